@@ -1,0 +1,1 @@
+"""A master/worker application coordinated by ZooKeeper."""

@@ -1,0 +1,243 @@
+"""What goes into the core (events) and what comes out of it (commands).
+
+The core does no I/O. An edge (kazoo, or the simulated ensemble of the tests) feeds it
+:data:`Event` values through ``Process.handle`` and carries out the :data:`Command` values it returns.
+
+The edge owes the core what a ZooKeeper session gives:
+
+* replies arrive in the order of their requests, watches before any newer data;
+* every request gets exactly one :class:`Reply`; one that was cut off gets ``CONNECTION_LOSS``, which
+  leaves open whether a transaction was carried out;
+* a request never travels on another session than the one it was made in;
+* a watch fires at most once, and is gone after :class:`Suspended`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+# ---------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Read a znode's data. Result: :class:`Node`."""
+
+    path: str
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Read the names of a znode's children. Result: tuple of names, in no order."""
+
+    path: str
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """Look whether a znode is there. Result: :class:`Stat` or None."""
+
+    path: str
+    watch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Result: the path, with the number ZooKeeper gave it if sequential."""
+
+    path: str
+    data: bytes = b""
+    ephemeral: bool = False
+    sequential: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """Result: the new :class:`Stat`. Version -1 sets whatever the version is."""
+
+    path: str
+    data: bytes
+    version: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Result: None. Version -1 deletes whatever the version is."""
+
+    path: str
+    version: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Let the transaction fail unless the znode has this version (-1: unless it is there). Result: None."""
+
+    path: str
+    version: int = -1
+
+
+Op = Create | Set | Delete | Check
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """All of the operations or none. Result: a tuple with the result of each."""
+
+    ops: tuple[Op, ...]
+
+
+Operation = Get | Children | Exists | Transaction
+
+# ---------------------------------------------------------------- results
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """The part of a znode's stat the core uses."""
+
+    czxid: int  # zxid of its creation: tells a recreated znode from the one before
+    version: int  # number of times the data was set since
+    owner: int = 0  # session that owns it if ephemeral, else 0
+    children: int = 0  # how many children it has
+    ctime: float = 0.0  # when it was created, seconds since the Unix epoch
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A znode as read."""
+
+    data: bytes
+    stat: Stat
+
+
+class Error(Enum):
+    """Why a request failed."""
+
+    CONNECTION_LOSS = "connection loss"  # open whether it was carried out
+    SESSION_EXPIRED = "session expired"  # not carried out
+    NO_NODE = "no node"
+    NODE_EXISTS = "node exists"
+    BAD_VERSION = "bad version"
+    NOT_EMPTY = "not empty"
+    REFUSED = "refused"  # anything else the ensemble says: no permission, bad arguments ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A request's failure. ``index`` is the operation that failed in a transaction, None otherwise."""
+
+    error: Error
+    index: int | None = None
+
+
+OpResult = str | Stat | None
+Result = Node | Stat | None | tuple[str, ...] | tuple[OpResult, ...] | Failed
+
+# ---------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A new session begins."""
+
+    session: int
+    timeout: float  # the session time-out the ensemble granted, seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The connection is gone; the session may live on or expire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The connection is back and the session lived on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """The session is over. The edge opens a new one by itself: a Connected will follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to the request of that number."""
+
+    request: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A watch on the path went off."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """A command that :class:`Run` started is over, and so is its whole process group.
+
+    ``code`` is the exit status, or minus the signal's number; None when it could not be started,
+    and then ``output`` says why.
+    """
+
+    run: int
+    code: int | None
+    output: bytes = b""  # stdout and stderr as they came, bounded by the edge
+    truncated: bool = False  # output was longer than the bound
+    seconds: float = 0.0  # how long it ran
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed: the core's deadline is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Somebody asks for a graceful end (SIGTERM)."""
+
+
+Event = Connected | Suspended | Resumed | Expired | Reply | Fired | Exited | Tick | Stop
+
+# ---------------------------------------------------------------- commands
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Send this to the ensemble on the present session; answer with a Reply of this number."""
+
+    number: int
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Start ``/bin/sh -c command`` in a process group of its own; answer with Exited."""
+
+    run: int
+    command: str
+    environment: Mapping[str, str] = field(default_factory=dict)  # added to the daemon's own
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL the run's process group now. Its Exited still follows. Unknown runs are ignored."""
+
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give the session up, for it may be over, and open a new one. No event of the old one may follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the session (its ephemerals go at once) and end the process."""
+
+
+Command = Request | Run | Kill | Abandon | Close

@@ -1,0 +1,277 @@
+"""One process's view of its ZooKeeper session: requests, watches, timers and the local deadline.
+
+A :class:`Process` takes events and gives commands. What it is for is in its parts (election, master,
+worker, client), which talk to the ensemble through a :class:`Scope`: cancel the scope and every answer,
+watch and timer still to come for it is dropped, so that nothing of an ended tenure can act later.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mwapp.core.messages import (
+    Abandon,
+    Children,
+    Close,
+    Command,
+    Connected,
+    Error,
+    Event,
+    Exists,
+    Exited,
+    Expired,
+    Failed,
+    Fired,
+    Get,
+    Kill,
+    Op,
+    Operation,
+    Reply,
+    Request,
+    Resumed,
+    Run,
+    Stop,
+    Suspended,
+    Tick,
+    Transaction,
+)
+
+# The local deadline comes this part of the session time-out before the ensemble could end the session:
+# the time to stop what must not outlive it.
+SAFETY_MARGIN = 0.1
+# So many proofs of life are asked for per session time-out.
+HEARTBEATS = 6
+
+Then = Callable[[Any], None]
+Call = Callable[[], None]
+
+
+class Part(Protocol):
+    """A state machine that lives in a process. Every method is called with nothing in between."""
+
+    def connected(self) -> None:
+        """A session is usable: new, or resumed after a cut. Re-read whatever you act on."""
+
+    def suspended(self) -> None:
+        """Watches and outstanding requests are gone. Ask nothing until connected again."""
+
+    def expired(self) -> None:
+        """The session is over, or must be taken as over. Stop everything that needed it."""
+
+    def exited(self, event: Exited) -> None:
+        """A command this process started is over."""
+
+    def stop(self) -> None:
+        """End gracefully; then call ``process.part_stopped(self)``."""
+
+
+@dataclass(slots=True)
+class _Pending:
+    scope: "Scope"
+    then: Then
+    sent: float
+
+
+class Scope:
+    """A stretch of work that can be dropped as a whole."""
+
+    def __init__(self, process: "Process") -> None:
+        self._process = process
+        self.cancelled = False
+
+    def get(self, path: str, then: Then, *, watch: Call | None = None) -> None:
+        """Read a znode; ``then`` gets its Node or a Failed. ``watch`` is called once when it changes."""
+        self._process.send(self, Get(path, watch is not None), then, watch)
+
+    def children(self, path: str, then: Then, *, watch: Call | None = None) -> None:
+        """Read the children's names; ``watch`` is called once when they change."""
+        self._process.send(self, Children(path, watch is not None), then, watch)
+
+    def exists(self, path: str, then: Then, *, watch: Call | None = None) -> None:
+        """Read a Stat or None; ``watch`` is called once when it is created, set or deleted."""
+        self._process.send(self, Exists(path, watch is not None), then, watch)
+
+    def transact(self, ops: list[Op], then: Then) -> None:
+        """Commit all or nothing; ``then`` gets the tuple of results or a Failed."""
+        self._process.send(self, Transaction(tuple(ops)), then, None)
+
+    def after(self, delay: float, call: Call) -> None:
+        """Call once, ``delay`` seconds from now."""
+        self._process.timers.append((self._process.now + delay, self, call))
+
+    def cancel(self) -> None:
+        """Drop every answer, watch and timer still to come."""
+        self.cancelled = True
+
+
+class Process:
+    """The parts of one operating-system process and the session they share.
+
+    Events must come with a monotonic ``now`` in seconds. The edge calls :meth:`handle` with a ``Tick``
+    no later than :attr:`deadline`.
+    """
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.session: int | None = None
+        self.timeout = 0.0
+        self.usable = False  # connected, and within the local deadline
+        self.stopping = False
+        self.timers: list[tuple[float, Scope, Call]] = []
+        self._parts: list[Part] = []
+        self._running: list[Part] = []
+        self._out: list[Command] = []
+        self._pending: dict[int, _Pending] = {}
+        self._watches: dict[str, list[tuple[Scope, Call]]] = {}
+        self._numbers = 0
+        self._proof = 0.0  # when the newest request that was answered had been sent
+        self._heart: Scope | None = None
+
+    def add(self, part: Part) -> None:
+        """Make the part live in this process."""
+        self._parts.append(part)
+        self._running.append(part)
+
+    # ------------------------------------------------------------ the edge's side
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        """Take one event; return what is to be done, in order."""
+        self.now = now
+        if self._session_is_over():
+            self._lose(abandon=not isinstance(event, Expired | Connected))
+        match event:
+            case Connected(session, timeout):
+                self.session, self.timeout, self._proof = session, timeout, now
+                self._begin()
+            case Resumed() if self.session is not None:
+                self._begin()
+            case Suspended():
+                self._cut()
+            case Expired():
+                self._lose(abandon=False)
+            case Reply(number, result):
+                self._answer(number, result)
+            case Fired(path):
+                for scope, call in self._watches.pop(path, ()):
+                    if not scope.cancelled:
+                        call()
+            case Exited():
+                for part in self._parts:
+                    part.exited(event)
+            case Stop() if not self.stopping:
+                self.stopping = True
+                for part in list(self._running):
+                    part.stop()
+            case Resumed() | Stop() | Tick():
+                pass
+        self._fire_timers()
+        out, self._out = self._out, []
+        return out
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next Tick is due, monotonic seconds; None: not before the next event."""
+        due = [at for at, scope, _ in self.timers if not scope.cancelled]
+        if self.session is not None:
+            due.append(self.lease)
+        return min(due, default=None)
+
+    @property
+    def lease(self) -> float:
+        """The local deadline: until then the ensemble cannot have ended this session.
+
+        The server counts the time-out from the last request that reached it, which was no earlier than
+        the sending of the last one it answered.
+        """
+        return self._proof + self.timeout * (1 - SAFETY_MARGIN)
+
+    # ------------------------------------------------------------ the parts' side
+
+    def scope(self) -> Scope:
+        """A new stretch of work."""
+        return Scope(self)
+
+    def send(self, scope: Scope, operation: Operation, then: Then, watch: Call | None) -> None:
+        """Ask the ensemble. Dropped while there is no usable connection: parts start over in connected()."""
+        if not self.usable or scope.cancelled:
+            return
+        self._numbers += 1
+        if watch is not None and not isinstance(operation, Transaction):
+            self._watches.setdefault(operation.path, []).append((scope, watch))
+        self._pending[self._numbers] = _Pending(scope, then, self.now)
+        self._out.append(Request(self._numbers, operation))
+
+    def run(self, run: int, command: str, environment: dict[str, str]) -> None:
+        """Start a command."""
+        self._out.append(Run(run, command, environment))
+
+    def kill(self, run: int) -> None:
+        """Kill a command and all of its process group."""
+        self._out.append(Kill(run))
+
+    def part_stopped(self, part: Part) -> None:
+        """A part has nothing left to do. After the last one the session is closed."""
+        if part in self._running:
+            self._running.remove(part)
+            if not self._running and self.stopping:
+                self._out.append(Close())
+
+    # ------------------------------------------------------------ inside
+
+    def _begin(self) -> None:
+        self._cut()
+        self.usable = True
+        self._heart = self.scope()
+        self._beat()
+        for part in list(self._parts):
+            part.connected()
+
+    def _beat(self) -> None:
+        """Ask for a proof of life: kazoo's own pings are neither shown to us nor sent while it is busy."""
+        if self._heart is not None:
+            self._heart.exists("/", lambda _: None)
+            self._heart.after(self.timeout / HEARTBEATS, self._beat)
+
+    def _answer(self, number: int, result: object) -> None:
+        pending = self._pending.pop(number, None)
+        if pending is None:
+            return
+        cut_off = isinstance(result, Failed) and result.error in (
+            Error.CONNECTION_LOSS,
+            Error.SESSION_EXPIRED,
+        )
+        if not cut_off:
+            self._proof = max(self._proof, pending.sent)
+        if cut_off or pending.scope.cancelled:
+            return  # after a cut every part re-reads what it acts on, so there is nothing to tell it
+        pending.then(result)
+
+    def _cut(self) -> None:
+        was_usable, self.usable = self.usable, False
+        self._pending.clear()
+        self._watches.clear()
+        if self._heart is not None:
+            self._heart.cancel()
+        if was_usable:
+            for part in list(self._parts):
+                part.suspended()
+
+    def _session_is_over(self) -> bool:
+        return self.session is not None and self.now >= self.lease
+
+    def _lose(self, *, abandon: bool) -> None:
+        if self.session is None:
+            return
+        self._cut()
+        self.session = None
+        if abandon:
+            self._out.append(Abandon())
+        for part in list(self._parts):
+            part.expired()
+
+    def _fire_timers(self) -> None:
+        due = [timer for timer in self.timers if timer[0] <= self.now]
+        self.timers = [t for t in self.timers if t[0] > self.now and not t[1].cancelled]
+        for _, scope, call in sorted(due, key=lambda timer: timer[0]):
+            if not scope.cancelled:
+                call()
