@@ -5,8 +5,9 @@ worker, client), which talk to the ensemble through a :class:`Scope`: cancel the
 watch and timer still to come for it is dropped, so that nothing of an ended tenure can act later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from mwapp.core.messages import (
@@ -64,6 +65,9 @@ class Part(Protocol):
     def stop(self) -> None:
         """End gracefully; then call ``process.part_stopped(self)``."""
 
+    def status(self) -> dict[str, Any]:
+        """What the status endpoint says of this part."""
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -91,9 +95,23 @@ class Scope:
         """Read a Stat or None; ``watch`` is called once when it is created, set or deleted."""
         self._process.send(self, Exists(path, watch is not None), then, watch)
 
-    def transact(self, ops: list[Op], then: Then) -> None:
+    def transact(self, ops: Sequence[Op], then: Then) -> None:
         """Commit all or nothing; ``then`` gets the tuple of results or a Failed."""
         self._process.send(self, Transaction(tuple(ops)), then, None)
+
+    def get_all(self, paths: list[str], then: Then) -> None:
+        """Read several znodes; ``then`` gets the list of Nodes and Faileds, in the order of the paths."""
+        results: dict[int, Any] = {}
+
+        def collect(index: int, result: Any) -> None:
+            results[index] = result
+            if len(results) == len(paths):
+                then([results[i] for i in range(len(paths))])
+
+        for index, path in enumerate(paths):
+            self.get(path, partial(collect, index))
+        if not paths:
+            then([])
 
     def after(self, delay: float, call: Call) -> None:
         """Call once, ``delay`` seconds from now."""
@@ -122,7 +140,7 @@ class Process:
         self._running: list[Part] = []
         self._out: list[Command] = []
         self._pending: dict[int, _Pending] = {}
-        self._watches: dict[str, list[tuple[Scope, Call]]] = {}
+        self._watches: dict[str, dict[Scope, Call]] = {}  # one call per scope and path
         self._numbers = 0
         self._proof = 0.0  # when the newest request that was answered had been sent
         self._heart: Scope | None = None
@@ -152,7 +170,7 @@ class Process:
             case Reply(number, result):
                 self._answer(number, result)
             case Fired(path):
-                for scope, call in self._watches.pop(path, ()):
+                for scope, call in self._watches.pop(path, {}).items():
                     if not scope.cancelled:
                         call()
             case Exited():
@@ -197,7 +215,7 @@ class Process:
             return
         self._numbers += 1
         if watch is not None and not isinstance(operation, Transaction):
-            self._watches.setdefault(operation.path, []).append((scope, watch))
+            self._watches.setdefault(operation.path, {})[scope] = watch
         self._pending[self._numbers] = _Pending(scope, then, self.now)
         self._out.append(Request(self._numbers, operation))
 

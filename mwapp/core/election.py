@@ -1,0 +1,155 @@
+"""Who is the master: one transaction wins ``/master`` and an epoch, and the epoch fences every write.
+
+    looking -> standby   somebody holds /master; watch it
+    looking -> elected   [create /master, set /epoch] committed; the version of /epoch is the epoch
+    elected -> looking   /master is no longer ours, a write was fenced off, or the connection was cut
+
+A lost reply needs no case of its own: after every cut the candidate looks again, and finds by
+``ephemeralOwner`` and by the session noted in ``/epoch`` whether it had won.
+"""
+
+import logging
+from typing import Any, Protocol
+
+from mwapp.core.layout import ensure_parents
+from mwapp.core.messages import Check, Create, Delete, Exited, Failed, Node, Op, Set, Stat
+from mwapp.core.protocol import EPOCH, MASTER, Office
+from mwapp.core.session import Process, Scope
+
+log = logging.getLogger(__name__)
+
+# After an answer nobody foresees (no permission, say) look again, but do not spin.
+RETRY_SECONDS = 1.0
+
+
+class Duty(Protocol):
+    """What the elected one does."""
+
+    def begin(self, epoch: int) -> None:
+        """The office is ours under this epoch (again, perhaps: after a cut it is begun anew)."""
+
+    def end(self) -> None:
+        """It is not, or not known to be. Nothing of it may be done any more."""
+
+    def status(self) -> dict[str, Any]:
+        """What the status endpoint says of it."""
+
+
+class Election:
+    """A candidate for the office, and a :class:`~mwapp.core.session.Part` of its process.
+
+    ``address`` is the ``host:port`` that ``/master`` shows.
+    """
+
+    def __init__(self, process: Process, name: str, address: str, duty: Duty) -> None:
+        self._process = process
+        self._name = name
+        self._address = address
+        self._duty = duty
+        self._scope: Scope = process.scope()
+        self.epoch: int | None = None  # of the office held, None if not held
+        self.state = "disconnected"
+        process.add(self)
+
+    # ------------------------------------------------------------ Part
+
+    def connected(self) -> None:
+        """Look who holds the office."""
+        self._restart()
+
+    def suspended(self) -> None:
+        """Without a connection no office can be exercised."""
+        self._resign("disconnected")
+
+    def expired(self) -> None:
+        """The office, if it was ours, is somebody else's to win."""
+        self._resign("disconnected")
+
+    def exited(self, event: Exited) -> None:
+        """No commands here."""
+
+    def stop(self) -> None:
+        """Give the office up at once: closing the session deletes /master."""
+        self._resign("stopped")
+        self._process.part_stopped(self)
+
+    def status(self) -> dict[str, Any]:
+        """State, epoch and what the duty says."""
+        return {"state": self.state, "epoch": self.epoch} | self._duty.status()
+
+    # ------------------------------------------------------------ for the duty
+
+    def fenced(self) -> None:
+        """A write found another epoch: step down at once and look again."""
+        log.warning("stepping down: epoch %s is over", self.epoch)
+        self._restart()
+
+    # ------------------------------------------------------------ inside
+
+    def _resign(self, state: str) -> None:
+        self._scope.cancel()
+        self.state = state
+        if self.epoch is not None:
+            self.epoch = None
+            self._duty.end()
+
+    def _restart(self) -> None:
+        self._resign("looking")
+        if self._process.stopping:
+            return
+        self._scope = self._process.scope()
+        ensure_parents(self._scope, self._look)
+
+    def _look(self) -> None:
+        self._scope.exists(MASTER, self._seen, watch=self._look)
+
+    def _seen(self, stat: Stat | Failed | None) -> None:
+        if isinstance(stat, Failed):
+            self._scope.after(RETRY_SECONDS, self._restart)
+        elif stat is None:
+            if self.epoch is None:
+                self._win()
+            else:  # deleted by hand; the epoch may still be ours, but the office is open to all
+                self._restart()
+        elif stat.owner != self._process.session:
+            if self.epoch is not None:
+                self._restart()
+            elif self.state != "standby":
+                self.state = "standby"
+                log.info("standby: session %#x holds the office", stat.owner)
+        elif self.epoch is None:
+            self._scope.get(EPOCH, self._resolve)
+
+    def _win(self) -> None:
+        session = self._process.session or 0
+        ops: list[Op] = [
+            Create(MASTER, self._address.encode(), ephemeral=True),
+            Set(EPOCH, Office(self._name, session).encode()),
+        ]
+
+        def done(result: tuple[Any, ...] | Failed) -> None:
+            if isinstance(result, tuple):
+                self._elected(result[1].version)
+            # NODE_EXISTS: somebody was faster, or a watch of ours is behind it; looking shows which.
+            else:
+                self._scope.after(0 if result.index == 0 else RETRY_SECONDS, self._look)
+
+        self._scope.transact(ops, done)
+
+    def _resolve(self, node: Node | Failed) -> None:
+        """/master is ours without our knowing the epoch: the reply was lost, or the cut made us forget it."""
+        office = Office.decode(node.data) if isinstance(node, Node) else None
+        if isinstance(node, Node) and office and office.session == self._process.session:
+            self._elected(node.stat.version)
+            return
+        # Ours, but under an epoch that is somebody else's: vacate it. The check makes sure that what is
+        # deleted is still ours, since whoever wins raises the epoch.
+        version = node.stat.version if isinstance(node, Node) else -1
+        log.warning("vacating /master: epoch %s was not won by this session", version)
+        self._scope.transact([Check(EPOCH, version), Delete(MASTER)], lambda _: self._restart())
+
+    def _elected(self, epoch: int) -> None:
+        self.epoch, self.state = epoch, "active"
+        log.info("active: epoch %d, session %#x", epoch, self._process.session)
+        self._duty.begin(epoch)
+        self._look()  # keeps a watch on the office while it is held

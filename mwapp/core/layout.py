@@ -1,0 +1,29 @@
+"""Make the parents every role relies on, whoever comes first."""
+
+from mwapp.core.messages import Create
+from mwapp.core.protocol import PARENTS
+from mwapp.core.session import Call, Scope
+
+
+def ensure_parents(scope: Scope, then: Call) -> None:
+    """Create what is missing of :data:`PARENTS`, then call ``then``.
+
+    Each in a transaction of its own: somebody else may be doing the same, and NODE_EXISTS is as good.
+    """
+
+    def look(names: object) -> None:
+        missing = [path for path in PARENTS if not isinstance(names, tuple) or path[1:] not in names]
+        if not missing:
+            then()
+            return
+        waiting = set(missing)
+
+        def made(path: str) -> None:
+            waiting.discard(path)
+            if not waiting:
+                then()
+
+        for path in missing:
+            scope.transact([Create(path)], lambda _, path=path: made(path))  # type: ignore[misc]
+
+    scope.children("/", look)
