@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Exited, Failed, Node, Op, Set, Stat
-from mwapp.core.protocol import EPOCH, MASTER, Office
+from mwapp.core.protocol import EPOCH, MASTER, Office, show_session
 from mwapp.core.session import Process, Scope
 
 log = logging.getLogger(__name__)
@@ -116,7 +116,7 @@ class Election:
                 self._restart()
             elif self.state != "standby":
                 self.state = "standby"
-                log.info("standby: session %#x holds the office", stat.owner)
+                log.info("standby: session %s holds the office", show_session(stat.owner))
         elif self.epoch is None:
             self._scope.get(EPOCH, self._resolve)
 
@@ -150,6 +150,6 @@ class Election:
 
     def _elected(self, epoch: int) -> None:
         self.epoch, self.state = epoch, "active"
-        log.info("active: epoch %d, session %#x", epoch, self._process.session)
+        log.info("active: epoch %d", epoch)
         self._duty.begin(epoch)
         self._look()  # keeps a watch on the office while it is held

@@ -38,6 +38,7 @@ from mwapp.core.protocol import (
     Task,
     assign_path,
     result_path,
+    show_session,
     status_path,
     task_order,
     task_path,
@@ -214,7 +215,7 @@ class Master:
             ops.append(Set(assign_path(name), data, queue.stat.version))
         else:
             ops.append(Create(assign_path(name), data))
-        log.info("adopting worker %s of session %#x", name, worker.stat.owner)
+        log.info("adopting worker %s of session %s", name, show_session(worker.stat.owner))
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if self._written(result):

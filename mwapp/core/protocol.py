@@ -68,6 +68,18 @@ def _dump(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def show_session(session: int) -> str:
+    """A session id as ZooKeeper's own tools print it: it is signed, with the server's id on top."""
+    return f"{session & (1 << 64) - 1:#x}"
+
+
+def _read_session(value: object) -> int | None:
+    if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-f]{1,16}", value):
+        return None
+    session = int(value, 16)
+    return session - (1 << 64) if session >> 63 else session
+
+
 def _integer(value: object, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
@@ -153,18 +165,18 @@ class Registration:
 
     def encode(self) -> bytes:
         """The znode's data."""
-        value: dict[str, Any] = {"session": f"{self.session:#x}", "slots": self.slots}
+        value: dict[str, Any] = {"session": show_session(self.session), "slots": self.slots}
         return _dump(value | ({"adopted": True} if self.adopted else {}))
 
     @staticmethod
     def decode(data: bytes) -> "Registration | None":
         """None when nobody registered there (a queue made by hand, say)."""
-        value = _json_object(data)
-        session = value.get("session") if value else None
-        if value is None or not isinstance(session, str) or not re.fullmatch(r"0x[0-9a-f]{1,16}", session):
+        value = _json_object(data) or {}
+        session = _read_session(value.get("session"))
+        if session is None:
             return None
         slots = max(1, _integer(value.get("slots"), 1))
-        return Registration(int(session, 16), slots, value.get("adopted") is True)
+        return Registration(session, slots, value.get("adopted") is True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +271,11 @@ class Office:
 
     def encode(self) -> bytes:
         """The znode's data."""
-        return _dump({"name": self.name, "session": f"{self.session:#x}"})
+        return _dump({"name": self.name, "session": show_session(self.session)})
 
     @staticmethod
     def decode(data: bytes) -> "Office | None":
         """None when nobody of ours won it."""
         value = _json_object(data) or {}
-        name, registration = value.get("name"), Registration.decode(data)
-        return Office(name, registration.session) if registration and isinstance(name, str) else None
+        name, session = value.get("name"), _read_session(value.get("session"))
+        return Office(name, session) if session is not None and isinstance(name, str) else None

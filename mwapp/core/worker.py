@@ -26,6 +26,7 @@ from mwapp.core.protocol import (
     Task,
     assign_path,
     result_path,
+    show_session,
     status_path,
     task_order,
     task_path,
@@ -154,7 +155,7 @@ class Worker:
             self._forget("the name is held by another session")
             if self.state != "waiting":
                 self.state = "waiting"
-                log.warning("waiting: session %#x holds the name %s", stat.owner, self._name)
+                log.warning("waiting: session %s holds the name %s", show_session(stat.owner), self._name)
         elif self._process.stopping:
             self._leave()
         else:
