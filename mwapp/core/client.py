@@ -81,20 +81,41 @@ class Submit(_ClientPart):
             raise ValueError("every submitted task needs a key of its own")
         super().__init__(process)
         self._tasks = list(tasks)
-        self._left = list(range(len(tasks)))  # not sent, or refused for now
+        self._left = list(range(len(tasks)))  # not sent
         self._sent: set[int] = set()  # the outcome is open
         self._newest: tuple[int, str] | None = None  # of the acknowledged ones: what is lost came later
         self._uncertain_until = 0.0
+        self._resolved = False  # connected, and no outcome of an earlier connection is open
         self._accepted, self._refused, self._finished = accepted, refused, finished
+
+    def add(self, task: Task) -> int:
+        """Submit one more (between two events); returns its index."""
+        self._tasks.append(task)
+        self._left.append(len(self._tasks) - 1)
+        if self._resolved:
+            self._send()
+        return len(self._tasks) - 1
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many are still to be acknowledged or refused."""
+        return len(self._left) + len(self._sent)
+
+    def suspended(self) -> None:
+        """What was sent may have been carried out or not."""
+        super().suspended()
+        self._resolved = False
 
     def expired(self) -> None:
         """A request of the old session may be under way until the ensemble ends that session too."""
         super().expired()
+        self._resolved = False
         if self._sent:
             self._uncertain_until = self._process.now + self._process.timeout
 
     def _begin(self) -> None:
         if not self._sent:
+            self._resolved = True
             self._send()
         elif self._process.now < self._uncertain_until:
             self._scope.after(self._uncertain_until - self._process.now, self._begin)
@@ -116,7 +137,7 @@ class Submit(_ClientPart):
         if not names or not self._sent:
             self._left = sorted(self._sent | set(self._left))
             self._sent.clear()
-            self._send()
+            self._begin()
             return
         page, rest = names[:PIPELINE], names[PIPELINE:]
 
