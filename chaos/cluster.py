@@ -1,0 +1,137 @@
+"""What the running system says of itself: who leads, who is master, how the services are."""
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lab import Lab
+
+CLIENT_PORT = 2181
+MASTER_PORT = 2223
+WORKER_PORT = 2224
+
+T = TypeVar("T")
+
+
+class StoryError(AssertionError):
+    """Something that was to hold did not."""
+
+
+def wait_for(what: str, look: Callable[[], T | None], seconds: float, every: float = 0.02) -> T:
+    """Look until there is something to see. Raises StoryError after that many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > end:
+            raise StoryError(f"not within {seconds:g} s: {what}")
+        time.sleep(every)
+
+
+class Cluster:
+    """A provisioned lab: three servers and three application hosts."""
+
+    servers = ("zk1", "zk2", "zk3")
+    masters = ("mw1", "mw2")
+    workers = ("mw1", "mw2", "mw3")
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+
+    def address(self, node: str) -> str:
+        """The node's IP address."""
+        return str(self.lab.nodes[node].address)
+
+    def hosts(self, first: str | None = None) -> str:
+        """Connect string of all servers, beginning with ``first``."""
+        order = sorted(self.servers, key=lambda name: name != first)
+        return ",".join(f"{self.address(name)}:{CLIENT_PORT}" for name in order)
+
+    # ------------------------------------------------------------ the ensemble
+
+    def server(self, node: str) -> dict[str, str]:
+        """What the server answers to ``mntr``, by key; empty if it does not serve."""
+        try:
+            with socket.create_connection((self.address(node), CLIENT_PORT), timeout=0.5) as connection:
+                connection.sendall(b"mntr")
+                answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+        except OSError:
+            return {}
+        return dict(line.split("\t", 1) for line in answer.splitlines() if "\t" in line)
+
+    def modes(self) -> dict[str, str]:
+        """Each server's role: leader, follower, or down."""
+        return {node: self.server(node).get("zk_server_state", "down") for node in self.servers}
+
+    def leader(self, followers: int = 2, seconds: float = 30) -> str:
+        """The leader, once exactly one server leads and it says that ``followers`` are in step with it.
+
+        A server just thawed still calls itself leader for a moment: hence the question to all.
+        """
+
+        def look() -> str | None:
+            answers = {node: self.server(node) for node in self.servers}
+            leading = [node for node, it in answers.items() if it.get("zk_server_state") == "leader"]
+            if len(leading) != 1 or answers[leading[0]].get("zk_synced_followers") != str(followers):
+                return None
+            return leading[0]
+
+        return wait_for(f"one leader with {followers} followers in step", look, seconds, every=0.1)
+
+    # ------------------------------------------------------------ the application
+
+    def endpoint(self, node: str, port: int) -> dict[str, Any]:
+        """What a daemon's status endpoint says; empty if it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{self.address(node)}:{port}/status", timeout=0.5) as answer:
+                status: dict[str, Any] = json.load(answer)
+                return status
+        except (OSError, urllib.error.URLError, ValueError):
+            return {}
+
+    def state(self, node: str, port: int) -> str | None:
+        """The state a daemon is in by its status endpoint; None if it does not answer."""
+        return self.endpoint(node, port).get("state")
+
+    def master(self, seconds: float = 30) -> str:
+        """The node whose master is active, once there is one."""
+
+        def look() -> str | None:
+            active = [node for node in self.masters if self.state(node, MASTER_PORT) == "active"]
+            return active[0] if len(active) == 1 else None
+
+        return wait_for("exactly one active master", look, seconds, every=0.05)
+
+    def running(self, node: str) -> list[str]:
+        """Tasks that run on the worker of that node now."""
+        return list(self.endpoint(node, WORKER_PORT).get("running", ()))
+
+    def settle(self, seconds: float = 60) -> None:
+        """Wait until all is as it was made: three servers, two masters, three workers."""
+        self.leader(seconds=seconds)
+        self.master(seconds=seconds)
+        wait_for(
+            "a standby master",
+            lambda: any(self.state(n, MASTER_PORT) == "standby" for n in self.masters),
+            seconds,
+        )
+        wait_for(
+            "all workers ready",
+            lambda: all(self.state(node, WORKER_PORT) == "ready" for node in self.workers),
+            seconds,
+        )
+
+    # ------------------------------------------------------------ faults at a service
+
+    def kill(self, node: str, unit: str) -> None:
+        """SIGKILL the unit's main process; systemd does what its unit says."""
+        self.lab.exec(node, ["systemctl", "kill", "--kill-whom=main", "--signal=KILL", unit], check=True)
+
+    def systemctl(self, node: str, verb: str, unit: str) -> None:
+        """Start, stop ... a unit."""
+        self.lab.exec(node, ["systemctl", verb, unit], check=True)

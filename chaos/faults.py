@@ -1,0 +1,84 @@
+"""Each fault as one function: do it, wait until it is survived, return what it cost.
+
+Times are milliseconds by this machine's clock, which lab nodes share. What was broken is left broken
+where mending it is part of the story; ``Cluster.settle`` waits until all is well again.
+"""
+
+import time
+from dataclasses import dataclass
+
+from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
+from chaos.load import Writer
+
+MASTER_UNIT = "mwapp-master.service"
+WORKER_UNIT = "mwapp-worker.service"
+SERVER_UNIT = "zookeeper.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """Who took the office over, under which epoch, and how long after the fault its first write was."""
+
+    master: str
+    epoch: int
+    ms: float
+
+
+def _await_takeover(cluster: Cluster, old: str, epoch: int, began: float, seconds: float) -> Takeover:
+    (other,) = (node for node in cluster.masters if node != old)
+
+    def look() -> Takeover | None:
+        status = cluster.endpoint(other, MASTER_PORT)
+        if status.get("state") != "active" or not status.get("first_write_at"):
+            return None
+        return Takeover(other, status["epoch"], (status["first_write_at"] - began) * 1000)
+
+    takeover = wait_for(f"{other} takes over from {old}", look, seconds)
+    if takeover.epoch <= epoch:
+        raise StoryError(f"epoch did not grow: {epoch} -> {takeover.epoch}")
+    return takeover
+
+
+def _active(cluster: Cluster) -> tuple[str, int]:
+    master = cluster.master()
+    return master, int(cluster.endpoint(master, MASTER_PORT)["epoch"])
+
+
+def kill_master(cluster: Cluster) -> Takeover:
+    """SIGKILL the active master's process. systemd ends its session and starts it again as a backup."""
+    old, epoch = _active(cluster)
+    began = time.time()
+    cluster.kill(old, MASTER_UNIT)
+    return _await_takeover(cluster, old, epoch, began, 15)
+
+
+def freeze_master(cluster: Cluster) -> Takeover:
+    """Freeze the active master's host past its session, then thaw it: it must find itself deposed."""
+    old, epoch = _active(cluster)
+    began = time.time()
+    cluster.lab.freeze(old)
+    try:
+        return _await_takeover(cluster, old, epoch, began, 30)
+    finally:
+        cluster.lab.thaw(old)
+
+
+def power_cut_master(cluster: Cluster) -> Takeover:
+    """The active master's host loses power. It stays off: boot it."""
+    old, epoch = _active(cluster)
+    began = time.time()
+    cluster.lab.power_cut(old)
+    return _await_takeover(cluster, old, epoch, began, 30)
+
+
+def kill_leader(cluster: Cluster, writers: list[Writer]) -> tuple[str, float]:
+    """SIGKILL the ensemble's leader. Returns who leads now and the longest write gap of any client, ms."""
+    old = cluster.leader()
+    began = time.monotonic()
+    cluster.kill(old, SERVER_UNIT)
+    new = cluster.leader()
+    wait_for(
+        "every client writes again", lambda: all(w.writes_since(time.monotonic() - 0.3) for w in writers), 20
+    )
+    time.sleep(1)  # a client that moves to another server later would show its gap now
+    return new, max(w.longest_gap(began, time.monotonic()) for w in writers) * 1000

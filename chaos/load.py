@@ -1,0 +1,250 @@
+"""A load that keeps account of what it was promised: writers measure gaps, submitters lose nothing."""
+
+import queue
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException, NoNodeError
+from kazoo.handlers.threading import KazooTimeoutError
+
+from chaos.cluster import Cluster, StoryError, wait_for
+from mwapp.core.client import Submit
+from mwapp.core.protocol import DONE, TASKS, Outcome, Task, result_path, status_path, task_path
+from mwapp.core.session import Process
+from mwapp.loop import Loop
+from mwapp.servers import Servers
+
+WRITE_EVERY = 0.02  # pause after each acknowledged write, seconds
+PUMP_EVERY = 0.02
+PATH = "/chaos"
+RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
+
+
+class Writer:
+    """A client that writes again and again, one write at a time, and notes when each was acknowledged.
+
+    It has one session and goes on across servers. The value only grows, so that at the end what is
+    stored must be at least the last acknowledged one: fewer would be a lost write.
+    """
+
+    def __init__(self, cluster: Cluster, first: str) -> None:
+        self._path = f"{PATH}/{first}-{uuid.uuid4().hex[:8]}"
+        self._hosts = cluster.hosts(first)
+        self.acknowledged: list[tuple[float, int]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"writer-{first}", daemon=True)
+
+    def __enter__(self) -> "Writer":
+        self._thread.start()
+        wait_for("a first write is acknowledged", lambda: self.acknowledged, 30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=15)
+
+    def longest_gap(self, since: float, until: float) -> float:
+        """Longest time between two acknowledged writes that touches [since, until], seconds."""
+        times = [*(at for at, _ in list(self.acknowledged)), until]
+        return max((b - a for a, b in pairwise(times) if b > since and a < until), default=until - since)
+
+    def writes_since(self, since: float) -> int:
+        """How many writes were acknowledged since then."""
+        return sum(at > since for at, _ in list(self.acknowledged))
+
+    def _run(self) -> None:
+        client = KazooClient(
+            self._hosts,
+            timeout=10,
+            randomize_hosts=False,
+            connection_retry=RECONNECT,
+        )
+        number = 0
+        try:
+            client.start(timeout=30)
+            client.create(self._path, b"0", makepath=True)
+            while not self._stop.wait(WRITE_EVERY):
+                number += 1
+                try:
+                    client.set_async(self._path, str(number).encode()).get(timeout=5)
+                except (KazooException, KazooTimeoutError):
+                    continue
+                self.acknowledged.append((time.monotonic(), number))
+        finally:
+            client.stop()
+            client.close()
+
+    def verify(self) -> None:
+        """Raise StoryError if an acknowledged write is not stored."""
+        acknowledged = self.acknowledged[-1][1]
+        with reader(self._hosts) as client:
+            stored = int(client.retry(client.get, self._path)[0])
+        if stored < acknowledged:
+            raise StoryError(f"{self._path}: write {acknowledged} was acknowledged, {stored} is stored")
+
+
+@contextmanager
+def reader(hosts: str) -> Iterator[KazooClient]:
+    """A short-lived client that sees every write acknowledged before it was opened."""
+    client = KazooClient(hosts, connection_retry=RECONNECT, command_retry={"max_tries": -1, "deadline": 30})
+    client.start(timeout=30)
+    try:
+        client.sync("/")  # the server it reached may be behind the one that acknowledged
+        yield client
+    finally:
+        client.stop()
+        client.close()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What the submitter was promised, and what became of it (names of tasks)."""
+
+    submitted: int = 0
+    done: int = 0
+    failed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)  # acknowledged, but without a final state
+    doubled: list[str] = field(default_factory=list)  # final state changed, or one submission stored twice
+    moved: int = 0  # took more than one attempt
+
+
+class Submitter:
+    """Submits tasks through mwapp's own client and judges them by what a plain client reads.
+
+    The load is bounded by its rate and by whoever turns it on.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._hosts = cluster.hosts()
+        self.expected_failures = 0
+        self._acknowledged: dict[int, str] = {}
+        self._verdicts: dict[str, tuple[str, int]] = {}  # task -> final state and the zxid that wrote it
+        self._requests: queue.SimpleQueue[tuple[Task, queue.SimpleQueue[int]]] = queue.SimpleQueue()
+        self._rate = 0.0
+        self._due = 0.0
+        process = Process()
+        self._submit = Submit(
+            process, [], accepted=self._accepted, refused=self._refused, finished=lambda: None
+        )
+        self._process = process
+        self._problems: list[str] = []
+        self._loop = Loop(process, Servers.parse(self._hosts), 10.0)
+        self._thread = threading.Thread(target=self._loop.run, name="submitter", daemon=True)
+
+    def __enter__(self) -> "Submitter":
+        self._pump()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.stop()
+        self._thread.join(timeout=15)
+
+    # ------------------------------------------------------------ submitting
+
+    def submit(self, command: str, seconds: float = 30) -> str:
+        """Submit one task; returns its name once it is acknowledged."""
+        answer: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._requests.put((_task(command), answer))
+        index = answer.get(timeout=seconds)
+        return wait_for("the task is acknowledged", lambda: self._acknowledged.get(index), seconds)
+
+    def load(self, per_second: float) -> None:
+        """From now on submit so many short tasks a second; 0 ends it."""
+        self._rate = per_second
+
+    def _pump(self) -> None:
+        """Runs in the loop's thread, by the process's own timer."""
+        now = self._process.now
+        self._due = min(self._due + self._rate * PUMP_EVERY, self._rate)  # never catch up in a burst
+        while self._due >= 1:
+            self._due -= 1
+            self._submit.add(_task("sleep 0.05"))
+        while not self._requests.empty():
+            task, answer = self._requests.get()
+            answer.put(self._submit.add(task))
+        self._process.timers.append((now + PUMP_EVERY, self._process.scope(), self._pump))
+
+    def _accepted(self, index: int, name: str) -> None:
+        self._acknowledged[index] = name
+
+    def _refused(self, index: int, reason: str) -> None:
+        self._problems.append(f"submission {index}: {reason}")
+
+    # ------------------------------------------------------------ judging
+
+    def wait(self, name: str, seconds: float = 60) -> tuple[str, Outcome]:
+        """The task's final state and outcome, once it has one."""
+        with reader(self._hosts) as client:
+            wait_for(
+                f"{name} ends", lambda: client.retry(client.exists, status_path(name)), seconds, every=0.05
+            )
+            state = client.retry(client.get, status_path(name))[0].decode()
+            return state, Outcome.decode(client.retry(client.get, result_path(name))[0])
+
+    def drain(self, seconds: float = 60) -> None:
+        """Wait until every submission is acknowledged and has a final state; raises StoryError."""
+
+        def open_ones() -> str:
+            unanswered = self._submit.unacknowledged
+            lost = [] if unanswered else self.ledger().lost
+            return f"{unanswered} not acknowledged" if unanswered else ", ".join(lost[:5])
+
+        try:
+            wait_for("all tasks end", lambda: not open_ones(), seconds, every=0.3)
+        except StoryError:
+            raise StoryError(f"not ended after {seconds:g} s: {open_ones()}") from None
+        if self._problems:
+            raise StoryError("; ".join(self._problems[:5]))
+
+    def ledger(self) -> Ledger:
+        """Account for every acknowledged task as it is now."""
+        with reader(self._hosts) as client:
+            names = sorted(client.retry(client.get_children, TASKS))
+            tasks = _read(client, [task_path(name) for name in names])
+            statuses = _read(client, [status_path(name) for name in names])
+            results = _read(client, [result_path(name) for name in names])
+        stored = dict(zip(names, zip(statuses, results, strict=True), strict=True))
+        keys = Counter(Task.decode(data).key for data, _ in filter(None, tasks))
+        mine = dict(self._acknowledged)
+        ledger = Ledger(submitted=len(mine))
+        for name in mine.values():
+            status, result = stored.get(name, (None, None))
+            if status is None:
+                ledger.lost.append(name)
+                continue
+            data, stat = status
+            verdict = (data.decode(), stat.mzxid)
+            if self._verdicts.setdefault(name, verdict) != verdict or stat.version > 0:
+                ledger.doubled.append(name)
+            if verdict[0] == DONE:
+                ledger.done += 1
+            else:
+                ledger.failed.append(name)
+            ledger.moved += bool(result and (Outcome.decode(result[0]).attempt or 1) > 1)
+        ledger.doubled += [f"key {key}" for key, number in keys.items() if key and number > 1]
+        return ledger
+
+
+def _task(command: str) -> Task:
+    return Task(command, key=uuid.uuid4().hex)
+
+
+def _read(client: KazooClient, paths: list[str]) -> list[tuple[bytes, Any] | None]:
+    """Read many znodes at once; None for one that is not there."""
+    pending = [client.get_async(path) for path in paths]
+    read: list[tuple[bytes, Any] | None] = []
+    for answer in pending:
+        try:
+            read.append(answer.get(timeout=30))
+        except NoNodeError:
+            read.append(None)
+    return read

@@ -1,0 +1,54 @@
+"""Every test runs under load, leaves a healthy system behind, and loses no acknowledged task or write."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from chaos.cluster import Cluster
+from chaos.load import Submitter, Writer
+from lab import Lab
+
+# What the inventory configures: mwapp_session_timeout, and how long noticing and acting may take on top.
+SESSION_MS = 6000
+NOTICE_MS = 1500
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The provisioned lab of this scenario."""
+    return Cluster(Lab(os.environ["LAB"]))
+
+
+@pytest.fixture(scope="session")
+def writers(cluster: Cluster) -> Iterator[list[Writer]]:
+    """A writing client at each server, for the whole session."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Writer(cluster, node)) for node in cluster.servers]
+
+
+@pytest.fixture(scope="session")
+def submitter(cluster: Cluster) -> Iterator[Submitter]:
+    """Twenty tasks a second, for the whole session."""
+    with Submitter(cluster) as submitter:
+        submitter.load(20)
+        yield submitter
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_lost(cluster: Cluster, writers: list[Writer], submitter: Submitter) -> Iterator[None]:
+    """The invariants that hold whatever a test breaks."""
+    cluster.settle()
+    yield
+    cluster.settle()
+    submitter.load(0)
+    submitter.drain()
+    ledger = submitter.ledger()
+    submitter.load(20)
+    assert ledger.submitted > 0
+    assert ledger.lost == []
+    assert ledger.doubled == []
+    assert ledger.failed == []
+    for writer in writers:
+        writer.verify()

@@ -1,0 +1,81 @@
+"""Kill, freeze and cut the power of every role; the figures are printed, the bounds are the design's."""
+
+import time
+
+import pytest
+from conftest import NOTICE_MS, SESSION_MS
+
+from chaos import faults
+from chaos.cluster import MASTER_PORT, Cluster, wait_for
+from chaos.load import Submitter, Writer
+
+
+def test_a_killed_master_is_replaced_long_before_its_session_would_time_out(cluster: Cluster) -> None:
+    times = [faults.kill_master(cluster).ms for _ in range(3) if cluster.settle() is None]
+    print("sigkill, ms:", times)
+    assert max(times) < SESSION_MS / 4, "systemd's ExecStopPost did not end the session"
+
+
+def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster) -> None:
+    old = cluster.master()
+    takeover = faults.freeze_master(cluster)
+    print("frozen, ms:", takeover.ms)
+    assert takeover.ms <= SESSION_MS + NOTICE_MS
+    wait_for(
+        "the thawed master stands by",
+        lambda: cluster.state(old, MASTER_PORT) == "standby",
+        15,
+    )
+    assert cluster.endpoint(takeover.master, MASTER_PORT)["epoch"] == takeover.epoch
+
+
+def test_a_master_without_power_is_replaced(cluster: Cluster) -> None:
+    old = cluster.master()
+    takeover = faults.power_cut_master(cluster)
+    print("power cut, ms:", takeover.ms)
+    cluster.lab.boot(old)
+    assert takeover.ms <= SESSION_MS + NOTICE_MS
+
+
+@pytest.mark.parametrize("loss", ["process", "power"])
+def test_tasks_of_a_lost_worker_run_elsewhere(cluster: Cluster, submitter: Submitter, loss: str) -> None:
+    names = [submitter.submit("sleep 2; echo $MWAPP_WORKER") for _ in range(9)]
+    held = wait_for("mw3 runs some", lambda: [n for n in names if n in cluster.running("mw3")], 10)
+    began = time.monotonic()
+    if loss == "power":
+        cluster.lab.power_cut("mw3")
+    else:
+        cluster.kill("mw3", faults.WORKER_UNIT)
+    outcomes = [submitter.wait(name)[1] for name in held]
+    print(f"worker lost by {loss}, ms until its tasks ended:", (time.monotonic() - began) * 1000)
+    if loss == "power":
+        cluster.lab.boot("mw3")
+        assert {outcome.worker for outcome in outcomes} <= {"mw1", "mw2"}
+    assert {outcome.attempt for outcome in outcomes} == {2}
+
+
+def test_clients_go_on_when_the_leader_is_killed(cluster: Cluster, writers: list[Writer]) -> None:
+    _, gap = faults.kill_leader(cluster, writers)
+    print("leader killed, longest write gap, ms:", gap)
+    assert gap < SESSION_MS
+
+
+def test_one_server_of_three_down_is_served_and_two_refuse(cluster: Cluster, writers: list[Writer]) -> None:
+    leader = cluster.leader()
+    first, second = (node for node in cluster.servers if node != leader)
+    cluster.lab.power_cut(first)
+    cut = time.monotonic()
+    wait_for("writes go on", lambda: all(w.writes_since(cut + 1) > 20 for w in writers), 15)
+
+    cluster.lab.power_cut(second)
+    time.sleep(1)  # what the leader had under way when its last follower went
+    dark = time.monotonic()
+    time.sleep(3)
+    assert sum(w.writes_since(dark) for w in writers) == 0
+    assert cluster.server(leader).get("zk_server_state") is None
+
+    cluster.lab.boot(first)
+    cluster.lab.boot(second)
+    cluster.leader()
+    healed = time.monotonic()
+    wait_for("every client writes again", lambda: all(w.writes_since(healed) for w in writers), 30)
