@@ -1,0 +1,167 @@
+"""Options: each is a flag, an environment variable and a key of the config file, with one help text."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from mwapp import logs
+from mwapp.errors import BadInputError
+from mwapp.servers import Servers
+
+DEFAULT_CONFIG = Path("/etc/mwapp/mwapp.toml")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """For a setting with a syntax of its own: what raises BadInputError, which names the setting."""
+
+    def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
+        return None if value is None else parse(value)
+
+    return callback
+
+
+def option(flag: str, *, environment: tuple[str, ...] = (), **settings: Any) -> Callable[[F], F]:
+    """An option ``--some-name``, variable ``MWAPP_SOME_NAME``, key ``some_name``.
+
+    ``environment``: variables that serve where ``MWAPP_...`` is not set.
+    """
+    key = flag.removeprefix("--").replace("-", "_")
+    settings.setdefault("show_default", settings.get("default") is not None)
+    variables = [f"MWAPP_{key.upper()}", *environment]
+    return click.option(flag, key, envvar=variables, show_envvar=True, **settings)
+
+
+def _load(ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    """Make the file's settings the defaults of this command."""
+    if path is None:
+        if not DEFAULT_CONFIG.is_file() or ctx.resilient_parsing:
+            return None
+        path = DEFAULT_CONFIG
+    ctx.default_map = read_config(path, ctx)
+    return path
+
+
+def read_config(path: Path, ctx: click.Context) -> dict[str, Any]:
+    """What the file sets for this command: its top level, and over it the command's own table.
+
+    Raises:
+        BadInputError: it cannot be read, or has a key that is none.
+    """
+    try:
+        document = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else problem
+        raise BadInputError(f"--config: cannot read {path}: {reason}") from None
+    keys = _keys(ctx)
+    common = set().union(*keys.values())
+    found: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            _check(name, set(keys), f"table [{name}]", path)
+            for key in value:
+                _check(_normal(key), keys[name], f"key {key!r} of table [{name}]", path)
+            if name == ctx.info_name:
+                own = {_normal(key): setting for key, setting in value.items()}
+        else:
+            _check(_normal(name), common, f"key {name!r}", path)
+            found[_normal(name)] = value
+    return found | own
+
+
+def _keys(ctx: click.Context) -> dict[str, set[str]]:
+    """Every command and the keys it knows."""
+    group = ctx.parent.command if ctx.parent else None
+    commands = group.commands if isinstance(group, click.Group) else {str(ctx.info_name): ctx.command}
+    return {
+        name: {p.name for p in command.params if isinstance(p, click.Option) and p.name and p.envvar}
+        - {"config"}
+        for name, command in commands.items()
+    }
+
+
+def _normal(key: str) -> str:
+    return key.replace("-", "_")
+
+
+def _check(name: str, known: set[str], what: str, path: Path) -> None:
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, 1, 0)
+    raise BadInputError(f"--config: {path}: unknown {what}; did you mean {near[0] if near else 'another'!r}?")
+
+
+def _configure_logs(ctx: click.Context, _param: click.Parameter, level: str) -> str:
+    logs.configure(level, str(ctx.params.get("log_format", "text")))
+    return level
+
+
+def common(function: F) -> F:
+    """The options of every command that talks to the ensemble."""
+    for decorate in reversed(
+        (
+            option(
+                "--config",
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                is_eager=True,
+                callback=_load,
+                help=f"TOML file with defaults for any option, as some_option = value; a table such as "
+                f"[worker] is for that command alone. Default: {DEFAULT_CONFIG} if it is there.",
+            ),
+            option(
+                "--connect",
+                callback=parsed(Servers.parse),
+                default="127.0.0.1:2181",
+                metavar="HOST:PORT,...[/PATH]",
+                help="The ensemble's servers and, if it is shared, the znode everything lives under.",
+            ),
+            option(
+                "--log-format", type=click.Choice(logs.FORMATS), default="text", help="Of lines on stderr."
+            ),
+            option(
+                "--log-level",
+                type=click.Choice(logs.LEVELS),
+                default="info",
+                callback=_configure_logs,
+                help="The least important lines to show.",
+            ),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def client(function: F) -> F:
+    """The options of commands for people and scripts."""
+    for decorate in reversed(
+        (
+            common,
+            option(
+                "--connect-timeout",
+                type=click.FloatRange(min=0, min_open=True),
+                default=10.0,
+                metavar="SECONDS",
+                help="Give up (exit status 3) when the ensemble does not answer for so long.",
+            ),
+            option(
+                "--output",
+                type=click.Choice(["table", "json"]),
+                default="table",
+                help="For people or for programs.",
+            ),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
+def host_name() -> str:
+    """This host's name without its domain."""
+    return os.uname().nodename.partition(".")[0]

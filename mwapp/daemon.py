@@ -1,0 +1,211 @@
+"""A long-running role: its signals, its talk with systemd, its session file and its status endpoint."""
+
+import fcntl
+import logging
+import os
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from mwapp import release
+from mwapp.core.messages import Abandon, Command, Connected, Event, Expired, Resumed, Suspended
+from mwapp.core.session import Part, Process
+from mwapp.endpoint import Endpoint
+from mwapp.errors import OK, BadInputError
+from mwapp.loop import LONGEST_TURN, Loop
+from mwapp.servers import Servers, show
+from mwapp.snapshot import Snapshot
+from mwapp.systemd import Notifier
+from mwapp.zk import Up
+
+log = logging.getLogger(__name__)
+
+# A new picture for the endpoint is made no more often than this, seconds.
+PICTURE = 0.1
+
+_CONNECTION = {Connected: "connected", Resumed: "connected", Suspended: "suspended", Expired: "expired"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every daemon is told. ``advertise`` is host:port; None: made from ``listen``."""
+
+    role: str
+    name: str
+    servers: Servers
+    session_timeout: float
+    listen: tuple[str, int]
+    advertise: str | None = None
+    state_dir: Path | None = None
+
+
+class Build(Protocol):
+    """Makes the role's part in the process."""
+
+    def __call__(self, process: Process, address: str) -> Part:
+        """``address`` is the host:port that the role's znode shows."""
+
+
+class StateDirectory:
+    """Keeps the session for :mod:`mwapp.release`, and other processes out, while this one lives."""
+
+    def __init__(self, path: Path) -> None:
+        """Make it if it is missing; end the session that a killed process left there.
+
+        Raises:
+            BadInputError: it cannot be used, or another process uses it.
+        """
+        self._path = str(path)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Held, and never inherited by commands, until the process ends in whatever way.
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BadInputError(
+                f"--state-dir: {path} is used by another process; give each its own"
+            ) from None
+        except OSError as problem:
+            raise BadInputError(f"--state-dir: cannot use {path}: {problem.strerror}") from None
+        release.release(self._path)
+
+    def note(self, servers: Servers, up: Up) -> None:
+        """Keep a new session; the server it is on comes first."""
+        others = [address for address in servers.addresses if address != up.address]
+        try:
+            release.note(self._path, [up.address, *others], up.session, up.password)
+        except OSError as problem:
+            log.error("cannot note the session in %s: %s; a take-over will be slow", self._path, problem)
+
+    def end(self, closed: bool) -> None:
+        """The process ends: see to it that its session has ended."""
+        if closed:
+            release.forget(self._path)
+        else:
+            release.release(self._path)
+
+
+class _Observed(Process):
+    """A core process that notes what becomes of its session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connection = "connecting"
+        self.session_events: Counter[str] = Counter()
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if type(event) in _CONNECTION:
+            self.connection = _CONNECTION[type(event)]
+            self.session_events[type(event).__name__.lower()] += 1
+        commands = super().handle(now, event)
+        if any(isinstance(command, Abandon) for command in commands):
+            self.connection = "expired"
+            self.session_events["abandoned"] += 1
+            log.warning("session given up: the ensemble has not answered for nearly a session time-out")
+        return commands
+
+
+class Daemon:
+    """One role in one process."""
+
+    def __init__(self, settings: Settings, build: Build) -> None:
+        """Open the endpoint and the state directory.
+
+        Raises:
+            BadInputError: one of them cannot be used.
+        """
+        self._settings = settings
+        self._state = StateDirectory(settings.state_dir) if settings.state_dir else None
+        self._started_at = time.time()
+        self._process = _Observed()
+        self._snapshot = Snapshot(settings.role, settings.name, "", time.monotonic())
+        self._endpoint = Endpoint(settings.listen, lambda: self._snapshot)
+        self._address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)
+        self._part = build(self._process, self._address)
+        self._loop = Loop(
+            self._process,
+            settings.servers,
+            settings.session_timeout,
+            on_session=self._session,
+            on_turn=self._turned,
+        )
+        self._up: Up | None = None
+        self._notifier = Notifier()
+        self._said = ""
+        self._ready = False
+        self._next_picture = 0.0
+        self._next_sign = 0.0  # of life to systemd
+        self._longest_turn = min(LONGEST_TURN, (self._notifier.watchdog or 4 * LONGEST_TURN) / 4)
+
+    def run(self) -> int:
+        """Work until a signal asks for the end; returns the exit status."""
+        log.info("%s %s starts as %s", self._settings.role, self._settings.name, self._address)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._signalled)
+        try:
+            self._loop.run()
+        finally:
+            if self._state is not None:
+                self._state.end(self._loop.closed_cleanly)
+        log.info("%s %s has ended", self._settings.role, self._settings.name)
+        return OK
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        self._notifier.send(STOPPING=1, STATUS="stopping")
+        if self._process.stopping and number == signal.SIGINT:
+            self._loop.abort()  # somebody at a keyboard is impatient
+        else:
+            self._loop.stop()
+
+    def _session(self, up: Up) -> None:
+        """A new session, or a new server for the same one."""
+        self._up = up
+        if self._state is not None:
+            self._state.note(self._settings.servers, up)
+
+    def _turned(self) -> None:
+        now = time.monotonic()
+        if self._notifier.watchdog is not None and now >= self._next_sign:
+            self._next_sign = now + self._notifier.watchdog / 4
+            self._notifier.send(WATCHDOG=1)
+        if now < self._next_picture and self._process.usable == (self._snapshot.connection == "connected"):
+            self._loop.longest_turn = PICTURE  # there may be news; have another look soon
+            return
+        self._next_picture = now + PICTURE
+        self._loop.longest_turn = self._longest_turn
+        self._snapshot = self._picture(now)
+        self._say(self._snapshot.summary())
+
+    def _picture(self, now: float) -> Snapshot:
+        process, up = self._process, self._up
+        return Snapshot(
+            role=self._settings.role,
+            name=self._settings.name,
+            address=self._address,
+            turned=now,
+            connection=process.connection,
+            lease=process.lease if process.session is not None else None,
+            session=process.session,
+            timeout=process.timeout or None,
+            server=show(up.address) if up else None,
+            started_at=self._started_at,
+            part=self._part.status(),
+            session_events=dict(process.session_events),
+        )
+
+    def _say(self, summary: str) -> None:
+        if not self._ready and self._process.usable:
+            self._ready = True
+            self._notifier.send(READY=1)
+        if summary != self._said and not self._process.stopping:
+            self._said = summary
+            self._notifier.send(STATUS=summary)
+
+
+def _advertised(host: str, port: int) -> str:
+    everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    return show((os.uname().nodename if everywhere else host, port))

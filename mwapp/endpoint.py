@@ -1,0 +1,181 @@
+"""The HTTP status endpoint: /health, /ready, /status, /metrics.
+
+It shows the main loop's latest :class:`Snapshot` and has no other tie to it, so neither can delay the other.
+"""
+
+import json
+import logging
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from mwapp.errors import BadInputError
+from mwapp.servers import show
+from mwapp.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+# Requests answered at once; more are turned away. And how long one may take to be sent, seconds.
+MOST_REQUESTS = 16
+REQUEST_TIME = 5.0
+
+# The master's and the worker's counters that are no counts of tasks.
+_TRANSACTIONS = {"transactions": "committed", "refused": "refused"}
+_GAUGES = {
+    "epoch": "Epoch of the office this master holds.",
+    "incarnation": "Incarnation this worker is registered under.",
+    "workers": "Live workers known to the active master.",
+    "queued": "Tasks waiting: at the active master for a worker, at a worker for a slot.",
+    "assigned": "Tasks assigned to workers, as known to the active master.",
+    "slots": "Tasks this worker runs at once at most.",
+    "running": "Tasks this worker runs now.",
+    "elected_at": "When this master won its present epoch, seconds since the Unix epoch.",
+    "first_write_at": "When it committed its first fenced write in it, seconds since the Unix epoch.",
+}
+
+
+class Metrics:
+    """Collects a snapshot's numbers for Prometheus."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def describe(self) -> list[Metric]:
+        """Nothing: what there is depends on the role."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every metric of the present snapshot."""
+        now = self._snapshot()
+        labels = {"role": now.role, "name": now.name}
+
+        def gauge(name: str, text: str, value: float, **more: str) -> Metric:
+            family = GaugeMetricFamily(f"mwapp_{name}", text, labels=[*labels, *more])
+            family.add_metric([*labels.values(), *more.values()], value)
+            return family
+
+        def counters(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
+            family = CounterMetricFamily(f"mwapp_{name}", text, labels=[*labels, label])
+            for event, count in values.items():
+                family.add_metric([*labels.values(), event], count)
+            return family
+
+        yield gauge("ready", "Whether the session with the ensemble can be used.", now.unready() is None)
+        yield gauge("state", "1 for the present state.", 1, state=str(now.part.get("state", "starting")))
+        yield gauge("start_time_seconds", "When the process started, Unix time.", now.started_at)
+        for name, text in _GAUGES.items():
+            value = now.part.get(name)
+            if value is not None:
+                yield gauge(name, text, len(value) if isinstance(value, list) else value)
+        counts: dict[str, int] = dict(now.part.get("counters", {}))
+        transactions = {_TRANSACTIONS[k]: counts.pop(k) for k in _TRANSACTIONS if k in counts}
+        yield counters("tasks", "What happened to tasks here.", "event", counts)
+        if transactions:
+            yield counters("transactions", "Fenced writes of this master.", "result", transactions)
+        yield counters("session_events", "What happened to the session.", "event", dict(now.session_events))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD."""
+
+    server: "_Server"
+    server_version = "mwapp"
+    sys_version = ""
+    timeout = REQUEST_TIME
+
+    def do_GET(self) -> None:
+        snapshot = self.server.snapshot()
+        path = self.path.partition("?")[0]
+        if path == "/health":
+            self._judge(snapshot.unhealthy())
+        elif path == "/ready":
+            self._judge(snapshot.unready())
+        elif path in ("/", "/status"):
+            self._send(HTTPStatus.OK, "application/json", json.dumps(snapshot.document(), indent=1).encode())
+        elif path == "/metrics":
+            self._send(HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(self.server.registry))
+        else:
+            self._send(HTTPStatus.NOT_FOUND, "text/plain", b"try /health /ready /status /metrics")
+
+    do_HEAD = do_GET  # noqa: N815 - http.server's name
+
+    def _judge(self, problem: str | None) -> None:
+        status = HTTPStatus.OK if problem is None else HTTPStatus.SERVICE_UNAVAILABLE
+        self._send(status, "text/plain", (problem or "ok").encode())
+
+    def _send(self, status: HTTPStatus, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body) + 1))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body + b"\n")
+
+    def log_message(self, format: str, *args: Any) -> None:
+        log.debug(format, *args)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], snapshot: Callable[[], Snapshot]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.snapshot = snapshot
+        self.registry = CollectorRegistry()
+        self.registry.register(Metrics(snapshot))
+        self._room = threading.BoundedSemaphore(MOST_REQUESTS)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        # HTTPServer's own looks the host's name up, which may take many seconds and serves nothing here.
+        socketserver.TCPServer.server_bind(self)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's
+        log.debug("a request to the status endpoint failed", exc_info=True)
+
+
+class Endpoint:
+    """The endpoint, listening from its making to :meth:`close`."""
+
+    def __init__(self, listen: tuple[str, int], snapshot: Callable[[], Snapshot]) -> None:
+        """``snapshot`` is called on other threads.
+
+        Raises:
+            BadInputError: the address cannot be listened on.
+        """
+        try:
+            self._server = _Server(listen, snapshot)
+        except OSError as problem:
+            raise BadInputError(
+                f"--listen: cannot listen on {show(listen)}: {problem.strerror or problem}; "
+                "choose another address or port, or stop what uses it"
+            ) from None
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()

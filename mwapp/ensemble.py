@@ -1,0 +1,221 @@
+"""The ensemble as the core sees it: one session at a time, and after it the next.
+
+Lives on the main loop's thread. What the clients tell comes as :class:`Note` through the main loop's
+queue; :meth:`Ensemble.accept` turns it into the core's events and keeps the promises of
+:mod:`mwapp.core.messages`: every request gets one reply, and nothing comes from a session that was given up.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mwapp.core.messages import (
+    Connected,
+    Create,
+    Error,
+    Event,
+    Exists,
+    Expired,
+    Failed,
+    Fired,
+    Operation,
+    Reply,
+    Result,
+    Resumed,
+    Suspended,
+    Transaction,
+)
+from mwapp.servers import Servers, show
+from mwapp.zk import Answered, Changed, Client, Down, Happening, Over, Up
+
+log = logging.getLogger(__name__)
+
+# A server that leaves a request unanswered for this part of the session time-out is taken for dead and the
+# next one tried, early enough for the session to be saved there. kazoo would not notice while we keep
+# asking: it takes every request it sends for a proof of life.
+SILENCE = 1 / 3
+# Clients that fail at once do not follow each other faster than this, seconds.
+REOPEN_DELAY = 0.5
+# After a pause of the whole process (frozen, starved) its servers get this long to be heard, seconds.
+GRACE = 0.2
+# ZooKeeper drops the connection of whoever sends more than jute.maxbuffer (1 MiB - 1 unless configured) in
+# one request, which would look like a lost connection and be repeated for ever.
+MAX_REQUEST_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that happened to a client."""
+
+    client: Client
+    happening: Happening
+
+
+@dataclass(slots=True)
+class _Session:
+    """The present client and what has become of it."""
+
+    client: Client
+    up: Up | None = None  # where it was last connected, and as which session
+    connected: bool = False
+    announced: bool = False  # the core knows of it
+    outstanding: dict[int, tuple[Operation, float]] = field(default_factory=dict)  # and when it was sent
+    last_step: int = 0  # number of the request that completes the chroot
+
+
+class Ensemble:
+    """Sessions on the ensemble, one at a time."""
+
+    def __init__(self, servers: Servers, timeout: float, post: Callable[[Note], None]) -> None:
+        """``timeout`` is the session time-out to ask for, seconds; ``post`` must be thread-safe."""
+        self._servers = servers
+        self._timeout = timeout
+        self._post = post
+        self._present: _Session | None = None
+        self._open_at = 0.0
+        self._opened = -REOPEN_DELAY
+        self._looked = 0.0
+        self._trust_from = 0.0  # until then what seems silence may be our own
+
+    @property
+    def session(self) -> Up | None:
+        """The present session and where it was last connected."""
+        return self._present.up if self._present else None
+
+    @property
+    def deadline(self) -> float | None:
+        """When :meth:`look_after` is next needed, monotonic seconds."""
+        if self._present is None:
+            return self._open_at
+        oldest = next(iter(self._present.outstanding.values()), None)
+        if oldest is None or self._present.up is None or not self._present.connected:
+            return None
+        return max(oldest[1] + self._present.up.timeout * SILENCE, self._trust_from)
+
+    def look_after(self, now: float) -> None:
+        """Open a session if there is none; change over to another server if this one is silent.
+
+        To be called at least every second, when there is nothing in the queue.
+        """
+        present = self._present
+        if now - self._looked > 1 + GRACE:
+            self._trust_from = now + GRACE
+        self._looked = now
+        if present is None:
+            if now >= self._open_at:
+                self._opened = now
+                client = Client(self._servers, self._timeout, lambda c, what: self._post(Note(c, what)))
+                self._present = _Session(client)
+        elif present.up and self.deadline is not None and now >= self.deadline:
+            log.warning("%s is silent: trying another server", show(present.up.address))
+            present.connected = False
+            present.client.drop_connection()
+
+    def request(self, now: float, number: int, operation: Operation) -> None:
+        """Send the core's request on the present session."""
+        present = self._present
+        if present is None:
+            return  # the core has been told, or has itself said, that its session is over
+        present.outstanding[number] = operation, now
+        if _size(operation) > MAX_REQUEST_BYTES:
+            log.error("a request of %d bytes was not sent: ZooKeeper would not take it", _size(operation))
+            self._answer(present, number, Failed(Error.REFUSED))
+        elif not present.client.connected:
+            self._answer(present, number, Failed(Error.CONNECTION_LOSS))  # its Down is on the way
+        else:
+            present.client.ask(number, operation, self._servers.chroot)
+
+    def abandon(self, now: float) -> None:
+        """Give the session up. It is closed if that can be done at once; nothing more is heard of it."""
+        if self._present is not None:
+            self._present.client.close(self._timeout * SILENCE)
+            self._next(now)
+
+    def close(self, patience: float) -> bool:
+        """Close the session, waiting at most ``patience`` seconds; whether nothing is left of it."""
+        present, self._present = self._present, None
+        if present is None:
+            return True
+        over = present.client.close(patience)
+        over.wait(patience + 1)
+        return present.client.closed or present.up is None
+
+    def accept(self, note: Note, now: float) -> list[Event]:
+        """What the note means to the core."""
+        present = self._present
+        if present is None or note.client is not present.client:
+            return []
+        match note.happening:
+            case Up() as up:
+                return self._up(present, up, now)
+            case Down():
+                return self._down(present, [Suspended()])
+            case Over():
+                events = self._down(present, [Expired()])
+                present.client.close(0)
+                self._next(now)
+                return events
+            case Changed(path):
+                return [Fired(path)]
+            case Answered(number, result):
+                if number < 0:
+                    return self._prepared(present, number, result, now)
+                if present.outstanding.pop(number, None) is not None:
+                    return [Reply(number, result)]
+        return []
+
+    def _next(self, now: float) -> None:
+        self._present = None
+        self._open_at = max(now, self._opened + REOPEN_DELAY)
+
+    def _up(self, present: _Session, up: Up, now: float) -> list[Event]:
+        present.up, present.connected = up, True
+        log.info("session %#x on %s", up.session, show(up.address))
+        if present.announced:
+            return [Resumed()]
+        if self._servers.chroot:
+            self._own(present, -1, Exists(self._servers.chroot), now)
+            return []
+        return self._announce(present)
+
+    def _down(self, present: _Session, events: list[Event]) -> list[Event]:
+        present.connected = False
+        cut = [Reply(n, Failed(Error.CONNECTION_LOSS)) for n in present.outstanding if n >= 0]
+        present.outstanding.clear()
+        return [*cut, *events] if present.announced else []
+
+    def _announce(self, present: _Session) -> list[Event]:
+        present.announced = True
+        return [Connected(present.up.session, present.up.timeout)] if present.up else []
+
+    # The chroot is made, if it is missing, before the core hears of the session. Our own requests have
+    # negative numbers.
+
+    def _own(self, present: _Session, number: int, operation: Operation, now: float) -> None:
+        present.outstanding[number] = operation, now
+        present.last_step = number
+        present.client.ask(number, operation, "")
+
+    def _prepared(self, present: _Session, number: int, result: Result, now: float) -> list[Event]:
+        asked = present.outstanding.pop(number, None)
+        if asked is None or result == Failed(Error.CONNECTION_LOSS):
+            return []  # starts over when connected again
+        if isinstance(asked[0], Exists) and result is None:
+            for i, path in enumerate(self._servers.parents):
+                self._own(present, -2 - i, Transaction((Create(path),)), now)
+            return []
+        if number != present.last_step:
+            return []
+        if isinstance(result, Failed) and result.error is not Error.NODE_EXISTS:
+            log.error("--connect: cannot make %s: %s", self._servers.chroot, result.error.value)
+        return self._announce(present)
+
+    def _answer(self, present: _Session, number: int, result: Result) -> None:
+        self._post(Note(present.client, Answered(number, result)))
+
+
+def _size(operation: Operation) -> int:
+    if not isinstance(operation, Transaction):
+        return len(operation.path)
+    # Each operation has a header, a version or flags, and an access control list beside path and data.
+    return sum(len(op.path) + len(getattr(op, "data", b"")) + 64 for op in operation.ops)

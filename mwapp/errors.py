@@ -1,0 +1,77 @@
+"""What can go wrong, and the exit status each problem has.
+
+The statuses are an interface: scripts test them, so a number is never given a new meaning.
+
+====  =========================================================================
+code  meaning
+====  =========================================================================
+0     it worked
+1     a task failed, or the condition that was asked about does not hold
+2     wrong usage or bad input; the message names the setting and the remedy
+3     the ensemble cannot be reached
+4     there is no such task or worker
+5     the time allowed by an option ran out
+6     the queue of tasks is full: try again later
+7     the ensemble refused the request (no permission, for example)
+70    a defect in mwapp itself; the message is a traceback worth reporting
+130   interrupted from the keyboard
+====  =========================================================================
+"""
+
+from typing import ClassVar
+
+OK = 0
+DEFECT = 70
+INTERRUPTED = 130
+
+
+class MwappError(Exception):
+    """Something went wrong."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        """Without a message the first line of the class's docstring is the message."""
+        super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0])
+
+
+class TaskFailedError(MwappError):
+    """A task failed."""
+
+    exit_code = 1
+
+
+class BadInputError(MwappError):
+    """A setting or an argument cannot be used as it is."""
+
+    exit_code = 2
+
+
+class UnreachableError(MwappError):
+    """The ensemble cannot be reached."""
+
+    exit_code = 3
+
+
+class NotFoundError(MwappError):
+    """There is no such task or worker."""
+
+    exit_code = 4
+
+
+class TimedOutError(MwappError):
+    """The time allowed ran out."""
+
+    exit_code = 5
+
+
+class QueueFullError(MwappError):
+    """The queue of tasks is full: try again later."""
+
+    exit_code = 6
+
+
+class RefusedError(MwappError):
+    """The ensemble refused the request."""
+
+    exit_code = 7

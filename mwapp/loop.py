@@ -1,0 +1,123 @@
+"""The main loop: carries events to the core and carries out its commands. Used by daemons and commands."""
+
+import queue
+import time
+from collections.abc import Callable
+
+from mwapp.core.messages import (
+    Abandon,
+    Close,
+    Command,
+    Connected,
+    Event,
+    Kill,
+    Request,
+    Resumed,
+    Run,
+    Stop,
+    Tick,
+)
+from mwapp.core.session import Process
+from mwapp.ensemble import Ensemble, Note
+from mwapp.errors import TimedOutError, UnreachableError
+from mwapp.runner import Runner
+from mwapp.servers import Servers
+from mwapp.zk import Up
+
+# The loop turns at least so often, seconds: who looks at it from outside can tell that it is alive.
+LONGEST_TURN = 1.0
+# A session that cannot be closed in this time is left to its time-out, or to `mwapp release`, seconds.
+CLOSE_PATIENCE = 2.0
+
+
+class Loop:
+    """Runs one core process on the ensemble until it closes.
+
+    ``on_session`` is called with every session and every change of its server, before it is used;
+    ``on_turn`` at every turn.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        servers: Servers,
+        session_timeout: float,
+        *,
+        on_session: Callable[[Up], None] = lambda _: None,
+        on_turn: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.process = process
+        self.longest_turn = LONGEST_TURN
+        self.closed_cleanly = False  # once run() has returned: nothing is left of the session
+        self._queue: queue.SimpleQueue[Note | Event] = queue.SimpleQueue()
+        self._servers = servers
+        self._ensemble = Ensemble(servers, session_timeout, self._queue.put)
+        self._runner = Runner(self._queue.put)
+        self._on_session = on_session
+        self._on_turn = on_turn
+        self._open = True
+
+    def stop(self) -> None:
+        """Ask for a graceful end; may be called from a signal handler."""
+        self._queue.put(Stop())
+
+    def abort(self) -> None:
+        """End now: kill what runs, close the session. For a signal handler, too."""
+        self._open = False
+        self._queue.put(Tick())
+
+    def run(self, *, connect_timeout: float | None = None, timeout: float | None = None) -> None:
+        """Turn until the core closes.
+
+        Raises:
+            UnreachableError: no connection for ``connect_timeout`` seconds.
+            TimedOutError: not done after ``timeout`` seconds.
+        """
+        started = heard = time.monotonic()
+        try:
+            while self._open:
+                self._turn()
+                now = time.monotonic()
+                if self.process.usable or not self._open:
+                    heard = now
+                if connect_timeout is not None and now - heard >= connect_timeout:
+                    raise UnreachableError(
+                        f"--connect {self._servers}: the ensemble has not answered for "
+                        f"{connect_timeout:g} s; does a majority of its servers run?"
+                    )
+                if timeout is not None and self._open and now - started >= timeout:
+                    raise TimedOutError
+        finally:
+            self._runner.kill_all()
+            self.closed_cleanly = self._ensemble.close(CLOSE_PATIENCE)
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        due = [at for at in (self.process.deadline, self._ensemble.deadline) if at is not None]
+        wait = min([self.longest_turn, *(at - now for at in due)])
+        try:
+            item: Note | Event = self._queue.get(timeout=max(0.0, wait))
+        except queue.Empty:
+            item = Tick()
+        now = time.monotonic()
+        for event in self._ensemble.accept(item, now) if isinstance(item, Note) else [item]:
+            if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:
+                self._on_session(self._ensemble.session)
+            for command in self.process.handle(now, event):
+                self._carry_out(command, now)
+        if isinstance(item, Tick):  # nothing was in the queue
+            self._ensemble.look_after(now)
+        self._on_turn()
+
+    def _carry_out(self, command: Command, now: float) -> None:
+        match command:
+            case Request(number, operation):
+                self._ensemble.request(now, number, operation)
+            case Run():
+                self._runner.start(command)
+            case Kill(run):
+                self._runner.kill(run)
+            case Abandon():
+                self._ensemble.abandon(now)
+            case Close():
+                self._open = False

@@ -1,0 +1,74 @@
+"""The connect string: where the ensemble is, and below which znode everything lives."""
+
+import re
+from dataclasses import dataclass
+
+from mwapp.errors import BadInputError
+
+CLIENT_PORT = 2181
+
+_ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
+_CHROOT = re.compile(r"(/[^/\x00-\x1f]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The ensemble's client addresses and the chroot ("" or ``/path``)."""
+
+    addresses: tuple[tuple[str, int], ...]
+    chroot: str = ""
+
+    @classmethod
+    def parse(cls, connect: str) -> "Servers":
+        """Read ``host[:port],host[:port]...[/chroot]``.
+
+        Raises:
+            BadInputError: it is not of that form.
+        """
+        hosts, slash, path = connect.strip().partition("/")
+        chroot = (slash + path).rstrip("/")
+        if chroot and not (_CHROOT.fullmatch(chroot) and not {"", ".", ".."} & set(path.split("/")[:-1])):
+            raise BadInputError(f"--connect: {chroot!r} is not a znode's path; write for example /mwapp")
+        return cls(tuple(_address(part.strip()) for part in hosts.split(",")), chroot)
+
+    @property
+    def hosts(self) -> str:
+        """The addresses as kazoo takes them."""
+        return ",".join(show(address) for address in self.addresses)
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """Every znode the chroot consists of, outermost first."""
+        names = self.chroot.split("/")[1:]
+        return tuple("/" + "/".join(names[: i + 1]) for i in range(len(names)))
+
+    def __str__(self) -> str:
+        return self.hosts + self.chroot
+
+
+def show(address: tuple[str, int]) -> str:
+    """Write an address as host:port, an IPv6 address in brackets."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_address(text: str, setting: str) -> tuple[str, int]:
+    """Read ``host:port`` of a setting such as ``--listen``.
+
+    Raises:
+        BadInputError: it is not of that form.
+    """
+    match = _ADDRESS.fullmatch(text.strip())
+    if match is None or match["port"] is None or int(match["port"]) > 65535:
+        raise BadInputError(f"{setting}: {text!r} is not HOST:PORT; write for example 0.0.0.0:2223")
+    return match["host"].strip("[]"), int(match["port"])
+
+
+def _address(text: str) -> tuple[str, int]:
+    match = _ADDRESS.fullmatch(text)
+    port = int(match["port"] or CLIENT_PORT) if match else 0
+    if match is None or not 0 < port < 65536:
+        raise BadInputError(
+            f"--connect: {text!r} is not HOST[:PORT]; write for example zk1:2181,zk2:2181,zk3:2181/mwapp"
+        )
+    return match["host"].strip("[]"), port

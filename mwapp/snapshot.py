@@ -1,0 +1,70 @@
+"""What the main loop lets others see of itself: an unchanging picture, replaced as a whole."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+# The main loop turns every second even when nothing happens; a longer silence means that it hangs.
+HANGS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """State of a daemon at one moment. Times are monotonic seconds unless said otherwise."""
+
+    role: str
+    name: str
+    address: str  # host:port others see
+    turned: float  # when the main loop made this picture
+    connection: str = "connecting"  # or connected, suspended, expired
+    lease: float | None = None  # until then the session is sure to live; None: there is none
+    session: int | None = None
+    timeout: float | None = None  # session time-out granted, seconds
+    server: str | None = None  # of the ensemble, host:port, last connected to
+    started_at: float = 0.0  # seconds since the Unix epoch
+    part: Mapping[str, Any] = field(default_factory=dict)  # what the role says of itself
+    session_events: Mapping[str, int] = field(default_factory=dict)
+
+    def unhealthy(self) -> str | None:
+        """Why the process cannot be called alive; None if it can."""
+        silent = time.monotonic() - self.turned
+        return f"the main loop has not turned for {silent:.1f} s" if silent > HANGS else None
+
+    def unready(self) -> str | None:
+        """Why the process cannot do its work at present; None if it can."""
+        if self.connection == "connecting":
+            return "no session with the ensemble yet"
+        if self.connection != "connected" or self.lease is None:
+            return f"session with the ensemble is {self.connection}"
+        if time.monotonic() >= self.lease:
+            return "the ensemble has not answered for nearly a session time-out"
+        return self.unhealthy()
+
+    def document(self) -> dict[str, Any]:
+        """The JSON of ``/status``."""
+        return {
+            "role": self.role,
+            "name": self.name,
+            "address": self.address,
+            "ready": self.unready() is None,
+            "reason": self.unready(),
+            "started_at": self.started_at,
+            "session": {
+                "state": self.connection,
+                "id": None if self.session is None else f"{self.session & (1 << 64) - 1:#x}",
+                "timeout": self.timeout,
+                "server": self.server,
+                "events": dict(self.session_events),
+            },
+            self.role: dict(self.part),
+        }
+
+    def summary(self) -> str:
+        """One line for a person."""
+        state = str(self.part.get("state", "starting"))
+        known = [
+            f"{key} {self.part[key]}" for key in ("epoch", "incarnation") if self.part.get(key) is not None
+        ]
+        problem = self.unready()
+        return ", ".join([f"{self.role} {state}", *known, *([problem] if problem else [])])

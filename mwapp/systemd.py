@@ -1,0 +1,29 @@
+"""What a service tells systemd (sd_notify). Does nothing when systemd did not start the process."""
+
+import os
+import socket
+from contextlib import suppress
+
+
+class Notifier:
+    """Talks to the service manager. A message it does not take is lost: it must never stop the service."""
+
+    def __init__(self) -> None:
+        # Taken out of the environment: whatever the service starts must not speak in its name.
+        address = os.environ.pop("NOTIFY_SOCKET", "")
+        microseconds = os.environ.pop("WATCHDOG_USEC", "")
+        pid = os.environ.pop("WATCHDOG_PID", "")
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) if address else None
+        if self._socket is not None:
+            self._socket.setblocking(False)
+        mine = pid in ("", str(os.getpid()))
+        self.watchdog = int(microseconds) / 1e6 if mine and microseconds.isdecimal() else None
+        """How often systemd wants to hear from the main loop, seconds; None: never."""
+
+    def send(self, **fields: str | int) -> None:
+        """Send for example ``READY=1, STATUS="..."``."""
+        if self._socket is not None:
+            message = "\n".join(f"{name}={value}" for name, value in fields.items())
+            with suppress(OSError):
+                self._socket.sendto(message.encode(), self._address)
