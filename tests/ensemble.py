@@ -1,0 +1,297 @@
+"""A real ZooKeeper ensemble on loopback, from the distribution's jars, without root.
+
+    with Ensemble() as ensemble:
+        client = KazooClient(ensemble.connect_string)
+        ensemble.leader().kill()
+
+Its files are in a temporary directory and its ports are free ones, so several may run side by side.
+The servers die with the process that started them, even when that is killed.
+"""
+
+import contextlib
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
+
+JARS = Path("/usr/share/java")
+# zookeeper.jar names its dependencies in its manifest; the logger is for the one who runs it to choose.
+CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
+START_SECONDS = 40.0
+JVM = (
+    "java",
+    # Short-lived: the time to start counts, the speed after an hour does not.
+    "-Xmx128m",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Xshare:auto",
+    # A crashed server keeps what it wrote in the page cache; only a power cut would need the fsync.
+    "-Dzookeeper.forceSync=no",
+    "-Dzookeeper.admin.enableServer=false",
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+)
+
+
+class EnsembleError(Exception):
+    """The ensemble cannot run here, or did not do in time what it was asked."""
+
+
+def missing() -> str | None:
+    """Why no ensemble can be started on this machine, and the remedy; None if one can."""
+    if shutil.which("java") and all(jar.exists() for jar in CLASSPATH):
+        return None
+    return (
+        f"needs java and {' '.join(map(str, CLASSPATH))}: "
+        "apt-get install openjdk-17-jre-headless libzookeeper-java libslf4j-java"
+    )
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on, below the range from which the kernel takes those of outgoing connections.
+
+    A server that is restarted must find its port free again.
+    """
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.randrange(12000, 32000)  # noqa: S311 - any free port will do
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            if port not in ports:
+                ports.append(port)
+    return ports
+
+
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float) -> T:
+    """Ask until the answer is true. Raises EnsembleError with ``what`` after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = probe()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise EnsembleError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.02)
+
+
+class Server:
+    """One ZooKeeper server process, which may be started and ended again and again."""
+
+    def __init__(self, number: int, port: int, directory: Path) -> None:
+        self.number = number
+        self.port = port
+        self.directory = directory
+        self.log = directory / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<zk{self.number} 127.0.0.1:{self.port}>"
+
+    def start(self) -> None:
+        """Start the process; does not wait until it serves."""
+        if self.running:
+            return
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                # The server must not outlive the tests, whatever ends them.
+                [
+                    *("setpriv", "--pdeathsig", "KILL", *JVM, "-cp", ":".join(map(str, CLASSPATH))),
+                    *("org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.directory / "zoo.cfg")),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                start_new_session=True,  # an interrupt from the keyboard is for the tests
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there (it may be paused)."""
+        return self._process is not None and self._process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal. Raises EnsembleError when there is no process."""
+        if self._process is None or not self.running:
+            raise EnsembleError(f"{self} is not running")
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL: its connections are reset at once. It may be started again."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait."""
+        self._end(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """SIGSTOP: its connections stay open and silent."""
+        self.send(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused server go on."""
+        self.send(signal.SIGCONT)
+
+    def ask(self, word: str, seconds: float = 1.0) -> str:
+        """The answer to a four-letter word, empty if there is none."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
+                connection.sendall(word.encode())
+                with connection.makefile("rb") as answer:
+                    return answer.read().decode()
+        except OSError:
+            return ""
+
+    def mode(self) -> str | None:
+        """``leader`` or ``follower`` (``standalone`` for a single one); None while it does not serve."""
+        for line in self.ask("srvr").splitlines():
+            if line.startswith("Mode: "):
+                return line.removeprefix("Mode: ")
+        return None
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None or not self.running:
+            return
+        self._process.send_signal(number)
+        self._process.send_signal(signal.SIGCONT)
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Ensemble:
+    """Some servers that know each other. ``tick`` in ms; sessions may be of 2 to 20 ticks."""
+
+    def __init__(self, size: int = 3, *, tick: int = 500) -> None:
+        self._size = size
+        self._tick = tick
+        self._directory: Path | None = None
+        self.servers: list[Server] = []
+
+    @property
+    def connect_string(self) -> str:
+        """All servers, as a client wants them."""
+        return ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+
+    def start(self) -> None:
+        """Start every server that does not run, in parallel, and wait until all serve.
+
+        Raises EnsembleError when they do not, or when this machine lacks what they need.
+        """
+        problem = missing()
+        if problem:
+            raise EnsembleError(problem)
+        if self._directory is None:
+            self._directory = Path(tempfile.mkdtemp(prefix="ensemble-"))
+            self._configure(self._directory)
+        for server in self.servers:
+            server.start()
+        self.wait_until_settled()
+
+    def stop(self) -> None:
+        """End every server and remove the files."""
+        for server in self.servers:
+            server.kill()
+        if self._directory is not None:
+            shutil.rmtree(self._directory)
+        self._directory, self.servers = None, []
+
+    def __enter__(self) -> "Ensemble":
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def wait_until_settled(self, seconds: float = START_SECONDS) -> None:
+        """Until every running server serves and exactly one of them leads."""
+        try:
+            wait_for("all servers serve, one leads", self._settled, seconds)
+        except EnsembleError as error:
+            raise EnsembleError(f"{error}\n{self.logs()}") from None
+
+    def leader(self, seconds: float = START_SECONDS) -> Server:
+        """The leading server; waits for an election to end."""
+
+        def leading() -> Server | None:
+            leaders = [server for server in self.servers if server.running and server.mode() == "leader"]
+            return leaders[0] if len(leaders) == 1 else None
+
+        return wait_for("a server leads", leading, seconds)
+
+    def followers(self) -> list[Server]:
+        """The servers that follow."""
+        leader = self.leader()
+        return [server for server in self.servers if server is not leader and server.mode() == "follower"]
+
+    def heal(self) -> None:
+        """Let every paused server go on, start those that ended, wait until all serve."""
+        for server in self.servers:
+            if server.running:
+                server.resume()
+        self.start()
+
+    def logs(self, lines: int = 40) -> str:
+        """The end of every server's log."""
+        parts = []
+        for server in self.servers:
+            text = server.log.read_text(errors="replace") if server.log.exists() else ""
+            parts.append("\n".join([f"--- {server}", *text.splitlines()[-lines:]]))
+        return "\n".join(parts)
+
+    def _settled(self) -> bool:
+        modes = [server.mode() for server in self.servers if server.running]
+        if self._size == 1:
+            return modes == ["standalone"]
+        return None not in modes and modes.count("leader") == 1
+
+    def _configure(self, directory: Path) -> None:
+        ports = free_ports(3 * self._size)
+        members = [
+            f"server.{i + 1}=127.0.0.1:{ports[3 * i + 1]}:{ports[3 * i + 2]}" for i in range(self._size)
+        ]
+        for i in range(self._size):
+            home = directory / f"zk{i + 1}"
+            (home / "data").mkdir(parents=True)
+            (home / "data/myid").write_text(f"{i + 1}\n")
+            settings = [
+                f"dataDir={home / 'data'}",
+                "clientPortAddress=127.0.0.1",
+                f"clientPort={ports[3 * i]}",
+                f"tickTime={self._tick}",
+                "initLimit=20",
+                "syncLimit=5",
+                "maxClientCnxns=0",
+                "4lw.commands.whitelist=*",
+                *(members if self._size > 1 else []),
+            ]
+            (home / "zoo.cfg").write_text("\n".join(settings) + "\n")
+            self.servers.append(Server(i + 1, ports[3 * i], home))
+
+
+def main() -> None:
+    """Run an ensemble by hand until interrupted: ``python -m tests.ensemble``."""
+    with Ensemble() as ensemble, contextlib.suppress(KeyboardInterrupt):
+        print(ensemble.connect_string, flush=True)
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

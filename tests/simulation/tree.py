@@ -1,0 +1,207 @@
+"""The znodes of one simulated server, and what a transaction does to them.
+
+Every rule here is one of a real server's, and compared with it by test_sim_matches_server.py.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, OpResult, Set, Stat
+
+
+@dataclass(slots=True)
+class ZNode:
+    """A znode with everything a server keeps about it."""
+
+    data: bytes
+    czxid: int
+    mzxid: int
+    pzxid: int
+    owner: int = 0
+    ctime: float = 0.0
+    version: int = 0
+    created: int = 0  # children ever created: numbers the sequential ones
+    children: set[str] = field(default_factory=set)
+
+    @property
+    def cversion(self) -> int:
+        """As clients see it: creations plus deletions of children."""
+        return 2 * self.created - len(self.children)
+
+    def stat(self) -> Stat:
+        """What the core sees of it."""
+        return Stat(self.czxid, self.version, self.owner, len(self.children), self.ctime)
+
+    def node(self) -> Node:
+        """What a read returns."""
+        return Node(self.data, self.stat())
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A znode was created; ``owner`` is a session if it is ephemeral, else 0."""
+
+    path: str
+    data: bytes
+    owner: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A znode's data was set."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A znode was deleted."""
+
+    path: str
+
+
+Change = Created | Changed | Deleted
+
+
+class RefusedError(Exception):
+    """An operation that cannot be carried out."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.value)
+        self.error = error
+
+
+def parent_of(path: str) -> str:
+    """The path above."""
+    return path.rpartition("/")[0] or "/"
+
+
+class Tree:
+    """The znodes. Starts as a new server does, with the root and ``/zookeeper``."""
+
+    def __init__(self) -> None:
+        self.nodes = {"/": ZNode(b"", 0, 0, 0), "/zookeeper": ZNode(b"", 0, 0, 0)}
+        self.nodes["/"].children.add("zookeeper")
+        self.ephemerals: dict[int, list[str]] = {}  # by session, in the order of their creation
+
+    # ------------------------------------------------------------ deciding (the leader)
+
+    def decide(
+        self, ops: Iterable[Op], session: int, zxid: int, now: float
+    ) -> tuple[tuple[OpResult, ...], list[Change]] | Failed:
+        """Carry out all of the operations or none; return their results and what changed.
+
+        A refused one costs a zxid but no sequential number, as on a real server.
+        """
+        results: list[OpResult] = []
+        changes: list[Change] = []
+        undo: list[Callable[[], None]] = []
+        for index, op in enumerate(ops):
+            try:
+                change = self._resolve(op, session)
+            except RefusedError as refused:
+                for step in reversed(undo):
+                    step()
+                return Failed(refused.error, index)
+            if change is None:
+                results.append(None)
+                continue
+            undo.append(self.apply(change, zxid, now))
+            changes.append(change)
+            match change:
+                case Created(path):
+                    results.append(path)
+                case Changed(path):
+                    results.append(self.nodes[path].stat())
+                case Deleted():
+                    results.append(None)
+        return tuple(results), changes
+
+    def _resolve(self, op: Op, session: int) -> Change | None:
+        match op:
+            case Create(path, data, ephemeral, sequential):
+                parent = self._find(parent_of(path))
+                if sequential:
+                    path = f"{path}{parent.created:010d}"
+                if path in self.nodes:
+                    raise RefusedError(Error.NODE_EXISTS)
+                if parent.owner:
+                    raise RefusedError(Error.REFUSED)  # ephemerals cannot have children
+                return Created(path, data, session if ephemeral else 0)
+            case Set(path, data, version):
+                self._check(path, version)
+                return Changed(path, data)
+            case Delete(path, version):
+                if self._check(path, version).children:
+                    raise RefusedError(Error.NOT_EMPTY)
+                return Deleted(path)
+            case Check(path, version):
+                self._check(path, version)
+                return None
+
+    def _find(self, path: str) -> ZNode:
+        try:
+            return self.nodes[path]
+        except KeyError:
+            raise RefusedError(Error.NO_NODE) from None
+
+    def _check(self, path: str, version: int) -> ZNode:
+        node = self._find(path)
+        if version not in (-1, node.version):
+            raise RefusedError(Error.BAD_VERSION)
+        return node
+
+    # ------------------------------------------------------------ applying (every server)
+
+    def apply(self, change: Change, zxid: int, now: float) -> Callable[[], None]:
+        """Carry out a change that was decided; return how to undo it."""
+        path = change.path
+        if isinstance(change, Changed):
+            return self._set(self.nodes[path], change.data, zxid)
+        name = path.rpartition("/")[2]
+        parent = self.nodes[parent_of(path)]
+        pzxid = parent.pzxid
+        parent.pzxid = zxid
+        if isinstance(change, Created):
+            node = ZNode(change.data, zxid, zxid, zxid, change.owner, now)
+            self._link(path, node, parent, name)
+            parent.created += 1
+
+            def undo() -> None:
+                self._unlink(path, parent, name)
+                parent.created -= 1
+                parent.pzxid = pzxid
+
+        else:
+            gone = self._unlink(path, parent, name)
+
+            def undo() -> None:
+                self._link(path, gone, parent, name)
+                parent.pzxid = pzxid
+
+        return undo
+
+    def _set(self, node: ZNode, data: bytes, zxid: int) -> Callable[[], None]:
+        before, mzxid = node.data, node.mzxid
+        node.data, node.mzxid = data, zxid
+        node.version += 1
+
+        def undo() -> None:
+            node.data, node.mzxid = before, mzxid
+            node.version -= 1
+
+        return undo
+
+    def _link(self, path: str, node: ZNode, parent: ZNode, name: str) -> None:
+        self.nodes[path] = node
+        parent.children.add(name)
+        if node.owner:
+            self.ephemerals.setdefault(node.owner, []).append(path)
+
+    def _unlink(self, path: str, parent: ZNode, name: str) -> ZNode:
+        node = self.nodes.pop(path)
+        parent.children.remove(name)
+        if node.owner:
+            self.ephemerals[node.owner].remove(path)
+        return node
