@@ -6,6 +6,8 @@ import traceback
 import click
 
 from mwapp.cli.daemons import master, release, worker
+from mwapp.cli.look import status, workers
+from mwapp.cli.tasks import submit, tasks, wait
 from mwapp.errors import DEFECT, INTERRUPTED, MwappError
 
 
@@ -23,7 +25,7 @@ def cli() -> None:
     """
 
 
-for command in (master, worker, release):
+for command in (master, worker, submit, wait, tasks, workers, status, release):
     cli.add_command(command)
 
 
@@ -39,6 +41,10 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as help_:
         help_.show()
         return help_.exit_code
+    except click.UsageError as problem:
+        command = problem.ctx.command_path if problem.ctx else "mwapp"
+        _complain(f"{problem.format_message()} ({command} --help tells more)")
+        return problem.exit_code
     except click.ClickException as problem:
         _complain(problem.format_message())
         return problem.exit_code

@@ -103,7 +103,7 @@ def _configure_logs(ctx: click.Context, _param: click.Parameter, level: str) -> 
     return level
 
 
-def common(function: F) -> F:
+def common(function: F, level: str = "info") -> F:
     """The options of every command that talks to the ensemble."""
     for decorate in reversed(
         (
@@ -128,7 +128,7 @@ def common(function: F) -> F:
             option(
                 "--log-level",
                 type=click.Choice(logs.LEVELS),
-                default="info",
+                default=level,
                 callback=_configure_logs,
                 help="The least important lines to show.",
             ),
@@ -142,7 +142,7 @@ def client(function: F) -> F:
     """The options of commands for people and scripts."""
     for decorate in reversed(
         (
-            common,
+            lambda function: common(function, "warning"),
             option(
                 "--connect-timeout",
                 type=click.FloatRange(min=0, min_open=True),

@@ -1,0 +1,59 @@
+"""Running a part of the core for the length of one command."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mwapp.core.session import Call, Process, Scope
+from mwapp.loop import Loop
+from mwapp.overview import Look
+from mwapp.servers import Servers
+
+# Of the short sessions of commands, seconds. Nothing of theirs is ephemeral.
+SESSION_TIMEOUT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which ensemble, and how long it may keep silent (seconds)."""
+
+    connect: Servers
+    connect_timeout: float
+
+
+def converse(target: Target, build: Callable[[Process, Call], object], timeout: float | None = None) -> None:
+    """Run the part that ``build`` makes until it calls the function it is given.
+
+    Raises:
+        UnreachableError: the ensemble does not answer.
+        TimedOutError: not done after ``timeout`` seconds.
+    """
+    process = Process()
+    loop = Loop(process, target.connect, SESSION_TIMEOUT)
+    build(process, loop.stop)
+    loop.run(connect_timeout=target.connect_timeout, timeout=timeout)
+
+
+def look(target: Target, *reads: Callable[[Scope, Callable[[Any], None]], None]) -> list[Any]:
+    """Carry out several reads at once; returns the result of each.
+
+    Raises:
+        UnreachableError: the ensemble does not answer.
+    """
+    results: dict[int, Any] = {}
+
+    def build(process: Process, finished: Call) -> None:
+        def read_all(scope: Scope) -> None:
+            results.clear()
+            for number, read in enumerate(reads):
+                read(scope, lambda result, number=number: done(number, result))  # type: ignore[misc]
+
+        def done(number: int, result: Any) -> None:
+            results[number] = result
+            if len(results) == len(reads):
+                finished()
+
+        Look(process, read_all)
+
+    converse(target, build)
+    return [results[number] for number in range(len(reads))]
