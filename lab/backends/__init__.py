@@ -1,0 +1,43 @@
+"""The one interface between a lab and what its machines are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from lab.spec import Node
+
+State = Literal["running", "frozen", "off"]
+
+
+class Backend(Protocol):
+    """Makes and breaks single machines; addresses, keys and cuts belong to the lab.
+
+    Every method raises LabError when it cannot do its work.
+    """
+
+    def boot(self, node: Node) -> None:
+        """Switch on a machine that is off, over whatever its last life left behind."""
+
+    def power_off(self, node: Node) -> None:
+        """Shut down in order, as its power button would."""
+
+    def power_cut(self, node: Node) -> None:
+        """Stop everything in this instant; what was not synced to its disk is lost."""
+
+    def freeze(self, node: Node) -> None:
+        """Stop its processes where they stand; its network stack still answers."""
+
+    def thaw(self, node: Node) -> None:
+        """Let its processes go on."""
+
+    def state(self, node: Node) -> State: ...
+
+    def pid(self, node: Node) -> int | None:
+        """The process here that is its PID 1, if it is on."""
+
+    def command(self, node: Node, argv: Sequence[str], environment: Sequence[str]) -> list[str]:
+        """What to run here so that `argv` runs there as root."""
+
+    def remove(self) -> None:
+        """Remove every machine of the lab, its disk too, however little is known about it."""

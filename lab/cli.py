@@ -1,0 +1,164 @@
+"""The command `lab`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from lab.core import Lab
+from lab.errors import LabError, UnknownError
+from lab.spec import DEFAULT_NODES, SUITES
+
+pass_lab = click.make_pass_decorator(Lab)
+_BEGAN = time.monotonic()
+
+
+def _say(text: str) -> None:
+    click.echo(f"[{time.monotonic() - _BEGAN:5.1f} s] {text}", err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--name", envvar="LAB", default="lab", show_default=True, show_envvar=True, help="Which lab.")
+@click.pass_context
+def cli(context: click.Context, name: str) -> None:
+    """Real systemd hosts on this machine, and every way to break them."""
+    context.obj = Lab(name, say=_say)
+
+
+@cli.command()
+@click.argument("nodes", nargs=-1)
+@click.option(
+    "--suite", type=click.Choice(SUITES), help=f"Debian release of new nodes.  [default: {SUITES[0]}]"
+)
+@pass_lab
+def up(lab: Lab, nodes: tuple[str, ...], suite: str | None) -> None:
+    """Make sure that NODES are there and switched on."""
+    lab.up(nodes, suite=suite)
+    _say(f"lab {lab.name} is up: {' '.join(lab.nodes)}")
+
+
+up.help = f"{up.help}\n\nDefault: {' '.join(DEFAULT_NODES)}. What runs is left as it is."
+
+
+@cli.command()
+@pass_lab
+def down(lab: Lab) -> None:
+    """Remove the lab and every trace of it; images stay in the cache."""
+    lab.down()
+    _say(f"lab {lab.name} is gone")
+
+
+@cli.command()
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@pass_lab
+def status(lab: Lab, output: str) -> None:
+    """Show the nodes."""
+    rows = lab.status()
+    if output == "json":
+        click.echo(json.dumps(rows, indent=2))
+        return
+    line = "{:<12} {:<8} {:<9} {:<15} {:>8}  {:<4} {}"
+    click.echo(line.format("NODE", "STATE", "SUITE", "ADDRESS", "PID", "SSH", "CUT"))
+    for row in rows:
+        both = set(row["cut_to"]) & set(row["cut_from"])
+        cuts = [f"<-/-> {name}" for name in sorted(both)]
+        cuts += [f"-/-> {name}" for name in row["cut_to"] if name not in both]
+        cuts += [f"<-/- {name}" for name in row["cut_from"] if name not in both]
+        answers = "yes" if row["ssh"] else "no"
+        values = [row["node"], row["state"], row["suite"], row["address"], row["pid"] or "-", answers]
+        click.echo(line.format(*values, ", ".join(cuts)).rstrip())
+
+
+@cli.command("ssh-config")
+@pass_lab
+def ssh_config(lab: Lab) -> None:
+    """Print the configuration for ssh -F."""
+    click.echo((lab.spec.run / "ssh_config").read_text(), nl=False)
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.argument("node")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@pass_lab
+def ssh(lab: Lab, node: str, arguments: tuple[str, ...]) -> None:
+    """Log into NODE over SSH, or run a command there; ARGUMENTS go to ssh."""
+    spec = lab.spec
+    os.execvp("ssh", ["ssh", "-F", str(spec.run / "ssh_config"), spec.node(node).name, *arguments])  # noqa: S606 - no shell is the point
+
+
+@cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("node")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@pass_lab
+def exec_(lab: Lab, node: str, command: tuple[str, ...]) -> None:
+    """Run COMMAND on NODE as root, from its console; the exit status is the command's."""
+    argv = lab.command(node, command[1:] if command[0] == "--" else command)
+    os.execvp(argv[0], argv)  # noqa: S606 - no shell is the point
+
+
+def _on_node(name: str, does: Callable[[Lab, str], None], said: str, help_: str) -> None:
+    """Add a verb that does one thing to each node named."""
+
+    @cli.command(name, help=help_)
+    @click.argument("nodes", nargs=-1, required=True)
+    @pass_lab
+    def verb(lab: Lab, nodes: tuple[str, ...]) -> None:
+        for node in nodes:
+            does(lab, node)
+            _say(f"{node} {said}")
+
+
+_on_node("power-cut", Lab.power_cut, "has lost power", "Take the power from NODES: unsynced data is lost.")
+_on_node("power-off", Lab.power_off, "is off", "Shut NODES down in order.")
+_on_node("boot", Lab.boot, "is up", "Switch NODES on again.")
+_on_node("freeze", Lab.freeze, "is frozen", "Stop all processes of NODES where they stand.")
+_on_node("thaw", Lab.thaw, "goes on", "Let frozen NODES go on.")
+
+
+def _names(_: Any, __: Any, values: tuple[str, ...] | str | None) -> list[str]:
+    """Names apart by spaces or commas, as people write them."""
+    given = values.split() if isinstance(values, str) else values or ()
+    return [name for value in given for name in value.split(",") if name]
+
+
+@cli.command()
+@click.argument("nodes", nargs=-1, required=True, callback=_names)
+@click.option("--from", "other", callback=_names, help="From these only, such as zk2,zk3 (or: host).")
+@click.option("--one-way", is_flag=True, help="Only what NODES send is lost.")
+@pass_lab
+def cut(lab: Lab, nodes: list[str], other: list[str], one_way: bool) -> None:
+    """Cut NODES off from all others and this machine. SSH from this machine goes on working."""
+    lab.cut(nodes, other, one_way=one_way)
+    _say(f"{' '.join(nodes)} cut off{' one way' if one_way else ''} from {' '.join(other) or 'all others'}")
+
+
+@cli.command()
+@click.argument("nodes", nargs=-1, callback=_names)
+@click.option("--from", "other", callback=_names, help="Only the cuts from these.")
+@pass_lab
+def heal(lab: Lab, nodes: list[str], other: list[str]) -> None:
+    """Undo the cuts that concern NODES, or all."""
+    lab.heal(nodes, other)
+    _say(f"healed: {' '.join(nodes) or 'all'}")
+
+
+def main() -> None:
+    """Exit status 0, 1 if it failed, 2 if it was asked wrongly."""
+    try:
+        cli()
+    except UnknownError as error:
+        click.echo(f"lab: {error}", err=True)
+        sys.exit(2)
+    except LabError as error:
+        click.echo(f"lab: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The root file system that nodes start from: built once per recipe, kept in the cache, shared read-only."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from lab import apt
+from lab.errors import LabError
+from lab.run import Say, lock
+from lab.spec import CACHE, labs
+
+IMAGES = CACHE / "images"
+LOCAL_CAS = Path("/usr/local/share/ca-certificates")
+
+# What any server has before someone's playbook arrives.
+PACKAGES = [
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "sudo",
+    "python3",
+    "python3-apt",
+    "ca-certificates",
+    "iproute2",
+    "procps",
+]
+
+# force-unsafe-io: dpkg's own syncs guard against a crash in the middle of an installation, and cost most of
+# its time on a busy machine. A node whose power is cut while packages are installed is provisioned again.
+DPKG = "force-unsafe-io\n"
+APT = 'Acquire::Languages "none";\n'
+
+SSHD = """# Known to the lab before the first boot, so that strict host key checking holds.
+HostKey /etc/ssh/ssh_host_ed25519_key
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+MaxSessions 64
+MaxStartups 100
+"""
+
+# Nothing may take the lock of apt or dpkg behind a playbook's back; host keys come from the lab.
+MASKED = [
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+    "sshd-keygen.service",
+    "systemd-networkd-wait-online.service",
+]
+
+HOOK = f"""set -eu
+rm -f "$1"/etc/ssh/ssh_host_*
+for unit in {" ".join(MASKED)}; do ln -sf /dev/null "$1/etc/systemd/system/$unit"; done
+echo LANG=C.UTF-8 >"$1/etc/default/locale"
+rm -f "$1"/var/cache/apt/archives/*.deb
+chroot "$1" apt-cache gencaches >/dev/null
+: >"$1/etc/machine-id"
+"""
+
+
+def image(suite: str, say: Say) -> Path:
+    """The root directory of the image of a Debian release, built now if it has not been.
+
+    Raises LabError with mmdebstrap's last words if it cannot be built.
+    """
+    recipe = _recipe(suite)
+    digest = hashlib.sha256()
+    for path in sorted(recipe):
+        digest.update(f"{path}\0{len(recipe[path])}\0".encode() + recipe[path])
+    final = IMAGES / f"{suite}-{digest.hexdigest()[:12]}"
+    with lock(f"image-{suite}", say):
+        if not final.exists():
+            _build(suite, recipe, final, say)
+            _prune(suite, final)
+    return final / "root"
+
+
+def _recipe(suite: str) -> dict[str, bytes]:
+    """All that an image depends on, by path; those with a leading / are files of the image itself."""
+    sources = apt.sources(suite)
+    # More than the rest: two packages' files that the host's administrator put beside its apt sources.
+    secrets = [apt.ETC / "auth.conf", *sorted((apt.ETC / "auth.conf.d").glob("*"))]
+    copied = [*apt.keyrings(sources), *secrets, *sorted(LOCAL_CAS.rglob("*.crt"))]
+    files = {str(path): path.read_bytes() for path in copied if path.is_file()}
+    return files | {
+        "sources": "\n".join(source.render() for source in sources).encode(),
+        "packages": "\n".join(PACKAGES).encode(),
+        "hook": HOOK.encode(),
+        "/etc/apt/apt.conf.d/90lab": (APT + apt.transport()).encode(),
+        "/etc/dpkg/dpkg.cfg.d/lab": DPKG.encode(),
+        "/etc/ssh/sshd_config.d/lab.conf": SSHD.encode(),
+    }
+
+
+def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
+    began = time.monotonic()
+    work = IMAGES / f".building-{suite}"
+    shutil.rmtree(work, ignore_errors=True)  # of a build that died
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    IMAGES.chmod(0o700)  # it may hold the host's passwords for its package archive
+    for name, data in recipe.items():
+        file = work / "files" / name.removeprefix("/") if name.startswith("/") else work / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        file.chmod(0o600 if "/auth.conf" in name else 0o644)
+    (work / "suite.sources").write_bytes(recipe["sources"])
+    say(f"building the {suite} image from Debian packages (once; kept in {IMAGES})")
+    log = work / "log"
+    argv = [
+        # All of it ends with us, however we end.
+        *["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"],
+        *["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"],
+        # Lists stay: a fresh node then installs without an update.
+        *["--skip=cleanup/apt", "--format=directory"],
+        f"--setup-hook=sync-in {work}/files /",
+        f'--customize-hook=sh {work}/hook "$1"',
+        *[suite, str(work / "root"), str(work / "suite.sources")],
+    ]
+    with log.open("w") as out, subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, stdout=out) as build:
+        for line in build.stderr or ():
+            out.write(line)
+            if line.startswith("I: ") and "success" not in line:
+                say(f"  {suite} image: {line[3:].strip()} ({time.monotonic() - began:.0f} s)")
+    if build.returncode:
+        last = [line for line in log.read_text().splitlines() if line.startswith("E: ")] or [
+            "no reason given"
+        ]
+        raise LabError(f"the {suite} image could not be built: {last[0]} (all of it: {log})")
+    for name in ("files", "hook"):
+        path = work / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    work.replace(final)
+    say(f"{suite} image built in {time.monotonic() - began:.0f} s")
+
+
+def _prune(suite: str, keep: Path) -> None:
+    """Remove older images of this release that no lab stands on."""
+    used = {Path(node.image).parent for spec in labs() for node in spec.nodes.values()} | {keep}
+    for old in IMAGES.glob(f"{suite}-*"):
+        if old not in used:
+            shutil.rmtree(old)

@@ -1,0 +1,140 @@
+"""A lab's network: a bridge, a cable for each node, the way out, and cuts."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from pathlib import Path
+
+from lab import faults
+from lab.errors import LabError
+from lab.run import run, succeeds
+from lab.spec import RUN, Node, Spec
+
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+_FORWARDING_BEFORE = RUN / "ip_forward"
+
+
+def in_use() -> list[str]:
+    """The IPv4 networks that this machine has addresses or routes in."""
+    addresses = json.loads(run(["ip", "-json", "-4", "addr"]))
+    routes = json.loads(run(["ip", "-json", "-4", "route", "show", "table", "all"]))
+    found = [f"{a['local']}/{a['prefixlen']}" for link in addresses for a in link.get("addr_info", [])]
+    return found + [r["dst"] for r in routes if r["dst"][0].isdigit()]
+
+
+def raise_(spec: Spec) -> None:
+    """Make the bridge and the way out; what is there already is left. Cuts are as the spec has them."""
+    if not succeeds(["ip", "link", "show", spec.bridge]):
+        run(["ip", "link", "add", spec.bridge, "mtu", _mtu(), "type", "bridge"])
+    # The alias is how the bridge of a lab is found when its state is lost.
+    run(["ip", "link", "set", spec.bridge, "alias", _alias(spec.name), "up"])
+    run(["ip", "addr", "replace", f"{spec.gateway}/24", "dev", spec.bridge])
+    run(["nft", "-f", "-"], stdin=_way_out(spec))
+    cut(spec)
+    if _FORWARDING.read_text().strip() == "0":
+        _FORWARDING_BEFORE.write_text("0")
+        _FORWARDING.write_text("1")
+
+
+def plug(spec: Spec, node: Node, pid: int) -> None:
+    """Connect the network namespace of a process to the bridge, as eth0 with the node's address."""
+    unplug(node)
+    run(
+        [
+            *["ip", "link", "add", node.link, "mtu", _mtu(), "type", "veth"],
+            *["peer", "name", "eth0", "mtu", _mtu(), "address", node.mac, "netns", str(pid)],
+        ]
+    )
+    run(["ip", "link", "set", node.link, "master", spec.bridge, "up"])
+    inside = [
+        "link set lo up",
+        "link set eth0 up",
+        f"addr add {node.address}/24 dev eth0",
+        f"route add default via {spec.gateway}",
+    ]
+    run(["nsenter", f"--net=/proc/{pid}/ns/net", "ip", "-batch", "-"], stdin="\n".join(inside))
+
+
+def unplug(node: Node) -> None:
+    """Take the node's cable away, if there is one."""
+    if Path("/sys/class/net", node.link).exists():
+        # It goes by itself when the last process of the node does, perhaps just now.
+        succeeds(["ip", "link", "del", node.link])
+
+
+def cut(spec: Spec) -> None:
+    """Make the cuts of the spec, and no others, true."""
+    links = {node.name: node.link for node in spec.nodes.values()}
+    run(["nft", "-f", "-"], stdin=faults.render(_table(spec.name), links, spec.cuts))
+
+
+def remove(name: str) -> None:
+    """Remove all that belongs to a lab's network, found by its name alone."""
+    for link in json.loads(run(["ip", "-json", "link"])):
+        if link.get("ifalias") == _alias(name):
+            for port in json.loads(run(["ip", "-json", "link", "show", "master", link["ifname"]])):
+                succeeds(["ip", "link", "del", port["ifname"]])
+            run(["ip", "link", "del", link["ifname"]])
+    for family in ("ip", "bridge"):
+        table = f"{family} {_table(name)}"
+        run(["nft", "-f", "-"], stdin=f"table {table} {{}}\ndelete table {table}\n")
+
+
+def restore_forwarding() -> None:
+    """Put IPv4 forwarding back to what it was before the first lab."""
+    if _FORWARDING_BEFORE.exists():
+        _FORWARDING.write_text(_FORWARDING_BEFORE.read_text())
+        _FORWARDING_BEFORE.unlink()
+
+
+def resolvers() -> list[str]:
+    """Name servers of this machine that nodes can reach too. Raises LabError if there is none."""
+    # systemd-resolved shows itself in the first file and its upstream servers in the second.
+    for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
+        if file.exists():
+            servers = [
+                line.split()[1] for line in file.read_text().splitlines() if line.startswith("nameserver ")
+            ]
+            reachable = [server for server in servers if not ipaddress.ip_address(server).is_loopback]
+            if reachable:
+                return reachable
+    raise LabError(
+        "/etc/resolv.conf has no name server that nodes can reach: add one that is not on loopback"
+    )
+
+
+def _alias(name: str) -> str:
+    return f"zklab {name}"
+
+
+def _table(name: str) -> str:
+    return f"zklab-{name}"
+
+
+def _mtu() -> str:
+    """That of the way out: a larger one on the bridge would rely on ICMP to be found out."""
+    routes = json.loads(run(["ip", "-json", "-4", "route", "show", "default"]))
+    mtus = [
+        Path("/sys/class/net", route["dev"], "mtu").read_text().strip() for route in routes if "dev" in route
+    ]
+    return min(mtus, key=int, default="1500")
+
+
+def _way_out(spec: Spec) -> str:
+    """NAT for what nodes send; and nobody outside may open a connection to a node."""
+    table, bridge = f"ip {_table(spec.name)}", spec.bridge
+    return f"""table {table} {{}}
+delete table {table}
+table {table} {{
+  chain nat {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {spec.subnet} oifname != {bridge} masquerade
+  }}
+  chain guard {{
+    type filter hook forward priority 0; policy accept;
+    iifname != {bridge} oifname {bridge} ct state established,related accept
+    iifname != {bridge} oifname {bridge} drop
+  }}
+}}
+"""
