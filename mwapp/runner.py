@@ -4,16 +4,20 @@ A command is over when its shell has exited. Whatever it left behind in its grou
 left the group (``setsid``) is not waited for, even if it keeps the output open.
 """
 
+import logging
 import os
 import selectors
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 from mwapp.core.messages import Exited, Run
+
+log = logging.getLogger(__name__)
 
 OUTPUT_LIMIT = 64 * 1024
 # How long to wait, once the shell has exited and its group was killed, for the last output, and for the
@@ -84,7 +88,12 @@ class Runner:
             self.kill(run)
 
     def _follow(self, running: "_Running") -> None:
-        exited = running.follow()
+        try:
+            exited = running.follow()
+        except Exception as problem:  # whatever it is, the core waits for an answer
+            log.exception("lost sight of a command")
+            running.kill()
+            exited = Exited(running.number, None, f"mwapp lost sight of it: {problem}".encode())
         with self._lock:
             del self._running[running.number]
         self._post(exited)
@@ -183,10 +192,26 @@ def _await_group(group: int | None) -> None:
     """Wait for the kernel to have done with a killed group."""
     end = time.monotonic() + GROUP_END
     pause = 0.001
-    while group is not None and time.monotonic() < end:
-        try:
-            os.killpg(group, 0)
-        except ProcessLookupError:
+    while group is not None and time.monotonic() < end and _is_there(group):
+        # What nobody reaps (a container without init) is dead all the same; finding that out costs more.
+        if pause > 0.01 and not any(_members(group)):
             return
         time.sleep(pause)
         pause = min(2 * pause, 0.05)
+
+
+def _is_there(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _members(group: int) -> Iterator[int]:
+    """The processes of the group that are not dead."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has just ended
+            state, _parent, of = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(of) == group and state not in "ZX":
+                yield int(stat.parent.name)

@@ -1,0 +1,228 @@
+"""Ending a dead process's session over the wire, against servers that behave and that do not."""
+
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mwapp import release
+
+SESSION, PASSWORD = -0x1234567890, bytes(range(16))
+
+
+class FakeServer:
+    """A ZooKeeper server that knows one session. ``behaviour`` gets each connection."""
+
+    def __init__(self, behaviour: Callable[["FakeServer", socket.socket], None]) -> None:
+        self.alive = True
+        self.hellos: list[tuple[int, bytes]] = []
+        self._behaviour = behaviour
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.address: tuple[str, int] = self._socket.getsockname()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                self._behaviour(self, connection)
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+
+def receive(connection: socket.socket) -> bytes:
+    with connection.makefile("rb") as file:
+        head = file.read(4)
+        return file.read(struct.unpack(">i", head)[0]) if head else b""
+
+
+def proper(server: FakeServer, connection: socket.socket) -> None:
+    """Does what ZooKeeper does."""
+    _, _, _, session, size = struct.unpack_from(">iqiqi", hello := receive(connection))
+    server.hellos.append((session, hello[28 : 28 + size]))
+    known = server.alive and (session, hello[28 : 28 + size]) == (SESSION, PASSWORD)
+    granted = 6000 if known else 0
+    answer = struct.pack(">iiqi", 0, granted, session, 16) + bytes(16) + b"\0"
+    connection.sendall(struct.pack(">i", len(answer)) + answer)
+    if known:
+        assert receive(connection) == struct.pack(">ii", 1, -11)
+        server.alive = False
+        connection.sendall(struct.pack(">iiqi", 16, 1, 99, 0))
+
+
+def mute(_server: FakeServer, connection: socket.socket) -> None:
+    """Accepts and never answers: frozen."""
+    connection.recv(1000)
+    connection.recv(1000)
+
+
+def not_serving(_server: FakeServer, _connection: socket.socket) -> None:
+    """Hangs up, as a server without quorum does."""
+
+
+def talks_http(_server: FakeServer, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def hangs_up_on_close(server: FakeServer, connection: socket.socket) -> None:
+    """Closes the session, but dies before it says so."""
+    if server.alive:
+        receive(connection)
+        answer = struct.pack(">iiqi", 0, 6000, SESSION, 16) + bytes(16) + b"\0"
+        connection.sendall(struct.pack(">i", len(answer)) + answer)
+        receive(connection)
+        server.alive = False
+    else:
+        proper(server, connection)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[FakeServer, socket.socket], None]], FakeServer]]:
+    servers: list[FakeServer] = []
+
+    def make(behaviour: Callable[[FakeServer, socket.socket], None]) -> FakeServer:
+        servers.append(FakeServer(behaviour))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+Serve = Callable[[Callable[[FakeServer, socket.socket], None]], FakeServer]
+
+
+def note(directory: Path, *servers: FakeServer) -> Path:
+    release.note(str(directory), [server.address for server in servers], SESSION, PASSWORD)
+    return directory / "session"
+
+
+def test_session_is_closed(tmp_path: Path, serve: Serve) -> None:
+    server = serve(proper)
+    file = note(tmp_path, server)
+    assert release.release(str(tmp_path)) == 0
+    assert not server.alive
+    assert not file.exists()
+    assert server.hellos == [(SESSION, PASSWORD)]
+
+
+def test_session_that_has_ended(tmp_path: Path, serve: Serve) -> None:
+    server = serve(proper)
+    server.alive = False
+    file = note(tmp_path, server)
+    assert release.release(str(tmp_path)) == 0
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("bad", [mute, not_serving, talks_http])
+def test_the_next_server_is_tried(
+    tmp_path: Path, serve: Serve, bad: Callable[[FakeServer, socket.socket], None]
+) -> None:
+    good = serve(proper)
+    note(tmp_path, serve(bad), good)
+    started = time.monotonic()
+    assert release.release(str(tmp_path)) == 0
+    assert not good.alive
+    assert time.monotonic() - started < 2 * release.PATIENCE
+
+
+def test_lost_reply_to_close(tmp_path: Path, serve: Serve) -> None:
+    server = serve(hangs_up_on_close)
+    note(tmp_path, server, server)
+    assert release.release(str(tmp_path)) == 0
+
+
+def test_nobody_answers(
+    tmp_path: Path, serve: Serve, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(release, "PATIENCE", 0.2)
+    monkeypatch.setattr(release, "LONGEST", 0.5)
+    servers = [serve(mute) for _ in range(5)]
+    file = note(tmp_path, *servers)
+    started = time.monotonic()
+    assert release.release(str(tmp_path)) == 3
+    assert time.monotonic() - started < release.LONGEST + release.PATIENCE + 1
+    assert file.exists(), "another try may succeed"
+    message = capsys.readouterr().err
+    assert "not closed" in message
+    assert PASSWORD.hex() not in message
+
+
+def test_nothing_to_do(tmp_path: Path) -> None:
+    assert release.release(str(tmp_path)) == 0
+    assert release.release(str(tmp_path / "absent")) == 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"servers": 5}', '{"servers":[["a"]]}', "\0"])
+def test_unusable_file(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "session").write_text(text)
+    assert release.release(str(tmp_path)) == 2
+    assert str(tmp_path / "session") in capsys.readouterr().err
+
+
+def test_only_the_owner_can_read_it(tmp_path: Path) -> None:
+    old = os.umask(0)
+    try:
+        file = note(tmp_path)
+        note(tmp_path)  # again, over what is there
+    finally:
+        os.umask(old)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["session"]
+    assert json.loads(file.read_text())["session"] == SESSION
+
+
+def test_forget(tmp_path: Path) -> None:
+    note(tmp_path)
+    release.forget(str(tmp_path))
+    release.forget(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_as_a_program(tmp_path: Path, serve: Serve) -> None:
+    server = serve(proper)
+    note(tmp_path, server)
+    done = subprocess.run([sys.executable, "-m", "mwapp.release", tmp_path], timeout=10, check=False)
+    assert done.returncode == 0
+    assert not server.alive
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--help"]])
+def test_wrong_usage(arguments: list[str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mwapp.release", *arguments], capture_output=True, timeout=10, check=False
+    )
+    assert done.returncode == 2
+    assert b"usage:" in done.stderr
+
+
+def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
+    """It runs between a death and the take-over: every module counts."""
+    code = "import runpy, sys; sys.path.insert(0, sys.argv.pop())\n"
+    code += "try: runpy.run_module('mwapp.release', run_name='__main__')\n"
+    code += "except SystemExit: print(*sys.modules)"
+    root = Path(release.__file__).parents[1]
+    done = subprocess.run(  # -S: what this interpreter's site-packages import by themselves is not ours
+        [sys.executable, "-I", "-S", "-c", code, tmp_path, root],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=True,
+    )
+    heavy = {"kazoo", "click", "logging", "threading", "pathlib", "subprocess", "asyncio", "mwapp.core"}
+    assert not heavy & set(done.stdout.split())

@@ -1,0 +1,251 @@
+"""The promises the edge makes to the core, with a client that does what the test says."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mwapp import ensemble as module
+from mwapp.core.messages import (
+    Connected,
+    Create,
+    Error,
+    Event,
+    Exists,
+    Expired,
+    Failed,
+    Fired,
+    Get,
+    Operation,
+    Reply,
+    Resumed,
+    Stat,
+    Suspended,
+    Transaction,
+)
+from mwapp.ensemble import GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
+from mwapp.servers import Servers
+from mwapp.zk import Answered, Changed, Down, Happening, Over, Up
+
+CUT = Failed(Error.CONNECTION_LOSS)
+TIMEOUT = 6.0
+HOST = ("zk1", 2181)
+
+
+class FakeClient:
+    """Stands in for mwapp.zk.Client."""
+
+    made: list["FakeClient"]
+
+    def __init__(self, *arguments: Any) -> None:
+        tell: Callable[[FakeClient, Happening], None] = arguments[2]
+        self.tell = tell
+        self.asked: list[tuple[int, Operation, str]] = []
+        self.connected = True
+        self.dropped = 0
+        self.close_patience: float | None = None
+        self.closed = False
+        self.made.append(self)
+
+    def ask(self, number: int, operation: Operation, chroot: str) -> None:
+        self.asked.append((number, operation, chroot))
+
+    def drop_connection(self) -> None:
+        self.dropped += 1
+
+    def close(self, patience: float) -> threading.Event:
+        self.close_patience = patience
+        over = threading.Event()
+        over.set()
+        return over
+
+
+class Harness:
+    """An ensemble at a time of the test's choosing."""
+
+    def __init__(self, connect: str = "zk1") -> None:
+        self.now = 100.0
+        self.notes: list[Note] = []
+        self.ensemble = Ensemble(Servers.parse(connect), TIMEOUT, self.notes.append)
+        self.clients = FakeClient.made
+        self.look()
+
+    def look(self, seconds: float = 0.0) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + 1.0)
+            self.ensemble.look_after(self.now)
+        self.ensemble.look_after(self.now)
+
+    def tell(self, *happenings: Happening, client: int = -1) -> list[Event]:
+        """What the core hears when these happen to the client."""
+        for happening in happenings:
+            self.clients[client].tell(self.clients[client], happening)
+        return self.hear()
+
+    def hear(self) -> list[Event]:
+        notes, self.notes[:] = list(self.notes), []
+        return [event for note in notes for event in self.ensemble.accept(note, self.now)]
+
+    def ask(self, number: int, operation: Operation = Get("/a")) -> None:  # noqa: B008 - it is frozen
+        self.ensemble.request(self.now, number, operation)
+
+
+def up(session: int = 1) -> Up:
+    return Up(session, b"secret", TIMEOUT, HOST)
+
+
+@pytest.fixture(autouse=True)
+def _fake_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeClient.made = []
+    monkeypatch.setattr(module, "Client", FakeClient)
+
+
+@pytest.fixture
+def harness() -> Harness:
+    return Harness()
+
+
+def test_the_life_of_a_session(harness: Harness) -> None:
+    assert harness.tell(up(7)) == [Connected(7, TIMEOUT)]
+    harness.ask(1)
+    assert harness.clients[0].asked == [(1, Get("/a"), "")]
+    assert harness.tell(Answered(1, ("x",)), Changed("/a")) == [Reply(1, ("x",)), Fired("/a")]
+    assert harness.tell(Down()) == [Suspended()]
+    assert harness.tell(up(7)) == [Resumed()]
+    assert harness.tell(Down(), Over()) == [Suspended(), Expired()]
+    assert harness.clients[0].close_patience is not None
+
+
+def test_a_cut_answers_what_is_outstanding_exactly_once(harness: Harness) -> None:
+    harness.tell(up())
+    harness.ask(1)
+    harness.ask(2)
+    assert harness.tell(Answered(1, CUT), Down()) == [Reply(1, CUT), Reply(2, CUT), Suspended()]
+    assert harness.tell(Answered(2, CUT)) == []
+    assert harness.tell(up(), Answered(2, ("late",))) == [Resumed()]
+
+
+def test_a_request_that_meets_a_lost_connection(harness: Harness) -> None:
+    harness.tell(up())
+    harness.clients[0].connected = False
+    harness.ask(1)
+    assert harness.clients[0].asked == []
+    assert harness.hear() == [Reply(1, CUT)]
+
+
+def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
+    harness.tell(up(1))
+    harness.ask(1)
+    harness.ensemble.abandon(harness.now)
+    assert harness.tell(Answered(1, ()), Changed("/a"), Down(), up(1), Over(), client=0) == []
+    harness.look(1)
+    assert len(harness.clients) == 2
+    assert harness.tell(up(2)) == [Connected(2, TIMEOUT)]
+    assert harness.tell(Down(), client=0) == []
+    harness.ask(2)
+    assert harness.clients[0].asked == [(1, Get("/a"), "")], "a request travels on its own session only"
+    assert harness.clients[1].asked == [(2, Get("/a"), "")]
+
+
+def test_requests_without_a_session_go_nowhere(harness: Harness) -> None:
+    harness.tell(up(1))
+    harness.ensemble.abandon(harness.now)
+    harness.ask(5)
+    assert harness.clients[0].asked == []
+    assert harness.hear() == []
+
+
+def test_clients_that_fail_at_once_do_not_follow_each_other_fast(harness: Harness) -> None:
+    for _ in range(3):
+        assert harness.tell(Over()) == [], "the core never heard of it"
+        harness.look()
+        count = len(harness.clients)
+        assert harness.ensemble.deadline == pytest.approx(harness.now + REOPEN_DELAY)
+        harness.look(REOPEN_DELAY)
+        assert len(harness.clients) == count + 1
+
+
+def test_a_long_session_is_replaced_at_once(harness: Harness) -> None:
+    harness.tell(up(1))
+    harness.look(60)
+    assert harness.tell(Over()) == [Expired()]
+    harness.look()
+    assert len(harness.clients) == 2
+
+
+def test_a_silent_server_is_left_in_time(harness: Harness) -> None:
+    harness.tell(up())
+    harness.ask(1)
+    harness.look(1.0)
+    harness.ask(2)
+    assert harness.ensemble.deadline == pytest.approx(100 + TIMEOUT * SILENCE)
+    harness.look(TIMEOUT * SILENCE - 1.0)
+    assert harness.clients[0].dropped == 1
+    assert harness.tell(Down()) == [Reply(1, CUT), Reply(2, CUT), Suspended()]
+
+
+def test_our_own_silence_is_not_the_server_s(harness: Harness) -> None:
+    harness.tell(up())
+    harness.ask(1)
+    harness.now += 4  # the process was stopped; the reply may be waiting to be read
+    harness.ensemble.look_after(harness.now)
+    assert harness.clients[0].dropped == 0
+    harness.now += GRACE
+    harness.ensemble.look_after(harness.now)
+    assert harness.clients[0].dropped == 1
+
+
+def test_a_request_too_large_is_refused_here(harness: Harness) -> None:
+    harness.tell(up())
+    harness.ask(1, Transaction((Create("/a", b"x" * 1_100_000),)))
+    assert harness.clients[0].asked == []
+    assert harness.hear() == [Reply(1, Failed(Error.REFUSED))]
+
+
+def test_existing_chroot() -> None:
+    harness = Harness("zk1,zk2/app/one")
+    assert harness.tell(up()) == []
+    assert harness.clients[0].asked == [(-1, Exists("/app/one"), "")]
+    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, TIMEOUT)]
+    harness.ask(1)
+    assert harness.clients[0].asked[-1] == (1, Get("/a"), "/app/one")
+
+
+def test_missing_chroot_is_made_first() -> None:
+    harness = Harness("zk1/app/one")
+    harness.tell(up(), Answered(-1, None))
+    assert harness.clients[0].asked[1:] == [
+        (-2, Transaction((Create("/app"),)), ""),
+        (-3, Transaction((Create("/app/one"),)), ""),
+    ]
+    assert harness.tell(Answered(-2, Failed(Error.NODE_EXISTS, 0))) == []
+    assert harness.tell(Answered(-3, ("/app/one",))) == [Connected(1, TIMEOUT)]
+
+
+def test_chroot_survives_a_cut() -> None:
+    harness = Harness("zk1/app")
+    assert harness.tell(up(), Answered(-1, CUT), Down()) == []
+    assert harness.tell(up()) == []
+    assert harness.clients[0].asked == [(-1, Exists("/app"), "")] * 2
+
+
+def test_close(harness: Harness) -> None:
+    harness.tell(up())
+    harness.clients[0].closed = True
+    assert harness.ensemble.close(2.0)
+    assert harness.tell(Over()) == []
+
+
+def test_close_that_nobody_confirms(harness: Harness) -> None:
+    harness.tell(up(), Down())
+    assert not harness.ensemble.close(2.0)
+
+
+def test_close_before_any_session(harness: Harness) -> None:
+    assert harness.ensemble.close(2.0)
+
+
+def test_the_password_is_not_shown() -> None:
+    assert "secret" not in repr(up())
