@@ -1,0 +1,63 @@
+"""Jinja filters: what is known of all hosts, as structure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def zookeeper_members(
+    names: list[str], hostvars: Mapping[str, Mapping[str, Any]], ports: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """Describe each member from its inventory variables.
+
+    Args:
+        names: inventory names, usually those of the group.
+        hostvars: variables of every host. The defaults of a role are not among them, hence:
+        ports: client_port, quorum_port, election_port of hosts whose variables do not set them.
+
+    Returns:
+        For each name its name, id (None if not set), host and ports, in the order of the ids.
+    """
+    members = [
+        {
+            "name": str(name),
+            "id": hostvars[name].get("zookeeper_id"),
+            # The address by which Ansible comes in is one that certainly leads to the host.
+            "host": str(hostvars[name].get("zookeeper_host") or hostvars[name].get("ansible_host") or name),
+            **{key: int(hostvars[name].get(f"zookeeper_{key}") or port) for key, port in ports.items()},
+        }
+        for name in names
+    ]
+    return sorted(members, key=lambda member: (len(str(member["id"])), str(member["id"])))
+
+
+def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Tell which running servers must be restarted.
+
+    Those for which new files wait, and those whose files changed since they were started: an earlier run may have
+    been cut short between the two.
+    """
+    return [
+        name
+        for name in names
+        if hostvars[name]["__zookeeper_found"]["unit"]["running"]
+        and (hostvars[name]["__zookeeper_files"]["waiting"] or hostvars[name]["__zookeeper_found"]["stale"])
+    ]
+
+
+def zookeeper_ports(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Tell the client port on which each host's running server listens."""
+    return {name: hostvars[name]["__zookeeper_found"]["deployed_port"] for name in names}
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name the filters."""
+        return {
+            "zookeeper_members": zookeeper_members,
+            "zookeeper_pending": zookeeper_pending,
+            "zookeeper_ports": zookeeper_ports,
+        }

@@ -1,0 +1,191 @@
+#!/usr/bin/python
+"""Ansible module: a server's directories and files in one go, those of a running server held back."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: zookeeper_files
+short_description: Place the directories and files of a ZooKeeper server
+description:
+  - Does what a loop over M(ansible.builtin.file) and M(ansible.builtin.copy) would do, in one round trip.
+  - With O(hold), files marked C(restart) are left alone and only named in RV(waiting). So a server that runs
+    never has a configuration on disk that it was not yet started with, and a crash cannot bring it up
+    with one that nobody tried.
+options:
+  directories:
+    description: Directories, those they are in included.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where it is.
+        type: str
+        required: true
+      owner:
+        description: Its owner.
+        type: str
+        required: true
+      group:
+        description: Its group.
+        type: str
+        required: true
+      mode:
+        description: Its mode.
+        type: str
+        required: true
+  files:
+    description: Files of root.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      path:
+        description: Where it is.
+        type: str
+        required: true
+      content:
+        description: What it says.
+        type: str
+        required: true
+      mode:
+        description: Its mode.
+        type: str
+        default: "0644"
+      restart:
+        description: Whether the server reads it when it starts.
+        type: bool
+        default: false
+  hold:
+    description: Whether to hold back the files which the server reads when it starts.
+    type: bool
+    default: false
+author: zklab
+"""
+
+EXAMPLES = r"""
+- name: Place the configuration
+  zookeeper_files:
+    directories:
+      - {path: /etc/zookeeper, owner: root, group: root, mode: "0755"}
+    files:
+      - {path: /etc/zookeeper/zoo.cfg, content: "tickTime=2000\n", restart: true}
+"""
+
+RETURN = r"""
+waiting: {description: Files held back that differ from what they shall be., type: list, returned: always}
+"""
+
+
+class Placer:
+    """Places entries and collects what changed."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module = module
+        self.changed = False
+        self.diffs: list[dict[str, Any]] = []
+
+    def directory(self, entry: dict[str, Any]) -> None:
+        path = Path(entry["path"])
+        if path.exists() and not path.is_dir():
+            self.module.fail_json(msg=f"{path} is in the way: a directory is needed there. Move it away.")
+        if not path.exists():
+            self._note(path, "", "a directory\n")
+            if self.module.check_mode:
+                return
+            path.mkdir(parents=True)
+        self._attributes(path, entry)
+
+    def file(self, entry: dict[str, Any]) -> None:
+        path = Path(entry["path"])
+        now = _text(path)
+        if now != entry["content"]:
+            self._note(path, now or "", entry["content"])
+            if self.module.check_mode:
+                return
+            self._replace(path, entry)
+        self._attributes(path, {**entry, "owner": "root", "group": "root"})
+
+    def _replace(self, path: Path, entry: dict[str, Any]) -> None:
+        with tempfile.NamedTemporaryFile("w", dir=self.module.tmpdir, delete=False) as new:
+            new.write(entry["content"])
+        self.module.atomic_move(new.name, str(path))
+
+    def _attributes(self, path: Path, entry: dict[str, Any]) -> None:
+        if self.module.check_mode and not _known(entry["owner"]):
+            return  # the check comes before the user: whatever there is will be given to it
+        wanted = {key: entry[key] for key in ("owner", "group", "mode")}
+        arguments = self.module.load_file_common_arguments(wanted, path=str(path))
+        diff: dict[str, Any] = {"before": {}, "after": {}}
+        if self.module.set_fs_attributes_if_different(arguments, False, diff=diff):
+            self.changed = True
+            self.diffs.append(diff)
+
+    def _note(self, path: Path, before: str, after: str) -> None:
+        self.changed = True
+        self.diffs.append(
+            {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
+        )
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(errors="replace") if path.is_file() else None
+
+
+def _known(user: str) -> bool:
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        return False
+    return True
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    key: {"type": "str", "required": True} for key in ("path", "owner", "group", "mode")
+                },
+            },
+            "files": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "path": {"type": "str", "required": True},
+                    "content": {"type": "str", "required": True},
+                    "mode": {"type": "str", "default": "0644"},
+                    "restart": {"type": "bool", "default": False},
+                },
+            },
+            "hold": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    os.umask(0o022)
+    placer = Placer(module)
+    for entry in module.params["directories"]:
+        placer.directory(entry)
+    waiting = []
+    for entry in module.params["files"]:
+        if not (module.params["hold"] and entry["restart"]):
+            placer.file(entry)
+        elif _text(Path(entry["path"])) != entry["content"]:
+            waiting.append(entry["path"])
+    module.exit_json(changed=placer.changed, diff=placer.diffs, waiting=waiting)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+#!/usr/bin/python
+"""Ansible module: is the ensemble healthy, and in which order may its servers be restarted?"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.zookeeper_ensemble import Member, State, idle, judge, look, rolling
+
+DOCUMENTATION = r"""
+module: zookeeper_gate
+short_description: Wait until a ZooKeeper ensemble is healthy
+description:
+  - Asks every member C(srvr), and the leader C(mntr), over its client port.
+  - Healthy means that every member serves, exactly one leads, and all others are in sync with it
+    (of a single member, that it serves alone).
+  - Changes nothing and never fails because of what it sees; the caller decides on RV(healthy).
+options:
+  members:
+    description: The members, each with C(name), C(host) and C(client_port).
+    type: list
+    elements: dict
+    required: true
+  pending:
+    description: Names of the members to restart.
+    type: list
+    elements: str
+    default: []
+  deployed_ports:
+    description: Client port, by name, that a pending member still listens on.
+    type: dict
+    default: {}
+  timeout:
+    description: How long to wait for health, in seconds. V(0) looks once.
+    type: float
+    default: 60
+  settle:
+    description: Seconds after which pending servers that serve nobody are returned in RV(idle) rather than waited for.
+    type: float
+    default: 10
+author: zklab
+"""
+
+EXAMPLES = r"""
+- name: Wait until the ensemble is healthy
+  zookeeper_gate:
+    members:
+      - {name: zk1, host: 10.0.0.11, client_port: 2181}
+      - {name: zk2, host: 10.0.0.12, client_port: 2181}
+      - {name: zk3, host: 10.0.0.13, client_port: 2181}
+"""
+
+RETURN = r"""
+healthy: {description: Whether the ensemble is healthy., type: bool, returned: always}
+members: {description: "By name: reachable, mode, version, zxid, synced_followers, error.", type: dict, returned: always}
+problems: {description: Why it is not healthy., type: list, returned: always}
+blamed: {description: Names of the members to look at., type: list, returned: always}
+rolling: {description: "Pending members that serve, in the order of restart: the leader last.", type: list, returned: always}
+idle: {description: Pending members that run but serve nobody., type: list, returned: always}
+waited: {description: How long it took, in seconds., type: float, returned: always}
+"""
+
+ANSWER_SECONDS = 2.0  # a server that takes longer is of no use to its clients either
+PAUSE_SECONDS = 0.25
+
+
+def look_at_all(members: list[Member]) -> dict[str, State]:
+    with ThreadPoolExecutor(max_workers=len(members)) as pool:
+        states = pool.map(lambda member: look(member, ANSWER_SECONDS), members)
+        return dict(zip((member.name for member in members), states, strict=True))
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "members": {"type": "list", "elements": "dict", "required": True},
+            "pending": {"type": "list", "elements": "str", "default": []},
+            "deployed_ports": {"type": "dict", "default": {}},
+            "timeout": {"type": "float", "default": 60},
+            "settle": {"type": "float", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    pending = set(module.params["pending"])
+    deployed = {name: port for name, port in module.params["deployed_ports"].items() if name in pending}
+    members = [
+        Member(one["name"], one["host"], int(deployed.get(one["name"], one["client_port"])))
+        for one in module.params["members"]
+    ]
+    start = time.monotonic()
+    while True:
+        states = look_at_all(members)
+        problems = judge(members, states)
+        waited = time.monotonic() - start
+        stuck = idle(members, states, pending) if problems and waited >= module.params["settle"] else []
+        if not problems or stuck or waited >= module.params["timeout"]:
+            break
+        time.sleep(PAUSE_SECONDS)
+    module.exit_json(
+        changed=False,
+        healthy=not problems,
+        members={name: asdict(state) for name, state in states.items()},
+        problems=[problem.text for problem in problems],
+        blamed=list(dict.fromkeys(problem.member for problem in problems if problem.member)),
+        rolling=rolling(members, states, pending),
+        idle=stuck,
+        waited=round(waited, 1),
+    )
+
+
+if __name__ == "__main__":
+    main()

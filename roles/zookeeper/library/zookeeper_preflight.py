@@ -1,0 +1,229 @@
+#!/usr/bin/python
+"""Ansible module: look at a host, and refuse what would harm before anything is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.zookeeper_rules import (
+    PORTS,
+    heap_mb,
+    host_problems,
+    member_problems,
+    setting_problems,
+    warnings,
+)
+from ansible.module_utils.zookeeper_settings import parse_config
+
+DOCUMENTATION = r"""
+module: zookeeper_preflight
+short_description: Check the plan for a ZooKeeper server against its host
+description:
+  - Looks at the host (system, memory, packages, ports, data, the running server) and fails with every reason
+    not to go on, each naming the variable and the remedy.
+  - Changes nothing. What it saw is returned for the tasks that follow, so that they need no facts.
+options:
+  name:
+    description: Inventory name of this host.
+    type: str
+    required: true
+  members:
+    description: All members, each with C(name), C(id), C(host), C(client_port), C(quorum_port), C(election_port).
+    type: list
+    elements: dict
+    required: true
+  whole:
+    description: Whether to judge the members as a whole, which one host does for all.
+    type: bool
+    required: true
+  settings:
+    description: The role's variables, by name.
+    type: dict
+    required: true
+  packages:
+    description: Packages that shall be installed.
+    type: list
+    elements: str
+    required: true
+author: zklab
+"""
+
+EXAMPLES = r"""
+- name: Refuse what would harm
+  zookeeper_preflight:
+    name: "{{ inventory_hostname }}"
+    members: "{{ members }}"
+    whole: true
+    settings: "{{ settings }}"
+    packages: [libzookeeper-java]
+"""
+
+RETURN = r"""
+heap_mb: {description: Heap to use., type: int, returned: always}
+missing: {description: Packages that are not installed., type: list, returned: always}
+unit: {description: "The unit: present, running, enabled.", type: dict, returned: always}
+stale: {description: Files that changed since the running server was started with them., type: list, returned: always}
+deployed_port: {description: Client port of the running server., type: int, returned: always}
+"""
+
+UNIT = "zookeeper.service"
+STARTED_WITH = Path("/run/zookeeper/started-with")
+LISTEN = "0A"
+
+
+def read(path: Path) -> str | None:
+    """The text of a file; None if there is none."""
+    try:
+        return path.read_text(errors="replace")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def system() -> dict[str, str]:
+    pairs = re.findall(r'^(\w+)="?(.*?)"?$', read(Path("/etc/os-release")) or "", re.MULTILINE)
+    release = dict(pairs)
+    return {
+        "id": release.get("ID", "unknown"),
+        "version": release.get("VERSION_ID", ""),
+        "name": release.get("PRETTY_NAME", "an unknown system"),
+    }
+
+
+def memory_mb() -> int:
+    found = re.search(r"^MemTotal:\s+(\d+) kB", read(Path("/proc/meminfo")) or "", re.MULTILINE)
+    return int(found[1]) // 1024 if found else 0
+
+
+def missing(module: AnsibleModule, packages: list[str]) -> list[str]:
+    query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *packages]
+    _, out, _ = module.run_command(query)  # it returns 1 when a package is unknown, which is an answer
+    return [package for package in packages if f"{package} installed" not in out.splitlines()]
+
+
+def unit(module: AnsibleModule) -> dict[str, Any]:
+    properties = "--property=LoadState,ActiveState,SubState,MainPID,UnitFileState"
+    _, out, _ = module.run_command(["systemctl", "show", UNIT, properties], check_rc=True)
+    state = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    return {
+        "present": state.get("LoadState") == "loaded",
+        "running": state.get("ActiveState") == "active",
+        "enabled": state.get("UnitFileState") == "enabled",
+        "pid": int(state.get("MainPID", 0)),
+    }
+
+
+def stale() -> list[str]:
+    """Which files are no longer what the running server was started with (as ``sha256sum --check`` would say)."""
+    lines = (read(STARTED_WITH) or "").splitlines()
+    if not lines:
+        return [str(STARTED_WITH)]
+    inputs = [line.split(maxsplit=1) for line in lines]
+    return [path for digest, path in inputs if not _is(Path(path), digest)]
+
+
+def _is(path: Path, digest: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def data(path: str) -> dict[str, Any]:
+    myid = read(Path(path) / "myid")
+    version = Path(path) / "version-2"
+    return {
+        "path": path,
+        "myid": myid.strip() if myid is not None else None,
+        "filled": version.is_dir() and any(version.iterdir()),
+    }
+
+
+def listeners(ports: set[int], own_pid: int) -> dict[int, str]:
+    """Who listens on which of these ports, the server itself left out."""
+    sockets = {}
+    for table in ("tcp", "tcp6"):
+        for line in (read(Path("/proc/net") / table) or "").splitlines()[1:]:
+            fields = line.split()
+            port = int(fields[1].rpartition(":")[2], 16)
+            if fields[3] == LISTEN and port in ports:
+                sockets[f"socket:[{fields[9]}]"] = port
+    if not sockets:
+        return {}
+    found = dict.fromkeys(sockets.values(), "another process")
+    for process in Path("/proc").glob("[0-9]*"):
+        for name in _links(process / "fd") & sockets.keys():
+            command = (read(process / "comm") or "").strip()
+            found[sockets[name]] = (
+                "" if process.name == str(own_pid) else f"{command} (process {process.name})"
+            )
+    return {port: owner for port, owner in found.items() if owner}
+
+
+def _links(directory: Path) -> set[str]:
+    """Where the links of a directory point to; processes and their files may vanish meanwhile."""
+    names = set()
+    try:
+        for entry in directory.iterdir():
+            try:
+                names.add(str(entry.readlink()))
+            except OSError:
+                continue
+    except OSError:
+        pass
+    return names
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "members": {"type": "list", "elements": "dict", "required": True},
+            "whole": {"type": "bool", "required": True},
+            "settings": {"type": "dict", "required": True},
+            "packages": {"type": "list", "elements": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    name, members, settings = (module.params[key] for key in ("name", "members", "settings"))
+    me = next((member for member in members if member["name"] == name), None)
+    if me is None:
+        module.fail_json(
+            msg=f"{name} is not in the group `zookeeper`: add it there; the group names the members."
+        )
+
+    problems = setting_problems(settings) if module.params["whole"] else []
+    if module.params["whole"]:
+        problems += member_problems(members, settings)
+        for text in warnings(members):
+            module.warn(text)
+    server = unit(module)
+    # The configuration in force is the one the server was started with, not the one that waits for its next start.
+    texts = (read(STARTED_WITH.with_name("zoo.cfg")), read(Path("/etc/zookeeper/zoo.cfg")))
+    config = parse_config(next((text for text in texts if text), ""))
+    data_dir = config.get("dataDir", settings["zookeeper_data_dir"])
+    txnlog_dir = config.get("dataLogDir", settings["zookeeper_txnlog_dir"] if not config else data_dir)
+    ports = {int(settings[key]) for key in (*PORTS, "zookeeper_admin_port")}
+    found = {
+        "os": system(),
+        "memory_mb": memory_mb(),
+        "listeners": listeners(ports, server["pid"]),
+        "config": config,
+        "data_dir": data(data_dir),
+        "txnlog_dir": data(txnlog_dir),
+    }
+    problems += host_problems(me, members, settings, found)
+    if problems:
+        module.fail_json(msg="Nothing was touched.\n" + "\n".join(problems), problems=problems)
+    module.exit_json(
+        changed=False,
+        heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"]),
+        missing=missing(module, module.params["packages"]),
+        unit=server,
+        stale=stale() if server["running"] else [],
+        deployed_port=int(config.get("clientPort", settings["zookeeper_client_port"])),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""What preflight refuses. Pure: wishes and findings in, messages out.
+
+Every message names the variable and the remedy.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+from ansible.module_utils.zookeeper_settings import setting_problem
+
+SUPPORTED = {"debian": ("12", "13")}
+# The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
+UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")
+PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
+HEAP_MIN_MB, HEAP_MAX_MB = 128, 4096
+
+Settings = dict[str, Any]
+
+
+def heap_mb(wanted: int, memory_mb: int) -> int:
+    """The heap to use: what is wanted, or a quarter of the memory within bounds when that is 0."""
+    return wanted or min(max(memory_mb // 4, HEAP_MIN_MB), HEAP_MAX_MB)
+
+
+def as_id(value: object) -> int | None:
+    """A server's number as inventories may write it; None if it is not a number."""
+    if isinstance(value, bool) or not re.fullmatch(r"\d+", str(value)):
+        return None
+    return int(str(value))
+
+
+def member_problems(members: list[Settings], settings: Settings) -> list[str]:
+    """Of all members together: ids missing, out of range or given twice, and addresses given twice."""
+    highest = 254 if extended_types(settings) else 255
+    remedy = f"give every host of the group `zookeeper` a number of its own from 1 to {highest}"
+    problems = []
+    for member in members:
+        number = as_id(member["id"])
+        if member["id"] is None:
+            problems.append(
+                f"zookeeper_id is not set for {member['name']}: {remedy} (in host_vars or the inventory)."
+            )
+        elif number is None or not 1 <= number <= highest:
+            problems.append(f"zookeeper_id of {member['name']} is {member['id']!r}: {remedy}.")
+    for number, names in _twice({m["name"]: as_id(m["id"]) for m in members}).items():
+        problems.append(f"zookeeper_id {number} is given to {' and '.join(names)}: {remedy}.")
+    addresses = {m["name"]: f"{m['host']}:{m['quorum_port']}" for m in members}
+    for address, names in _twice(addresses).items():
+        problems.append(
+            f"{' and '.join(names)} both have the address {address}: set zookeeper_host of each to the name or "
+            "address under which the other servers reach it."
+        )
+    return problems
+
+
+def _twice(values: dict[str, Any]) -> dict[Any, list[str]]:
+    """Values other than None that several names have, with the names."""
+    counts = Counter(value for value in values.values() if value is not None)
+    return {
+        value: [n for n, v in values.items() if v == value] for value, count in counts.items() if count > 1
+    }
+
+
+def extended_types(settings: Settings) -> bool:
+    """Whether TTL nodes are on, which takes the highest id for themselves."""
+    value = settings["zookeeper_config"].get("extendedTypesEnabled", False)
+    return (
+        str(value).lower() == "true"
+        or "-Dzookeeper.extendedTypesEnabled=true" in settings["zookeeper_jvm_flags"]
+    )
+
+
+def warnings(members: list[Settings]) -> list[str]:
+    """What works but is rarely meant."""
+    size = len(members)
+    if size % 2:
+        return []
+    return [
+        f"The group `zookeeper` has {size} hosts, an even number: the ensemble survives the loss of {size // 2 - 1}, "
+        f"no more than with {size - 1} hosts. Add or remove one."
+    ]
+
+
+def setting_problems(settings: Settings) -> list[str]:
+    """Of the variables by themselves."""
+    ports = {name: settings[name] for name in PORTS}
+    if settings["zookeeper_admin_server"]:
+        ports["zookeeper_admin_port"] = settings["zookeeper_admin_port"]
+    problems = [
+        f"{' and '.join(names)} are both {port}: give each a port of its own."
+        for port, names in _twice(ports).items()
+    ]
+    problems += [f"{name} is {port}: use 1 to 65535." for name, port in ports.items() if not 0 < port < 65536]
+    for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir"):
+        path = settings[name]
+        if not path.startswith("/") or any(path == top or path.startswith(top + "/") for top in UNSEEN):
+            problems.append(f"{name} is {path}: use an absolute path outside {', '.join(UNSEEN)}.")
+    if settings["zookeeper_data_dir"] == settings["zookeeper_txnlog_dir"]:
+        problems.append(
+            "zookeeper_txnlog_dir is zookeeper_data_dir: give the transaction log a directory of its own."
+        )
+    for name in (
+        "zookeeper_tick_time",
+        "zookeeper_init_limit",
+        "zookeeper_sync_limit",
+        "zookeeper_purge_hours",
+    ):
+        if settings[name] < 1:
+            problems.append(f"{name} is {settings[name]}: use 1 or more.")
+    if settings["zookeeper_purge_keep"] < 3:
+        problems.append(
+            f"zookeeper_purge_keep is {settings['zookeeper_purge_keep']}: ZooKeeper keeps 3 at least."
+        )
+    if not {"mntr", "*"} & set(settings["zookeeper_4lw_whitelist"]):
+        problems.append("zookeeper_4lw_whitelist lacks mntr: add it, the quorum gate asks it of the leader.")
+    for flag in settings["zookeeper_jvm_flags"]:
+        if flag.startswith(("-Xmx", "-Xms")):
+            problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_heap_mb instead.")
+    problems += [
+        text for key, value in settings["zookeeper_config"].items() if (text := setting_problem(key, value))
+    ]
+    return problems
+
+
+def host_problems(me: Settings, members: list[Settings], settings: Settings, found: Settings) -> list[str]:
+    """Of one host: its system, memory, ports, and the data it holds.
+
+    ``found``: os {id, version, name}, memory_mb, listeners {port: process}, config {key: value}
+    (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, filled} of those in force).
+    """
+    problems = []
+    system = found["os"]
+    if system["version"] not in SUPPORTED.get(system["id"], ()):
+        known = ", ".join(f"{name} {'/'.join(versions)}" for name, versions in SUPPORTED.items())
+        problems.append(
+            f"{me['name']} runs {system['name']}: this role installs from the packages of {known}."
+        )
+    heap = heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"])
+    if heap > found["memory_mb"]:
+        problems.append(
+            f"zookeeper_heap_mb is {heap}, but {me['name']} has {found['memory_mb']} MB of memory: "
+            "lower it, or set 0 for a quarter of the memory."
+        )
+    for name in (*PORTS, *(["zookeeper_admin_port"] if settings["zookeeper_admin_server"] else [])):
+        owner = found["listeners"].get(settings[name])
+        if owner:
+            problems.append(
+                f"{name} {settings[name]} is taken on {me['name']} by {owner}: stop that, or set another port."
+            )
+    if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
+        problems += _data_problems(me, members, settings, found)
+    return problems
+
+
+def _data_problems(me: Settings, members: list[Settings], settings: Settings, found: Settings) -> list[str]:
+    """What must not change under a server that has data."""
+    name, myid = me["name"], found["data_dir"]["myid"]
+    problems = []
+    if myid is not None and as_id(myid) != as_id(me["id"]):
+        problems.append(
+            f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id back to "
+            f"{myid}; or, if it shall become another server, stop it and empty {found['data_dir']['path']} and "
+            f"{found['txnlog_dir']['path']} first."
+        )
+    for variable, key in (("zookeeper_data_dir", "data_dir"), ("zookeeper_txnlog_dir", "txnlog_dir")):
+        path = found[key]["path"]
+        if found[key]["filled"] and path != settings[variable]:
+            problems.append(
+                f"{variable} is {settings[variable]}, but {name} has its data in {path}: set it back to {path}; or stop "
+                "the server, move the directory, and run again."
+            )
+    return problems + _membership_problems(me, members, found["config"])
+
+
+def _membership_problems(me: Settings, members: list[Settings], config: dict[str, str]) -> list[str]:
+    """A server restarted among fewer or other peers could vote for a history of its own."""
+    if "dataDir" not in config:
+        return []
+    now = {int(key[7:]): value for key, value in config.items() if re.fullmatch(r"server\.\d+", key)}
+    wanted = {as_id(m["id"]): m for m in members} if len(members) > 1 else {}
+    if now.keys() != wanted.keys():
+        return [
+            f"The group `zookeeper` has the ids {_ids(wanted)}, but {me['name']} has data as a member of {_ids(now)}: "
+            "put the group back as it was. Members cannot be added or removed by a plain run without risking the data."
+        ]
+    problems = []
+    for number, member in wanted.items():
+        ports = f"{member['quorum_port']}:{member['election_port']}"
+        deployed = re.search(r":(\d+:\d+)(?:[:;].*)?$", now[number or 0])
+        if deployed and deployed[1] != ports:
+            problems.append(
+                f"zookeeper_quorum_port:zookeeper_election_port of {member['name']} are {ports}, but {me['name']} "
+                f"reaches it at {deployed[1]}: set them back. Servers restarted one by one could not find each other."
+            )
+    return problems
+
+
+def _ids(members: dict[Any, Any]) -> str:
+    return ", ".join(map(str, sorted(members, key=str))) or "a single server"
