@@ -198,7 +198,7 @@ class Master:
             self._mirror.workers[name] = _Worker(version, registered.slots, draining, registered.adopted)
             if name not in self._mirror.held:
                 self._look_at_queue(name)
-        for name in before.keys() | self._mirror.workers.keys():
+        for name in sorted(before.keys() | self._mirror.workers.keys()):
             old, new = before.get(name), self._mirror.workers.get(name)
             if old is None or new is None or old.incarnation != new.incarnation:
                 log.info("worker %s: %s", name, f"incarnation {new.incarnation}" if new else "gone")
@@ -234,7 +234,7 @@ class Master:
             self._mirror.held.pop(queue, None)
             names = ()
         known = self._mirror.held.setdefault(queue, {})
-        for task in known.keys() - set(names):
+        for task in sorted(known.keys() - set(names)):
             del known[task]
             self._look_if_finished(task)
         self._read_held(queue, [task for task in names if task not in known], then)

@@ -207,7 +207,7 @@ class Worker:
             self._forget("queue is gone")
             self._scope.transact([Delete(worker_path(self._name))], lambda _: self._look())
             return
-        for name in self._jobs.keys() - set(names):
+        for name in sorted(self._jobs.keys() - set(names)):
             job = self._jobs[name]
             if job.outcome is None:  # taken from us; if it is over, recording it finds out by itself
                 del self._jobs[name]
