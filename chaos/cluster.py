@@ -86,11 +86,11 @@ class Cluster:
     # ------------------------------------------------------------ the application
 
     def endpoint(self, node: str, port: int) -> dict[str, Any]:
-        """What a daemon's status endpoint says; empty if it does not answer."""
+        """What a daemon's status endpoint says of its role; empty if it does not answer."""
         try:
             with urllib.request.urlopen(f"http://{self.address(node)}:{port}/status", timeout=0.5) as answer:
-                status: dict[str, Any] = json.load(answer)
-                return status
+                status = json.load(answer)
+                return dict(status[status["role"]])
         except (OSError, urllib.error.URLError, ValueError):
             return {}
 
