@@ -115,7 +115,8 @@ class Placer:
         self._attributes(path, {**entry, "owner": "root", "group": "root"})
 
     def _replace(self, path: Path, entry: dict[str, Any]) -> None:
-        with tempfile.NamedTemporaryFile("w", dir=self.module.tmpdir, delete=False) as new:
+        # beside the old one, so that it is replaced by a rename, and nobody ever sees half of it
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
             new.write(entry["content"])
         self.module.atomic_move(new.name, str(path))
 

@@ -73,6 +73,16 @@ deployed_port: {description: Client port of the running server., type: int, retu
 UNIT = "zookeeper.service"
 STARTED_WITH = Path("/run/zookeeper/started-with")
 LISTEN = "0A"
+NUMBERS = (
+    *PORTS,
+    "zookeeper_admin_port",
+    "zookeeper_heap_mb",
+    "zookeeper_init_limit",
+    "zookeeper_purge_hours",
+    "zookeeper_purge_keep",
+    "zookeeper_sync_limit",
+    "zookeeper_tick_time",
+)
 
 
 def read(path: Path) -> str | None:
@@ -180,7 +190,20 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "members": {"type": "list", "elements": "dict", "required": True},
             "whole": {"type": "bool", "required": True},
-            "settings": {"type": "dict", "required": True},
+            "settings": {
+                "type": "dict",
+                "required": True,
+                # typed, because -e gives every value as text
+                "options": {
+                    **{name: {"type": "int", "required": True} for name in NUMBERS},
+                    "zookeeper_data_dir": {"type": "str", "required": True},
+                    "zookeeper_txnlog_dir": {"type": "str", "required": True},
+                    "zookeeper_4lw_whitelist": {"type": "list", "elements": "str", "required": True},
+                    "zookeeper_admin_server": {"type": "bool", "required": True},
+                    "zookeeper_config": {"type": "dict", "required": True},
+                    "zookeeper_jvm_flags": {"type": "list", "elements": "str", "required": True},
+                },
+            },
             "packages": {"type": "list", "elements": "str", "required": True},
         },
         supports_check_mode=True,
@@ -203,7 +226,7 @@ def main() -> None:
     config = parse_config(next((text for text in texts if text), ""))
     data_dir = config.get("dataDir", settings["zookeeper_data_dir"])
     txnlog_dir = config.get("dataLogDir", settings["zookeeper_txnlog_dir"] if not config else data_dir)
-    ports = {int(settings[key]) for key in (*PORTS, "zookeeper_admin_port")}
+    ports = {settings[key] for key in (*PORTS, "zookeeper_admin_port")}
     found = {
         "os": system(),
         "memory_mb": memory_mb(),
