@@ -88,8 +88,8 @@ def ssh_config(lab: Lab) -> None:
 @pass_lab
 def ssh(lab: Lab, node: str, arguments: tuple[str, ...]) -> None:
     """Log into NODE over SSH, or run a command there; ARGUMENTS go to ssh."""
-    spec = lab.spec
-    os.execvp("ssh", ["ssh", "-F", str(spec.run / "ssh_config"), spec.node(node).name, *arguments])  # noqa: S606 - no shell is the point
+    config = lab.reachable(node).run / "ssh_config"
+    os.execvp("ssh", ["ssh", "-F", str(config), node, *arguments])  # noqa: S606 - no shell is the point
 
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

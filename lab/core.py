@@ -89,6 +89,7 @@ class Lab:
             backend = self._backend(spec)
             off = [node for node in spec.nodes.values() if backend.state(node) == "off"]
             self._boot(spec, off)
+            self._await(spec, [node for node in spec.nodes.values() if backend.state(node) == "running"])
             if new:
                 self._introduce(spec)
             frozen = [node.name for node in spec.nodes.values() if backend.state(node) == "frozen"]
@@ -177,6 +178,11 @@ class Lab:
         environment = [*_ENVIRONMENT, f"TERM={os.environ.get('TERM', 'dumb')}"]
         return self._backend(self.spec).command(node, argv, environment)
 
+    def reachable(self, name: str) -> Spec:
+        """The spec, if this node is in a state to be logged into."""
+        self._in_state(name, "running")
+        return self.spec
+
     def state(self, name: str) -> str:
         """running, frozen or off."""
         return self._backend(self.spec).state(self.spec.node(name))
@@ -232,12 +238,24 @@ class Lab:
         def boot(node: Node) -> None:
             backend.boot(node)
             if wait:
-                until(lambda: ssh.answers(node), 60, f"{node.name}: SSH at {node.address}")
+                self._await(spec, [node])
                 self._say(f"{node.name} is up at {node.address}")
 
         if nodes:
             with ThreadPoolExecutor(len(nodes)) as pool:
                 list(pool.map(boot, nodes))
+
+    def _await(self, spec: Spec, nodes: Sequence[Node]) -> None:
+        """Wait until nodes can be logged into."""
+        backend = self._backend(spec)
+        for node in nodes:
+
+            def decided(node: Node = node) -> bool:
+                return ssh.answers(node) or backend.state(node) == "off"
+
+            until(decided, 60, f"{node.name}: SSH at {node.address}")
+            if backend.state(node) == "off":
+                raise LabError(f"{node.name} went off as it booted: {backend.last_words(node)}")
 
     def _introduce(self, spec: Spec) -> None:
         """Tell the nodes that run of those that came later; what else is in their /etc/hosts stays."""

@@ -48,6 +48,7 @@ MASKED = [
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
     "dpkg-db-backup.timer",
+    "console-getty.service",
     "e2scrub_all.timer",
     "fstrim.timer",
     "sshd-keygen.service",
@@ -62,6 +63,10 @@ rm -f "$1"/var/cache/apt/archives/*.deb
 chroot "$1" apt-cache gencaches >/dev/null
 : >"$1/etc/machine-id"
 """
+
+
+# Which of mmdebstrap's lines are of interest while one waits.
+_TOLD = ("I: running apt-get update", "I: downloading", "I: extracting", "I: installing")
 
 
 def image(suite: str, say: Say) -> Path:
@@ -125,7 +130,7 @@ def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
     with log.open("w") as out, subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, stdout=out) as build:
         for line in build.stderr or ():
             out.write(line)
-            if line.startswith("I: ") and "success" not in line:
+            if line.startswith(_TOLD):
                 say(f"  {suite} image: {line[3:].strip()} ({time.monotonic() - began:.0f} s)")
     if build.returncode:
         last = [line for line in log.read_text().splitlines() if line.startswith("E: ")] or [

@@ -39,5 +39,8 @@ class Backend(Protocol):
     def command(self, node: Node, argv: Sequence[str], environment: Sequence[str]) -> list[str]:
         """What to run here so that `argv` runs there as root."""
 
+    def last_words(self, node: Node) -> str:
+        """The end of what it has said on its console, on one line."""
+
     def remove(self) -> None:
         """Remove every machine of the lab, its disk too, however little is known about it."""

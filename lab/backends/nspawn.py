@@ -127,6 +127,9 @@ class Nspawn:
             *["env", "-i", "--chdir=/", *environment, *argv],
         ]
 
+    def last_words(self, node: Node) -> str:
+        return _last_line(self._directory(node) / "console.log")
+
     def remove(self) -> None:
         group = Cgroup(Path("zklab") / self.lab)
         group.kill()
@@ -207,5 +210,6 @@ def _given(pipe: IO[str] | None) -> IO[str]:
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    return lines[-1] if lines else f"nothing in {log}"
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    said = [line.strip() for line in lines if line.strip()]
+    return f"{said[-1]} ({log})" if said else f"nothing in {log}"

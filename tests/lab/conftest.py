@@ -1,0 +1,21 @@
+"""A lab of two nodes for the tests of the verbs. They need root, and what `lab up` needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab
+
+NAME = "labtest"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Three nodes, up; what a test breaks it mends."""
+    lab = Lab(NAME, say=print)
+    lab.down()
+    lab.up(["a", "b", "c"])
+    yield lab
+    lab.down()

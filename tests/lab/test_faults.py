@@ -1,0 +1,179 @@
+"""Every fault does what it says, and its undo undoes it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from lab import Lab, LabError
+
+CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], 22), 0.5)"
+
+
+@pytest.fixture(autouse=True)
+def mended(lab: Lab) -> Iterator[None]:
+    """All faults undone after each test."""
+    yield
+    lab.heal()
+    for row in lab.status():
+        if row["state"] == "frozen":
+            lab.thaw(row["node"])
+        if row["state"] == "off":
+            lab.boot(row["node"])
+
+
+def reaches(lab: Lab, a: str, b: str) -> bool:
+    """Whether a connection from a to b succeeds; it needs both directions."""
+    return lab.exec(a, ["python3", "-c", CONNECT, lab.nodes[b].address]).returncode == 0
+
+
+def reaches_soon(lab: Lab, a: str, b: str) -> bool:
+    """The same after a cut: a kernel that has asked in vain for an address asks again after a second."""
+    return any(reaches(lab, a, b) for _ in range(6))
+
+
+def received(lab: Lab, a: str, b: str) -> bool:
+    """Whether a datagram from a to b arrives."""
+    listen = (
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 4444)); s.settimeout(2);"
+        "print('listening', flush=True); s.recv(1); print('got')"
+    )
+    send = (
+        f"import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('{lab.nodes[b].address}', 4444))"
+    )
+    command = lab.command(b, ["python3", "-c", listen])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as listener:
+        assert listener.stdout is not None
+        listener.stdout.readline()
+        lab.exec(a, ["python3", "-c", send])
+        return listener.stdout.read() == "got\n"
+
+
+def test_a_power_cut_loses_what_was_not_synced(lab: Lab) -> None:
+    node, key = lab.nodes["a"], (lab.spec.run / "known_hosts").read_text()
+    write = "echo kept >/root/synced; sync; echo lost >/root/unsynced"
+    lab.exec("a", ["sh", "-c", write], check=True)
+    lab.power_cut("a")
+    assert lab.state("a") == "off"
+    lab.boot("a")
+    assert lab.exec("a", ["sh", "-c", "cat /root/synced; ls /root"]).stdout.split() == ["kept", "synced"]
+    assert lab.nodes["a"] == node
+    assert (lab.spec.run / "known_hosts").read_text() == key
+
+
+def test_an_fsync_is_a_promise_that_a_power_cut_keeps(lab: Lab) -> None:
+    code = (
+        "import os; f = os.open('/root/log', os.O_CREAT | os.O_WRONLY | os.O_TRUNC)\n"
+        "os.fsync(os.open('/root', os.O_RDONLY))\n"
+        "for n in range(10**9): os.write(f, b'%09d\\n' % n); os.fsync(f); print(n, flush=True)"
+    )
+    with subprocess.Popen(
+        lab.command("a", ["python3", "-c", code]), stdout=subprocess.PIPE, text=True
+    ) as writer:
+        assert writer.stdout is not None
+        threading.Timer(1, lab.power_cut, ["a"]).start()
+        promised = int(writer.stdout.read().split("\n")[-2])
+    lab_off(lab, "a")
+    lab.boot("a")
+    kept = lab.exec("a", ["cat", "/root/log"]).stdout.split()
+    assert promised > 10
+    assert kept[: promised + 1] == [f"{n:09d}" for n in range(promised + 1)]
+
+
+def test_a_power_cut_is_silent(lab: Lab) -> None:
+    """A dead machine sends no FIN and no RST: its peers find out by their own time-outs."""
+    code = """
+import socket
+s = socket.create_connection(("b", 22), 2)
+print("connected", s.recv(99)[:0], flush=True)
+print(s.recv(9999), s.recv(1))"""
+    command = lab.command("a", ["python3", "-c", code])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        client.stdout.readline()
+        lab.power_cut("b")
+        out, error = client.communicate()
+    assert (out, "TimeoutError" in error) == ("", True)
+
+
+def test_an_orderly_shutdown_loses_nothing(lab: Lab) -> None:
+    lab.exec("c", ["sh", "-c", "echo kept >/root/unsynced"], check=True)
+    lab.power_off("c")
+    lab.boot("c")
+    assert lab.exec("c", ["cat", "/root/unsynced"]).stdout == "kept\n"
+
+
+def test_power_may_be_cut_again_and_again(lab: Lab) -> None:
+    for _ in range(5):
+        lab.power_cut("b")
+        lab.boot("b")
+    assert lab.exec("b", ["systemctl", "is-system-running", "--wait"]).stdout == "running\n"
+
+
+def test_frozen_processes_stand_still(lab: Lab) -> None:
+    command = lab.command("b", ["sh", "-c", "while :; do echo x; sleep 0.05; done"])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ticking:
+        assert ticking.stdout is not None
+        ticking.stdout.readline()
+        lab.freeze("b")
+        with pytest.raises(LabError, match=r"b is frozen.*lab thaw b"):
+            lab.exec("b", ["true"])
+        # Its kernel still takes connections, nobody answers them.
+        assert [row["ssh"] for row in lab.status() if row["node"] == "b"] == [False]
+        lab.thaw("b")
+        assert ticking.stdout.readline() == "x\n"
+        ticking.kill()
+    assert lab.exec("b", ["true"]).returncode == 0
+
+
+def test_power_may_be_cut_from_a_frozen_node(lab: Lab) -> None:
+    lab.freeze("b")
+    lab.power_cut("b")
+    lab.boot("b")
+    assert lab.exec("b", ["true"]).returncode == 0
+
+
+def test_a_node_is_cut_off_from_all(lab: Lab) -> None:
+    lab.cut("a")
+    assert [reaches(lab, *pair) for pair in ("ab", "ba", "ac", "bc")] == [False, False, False, True]
+    out = "import socket; socket.create_connection(('192.0.2.1', 9), 0.5)"
+    assert "timed out" in lab.exec("a", ["python3", "-c", out]).stderr
+    # ... and can still be looked at.
+    assert [row["ssh"] for row in lab.status()][:3] == [True, True, True]
+    lab.heal("a")
+    assert reaches_soon(lab, "a", "b")
+
+
+def test_sets_are_parted(lab: Lab) -> None:
+    lab.cut("a", ["b", "c"])
+    assert [reaches(lab, *pair) for pair in ("ab", "ca", "bc")] == [False, False, True]
+    lab.heal("a", "b")
+    assert [reaches_soon(lab, *pair) for pair in ("ab", "ca")] == [True, False]
+    lab.heal()
+    assert reaches_soon(lab, "c", "a")
+
+
+def test_one_way(lab: Lab) -> None:
+    lab.cut("a", "b", one_way=True)
+    assert [received(lab, *pair) for pair in ("ab", "ba", "ac")] == [False, True, True]
+    rows = {row["node"]: row for row in lab.status()}
+    assert (rows["a"]["cut_to"], rows["a"]["cut_from"], rows["b"]["cut_from"]) == (["b"], [], ["a"])
+
+
+def test_a_cut_outlives_a_boot(lab: Lab) -> None:
+    lab.cut("a", "b")
+    lab.power_cut("a")
+    lab.boot("a")
+    assert not reaches(lab, "a", "b")
+    assert reaches_soon(lab, "a", "c")
+
+
+def lab_off(lab: Lab, name: str) -> None:
+    """Wait for a power cut that another thread makes."""
+    while lab.state(name) != "off":
+        time.sleep(0.01)
+    time.sleep(0.3)

@@ -1,0 +1,120 @@
+"""What a node is: a real machine that one can log into and install things on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+from lab import Lab
+
+CLI = [sys.executable, "-m", "lab.cli", "--name"]
+
+
+def cli(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*CLI, lab.name, *arguments], capture_output=True, text=True, check=False)
+
+
+def ssh(lab: Lab, node: str, command: str) -> subprocess.CompletedProcess[str]:
+    config = str(lab.spec.run / "ssh_config")
+    return subprocess.run(["ssh", "-F", config, node, command], capture_output=True, text=True, check=False)
+
+
+def test_systemd_is_content(lab: Lab) -> None:
+    for name in lab.nodes:
+        state = lab.exec(name, ["systemctl", "is-system-running", "--wait"])
+        failed = lab.exec(name, ["systemctl", "--failed", "--no-legend"])
+        assert (state.stdout.strip(), failed.stdout) == ("running", "")
+
+
+def test_each_node_is_itself(lab: Lab) -> None:
+    names = [lab.exec(name, ["hostname"]).stdout.strip() for name in lab.nodes]
+    identities = {lab.exec(name, ["cat", "/etc/machine-id"]).stdout for name in lab.nodes}
+    assert names == list(lab.nodes)
+    assert len(identities) == len(names)
+
+
+def test_nodes_know_and_reach_each_other(lab: Lab) -> None:
+    code = "import socket; print(socket.create_connection(('b', 22), 2).getpeername()[0])"
+    assert lab.exec("a", ["python3", "-c", code]).stdout.strip() == lab.nodes["b"].address
+
+
+def test_packages_install_without_an_update(lab: Lab) -> None:
+    done = lab.exec("a", ["apt-get", "install", "--yes", "tree"])
+    assert done.returncode == 0, done.stderr
+    assert lab.exec("a", ["tree", "--version"]).returncode == 0
+    assert lab.exec("b", ["which", "tree"]).returncode == 1
+
+
+def test_lists_update(lab: Lab) -> None:
+    done = lab.exec("b", ["apt-get", "update"])
+    assert done.returncode == 0
+    assert "W:" not in done.stderr
+
+
+def test_ssh_is_strict_and_works(lab: Lab) -> None:
+    done = ssh(lab, "b", "hostname; id -un")
+    assert (done.stdout.split(), done.stderr) == (["b", "root"], "")
+
+
+def test_exit_status_output_and_input_pass_through(lab: Lab) -> None:
+    done = cli(lab, "exec", "a", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
+    assert lab.exec("a", ["cat"], stdin="in").stdout == "in"
+
+
+def test_exec_takes_milliseconds(lab: Lab) -> None:
+    began = time.monotonic()
+    for _ in range(10):
+        lab.exec("a", ["true"])
+    assert (time.monotonic() - began) / 10 < 0.1
+
+
+def test_a_node_may_reboot_itself(lab: Lab) -> None:
+    boot_id = "systemctl show --property=UserspaceTimestampMonotonic"
+    before = lab.exec("c", boot_id.split()).stdout
+    lab.exec("c", ["systemctl", "reboot"])
+    deadline = time.monotonic() + 20
+    after = ""
+    while not after.strip() or after == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+        if all(row["ssh"] for row in lab.status() if row["node"] == "c"):
+            after = lab.exec("c", boot_id.split()).stdout
+    assert ssh(lab, "c", "true").returncode == 0
+
+
+def test_status_for_programs(lab: Lab) -> None:
+    rows = json.loads(cli(lab, "status", "--output", "json").stdout)
+    assert [(row["node"], row["state"], row["ssh"], row["suite"]) for row in rows] == [
+        (name, "running", True, "trixie") for name in ("a", "b", "c")
+    ]
+    assert all(isinstance(row["pid"], int) for row in rows)
+
+
+def test_up_leaves_what_runs(lab: Lab) -> None:
+    before = lab.status()
+    lab.up(["a", "b", "c"])
+    assert lab.status() == before
+
+
+def test_the_latecomer_is_known_to_all(lab: Lab) -> None:
+    lab.up(["d"])
+    assert lab.nodes["d"].address in lab.exec("a", ["getent", "hosts", "d"]).stdout
+    assert lab.nodes["a"].address in lab.exec("d", ["getent", "hosts", "a"]).stdout
+    assert ssh(lab, "d", "hostname").stdout == "d\n"
+
+
+def test_clear_errors(lab: Lab) -> None:
+    asked = {
+        ("exec", "nope", "--", "true"): (2, "no node 'nope'"),
+        ("cut", "a", "--from", "nope"): (2, "no node 'nope'"),
+        ("up", "Nope"): (2, "'Nope'"),
+        ("boot", "a"): (1, "a is running"),
+        ("up", "a", "--suite", "bookworm"): (1, "a is a trixie node"),
+        ("freeze",): (2, "Missing argument"),
+    }
+    for arguments, (status, words) in asked.items():
+        done = cli(lab, *arguments)
+        assert (done.returncode, words in done.stderr) == (status, True), (arguments, done.stderr)

@@ -1,0 +1,127 @@
+"""What a lab leaves behind: nothing, however it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import Lab, spec
+from tests.lab.traces import traces, veths
+
+NAME = "labtest2"
+UP = [sys.executable, "-m", "lab.cli", "--name", NAME, "up", "x", "y", "z"]
+
+
+@pytest.fixture(autouse=True)
+def gone() -> Iterator[None]:
+    """No lab before and after."""
+    Lab(NAME).down()
+    yield
+    Lab(NAME).down()
+
+
+def test_down_leaves_nothing() -> None:
+    before = traces(NAME)
+    lab = Lab(NAME)
+    lab.up(["x", "y", "z"])
+    bridge = lab.spec.bridge
+    during = traces(NAME)
+    assert all(
+        during[kind] for kind in ("processes", "cgroups", "mounts", "loops", "links", "tables", "files")
+    )
+    config = str(lab.spec.run / "ssh_config")
+    subprocess.run(["ssh", "-F", config, "x", "true"], check=True)  # leaves a shared connection
+    lab.freeze("x")
+    lab.power_cut("y")
+    lab.cut("z")
+    lab.down()
+    assert traces(NAME) == before
+    assert not veths(bridge)
+    assert not any(before[kind] for kind in before if kind not in ("lock files", "namespaces"))
+
+
+def test_down_twice_is_no_error() -> None:
+    Lab(NAME).down()
+    Lab(NAME).down()
+
+
+def test_down_needs_no_state() -> None:
+    before = traces(NAME)
+    lab = Lab(NAME)
+    lab.up(["x"])
+    (lab.spec.run / "lab.json").unlink()
+    lab.down()
+    assert traces(NAME) == before
+
+
+def test_up_needs_no_state_either() -> None:
+    lab = Lab(NAME)
+    lab.up(["x"])
+    (lab.spec.run / "lab.json").unlink()
+    lab.up(["x", "y"])
+    assert lab.exec("x", ["hostname"]).stdout == "x\n"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_up_works_over_a_crashed_up(seed: int) -> None:
+    before = traces(NAME)
+    delay = random.Random(seed).uniform(0.1, 1.5)  # noqa: S311 - a moment, not a secret
+    with subprocess.Popen(UP, start_new_session=True, stderr=subprocess.DEVNULL) as up:
+        time.sleep(delay)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(up.pid, signal.SIGKILL)
+    lab = Lab(NAME)
+    lab.up(["x", "y", "z"])
+    for node in "xyz":
+        assert lab.exec(node, ["systemctl", "is-system-running", "--wait"]).stdout == "running\n", delay
+    config = str(lab.spec.run / "ssh_config")
+    assert (
+        subprocess.run(["ssh", "-F", config, "z", "hostname"], capture_output=True, check=True).stdout
+        == b"z\n"
+    )
+    lab.down()
+    assert traces(NAME) == before
+
+
+def test_two_ups_at_once_make_one_lab() -> None:
+    ups = [subprocess.Popen(UP, stderr=subprocess.DEVNULL) for _ in range(3)]
+    assert [up.wait() for up in ups] == [0, 0, 0]
+    assert [row["ssh"] for row in Lab(NAME).status()] == [True, True, True]
+
+
+def test_labs_side_by_side(lab: Lab) -> None:
+    other = Lab(NAME)
+    other.up(["a", "b"])
+    assert other.spec.subnet != lab.spec.subnet
+    other.cut("a")
+    other.down()
+    assert lab.exec("a", ["hostname"]).stdout == "a\n"
+    assert all(row["ssh"] and not row["cut_to"] for row in lab.status())
+
+
+def test_forwarding_is_put_back() -> None:
+    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+    if spec.labs():
+        pytest.skip("another lab needs it")
+    before = forwarding.read_text()
+    Lab(NAME).up(["x"])
+    assert forwarding.read_text() == "1\n"
+    Lab(NAME).down()
+    assert forwarding.read_text() == before
+
+
+def test_the_older_release() -> None:
+    lab = Lab(NAME)
+    lab.up(["x"], suite="bookworm")
+    assert lab.exec("x", ["systemctl", "is-system-running", "--wait"]).stdout == "running\n"
+    assert "VERSION_CODENAME=bookworm" in lab.exec("x", ["cat", "/etc/os-release"]).stdout
+    assert lab.exec("x", ["apt-get", "install", "--yes", "tree"]).returncode == 0

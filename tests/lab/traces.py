@@ -1,0 +1,73 @@
+"""Everything a lab could leave behind on this machine, as comparable sets."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from lab.backends.cgroup import hierarchy
+
+
+def traces(name: str) -> dict[str, set[str]]:
+    """What on this machine bears the name of a lab, or may belong to one, by kind.
+
+    Other labs come and go while tests run; so where a trace shows whose it is, only this lab's counts.
+    """
+    root = hierarchy()
+    assert root is not None
+    mounts = {
+        line for file in Path("/proc").glob("[0-9]*/mounts") for line in _lines(file) if f"/{name}/" in line
+    }
+    return {
+        "processes": {line for line in map(_command, Path("/proc").glob("[0-9]*")) if f"/{name}/" in line},
+        "cgroups": {str(path) for path in root.glob(f"zklab/{name}/**/")},
+        "mounts": mounts,
+        "loops": {
+            line
+            for file in Path("/sys/block").glob("loop*/loop/backing_file")
+            for line in _lines(file)
+            if f"/{name}/" in line
+        },
+        "links": {
+            link["ifname"] for link in _json("ip", "-json", "link") if link.get("ifalias") == f"zklab {name}"
+        },
+        "tables": {
+            line for line in _run("nft", "list", "tables").splitlines() if line.endswith(f"zklab-{name}")
+        },
+        "namespaces": _named_namespaces(),
+        "files": {
+            str(path) for top in ("/run/zklab", "/var/lib/zklab") for path in Path(top, name).rglob("*")
+        },
+        "lock files": {str(path) for path in Path("/run/systemd").glob("nspawn/**/*")},
+    }
+
+
+def veths(bridge: str) -> set[str]:
+    """Cables that belong to a bridge, plugged in or not."""
+    return {
+        link["ifname"] for link in _json("ip", "-json", "link") if link["ifname"].startswith(f"{bridge}-")
+    }
+
+
+def _run(*argv: str) -> str:
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+
+
+def _json(*argv: str) -> list[dict[str, str]]:
+    return [dict(item) for item in json.loads(_run(*argv))]
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return file.read_text().splitlines()
+    except OSError:  # gone as we look
+        return []
+
+
+def _command(process: Path) -> str:
+    return " ".join(" ".join(_lines(process / "cmdline")).split("\0"))
+
+
+def _named_namespaces() -> set[str]:
+    return {str(path) for path in Path("/run/netns").glob("*")}
