@@ -1,0 +1,80 @@
+"""Install mwapp from the bundle this file is the ``__main__`` of: python3 mwapp-RELEASE.pyz DIRECTORY
+
+Makes DIRECTORY/releases/RELEASE, a virtual environment of its own for each release, so that versions never
+mix, then lets DIRECTORY/current point to it. Needs Python with its standard library, and no network: the
+bundle holds the wheels, and pip runs from its own.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+OLDEST_PYTHON = (3, 11)
+# Beside the release in use, so many stay for a process that has not been restarted yet, or a way back.
+KEPT = 1
+
+
+def install(bundle: Path, root: Path) -> None:
+    """Install the bundle under ``root`` and make it the current release.
+
+    Raises:
+        OSError: the directory cannot be written.
+        subprocess.CalledProcessError: pip failed, and has said why.
+    """
+    with zipfile.ZipFile(bundle) as archive:
+        release = archive.read("RELEASE").decode()
+        home = root / "releases" / release
+        mark = home / f"{release}.installed"
+        if not mark.exists():
+            # What is here without the mark is the rest of an interrupted run.
+            shutil.rmtree(home, ignore_errors=True)
+            venv.create(home, symlinks=True, with_pip=False)
+            with tempfile.TemporaryDirectory() as wheels:
+                archive.extractall(wheels)
+                _pip_install(home / "bin" / "python", Path(wheels))
+            mark.touch()
+    link, new = root / "current", root / "current.new"
+    new.unlink(missing_ok=True)
+    new.symlink_to(home.relative_to(root))
+    new.replace(link)
+    _remove_old(home)
+
+
+def _pip_install(python: Path, wheels: Path) -> None:
+    (pip,) = wheels.glob("pip-*.whl")
+    packages = sorted(wheel for wheel in wheels.glob("*.whl") if wheel != pip)
+    options = ["--no-index", "--no-deps", "--no-input", "--quiet", "--no-cache-dir"]
+    subprocess.run([python, "-I", pip / "pip", "install", *options, *packages], check=True)
+
+
+def _remove_old(current: Path) -> None:
+    """Keep the newest of the other releases, so that a process not yet restarted still finds its files."""
+    others = [release for release in current.parent.iterdir() if release != current]
+    others.sort(key=lambda release: release.stat().st_mtime, reverse=True)
+    for release in others[KEPT:]:
+        shutil.rmtree(release, ignore_errors=True)
+
+
+def main() -> None:
+    """The command line."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python3 mwapp-RELEASE.pyz DIRECTORY")
+    if sys.version_info < OLDEST_PYTHON:
+        have, need = ".".join(map(str, sys.version_info[:2])), ".".join(map(str, OLDEST_PYTHON))
+        sys.exit(f"mwapp needs Python {need} or newer; {sys.executable} is {have}")
+    os.umask(0o022)  # whoever installs: the service users read this
+    try:
+        install(Path(sys.argv[0]), Path(sys.argv[1]))
+    except OSError as problem:
+        sys.exit(f"cannot install mwapp: {problem}")
+    except subprocess.CalledProcessError as problem:
+        sys.exit(f"cannot install mwapp: pip ended with exit status {problem.returncode}")
+
+
+if __name__ == "__main__":
+    main()

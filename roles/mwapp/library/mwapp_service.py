@@ -1,0 +1,204 @@
+"""Ansible module for a host: a service of mwapp is enabled, runs the wanted revision, and is ready.
+
+"Changed" is judged by what runs, not by what this play has just written: each process carries its revision in
+its environment, so a run that was broken off between writing and restarting is made good by the next.
+"""
+
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from http.client import HTTPConnection, HTTPException
+from json import loads
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: mwapp_service
+short_description: Have a service of mwapp enabled, running the wanted revision, and ready; or have it gone
+options:
+  name: {description: The unit's name without .service., type: str, required: true}
+  state:
+    description:
+      - V(ready) enables it, (re)starts it unless its process has this revision, and waits for it to be ready.
+      - V(absent) stops it (which lets it drain), disables it and removes its unit file.
+    choices: [ready, absent]
+    default: ready
+    type: str
+  revision: {description: MWAPP_REVISION that the process is to have., type: str, default: ""}
+  host: {description: Where its status endpoint listens, seen from the host itself., type: str, default: ""}
+  port: {description: The endpoint's port., type: int, default: 0}
+  timeout: {description: "Seconds in which it has to stop, start and be ready.", type: int, default: 60}
+"""
+
+RETURN = r"""
+due: {description: Whether something is to be done., type: bool, returned: success}
+observed:
+  description: What was found - exists, enabled, running, revision, ready, state (active ...), reload.
+  type: dict
+  returned: always
+"""
+
+PATIENCE = 2.0  # for one answer of the status endpoint, seconds
+PAUSE = 0.1  # between two looks, seconds
+JOURNAL_LINES = 30
+PROPERTIES = "LoadState,UnitFileState,ActiveState,SubState,Result,MainPID,NeedDaemonReload"
+
+
+class ServiceError(Exception):
+    """The service is not as wanted; the message says how it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A service as it is. ``problem`` says why it is not ready."""
+
+    exists: bool
+    enabled: bool
+    running: bool
+    revision: str
+    ready: bool
+    state: str
+    reload: bool
+    problem: str
+
+
+def properties(text: str) -> dict[str, str]:
+    """What ``systemctl show`` printed, by name."""
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def revision(environment: bytes) -> str:
+    """MWAPP_REVISION in /proc/PID/environ; empty if it is not there."""
+    for entry in environment.split(b"\0"):
+        name, _, value = entry.partition(b"=")
+        if name == b"MWAPP_REVISION":
+            return value.decode()
+    return ""
+
+
+class Service:
+    """One unit on this host."""
+
+    def __init__(self, name: str, host: str, port: int) -> None:
+        self.unit = f"{name}.service"
+        self._host, self._port = host, port
+
+    def observe(self) -> Observed:
+        """Look at the unit, its process and its endpoint."""
+        show = properties(self.systemctl("show", self.unit, f"--property={PROPERTIES}"))
+        pid = show.get("MainPID", "0")
+        running, found = pid != "0", ""
+        with suppress(OSError):  # it may end while we look
+            found = revision(Path("/proc", pid, "environ").read_bytes()) if running else ""
+        problem, state = self._ask() if running else ("it does not run", "")
+        if problem:
+            problem += f" (systemd: {show['ActiveState']}/{show['SubState']}, {show['Result']})"
+        return Observed(
+            exists=show["LoadState"] != "not-found",
+            enabled=show.get("UnitFileState") == "enabled",
+            running=running,
+            revision=found,
+            ready=not problem,
+            state=state,
+            reload=show["NeedDaemonReload"] == "yes",
+            problem=problem,
+        )
+
+    def _ask(self) -> tuple[str, str]:
+        """Why it is not ready (empty if it is), and the state it says it is in."""
+        connection = HTTPConnection(self._host, self._port, timeout=PATIENCE)
+        try:
+            connection.request("GET", "/status")
+            status = loads(connection.getresponse().read())
+            state = str(status[status["role"]].get("state", ""))
+            return "" if status["ready"] else f"it says: {status['reason']}", state
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as problem:
+            where = f"{self._host}:{self._port}"
+            return f"its status endpoint at {where} gives no status: {type(problem).__name__}: {problem}", ""
+        finally:
+            connection.close()
+
+    def make_ready(self, wanted: str, before: Observed, timeout: float) -> None:
+        """Enable it, restart it if need be, and wait.
+
+        Raises:
+            ServiceError: it is not ready in time.
+        """
+        end = time.monotonic() + timeout
+        if before.reload:
+            self.systemctl("daemon-reload")
+        if not before.enabled:
+            self.systemctl("enable", self.unit)
+        if before.revision != wanted:
+            # Not waited for here: stopping is bounded by the unit, and readiness is looked at below.
+            self.systemctl("restart", "--no-block", self.unit)
+        while True:
+            now = self.observe()
+            if now.ready and now.revision == wanted:
+                return
+            if time.monotonic() > end:
+                problem = now.problem or "it still runs what it ran before"
+                raise ServiceError(
+                    f"{self.unit} is not ready after {timeout:g} s: {problem}.\n"
+                    f"The end of its journal:\n{self.journal()}"
+                )
+            time.sleep(PAUSE)
+
+    def remove(self) -> None:
+        """Stop, disable and forget it."""
+        self.systemctl("disable", "--now", self.unit)
+        Path("/etc/systemd/system", self.unit).unlink(missing_ok=True)
+        self.systemctl("daemon-reload")
+
+    def journal(self) -> str:
+        """What the unit logged last."""
+        command = ["journalctl", "--no-pager", "--output=short-iso", f"--lines={JOURNAL_LINES}"]
+        done = subprocess.run([*command, f"--unit={self.unit}"], capture_output=True, text=True, check=False)
+        return done.stdout or done.stderr
+
+    def systemctl(self, *arguments: str) -> str:
+        """Run it; returns what it printed.
+
+        Raises:
+            ServiceError: it failed.
+        """
+        done = subprocess.run(["systemctl", *arguments], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ServiceError(f"systemctl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+
+def main() -> None:
+    """The module."""
+    module = AnsibleModule(
+        {
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["ready", "absent"], "default": "ready"},
+            "revision": {"type": "str", "default": ""},
+            "host": {"type": "str", "default": ""},
+            "port": {"type": "int", "default": 0},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params["revision"]
+    service = Service(*(module.params[name] for name in ("name", "host", "port")))
+    try:
+        before = service.observe()
+        if module.params["state"] == "absent":
+            changed = before.exists
+            if changed and not module.check_mode:
+                service.remove()
+        else:
+            changed = before.reload or not before.enabled or before.revision != wanted
+            if not module.check_mode:
+                service.make_ready(wanted, before, module.params["timeout"])
+    except ServiceError as problem:
+        module.fail_json(msg=str(problem))
+    module.exit_json(changed=changed, due=changed, observed=asdict(before))
+
+
+if __name__ == "__main__":
+    main()
