@@ -65,8 +65,13 @@ EXAMPLES = r"""
 RETURN = r"""
 heap_mb: {description: Heap to use., type: int, returned: always}
 missing: {description: Packages that are not installed., type: list, returned: always}
-unit: {description: "The unit: present, running, enabled.", type: dict, returned: always}
-stale: {description: Files that changed since the running server was started with them., type: list, returned: always}
+unit:
+  description: >-
+    The unit: present, enabled, active, and running, which is to say active with its client port open.
+    One that starts, or fails again and again, is active at times but never runs.
+  type: dict
+  returned: always
+stale: {description: Files that changed since the server was started with them., type: list, returned: always}
 deployed_port: {description: Client port of the running server., type: int, returned: always}
 """
 
@@ -120,7 +125,7 @@ def unit(module: AnsibleModule) -> dict[str, Any]:
     state = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
     return {
         "present": state.get("LoadState") == "loaded",
-        "running": state.get("ActiveState") == "active",
+        "active": state.get("ActiveState") == "active",
         "enabled": state.get("UnitFileState") == "enabled",
         "pid": int(state.get("MainPID", 0)),
     }
@@ -149,8 +154,8 @@ def data(path: str) -> dict[str, Any]:
     }
 
 
-def listeners(ports: set[int], own_pid: int) -> dict[int, str]:
-    """Who listens on which of these ports, the server itself left out."""
+def listeners(ports: set[int], own_pid: int) -> tuple[dict[int, str], set[int]]:
+    """Who else listens on which of these ports, and on which of them the server itself does."""
     sockets = {}
     for table in ("tcp", "tcp6"):
         for line in (read(Path("/proc/net") / table) or "").splitlines()[1:]:
@@ -159,15 +164,14 @@ def listeners(ports: set[int], own_pid: int) -> dict[int, str]:
             if fields[3] == LISTEN and port in ports:
                 sockets[f"socket:[{fields[9]}]"] = port
     if not sockets:
-        return {}
-    found = dict.fromkeys(sockets.values(), "another process")
-    for process in Path("/proc").glob("[0-9]*"):
-        for name in _links(process / "fd") & sockets.keys():
-            command = (read(process / "comm") or "").strip()
-            found[sockets[name]] = (
-                "" if process.name == str(own_pid) else f"{command} (process {process.name})"
-            )
-    return {port: owner for port, owner in found.items() if owner}
+        return {}, set()
+    own = {sockets[name] for name in _links(Path(f"/proc/{own_pid}/fd")) & sockets.keys()}
+    foreign = {name: port for name, port in sockets.items() if port not in own}
+    others = dict.fromkeys(foreign.values(), "another process")
+    for process in Path("/proc").glob("[0-9]*") if foreign else ():
+        for name in _links(process / "fd") & foreign.keys():
+            others[foreign[name]] = f"{(read(process / 'comm') or '').strip()} (process {process.name})"
+    return others, own
 
 
 def _links(directory: Path) -> set[str]:
@@ -215,7 +219,7 @@ def main() -> None:
             msg=f"{name} is not in the group `zookeeper`: add it there; the group names the members."
         )
 
-    problems = setting_problems(settings) if module.params["whole"] else []
+    problems = setting_problems(settings)
     if module.params["whole"]:
         problems += member_problems(members, settings)
         for text in warnings(members):
@@ -226,11 +230,14 @@ def main() -> None:
     config = parse_config(next((text for text in texts if text), ""))
     data_dir = config.get("dataDir", settings["zookeeper_data_dir"])
     txnlog_dir = config.get("dataLogDir", settings["zookeeper_txnlog_dir"] if not config else data_dir)
-    ports = {settings[key] for key in (*PORTS, "zookeeper_admin_port")}
+    deployed_port = int(config.get("clientPort", settings["zookeeper_client_port"]))
+    ports = {settings[key] for key in (*PORTS, "zookeeper_admin_port")} | {deployed_port}
+    others, own = listeners(ports, server["pid"])
+    server["running"] = server["active"] and deployed_port in own
     found = {
         "os": system(),
         "memory_mb": memory_mb(),
-        "listeners": listeners(ports, server["pid"]),
+        "listeners": others,
         "config": config,
         "data_dir": data(data_dir),
         "txnlog_dir": data(txnlog_dir),
@@ -243,8 +250,8 @@ def main() -> None:
         heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"]),
         missing=missing(module, module.params["packages"]),
         unit=server,
-        stale=stale() if server["running"] else [],
-        deployed_port=int(config.get("clientPort", settings["zookeeper_client_port"])),
+        stale=stale() if server["active"] else [],
+        deployed_port=deployed_port,
     )
 
 

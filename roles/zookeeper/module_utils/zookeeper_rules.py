@@ -13,7 +13,7 @@ from ansible.module_utils.zookeeper_settings import setting_problem
 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
-UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")
+UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - to refuse them
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
 HEAP_MIN_MB, HEAP_MAX_MB = 128, 4096
 
@@ -180,22 +180,34 @@ def _membership_problems(me: Settings, members: list[Settings], config: dict[str
     if "dataDir" not in config:
         return []
     now = {int(key[7:]): value for key, value in config.items() if re.fullmatch(r"server\.\d+", key)}
-    wanted = {as_id(m["id"]): m for m in members} if len(members) > 1 else {}
+    wanted = {number: m for m in members if (number := as_id(m["id"])) is not None}
+    if len(wanted) < len(members):
+        return []  # ids that are missing or given twice are told of elsewhere
+    if len(wanted) == 1:
+        wanted = {}
     if now.keys() != wanted.keys():
         return [
-            f"The group `zookeeper` has the ids {_ids(wanted)}, but {me['name']} has data as a member of {_ids(now)}: "
-            "put the group back as it was. Members cannot be added or removed by a plain run without risking the data."
+            f"The group `zookeeper` has the ids {_ids(wanted)}, but {me['name']} has data as a member of "
+            f"{_ids(now)}: put the group back as it was. A plain run cannot add or remove members without "
+            "risking the data."
         ]
-    problems = []
-    for number, member in wanted.items():
-        ports = f"{member['quorum_port']}:{member['election_port']}"
-        deployed = re.search(r":(\d+:\d+)(?:[:;].*)?$", now[number or 0])
-        if deployed and deployed[1] != ports:
-            problems.append(
-                f"zookeeper_quorum_port:zookeeper_election_port of {member['name']} are {ports}, but {me['name']} "
-                f"reaches it at {deployed[1]}: set them back. Servers restarted one by one could not find each other."
-            )
-    return problems
+    moved = [m["name"] for number, m in wanted.items() if _ports(now[number]) not in (None, _ports_of(m))]
+    if not moved:
+        return []
+    return [
+        f"zookeeper_quorum_port or zookeeper_election_port of {', '.join(moved)} differ from those by which "
+        f"{me['name']} knows them: set them back. Servers restarted one by one could not find each other."
+    ]
+
+
+def _ports(line: str) -> str | None:
+    """The two ports of a server line's value."""
+    found = re.search(r":(\d+:\d+)(?:[:;].*)?$", line)
+    return found[1] if found else None
+
+
+def _ports_of(member: Settings) -> str:
+    return f"{member['quorum_port']}:{member['election_port']}"
 
 
 def _ids(members: dict[Any, Any]) -> str:
