@@ -66,9 +66,7 @@ class StateDirectory:
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise BadInputError(
-                f"--state-dir: {path} is used by another process; give each its own"
-            ) from None
+            raise BadInputError(f"--state-dir: another process uses {path}; give each its own") from None
         except OSError as problem:
             raise BadInputError(f"--state-dir: cannot use {path}: {problem.strerror}") from None
         release.release(self._path)

@@ -127,6 +127,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 4 * MOST_REQUESTS
 
     def __init__(self, address: tuple[str, int], snapshot: Callable[[], Snapshot]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET

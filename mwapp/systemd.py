@@ -27,3 +27,8 @@ class Notifier:
             message = "\n".join(f"{name}={value}" for name, value in fields.items())
             with suppress(OSError):
                 self._socket.sendto(message.encode(), self._address)
+
+    def close(self) -> None:
+        """Say nothing more."""
+        if self._socket is not None:
+            self._socket.close()

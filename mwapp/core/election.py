@@ -12,7 +12,7 @@ import logging
 from typing import Any, Protocol
 
 from mwapp.core.layout import ensure_parents
-from mwapp.core.messages import Check, Create, Delete, Exited, Failed, Node, Op, Set, Stat
+from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import EPOCH, MASTER, Office, show_session
 from mwapp.core.session import Process, Scope
 
@@ -130,23 +130,38 @@ class Election:
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, tuple):
                 self._elected(result[1].version)
-            # NODE_EXISTS: somebody was faster, or a watch of ours is behind it; looking shows which.
-            else:
-                self._scope.after(0 if result.index == 0 else RETRY_SECONDS, self._look)
+            elif result.error is Error.NODE_EXISTS:
+                self._look()  # somebody was faster, or a watch of ours is behind it; looking shows which
+            else:  # a parent was deleted by hand, say
+                self._scope.after(RETRY_SECONDS, self._restart)
 
         self._scope.transact(ops, done)
 
     def _resolve(self, node: Node | Failed) -> None:
         """/master is ours without our knowing the epoch: the reply was lost, or the cut made us forget it."""
-        office = Office.decode(node.data) if isinstance(node, Node) else None
-        if isinstance(node, Node) and office and office.session == self._process.session:
-            self._elected(node.stat.version)
+        if isinstance(node, Failed):
+            self._scope.after(RETRY_SECONDS, self._restart)
             return
-        # Ours, but under an epoch that is somebody else's: vacate it. The check makes sure that what is
-        # deleted is still ours, since whoever wins raises the epoch.
-        version = node.stat.version if isinstance(node, Node) else -1
-        log.warning("vacating /master: epoch %s was not won by this session", version)
-        self._scope.transact([Check(EPOCH, version), Delete(MASTER)], lambda _: self._restart())
+        epoch, office = node.stat.version, Office.decode(node.data)
+        ops: list[Op] = [Check(EPOCH, epoch)]
+        if not office or office.session != self._process.session:
+            # Ours, but under an epoch that is somebody else's: vacate it. The check makes sure that what is
+            # deleted is still ours, since whoever wins raises the epoch.
+            log.warning("vacating /master: epoch %d was not won by this session", epoch)
+            ops.append(Delete(MASTER))
+
+        def done(result: tuple[Any, ...] | Failed) -> None:
+            if isinstance(result, Failed):
+                self._scope.after(RETRY_SECONDS, self._restart)
+            elif len(ops) > 1:
+                self._restart()
+            elif self.epoch is None:
+                self._elected(epoch)
+
+        # A transaction also before the office is gone on with: what was under way when the connection was
+        # cut is ordered before it, so the duty cannot miss in its reads what it did itself. The server may
+        # well lag behind that, for a cut-off reply is none that a session must not go back behind.
+        self._scope.transact(ops, done)
 
     def _elected(self, epoch: int) -> None:
         self.epoch, self.state = epoch, "active"

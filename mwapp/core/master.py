@@ -9,7 +9,8 @@ reads that leave a watch, and commits what the mirror says is due in one transac
     worker a person plays      -> note its session at its queue, so that it too has an incarnation
 
 Every transaction starts with ``check(/epoch, my epoch)``. The mirror may lag; the transaction decides.
-When one fails for another reason than the epoch the mirror is read anew.
+When one fails for another reason than the epoch the mirror is read anew. What fails again, alone and with
+a fresh mirror, is put aside for a while: some oddity made by hand must not hold up everything else.
 
 Why a task that looks unassigned is: only the master creates assignments, and assignments are read
 before tasks, so a task read without children after that is neither held nor finished.
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
 RETRY_SECONDS = 0.5
+ASIDE_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -87,8 +89,9 @@ class _Mirror:
 
 @dataclass(slots=True)
 class _Step:
-    """One thing to do: its operations, the workers it relies on, and what it changes in the mirror."""
+    """One thing to do: its operations, the worker it relies on, and what it changes in the mirror."""
 
+    task: str
     ops: list[Op]
     apply: Callable[[], None]
     worker: str | None = None
@@ -105,7 +108,9 @@ class Master:
         self._epoch = -1
         self._loaded = False
         self._committing = False
+        self._adopt_again = False
         self._refusals = 0  # in a row
+        self._aside: set[str] = set()  # tasks that are not acted on for now
         self.fenced: Callable[[], None] = lambda: None  # told when a write finds another epoch
         # For the status endpoint. Wall-clock, for people and for comparing hosts; never for decisions.
         self.elected_at: float | None = None
@@ -145,7 +150,7 @@ class Master:
         self._scope.cancel()
         self._scope = self._process.scope()
         self._mirror = _Mirror()
-        self._loaded = self._committing = False
+        self._loaded = self._committing = self._adopt_again = False
         self._look_at_workers(then=lambda: self._scope.children(ASSIGN, self._load_queues))
 
     def _load_queues(self, queues: tuple[str, ...] | Failed) -> None:
@@ -157,16 +162,12 @@ class Master:
         def read(queue: str) -> None:
             waiting.discard(queue)
             if not waiting:
-                self._load_tasks()
+                self._look_at_tasks()
 
         for queue in queues:
             self._look_at_queue(queue, then=partial(read, queue))
         if not queues:
-            self._load_tasks()
-
-    def _load_tasks(self) -> None:
-        self._loaded = True
-        self._look_at_tasks()
+            self._look_at_tasks()
 
     def _reload_later(self) -> None:
         """Something a master relies on is missing: a parent deleted by hand, say. Do not spin."""
@@ -176,6 +177,7 @@ class Master:
         self._scope.children(WORKERS, partial(self._workers_seen, then), watch=self._look_at_workers)
 
     def _workers_seen(self, then: Call | None, names: tuple[str, ...] | Failed) -> None:
+        self._adopt_again = False
         if isinstance(names, Failed):
             self._reload_later()
             return
@@ -192,6 +194,8 @@ class Master:
             registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
             if isinstance(queue, Failed) or not registered or registered.session != worker.stat.owner:
                 self._adopt(name, queue, worker)
+                # It is there, and keeps what a person assigned to it, but is given nothing yet.
+                self._mirror.workers[name] = _Worker(-1, 1, draining=True, adopted=True)
                 continue
             version = queue.stat.version
             draining = worker.stat.version > 0
@@ -220,7 +224,8 @@ class Master:
         def done(result: tuple[Any, ...] | Failed) -> None:
             if self._written(result):
                 self._look_at_workers()
-            elif isinstance(result, Failed) and result.index != 0:
+            elif isinstance(result, Failed) and result.index != 0 and not self._adopt_again:
+                self._adopt_again = True  # once for all that failed, or they would double each time
                 self._scope.after(RETRY_SECONDS, self._look_at_workers)
 
         self._scope.transact(ops, done)
@@ -230,30 +235,36 @@ class Master:
         self._scope.children(assign_path(queue), partial(self._queue_seen, queue, then), watch=again)
 
     def _queue_seen(self, queue: str, then: Call | None, names: tuple[str, ...] | Failed) -> None:
-        if isinstance(names, Failed):  # the queue itself was deleted
-            self._mirror.held.pop(queue, None)
-            names = ()
+        present = () if isinstance(names, Failed) else names
         known = self._mirror.held.setdefault(queue, {})
-        for task in sorted(known.keys() - set(names)):
+        for task in sorted(known.keys() - set(present)):
             del known[task]
             self._look_if_finished(task)
-        self._read_held(queue, [task for task in names if task not in known], then)
+        if isinstance(names, Failed):  # the queue itself was deleted, and no watch is left on it
+            del self._mirror.held[queue]
+        self._read_held(queue, [task for task in present if task not in known], then)
 
     def _read_held(self, queue: str, tasks: list[str], then: Call | None = None) -> None:
+        # With the status, for whoever held it may have reported by hand and left the assignment.
+        paths = [path for task in tasks for path in (assign_path(queue, task), status_path(task))]
+
         def read(nodes: list[Node | Failed]) -> None:
-            known = self._mirror.held.setdefault(queue, {})
-            for task, node in zip(tasks, nodes, strict=True):
+            held = self._mirror.held
+            for task, node, status in zip(tasks, nodes[::2], nodes[1::2], strict=True):
                 if isinstance(node, Node):
-                    known[task] = _Held(Assignment.decode(node.data))
+                    held.setdefault(queue, {})[task] = _Held(Assignment.decode(node.data))
                     self._mirror.queued.pop(task, None)
-                    self._watch_if_adopted(queue, task)
-                elif known.pop(task, None):
+                    if isinstance(status, Node):
+                        self._mirror.finished.add(task)
+                    else:
+                        self._watch_if_adopted(queue, task)
+                elif held.get(queue, {}).pop(task, None):
                     self._look_if_finished(task)
             if then:
                 then()
             self._act()
 
-        self._scope.get_all([assign_path(queue, task) for task in tasks], read)
+        self._scope.get_all(paths, read)
 
     def _refresh_held(self, queue: str) -> None:
         """The worker came, went or changed: what it held may have been handed back; read it anew."""
@@ -273,13 +284,15 @@ class Master:
         mirror = self._mirror
         new, gone = set(names) - mirror.tasks, mirror.tasks - set(names)
         mirror.tasks = set(names)
-        mirror.finished -= gone
         for task in gone:
+            mirror.finished.discard(task)
             mirror.queued.pop(task, None)
             mirror.bad.pop(task, None)
         for task in sorted(new, key=task_order):
             if mirror.holder(task) is None:
                 self._look_at_task(task)
+        self._loaded = True
+        self._act()
 
     def _look_at_task(self, task: str) -> None:
         self._scope.get(task_path(task), partial(self._task_seen, task))
@@ -358,8 +371,23 @@ class Master:
                 "transaction refused (%s at operation %s): reading anew", result.error.value, result.index
             )
             self._refusals += 1
-            # What fails again with a fresh mirror is nothing we understand: do not spin.
-            self._scope.after(0 if self._refusals == 1 else RETRY_SECONDS, self._load)
+            if self._refusals == 1:
+                self._load()
+                return
+            # With a fresh mirror, and alone: nothing we understand. Do not spin, nor hold up the others.
+            if result.index is None or result.index >= 1 + 2 * bool(steps[0].worker):
+                self._put_aside(steps[0].task)
+            self._scope.after(RETRY_SECONDS, self._load)
+
+    def _put_aside(self, task: str) -> None:
+        log.error("%s: cannot be assigned or ended, others come first", task)
+        self._aside.add(task)
+
+        def take_up() -> None:
+            self._aside.discard(task)
+            self._act()
+
+        self._process.scope().after(ASIDE_SECONDS, take_up)
 
     def _written(self, result: tuple[Any, ...] | Failed) -> bool:
         """Account for a transaction's result; tell the election if it was fenced off."""
@@ -375,8 +403,9 @@ class Master:
         return True
 
     def _plan(self) -> list[_Step]:
-        """What is due, oldest first, at most a batch of it."""
-        mirror = self._mirror
+        """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
+        mirror, aside = self._mirror, self._aside
+        room = 1 if self._refusals else BATCH
         load = {
             name: sum(h.assignment.meant_for(w.incarnation) for h in mirror.held.get(name, {}).values())
             for name, w in mirror.workers.items()
@@ -385,17 +414,23 @@ class Master:
         steps: list[_Step] = []
         for queue, tasks in mirror.held.items():
             worker = mirror.workers.get(queue)
-            for task, held in sorted(tasks.items(), key=lambda item: task_order(item[0])):
-                if len(steps) == BATCH:
+            due = [
+                task
+                for task, held in tasks.items()
+                if task in mirror.finished
+                or (held.fresh and (worker is None or not held.assignment.meant_for(worker.incarnation)))
+            ]
+            for task in sorted(set(due) - aside, key=task_order):
+                if len(steps) == room:
                     return steps
-                if task in mirror.finished:
+                if task in mirror.finished or task not in mirror.tasks:
                     steps.append(self._clear(queue, task))
-                elif held.fresh and (worker is None or not held.assignment.meant_for(worker.incarnation)):
-                    step = self._move(queue, task, held.assignment, load)
+                else:
+                    step = self._move(queue, task, tasks[task].assignment, load)
                     steps += [step] if step else []
-        for task in sorted(mirror.bad, key=task_order)[: BATCH - len(steps)]:
+        for task in sorted(mirror.bad.keys() - aside, key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=mirror.bad[task])))
-        for task in islice(mirror.queued, BATCH - len(steps)):
+        for task in islice((task for task in mirror.queued if task not in aside), room - len(steps)):
             target = self._choose(load)
             if target is None:
                 break
@@ -421,7 +456,7 @@ class Master:
             self.counters["assigned"] += 1
             self._watch_if_adopted(target, task)
 
-        return _Step([Create(assign_path(target, task), assignment.encode())], apply, target)
+        return _Step(task, [Create(assign_path(target, task), assignment.encode())], apply, target)
 
     def _move(self, queue: str, task: str, last: Assignment, load: dict[str, int]) -> _Step | None:
         """An orphan: its worker is gone, or is another incarnation. None: nobody has room for it."""
@@ -439,7 +474,7 @@ class Master:
             step.apply()
             self.counters["reassigned"] += 1
 
-        return _Step([Delete(assign_path(queue, task)), *step.ops], apply, target)
+        return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)
 
     def _give_up(self, task: str, outcome: Outcome, queue: str | None = None) -> _Step:
         ops: list[Op] = [Delete(assign_path(queue, task))] if queue else []
@@ -452,12 +487,13 @@ class Master:
             self._mirror.finished.add(task)
             self.counters["given_up"] += 1
 
-        return _Step(ops, apply)
+        return _Step(task, ops, apply)
 
     def _clear(self, queue: str, task: str) -> _Step:
-        """The task is finished, but its assignment was left behind."""
+        """The task is finished or was deleted, but its assignment was left behind."""
 
         def apply() -> None:
             self._mirror.held[queue].pop(task, None)
+            self._look_if_finished(task)
 
-        return _Step([Delete(assign_path(queue, task))], apply)
+        return _Step(task, [Delete(assign_path(queue, task))], apply)

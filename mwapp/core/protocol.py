@@ -130,7 +130,7 @@ class Task:
         known = Task.__dataclass_fields__
         for name, setting in value.items():
             if name not in known:
-                raise BadTaskError(f"unknown task field {name!r}; known are: {', '.join(known)}")
+                raise BadTaskError(f"unknown task field {_short(name)}; known are: {', '.join(known)}")
             if not isinstance(setting, str):
                 raise BadTaskError(f"task field {name!r} must be text, not {type(setting).__name__}")
         if "command" not in value:
@@ -138,18 +138,26 @@ class Task:
         return Task(_command(value["command"]), value.get("key"))
 
 
+def _short(name: str) -> str:
+    """To be shown in a reason, which has to fit into one transaction with those of others."""
+    return repr(name if len(name) <= 80 else name[:80] + "...")
+
+
 def _command(text: str) -> str:
     if not text.strip():
         raise BadTaskError("task is empty: there is no command to run")
     if "\0" in text:
         raise BadTaskError("the command has a NUL character, which no shell can run")
+    if any("\ud800" <= character <= "\udfff" for character in text):  # JSON can escape halves of characters
+        raise BadTaskError("the command is not valid UTF-8")
     return text
 
 
 def task_order(name: str) -> tuple[int, str]:
     """Sort key: sequential names in the order of their submission, names given by hand after them."""
     number = name.rpartition("-")[2]
-    return (int(number) if number.isdecimal() else 1 << 62, name)
+    # ZooKeeper numbers with ten digits; what a person numbers with thousands int() would refuse.
+    return (int(number) if number.isdecimal() and len(number) <= 10 else 1 << 62, name)
 
 
 # ---------------------------------------------------------------- workers

@@ -136,8 +136,7 @@ class Process:
         self.usable = False  # connected, and within the local deadline
         self.stopping = False
         self.timers: list[tuple[float, Scope, Call]] = []
-        self._parts: list[Part] = []
-        self._running: list[Part] = []
+        self._parts: list[Part] = []  # those not stopped
         self._out: list[Command] = []
         self._pending: dict[int, _Pending] = {}
         self._watches: dict[str, dict[Scope, Call]] = {}  # one call per scope and path
@@ -148,7 +147,6 @@ class Process:
     def add(self, part: Part) -> None:
         """Make the part live in this process."""
         self._parts.append(part)
-        self._running.append(part)
 
     # ------------------------------------------------------------ the edge's side
 
@@ -174,11 +172,11 @@ class Process:
                     if not scope.cancelled:
                         call()
             case Exited():
-                for part in self._parts:
+                for part in list(self._parts):
                     part.exited(event)
             case Stop() if not self.stopping:
                 self.stopping = True
-                for part in list(self._running):
+                for part in list(self._parts):
                     part.stop()
             case Resumed() | Stop() | Tick():
                 pass
@@ -215,7 +213,10 @@ class Process:
             return
         self._numbers += 1
         if watch is not None and not isinstance(operation, Transaction):
-            self._watches.setdefault(operation.path, {})[scope] = watch
+            # Those of cancelled scopes go by the way: a path may not change for years.
+            others = self._watches.get(operation.path, {})
+            live = {other: call for other, call in others.items() if not other.cancelled}
+            self._watches[operation.path] = live | {scope: watch}
         self._pending[self._numbers] = _Pending(scope, then, self.now)
         self._out.append(Request(self._numbers, operation))
 
@@ -229,9 +230,9 @@ class Process:
 
     def part_stopped(self, part: Part) -> None:
         """A part has nothing left to do. After the last one the session is closed."""
-        if part in self._running:
-            self._running.remove(part)
-            if not self._running and self.stopping:
+        if part in self._parts:
+            self._parts.remove(part)
+            if not self._parts and self.stopping:
                 self._out.append(Close())
 
     # ------------------------------------------------------------ inside
@@ -254,11 +255,10 @@ class Process:
         pending = self._pending.pop(number, None)
         if pending is None:
             return
-        cut_off = isinstance(result, Failed) and result.error in (
-            Error.CONNECTION_LOSS,
-            Error.SESSION_EXPIRED,
-        )
-        if not cut_off:
+        error = result.error if isinstance(result, Failed) else None
+        cut_off = error in (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
+        # REFUSED may be the edge's own word, for a request too large to be sent.
+        if not cut_off and error is not Error.REFUSED:
             self._proof = max(self._proof, pending.sent)
         if cut_off or pending.scope.cancelled:
             return  # after a cut every part re-reads what it acts on, so there is nothing to tell it

@@ -119,7 +119,8 @@ class Worker:
             self._leave()
             return
         self._process.scope().after(self._drain, self._leave)
-        self._announce_drain()
+        if self.state == "ready":  # otherwise as soon as it is
+            self._announce_drain()
 
     def status(self) -> dict[str, Any]:
         """State, incarnation and counters."""
@@ -171,14 +172,17 @@ class Worker:
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, tuple):
                 self._registered(result[1].version if isinstance(result[1], Stat) else 0)
-            else:  # somebody was faster on the name or the queue; looking shows which
-                self._scope.after(0 if result.error is Error.NODE_EXISTS else RETRY_SECONDS, self._look)
+            elif result.index == 0 and result.error is Error.NODE_EXISTS:
+                self._look()  # somebody was faster on the name
+            else:  # a parent was deleted by hand, say
+                self._scope.after(RETRY_SECONDS, self._restart)
 
         self._scope.transact(ops, done)
 
     def _resolve(self, queue: Node | Failed) -> None:
-        registration = Registration.decode(queue.data) if isinstance(queue, Node) else None
-        if isinstance(queue, Node) and registration and registration.session == self._process.session:
+        registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
+        ours = registered and registered.session == self._process.session and not registered.adopted
+        if isinstance(queue, Node) and ours:
             self._registered(queue.stat.version)
         else:  # our znode without our registration: somebody worked by hand. Begin anew.
             self._scope.transact([Delete(worker_path(self._name))], lambda _: self._look())
@@ -226,7 +230,9 @@ class Worker:
             if assignment.returned or self._incarnation is None:
                 continue
             if not assignment.meant_for(self._incarnation):
-                continue  # an orphan of an earlier incarnation: the master moves it
+                # An orphan of an earlier incarnation, which the master moves; unless it is we who are that.
+                self._scope.get(assign_path(self._name), self._verify)
+                continue
             job = self._jobs[name] = _Job(name, assignment)
             try:
                 if isinstance(task, Failed):
@@ -287,16 +293,18 @@ class Worker:
         if isinstance(result, tuple):
             if job.outcome and len(result) > 2:
                 self.counters[job.outcome.status] += 1
-        elif result.index == 0:  # another incarnation than ours bears the name
-            self._forget("registration was taken over")
-            self._scope.after(RETRY_SECONDS, self._restart)
+        elif result.index == 0:
+            self._taken_over()
             return
-        elif result.index == 2:
+        elif result.index == 2 and result.error in (Error.NODE_EXISTS, Error.NO_NODE):
             # The task has a final state already, or was deleted: nothing to record, only to let go.
             log.warning("%s: not recorded: %s", job.name, result.error.value)
             self._commit(job)
             return
-        elif result.index != 1:
+        elif result.index == 3 and job.outcome:  # a person wrote a result: the status is what counts
+            self._commit(job, Create(status_path(job.name), job.outcome.status.encode()))
+            return
+        elif result.index != 1 or result.error is not Error.NO_NODE:
             log.error("%s: cannot be recorded: %s", job.name, result.error.value)
             self._scope.after(RETRY_SECONDS, partial(self._record, job))
             return
@@ -309,7 +317,8 @@ class Worker:
     def _announce_drain(self) -> None:
         self.state = "draining"
         mark: list[Op] = [Set(worker_path(self._name), self._address.encode())]
-        self._scope.transact(mark, lambda _: self._start())
+        # What was assigned before the mark is handed back, too, so the queue is read once more.
+        self._scope.transact(mark, lambda _: self._look_at_queue())
 
     def _hand_back(self, job: _Job) -> None:
         assignment = replace(job.assignment, incarnation=self._incarnation, returned=True)
@@ -327,6 +336,15 @@ class Worker:
         self._scope.cancel()
         self.state = "stopped"
         self._process.part_stopped(self)
+
+    def _verify(self, queue: Node | Failed) -> None:
+        if isinstance(queue, Node) and self._incarnation not in (None, queue.stat.version):
+            self._taken_over()
+
+    def _taken_over(self) -> None:
+        """Another incarnation than ours bears the name: a person set the queue by hand, say."""
+        self._forget("registration was taken over")
+        self._scope.after(RETRY_SECONDS, self._restart)
 
     def _forget(self, why: str) -> None:
         """We are no registered worker any more: nothing of ours may go on running."""

@@ -1,0 +1,146 @@
+"""The status endpoint: it tells what the main loop's picture says, and never more."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from mwapp.endpoint import MOST_REQUESTS, Endpoint
+from mwapp.errors import BadInputError
+from mwapp.snapshot import HANGS, Snapshot
+
+
+def picture() -> Snapshot:
+    now = time.monotonic()
+    return Snapshot(
+        role="master",
+        name="mw1",
+        address="mw1:2223",
+        turned=now,
+        connection="connected",
+        lease=now + 5,
+        session=-2,
+        timeout=6.0,
+        server="zk1:2181",
+        part={"state": "active", "epoch": 7, "queued": 3, "counters": {"assigned": 5, "transactions": 2}},
+        session_events={"connected": 1},
+    )
+
+
+class Harness:
+    """An endpoint and the picture it shows."""
+
+    def __init__(self) -> None:
+        self.snapshot = picture()
+        self.endpoint = Endpoint(("127.0.0.1", 0), lambda: self.snapshot)
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.endpoint.port, timeout=5)
+        connection.request(method, path)
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.endpoint.close()
+
+
+@pytest.fixture
+def harness(shared: Harness) -> Harness:
+    shared.snapshot = picture()
+    return shared
+
+
+def test_all_is_well(harness: Harness) -> None:
+    assert harness.get("/health") == (200, "ok\n")
+    assert harness.get("/ready") == (200, "ok\n")
+    assert harness.get("/ready", "HEAD") == (200, "")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"connection": "connecting", "lease": None}, "no session"),
+        ({"connection": "suspended"}, "suspended"),
+        ({"connection": "expired", "lease": None}, "expired"),
+        ({"lease": 1.0}, "has not answered"),
+    ],
+)
+def test_without_a_sure_session_it_is_alive_but_not_ready(
+    harness: Harness, change: dict[str, object], reason: str
+) -> None:
+    harness.snapshot = replace(harness.snapshot, **change)  # type: ignore[arg-type]  # by parametrize
+    status, text = harness.get("/ready")
+    assert status == 503
+    assert reason in text
+    assert harness.get("/health")[0] == 200
+    document = json.loads(harness.get("/status")[1])
+    assert document["ready"] is False
+    assert reason in document["reason"]
+    assert "mwapp_ready{" in harness.get("/metrics")[1]
+
+
+def test_a_hanging_main_loop_is_told(harness: Harness) -> None:
+    harness.snapshot = replace(harness.snapshot, turned=time.monotonic() - HANGS - 1)
+    assert harness.get("/health")[0] == 503
+    assert harness.get("/ready")[0] == 503
+
+
+def test_status(harness: Harness) -> None:
+    status, text = harness.get("/status?x=1")
+    document = json.loads(text)
+    assert status == 200
+    assert document["master"]["epoch"] == 7
+    assert document["session"]["id"] == "0xfffffffffffffffe", "as ZooKeeper writes it"
+    assert document["session"]["events"] == {"connected": 1}
+
+
+def test_metrics(harness: Harness) -> None:
+    text = harness.get("/metrics")[1]
+    for line in (
+        'mwapp_ready{name="mw1",role="master"} 1.0',
+        'mwapp_state{name="mw1",role="master",state="active"} 1.0',
+        'mwapp_epoch{name="mw1",role="master"} 7.0',
+        'mwapp_tasks_total{event="assigned",name="mw1",role="master"} 5.0',
+        'mwapp_transactions_total{name="mw1",result="committed",role="master"} 2.0',
+        'mwapp_session_events_total{event="connected",name="mw1",role="master"} 1.0',
+    ):
+        assert line in text.splitlines()
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/x", 404), ("POST", "/status", 501)])
+def test_what_it_does_not_do(harness: Harness, method: str, path: str, status: int) -> None:
+    assert harness.get(path, method)[0] == status
+
+
+def test_a_port_in_use_names_the_option(harness: Harness) -> None:
+    with pytest.raises(BadInputError, match=r"--listen.*in use"):
+        Endpoint(("127.0.0.1", harness.endpoint.port), lambda: harness.snapshot)
+
+
+def test_idle_connections_do_not_use_it_up_for_ever(harness: Harness) -> None:
+    before = threading.active_count()
+    idle = [socket.create_connection(("127.0.0.1", harness.endpoint.port)) for _ in range(3 * MOST_REQUESTS)]
+    time.sleep(0.2)
+    assert threading.active_count() - before <= MOST_REQUESTS
+    for connection in idle:
+        connection.close()
+    end = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < end:
+        time.sleep(0.01)
+    assert harness.get("/status")[0] == 200
+
+
+def test_summary() -> None:
+    assert picture().summary() == "master active, epoch 7"
+    assert "suspended" in replace(picture(), connection="suspended").summary()
