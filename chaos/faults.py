@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
-from chaos.load import Writer
+from chaos.load import Ending, Submitter, Writer
 
 MASTER_UNIT = "mwapp-master.service"
 WORKER_UNIT = "mwapp-worker.service"
@@ -69,6 +69,27 @@ def power_cut_master(cluster: Cluster) -> Takeover:
     began = time.time()
     cluster.lab.power_cut(old)
     return _await_takeover(cluster, old, epoch, began, 30)
+
+
+def lose_worker(cluster: Cluster, submitter: Submitter, *, power: bool) -> tuple[list[Ending], float]:
+    """mw3 loses power, or just the worker's process, while it runs something.
+
+    Returns how its tasks ended and the time until the last of them ran elsewhere, ms. Without power it
+    stays off: boot it.
+    """
+    command = "sleep 3; echo on $MWAPP_WORKER, attempt $MWAPP_ATTEMPT"
+    names = [submitter.submit(command) for _ in range(9)]
+    held = wait_for("mw3 runs some", lambda: [n for n in names if n in cluster.running("mw3")], 10)
+    began = time.time()
+    if power:
+        cluster.lab.power_cut("mw3")
+    else:
+        cluster.kill("mw3", WORKER_UNIT)
+    endings = [submitter.wait(name) for name in held]
+    for ending in endings:
+        if ending.state != "done" or (power and ending.outcome.worker == "mw3"):
+            raise StoryError(f"{ending.task} of mw3 was not run elsewhere: {ending}")
+    return endings, max(ending.began - began for ending in endings) * 1000
 
 
 def kill_leader(cluster: Cluster, writers: list[Writer]) -> tuple[str, float]:

@@ -25,6 +25,8 @@ from mwapp.servers import Servers
 WRITE_EVERY = 0.02  # pause after each acknowledged write, seconds
 PUMP_EVERY = 0.02
 PATH = "/chaos"
+# A plain client notices a dead server when two thirds of its session time-out have passed in silence.
+SESSION_SECONDS = 4.0
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
 
 
@@ -63,7 +65,7 @@ class Writer:
     def _run(self) -> None:
         client = KazooClient(
             self._hosts,
-            timeout=10,
+            timeout=SESSION_SECONDS,
             randomize_hosts=False,
             connection_retry=RECONNECT,
         )
@@ -102,6 +104,21 @@ def reader(hosts: str) -> Iterator[KazooClient]:
     finally:
         client.stop()
         client.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A task's final state. ``at`` is when it was recorded, by the ensemble's clock (Unix seconds)."""
+
+    task: str
+    state: str
+    outcome: Outcome
+    at: float
+
+    @property
+    def began(self) -> float:
+        """When the run that counted began."""
+        return self.at - (self.outcome.seconds or 0)
 
 
 @dataclass(slots=True)
@@ -181,14 +198,15 @@ class Submitter:
 
     # ------------------------------------------------------------ judging
 
-    def wait(self, name: str, seconds: float = 60) -> tuple[str, Outcome]:
-        """The task's final state and outcome, once it has one."""
+    def wait(self, name: str, seconds: float = 60) -> Ending:
+        """How the task ended, once it has."""
         with reader(self._hosts) as client:
             wait_for(
                 f"{name} ends", lambda: client.retry(client.exists, status_path(name)), seconds, every=0.05
             )
-            state = client.retry(client.get, status_path(name))[0].decode()
-            return state, Outcome.decode(client.retry(client.get, result_path(name))[0])
+            state, stat = client.retry(client.get, status_path(name))
+            outcome = Outcome.decode(client.retry(client.get, result_path(name))[0])
+            return Ending(name, state.decode(), outcome, stat.ctime / 1000)
 
     def drain(self, seconds: float = 60) -> None:
         """Wait until every submission is acknowledged and has a final state; raises StoryError."""
