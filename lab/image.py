@@ -8,12 +8,13 @@ import subprocess
 import time
 from pathlib import Path
 
-from lab import apt
+from lab import apt, debs
 from lab.errors import LabError
 from lab.run import Say, lock
 from lab.spec import CACHE, labs
 
 IMAGES = CACHE / "images"
+MAX_AGE_DAYS = 7  # then security updates are worth a new one
 LOCAL_CAS = Path("/usr/local/share/ca-certificates")
 
 # What any server has before someone's playbook arrives.
@@ -69,21 +70,31 @@ chroot "$1" apt-cache gencaches >/dev/null
 _TOLD = ("I: running apt-get update", "I: downloading", "I: extracting", "I: installing")
 
 
-def image(suite: str, say: Say) -> Path:
-    """The root directory of the image of a Debian release, built now if it has not been.
+def layers(suite: str, say: Say) -> str:
+    """The directories that new nodes of a Debian release start from, uppermost first, joined by ":".
 
-    Raises LabError with mmdebstrap's last words if it cannot be built.
+    The image is built now if there is none of this recipe, or only an old one.
+    Raises LabError with mmdebstrap's last words if it cannot be built and there is none.
     """
     recipe = _recipe(suite)
     digest = hashlib.sha256()
     for path in sorted(recipe):
         digest.update(f"{path}\0{len(recipe[path])}\0".encode() + recipe[path])
-    final = IMAGES / f"{suite}-{digest.hexdigest()[:12]}"
+    name = f"{suite}-{digest.hexdigest()[:12]}"
     with lock(f"image-{suite}", say):
-        if not final.exists():
-            _build(suite, recipe, final, say)
-            _prune(suite, final)
-    return final / "root"
+        have = max(IMAGES.glob(f"{name}-*"), default=None)
+        if have is None or time.time() - have.stat().st_mtime > MAX_AGE_DAYS * 86400:
+            new = IMAGES / f"{name}-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}"
+            try:
+                _build(suite, recipe, new, say)
+                have = new
+            except LabError as error:
+                if have is None:
+                    raise
+                say(f"going on with the image of {MAX_AGE_DAYS} days ago or more: {error}")
+            _prune(suite, have)
+        packages = debs.newest(suite)
+        return ":".join(str(layer) for layer in (packages, have / "root") if layer is not None)
 
 
 def _recipe(suite: str) -> dict[str, bytes]:
@@ -146,7 +157,7 @@ def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
 
 def _prune(suite: str, keep: Path) -> None:
     """Remove older images of this release that no lab stands on."""
-    used = {Path(node.image).parent for spec in labs() for node in spec.nodes.values()} | {keep}
+    used = {layer for spec in labs() for node in spec.nodes.values() for layer in node.image.split(":")}
     for old in IMAGES.glob(f"{suite}-*"):
-        if old not in used:
+        if old != keep and str(old / "root") not in used:
             shutil.rmtree(old)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import faults
 from lab.errors import LabError
-from lab.run import run, succeeds
+from lab.run import Say, run, succeeds
 from lab.spec import RUN, Node, Spec
 
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -23,8 +23,13 @@ def in_use() -> list[str]:
     return found + [r["dst"] for r in routes if r["dst"][0].isdigit()]
 
 
-def raise_(spec: Spec) -> None:
+def raise_(spec: Spec, say: Say) -> None:
     """Make the bridge and the way out; what is there already is left. Cuts are as the spec has them."""
+    for chain in barriers(run(["nft", "--json", "list", "chains"])):
+        rules = " and ".join(
+            f"nft insert rule {chain} {io} {spec.bridge} accept" for io in ("iifname", "oifname")
+        )
+        say(f"a firewall drops what this machine forwards; if nodes get no packages, run {rules}")
     if not succeeds(["ip", "link", "show", spec.bridge]):
         run(["ip", "link", "add", spec.bridge, "mtu", _mtu(), "type", "bridge"])
     # The alias is how the bridge of a lab is found when its state is lost.
@@ -79,6 +84,20 @@ def remove(name: str) -> None:
     for family in ("ip", "bridge"):
         table = f"{family} {_table(name)}"
         run(["nft", "-f", "-"], stdin=f"table {table} {{}}\ndelete table {table}\n")
+
+
+def barriers(chains: str) -> list[str]:
+    """Chains of somebody's (often Docker's) that drop forwarded packets unless told otherwise.
+
+    `chains`: the JSON that nft lists them in. No table of ours can overrule them, so a person has to.
+    """
+    found = [item["chain"] for item in json.loads(chains)["nftables"] if "chain" in item]
+    found = [chain for chain in found if chain["family"] in ("ip", "inet")]
+    return [
+        f"{chain['family']} {chain['table']} {chain['name']}"
+        for chain in found
+        if chain.get("hook") == "forward" and chain.get("policy") == "drop"
+    ]
 
 
 def restore_forwarding() -> None:

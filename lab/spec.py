@@ -42,7 +42,7 @@ class Node:
     name: str
     address: str  # IPv4
     suite: str  # Debian release
-    image: str  # directory its root file system starts from
+    image: str  # directories its root file system starts from, uppermost first, joined by ":"
     link: str  # this machine's end of its network cable
 
     @property
@@ -86,13 +86,13 @@ class Spec:
             )
         return self.nodes[name]
 
-    def add(self, name: str, suite: str, image: Path) -> Node:
+    def add(self, name: str, suite: str, image: str) -> Node:
         """Give a new node the lowest free address. Raises LabError when the subnet is full."""
         used = {node.address for node in self.nodes.values()}
         for address in list(ipaddress.IPv4Network(self.subnet).hosts())[FIRST_NODE - 1 :]:
             if str(address) not in used:
                 link = f"{self.bridge}-{address.packed[3]}"
-                node = Node(check_name("node", name), str(address), suite, str(image), link)
+                node = Node(check_name("node", name), str(address), suite, image, link)
                 self.nodes[name] = node
                 return node
         raise LabError(f"lab {self.name!r} is full: {len(used)} nodes in {self.subnet}")
@@ -125,6 +125,8 @@ def load(name: str) -> Spec | None:
         data = json.loads((run_directory(check_name("lab", name)) / "lab.json").read_text())
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise LabError(f"labs belong to root: sudo lab --name {name} ...") from error
     nodes = {node["name"]: Node(**node) for node in data["nodes"]}
     return Spec(data["name"], data["subnet"], nodes, {(a, b) for a, b in data["cuts"]})
 

@@ -9,7 +9,7 @@ dir=$1 image=$2 cgroup=/sys/fs/cgroup/$3 hostname=$4 uuid=$5
 
 # The caller now plugs the network into our namespace. If it dies before it says go, so do we.
 echo "$$"
-read -r go && [ "$go" = go ]
+read -r go || exit 1
 exec </dev/null >>"$dir/console.log" 2>&1
 
 # systemd 257 refuses the old hierarchy: show the node the unified one only, where the host mixes both.

@@ -1,0 +1,130 @@
+"""Raising a lab and razing it, over whatever an earlier attempt may have left."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from lab import debs, image, network, ssh
+from lab.backends import Backend
+from lab.backends.nspawn import Nspawn
+from lab.errors import LabError
+from lab.run import Say, lock, run, until
+from lab.spec import RUN, SUITES, Node, Spec, load, pick_subnet, run_directory
+
+BOOT_SECONDS = 60
+
+T = TypeVar("T")
+
+# Appends what is not there yet; what else a playbook has put into the file stays.
+_LEARN = 'while read -r line; do grep -qxF "$line" /etc/hosts || echo "$line" >>/etc/hosts; done'
+
+_ENVIRONMENT = (
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "LANG=C.UTF-8",
+)
+
+
+def backend_of(spec: Spec) -> Backend:
+    return Nspawn(spec.name, lambda node, pid: network.plug(spec, node, pid))
+
+
+def command(spec: Spec, node: Node, argv: Sequence[str], *environment: str) -> list[str]:
+    """What to run on this machine so that `argv` runs on a node that is on, with a clean environment."""
+    return backend_of(spec).command(node, argv, [*_ENVIRONMENT, *environment])
+
+
+def stand_up(lab: str, names: Sequence[str], suite: str | None, say: Say) -> None:
+    """See to it that the nodes of these names exist, and that all nodes of the lab are on. Holds no lock."""
+    spec = load(lab) or _found(lab, say)
+    for name in names:
+        if name in spec.nodes and suite not in (None, spec.nodes[name].suite):
+            raise LabError(f"{name} is a {spec.nodes[name].suite} node: lab down first, or name it otherwise")
+    new = [name for name in names if name not in spec.nodes]
+    if new:
+        release = suite or SUITES[0]
+        layers = image.layers(release, say)
+        for name in new:
+            spec.add(name, release, layers)
+        spec.save()
+    ssh.make_key(spec)
+    for node in spec.nodes.values():
+        ssh.seed(spec, node)
+    ssh.write_client_files(spec)
+    network.raise_(spec, say)
+    states = {node: backend_of(spec).state(node) for node in spec.nodes.values()}
+    boot(spec, [node for node, state in states.items() if state == "off"], say)
+    running = [node for node, state in states.items() if state == "running"]
+    ready = dict(_each(lambda node: (node, _ready(spec, node)), running))
+    # What an `up` that was killed had begun may just have ended.
+    boot(spec, [node for node in running if not ready[node]], say)
+    frozen = [node.name for node, state in states.items() if state == "frozen"]
+    if frozen:
+        say(f"still frozen: {' '.join(frozen)} (lab thaw)")
+
+
+def tear_down(lab: str, say: Say) -> None:
+    """Remove all that bears the name of a lab, whether or not its state tells of it. Holds no lock."""
+    spec = load(lab)
+    if spec:
+        backend = backend_of(spec)
+        on = [node for node in spec.nodes.values() if backend.pid(node) and backend.state(node) == "running"]
+        debs.keep(spec, {node.name: partial(command, spec, node) for node in on})
+    backend_of(spec or Spec(lab, "")).remove()
+    if spec:
+        for node in spec.nodes.values():
+            ssh.hang_up(spec, node)
+    network.remove(lab)
+    shutil.rmtree(run_directory(lab), ignore_errors=True)
+    with lock("labs", say):
+        if not any(RUN.glob("*/lab.json")):
+            network.restore_forwarding()
+            with contextlib.suppress(OSError):
+                RUN.rmdir()
+
+
+def boot(spec: Spec, nodes: Sequence[Node], say: Say, *, wait: bool = True) -> None:
+    """Switch on nodes that are off, all at once. Raises LabError if one does not come up."""
+    backend = backend_of(spec)
+
+    def start(node: Node) -> None:
+        backend.boot(node)
+        if wait:
+            if not _ready(spec, node):
+                raise LabError(f"{node.name} went off as it booted: {backend.last_words(node)}")
+            say(f"{node.name} is up at {node.address}")
+
+    _each(start, nodes)
+
+
+def _found(lab: str, say: Say) -> Spec:
+    """A new lab with a network of its own."""
+    tear_down(lab, say)
+    with lock("labs", say):
+        spec = Spec(lab, pick_subnet(lab, network.in_use()))
+        spec.save()
+        # The bridge claims the subnet before the lock is given up.
+        network.raise_(spec, say)
+    return spec
+
+
+def _ready(spec: Spec, node: Node) -> bool:
+    """Wait until a node can be logged into and knows the others; False if it goes off instead."""
+    backend = backend_of(spec)
+    what = f"{node.name}: SSH at {node.address}"
+    until(lambda: ssh.answers(node) or backend.state(node) == "off", BOOT_SECONDS, what)
+    if backend.state(node) == "off":
+        return False
+    run(command(spec, node, ["sh", "-c", _LEARN]), stdin="\n".join([*spec.hosts(), ""]))
+    return True
+
+
+def _each(work: Callable[[Node], T], nodes: Sequence[Node]) -> list[T]:
+    """The results of doing this to all nodes at the same time."""
+    with ThreadPoolExecutor(len(nodes) or 1) as pool:
+        return list(pool.map(work, nodes))

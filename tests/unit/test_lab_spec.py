@@ -1,0 +1,127 @@
+"""Names, addresses, state and cuts of a lab."""
+
+import ipaddress
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab import faults, network, spec
+from lab.core import Lab
+from lab.errors import LabError, UnknownError
+from lab.host import require
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(spec, "RUN", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["", "1a", "Zk1", "a_b", "a.b", "a/b", "..", "-a", "host", "a" * 21, "a\n"])
+def test_names_that_cannot_be_host_names_are_refused(name: str) -> None:
+    with pytest.raises(UnknownError, match="lab"):
+        spec.check_name("lab", name)
+
+
+def test_addresses_are_given_in_order_and_links_are_short() -> None:
+    lab = spec.Spec("a" * 20, "10.213.250.0/24")
+    nodes = [lab.add(name, "trixie", "/i") for name in ("zk1", "zk2")]
+    assert [node.address for node in nodes] == ["10.213.250.11", "10.213.250.12"]
+    assert lab.gateway == "10.213.250.1"
+    assert lab.hosts() == ["10.213.250.11 zk1", "10.213.250.12 zk2"]
+    assert len({node.mac for node in nodes}) == 2
+    last = spec.Node("z", "10.213.250.254", "trixie", "/i", f"{lab.bridge}-254")
+    assert max(len(lab.bridge), len(last.link)) <= 15  # what the kernel takes
+
+
+def test_a_full_lab_says_so() -> None:
+    lab = spec.Spec("full", "10.213.1.0/24")
+    for number in range(244):
+        lab.add(f"n{number}", "trixie", "/i")
+    with pytest.raises(LabError, match="full"):
+        lab.add("more", "trixie", "/i")
+
+
+def test_state_survives(run: Path) -> None:
+    lab = spec.Spec("demo", "10.213.1.0/24", cuts={("a", "b")})
+    lab.add("a", "trixie", "/x:/y")
+    lab.save()
+    assert spec.load("demo") == lab
+    assert spec.labs() == [lab]
+    assert [file.name for file in (run / "demo").iterdir()] == ["lab.json"]
+
+
+def test_an_unknown_lab_and_an_unknown_node(run: Path) -> None:
+    assert spec.load("nope") is None
+    with pytest.raises(LabError, match=r"no lab 'nope': lab --name nope up"):
+        _ = Lab("nope").nodes
+    spec.Spec("demo", "10.213.1.0/24").save()
+    with pytest.raises(UnknownError, match="no node 'x'"):
+        Lab("demo").state("x")
+    assert run.exists()
+
+
+@given(st.text(st.sampled_from("abc"), min_size=1), st.sets(st.integers(0, 255), max_size=255))
+def test_subnets_do_not_collide(name: str, taken: set[int]) -> None:
+    others = [f"10.213.{third}.7/24" for third in taken] + ["10.0.0.0/8", "192.168.0.0/16"]
+    subnet = spec.pick_subnet(name, others)
+    assert ipaddress.IPv4Network(subnet).network_address.packed[2] not in taken
+    assert subnet == spec.pick_subnet(name, others)
+
+
+def test_no_subnet_left() -> None:
+    with pytest.raises(LabError, match="no free network"):
+        spec.pick_subnet("a", ["10.213.0.0/16"])
+
+
+def test_cuts_both_ways_and_one_way() -> None:
+    both = faults.between({"a"}, {"b", "host"})
+    assert both == {("a", "b"), ("b", "a"), ("a", "host"), ("host", "a")}
+    assert faults.between({"a"}, {"b"}, one_way=True) == {("a", "b")}
+    assert faults.between({"a", "b"}, {"a"}) == {("a", "b"), ("b", "a")}
+
+
+def test_rules_of_cuts() -> None:
+    rules = faults.render("t", {"a": "l-1", "b": "l-2"}, [("a", "b"), ("b", "host"), ("host", "b")])
+    assert "iifname l-1 oifname l-2 drop" in rules
+    assert "iifname l-2 oifname l-1 drop" not in rules
+    lines = [line.strip() for line in rules.splitlines()]
+    inward = [line for line in lines if line.startswith("iifname l-2")]
+    assert inward == [
+        "iifname l-2 ether type arp accept",
+        "iifname l-2 ip protocol tcp tcp sport 22 accept",
+        "iifname l-2 drop",
+    ]
+    assert "oifname l-2 drop" in lines
+    assert lines[:2] == ["table bridge t {}", "delete table bridge t"]  # replaced whole, in one transaction
+
+
+def test_foreign_firewalls_are_noticed() -> None:
+    drops = {"table": "filter", "hook": "forward", "policy": "drop"}
+    chains = [
+        {"family": "ip", "name": "FORWARD", **drops},
+        {"family": "ip", "name": "INPUT", **drops, "hook": "input"},
+        {"family": "inet", "name": "open", **drops, "policy": "accept"},
+        {"family": "bridge", "name": "frames", **drops},
+        {"family": "ip", "table": "mine", "name": "x"},
+    ]
+    listed = json.dumps({"nftables": [{"metainfo": {}}, *({"chain": chain} for chain in chains)]})
+    assert network.barriers(listed) == ["ip filter FORWARD"]
+
+
+def test_a_machine_that_cannot_serve_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("shutil.which", lambda program: None if program in ("nft", "mmdebstrap") else "/x")
+    monkeypatch.setattr("lab.host.hierarchy", lambda: None)
+    with pytest.raises(LabError) as error:
+        require()
+    text = str(error.value)
+    for words in ("root", "cgroup2", "apt-get install mmdebstrap nftables", "inventory/example"):
+        assert words in text
+    assert "\n" not in text
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    with pytest.raises(LabError, match="lacks: Linux"):
+        require()
