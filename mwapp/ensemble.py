@@ -72,6 +72,7 @@ class Ensemble:
         self._timeout = timeout
         self._post = post
         self._present: _Session | None = None
+        self._last: Client | None = None  # that had a session, unless the session has expired
         self._open_at = 0.0
         self._opened = -REOPEN_DELAY
         self._looked = 0.0
@@ -132,13 +133,11 @@ class Ensemble:
             self._next(now)
 
     def close(self, patience: float) -> bool:
-        """Close the session, waiting at most ``patience`` seconds; whether nothing is left of it."""
+        """Close the session, waiting at most ``patience`` seconds; whether the last one is over."""
         present, self._present = self._present, None
-        if present is None:
-            return True
-        over = present.client.close(patience)
-        over.wait(patience + 1)
-        return present.client.closed or present.up is None
+        if present is not None:
+            present.client.close(patience).wait(patience + 1)
+        return self._last is None or self._last.closed
 
     def accept(self, note: Note, now: float) -> list[Event]:
         """What the note means to the core."""
@@ -153,6 +152,8 @@ class Ensemble:
             case Over():
                 events = self._down(present, [Expired()])
                 present.client.close(0)
+                if self._last is present.client:
+                    self._last = None
                 self._next(now)
                 return events
             case Changed(path):
@@ -169,7 +170,7 @@ class Ensemble:
         self._open_at = max(now, self._opened + REOPEN_DELAY)
 
     def _up(self, present: _Session, up: Up, now: float) -> list[Event]:
-        present.up, present.connected = up, True
+        present.up, present.connected, self._last = up, True, present.client
         log.info("session %#x on %s", up.session, show(up.address))
         if present.announced:
             return [Resumed()]

@@ -26,6 +26,8 @@ from mwapp.zk import Up
 
 # The loop turns at least so often, seconds: who looks at it from outside can tell that it is alive.
 LONGEST_TURN = 1.0
+# With a bound on its time it looks at the clock so often, seconds.
+BOUNDED_TURN = 0.1
 # A session that cannot be closed in this time is left to its time-out, or to `mwapp release`, seconds.
 CLOSE_PATIENCE = 2.0
 
@@ -73,6 +75,8 @@ class Loop:
             UnreachableError: no connection for ``connect_timeout`` seconds.
             TimedOutError: not done after ``timeout`` seconds.
         """
+        if connect_timeout is not None or timeout is not None:
+            self.longest_turn = BOUNDED_TURN
         started = heard = time.monotonic()
         try:
             while self._open:

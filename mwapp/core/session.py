@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from mwapp.core.messages import (
     Abandon,
+    Check,
     Children,
     Close,
     Command,
@@ -74,6 +75,7 @@ class _Pending:
     scope: "Scope"
     then: Then
     sent: float
+    proof: bool  # an answer proves that the session lived when this was sent
 
 
 class Scope:
@@ -141,7 +143,7 @@ class Process:
         self._pending: dict[int, _Pending] = {}
         self._watches: dict[str, dict[Scope, Call]] = {}  # one call per scope and path
         self._numbers = 0
-        self._proof = 0.0  # when the newest request that was answered had been sent
+        self._proof = 0.0  # when the newest transaction that was answered had been sent
         self._heart: Scope | None = None
 
     def add(self, part: Part) -> None:
@@ -196,8 +198,9 @@ class Process:
     def lease(self) -> float:
         """The local deadline: until then the ensemble cannot have ended this session.
 
-        The server counts the time-out from the last request that reached it, which was no earlier than
-        the sending of the last one it answered.
+        The leader counts the time-out from the last sign of life that reached it, which was no earlier than
+        the sending of the last transaction that was answered. Answered reads prove nothing: a server that
+        is cut off from its leader goes on answering them, when the session may be over long since.
         """
         return self._proof + self.timeout * (1 - SAFETY_MARGIN)
 
@@ -217,7 +220,8 @@ class Process:
             others = self._watches.get(operation.path, {})
             live = {other: call for other, call in others.items() if not other.cancelled}
             self._watches[operation.path] = live | {scope: watch}
-        self._pending[self._numbers] = _Pending(scope, then, self.now)
+        proof = isinstance(operation, Transaction)
+        self._pending[self._numbers] = _Pending(scope, then, self.now, proof)
         self._out.append(Request(self._numbers, operation))
 
     def run(self, run: int, command: str, environment: dict[str, str]) -> None:
@@ -248,7 +252,7 @@ class Process:
     def _beat(self) -> None:
         """Ask for a proof of life: kazoo's own pings are neither shown to us nor sent while it is busy."""
         if self._heart is not None:
-            self._heart.exists("/", lambda _: None)
+            self._heart.transact([Check("/")], lambda _: None)
             self._heart.after(self.timeout / HEARTBEATS, self._beat)
 
     def _answer(self, number: int, result: object) -> None:
@@ -258,7 +262,7 @@ class Process:
         error = result.error if isinstance(result, Failed) else None
         cut_off = error in (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
         # REFUSED may be the edge's own word, for a request too large to be sent.
-        if not cut_off and error is not Error.REFUSED:
+        if pending.proof and not cut_off and error is not Error.REFUSED:
             self._proof = max(self._proof, pending.sent)
         if cut_off or pending.scope.cancelled:
             return  # after a cut every part re-reads what it acts on, so there is nothing to tell it

@@ -243,6 +243,17 @@ def test_close_that_nobody_confirms(harness: Harness) -> None:
     assert not harness.ensemble.close(2.0)
 
 
+def test_close_after_the_session_was_abandoned(harness: Harness) -> None:
+    harness.tell(up())
+    harness.ensemble.abandon(harness.now)
+    assert not harness.ensemble.close(2.0), "it may live on"
+
+
+def test_close_after_the_session_has_expired(harness: Harness) -> None:
+    harness.tell(up(), Down(), Over())
+    assert harness.ensemble.close(2.0)
+
+
 def test_close_before_any_session(harness: Harness) -> None:
     assert harness.ensemble.close(2.0)
 

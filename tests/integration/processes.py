@@ -1,0 +1,137 @@
+"""Real mwapp processes on the test's ensemble."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tests.ensemble import free_ports
+
+T = TypeVar("T")
+PATIENCE = 30.0
+SESSION_TIMEOUT = 3.0
+
+
+def wait_until(what: str, probe: Callable[[], T | None], seconds: float = PATIENCE) -> T:
+    """Ask until the answer is true."""
+    end = time.monotonic() + seconds
+    while not (answer := probe()):
+        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
+        time.sleep(0.02)
+    return answer
+
+
+class Daemon:
+    """A master or a worker."""
+
+    def __init__(self, role: str, name: str, connect: str, home: Path, *options: str) -> None:
+        self.role, self.name = role, name
+        self.state_dir = home / f"{role}-{name}"
+        self.log = home / f"{role}-{name}.log"
+        self.port = free_ports(1)[0]
+        self.arguments = [
+            *(sys.executable, "-m", "mwapp", role, "--name", name, "--connect", connect),
+            *("--listen", f"127.0.0.1:{self.port}", "--state-dir", str(self.state_dir)),
+            *("--session-timeout", str(SESSION_TIMEOUT), "--log-level", "debug", *options),
+        ]
+        self.process: subprocess.Popen[bytes]
+        self.start()
+
+    def start(self) -> None:
+        """Start it; does not wait until it is ready."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", *self.arguments], stdin=subprocess.DEVNULL, stderr=log
+            )
+
+    def get(self, path: str) -> tuple[int, str] | None:
+        """Ask the endpoint; None if it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.read().decode()
+        except OSError:
+            return None
+
+    def status(self) -> dict[str, Any]:
+        """What its endpoint says of its role, empty if it does not answer."""
+        answer = self.get("/status")
+        return dict(json.loads(answer[1])[self.role]) if answer else {}
+
+    def wait_for_state(self, *states: str) -> str:
+        """Until it is in one of these states; which."""
+        probe = lambda: next((s for s in states if self.status().get("state") == s), None)  # noqa: E731
+        return wait_until(f"{self.role} {self.name} is {' or '.join(states)}", probe)
+
+    def release(self) -> int:
+        """What its unit's ExecStopPost does."""
+        return subprocess.call([sys.executable, "-m", "mwapp.release", self.state_dir])
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE)
+
+
+class Site:
+    """An application on the ensemble: some daemons, and the command line."""
+
+    def __init__(self, connect: str, home: Path) -> None:
+        self.connect = connect
+        self._home = home
+        self.daemons: list[Daemon] = []
+
+    def start(self, role: str, name: str, *options: str) -> Daemon:
+        """Start a daemon."""
+        daemon = Daemon(role, name, self.connect, self._home, *options)
+        self.daemons.append(daemon)
+        return daemon
+
+    def mwapp(self, *arguments: str, status: int | None = 0, text: str = "") -> str:
+        """Run a command; its stdout. Fails unless it ends with the status (None: whatever it is)."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mwapp", *arguments],
+            env=os.environ | {"MWAPP_CONNECT": self.connect},
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+        assert status is None or done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def json(self, *arguments: str, status: int | None = 0) -> Any:
+        """Run a command with --output json; what it printed."""
+        return json.loads(self.mwapp(*arguments, "--output", "json", status=status))
+
+    def __enter__(self) -> "Site":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for daemon in self.daemons:
+            with contextlib.suppress(ProcessLookupError):
+                daemon.signal(signal.SIGCONT)
+            daemon.kill()
+            if kind is not None:
+                print(f"--- {daemon.role} {daemon.name}\n{daemon.log.read_text()}")

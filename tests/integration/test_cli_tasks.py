@@ -1,0 +1,207 @@
+"""The command line on a running application: what it prints, and with which exit status."""
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from kazoo.client import KazooClient
+
+from tests.ensemble import Ensemble
+from tests.integration.processes import Site, wait_until
+
+# Enough to keep one submitter busy while every server dies once.
+TASKS = 12_000
+
+
+@pytest.fixture
+def site(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    with Site(f"{ensemble.connect_string}/{request.node.name}", tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+def running(site: Site) -> Site:
+    """A master and a worker."""
+    site.start("master", "m").wait_for_state("active")
+    site.start("worker", "w", "--slots", "4").wait_for_state("ready")
+    return site
+
+
+@pytest.fixture
+def by_hand(site: Site) -> Iterator[KazooClient]:
+    """What a person at zkCli.sh has."""
+    client = KazooClient(site.connect.partition("/")[0], command_retry={"max_tries": -1, "max_delay": 0.3})
+    client.start()
+    client.ensure_path("/" + site.connect.partition("/")[2])
+    client.chroot = "/" + site.connect.partition("/")[2]
+    yield client
+    client.stop()
+    client.close()
+
+
+def test_submit_and_wait(running: Site) -> None:
+    assert running.mwapp("submit", "echo one; echo two >&2", "exit 3") == "task-0000000000\ntask-0000000001\n"
+    ends = running.json("wait", "task-0000000000", "1", status=1)
+    assert [(end["task"], end["state"], end["code"], end["output"]) for end in ends] == [
+        ("task-0000000000", "done", 0, "one\ntwo\n"),
+        ("task-0000000001", "failed", 3, ""),
+    ]
+    table = running.mwapp("wait", "0", "1", "--show-output", status=1)
+    assert table.splitlines()[0].split() == [
+        "TASK",
+        "STATE",
+        "CODE",
+        "WORKER",
+        "ATTEMPT",
+        "SECONDS",
+        "REASON",
+    ]
+    assert "--- task-0000000000\none\ntwo\n" in table
+
+
+def test_submit_waits(running: Site) -> None:
+    ends = running.json("submit", "--wait", "sleep 0.2; echo $MWAPP_TASK $MWAPP_WORKER")
+    assert ends[0]["output"] == "task-0000000000 w\n"
+    running.mwapp("submit", "--wait", "false", status=1)
+    running.mwapp("submit", "--wait", "--timeout", "0.5", "sleep 600", status=5)
+
+
+def test_submit_from_input(running: Site) -> None:
+    names = running.mwapp("submit", "-", text="echo a\n\necho b\n").split()
+    assert [end["output"] for end in running.json("wait", *names)] == ["a\n", "b\n"]
+
+
+def test_wait_for_what_is_not_there(running: Site) -> None:
+    running.mwapp("submit", "--wait", "false", status=1)
+    ends = running.json("wait", "0", "77", status=4)
+    assert [end["task"] for end in ends] == ["task-0000000000"]
+
+
+def test_wait_for_what_takes_too_long(site: Site) -> None:
+    """No worker: it stays queued."""
+    site.start("master", "m").wait_for_state("active")
+    site.mwapp("submit", "true")
+    started = time.monotonic()
+    assert site.json("wait", "0", "--timeout", "0.5", status=5) == []
+    assert time.monotonic() - started < 5
+
+
+def test_tasks(running: Site, by_hand: KazooClient) -> None:
+    running.mwapp("submit", "--wait", "echo hello", "exit 7", status=1)
+    running.mwapp("submit", "sleep 600")
+    by_hand.create("/tasks/task-", b"echo by hand", sequence=True)
+    by_hand.create("/tasks/task-", b'{"comand": "x"}', sequence=True)
+    running.mwapp("wait", "3", "4", status=1)
+    tasks = running.json("tasks")
+    seen = [(task["state"], task["worker"], task["attempt"], task["code"]) for task in tasks]
+    assert seen == [
+        ("done", "w", 1, 0),
+        ("failed", "w", 1, 7),
+        ("assigned", "w", 1, None),
+        ("done", "w", 1, 0),
+        ("failed", None, None, None),
+    ]
+    assert [task["command"] for task in tasks] == ["echo hello", "exit 7", "sleep 600", "echo by hand", None]
+    assert "'comand'" in tasks[4]["reason"]
+    assert all(0 <= task["age"] < 60 for task in tasks)
+    assert [task["task"][-1] for task in running.json("tasks", "--state", "failed", "--limit", "1")] == ["4"]
+    assert [task["task"][-1] for task in running.json("tasks", "--limit", "2")] == ["3", "4"]
+    assert running.json("tasks", "3")[0]["output"] == "by hand\n"
+    assert len(running.json("tasks", "3", "99", status=4)) == 1
+    table = running.mwapp("tasks").splitlines()
+    assert table[0].split() == ["TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "COMMAND"]
+    assert "(malformed: unknown task field 'comand'" in table[5]
+
+
+def test_workers_and_status(running: Site, ensemble: Ensemble) -> None:
+    (task,) = running.mwapp("submit", "sleep 600").split()
+    wait_until("it is assigned", lambda: running.json("workers")[0]["running"] == [task])
+    port = running.daemons[1].port
+    assert running.json("workers") == [
+        {
+            "worker": "w",
+            "state": "ready",
+            "address": f"127.0.0.1:{port}",
+            "incarnation": 0,
+            "slots": 4,
+            "running": [task],
+        }
+    ]
+    status = running.json("status")
+    assert sorted(server["mode"] for server in status["servers"]) == ["follower", "follower", "leader"]
+    assert status["master"] == {
+        "address": f"127.0.0.1:{running.daemons[0].port}",
+        "name": "m",
+        "epoch": 1,
+        "state": "active",
+        "ready": True,
+        "problem": None,
+    }
+    assert status["workers"] == {"ready": 1}
+    assert status["tasks"] == {"queued": 0, "assigned": 1, "done": 0, "failed": 0}
+    ensemble.followers()[0].kill()
+    running.daemons[1].kill()
+    running.daemons[1].release()
+    text = running.mwapp("status")
+    assert "Connection refused" in text
+    assert "workers" in text
+    assert running.json("workers")[0]["state"] == "gone"
+
+
+def test_an_empty_application(site: Site) -> None:
+    assert site.json("tasks") == []
+    assert site.json("workers") == []
+    status = site.json("status")
+    assert status["master"]["problem"] == "no master is active"
+    assert "(vacant)" in site.mwapp("status")
+
+
+def test_no_majority(site: Site, ensemble: Ensemble) -> None:
+    """What is known of the servers is shown all the same."""
+    ensemble.servers[0].kill()
+    ensemble.servers[1].kill()
+    text = site.mwapp("status", "--connect-timeout", "1", status=3)
+    assert text.count("Connection refused") == 2
+    site.mwapp("submit", "true", "--connect-timeout", "1", status=3)
+
+
+def test_many_tasks_are_read_at_once(site: Site) -> None:
+    site.mwapp("submit", "-", text="true\n" * 1000)
+    started = time.monotonic()
+    tasks = site.json("tasks", "--limit", "0")
+    assert time.monotonic() - started < 10
+    assert [task["state"] for task in tasks] == ["queued"] * 1000
+    assert site.json("status")["tasks"]["queued"] == 1000
+
+
+def test_submitting_while_servers_die(site: Site, ensemble: Ensemble, by_hand: KazooClient) -> None:
+    """Neither two tasks of one command nor none, whichever reply was lost."""
+    names: list[str] = []
+
+    def submit() -> None:
+        names.extend(site.mwapp("submit", "-", text="".join(f"echo {i}\n" for i in range(TASKS))).split())
+
+    submitter = threading.Thread(target=submit)
+    submitter.start()
+    for server in ensemble.servers:
+        before = count(by_hand)
+        wait_until("it goes on", partial(beyond, by_hand, before + 300))
+        server.kill()
+        time.sleep(0.3)
+        ensemble.start()
+    submitter.join(60)
+    assert len(names) == TASKS
+    assert sorted(names) == sorted(by_hand.retry(by_hand.get_children, "/tasks"))
+
+
+def count(client: KazooClient) -> int:
+    """How many tasks there are."""
+    stat = client.retry(client.exists, "/tasks")
+    return int(stat.numChildren) if stat else 0
+
+
+def beyond(client: KazooClient, number: int) -> bool:
+    return count(client) > number

@@ -1,0 +1,179 @@
+"""Masters and workers as processes: what becomes of the office and of the tasks when they die."""
+
+import json
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ensemble import Ensemble
+from tests.integration.processes import SESSION_TIMEOUT, Daemon, Site, wait_until
+
+
+@pytest.fixture
+def site(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    with Site(f"{ensemble.connect_string}/{request.node.name}", tmp_path) as site:
+        yield site
+
+
+def two_masters(site: Site) -> tuple[Daemon, Daemon]:
+    """The active one and the one that stands by."""
+    masters = [site.start("master", name) for name in ("a", "b")]
+    masters.sort(key=lambda master: master.wait_for_state("active", "standby"))
+    return masters[0], masters[1]
+
+
+def first_write(master: Daemon, since: float) -> float:
+    """Seconds from then to the master's first fenced write."""
+    probe = lambda: (master.status().get("first_write_at") or 0) > since  # noqa: E731
+    wait_until(f"{master.name} has written", probe)
+    return float(master.status()["first_write_at"]) - since
+
+
+def test_killed_master(site: Site) -> None:
+    """With its session released the backup takes over in milliseconds."""
+    active, backup = two_masters(site)
+    site.start("worker", "w", "--slots", "10").wait_for_state("ready")
+    seconds = []
+    for turn in range(5):
+        killed_at = time.time()
+        active.kill()
+        assert active.release() == 0
+        # Nothing to write without a task.
+        site.mwapp("submit", f"echo {turn}")
+        backup.wait_for_state("active")
+        seconds.append(float(backup.status()["elected_at"]) - killed_at)
+        assert first_write(backup, killed_at) < SESSION_TIMEOUT
+        active.start()
+        active.wait_for_state("standby")
+        active, backup = backup, active
+    print(f"SIGKILL to election, ms: {[round(1000 * s) for s in seconds]}")
+    assert statistics.median(seconds) < 0.5
+    assert all(task["state"] == "done" for task in site.json("wait", *"01234"))
+
+
+def test_killed_master_without_release(site: Site) -> None:
+    active, backup = two_masters(site)
+    killed_at = time.time()
+    active.kill()
+    backup.wait_for_state("active")
+    assert float(backup.status()["elected_at"]) - killed_at < SESSION_TIMEOUT + 1.5
+
+
+def test_stopped_master_gives_the_office_up_at_once(site: Site) -> None:
+    active, backup = two_masters(site)
+    stopped_at = time.time()
+    assert active.stop() == 0
+    assert not (active.state_dir / "session").exists()
+    backup.wait_for_state("active")
+    assert float(backup.status()["elected_at"]) - stopped_at < 1.0
+
+
+def test_frozen_master(site: Site) -> None:
+    """It loses the office by time, and does nothing when it wakes."""
+    active, backup = two_masters(site)
+    frozen_at = time.time()
+    active.signal(signal.SIGSTOP)
+    backup.wait_for_state("active")
+    assert float(backup.status()["elected_at"]) - frozen_at < SESSION_TIMEOUT + 1.5
+    active.signal(signal.SIGCONT)
+    assert active.wait_for_state("standby")
+    events = json.loads((active.get("/status") or (0, ""))[1])["session"]["events"]
+    assert events["connected"] == 2
+    assert backup.status()["state"] == "active"
+
+
+def test_killed_worker(site: Site, tmp_path: Path) -> None:
+    """Its task moves to another, with the next attempt."""
+    site.start("master", "a")
+    worker = site.start("worker", "w1")
+    worker.wait_for_state("ready")
+    (task,) = site.mwapp("submit", f"echo $MWAPP_WORKER $MWAPP_ATTEMPT >> {tmp_path}/runs; sleep 1").split()
+    wait_until("it runs", lambda: worker.status().get("running") == [task])
+    site.start("worker", "w2").wait_for_state("ready")
+    worker.kill()
+    worker.release()
+    (end,) = site.json("wait", task)
+    assert (end["state"], end["worker"], end["attempt"]) == ("done", "w2", 2)
+    assert (tmp_path / "runs").read_text() == "w1 1\nw2 2\n"
+
+
+def test_worker_restarted_over_its_own_remains(site: Site) -> None:
+    """It ends the dead session itself, so its name is free at once."""
+    worker = site.start("worker", "w1")
+    worker.wait_for_state("ready")
+    worker.kill()
+    worker.start()
+    started = time.monotonic()
+    worker.wait_for_state("ready")
+    assert time.monotonic() - started < SESSION_TIMEOUT
+    assert worker.status()["incarnation"] == 1
+
+
+def test_worker_drains(site: Site) -> None:
+    """What runs may finish; what waits goes to another."""
+    site.start("master", "a")
+    worker = site.start("worker", "w1", "--slots", "1")
+    worker.wait_for_state("ready")
+    (running,) = site.mwapp("submit", "sleep 1; echo finished").split()
+    wait_until("it runs", lambda: worker.status().get("running") == [running])
+    worker.signal(signal.SIGTERM)
+    other = site.start("worker", "w2")
+    other.wait_for_state("ready")
+    (later,) = site.mwapp("submit", "echo later").split()
+    ends = {end["task"]: end for end in site.json("wait", running, later)}
+    assert (ends[running]["worker"], ends[running]["output"]) == ("w1", "finished\n")
+    assert ends[later]["worker"] == "w2"
+    assert worker.process.wait(10) == 0
+
+
+def test_readiness_is_honest(site: Site, ensemble: Ensemble) -> None:
+    """Without a majority it lives but is not ready; with one again it is."""
+    worker = site.start("worker", "w1")
+    worker.wait_for_state("ready")
+    assert worker.get("/ready") == (200, "ok\n")
+    for server in ensemble.servers[:2]:
+        server.kill()
+    wait_until("not ready", lambda: (worker.get("/ready") or (0,))[0] == 503)
+    assert worker.get("/health") == (200, "ok\n")
+    ensemble.start()
+    wait_until("ready again", lambda: worker.get("/ready") == (200, "ok\n"))
+
+
+def test_start_before_the_ensemble(site: Site, ensemble: Ensemble) -> None:
+    for server in ensemble.servers:
+        server.kill()
+    worker = site.start("worker", "w1")
+    wait_until("it answers", lambda: worker.get("/ready"))
+    assert (worker.get("/ready") or (0,))[0] == 503
+    ensemble.start()
+    worker.wait_for_state("ready")
+    assert worker.stop() == 0
+
+
+def test_stop_without_the_ensemble(site: Site, ensemble: Ensemble) -> None:
+    """It ends all the same, and soon; what it could not close is left for a release."""
+    worker = site.start("worker", "w1")
+    worker.wait_for_state("ready")
+    for server in ensemble.servers:
+        server.kill()
+    started = time.monotonic()
+    assert worker.stop() == 0
+    assert time.monotonic() - started < 10
+    assert (worker.state_dir / "session").exists()
+    ensemble.start()
+    assert worker.release() == 0
+
+
+def test_nothing_secret_is_shown(site: Site) -> None:
+    """The session's password is in its file alone."""
+    worker = site.start("worker", "w1")
+    worker.wait_for_state("ready")
+    password = json.loads((worker.state_dir / "session").read_text())["password"]
+    command_line = Path(f"/proc/{worker.process.pid}/cmdline").read_text()
+    shown = [worker.log.read_text(), command_line, *(str(worker.get(p)) for p in ("/status", "/metrics"))]
+    assert all(password not in text for text in shown)
+    assert (worker.state_dir / "session").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,227 @@
+"""The command line up to the point where it would talk to the ensemble."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from mwapp.cli import cli, run
+from mwapp.cli import daemons as daemons_module
+from mwapp.cli import options as options_module
+from mwapp.cli.output import age, plain, show_table
+from mwapp.daemon import Build, Settings
+from mwapp.servers import Servers
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings daemons are started with, in place of starting them."""
+    found: list[Settings] = []
+
+    class FakeDaemon:
+        def __init__(self, settings: Settings, _build: Build) -> None:
+            found.append(settings)
+
+        def run(self) -> int:
+            return 0
+
+    monkeypatch.setattr(daemons_module, "Daemon", FakeDaemon)
+    return found
+
+
+@pytest.fixture
+def mwapp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run with these arguments; exit status and stderr."""
+    for name in ("MWAPP_CONNECT", "MWAPP_CONFIG", "MWAPP_NAME", "RUNTIME_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(options_module, "DEFAULT_CONFIG", tmp_path / "absent.toml")
+
+    def run_it(*arguments: str) -> tuple[int, str]:
+        try:
+            status = run(list(arguments))
+        except SystemExit as exit_:
+            status = int(str(exit_.code))
+        return status, capsys.readouterr().err
+
+    return run_it
+
+
+# ---------------------------------------------------------------- one setting, three places
+
+
+def test_flag_over_variable_over_file_over_default(
+    mwapp: Run, started: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "mwapp.toml"
+    config.write_text('connect = "file:1"\nsession-timeout = 3\n[master]\nname = "m"\n[worker]\nname = "w"\n')
+    assert mwapp("master", "--config", str(config)) == (0, "")
+    monkeypatch.setenv("MWAPP_CONNECT", "variable:1")
+    assert mwapp("master", "--config", str(config))[0] == 0
+    assert mwapp("worker", "--config", str(config), "--connect", "flag:1/x", "--name", "n")[0] == 0
+    assert mwapp("worker")[0] == 0
+    assert [str(settings.servers) for settings in started] == [
+        "file:1",
+        "variable:1",
+        "flag:1/x",
+        "variable:1",
+    ]
+    assert [settings.name for settings in started[:3]] == ["m", "m", "n"]
+    assert [settings.session_timeout for settings in started] == [3.0, 3.0, 3.0, 6.0]
+    assert [settings.listen for settings in started[2:]] == [("0.0.0.0", 2224)] * 2  # noqa: S104 - not bound
+
+
+def test_default_config_file(
+    mwapp: Run, started: list[Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "default.toml"
+    config.write_text('connect = "there:1"\nslots = 3\n')
+    monkeypatch.setattr(options_module, "DEFAULT_CONFIG", config)
+    assert mwapp("master") == (0, ""), "slots is a worker's key, and may stand at the top for all"
+    assert started[0].servers == Servers.parse("there:1")
+
+
+def test_state_directory_is_systemd_s(
+    mwapp: Run, started: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/mwapp-master")
+    mwapp("master")
+    mwapp("master", "--state-dir", "/elsewhere")
+    assert [str(settings.state_dir) for settings in started] == ["/run/mwapp-master", "/elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('conect = "zk1"', "unknown key 'conect'; did you mean 'connect'?"),
+        ("[worker]\nslot = 1", "unknown key 'slot' of table [worker]; did you mean 'slots'?"),
+        ("[master]\nslots = 1", "unknown key 'slots' of table [master]"),
+        ("[workers-]\nslots = 1", "unknown table [workers-]; did you mean 'workers'?"),
+        ("connect =", "cannot read"),
+    ],
+)
+def test_bad_config_file(mwapp: Run, tmp_path: Path, text: str, message: str) -> None:
+    config = tmp_path / "mwapp.toml"
+    config.write_text(text)
+    status, error = mwapp("master", "--config", str(config))
+    assert status == 2
+    assert f"--config: {'cannot read' if 'cannot' in message else str(config)}" in error
+    assert message in error
+
+
+def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
+    config = tmp_path / "mwapp.toml"
+    config.write_text('slots = "many"')
+    status, error = mwapp("worker", "--config", str(config))
+    assert status == 2
+    assert "'--slots'" in error
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["master", "--connect", "zk1:x"], "--connect"),
+        (["master", "--listen", "2223"], "--listen"),
+        (["master", "--advertise", "mw1"], "--advertise"),
+        (["master", "--name", "a/b"], "--name"),
+        (["master", "--session-timeout", "0"], "--session-timeout"),
+        (["worker", "--slots", "0"], "--slots"),
+        (["submit"], "COMMAND"),
+        (["submit", " "], "COMMAND"),
+        (["wait", "a/b"], "TASK"),
+        (["wait", "task-1", "--timeout", "0"], "--timeout"),
+        (["tasks", "--state", "odd"], "--state"),
+        (["tasks", "--output", "xml"], "--output"),
+        (["odd"], "odd"),
+        (["master", "--odd"], "--odd"),
+        (["master", "--config", "/nonexistent"], "--config"),
+    ],
+)
+def test_bad_input(mwapp: Run, arguments: list[str], named: str) -> None:
+    """One line that names the setting, exit status 2."""
+    status, error = mwapp(*arguments)
+    assert status == 2
+    assert named in error
+    assert error.count("\n") == 1
+    assert error.startswith("mwapp: ")
+
+
+@pytest.mark.parametrize("command", ["submit", "wait", "tasks", "workers", "status"])
+def test_nobody_is_there(mwapp: Run, command: str) -> None:
+    arguments = {"submit": ["true"], "wait": ["1"]}.get(command, [])
+    status, error = mwapp(command, *arguments, "--connect", "127.0.0.1:1", "--connect-timeout", "0.3")
+    assert status == 3
+    assert error.count("\n") == 1
+    assert "--connect 127.0.0.1:1" in error
+
+
+def test_a_defect_is_told_from_a_failed_task(
+    mwapp: Run, monkeypatch: pytest.MonkeyPatch, started: list[Settings]
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(daemons_module, "_run", broken)
+    status, error = mwapp("master")
+    assert status == 70
+    assert "ZeroDivisionError" in error
+    assert not started
+
+
+def test_release_of_nothing(mwapp: Run, tmp_path: Path) -> None:
+    assert mwapp("release", str(tmp_path)) == (0, "")
+
+
+# ---------------------------------------------------------------- help
+
+
+def commands() -> list[tuple[str, click.Command]]:
+    return sorted(cli.commands.items())
+
+
+@pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])
+def test_help_tells_everything(name: str, command: click.Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert param.help, param.name
+            assert param.name
+            assert f"MWAPP_{param.name.upper()}" in text.replace("- ", "-"), param.name
+
+
+def test_every_command_is_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name, _ in commands())
+
+
+# ---------------------------------------------------------------- tables
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("A", "LONG"), [("xyz", 1), (None, "a\nb\x1b[31m")])
+    assert capsys.readouterr().out == "A    LONG\nxyz  1\n-    a\\nb\\x1b[31m\n"
+
+
+def test_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("A", "B"), [])
+    assert capsys.readouterr().out == "A  B\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-1, "0s"), (1, "1s"), (119, "119s"), (120, "2m"), (7200, "2h"), (200_000, "2d")]
+)
+def test_age(seconds: float, text: str) -> None:
+    assert age(seconds) == text
+
+
+def test_plain() -> None:
+    assert plain("日本") == "日本"
+    assert plain(0) == "0"
