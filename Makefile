@@ -1,0 +1,58 @@
+# The two commands are `make demo` and `make test`. LAB names the lab that up, demo, ssh and down mean.
+LAB ?= demo
+NODE ?= zk1
+SEEDS ?= 3000
+SCENARIOS ?= default failover
+export LAB
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: help setup setup-tests up demo ssh down lint unit simulate integration lab-test molecule test clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: ## install what the lab needs (Debian packages, .venv)
+	@scripts/bootstrap
+
+setup-tests:
+	@scripts/bootstrap --tests
+
+up: setup ## boot six hosts and provision them
+	@lab up
+	@ansible-playbook playbooks/site.yml
+
+demo: up ## the same, then the story of failures, told as it happens
+	@python -m chaos.story
+
+ssh: ## a shell on a host: make ssh NODE=mw1
+	@lab ssh $(NODE)
+
+down: ## remove the hosts and every trace of them
+	@lab down
+
+test: lint unit integration lab-test molecule ## all tests
+
+lint: setup-tests ## ansible-lint, yamllint, ruff, mypy
+	yamllint --strict .
+	ruff check .
+	ruff format --check .
+	mypy
+	ansible-lint --offline --profile production
+
+unit: setup-tests ## logic without root, and a short simulation
+	pytest tests/unit tests/simulation
+
+simulate: setup-tests ## the protocol under seeded faults: make simulate SEEDS=100000
+	python -m tests.simulation --seeds $(SEEDS)
+
+integration: setup-tests ## a real ensemble on loopback, attacked
+	pytest tests/integration
+
+lab-test: setup-tests ## the lab's own verbs
+	pytest tests/lab
+
+molecule: setup-tests ## real hosts: SCENARIOS="default failover"
+	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
+
+clean: ## remove what was built here
+	rm -rf build .venv .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info lab/*.egg-info
