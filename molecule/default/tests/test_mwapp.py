@@ -1,0 +1,123 @@
+"""Masters and workers: what is on each host, who is in office, and a task from end to end."""
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+MASTERS = ("mw1", "mw2")
+WORKERS = ("mw1", "mw2", "mw3")
+testinfra_hosts = [f"ssh://{name}" for name in WORKERS]
+
+SERVICES = {"mwapp-master": 2223, "mwapp-worker": 2224}
+
+
+def name(host: Host) -> str:
+    return str(host.backend.hostname)
+
+
+def of_this_host(host: Host) -> dict[str, int]:
+    """The services the inventory puts there, and their ports."""
+    return {unit: port for unit, port in SERVICES.items() if unit != "mwapp-master" or name(host) in MASTERS}
+
+
+def mwapp(host: Host, arguments: str) -> Any:
+    """What a command of mwapp says in JSON."""
+    return json.loads(host.check_output(f"mwapp {arguments} --output json"))
+
+
+def test_the_services_run_and_come_back_after_a_boot(host: Host) -> None:
+    for unit in of_this_host(host):
+        assert host.service(unit).is_running
+        assert host.service(unit).is_enabled
+
+
+def test_no_service_is_where_it_does_not_belong(host: Host) -> None:
+    for unit in SERVICES.keys() - of_this_host(host).keys():
+        assert not host.file(f"/etc/systemd/system/{unit}.service").exists
+        assert not host.service(unit).is_running
+
+
+def test_each_service_is_a_user_of_its_own_without_privileges(host: Host) -> None:
+    for unit in of_this_host(host):
+        pid = host.check_output(f"systemctl show --property=MainPID --value {unit}")
+        status = host.file(f"/proc/{pid}/status").content_string
+        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert fields["Uid"].split()[0] != "0"
+        assert int(fields["CapBnd"], 16) == 0
+        assert fields["NoNewPrivs"] == "1"
+        assert fields["Seccomp"] == "2"
+
+
+def test_status_endpoints_listen_where_the_znodes_say(host: Host) -> None:
+    for unit, port in of_this_host(host).items():
+        assert host.socket(f"tcp://0.0.0.0:{port}").is_listening, unit
+
+
+def test_sessions_are_secret(host: Host) -> None:
+    for unit in of_this_host(host):
+        directory, session = host.file(f"/run/{unit}"), host.file(f"/run/{unit}/session")
+        assert directory.mode == 0o700
+        assert session.mode == 0o600
+        assert session.user == directory.user != "root"
+
+
+def test_the_configuration_is_for_root_and_the_services(host: Host) -> None:
+    config = host.file("/etc/mwapp/mwapp.toml")
+    assert (config.user, config.group, config.mode) == ("root", "mwapp", 0o640)
+    assert 'connect = "zk1:2181,zk2:2181,zk3:2181"' in config.content_string
+
+
+def test_installed_files_are_nobodys_to_change(host: Host) -> None:
+    assert host.check_output("find /opt/mwapp ! -user root -o -perm /022 ! -type l") == ""
+
+
+@pytest.mark.parametrize("command", ["touch /etc/mine", "cat /run/mwapp-master/session", "kill -0 1"])
+def test_a_task_cannot_do_what_is_not_its_business(host: Host, command: str) -> None:
+    done = host.run(f"mwapp submit --wait --output json '{command}'")
+    assert done.rc == 1
+    assert json.loads(done.stdout)[0]["state"] == "failed"
+
+
+def test_one_master_is_in_office_and_the_other_stands_by(host: Host) -> None:
+    states = {}
+    for master in MASTERS:
+        ask = f"import urllib.request as it; print(it.urlopen('http://{master}:2223/status').read().decode())"
+        states[master] = json.loads(host.check_output(f'python3 -c "{ask}"'))["master"]["state"]
+    assert sorted(states.values()) == ["active", "standby"]
+
+
+def test_all_workers_serve(host: Host) -> None:
+    assert sorted(worker["worker"] for worker in mwapp(host, "workers")) == list(WORKERS)
+
+
+def test_a_task_runs_from_end_to_end(host: Host) -> None:
+    (task,) = mwapp(host, "submit --wait --timeout 20 'echo hello; exit 0'")
+    assert (task["state"], task["code"], task["output"]) == ("done", 0, "hello\n")
+    assert task["worker"] in WORKERS
+
+
+def test_a_task_that_fails_says_so(host: Host) -> None:
+    done = host.run("mwapp submit --wait --timeout 20 --output json 'echo broken; exit 3'")
+    assert done.rc == 1
+    (task,) = json.loads(done.stdout)
+    assert (task["state"], task["code"], task["output"]) == ("failed", 3, "broken\n")
+
+
+def test_a_command_written_by_hand_runs_like_any_other(host: Host) -> None:
+    """As the seeds do it: a znode with a command as plain text, made in zkCli.sh on a server."""
+    if name(host) != WORKERS[-1]:
+        pytest.skip("once is enough")
+    server = host.get_host("ssh://zk1", ssh_config=host.backend.ssh_config)
+    created = server.run('zkCli.sh create -s /tasks/task- "echo by hand"')
+    task = re.search(r"Created (/tasks/task-\d{10})", created.stdout + created.stderr)
+    assert task, created
+    for _ in range(20):
+        status = server.run(f"zkCli.sh get {task[1]}/status")
+        if re.search(r"^done$", status.stdout, re.MULTILINE):
+            return
+        time.sleep(1)
+    pytest.fail(f"{task[1]} is not done: {status.stdout}")
