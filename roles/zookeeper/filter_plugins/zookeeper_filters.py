@@ -35,8 +35,8 @@ def zookeeper_members(
 def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Tell which running servers must be restarted.
 
-    Those for which new files wait, and those whose files changed since they were started: an earlier run may have
-    been cut short between the two.
+    Those for which new files wait, and those whose files changed since they were started: packages
+    were upgraded, or an earlier run was cut short between the two.
     """
     return [
         name

@@ -38,7 +38,7 @@ options:
     type: float
     default: 60
   settle:
-    description: Seconds after which pending servers that serve nobody are returned in RV(idle) rather than waited for.
+    description: Seconds after which pending servers that serve nobody are no longer waited for (RV(idle)).
     type: float
     default: 10
 author: zklab
@@ -55,10 +55,16 @@ EXAMPLES = r"""
 
 RETURN = r"""
 healthy: {description: Whether the ensemble is healthy., type: bool, returned: always}
-members: {description: "By name: reachable, mode, version, zxid, synced_followers, error.", type: dict, returned: always}
+members:
+  description: "By name: reachable, mode, version, zxid, synced_followers, error."
+  type: dict
+  returned: always
 problems: {description: Why it is not healthy., type: list, returned: always}
 blamed: {description: Names of the members to look at., type: list, returned: always}
-rolling: {description: "Pending members that serve, in the order of restart: the leader last.", type: list, returned: always}
+rolling:
+  description: "Pending members that serve, in the order of restart: the leader last."
+  type: list
+  returned: always
 idle: {description: Pending members that run but serve nobody., type: list, returned: always}
 waited: {description: How long it took, in seconds., type: float, returned: always}
 """

@@ -32,7 +32,8 @@ options:
     type: str
     required: true
   members:
-    description: All members, each with C(name), C(id), C(host), C(client_port), C(quorum_port), C(election_port).
+    description: >-
+      All members, each with C(name), C(id), C(host), C(client_port), C(quorum_port), C(election_port).
     type: list
     elements: dict
     required: true
@@ -132,7 +133,7 @@ def unit(module: AnsibleModule) -> dict[str, Any]:
 
 
 def stale() -> list[str]:
-    """Which files are no longer what the running server was started with (as ``sha256sum --check`` would say)."""
+    """Which files are no longer what the server was started with (as ``sha256sum --check`` would say)."""
     lines = (read(STARTED_WITH) or "").splitlines()
     if not lines:
         return [str(STARTED_WITH)]
@@ -225,7 +226,7 @@ def main() -> None:
         for text in warnings(members):
             module.warn(text)
     server = unit(module)
-    # The configuration in force is the one the server was started with, not the one that waits for its next start.
+    # In force is what the server was started with, not what waits for its next start.
     texts = (read(STARTED_WITH.with_name("zoo.cfg")), read(Path("/etc/zookeeper/zoo.cfg")))
     config = parse_config(next((text for text in texts if text), ""))
     data_dir = config.get("dataDir", settings["zookeeper_data_dir"])

@@ -121,7 +121,7 @@ def _member_problem(member: Member, states: dict[str, State], size: int) -> Prob
 
 
 def rolling(members: list[Member], states: dict[str, State], pending: set[str]) -> list[str]:
-    """The order in which serving servers are restarted: the leader last, so that it has to be elected once."""
+    """The order in which serving servers are restarted: the leader last, so that one election is enough."""
     names = [member.name for member in members if member.name in pending and states[member.name].mode]
     return sorted(names, key=lambda name: states[name].mode in ("leader", "standalone"))
 

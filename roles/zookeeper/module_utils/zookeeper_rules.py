@@ -13,7 +13,7 @@ from ansible.module_utils.zookeeper_settings import setting_problem
 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
-UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - to refuse them
+UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - refused
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
 HEAP_MIN_MB, HEAP_MAX_MB = 128, 4096
 
@@ -50,8 +50,8 @@ def member_problems(members: list[Settings], settings: Settings) -> list[str]:
     addresses = {m["name"]: f"{m['host']}:{m['quorum_port']}" for m in members}
     for address, names in _twice(addresses).items():
         problems.append(
-            f"{' and '.join(names)} both have the address {address}: set zookeeper_host of each to the name or "
-            "address under which the other servers reach it."
+            f"{' and '.join(names)} both have the address {address}: set zookeeper_host of each to the "
+            "name or address under which the other servers reach it."
         )
     return problems
 
@@ -79,8 +79,8 @@ def warnings(members: list[Settings]) -> list[str]:
     if size % 2:
         return []
     return [
-        f"The group `zookeeper` has {size} hosts, an even number: the ensemble survives the loss of {size // 2 - 1}, "
-        f"no more than with {size - 1} hosts. Add or remove one."
+        f"The group `zookeeper` has {size} hosts, an even number: the ensemble survives the loss of "
+        f"{size // 2 - 1}, no more than with {size - 1} hosts. Add or remove one."
     ]
 
 
@@ -148,7 +148,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
         owner = found["listeners"].get(settings[name])
         if owner:
             problems.append(
-                f"{name} {settings[name]} is taken on {me['name']} by {owner}: stop that, or set another port."
+                f"{name} {settings[name]} is taken on {me['name']} by {owner}: "
+                "stop that, or set another port."
             )
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
         problems += _data_problems(me, members, settings, found)
@@ -160,17 +161,17 @@ def _data_problems(me: Settings, members: list[Settings], settings: Settings, fo
     name, myid = me["name"], found["data_dir"]["myid"]
     problems = []
     if myid is not None and as_id(myid) != as_id(me["id"]):
+        directories = " and ".join(found[key]["path"] for key in ("data_dir", "txnlog_dir"))
         problems.append(
-            f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id back to "
-            f"{myid}; or, if it shall become another server, stop it and empty {found['data_dir']['path']} and "
-            f"{found['txnlog_dir']['path']} first."
+            f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id "
+            f"back to {myid}; or, if it shall become another server, stop it and empty {directories} first."
         )
     for variable, key in (("zookeeper_data_dir", "data_dir"), ("zookeeper_txnlog_dir", "txnlog_dir")):
         path = found[key]["path"]
         if found[key]["filled"] and path != settings[variable]:
             problems.append(
-                f"{variable} is {settings[variable]}, but {name} has its data in {path}: set it back to {path}; or stop "
-                "the server, move the directory, and run again."
+                f"{variable} is {settings[variable]}, but {name} has its data in {path}: set it back to "
+                f"{path}; or stop the server, move the directory, and run again."
             )
     return problems + _membership_problems(me, members, found["config"])
 

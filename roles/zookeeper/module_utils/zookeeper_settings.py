@@ -94,7 +94,7 @@ def setting_problem(key: str, value: object) -> str | None:
     if key in OWNED:
         return f"zookeeper_config sets {key}: set {OWNED[key]} instead."
     if key not in KNOWN and key.startswith(REFUSED):
-        return f"zookeeper_config sets {key}: the role derives the members from the group `zookeeper`; remove it."
+        return f"zookeeper_config sets {key}: remove it, the members come from the group `zookeeper`."
     if key not in KNOWN and not key.startswith(PREFIXES):
         close = difflib.get_close_matches(key, KNOWN | OWNED.keys(), n=1)
         return f"zookeeper_config has the unknown key {key}: " + (

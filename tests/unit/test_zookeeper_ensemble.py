@@ -1,0 +1,192 @@
+"""The quorum gate's judgement: parsing of srvr and mntr, health, order of restarts."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from tests.unit.zookeeper_role import load
+
+ensemble = load("zookeeper_ensemble")
+Member, State = ensemble.Member, ensemble.State
+
+SRVR = """\
+Zookeeper version: 3.9.3-${{mvngit.commit.id}}, built on 2026-03-08 16:19 UTC
+Latency min/avg/max: 0/0.5/12
+Received: 42
+Sent: 41
+Connections: 2
+Outstanding: 0
+Zxid: 0x10000000a
+Mode: {mode}
+Node count: 7
+"""
+MNTR = "zk_version\t3.9.3\nzk_server_state\tleader\nzk_synced_followers\t{synced}\nzk_learners\t2\n"
+IDLE = "This ZooKeeper instance is not currently serving requests\n"
+THREE = [Member(f"zk{i}", f"10.0.0.{i}", 2181) for i in (1, 2, 3)]
+
+
+def leader(synced: int | None = 2) -> object:
+    return State(reachable=True, mode="leader", synced_followers=synced)
+
+
+def follower() -> object:
+    return State(reachable=True, mode="follower")
+
+
+def idle() -> object:
+    return State(reachable=True)
+
+
+def gone() -> object:
+    return State(reachable=False, error="Connection refused")
+
+
+def states(*three: object) -> dict[str, object]:
+    return {f"zk{i}": state for i, state in enumerate(three, 1)}
+
+
+def texts(*three: object) -> str:
+    return "\n".join(problem.text for problem in ensemble.judge(THREE, states(*three)))
+
+
+@pytest.mark.parametrize("mode", ["leader", "follower", "observer", "standalone"])
+def test_srvr_is_read_as_structure(mode: str) -> None:
+    state = ensemble.parse(SRVR.format(mode=mode), MNTR.format(synced=2))
+    assert (state.reachable, state.mode, state.version, state.zxid) == (True, mode, "3.9.3", "0x10000000a")
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("2", 2), ("0", 0), ("2.0", 2), ("", None), ("-1", None), ("NaN", None)]
+)
+def test_the_count_of_synced_followers(written: str, read: int | None) -> None:
+    assert ensemble.parse(SRVR.format(mode="leader"), MNTR.format(synced=written)).synced_followers == read
+
+
+def test_a_refused_mntr_tells_no_count() -> None:
+    refusal = "mntr is not executed because it is not in the whitelist.\n"
+    assert ensemble.parse(SRVR.format(mode="leader"), refusal).synced_followers is None
+
+
+def test_a_server_without_quorum_is_reachable_and_serves_nobody() -> None:
+    assert ensemble.parse(IDLE) == State(reachable=True)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "",
+        "HTTP/1.1 400 Bad Request\r\n\r\n",
+        "\x00\xff\xfe",
+        "Mode: emperor\n",
+        "some Mode: leader",
+        "220 smtp ready",
+    ],
+)
+def test_garbage_is_not_taken_for_a_server(garbage: str) -> None:
+    state = ensemble.parse(garbage)
+    assert not state.reachable
+    assert state.mode is None
+    assert state.error
+
+
+def test_a_whole_ensemble_is_healthy() -> None:
+    assert texts(follower(), leader(), follower()) == ""
+
+
+def test_every_member_must_answer() -> None:
+    said = texts(gone(), leader(1), follower())
+    assert "zk1 does not answer at 10.0.0.1:2181: Connection refused" in said
+    assert "the leader zk2 has 1 followers in sync, not 2" in said
+
+
+def test_every_member_must_serve() -> None:
+    assert "zk3 runs at 10.0.0.3:2181 but serves nobody" in texts(leader(), follower(), idle())
+
+
+def test_a_follower_that_serves_but_is_not_in_sync_is_told_by_the_leader() -> None:
+    assert texts(leader(1), follower(), follower()) == "the leader zk1 has 1 followers in sync, not 2"
+
+
+def test_a_leader_that_does_not_count_is_not_trusted() -> None:
+    assert "zk1 does not tell" in texts(leader(None), follower(), follower())
+
+
+def test_two_that_claim_to_lead() -> None:
+    problems = ensemble.judge(THREE, states(leader(), leader(1), follower()))
+    assert [problem.member for problem in problems] == ["zk1", "zk2"]
+
+
+def test_nobody_leads() -> None:
+    assert "no server leads" in texts(idle(), idle(), gone())
+
+
+def test_an_observer_is_no_voter() -> None:
+    observer = State(reachable=True, mode="observer")
+    assert "zk3 only observes" in texts(leader(), follower(), observer)
+
+
+def test_a_server_for_itself_is_no_member() -> None:
+    alone = State(reachable=True, mode="standalone")
+    assert "zk3 runs alone" in texts(leader(), follower(), alone)
+
+
+def test_a_single_server_is_healthy_alone() -> None:
+    one = THREE[:1]
+    assert ensemble.judge(one, {"zk1": State(reachable=True, mode="standalone")}) == []
+    assert "zk1 is a follower, though the only host" in ensemble.judge(one, {"zk1": follower()})[0].text
+
+
+def test_the_leader_is_restarted_last() -> None:
+    seen = states(leader(), follower(), follower())
+    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk2", "zk3", "zk1"]
+    assert ensemble.rolling(THREE, seen, {"zk1", "zk3"}) == ["zk3", "zk1"]
+    assert ensemble.rolling(THREE, seen, set()) == []
+
+
+def test_the_only_server_is_restarted_too() -> None:
+    assert ensemble.rolling(THREE[:1], {"zk1": State(reachable=True, mode="standalone")}, {"zk1"}) == ["zk1"]
+
+
+def test_only_a_server_that_says_so_is_idle() -> None:
+    seen = states(idle(), gone(), follower())
+    assert ensemble.idle(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk1"]
+    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk3"]
+
+
+def serve(answers: list[bytes | None]) -> int:
+    """Answer one connection after the other; None: accept and stay silent. Returns the port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        with listener:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4)
+                    if answer is None:
+                        connection.recv(1)
+                    else:
+                        connection.sendall(answer)
+
+    threading.Thread(target=run, daemon=True).start()
+    return int(listener.getsockname()[1])
+
+
+def test_looking_at_a_leader_asks_both_words() -> None:
+    port = serve([SRVR.format(mode="leader").encode(), MNTR.format(synced=2).encode()])
+    state = ensemble.look(Member("zk1", "127.0.0.1", port), 5.0)
+    assert (state.mode, state.synced_followers) == ("leader", 2)
+
+
+def test_a_frozen_server_does_not_hang_the_gate() -> None:
+    state = ensemble.look(Member("zk1", "127.0.0.1", serve([None])), 0.2)
+    assert (state.reachable, state.error) == (False, "no answer within 0.2 s")
+
+
+def test_a_closed_port_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert "refused" in ensemble.look(Member("zk1", "127.0.0.1", port), 1.0).error

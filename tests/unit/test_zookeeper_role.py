@@ -1,0 +1,233 @@
+"""The role's files: filters, templates, and defaults that agree with the specification."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+from ansible.module_utils.testing import patch_module_args
+
+from tests.unit.zookeeper_role import ROLE, load_file
+
+filters = load_file("filter_plugins/zookeeper_filters.py")
+files = load_file("library/zookeeper_files.py")
+preflight = load_file("library/zookeeper_preflight.py")
+
+PORTS = {"client_port": 2181, "quorum_port": 2888, "election_port": 3888}
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((ROLE / name).read_text())
+
+
+def test_members_come_from_the_inventory() -> None:
+    hostvars = {
+        "c": {"zookeeper_id": 10},
+        "b": {"zookeeper_id": 2, "ansible_host": "192.0.2.2", "zookeeper_client_port": 2182},
+        "a": {"zookeeper_id": 1, "ansible_host": "192.0.2.1", "zookeeper_host": "a.internal"},
+    }
+    members = filters.zookeeper_members(["c", "b", "a"], hostvars, PORTS)
+    assert [(m["name"], m["id"], m["host"], m["client_port"]) for m in members] == [
+        ("a", 1, "a.internal", 2181),
+        ("b", 2, "192.0.2.2", 2182),
+        ("c", 10, "c", 2181),
+    ]
+
+
+def test_a_member_without_id_is_left_to_preflight() -> None:
+    assert [
+        m["id"] for m in filters.zookeeper_members(["a", "b"], {"a": {}, "b": {"zookeeper_id": 1}}, PORTS)
+    ] == [1, None]
+
+
+@pytest.mark.parametrize(
+    ("running", "waiting", "stale", "pending"),
+    [
+        (True, [], [], False),
+        (True, ["/etc/zookeeper/zoo.cfg"], [], True),
+        (True, [], ["/usr/share/java/zookeeper.jar"], True),
+        (False, ["/etc/zookeeper/zoo.cfg"], ["x"], False),  # it was started afresh
+    ],
+)
+def test_who_must_be_restarted(running: bool, waiting: list[str], stale: list[str], pending: bool) -> None:
+    known = {
+        "__zookeeper_found": {"unit": {"running": running}, "stale": stale},
+        "__zookeeper_files": {"waiting": waiting},
+    }
+    assert filters.zookeeper_pending(["zk1"], {"zk1": known}) == (["zk1"] if pending else [])
+
+
+def test_defaults_agree_with_the_specification() -> None:
+    options = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    specified = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert specified == read("defaults/main.yml")
+    assert options.keys() - specified.keys() == {"zookeeper_id", "zookeeper_host"}
+    assert all(option["description"] for option in options.values())
+
+
+def test_every_variable_is_in_the_readme() -> None:
+    readme = (ROLE / "README.md").read_text()
+    options = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    assert set(re.findall(r"^\| `(zookeeper_\w+)`", readme, re.MULTILINE)) == options.keys()
+
+
+def test_preflight_sees_every_variable_it_judges() -> None:
+    assert set(preflight.NUMBERS) < read("vars/main.yml")["__zookeeper_settings"].keys()
+
+
+def render(name: str, **variables: object) -> str:
+    """Render a template with the role's variables, as far as Jinja alone can."""
+    environment = jinja2.Environment(  # noqa: S701 - configuration files, no HTML
+        trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters |= {"bool": bool, "regex_replace": lambda text, _, prefix: prefix + text}
+    constants = {key: value for key, value in read("vars/main.yml").items() if "{{" not in str(value)}
+    inputs = {
+        "__zookeeper_inputs": ["/etc/zookeeper/zoo.cfg"],
+        "__zookeeper_found": {"heap_mb": 256},
+        "zookeeper_id": 1,
+    }
+    every = read("defaults/main.yml") | constants | inputs | variables
+    return environment.from_string((ROLE / "templates" / name).read_text()).render(every)
+
+
+def members(*hosts: str) -> list[dict[str, Any]]:
+    return [{"id": i, "host": host, **PORTS} for i, host in enumerate(hosts, 1)]
+
+
+def test_server_lines() -> None:
+    lines = render("zoo.cfg.j2", __zookeeper_members=members("zk1", "10.0.0.2", "2001:db8::3")).splitlines()
+    assert [line for line in lines if line.startswith("server.")] == [
+        "server.1=zk1:2888:3888",
+        "server.2=10.0.0.2:2888:3888",
+        "server.3=[2001:db8::3]:2888:3888",
+    ]
+
+
+def test_a_single_server_has_no_server_line() -> None:
+    assert "server." not in render("zoo.cfg.j2", __zookeeper_members=members("zk1"))
+
+
+def test_further_keys_and_admin_server() -> None:
+    text = render(
+        "zoo.cfg.j2",
+        __zookeeper_members=members("zk1"),
+        zookeeper_config={"snapCount": 5, "audit.enable": True},
+        zookeeper_admin_server=True,
+    )
+    assert {"snapCount=5", "audit.enable=true", "admin.serverAddress=127.0.0.1"} <= set(text.splitlines())
+
+
+def test_flags_reach_the_jvm_as_they_are() -> None:
+    text = render("zookeeper.service.j2", zookeeper_jvm_flags=['-Da=50% of $HOME "x" \\'])
+    assert '"-Da=50%% of $$HOME \\"x\\" \\\\"' in text
+    assert "-Xms256m -Xmx256m" in text
+
+
+@pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "log4j.properties.j2"])
+def test_the_other_templates_render(name: str) -> None:
+    assert render(name)
+
+
+def test_preflight_sees_who_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        others, own = preflight.listeners({port}, os.getpid())
+        assert (others, own) == ({}, {port})
+        others, own = preflight.listeners({port}, 0)
+        assert own == set()
+        assert f"(process {os.getpid()})" in others[port]
+    assert preflight.listeners({port}, 0) == ({}, set())
+
+
+def test_preflight_sees_data(tmp_path: Path) -> None:
+    empty = preflight.data(str(tmp_path))
+    assert (empty["myid"], empty["filled"]) == (None, False)
+    (tmp_path / "myid").write_text("3\n")
+    (tmp_path / "version-2").mkdir()
+    assert not preflight.data(str(tmp_path))["filled"]
+    (tmp_path / "version-2/snapshot.0").touch()
+    full = preflight.data(str(tmp_path))
+    assert (full["myid"], full["filled"]) == ("3", True)
+
+
+def test_preflight_sees_what_changed_since_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, config = tmp_path / "started-with", tmp_path / "zoo.cfg"
+    monkeypatch.setattr(preflight, "STARTED_WITH", record)
+    assert preflight.stale() == [str(record)]  # not started by our unit
+    config.write_text("a")
+    record.write_text(f"{hashlib.sha256(b'a').hexdigest()}  {config}\n")
+    assert preflight.stale() == []
+    config.write_text("b")
+    assert preflight.stale() == [str(config)]
+    config.unlink()
+    assert preflight.stale() == [str(config)]
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the files belong to it")
+
+
+def place(path: Path, *, check: bool = False, hold: bool = False) -> dict[str, Any]:
+    """Run the module zookeeper_files as Ansible would."""
+    arguments = {
+        "directories": [{"path": str(path / "etc/zk"), "owner": "root", "group": "root", "mode": "0750"}],
+        "files": [
+            {"path": str(path / "etc/zk/zoo.cfg"), "content": "a=1\n", "restart": True},
+            {"path": str(path / "etc/zk/tool.sh"), "content": "true\n", "mode": "0755"},
+        ],
+        "hold": hold,
+        "_ansible_check_mode": check,
+        "_ansible_diff": True,
+    }
+    with (
+        patch_module_args(arguments),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        pytest.raises(SystemExit),
+    ):
+        files.main()
+    answer: dict[str, Any] = json.loads(out.getvalue())
+    return answer
+
+
+@needs_root
+def test_files_are_placed_once(tmp_path: Path) -> None:
+    assert place(tmp_path, check=True)["changed"]
+    assert not list(tmp_path.iterdir())
+    first = place(tmp_path)
+    assert first["changed"]
+    assert {diff["after"] for diff in first["diff"] if "after_header" in diff} >= {"a=1\n", "true\n"}
+    assert (tmp_path / "etc/zk/tool.sh").stat().st_mode & 0o777 == 0o755
+    assert sorted(p.name for p in (tmp_path / "etc/zk").iterdir()) == ["tool.sh", "zoo.cfg"]
+    assert not place(tmp_path)["changed"]
+
+
+@needs_root
+def test_a_mode_is_put_right(tmp_path: Path) -> None:
+    place(tmp_path)
+    (tmp_path / "etc/zk").chmod(0o777)
+    assert place(tmp_path, check=True)["changed"]
+    assert place(tmp_path)["changed"]
+    assert (tmp_path / "etc/zk").stat().st_mode & 0o777 == 0o750
+
+
+@needs_root
+def test_files_of_a_running_server_wait(tmp_path: Path) -> None:
+    place(tmp_path)
+    config, tool = tmp_path / "etc/zk/zoo.cfg", tmp_path / "etc/zk/tool.sh"
+    config.write_text("a=0\n")
+    tool.write_text("false\n")
+    answer = place(tmp_path, hold=True)
+    assert answer["waiting"] == [str(config)]
+    assert (config.read_text(), tool.read_text()) == ("a=0\n", "true\n")
+    again = place(tmp_path, hold=True)
+    assert (again["changed"], again["waiting"]) == (False, [str(config)])

@@ -1,0 +1,222 @@
+"""What preflight refuses: each refusal names the variable and the remedy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.zookeeper_role import ROLE, load
+
+rules = load("zookeeper_rules")
+settings_of = load("zookeeper_settings")
+
+DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+
+
+def member(number: object, name: str = "", **other: object) -> dict[str, Any]:
+    name = name or f"zk{number}"
+    return {
+        "name": name,
+        "id": number,
+        "host": name,
+        "client_port": 2181,
+        "quorum_port": 2888,
+        "election_port": 3888,
+    } | other
+
+
+THREE = [member(i) for i in (1, 2, 3)]
+CONFIG = {"dataDir": "/var/lib/zookeeper/zkData"} | {f"server.{i}": f"zk{i}:2888:3888" for i in (1, 2, 3)}
+
+
+def settings(**changed: object) -> dict[str, Any]:
+    return DEFAULTS | changed
+
+
+def found(**changed: object) -> dict[str, Any]:
+    return {
+        "os": {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)"},
+        "memory_mb": 2000,
+        "listeners": {},
+        "config": {},
+        "data_dir": {"path": "/var/lib/zookeeper/zkData", "myid": None, "filled": False},
+        "txnlog_dir": {"path": "/var/lib/zookeeper/txnlog", "myid": None, "filled": False},
+    } | changed
+
+
+def with_data(myid: str = "1", config: dict[str, str] | None = None) -> dict[str, Any]:
+    data = {"path": "/var/lib/zookeeper/zkData", "myid": myid, "filled": True}
+    return found(config=CONFIG if config is None else config, data_dir=data)
+
+
+def host(me: dict[str, Any] = THREE[0], members: list[dict[str, Any]] = THREE, **other: Any) -> str:
+    return "\n".join(
+        rules.host_problems(me, members, other.get("wanted", settings()), other.get("seen", found()))
+    )
+
+
+def test_a_sound_plan_passes() -> None:
+    assert rules.member_problems(THREE, settings()) == []
+    assert rules.setting_problems(settings()) == []
+    assert rules.warnings(THREE) == []
+    assert host() == ""
+    assert host(seen=with_data()) == ""
+
+
+@pytest.mark.parametrize("number", [0, 256, -1, "one", 1.5, True])
+def test_an_id_that_is_no_id(number: object) -> None:
+    [said] = rules.member_problems([member(number, "zk9")], settings())
+    assert said.startswith(f"zookeeper_id of zk9 is {number!r}: give every host")
+
+
+def test_a_missing_id() -> None:
+    [said] = rules.member_problems([member(1), member(None, "zk2")], settings())
+    assert "zookeeper_id is not set for zk2" in said
+
+
+@pytest.mark.parametrize("second", [2, "2"])
+def test_an_id_given_twice(second: object) -> None:
+    [said] = rules.member_problems([member(2, "a"), member(second, "b")], settings())
+    assert said.startswith("zookeeper_id 2 is given to a and b")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"zookeeper_config": {"extendedTypesEnabled": True}},
+        {"zookeeper_jvm_flags": ["-Dzookeeper.extendedTypesEnabled=true"]},
+    ],
+)
+def test_extended_types_take_the_highest_id(changed: dict[str, object]) -> None:
+    assert rules.member_problems([member(255)], settings()) == []
+    [said] = rules.member_problems([member(255)], settings(**changed))
+    assert "from 1 to 254" in said
+
+
+def test_two_servers_at_one_address() -> None:
+    [said] = rules.member_problems([member(1, host="10.0.0.1"), member(2, host="10.0.0.1")], settings())
+    assert "zk1 and zk2 both have the address 10.0.0.1:2888: set zookeeper_host" in said
+
+
+@pytest.mark.parametrize(("size", "losses"), [(2, 0), (4, 1), (6, 2)])
+def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
+    members = [member(i) for i in range(1, size + 1)]
+    assert rules.member_problems(members, settings()) == []
+    assert f"survives the loss of {losses}," in rules.warnings(members)[0]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"zookeeper_client_port": 2888}, "zookeeper_client_port and zookeeper_quorum_port are both 2888"),
+        ({"zookeeper_election_port": 70000}, "zookeeper_election_port is 70000: use 1 to 65535"),
+        (
+            {"zookeeper_admin_server": True, "zookeeper_admin_port": 2181},
+            "zookeeper_admin_port are both 2181",
+        ),
+        ({"zookeeper_data_dir": "data"}, "zookeeper_data_dir is data: use an absolute path"),
+        ({"zookeeper_txnlog_dir": "/tmp/log"}, "zookeeper_txnlog_dir is /tmp/log"),  # noqa: S108 - to be refused
+        (
+            {"zookeeper_txnlog_dir": DEFAULTS["zookeeper_data_dir"]},
+            "zookeeper_txnlog_dir is zookeeper_data_dir",
+        ),
+        ({"zookeeper_tick_time": 0}, "zookeeper_tick_time is 0"),
+        ({"zookeeper_purge_keep": 2}, "zookeeper_purge_keep is 2"),
+        ({"zookeeper_4lw_whitelist": ["srvr"]}, "zookeeper_4lw_whitelist lacks mntr"),
+        ({"zookeeper_jvm_flags": ["-Xmx1g"]}, "set zookeeper_heap_mb instead"),
+        ({"zookeeper_config": {"snapcount": 1}}, "unknown key snapcount: did you mean snapCount?"),
+        ({"zookeeper_config": {"whatever": 1}}, "unknown key whatever: a system property"),
+        ({"zookeeper_config": {"tickTime": 1}}, "set zookeeper_tick_time instead"),
+        ({"zookeeper_config": {"server.4": "zk4:2888:3888"}}, "the members come from the group"),
+        (
+            {"zookeeper_config": {"snapCount": "1\nserver.4=evil"}},
+            "give it one number, boolean or line of text",
+        ),
+        ({"zookeeper_config": {"snapCount": [1]}}, "give it one number"),
+    ],
+)
+def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> None:
+    assert said in "\n".join(rules.setting_problems(settings(**changed)))
+
+
+def test_a_word_for_all_words_is_enough() -> None:
+    assert rules.setting_problems(settings(zookeeper_4lw_whitelist=["*"])) == []
+
+
+@pytest.mark.parametrize(
+    "key", ["ssl.keyStore.location", "metricsProvider.className", "snapCount", "weight.1"]
+)
+def test_keys_of_zoo_cfg_without_a_variable(key: str) -> None:
+    assert settings_of.setting_problem(key, "x") is None
+
+
+def test_an_unsupported_system() -> None:
+    seen = found(os={"id": "fedora", "version": "40", "name": "Fedora Linux 40"})
+    assert (
+        host(seen=seen) == "zk1 runs Fedora Linux 40: this role installs from the packages of debian 12/13."
+    )
+
+
+@pytest.mark.parametrize(("memory", "heap"), [(256, 128), (2000, 500), (64000, 4096)])
+def test_the_heap_follows_the_memory(memory: int, heap: int) -> None:
+    assert rules.heap_mb(0, memory) == heap
+    assert rules.heap_mb(700, memory) == 700
+
+
+def test_a_heap_beyond_the_memory() -> None:
+    assert "zookeeper_heap_mb is 3000, but zk1 has 2000 MB" in host(wanted=settings(zookeeper_heap_mb=3000))
+
+
+def test_a_port_that_is_taken() -> None:
+    said = host(seen=found(listeners={2181: "redis (process 7)", 8080: "nginx (process 8)"}))
+    assert (
+        said
+        == "zookeeper_client_port 2181 is taken on zk1 by redis (process 7): stop that, or set another port."
+    )
+
+
+def test_an_id_changed_under_data() -> None:
+    said = host(seen=with_data(myid="2"))
+    assert "zookeeper_id of zk1 is 1, but its data belongs to server 2: set zookeeper_id back to 2" in said
+
+
+def test_an_id_may_change_before_there_is_data() -> None:
+    assert host(seen=found(data_dir={"path": "/d", "myid": "2", "filled": False}, config=CONFIG)) == ""
+
+
+def test_data_must_not_be_left_behind() -> None:
+    said = host(seen=with_data(), wanted=settings(zookeeper_data_dir="/srv/zk"))
+    assert "zookeeper_data_dir is /srv/zk, but zk1 has its data in /var/lib/zookeeper/zkData" in said
+
+
+@pytest.mark.parametrize(
+    ("members", "config"),
+    [
+        (THREE[:2], CONFIG),  # shrunk
+        ([*THREE, member(4)], CONFIG),  # grown
+        (THREE, {"dataDir": "/d"}),  # a single server becomes three
+        (THREE[:1], CONFIG),  # three become one
+    ],
+)
+def test_members_do_not_change_under_data(members: list[dict[str, Any]], config: dict[str, str]) -> None:
+    assert "put the group back as it was" in host(members=members, seen=with_data(config=config))
+
+
+def test_peer_ports_do_not_change_under_data() -> None:
+    said = host(members=[member(i, election_port=3889) for i in (1, 2, 3)], seen=with_data())
+    assert "zookeeper_election_port of zk1, zk2, zk3 differ" in said
+
+
+def test_a_host_may_get_another_name() -> None:
+    assert host(members=[member(i, host=f"10.0.0.{i}") for i in (1, 2, 3)], seen=with_data()) == ""
+
+
+def test_zoo_cfg_is_read() -> None:
+    text = "# c\n! c\n\ndataDir = /d \nserver.1=zk1:2888:3888\nbroken\nautopurge.snapRetainCount=3"
+    assert settings_of.parse_config(text) == {
+        "dataDir": "/d",
+        "server.1": "zk1:2888:3888",
+        "autopurge.snapRetainCount": "3",
+    }
