@@ -1,6 +1,6 @@
 """The client's side: submit tasks so that none is lost or doubled, wait for their final states."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -202,22 +202,37 @@ class Wait(_ClientPart):
     ) -> None:
         super().__init__(process)
         self._waiting = dict.fromkeys(tasks)
+        self._not_looked_at: Iterator[str] = iter(())
         self._ended, self._finished = ended, finished
 
     def _begin(self) -> None:
         if not self._waiting:
             self._finished()
-        for name in self._waiting:
+            return
+        # A transaction first: a task that somebody else submitted, or saw end, is then there to be read.
+        self._scope.transact([Check(TASKS)], lambda _: self._look_at_all())
+
+    def _look_at_all(self) -> None:
+        self._not_looked_at = iter(list(self._waiting))
+        for _ in range(PIPELINE):
+            self._look_at_next()
+
+    def _look_at_next(self) -> None:
+        name = next(self._not_looked_at, None)
+        if name is not None:
             self._look(name)
 
     def _look(self, name: str) -> None:
         self._scope.exists(status_path(name), partial(self._seen, name), watch=partial(self._look, name))
 
     def _seen(self, name: str, stat: Stat | Failed | None) -> None:
+        self._look_at_next()
         if name not in self._waiting or isinstance(stat, Failed):
             return
         if stat is None:
-            self._scope.exists(task_path(name), partial(self._task_seen, name))
+            # Watched as well, for it may be deleted before it ends.
+            look = partial(self._look, name)
+            self._scope.exists(task_path(name), partial(self._task_seen, name), watch=look)
         else:
             paths = [status_path(name), result_path(name)]
             self._scope.get_all(paths, partial(self._read, name))

@@ -24,7 +24,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set
+from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import (
     ASSIGN,
     BATCH,
@@ -52,6 +52,8 @@ log = logging.getLogger(__name__)
 MAX_ATTEMPTS = 5
 RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
+# So many tasks are read at once.
+PAGE = 100
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class _Held:
 
 @dataclass(slots=True)
 class _Mirror:
-    """What the master knows of the znodes. A task is in one of queued, bad, finished or held, or unread."""
+    """What the master knows of the znodes. A task is in one of queued, bad, finished, held or unread."""
 
     workers: dict[str, _Worker] = field(default_factory=dict)
     held: dict[str, dict[str, _Held]] = field(default_factory=dict)  # by queue (worker's name) and task
@@ -82,6 +84,8 @@ class _Mirror:
     queued: dict[str, None] = field(default_factory=dict)  # a set that keeps the order of arrival
     bad: dict[str, str] = field(default_factory=dict)  # unassigned ones that can never run: the reason
     finished: set[str] = field(default_factory=set)
+    unread: dict[str, None] = field(default_factory=dict)  # to be read, in the order of their numbers
+    reading: bool = False  # a page of them is under way
 
     def holder(self, task: str) -> str | None:
         return next((queue for queue, tasks in self.held.items() if task in tasks), None)
@@ -288,14 +292,33 @@ class Master:
             mirror.finished.discard(task)
             mirror.queued.pop(task, None)
             mirror.bad.pop(task, None)
-        for task in sorted(new, key=task_order):
-            if mirror.holder(task) is None:
-                self._look_at_task(task)
+            mirror.unread.pop(task, None)
+        mirror.unread |= dict.fromkeys(sorted(new, key=task_order))
         self._loaded = True
         self._act()
+        self._read_tasks()
+
+    def _read_tasks(self) -> None:
+        """Page by page: thousands at once would hold up our writes, and make the server seem silent."""
+        mirror = self._mirror
+        if mirror.reading or not mirror.unread:
+            return
+        page = list(islice(mirror.unread, PAGE))
+        mirror.reading = True
+
+        def read(nodes: list[Node | Failed]) -> None:
+            mirror.reading = False
+            for task, node in zip(page, nodes, strict=True):
+                mirror.unread.pop(task, None)
+                self._task_seen(task, node)
+            self._act()
+            self._read_tasks()
+
+        self._scope.get_all([task_path(task) for task in page], read)
 
     def _look_at_task(self, task: str) -> None:
-        self._scope.get(task_path(task), partial(self._task_seen, task))
+        self._mirror.unread[task] = None
+        self._read_tasks()
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
         if isinstance(node, Failed):
@@ -303,8 +326,14 @@ class Master:
         elif node.stat.children == 0:
             self._sort_in(task, node.data)
         else:  # a final state, unless somebody keeps children of another kind there
-            look = partial(self._sort_in, task, node.data)
-            self._scope.exists(status_path(task), lambda stat: self._finished(task) if stat else look())
+            self._scope.exists(status_path(task), partial(self._looked_at_status, task, node.data))
+
+    def _looked_at_status(self, task: str, data: bytes, stat: Stat | Failed | None) -> None:
+        if stat is None:
+            self._sort_in(task, data)
+            self._act()
+        else:
+            self._finished(task)
 
     def _look_if_finished(self, task: str) -> None:
         """Its assignment is gone. Then it is over, unless somebody deleted the assignment by hand."""
@@ -328,7 +357,6 @@ class Master:
                 self._mirror.queued[task] = None
             except BadTaskError as error:
                 self._mirror.bad[task] = str(error)
-        self._act()
 
     def _watch_if_adopted(self, queue: str, task: str) -> None:
         """A person reports by creating the status and leaves the assignment: that is for us to remove."""

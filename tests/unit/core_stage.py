@@ -1,0 +1,297 @@
+"""A stage for scenes of the protocol: the core's processes, people at zkCli.sh, and an ensemble that answers
+at once. Nothing happens by chance: a test says what is cut, lost, expired or frozen, and when."""
+
+from collections import deque
+from collections.abc import Callable
+
+from mwapp.core.election import Election
+from mwapp.core.master import Master
+from mwapp.core.messages import (
+    Abandon,
+    Close,
+    Command,
+    Connected,
+    Create,
+    Delete,
+    Error,
+    Event,
+    Exited,
+    Expired,
+    Failed,
+    Fired,
+    Kill,
+    Op,
+    OpResult,
+    Reply,
+    Request,
+    Resumed,
+    Run,
+    Set,
+    Stop,
+    Suspended,
+    Tick,
+    Transaction,
+)
+from mwapp.core.session import Process
+from mwapp.core.worker import Worker
+from tests.simulation.ensemble import Kind, SimEnsemble
+
+TIMEOUT = 6.0
+
+
+class Stage:
+    """The ensemble (two servers, the second used only by who is moved there), the clock and who plays."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.ensemble = SimEnsemble(self._fired, servers=2)
+        self.actors: list[Actor] = []
+        self.lagging = False  # whether the second server applies nothing for now
+        self.carried_out = 0  # requests so far: what does not end is a spin
+        self._requests: deque[tuple[Actor, int, Request]] = deque()
+
+    # ------------------------------------------------------------ who plays
+
+    def master(self, name: str, max_attempts: int = 5) -> "Actor":
+        """A candidate for the office."""
+        actor = Actor(self)
+        actor.master = Master(actor.process, max_attempts=max_attempts)
+        actor.election = Election(actor.process, name, f"{name}:2223", actor.master)
+        actor.master.fenced = actor.election.fenced
+        return actor.connect()
+
+    def worker(self, name: str, slots: int = 1) -> "Actor":
+        """A worker of ours."""
+        actor = Actor(self)
+        actor.worker = Worker(actor.process, name, f"{name}:2224", slots=slots)
+        return actor.connect()
+
+    def client(self, build: Callable[[Process], object]) -> "Actor":
+        """A process with whatever ``build`` puts into it."""
+        actor = Actor(self)
+        build(actor.process)
+        return actor.connect()
+
+    def person(self) -> "Person":
+        """Somebody at zkCli.sh."""
+        return Person(self)
+
+    # ------------------------------------------------------------ what goes on
+
+    def settle(self, seconds: float = 0.0) -> None:
+        """Let everything happen that is due within so much time."""
+        until = self.now + seconds
+        while True:
+            while self._requests:
+                self._carry_out(*self._requests.popleft())
+            due = [(actor.process.deadline, actor) for actor in self.actors if actor.alive]
+            at, actor = min(
+                ((max(at, self.now), actor) for at, actor in due if at is not None),
+                key=lambda pair: pair[0],
+                default=(until + 1, None),
+            )
+            if actor is None or at > until:
+                break
+            self.now = at
+            actor.event(Tick())
+        self.now = until
+
+    def ask(self, actor: "Actor", request: Request) -> None:
+        """A process sends a request."""
+        self._requests.append((actor, actor.connection, request))
+
+    def _carry_out(self, actor: "Actor", connection: int, request: Request) -> None:
+        self.carried_out += 1
+        if self.carried_out > 20_000:
+            raise AssertionError(f"no end to it: {request}")
+        if connection != actor.connection or actor.session is None:
+            return
+        if _size(request) > 1_000_000:  # the edge does not send what ZooKeeper would not take
+            actor.event(Reply(request.number, Failed(Error.REFUSED)))
+            return
+        result = self.ensemble.request(actor.session, request.operation, self.now)
+        seen = self.ensemble.servers[actor.server].applied
+        self.spread()
+        if actor.loses is not None and actor.loses(request):
+            actor.cut()
+            return
+        actor.seen = seen
+        actor.event(Reply(request.number, result))
+
+    def spread(self) -> None:
+        """The second server applies what was committed, unless it lags."""
+        self.ensemble.catch_up(0)
+        if not self.lagging:
+            self.ensemble.catch_up(1)
+
+    def _fired(self, session: int, _: Kind, path: str) -> None:
+        for actor in self.actors:
+            if actor.session == session:
+                actor.event(Fired(path))
+
+    # ------------------------------------------------------------ what there is
+
+    def data(self, path: str) -> str | None:
+        """A znode's data; None: there is no such znode."""
+        node = self.ensemble.decided.nodes.get(path)
+        return None if node is None else node.data.decode()
+
+    def children(self, path: str) -> list[str]:
+        """Names of a znode's children."""
+        node = self.ensemble.decided.nodes.get(path)
+        return [] if node is None else sorted(node.children)
+
+    def holders(self, task: str) -> list[str]:
+        """Under which workers the task is."""
+        return [name for name in self.children("/assign") if task in self.children(f"/assign/{name}")]
+
+
+class Actor:
+    """A process of ours and its edge."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.process = Process()
+        self.session: int | None = None
+        self.connection = 0
+        self.seen = 0  # how much of the log
+        self.server = 0
+        self.alive = True
+        self.loses: Callable[[Request], bool] | None = None  # cut instead of answering such a request
+        self.runs: dict[int, Run] = {}  # commands that run
+        self.started: list[Run] = []  # every one there ever was
+        self.master: Master
+        self.election: Election
+        self.worker: Worker
+        self._stage = stage
+        stage.actors.append(self)
+
+    def connect(self) -> "Actor":
+        """Begin a session."""
+        self.connection += 1
+        self.session = self._stage.ensemble.open(TIMEOUT, self._stage.now)
+        self.server = 0
+        self._stage.ensemble.connect(self.session, 0, 0)
+        self.event(Connected(self.session, TIMEOUT))
+        self._stage.settle()
+        return self
+
+    def cut(self) -> None:
+        """The connection is lost, and every answer still to come."""
+        assert self.session is not None
+        self.connection += 1
+        self._stage.ensemble.disconnect(self.session)
+        self.event(Suspended())
+
+    def resume(self, server: int = 0) -> None:
+        """The connection is back: with a server that has applied at least what this process has seen."""
+        assert self.session is not None
+        self.connection += 1
+        self.loses = None
+        self.server = server
+        self._stage.ensemble.connect(self.session, server, self.seen)
+        self.event(Resumed())
+        self._stage.settle()
+
+    def expire(self) -> None:
+        """The ensemble ends the session, and the process hears of it."""
+        self._end_session()
+        self.event(Expired())
+
+    def die(self) -> None:
+        """SIGKILL, and the session is released."""
+        self.alive = False
+        self.runs.clear()
+        self._end_session()
+        self._stage.settle()
+
+    def stop(self) -> None:
+        """SIGTERM."""
+        self.event(Stop())
+        self._stage.settle()
+
+    def finish(self, task: str, code: int = 0) -> None:
+        """The command of a task ends."""
+        run = next(run for run in self.runs.values() if run.environment["MWAPP_TASK"] == task)
+        del self.runs[run.run]
+        self.event(Exited(run.run, code, b"output", seconds=0.1))
+        self._stage.settle()
+
+    def running(self) -> list[str]:
+        """Tasks whose commands run."""
+        return sorted(run.environment["MWAPP_TASK"] for run in self.runs.values())
+
+    def event(self, event: Event) -> None:
+        """Give the process an event and carry out what it says."""
+        if self.alive:
+            for command in self.process.handle(self._stage.now, event):
+                self._carry_out(command)
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Request():
+                self._stage.ask(self, command)
+            case Run(run):
+                self.runs[run] = command
+                self.started.append(command)
+            case Kill(run):
+                self.runs.pop(run, None)
+            case Abandon():
+                self._end_session()
+            case Close():
+                self.alive = False
+                self._end_session()
+
+    def _end_session(self) -> None:
+        session, self.session = self.session, None
+        self.connection += 1
+        if session is not None:
+            self._stage.ensemble.end(session, self._stage.now)
+            self._stage.spread()
+
+
+class Person:
+    """Somebody at zkCli.sh, with a session of their own."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.session = stage.ensemble.open(TIMEOUT, stage.now)
+        stage.ensemble.connect(self.session, 0, 0)
+
+    def create(self, path: str, data: str = "", *, e: bool = False, s: bool = False) -> str:
+        """``create [-e] [-s] path data``; returns the path."""
+        return str(self._do(Create(path, data.encode(), ephemeral=e, sequential=s)))
+
+    def set(self, path: str, data: str) -> None:
+        """``set path data``."""
+        self._do(Set(path, data.encode()))
+
+    def delete(self, path: str) -> None:
+        """``delete path``."""
+        self._do(Delete(path))
+
+    def delete_all(self, path: str) -> None:
+        """``deleteall path``: the children first, one by one; nobody has time to act between."""
+        for name in self._stage.children(path):
+            self.delete_all(f"{path}/{name}")
+        self._do(Delete(path), settle=False)
+
+    def quit(self) -> None:
+        """End the session."""
+        self._stage.ensemble.end(self.session, self._stage.now)
+        self._stage.spread()
+        self._stage.settle()
+
+    def _do(self, op: Op, *, settle: bool = True) -> OpResult:
+        results = self._stage.ensemble.request(self.session, Transaction((op,)), self._stage.now)
+        self._stage.spread()
+        if settle:
+            self._stage.settle()
+        assert not isinstance(results, Failed), results
+        assert isinstance(results, tuple)
+        return results[0]
+
+
+def _size(request: Request) -> int:
+    operation = request.operation
+    ops = operation.ops if isinstance(operation, Transaction) else ()
+    return sum(len(op.path) + len(getattr(op, "data", b"")) for op in ops)
