@@ -7,6 +7,7 @@ thread: kazoo's own threads for watches and for replies, which do not keep that 
 """
 
 import logging
+import select
 import socket
 import threading
 import time
@@ -115,6 +116,16 @@ class _Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has n
 
     def async_result(self) -> _Future:
         return _Future(self.then)
+
+    def select(self, reads: list[Any], writes: list[Any], _errors: list[Any], timeout: float) -> Any:
+        """kazoo's own makes and closes a selector for every wait."""
+        poll = select.poll()
+        for wanted in reads:
+            poll.register(wanted, select.POLLIN)
+        for wanted in writes:
+            poll.register(wanted, select.POLLOUT)
+        ready = {number for number, _ in poll.poll(timeout * 1000)}
+        return [r for r in reads if r.fileno() in ready], [w for w in writes if w.fileno() in ready], []
 
     def dispatch_callback(self, callback: Any) -> None:
         callback.func(*callback.args)
