@@ -47,6 +47,8 @@ class Stage:
         self.ensemble = SimEnsemble(self._fired, servers=2)
         self.actors: list[Actor] = []
         self.lagging = False  # whether the second server applies nothing for now
+        self.isolated = False  # whether the servers have no leader: reads are answered, nothing else
+        self.most_at_once = 0  # requests of which the oldest was still to be answered
         self.carried_out = 0  # requests so far: what does not end is a spin
         self._requests: deque[tuple[Actor, int, Request]] = deque()
 
@@ -66,11 +68,11 @@ class Stage:
         actor.worker = Worker(actor.process, name, f"{name}:2224", slots=slots)
         return actor.connect()
 
-    def client(self, build: Callable[[Process], object]) -> "Actor":
+    def client(self, build: Callable[[Process], object], server: int = 0) -> "Actor":
         """A process with whatever ``build`` puts into it."""
         actor = Actor(self)
         build(actor.process)
-        return actor.connect()
+        return actor.connect(server)
 
     def person(self) -> "Person":
         """Somebody at zkCli.sh."""
@@ -99,12 +101,15 @@ class Stage:
     def ask(self, actor: "Actor", request: Request) -> None:
         """A process sends a request."""
         self._requests.append((actor, actor.connection, request))
+        self.most_at_once = max(self.most_at_once, len(self._requests))
 
     def _carry_out(self, actor: "Actor", connection: int, request: Request) -> None:
         self.carried_out += 1
         if self.carried_out > 20_000:
             raise AssertionError(f"no end to it: {request}")
         if connection != actor.connection or actor.session is None:
+            return
+        if self.isolated and isinstance(request.operation, Transaction):
             return
         if _size(request) > 1_000_000:  # the edge does not send what ZooKeeper would not take
             actor.event(Reply(request.number, Failed(Error.REFUSED)))
@@ -163,14 +168,15 @@ class Actor:
         self.election: Election
         self.worker: Worker
         self._stage = stage
+        self._held_back: list[Event] | None = None
         stage.actors.append(self)
 
-    def connect(self) -> "Actor":
+    def connect(self, server: int = 0) -> "Actor":
         """Begin a session."""
         self.connection += 1
         self.session = self._stage.ensemble.open(TIMEOUT, self._stage.now)
-        self.server = 0
-        self._stage.ensemble.connect(self.session, 0, 0)
+        self.server = server
+        self._stage.ensemble.connect(self.session, server)
         self.event(Connected(self.session, TIMEOUT))
         self._stage.settle()
         return self
@@ -204,6 +210,17 @@ class Actor:
         self._end_session()
         self._stage.settle()
 
+    def freeze(self) -> None:
+        """The process does not go on."""
+        self._held_back = []
+
+    def thaw(self) -> None:
+        """It goes on, and what came meanwhile comes now."""
+        events, self._held_back = self._held_back or [], None
+        for event in events:
+            self.event(event)
+        self._stage.settle()
+
     def stop(self) -> None:
         """SIGTERM."""
         self.event(Stop())
@@ -222,7 +239,9 @@ class Actor:
 
     def event(self, event: Event) -> None:
         """Give the process an event and carry out what it says."""
-        if self.alive:
+        if self._held_back is not None:
+            self._held_back.append(event)
+        elif self.alive:
             for command in self.process.handle(self._stage.now, event):
                 self._carry_out(command)
 
@@ -255,7 +274,7 @@ class Person:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self.session = stage.ensemble.open(TIMEOUT, stage.now)
-        stage.ensemble.connect(self.session, 0, 0)
+        stage.ensemble.connect(self.session, 0)
 
     def create(self, path: str, data: str = "", *, e: bool = False, s: bool = False) -> str:
         """``create [-e] [-s] path data``; returns the path."""

@@ -1,0 +1,322 @@
+"""Scenes of the protocol: what is lost, cut, killed or frozen, and how it goes on."""
+
+import json
+from collections.abc import Callable
+
+from mwapp.core.client import Submit, Wait
+from mwapp.core.messages import Create, Request, Stop, Tick, Transaction
+from mwapp.core.protocol import Outcome, Task
+from mwapp.core.session import Process
+from tests.unit.core_stage import TIMEOUT, Actor, Stage
+
+TASK = "task-0000000000"
+
+
+def creates(path: str) -> Callable[[Request], bool]:
+    """Whose reply is to be lost: the transaction that creates a znode with such a path."""
+
+    def does(request: Request) -> bool:
+        operation = request.operation
+        ops = operation.ops if isinstance(operation, Transaction) else ()
+        return any(isinstance(op, Create) and op.path.startswith(path) for op in ops)
+
+    return does
+
+
+def submission(stage: Stage) -> tuple[Actor, Submit, list[str]]:
+    """A client that submits what is added; and the names of what was accepted."""
+    names: list[str] = []
+    parts: list[Submit] = []
+
+    def build(process: Process) -> None:
+        part = Submit(
+            process,
+            [],
+            accepted=lambda _, name: names.append(name),
+            refused=lambda *_: None,
+            finished=lambda: None,
+        )
+        parts.append(part)
+
+    return stage.client(build), parts[0], names
+
+
+# ---------------------------------------------------------------- the office
+
+
+def test_backup_takes_over() -> None:
+    stage = Stage()
+    first, second = stage.master("m1"), stage.master("m2")
+    assert (first.election.state, second.election.state) == ("active", "standby")
+    first.die()
+    assert (second.election.state, stage.data("/master")) == ("active", "m2:2223")
+    assert second.election.epoch == 2
+
+
+def test_lost_reply_of_the_winning_transaction() -> None:
+    stage = Stage()
+    first = stage.master("m1")
+    second = stage.master("m2")
+    second.loses = creates("/master")
+    first.die()
+    assert (second.election.state, stage.data("/master")) == ("disconnected", "m2:2223")
+    second.resume()
+    assert (second.election.state, second.election.epoch) == ("active", 2)
+
+
+def test_deposed_master_writes_nothing() -> None:
+    stage = Stage()
+    first, second = stage.master("m1"), stage.master("m2")
+    first.freeze()  # it hears of nothing
+    person = stage.person()
+    person.delete("/master")
+    assert second.election.state == "active"
+    worker = stage.worker("w1", slots=2)
+    person.create("/tasks/task-", "date", s=True)
+    first.thaw()
+    assert first.election.state == "standby"
+    assert len(worker.started) == 1
+
+
+def test_master_that_was_cut_off_does_not_assign_again_what_it_assigned_unanswered() -> None:
+    stage = Stage()
+    master = stage.master("m1")
+    stage.worker("w1")
+    stage.lagging = True  # the server that the master will move to
+    master.loses = creates("/assign/w1/")
+    stage.person().create("/tasks/task-", "date", s=True)
+    assert stage.holders(TASK) == ["w1"]
+    stage.worker("w0")  # would be chosen first
+    master.resume(server=1)
+    assert stage.holders(TASK) == ["w1"]
+
+
+# ---------------------------------------------------------------- the worker
+
+
+def test_lost_reply_of_the_registration() -> None:
+    stage = Stage()
+    worker = stage.worker("w1")
+    stage.master("m1")
+    worker.expire()
+    worker.loses = creates("/workers/w1")
+    worker.connect()
+    assert worker.worker.state == "disconnected"
+    worker.resume()
+    assert worker.worker.status()["incarnation"] == 1
+    stage.person().create("/tasks/task-", "date", s=True)
+    assert worker.running() == [TASK]
+
+
+def test_lost_reply_of_the_completion() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    stage.person().create("/tasks/task-", "date", s=True)
+    worker.loses = creates(f"/tasks/{TASK}/status")
+    worker.finish(TASK)
+    worker.resume()
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+    assert len(worker.started) == 1
+    stage.person().create("/tasks/task-", "date", s=True)
+    assert worker.running() == ["task-0000000001"]
+
+
+def test_command_that_ends_while_cut_off_is_recorded_afterwards() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    stage.person().create("/tasks/task-", "date", s=True)
+    worker.cut()
+    worker.finish(TASK, code=3)
+    worker.resume()
+    assert stage.data(f"/tasks/{TASK}/status") == "failed"
+    assert Outcome.decode((stage.data(f"/tasks/{TASK}/result") or "").encode()).code == 3
+    assert len(worker.started) == 1
+
+
+def test_orphan_is_moved_with_the_next_attempt() -> None:
+    stage = Stage()
+    stage.master("m1")
+    first = stage.worker("w1")
+    stage.person().create("/tasks/task-", "date", s=True)
+    first.die()
+    second = stage.worker("w2")
+    assert second.running() == [TASK]
+    assert second.started[0].environment["MWAPP_ATTEMPT"] == "2"
+    assert stage.holders(TASK) == ["w2"]
+
+
+def test_orphan_of_an_earlier_incarnation_under_the_same_name() -> None:
+    stage = Stage()
+    master = stage.master("m1")
+    first = stage.worker("w1")
+    stage.person().create("/tasks/task-", "date", s=True)
+    master.die()
+    first.die()
+    second = stage.worker("w1")
+    assert second.running() == []  # meant for who it was before
+    stage.master("m2")
+    assert second.running() == [TASK]
+    assert second.started[0].environment["MWAPP_ATTEMPT"] == "2"
+
+
+def test_task_that_kills_its_workers_is_given_up() -> None:
+    stage = Stage()
+    stage.master("m1", max_attempts=3)
+    stage.person().create("/tasks/task-", "kill -9 $PPID", s=True)
+    for _ in range(3):
+        stage.worker("w1").die()
+    assert stage.data(f"/tasks/{TASK}/status") == "failed"
+    assert json.loads(stage.data(f"/tasks/{TASK}/result") or "")["attempt"] == 3
+    assert stage.holders(TASK) == []
+
+
+def test_namesake_waits_for_its_turn() -> None:
+    stage = Stage()
+    stage.master("m1")
+    first, second = stage.worker("w1"), stage.worker("w1")
+    assert (first.worker.state, second.worker.state) == ("ready", "waiting")
+    first.die()
+    assert second.worker.state == "ready"
+
+
+def test_commands_are_killed_before_the_ensemble_can_end_the_session() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    stage.person().create("/tasks/task-", "date", s=True)
+    since = stage.now
+    worker.cut()
+    while worker.running():
+        stage.settle(0.1)
+    assert stage.now < since + TIMEOUT
+
+
+def test_answers_of_a_server_without_its_leader_prove_nothing() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    stage.person().create("/tasks/task-", "date", s=True)
+    since = stage.now
+    stage.isolated = True
+    while worker.running():
+        stage.settle(0.1)
+        assert stage.now < since + TIMEOUT
+
+
+# ---------------------------------------------------------------- leaving
+
+
+def test_drain_finishes_what_runs_and_hands_back_the_rest() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1", slots=1)
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    person.create("/tasks/task-", "date", s=True)
+    person.create("/assign/w1/task-0000000001", '{"attempt": 1, "incarnation": 0}')
+    worker.stop()
+    assert (worker.alive, worker.running()) == (True, [TASK])
+    worker.finish(TASK)
+    assert not worker.alive
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+    other = stage.worker("w2")
+    assert other.running() == ["task-0000000001"]
+    assert other.started[0].environment["MWAPP_ATTEMPT"] == "1"  # it had not begun
+
+
+def test_drain_that_begins_while_cut_off() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    stage.person().create("/tasks/task-", "date", s=True)
+    worker.cut()
+    worker.event(Stop())
+    worker.finish(TASK)
+    worker.resume()
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+    assert not worker.alive
+
+
+def test_drain_does_not_wait_for_ever() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    stage.person().create("/tasks/task-", "sleep 1000", s=True)
+    worker.stop()
+    stage.settle(40)
+    assert not worker.alive
+    assert stage.worker("w2").running() == [TASK]
+
+
+def test_master_leaves_at_once() -> None:
+    stage = Stage()
+    first, second = stage.master("m1"), stage.master("m2")
+    first.stop()
+    assert (first.alive, second.election.state) == (False, "active")
+
+
+# ---------------------------------------------------------------- the client
+
+
+def test_submission_whose_reply_was_lost_is_not_doubled() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    client.loses = creates("/tasks/task-")
+    part.add(Task("date", key="one"))
+    client.event(Tick())
+    stage.settle()
+    assert (names, stage.children("/tasks")) == ([], [TASK])
+    client.resume()
+    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
+
+
+def test_submission_that_never_arrived_is_sent_again() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    part.add(Task("date", key="one"))
+    client.event(Tick())
+    client.cut()
+    stage.settle()
+    assert stage.children("/tasks") == []
+    client.resume()
+    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
+
+
+def test_wait_on_a_server_that_lags_behind_the_submission() -> None:
+    stage = Stage()
+    stage.master("m1")
+    stage.lagging = True
+    name = stage.person().create("/tasks/task-", "date", s=True).removeprefix("/tasks/")
+    ends: dict[str, str | None] = {}
+
+    def build(process: Process) -> None:
+        Wait(
+            process,
+            [name, "task-0000000009"],
+            ended=lambda task, state, _: ends.__setitem__(task, state),
+            finished=lambda: None,
+        )
+
+    stage.client(build, server=1)
+    assert ends == {"task-0000000009": None}
+    stage.lagging = False
+    stage.person().delete(f"/tasks/{name}")
+    assert ends == {"task-0000000009": None, name: None}
+
+
+# ---------------------------------------------------------------- many
+
+
+def test_backlog_is_read_in_pages_and_assigned_meanwhile() -> None:
+    stage = Stage()
+    person = stage.person()
+    stage.worker("w1").die()
+    for _ in range(2000):
+        person.create("/tasks/task-", "date", s=True)
+    worker = stage.worker("w1")
+    stage.most_at_once = 0
+    stage.master("m1")
+    assert worker.running() == [TASK]
+    assert stage.most_at_once < 300
