@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 from mwapp.core.client import Submit, Wait
-from mwapp.core.messages import Create, Request, Stop, Tick, Transaction
+from mwapp.core.messages import Create, Exited, Get, Request, Stop, Tick, Transaction
 from mwapp.core.protocol import Outcome, Task
 from mwapp.core.session import Process
 from tests.unit.core_stage import TIMEOUT, Actor, Stage
@@ -81,14 +81,25 @@ def test_deposed_master_writes_nothing() -> None:
 def test_master_that_was_cut_off_does_not_assign_again_what_it_assigned_unanswered() -> None:
     stage = Stage()
     master = stage.master("m1")
-    stage.worker("w1")
-    stage.lagging = True  # the server that the master will move to
-    master.loses = creates("/assign/w1/")
+    first = stage.worker("w0")
     stage.person().create("/tasks/task-", "date", s=True)
-    assert stage.holders(TASK) == ["w1"]
-    stage.worker("w0")  # would be chosen first
+    stage.worker("w1")
+    stage.lagging = True  # the server that the master will go on with
+
+    def loses(request: Request) -> bool:
+        if request.operation == Get("/tasks/task-0000000001"):
+            (run,) = first.runs
+            first.event(Exited(run, 0))  # w0, the first choice, is free just before the transaction
+        if not creates("/assign/w1/")(request):
+            return False
+        stage.ensemble.catch_up(1, len(stage.ensemble.log) - 1)
+        return True
+
+    master.loses = loses
+    stage.person().create("/tasks/task-", "date", s=True)
+    assert stage.holders("task-0000000001") == ["w1"]
     master.resume(server=1)
-    assert stage.holders(TASK) == ["w1"]
+    assert stage.holders("task-0000000001") == ["w1"]
 
 
 # ---------------------------------------------------------------- the worker
