@@ -87,6 +87,14 @@ class _Mirror:
     unread: dict[str, None] = field(default_factory=dict)  # to be read, in the order of their numbers
     reading: bool = False  # a page of them is under way
 
+    def tasks_known(self, in_doubt: set[str]) -> "_Mirror":
+        """A mirror of the tasks that need not be read again: those neither held, nor unread, nor in doubt."""
+        known = _Mirror(queued=self.queued, bad=self.bad, finished=self.finished - in_doubt)
+        known.tasks = known.queued.keys() | known.bad.keys() | known.finished
+        # They keep their places in the queue.
+        known.unread = dict.fromkeys(sorted(in_doubt & known.tasks, key=task_order))
+        return known
+
     def holder(self, task: str) -> str | None:
         return next((queue for queue, tasks in self.held.items() if task in tasks), None)
 
@@ -150,10 +158,11 @@ class Master:
 
     # ------------------------------------------------------------ reading
 
-    def _load(self) -> None:
+    def _load(self, known: _Mirror | None = None) -> None:
+        """Read everything, but the tasks whose state is ``known``: there may be many thousands."""
         self._scope.cancel()
         self._scope = self._process.scope()
-        self._mirror = _Mirror()
+        self._mirror = known or _Mirror()
         self._loaded = self._committing = self._adopt_again = False
         self._look_at_workers(then=lambda: self._scope.children(ASSIGN, self._load_queues))
 
@@ -323,6 +332,7 @@ class Master:
     def _task_seen(self, task: str, node: Node | Failed) -> None:
         if isinstance(node, Failed):
             self._mirror.queued.pop(task, None)  # deleted by hand
+            self._mirror.bad.pop(task, None)
         elif node.stat.children == 0:
             self._sort_in(task, node.data)
         else:  # a final state, unless somebody keeps children of another kind there
@@ -399,13 +409,14 @@ class Master:
                 "transaction refused (%s at operation %s): reading anew", result.error.value, result.index
             )
             self._refusals += 1
+            known = self._mirror.tasks_known(in_doubt={step.task for step in steps})
             if self._refusals == 1:
-                self._load()
+                self._load(known)
                 return
             # With a fresh mirror, and alone: nothing we understand. Do not spin, nor hold up the others.
             if result.index is None or result.index >= 1 + 2 * bool(steps[0].worker):
                 self._put_aside(steps[0].task)
-            self._scope.after(RETRY_SECONDS, self._load)
+            self._scope.after(RETRY_SECONDS, partial(self._load, known))
 
     def _put_aside(self, task: str) -> None:
         log.error("%s: cannot be assigned or ended, others come first", task)
@@ -432,8 +443,12 @@ class Master:
 
     def _plan(self) -> list[_Step]:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
-        mirror, aside = self._mirror, self._aside
+        mirror = self._mirror
         room = 1 if self._refusals else BATCH
+
+        def ready(task: str) -> bool:
+            return task not in self._aside and task not in mirror.unread
+
         load = {
             name: sum(h.assignment.meant_for(w.incarnation) for h in mirror.held.get(name, {}).values())
             for name, w in mirror.workers.items()
@@ -448,7 +463,7 @@ class Master:
                 if task in mirror.finished
                 or (held.fresh and (worker is None or not held.assignment.meant_for(worker.incarnation)))
             ]
-            for task in sorted(set(due) - aside, key=task_order):
+            for task in sorted(set(due) - self._aside, key=task_order):
                 if len(steps) == room:
                     return steps
                 if task in mirror.finished or task not in mirror.tasks:
@@ -456,9 +471,9 @@ class Master:
                 else:
                     step = self._move(queue, task, tasks[task].assignment, load)
                     steps += [step] if step else []
-        for task in sorted(mirror.bad.keys() - aside, key=task_order)[: room - len(steps)]:
+        for task in sorted(filter(ready, mirror.bad), key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=mirror.bad[task])))
-        for task in islice((task for task in mirror.queued if task not in aside), room - len(steps)):
+        for task in islice(filter(ready, mirror.queued), room - len(steps)):
             target = self._choose(load)
             if target is None:
                 break

@@ -331,3 +331,19 @@ def test_backlog_is_read_in_pages_and_assigned_meanwhile() -> None:
     stage.master("m1")
     assert worker.running() == [TASK]
     assert stage.most_at_once < 300
+
+
+def test_backlog_is_not_read_again_because_a_worker_leaves() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    for _ in range(500):
+        person.create("/tasks/task-", "date", s=True)
+    stage.carried_out = 0
+    person.set("/workers/w1", "w1:2224")  # it drains; the master finds out when it is refused
+    worker.finish(TASK)
+    stage.settle(2)
+    assert stage.carried_out < 200
+    worker.die()
+    assert stage.worker("w2").running() == ["task-0000000001"]
