@@ -123,8 +123,9 @@ class Lab:
         a few ms. Raises subprocess.TimeoutExpired after `timeout` seconds, CalledProcessError with `check`.
         """
         command = self.command(name, argv)
+        # Without input it reads nothing, rather than what the caller's own input is.
         return subprocess.run(
-            command, input=stdin, capture_output=True, text=True, check=check, timeout=timeout
+            command, input=stdin or "", capture_output=True, text=True, check=check, timeout=timeout
         )
 
     def command(self, name: str, argv: Sequence[str]) -> list[str]:

@@ -83,7 +83,7 @@ def layers(suite: str, say: Say) -> str:
     name = f"{suite}-{digest.hexdigest()[:12]}"
     with lock(f"image-{suite}", say):
         have = max(IMAGES.glob(f"{name}-*"), default=None)
-        if have is None or time.time() - have.stat().st_mtime > MAX_AGE_DAYS * 86400:
+        if have is None or _is_old(have):
             new = IMAGES / f"{name}-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}"
             try:
                 _build(suite, recipe, new, say)
@@ -156,8 +156,17 @@ def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
 
 
 def _prune(suite: str, keep: Path) -> None:
-    """Remove older images of this release that no lab stands on."""
+    """Remove images of this release that no lab stands on: those `keep` replaces, and any that are old.
+
+    Another checkout may have a recipe of its own; its images are not ours to remove while they are in use.
+    """
     used = {layer for spec in labs() for node in spec.nodes.values() for layer in node.image.split(":")}
-    for old in IMAGES.glob(f"{suite}-*"):
-        if old != keep and str(old / "root") not in used:
-            shutil.rmtree(old)
+    for image in IMAGES.glob(f"{suite}-*"):
+        recipe, _, _ = image.name.rpartition("-")
+        replaced = recipe == keep.name.rpartition("-")[0]
+        if image != keep and str(image / "root") not in used and (replaced or _is_old(image)):
+            shutil.rmtree(image)
+
+
+def _is_old(image: Path) -> bool:
+    return time.time() - image.stat().st_mtime > MAX_AGE_DAYS * 86400

@@ -32,7 +32,7 @@ def raise_(spec: Spec, say: Say) -> None:
         say(f"a firewall drops what this machine forwards; if nodes get no packages, run {rules}")
     if not succeeds(["ip", "link", "show", spec.bridge]):
         run(["ip", "link", "add", spec.bridge, "mtu", _mtu(), "type", "bridge"])
-    # The alias is how the bridge of a lab is found when its state is lost.
+    # The alias is how the links of a lab are found when its state is lost.
     run(["ip", "link", "set", spec.bridge, "alias", _alias(spec.name), "up"])
     run(["ip", "addr", "replace", f"{spec.gateway}/24", "dev", spec.bridge])
     run(["nft", "-f", "-"], stdin=_way_out(spec))
@@ -51,7 +51,7 @@ def plug(spec: Spec, node: Node, pid: int) -> None:
             *["peer", "name", "eth0", "mtu", _mtu(), "address", node.mac, "netns", str(pid)],
         ]
     )
-    run(["ip", "link", "set", node.link, "master", spec.bridge, "up"])
+    run(["ip", "link", "set", node.link, "master", spec.bridge, "alias", _alias(spec.name), "up"])
     inside = [
         "link set lo up",
         "link set eth0 up",
@@ -78,9 +78,7 @@ def remove(name: str) -> None:
     """Remove all that belongs to a lab's network, found by its name alone."""
     for link in json.loads(run(["ip", "-json", "link"])):
         if link.get("ifalias") == _alias(name):
-            for port in json.loads(run(["ip", "-json", "link", "show", "master", link["ifname"]])):
-                succeeds(["ip", "link", "del", port["ifname"]])
-            run(["ip", "link", "del", link["ifname"]])
+            succeeds(["ip", "link", "del", link["ifname"]])  # a cable goes by itself with its node
     for family in ("ip", "bridge"):
         table = f"{family} {_table(name)}"
         run(["nft", "-f", "-"], stdin=f"table {table} {{}}\ndelete table {table}\n")

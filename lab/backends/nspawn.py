@@ -84,12 +84,14 @@ class Nspawn:
         until(lambda: not self._group(node).populated, 60, f"{node.name}: orderly shutdown")
 
     def power_cut(self, node: Node) -> None:
-        # The disk first: nothing written after this instant is there at the next boot.
-        for keeper in self._group(node).child("keeper").processes():
-            _shut_down(
-                Path(f"/proc/{keeper}/root{self._directory(node)}/disk"), self._directory(node) / "disk.img"
-            )
-        self._group(node).kill()
+        # Processes stand still before the disk stops: an fsync caught by that very instant can return success
+        # without having written, and nobody may act on that.
+        group, directory = self._group(node), self._directory(node)
+        with contextlib.suppress(LabError):  # one that cannot be frozen is killed all the same
+            group.freeze(True)
+        for keeper in group.child("keeper").processes():
+            _shut_down(Path(f"/proc/{keeper}/root{directory}/disk"), directory / "disk.img")
+        group.kill()
 
     def freeze(self, node: Node) -> None:
         self._group(node).freeze(True)
@@ -124,6 +126,8 @@ class Nspawn:
             # In a group of the node, so that it is frozen and killed with the rest of it.
             *self._into(self._group(node).child("exec")),
             *["nsenter", f"--target={pid}", *namespaces, "--"],
+            # Whoever gives up on it, by a time-out or ^C, ends it there too.
+            *["setpriv", "--pdeathsig=KILL", "--"],
             *["env", "-i", "--chdir=/", *environment, *argv],
         ]
 

@@ -65,7 +65,8 @@ def test_a_power_cut_loses_what_was_not_synced(lab: Lab) -> None:
     assert (lab.spec.run / "known_hosts").read_text() == key
 
 
-def test_an_fsync_is_a_promise_that_a_power_cut_keeps(lab: Lab) -> None:
+@pytest.mark.parametrize("_n", range(3))
+def test_an_fsync_is_a_promise_that_a_power_cut_keeps(lab: Lab, _n: int) -> None:
     code = (
         "import os; f = os.open('/root/log', os.O_CREAT | os.O_WRONLY | os.O_TRUNC)\n"
         "os.fsync(os.open('/root', os.O_RDONLY))\n"

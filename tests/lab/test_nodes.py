@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from lab import Lab
 
 CLI = [sys.executable, "-m", "lab.cli", "--name"]
@@ -69,6 +71,13 @@ def test_exec_takes_milliseconds(lab: Lab) -> None:
     for _ in range(10):
         lab.exec("a", ["true"])
     assert (time.monotonic() - began) / 10 < 0.1
+
+
+def test_what_is_given_up_ends_there_too(lab: Lab) -> None:
+    with pytest.raises(subprocess.TimeoutExpired):
+        lab.exec("a", ["sleep", "4242"], timeout=0.3)
+    time.sleep(0.2)
+    assert lab.exec("a", ["pgrep", "-f", "sleep 424[2]"]).stdout == ""
 
 
 def test_a_node_may_reboot_itself(lab: Lab) -> None:

@@ -43,13 +43,6 @@ def traces(name: str) -> dict[str, set[str]]:
     }
 
 
-def veths(bridge: str) -> set[str]:
-    """Cables that belong to a bridge, plugged in or not."""
-    return {
-        link["ifname"] for link in _json("ip", "-json", "link") if link["ifname"].startswith(f"{bridge}-")
-    }
-
-
 def _run(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
