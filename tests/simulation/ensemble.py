@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
 
-from mwapp.core.messages import Children, Error, Exists, Failed, Get, Op, Operation, Result
+from mwapp.core.messages import Children, Error, Exists, Failed, Get, Op, Operation, Result, Transaction
 from tests.simulation.tree import Change, Changed, Created, Deleted, Tree, parent_of
 
 
@@ -63,7 +63,6 @@ class Session:
     number: int
     timeout: float
     server: int | None = None  # where its connection is, None while it has none
-    seen: int = 0  # how much of the log it has seen: it may not go back
 
 
 class SimEnsemble:
@@ -85,17 +84,19 @@ class SimEnsemble:
         number = next(self._numbers)
         self.sessions[number] = Session(number, timeout)
         self._append(number, (), [], now)
-        self.sessions[number].seen = len(self.log)
         return number
 
-    def connect(self, session: int, server: int) -> bool:
-        """Connect (or move) a session to a server. False: there is no such session any more."""
+    def connect(self, session: int, server: int, seen: int = 0) -> bool:
+        """Connect (or move) a session to a server. False: there is no such session any more.
+
+        A server that has applied less of the log than the client has seen is not used before it has.
+        """
         found = self.sessions.get(session)
         if found is None:
             return False
         self.disconnect(session)
         found.server = server
-        self.catch_up(server, found.seen)
+        self.catch_up(server, seen)
         return True
 
     def disconnect(self, session: int) -> None:
@@ -125,29 +126,39 @@ class SimEnsemble:
         found = self.sessions.get(session)
         if found is None or found.server is None:
             return Failed(Error.SESSION_EXPIRED)
-        server = self.servers[found.server]
-        match operation:
-            case Get(path, watch):
-                node = server.tree.nodes.get(path)
-                if node is not None and watch:
-                    server.data_watches.setdefault(path, set()).add(session)
-                result: Result = Failed(Error.NO_NODE) if node is None else node.node()
-            case Exists(path, watch):
-                node = server.tree.nodes.get(path)
-                if watch:
-                    server.data_watches.setdefault(path, set()).add(session)
-                result = None if node is None else node.stat()
-            case Children(path, watch):
-                node = server.tree.nodes.get(path)
-                if node is not None and watch:
-                    server.child_watches.setdefault(path, set()).add(session)
-                # In no order, says the protocol; sorted, so that a seed gives one history.
-                result = Failed(Error.NO_NODE) if node is None else tuple(sorted(node.children))
-            case _:
-                result = self._transact(session, operation.ops, now)
-                self.catch_up(found.server)
-        found.seen = server.applied
+        if not isinstance(operation, Transaction):
+            return self.read(found.server, session, operation)
+        result = self.transact(session, operation.ops, now)
+        self.catch_up(found.server)
         return result
+
+    def read(self, number: int, session: int, operation: Get | Exists | Children) -> Result:
+        """Answer from what a server has applied; it may not have heard that the session is over."""
+        server = self.servers[number]
+        node = server.tree.nodes.get(operation.path)
+        watches = server.child_watches if isinstance(operation, Children) else server.data_watches
+        if operation.watch and (node is not None or isinstance(operation, Exists)):
+            watches.setdefault(operation.path, set()).add(session)
+        match operation:
+            case Exists():
+                return None if node is None else node.stat()
+            case _ if node is None:
+                return Failed(Error.NO_NODE)
+            case Get():
+                return node.node()
+            case Children():
+                # In no order, says the protocol; sorted, so that a seed gives one history.
+                return tuple(sorted(node.children))
+
+    def transact(self, session: int, ops: tuple[Op, ...], now: float) -> Result:
+        """Commit a transaction; no server has applied it yet."""
+        outcome = self.decided.decide(ops, session, len(self.log) + 1, now)
+        if isinstance(outcome, Failed):
+            self._append(session, ops, [], now)
+            return outcome
+        results, changes = outcome
+        self._append(session, ops, changes, now)
+        return results
 
     def catch_up(self, server: int, position: int | None = None) -> None:
         """Let a server apply the log up to a position (all of it by default)."""
@@ -160,15 +171,6 @@ class SimEnsemble:
                 self._fire(replica, change)
 
     # ------------------------------------------------------------ inside
-
-    def _transact(self, session: int, ops: tuple[Op, ...], now: float) -> Result:
-        outcome = self.decided.decide(ops, session, len(self.log) + 1, now)
-        if isinstance(outcome, Failed):
-            self._append(session, ops, [], now)
-            return outcome
-        results, changes = outcome
-        self._append(session, ops, changes, now)
-        return results
 
     def _append(
         self, session: int, ops: tuple[Op, ...], changes: Iterable[Change], now: float, *, ended: bool = False

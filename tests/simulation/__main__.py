@@ -1,0 +1,48 @@
+"""Run schedules: ``python -m tests.simulation SEED`` repeats one with its trace, ``--seeds N`` runs many."""
+
+import argparse
+import logging
+import sys
+import time
+from collections import Counter
+from itertools import count
+
+from tests.simulation.run import explain, simulate
+from tests.simulation.world import Violation
+
+
+def main() -> int:
+    """Returns 1 if an invariant did not hold."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser.add_argument("seed", type=int, nargs="?", help="repeat this one and print its trace")
+    parser.add_argument("--seeds", type=int, metavar="N", help="run so many")
+    parser.add_argument("--minutes", type=float, metavar="M", help="run for so long")
+    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="begin with this seed")
+    options = parser.parse_args()
+    logging.getLogger("mwapp").setLevel(logging.CRITICAL)
+    if options.seed is not None:
+        return explain(options.seed)
+    started = time.monotonic()
+    met: Counter[str] = Counter()
+    for number in count():
+        if options.minutes is not None and time.monotonic() - started > 60 * options.minutes:
+            break
+        if number == (options.seeds or (200 if options.minutes is None else -1)):
+            break
+        try:
+            figures = simulate(options.first + number)
+        except Violation as violation:
+            print(violation)
+            return 1
+        met["schedules"] += 1
+        for name in ("seconds", "steps", "zxids", "tasks", "epochs", "executions"):
+            met[name] += int(getattr(figures, name))
+        met.update(figures.faults)
+    seconds = time.monotonic() - started
+    print(f"{met['schedules']} schedules in {seconds:.1f} s, every invariant held")
+    print(", ".join(f"{name} {figure}" for name, figure in met.items() if name != "schedules"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

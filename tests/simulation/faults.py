@@ -1,0 +1,227 @@
+"""What goes wrong, and when. Each seed draws which kinds of fault there are and how often they come."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mwapp.core.messages import Create, Delete, Tick
+from tests.simulation.host import Host
+
+if TYPE_CHECKING:
+    from tests.simulation.schedule import Schedule
+
+
+class Faults:
+    """Draws faults from :meth:`begin` to :meth:`end`, then mends everything."""
+
+    def __init__(self, schedule: "Schedule") -> None:
+        self._schedule = schedule
+        self._world, self._service = schedule.world, schedule.service
+        self._kinds: list[Callable[[], None]] = []
+        self._at_war = False
+        self._at_writes = 0.0  # how often something goes wrong just when a process writes
+        self._victim: Host | None = None
+        self.over = False  # nothing is started any more
+        self.met: Counter[str] = Counter()
+
+    def begin(self, seconds: float) -> None:
+        """Faults from now on. A few kinds at a time find more than all of them always."""
+        draw = self._world.random
+        every = [
+            *(self.cut, self.stall, self.crash, self.freeze, self.stop, self.expire),
+            *(self.lag, self.outage, self.server_crash, self.isolate),
+            *(self.unseat, self.evict, self.poison, self.odd_task),
+        ]
+        self._kinds = [kind for kind in every if draw.random() < 0.4] or [self.cut]
+        self._at_writes = draw.choice([0.0, 0.05, 0.2])
+        self._at_war = True
+        pause = draw.choice([0.2, 0.5, 1.0, 2.0])
+        at = draw.expovariate(1 / pause)
+        while at < seconds:
+            self._world.after(at, self._strike)
+            at += draw.expovariate(1 / pause)
+
+    def end(self) -> None:
+        """Mend everything."""
+        self._at_war = False
+        self._world.note("peace", "begins")
+        self._service.set_quorum(True)
+        for number, server in enumerate(self._service.servers):
+            server.up, server.lag = True, 0.0
+            if server.isolated:
+                self._service.isolate(number, False)
+        for host in self._schedule.hosts:
+            if host.frozen:
+                self._thaw(host)
+            self._restart(host, 0.0)
+
+    def write(self, host: Host) -> None:
+        """A process is about to send a transaction: the moment when most can go wrong."""
+        if not self._at_war or not self._world.chance(self._at_writes):
+            return
+        if self._world.chance(0.5):  # what changes before it arrives?
+            host.stall(self._world.between(0.0, 1.0), up=True)
+        if self._world.chance(0.7):
+            delay = self._world.between(0.0, 0.01)
+            self._world.after(delay, lambda: self._strike(host))
+        else:
+            self._break(host)
+
+    def _strike(self, victim: Host | None = None) -> None:
+        if self._at_war:
+            self._victim = victim
+            kind = self._world.random.choice(self._kinds)
+            self.met[kind.__name__] += 1
+            kind()
+
+    def _some_host(self) -> Host | None:
+        alive = [host for host in self._schedule.hosts if host.process is not None and not host.frozen]
+        if self._victim in alive:
+            return self._victim
+        return self._world.random.choice(alive) if alive else None
+
+    # ------------------------------------------------------------ networks
+
+    def cut(self) -> None:
+        """A connection breaks: requests, replies or both are lost, and it may take long to be noticed."""
+        host = self._some_host()
+        if host is not None:
+            self._break(host)
+
+    def _break(self, host: Host) -> None:
+        deaf, mute = self._world.random.choice([(False, True), (True, False), (True, True), (False, False)])
+        longest = self._world.random.choice([0.002, 0.05, 2 * self._schedule.timeout])
+        host.cut(deaf=deaf, mute=mute, notice=self._world.random.random() * longest)
+
+    def stall(self) -> None:
+        """A connection is slow for a while, one way."""
+        host = self._some_host()
+        if host is not None:
+            host.stall(self._world.between(0.0, self._schedule.timeout), up=self._world.chance(0.5))
+
+    # ------------------------------------------------------------ hosts
+
+    def crash(self) -> None:
+        """A process dies, and comes back under its name, fast or slowly."""
+        host = self._some_host()
+        if host is not None:
+            self.kill(host)
+
+    def kill(self, host: Host) -> None:
+        """Kill a process. Its session is left to expire, or released as its unit does."""
+        session = host.crash()
+        if session is not None and self._world.chance(0.5):
+            self._world.after(self._world.between(0.001, 0.1), lambda: self._service.end(session))
+        longest = self._world.random.choice([0.05, 1.0, 3 * self._schedule.timeout])
+        self._restart(host, self._world.random.random() * (longest if self._at_war else 0.5))
+
+    def stop(self) -> None:
+        """A process is asked to end."""
+        host = self._some_host()
+        if host is not None:
+            host.stop()
+            self._restart(host, self._world.between(0.1, 6.0))
+
+    def freeze(self) -> None:
+        """A host stands still, shorter or longer than its session lives."""
+        host = self._some_host()
+        if host is not None:
+            host.freeze()
+            longest = self._world.random.choice([0.5, 1.5, 3.0]) * self._schedule.timeout
+            self._world.after(self._world.random.random() * longest, lambda: self._thaw(host))
+
+    def _thaw(self, host: Host) -> None:
+        if host.frozen:
+            host.thaw()
+            host.event(Tick())
+            self._schedule.judge.thawed(host)
+
+    def _restart(self, host: Host, delay: float) -> None:
+        def start() -> None:
+            if self.over:
+                return
+            if host.process is None:
+                host.start()
+            elif host.process.stopping:  # not before it has ended
+                self._world.after(0.5, start)
+
+        self._world.after(delay, start)
+
+    # ------------------------------------------------------------ servers
+
+    def lag(self) -> None:
+        """A server is slow to apply what was committed, so its reads are old and its watches late."""
+        server = self._world.random.choice(self._service.servers)
+        server.lag = self._world.random.choice([0.0, 0.05, 0.5, 3.0])
+
+    def server_crash(self) -> None:
+        """A server dies and comes back."""
+        number = self._world.random.randrange(len(self._service.servers))
+        server = self._service.servers[number]
+        if server.up and sum(s.up for s in self._service.servers) > 2:
+            self._world.note(f"zk{number + 1}", "dies")
+            self._service.drop_all(number)
+            server.up = False
+
+            def back() -> None:
+                server.up = True
+
+            self._world.after(self._world.between(0.1, 5.0), back)
+
+    def isolate(self) -> None:
+        """A server loses its leader but not its clients, and answers their reads until it notices."""
+        number = self._world.random.randrange(len(self._service.servers))
+        if not any(server.isolated for server in self._service.servers):
+            self._world.note(f"zk{number + 1}", "is isolated")
+            self._service.isolate(number, True)
+            longest = self._world.random.choice([0.5, 2.0]) * self._schedule.timeout
+
+            def back() -> None:
+                if self._service.servers[number].isolated:
+                    self._world.note(f"zk{number + 1}", "is back")
+                    self._service.isolate(number, False)
+
+            self._world.after(self._world.random.random() * longest, back)
+
+    def outage(self) -> None:
+        """No quorum for a while, or just another leader."""
+        if self._service.quorum:
+            self._world.note("ensemble", "loses its quorum")
+            self._service.set_quorum(False)
+            longest = self._world.random.choice([0.3, 2 * self._schedule.timeout])
+
+            def back() -> None:
+                if not self._service.quorum:
+                    self._world.note("ensemble", "has a quorum")
+                    self._service.set_quorum(True)
+
+            self._world.after(self._world.random.random() * longest, back)
+
+    # ------------------------------------------------------------ people
+
+    def expire(self) -> None:
+        """Somebody ends the session of a living process."""
+        host = self._some_host()
+        if host is not None and host.session is not None and self._service.quorum:
+            self._world.note("person", f"ends the session of {host.name}")
+            self._schedule.judge.killed.add(host.session)
+            self._service.end(host.session)
+
+    def unseat(self) -> None:
+        """Somebody deletes /master."""
+        self._schedule.by_hand(Delete("/master"))
+
+    def evict(self) -> None:
+        """Somebody deletes a worker's znode."""
+        name = self._world.random.choice(self._schedule.workers).name.rstrip("'")
+        self._schedule.by_hand(Delete(f"/workers/{name}"))
+
+    def odd_task(self) -> None:
+        """Somebody writes a task by hand, rightly or wrongly."""
+        data = self._world.random.choice([b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"])
+        self._schedule.by_hand(Create("/tasks/task-", data, sequential=True))
+
+    def poison(self) -> None:
+        """A task that takes down every host it runs on."""
+        if self.met["poison"] <= 2:
+            self._schedule.submit(self._schedule.POISON)

@@ -1,0 +1,249 @@
+"""What must hold at every moment, whatever happens: the invariants, checked after every step.
+
+The judge builds a picture of its own from what was committed, and knows nothing of what the processes
+think. Invariants bear the names of docs/protocol.md.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from mwapp.core.protocol import DONE, FAILED, Assignment, BadTaskError, Outcome, Registration, Task
+from tests.simulation.ensemble import SimEnsemble, Transacted
+from tests.simulation.host import Execution, Host
+from tests.simulation.tree import Change, Changed, Created, Deleted
+from tests.simulation.world import Violation
+
+
+@dataclass(slots=True)
+class Incarnation:
+    """Who bears a worker's name: the version and the session of its registration."""
+
+    version: int
+    session: int | None
+
+
+class Judge:
+    """Sees every transaction and every start of a command."""
+
+    def __init__(self, *, max_attempts: int) -> None:
+        self.ensemble: SimEnsemble  # as it is after the transaction that is looked at
+        self._max_attempts = max_attempts
+        self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
+        self.killed: set[int] = set()  # sessions that were ended by hand while their process lived
+        self.hosts: list[Host] = []
+        self.acked: dict[str, str] = {}  # task by the client's key
+        self.tasks: set[str] = set()
+        self.status: dict[str, bytes] = {}
+        self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
+        self.winners: dict[int, int] = {}  # session by epoch
+        self.keys: dict[str, str] = {}  # task by key
+        self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt
+        self._incarnations: dict[str, Incarnation] = {}
+        self._epoch = 0
+
+    # ------------------------------------------------------------ the ensemble's side
+
+    def committed(self, entry: Transacted) -> None:
+        """Look at a transaction."""
+        if entry.ended:
+            self._no_zombies(entry.session)
+            return
+        if not entry.changes:
+            return
+        by_hand = entry.session in self.persons
+        before = {name: self._incarnations[name] for name in self._incarnations}
+        held = {task: dict(holders) for task, holders in self.holders.items() if holders}
+        touched: set[str] = set()
+        for change in entry.changes:
+            match change.path.split("/"):
+                case ["", "master"]:
+                    self._master(entry, change, by_hand)
+                case ["", "epoch"]:
+                    self._raised(entry, change, by_hand)
+                case ["", "assign", worker]:
+                    self._registered(entry, change, worker, by_hand)
+                case ["", "assign", worker, task]:
+                    touched.add(task)
+                    self._assigned(entry, change, worker, task, before, by_hand)
+                case ["", "tasks", task]:
+                    self._task(change, task, by_hand)
+                case ["", "tasks", task, "status"]:
+                    touched.add(task)
+                    self._ended(entry, change, task, held.get(task, {}), before, by_hand)
+        for task in touched:
+            self._single(task)
+
+    def _master(self, entry: Transacted, change: Change, by_hand: bool) -> None:
+        if by_hand or not isinstance(change, Created):
+            return
+        if not any(isinstance(c, Changed) and c.path == "/epoch" for c in entry.changes):
+            raise Violation("one-master-per-epoch", "/master was created without a new epoch")
+
+    def _raised(self, entry: Transacted, change: Change, by_hand: bool) -> None:
+        if isinstance(change, Deleted):
+            raise Violation("epoch-monotonic", "/epoch was deleted")
+        epoch = self.ensemble.decided.nodes["/epoch"].version
+        if isinstance(change, Created):
+            return
+        if epoch <= self._epoch:
+            raise Violation("epoch-monotonic", f"epoch {epoch} after {self._epoch}")
+        self._epoch = epoch
+        if not by_hand and not any(c.path == "/master" and isinstance(c, Created) for c in entry.changes):
+            raise Violation("one-master-per-epoch", f"epoch {epoch} was set without winning /master")
+        self.winners[epoch] = entry.session
+
+    def _registered(self, entry: Transacted, change: Change, worker: str, by_hand: bool) -> None:
+        if isinstance(change, Deleted):
+            self._incarnations.pop(worker, None)
+            return
+        registration = Registration.decode(change.data)
+        version = self.ensemble.decided.nodes[change.path].version
+        self._incarnations[worker] = Incarnation(version, registration.session if registration else None)
+        registers = any(c.path == f"/workers/{worker}" and isinstance(c, Created) for c in entry.changes)
+        if not by_hand and not registers:
+            self._needs_office(entry, f"{worker} adopted")
+
+    def _assigned(
+        self,
+        entry: Transacted,
+        change: Change,
+        worker: str,
+        task: str,
+        before: dict[str, Incarnation],
+        by_hand: bool,
+    ) -> None:
+        held = self.holders[task]
+        if isinstance(change, Created):
+            held[worker] = Assignment.decode(change.data)
+            if not by_hand:
+                self._needs_office(entry, f"{task} assigned to {worker}")
+                self._present(worker, task, held[worker])
+                if held[worker].attempt > self._max_attempts:
+                    raise Violation("attempts-bounded", f"{task} gets attempt {held[worker].attempt}")
+            return
+        assignment = held[worker]
+        mine = worker in before and before[worker].session == entry.session
+        if not by_hand and mine and not assignment.meant_for(before[worker].version):
+            raise Violation("status-from-holder", f"{worker} took {task} of another incarnation")
+        if isinstance(change, Changed):
+            held[worker] = Assignment.decode(change.data)
+            if not by_hand and not mine:
+                raise Violation("status-from-holder", f"{task} of {worker} handed back by somebody else")
+            return
+        del held[worker]
+        if not by_hand and not mine:
+            self._needs_office(entry, f"{task} taken from {worker}")
+
+    def _present(self, worker: str, task: str, assignment: Assignment) -> None:
+        node = self.ensemble.decided.nodes.get(f"/workers/{worker}")
+        incarnation = self._incarnations.get(worker)
+        if node is None or incarnation is None or incarnation.session != node.owner:
+            raise Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who is not there")
+        if node.version:
+            raise Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who drains")
+        if assignment.incarnation != incarnation.version:
+            raise Violation(
+                "no-assign-to-absent-incarnation",
+                f"{task} to {worker}'s {assignment.incarnation}, who is {incarnation.version}",
+            )
+
+    def _task(self, change: Change, task: str, by_hand: bool) -> None:
+        if isinstance(change, Deleted):
+            raise Violation("acked-never-lost", f"{task} was deleted")
+        self.tasks.add(task)
+        if isinstance(change, Changed) or by_hand:
+            return
+        try:
+            key = Task.decode(change.data).key
+        except BadTaskError:
+            key = None
+        if key is not None and key in self.keys:
+            raise Violation("submit-idempotent", f"{task} is {self.keys[key]} again")
+        if key is not None:
+            self.keys[key] = task
+
+    def _ended(
+        self,
+        entry: Transacted,
+        change: Change,
+        task: str,
+        held: dict[str, Assignment],
+        before: dict[str, Incarnation],
+        by_hand: bool,
+    ) -> None:
+        if not isinstance(change, Created) or task in self.status:
+            raise Violation("one-final-status", f"{task}'s status was changed or deleted")
+        self.status[task] = change.data
+        if change.data not in (DONE.encode(), FAILED.encode()):
+            raise Violation("one-final-status", f"{task} ended as {change.data!r}")
+        if by_hand:
+            return
+        for worker in held:
+            if worker in before and before[worker].session == entry.session:
+                self._faithful(entry, worker, task, change.data.decode())
+                return
+        if self.winners.get(self._epoch) != entry.session:
+            raise Violation("status-from-holder", f"{task} held by {list(held)} was ended by somebody else")
+
+    def _faithful(self, entry: Transacted, worker: str, task: str, state: str) -> None:
+        data = next((c for c in entry.changes if c.path == f"/tasks/{task}/result"), None)
+        if not isinstance(data, Created):
+            return
+        outcome = Outcome.decode(data.data)
+        run = self.executions.get((task, outcome.attempt or 0))
+        if outcome.reason is None and (run is None or not run.over or run.code != outcome.code):
+            raise Violation("result-faithful", f"{task} by {worker}: {outcome} but {run} was run")
+        if outcome.status != state:
+            raise Violation("result-faithful", f"{task} is {state} but its result is {outcome}")
+
+    def _single(self, task: str) -> None:
+        held = self.holders[task]
+        if len(held) > 1:
+            raise Violation("single-assignment", f"{task} is assigned to {' and '.join(held)}")
+        if held and task in self.status:
+            raise Violation("status-from-holder", f"{task} has ended but is assigned to {next(iter(held))}")
+
+    def _needs_office(self, entry: Transacted, what: str) -> None:
+        if self.winners.get(self._epoch) != entry.session:
+            raise Violation(
+                "no-stale-write", f"{what} by session {entry.session:#x}, who has not epoch {self._epoch}"
+            )
+
+    # ------------------------------------------------------------ the hosts' side
+
+    def started(self, execution: Execution) -> None:
+        """A command is started."""
+        task, attempt = execution.task, execution.attempt
+        if (task, attempt) in self.executions:
+            raise Violation("attempts-bounded", f"{task}'s attempt {attempt} was started again")
+        if attempt > self._max_attempts:
+            raise Violation("attempts-bounded", f"{task}'s attempt {attempt} was started")
+        self.executions[task, attempt] = execution
+
+    def acknowledged(self, key: str, task: str) -> None:
+        """A client was told that its submission is a task."""
+        if self.keys.get(key) != task:
+            raise Violation("acked-never-lost", f"{key} was acknowledged as {task}, which it is not")
+        self.acked[key] = task
+
+    def all_ended(self) -> bool:
+        """Whether every task has a final state."""
+        return len(self.tasks) == len(self.status)
+
+    def thawed(self, host: Host) -> None:
+        """A host had time to handle what it missed."""
+        for execution in host.executions:
+            self._no_zombie(execution)
+
+    def _no_zombies(self, session: int) -> None:
+        for host in self.hosts:
+            for execution in host.executions:
+                if execution.session == session and not host.frozen:
+                    self._no_zombie(execution)
+
+    def _no_zombie(self, execution: Execution) -> None:
+        gone = execution.session not in self.ensemble.sessions
+        if gone and execution.session not in self.killed:
+            raise Violation(
+                "no-zombie-run", f"{execution.task} goes on at {execution.host.name} without its session"
+            )

@@ -1,0 +1,285 @@
+"""The simulated ensemble as hosts reach it: connections that delay, lose and break, sessions that expire."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mwapp.core.messages import Event, Fired, Operation, Reply, Transaction
+from tests.simulation.ensemble import Kind, SimEnsemble, Transacted
+from tests.simulation.world import World
+
+
+class Caller(Protocol):
+    """A host, as the ensemble sees it."""
+
+    name: str
+
+    def received(self, connection: "Connection", event: Event, seen: int) -> None:
+        """Something came over the connection; ``seen`` is how much of the log it shows."""
+
+    def lost(self, connection: "Connection") -> None:
+        """The connection was closed by the other side."""
+
+
+@dataclass(eq=False, slots=True)
+class Connection:
+    """A connection of a session. Both directions keep the order of what they carry."""
+
+    caller: Caller
+    session: int
+    server: int
+    attached: bool = True  # the server still listens to it
+    deaf: bool = False  # what the host sends is lost from now on
+    mute: bool = False  # what the server sends is lost from now on
+    last_up: float = 0.0
+    last_down: float = 0.0
+
+    def stall(self, until: float, *, up: bool) -> None:
+        """Nothing arrives before that time."""
+        if up:
+            self.last_up = max(self.last_up, until)
+        else:
+            self.last_down = max(self.last_down, until)
+
+
+@dataclass(slots=True)
+class _Server:
+    up: bool = True
+    lag: float = 0.0  # the longest it takes to apply what was committed, seconds
+    isolated: bool = False  # cut off from the leader: still answers reads
+    syncing: bool = False
+    touched: set[int] = field(default_factory=set)  # sessions heard of since the leader last asked
+
+
+class Service:
+    """Servers and their network. ``slow`` is the share of messages that take long; ``tick`` in seconds."""
+
+    def __init__(
+        self, world: World, committed: Callable[[Transacted], None], *, slow: float, tick: float
+    ) -> None:
+        self._world = world
+        self._slow, self._tick = slow, tick
+        self._committed = committed
+        self.ensemble = SimEnsemble(self._fired)
+        self.ensemble.on_commit = self._commit
+        self.servers = [_Server() for _ in self.ensemble.servers]
+        self.quorum = True
+        self._connections: dict[int, Connection] = {}  # the present one of each session
+        self._expiry: dict[int, float] = {}
+        self._stalled: list[dict[int, list[Callable[[], None]]]] = [{} for _ in self.servers]  # by session
+        for number in range(len(self.servers)):
+            self._report(number)
+        self._orphans: list[Connection] = []  # their server has not heard that the session is over
+
+    def delay(self) -> float:
+        """How long a message takes."""
+        chance = self._world.random.random()
+        if chance < self._slow:
+            return self._world.between(0.01, 1.0)
+        return 0.0002 + chance * 0.002
+
+    # ------------------------------------------------------------ connections
+
+    def dial(
+        self,
+        caller: Caller,
+        session: int | None,
+        timeout: float,
+        seen: int,
+        told: Callable[[Connection | None, bool], None],
+    ) -> None:
+        """Connect to some server, no older than ``seen``.
+
+        Told the connection; or None, and whether the session is over.
+        """
+        server = self._world.random.randrange(len(self.servers))
+
+        def arrive() -> None:
+            if not self.quorum or not self.servers[server].up or self.servers[server].isolated:
+                self._world.after(self.delay(), lambda: told(None, False))
+                return
+            number = self._open(timeout) if session is None else session
+            applied = len(self.ensemble.log) if session is None else seen
+            if not self.ensemble.connect(number, server, applied):
+                self._world.after(self.delay(), lambda: told(None, True))
+                return
+            before = self._connections.get(number)
+            if before is not None:
+                before.attached = False
+            connection = self._connections[number] = Connection(caller, number, server)
+            self._extend(number)  # the leader is asked whether it lives
+            connection.last_down = self._world.now + self.delay()
+            self._world.after(connection.last_down - self._world.now, lambda: told(connection, False))
+
+        self._world.after(self.delay(), arrive)
+
+    def send(self, connection: Connection, number: int, operation: Operation) -> None:
+        """Carry a request to the server and its answer back."""
+        self._up(connection, lambda: self._request(connection, number, operation))
+
+    def hang_up(self, connection: Connection) -> None:
+        """Close the session properly."""
+        self._up(connection, lambda: self.end(connection.session))
+
+    def end(self, session: int) -> None:
+        """The session ends now: closed, released or expired."""
+        connection = self._connections.pop(session, None)
+        self._expiry.pop(session, None)
+        if connection is not None and self.servers[connection.server].isolated:
+            self.ensemble.disconnect(session)
+            self._orphans.append(connection)
+            connection = None
+        self.ensemble.end(session, self._world.now)
+        if connection is not None:
+            self._drop(connection)
+
+    # ------------------------------------------------------------ faults
+
+    def drop_all(self, server: int | None = None) -> None:
+        """Close every connection (to a server)."""
+        for connection in list(self._connections.values()):
+            if server in (None, connection.server):
+                self._drop(connection)
+
+    def set_quorum(self, there: bool) -> None:
+        """Without a quorum nothing is served; a new leader gives every session its full time again."""
+        self.quorum = there
+        if not there:
+            self.drop_all()
+            for stalled in self._stalled:
+                stalled.clear()
+            return
+        for session in list(self._expiry):
+            self._extend(session)
+
+    def isolate(self, server: int, isolated: bool) -> None:
+        """Cut a server off from the leader, or end that: it then drops whom it served."""
+        self.servers[server].isolated = isolated
+        if not isolated:
+            waiting, self._stalled[server] = self._stalled[server], {}
+            if self._world.chance(0.5):
+                self.drop_all(server)
+            else:  # in time for the leader not to have given it up
+                for calls in waiting.values():
+                    for call in calls:
+                        call()
+            for connection in self._orphans:
+                if connection.server == server:
+                    self._drop(connection)
+            self._orphans = [c for c in self._orphans if c.server != server]
+            self._sync(server)
+
+    # ------------------------------------------------------------ inside
+
+    def _open(self, timeout: float) -> int:
+        session = self.ensemble.open(timeout, self._world.now)
+        self._expiry[session] = 0.0
+        self._extend(session)
+        self._watch_over(session)
+        return session
+
+    def _report(self, number: int) -> None:
+        """Twice a tick a server tells the leader whom it has heard of; only then their time is extended."""
+        server = self.servers[number]
+        if self.quorum and server.up and not server.isolated:
+            for session in server.touched:
+                self._extend(session)
+            server.touched.clear()
+        self._world.after(self._tick / 2, lambda: self._report(number))
+
+    def _extend(self, session: int) -> None:
+        if session in self._expiry:
+            # Sessions end at whole ticks.
+            due = self._world.now + self.ensemble.sessions[session].timeout
+            self._expiry[session] = (due // self._tick + 1) * self._tick
+
+    def _watch_over(self, session: int) -> None:
+        due = self._expiry.get(session)
+        if due is None:
+            return
+        if due > self._world.now or not self.quorum:
+            self._world.after(max(due - self._world.now, 0.05), lambda: self._watch_over(session))
+        else:
+            self._world.note("ensemble", f"session {session:#x} expires")
+            self.end(session)
+
+    def _up(self, connection: Connection, arrive: Callable[[], None]) -> None:
+        if connection.deaf:
+            return
+        connection.last_up = max(connection.last_up, self._world.now + self.delay())
+
+        def received() -> None:
+            server = self.servers[connection.server]
+            if not connection.attached or not self.quorum or not server.up:
+                return
+            stalled = self._stalled[connection.server].get(connection.session)
+            if stalled:
+                stalled.append(received)
+                return
+            server.touched.add(connection.session)
+            arrive()
+
+        self._world.after(connection.last_up - self._world.now, received)
+
+    def _request(self, connection: Connection, number: int, operation: Operation) -> None:
+        if not connection.attached:
+            return
+        if not self.servers[connection.server].isolated:
+            result = self.ensemble.request(connection.session, operation, self._world.now)
+        elif isinstance(operation, Transaction):
+            stalled = self._stalled[connection.server].setdefault(connection.session, [])
+            stalled.append(lambda: self._request(connection, number, operation))
+            return
+        else:
+            result = self.ensemble.read(connection.server, connection.session, operation)
+        self._down(connection, Reply(number, result))
+
+    def _down(self, connection: Connection, event: Event) -> None:
+        if connection.mute:
+            return
+        # A watch does not tell how much of the log the server has applied.
+        seen = self.ensemble.servers[connection.server].applied if isinstance(event, Reply) else 0
+        connection.last_down = max(connection.last_down, self._world.now + self.delay())
+        self._world.after(
+            connection.last_down - self._world.now,
+            lambda: connection.caller.received(connection, event, seen),
+        )
+
+    def _drop(self, connection: Connection) -> None:
+        if not connection.attached:
+            return
+        connection.attached = False
+        self.ensemble.disconnect(connection.session)
+        if not connection.mute:
+            connection.last_down = max(connection.last_down, self._world.now + self.delay())
+            self._world.after(
+                connection.last_down - self._world.now, lambda: connection.caller.lost(connection)
+            )
+
+    def _fired(self, session: int, _: Kind, path: str) -> None:
+        connection = self._connections.get(session)
+        if connection is not None:
+            self._down(connection, Fired(path))
+
+    def _commit(self, transacted: Transacted) -> None:
+        self._committed(transacted)
+        if transacted.changes:
+            for number in range(len(self.servers)):
+                self._sync(number)
+
+    def _sync(self, number: int) -> None:
+        server = self.servers[number]
+        if server.syncing or server.isolated:
+            return
+        server.syncing = True
+        position = len(self.ensemble.log)
+        delay = self._world.random.random() * max(server.lag, 0.003)
+
+        def catch_up() -> None:
+            server.syncing = False
+            if not server.isolated:
+                self.ensemble.catch_up(number, position)
+                if len(self.ensemble.log) > position:
+                    self._sync(number)
+
+        self._world.after(delay, catch_up)
