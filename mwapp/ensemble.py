@@ -30,7 +30,7 @@ from mwapp.zk import Answered, Changed, Client, Down, Happening, Over, Up
 
 log = logging.getLogger(__name__)
 
-# A server that leaves a request unanswered for this part of the session time-out is taken for dead and the
+# A server that answers nothing, though asked, for this part of the session time-out is taken for dead and the
 # next one tried, early enough for the session to be saved there. kazoo would not notice while we keep
 # asking: it takes every request it sends for a proof of life.
 SILENCE = 1 / 3
@@ -60,6 +60,7 @@ class _Session:
     connected: bool = False
     announced: bool = False  # the core knows of it
     outstanding: dict[int, tuple[Operation, float]] = field(default_factory=dict)  # and when it was sent
+    heard: float = 0.0  # when the last reply came
     last_step: int = 0  # number of the request that completes the chroot
 
 
@@ -91,7 +92,8 @@ class Ensemble:
         oldest = next(iter(self._present.outstanding.values()), None)
         if oldest is None or self._present.up is None or not self._present.connected:
             return None
-        return max(oldest[1] + self._present.up.timeout * SILENCE, self._trust_from)
+        silent_since = max(oldest[1], self._present.heard)
+        return max(silent_since + self._present.up.timeout * SILENCE, self._trust_from)
 
     def look_after(self, now: float) -> None:
         """Open a session if there is none; change over to another server if this one is silent.
@@ -159,6 +161,7 @@ class Ensemble:
             case Changed(path):
                 return [Fired(path)]
             case Answered(number, result):
+                present.heard = now
                 if number < 0:
                     return self._prepared(present, number, result, now)
                 if present.outstanding.pop(number, None) is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mwapp.core.messages import Exited, Failed, Node
+from mwapp.core.messages import Check, Exited, Failed, Node
 from mwapp.core.protocol import (
     ASSIGN,
     EPOCH,
@@ -77,10 +77,10 @@ class Look:
         process.add(self)
 
     def connected(self) -> None:
-        """Read."""
+        """Read what is there now: a transaction first, or what others just did might not be seen yet."""
         self._scope.cancel()
-        self._scope = self._process.scope()
-        self._read(self._scope)
+        scope = self._scope = self._process.scope()
+        scope.transact([Check("/")], lambda _: self._read(scope))
 
     def suspended(self) -> None:
         """Start over when connected again."""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,8 @@ from kazoo.client import KazooClient
 from tests.ensemble import Ensemble
 from tests.integration.processes import Site, wait_until
 
-# Enough to keep one submitter busy while every server dies once.
-TASKS = 12_000
+# Enough to keep them busy while servers die.
+SUBMITTERS, TASKS = 3, 1500
 
 
 @pytest.fixture
@@ -181,27 +181,28 @@ def test_submitting_while_servers_die(site: Site, ensemble: Ensemble, by_hand: K
     """Neither two tasks of one command nor none, whichever reply was lost."""
     names: list[str] = []
 
-    def submit() -> None:
-        names.extend(site.mwapp("submit", "-", text="".join(f"echo {i}\n" for i in range(TASKS))).split())
+    def submit(who: int) -> None:
+        commands = "".join(f"echo {who} {number}\n" for number in range(TASKS))
+        names.extend(site.mwapp("submit", "-", "--connect-timeout", "60", text=commands).split())
 
-    submitter = threading.Thread(target=submit)
-    submitter.start()
-    for server in ensemble.servers:
-        before = count(by_hand)
-        wait_until("it goes on", partial(beyond, by_hand, before + 300))
+    submitters = [threading.Thread(target=submit, args=(who,)) for who in range(SUBMITTERS)]
+    for submitter in submitters:
+        submitter.start()
+    wait_until(
+        "it has begun", lambda: by_hand.exists("/tasks") and by_hand.exists("/tasks").numChildren > 100
+    )
+    kills = 0
+    for server in cycle(ensemble.servers):
+        if not any(submitter.is_alive() for submitter in submitters):
+            break
         server.kill()
+        kills += 1
         time.sleep(0.3)
         ensemble.start()
-    submitter.join(60)
-    assert len(names) == TASKS
-    assert sorted(names) == sorted(by_hand.retry(by_hand.get_children, "/tasks"))
-
-
-def count(client: KazooClient) -> int:
-    """How many tasks there are."""
-    stat = client.retry(client.exists, "/tasks")
-    return int(stat.numChildren) if stat else 0
-
-
-def beyond(client: KazooClient, number: int) -> bool:
-    return count(client) > number
+    for submitter in submitters:
+        submitter.join()
+    assert kills > 0
+    there = by_hand.retry(by_hand.get_children, "/tasks")
+    assert sorted(names) == sorted(there)
+    commands = {by_hand.retry(by_hand.get, f"/tasks/{name}")[0].split(b'"key"')[0] for name in there}
+    assert len(commands) == len(there) == TASKS * SUBMITTERS

@@ -91,7 +91,9 @@ def test_killed_worker(site: Site, tmp_path: Path) -> None:
     site.start("master", "a")
     worker = site.start("worker", "w1")
     worker.wait_for_state("ready")
-    (task,) = site.mwapp("submit", f"echo $MWAPP_WORKER $MWAPP_ATTEMPT >> {tmp_path}/runs; sleep 1").split()
+    (task,) = site.mwapp(
+        "submit", f"echo $MWAPP_WORKER $MWAPP_ATTEMPT >> {tmp_path}/runs; [ $MWAPP_ATTEMPT = 2 ] || sleep 600"
+    ).split()
     wait_until("it runs", lambda: worker.status().get("running") == [task])
     site.start("worker", "w2").wait_for_state("ready")
     worker.kill()

@@ -235,7 +235,9 @@ def test_the_session_is_ended_by_others(open_driver: Open, tmp_path: Path) -> No
     assert release.release(str(tmp_path)) == 0
     driver.wait_for(Connected, since)
     kinds = [type(event) for event in driver.events[since:]]
-    assert kinds == [Suspended, Expired, Connected]
+    # Taken over, it may be taken back for a moment before it is closed.
+    assert kinds[0] is Suspended
+    assert kinds[-2:] == [Expired, Connected]
     assert driver.session != up.session
     assert driver.ask(Exists("/e")) is None
 

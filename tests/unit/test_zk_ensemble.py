@@ -186,6 +186,18 @@ def test_a_silent_server_is_left_in_time(harness: Harness) -> None:
     assert harness.tell(Down()) == [Reply(1, CUT), Reply(2, CUT), Suspended()]
 
 
+def test_a_busy_server_is_not_silent(harness: Harness) -> None:
+    harness.tell(up())
+    harness.ask(1)
+    harness.ask(2)
+    harness.look(1.5)
+    harness.tell(Answered(1, ()))
+    harness.look(1.5)
+    assert harness.clients[0].dropped == 0
+    harness.look(0.6)
+    assert harness.clients[0].dropped == 1
+
+
 def test_our_own_silence_is_not_the_server_s(harness: Harness) -> None:
     harness.tell(up())
     harness.ask(1)
