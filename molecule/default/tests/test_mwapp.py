@@ -1,8 +1,6 @@
 """Masters and workers: what is on each host, who is in office, and a task from end to end."""
 
 import json
-import re
-import time
 from typing import Any
 
 import pytest
@@ -105,19 +103,3 @@ def test_a_task_that_fails_says_so(host: Host) -> None:
     assert done.rc == 1
     (task,) = json.loads(done.stdout)
     assert (task["state"], task["code"], task["output"]) == ("failed", 3, "broken\n")
-
-
-def test_a_command_written_by_hand_runs_like_any_other(host: Host) -> None:
-    """As the seeds do it: a znode with a command as plain text, made in zkCli.sh on a server."""
-    if name(host) != WORKERS[-1]:
-        pytest.skip("once is enough")
-    server = host.get_host("ssh://zk1", ssh_config=host.backend.ssh_config)
-    created = server.run('zkCli.sh create -s /tasks/task- "echo by hand"')
-    task = re.search(r"Created (/tasks/task-\d{10})", created.stdout + created.stderr)
-    assert task, created
-    for _ in range(20):
-        status = server.run(f"zkCli.sh get {task[1]}/status")
-        if re.search(r"^done$", status.stdout, re.MULTILINE):
-            return
-        time.sleep(1)
-    pytest.fail(f"{task[1]} is not done: {status.stdout}")

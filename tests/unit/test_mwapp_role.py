@@ -1,0 +1,233 @@
+"""The role mwapp: its modules, and that its documents agree with each other."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).parents[2]
+ROLE = PROJECT / "roles/mwapp"
+INSTALLER = ROLE / "files/install.py"
+
+
+def load(path: str) -> Any:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROLE / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+bundle = load("library/mwapp_bundle.py")
+service = load("library/mwapp_service.py")
+install = load("files/install.py")
+
+
+def read(path: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((ROLE / path).read_text())
+    return content
+
+
+# ------------------------------------------------------------ documents
+
+OPTIONS = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+
+
+def test_every_variable_is_specified_and_every_default_is_the_same() -> None:
+    defaults = read("defaults/main.yml")
+    assert defaults.keys() == OPTIONS.keys()
+    for name, value in defaults.items():
+        computed = isinstance(value, str) and "{{" in value
+        assert OPTIONS[name].get("default") == (None if computed else value), name
+        assert computed == ("By default" in OPTIONS[name]["description"]), (
+            f"{name}: say what it is by default"
+        )
+
+
+def test_the_readme_has_the_table_of_variables() -> None:
+    rows = []
+    for name, option in OPTIONS.items():
+        default = f"`{option['default']}`" if "default" in option else "computed"
+        text = " ".join(str(option["description"]).split())
+        rows.append(f"| `{name}` | {default} | {text} |")
+    table = "\n".join(["| variable | default | |", "|---|---|---|", *rows])
+    assert table in (ROLE / "README.md").read_text(), f"put this into README.md:\n{table}"
+
+
+@pytest.mark.parametrize("scenario", [it.parent for it in PROJECT.glob("molecule/*/molecule.yml")], ids=str)
+def test_every_scenario_has_tests(scenario: Path) -> None:
+    """Molecule calls it a success when the verifier finds none."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
+    done = subprocess.run(command, cwd=scenario, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+# ------------------------------------------------------------ mwapp_bundle
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A checkout with the least in it."""
+    package = tmp_path / "checkout/mwapp"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package.parent / "pyproject.toml").write_text(
+        '[project]\nname = "mwapp"\nversion = "1.2"\ndependencies = ["some-thing>=1"]\n'
+    )
+    (package.parent / "requirements.txt").write_text("pip==26.3 # why\nSome_Thing==1.5\nother==2\n")
+    (package.parent / "constraints.txt").write_text("")
+    return package.parent
+
+
+def release(checkout: Path) -> str:
+    return str(bundle.Bundle(checkout, INSTALLER, checkout / "build").release)
+
+
+def test_a_release_is_named_by_all_that_is_in_it(checkout: Path) -> None:
+    first = release(checkout)
+    assert first.startswith("1.2-")
+    assert release(checkout) == first
+    (checkout / "README.md").write_text("of no concern to hosts")
+    (checkout / "requirements.txt").write_text("pip==26.3\nsome-thing==1.5\nother==3\n")
+    named = [release(checkout)]
+    for file, text in {
+        "mwapp/new.py": "",
+        "mwapp/__init__.py": "1",
+        "requirements.txt": "pip==26.3\nsome-thing==1.6",
+        "constraints.txt": "deep==1",
+    }.items():
+        (checkout / file).write_text(text)
+        named.append(release(checkout))
+    assert len(set(named)) == len(named)
+
+
+def test_a_dependency_must_be_pinned(checkout: Path) -> None:
+    (checkout / "requirements.txt").write_text("pip==26.3\nsome-thing>=1\n")
+    with pytest.raises(bundle.BundleError, match=r"requirements.txt must pin some-thing"):
+        release(checkout)
+
+
+def test_pins_of_dependencies_alone() -> None:
+    requirements = "Some_Thing==1.5 # why\nother==2\n"
+    assert bundle.pins(requirements, ["some-thing>=1,<2"]) == ["Some_Thing==1.5"]
+
+
+def test_no_way_to_the_package_index_is_said_plainly(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9/")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    wanted = bundle.Bundle(checkout, INSTALLER, checkout / "build")
+    with pytest.raises(bundle.BundleError, match=r"needs PyPI, or the mirror named in pip.conf"):
+        wanted.build()
+    assert list((checkout / "build").iterdir()) == []
+
+
+# ------------------------------------------------------------ install.py
+
+
+def test_another_release_becomes_current_and_old_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_pip(python: Path, wheels: Path) -> None:
+        assert python.exists()
+        assert (wheels / "RELEASE").exists()
+
+    monkeypatch.setattr(install, "_pip_install", no_pip)
+    root = tmp_path / "opt"
+    for name in ("1", "2", "3", "1"):
+        file = tmp_path / f"mwapp-{name}.pyz"
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("RELEASE", name)
+        install.install(file, root)
+        assert (root / "current" / f"{name}.installed").exists()
+    assert len(list((root / "releases").iterdir())) == 1 + install.KEPT
+
+
+def test_the_rest_of_a_broken_installation_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(install, "_pip_install", lambda *_: None)
+    file, root = tmp_path / "mwapp-1.pyz", tmp_path / "opt"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("RELEASE", "1")
+    rest = root / "releases/1/lib/half"
+    rest.mkdir(parents=True)
+    install.install(file, root)
+    assert not rest.exists()
+
+
+# ------------------------------------------------------------ mwapp_service
+
+
+def test_the_revision_is_the_processs_own() -> None:
+    environment = b"PATH=/bin\0MWAPP_REVISION=0123abcd\0X=MWAPP_REVISION=1\0"
+    assert service.revision(environment) == "0123abcd"
+    assert service.revision(b"PATH=/bin\0") == ""
+
+
+def test_what_systemd_shows() -> None:
+    shown = service.properties("LoadState=loaded\nResult=exit-code\n\nEnvironment=A=1\n")
+    assert shown == {"LoadState": "loaded", "Result": "exit-code", "Environment": "A=1"}
+
+
+class Systemd(service.Service):  # type: ignore[name-defined,misc] # loaded by its path
+    """A service whose systemd is a list of what it is told."""
+
+    def __init__(self, *observations: Any) -> None:
+        super().__init__("mwapp-worker", "127.0.0.1", 1)
+        self.observations = list(observations)
+        self.told: list[str] = []
+
+    def observe(self) -> Any:
+        return self.observations.pop(0) if len(self.observations) > 1 else self.observations[0]
+
+    def systemctl(self, *arguments: str) -> str:
+        self.told.append(" ".join(arguments))
+        return ""
+
+    def journal(self) -> str:
+        return "the journal"
+
+
+def observed(**changes: Any) -> Any:
+    as_it_should_be = {
+        "exists": True,
+        "enabled": True,
+        "running": True,
+        "revision": "new",
+        "ready": True,
+        "state": "ready",
+        "reload": False,
+        "problem": "",
+    }
+    return service.Observed(**as_it_should_be | changes)
+
+
+def test_what_runs_the_wanted_revision_is_left_alone() -> None:
+    systemd = Systemd(observed())
+    systemd.make_ready("new", observed(), 1)
+    assert systemd.told == []
+
+
+def test_what_runs_something_else_is_restarted_and_waited_for() -> None:
+    old = observed(revision="old", reload=True)
+    systemd = Systemd(old, observed(ready=False, problem="starts"), observed())
+    systemd.make_ready("new", old, 5)
+    assert systemd.told == ["daemon-reload", "restart --no-block mwapp-worker.service"]
+    assert systemd.observations == [observed()]
+
+
+def test_what_does_not_get_ready_shows_its_journal() -> None:
+    broken = observed(ready=False, problem="it does not run")
+    with pytest.raises(service.ServiceError, match=r"it does not run(.|\n)*the journal"):
+        Systemd(broken).make_ready("new", observed(revision="", running=False), 0)
