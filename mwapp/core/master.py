@@ -409,14 +409,18 @@ class Master:
                 "transaction refused (%s at operation %s): reading anew", result.error.value, result.index
             )
             self._refusals += 1
-            known = self._mirror.tasks_known(in_doubt={step.task for step in steps})
+            in_doubt = {step.task for step in steps}
+
+            def reload() -> None:
+                self._load(self._mirror.tasks_known(in_doubt))
+
             if self._refusals == 1:
-                self._load(known)
+                reload()
                 return
             # With a fresh mirror, and alone: nothing we understand. Do not spin, nor hold up the others.
             if result.index is None or result.index >= 1 + 2 * bool(steps[0].worker):
                 self._put_aside(steps[0].task)
-            self._scope.after(RETRY_SECONDS, partial(self._load, known))
+            self._scope.after(RETRY_SECONDS, reload)
 
     def _put_aside(self, task: str) -> None:
         log.error("%s: cannot be assigned or ended, others come first", task)
