@@ -126,6 +126,15 @@ class Cluster:
             seconds,
         )
 
+    def mend(self) -> None:
+        """Switch on what is off, thaw what is frozen."""
+        for node in self.lab.nodes:
+            state = self.lab.state(node)
+            if state == "off":
+                self.lab.boot(node)
+            elif state == "frozen":
+                self.lab.thaw(node)
+
     # ------------------------------------------------------------ faults at a service
 
     def kill(self, node: str, unit: str) -> None:

