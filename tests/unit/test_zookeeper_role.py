@@ -231,3 +231,21 @@ def test_files_of_a_running_server_wait(tmp_path: Path) -> None:
     assert (config.read_text(), tool.read_text()) == ("a=0\n", "true\n")
     again = place(tmp_path, hold=True)
     assert (again["changed"], again["waiting"]) == (False, [str(config)])
+
+
+def test_refusals_of_all_hosts_are_told_once() -> None:
+    hostvars = {
+        "a": {"__zookeeper_found": {"problems": ["ids clash", "a is full"]}},
+        "b": {"__zookeeper_found": {"problems": ["ids clash"]}},
+        "c": {"__zookeeper_found": {"unreachable": True, "msg": "No route to host"}},
+        "d": {"__zookeeper_found": {"failed": True, "msg": "no python"}},
+        "e": {"__zookeeper_found": {"problems": []}},
+        "f": {},
+    }
+    said = filters.zookeeper_refusals(list(hostvars), hostvars)
+    assert said[:2] == ["ids clash", "a is full"]
+    assert said[2].startswith("c cannot be reached over SSH")
+    assert said[3] == "d could not be looked at: no python"
+    assert said[4].startswith("f is in another batch")
+    assert len(said) == 5
+    assert filters.zookeeper_refusals(["e"], hostvars) == []

@@ -32,6 +32,27 @@ def zookeeper_members(
     return sorted(members, key=lambda member: (len(str(member["id"])), str(member["id"])))
 
 
+def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Collect what preflight has against the plan, each reason once; a host it could not look at is one."""
+    reasons: list[str] = []
+    for name in names:
+        found = hostvars[name].get("__zookeeper_found", {})
+        if "problems" in found:
+            reasons += found["problems"]
+        elif found.get("unreachable"):
+            reasons.append(
+                f"{name} cannot be reached over SSH: bring it back, or correct its ansible_host. "
+                "While a member is missing, the others are left alone."
+            )
+        elif not found:
+            reasons.append(
+                f"{name} is in another batch: apply the role to all hosts at once, without serial."
+            )
+        else:
+            reasons.append(f"{name} could not be looked at: {found.get('msg', 'see above')}")
+    return list(dict.fromkeys(reasons))
+
+
 def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Tell which running servers must be restarted.
 
@@ -59,5 +80,6 @@ class FilterModule:
         return {
             "zookeeper_members": zookeeper_members,
             "zookeeper_pending": zookeeper_pending,
+            "zookeeper_refusals": zookeeper_refusals,
             "zookeeper_ports": zookeeper_ports,
         }

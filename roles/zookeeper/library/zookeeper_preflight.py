@@ -1,9 +1,10 @@
 #!/usr/bin/python
-"""Ansible module: look at a host, and refuse what would harm before anything is touched."""
+"""Ansible module: look at a host, and tell what speaks against the plan."""
 
 from __future__ import annotations
 
 import hashlib
+import pwd
 import re
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ DOCUMENTATION = r"""
 module: zookeeper_preflight
 short_description: Check the plan for a ZooKeeper server against its host
 description:
-  - Looks at the host (system, memory, packages, ports, data, the running server) and fails with every reason
-    not to go on, each naming the variable and the remedy.
-  - Changes nothing. What it saw is returned for the tasks that follow, so that they need no facts.
+  - Looks at the host (system, memory, packages, ports, data, the running server) and returns every reason
+    not to go on, each naming the variable and the remedy. The caller stops for all hosts together.
+  - Changes nothing. What else it saw is returned for the tasks that follow, so that they need no facts.
 options:
   name:
     description: Inventory name of this host.
@@ -37,10 +38,6 @@ options:
     type: list
     elements: dict
     required: true
-  whole:
-    description: Whether to judge the members as a whole, which one host does for all.
-    type: bool
-    required: true
   settings:
     description: The role's variables, by name.
     type: dict
@@ -50,6 +47,10 @@ options:
     type: list
     elements: str
     required: true
+  user:
+    description: The service user.
+    type: str
+    required: true
 author: zklab
 """
 
@@ -58,14 +59,17 @@ EXAMPLES = r"""
   zookeeper_preflight:
     name: "{{ inventory_hostname }}"
     members: "{{ members }}"
-    whole: true
     settings: "{{ settings }}"
     packages: [libzookeeper-java]
+    user: zookeeper
 """
 
 RETURN = r"""
+problems: {description: Reasons not to go on., type: list, returned: always}
 heap_mb: {description: Heap to use., type: int, returned: always}
+user: {description: Whether the service user exists., type: bool, returned: always}
 missing: {description: Packages that are not installed., type: list, returned: always}
+apt_lists: {description: Whether apt has any package lists., type: bool, returned: always}
 unit:
   description: >-
     The unit: present, enabled, active, and running, which is to say active with its client port open.
@@ -112,6 +116,14 @@ def system() -> dict[str, str]:
 def memory_mb() -> int:
     found = re.search(r"^MemTotal:\s+(\d+) kB", read(Path("/proc/meminfo")) or "", re.MULTILINE)
     return int(found[1]) // 1024 if found else 0
+
+
+def user_exists(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True
 
 
 def missing(module: AnsibleModule, packages: list[str]) -> list[str]:
@@ -194,7 +206,6 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "members": {"type": "list", "elements": "dict", "required": True},
-            "whole": {"type": "bool", "required": True},
             "settings": {
                 "type": "dict",
                 "required": True,
@@ -210,19 +221,20 @@ def main() -> None:
                 },
             },
             "packages": {"type": "list", "elements": "str", "required": True},
+            "user": {"type": "str", "required": True},
         },
         supports_check_mode=True,
     )
     name, members, settings = (module.params[key] for key in ("name", "members", "settings"))
     me = next((member for member in members if member["name"] == name), None)
     if me is None:
-        module.fail_json(
-            msg=f"{name} is not in the group `zookeeper`: add it there; the group names the members."
+        module.exit_json(
+            problems=[f"{name} is not in the group `zookeeper`, which names the members: add it."]
         )
 
     problems = setting_problems(settings)
-    if module.params["whole"]:
-        problems += member_problems(members, settings)
+    problems += member_problems(members, settings)
+    if name == members[0]["name"]:  # once is enough
         for text in warnings(members):
             module.warn(text)
     server = unit(module)
@@ -244,12 +256,13 @@ def main() -> None:
         "txnlog_dir": data(txnlog_dir),
     }
     problems += host_problems(me, members, settings, found)
-    if problems:
-        module.fail_json(msg="Nothing was touched.\n" + "\n".join(problems), problems=problems)
     module.exit_json(
         changed=False,
+        problems=problems,
         heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"]),
+        user=user_exists(module.params["user"]),
         missing=missing(module, module.params["packages"]),
+        apt_lists=any(Path("/var/lib/apt/lists").glob("*_Packages*")),
         unit=server,
         stale=stale() if server["active"] else [],
         deployed_port=deployed_port,
