@@ -139,6 +139,7 @@ class Worker:
     def _restart(self) -> None:
         self._scope.cancel()
         self._scope = self._process.scope()
+        self.state = "disconnected"  # the queue's watch went with the scope: serve anew even if registered
         ensure_parents(self._scope, self._look)
 
     def _look(self) -> None:
