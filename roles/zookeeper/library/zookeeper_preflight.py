@@ -69,6 +69,7 @@ problems: {description: Reasons not to go on., type: list, returned: always}
 heap_mb: {description: Heap to use., type: int, returned: always}
 user: {description: Whether the service user exists., type: bool, returned: always}
 missing: {description: Packages that are not installed., type: list, returned: always}
+manuals: {description: Whether the directory for manuals exists., type: bool, returned: always}
 apt_lists: {description: Whether apt has any package lists., type: bool, returned: always}
 unit:
   description: >-
@@ -262,6 +263,7 @@ def main() -> None:
         heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"]),
         user=user_exists(module.params["user"]),
         missing=missing(module, module.params["packages"]),
+        manuals=Path("/usr/share/man/man1").is_dir(),
         apt_lists=any(Path("/var/lib/apt/lists").glob("*_Packages*")),
         unit=server,
         stale=stale() if server["active"] else [],
