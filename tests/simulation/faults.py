@@ -32,10 +32,10 @@ class Faults:
             *(self.lag, self.outage, self.server_crash, self.isolate),
             *(self.unseat, self.evict, self.poison, self.odd_task),
         ]
-        self._kinds = [kind for kind in every if draw.random() < 0.4] or [self.cut]
-        self._at_writes = draw.choice([0.0, 0.05, 0.2])
+        self._kinds = draw.sample(every, draw.randint(1, 5))
+        self._at_writes = draw.choice([0.0, 0.1, 0.3])
         self._at_war = True
-        pause = draw.choice([0.2, 0.5, 1.0, 2.0])
+        pause = draw.choice([0.1, 0.3, 1.0])
         at = draw.expovariate(1 / pause)
         while at < seconds:
             self._world.after(at, self._strike)
@@ -45,6 +45,7 @@ class Faults:
         """Mend everything."""
         self._at_war = False
         self._world.note("peace", "begins")
+        self._service.slow = 0.0
         self._service.set_quorum(True)
         for number, server in enumerate(self._service.servers):
             server.up, server.lag = True, 0.0
@@ -60,7 +61,7 @@ class Faults:
         if not self._at_war or not self._world.chance(self._at_writes):
             return
         if self._world.chance(0.5):  # what changes before it arrives?
-            host.stall(self._world.between(0.0, 1.0), up=True)
+            host.stall(self._world.random.random() * 0.5, up=True)
         if self._world.chance(0.7):
             delay = self._world.between(0.0, 0.01)
             self._world.after(delay, lambda: self._strike(host))

@@ -78,6 +78,7 @@ class Host:
         self.executions: list[Execution] = []  # of this life, those not over
         self._world, self._service, self._build = world, service, build
         self._new_process, self._on_run, self._on_write = process, on_run, on_write
+        self._frozen_at = 0.0
         self._life = 0
         self._seen = 0  # how much of the log the process has seen: no server may show it less
         self._connection: Connection | None = None
@@ -108,7 +109,7 @@ class Host:
     def freeze(self) -> None:
         """Nothing happens on the host, to the process or its commands, until it is thawed."""
         self._world.note(self.name, "freezes")
-        self.frozen = True
+        self.frozen, self._frozen_at = True, self._world.now
 
     def thaw(self) -> None:
         """Everything goes on, and what came meanwhile comes at once, in its order."""
@@ -280,8 +281,9 @@ class Host:
 
     def finish(self, execution: Execution, code: int | None) -> None:
         """The command ends by itself."""
-        if self.frozen:
-            self._inbox.append(lambda: self.finish(execution, code))
+        if self.frozen:  # the command stood still as well
+            left = self._world.now - self._frozen_at
+            self._inbox.append(lambda: self.after(left, lambda: self.finish(execution, code)))
         elif not execution.over:
             self._finish(execution, code)
             self.event(Exited(execution.number, code, b"output", seconds=0.1))

@@ -79,10 +79,10 @@ class Schedule:
     def run(self) -> Figures:
         """Carry it out. Raises Violation."""
         world = self.world
-        war = world.random.choice([3.0, 6.0, 12.0])
+        war = world.random.choice([2.0, 4.0, 8.0])
         for host in self.hosts:
             world.after(world.between(0.0, 1.0), host.start)
-        for _ in range(world.random.randint(3, 20)):
+        for _ in range(world.random.randint(3, 25)):
             world.after(world.random.random() * war, lambda: self.submit(f"echo {world.random.random()}"))
         self.faults.begin(war)
         try:
@@ -207,7 +207,7 @@ class Schedule:
         if left:
             raise Violation("drain", f"did not end: {left}")
         owned = self.service.ensemble.decided.ephemerals
-        self.world.run(self.world.now + self.timeout + 2.0, lambda: not any(owned.values()))
+        self.world.run(self.world.now + 2 * self.timeout + 2.0, lambda: not any(owned.values()))
         ephemerals = [path for paths in owned.values() for path in paths]
         if ephemerals:
             raise Violation("drain", f"left behind: {ephemerals}")

@@ -58,7 +58,7 @@ class Service:
         self, world: World, committed: Callable[[Transacted], None], *, slow: float, tick: float
     ) -> None:
         self._world = world
-        self._slow, self._tick = slow, tick
+        self.slow, self._tick = slow, tick
         self._committed = committed
         self.ensemble = SimEnsemble(self._fired)
         self.ensemble.on_commit = self._commit
@@ -74,7 +74,7 @@ class Service:
     def delay(self) -> float:
         """How long a message takes."""
         chance = self._world.random.random()
-        if chance < self._slow:
+        if chance < self.slow:
             return self._world.between(0.01, 1.0)
         return 0.0002 + chance * 0.002
 
@@ -160,6 +160,7 @@ class Service:
             if self._world.chance(0.5):
                 self.drop_all(server)
             else:  # in time for the leader not to have given it up
+                self._tell_leader(server)  # it has been asked all the time
                 for calls in waiting.values():
                     for call in calls:
                         call()
@@ -180,12 +181,14 @@ class Service:
 
     def _report(self, number: int) -> None:
         """Twice a tick a server tells the leader whom it has heard of; only then their time is extended."""
-        server = self.servers[number]
-        if self.quorum and server.up and not server.isolated:
-            for session in server.touched:
-                self._extend(session)
-            server.touched.clear()
+        if self.quorum and self.servers[number].up and not self.servers[number].isolated:
+            self._tell_leader(number)
         self._world.after(self._tick / 2, lambda: self._report(number))
+
+    def _tell_leader(self, number: int) -> None:
+        for session in self.servers[number].touched:
+            self._extend(session)
+        self.servers[number].touched.clear()
 
     def _extend(self, session: int) -> None:
         if session in self._expiry:
