@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 # A new picture for the endpoint is made no more often than this, seconds.
 PICTURE = 0.1
 
+# A cut that lasts longer than this is a line in the log, seconds.
+LONG_CUT = 10.0
+
 _CONNECTION = {Connected: "connected", Resumed: "connected", Suspended: "suspended", Expired: "expired"}
 
 
@@ -99,6 +102,8 @@ class _Observed(Process):
         if type(event) in _CONNECTION:
             self.connection = _CONNECTION[type(event)]
             self.session_events[type(event).__name__.lower()] += 1
+            if not isinstance(event, Connected):  # which has a line of its own
+                log.info("session with the ensemble: %s", type(event).__name__.lower())
         commands = super().handle(now, event)
         if any(isinstance(command, Abandon) for command in commands):
             self.connection = "expired"
@@ -135,6 +140,8 @@ class Daemon:
         self._notifier = Notifier()
         self._said = ""
         self._ready = False
+        self._cut_since = time.monotonic()
+        self._complained = False
         self._next_picture = 0.0
         self._next_sign = 0.0  # of life to systemd
         self._longest_turn = min(LONGEST_TURN, (self._notifier.watchdog or 4 * LONGEST_TURN) / 4)
@@ -170,6 +177,7 @@ class Daemon:
         if self._notifier.watchdog is not None and now >= self._next_sign:
             self._next_sign = now + self._notifier.watchdog / 4
             self._notifier.send(WATCHDOG=1)
+        self._complain(now)
         if now < self._next_picture and self._process.usable == (self._snapshot.connection == "connected"):
             self._loop.longest_turn = PICTURE  # there may be news; have another look soon
             return
@@ -177,6 +185,14 @@ class Daemon:
         self._loop.longest_turn = self._longest_turn
         self._snapshot = self._picture(now)
         self._say(self._snapshot.summary())
+
+    def _complain(self, now: float) -> None:
+        if self._process.usable:
+            self._cut_since = now
+            self._complained = False
+        elif not self._complained and now - self._cut_since > LONG_CUT:
+            self._complained = True
+            log.warning("--connect %s: no server answers; see `mwapp status`", self._settings.servers)
 
     def _picture(self, now: float) -> Snapshot:
         process, up = self._process, self._up

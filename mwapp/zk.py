@@ -192,9 +192,9 @@ class Client:
         self._chroot = servers.chroot
         self._handler = _Handler()
         self._last_event: object = None
-        # kazoo's log at level "debug" holds znodes' data, and below it session passwords.
         logger = logging.getLogger("mwapp.kazoo")
-        logger.setLevel(logging.ERROR)
+        # Never lower: kazoo's log at level "debug" holds znodes' data, and below it session passwords.
+        logger.setLevel(logging.WARNING if log.isEnabledFor(logging.DEBUG) else logging.ERROR)
         self._kazoo = KazooClient(
             hosts=servers.hosts,
             timeout=timeout,

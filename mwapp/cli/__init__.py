@@ -53,8 +53,6 @@ def run(arguments: list[str]) -> int:
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has had enough
-        return 0
     except Exception:
         traceback.print_exc()
         return DEFECT

@@ -12,12 +12,13 @@ from typing import Any
 import click
 
 from mwapp.cli.options import client
-from mwapp.cli.output import plain, show_json, show_table
+from mwapp.cli.output import plain, show, show_json, show_table
 from mwapp.cli.session import Target, look
 from mwapp.core.session import Scope
 from mwapp.errors import BadInputError
 from mwapp.overview import OfficeView, WorkerView, read_names, read_office, read_states, read_workers
-from mwapp.servers import parse_address, show
+from mwapp.servers import parse_address
+from mwapp.servers import show as show_address
 
 # A server or an endpoint that is asked directly gets this long, seconds.
 PATIENCE = 1.0
@@ -49,7 +50,7 @@ def status(**settings: Any) -> None:
         servers = list(pool.map(_ask_server, connect.addresses))
     if output != "json":
         show_table(("SERVER", "MODE", "VERSION", "PROBLEM"), [list(server.values()) for server in servers])
-        print()
+        show("")
     target = Target(connect, settings["connect_timeout"])
     office, views, tasks = look(target, read_office, read_workers, _count_tasks)
     master = _master(office)
@@ -70,8 +71,8 @@ def status(**settings: Any) -> None:
             )
         ],
     )
-    print(f"\nworkers  {_counts(states)}; {running} of {slots} slots taken")
-    print(f"tasks    {_counts(tasks)}")
+    show(f"\nworkers  {_counts(states)}; {running} of {slots} slots taken")
+    show(f"tasks    {_counts(tasks)}")
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -90,7 +91,7 @@ def _count_tasks(scope: Scope, then: Any) -> None:
 
 def _ask_server(address: tuple[str, int]) -> dict[str, str | None]:
     """What a server of the ensemble says of itself (its four-letter word srvr)."""
-    answer = {"address": show(address), "mode": None, "version": None, "problem": None}
+    answer = {"address": show_address(address), "mode": None, "version": None, "problem": None}
     try:
         with socket.create_connection(address, PATIENCE) as connection:
             connection.sendall(b"srvr")

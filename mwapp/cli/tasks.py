@@ -4,12 +4,13 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from mwapp.cli.options import F, client, option
-from mwapp.cli.output import age, show_json, show_table
+from mwapp.cli.output import age, show, show_json, show_table
 from mwapp.cli.session import Target, converse, look
 from mwapp.core.client import Submit, Wait
 from mwapp.core.protocol import DONE, TASK_PREFIX, TASKS, BadTaskError, Outcome, Task
@@ -56,7 +57,7 @@ def submit(
     """
     tasks = _tasks(list(commands))
     target, json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
-    names = _submit(target, tasks, show=not json)
+    names = _submit(target, tasks, printed=not json)
     if wait:
         _wait(target, names, timeout, show_output=show_output, json=json)
     elif json:
@@ -75,14 +76,15 @@ def _tasks(commands: list[str]) -> list[Task]:
     return tasks
 
 
-def _submit(target: Target, tasks: Sequence[Task], *, show: bool) -> list[str]:
+def _submit(target: Target, tasks: Sequence[Task], *, printed: bool) -> list[str]:
     names: dict[int, str] = {}
     refusals: list[str] = []
 
     def accepted(index: int, name: str) -> None:
         names[index] = name
-        if show:
-            print(name, flush=True)
+        if printed:
+            with suppress(BrokenPipeError):  # nobody reads the names; the tasks are wanted all the same
+                print(name, flush=True)
 
     def build(process: Process, finished: Call) -> None:
         Submit(
@@ -161,7 +163,7 @@ def _wait(
         )
     if show_output and not json:
         for name, _, outcome in known:
-            print(f"--- {name}\n{outcome.output if outcome else ''}", end="")
+            show(f"--- {name}\n{outcome.output if outcome else ''}", end="")
     missing = [name for name in names if ends.get(name, ("",))[0] is None]
     failed = [name for name, state, _ in known if state != DONE]
     if late:

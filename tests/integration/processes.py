@@ -33,7 +33,9 @@ def wait_until(what: str, probe: Callable[[], T | None], seconds: float = PATIEN
 class Daemon:
     """A master or a worker."""
 
-    def __init__(self, role: str, name: str, connect: str, home: Path, *options: str) -> None:
+    def __init__(
+        self, role: str, name: str, connect: str, home: Path, *options: str, **environment: str
+    ) -> None:
         self.role, self.name = role, name
         self.state_dir = home / f"{role}-{name}"
         self.log = home / f"{role}-{name}.log"
@@ -43,6 +45,7 @@ class Daemon:
             *("--listen", f"127.0.0.1:{self.port}", "--state-dir", str(self.state_dir)),
             *("--session-timeout", str(SESSION_TIMEOUT), "--log-level", "debug", *options),
         ]
+        self.environment = os.environ | environment
         self.process: subprocess.Popen[bytes]
         self.start()
 
@@ -50,7 +53,10 @@ class Daemon:
         """Start it; does not wait until it is ready."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", *self.arguments], stdin=subprocess.DEVNULL, stderr=log
+                ["setpriv", "--pdeathsig", "KILL", *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                env=self.environment,
             )
 
     def get(self, path: str) -> tuple[int, str] | None:
@@ -99,9 +105,9 @@ class Site:
         self._home = home
         self.daemons: list[Daemon] = []
 
-    def start(self, role: str, name: str, *options: str) -> Daemon:
+    def start(self, role: str, name: str, *options: str, **environment: str) -> Daemon:
         """Start a daemon."""
-        daemon = Daemon(role, name, self.connect, self._home, *options)
+        daemon = Daemon(role, name, self.connect, self._home, *options, **environment)
         self.daemons.append(daemon)
         return daemon
 

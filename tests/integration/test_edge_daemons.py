@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import statistics
 import time
 from collections.abc import Iterator
@@ -168,6 +169,40 @@ def test_stop_without_the_ensemble(site: Site, ensemble: Ensemble) -> None:
     assert (worker.state_dir / "session").exists()
     ensemble.start()
     assert worker.release() == 0
+
+
+def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> None:
+    """Ready with the first session, signs of life from the main loop, and the end."""
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+
+        def hear(word: str) -> None:
+            while not any(word in message for message in heard):
+                heard.append(manager.recv(1000).decode())
+
+        for server in ensemble.servers:
+            server.kill()
+        watched = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "1000000"}
+        worker = site.start("worker", "w1", **watched)
+        hear("WATCHDOG=1")
+        assert not any("READY=1" in message for message in heard)
+        ensemble.start()
+        hear("READY=1")
+        hear("STATUS=worker ready, incarnation 0")
+        heard.clear()
+        worker.signal(signal.SIGSTOP)
+        manager.settimeout(1.5)
+        with pytest.raises(TimeoutError):  # what was sent before, and then silence
+            while True:
+                manager.recv(1000)
+        worker.signal(signal.SIGCONT)
+        manager.settimeout(10)
+        hear("WATCHDOG=1")
+        worker.signal(signal.SIGTERM)
+        hear("STOPPING=1")
+        assert worker.process.wait(10) == 0
 
 
 def test_nothing_secret_is_shown(site: Site) -> None:
