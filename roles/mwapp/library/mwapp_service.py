@@ -4,6 +4,7 @@
 its environment, so a run that was broken off between writing and restarting is made good by the next.
 """
 
+import os
 import subprocess
 import time
 from contextlib import suppress
@@ -131,6 +132,8 @@ class Service:
             self.systemctl("daemon-reload")
         if not before.enabled:
             self.systemctl("enable", self.unit)
+        if before.reload or not before.enabled or before.revision != wanted:
+            os.sync()  # what was installed and enabled must outlive a power cut from here on
         if before.revision != wanted:
             # Not waited for here: stopping is bounded by the unit, and readiness is looked at below.
             self.systemctl("restart", "--no-block", self.unit)
