@@ -38,9 +38,11 @@ from mwapp.core.messages import (
     Transaction,
 )
 
-# The local deadline comes this part of the session time-out before the ensemble could end the session:
-# the time to stop what must not outlive it.
-SAFETY_MARGIN = 0.1
+# The local deadline comes this part of the session time-out before its end as we would reckon it. A server
+# tells the leader twice a tick whom it has heard of; cut off before it could, it takes its last news with it,
+# so the leader may reckon from up to half a tick earlier, and a time-out is at least two ticks: a quarter.
+# The rest is the time to stop what must not outlive the session.
+SAFETY_MARGIN = 0.3
 # So many proofs of life are asked for per session time-out.
 HEARTBEATS = 6
 
@@ -198,9 +200,10 @@ class Process:
     def lease(self) -> float:
         """The local deadline: until then the ensemble cannot have ended this session.
 
-        The leader counts the time-out from the last sign of life that reached it, which was no earlier than
-        the sending of the last transaction that was answered. Answered reads prove nothing: a server that
-        is cut off from its leader goes on answering them, when the session may be over long since.
+        The leader counts the time-out from the last sign of life that was reported to it, which was hardly
+        earlier (see SAFETY_MARGIN) than the sending of the last transaction that was answered. Answered
+        reads prove nothing: a server that is cut off from its leader goes on answering them, when the
+        session may be over long since.
         """
         return self._proof + self.timeout * (1 - SAFETY_MARGIN)
 
