@@ -175,6 +175,8 @@ class Faults:
         if not any(server.isolated for server in self._service.servers):
             self._world.note(f"zk{number + 1}", "is isolated")
             self._service.isolate(number, True)
+            if self._world.chance(0.5):
+                self._service.confine(number)
             longest = self._world.random.choice([0.5, 2.0]) * self._schedule.timeout
 
             def back() -> None:

@@ -64,6 +64,7 @@ class Service:
         self.ensemble.on_commit = self._commit
         self.servers = [_Server() for _ in self.ensemble.servers]
         self.quorum = True
+        self.reachable: dict[str, int] = {}  # the only server a host can reach, by its name
         self._connections: dict[int, Connection] = {}  # the present one of each session
         self._expiry: dict[int, float] = {}
         self._stalled: list[dict[int, list[Callable[[], None]]]] = [{} for _ in self.servers]  # by session
@@ -92,7 +93,7 @@ class Service:
 
         Told the connection; or None, and whether the session is over.
         """
-        server = self._world.random.randrange(len(self.servers))
+        server = self.reachable.get(caller.name, self._world.random.randrange(len(self.servers)))
 
         def arrive() -> None:
             if not self.quorum or not self.servers[server].up or self.servers[server].isolated:
@@ -135,6 +136,12 @@ class Service:
 
     # ------------------------------------------------------------ faults
 
+    def confine(self, server: int) -> None:
+        """Whoever uses this server can reach no other, as if in one rack, until it is isolated no longer."""
+        for connection in self._connections.values():
+            if connection.attached and connection.server == server:
+                self.reachable[connection.caller.name] = server
+
     def drop_all(self, server: int | None = None) -> None:
         """Close every connection (to a server)."""
         for connection in list(self._connections.values()):
@@ -156,6 +163,7 @@ class Service:
         """Cut a server off from the leader, or end that: it then drops whom it served."""
         self.servers[server].isolated = isolated
         if not isolated:
+            self.reachable = {name: only for name, only in self.reachable.items() if only != server}
             waiting, self._stalled[server] = self._stalled[server], {}
             if self._world.chance(0.5):
                 self.drop_all(server)
