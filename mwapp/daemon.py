@@ -125,7 +125,8 @@ class Daemon:
         self._state = StateDirectory(settings.state_dir) if settings.state_dir else None
         self._started_at = time.time()
         self._process = _Observed()
-        self._snapshot = Snapshot(settings.role, settings.name, "", time.monotonic())
+        starting = {"state": "starting"}
+        self._snapshot = Snapshot(settings.role, settings.name, "", time.monotonic(), part=starting)
         self._endpoint = Endpoint(settings.listen, lambda: self._snapshot)
         self._address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)
         self._part = build(self._process, self._address)
