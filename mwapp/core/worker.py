@@ -317,7 +317,7 @@ class Worker:
 
     def _announce_drain(self) -> None:
         self.state = "draining"
-        mark: list[Op] = [Set(worker_path(self._name), self._address.encode())]
+        mark: list[Op] = [self._still_me(), Set(worker_path(self._name), self._address.encode())]
         # What was assigned before the mark is handed back, too, so the queue is read once more.
         self._scope.transact(mark, lambda _: self._look_at_queue())
 
