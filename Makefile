@@ -38,6 +38,7 @@ lint: setup-tests ## ansible-lint, yamllint, ruff, mypy
 	ruff format --check .
 	mypy
 	mypy $(wildcard roles/*/*/*.py) molecule/conftest.py molecule/default/tests
+	mypy molecule/failover/tests
 	ansible-lint --offline --profile production
 
 unit: setup-tests ## logic without root, and a short simulation

@@ -15,7 +15,10 @@ BY_TIME_OUT_MS = SESSION_MS * 1.5
 
 
 def test_a_killed_master_is_replaced_long_before_its_session_would_time_out(cluster: Cluster) -> None:
-    times = [faults.kill_master(cluster).ms for _ in range(3) if cluster.settle() is None]
+    times = []
+    for _ in range(3):
+        times.append(faults.kill_master(cluster).ms)
+        cluster.settle()
     print("sigkill, ms:", times)
     assert max(times) < SESSION_MS - 1500, "systemd's ExecStopPost did not end the session"
 
