@@ -47,8 +47,7 @@ def _active(cluster: Cluster) -> tuple[str, int]:
 def kill_master(cluster: Cluster) -> Takeover:
     """SIGKILL the active master's process. systemd ends its session and starts it again as a backup."""
     old, epoch = _active(cluster)
-    began = time.time()
-    cluster.kill(old, MASTER_UNIT)
+    began = cluster.kill(old, MASTER_UNIT)
     return _await_takeover(cluster, old, epoch, began, 15)
 
 
