@@ -1,0 +1,329 @@
+"""What the master knows of the znodes, kept up to date by reads that leave a watch.
+
+    /workers, each worker and its queue  -> workers: who is alive, under which incarnation
+    /assign/<worker>                     -> held: who has which task
+    /tasks, each task not held           -> queued, bad or finished
+
+The mirror only reads. Whenever there may be something to do it says ``changed``; what is to be done, and
+whether it is done, is the :class:`~mwapp.core.master.Master`'s, which notes here what it has committed.
+
+It may lag behind the ensemble, yet a task that looks unassigned is: only the master creates assignments,
+and queues are read before tasks, so a task read without children after that is neither held nor finished.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+
+from mwapp.core.messages import Failed, Node, Stat
+from mwapp.core.protocol import (
+    ASSIGN,
+    TASKS,
+    WORKERS,
+    Assignment,
+    BadTaskError,
+    Registration,
+    Task,
+    assign_path,
+    status_path,
+    task_order,
+    task_path,
+    worker_path,
+)
+from mwapp.core.session import Call, Scope
+
+log = logging.getLogger(__name__)
+
+# So many tasks are read at once.
+PAGE = 100
+
+# The name, its queue if there is one, and the worker's znode.
+Adopt = Callable[[str, Node | Failed, Node], None]
+
+
+@dataclass(slots=True)
+class LiveWorker:
+    """A worker whose /workers znode is there."""
+
+    incarnation: int
+    slots: int
+    draining: bool
+    adopted: bool
+
+
+@dataclass(slots=True)
+class Held:
+    """A task's assignment."""
+
+    assignment: Assignment
+    fresh: bool = True  # read or written since its worker last changed
+
+    def orphaned(self, worker: LiveWorker | None) -> bool:
+        """Whether nobody runs it. What is not fresh may have been handed back meanwhile: not yet known."""
+        return self.fresh and (worker is None or not self.assignment.meant_for(worker.incarnation))
+
+
+class Mirror:
+    """One reading of the znodes, which ends with its ``scope``; after that :meth:`renewed` begins the next.
+
+    ``changed`` is called when something may be due; ``adopt`` when a worker has no registration of its own,
+    for a person made its znode by hand; ``unreadable`` when a parent is missing, so that nothing is known.
+
+    A task is :attr:`held`, or it is :attr:`queued`, :attr:`bad` or :attr:`finished`; of those that are
+    :attr:`unread` it is not known, or not for sure. One both held and finished was reported by hand.
+    """
+
+    def __init__(self, scope: Scope, *, changed: Call, adopt: Adopt, unreadable: Call) -> None:
+        self._scope = scope
+        self._changed = changed
+        self._adopt = adopt
+        self._unreadable = unreadable
+        self._reading = False  # a page of tasks is under way
+        self._workers_due = False  # they will be looked at again
+        self.complete = False  # workers, queues and the tasks' names are known: something can be due
+        self.workers: dict[str, LiveWorker] = {}
+        self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
+        self.tasks: set[str] = set()  # all there are
+        self.queued: dict[str, None] = {}  # a set that keeps the order of arrival
+        self.bad: dict[str, str] = {}  # unassigned ones that can never run: the reason
+        self.finished: set[str] = set()
+        self.unread: dict[str, None] = {}  # to be read, in the order of their numbers
+
+    def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
+        """The next reading, to be begun by :meth:`read`.
+
+        There may be many thousands of tasks, so what is known of them is kept, but of those that are held,
+        unread or ``in_doubt``.
+        """
+        new = Mirror(scope, changed=self._changed, adopt=self._adopt, unreadable=self._unreadable)
+        new.queued, new.bad, new.finished = self.queued, self.bad, self.finished - in_doubt
+        new.tasks = new.queued.keys() | new.bad.keys() | new.finished
+        # They keep their places in the queue.
+        new.unread = dict.fromkeys(sorted(in_doubt & new.tasks, key=task_order))
+        return new
+
+    def read(self) -> None:
+        """Read workers, then queues, then tasks, and keep watching them."""
+        self.look_at_workers(then=lambda: self._scope.children(ASSIGN, self._queues_listed))
+
+    # ------------------------------------------------------------ what the master has committed
+
+    def assigned(self, queue: str, task: str, assignment: Assignment) -> None:
+        """The worker has got the task."""
+        self.queued.pop(task, None)
+        self.held.setdefault(queue, {})[task] = Held(assignment)
+        self._watch_if_adopted(queue, task)
+
+    def released(self, queue: str, task: str) -> None:
+        """The assignment was deleted."""
+        self.held[queue].pop(task, None)
+
+    def cleared(self, queue: str, task: str) -> None:
+        """An assignment of no use was deleted; what became of its task is looked at once more."""
+        self.released(queue, task)
+        self._look_if_finished(task)
+
+    def given_up(self, task: str) -> None:
+        """The task was recorded as failed."""
+        self.bad.pop(task, None)
+        self.finished.add(task)
+
+    # ------------------------------------------------------------ workers
+
+    def look_at_workers(self, then: Call | None = None) -> None:
+        """Read them, who has come and who is gone; ``then`` is called when all of them are known."""
+        self._scope.children(WORKERS, partial(self._workers_seen, then), watch=self.look_at_workers)
+
+    def look_at_workers_after(self, delay: float) -> None:
+        """The same in ``delay`` seconds: once for all who ask, or it would double each time they do."""
+        if not self._workers_due:
+            self._workers_due = True
+            self._scope.after(delay, self.look_at_workers)
+
+    def _workers_seen(self, then: Call | None, names: tuple[str, ...] | Failed) -> None:
+        self._workers_due = False
+        if isinstance(names, Failed):
+            self._unreadable()
+            return
+        # The queue before the worker: a worker that registers between the two reads shows as one whose
+        # queue is older than itself, and adopting that fails by the queue's version.
+        paths = [path for name in names for path in (assign_path(name), worker_path(name))]
+        self._scope.get_all(paths, partial(self._workers_read, then, names))
+
+    def _workers_read(self, then: Call | None, names: tuple[str, ...], nodes: list[Node | Failed]) -> None:
+        before, self.workers = self.workers, {}
+        for name, queue, worker in zip(names, nodes[::2], nodes[1::2], strict=True):
+            if isinstance(worker, Failed):
+                continue  # gone again; the watch has fired
+            registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
+            if isinstance(queue, Failed) or not registered or registered.session != worker.stat.owner:
+                self._adopt(name, queue, worker)
+                # It is there, and keeps what a person assigned to it, but is given nothing yet.
+                self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=True)
+                continue
+            version = queue.stat.version
+            draining = worker.stat.version > 0
+            self.workers[name] = LiveWorker(version, registered.slots, draining, registered.adopted)
+            if name not in self.held:
+                self._look_at_queue(name)
+        for name in sorted(before.keys() | self.workers.keys()):
+            old, new = before.get(name), self.workers.get(name)
+            if old is None or new is None or old.incarnation != new.incarnation:
+                log.info("worker %s: %s", name, f"incarnation {new.incarnation}" if new else "gone")
+                self._refresh_held(name)
+        if then:
+            then()
+        self._changed()
+
+    # ------------------------------------------------------------ queues
+
+    def _queues_listed(self, queues: tuple[str, ...] | Failed) -> None:
+        if isinstance(queues, Failed):
+            self._unreadable()
+            return
+        waiting = set(queues)
+
+        def read(queue: str) -> None:
+            waiting.discard(queue)
+            if not waiting:
+                self._look_at_tasks()
+
+        for queue in queues:
+            self._look_at_queue(queue, then=partial(read, queue))
+        if not queues:
+            self._look_at_tasks()
+
+    def _look_at_queue(self, queue: str, then: Call | None = None) -> None:
+        again = partial(self._look_at_queue, queue)
+        self._scope.children(assign_path(queue), partial(self._queue_seen, queue, then), watch=again)
+
+    def _queue_seen(self, queue: str, then: Call | None, names: tuple[str, ...] | Failed) -> None:
+        present = () if isinstance(names, Failed) else names
+        known = self.held.setdefault(queue, {})
+        for task in sorted(known.keys() - set(present)):
+            del known[task]
+            self._look_if_finished(task)
+        if isinstance(names, Failed):  # the queue itself was deleted, and no watch is left on it
+            del self.held[queue]
+        self._read_held(queue, [task for task in present if task not in known], then)
+
+    def _read_held(self, queue: str, tasks: list[str], then: Call | None = None) -> None:
+        # With the status, for whoever held it may have reported by hand and left the assignment.
+        paths = [path for task in tasks for path in (assign_path(queue, task), status_path(task))]
+
+        def read(nodes: list[Node | Failed]) -> None:
+            for task, node, status in zip(tasks, nodes[::2], nodes[1::2], strict=True):
+                if isinstance(node, Node):
+                    self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
+                    self.queued.pop(task, None)
+                    if isinstance(status, Node):
+                        self.finished.add(task)
+                    else:
+                        self._watch_if_adopted(queue, task)
+                elif self.held.get(queue, {}).pop(task, None):
+                    self._look_if_finished(task)
+            if then:
+                then()
+            self._changed()
+
+        self._scope.get_all(paths, read)
+
+    def _refresh_held(self, queue: str) -> None:
+        """The worker came, went or changed: what it held may have been handed back; read it anew."""
+        held = self.held.get(queue, {})
+        for entry in held.values():
+            entry.fresh = False
+        if held:
+            self._read_held(queue, list(held))
+
+    def _watch_if_adopted(self, queue: str, task: str) -> None:
+        """A person reports by creating the status and leaves the assignment: that is for us to remove."""
+        worker = self.workers.get(queue)
+        if worker is None or worker.adopted:
+            again = partial(self._watch_if_adopted, queue, task)
+            self._scope.exists(
+                status_path(task), lambda stat: self._finished(task) if stat else None, watch=again
+            )
+
+    # ------------------------------------------------------------ tasks
+
+    def _look_at_tasks(self) -> None:
+        self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks)
+
+    def _tasks_seen(self, names: tuple[str, ...] | Failed) -> None:
+        if isinstance(names, Failed):
+            self._unreadable()
+            return
+        new, gone = set(names) - self.tasks, self.tasks - set(names)
+        self.tasks = set(names)
+        for task in gone:
+            self.finished.discard(task)
+            self.queued.pop(task, None)
+            self.bad.pop(task, None)
+            self.unread.pop(task, None)
+        self.unread |= dict.fromkeys(sorted(new, key=task_order))
+        self.complete = True
+        self._changed()
+        self._read_tasks()
+
+    def _read_tasks(self) -> None:
+        """Page by page: thousands at once would hold up our writes, and make the server seem silent."""
+        if self._reading or not self.unread:
+            return
+        page = list(islice(self.unread, PAGE))
+        self._reading = True
+
+        def read(nodes: list[Node | Failed]) -> None:
+            self._reading = False
+            for task, node in zip(page, nodes, strict=True):
+                self.unread.pop(task, None)
+                self._task_seen(task, node)
+            self._changed()
+            self._read_tasks()
+
+        self._scope.get_all([task_path(task) for task in page], read)
+
+    def _task_seen(self, task: str, node: Node | Failed) -> None:
+        if isinstance(node, Failed):
+            self.queued.pop(task, None)  # deleted by hand
+            self.bad.pop(task, None)
+        elif node.stat.children == 0:
+            self._sort_in(task, node.data)
+        else:  # a final state, unless somebody keeps children of another kind there
+            self._scope.exists(status_path(task), partial(self._looked_at_status, task, node.data))
+
+    def _looked_at_status(self, task: str, data: bytes, stat: Stat | Failed | None) -> None:
+        if stat is None:
+            self._sort_in(task, data)
+            self._changed()
+        else:
+            self._finished(task)
+
+    def _look_if_finished(self, task: str) -> None:
+        """Its assignment is gone. Then it is over, unless somebody deleted the assignment by hand."""
+        self._scope.exists(
+            status_path(task),
+            lambda stat: self._read_again(task) if stat is None else self._finished(task),
+        )
+
+    def _read_again(self, task: str) -> None:
+        self.unread[task] = None
+        self._read_tasks()
+
+    def _finished(self, task: str) -> None:
+        self.queued.pop(task, None)
+        self.bad.pop(task, None)
+        if task in self.tasks:
+            self.finished.add(task)
+        self._changed()
+
+    def _sort_in(self, task: str, data: bytes) -> None:
+        """The task has no final state: it is to be assigned, unless it is, or can never run."""
+        if task in self.tasks and not any(task in held for held in self.held.values()):
+            try:
+                Task.decode(data)
+                self.queued[task] = None
+            except BadTaskError as error:
+                self.bad[task] = str(error)
