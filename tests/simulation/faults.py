@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mwapp.core.messages import Create, Delete, Tick
+from mwapp.core.messages import Delete, Tick
 from tests.simulation.host import Host
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Faults:
         every = [
             *(self.cut, self.stall, self.crash, self.freeze, self.stop, self.expire),
             *(self.lag, self.outage, self.server_crash, self.isolate),
-            *(self.unseat, self.evict, self.poison, self.odd_task),
+            *(self.unseat, self.evict),
         ]
-        self._kinds = draw.sample(every, draw.randint(1, 5))
+        self._kinds = draw.sample(every, draw.choice([1, 1, 2, 3, 5]))
         self._at_writes = draw.choice([0.0, 0.1, 0.3])
         self._at_war = True
         pause = draw.choice([0.1, 0.3, 1.0])
@@ -68,10 +68,19 @@ class Faults:
         else:
             self._break(host)
 
+    def started(self, host: Host) -> None:
+        """A command was started, and something may happen to it."""
+        if self._at_war and self._world.chance(self._at_writes):
+            delay = self._world.between(0.0, self._schedule.timeout)
+            self._world.after(delay, lambda: self._strike(host))
+
     def _strike(self, victim: Host | None = None) -> None:
         if self._at_war:
             self._victim = victim
-            kind = self._world.random.choice(self._kinds)
+            # What concerns the victim alone comes first: anybody may be cut, only a master is unseated.
+            special = self.unseat if victim in self._schedule.masters else self.evict
+            aimed = victim is not None and special in self._kinds and self._world.chance(0.5)
+            kind = special if aimed else self._world.random.choice(self._kinds)
             self.met[kind.__name__] += 1
             kind()
 
@@ -216,15 +225,6 @@ class Faults:
 
     def evict(self) -> None:
         """Somebody deletes a worker's znode."""
-        name = self._world.random.choice(self._schedule.workers).name.rstrip("'")
+        victim = self._victim if self._victim in self._schedule.workers else None
+        name = (victim or self._world.random.choice(self._schedule.workers)).name.rstrip("'")
         self._schedule.by_hand(Delete(f"/workers/{name}"))
-
-    def odd_task(self) -> None:
-        """Somebody writes a task by hand, rightly or wrongly."""
-        data = self._world.random.choice([b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"])
-        self._schedule.by_hand(Create("/tasks/task-", data, sequential=True))
-
-    def poison(self) -> None:
-        """A task that takes down every host it runs on."""
-        if self.met["poison"] <= 2:
-            self._schedule.submit(self._schedule.POISON)

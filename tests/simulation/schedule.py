@@ -7,8 +7,8 @@ from functools import partial
 from mwapp.core.client import Submit, Wait
 from mwapp.core.election import Election
 from mwapp.core.master import Master
-from mwapp.core.messages import Op, Tick
-from mwapp.core.protocol import Outcome, Task
+from mwapp.core.messages import Create, Op, Tick
+from mwapp.core.protocol import TASK_PREFIX, Outcome, Task
 from mwapp.core.session import Process
 from mwapp.core.worker import Worker
 from tests.simulation.faults import Faults
@@ -21,6 +21,8 @@ MAX_ATTEMPTS = 4
 # How long peace may last, seconds: sessions expire, attempts are repeated, restarts are waited for.
 PEACE = 120.0
 DRAIN = 3.0
+POISON = "poison"  # a command that takes down every host it runs on
+ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,6 @@ class Figures:
 
 class Schedule:
     """Build with a seed, then :meth:`run`."""
-
-    POISON = "poison"  # a command that takes its host down
 
     def __init__(self, seed: int, bug: Bug = Bug()) -> None:
         self._bug = bug
@@ -84,6 +84,11 @@ class Schedule:
             world.after(world.between(0.0, 1.0), host.start)
         for _ in range(world.random.randint(3, 25)):
             world.after(world.random.random() * war, lambda: self.submit(f"echo {world.random.random()}"))
+        for _ in range(world.random.choice([0, 0, 0, 1, 2])):
+            world.after(world.random.random() * war, lambda: self.submit(POISON))
+        for data in world.random.sample(ODD_TASKS, world.random.choice([0, 0, 1, 2])):
+            create = Create(TASK_PREFIX, data, sequential=True)
+            world.after(world.random.random() * war, partial(self.by_hand, create))
         self.faults.begin(war)
         try:
             world.run(war)
@@ -157,11 +162,12 @@ class Schedule:
     def _run(self, execution: Execution) -> None:
         self.judge.started(execution)
         host, draw = execution.host, self.world.random
-        if execution.command == self.POISON:
+        if execution.command == POISON:
             host.after(0.05, lambda: self.faults.kill(host))
             return
+        self.faults.started(host)
         code = draw.choice([0, 0, 0, 0, 1, None])
-        longest = draw.choice([0.01, 0.2, self.timeout, 3 * self.timeout])
+        longest = draw.choice([0.01, 0.3, 2 * self.timeout, 4 * self.timeout])
         host.after(draw.random() * longest, lambda: host.finish(execution, code))
 
     # ------------------------------------------------------------ how it must end
