@@ -89,7 +89,7 @@ class Mirror:
         self.queued: dict[str, None] = {}  # a set that keeps the order of arrival
         self.bad: dict[str, str] = {}  # unassigned ones that can never run: the reason
         self.finished: set[str] = set()
-        self.unread: dict[str, None] = {}  # to be read, in the order of their numbers
+        self.unread: dict[str, None] = {}  # to be read, in this order
 
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
         """The next reading, to be begun by :meth:`read`.
@@ -263,7 +263,12 @@ class Mirror:
             self.queued.pop(task, None)
             self.bad.pop(task, None)
             self.unread.pop(task, None)
-        self.unread |= dict.fromkeys(sorted(new, key=task_order))
+        ordered = sorted(new, key=task_order)
+        if not self.complete:
+            # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the
+            # first write shall not wait for these: the newest page first, then from the oldest on.
+            ordered = ordered[-PAGE:] + ordered[:-PAGE]
+        self.unread |= dict.fromkeys(ordered)
         self.complete = True
         self._changed()
         self._read_tasks()
