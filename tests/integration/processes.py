@@ -19,6 +19,7 @@ from tests.ensemble import free_ports
 T = TypeVar("T")
 PATIENCE = 30.0
 SESSION_TIMEOUT = 3.0
+HOME = "MWAPP_TEST_HOME"  # in the environment of a site's daemons, and so of the commands they run
 
 
 def wait_until(what: str, probe: Callable[[], T | None], seconds: float = PATIENCE) -> T:
@@ -45,7 +46,7 @@ class Daemon:
             *("--listen", f"127.0.0.1:{self.port}", "--state-dir", str(self.state_dir)),
             *("--session-timeout", str(SESSION_TIMEOUT), "--log-level", "debug", *options),
         ]
-        self.environment = os.environ | environment
+        self.environment = os.environ | environment | {HOME: str(home)}
         self.process: subprocess.Popen[bytes]
         self.start()
 
@@ -129,6 +130,14 @@ class Site:
         """Run a command with --output json; what it printed."""
         return json.loads(self.mwapp(*arguments, "--output", "json", status=status))
 
+    def _kill_commands(self) -> None:
+        """On a host that is systemd's: a killed worker's commands go with its control group."""
+        mark = f"{HOME}={self._home}".encode()
+        for environ in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):  # gone as we look
+                if mark in environ.read_bytes().split(b"\0"):
+                    os.kill(int(environ.parent.name), signal.SIGKILL)
+
     def __enter__(self) -> "Site":
         return self
 
@@ -139,5 +148,6 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 daemon.signal(signal.SIGCONT)
             daemon.kill()
+            self._kill_commands()
             if kind is not None:
                 print(f"--- {daemon.role} {daemon.name}\n{daemon.log.read_text()}")
