@@ -7,7 +7,9 @@ import time
 from collections import Counter
 from itertools import count
 
+from tests.simulation.bugs import BUGS
 from tests.simulation.run import explain, simulate
+from tests.simulation.schedule import Bug
 from tests.simulation.world import Violation
 
 
@@ -18,10 +20,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, metavar="N", help="run so many")
     parser.add_argument("--minutes", type=float, metavar="M", help="run for so long")
     parser.add_argument("--first", type=int, default=0, metavar="SEED", help="begin with this seed")
+    parser.add_argument("--bug", choices=BUGS, help="with this planted bug")
     options = parser.parse_args()
+    bug = BUGS[options.bug][0] if options.bug else Bug()
     logging.getLogger("mwapp").setLevel(logging.CRITICAL)
     if options.seed is not None:
-        return explain(options.seed)
+        return explain(options.seed, bug)
     started = time.monotonic()
     met: Counter[str] = Counter()
     for number in count():
@@ -30,7 +34,7 @@ def main() -> int:
         if number == (options.seeds or (200 if options.minutes is None else -1)):
             break
         try:
-            figures = simulate(options.first + number)
+            figures = simulate(options.first + number, bug)
         except Violation as violation:
             print(violation)
             return 1

@@ -3,7 +3,6 @@
 They change what a process sends, between the core and its edge, so that the product has no such switch.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from mwapp.core.messages import Check, Command, Create, Delete, Event, Kill, Op, Request, Transaction
@@ -11,38 +10,48 @@ from mwapp.core.protocol import ASSIGN, EPOCH
 from mwapp.core.session import Process
 from tests.simulation.schedule import Bug
 
-Rewrite = Callable[[Op], Op]
-
 
 class _Rewriting(Process):
-    """A process whose operations are rewritten one by one, so that their indexes stay the same."""
-
-    rewrite: Rewrite
+    """A process whose transactions are rewritten, operation by operation, so that indexes stay the same."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         return [self._changed(command) for command in super().handle(now, event)]
 
     def _changed(self, command: Command) -> Command:
         if isinstance(command, Request) and isinstance(command.operation, Transaction):
-            ops = tuple(type(self).rewrite(op) for op in command.operation.ops)
-            return replace(command, operation=Transaction(ops))
+            ops = command.operation.ops
+            by_master = isinstance(ops[0], Check) and ops[0].path == EPOCH
+            rewritten = tuple(self.rewrite(op, by_master) for op in ops)
+            return replace(command, operation=Transaction(rewritten))
         return command
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        raise NotImplementedError
 
 
 class Unfenced(_Rewriting):
     """A master writes whatever the epoch is."""
 
-    @staticmethod
-    def rewrite(op: Op) -> Op:
-        return replace(op, version=-1) if isinstance(op, Check) and op.path == EPOCH else op
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        return _any_version(op) if by_master and op.path == EPOCH else op
 
 
-class Nameless(_Rewriting):
-    """Assigning and completing go by the worker's name, whichever incarnation bears it."""
+class AssignedByName(_Rewriting):
+    """A master assigns to whichever incarnation bears the name."""
 
-    @staticmethod
-    def rewrite(op: Op) -> Op:
-        return replace(op, version=-1) if isinstance(op, Check) and op.path.startswith(ASSIGN + "/") else op
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        return _any_version(op) if by_master and op.path.startswith(ASSIGN) else op
+
+
+class CompletedByName(_Rewriting):
+    """A worker completes what is assigned to its name, whichever incarnation it is meant for."""
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        return _any_version(op) if not by_master and op.path.startswith(ASSIGN) else op
+
+
+def _any_version(op: Op) -> Op:
+    return replace(op, version=-1) if isinstance(op, Check) else op
 
 
 class Torn(Process):
@@ -86,7 +95,11 @@ class Merciless(Process):
 BUGS: dict[str, tuple[Bug, set[str]]] = {
     "fencing": (Bug(Unfenced), {"no-stale-write"}),
     "atomic completion": (Bug(Torn), {"status-from-holder"}),
-    "incarnation": (Bug(Nameless), {"no-assign-to-absent-incarnation", "status-from-holder"}),
+    "incarnation when assigning": (Bug(AssignedByName), {"no-assign-to-absent-incarnation"}),
+    "incarnation when completing": (
+        Bug(CompletedByName, faults=("evict", "stall")),
+        {"status-from-holder"},
+    ),
     "own deadline": (Bug(Careless), {"no-zombie-run"}),
     "kill at session's end": (Bug(Merciless), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),

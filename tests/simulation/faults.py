@@ -32,7 +32,10 @@ class Faults:
             *(self.lag, self.outage, self.server_crash, self.isolate),
             *(self.unseat, self.evict),
         ]
-        self._kinds = draw.sample(every, draw.choice([1, 1, 2, 3, 5]))
+        only = self._schedule.bug.faults
+        self._kinds = [kind for kind in every if kind.__name__ in only]
+        if not only:
+            self._kinds = draw.sample(every, draw.choice([1, 1, 2, 3, 5]))
         self._at_writes = draw.choice([0.0, 0.1, 0.3])
         self._at_war = True
         pause = draw.choice([0.1, 0.3, 1.0])
@@ -61,7 +64,7 @@ class Faults:
         if not self._at_war or not self._world.chance(self._at_writes):
             return
         if self._world.chance(0.5):  # what changes before it arrives?
-            host.stall(self._world.random.random() * 0.5, up=True)
+            host.stall(self._world.random.random(), up=True)
         if self._world.chance(0.7):
             delay = self._world.between(0.0, 0.01)
             self._world.after(delay, lambda: self._strike(host))

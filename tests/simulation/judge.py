@@ -132,6 +132,8 @@ class Judge:
             return
         del held[worker]
         if not by_hand and not mine:
+            if entry.session not in self.winners.values():
+                raise Violation("status-from-holder", f"{task} of {worker} taken by one who has it not")
             self._needs_office(entry, f"{task} taken from {worker}")
 
     def _present(self, worker: str, task: str, assignment: Assignment) -> None:

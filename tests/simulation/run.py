@@ -1,5 +1,6 @@
 """Run a schedule and say what went wrong, in a way it can be repeated and read."""
 
+import hashlib
 import logging
 
 from mwapp.core.messages import Check, Reply, Request, Tick, Transaction
@@ -8,11 +9,12 @@ from tests.simulation.world import Violation, World
 
 # The last so many lines of the trace are shown with a violation.
 TAIL = 60
+NONE = Bug()
 
 
-def simulate(seed: int, bug: Bug | None = None) -> Figures:
+def simulate(seed: int, bug: Bug = NONE) -> Figures:
     """Run one schedule. Raises Violation, with how to repeat it and the end of its trace."""
-    schedule = Schedule(seed, bug or Bug())
+    schedule = Schedule(seed, bug)
     try:
         return schedule.run()
     except Violation as violation:
@@ -22,9 +24,9 @@ def simulate(seed: int, bug: Bug | None = None) -> Figures:
         raise told from violation.__cause__
 
 
-def explain(seed: int) -> int:
+def explain(seed: int, bug: Bug = NONE) -> int:
     """Run one schedule with the core's own log and print its whole trace. Returns 1 on a violation."""
-    schedule = Schedule(seed)
+    schedule = Schedule(seed, bug)
     core = logging.getLogger("mwapp")
     core.setLevel(logging.DEBUG)
     core.addHandler(_ToTrace(schedule.world))
@@ -66,3 +68,10 @@ def _lines(world: World) -> list[str]:
                 continue
         lines.append(f"{time:9.4f} {who:8} {what if isinstance(what, str) else repr(what)}")
     return lines
+
+
+def history(seed: int) -> str:
+    """A digest of all that happens in a schedule, to see that it is the same again."""
+    schedule = Schedule(seed)
+    schedule.run()
+    return hashlib.sha256("\n".join(_lines(schedule.world)).encode()).hexdigest()

@@ -27,10 +27,14 @@ ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"] 
 
 @dataclass(frozen=True)
 class Bug:
-    """What a planted bug replaces; the default is none."""
+    """What a planted bug replaces; the default is none.
+
+    ``faults`` names the only kinds of fault there are, for a bug that few combinations bring to light.
+    """
 
     process: Callable[[], Process] = Process
     max_attempts: int = MAX_ATTEMPTS
+    faults: tuple[str, ...] = ()
 
 
 @dataclass
@@ -50,7 +54,7 @@ class Schedule:
     """Build with a seed, then :meth:`run`."""
 
     def __init__(self, seed: int, bug: Bug = Bug()) -> None:
-        self._bug = bug
+        self.bug = bug
         self.world = world = World(seed)
         draw = world.random
         self.timeout = draw.choice([1.0, 2.0, 4.0])
@@ -64,7 +68,7 @@ class Schedule:
 
         self.masters = [self._host(f"m{i + 1}", self._master) for i in range(draw.choice([1, 2, 2, 3]))]
         names = [f"w{i + 1}" for i in range(draw.choice([1, 2, 2, 3]))]
-        if world.chance(0.2):
+        if world.chance(0.35):
             names.append("w1'")  # another host bears the name of w1, by mistake
         self.workers = [self._host(name, partial(self._worker, draw.choice([1, 1, 2]))) for name in names]
         self.client = self._host("client", self._submitter)
@@ -135,13 +139,13 @@ class Schedule:
             name,
             build,
             timeout=self.timeout,
-            process=self._bug.process,
+            process=self.bug.process,
             on_run=self._run,
             on_write=lambda host: self.faults.write(host),
         )
 
     def _master(self, host: Host, process: Process) -> None:
-        duty = Master(process, max_attempts=self._bug.max_attempts)
+        duty = Master(process, max_attempts=self.bug.max_attempts)
         election = Election(process, host.name, f"{host.name}:2223", duty)
         duty.fenced = election.fenced
 

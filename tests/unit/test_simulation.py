@@ -1,0 +1,70 @@
+"""A short run of the simulation, and whether it would notice what it is there for."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.simulation.bugs import BUGS
+from tests.simulation.run import simulate
+from tests.simulation.schedule import Bug
+from tests.simulation.world import Violation
+
+SCHEDULES = 200
+# A planted bug that so many schedules do not bring to light would be overlooked.
+AT_MOST = 1000
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Processes that crash by the dozen have much to say."""
+    core = logging.getLogger("mwapp")
+    level = core.level
+    core.setLevel(logging.CRITICAL)
+    yield
+    core.setLevel(level)
+
+
+def test_every_invariant_holds() -> None:
+    met: set[str] = set()
+    moved = 0
+    for seed in range(SCHEDULES):
+        figures = simulate(seed)
+        met |= figures.faults.keys()
+        moved += figures.epochs > 1
+    assert len(met) == 12, f"not every kind of fault was met: {sorted(met)}"
+    assert moved > SCHEDULES / 4, "the office hardly ever moved"
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_noticed(bug: str) -> None:
+    planted, invariants = BUGS[bug]
+    for seed in range(AT_MOST):
+        found = _violation(seed, planted)
+        if found is not None and found.invariant in invariants:
+            assert f"python -m tests.simulation {seed}" in str(found)
+            return
+    pytest.fail(f"{AT_MOST} schedules without {' or '.join(invariants)}")
+
+
+def _violation(seed: int, planted: Bug) -> Violation | None:
+    try:
+        simulate(seed, planted)
+    except Violation as violation:
+        return violation
+    return None
+
+
+def test_a_seed_always_gives_the_same_history() -> None:
+    """In another process, too, where sets have another order."""
+
+    def history(hash_seed: str) -> str:
+        program = "from tests.simulation.run import history; print(history(3), history(4), history(5))"
+        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+        run = [sys.executable, "-c", program]
+        return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout
+
+    assert history("1") == history("2") != ""
