@@ -1,7 +1,7 @@
 """Every test runs under load, leaves a healthy system behind, and loses no acknowledged task or write."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
@@ -11,6 +11,22 @@ from chaos.load import Submitter, Writer
 from lab import Lab
 
 SESSION_MS = 6000  # the role's default, mwapp_session_timeout
+
+_FIGURES: list[str] = []
+Measured = Callable[[str, list[float]], None]
+
+
+@pytest.fixture
+def measured() -> Measured:
+    """Note the times of a fault, ms: they are told at the end, whether or not the tests pass."""
+    return lambda fault, ms: _FIGURES.append(f"{fault}: {', '.join(f'{one:.0f}' for one in ms)} ms")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what the faults cost."""
+    terminalreporter.section("what the faults cost")
+    for line in _FIGURES:
+        terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from conftest import SESSION_MS
+from conftest import SESSION_MS, Measured
 
 from chaos import faults
 from chaos.cluster import MASTER_PORT, Cluster, wait_for
@@ -14,19 +14,21 @@ from chaos.load import Submitter, Writer
 BY_TIME_OUT_MS = SESSION_MS * 1.5
 
 
-def test_a_killed_master_is_replaced_long_before_its_session_would_time_out(cluster: Cluster) -> None:
+def test_a_killed_master_is_replaced_long_before_its_session_would_time_out(
+    cluster: Cluster, measured: Measured
+) -> None:
     times = []
     for _ in range(3):
         times.append(faults.kill_master(cluster).ms)
         cluster.settle()
-    print("sigkill, ms:", times)
+    measured("master SIGKILLed, first write of its successor after", times)
     assert max(times) < SESSION_MS - 1500, "systemd's ExecStopPost did not end the session"
 
 
-def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster) -> None:
+def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster, measured: Measured) -> None:
     old = cluster.master()
     takeover = faults.freeze_master(cluster)
-    print("frozen, ms:", takeover.ms)
+    measured("master's host frozen, first write of its successor after", [takeover.ms])
     assert takeover.ms <= BY_TIME_OUT_MS
     wait_for(
         "the thawed master stands by",
@@ -36,23 +38,27 @@ def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster) 
     assert cluster.endpoint(takeover.master, MASTER_PORT)["epoch"] == takeover.epoch
 
 
-def test_a_master_without_power_is_replaced(cluster: Cluster) -> None:
+def test_a_master_without_power_is_replaced(cluster: Cluster, measured: Measured) -> None:
     takeover = faults.power_cut_master(cluster)
-    print("power cut, ms:", takeover.ms)
+    measured("master's host without power, first write of its successor after", [takeover.ms])
     assert takeover.ms <= BY_TIME_OUT_MS
 
 
 @pytest.mark.parametrize("loss", ["process", "power"])
-def test_tasks_of_a_lost_worker_run_elsewhere(cluster: Cluster, submitter: Submitter, loss: str) -> None:
+def test_tasks_of_a_lost_worker_run_elsewhere(
+    cluster: Cluster, submitter: Submitter, measured: Measured, loss: str
+) -> None:
     endings, ms = faults.lose_worker(cluster, submitter, power=loss == "power")
-    print(f"worker lost by {loss}, ms until its tasks ran again:", ms)
+    measured(f"worker lost ({loss}), its tasks run again after", [ms])
     assert {ending.outcome.attempt for ending in endings} == {2}
     assert ms <= BY_TIME_OUT_MS
 
 
-def test_clients_go_on_when_the_leader_is_killed(cluster: Cluster, writers: list[Writer]) -> None:
+def test_clients_go_on_when_the_leader_is_killed(
+    cluster: Cluster, writers: list[Writer], measured: Measured
+) -> None:
     _, gap = faults.kill_leader(cluster, writers)
-    print("leader killed, longest write gap, ms:", gap)
+    measured("leader SIGKILLed, longest write gap of any client", [gap])
     assert gap < SESSION_MS
 
 
