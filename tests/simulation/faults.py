@@ -18,7 +18,7 @@ class Faults:
         self._schedule = schedule
         self._world, self._service = schedule.world, schedule.service
         self._kinds: list[Callable[[], None]] = []
-        self._at_war = False
+        self.at_war = False
         self._at_writes = 0.0  # how often something goes wrong just when a process writes
         self._victim: Host | None = None
         self.over = False  # nothing is started any more
@@ -37,7 +37,7 @@ class Faults:
         if not only:
             self._kinds = draw.sample(every, draw.choice([1, 1, 2, 3, 5]))
         self._at_writes = draw.choice([0.0, 0.1, 0.3])
-        self._at_war = True
+        self.at_war = True
         pause = draw.choice([0.1, 0.3, 1.0])
         at = draw.expovariate(1 / pause)
         while at < seconds:
@@ -46,7 +46,7 @@ class Faults:
 
     def end(self) -> None:
         """Mend everything."""
-        self._at_war = False
+        self.at_war = False
         self._world.note("peace", "begins")
         self._service.slow = 0.0
         self._service.set_quorum(True)
@@ -61,7 +61,7 @@ class Faults:
 
     def write(self, host: Host) -> None:
         """A process is about to send a transaction: the moment when most can go wrong."""
-        if not self._at_war or not self._world.chance(self._at_writes):
+        if not self.at_war or not self._world.chance(self._at_writes):
             return
         if self._world.chance(0.5):  # what changes before it arrives?
             host.stall(self._world.random.random(), up=True)
@@ -73,12 +73,12 @@ class Faults:
 
     def started(self, host: Host) -> None:
         """A command was started, and something may happen to it."""
-        if self._at_war and self._world.chance(self._at_writes):
+        if self.at_war and self._world.chance(self._at_writes):
             delay = self._world.between(0.0, self._schedule.timeout)
             self._world.after(delay, lambda: self._strike(host))
 
     def _strike(self, victim: Host | None = None) -> None:
-        if self._at_war:
+        if self.at_war:
             self._victim = victim
             # What concerns the victim alone comes first: anybody may be cut, only a master is unseated.
             special = self.unseat if victim in self._schedule.masters else self.evict
@@ -126,7 +126,7 @@ class Faults:
         if session is not None and self._world.chance(0.5):
             self._world.after(self._world.between(0.001, 0.1), lambda: self._service.end(session))
         longest = self._world.random.choice([0.05, 1.0, 3 * self._schedule.timeout])
-        self._restart(host, self._world.random.random() * (longest if self._at_war else 0.5))
+        self._restart(host, self._world.random.random() * (longest if self.at_war else 0.5))
 
     def stop(self) -> None:
         """A process is asked to end."""

@@ -19,7 +19,7 @@ from tests.simulation.world import Violation, World
 
 MAX_ATTEMPTS = 4
 # How long peace may last, seconds: sessions expire, attempts are repeated, restarts are waited for.
-PEACE = 120.0
+PEACE = 60.0
 DRAIN = 3.0
 POISON = "poison"  # a command that takes down every host it runs on
 ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
@@ -171,7 +171,8 @@ class Schedule:
             return
         self.faults.started(host)
         code = draw.choice([0, 0, 0, 0, 1, None])
-        longest = draw.choice([0.01, 0.3, 2 * self.timeout, 4 * self.timeout])
+        slow = 2 * self.timeout if self.faults.at_war else 0.3  # peace need not last long
+        longest = draw.choice([0.01, 0.3, slow, 2 * slow])
         host.after(draw.random() * longest, lambda: host.finish(execution, code))
 
     # ------------------------------------------------------------ how it must end
