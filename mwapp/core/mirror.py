@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 # So many tasks are read at once.
 PAGE = 100
+NEWEST = 20
 
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
@@ -263,21 +264,21 @@ class Mirror:
             self.queued.pop(task, None)
             self.bad.pop(task, None)
             self.unread.pop(task, None)
-        ordered = sorted(new, key=task_order)
+        ordered, size = sorted(new, key=task_order), PAGE
         if not self.complete:
             # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the
-            # first write shall not wait for these: the newest page first, then from the oldest on.
-            ordered = ordered[-PAGE:] + ordered[:-PAGE]
+            # first write shall not wait for these: some of the newest first, then from the oldest on.
+            ordered, size = ordered[-NEWEST:] + ordered[:-NEWEST], NEWEST
         self.unread |= dict.fromkeys(ordered)
         self.complete = True
         self._changed()
-        self._read_tasks()
+        self._read_tasks(size)
 
-    def _read_tasks(self) -> None:
+    def _read_tasks(self, size: int = PAGE) -> None:
         """Page by page: thousands at once would hold up our writes, and make the server seem silent."""
         if self._reading or not self.unread:
             return
-        page = list(islice(self.unread, PAGE))
+        page = list(islice(self.unread, size))
         self._reading = True
 
         def read(nodes: list[Node | Failed]) -> None:
