@@ -1,4 +1,4 @@
-"""A lab of two nodes for the tests of the verbs. They need root, and what `lab up` needs."""
+"""A lab of three nodes for the tests of the verbs. They need root, and what `lab up` needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "labtest"
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    """Three nodes, up; what a test breaks it mends."""
+    """Three nodes, up."""
     lab = Lab(NAME, say=print)
     lab.down()
     lab.up(["a", "b", "c"])
