@@ -197,6 +197,7 @@ def report(story: Story, problem: str | None) -> dict[str, Any]:
 def main() -> int:
     """Play the story on the lab that LAB names."""
     logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
+    SUMMARY.unlink(missing_ok=True)  # that of an earlier run must not pass for this one's
     cluster = Cluster(Lab())
     cluster.settle()
     with ExitStack() as stack:
