@@ -1,4 +1,8 @@
-"""Kill, freeze and cut the power of every role; the figures are printed, the bounds are the design's."""
+"""Kill, freeze and cut the power of every role; the figures are printed.
+
+The bounds tell a mechanism that works from one that does not, on a busy machine too; they are wider than the
+figures to reach, which are measured on an idle one (``python -m chaos.takeovers``, ``make demo``).
+"""
 
 import time
 
@@ -62,12 +66,16 @@ def test_clients_go_on_when_the_leader_is_killed(
     assert gap < SESSION_MS
 
 
-def test_one_server_of_three_down_is_served_and_two_refuse(cluster: Cluster, writers: list[Writer]) -> None:
+def test_one_server_of_three_down_is_served_and_two_refuse(
+    cluster: Cluster, writers: list[Writer], measured: Measured
+) -> None:
     leader = cluster.leader()
     first, second = (node for node in cluster.servers if node != leader)
     cluster.lab.power_cut(first)
     cut = time.monotonic()
     wait_for("writes go on", lambda: all(w.writes_since(cut + 1) > 20 for w in writers), 15)
+    gap = max(w.longest_gap(cut, time.monotonic()) for w in writers) * 1000
+    measured("one server of three without power, longest write gap of any client", [gap])
 
     cluster.lab.power_cut(second)
     time.sleep(1)  # what the leader had under way when its last follower went
@@ -79,3 +87,5 @@ def test_one_server_of_three_down_is_served_and_two_refuse(cluster: Cluster, wri
     cluster.leader()
     healed = time.monotonic()
     wait_for("every client writes again", lambda: all(w.writes_since(healed) for w in writers), 30)
+    gap = max(w.longest_gap(dark, time.monotonic()) for w in writers) * 1000
+    measured("two servers of three without power and back, longest write gap of any client", [gap])
