@@ -13,7 +13,7 @@ from typing import Any
 from lab import construct, faults, host, network, ssh
 from lab.errors import LabError, UnknownError
 from lab.run import Say, lock, silent
-from lab.spec import DEFAULT_NODES, HOST, SUITES, Node, Spec, check_name, load
+from lab.spec import DEFAULT_NODES, HOST, SUITES, Node, Spec, check_name, labs, load
 
 
 class Lab:
@@ -31,7 +31,9 @@ class Lab:
     def spec(self) -> Spec:
         spec = load(self.name)
         if spec is None:
-            raise LabError(f"there is no lab {self.name!r}: lab --name {self.name} up")
+            names = ", ".join(lab.name for lab in labs())
+            others = f"; there is {names} (lab --name NAME ...)" if names else ""
+            raise LabError(f"there is no lab {self.name!r}: lab --name {self.name} up{others}")
         return spec
 
     @property
