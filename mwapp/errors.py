@@ -6,12 +6,12 @@ The statuses are an interface: scripts test them, so a number is never given a n
 code  meaning
 ====  =========================================================================
 0     it worked
-1     a task failed, or the condition that was asked about does not hold
+1     a task failed
 2     wrong usage or bad input; the message names the setting and the remedy
 3     the ensemble cannot be reached
-4     there is no such task or worker
+4     there is no such task
 5     the time allowed by an option ran out
-6     the queue of tasks is full: try again later
+6     not used yet; kept for a queue of tasks that is full
 7     the ensemble refused the request (no permission, for example)
 70    a defect in mwapp itself; the message is a traceback worth reporting
 130   interrupted from the keyboard
@@ -54,7 +54,7 @@ class UnreachableError(MwappError):
 
 
 class NotFoundError(MwappError):
-    """There is no such task or worker."""
+    """There is no such task."""
 
     exit_code = 4
 
@@ -63,12 +63,6 @@ class TimedOutError(MwappError):
     """The time allowed ran out."""
 
     exit_code = 5
-
-
-class QueueFullError(MwappError):
-    """The queue of tasks is full: try again later."""
-
-    exit_code = 6
 
 
 class RefusedError(MwappError):

@@ -16,10 +16,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from mwapp.core.messages import Exited, Run
+from mwapp.core.protocol import MAX_OUTPUT_BYTES
 
 log = logging.getLogger(__name__)
 
-OUTPUT_LIMIT = 64 * 1024
 # How long to wait, once the shell has exited and its group was killed, for the last output, and for the
 # kernel to have done with the group (a process stuck on a dead disk would take for ever), seconds.
 LAST_OUTPUT = 0.2
@@ -32,7 +32,7 @@ _PRIVATE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LIS
 class Output:
     """Keeps the beginning and the end of what was written, at most ``limit`` bytes and a mark between."""
 
-    def __init__(self, limit: int = OUTPUT_LIMIT) -> None:
+    def __init__(self, limit: int = MAX_OUTPUT_BYTES) -> None:
         self._half = limit // 2
         self._head = bytearray()
         self._tail = bytearray()
@@ -62,7 +62,7 @@ class Output:
 class Runner:
     """The commands that are running. ``post`` gets their Exited and must be thread-safe."""
 
-    def __init__(self, post: Callable[[Exited], None], output_limit: int = OUTPUT_LIMIT) -> None:
+    def __init__(self, post: Callable[[Exited], None], output_limit: int = MAX_OUTPUT_BYTES) -> None:
         self._post = post
         self._limit = output_limit
         self._lock = threading.Lock()

@@ -21,7 +21,7 @@ def cli() -> None:
 
     Every option is also an environment variable (MWAPP_...) and a key of the config file. Exit status:
     0 it worked, 1 a task failed, 2 bad input, 3 the ensemble cannot be reached, 4 no such task,
-    5 time-out, 6 queue full, 7 refused by the ensemble, 70 a defect in mwapp.
+    5 time-out, 7 refused by the ensemble, 70 a defect in mwapp.
     """
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mwapp.core.session import Call, Process, Scope
@@ -46,7 +47,7 @@ def look(target: Target, *reads: Callable[[Scope, Callable[[Any], None]], None])
         def read_all(scope: Scope) -> None:
             results.clear()
             for number, read in enumerate(reads):
-                read(scope, lambda result, number=number: done(number, result))  # type: ignore[misc]
+                read(scope, partial(done, number))
 
         def done(number: int, result: Any) -> None:
             results[number] = result

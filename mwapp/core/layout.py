@@ -1,5 +1,7 @@
 """Make the parents every role relies on, whoever comes first."""
 
+from functools import partial
+
 from mwapp.core.messages import Create
 from mwapp.core.protocol import PARENTS
 from mwapp.core.session import Call, Scope
@@ -18,12 +20,12 @@ def ensure_parents(scope: Scope, then: Call) -> None:
             return
         waiting = set(missing)
 
-        def made(path: str) -> None:
+        def made(path: str, _: object) -> None:
             waiting.discard(path)
             if not waiting:
                 then()
 
         for path in missing:
-            scope.transact([Create(path)], lambda _, path=path: made(path))  # type: ignore[misc]
+            scope.transact([Create(path)], partial(made, path))
 
     scope.children("/", look)

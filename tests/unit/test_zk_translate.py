@@ -27,8 +27,6 @@ from mwapp.zk_translate import add, below, result
 KAZOO_STAT = ZnodeStat(11, 12, 1500, 2500, 3, 4, 5, -6, 7, 8, 13)
 STAT = Stat(czxid=11, version=3, owner=-6, children=8, ctime=1.5)
 
-AFTER = [zk.RuntimeInconsistency()] * 2
-
 OPS = Transaction((Check("/a", 1), Create("/b"), Set("/c", b""), Delete("/d")))
 
 
