@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from lab import Lab
 
-NAME = "labtest"
+NAME = f"{os.environ.get('LAB_PREFIX', 'pytest')}-labtest"
 
 
 @pytest.fixture(scope="session")

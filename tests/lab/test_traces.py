@@ -17,7 +17,7 @@ import pytest
 from lab import Lab, spec
 from tests.lab.traces import traces
 
-NAME = "labtest2"
+NAME = f"{os.environ.get('LAB_PREFIX', 'pytest')}-labtest2"
 UP = [sys.executable, "-m", "lab.cli", "--name", NAME, "up", "x", "y", "z"]
 
 
