@@ -6,13 +6,16 @@ SCENARIOS ?= default failover
 export LAB
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-tests up demo ssh down lint unit simulate integration lab-test molecule test clean
+.PHONY: help setup setup-python setup-tests up demo ssh down lint unit simulate integration lab-test molecule test clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 setup: ## install what the lab needs (Debian packages, .venv)
 	@scripts/bootstrap
+
+setup-python:
+	@scripts/bootstrap --python
 
 setup-tests:
 	@scripts/bootstrap --tests
@@ -32,7 +35,7 @@ down: ## remove the hosts and every trace of them
 
 test: lint unit integration lab-test molecule ## all tests
 
-lint: setup-tests ## ansible-lint, yamllint, ruff, mypy
+lint: setup-python ## ansible-lint, yamllint, ruff, mypy
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
@@ -41,10 +44,10 @@ lint: setup-tests ## ansible-lint, yamllint, ruff, mypy
 	mypy molecule/failover/tests
 	ansible-lint --offline --profile production
 
-unit: setup-tests ## logic without root, and a short simulation
+unit: setup-python ## logic without root, and a short simulation
 	pytest tests/unit tests/simulation
 
-simulate: setup-tests ## the protocol under seeded faults: make simulate SEEDS=100000
+simulate: setup-python ## the protocol under seeded faults: make simulate SEEDS=100000
 	python -m tests.simulation --seeds $(SEEDS)
 
 integration: setup-tests ## a real ensemble on loopback, attacked

@@ -19,6 +19,8 @@ from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
 from chaos.load import Submitter, Writer
 from lab import Lab
 
+log = logging.getLogger(__name__)
+
 SUMMARY = Path("build/demo/summary.json")
 LOAD_PER_SECOND = 20
 REFUSAL_SECONDS = 3
@@ -198,17 +200,18 @@ def main() -> int:
     """Play the story on the lab that LAB names."""
     logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
     SUMMARY.unlink(missing_ok=True)  # that of an earlier run must not pass for this one's
-    cluster = Cluster(Lab())
-    cluster.settle()
     with ExitStack() as stack:
+        cluster = Cluster(Lab())
+        cluster.settle()
         submitter = stack.enter_context(Submitter(cluster))
         writers = [stack.enter_context(Writer(cluster, node)) for node in cluster.servers]
         story = Story(cluster, submitter, writers)
         problem = None
         try:
             story.play()
-        except StoryError as error:
-            problem = str(error)
+        except Exception as error:  # whatever it is, the story did not hold, and what is known is told
+            problem = f"{type(error).__name__}: {error}"
+            log.exception("the story broke off")
         summary = report(story, problem)
     SUMMARY.parent.mkdir(parents=True, exist_ok=True)
     SUMMARY.write_text(json.dumps(summary, indent=2) + "\n")

@@ -1,6 +1,7 @@
-"""For every scenario: a test that fails on a host shows the end of the journal there."""
+"""For every scenario: a test that fails shows the end of the journals of the hosts it was about."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,26 @@ LINES = 30
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the journals of the units of the host the test was on."""
+    """Add the journals of our units: of testinfra's host, or of all running nodes of the cluster."""
     report = yield
-    host = getattr(item, "funcargs", {}).get("host")
-    if report.failed and host is not None:
-        for unit in UNITS:
-            show = f"journalctl --quiet --no-pager --output=short-iso --lines={LINES} --unit={unit}"
-            if journal := host.run(show).stdout:
-                report.sections.append((f"journal of {unit} on {host.backend.hostname}", journal))
+    if report.failed:
+        for name, journal in _journals(getattr(item, "funcargs", {})):
+            if journal:
+                report.sections.append((f"journal of {name}", journal))
     return report
+
+
+def _journals(fixtures: dict[str, object]) -> Iterator[tuple[str, str]]:
+    # Duck-typed: a scenario without the one or the other does not import its class.
+    host: Any = fixtures.get("host")
+    cluster: Any = fixtures.get("cluster")
+    show = ["journalctl", "--quiet", "--no-pager", "--output=short-iso-precise", f"--lines={LINES}"]
+    for unit in UNITS:
+        argv = [*show, f"--unit={unit}"]
+        if host is not None:
+            yield f"{unit} on {host.backend.hostname}", host.run(" ".join(argv)).stdout
+        elif cluster is not None:
+            lab = cluster.lab
+            for node in lab.nodes:
+                if lab.state(node) == "running":
+                    yield f"{unit} on {node}", lab.exec(node, argv).stdout
