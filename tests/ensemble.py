@@ -36,6 +36,7 @@ JVM = (
     "-Xshare:auto",
     # A crashed server keeps what it wrote in the page cache; only a power cut would need the fsync.
     "-Dzookeeper.forceSync=no",
+    "-Dzookeeper.preAllocSize=1024",
     "-Dzookeeper.admin.enableServer=false",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",

@@ -1,0 +1,61 @@
+"""The network fails under a running application: nothing acknowledged is lost, nothing is done twice."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ensemble import Ensemble
+from tests.integration.attack import Attack, attack_on
+from tests.integration.processes import SESSION_TIMEOUT, wait_until
+
+
+@pytest.fixture
+def attack(ensemble: Ensemble, tmp_path: Path) -> Iterator[Attack]:
+    with attack_on(ensemble, tmp_path) as attack:
+        attack.staff()
+        yield attack
+
+
+@pytest.mark.parametrize("fault", ["requests are lost", "answers are lost", "connections are reset"])
+def test_short_failures(attack: Attack, fault: str) -> None:
+    """Whatever was under way when the connection went: it was carried out or not, and nobody was told."""
+    for _ in range(6):
+        attack.submit(15, seconds=0.1)
+        time.sleep(0.4)
+        attack.network.deaf = fault == "requests are lost"
+        attack.network.mute = fault == "answers are lost"
+        time.sleep(0.15)
+        attack.network.heal()
+        if fault == "connections are reset":
+            attack.network.cut()
+    tasks = attack.verdict()
+    assert len(tasks) == 90
+    assert set(tasks.values()) == {"done"}
+
+
+def test_silence_longer_than_the_sessions(attack: Attack) -> None:
+    """Workers kill what they run before the ensemble gives it to others."""
+    attack.submit(6, seconds=SESSION_TIMEOUT + 1)
+    wait_until("all run", lambda: len(attack.runs()) == 6)
+    attack.network.deaf = attack.network.mute = True
+    time.sleep(SESSION_TIMEOUT)
+    assert all(worker.status()["running"] == [] for worker in attack.of("worker")), "no-zombie-run"
+    time.sleep(3.0)
+    assert len(attack.runs()) == 6
+    tasks = attack.verdict()
+    assert set(tasks.values()) == {"done"}
+    assert sorted(attempt for _, attempt in attack.runs()) == [1] * 6 + [2] * 6
+
+
+def test_servers_die_in_turn(attack: Attack) -> None:
+    for server in attack.ensemble.servers:
+        attack.submit(20, seconds=0.1)
+        server.kill()
+        time.sleep(1.0)
+        server.start()
+        attack.ensemble.wait_until_settled()
+    tasks = attack.verdict()
+    assert len(tasks) == 60
+    assert set(tasks.values()) == {"done"}

@@ -1,0 +1,130 @@
+"""Read ZooKeeper's transaction log: what really happened, in the order in which it did.
+
+The format is that of ``org.apache.zookeeper.server.persistence.FileTxnLog``: a header, then entries of a
+checksum, a length and that many bytes; the file is filled up with zeros. Failed transactions are in it too.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from enum import IntEnum
+from pathlib import Path
+
+from tests.simulation.ensemble import Transacted
+from tests.simulation.tree import Change, Changed, Created, Deleted
+
+MAGIC = b"ZKLG"
+
+
+class Type(IntEnum):
+    """Types of transactions."""
+
+    CREATE = 1
+    DELETE = 2
+    SET = 5
+    CHECK = 13
+    MULTI = 14
+    CREATE2 = 15
+    CREATE_SESSION = -10
+    CLOSE_SESSION = -11
+    ERROR = -1
+
+
+class LogError(Exception):
+    """Something that is not understood."""
+
+
+class _Reader:
+    """Jute's encoding."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._at
+
+    def number(self, kind: str) -> int:
+        size = struct.calcsize(f">{kind}")
+        (value,) = struct.unpack_from(f">{kind}", self._data, self._at)
+        self._at += size
+        return int(value)
+
+    def buffer(self) -> bytes:
+        size = max(0, self.number("i"))  # -1: null
+        self._at += size
+        return self._data[self._at - size : self._at]
+
+    def text(self) -> str:
+        return self.buffer().decode()
+
+
+def read(data_dir: Path) -> Iterator[Transacted]:
+    """All transactions of one server's log, oldest first. Raises LogError."""
+    for path in sorted((data_dir / "version-2").glob("log.*"), key=lambda path: int(path.suffix[1:], 16)):
+        yield from _file(path.read_bytes(), path)
+
+
+def history(data_dirs: list[Path]) -> list[Transacted]:
+    """What an ensemble has committed. To be asked for when all its servers agree again.
+
+    A server that was away may have got a snapshot instead of what it had missed, hence all of the logs.
+    """
+    entries: dict[int, Transacted] = {}
+    for data_dir in data_dirs:
+        for entry in read(data_dir):
+            if entries.setdefault(entry.zxid, entry).changes != entry.changes:
+                raise LogError(f"the servers do not agree: {entry} and {entries[entry.zxid]}")
+    return [entries[zxid] for zxid in sorted(entries)]
+
+
+def _file(data: bytes, path: Path) -> Iterator[Transacted]:
+    if data[:4] != MAGIC:
+        raise LogError(f"{path} is no transaction log")
+    at = 16
+    while at + 12 <= len(data):
+        checksum, size = struct.unpack_from(">qi", data, at)
+        body = data[at + 12 : at + 12 + size]
+        if size == 0 or len(body) < size:
+            return
+        if checksum != zlib.adler32(body):
+            return  # torn: it was being written
+        yield _entry(_Reader(body))
+        at += 12 + size + 1  # an end-of-record mark
+
+
+def _entry(reader: _Reader) -> Transacted:
+    session, _, zxid, time = reader.number("q"), reader.number("i"), reader.number("q"), reader.number("q")
+    kind = reader.number("i")
+    if kind == Type.MULTI:
+        parts = [(reader.number("i"), reader.buffer()) for _ in range(reader.number("i"))]
+        # One that failed is kept with what it wanted, and the errors behind it.
+        failed = any(part == Type.ERROR for part, _ in parts)
+        changes = (
+            [] if failed else [c for part, data in parts for c in _changes(part, _Reader(data), session)]
+        )
+    else:
+        changes = _changes(kind, reader, session)
+    return Transacted(zxid, time / 1000, session, (), tuple(changes), ended=kind == Type.CLOSE_SESSION)
+
+
+def _changes(kind: int, reader: _Reader, session: int) -> list[Change]:
+    match kind:
+        case Type.CREATE | Type.CREATE2:
+            path, data = reader.text(), reader.buffer()
+            for _ in range(max(0, reader.number("i"))):  # access control
+                reader.number("i")
+                reader.text()
+                reader.text()
+            return [Created(path, data, session if reader.number("b") else 0)]
+        case Type.DELETE:
+            return [Deleted(reader.text())]
+        case Type.SET:
+            return [Changed(reader.text(), reader.buffer())]
+        case Type.CLOSE_SESSION:
+            count = reader.number("i") if reader.left >= 4 else 0
+            return [Deleted(reader.text()) for _ in range(max(0, count))]
+        case Type.CHECK | Type.CREATE_SESSION | Type.ERROR:
+            return []
+    raise LogError(f"unknown type of transaction {kind}")
