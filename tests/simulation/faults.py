@@ -64,7 +64,7 @@ class Faults:
         if not self.at_war or not self._world.chance(self._at_writes):
             return
         if self._world.chance(0.5):  # what changes before it arrives?
-            host.stall(self._world.random.random(), up=True)
+            host.edge.stall(self._world.random.random(), up=True)
         if self._world.chance(0.7):
             delay = self._world.between(0.0, 0.01)
             self._world.after(delay, lambda: self._strike(host))
@@ -104,13 +104,13 @@ class Faults:
     def _break(self, host: Host) -> None:
         deaf, mute = self._world.random.choice([(False, True), (True, False), (True, True), (False, False)])
         longest = self._world.random.choice([0.002, 0.05, 2 * self._schedule.timeout])
-        host.cut(deaf=deaf, mute=mute, notice=self._world.random.random() * longest)
+        host.edge.cut(deaf=deaf, mute=mute, notice=self._world.random.random() * longest)
 
     def stall(self) -> None:
         """A connection is slow for a while, one way."""
         host = self._some_host()
         if host is not None:
-            host.stall(self._world.between(0.0, self._schedule.timeout), up=self._world.chance(0.5))
+            host.edge.stall(self._world.between(0.0, self._schedule.timeout), up=self._world.chance(0.5))
 
     # ------------------------------------------------------------ hosts
 
@@ -217,10 +217,10 @@ class Faults:
     def expire(self) -> None:
         """Somebody ends the session of a living process."""
         host = self._some_host()
-        if host is not None and host.session is not None and self._service.quorum:
+        if host is not None and host.edge.session is not None and self._service.quorum:
             self._world.note("person", f"ends the session of {host.name}")
-            self._schedule.judge.killed.add(host.session)
-            self._service.end(host.session)
+            self._schedule.judge.killed.add(host.edge.session)
+            self._service.end(host.edge.session)
 
     def unseat(self) -> None:
         """Somebody deletes /master."""

@@ -1,0 +1,188 @@
+"""Between a simulated process and the simulated ensemble: its session and its connection.
+
+What mwapp.ensemble and mwapp.zk are to a real process. One lives as long as its process.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from mwapp.core.messages import (
+    Check,
+    Connected,
+    Error,
+    Event,
+    Expired,
+    Failed,
+    Operation,
+    Reply,
+    Resumed,
+    Suspended,
+    Transaction,
+)
+from tests.simulation.service import Connection, Service
+from tests.simulation.world import World
+
+HEARTBEAT = (Check("/"),)
+REDIAL = 0.3
+# A server that leaves a request unanswered for so much of the session time-out is given up.
+SILENCE = 1 / 3
+
+
+class Owner(Protocol):
+    """The host."""
+
+    name: str
+    timeout: float
+
+    def event(self, event: Event) -> None:
+        """Give the process an event."""
+
+    def deferred(self, call: Callable[[], None]) -> bool:
+        """Whether the host is frozen; then it calls when it is thawed."""
+
+    def writes(self) -> None:
+        """The process is about to send a transaction."""
+
+
+class Edge:
+    """A process's session, and after it the next."""
+
+    def __init__(self, world: World, service: Service, owner: Owner) -> None:
+        self.name = owner.name
+        self.session: int | None = None
+        self._world, self._service, self._owner = world, service, owner
+        self._alive = True
+        self._connection: Connection | None = None
+        self._seen = 0  # how much of the log the process has seen: no server may show it less
+        self._outstanding: dict[int, tuple[Operation, float]] = {}
+        self._watched = False  # whether silence is being watched for
+
+    # ------------------------------------------------------------ what the process wants
+
+    def request(self, number: int, operation: Operation) -> None:
+        """Send a request."""
+        if self._connection is None:  # the cut crossed it on the way
+            lost = Reply(number, Failed(Error.CONNECTION_LOSS))
+            self._world.after(0.0, lambda: self._owner.event(lost) if self._alive else None)
+            return
+        if isinstance(operation, Transaction) and operation.ops != HEARTBEAT:
+            self._owner.writes()
+        self._outstanding[number] = operation, self._world.now
+        self._service.send(self._connection, number, operation)
+        self._watch_silence()
+
+    def abandon(self) -> None:
+        """Give the session up and open another."""
+        self.close()
+        self._connection, self.session = None, None
+        self._outstanding.clear()
+        self._redial(self._world.between(0.01, REDIAL))
+
+    def close(self) -> None:
+        """Close the session, if that can be done."""
+        if self._connection is not None:
+            self._service.hang_up(self._connection)
+
+    def die(self) -> None:
+        """The process is gone; what it had sent may still arrive."""
+        self._alive = False
+        if self._connection is not None:
+            self._connection.deaf = True
+            self._connection = None
+
+    # ------------------------------------------------------------ faults
+
+    def cut(self, *, deaf: bool, mute: bool, notice: float) -> None:
+        """Break the connection: what is lost from now on, and when the process notices, seconds."""
+        connection = self._connection
+        if connection is not None:
+            self._world.note(self.name, f"cut, {deaf=}, {mute=}, noticed in {notice:.3f} s")
+            connection.deaf |= deaf
+            connection.mute |= mute
+            self._world.after(notice, lambda: self.lost(connection))
+
+    def stall(self, seconds: float, *, up: bool) -> None:
+        """Let what is sent (up) or received from now on be late; nothing is lost."""
+        if self._connection is not None:
+            self._world.note(self.name, f"stalls {seconds:.3f} s, {up=}")
+            self._connection.stall(self._world.now + seconds, up=up)
+
+    # ------------------------------------------------------------ the connection
+
+    def received(self, connection: Connection, event: Event, seen: int) -> None:
+        """Something came over a connection; what comes over an old one is not heard."""
+        if self._owner.deferred(lambda: self.received(connection, event, seen)):
+            return
+        if connection is self._connection:
+            self._seen = max(self._seen, seen)
+            if isinstance(event, Reply):
+                self._outstanding.pop(event.request, None)
+            self._owner.event(event)
+
+    def lost(self, connection: Connection) -> None:
+        """The connection is gone: say so, and look for a server to go on with."""
+        if self._owner.deferred(lambda: self.lost(connection)):
+            return
+        if connection is self._connection:
+            self._connection = None
+            self._cut_off(Suspended())
+            self._redial(self._world.between(0.001, REDIAL))
+
+    def _cut_off(self, why: Event) -> None:
+        cut, self._outstanding = self._outstanding, {}
+        for number in cut:
+            self._owner.event(Reply(number, Failed(Error.CONNECTION_LOSS)))
+        self._owner.event(why)
+
+    def dial(self) -> None:
+        """Connect to some server, with the session there is or with a new one."""
+        session = self.session
+
+        def told(connection: Connection | None, over: bool) -> None:
+            if self._owner.deferred(lambda: told(connection, over)):
+                return
+            if not self._alive or session != self.session:
+                return  # the process is another by now, or gave that session up
+            if over:
+                self.session = None
+                self._cut_off(Expired())
+                self._redial(self._world.between(0.001, REDIAL))
+            elif connection is None:
+                self._redial(self._world.between(0.01, REDIAL))
+            else:
+                self._connection = connection
+                self.session = connection.session
+                new = Connected(connection.session, self._owner.timeout)
+                self._owner.event(new if session is None else Resumed())
+
+        self._service.dial(self, session, self._owner.timeout, self._seen, told)
+
+    def _redial(self, delay: float) -> None:
+        session = self.session
+
+        def again() -> None:
+            if not self._owner.deferred(again) and self._alive and session == self.session:
+                self.dial()
+
+        self._world.after(delay, again)
+
+    def _watch_silence(self) -> None:
+        if self._watched:
+            return
+        self._watched = True
+        patience = self._owner.timeout * SILENCE
+
+        def look() -> None:
+            if self._owner.deferred(look):
+                return
+            self._watched = False
+            if not self._alive or not self._outstanding or self._connection is None:
+                return
+            _, asked = next(iter(self._outstanding.values()))
+            if self._world.now - asked >= patience:
+                self._world.note(self.name, "finds its server silent")
+                self.lost(self._connection)
+            else:
+                self._watch_silence()
+
+        self._world.after(patience, look)
