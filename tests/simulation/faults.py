@@ -224,10 +224,10 @@ class Faults:
 
     def unseat(self) -> None:
         """Somebody deletes /master."""
-        self._schedule.by_hand(Delete("/master"))
+        self._schedule.person.do(Delete("/master"))
 
     def evict(self) -> None:
         """Somebody deletes a worker's znode."""
         victim = self._victim if self._victim in self._schedule.workers else None
         name = (victim or self._world.random.choice(self._schedule.workers)).name.rstrip("'")
-        self._schedule.by_hand(Delete(f"/workers/{name}"))
+        self._schedule.person.do(Delete(f"/workers/{name}"))

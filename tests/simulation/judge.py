@@ -49,6 +49,7 @@ class Judge:
         self.acked: dict[str, str] = {}  # task by the client's key
         self.tasks: set[str] = set()
         self.status: dict[str, bytes] = {}
+        self.ended_by_hand: set[str] = set()  # tasks: their assignment is left for the master to remove
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
         self.winners: dict[int, int] = {}  # session by epoch
         self.keys: dict[str, str] = {}  # task by key
@@ -194,6 +195,7 @@ class Judge:
         if change.data not in (DONE.encode(), FAILED.encode()):
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
         if by_hand:
+            self.ended_by_hand.add(task)
             return
         for worker in held:
             if worker in before and before[worker].session == entry.session:
@@ -221,7 +223,7 @@ class Judge:
         held = self.holders[task]
         if len(held) > 1:
             raise Violation("single-assignment", f"{task} is assigned to {' and '.join(held)}")
-        if held and task in self.status:
+        if held and task in self.status and task not in self.ended_by_hand:
             raise Violation("status-from-holder", f"{task} has ended but is assigned to {next(iter(held))}")
 
     def _needs_office(self, entry: Transacted, what: str) -> None:
@@ -248,8 +250,8 @@ class Judge:
         self.acked[key] = task
 
     def all_ended(self) -> bool:
-        """Whether every task has a final state."""
-        return len(self.tasks) == len(self.status)
+        """Whether every task has a final state, and no assignment is left."""
+        return len(self.tasks) == len(self.status) and not any(self.holders.values())
 
     def thawed(self, host: Host) -> None:
         """A host had time to handle what it missed."""

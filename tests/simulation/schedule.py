@@ -7,13 +7,14 @@ from functools import partial
 from mwapp.core.client import Submit, Wait
 from mwapp.core.election import Election
 from mwapp.core.master import Master
-from mwapp.core.messages import Create, Op, Tick
+from mwapp.core.messages import Create, Tick
 from mwapp.core.protocol import TASK_PREFIX, Outcome, Task
 from mwapp.core.session import Process
 from mwapp.core.worker import Worker
 from tests.simulation.faults import Faults
 from tests.simulation.host import Build, Execution, Host
 from tests.simulation.judge import Judge
+from tests.simulation.people import Person
 from tests.simulation.service import Service
 from tests.simulation.world import Violation, World
 
@@ -63,8 +64,8 @@ class Schedule:
         tick = self.timeout / draw.choice([2, 3, 6])
         self.service = Service(world, self.judge.committed, slow=slow, tick=tick)
         self.judge.ensemble = self.service.ensemble
-        self._person = self.service.ensemble.open(1e9, 0.0)
-        self.judge.persons.add(self._person)
+        self.person = Person(world, self.service)
+        self.judge.persons.add(self.person.session)
 
         self.masters = [self._host(f"m{i + 1}", self._master) for i in range(draw.choice([1, 2, 2, 3]))]
         names = [f"w{i + 1}" for i in range(draw.choice([1, 2, 2, 3]))]
@@ -92,11 +93,14 @@ class Schedule:
             world.after(world.random.random() * war, lambda: self.submit(POISON))
         for data in world.random.sample(ODD_TASKS, world.random.choice([0, 0, 1, 2])):
             create = Create(TASK_PREFIX, data, sequential=True)
-            world.after(world.random.random() * war, partial(self.by_hand, create))
+            world.after(world.random.random() * war, partial(self.person.do, create))
+        if world.chance(0.2):
+            world.after(world.random.random() * war, self.person.play_worker)
         self.faults.begin(war)
         try:
             world.run(war)
             self.faults.end()
+            self.person.leave()
             world.run(war + PEACE, self._all_ended)
             self._check_liveness()
             self._check_wait()
@@ -123,12 +127,6 @@ class Schedule:
         self._keys.append(f"key-{self._count}")
         self._submit.add(Task(command, self._keys[-1]))
         self.client.event(Tick())
-
-    def by_hand(self, *ops: Op) -> None:
-        """A person at zkCli.sh."""
-        if self.service.quorum:
-            self.world.note("person", ops)
-            self.service.ensemble.transact(self._person, ops, self.world.now)
 
     # ------------------------------------------------------------ the actors
 
