@@ -1,0 +1,14 @@
+"""The deterministic core on a simulated ensemble, under faults drawn from a seed.
+
+    python -m tests.simulation --seeds 10000     many schedules
+    python -m tests.simulation 4711              one of them again, with its trace and the core's log
+    python -m tests.simulation 24 --bug fencing  with a planted bug
+
+    world      time and chance                     edge, host  a process: session, commands, crashes
+    tree       znodes and transactions             people      somebody at zkCli.sh
+    ensemble   servers, sessions, watches          faults      what goes wrong
+    service    connections, expiry, lag            judge       what must hold, by name
+    schedule   all of it, from a seed to its end   bugs        planted ones, to test the judge
+
+``ensemble`` and ``tree`` are compared with real servers by tests/integration/test_sim_matches_server.py.
+"""
