@@ -83,7 +83,9 @@ def close_session(host: str, port: int, session: int, password: bytes) -> bool:
         OSError: the server cannot be reached, or is too slow.
         EOFError: it does not serve at present.
     """
-    with socket.create_connection((host, port), PATIENCE) as connection:
+    # As bytes, for text makes Python load the tables of international names; its types know of text only.
+    address = (host.encode(), port)
+    with socket.create_connection(address, PATIENCE) as connection:  # type: ignore[arg-type]
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Protocol version, last zxid seen, session time-out (ms), session, password, not read-only.
         hello = struct.pack(">iqiqi", 0, 0, 10_000, session, len(password)) + password + b"\0"
@@ -117,8 +119,29 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return data
 
 
+def enter(directory: str) -> None:
+    """Go into the directory, and as root become its owner: what is in there is the owner's word, not ours.
+
+    systemd runs us as root and outside the unit's sandbox, whose making would take as long as all the rest.
+    Raises OSError.
+    """
+    os.chdir(directory)  # first: the way to it may be closed to the owner
+    if os.geteuid() == 0:
+        owner = os.stat(os.curdir)
+        os.setgroups([])
+        os.setgid(owner.st_gid)
+        os.setuid(owner.st_uid)
+
+
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print("usage: python -I -m mwapp.release DIR   (DIR: the daemon's --state-dir)", file=sys.stderr)
         sys.exit(2)
-    sys.exit(release(sys.argv[1]))
+    try:
+        enter(sys.argv[1])
+    except FileNotFoundError:
+        sys.exit(0)  # no daemon, no session
+    except OSError as problem:
+        print(f"mwapp release: cannot use {sys.argv[1]}: {problem.strerror}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(release(os.curdir))

@@ -203,6 +203,19 @@ def test_as_a_program(tmp_path: Path, serve: Serve) -> None:
     assert not server.alive
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_becomes_the_owner_of_the_directory(tmp_path: Path, serve: Serve) -> None:
+    server = serve(proper)
+    file = note(tmp_path, server)  # root's, 0600: whoever is not root cannot read it
+    os.chown(tmp_path, 65534, 65534)
+    command = [sys.executable, "-m", "mwapp.release", str(tmp_path)]
+    assert subprocess.run(command, timeout=10, check=False).returncode == 2
+    os.chown(file, 65534, 65534)
+    assert subprocess.run(command, timeout=10, check=False).returncode == 0
+    assert not server.alive
+    assert not file.exists()
+
+
 @pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--help"]])
 def test_wrong_usage(arguments: list[str]) -> None:
     done = subprocess.run(
