@@ -120,6 +120,13 @@ class Server:
         """Whether the process is there (it may be paused)."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def paused(self) -> bool:
+        """Whether the process is there and stands still."""
+        if self._process is None or not self.running:
+            return False
+        return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal. Raises EnsembleError when there is no process."""
         if self._process is None or not self.running:
@@ -244,9 +251,13 @@ class Ensemble:
 
     def heal(self) -> None:
         """Let every paused server go on, start those that ended, wait until all serve."""
-        for server in self.servers:
-            if server.running:
-                server.resume()
+        paused = [server for server in self.servers if server.paused]
+        for server in paused:
+            server.resume()
+        if self._size > 1 and len(paused) == self._size:
+            # ZooKeeper 3.8.0: the leader may keep the lead while both followers join it anew, and then waits
+            # for ever for their word on what it had proposed before. A new election gets it out of that.
+            self.leader().kill()
         self.start()
 
     def logs(self, lines: int = 40) -> str:
