@@ -8,6 +8,7 @@ Zxids are compared relative to the one the test's root was created with.
 import queue
 import random
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -226,9 +227,16 @@ def _by_session(watches: Watches) -> list[Watches]:
     return [list(dict.fromkeys(w for w in watches if w[0] == session)) for session in range(SESSIONS)]
 
 
+@pytest.fixture(scope="module")
+def undisturbed() -> Iterator[Ensemble]:
+    """An ensemble of our own: sessions that other tests left to expire would use up zxids here."""
+    with Ensemble() as ensemble:
+        yield ensemble
+
+
 @pytest.fixture(params=["leader", "follower"])
-def server(request: pytest.FixtureRequest, ensemble: Ensemble) -> str:
-    chosen = ensemble.leader() if request.param == "leader" else ensemble.followers()[0]
+def server(request: pytest.FixtureRequest, undisturbed: Ensemble) -> str:
+    chosen = undisturbed.leader() if request.param == "leader" else undisturbed.followers()[0]
     return f"127.0.0.1:{chosen.port}"
 
 
