@@ -1,6 +1,6 @@
 """What ZooKeeper servers say of themselves, and what that makes of the ensemble.
 
-Everything but `look` is pure: texts and states in, judgements out.
+Everything but `look` and `ask` is pure: texts and states in, judgements out.
 """
 
 from __future__ import annotations
@@ -141,16 +141,17 @@ def idle(members: list[Member], states: dict[str, State], pending: set[str]) -> 
 def look(member: Member, timeout: float) -> State:
     """Ask one server. Never raises: what went wrong is in ``State.error``."""
     try:
-        srvr = _ask(member, "srvr", timeout)
+        srvr = ask(member, "srvr", timeout)
         leads = parse(srvr).mode == "leader"
-        return parse(srvr, _ask(member, "mntr", timeout) if leads else "")
+        return parse(srvr, ask(member, "mntr", timeout) if leads else "")
     except TimeoutError:
         return State(reachable=False, error=f"no answer within {timeout:g} s")
     except OSError as error:
         return State(reachable=False, error=error.strerror or str(error))
 
 
-def _ask(member: Member, word: str, timeout: float) -> str:
+def ask(member: Member, word: str, timeout: float) -> str:
+    """The answer to a four-letter word. Raises OSError (TimeoutError after ``timeout`` seconds of silence)."""
     with socket.create_connection((member.host, member.port), timeout=timeout) as connection:
         connection.sendall(word.encode())
         answer = b""
