@@ -151,7 +151,7 @@ def look(member: Member, timeout: float) -> State:
 
 
 def ask(member: Member, word: str, timeout: float) -> str:
-    """The answer to a four-letter word. Raises OSError (TimeoutError after ``timeout`` seconds of silence)."""
+    """The answer to a four-letter word. Raises OSError, TimeoutError after so many seconds of silence."""
     with socket.create_connection((member.host, member.port), timeout=timeout) as connection:
         connection.sendall(word.encode())
         answer = b""
