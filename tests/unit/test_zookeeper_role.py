@@ -90,10 +90,11 @@ def render(name: str, **variables: object) -> str:
     environment = jinja2.Environment(  # noqa: S701 - configuration files, no HTML
         trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"bool": bool, "regex_replace": lambda text, _, prefix: prefix + text}
+    environment.filters["bool"] = bool
     constants = {key: value for key, value in read("vars/main.yml").items() if "{{" not in str(value)}
     inputs = {
         "__zookeeper_inputs": ["/etc/zookeeper/zoo.cfg"],
+        "__zookeeper_way": {"classpath": "/opt/zookeeper/x/lib/*", "jars": ["/opt/zookeeper/x/lib/*.jar"]},
         "__zookeeper_found": {"heap_mb": 256},
         "zookeeper_id": 1,
     }
@@ -134,7 +135,7 @@ def test_flags_reach_the_jvm_as_they_are() -> None:
     assert "-Xms256m -Xmx256m" in text
 
 
-@pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "log4j.properties.j2"])
+@pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])
 def test_the_other_templates_render(name: str) -> None:
     assert render(name)
 
@@ -187,8 +188,12 @@ def place(path: Path, *, check: bool = False, hold: bool = False) -> dict[str, A
         ],
         "hold": hold,
         "_ansible_check_mode": check,
-        "_ansible_diff": True,
     }
+    return run_files(arguments)
+
+
+def run_files(arguments: dict[str, Any]) -> dict[str, Any]:
+    arguments |= {"_ansible_diff": True}
     with (
         patch_module_args(arguments),
         contextlib.redirect_stdout(io.StringIO()) as out,
@@ -218,6 +223,26 @@ def test_a_mode_is_put_right(tmp_path: Path) -> None:
     assert place(tmp_path, check=True)["changed"]
     assert place(tmp_path)["changed"]
     assert (tmp_path / "etc/zk").stat().st_mode & 0o777 == 0o750
+
+
+def place_link(path: Path, target: str, **other: bool) -> dict[str, Any]:
+    return run_files(
+        {"directories": [], "files": [], "links": [{"path": str(path), "target": target}], **other}
+    )
+
+
+def test_a_link_is_placed_turned_and_removed(tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    assert not place_link(link, "")["changed"]
+    for target in ("3.8.0", "3.9.3"):
+        assert place_link(link, target, _ansible_check_mode=True)["changed"]
+        assert place_link(link, target, hold=True)["waiting"] == [str(link)]
+        assert place_link(link, target)["changed"]
+        assert str(link.readlink()) == target
+        assert not place_link(link, target)["changed"]
+        assert place_link(link, target, hold=True)["waiting"] == []
+    assert place_link(link, "")["changed"]
+    assert not list(tmp_path.iterdir())
 
 
 @needs_root

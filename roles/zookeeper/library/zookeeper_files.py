@@ -64,6 +64,20 @@ options:
         description: Whether the server reads it when it starts.
         type: bool
         default: false
+  links:
+    description: Symbolic links; held back like files marked C(restart).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: Where it is.
+        type: str
+        required: true
+      target:
+        description: What it points to; empty for no link.
+        type: str
+        required: true
   hold:
     description: Whether to hold back the files which the server reads when it starts.
     type: bool
@@ -81,7 +95,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-waiting: {description: Files held back that differ from what they shall be., type: list, returned: always}
+waiting: {description: What was held back and differs from what it shall be., type: list, returned: always}
 """
 
 
@@ -114,6 +128,23 @@ class Placer:
             self._replace(path, entry)
         self._attributes(path, {**entry, "owner": "root", "group": "root"})
 
+    def link(self, entry: dict[str, Any]) -> None:
+        path, target = Path(entry["path"]), entry["target"]
+        if path.exists() and not path.is_symlink():
+            self.module.fail_json(msg=f"{path} is in the way: a link is needed there. Move it away.")
+        if _target(path) == target:
+            return
+        self._note(path, f"{_target(path)}\n", f"{target}\n")
+        if self.module.check_mode:
+            return
+        if target:
+            new = path.with_name(f".{path.name}")
+            new.unlink(missing_ok=True)
+            new.symlink_to(target)
+            new.replace(path)
+        else:
+            path.unlink()
+
     def _replace(self, path: Path, entry: dict[str, Any]) -> None:
         # beside the old one, so that it is replaced by a rename, and nobody ever sees half of it
         with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
@@ -139,6 +170,10 @@ class Placer:
 
 def _text(path: Path) -> str | None:
     return path.read_text(errors="replace") if path.is_file() else None
+
+
+def _target(path: Path) -> str:
+    return str(path.readlink()) if path.is_symlink() else ""
 
 
 def _known(user: str) -> bool:
@@ -171,6 +206,12 @@ def main() -> None:
                     "restart": {"type": "bool", "default": False},
                 },
             },
+            "links": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {key: {"type": "str", "required": True} for key in ("path", "target")},
+            },
             "hold": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
@@ -184,6 +225,11 @@ def main() -> None:
         if not (module.params["hold"] and entry["restart"]):
             placer.file(entry)
         elif _text(Path(entry["path"])) != entry["content"]:
+            waiting.append(entry["path"])
+    for entry in module.params["links"]:
+        if not module.params["hold"]:
+            placer.link(entry)
+        elif _target(Path(entry["path"])) != entry["target"]:
             waiting.append(entry["path"])
     module.exit_json(changed=placer.changed, diff=placer.diffs, waiting=waiting)
 
