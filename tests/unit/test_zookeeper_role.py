@@ -123,10 +123,25 @@ def test_further_keys_and_admin_server() -> None:
     text = render(
         "zoo.cfg.j2",
         __zookeeper_members=members("zk1"),
-        zookeeper_config={"snapCount": 5, "audit.enable": True},
+        zookeeper_config={"commitLogCount": 5, "audit.enable": True},
         zookeeper_admin_server=True,
     )
-    assert {"snapCount=5", "audit.enable=true", "admin.serverAddress=127.0.0.1"} <= set(text.splitlines())
+    assert {"commitLogCount=5", "audit.enable=true", "admin.serverAddress=127.0.0.1"} <= set(
+        text.splitlines()
+    )
+
+
+def test_bounds_of_sessions_are_written_only_when_set() -> None:
+    text = render("zoo.cfg.j2", __zookeeper_members=members("zk1"))
+    assert "SessionTimeout" not in text
+    text = render("zoo.cfg.j2", __zookeeper_members=members("zk1"), zookeeper_max_session_timeout=90000)
+    assert "maxSessionTimeout=90000" in text.splitlines()
+    assert "minSessionTimeout" not in text
+
+
+def test_the_largest_request_is_the_same_for_server_and_shell() -> None:
+    for name in ("zookeeper.service.j2", "zkCli.sh.j2"):
+        assert "-Djute.maxbuffer=1048575 " in render(name)
 
 
 def test_flags_reach_the_jvm_as_they_are() -> None:

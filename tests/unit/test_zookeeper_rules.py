@@ -123,18 +123,26 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
             "zookeeper_txnlog_dir is zookeeper_data_dir",
         ),
         ({"zookeeper_tick_time": 0}, "zookeeper_tick_time is 0"),
-        ({"zookeeper_purge_keep": 2}, "zookeeper_purge_keep is 2"),
+        ({"zookeeper_purge_keep": 2}, "zookeeper_purge_keep is 2: use 3 or more"),
+        ({"zookeeper_max_outstanding": 0}, "zookeeper_max_outstanding is 0: use 1 or more"),
+        ({"zookeeper_min_session_timeout": 50000}, "(50000 ms, 2 ticks if not set) is above"),
+        ({"zookeeper_max_session_timeout": 3000}, "zookeeper_max_session_timeout (3000 ms"),
+        ({"zookeeper_jvm_flags": ["-Djute.maxbuffer=1"]}, "set zookeeper_max_buffer instead"),
         ({"zookeeper_4lw_whitelist": ["srvr"]}, "zookeeper_4lw_whitelist lacks mntr"),
         ({"zookeeper_jvm_flags": ["-Xmx1g"]}, "set zookeeper_heap_mb instead"),
+        ({"zookeeper_config": {"flushdelay": 1}}, "unknown key flushdelay: did you mean flushDelay?"),
         ({"zookeeper_config": {"snapcount": 1}}, "unknown key snapcount: did you mean snapCount?"),
+        ({"zookeeper_config": {"snapCount": 1}}, "set zookeeper_snapshot_every instead"),
+        ({"zookeeper_config": {"db.autocreate": True}}, "remove it, the role keeps it false"),
+        ({"zookeeper_config": {"weight.1": 2}}, "remove it, the role counts on plain majorities"),
         ({"zookeeper_config": {"whatever": 1}}, "unknown key whatever: a system property"),
         ({"zookeeper_config": {"tickTime": 1}}, "set zookeeper_tick_time instead"),
         ({"zookeeper_config": {"server.4": "zk4:2888:3888"}}, "the members come from the group"),
         (
-            {"zookeeper_config": {"snapCount": "1\nserver.4=evil"}},
+            {"zookeeper_config": {"flushDelay": "1\nserver.4=evil"}},
             "give it one number, boolean or line of text",
         ),
-        ({"zookeeper_config": {"snapCount": [1]}}, "give it one number"),
+        ({"zookeeper_config": {"flushDelay": [1]}}, "give it one number"),
     ],
 )
 def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> None:
@@ -145,9 +153,7 @@ def test_a_word_for_all_words_is_enough() -> None:
     assert rules.setting_problems(settings(zookeeper_4lw_whitelist=["*"])) == []
 
 
-@pytest.mark.parametrize(
-    "key", ["ssl.keyStore.location", "metricsProvider.className", "snapCount", "weight.1"]
-)
+@pytest.mark.parametrize("key", ["ssl.keyStore.location", "metricsProvider.className", "commitLogCount"])
 def test_keys_of_zoo_cfg_without_a_variable(key: str) -> None:
     assert settings_of.setting_problem(key, "x") is None
 

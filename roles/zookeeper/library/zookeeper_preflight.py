@@ -87,10 +87,19 @@ LISTEN = "0A"
 NUMBERS = (
     *PORTS,
     "zookeeper_admin_port",
+    "zookeeper_fsync_warning_ms",
     "zookeeper_heap_mb",
     "zookeeper_init_limit",
+    "zookeeper_max_buffer",
+    "zookeeper_max_client_connections",
+    "zookeeper_max_connections",
+    "zookeeper_max_outstanding",
+    "zookeeper_max_session_timeout",
+    "zookeeper_min_session_timeout",
+    "zookeeper_preallocate_kb",
     "zookeeper_purge_hours",
     "zookeeper_purge_keep",
+    "zookeeper_snapshot_every",
     "zookeeper_sync_limit",
     "zookeeper_tick_time",
 )
@@ -213,6 +222,7 @@ def main() -> None:
                 # typed, because -e gives every value as text
                 "options": {
                     **{name: {"type": "int", "required": True} for name in NUMBERS},
+                    "zookeeper_client_address": {"type": "str", "required": True},
                     "zookeeper_data_dir": {"type": "str", "required": True},
                     "zookeeper_txnlog_dir": {"type": "str", "required": True},
                     "zookeeper_4lw_whitelist": {"type": "list", "elements": "str", "required": True},

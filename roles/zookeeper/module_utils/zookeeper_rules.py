@@ -16,6 +16,22 @@ SUPPORTED = {"debian": ("12", "13")}
 UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - refused
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
 HEAP_MIN_MB, HEAP_MAX_MB = 128, 4096
+LEAST = {
+    "zookeeper_tick_time": 1,
+    "zookeeper_init_limit": 1,
+    "zookeeper_sync_limit": 1,
+    "zookeeper_min_session_timeout": 0,
+    "zookeeper_max_session_timeout": 0,
+    "zookeeper_max_client_connections": 0,
+    "zookeeper_max_connections": 0,
+    "zookeeper_max_outstanding": 1,
+    "zookeeper_max_buffer": 4096,
+    "zookeeper_snapshot_every": 2,  # ZooKeeper's own minimum
+    "zookeeper_preallocate_kb": 64,
+    "zookeeper_fsync_warning_ms": 1,
+    "zookeeper_purge_keep": 3,  # ZooKeeper's own minimum
+    "zookeeper_purge_hours": 1,
+}
 
 Settings = dict[str, Any]
 
@@ -102,27 +118,36 @@ def setting_problems(settings: Settings) -> list[str]:
         problems.append(
             "zookeeper_txnlog_dir is zookeeper_data_dir: give the transaction log a directory of its own."
         )
-    for name in (
-        "zookeeper_tick_time",
-        "zookeeper_init_limit",
-        "zookeeper_sync_limit",
-        "zookeeper_purge_hours",
-    ):
-        if settings[name] < 1:
-            problems.append(f"{name} is {settings[name]}: use 1 or more.")
-    if settings["zookeeper_purge_keep"] < 3:
-        problems.append(
-            f"zookeeper_purge_keep is {settings['zookeeper_purge_keep']}: ZooKeeper keeps 3 at least."
-        )
+    problems += [
+        f"{name} is {settings[name]}: use {least} or more."
+        for name, least in LEAST.items()
+        if settings[name] < least
+    ]
+    problems += _session_problems(settings)
     if not {"mntr", "*"} & set(settings["zookeeper_4lw_whitelist"]):
         problems.append("zookeeper_4lw_whitelist lacks mntr: add it, the quorum gate asks it of the leader.")
     for flag in settings["zookeeper_jvm_flags"]:
         if flag.startswith(("-Xmx", "-Xms")):
             problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_heap_mb instead.")
+        if flag.startswith("-Djute.maxbuffer="):
+            problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_max_buffer instead.")
     problems += [
         text for key, value in settings["zookeeper_config"].items() if (text := setting_problem(key, value))
     ]
     return problems
+
+
+def _session_problems(settings: Settings) -> list[str]:
+    """Bounds between which there is no session. 0 stands for 2 and 20 ticks."""
+    tick = settings["zookeeper_tick_time"]
+    shortest = settings["zookeeper_min_session_timeout"] or 2 * tick
+    longest = settings["zookeeper_max_session_timeout"] or 20 * tick
+    if shortest <= longest:
+        return []
+    return [
+        f"zookeeper_min_session_timeout ({shortest} ms, 2 ticks if not set) is above "
+        f"zookeeper_max_session_timeout ({longest} ms, 20 ticks if not set): set both."
+    ]
 
 
 def host_problems(me: Settings, members: list[Settings], settings: Settings, found: Settings) -> list[str]:
