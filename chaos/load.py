@@ -16,9 +16,10 @@ from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 
 from chaos.cluster import Cluster, StoryError, wait_for
-from mwapp.core.client import Submit
-from mwapp.core.protocol import DONE, TASKS, Outcome, Task, result_path, status_path, task_path
+from mwapp.core.client import Refusal, Submit
+from mwapp.core.protocol import DONE, TASKS, Outcome, result_path, status_path, task_path
 from mwapp.core.session import Process
+from mwapp.core.task import Task
 from mwapp.loop import Loop
 from mwapp.servers import Servers
 
@@ -193,8 +194,8 @@ class Submitter:
     def _accepted(self, index: int, name: str) -> None:
         self._acknowledged[index] = name
 
-    def _refused(self, index: int, reason: str) -> None:
-        self._problems.append(f"submission {index}: {reason}")
+    def _refused(self, index: int, refusal: Refusal) -> None:
+        self._problems.append(f"submission {index}: {refusal.reason}")
 
     # ------------------------------------------------------------ judging
 

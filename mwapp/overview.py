@@ -13,19 +13,17 @@ from mwapp.core.protocol import (
     TASKS,
     WORKERS,
     Assignment,
-    BadTaskError,
     Office,
     Outcome,
     Registration,
-    Task,
     assign_path,
     result_path,
     status_path,
-    task_order,
     task_path,
     worker_path,
 )
 from mwapp.core.session import Process, Scope
+from mwapp.core.task import BadTaskError, Task, task_order
 
 # So many reads are under way at once.
 PIPELINE = 600
@@ -239,7 +237,7 @@ def _task(
     if isinstance(task, Failed):
         return None
     try:
-        command = Task.decode(task.data).command
+        command = Task.decode(task.data).title
     except BadTaskError:
         command = None
     state = _state(status, holder is not None)

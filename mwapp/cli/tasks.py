@@ -13,8 +13,9 @@ from mwapp.cli.options import F, client, option
 from mwapp.cli.output import age, show, show_json, show_table
 from mwapp.cli.session import Target, converse, look
 from mwapp.core.client import Submit, Wait
-from mwapp.core.protocol import DONE, TASK_PREFIX, TASKS, BadTaskError, Outcome, Task
+from mwapp.core.protocol import DONE, TASK_PREFIX, TASKS, Outcome
 from mwapp.core.session import Call, Process
+from mwapp.core.task import BadTaskError, Task
 from mwapp.errors import (
     BadInputError,
     MwappError,
@@ -91,7 +92,7 @@ def _submit(target: Target, tasks: Sequence[Task], *, printed: bool) -> list[str
             process,
             tasks,
             accepted=accepted,
-            refused=lambda _, reason: refusals.append(reason),
+            refused=lambda _, refusal: refusals.append(refusal.reason),
             finished=finished,
         )
 

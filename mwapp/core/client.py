@@ -1,23 +1,25 @@
-"""The client's side: submit tasks so that none is lost or doubled, wait for their final states."""
+"""The client's side: submit tasks so that none is lost or doubled, wait for their final states, cancel."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from mwapp.core.layout import ensure_parents
-from mwapp.core.messages import Check, Create, Exited, Failed, Node, Stat
+from mwapp.core.messages import Check, Create, Error, Exited, Failed, Node, Op, Stat
 from mwapp.core.protocol import (
+    MAX_TASKS,
     TASK_PREFIX,
     TASKS,
-    BadTaskError,
     Outcome,
-    Task,
+    cancel_path,
     result_path,
     status_path,
-    task_order,
     task_path,
 )
 from mwapp.core.session import Process, Scope
+from mwapp.core.task import BadTaskError, Task, task_order
 
 RETRY_SECONDS = 0.5
 # So many submissions or reads are under way at once.
@@ -57,15 +59,24 @@ class _ClientPart:
         raise NotImplementedError
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a task was not taken."""
+
+    reason: str
+    full: bool = False  # there are too many already: later there may be room
+
+
 class Submit(_ClientPart):
-    """Create one task for each of ``tasks``; every one must bear a key of its own.
+    """Create one task for each of ``tasks``.
 
-    A create whose reply was lost is resolved on the next connection: a transaction first (so that what
-    may still be under way is ordered before it), then the newest tasks are read until each missing key
-    has been found or cannot be there.
+    Every one bears a key of its own, or has a name of the client's choice (``names``, by index). A create
+    whose reply was lost is resolved on the next connection: a transaction first (so that what may still be
+    under way is ordered before it), then the newest tasks are read until each missing key has been found or
+    cannot be there. One with a name is just created again: that it exists is as good, if it is the same.
 
-    ``accepted(index, name)`` is called as each is acknowledged, ``refused(index, reason)`` for one the
-    ensemble will not take, ``finished()`` after the last.
+    ``accepted(index, name)`` is called as each is acknowledged, ``refused(index, refusal)`` for one that
+    cannot be taken, ``finished()`` after the last.
     """
 
     def __init__(
@@ -73,23 +84,32 @@ class Submit(_ClientPart):
         process: Process,
         tasks: Sequence[Task],
         *,
+        names: Mapping[int, str] | None = None,
+        max_tasks: int = MAX_TASKS,
         accepted: Callable[[int, str], None],
-        refused: Callable[[int, str], None],
+        refused: Callable[[int, Refusal], None],
         finished: Callable[[], None],
     ) -> None:
-        if not all(task.key for task in tasks) or len({task.key for task in tasks}) < len(tasks):
-            raise ValueError("every submitted task needs a key of its own")
+        self._names = dict(names or {})
+        keys = [task.key for index, task in enumerate(tasks) if index not in self._names]
+        if not all(keys) or len(set(keys)) < len(keys):
+            raise ValueError("every submitted task without a name needs a key of its own")
         super().__init__(process)
         self._tasks = list(tasks)
-        self._left = list(range(len(tasks)))  # not sent
+        self._max_tasks = max_tasks
+        self._room = 0  # so many may be sent before looking again whether there is room
+        self._left = deque(range(len(tasks)))  # not sent
         self._sent: set[int] = set()  # the outcome is open
         self._newest: tuple[int, str] | None = None  # of the acknowledged ones: what is lost came later
         self._uncertain_until = 0.0
         self._resolved = False  # connected, and no outcome of an earlier connection is open
+        self._looking = False  # whether there is room
         self._accepted, self._refused, self._finished = accepted, refused, finished
 
-    def add(self, task: Task) -> int:
+    def add(self, task: Task, name: str | None = None) -> int:
         """Submit one more (between two events); returns its index."""
+        if name is not None:
+            self._names[len(self._tasks)] = name
         self._tasks.append(task)
         self._left.append(len(self._tasks) - 1)
         if self._resolved:
@@ -114,6 +134,10 @@ class Submit(_ClientPart):
             self._uncertain_until = self._process.now + self._process.timeout
 
     def _begin(self) -> None:
+        self._looking, self._room = False, 0
+        named = self._sent & self._names.keys()  # just again
+        self._sent -= named
+        self._left.extendleft(sorted(named, reverse=True))
         if not self._sent:
             self._resolved = True
             self._send()
@@ -135,7 +159,7 @@ class Submit(_ClientPart):
 
     def _search_page(self, names: list[str]) -> None:
         if not names or not self._sent:
-            self._left = sorted(self._sent | set(self._left))
+            self._left = deque(sorted(self._sent | set(self._left)))
             self._sent.clear()
             self._begin()
             return
@@ -155,24 +179,71 @@ class Submit(_ClientPart):
 
     def _send(self) -> None:
         while self._left and len(self._sent) < PIPELINE:
-            index = self._left.pop(0)
+            if not self._room:
+                self._look_for_room()
+                return
+            self._room -= 1
+            index = self._left.popleft()
             self._sent.add(index)
-            create = Create(TASK_PREFIX, self._tasks[index].encode(), sequential=True)
+            name = self._names.get(index)
+            path = TASK_PREFIX if name is None else task_path(name)
+            create = Create(path, self._tasks[index].encode(), sequential=name is None)
             self._scope.transact([create], partial(self._created, index))
         if not self._left and not self._sent:
             self._finished()
 
+    def _look_for_room(self) -> None:
+        """So many submitters may look at once that a few too many are created: the bound allows for that."""
+        if self._looking:
+            return
+        self._looking = True
+
+        def seen(stat: Stat | Failed | None) -> None:
+            self._looking = False
+            if not isinstance(stat, Stat):
+                self._scope.after(RETRY_SECONDS, self._begin)
+                return
+            self._room = min(PIPELINE, self._max_tasks - stat.children)
+            if self._room <= 0:
+                self._room = 0
+                full = Refusal(f"{stat.children} tasks are there, of {self._max_tasks} at most", full=True)
+                refused, self._left = list(self._left), deque()
+                for index in refused:
+                    self._refused(index, full)
+            self._send()
+
+        self._scope.exists(TASKS, seen)
+
     def _created(self, index: int, result: tuple[Any, ...] | Failed) -> None:
-        if isinstance(result, Failed):
-            self._sent.discard(index)
-            self._refused(index, f"the ensemble refused the task: {result.error.value}")
-        else:
+        name = self._names.get(index)
+        if not isinstance(result, Failed):
             self._acknowledge(index, result[0].rpartition("/")[2])
+        elif name is not None and result.error is Error.NODE_EXISTS:
+            self._scope.get(task_path(name), partial(self._compare, index, name))
+            return
+        else:
+            self._refuse(index, Refusal(f"the ensemble refused the task: {result.error.value}"))
         self._send()
+
+    def _compare(self, index: int, name: str, node: Node | Failed) -> None:
+        """There is a task of that name already: the same one, submitted earlier, or another."""
+        if isinstance(node, Node) and node.data == self._tasks[index].encode():
+            self._acknowledge(index, name)
+        elif isinstance(node, Node):
+            self._refuse(index, Refusal(f"another task has the name {name}"))
+        else:  # it has just been removed
+            self._sent.discard(index)
+            self._left.append(index)
+        self._send()
+
+    def _refuse(self, index: int, refusal: Refusal) -> None:
+        self._sent.discard(index)
+        self._refused(index, refusal)
 
     def _acknowledge(self, index: int, name: str) -> None:
         self._sent.discard(index)
-        self._newest = max(self._newest or (0, ""), task_order(name))
+        if index not in self._names:
+            self._newest = max(self._newest or (0, ""), task_order(name))
         self._accepted(index, name)
 
 
@@ -223,27 +294,25 @@ class Wait(_ClientPart):
             self._look(name)
 
     def _look(self, name: str) -> None:
-        self._scope.exists(status_path(name), partial(self._seen, name), watch=partial(self._look, name))
+        # The watch goes off when a status is created, and when the task is deleted.
+        self._scope.children(task_path(name), partial(self._seen, name), watch=partial(self._look, name))
 
-    def _seen(self, name: str, stat: Stat | Failed | None) -> None:
+    def _seen(self, name: str, children: tuple[str, ...] | Failed) -> None:
         self._look_at_next()
-        if name not in self._waiting or isinstance(stat, Failed):
+        if name not in self._waiting:
             return
-        if stat is None:
-            # Watched as well, for it may be deleted before it ends.
-            look = partial(self._look, name)
-            self._scope.exists(task_path(name), partial(self._task_seen, name), watch=look)
-        else:
+        if isinstance(children, Failed):
+            if children.error is Error.NO_NODE:
+                self._end(name, None, None)
+            else:
+                self._scope.after(RETRY_SECONDS, partial(self._look, name))
+        elif "status" in children:
             paths = [status_path(name), result_path(name)]
             self._scope.get_all(paths, partial(self._read, name))
 
-    def _task_seen(self, name: str, stat: Stat | Failed | None) -> None:
-        if stat is None:
-            self._end(name, None, None)
-
     def _read(self, name: str, nodes: list[Node | Failed]) -> None:
         status, result = nodes
-        if isinstance(status, Failed):
+        if isinstance(status, Failed):  # removed in between
             self._look(name)
             return
         outcome = Outcome.decode(result.data) if isinstance(result, Node) else None
@@ -255,3 +324,45 @@ class Wait(_ClientPart):
             self._ended(name, state, outcome)
             if not self._waiting:
                 self._finished()
+
+
+class Cancel(_ClientPart):
+    """Wish that each of ``tasks`` (names) end.
+
+    ``asked(name, known)`` is called for each: known is False if there is no such task. Whether the task ends
+    by that, or was just ending otherwise, its final state says: wait for it. ``finished()`` after the last.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        tasks: Sequence[str],
+        *,
+        asked: Callable[[str, bool], None],
+        finished: Callable[[], None],
+    ) -> None:
+        super().__init__(process)
+        self._open = dict.fromkeys(tasks)
+        self._asked, self._finished = asked, finished
+
+    def _begin(self) -> None:
+        if not self._open:
+            self._finished()
+        for name in list(self._open)[:PIPELINE]:
+            self._wish(name)
+
+    def _wish(self, name: str) -> None:
+        # A wish that comes too late the master takes back.
+        ops: list[Op] = [Check(task_path(name)), Create(cancel_path(name))]
+        self._scope.transact(ops, partial(self._wished, name))
+
+    def _wished(self, name: str, result: tuple[Any, ...] | Failed) -> None:
+        unknown = isinstance(result, Failed) and result.index == 0
+        if isinstance(result, Failed) and not unknown and result.error is not Error.NODE_EXISTS:
+            self._scope.after(RETRY_SECONDS, self._begin)
+            return
+        if name in self._open:
+            del self._open[name]
+            self._asked(name, not unknown)
+            if not self._open or len(self._open) % PIPELINE == 0:
+                self._begin()

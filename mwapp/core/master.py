@@ -6,6 +6,8 @@ mirror says is due in one transaction at a time:
     task nobody has            -> create its assignment
     assignment nobody runs     -> delete it and create the next attempt elsewhere, in one transaction
     task that can never run    -> write status ``failed`` and the reason
+    task somebody wishes to end -> write status ``cancelled``, unless its worker does
+    task finished long ago     -> delete it (mwapp/core/retention.py)
     worker a person plays      -> note its session at its queue, so that it too has an incarnation
 
 Every transaction starts with ``check(/epoch, my epoch)``. The mirror may lag; the transaction decides.
@@ -15,7 +17,8 @@ a fresh mirror, is put aside for a while: some oddity made by hand must not hold
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -25,18 +28,20 @@ from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import (
     BATCH,
     EPOCH,
-    FAILED,
+    NOBODY,
     Assignment,
     Outcome,
     Registration,
     assign_path,
+    cancel_path,
     result_path,
     show_session,
     status_path,
-    task_order,
     worker_path,
 )
+from mwapp.core.retention import RETENTION, Remover, Retention
 from mwapp.core.session import Call, Process
+from mwapp.core.task import task_order
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +63,13 @@ class _Step:
 class Master:
     """The :class:`~mwapp.core.election.Duty` of the elected one. Connect it with :attr:`fenced`."""
 
-    def __init__(self, process: Process, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+    def __init__(
+        self, process: Process, *, max_attempts: int = MAX_ATTEMPTS, retention: Retention = RETENTION
+    ) -> None:
+        """``max_attempts``: so many workers may be lost over one task."""
         self._process = process
         self._max_attempts = max_attempts
+        self._retention = retention
         self._scope = process.scope()  # of one reading: it ends with what was asked on the strength of it
         self._mirror = self._blank()
         self._epoch = -1
@@ -71,7 +80,15 @@ class Master:
         # For the status endpoint. Wall-clock, for people and for comparing hosts; never for decisions.
         self.elected_at: float | None = None
         self.first_write_at: float | None = None
-        self.counters = {"assigned": 0, "reassigned": 0, "given_up": 0, "transactions": 0, "refused": 0}
+        self.counters = {
+            "assigned": 0,
+            "reassigned": 0,
+            "given_up": 0,
+            "cancelled": 0,
+            "removed": 0,
+            "transactions": 0,
+            "refused": 0,
+        }
 
     # ------------------------------------------------------------ Duty
 
@@ -96,8 +113,9 @@ class Master:
             "first_write_at": self.first_write_at,
             "loaded": known,
             "workers": len(mirror.workers) if known else None,
-            "queued": len(mirror.queued) if known else None,
-            "assigned": sum(map(len, mirror.held.values())) if known else None,
+            "queued": len(mirror.queued) + len(mirror.held.get(NOBODY, ())) if known else None,
+            "assigned": sum(len(held) for name, held in mirror.held.items() if name) if known else None,
+            "finished": len(mirror.finished) if known else None,
             "counters": dict(self.counters),
         }
 
@@ -113,6 +131,7 @@ class Master:
         self._mirror = self._blank() if in_doubt is None else self._mirror.renewed(self._scope, in_doubt)
         self._committing = False
         self._mirror.read()
+        Remover(self._retention, self._mirror, self._scope, self._epoch, self._removed)
 
     def _begin_anew_later(self) -> None:
         """Something a master relies on is missing: a parent deleted by hand, say. Do not spin."""
@@ -141,6 +160,7 @@ class Master:
     def _committed(self, steps: list[_Step], result: tuple[Any, ...] | Failed) -> None:
         self._committing = False
         if self._written(result):
+            self._refusals = 0
             for step in steps:
                 step.apply()
             self._act()
@@ -176,11 +196,15 @@ class Master:
             if result.index == 0:
                 self.fenced()
             return False
-        self._refusals = 0
         self.counters["transactions"] += 1
         if self.first_write_at is None:
             self.first_write_at = time.time()
         return True
+
+    def _removed(self, tasks: int, result: tuple[Any, ...] | Failed) -> bool:
+        """Account for a transaction of :mod:`~mwapp.core.retention`."""
+        self.counters["removed"] += tasks
+        return self._written(result)
 
     def _adopt(self, name: str, queue: Node | Failed, worker: Node) -> None:
         """Register a worker on behalf of the person who made its znode by hand."""
@@ -215,11 +239,12 @@ class Master:
             for name, w in mirror.workers.items()
             if not w.draining
         }
-        steps: list[_Step] = []
+        steps = list(islice(self._cancellations(), room))
+        taken = {step.task for step in steps} | self._aside
         for queue, tasks in mirror.held.items():
             worker = mirror.workers.get(queue)
             due = [task for task, held in tasks.items() if task in mirror.finished or held.orphaned(worker)]
-            for task in sorted(set(due) - self._aside, key=task_order):
+            for task in sorted(set(due) - taken, key=task_order):
                 if len(steps) == room:
                     return steps
                 if task in mirror.finished or task not in mirror.tasks:
@@ -229,17 +254,40 @@ class Master:
                     steps += [step] if step else []
         for task in sorted(filter(ready, mirror.bad), key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=mirror.bad[task])))
-        for task in islice(filter(ready, mirror.queued), room - len(steps)):
-            target = self._choose(load)
-            if target is None:
+        full: set[frozenset[str]] = set()  # labels that no worker with room bears
+        for task, labels in mirror.queued.items():
+            if len(steps) == room or frozenset() in full:
                 break
-            steps.append(self._assign(task, target, Assignment(1)))
+            if labels in full or not ready(task):
+                continue
+            target = self._choose(load, labels)
+            if target is None:
+                full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}
+            else:
+                steps.append(self._assign(task, target, Assignment(1, labels=tuple(sorted(labels)))))
         return steps
 
-    def _choose(self, load: dict[str, int]) -> str | None:
-        """The worker with the smallest part of its slots taken; None if all are full."""
+    def _cancellations(self) -> Iterator[_Step]:
+        """What somebody wishes to end and no worker of ours will; and the wishes that came true."""
+        mirror = self._mirror
+        for task in sorted(mirror.wishes - self._aside, key=task_order):
+            if task in mirror.finished or task in mirror.pointless:
+                yield _Step(task, [Delete(cancel_path(task))], partial(mirror.granted, task))
+                continue
+            queue = next((queue for queue, held in mirror.held.items() if task in held), None)
+            worker = mirror.workers.get(queue) if queue is not None else None
+            if queue is None:
+                known = (task in mirror.queued or task in mirror.bad) and task not in mirror.unread
+            else:
+                known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted
+            if known:
+                outcome = Outcome(reason="cancelled before it began", cancelled=True)
+                yield self._give_up(task, outcome, queue)
+
+    def _choose(self, load: dict[str, int], labels: frozenset[str]) -> str | None:
+        """The worker with these labels that has the smallest part of its slots taken; None: no room."""
         workers = self._mirror.workers
-        free = [name for name in load if load[name] < workers[name].slots]
+        free = [name for name in load if load[name] < workers[name].slots and labels <= workers[name].labels]
         if not free:
             return None
         chosen = min(free, key=lambda name: (load[name] / workers[name].slots, name))
@@ -247,7 +295,8 @@ class Master:
         return chosen
 
     def _assign(self, task: str, target: str, attempt: Assignment) -> _Step:
-        assignment = Assignment(attempt.attempt, self._mirror.workers[target].incarnation, self._epoch)
+        incarnation = self._mirror.workers[target].incarnation
+        assignment = replace(attempt, incarnation=incarnation, epoch=self._epoch)
 
         def apply() -> None:
             self._mirror.assigned(target, task, assignment)
@@ -256,15 +305,15 @@ class Master:
         return _Step(task, [Create(assign_path(target, task), assignment.encode())], apply, target)
 
     def _move(self, queue: str, task: str, last: Assignment, load: dict[str, int]) -> _Step | None:
-        """An orphan: its worker is gone, or is another incarnation. None: nobody has room for it."""
-        attempt = last.attempt if last.returned else last.attempt + 1
-        if attempt > self._max_attempts:
-            reason = f"given up after {last.attempt} attempts: each one's worker died"
+        """It was returned, or its worker is gone or another incarnation. None: nobody has room for it."""
+        if queue != NOBODY and last.lost >= self._max_attempts:
+            reason = f"given up after {last.attempt} attempts: {last.lost} workers were lost over it"
             return self._give_up(task, Outcome(attempt=last.attempt, reason=reason), queue)
-        target = self._choose(load)
+        target = self._choose(load, frozenset(last.labels))
         if target is None:
             return None
-        step = self._assign(task, target, Assignment(attempt))
+        attempt = last.attempt if queue == NOBODY else last.attempt + 1
+        step = self._assign(task, target, replace(last, attempt=attempt))
 
         def apply() -> None:
             self._mirror.released(queue, task)  # before: the target may be the same queue
@@ -274,14 +323,17 @@ class Master:
         return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)
 
     def _give_up(self, task: str, outcome: Outcome, queue: str | None = None) -> _Step:
-        ops: list[Op] = [Delete(assign_path(queue, task))] if queue else []
-        ops += [Create(status_path(task), FAILED.encode()), Create(result_path(task), outcome.encode())]
+        ops: list[Op] = [Delete(assign_path(queue, task))] if queue is not None else []
+        ops += [
+            Create(status_path(task), outcome.status.encode()),
+            Create(result_path(task), outcome.encode()),
+        ]
 
         def apply() -> None:
-            if queue:
+            if queue is not None:
                 self._mirror.released(queue, task)
             self._mirror.given_up(task)
-            self.counters["given_up"] += 1
+            self.counters["cancelled" if outcome.cancelled else "given_up"] += 1
 
         return _Step(task, ops, apply)
 

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from mwapp.core.task import Task
+
 # ---------------------------------------------------------------- requests
 
 
@@ -216,18 +218,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Start ``/bin/sh -c command`` in a process group of its own; answer with Exited."""
+    """Start what the task asks for in a process group of its own; answer with Exited.
+
+    Its command or handler, environment and directory are the edge's business, its timeout is the core's.
+    """
 
     run: int
-    command: str
-    environment: Mapping[str, str] = field(default_factory=dict)  # added to the daemon's own
+    task: Task
+    environment: Mapping[str, str] = field(default_factory=dict)  # goes over the task's and the daemon's own
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """SIGKILL the run's process group now. Its Exited still follows. Unknown runs are ignored."""
+    """End the run's process group: SIGTERM, and after ``grace`` seconds SIGKILL; without grace SIGKILL now.
+
+    Its Exited still follows. Another Kill may come before, with less grace. Unknown runs are ignored.
+    """
 
     run: int
+    grace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

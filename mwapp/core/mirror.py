@@ -1,7 +1,8 @@
 """What the master knows of the znodes, kept up to date by reads that leave a watch.
 
     /workers, each worker and its queue  -> workers: who is alive, under which incarnation
-    /assign/<worker>                     -> held: who has which task
+    /assign/<worker>, /returned          -> held: who has which task; what is returned is nobody's
+    /cancel                              -> wishes: tasks that somebody wishes to end
     /tasks, each task not held           -> queued, bad or finished
 
 The mirror only reads. Whenever there may be something to do it says ``changed``; what is to be done, and
@@ -20,25 +21,29 @@ from itertools import islice
 from mwapp.core.messages import Failed, Node, Stat
 from mwapp.core.protocol import (
     ASSIGN,
+    CANCEL,
+    NOBODY,
     TASKS,
     WORKERS,
     Assignment,
-    BadTaskError,
     Registration,
-    Task,
     assign_path,
     status_path,
-    task_order,
     task_path,
     worker_path,
 )
 from mwapp.core.session import Call, Scope
+from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
 
 # So many tasks are read at once.
 PAGE = 100
 NEWEST = 20
+# Between two readings of the tasks' names there is at least this for each of them, seconds; of a short list
+# every change is read at once.
+LISTING_SECONDS = 5e-6
+SHORT_LIST = 1000
 
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
@@ -52,6 +57,7 @@ class LiveWorker:
     slots: int
     draining: bool
     adopted: bool
+    labels: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -62,7 +68,7 @@ class Held:
     fresh: bool = True  # read or written since its worker last changed
 
     def orphaned(self, worker: LiveWorker | None) -> bool:
-        """Whether nobody runs it. What is not fresh may have been handed back meanwhile: not yet known."""
+        """Whether nobody runs it. What is not fresh may have been recorded meanwhile: not yet known."""
         return self.fresh and (worker is None or not self.assignment.meant_for(worker.incarnation))
 
 
@@ -83,13 +89,17 @@ class Mirror:
         self._unreadable = unreadable
         self._reading = False  # a page of tasks is under way
         self._workers_due = False  # they will be looked at again
+        self._watched: set[str] = set()  # queues
+        self._tasks_listed = float("-inf")
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
         self.tasks: set[str] = set()  # all there are
-        self.queued: dict[str, None] = {}  # a set that keeps the order of arrival
+        self.wishes: set[str] = set()  # tasks that somebody wishes to end
+        self.pointless: set[str] = set()  # wishes for tasks that do not exist
+        self.queued: dict[str, frozenset[str]] = {}  # in the order of arrival, and the labels they ask for
         self.bad: dict[str, str] = {}  # unassigned ones that can never run: the reason
-        self.finished: set[str] = set()
+        self.finished: dict[str, float] = {}  # and when that was seen, monotonic seconds
         self.unread: dict[str, None] = {}  # to be read, in this order
 
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
@@ -99,8 +109,9 @@ class Mirror:
         unread or ``in_doubt``.
         """
         new = Mirror(scope, changed=self._changed, adopt=self._adopt, unreadable=self._unreadable)
-        new.queued, new.bad, new.finished = self.queued, self.bad, self.finished - in_doubt
-        new.tasks = new.queued.keys() | new.bad.keys() | new.finished
+        new.queued, new.bad = self.queued, self.bad
+        new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}
+        new.tasks = new.queued.keys() | new.bad.keys() | new.finished.keys()
         # They keep their places in the queue.
         new.unread = dict.fromkeys(sorted(in_doubt & new.tasks, key=task_order))
         return new
@@ -108,6 +119,7 @@ class Mirror:
     def read(self) -> None:
         """Read workers, then queues, then tasks, and keep watching them."""
         self.look_at_workers(then=lambda: self._scope.children(ASSIGN, self._queues_listed))
+        self._look_at_wishes()
 
     # ------------------------------------------------------------ what the master has committed
 
@@ -129,7 +141,18 @@ class Mirror:
     def given_up(self, task: str) -> None:
         """The task was recorded as failed."""
         self.bad.pop(task, None)
-        self.finished.add(task)
+        self.queued.pop(task, None)
+        self._note_finished(task)
+
+    def removed(self, task: str) -> None:
+        """The finished task was deleted."""
+        self.finished.pop(task, None)
+        self.tasks.discard(task)
+
+    def granted(self, task: str) -> None:
+        """The wish that the task end was deleted."""
+        self.wishes.discard(task)
+        self.pointless.discard(task)
 
     # ------------------------------------------------------------ workers
 
@@ -166,8 +189,9 @@ class Mirror:
                 continue
             version = queue.stat.version
             draining = worker.stat.version > 0
-            self.workers[name] = LiveWorker(version, registered.slots, draining, registered.adopted)
-            if name not in self.held:
+            labels = frozenset(registered.labels)
+            self.workers[name] = LiveWorker(version, registered.slots, draining, registered.adopted, labels)
+            if name not in self._watched:
                 self._look_at_queue(name)
         for name in sorted(before.keys() | self.workers.keys()):
             old, new = before.get(name), self.workers.get(name)
@@ -184,23 +208,25 @@ class Mirror:
         if isinstance(queues, Failed):
             self._unreadable()
             return
-        waiting = set(queues)
+        waiting = {*queues, NOBODY}
 
         def read(queue: str) -> None:
             waiting.discard(queue)
             if not waiting:
                 self._look_at_tasks()
 
-        for queue in queues:
+        for queue in [*queues, NOBODY]:
             self._look_at_queue(queue, then=partial(read, queue))
-        if not queues:
-            self._look_at_tasks()
 
     def _look_at_queue(self, queue: str, then: Call | None = None) -> None:
+        self._watched.add(queue)
         again = partial(self._look_at_queue, queue)
         self._scope.children(assign_path(queue), partial(self._queue_seen, queue, then), watch=again)
 
     def _queue_seen(self, queue: str, then: Call | None, names: tuple[str, ...] | Failed) -> None:
+        if isinstance(names, Failed) and queue == NOBODY:
+            self._unreadable()
+            return
         present = () if isinstance(names, Failed) else names
         known = self.held.setdefault(queue, {})
         for task in sorted(known.keys() - set(present)):
@@ -208,6 +234,7 @@ class Mirror:
             self._look_if_finished(task)
         if isinstance(names, Failed):  # the queue itself was deleted, and no watch is left on it
             del self.held[queue]
+            self._watched.discard(queue)
         self._read_held(queue, [task for task in present if task not in known], then)
 
     def _read_held(self, queue: str, tasks: list[str], then: Call | None = None) -> None:
@@ -220,7 +247,7 @@ class Mirror:
                     self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
                     self.queued.pop(task, None)
                     if isinstance(status, Node):
-                        self.finished.add(task)
+                        self._note_finished(task)
                     else:
                         self._watch_if_adopted(queue, task)
                 elif self.held.get(queue, {}).pop(task, None):
@@ -248,19 +275,49 @@ class Mirror:
                 status_path(task), lambda stat: self._finished(task) if stat else None, watch=again
             )
 
+    # ------------------------------------------------------------ wishes to cancel
+
+    def _look_at_wishes(self) -> None:
+        self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)
+
+    def _wishes_seen(self, names: tuple[str, ...] | Failed) -> None:
+        if isinstance(names, Failed):
+            self._unreadable()
+            return
+        self.wishes = set(names)
+        self.pointless &= self.wishes
+
+        def looked(task: str, stat: Stat | Failed | None) -> None:
+            if stat is None and task in self.wishes:
+                self.pointless.add(task)
+                self._changed()
+
+        for task in sorted(self.wishes - self.tasks):  # new ones, perhaps, that we have not heard of yet
+            self._scope.exists(task_path(task), partial(looked, task))
+        self._changed()
+
     # ------------------------------------------------------------ tasks
 
     def _look_at_tasks(self) -> None:
-        self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks)
+        self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)
+
+    def _look_at_tasks_again(self) -> None:
+        """A list of many names, which changes with every one of them, is not read all the time."""
+        wait = self._tasks_listed + len(self.tasks) * LISTING_SECONDS - self._scope.now
+        if wait > 0 and len(self.tasks) > SHORT_LIST:
+            self._scope.after(wait, self._look_at_tasks)
+        else:
+            self._look_at_tasks()
 
     def _tasks_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
             self._unreadable()
             return
+        self._tasks_listed = self._scope.now
         new, gone = set(names) - self.tasks, self.tasks - set(names)
         self.tasks = set(names)
         for task in gone:
-            self.finished.discard(task)
+            self.finished.pop(task, None)
             self.queued.pop(task, None)
             self.bad.pop(task, None)
             self.unread.pop(task, None)
@@ -322,14 +379,16 @@ class Mirror:
         self.queued.pop(task, None)
         self.bad.pop(task, None)
         if task in self.tasks:
-            self.finished.add(task)
+            self._note_finished(task)
         self._changed()
+
+    def _note_finished(self, task: str) -> None:
+        self.finished.setdefault(task, self._scope.now)
 
     def _sort_in(self, task: str, data: bytes) -> None:
         """The task has no final state: it is to be assigned, unless it is, or can never run."""
         if task in self.tasks and not any(task in held for held in self.held.values()):
             try:
-                Task.decode(data)
-                self.queued[task] = None
+                self.queued[task] = frozenset(Task.decode(data).labels)
             except BadTaskError as error:
                 self.bad[task] = str(error)

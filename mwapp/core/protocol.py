@@ -14,21 +14,29 @@ MASTER = "/master"
 EPOCH = "/epoch"
 WORKERS = "/workers"
 ASSIGN = "/assign"
+RETURNED = "/returned"
+CANCEL = "/cancel"
 TASKS = "/tasks"
 TASK_PREFIX = f"{TASKS}/task-"
 # Parents every role relies on; whoever comes first makes them.
-PARENTS = (EPOCH, WORKERS, ASSIGN, TASKS)
+PARENTS = (EPOCH, WORKERS, ASSIGN, RETURNED, CANCEL, TASKS)
 
 DONE = "done"
 FAILED = "failed"
+CANCELLED = "cancelled"
 
-# ZooKeeper drops the connection of a client that sends more than jute.maxbuffer (1 MiB - 1 by default)
-# in one request, which looks like a lost connection and would be retried for ever: so sizes are checked
-# before a write. A task must leave room for the other operations of its transaction.
-MAX_TASK_BYTES = 512 * 1024
+# Whose queue /returned is: the tasks in it wait for a worker.
+NOBODY = ""
+
+# Of a task's output so much is kept.
 MAX_OUTPUT_BYTES = 64 * 1024
-# Transactions take at most so many tasks, which keeps them far below the same limit.
+# Transactions take at most so many tasks, and so many bytes of results: ZooKeeper takes no request of more
+# than jute.maxbuffer (1 MiB - 1 by default).
 BATCH = 100
+BATCH_BYTES = 512 * 1024
+# /tasks has at most so many children, finished ones included: their names must fit into one reply, which
+# a Java client (zkCli.sh) takes only up to the same limit.
+MAX_TASKS = 40_000
 
 
 def worker_path(name: str) -> str:
@@ -38,7 +46,8 @@ def worker_path(name: str) -> str:
 
 def assign_path(worker: str, task: str | None = None) -> str:
     """A worker's queue (its version is the worker's incarnation), or one assignment in it."""
-    return f"{ASSIGN}/{worker}" if task is None else f"{ASSIGN}/{worker}/{task}"
+    queue = f"{ASSIGN}/{worker}" if worker != NOBODY else RETURNED
+    return queue if task is None else f"{queue}/{task}"
 
 
 def task_path(task: str) -> str:
@@ -47,8 +56,13 @@ def task_path(task: str) -> str:
 
 
 def status_path(task: str) -> str:
-    """The task's final state: exactly ``done`` or ``failed``."""
+    """The task's final state: exactly ``done``, ``failed`` or ``cancelled``."""
     return f"{TASKS}/{task}/status"
+
+
+def cancel_path(task: str) -> str:
+    """Somebody's wish that the task end; it goes when the task has ended, in whatever way."""
+    return f"{CANCEL}/{task}"
 
 
 def result_path(task: str) -> str:
@@ -84,80 +98,8 @@ def _integer(value: object, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
-# ---------------------------------------------------------------- tasks
-
-
-class BadTaskError(ValueError):
-    """A task that can never run; the message is the reason given in its result."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What a client asks for."""
-
-    command: str  # run by /bin/sh -c
-    key: str | None = None  # the client's own name for this submission: resolves a lost reply
-
-    def encode(self) -> bytes:
-        """The znode's data. Raises BadTaskError for one that could never run."""
-        try:
-            data = _dump({"command": self.command} | ({"key": self.key} if self.key else {}))
-        except UnicodeEncodeError:
-            raise BadTaskError("the command is not valid UTF-8") from None
-        Task.decode(data)
-        return data
-
-    @staticmethod
-    def decode(data: bytes) -> "Task":
-        """Read a task: plain text is a shell command, ``{"...`` a JSON object. Raises BadTaskError."""
-        if len(data) > MAX_TASK_BYTES:
-            raise BadTaskError(f"task of {len(data)} bytes is larger than {MAX_TASK_BYTES}")
-        try:
-            text = data.decode()
-        except UnicodeDecodeError as error:
-            raise BadTaskError(f"task is not UTF-8: {error}") from None
-        # `{ date; }` is a shell command; only what opens like a JSON object is taken for one.
-        if re.match(r'\s*\{\s*["}]', text):
-            return Task._from_json(text)
-        return Task(_command(text))
-
-    @staticmethod
-    def _from_json(text: str) -> "Task":
-        try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise BadTaskError(f"task opens like a JSON object but is none: {error}") from None
-        known = Task.__dataclass_fields__
-        for name, setting in value.items():
-            if name not in known:
-                raise BadTaskError(f"unknown task field {_short(name)}; known are: {', '.join(known)}")
-            if not isinstance(setting, str):
-                raise BadTaskError(f"task field {name!r} must be text, not {type(setting).__name__}")
-        if "command" not in value:
-            raise BadTaskError("task has no field 'command'")
-        return Task(_command(value["command"]), value.get("key"))
-
-
-def _short(name: str) -> str:
-    """To be shown in a reason, which has to fit into one transaction with those of others."""
-    return repr(name if len(name) <= 80 else name[:80] + "...")
-
-
-def _command(text: str) -> str:
-    if not text.strip():
-        raise BadTaskError("task is empty: there is no command to run")
-    if "\0" in text:
-        raise BadTaskError("the command has a NUL character, which no shell can run")
-    if any("\ud800" <= character <= "\udfff" for character in text):  # JSON can escape halves of characters
-        raise BadTaskError("the command is not valid UTF-8")
-    return text
-
-
-def task_order(name: str) -> tuple[int, str]:
-    """Sort key: sequential names in the order of their submission, names given by hand after them."""
-    number = name.rpartition("-")[2]
-    # ZooKeeper numbers with ten digits; what a person numbers with thousands int() would refuse.
-    return (int(number) if number.isdecimal() and len(number) <= 10 else 1 << 62, name)
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
 # ---------------------------------------------------------------- workers
@@ -168,13 +110,18 @@ class Registration:
     """Data of ``/assign/<worker>``: which session the incarnation belongs to."""
 
     session: int
-    slots: int = 1  # how many tasks it runs at once
+    slots: int = 1  # how many tasks it takes at once
     adopted: bool = False  # written by the master for a worker that a person plays
+    labels: tuple[str, ...] = ()  # a task that asks for labels goes to a worker that bears them all
 
     def encode(self) -> bytes:
         """The znode's data."""
         value: dict[str, Any] = {"session": show_session(self.session), "slots": self.slots}
-        return _dump(value | ({"adopted": True} if self.adopted else {}))
+        if self.adopted:
+            value["adopted"] = True
+        if self.labels:
+            value["labels"] = self.labels
+        return _dump(value)
 
     @staticmethod
     def decode(data: bytes) -> "Registration | None":
@@ -184,17 +131,26 @@ class Registration:
         if session is None:
             return None
         slots = max(1, _integer(value.get("slots"), 1))
-        return Registration(session, slots, value.get("adopted") is True)
+        return Registration(session, slots, value.get("adopted") is True, _texts(value.get("labels")))
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Data of ``/assign/<worker>/<task>``. Empty data, as a person writes, is a first attempt for anyone."""
+    """Data of ``/assign/<worker>/<task>``. Empty data, as a person writes, is a first attempt for anyone.
+
+    In ``/returned/<task>`` it is the attempt that comes next.
+    """
 
     attempt: int = 1
     incarnation: int | None = None  # of the worker it is meant for; None: whoever bears the name
     epoch: int | None = None  # of the master that made it: with the attempt, the command's fencing token
-    returned: bool = False  # handed back unstarted: the next attempt bears the same number
+    failures: int = 0  # how many of the earlier attempts ended by failing; of the others the worker was lost
+    labels: tuple[str, ...] = ()  # that the task asks for: who moves it need not read it
+
+    @property
+    def lost(self) -> int:
+        """How many workers were lost over it, if this attempt's is lost too."""
+        return self.attempt - self.failures
 
     def encode(self) -> bytes:
         """The znode's data."""
@@ -203,8 +159,10 @@ class Assignment:
             value["incarnation"] = self.incarnation
         if self.epoch is not None:
             value["epoch"] = self.epoch
-        if self.returned:
-            value["returned"] = True
+        if self.failures:
+            value["failures"] = self.failures
+        if self.labels:
+            value["labels"] = self.labels
         return _dump(value)
 
     @staticmethod
@@ -212,11 +170,13 @@ class Assignment:
         """Read leniently: what a person wrote is a first attempt."""
         value = _json_object(data) or {}
         incarnation, epoch = _integer(value.get("incarnation"), -1), _integer(value.get("epoch"), -1)
+        attempt = max(1, _integer(value.get("attempt"), 1))
         return Assignment(
-            max(1, _integer(value.get("attempt"), 1)),
+            attempt,
             incarnation if incarnation >= 0 else None,
             epoch if epoch >= 0 else None,
-            value.get("returned") is True,
+            min(attempt - 1, max(0, _integer(value.get("failures"), 0))),
+            _texts(value.get("labels")),
         )
 
     def meant_for(self, incarnation: int) -> bool:
@@ -238,10 +198,13 @@ class Outcome:
     truncated: bool = False  # output was cut to MAX_OUTPUT_BYTES
     seconds: float | None = None
     reason: str | None = None  # why it failed, if not by its exit status
+    cancelled: bool = False  # ended because somebody wished so
 
     @property
     def status(self) -> str:
         """The state word that belongs to it."""
+        if self.cancelled:
+            return CANCELLED
         return DONE if self.code == 0 and self.reason is None else FAILED
 
     def encode(self) -> bytes:
@@ -267,6 +230,7 @@ _OUTCOME_TYPES: dict[str, type | tuple[type, ...]] = {
     "truncated": bool,
     "seconds": (int, float),
     "reason": str,
+    "cancelled": bool,
 }
 
 

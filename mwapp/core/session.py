@@ -37,6 +37,7 @@ from mwapp.core.messages import (
     Tick,
     Transaction,
 )
+from mwapp.core.task import Task
 
 # The local deadline comes this part of the session time-out before its end as we would reckon it. A server
 # tells the leader twice a tick whom it has heard of; cut off before it could, it takes its last news with it,
@@ -86,6 +87,11 @@ class Scope:
     def __init__(self, process: "Process") -> None:
         self._process = process
         self.cancelled = False
+
+    @property
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._process.now
 
     def get(self, path: str, then: Then, *, watch: Call | None = None) -> None:
         """Read a znode; ``then`` gets its Node or a Failed. ``watch`` is called once when it changes."""
@@ -227,13 +233,13 @@ class Process:
         self._pending[self._numbers] = _Pending(scope, then, self.now, proof)
         self._out.append(Request(self._numbers, operation))
 
-    def run(self, run: int, command: str, environment: dict[str, str]) -> None:
-        """Start a command."""
-        self._out.append(Run(run, command, environment))
+    def run(self, run: int, task: Task, environment: dict[str, str]) -> None:
+        """Start a command or handler."""
+        self._out.append(Run(run, task, environment))
 
-    def kill(self, run: int) -> None:
-        """Kill a command and all of its process group."""
-        self._out.append(Kill(run))
+    def kill(self, run: int, grace: float = 0.0) -> None:
+        """End it and all of its process group, now or after so many seconds to end by itself."""
+        self._out.append(Kill(run, grace))
 
     def part_stopped(self, part: Part) -> None:
         """A part has nothing left to do. After the last one the session is closed."""

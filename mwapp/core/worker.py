@@ -1,78 +1,88 @@
-"""The worker: registers, runs what is assigned to it, completes it in one transaction.
+"""The worker: registers, runs what is assigned to it, and records how it ended.
 
     waiting   -> the name is held by another session (perhaps an earlier one of ours): wait for its end
     ready     -> registered under an incarnation; runs up to ``slots`` tasks at once
-    draining  -> /workers/<name> is at version 1: takes nothing new, finishes what runs
+    paused    -> /workers/<name> is at version 1: takes nothing new, hands back what waits, finishes what runs
+    draining  -> the same, and leaves when nothing runs any more
     (any)     -> session over: every command is killed before the ensemble gives its task to another
 
 Who it is, is its incarnation: the version that ``/assign/<name>`` got in the transaction that created
-``/workers/<name>``. Every completion checks it and deletes the assignment, and that deletion is the
-fence: an assignment that is no longer mine cannot be completed by me.
+``/workers/<name>``. Everything it writes checks that.
 """
 
 import logging
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Any
 
+from mwapp.core.job import RETRY_SECONDS, Job, Recorder
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import (
+    CANCEL,
+    FAILED,
     Assignment,
-    BadTaskError,
     Outcome,
     Registration,
-    Task,
     assign_path,
-    result_path,
     show_session,
-    status_path,
-    task_order,
     task_path,
     worker_path,
 )
 from mwapp.core.session import Process, Scope
+from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 1.0
 DRAIN_SECONDS = 30.0
-
-
-@dataclass(slots=True)
-class _Job:
-    """An assignment of this incarnation. It is queued, running, or over and to be recorded."""
-
-    name: str
-    assignment: Assignment
-    task: Task | None = None  # None until read
-    run: int | None = None  # the command's number while it runs
-    outcome: Outcome | None = None  # once it is over
+# A command that is cancelled, or runs for too long, gets so many seconds between SIGTERM and SIGKILL.
+GRACE_SECONDS = 2.0
 
 
 class Worker:
     """A worker, and a :class:`~mwapp.core.session.Part` of its process.
 
-    ``address`` is the ``host:port`` that its znode shows; ``slots`` how many tasks it runs at once;
-    ``drain`` how long a graceful stop waits for running commands, seconds.
+    ``address`` is the ``host:port`` that its znode shows; ``slots`` how many tasks it runs at once, and
+    ``prefetch`` how many more it takes to have them at hand; ``labels`` what tasks may ask for; ``drain``
+    how long a graceful stop waits for running commands, seconds.
     """
 
     def __init__(
-        self, process: Process, name: str, address: str, *, slots: int = 1, drain: float = DRAIN_SECONDS
+        self,
+        process: Process,
+        name: str,
+        address: str,
+        *,
+        slots: int = 1,
+        prefetch: int = 0,
+        labels: tuple[str, ...] = (),
+        drain: float = DRAIN_SECONDS,
     ) -> None:
         self._process = process
         self._name = name
         self._address = address
         self._slots = slots
+        self._prefetch = prefetch
+        self._labels = labels
         self._drain = drain
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
-        self._jobs: dict[str, _Job] = {}
+        self._jobs: dict[str, Job] = {}
+        self._recorder = Recorder(name, over=self._recorded, taken_over=self._taken_over)
         self._runs = count(1)
-        self._draining = False
+        self._wishes: set[str] = set()  # tasks that somebody wishes to end
+        self._leaving = False
+        self._paused = False
+        self._marked = False  # our znode says that we take nothing new
         self.state = "disconnected"
-        self.counters = {"started": 0, "done": 0, "failed": 0, "killed": 0}
+        self.counters = {
+            "started": 0,
+            "done": 0,
+            "failed": 0,
+            "cancelled": 0,
+            "returned": 0,
+            "killed": 0,
+        }
         process.add(self)
 
     # ------------------------------------------------------------ Part
@@ -95,32 +105,56 @@ class Worker:
             self._process.part_stopped(self)
 
     def exited(self, event: Exited) -> None:
-        """A command is over: record it. One that was killed belongs to nobody."""
+        """A command is over: record it. One that was killed with its session belongs to nobody."""
         job = next((job for job in self._jobs.values() if job.run == event.run), None)
         if job is None:
             return
-        output = event.output.decode(errors="replace")
         job.run = None
-        job.outcome = Outcome(
-            worker=self._name,
-            attempt=job.assignment.attempt,
-            code=event.code,
-            output=output if event.code is not None else "",
-            truncated=event.truncated,
-            seconds=round(event.seconds, 3),
-            reason=None if event.code is not None else f"could not be started: {output}",
+        if job.clock is not None:
+            job.clock.cancel()
+        output = event.output.decode(errors="replace")
+        reason = None
+        if job.cancelled:
+            reason = "cancelled"
+        elif job.late:
+            reason = f"timed out after {job.task.timeout:g} s"
+        elif event.code is None:
+            reason, output = f"could not be started: {output}", ""
+        self._end(
+            job,
+            Outcome(
+                worker=self._name,
+                attempt=job.assignment.attempt,
+                code=event.code,
+                output=output,
+                truncated=event.truncated,
+                seconds=round(event.seconds, 3),
+                reason=reason,
+                cancelled=job.cancelled,
+            ),
         )
-        self._record(job)
 
     def stop(self) -> None:
         """Drain: hand back what has not begun, finish what runs, then leave."""
-        self._draining = True
+        self._leaving = True
         if self._incarnation is None:
             self._leave()
             return
         self._process.scope().after(self._drain, self._leave)
-        if self.state == "ready":  # otherwise as soon as it is
-            self._announce_drain()
+        if self.state in ("ready", "paused"):  # otherwise as soon as it is
+            self._take_nothing_new()
+
+    def pause(self) -> None:
+        """Take nothing new until :meth:`resume`, hand back what has not begun, finish what runs."""
+        self._paused = True
+        if self.state == "ready":
+            self._take_nothing_new()
+
+    def resume(self) -> None:
+        """Take tasks again."""
+        self._paused = False
+        if self.state == "paused":
+            self._reopen()
 
     def status(self) -> dict[str, Any]:
         """State, incarnation and counters."""
@@ -129,8 +163,9 @@ class Worker:
             "state": self.state,
             "incarnation": self._incarnation,
             "slots": self._slots,
+            "labels": list(self._labels),
             "running": sorted(running, key=task_order),
-            "queued": sum(job.run is None and job.outcome is None for job in self._jobs.values()),
+            "queued": sum(job.waits for job in self._jobs.values()),
             "counters": dict(self.counters),
         }
 
@@ -164,15 +199,23 @@ class Worker:
             self._forget("registration is gone")
             self._scope.get(assign_path(self._name), self._register)
 
-    def _register(self, queue: Node | Failed) -> None:
-        data = Registration(self._process.session or 0, self._slots).encode()
+    def _register(self, queue: Node | Failed, *, anew: bool = False) -> None:
+        """``anew``: our znode is there, and goes in the same transaction, if the queue is as it was read."""
+        data = Registration(
+            self._process.session or 0, self._slots + self._prefetch, labels=self._labels
+        ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
-        ops.append(Set(path, data) if isinstance(queue, Node) else Create(path, data))
+        if isinstance(queue, Node):
+            ops.append(Set(path, data, queue.stat.version if anew else -1))
+        else:
+            ops.append(Create(path, data))
+        if anew:
+            ops.insert(0, Delete(worker_path(self._name)))
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, tuple):
-                self._registered(result[1].version if isinstance(result[1], Stat) else 0)
+                self._registered(result[-1].version if isinstance(result[-1], Stat) else 0)
             elif result.index == 0 and result.error is Error.NODE_EXISTS:
                 self._look()  # somebody was faster on the name
             else:  # a parent was deleted by hand, say
@@ -185,22 +228,28 @@ class Worker:
         ours = registered and registered.session == self._process.session and not registered.adopted
         if isinstance(queue, Node) and ours:
             self._registered(queue.stat.version)
-        else:  # our znode without our registration: somebody worked by hand. Begin anew.
-            self._scope.transact([Delete(worker_path(self._name))], lambda _: self._look())
+        else:  # our znode without our registration: somebody worked by hand
+            self._register(queue, anew=True)
 
     def _registered(self, incarnation: int) -> None:
         self._incarnation = incarnation
+        self._marked = False
         log.info("registered: %s, incarnation %d", self._name, incarnation)
         self._serve()
 
     def _serve(self) -> None:
+        assert self._incarnation is not None  # noqa: S101 - tells mypy
         self.state = "ready"
+        self._recorder.begin(self._process.scope(), self._incarnation)
+        self._look_at_wishes()
         self._look_at_queue()
         for job in list(self._jobs.values()):
-            if job.outcome is not None:
-                self._record(job)
-        if self._draining:
-            self._announce_drain()
+            if job.record is not None:
+                self._recorder.record(job)
+        if self._leaving or self._paused:
+            self._take_nothing_new()
+        elif self._marked:
+            self._reopen()
 
     # ------------------------------------------------------------ assignments
 
@@ -210,11 +259,11 @@ class Worker:
     def _queue_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):  # the queue was deleted by hand, and our incarnation with it
             self._forget("queue is gone")
-            self._scope.transact([Delete(worker_path(self._name))], lambda _: self._look())
+            self._register(names, anew=True)
             return
         for name in sorted(self._jobs.keys() - set(names)):
             job = self._jobs[name]
-            if job.outcome is None:  # taken from us; if it is over, recording it finds out by itself
+            if job.record is None:  # taken from us; if it is over, recording it finds out by itself
                 del self._jobs[name]
                 self._kill(job, "its assignment is gone")
         new = sorted(set(names) - self._jobs.keys(), key=task_order)
@@ -225,42 +274,43 @@ class Worker:
 
     def _assignments_read(self, names: list[str], nodes: list[Node | Failed]) -> None:
         for name, assigned, task in zip(names, nodes[::2], nodes[1::2], strict=True):
-            if isinstance(assigned, Failed) or name in self._jobs:
+            if isinstance(assigned, Failed) or name in self._jobs or self._incarnation is None:
                 continue
             assignment = Assignment.decode(assigned.data)
-            if assignment.returned or self._incarnation is None:
-                continue
             if not assignment.meant_for(self._incarnation):
                 # An orphan of an earlier incarnation, which the master moves; unless it is we who are that.
                 self._scope.get(assign_path(self._name), self._verify)
                 continue
-            job = self._jobs[name] = _Job(name, assignment)
+            job = self._jobs[name] = Job(name, assignment)
             try:
                 if isinstance(task, Failed):
                     raise BadTaskError("the task was deleted before it began")
                 job.task = Task.decode(task.data)
             except BadTaskError as error:
-                job.outcome = Outcome(worker=self._name, attempt=assignment.attempt, reason=str(error))
-                self._record(job)
+                self._end(job, Outcome(worker=self._name, attempt=assignment.attempt, reason=str(error)))
+            if name in self._wishes:
+                self._cancel(job)
         self._start()
 
     def _start(self) -> None:
         """Begin what there is room for, in the order of submission."""
-        waiting = [job for job in self._jobs.values() if job.run is None and job.outcome is None]
-        if self._draining:
+        waiting = [job for job in self._jobs.values() if job.waits]
+        if self._leaving or self._paused:
             for job in waiting:
-                self._hand_back(job)
+                job.returned(job.assignment.attempt, job.assignment.failures)
+                self._recorder.record(job)
             self._leave_if_idle()
             return
         room = self._slots - sum(job.run is not None for job in self._jobs.values())
         for job in sorted(waiting, key=lambda job: task_order(job.name))[: max(0, room)]:
-            if job.task is None:
-                continue
             job.run = next(self._runs)
             self.counters["started"] += 1
-            self._process.run(job.run, job.task.command, self._environment(job))
+            self._process.run(job.run, job.task, self._environment(job))
+            if job.task.timeout is not None:
+                job.clock = self._process.scope()
+                job.clock.after(job.task.timeout, partial(self._out_of_time, job))
 
-    def _environment(self, job: _Job) -> dict[str, str]:
+    def _environment(self, job: Job) -> dict[str, str]:
         """The fencing token: attempt and epoch only grow for a task, so a store can refuse the older."""
         return {
             "MWAPP_TASK": job.name,
@@ -270,65 +320,83 @@ class Worker:
             "MWAPP_INCARNATION": str(self._incarnation),
         }
 
-    # ------------------------------------------------------------ completion
+    def _out_of_time(self, job: Job) -> None:
+        if job.run is not None:
+            job.late = True
+            self._process.kill(job.run, GRACE_SECONDS)
 
-    def _record(self, job: _Job) -> None:
-        outcome = job.outcome
-        if outcome is None or self._incarnation is None:
-            return
-        self._commit(
-            job,
-            Create(status_path(job.name), outcome.status.encode()),
-            Create(result_path(job.name), outcome.encode()),
-        )
+    # ------------------------------------------------------------ wishes to cancel
 
-    def _commit(self, job: _Job, *record: Op) -> None:
-        ops: list[Op] = [self._still_me(), Delete(assign_path(self._name, job.name)), *record]
-        self._scope.transact(ops, partial(self._committed, job))
+    def _look_at_wishes(self) -> None:
+        self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)
 
-    def _still_me(self) -> Check:
-        """Without it an earlier incarnation could act on what was assigned to a later one."""
-        return Check(assign_path(self._name), self._incarnation if self._incarnation is not None else -1)
+    def _wishes_seen(self, names: tuple[str, ...] | Failed) -> None:
+        if isinstance(names, Failed):  # deleted by hand; there may be one again
+            self._scope.after(RETRY_SECONDS, self._look_at_wishes)
+            return
+        self._wishes = set(names)
+        for name in sorted(self._jobs.keys() & self._wishes):
+            self._cancel(self._jobs[name])
 
-    def _committed(self, job: _Job, result: tuple[Any, ...] | Failed) -> None:
-        if isinstance(result, tuple):
-            if job.outcome and len(result) > 2:
-                self.counters[job.outcome.status] += 1
-        elif result.index == 0:
-            self._taken_over()
+    def _cancel(self, job: Job) -> None:
+        if job.record is not None or job.cancelled:
             return
-        elif result.index == 2 and result.error in (Error.NODE_EXISTS, Error.NO_NODE):
-            # The task has a final state already, or was deleted: nothing to record, only to let go.
-            log.warning("%s: not recorded: %s", job.name, result.error.value)
-            self._commit(job)
-            return
-        elif result.index == 3 and job.outcome:  # a person wrote a result: the status is what counts
-            self._commit(job, Create(status_path(job.name), job.outcome.status.encode()))
-            return
-        elif result.index != 1 or result.error is not Error.NO_NODE:
-            log.error("%s: cannot be recorded: %s", job.name, result.error.value)
-            self._scope.after(RETRY_SECONDS, partial(self._record, job))
-            return
-        # Committed now; or the assignment is gone, so it was recorded before the reply was lost.
+        job.cancelled = True
+        if job.run is not None:
+            self._process.kill(job.run, GRACE_SECONDS)
+        else:
+            reason = "cancelled before it began"
+            self._end(job, Outcome(self._name, job.assignment.attempt, reason=reason, cancelled=True))
+
+    # ------------------------------------------------------------ recording
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        """It is over: for good, unless it failed and is to be tried again."""
+        failures = job.assignment.failures
+        if outcome.status == FAILED and failures < job.task.retries:
+            log.info("%s: attempt %d failed, to be tried again", job.name, job.assignment.attempt)
+            job.returned(job.assignment.attempt + 1, failures + 1)
+        else:
+            job.ended(outcome)
+        if self._incarnation is not None:  # otherwise as soon as we serve again
+            self._recorder.record(job)
+
+    def _recorded(self, job: Job, as_said: bool) -> None:
+        if as_said:
+            self.counters[job.ends_as] += 1
         self._jobs.pop(job.name, None)
         self._start()
 
-    # ------------------------------------------------------------ leaving
+    # ------------------------------------------------------------ taking nothing new, and leaving
 
-    def _announce_drain(self) -> None:
-        self.state = "draining"
+    def _take_nothing_new(self) -> None:
+        self.state = "draining" if self._leaving else "paused"
+        self._marked = True
         mark: list[Op] = [self._still_me(), Set(worker_path(self._name), self._address.encode())]
         # What was assigned before the mark is handed back, too, so the queue is read once more.
         self._scope.transact(mark, lambda _: self._look_at_queue())
 
-    def _hand_back(self, job: _Job) -> None:
-        assignment = replace(job.assignment, incarnation=self._incarnation, returned=True)
-        ops: list[Op] = [self._still_me(), Set(assign_path(self._name, job.name), assignment.encode())]
-        del self._jobs[job.name]
-        self._scope.transact(ops, lambda _: self._leave_if_idle())
+    def _reopen(self) -> None:
+        """Our znode begins at version 0 again, and the incarnation stays."""
+        self.state = "ready"
+        path = worker_path(self._name)
+        ops: list[Op] = [self._still_me(), Delete(path)]
+        ops.append(Create(path, self._address.encode(), ephemeral=True))
+
+        def done(result: tuple[Any, ...] | Failed) -> None:
+            if isinstance(result, Failed):
+                self._scope.after(RETRY_SECONDS, self._restart)
+            elif self.state == "ready":
+                self._marked = False
+
+        self._scope.transact(ops, done)
+
+    def _still_me(self) -> Check:
+        """Without it an earlier incarnation could act on what is a later one's."""
+        return Check(assign_path(self._name), self._incarnation if self._incarnation is not None else -1)
 
     def _leave_if_idle(self) -> None:
-        if self._draining and not self._jobs:
+        if self._leaving and not self._jobs:
             self._leave()
 
     def _leave(self) -> None:
@@ -350,11 +418,14 @@ class Worker:
     def _forget(self, why: str) -> None:
         """We are no registered worker any more: nothing of ours may go on running."""
         self._incarnation = None
+        self._recorder.end()
         for job in self._jobs.values():
             self._kill(job, why)
         self._jobs.clear()
 
-    def _kill(self, job: _Job, why: str) -> None:
+    def _kill(self, job: Job, why: str) -> None:
+        if job.clock is not None:
+            job.clock.cancel()
         if job.run is not None:
             log.warning("%s: killed: %s", job.name, why)
             self.counters["killed"] += 1

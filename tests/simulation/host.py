@@ -131,8 +131,8 @@ class Host:
         match command:
             case Request(number, operation):
                 self.edge.request(number, operation)
-            case Run(number, line, environment):
-                self._run(number, line, environment)
+            case Run(number, task, environment):
+                self._run(number, task.command or "", environment)
             case Kill(number):
                 for execution in [e for e in self.executions if e.number == number]:
                     self._over(execution, None)

@@ -9,7 +9,8 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
-from mwapp.core.protocol import DONE, FAILED, Assignment, BadTaskError, Outcome, Registration, Task
+from mwapp.core.protocol import DONE, FAILED, NOBODY, Assignment, Outcome, Registration
+from mwapp.core.task import BadTaskError, Task
 from tests.simulation.ensemble import Transacted
 from tests.simulation.host import Execution, Host
 from tests.simulation.tree import Change, Changed, Created, Deleted, Tree
@@ -78,6 +79,9 @@ class Judge:
                     self._raised(entry, change, by_hand)
                 case ["", "assign", worker]:
                     self._registered(entry, change, worker, by_hand)
+                case ["", "returned", task]:
+                    touched.add(task)
+                    self._returned(entry, change, task, held.get(task, {}), before, by_hand)
                 case ["", "assign", worker, task]:
                     touched.add(task)
                     self._assigned(entry, change, worker, task, before, by_hand)
@@ -151,6 +155,25 @@ class Judge:
             if entry.session not in self.winners.values():
                 raise Violation("status-from-holder", f"{task} of {worker} taken by one who has it not")
             self._needs_office(entry, f"{task} taken from {worker}")
+
+    def _returned(
+        self,
+        entry: Transacted,
+        change: Change,
+        task: str,
+        held: dict[str, Assignment],
+        before: dict[str, Incarnation],
+        by_hand: bool,
+    ) -> None:
+        waiting = self.holders[task]
+        if isinstance(change, Deleted):
+            del waiting[NOBODY]
+            if not by_hand:
+                self._needs_office(entry, f"{task} taken from /returned")
+            return
+        waiting[NOBODY] = Assignment.decode(change.data)
+        if not by_hand and not any(w in before and before[w].session == entry.session for w in held):
+            raise Violation("status-from-holder", f"{task} returned by one who has it not")
 
     def _present(self, worker: str, task: str, assignment: Assignment) -> None:
         node = self.ensemble.decided.nodes.get(f"/workers/{worker}")

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from mwapp.core.client import Submit, Wait
+from mwapp.core.client import Refusal, Submit, Wait
 from mwapp.core.election import Election
 from mwapp.core.master import Master
 from mwapp.core.messages import Create, Tick
-from mwapp.core.protocol import TASK_PREFIX, Outcome, Task
+from mwapp.core.protocol import TASK_PREFIX, Outcome
 from mwapp.core.session import Process
+from mwapp.core.task import Task
 from mwapp.core.worker import Worker
 from tests.simulation.faults import Faults
 from tests.simulation.host import Build, Execution, Host
@@ -154,8 +155,8 @@ class Schedule:
         def accepted(index: int, name: str) -> None:
             self.judge.acknowledged(keys[index], name)
 
-        def refused(index: int, reason: str) -> None:
-            raise Violation("acked-never-lost", f"{keys[index]} was refused: {reason}")
+        def refused(index: int, refusal: Refusal) -> None:
+            raise Violation("acked-never-lost", f"{keys[index]} was refused: {refusal.reason}")
 
         keys: list[str] = []
         self._keys = keys

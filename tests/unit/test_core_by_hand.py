@@ -14,7 +14,7 @@ def test_person_as_client() -> None:
     stage.master("m1")
     worker = stage.worker("w1")
     assert stage.person().create("/tasks/task-", "date", s=True) == f"/tasks/{TASK}"
-    assert [run.command for run in worker.started] == ["date"]
+    assert [run.task.command for run in worker.started] == ["date"]
     worker.finish(TASK)
     assert stage.data(f"/tasks/{TASK}/status") == "done"
     assert stage.children("/assign/w1") == []

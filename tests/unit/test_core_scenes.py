@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from mwapp.core.client import Submit, Wait
 from mwapp.core.messages import Create, Exited, Get, Request, Stop, Tick, Transaction
-from mwapp.core.protocol import Outcome, Task
+from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
+from mwapp.core.task import Task
 from tests.unit.core_stage import TIMEOUT, Actor, Stage
 
 TASK = "task-0000000000"

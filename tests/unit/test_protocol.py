@@ -4,17 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mwapp.core.protocol import (
-    MAX_TASK_BYTES,
-    Assignment,
-    BadTaskError,
-    Office,
-    Outcome,
-    Registration,
-    Task,
-    task_order,
-)
+from mwapp.core.protocol import Assignment, Office, Outcome, Registration
+from mwapp.core.task import MAX_TASK_BYTES, BadTaskError, Task, check_task_name, task_order
 
+versions = st.none() | st.integers(0)
+labels = st.lists(st.from_regex(r"[a-z][a-z0-9=.]{0,9}", fullmatch=True), unique=True).map(sorted).map(tuple)
 commands = st.text(min_size=1, max_size=200).filter(lambda text: text.strip() and "\0" not in text)
 
 
@@ -26,6 +20,45 @@ def test_a_task_is_read_as_it_was_written(command: str, key: str | None) -> None
 def test_a_command_no_terminal_can_send_is_refused() -> None:
     with pytest.raises(BadTaskError, match="not valid UTF-8"):
         Task("echo \udcff").encode()
+
+
+@given(
+    commands,
+    st.none() | st.floats(0.001, 1e6),
+    st.integers(0, 1000),
+    st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9_]{0,9}", fullmatch=True), st.sampled_from(["", "a b", "ü"])),
+    st.none() | st.just("/srv"),
+    labels,
+)
+def test_a_task_that_says_more_is_read_as_it_was_written(
+    command: str,
+    timeout: float | None,
+    retries: int,
+    environment: dict[str, str],
+    directory: str | None,
+    labels: tuple[str, ...],
+) -> None:
+    task = Task(command, None, None, None, timeout, retries, environment, directory, labels)
+    assert Task.decode(task.encode()) == task
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+def test_a_handler_is_given_what_the_client_gave(argument: object) -> None:
+    task = Task(handler="echo", argument=argument)
+    if "\\ud" in ascii(argument):
+        return
+    assert Task.decode(task.encode()).argument == argument
+
+
+@pytest.mark.parametrize("name", ["nightly-2026-11-22", "A", "a.b_c"])
+def test_a_name_of_the_clients_choice(name: str) -> None:
+    assert check_task_name(name) == name
+
+
+@pytest.mark.parametrize("name", ["", "7", "task-0000000001", "task-x", "-a", "a/b", "a b", "x" * 101])
+def test_a_name_that_would_be_taken_for_another(name: str) -> None:
+    with pytest.raises(BadTaskError, match="a task's name is up to 100 letters"):
+        check_task_name(name)
 
 
 @pytest.mark.parametrize("command", ["date", "{ date; }", "{a,b}", "[ -f x ]", "  echo ü  "])
@@ -41,8 +74,19 @@ def test_plain_text_is_a_shell_command_even_if_it_begins_with_a_brace(command: s
         (b"\xff\xfe", "not UTF-8"),
         (b"echo \0", "NUL"),
         (b'{"command": "date"', "opens like a JSON object"),
-        (b"{}", "no field 'command'"),
-        (b'{"comand": "date"}', "unknown task field 'comand'; known are: command, key"),
+        (b"{}", "either a field 'command' or a field 'handler'"),
+        (b'{"command": "date", "handler": "echo"}', "either a field 'command' or a field 'handler'"),
+        (b'{"command": "date", "argument": 1}', "'argument' is for a handler"),
+        (b'{"comand": "date"}', "unknown task field 'comand'; known are: command, key, handler"),
+        (b'{"command": "date", "timeout": 0}', "'timeout' must be seconds above 0"),
+        (b'{"command": "date", "timeout": true}', "'timeout' must be seconds"),
+        (b'{"command": "date", "retries": -1}', "'retries' must be a number from 0 to 1000, not int '-1'"),
+        (b'{"command": "date", "directory": "here"}', "'directory' must be an absolute path"),
+        (b'{"command": "date", "labels": "gpu"}', "'labels' must be a list of texts"),
+        (b'{"command": "date", "labels": ["a b"]}', "label 'a b': a label is up to 63 letters"),
+        (b'{"command": "date", "environment": {"A=B": ""}}', "'A=B' cannot be set"),
+        (b'{"command": "date", "environment": {"MWAPP_TASK": "x"}}', "'MWAPP_TASK' cannot be set"),
+        (b'{"command": "date", "environment": {"A": 1}}', "an object of names and texts"),
         (b'{"command": 7}', "'command' must be text, not int"),
         (b'{"command": ""}', "empty"),
         (b'{"command": ' + b"[" * 100_000, "opens like a JSON object"),
@@ -62,11 +106,11 @@ def test_no_data_breaks_a_reader(data: bytes) -> None:
     Outcome.decode(data)
 
 
-@given(st.integers(1, 99), st.none() | st.integers(0), st.none() | st.integers(0), st.booleans())
+@given(st.integers(10, 99), versions, versions, st.integers(0, 9), labels)
 def test_an_assignment_is_read_as_it_was_written(
-    attempt: int, incarnation: int | None, epoch: int | None, returned: bool
+    attempt: int, incarnation: int | None, epoch: int | None, failures: int, labels: tuple[str, ...]
 ) -> None:
-    assignment = Assignment(attempt, incarnation, epoch, returned)
+    assignment = Assignment(attempt, incarnation, epoch, failures, labels)
     assert Assignment.decode(assignment.encode()) == assignment
 
 
@@ -76,9 +120,11 @@ def test_what_a_person_assigns_is_a_first_attempt_for_whoever_bears_the_name() -
     assert not Assignment(1, incarnation=6).meant_for(7)
 
 
-@given(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(1, 1000), st.booleans())
-def test_a_registration_is_read_as_it_was_written(session: int, slots: int, adopted: bool) -> None:
-    registration = Registration(session, slots, adopted)
+@given(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(1, 1000), st.booleans(), labels)
+def test_a_registration_is_read_as_it_was_written(
+    session: int, slots: int, adopted: bool, labels: tuple[str, ...]
+) -> None:
+    registration = Registration(session, slots, adopted, labels)
     assert Registration.decode(registration.encode()) == registration
 
 
@@ -92,6 +138,7 @@ def test_an_office_is_read_as_it_was_written() -> None:
         Outcome("mw1", 2, 0, "hello\n", False, 0.0),
         Outcome("mw1", 1, -9, "", True, 1.5),
         Outcome(reason="given up"),
+        Outcome("mw1", 1, -15, reason="cancelled", cancelled=True),
     ],
 )
 def test_an_outcome_is_read_as_it_was_written(outcome: Outcome) -> None:
@@ -102,6 +149,7 @@ def test_only_exit_status_zero_is_done() -> None:
     assert Outcome(code=0).status == "done"
     assert [Outcome(code=c).status for c in (1, -9, None)] == ["failed"] * 3
     assert Outcome(code=0, reason="x").status == "failed"
+    assert Outcome(code=0, cancelled=True).status == "cancelled"
 
 
 def test_tasks_are_ordered_by_their_number_and_hand_named_ones_come_last() -> None:

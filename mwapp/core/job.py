@@ -1,0 +1,153 @@
+"""A worker's jobs, and how they are recorded: one transaction at a time, with all that are over by then.
+
+    check /assign/<worker>, my incarnation        or an earlier incarnation could act for a later one
+    delete /assign/<worker>/<task>                 the fence: what is no longer mine cannot be ended by me
+    create status and result                       it has ended
+    or create /returned/<task>                     it has not: the master finds it another worker
+
+A transaction of several jobs that is refused is tried again job by job, and what is to blame found so.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op
+from mwapp.core.protocol import (
+    BATCH,
+    BATCH_BYTES,
+    NOBODY,
+    Assignment,
+    Outcome,
+    assign_path,
+    result_path,
+    status_path,
+)
+from mwapp.core.session import Call, Scope
+from mwapp.core.task import Task
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
+
+_UNREAD = Task("")
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """An assignment of this incarnation. It waits, runs, or is over and to be recorded."""
+
+    name: str
+    assignment: Assignment
+    task: Task = _UNREAD
+    run: int | None = None  # the command's number while it runs
+    clock: Scope | None = None  # of its timeout
+    late: bool = False  # it ran for longer than it may
+    cancelled: bool = False  # somebody wishes that it end
+    record: tuple[Op, ...] | None = None  # once it is over: what is to be created
+    ends_as: str = ""  # the counter of that
+
+    @property
+    def waits(self) -> bool:
+        """Whether it is still to be started."""
+        return self.run is None and self.record is None
+
+    def ended(self, outcome: Outcome) -> None:
+        """It has a final state."""
+        status = Create(status_path(self.name), outcome.status.encode())
+        self.record = (status, Create(result_path(self.name), outcome.encode()))
+        self.ends_as = outcome.status
+
+    def returned(self, attempt: int, failures: int) -> None:
+        """It is for another worker, or for us once more: as this attempt, after so many that failed."""
+        then = Assignment(attempt, failures=failures, labels=self.task.labels)
+        self.record = (Create(assign_path(NOBODY, self.name), then.encode()),)
+        self.ends_as = "returned"
+
+
+class Recorder:
+    """Records jobs for one incarnation after the other. ``over`` is told of each once nothing is left to do
+    for it, and whether it was recorded as it said; ``taken_over`` if another incarnation bears the name."""
+
+    def __init__(self, worker: str, *, over: Callable[[Job, bool], None], taken_over: Call) -> None:
+        self._worker = worker
+        self._over = over
+        self._taken_over = taken_over
+        self._scope: Scope | None = None
+        self._incarnation = -1
+        self._due: list[Job] = []
+        self._busy = False
+        self._alone = 0  # so many are to be tried one by one
+
+    def begin(self, scope: Scope, incarnation: int) -> None:
+        """From now on for this incarnation, in this scope. What was under way is to be given anew."""
+        self.end()
+        self._scope, self._incarnation = scope, incarnation
+
+    def end(self) -> None:
+        """Record nothing more, and tell nothing more."""
+        if self._scope is not None:
+            self._scope.cancel()
+        self._scope = None
+        self._due, self._busy, self._alone = [], False, 0
+
+    def record(self, job: Job) -> None:
+        """Have it recorded, now or with the next transaction."""
+        self._due.append(job)
+        self._commit()
+
+    def _commit(self) -> None:
+        if self._busy or not self._due or self._scope is None:
+            return
+        batch: list[Job] = []
+        ops: list[Op] = [Check(assign_path(self._worker), self._incarnation)]
+        room = BATCH_BYTES
+        for job in self._due[: 1 if self._alone else BATCH]:
+            room -= sum(len(op.data) for op in job.record or () if isinstance(op, Create))
+            if batch and room < 0:
+                break
+            batch.append(job)
+            ops += [Delete(assign_path(self._worker, job.name)), *(job.record or ())]
+        del self._due[: len(batch)]
+        self._busy = True
+        self._scope.transact(ops, partial(self._committed, batch))
+
+    def _committed(self, batch: list[Job], result: tuple[Any, ...] | Failed) -> None:
+        self._busy = False
+        if isinstance(result, Failed) and result.index == 0:
+            self._taken_over()
+            return
+        if isinstance(result, Failed) and len(batch) > 1:
+            self._due[:0] = batch
+            self._alone = len(batch)
+        else:
+            self._alone = max(0, self._alone - 1)
+            for job in batch:
+                if isinstance(result, Failed):
+                    self._refused(job, result)
+                else:
+                    self._over(job, bool(job.record))
+        self._commit()
+
+    def _refused(self, job: Job, result: Failed) -> None:
+        """A transaction with this job alone was refused."""
+        record = job.record or ()
+        gone = result.error is Error.NO_NODE
+        exists = result.error is Error.NODE_EXISTS
+        if result.index == 1 and gone:
+            # The assignment is gone: it was recorded before a reply was lost, or somebody else has it now.
+            self._over(job, False)
+        elif result.index == 2 and record and (gone or exists):
+            # The task has a final state already, or was deleted: nothing to record, only to let go.
+            log.warning("%s: not recorded: %s", job.name, result.error.value)
+            job.record = ()
+            self._due.insert(0, job)
+        elif result.index == 3 and exists:  # a person wrote a result: the status is what counts
+            job.record = record[:1]
+            self._due.insert(0, job)
+        elif self._scope is not None:
+            log.error("%s: cannot be recorded: %s", job.name, result.error.value)
+            self._scope.after(RETRY_SECONDS, partial(self.record, job))

@@ -1,0 +1,115 @@
+"""Finished tasks are removed after a time, or sooner when there are too many of them.
+
+    check /epoch; delete status, result and task, for many tasks in one transaction
+
+Deleting ``status`` makes sure that only what has ended is removed. A task that cannot be deleted so, for a
+person kept something there, is looked at and deleted by itself; if that fails too, it stays for another
+while.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+from mwapp.core.messages import Check, Delete, Failed, Op
+from mwapp.core.mirror import Mirror
+from mwapp.core.protocol import BATCH, EPOCH, result_path, status_path, task_path
+from mwapp.core.session import Scope
+
+log = logging.getLogger(__name__)
+
+TIDY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long finished tasks stay, and how many of them at most."""
+
+    seconds: float
+    keep: int
+
+
+RETENTION = Retention(seconds=3600.0, keep=10_000)
+
+
+class Remover:
+    """Removes what is due, for one reading of the znodes.
+
+    ``written`` is told of each transaction how many tasks it removed and its result; it returns whether all
+    is well.
+    """
+
+    def __init__(
+        self,
+        retention: Retention,
+        mirror: Mirror,
+        scope: Scope,
+        epoch: int,
+        written: Callable[[int, tuple[Any, ...] | Failed], bool],
+    ) -> None:
+        self._retention, self._mirror, self._scope, self._written = retention, mirror, scope, written
+        self._fence = Check(EPOCH, epoch)
+        scope.after(TIDY_SECONDS, self._tidy)
+
+    def _tidy(self) -> None:
+        finished = self._mirror.finished
+        surplus = len(finished) - self._retention.keep
+        oldest = self._scope.now - self._retention.seconds
+        due = [
+            task
+            for number, (task, seen) in enumerate(islice(finished.items(), BATCH))
+            if seen <= oldest or number < surplus
+        ]
+        if not due:
+            self._scope.after(TIDY_SECONDS, self._tidy)
+            return
+        ops: list[Op] = [self._fence]
+        for task in due:
+            ops += [Delete(status_path(task)), Delete(result_path(task)), Delete(task_path(task))]
+        self._scope.transact(ops, partial(self._tidied, due))
+
+    def _tidied(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
+        if isinstance(result, Failed) and result.index:
+            self._one(tasks[(result.index - 1) // 3])
+        else:
+            self._account(tasks, result)
+
+    def _one(self, task: str) -> None:
+        """Without a result, or with more than that: delete what is there."""
+
+        def listed(names: tuple[str, ...] | Failed) -> None:
+            if isinstance(names, Failed):  # somebody else has removed it
+                self._removed([task])
+            elif "status" not in names:
+                self._later(task)
+            else:
+                deletions = [Delete(f"{task_path(task)}/{name}") for name in names]
+                self._scope.transact([self._fence, *deletions, Delete(task_path(task))], deleted)
+
+        def deleted(result: tuple[Any, ...] | Failed) -> None:
+            if isinstance(result, Failed) and result.index:
+                self._later(task)
+            else:
+                self._account([task], result)
+
+        self._scope.children(task_path(task), listed)
+
+    def _account(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
+        if self._written(0 if isinstance(result, Failed) else len(tasks), result):
+            self._removed(tasks)
+        elif isinstance(result, Failed) and result.index is None:  # not fenced off, but refused as a whole
+            self._scope.after(TIDY_SECONDS, self._tidy)
+
+    def _removed(self, tasks: list[str]) -> None:
+        for task in tasks:
+            self._mirror.removed(task)
+        self._tidy()
+
+    def _later(self, task: str) -> None:
+        log.warning("%s: has ended but cannot be removed; it stays", task)
+        self._mirror.finished.pop(task, None)
+        self._mirror.finished[task] = self._scope.now
+        self._scope.after(TIDY_SECONDS, self._tidy)

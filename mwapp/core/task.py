@@ -1,0 +1,211 @@
+"""A task as the client writes it: plain text is a shell command, a JSON object can say more.
+
+    date
+    {"command": "make -j2", "directory": "/srv/src", "timeout": 600, "retries": 2, "labels": ["gcc"]}
+    {"handler": "resize", "argument": {"width": 640}}
+
+So a person at zkCli.sh submits with ``create -s /tasks/task- "date"``.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+# ZooKeeper drops the connection of a client that sends more than jute.maxbuffer (1 MiB - 1 by default)
+# in one request, which looks like a lost connection and would be retried for ever: so sizes are checked
+# before a write. A task must leave room for the other operations of its transaction.
+MAX_TASK_BYTES = 512 * 1024
+
+MAX_RETRIES = 1000
+MAX_TIMEOUT = 30 * 24 * 3600.0  # seconds
+# What the worker itself tells a command begins so.
+RESERVED_VARIABLES = "MWAPP_"
+
+
+class BadTaskError(ValueError):
+    """A task that can never run; the message is the reason given in its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a client asks for: a ``command`` for /bin/sh, or a ``handler`` with its ``argument``."""
+
+    command: str | None = None
+    key: str | None = None  # the client's own mark on this submission: resolves a lost reply
+    handler: str | None = None  # name of a Python function the workers know
+    argument: Any = None  # JSON, for the handler
+    timeout: float | None = None  # seconds a run may take
+    retries: int = 0  # how often a run that failed is repeated
+    environment: Mapping[str, str] = field(default_factory=dict)
+    directory: str | None = None  # to run in
+    labels: tuple[str, ...] = ()  # only a worker that bears all of them may run it
+
+    def encode(self) -> bytes:
+        """The znode's data. Raises BadTaskError for one that could never run."""
+        value = {name: getattr(self, name) for name in _DEFAULTS}
+        value = {name: setting for name, setting in value.items() if setting != _DEFAULTS[name]}
+        try:
+            data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:
+            raise BadTaskError("the command is not valid UTF-8") from None
+        except (TypeError, ValueError) as error:
+            raise BadTaskError(f"task field 'argument' cannot be written as JSON: {error}") from None
+        Task.decode(data)
+        return data
+
+    @staticmethod
+    def decode(data: bytes) -> "Task":
+        """Read a task: plain text is a shell command, ``{"...`` a JSON object. Raises BadTaskError."""
+        if len(data) > MAX_TASK_BYTES:
+            raise BadTaskError(f"task of {len(data)} bytes is larger than {MAX_TASK_BYTES}")
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as error:
+            raise BadTaskError(f"task is not UTF-8: {error}") from None
+        # `{ date; }` is a shell command; only what opens like a JSON object is taken for one.
+        if re.match(r'\s*\{\s*["}]', text):
+            return _from_json(text)
+        return Task(_command(text))
+
+    @property
+    def title(self) -> str:
+        """What it runs, for people."""
+        return self.command if self.command is not None else f"handler {self.handler}"
+
+
+def check_label(text: str) -> str:
+    """Returns the label. Raises BadTaskError for one that could not be typed or shown."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=/:-]{0,62}", text):
+        raise BadTaskError(
+            f"label {_short(text)}: a label is up to 63 letters, digits and any of . _ = / : - and begins "
+            "with a letter or digit, such as gpu or zone=a"
+        )
+    return text
+
+
+def check_task_name(text: str) -> str:
+    """Returns a task's name that a client may choose. Raises BadTaskError."""
+    if not re.fullmatch(r"(?!task-)(?!\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        raise BadTaskError(
+            f"name {_short(text)}: a task's name is up to 100 letters, digits and any of . _ - , begins "
+            "with a letter or digit, is no number, and does not begin with task- as numbered ones do"
+        )
+    return text
+
+
+def task_order(name: str) -> tuple[int, str]:
+    """Sort key: sequential names in the order of their submission, names of clients' choice after them."""
+    number = name.rpartition("-")[2]
+    # ZooKeeper numbers with ten digits; what a person numbers with thousands int() would refuse.
+    return (int(number) if number.isdecimal() and len(number) <= 10 else 1 << 62, name)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _from_json(text: str) -> Task:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadTaskError(f"task opens like a JSON object but is none: {error}") from None
+    for name in value:
+        if name not in _READ:
+            raise BadTaskError(f"unknown task field {_short(name)}; known are: {', '.join(_READ)}")
+    if ("command" in value) == ("handler" in value):
+        raise BadTaskError("a task has either a field 'command' or a field 'handler'")
+    if "argument" in value and "handler" not in value:
+        raise BadTaskError("task field 'argument' is for a handler; a command has its own")
+    return Task(**{name: _READ[name](setting) for name, setting in value.items()})
+
+
+def _wrong(name: str, setting: object, wanted: str) -> BadTaskError:
+    kind = "null" if setting is None else type(setting).__name__
+    return BadTaskError(f"task field {name!r} must be {wanted}, not {kind} {_short(str(setting))}")
+
+
+def _short(text: str) -> str:
+    """To be shown in a reason, which has to fit into one transaction with those of others."""
+    return ascii(text if len(text) <= 80 else text[:80] + "...")
+
+
+def _text(name: str) -> Callable[[Any], str]:
+    def read(setting: Any) -> str:
+        if not isinstance(setting, str):
+            raise _wrong(name, setting, "text")
+        if not setting.strip():
+            raise BadTaskError(f"task field {name!r} is empty")
+        return _clean(name, setting)
+
+    return read
+
+
+def _clean(name: str, text: str) -> str:
+    if "\0" in text:
+        raise BadTaskError(f"the {name} has a NUL character, which no program can be given")
+    if any("\ud800" <= character <= "\udfff" for character in text):  # JSON can escape halves of characters
+        raise BadTaskError(f"the {name} is not valid UTF-8")
+    return text
+
+
+def _command(setting: Any) -> str:
+    if isinstance(setting, str) and not setting.strip():
+        raise BadTaskError("task is empty: there is no command to run")
+    return _text("command")(setting)
+
+
+def _timeout(setting: Any) -> float:
+    number = isinstance(setting, int | float) and not isinstance(setting, bool) and math.isfinite(setting)
+    if not number or not 0 < setting <= MAX_TIMEOUT:
+        raise _wrong("timeout", setting, f"seconds above 0, at most {MAX_TIMEOUT:.0f}")
+    return float(setting)
+
+
+def _retries(setting: Any) -> int:
+    if not isinstance(setting, int) or isinstance(setting, bool) or not 0 <= setting <= MAX_RETRIES:
+        raise _wrong("retries", setting, f"a number from 0 to {MAX_RETRIES}")
+    return setting
+
+
+def _environment(setting: Any) -> dict[str, str]:
+    if not isinstance(setting, dict) or not all(isinstance(value, str) for value in setting.values()):
+        raise _wrong("environment", setting, "an object of names and texts")
+    for name, value in setting.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(RESERVED_VARIABLES):
+            raise BadTaskError(
+                f"task field 'environment': {_short(name)} cannot be set; names are letters, digits and _ , "
+                f"and do not begin with {RESERVED_VARIABLES}"
+            )
+        _clean("environment", value)
+    return setting
+
+
+def _directory(setting: Any) -> str:
+    path = _text("directory")(setting)
+    if not path.startswith("/"):
+        raise _wrong("directory", setting, "an absolute path")
+    return path
+
+
+def _labels(setting: Any) -> tuple[str, ...]:
+    if not isinstance(setting, list) or not all(isinstance(label, str) for label in setting):
+        raise _wrong("labels", setting, "a list of texts")
+    return tuple(sorted({check_label(label) for label in setting}))
+
+
+_READ: dict[str, Callable[[Any], Any]] = {
+    "command": _command,
+    "key": _text("key"),
+    "handler": _text("handler"),
+    "argument": lambda setting: setting,
+    "timeout": _timeout,
+    "retries": _retries,
+    "environment": _environment,
+    "directory": _directory,
+    "labels": _labels,
+}
+_DEFAULTS: dict[str, Any] = {
+    f.name: f.default_factory() if f.default_factory is not MISSING else f.default for f in fields(Task)
+}
