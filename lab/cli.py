@@ -17,6 +17,7 @@ from lab.spec import DEFAULT_NODES, SUITES
 
 pass_lab = click.make_pass_decorator(Lab)
 _BEGAN = time.monotonic()
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def _say(text: str) -> None:
@@ -58,21 +59,36 @@ def down(lab: Lab) -> None:
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @pass_lab
 def status(lab: Lab, output: str) -> None:
-    """Show the nodes."""
+    """Show the nodes and the faults in force."""
     rows = lab.status()
     if output == "json":
         click.echo(json.dumps(rows, indent=2))
         return
     line = "{:<12} {:<8} {:<9} {:<15} {:>8}  {:<4} {}"
-    click.echo(line.format("NODE", "STATE", "SUITE", "ADDRESS", "PID", "SSH", "CUT"))
+    click.echo(line.format("NODE", "STATE", "SUITE", "ADDRESS", "PID", "SSH", "FAULTS"))
     for row in rows:
-        both = set(row["cut_to"]) & set(row["cut_from"])
-        cuts = [f"<-/-> {name}" for name in sorted(both)]
-        cuts += [f"-/-> {name}" for name in row["cut_to"] if name not in both]
-        cuts += [f"<-/- {name}" for name in row["cut_from"] if name not in both]
         answers = "yes" if row["ssh"] else "no"
         values = [row["node"], row["state"], row["suite"], row["address"], row["pid"] or "-", answers]
-        click.echo(line.format(*values, ", ".join(cuts)).rstrip())
+        click.echo(line.format(*values, ", ".join(_faults(row))).rstrip())
+
+
+def _faults(row: dict[str, Any]) -> list[str]:
+    """What a node suffers, as arrows to and from others, and as words."""
+    sent = dict.fromkeys(row["cut_to"], "/") | {name: f"{loss}%" for name, loss in row["loss_to"].items()}
+    got = dict.fromkeys(row["cut_from"], "/") | {name: f"{loss}%" for name, loss in row["loss_from"].items()}
+    both = {name for name in sent if sent[name] == got.get(name)}
+    said = [f"<-{sent[name]}-> {name}" for name in sorted(both)]
+    said += [f"-{lost}-> {name}" for name, lost in sent.items() if name not in both]
+    said += [f"<-{lost}- {name}" for name, lost in got.items() if name not in both]
+    if row["disk_left"] is not None:
+        said.append("disk full" + (f" but for {_size(row['disk_left'])}" if row["disk_left"] else ""))
+    return said
+
+
+def _size(bytes_: int) -> str:
+    """As one gives it to --leave."""
+    unit = next((unit for unit in "GMK" if bytes_ % _UNITS[unit] == 0), "")
+    return f"{bytes_ // _UNITS[unit]}{unit}"
 
 
 @cli.command("ssh-config")
@@ -119,6 +135,28 @@ _on_node("power-off", Lab.power_off, "is off", "Shut NODES down in order.")
 _on_node("boot", Lab.boot, "is up", "Switch NODES on again.")
 _on_node("freeze", Lab.freeze, "is frozen", "Stop all processes of NODES where they stand.")
 _on_node("thaw", Lab.thaw, "goes on", "Let frozen NODES go on.")
+_on_node("free-disk", Lab.free_disk, "has its space back", "Undo fill-disk on NODES.")
+
+
+def _bytes(_: Any, __: Any, value: str) -> int:
+    """A size as people write it, such as 512K, 10M or 1G."""
+    number, unit = value[:-1], value[-1:].upper()
+    if unit not in _UNITS:
+        number, unit = value, ""
+    if not (number.isascii() and number.isdigit()):
+        raise click.BadParameter(f"{value!r}: use a number of bytes, or one with K, M or G, such as 10M")
+    return int(number) * _UNITS[unit]
+
+
+@cli.command("fill-disk")
+@click.argument("nodes", nargs=-1, required=True)
+@click.option("--leave", metavar="SIZE", default="0", callback=_bytes, help="Leave so much, such as 10M.")
+@pass_lab
+def fill_disk(lab: Lab, nodes: tuple[str, ...], leave: int) -> None:
+    """Fill the disks of NODES: writes get ENOSPC. A disk stays full over boots and power cuts."""
+    for node in nodes:
+        lab.fill_disk(node, leave=leave)
+        _say(f"{node} has {_size(leave) if leave else 'nothing'} left on its disk")
 
 
 def _names(_: Any, __: Any, values: tuple[str, ...] | str | None) -> list[str]:
@@ -139,11 +177,24 @@ def cut(lab: Lab, nodes: list[str], other: list[str], one_way: bool) -> None:
 
 
 @cli.command()
+@click.argument("nodes", nargs=-1, required=True, callback=_names)
+@click.option("--percent", required=True, type=click.IntRange(0, 100), help="Of the packets; 0 undoes it.")
+@click.option("--from", "other", callback=_names, help="From and to these only, such as zk2,zk3 (or: host).")
+@click.option("--one-way", is_flag=True, help="Only of what NODES send.")
+@pass_lab
+def loss(lab: Lab, nodes: list[str], percent: int, other: list[str], one_way: bool) -> None:
+    """Lose packets at random between NODES and all others and this machine, in each direction."""
+    lab.loss(nodes, percent, other, one_way=one_way)
+    way = "to" if one_way else "to and from"
+    _say(f"{' '.join(nodes)}: {percent} % is lost on the way {way} {' '.join(other) or 'all others'}")
+
+
+@cli.command()
 @click.argument("nodes", nargs=-1, callback=_names)
-@click.option("--from", "other", callback=_names, help="Only the cuts from these.")
+@click.option("--from", "other", callback=_names, help="Only the faults between NODES and these.")
 @pass_lab
 def heal(lab: Lab, nodes: list[str], other: list[str]) -> None:
-    """Undo the cuts that concern NODES, or all."""
+    """Undo the cuts and losses that concern NODES, or all."""
     lab.heal(nodes, other)
     _say(f"healed: {' '.join(nodes) or 'all'}")
 

@@ -97,6 +97,8 @@ def boot(spec: Spec, nodes: Sequence[Node], say: Say, *, wait: bool = True) -> N
         if wait:
             if not _ready(spec, node):
                 raise LabError(f"{node.name} went off as it booted: {backend.last_words(node)}")
+            if node.name in spec.full:  # of what was not synced, the space is free again
+                backend.fill_disk(node, spec.full[node.name])
             say(f"{node.name} is up at {node.address}")
 
     _each(start, nodes)

@@ -98,17 +98,52 @@ class Lab:
 
         One way: what they send is lost, what is sent to them arrives. SSH from this machine always works.
         """
+        self.loss(side, faults.ALL, other, one_way=one_way)
+
+    def loss(
+        self,
+        side: str | Iterable[str],
+        percent: int,
+        other: str | Iterable[str] = (),
+        *,
+        one_way: bool = False,
+    ) -> None:
+        """Lose so many percent of the packets, at random, in each direction between nodes and others.
+
+        Sides and `one_way` are as for `cut`. 0 undoes it; what is said last about a direction holds.
+        """
+        if not 0 <= percent <= faults.ALL:
+            raise UnknownError(f"a loss of {percent} percent: use 0 to {faults.ALL}")
         with self._locked():
             spec = self.spec
-            spec.cuts |= self._between(spec, side, other, one_way)
-            self._recut(spec)
+            spec.losses |= dict.fromkeys(self._between(spec, side, other, one_way), percent)
+            self._lose(spec)
 
     def heal(self, side: str | Iterable[str] = (), other: str | Iterable[str] = ()) -> None:
-        """Undo cuts: all, those that concern some nodes, or those between two sets."""
+        """Undo cuts and losses: all, those that concern some nodes, or those between two sets."""
         with self._locked():
             spec = self.spec
-            spec.cuts -= self._between(spec, side, other) if _set(side) else set(spec.cuts)
-            self._recut(spec)
+            healed = self._between(spec, side, other) if _set(side) or _set(other) else spec.losses
+            spec.losses |= dict.fromkeys(healed, 0)
+            self._lose(spec)
+
+    def fill_disk(self, name: str, *, leave: int = 0) -> None:
+        """Let a node's disk have no space but for `leave` bytes, also after a reboot or a power cut."""
+        if leave < 0:
+            raise UnknownError(f"{leave} bytes to be left on a disk: use 0 or more")
+        with self._locked():
+            spec = self.spec
+            construct.backend_of(spec).fill_disk(self._in_state(name, "running", "frozen"), leave)
+            spec.full[name] = leave
+            spec.save()
+
+    def free_disk(self, name: str) -> None:
+        """Give a node the space on its disk back; no error if it has it."""
+        with self._locked():
+            spec = self.spec
+            construct.backend_of(spec).free_disk(self._in_state(name, "running", "frozen"))
+            spec.full.pop(name, None)
+            spec.save()
 
     def exec(
         self,
@@ -145,12 +180,18 @@ class Lab:
         return construct.backend_of(self.spec).state(self.spec.node(name))
 
     def status(self) -> list[dict[str, Any]]:
-        """Each node: node, state, suite, address, pid, ssh (does it answer), cut_to and cut_from (names)."""
+        """Each node: node, state, suite, address, pid, ssh (does it answer), and the faults it suffers.
+
+        cut_to, cut_from: names; loss_to, loss_from: percent by name;
+        disk_left: bytes left on a disk that was filled, or None.
+        """
         spec = self.spec
         backend = construct.backend_of(spec)
 
         def look(node: Node) -> dict[str, Any]:
             state = backend.state(node)
+            to = {b: percent for (a, b), percent in sorted(spec.losses.items()) if a == node.name}
+            from_ = {a: percent for (a, b), percent in sorted(spec.losses.items()) if b == node.name}
             return {
                 "node": node.name,
                 "state": state,
@@ -158,8 +199,11 @@ class Lab:
                 "address": node.address,
                 "pid": backend.pid(node),
                 "ssh": state == "running" and ssh.answers(node),
-                "cut_to": sorted(b for a, b in spec.cuts if a == node.name),
-                "cut_from": sorted(a for a, b in spec.cuts if b == node.name),
+                "cut_to": [name for name, percent in to.items() if percent == faults.ALL],
+                "cut_from": [name for name, percent in from_.items() if percent == faults.ALL],
+                "loss_to": {name: percent for name, percent in to.items() if percent < faults.ALL},
+                "loss_from": {name: percent for name, percent in from_.items() if percent < faults.ALL},
+                "disk_left": spec.full.get(node.name),
             }
 
         with ThreadPoolExecutor(len(spec.nodes) or 1) as pool:
@@ -178,16 +222,25 @@ class Lab:
 
     def _between(
         self, spec: Spec, side: str | Iterable[str], other: str | Iterable[str], one_way: bool = False
-    ) -> set[faults.Cut]:
+    ) -> set[faults.Direction]:
         ours, theirs = _set(side), _set(other)
         for name in (ours | theirs) - {HOST}:
             spec.node(name)
-        return faults.between(ours, theirs or {*spec.nodes, HOST} - ours, one_way=one_way)
+        theirs = theirs or {*spec.nodes, HOST} - ours
+        found = faults.between(ours, theirs, one_way=one_way)
+        if not found:
+            raise UnknownError(f"{_words(ours)} and {_words(theirs)} are not two sides: name different nodes")
+        return found
 
-    def _recut(self, spec: Spec) -> None:
-        network.cut(spec)
+    def _lose(self, spec: Spec) -> None:
+        spec.losses = {pair: percent for pair, percent in spec.losses.items() if percent}
+        network.lose(spec)
         spec.save()
 
 
 def _set(names: str | Iterable[str]) -> set[str]:
     return {names} if isinstance(names, str) else set(names)
+
+
+def _words(names: Iterable[str]) -> str:
+    return " ".join(sorted(names)) or "nobody"

@@ -1,4 +1,4 @@
-"""Cuts: which direction between which two is lost. Pure set algebra, and the rules that make it so."""
+"""What gets lost in which direction between which two: pure set algebra, and the rules that lose it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ from collections.abc import Iterable, Mapping
 
 from lab.spec import HOST
 
-Cut = tuple[str, str]  # (from, to): what `from` sends to `to` is lost
+Direction = tuple[str, str]  # (from, to): what `from` sends to `to`
+ALL = 100  # percent lost: a cut
 
 
-def between(side: Iterable[str], other: Iterable[str], *, one_way: bool = False) -> set[Cut]:
-    """The cuts that part two sets of nodes. One way: what `side` sends is lost, what it gets arrives."""
+def between(side: Iterable[str], other: Iterable[str], *, one_way: bool = False) -> set[Direction]:
+    """The directions between two sets of nodes; one way: only what `side` sends."""
     there = {(a, b) for a in side for b in other if a != b}
     return there if one_way else there | {(b, a) for a, b in there}
 
 
-def render(table: str, links: Mapping[str, str], cuts: Iterable[Cut]) -> str:
-    """The nft rules for these cuts, as one transaction that replaces the earlier ones.
+def render(table: str, links: Mapping[str, str], losses: Mapping[Direction, int]) -> str:
+    """The nft rules that lose so many percent of the packets, as one transaction that replaces earlier ones.
 
     `links` gives the cable of each node. Host and node always keep SSH (TCP port 22), as a machine in a rack
     keeps its console: what is cut off can still be looked at.
     """
-    forward, inward, outward = [], [], []
-    for a, b in sorted(cuts):
+    chains: dict[str, list[str]] = {"forward": [], "input": [], "output": []}
+    for (a, b), percent in sorted(losses.items()):
+        drop = "drop" if percent == ALL else f"numgen random mod 100 < {percent} drop"
         if b == HOST:
-            inward.append(links[a])
+            chains["input"] += [f"iifname {links[a]} {rule}" for rule in (*_console("sport"), drop)]
         elif a == HOST:
-            outward.append(links[b])
+            chains["output"] += [f"oifname {links[b]} {rule}" for rule in (*_console("dport"), drop)]
         else:
-            forward.append(f"iifname {links[a]} oifname {links[b]} drop")
-    chains = {
-        "forward": forward,
-        "input": [f"iifname {link} {rule}" for link in inward for rule in _but_ssh("sport")],
-        "output": [f"oifname {link} {rule}" for link in outward for rule in _but_ssh("dport")],
-    }
+            chains["forward"].append(f"iifname {links[a]} oifname {links[b]} {drop}")
     body = "".join(
         f"  chain {hook} {{\n    type filter hook {hook} priority 0; policy accept;\n"
         + "".join(f"    {rule}\n" for rule in rules)
@@ -43,5 +40,5 @@ def render(table: str, links: Mapping[str, str], cuts: Iterable[Cut]) -> str:
     return f"table bridge {table} {{}}\ndelete table bridge {table}\ntable bridge {table} {{\n{body}}}\n"
 
 
-def _but_ssh(port: str) -> list[str]:
-    return ["ether type arp accept", f"ip protocol tcp tcp {port} 22 accept", "drop"]
+def _console(port: str) -> list[str]:
+    return ["ether type arp accept", f"ip protocol tcp tcp {port} 22 accept"]

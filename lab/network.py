@@ -1,4 +1,4 @@
-"""A lab's network: a bridge, a cable for each node, the way out, and cuts."""
+"""A lab's network: a bridge, a cable for each node, the way out, and what gets lost in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def in_use() -> list[str]:
 
 
 def raise_(spec: Spec, say: Say) -> None:
-    """Make the bridge and the way out; what is there already is left. Cuts are as the spec has them."""
+    """Make the bridge and the way out; what is there already is left. Losses are as the spec has them."""
     for chain in barriers(run(["nft", "--json", "list", "chains"])):
         rules = " and ".join(
             f"nft insert rule {chain} {io} {spec.bridge} accept" for io in ("iifname", "oifname")
@@ -36,7 +36,7 @@ def raise_(spec: Spec, say: Say) -> None:
     run(["ip", "link", "set", spec.bridge, "alias", _alias(spec.name), "up"])
     run(["ip", "addr", "replace", f"{spec.gateway}/24", "dev", spec.bridge])
     run(["nft", "-f", "-"], stdin=_way_out(spec))
-    cut(spec)
+    lose(spec)
     if _FORWARDING.read_text().strip() == "0":
         _FORWARDING_BEFORE.write_text("0")
         _FORWARDING.write_text("1")
@@ -68,10 +68,10 @@ def unplug(node: Node) -> None:
         succeeds(["ip", "link", "del", node.link])
 
 
-def cut(spec: Spec) -> None:
-    """Make the cuts of the spec, and no others, true."""
+def lose(spec: Spec) -> None:
+    """Make the losses of the spec, and no others, true."""
     links = {node.name: node.link for node in spec.nodes.values()}
-    run(["nft", "-f", "-"], stdin=faults.render(_table(spec.name), links, spec.cuts))
+    run(["nft", "-f", "-"], stdin=faults.render(_table(spec.name), links, spec.losses))
 
 
 def remove(name: str) -> None:

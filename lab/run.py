@@ -51,9 +51,13 @@ def lock(name: str, say: Say = silent) -> Iterator[None]:
 
     The files stay in the cache: a lock file that is removed locks nothing.
     """
-    directory = CACHE / "locks"
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / name).open("a+") as file:
+    path = CACHE / "locks" / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+")
+    except PermissionError as error:
+        raise LabError("labs belong to root: sudo lab ...") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -58,7 +58,9 @@ class Spec:
     name: str
     subnet: str
     nodes: dict[str, Node] = field(default_factory=dict)
-    cuts: set[tuple[str, str]] = field(default_factory=set)  # (from, to): what `from` sends `to` is lost
+    # (from, to): percent of what `from` sends `to` that is lost; all of it is a cut.
+    losses: dict[tuple[str, str], int] = field(default_factory=dict)
+    full: dict[str, int] = field(default_factory=dict)  # node with a full disk: bytes left on it
 
     @property
     def bridge(self) -> str:
@@ -107,7 +109,8 @@ class Spec:
             "name": self.name,
             "subnet": self.subnet,
             "nodes": [asdict(node) for node in self.nodes.values()],
-            "cuts": sorted(self.cuts),
+            "cuts": [[*pair, percent] for pair, percent in sorted(self.losses.items())],
+            "full": self.full,
         }
         self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self.run / f".lab.json.{os.getpid()}"
@@ -128,7 +131,9 @@ def load(name: str) -> Spec | None:
     except PermissionError as error:
         raise LabError(f"labs belong to root: sudo lab --name {name} ...") from error
     nodes = {node["name"]: Node(**node) for node in data["nodes"]}
-    return Spec(data["name"], data["subnet"], nodes, {(a, b) for a, b in data["cuts"]})
+    # A lab may stand that was made before there were partial losses and full disks.
+    losses = {(a, b): rest[0] if rest else 100 for a, b, *rest in data["cuts"]}
+    return Spec(data["name"], data["subnet"], nodes, losses, data.get("full", {}))
 
 
 def labs() -> list[Spec]:

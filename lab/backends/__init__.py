@@ -31,6 +31,12 @@ class Backend(Protocol):
     def thaw(self, node: Node) -> None:
         """Let its processes go on."""
 
+    def fill_disk(self, node: Node, leave: int) -> None:
+        """Take the space of the disk of a machine that is on, but for `leave` bytes; it stays taken."""
+
+    def free_disk(self, node: Node) -> None:
+        """Give that space back."""
+
     def state(self, node: Node) -> State: ...
 
     def pid(self, node: Node) -> int | None:

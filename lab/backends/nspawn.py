@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
@@ -16,16 +15,12 @@ from typing import IO
 
 from lab.backends import State
 from lab.backends.cgroup import Cgroup
+from lab.backends.disk import Disk
 from lab.errors import LabError
-from lab.run import run, until
+from lab.run import until
 from lab.spec import DISKS, Node
 
 KEEPER = Path(__file__).with_name("keeper.sh")
-DISK_SIZE = "8G"  # of the sparse file; what a node sees as its disk
-
-# linux/fs.h: stop this file system in this instant, losing what its journal has not on disk.
-_EXT4_IOC_SHUTDOWN = 0x8004587D
-_NOLOGFLUSH = (2).to_bytes(4, "little")
 
 # systemd's "power button": orderly poweroff.
 _POWER_OFF = signal.SIGRTMIN + 4
@@ -49,9 +44,9 @@ class Nspawn:
         group.remove()
         group.create("keeper", "machine", "exec")
         # The kernel unmounts a moment after the last process is gone, and two mounts of one disk destroy it.
-        disk = directory / "disk.img"
-        until(lambda: not _loops(disk), 10, f"{node.name}: release of its disk by its last life")
-        _make_disk(disk)
+        disk = self._disk(node)
+        until(lambda: not disk.in_use, 10, f"{node.name}: release of its disk by its last life")
+        disk.make()
         log = directory / "console.log"
         with log.open("ab") as console:
             start = subprocess.Popen(
@@ -86,11 +81,10 @@ class Nspawn:
     def power_cut(self, node: Node) -> None:
         # Processes stand still before the disk stops: an fsync caught by that very instant can return success
         # without having written, and nobody may act on that.
-        group, directory = self._group(node), self._directory(node)
+        group = self._group(node)
         with contextlib.suppress(LabError):  # one that cannot be frozen is killed all the same
             group.freeze(True)
-        for keeper in group.child("keeper").processes():
-            _shut_down(Path(f"/proc/{keeper}/root{directory}/disk"), directory / "disk.img")
+        self._disk(node).shut_down()
         group.kill()
 
     def freeze(self, node: Node) -> None:
@@ -98,6 +92,12 @@ class Nspawn:
 
     def thaw(self, node: Node) -> None:
         self._group(node).freeze(False)
+
+    def fill_disk(self, node: Node, leave: int) -> None:
+        self._disk(node).fill(leave)
+
+    def free_disk(self, node: Node) -> None:
+        self._disk(node).free()
 
     def state(self, node: Node) -> State:
         group = self._group(node)
@@ -140,8 +140,8 @@ class Nspawn:
         group.remove()
         with contextlib.suppress(OSError):  # other labs may be in there
             Cgroup(Path("zklab")).path.rmdir()
-        images = list(self.disks.glob("*/disk.img"))
-        until(lambda: not any(map(_loops, images)), 10, f"release of the disks in {self.disks}")
+        disks = [Disk(image) for image in self.disks.glob("*/disk.img")]
+        until(lambda: not any(disk.in_use for disk in disks), 10, f"release of the disks in {self.disks}")
         if self.disks.exists():
             shutil.rmtree(self.disks)
         with contextlib.suppress(OSError):
@@ -149,6 +149,13 @@ class Nspawn:
 
     def _directory(self, node: Node) -> Path:
         return self.disks / node.name
+
+    def _disk(self, node: Node) -> Disk:
+        """It is mounted where the keeper of the node sees it, and nowhere else."""
+        directory = self._directory(node)
+        keeper = next(iter(self._group(node).child("keeper").processes()), None)
+        mounted = None if keeper is None else Path(f"/proc/{keeper}/root{directory}/disk")
+        return Disk(directory / "disk.img", mounted)
 
     def _group(self, node: Node) -> Cgroup:
         return Cgroup(Path("zklab") / self.lab / node.name)
@@ -162,49 +169,6 @@ class Nspawn:
 def machine_id(lab: str, node: str) -> str:
     """The same at every boot, different for every node of every lab."""
     return uuid.uuid5(uuid.NAMESPACE_DNS, f"{node}.{lab}.zklab").hex
-
-
-def _make_disk(disk: Path) -> None:
-    """Make a disk that is not there yet; under its name it is always whole."""
-    if disk.exists():
-        return
-    new = disk.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    run(["truncate", f"--size={DISK_SIZE}", str(new)])
-    # A journal of 64 MB is enough and quicker to make; a journal there must be, for power cuts.
-    run(["mkfs.ext4", "-q", "-m", "0", "-J", "size=64", "-L", "zklab", str(new)])
-    new.replace(disk)
-
-
-def _loops(disk: Path) -> list[Path]:
-    """The loop devices that are backed by this file."""
-    return [
-        file.parent.parent
-        for file in Path("/sys/block").glob("loop*/loop/backing_file")
-        if _read(file) == str(disk)
-    ]
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text().strip()
-    except OSError:  # detached as we look
-        return ""
-
-
-def _shut_down(mounted: Path, disk: Path) -> None:
-    """Stop the node's file system, if it is mounted; never that of the host, which is below it."""
-    try:
-        directory = os.open(mounted, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:  # the keeper has just gone, and its mounts with it
-        return
-    try:
-        device = os.fstat(directory).st_dev
-        block = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}")
-        if _read(block / "loop" / "backing_file") == str(disk):
-            fcntl.ioctl(directory, _EXT4_IOC_SHUTDOWN, _NOLOGFLUSH)
-    finally:
-        os.close(directory)
 
 
 def _given(pipe: IO[str] | None) -> IO[str]:

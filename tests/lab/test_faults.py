@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab, LabError
+from lab.spec import DISKS
 
 CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], 22), 0.5)"
 
@@ -24,6 +25,8 @@ def mended(lab: Lab) -> Iterator[None]:
             lab.thaw(row["node"])
         if row["state"] == "off":
             lab.boot(row["node"])
+        if row["disk_left"] is not None:
+            lab.free_disk(row["node"])
 
 
 def reaches(lab: Lab, a: str, b: str) -> bool:
@@ -171,6 +174,109 @@ def test_a_cut_outlives_a_boot(lab: Lab) -> None:
     lab.boot("a")
     assert not reaches(lab, "a", "b")
     assert reaches_soon(lab, "a", "c")
+
+
+def test_loss_is_about_what_was_asked_for_and_one_way(lab: Lab) -> None:
+    assert reaches(lab, "a", "b")  # they know each other's addresses: what asks for them is lost, too
+    lab.loss("a", 30, "b", one_way=True)
+    assert 0.62 < arrived(lab, "a", "b") < 0.78
+    assert arrived(lab, "b", "a") == 1
+    lab.loss("a", 0, "b")
+    assert arrived(lab, "a", "b") == 1
+
+
+def test_a_node_loses_packets_to_all_until_it_is_healed(lab: Lab) -> None:
+    assert all(reaches(lab, *pair) for pair in ("ab", "ac", "cb"))
+    lab.loss("a", 50)
+    assert all(0.4 < arrived(lab, *pair) < 0.6 for pair in ("ab", "ca"))
+    assert arrived(lab, "c", "b") == 1
+    # SSH from here loses nothing.
+    assert [row["ssh"] for row in lab.status()][:3] == [True, True, True]
+    lab.heal("a", "b")
+    assert arrived(lab, "a", "b") == 1
+    assert 0.4 < arrived(lab, "a", "c") < 0.6
+    lab.heal()
+    assert arrived(lab, "a", "c") == 1
+
+
+def test_what_was_said_last_about_a_direction_holds(lab: Lab) -> None:
+    lab.loss("a", 30, ["b", "c"])
+    lab.cut("a", "b", one_way=True)
+    a = next(row for row in lab.status() if row["node"] == "a")
+    assert (a["cut_to"], a["cut_from"]) == (["b"], [])
+    assert (a["loss_to"], a["loss_from"]) == ({"c": 30}, {"b": 30, "c": 30})
+    lab.loss("a", 0, "b")
+    assert reaches_soon(lab, "a", "b")
+
+
+def test_a_full_disk_takes_nothing_until_it_is_freed(lab: Lab) -> None:
+    image = DISKS / lab.name / "a" / "disk.img"
+    before = image.stat().st_blocks * 512
+    lab.fill_disk("a")
+    lab.fill_disk("a")
+    assert "No space left on device" in write(lab, "a", 8192)
+    assert write(lab, "b", 8192) == ""
+    assert [row["disk_left"] for row in lab.status()][:2] == [0, None]
+    lab.fill_disk("a", leave=10 << 20)
+    assert write(lab, "a", 8 << 20) == ""
+    assert "No space left on device" in write(lab, "a", 12 << 20)
+    assert image.stat().st_blocks * 512 - before < 64 << 20  # this machine's disk is not filled
+    lab.free_disk("a")
+    lab.free_disk("a")
+    assert write(lab, "a", 12 << 20) == ""
+    assert [row["disk_left"] for row in lab.status()][:2] == [None, None]
+
+
+def test_a_disk_stays_full_without_power(lab: Lab) -> None:
+    lab.freeze("a")
+    lab.fill_disk("a")
+    lab.power_cut("a")
+    with pytest.raises(LabError, match=r"a is off.*lab boot a"):
+        lab.free_disk("a")
+    lab.boot("a")
+    assert "No space left on device" in write(lab, "a", 8192)
+    assert lab.exec("a", ["systemctl", "is-system-running", "--wait"]).stdout == "running\n"
+    lab.free_disk("a")
+    assert write(lab, "a", 8192) == ""
+
+
+def test_no_more_can_be_left_than_there_is(lab: Lab) -> None:
+    with pytest.raises(LabError, match="smaller --leave"):
+        lab.fill_disk("a", leave=1 << 40)
+    assert write(lab, "a", 8192) == ""
+
+
+def arrived(lab: Lab, a: str, b: str) -> float:
+    """The share of datagrams from a that arrive at b."""
+    listen = (
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 4444)); s.settimeout(2)\n"
+        "print('listening', flush=True); got = 0\n"
+        "while s.recv(9) != b'end': got += 1\n"
+        "print(got)"
+    )
+    send = (
+        "import socket, time; s = socket.socket(type=socket.SOCK_DGRAM)\n"
+        f"def send(what): s.sendto(what, ('{lab.nodes[b].address}', 4444)); time.sleep(0.0003)\n"
+        "for _ in range(500): send(b'x')\n"
+        "for _ in range(30): send(b'end')"
+    )
+    command = lab.command(b, ["python3", "-c", listen])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
+        assert listener.stdout is not None
+        listener.stdout.readline()
+        lab.exec(a, ["python3", "-c", send], check=True)
+        return int(listener.stdout.read()) / 500
+
+
+def write(lab: Lab, node: str, size: int) -> str:
+    """What a node says when it writes a file of so many bytes and syncs it; the file is removed again."""
+    code = (
+        "import os; f = open('/root/file', 'wb')\n"
+        f"try: f.write(bytes({size})); f.flush(); os.fsync(f.fileno())\n"
+        "except OSError as error: print(error.strerror)\n"
+        "os.unlink('/root/file')"
+    )
+    return lab.exec(node, ["python3", "-c", code], check=True).stdout
 
 
 def lab_off(lab: Lab, name: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import pytest
 
-from lab import Lab
+from lab import Lab, LabError
 
 CLI = [sys.executable, "-m", "lab.cli", "--name"]
 
@@ -119,6 +121,15 @@ def test_clear_errors(lab: Lab) -> None:
     asked = {
         ("exec", "nope", "--", "true"): (2, "no node 'nope'"),
         ("cut", "a", "--from", "nope"): (2, "no node 'nope'"),
+        ("cut", "a", "--from", "a"): (2, "not two sides"),
+        ("loss", "a"): (2, "--percent"),
+        ("loss", "nope", "--percent", "1"): (2, "no node 'nope'"),
+        ("loss", "a", "--percent", "101"): (2, "0<=x<=100"),
+        ("loss", "a", "--percent", "0.5"): (2, "not a valid integer"),
+        ("heal", "--from", "b"): (2, "not two sides"),
+        ("fill-disk", "nope"): (2, "no node 'nope'"),
+        ("fill-disk", "a", "--leave", "much"): (2, "such as 10M"),
+        ("free-disk",): (2, "Missing argument"),
         ("up", "Nope"): (2, "'Nope'"),
         ("boot", "a"): (1, "a is running"),
         ("up", "a", "--suite", "bookworm"): (1, "a is a trixie node"),
@@ -127,3 +138,23 @@ def test_clear_errors(lab: Lab) -> None:
     for arguments, (status, words) in asked.items():
         done = cli(lab, *arguments)
         assert (done.returncode, words in done.stderr) == (status, True), (arguments, done.stderr)
+
+
+VERBS: list[Callable[[Lab], object]] = [
+    Lab.up,
+    Lab.down,
+    Lab.status,
+    lambda lab: lab.exec("a", ["true"]),
+    lambda lab: lab.loss("a", 1),
+    lambda lab: lab.fill_disk("a"),
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_labs_belong_to_root(lab: Lab, verb: Callable[[Lab], object]) -> None:
+    os.seteuid(65534)
+    try:
+        with pytest.raises(LabError, match=r"root.*sudo"):
+            verb(lab)
+    finally:
+        os.seteuid(0)

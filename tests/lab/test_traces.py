@@ -42,6 +42,8 @@ def test_down_leaves_nothing() -> None:
     lab.freeze("x")
     lab.power_cut("y")
     lab.cut("z")
+    lab.loss("x", 10)
+    lab.fill_disk("z")
     lab.down()
     assert traces(NAME) == before
     assert not any(before[kind] for kind in before if kind not in ("lock files", "namespaces"))

@@ -46,7 +46,7 @@ def test_a_full_lab_says_so() -> None:
 
 
 def test_state_survives(run: Path) -> None:
-    lab = spec.Spec("demo", "10.213.1.0/24", cuts={("a", "b")})
+    lab = spec.Spec("demo", "10.213.1.0/24", losses={("a", "b"): 100, ("b", "a"): 30}, full={"a": 0})
     lab.add("a", "trixie", "/x:/y")
     lab.save()
     assert spec.load("demo") == lab
@@ -84,8 +84,9 @@ def test_cuts_both_ways_and_one_way() -> None:
     assert faults.between({"a", "b"}, {"a"}) == {("a", "b"), ("b", "a")}
 
 
-def test_rules_of_cuts() -> None:
-    rules = faults.render("t", {"a": "l-1", "b": "l-2"}, [("a", "b"), ("b", "host"), ("host", "b")])
+def test_rules_of_cuts_and_losses() -> None:
+    losses = {("a", "b"): 100, ("b", "host"): 100, ("host", "b"): 30}
+    rules = faults.render("t", {"a": "l-1", "b": "l-2"}, losses)
     assert "iifname l-1 oifname l-2 drop" in rules
     assert "iifname l-2 oifname l-1 drop" not in rules
     lines = [line.strip() for line in rules.splitlines()]
@@ -95,7 +96,11 @@ def test_rules_of_cuts() -> None:
         "iifname l-2 ip protocol tcp tcp sport 22 accept",
         "iifname l-2 drop",
     ]
-    assert "oifname l-2 drop" in lines
+    assert [line for line in lines if line.startswith("oifname l-2")] == [
+        "oifname l-2 ether type arp accept",
+        "oifname l-2 ip protocol tcp tcp dport 22 accept",
+        "oifname l-2 numgen random mod 100 < 30 drop",
+    ]
     assert lines[:2] == ["table bridge t {}", "delete table bridge t"]  # replaced whole, in one transaction
 
 
