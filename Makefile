@@ -42,7 +42,7 @@ lint: setup-python ## ansible-lint, yamllint, ruff, mypy
 	ruff check .
 	ruff format --check .
 	mypy
-	mypy $(filter-out $(ACTIONS),$(wildcard roles/*/*/*.py)) molecule/conftest.py molecule/default/tests
+	mypy $(filter-out $(ACTIONS),$(wildcard roles/*/*/*.py playbooks/*/*.py)) molecule/conftest.py molecule/default/tests
 	mypy $(ACTIONS)
 	mypy molecule/failover/tests
 	ansible-lint --offline --profile production

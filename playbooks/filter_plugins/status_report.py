@@ -1,0 +1,324 @@
+"""Jinja filters of playbooks/status.yml: what was found on all hosts, as one structure and as a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+Row = dict[str, Any]
+Hostvars = Mapping[str, Mapping[str, Any]]
+
+SERVES = ("leader", "follower", "observer", "standalone")
+
+
+def status_report(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list[str]]) -> Row:
+    """Judge the system by what was registered on each host.
+
+    Args:
+        hosts: those that were looked at (all, or what --limit left).
+        hostvars: of every host; the roles' tasks/status.yml registered what they found there.
+        groups: zookeeper, mwapp_masters, mwapp_workers.
+
+    Returns:
+        ok (nothing is wrong), ensemble and application; each has a state, its problems, and a row for each
+        host or service. Sizes are bytes, times seconds unless the name says otherwise.
+    """
+    ensemble = _ensemble([host for host in groups.get("zookeeper", []) if host in hosts], hostvars)
+    application = _application(hosts, hostvars, groups)
+    return {
+        "ok": ensemble["state"] in ("healthy", "not asked")
+        and application["state"] in ("working", "not asked"),
+        "ensemble": ensemble,
+        "application": application,
+    }
+
+
+# ------------------------------------------------------------ the ensemble
+
+
+def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
+    views = [view for host in hosts if "members" in (view := hostvars[host].get("__zookeeper_gate") or {})]
+    # Seen from a host that is cut off, all others are down: believe the one that sees most.
+    view = max(views, key=lambda it: sum(bool(state["mode"]) for state in it["members"].values()), default={})
+    seen = view.get("members", {})
+    serving = [name for name, state in seen.items() if state["mode"] in SERVES]
+    if not hosts:
+        state, problems = "not asked", []
+    elif not view:
+        state, problems = "unknown", ["no host of the group `zookeeper` could be asked"]
+    elif view["healthy"]:
+        state, problems = "healthy", []
+    else:
+        state, problems = "degraded" if serving else "no quorum", list(view["problems"])
+    return {
+        "state": state,
+        "problems": problems,
+        "leader": next((name for name in serving if seen[name]["mode"] in ("leader", "standalone")), None),
+        "serving": len(serving),
+        "size": len(seen),
+        "servers": [_server(host, hostvars[host], seen.get(host, {})) for host in hosts],
+    }
+
+
+def _server(host: str, known: Mapping[str, Any], seen: Mapping[str, Any]) -> Row:
+    found = known.get("__zookeeper_found") or {}
+    status = known.get("__zookeeper_status") or {}
+    said = status.get("server") or {}
+    looked = "unit" in found
+    if said or seen.get("mode"):
+        role = said.get("role") or seen["mode"]
+    elif looked:
+        role = "not serving" if found["unit"]["active"] else "stopped"
+    else:
+        role = "unknown" if seen.get("reachable", True) else "down"
+    return {
+        "host": host,
+        "reachable": looked,
+        "error": None if looked else _reason(found),
+        "role": role,
+        "version": said.get("version") or seen.get("version"),
+        "zxid": said.get("zxid") or seen.get("zxid"),
+        **{key: said.get(key) for key in SAID},
+        "disk": status.get("disk"),
+        "drift": _drift(known) if looked else None,
+    }
+
+
+SAID = (
+    "sessions",
+    "connections",
+    "latency_avg_ms",
+    "latency_max_ms",
+    "outstanding",
+    "znodes",
+    "uptime_s",
+)
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    """Why a host could not be looked at, in one line."""
+    if result.get("problems"):
+        return "; ".join(result["problems"])
+    if "timedout" in result:
+        return f"no answer over SSH within {result['timedout']['period']} s"
+    text = " ".join(str(result.get("msg") or "it was not looked at").split())
+    # What Ansible, ssh and urllib wrap around it is no news.
+    refused = re.search(r"Request failed: <urlopen error (?:\[Errno \d+\] )?(.*)>", text)
+    if refused:
+        return f"its status endpoint does not answer: {refused[1]}"
+    connect = re.search(r"(?<=ssh: )connect to host .*", text)
+    return connect[0] if connect else text
+
+
+def _drift(known: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What differs between the inventory, the host's files and the running server: kind and text of each."""
+    found, files = known["__zookeeper_found"], known.get("__zookeeper_files") or {}
+    keys = (known.get("__zookeeper_status") or {}).get("config") or []
+    drift = [{"kind": "refused", "text": f"site.yml would refuse: {text}"} for text in found["problems"]]
+    if found["missing"]:
+        drift.append({"kind": "packages", "text": f"not installed: {', '.join(found['missing'])}"})
+    for state in ("present", "enabled", "active"):
+        if not found["unit"][state]:
+            drift.append({"kind": "unit", "text": f"zookeeper.service is not {state}"})
+            break
+    for key in keys:
+        kind = "members" if key["key"].startswith("server.") else "config"
+        drift.append({"kind": kind, "text": _values(key)})
+    waiting = [path for path in files.get("waiting", []) if not (keys and path.endswith("/zoo.cfg"))]
+    other = [path for diff in files.get("diff") or [] if (path := diff.get("before_header"))]
+    for path in [*waiting, *other]:
+        drift.append({"kind": "files", "text": f"{path} differs from what the inventory makes of it"})
+    for path in found["stale"]:
+        drift.append(
+            {"kind": "restart", "text": f"restart due: {path} is not what the server was started with"}
+        )
+    return drift
+
+
+def _values(key: Mapping[str, Any]) -> str:
+    names = {"wanted": "the inventory", "on_disk": "zoo.cfg", "running": "the running server"}
+    said = [f"{names[at]} has {'none' if key[at] is None else key[at]}" for at in names if at in key]
+    return f"{key['key']}: {', '.join(said)}"
+
+
+# ------------------------------------------------------------ the application
+
+
+def _application(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list[str]]) -> Row:
+    masters, workers = groups.get("mwapp_masters", []), groups.get("mwapp_workers", [])
+    members = [("master", host) for host in masters] + [("worker", host) for host in workers]
+    services = [_service(role, host, hostvars[host]) for role, host in members if host in hosts]
+    active = [row["host"] for row in services if row["service"] == "master" and row["state"] == "active"]
+    problems = [f"{row['service']} on {row['host']}: {row['error']}" for row in services if not row["ready"]]
+    if masters and set(masters) <= set(hosts) and len(active) != 1:
+        problems.append(f"{len(active) or 'no'} master{'s are' if len(active) > 1 else ' is'} active")
+    state = "not asked" if not services else "working" if not problems else "impaired"
+    return {
+        "state": state,
+        "problems": problems,
+        "active_master": active[0] if len(active) == 1 else None,
+        "services": services,
+    }
+
+
+def _service(role: str, host: str, known: Mapping[str, Any]) -> Row:
+    status = known.get("__mwapp_status") or {}
+    result = next((it for it in status.get("results") or [] if it["item"] == role), status)
+    document = result.get("json") or {}
+    part = document.get(role) or {}
+    running = part.get("running")
+    counters = part.get("counters") or {}
+    return {
+        "host": host,
+        "service": role,
+        "ready": bool(document.get("ready")),
+        "error": None if document.get("ready") else document.get("reason") or _reason(result),
+        "state": part.get("state"),
+        "epoch": part.get("epoch"),
+        "workers": part.get("workers"),
+        "queued": part.get("queued"),
+        "assigned": part.get("assigned") if role == "master" else None,
+        "running": len(running) if isinstance(running, list) else running,
+        "slots": part.get("slots"),
+        "done": counters.get("done"),
+        "failed": counters.get("failed"),
+        "server": (document.get("session") or {}).get("server"),
+    }
+
+
+# ------------------------------------------------------------ the table
+
+
+def status_table(report: Row) -> str:
+    """The report for a person at a terminal, no line much longer than 120 characters but for remarks."""
+    ensemble, application = report["ensemble"], report["application"]
+    blocks = []
+    if ensemble["servers"]:
+        leads = f", {ensemble['leader']} leads" if ensemble["leader"] and ensemble["size"] > 1 else ""
+        blocks.append(
+            f"Ensemble: {ensemble['state']} ({ensemble['serving']} of {ensemble['size']} serve{leads})\n\n"
+            + _table([_server_cells(row) for row in ensemble["servers"]])
+            + _remarks(ensemble["problems"] + _server_remarks(ensemble["servers"]))
+        )
+    if application["services"]:
+        office = f" ({application['active_master']} is the active master)"
+        blocks.append(
+            f"Application: {application['state']}{office if application['active_master'] else ''}\n\n"
+            + _table([_service_cells(row) for row in application["services"]])
+            + _remarks(application["problems"])
+        )
+    return "\n\n".join(blocks)
+
+
+def _server_cells(row: Row) -> dict[str, str]:
+    disks = list((row["disk"] or {}).values())
+    used = [disk["used"] for disk in disks if disk["used"] is not None]
+    free = [disk["free"] for disk in disks if disk["free"] is not None]
+    latency = f"{_cell(row['latency_avg_ms'])}/{_cell(row['latency_max_ms'])}"
+    if row["drift"] is None:
+        drift = "unknown"
+    else:
+        drift = ", ".join(dict.fromkeys(it["kind"] for it in row["drift"])) or "none"
+    return {
+        "SERVER": row["host"],
+        "SSH": "yes" if row["reachable"] else "no",
+        "ROLE": row["role"],
+        "VERSION": _cell(row["version"]),
+        "ZXID": _cell(row["zxid"]),
+        "SESSIONS": _cell(row["sessions"]),
+        "CONNS": _cell(row["connections"]),
+        "AVG/MAX_ms": "-" if latency == "-/-" else latency,
+        "OUTSTANDING": _cell(row["outstanding"]),
+        "ZNODES": _cell(row["znodes"]),
+        "USED": _size(sum(used)) if used else "-",
+        "FREE": _size(min(free)) if free else "-",
+        "UP": _time(row["uptime_s"]),
+        "DRIFT": drift,
+    }
+
+
+def _server_remarks(rows: list[Row]) -> list[str]:
+    remarks = [f"{row['host']} cannot be looked at: {row['error']}" for row in rows if row["error"]]
+    drifts: dict[str, list[str]] = {}  # the hosts of each, as one cause often shows on all
+    for row in rows:
+        for it in row["drift"] or []:
+            drifts.setdefault(it["text"], []).append(row["host"])
+    remarks += [f"{', '.join(hosts)}: {text}" for text, hosts in drifts.items()]
+    versions = sorted({row["version"] for row in rows if row["version"]})
+    if len(versions) > 1:
+        remarks.append(f"versions differ: {', '.join(versions)}")
+    return remarks
+
+
+def _service_cells(row: Row) -> dict[str, str]:
+    tasks = "-" if row["running"] is None else f"{row['running']}/{_cell(row['slots'])}"
+    return {
+        "SERVICE": row["service"],
+        "HOST": row["host"],
+        "READY": "yes" if row["ready"] else "no",
+        "STATE": _cell(row["state"]),
+        "EPOCH": _cell(row["epoch"]),
+        "WORKERS": _cell(row["workers"]),
+        "QUEUED": _cell(row["queued"]),
+        "ASSIGNED": _cell(row["assigned"]),
+        "RUNNING": tasks,
+        "DONE": _cell(row["done"]),
+        "FAILED": _cell(row["failed"]),
+        "SESSION AT": _cell(row["server"]),
+    }
+
+
+WORDS = frozenset(  # columns of words; numbers are ranged right
+    ("SERVER", "SSH", "ROLE", "VERSION", "ZXID", "DRIFT", "SERVICE", "HOST", "READY", "STATE", "SESSION AT")
+)
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    """Columns side by side."""
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    right = [heading not in WORDS for heading in lines[0]]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if to_the_right else cell.ljust(width)
+            for cell, width, to_the_right in zip(line, widths, right, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _remarks(texts: list[str]) -> str:
+    return "\n" + "".join(f"\n- {text}" for text in texts) if texts else ""
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(len(value) if isinstance(value, list) else value)
+
+
+def _size(count: int) -> str:
+    """Bytes as people read them: 249856 is 244K."""
+    number = float(count)
+    for unit in "BKMG":
+        if number < 1000:
+            return f"{number:.0f}{unit}" if number >= 10 or unit == "B" else f"{number:.1f}{unit}"
+        number /= 1024
+    return f"{number:.1f}T"
+
+
+def _time(seconds: int | None) -> str:
+    """Seconds in the two largest units: 93784 is 1d 2h."""
+    if seconds is None:
+        return "-"
+    for unit, small, many, few in ((86400, 3600, "d", "h"), (3600, 60, "h", "m"), (60, 1, "m", "s")):
+        if seconds >= unit:
+            return f"{seconds // unit}{many} {seconds % unit // small}{few}"
+    return f"{seconds}s"
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name the filters."""
+        return {"status_report": status_report, "status_table": status_table}
