@@ -4,7 +4,7 @@ NODE ?= zk1
 SEEDS ?= 3000
 # Named like the modules they belong to, so mypy cannot see both at once.
 ACTIONS := $(wildcard roles/*/action_plugins/*.py)
-SCENARIOS ?= default failover
+SCENARIOS ?= default failover archive
 export LAB
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -45,6 +45,7 @@ lint: setup-python ## ansible-lint, yamllint, ruff, mypy
 	mypy $(filter-out $(ACTIONS),$(wildcard roles/*/*/*.py playbooks/*/*.py)) molecule/conftest.py molecule/default/tests
 	mypy $(ACTIONS)
 	mypy molecule/failover/tests
+	mypy molecule/archive/tests
 	ansible-lint --offline --profile production
 
 unit: setup-python ## logic without root, and a short simulation

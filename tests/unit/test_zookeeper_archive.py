@@ -124,6 +124,20 @@ def test_what_is_not_as_released_is_repaired(harm: Any, damaged: str, archive: P
     assert not run(archive, home)["changed"]
 
 
+def test_what_is_restored_is_told_of_by_the_sum_the_server_was_started_with(
+    archive: Path, home: Path
+) -> None:
+    run(archive, home)
+    server, log = home / "lib/zookeeper-3.9.3.jar", home / "lib/logback-classic-1.2.13.jar"
+    whole, broken = hashlib.sha256(b"server").hexdigest(), hashlib.sha256(b"").hexdigest()
+    module.STARTED_WITH.write_text(f"{whole}  {server}\n{broken}  {log}\n")
+    for path in (server, log):
+        path.write_bytes(b"")
+    assert run(archive, home, check=True)["restored"] == [str(server)]
+    assert run(archive, home)["restored"] == [str(server)]
+    assert run(archive, home)["restored"] == []
+
+
 def test_the_remains_of_a_run_that_was_cut_short_do_no_harm(archive: Path, home: Path) -> None:
     (home.parent / ".unpacking/new/lib").mkdir(parents=True)
     (home.parent / ".unpacking/new/lib/zookeeper-3.8.0.jar").write_bytes(b"half")

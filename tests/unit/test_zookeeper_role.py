@@ -67,6 +67,16 @@ def test_who_must_be_restarted(running: bool, waiting: list[str], stale: list[st
     assert filters.zookeeper_pending(["zk1"], {"zk1": known}) == (["zk1"] if pending else [])
 
 
+def test_a_file_that_was_restored_is_no_reason_to_restart() -> None:
+    known = {
+        "__zookeeper_found": {"unit": {"running": True}, "stale": ["/opt/a.jar", "/opt/b.jar"]},
+        "__zookeeper_files": {"waiting": []},
+    }
+    for restored, pending in ((["/opt/a.jar", "/opt/b.jar"], []), (["/opt/a.jar"], ["zk1"])):
+        host = known | {"__zookeeper_release": {"restored": restored}}
+        assert filters.zookeeper_pending(["zk1"], {"zk1": host}) == pending
+
+
 def test_defaults_agree_with_the_specification() -> None:
     options = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     specified = {name: option["default"] for name, option in options.items() if "default" in option}

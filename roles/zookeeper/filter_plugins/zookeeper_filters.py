@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+TRUE = ("true", "yes", "on", "1")  # of what inventories say for true
+
 
 def zookeeper_members(
     names: list[str], hostvars: Mapping[str, Mapping[str, Any]], ports: Mapping[str, int]
@@ -17,7 +19,7 @@ def zookeeper_members(
         ports: client_port, quorum_port, election_port of hosts whose variables do not set them.
 
     Returns:
-        For each name its name, id (None if not set), host and ports, in the order of the ids.
+        For each name its name, id (None if not set), host, observer (bool) and ports, in the order of the ids.
     """
     members = [
         {
@@ -25,6 +27,7 @@ def zookeeper_members(
             "id": hostvars[name].get("zookeeper_id"),
             # The address by which Ansible comes in is one that certainly leads to the host.
             "host": str(hostvars[name].get("zookeeper_host") or hostvars[name].get("ansible_host") or name),
+            "observer": str(hostvars[name].get("zookeeper_observer", False)).lower() in TRUE,
             **{key: int(hostvars[name].get(f"zookeeper_{key}") or port) for key, port in ports.items()},
         }
         for name in names
@@ -57,13 +60,19 @@ def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]
     """Tell which running servers must be restarted.
 
     Those for which new files wait, and those whose files changed since they were started: packages
-    were upgraded, or an earlier run was cut short between the two.
+    were upgraded, or an earlier run was cut short between the two. Files of a release that this run has
+    restored to what the server was started with are no reason.
     """
+
+    def due(host: Mapping[str, Any]) -> bool:
+        restored = host.get("__zookeeper_release", {}).get("restored", [])
+        stale = set(host["__zookeeper_found"]["stale"]) - set(restored)
+        return bool(host["__zookeeper_files"]["waiting"] or stale)
+
     return [
         name
         for name in names
-        if hostvars[name]["__zookeeper_found"]["unit"]["running"]
-        and (hostvars[name]["__zookeeper_files"]["waiting"] or hostvars[name]["__zookeeper_found"]["stale"])
+        if hostvars[name]["__zookeeper_found"]["unit"]["running"] and due(hostvars[name])
     ]
 
 

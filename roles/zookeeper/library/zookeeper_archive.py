@@ -57,6 +57,10 @@ EXAMPLES = r"""
 RETURN = r"""
 wanted: {description: Whether the archive is needed for O(source)., type: bool, returned: always}
 damage: {description: What was not as released., type: list, returned: always}
+restored:
+  description: After a repair, the files that are again what the running server was started with.
+  type: list
+  returned: always
 """
 
 SUMS = "SHA256SUMS"  # of what was unpacked; the last file to be written
@@ -75,13 +79,18 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sums(path: Path) -> dict[str, str]:
+    """Sums by file, as ``sha256sum`` writes them; none if there is no such list."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {name: sum_ for sum_, _, name in (line.partition("  ") for line in lines)}
+
+
 def damage(home: Path) -> list[str]:
     """Files that are missing, altered or added since the release was unpacked; all of it, if it was not."""
-    try:
-        lines = (home / SUMS).read_text(errors="replace").splitlines()
-    except (FileNotFoundError, NotADirectoryError):
-        return [str(home)]
-    expected = {name: sum_ for sum_, _, name in (line.partition("  ") for line in lines)}
+    expected = sums(home / SUMS)
     present = {str(path.relative_to(home)) for path in home.rglob("*") if path.is_symlink() or path.is_file()}
     differing = expected.keys() ^ (present - {SUMS})
     differing |= {name for name in expected.keys() & present if digest(home / name) != expected[name]}
@@ -126,7 +135,7 @@ def verify(path: Path, archive: str, checksum: str) -> None:
 
 def unpack(path: Path, home: Path, archive: str) -> None:
     """Unpack the regular files of the archive, without its topmost directory, and write down their sums."""
-    sums = {}
+    unpacked = {}
     try:
         with tarfile.open(path, "r:*") as tar:
             for member in tar:
@@ -139,14 +148,14 @@ def unpack(path: Path, home: Path, archive: str) -> None:
                 with target.open("wb") as file:
                     shutil.copyfileobj(content, file, CHUNK)
                 target.chmod(0o755 if member.mode & 0o100 else 0o644)
-                sums[str(name)] = digest(target)
+                unpacked[str(name)] = digest(target)
     except (tarfile.TarError, EOFError) as error:
         raise RefusalError(
             f"zookeeper_archive {archive} is not a tar.gz archive ({error}): name a release of ZooKeeper, "
             "apache-zookeeper-VERSION-bin.tar.gz."
         ) from error
-    require_release(sums, archive)
-    (home / SUMS).write_text("".join(f"{sum_}  {name}\n" for name, sum_ in sums.items()))
+    require_release(unpacked, archive)
+    (home / SUMS).write_text("".join(f"{sum_}  {name}\n" for name, sum_ in unpacked.items()))
 
 
 def require_release(names: dict[str, str], archive: str) -> None:
@@ -167,12 +176,20 @@ def put(new: Path, home: Path, aside: Path) -> None:
     new.rename(home)
 
 
+def restored(home: Path) -> list[str]:
+    """Files that, as released, are what the running server was started with."""
+    started = sums(STARTED_WITH)
+    released = {str(home / name): sum_ for name, sum_ in sums(home / SUMS).items()}
+    return [path for path, sum_ in released.items() if started.get(path) == sum_]
+
+
 def prune(home: Path) -> list[str]:
     """Remove the releases that nothing refers to, and tell their names."""
     parent = home.parent
     keep = {home.name, "current", (parent / "current").resolve().name}
-    started = STARTED_WITH.read_text(errors="replace") if STARTED_WITH.exists() else ""
-    keep |= set(re.findall(rf"{re.escape(str(parent))}/([^/\s]+)/", started))
+    keep |= {
+        Path(path).relative_to(parent).parts[0] for path in sums(STARTED_WITH) if parent in Path(path).parents
+    }
     old = [path for path in parent.iterdir() if path.name not in keep and (path / SUMS).is_file()]
     for path in old:
         shutil.rmtree(path)
@@ -230,6 +247,7 @@ def main() -> None:
         except RefusalError as refusal:
             module.fail_json(msg=f"Nothing that runs was touched: {refusal}")
         result["removed"] = prune(home)
+    result["restored"] = restored(home) if found else []
     module.exit_json(**result)
 
 
