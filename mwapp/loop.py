@@ -119,8 +119,8 @@ class Loop:
                 self._ensemble.request(now, number, operation)
             case Run():
                 self._runner.start(command)
-            case Kill(run):
-                self._runner.kill(run)
+            case Kill(run, grace):
+                self._runner.kill(run, grace)
             case Abandon():
                 self._ensemble.abandon(now)
             case Close():

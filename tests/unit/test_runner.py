@@ -2,15 +2,21 @@
 
 import os
 import queue
+import resource
+import subprocess
+import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mwapp.core.messages import Exited, Run
-from mwapp.runner import Output, Runner
+from mwapp.core.task import Task
+from mwapp.processes import Output
+from mwapp.runner import Runner
 
 PATIENCE = 10.0
 
@@ -22,14 +28,14 @@ class Harness:
         self.told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
         self.runner = Runner(self.told.put, limit)
 
-    def start(self, command: str, number: int = 1, environment: dict[str, str] | None = None) -> None:
-        self.runner.start(Run(number, command, environment or {}))
+    def start(self, task: Task | str, number: int = 1, environment: dict[str, str] | None = None) -> None:
+        self.runner.start(Run(number, Task(task) if isinstance(task, str) else task, environment or {}))
 
     def exited(self) -> Exited:
         return self.told.get(timeout=PATIENCE)
 
-    def run(self, command: str, **environment: str) -> Exited:
-        self.start(command, environment=environment)
+    def run(self, task: Task | str, **environment: str) -> Exited:
+        self.start(task, environment=environment)
         return self.exited()
 
 
@@ -53,9 +59,17 @@ def alive(pid: int) -> bool:
         return False
 
 
-def read_number(path: Path) -> int:
+def wait_for(path: Path) -> None:
     end = time.monotonic() + PATIENCE
-    while not (path.exists() and path.read_text().strip()):
+    while not path.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def read_number(path: Path) -> int:
+    wait_for(path)
+    end = time.monotonic() + PATIENCE
+    while not path.read_text().strip():
         assert time.monotonic() < end
         time.sleep(0.01)
     return int(path.read_text())
@@ -79,6 +93,30 @@ def test_environment_and_input(harness: Harness, monkeypatch: pytest.MonkeyPatch
     assert exited.output == b"kept task-1 []\n"
 
 
+def test_the_tasks_environment_and_over_it_the_workers(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHOSE", "the daemon's")
+    task = Task("echo $WHOSE $MWAPP_EPOCH", environment={"WHOSE": "the task's", "MWAPP_EPOCH": "forged"})
+    assert harness.run(task, MWAPP_EPOCH="3").output == b"the task's 3\n"
+
+
+def test_directory(harness: Harness, tmp_path: Path) -> None:
+    assert harness.run(Task("pwd", directory=str(tmp_path))).output == f"{tmp_path}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("missing", "No such file or directory"), ("file", "Not a directory")]
+)
+def test_a_directory_that_cannot_be_used_is_named(
+    harness: Harness, tmp_path: Path, name: str, reason: str
+) -> None:
+    (tmp_path / "file").touch()
+    exited = harness.run(Task("true", directory=str(tmp_path / name)))
+    assert exited.code is None
+    assert exited.output.decode() == f"task field 'directory': cannot run in {tmp_path / name}: {reason}"
+
+
 @pytest.mark.parametrize("command", ["nul\0", "x" * 3_000_000])
 def test_cannot_be_started(harness: Harness, command: str) -> None:
     exited = harness.run(command)
@@ -92,6 +130,39 @@ def test_kill_takes_the_whole_group(harness: Harness, tmp_path: Path) -> None:
     harness.runner.kill(1)
     assert harness.exited().code == -9
     assert not alive(grandchild)
+
+
+def test_grace(harness: Harness, tmp_path: Path) -> None:
+    harness.start(f"trap 'echo asked; exit 3' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
+    wait_for(tmp_path / "set")
+    harness.runner.kill(1, 60)
+    exited = harness.exited()
+    assert exited.code == 3
+    assert exited.output.endswith(b"asked\n")  # before it what the shell says of its sleep
+
+
+def test_grace_is_for_the_whole_group_and_ends_with_sigkill(harness: Harness, tmp_path: Path) -> None:
+    harness.start(
+        f"trap '' TERM; (sleep 600 & echo $! > {tmp_path}/pid; wait) & wait; echo stayed; sleep 600"
+    )
+    grandchild = read_number(tmp_path / "pid")
+    began = time.monotonic()
+    harness.runner.kill(1, 0.3)
+    exited = harness.exited()
+    assert (exited.code, exited.output) == (-9, b"")
+    assert 0.3 <= time.monotonic() - began < 5
+    assert not alive(grandchild)
+
+
+@pytest.mark.parametrize("later", [0.0, 0.2])
+def test_a_later_kill_can_shorten_the_grace(harness: Harness, tmp_path: Path, later: float) -> None:
+    harness.start(f"trap '' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
+    wait_for(tmp_path / "set")
+    for grace in (600, later, 600):
+        harness.runner.kill(1, grace)
+    exited = harness.exited()
+    assert exited.code == -9
+    assert exited.seconds < 5
 
 
 def test_what_the_shell_leaves_in_its_group_is_killed(harness: Harness, tmp_path: Path) -> None:
@@ -118,9 +189,26 @@ def test_closed_output_is_no_end(harness: Harness) -> None:
     assert exited.seconds >= 0.2
 
 
-def test_kill_before_the_start(harness: Harness) -> None:
+def test_who_forks_twice_is_killed_all_the_same(harness: Harness, tmp_path: Path) -> None:
+    exited = harness.run(f"(sleep 600 & echo $! > {tmp_path}/pid) & wait; sleep 0.1")
+    assert exited.code == 0
+    assert not alive(read_number(tmp_path / "pid"))
+
+
+def test_one_that_forks_without_end_is_killed(harness: Harness, tmp_path: Path) -> None:
+    harness.start(f"touch {tmp_path}/set; while :; do (sleep 600 &) & sleep 0.001; done")
+    wait_for(tmp_path / "set")
+    time.sleep(0.1)
+    harness.runner.kill(1)
+    exited = harness.exited()
+    assert exited.code == -9
+    assert exited.seconds < 5
+
+
+@pytest.mark.parametrize("directory", [None, "/"])
+def test_kill_before_the_start(harness: Harness, directory: str | None) -> None:
     for number in range(20):
-        harness.start("sleep 600", number)
+        harness.start(Task("sleep 600", directory=directory), number)
         harness.runner.kill(number)
     assert sorted(harness.exited().run for _ in range(20)) == list(range(20))
 
@@ -135,6 +223,61 @@ def test_many_at_once(harness: Harness) -> None:
     assert {(e.run, e.output) for e in (harness.exited() for _ in range(30))} == {
         (n, f"{n}\n".encode()) for n in range(30)
     }
+
+
+def test_a_flood_is_bounded(harness: Harness) -> None:
+    """A hundred megabytes: neither kept, nor in the way of others."""
+    tracemalloc.start()
+    try:
+        harness.start("head -c 100000000 /dev/zero", 1)
+        harness.start("echo small", 2)
+        small, flood = harness.exited(), harness.exited()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (small.run, small.output) == (2, b"small\n")
+    assert (flood.code, flood.truncated) == (0, True)
+    assert b"[... 99999000 bytes left out ...]" in flood.output
+    assert peak < 5_000_000
+
+
+def test_a_flood_without_end_is_killed(harness: Harness) -> None:
+    harness.start("yes")
+    time.sleep(0.1)
+    harness.runner.kill(1, 5)
+    exited = harness.exited()
+    assert (exited.code, exited.truncated) == (-15, True)
+    assert exited.seconds < 4
+
+
+def test_the_end_of_all_waits_until_all_are_gone(harness: Harness, tmp_path: Path) -> None:
+    for number in range(3):
+        harness.start(f"trap '' TERM; echo $$ > {tmp_path}/{number}; sleep 600 & wait; wait", number)
+    shells = [read_number(tmp_path / str(number)) for number in range(3)]
+    harness.runner.kill_all()
+    assert not any(map(alive, shells))
+    assert sorted(harness.exited().run for _ in shells) == [0, 1, 2]
+
+
+def test_many_files_are_allowed_but_only_to_us() -> None:
+    given = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = (min(256, given[0]), given[1])
+    code = (
+        "import mwapp.runner as r, queue, resource\n"
+        "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
+        "told = queue.SimpleQueue(); runner = r.Runner(told.put)\n"
+        "for n in range(200): runner.start(Run(n, Task('sleep 0.5; ulimit -n')))\n"
+        "print({(e.code, e.output) for e in (told.get() for _ in range(200))})\n"
+        "runner.kill_all()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, low),
+    )
+    assert done.stdout == "{(0, b'256\\n')}\n"
 
 
 def test_long_output_keeps_its_ends(harness: Harness) -> None:

@@ -1,0 +1,98 @@
+"""Shell commands, each in a process group of its own."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mwapp.core.messages import Exited, Run
+from mwapp.processes import Group, Output, own_environment
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+
+class Commands:
+    """The commands that run; ``post`` gets their Exited. To be used in the loop's thread only."""
+
+    def __init__(self, loop: "AbstractEventLoop", post: Callable[[Exited], None], output_limit: int) -> None:
+        self._loop = loop
+        self._post = post
+        self._limit = output_limit
+        self._runs: dict[int, Group | None] = {}  # None: not started yet
+
+    @property
+    def empty(self) -> bool:
+        """Whether none runs."""
+        return not self._runs
+
+    def start(self, run: Run) -> None:
+        """Start a command; its Exited follows, also if it cannot be started."""
+        self._runs[run.run] = None
+        if run.task.directory is None:
+            self._start(run)
+        else:
+            # To look at a directory of a dead server takes for ever: only this thread then. The process is
+            # started after that, since meanwhile nothing else of ours would run.
+            look = threading.Thread(target=self._look, args=(run, run.task.directory), daemon=True)
+            look.start()
+
+    def kill(self, number: int, grace: float = 0.0) -> None:
+        """See :class:`~mwapp.core.messages.Kill`."""
+        group = self._runs.get(number)
+        if group is not None:
+            group.kill(grace)
+        elif number in self._runs:
+            self._end(Exited(number, -signal.SIGKILL))
+
+    def kill_all(self) -> None:
+        """Kill every command."""
+        for number in list(self._runs):
+            self.kill(number)
+
+    def _look(self, run: Run, directory: str) -> None:
+        problem = None
+        try:
+            os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        except PermissionError:
+            pass  # what counts is whether it can be entered
+        except (OSError, ValueError) as error:
+            problem = error
+        self._loop.call_soon_threadsafe(self._start, run, problem)
+
+    def _start(self, run: Run, problem: Exception | None = None) -> None:
+        if run.run not in self._runs:  # killed meanwhile
+            return
+        task, began = run.task, time.monotonic()
+        output = Output(self._limit)
+
+        def ended() -> None:
+            seconds = time.monotonic() - began
+            self._end(Exited(run.run, group.code, output.value(), output.truncated, seconds))
+
+        try:
+            if problem is not None:
+                raise problem
+            group = self._runs[run.run] = Group(
+                self._loop,
+                ["/bin/sh", "-c", task.command or ""],
+                own_environment() | dict(task.environment) | dict(run.environment),
+                output,
+                ended,
+                directory=task.directory,
+            )
+        except (OSError, ValueError) as error:
+            self._end(Exited(run.run, None, why_not(error, task.directory).encode(errors="replace")))
+
+    def _end(self, exited: Exited) -> None:
+        if self._runs.pop(exited.run, self) is not self:
+            self._post(exited)
+
+
+def why_not(error: Exception, directory: str | None) -> str:
+    """Why it could not be started."""
+    if directory is not None and isinstance(error, OSError) and error.filename == directory:
+        return f"task field 'directory': cannot run in {directory}: {error.strerror}"
+    return str(error)

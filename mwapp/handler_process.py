@@ -1,0 +1,183 @@
+"""The process that runs handlers, one after the other: python -m mwapp.handler_process CHANNEL
+
+CHANNEL is the number of a socket. Requests come and replies go as lines of JSON; the first reply says that
+the process is ready. Output goes where stdout goes. It ends when the channel is closed. The other side is
+``mwapp.handler_pool``, which does not rely on this one: a handler can do to its process what it likes.
+"""
+
+import ctypes
+import faulthandler
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from mwapp.handlers import Handler, Run, UnknownHandlerError, choose, offered
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+# What a handler may have set for itself, and the next run must not find.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD)
+
+# Of a traceback the innermost frames.
+MOST_FRAMES = 50
+# Of what goes into a reason so many characters.
+MOST_REASON = 2000
+
+
+class CannotRunError(Exception):
+    """The handler cannot be run at all; the message says why."""
+
+
+class Surroundings:
+    """What of the process a handler can change, and the next run finds as it was."""
+
+    def __init__(self) -> None:
+        # Every line at once: a handler that is killed has been heard up to there.
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+        self._streams = sys.stdout, sys.stderr
+        self._output = os.dup(1)
+        self._directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
+        self._environment = dict(os.environ)
+        self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._umask = os.umask(0)
+        os.umask(self._umask)
+
+    def prepare(self, environment: Mapping[str, str], directory: str | None) -> None:
+        """Let the run find its own environment and directory.
+
+        Raises:
+            CannotRunError: the directory cannot be used.
+        """
+        wanted = {**self._environment, **environment}
+        for name in os.environ.keys() - wanted.keys():
+            del os.environ[name]
+        for name, value in wanted.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+        try:
+            if directory is not None:
+                os.chdir(directory)
+        except OSError as error:
+            raise CannotRunError(
+                f"task field 'directory': cannot run in {directory}: {error.strerror}"
+            ) from None
+
+    def write(self, text: str) -> None:
+        """Write to the output, whatever became of stdout."""
+        data = memoryview(text.encode(errors="backslashreplace"))
+        while data:
+            data = data[os.write(self._output, data) :]
+
+    def restore(self) -> bool:
+        """As it was; False if that is not possible, so that this process should not be used again."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, action in self._signals.items():
+            signal.signal(number, action)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.umask(self._umask)
+        os.fchdir(self._directory)
+        os.dup2(self._output, 1)
+        os.dup2(self._output, 2)
+        sys.stdout, sys.stderr = self._streams
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return False
+        return not _left_behind()
+
+
+def _left_behind() -> bool:
+    """Whether threads or processes of the run go on. Its processes' orphans are our children (subreaper)."""
+    if threading.active_count() > 1:
+        return True
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False
+
+
+class Handlers:
+    """Those that were looked up stay loaded."""
+
+    def __init__(self) -> None:
+        self._offered = offered()
+        self._loaded: dict[str, Handler] = {}
+
+    def load(self, name: str) -> Handler:
+        """Import it. Raises CannotRunError if there is none or it cannot be imported."""
+        if name not in self._loaded:
+            try:
+                point = choose(name, self._offered)
+            except UnknownHandlerError as problem:
+                raise CannotRunError(str(problem)) from None
+            try:
+                self._loaded[name] = point.load()
+            except BaseException as problem:
+                what = f"{type(problem).__name__}: {problem}"[:MOST_REASON]
+                raise CannotRunError(f"handler {name} ({point.value}) cannot be loaded: {what}") from None
+        return self._loaded[name]
+
+
+def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings) -> dict[str, Any]:
+    """Run one. The reply: ``code``, or ``reason`` if it did not begin; ``clean``: ready for another."""
+    process = os.getpid()
+    try:
+        surroundings.prepare(request["environment"], request["directory"])
+        function = handlers.load(request["handler"])
+    except CannotRunError as problem:
+        return {"reason": str(problem), "clean": surroundings.restore()}
+    code, text = _call(function, request["argument"], Run.read(request["environment"]))
+    if os.getpid() != process:  # a child that the handler forked has come back here
+        os._exit(code)
+    clean = surroundings.restore()
+    surroundings.write(text)
+    # An exception may leave anything half done, and is rare enough for a new process.
+    return {"code": code, "clean": clean and code == 0}
+
+
+def _call(function: Handler, argument: Any, of: Run) -> tuple[int, str]:
+    """The exit status, and what is to be written."""
+    try:
+        result = function(argument, of)
+        if result is None or isinstance(result, str):
+            return 0, result or ""
+        return 0, json.dumps(result, ensure_ascii=False)
+    except SystemExit as leaving:
+        if leaving.code is None or isinstance(leaving.code, int):
+            return (leaving.code or 0) & 0xFF, ""
+        return 1, f"{leaving.code}\n"
+    except BaseException as error:
+        if error.__traceback__ is not None:
+            error.__traceback__ = error.__traceback__.tb_next  # begins in the handler, not here
+        return 1, "".join(traceback.format_exception(error, limit=-MOST_FRAMES))
+
+
+def main() -> None:
+    """Run what comes over the channel until it is closed."""
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    channel.set_inheritable(False)
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing runs on behind a dead daemon
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    faulthandler.enable()
+    surroundings, handlers = Surroundings(), Handlers()
+    channel.sendall(b'{"ready":true}\n')
+    with channel.makefile("rb") as requests:
+        for line in requests:
+            reply = run(json.loads(line), handlers, surroundings)
+            channel.sendall(json.dumps(reply).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main()
