@@ -57,8 +57,9 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no type
         result |= self._module(arguments, task_vars)
         if not result.get("wanted") or result.get("failed") or self._task.check_mode:
             return result
-        directory = self._make_tmp_path()
+        directory = None
         try:
+            directory = self._make_tmp_path()
             arguments["source"] = self._connection._shell.join_path(directory, "archive")
             self._transfer_file(archive, arguments["source"])
             return result | self._module(arguments, task_vars)
@@ -66,8 +67,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no type
             return result | {
                 "failed": True,
                 "changed": False,
-                "msg": "Nothing that runs was touched: zookeeper_archive cannot be sent to "
-                f"{directory}: {error}. Make room there, or set zookeeper_archive to a URL.",
+                "msg": "Nothing that runs was touched: zookeeper_archive cannot be sent to the host: "
+                f"{error}. Make room there, or set zookeeper_archive to a URL.",
             }
         finally:
             self._remove_tmp_path(directory)

@@ -134,7 +134,7 @@ class Placer:
             self.module.fail_json(msg=f"{path} is in the way: a link is needed there. Move it away.")
         if _target(path) == target:
             return
-        self._note(path, f"{_target(path)}\n", f"{target}\n")
+        self._note(path, *(f"-> {name}\n" if name else "" for name in (_target(path), target)))
         if self.module.check_mode:
             return
         if target:
