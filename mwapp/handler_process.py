@@ -175,7 +175,8 @@ def main() -> None:
     channel.sendall(b'{"ready":true}\n')
     with channel.makefile("rb") as requests:
         for line in requests:
-            reply = run(json.loads(line), handlers, surroundings)
+            request = json.loads(line)
+            reply = {"run": request["run"], **run(request, handlers, surroundings)}
             channel.sendall(json.dumps(reply).encode() + b"\n")
 
 

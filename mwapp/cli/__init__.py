@@ -6,6 +6,7 @@ import traceback
 import click
 
 from mwapp.cli.daemons import master, release, worker
+from mwapp.cli.handlers import handlers
 from mwapp.cli.look import status, workers
 from mwapp.cli.tasks import submit, tasks, wait
 from mwapp.errors import DEFECT, INTERRUPTED, MwappError
@@ -25,7 +26,7 @@ def cli() -> None:
     """
 
 
-for command in (master, worker, submit, wait, tasks, workers, status, release):
+for command in (master, worker, submit, wait, tasks, workers, status, handlers, release):
     cli.add_command(command)
 
 

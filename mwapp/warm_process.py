@@ -1,0 +1,189 @@
+"""A warm process that runs handlers, as the daemon sees it: its group, the channel to it, its present run."""
+
+import json
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+from mwapp.core.messages import Exited
+from mwapp.processes import Group, Output, own_environment
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+# One that is dismissed may close what it has open, seconds.
+FAREWELL = 5.0
+
+# A reply has no output in it.
+MOST_REPLY = 64 * 1024
+
+
+class Owner(Protocol):
+    """Is told what becomes of a process."""
+
+    def over(self, exited: Exited) -> None:
+        """A run is over."""
+
+    def free(self, process: "WarmProcess") -> None:
+        """It can run the next."""
+
+    def useless(self, process: "WarmProcess") -> None:
+        """It cannot run anything, even if it seemed free."""
+
+    def gone(self, process: "WarmProcess", why: str | None) -> None:
+        """It has ended; ``why`` if it never got ready."""
+
+
+class WarmProcess:
+    """One process that runs handlers, and the channel to it. To be used in the loop's thread only."""
+
+    def __init__(self, loop: "AbstractEventLoop", output_limit: int, owner: Owner) -> None:
+        """Start it. Raises OSError."""
+        self.run: int | None = None  # the run's number
+        self.runs = 0  # how many it had
+        self.idle_since = 0.0
+        self._loop = loop
+        self._limit = output_limit
+        self._owner = owner
+        self._ready = False
+        self._began = 0.0
+        self._killed = False  # on purpose
+        self._answer: Exited | None = None  # given once the group is gone
+        self._received = bytearray()
+        self._unsent = bytearray()
+        self._channel, theirs = socket.socketpair()
+        self._channel.setblocking(False)
+        with theirs:
+            number = theirs.fileno()
+            # -P: not whatever lies in the daemon's directory.
+            arguments = [sys.executable, "-P", "-m", "mwapp.handler_process", str(number)]
+            output = Output(output_limit)
+            try:
+                self._group = Group(
+                    loop, arguments, own_environment(), output, self._ended, pass_fds=[number]
+                )
+            except OSError:
+                self._channel.close()
+                raise
+        loop.add_reader(self._channel, self._receive)
+
+    def begin(self, number: int, request: bytes) -> None:
+        """Run a handler."""
+        self.run = number
+        self.runs += 1
+        self._began = time.monotonic()
+        self._group.output = Output(self._limit)
+        self._unsent += request
+        self._send()
+
+    def kill(self, grace: float = 0.0) -> None:
+        """Kill it; it is not used again."""
+        self._killed = True
+        self._group.kill(grace)
+
+    def dismiss(self) -> None:
+        """Let it end by itself, with some time to do so."""
+        self._close_channel()
+        self._loop.call_later(FAREWELL, self._group.kill)
+
+    # ------------------------------------------------------------ channel
+
+    def _send(self) -> None:
+        try:
+            del self._unsent[: self._channel.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:  # it has ended, as we shall hear
+            self._unsent.clear()
+        if self._unsent:
+            self._loop.add_writer(self._channel, self._send_the_rest)
+
+    def _send_the_rest(self) -> None:
+        self._loop.remove_writer(self._channel)
+        self._send()
+
+    def _receive(self) -> None:
+        try:
+            data = self._channel.recv(MOST_REPLY)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        self._received += data
+        line, end, rest = self._received.partition(b"\n")
+        reply = _read(line) if end and not rest else None
+        if reply is not None and self._expects(reply):
+            self._received.clear()
+            self._replied(reply)
+        elif not data or end or len(self._received) > MOST_REPLY:
+            # It has ended, or a handler has got hold of the channel.
+            self._loop.remove_reader(self._channel)
+            self._owner.useless(self)
+            self._group.kill()
+
+    def _expects(self, reply: dict[str, Any]) -> bool:
+        if not self._ready:
+            return reply.get("ready") is True
+        return self.run is not None and reply.get("run") == self.run
+
+    def _close_channel(self) -> None:
+        if self._channel.fileno() >= 0:
+            self._loop.remove_reader(self._channel)
+            self._loop.remove_writer(self._channel)
+            self._channel.close()
+
+    # ------------------------------------------------------------ what becomes of it
+
+    def _replied(self, reply: dict[str, Any]) -> None:
+        if not self._ready:
+            self._ready = True
+            self._free()
+            return
+        self._group.read_all()
+        exited = self._exited(reply.get("code"), reply.get("reason"))
+        if self._killed or reply.get("clean") is not True:
+            self._answer = exited
+            self.kill()
+            return
+        self.run = None
+        self._owner.over(exited)
+        self._free()
+
+    def _free(self) -> None:
+        self.idle_since = self._loop.time()
+        self._owner.free(self)
+
+    def _exited(self, code: object, reason: object = None) -> Exited:
+        output = self._group.output
+        seconds = time.monotonic() - self._began
+        number = self.run or 0
+        if isinstance(code, int):
+            return Exited(number, code, output.value(), output.truncated, seconds)
+        return Exited(number, None, str(reason).encode(errors="replace"), seconds=seconds)
+
+    def _ended(self) -> None:
+        self._close_channel()
+        if self.run is not None:
+            self._owner.over(self._answer or self._lost())
+        why = None
+        if not self._ready and not self._killed:
+            said = self._group.output.value().decode(errors="replace").strip()
+            why = f"no process for the handler, exit status {self._group.code}: {said[-1000:]}"
+        self._owner.gone(self, why)
+
+    def _lost(self) -> Exited:
+        """It ended in the midst of the run."""
+        code = self._group.code
+        if code == 0:
+            code = 1
+            self._group.output.write(b"the handler ended its process before it returned\n")
+        return self._exited(code)
+
+
+def _read(line: bytearray) -> dict[str, Any] | None:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
