@@ -10,10 +10,8 @@ import faulthandler
 import json
 import os
 import signal
-import socket
 import sys
 import threading
-import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -73,9 +71,7 @@ class Surroundings:
 
     def write(self, text: str) -> None:
         """Write to the output, whatever became of stdout."""
-        data = memoryview(text.encode(errors="backslashreplace"))
-        while data:
-            data = data[os.write(self._output, data) :]
+        _write(self._output, text.encode(errors="backslashreplace"))
 
     def restore(self) -> bool:
         """As it was; False if that is not possible, so that this process should not be used again."""
@@ -94,6 +90,12 @@ class Surroundings:
         except (OSError, ValueError):
             return False
         return not _left_behind()
+
+
+def _write(file: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(file, rest) :]
 
 
 def _left_behind() -> bool:
@@ -160,24 +162,26 @@ def _call(function: Handler, argument: Any, of: Run) -> tuple[int, str]:
     except BaseException as error:
         if error.__traceback__ is not None:
             error.__traceback__ = error.__traceback__.tb_next  # begins in the handler, not here
+        import traceback  # seldom needed
+
         return 1, "".join(traceback.format_exception(error, limit=-MOST_FRAMES))
 
 
 def main() -> None:
     """Run what comes over the channel until it is closed."""
-    channel = socket.socket(fileno=int(sys.argv[1]))
-    channel.set_inheritable(False)
+    channel = int(sys.argv[1])
+    os.set_inheritable(channel, False)
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing runs on behind a dead daemon
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     faulthandler.enable()
     surroundings, handlers = Surroundings(), Handlers()
-    channel.sendall(b'{"ready":true}\n')
-    with channel.makefile("rb") as requests:
+    _write(channel, b'{"ready":true}\n')
+    with open(channel, "rb") as requests:
         for line in requests:
             request = json.loads(line)
             reply = {"run": request["run"], **run(request, handlers, surroundings)}
-            channel.sendall(json.dumps(reply).encode() + b"\n")
+            _write(channel, json.dumps(reply).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -12,9 +12,8 @@ returned: text as it is, anything else as JSON. An exception fails the task.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, NamedTuple
 
 GROUP = "mwapp.handlers"
 # Of the handlers' names so many characters are shown in a reason.
@@ -25,8 +24,7 @@ class UnknownHandlerError(Exception):
     """There is no such handler; the message says which there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):  # no dataclass: every process that runs handlers would wait for their import
     """Which run of which task this is."""
 
     task: str
