@@ -274,16 +274,35 @@ class Wait(_ClientPart):
         super().__init__(process)
         self._waiting = dict.fromkeys(tasks)
         self._not_looked_at: Iterator[str] = iter(())
+        self._looking = False  # connected, and each has been looked at or will be
         self._ended, self._finished = ended, finished
+
+    def add(self, task: str) -> None:
+        """Wait for one more, which this process has submitted (between two events)."""
+        self._waiting[task] = None
+        if self._looking:
+            self._look(task)
+
+    def suspended(self) -> None:
+        """All are looked at anew."""
+        super().suspended()
+        self._looking = False
+
+    def expired(self) -> None:
+        """All are looked at anew."""
+        super().expired()
+        self._looking = False
 
     def _begin(self) -> None:
         if not self._waiting:
+            self._looking = True
             self._finished()
             return
         # A transaction first: a task that somebody else submitted, or saw end, is then there to be read.
         self._scope.transact([Check(TASKS)], lambda _: self._look_at_all())
 
     def _look_at_all(self) -> None:
+        self._looking = True
         self._not_looked_at = iter(list(self._waiting))
         for _ in range(PIPELINE):
             self._look_at_next()

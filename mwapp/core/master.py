@@ -230,17 +230,17 @@ class Master:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
         mirror = self._mirror
         room = 1 if self._refusals else BATCH
+        steps = list(islice(self._cancellations(), room))
+        taken = {step.task for step in steps} | self._aside
 
         def ready(task: str) -> bool:
-            return task not in self._aside and task not in mirror.unread
+            return task not in taken and task not in mirror.unread
 
         load = {
             name: sum(h.assignment.meant_for(w.incarnation) for h in mirror.held.get(name, {}).values())
             for name, w in mirror.workers.items()
             if not w.draining
         }
-        steps = list(islice(self._cancellations(), room))
-        taken = {step.task for step in steps} | self._aside
         for queue, tasks in mirror.held.items():
             worker = mirror.workers.get(queue)
             due = [task for task, held in tasks.items() if task in mirror.finished or held.orphaned(worker)]

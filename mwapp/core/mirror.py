@@ -101,6 +101,7 @@ class Mirror:
         self.bad: dict[str, str] = {}  # unassigned ones that can never run: the reason
         self.finished: dict[str, float] = {}  # and when that was seen, monotonic seconds
         self.unread: dict[str, None] = {}  # to be read, in this order
+        self._vanished: set[str] = set()  # from a queue; into which state is being looked at
 
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
         """The next reading, to be begun by :meth:`read`.
@@ -269,7 +270,8 @@ class Mirror:
     def _watch_if_adopted(self, queue: str, task: str) -> None:
         """A person reports by creating the status and leaves the assignment: that is for us to remove."""
         worker = self.workers.get(queue)
-        if worker is None or worker.adopted:
+        held = queue != NOBODY and task in self.held.get(queue, {})
+        if held and (worker is None or worker.adopted):
             again = partial(self._watch_if_adopted, queue, task)
             self._scope.exists(
                 status_path(task), lambda stat: self._finished(task) if stat else None, watch=again
@@ -349,6 +351,8 @@ class Mirror:
         self._scope.get_all([task_path(task) for task in page], read)
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
+        if task in self._vanished:
+            return
         if isinstance(node, Failed):
             self.queued.pop(task, None)  # deleted by hand
             self.bad.pop(task, None)
@@ -365,15 +369,22 @@ class Mirror:
             self._finished(task)
 
     def _look_if_finished(self, task: str) -> None:
-        """Its assignment is gone. Then it is over, unless somebody deleted the assignment by hand."""
-        self._scope.exists(
-            status_path(task),
-            lambda stat: self._read_again(task) if stat is None else self._finished(task),
-        )
+        """Its assignment is gone: it is over or returned, unless somebody deleted the assignment by hand.
 
-    def _read_again(self, task: str) -> None:
-        self.unread[task] = None
-        self._read_tasks()
+        A read of the task that is under way may be answered before we know that it is returned: it does not
+        count. One that is sent after looking here does, for that /returned has changed is told before.
+        """
+        self._vanished.add(task)
+
+        def looked(stat: Stat | Failed | None) -> None:
+            self._vanished.discard(task)
+            if stat is not None:
+                self._finished(task)
+            else:
+                self.unread[task] = None
+                self._read_tasks()
+
+        self._scope.exists(status_path(task), looked)
 
     def _finished(self, task: str) -> None:
         self.queued.pop(task, None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Delete, Tick
 from tests.simulation.host import Host
+from tests.simulation.world import Chance
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
@@ -21,6 +22,7 @@ class Faults:
         self.at_war = False
         self._at_writes = 0.0  # how often something goes wrong just when a process writes
         self._victim: Host | None = None
+        self._draw: Chance = schedule.world  # of the present fault
         self.over = False  # nothing is started any more
         self.met: Counter[str] = Counter()
 
@@ -78,12 +80,14 @@ class Faults:
             self._world.after(delay, lambda: self._strike(host))
 
     def _strike(self, victim: Host | None = None) -> None:
-        if self.at_war:
+        draw = self._world.ingredient() if self.at_war else None
+        if draw is not None:
+            self._draw = draw
             self._victim = victim
             # What concerns the victim alone comes first: anybody may be cut, only a master is unseated.
             special = self.unseat if victim in self._schedule.masters else self.evict
-            aimed = victim is not None and special in self._kinds and self._world.chance(0.5)
-            kind = special if aimed else self._world.random.choice(self._kinds)
+            aimed = victim is not None and special in self._kinds and self._draw.chance(0.5)
+            kind = special if aimed else self._draw.random.choice(self._kinds)
             self.met[kind.__name__] += 1
             kind()
 
@@ -91,7 +95,7 @@ class Faults:
         alive = [host for host in self._schedule.hosts if host.process is not None and not host.frozen]
         if self._victim in alive:
             return self._victim
-        return self._world.random.choice(alive) if alive else None
+        return self._draw.random.choice(alive) if alive else None
 
     # ------------------------------------------------------------ networks
 
@@ -102,15 +106,15 @@ class Faults:
             self._break(host)
 
     def _break(self, host: Host) -> None:
-        deaf, mute = self._world.random.choice([(False, True), (True, False), (True, True), (False, False)])
-        longest = self._world.random.choice([0.002, 0.05, 2 * self._schedule.timeout])
-        host.edge.cut(deaf=deaf, mute=mute, notice=self._world.random.random() * longest)
+        deaf, mute = self._draw.random.choice([(False, True), (True, False), (True, True), (False, False)])
+        longest = self._draw.random.choice([0.002, 0.05, 2 * self._schedule.timeout])
+        host.edge.cut(deaf=deaf, mute=mute, notice=self._draw.random.random() * longest)
 
     def stall(self) -> None:
         """A connection is slow for a while, one way."""
         host = self._some_host()
         if host is not None:
-            host.edge.stall(self._world.between(0.0, self._schedule.timeout), up=self._world.chance(0.5))
+            host.edge.stall(self._draw.between(0.0, self._schedule.timeout), up=self._draw.chance(0.5))
 
     # ------------------------------------------------------------ hosts
 
@@ -123,25 +127,25 @@ class Faults:
     def kill(self, host: Host) -> None:
         """Kill a process. Its session is left to expire, or released as its unit does."""
         session = host.crash()
-        if session is not None and self._world.chance(0.5):
-            self._world.after(self._world.between(0.001, 0.1), lambda: self._service.end(session))
-        longest = self._world.random.choice([0.05, 1.0, 3 * self._schedule.timeout])
-        self._restart(host, self._world.random.random() * (longest if self.at_war else 0.5))
+        if session is not None and self._draw.chance(0.5):
+            self._world.after(self._draw.between(0.001, 0.1), lambda: self._service.end(session))
+        longest = self._draw.random.choice([0.05, 1.0, 3 * self._schedule.timeout])
+        self._restart(host, self._draw.random.random() * (longest if self.at_war else 0.5))
 
     def stop(self) -> None:
         """A process is asked to end."""
         host = self._some_host()
         if host is not None:
             host.stop()
-            self._restart(host, self._world.between(0.1, 6.0))
+            self._restart(host, self._draw.between(0.1, 6.0))
 
     def freeze(self) -> None:
         """A host stands still, shorter or longer than its session lives."""
         host = self._some_host()
         if host is not None:
             host.freeze()
-            longest = self._world.random.choice([0.5, 1.5, 3.0]) * self._schedule.timeout
-            self._world.after(self._world.random.random() * longest, lambda: self._thaw(host))
+            longest = self._draw.random.choice([0.5, 1.5, 3.0]) * self._schedule.timeout
+            self._world.after(self._draw.random.random() * longest, lambda: self._thaw(host))
 
     def _thaw(self, host: Host) -> None:
         if host.frozen:
@@ -164,12 +168,12 @@ class Faults:
 
     def lag(self) -> None:
         """A server is slow to apply what was committed, so its reads are old and its watches late."""
-        server = self._world.random.choice(self._service.servers)
-        server.lag = self._world.random.choice([0.0, 0.05, 0.5, 3.0])
+        server = self._draw.random.choice(self._service.servers)
+        server.lag = self._draw.random.choice([0.0, 0.05, 0.5, 3.0])
 
     def server_crash(self) -> None:
         """A server dies and comes back."""
-        number = self._world.random.randrange(len(self._service.servers))
+        number = self._draw.random.randrange(len(self._service.servers))
         server = self._service.servers[number]
         if server.up and sum(s.up for s in self._service.servers) > 2:
             self._world.note(f"zk{number + 1}", "dies")
@@ -179,38 +183,38 @@ class Faults:
             def back() -> None:
                 server.up = True
 
-            self._world.after(self._world.between(0.1, 5.0), back)
+            self._world.after(self._draw.between(0.1, 5.0), back)
 
     def isolate(self) -> None:
         """A server loses its leader but not its clients, and answers their reads until it notices."""
-        number = self._world.random.randrange(len(self._service.servers))
+        number = self._draw.random.randrange(len(self._service.servers))
         if not any(server.isolated for server in self._service.servers):
             self._world.note(f"zk{number + 1}", "is isolated")
             self._service.isolate(number, True)
-            if self._world.chance(0.5):
+            if self._draw.chance(0.5):
                 self._service.confine(number)
-            longest = self._world.random.choice([0.5, 2.0]) * self._schedule.timeout
+            longest = self._draw.random.choice([0.5, 2.0]) * self._schedule.timeout
 
             def back() -> None:
                 if self._service.servers[number].isolated:
                     self._world.note(f"zk{number + 1}", "is back")
                     self._service.isolate(number, False)
 
-            self._world.after(self._world.random.random() * longest, back)
+            self._world.after(self._draw.random.random() * longest, back)
 
     def outage(self) -> None:
         """No quorum for a while, or just another leader."""
         if self._service.quorum:
             self._world.note("ensemble", "loses its quorum")
             self._service.set_quorum(False)
-            longest = self._world.random.choice([0.3, 2 * self._schedule.timeout])
+            longest = self._draw.random.choice([0.3, 2 * self._schedule.timeout])
 
             def back() -> None:
                 if not self._service.quorum:
                     self._world.note("ensemble", "has a quorum")
                     self._service.set_quorum(True)
 
-            self._world.after(self._world.random.random() * longest, back)
+            self._world.after(self._draw.random.random() * longest, back)
 
     # ------------------------------------------------------------ people
 
@@ -229,5 +233,5 @@ class Faults:
     def evict(self) -> None:
         """Somebody deletes a worker's znode."""
         victim = self._victim if self._victim in self._schedule.workers else None
-        name = (victim or self._world.random.choice(self._schedule.workers)).name.rstrip("'")
+        name = (victim or self._draw.random.choice(self._schedule.workers)).name.rstrip("'")
         self._schedule.person.do(Delete(f"/workers/{name}"))

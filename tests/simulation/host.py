@@ -3,8 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from mwapp.core.election import Election
 from mwapp.core.messages import Abandon, Close, Command, Event, Exited, Kill, Request, Run, Stop, Tick
 from mwapp.core.session import Process
+from mwapp.core.task import Task
 from tests.simulation.edge import Edge
 from tests.simulation.service import Service
 from tests.simulation.world import World
@@ -22,9 +24,11 @@ class Execution:
     session: int
     task: str
     attempt: int
-    command: str
+    asked: Task
+    started: float
     over: bool = False
     code: int | None = None  # of one that was not killed
+    stood_still: float = 0.0  # with its host, seconds
 
 
 Build = Callable[["Host", Process], None]
@@ -43,6 +47,7 @@ class Host:
         timeout: float,
         process: Callable[[], Process] = Process,
         on_run: Callable[[Execution], None] = lambda _: None,
+        on_over: Callable[[Execution, float], None] = lambda *_: None,
         on_write: "Callable[[Host], None]" = lambda _: None,
     ) -> None:
         self.name = name
@@ -51,7 +56,8 @@ class Host:
         self.frozen = False
         self.executions: list[Execution] = []  # of this life, those not over
         self._world, self._service, self._build = world, service, build
-        self._new_process, self._on_run, self._on_write = process, on_run, on_write
+        self._new_process, self._on_run, self._on_over, self._on_write = process, on_run, on_over, on_write
+        self.election: Election | None = None  # if it is a candidate
         self._frozen_at = 0.0
         self._inbox: list[Callable[[], None]] = []  # what is to happen after a freeze
         self._life = 0
@@ -88,6 +94,8 @@ class Host:
         """Everything goes on, and what came meanwhile comes at once, in its order."""
         self._world.note(self.name, "thaws")
         self.frozen = False
+        for execution in self.executions:
+            execution.stood_still += self._world.now - self._frozen_at
         inbox, self._inbox = self._inbox, []
         for call in inbox:
             call()
@@ -132,11 +140,11 @@ class Host:
             case Request(number, operation):
                 self.edge.request(number, operation)
             case Run(number, task, environment):
-                self._run(number, task.command or "", environment)
-            case Kill(number):
+                self._run(number, task, environment)
+            case Kill(number, grace):
                 for execution in [e for e in self.executions if e.number == number]:
-                    self._over(execution, None)
-                    self.after(0.005, lambda: self.event(Exited(number, -9)))
+                    obeys = self._world.chance(0.5)
+                    self._kill(execution, min(grace, 0.01) if obeys else grace)
             case Abandon():
                 self.edge.abandon()
             case Close():
@@ -144,11 +152,22 @@ class Host:
                 self._world.note(self.name, "ends")
                 self._die()
 
-    def _run(self, number: int, line: str, environment: Mapping[str, str]) -> None:
+    def _run(self, number: int, asked: Task, environment: Mapping[str, str]) -> None:
         task, attempt = environment["MWAPP_TASK"], int(environment["MWAPP_ATTEMPT"])
-        execution = Execution(self, number, self.edge.session or 0, task, attempt, line)
+        execution = Execution(
+            self, number, self.edge.session or 0, task, attempt, asked, started=self._world.now
+        )
         self.executions.append(execution)
+        self._world.note(self.name, f"runs {task}, attempt {attempt}")
         self._on_run(execution)
+
+    def _kill(self, execution: Execution, grace: float) -> None:
+        """It is over after so many seconds, unless the host stands still."""
+        if grace:
+            self.after(grace, lambda: self._kill(execution, 0.0))
+        elif not execution.over and not self.deferred(lambda: self._kill(execution, 0.0)):
+            self._over(execution, None)
+            self.after(0.005, lambda: self.event(Exited(execution.number, -9)))
 
     def finish(self, execution: Execution, code: int | None) -> None:
         """The command ends by itself."""
@@ -163,6 +182,8 @@ class Host:
     def _over(self, execution: Execution, code: int | None) -> None:
         execution.over, execution.code = True, code
         self.executions.remove(execution)
+        self._world.note(self.name, f"{execution.task} is over: {'killed' if code is None else code}")
+        self._on_over(execution, self._world.now)
 
     # ------------------------------------------------------------ inside
 

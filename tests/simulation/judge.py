@@ -9,12 +9,16 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
-from mwapp.core.protocol import DONE, FAILED, NOBODY, Assignment, Outcome, Registration
+from mwapp.core.protocol import CANCELLED, DONE, FAILED, NOBODY, Assignment, Outcome, Registration
 from mwapp.core.task import BadTaskError, Task
+from mwapp.core.worker import GRACE_SECONDS
 from tests.simulation.ensemble import Transacted
 from tests.simulation.host import Execution, Host
 from tests.simulation.tree import Change, Changed, Created, Deleted, Tree
 from tests.simulation.world import Violation
+
+# A command may be over so much later than it must, seconds: timers are late, and so is what they set going.
+SLACK = 0.5
 
 
 @dataclass(slots=True)
@@ -40,16 +44,27 @@ class State(Protocol):
 class Judge:
     """Sees every transaction and every start of a command."""
 
-    def __init__(self, *, max_attempts: int, sees_executions: bool = True) -> None:
+    def __init__(
+        self, *, max_attempts: int, retention: float = float("inf"), sees_executions: bool = True
+    ) -> None:
+        self._retention = retention
         self.ensemble: State  # as it is after the transaction that is looked at
         self._max_attempts = max_attempts
         self._sees_executions = sees_executions
         self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
         self.killed: set[int] = set()  # sessions that were ended by hand while their process lived
+        self.evicted: set[int] = set()  # sessions whose worker's znode was deleted by hand
         self.hosts: list[Host] = []
         self.acked: dict[str, str] = {}  # task by the client's key
-        self.tasks: set[str] = set()
-        self.status: dict[str, bytes] = {}
+        self.tasks: set[str] = set()  # all there ever were
+        self.asked: dict[str, Task | None] = {}  # by task; None: it can never run
+        self.status: dict[str, bytes] = {}  # of all that have ended
+        self.ended_at: dict[str, float] = {}
+        self.removed: set[str] = set()
+        self.wished: set[str] = set()  # tasks that somebody ever wished to end
+        self.wishes: set[str] = set()  # those that are still there
+        self.returned = 0
+        self.labels: dict[str, frozenset[str]] = {}  # of workers, as they are configured
         self.ended_by_hand: set[str] = set()  # tasks: their assignment is left for the master to remove
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
         self.winners: dict[int, int] = {}  # session by epoch
@@ -75,10 +90,15 @@ class Judge:
             match change.path.split("/"):
                 case ["", "master"]:
                     self._master(entry, change, by_hand)
+                case ["", "workers", worker]:
+                    if by_hand and isinstance(change, Deleted) and worker in before:
+                        self.evicted.add(before[worker].session or 0)
                 case ["", "epoch"]:
                     self._raised(entry, change, by_hand)
                 case ["", "assign", worker]:
                     self._registered(entry, change, worker, by_hand)
+                case ["", "cancel", task]:
+                    self._wish(entry, change, task, by_hand)
                 case ["", "returned", task]:
                     touched.add(task)
                     self._returned(entry, change, task, held.get(task, {}), before, by_hand)
@@ -86,7 +106,7 @@ class Judge:
                     touched.add(task)
                     self._assigned(entry, change, worker, task, before, by_hand)
                 case ["", "tasks", task]:
-                    self._task(change, task, by_hand)
+                    self._task(entry, change, task, by_hand)
                 case ["", "tasks", task, "status"]:
                     touched.add(task)
                     self._ended(entry, change, task, held.get(task, {}), before, by_hand)
@@ -138,11 +158,13 @@ class Judge:
             if not by_hand:
                 self._needs_office(entry, f"{task} assigned to {worker}")
                 self._present(worker, task, held[worker])
-                if held[worker].attempt > self._max_attempts:
-                    raise Violation("attempts-bounded", f"{task} gets attempt {held[worker].attempt}")
+                self._bounded(task, held[worker])
+                self._placed(entry, worker, task)
             return
         assignment = held[worker]
         mine = worker in before and before[worker].session == entry.session
+        if mine and not assignment.meant_for(before[worker].version):
+            mine = self.winners.get(self._epoch) != entry.session  # as the master a peer may
         if not by_hand and mine and not assignment.meant_for(before[worker].version):
             raise Violation("status-from-holder", f"{worker} took {task} of another incarnation")
         if isinstance(change, Changed):
@@ -172,8 +194,34 @@ class Judge:
                 self._needs_office(entry, f"{task} taken from /returned")
             return
         waiting[NOBODY] = Assignment.decode(change.data)
+        self.returned += 1
         if not by_hand and not any(w in before and before[w].session == entry.session for w in held):
             raise Violation("status-from-holder", f"{task} returned by one who has it not")
+
+    def _bounded(self, task: str, assignment: Assignment) -> None:
+        asked = self.asked.get(task)
+        retries = asked.retries if asked is not None else 0
+        if assignment.lost > self._max_attempts or assignment.failures > retries:
+            raise Violation("attempts-bounded", f"{task} gets {assignment}")
+
+    def _placed(self, entry: Transacted, worker: str, task: str) -> None:
+        asked = self.asked.get(task)
+        missing = set(asked.labels if asked is not None else ()) - self.labels.get(worker, frozenset())
+        if missing:
+            raise Violation("labels-honoured", f"{task} goes to {worker}, who does not bear {missing}")
+        if self._incarnations[worker].session == entry.session:
+            raise Violation("peer-rests", f"{task} goes to {worker}, who holds the office")
+
+    def _wish(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
+        if isinstance(change, Created):
+            self.wished.add(task)
+            self.wishes.add(task)
+        elif isinstance(change, Deleted):
+            self.wishes.discard(task)
+            if not by_hand:
+                self._needs_office(entry, f"wish to cancel {task} taken back")
+            if not by_hand and task in self.tasks and task not in self.status:
+                raise Violation("cancel-final", f"the wish to cancel {task} was taken back")
 
     def _present(self, worker: str, task: str, assignment: Assignment) -> None:
         node = self.ensemble.decided.nodes.get(f"/workers/{worker}")
@@ -188,20 +236,27 @@ class Judge:
                 f"{task} to {worker}'s {assignment.incarnation}, who is {incarnation.version}",
             )
 
-    def _task(self, change: Change, task: str, by_hand: bool) -> None:
+    def _task(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
         if isinstance(change, Deleted):
-            raise Violation("acked-never-lost", f"{task} was deleted")
-        self.tasks.add(task)
-        if isinstance(change, Changed) or by_hand:
+            if task not in self.status:
+                raise Violation("acked-never-lost", f"{task} was deleted, and has not ended")
+            self._needs_office(entry, f"{task} removed")
+            if entry.time - self.ended_at[task] < self._retention:
+                raise Violation("retention-kept", f"{task} was removed too early")
+            self.removed.add(task)
             return
+        self.tasks.add(task)
         try:
-            key = Task.decode(change.data).key
+            asked = Task.decode(change.data)
         except BadTaskError:
-            key = None
-        if key is not None and key in self.keys:
+            asked = None
+        self.asked[task] = asked
+        key = asked.key if asked is not None else None
+        if isinstance(change, Changed) or by_hand or key is None:
+            return
+        if key in self.keys:
             raise Violation("submit-idempotent", f"{task} is {self.keys[key]} again")
-        if key is not None:
-            self.keys[key] = task
+        self.keys[key] = task
 
     def _ended(
         self,
@@ -212,11 +267,16 @@ class Judge:
         before: dict[str, Incarnation],
         by_hand: bool,
     ) -> None:
+        if isinstance(change, Deleted) and any(c.path == f"/tasks/{task}" for c in entry.changes):
+            return  # with the task
         if not isinstance(change, Created) or task in self.status:
             raise Violation("one-final-status", f"{task}'s status was changed or deleted")
         self.status[task] = change.data
-        if change.data not in (DONE.encode(), FAILED.encode()):
+        self.ended_at[task] = entry.time
+        if change.data not in (DONE.encode(), FAILED.encode(), CANCELLED.encode()):
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
+        if change.data == CANCELLED.encode() and task not in self.wished:
+            raise Violation("cancel-final", f"{task} was cancelled, and nobody wished it")
         if by_hand:
             self.ended_by_hand.add(task)
             return
@@ -262,19 +322,41 @@ class Judge:
         task, attempt = execution.task, execution.attempt
         if (task, attempt) in self.executions:
             raise Violation("attempts-bounded", f"{task}'s attempt {attempt} was started again")
-        if attempt > self._max_attempts:
-            raise Violation("attempts-bounded", f"{task}'s attempt {attempt} was started")
+        mine = self._undisturbed(execution)
+        if mine and task in self.status and task not in self.ended_by_hand:
+            raise Violation("one-final-status", f"{task} has ended, yet its attempt {attempt} was started")
+        for other in (run for (of, _), run in self.executions.items() if of == task):
+            if other.attempt > attempt and mine:
+                raise Violation("token-grows", f"{task}: attempt {attempt} after {other.attempt}")
+            if mine and self._undisturbed(other) and not other.over:
+                raise Violation("duplicates-explained", f"{task}: attempts {other.attempt} and {attempt} run")
         self.executions[task, attempt] = execution
 
-    def acknowledged(self, key: str, task: str) -> None:
+    def _undisturbed(self, execution: Execution) -> bool:
+        """Whether its worker's session lives, and nobody worked at it by hand."""
+        session = execution.session
+        return session in self.ensemble.sessions and session not in self.killed | self.evicted
+
+    def over(self, execution: Execution, now: float) -> None:
+        """A command is over."""
+        if execution.asked.timeout is None:
+            return
+        ran = now - execution.started - execution.stood_still
+        if ran > execution.asked.timeout + GRACE_SECONDS + SLACK:
+            raise Violation("timeout-enforced", f"{execution.task} ran for {ran:.1f} s")
+
+    def acknowledged(self, task: Task, name: str | None, told: str) -> None:
         """A client was told that its submission is a task."""
-        if self.keys.get(key) != task:
-            raise Violation("acked-never-lost", f"{key} was acknowledged as {task}, which it is not")
-        self.acked[key] = task
+        if name is None and self.keys.get(task.key or "") != told:
+            raise Violation("acked-never-lost", f"{task} was acknowledged as {told}, which it is not")
+        if name is not None and (told != name or self.asked.get(name) != task):
+            raise Violation("submit-idempotent", f"{name} was acknowledged, but is {self.asked.get(name)}")
+        self.acked[name or task.key or ""] = told
 
     def all_ended(self) -> bool:
-        """Whether every task has a final state, and no assignment is left."""
-        return len(self.tasks) == len(self.status) and not any(self.holders.values())
+        """Whether every task has a final state, no assignment is left, and no wish."""
+        left = any(self.holders.values()) or self.wishes
+        return len(self.tasks) == len(self.status) and not left
 
     def thawed(self, host: Host) -> None:
         """A host had time to handle what it missed."""
@@ -283,6 +365,11 @@ class Judge:
 
     def _no_zombies(self, session: int) -> None:
         for host in self.hosts:
+            election = host.election
+            if election is not None and election.epoch is not None and not host.frozen:
+                mine = host.process is not None and host.edge.session == session
+                if mine and session not in self.killed:
+                    raise Violation("master-steps-down", f"{host.name} acts on without its session")
             for execution in host.executions:
                 if execution.session == session and not host.frozen:
                     self._no_zombie(execution)

@@ -4,27 +4,33 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from mwapp.core.client import Refusal, Submit, Wait
+from mwapp.core.client import Wait
 from mwapp.core.election import Election
 from mwapp.core.master import Master
-from mwapp.core.messages import Create, Tick
-from mwapp.core.protocol import TASK_PREFIX, Outcome
+from mwapp.core.node import PeerDuty
+from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome
+from mwapp.core.retention import Retention
 from mwapp.core.session import Process
-from mwapp.core.task import Task
 from mwapp.core.worker import Worker
 from tests.simulation.faults import Faults
-from tests.simulation.host import Build, Execution, Host
+from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
+from tests.simulation.load import LABEL, Load
 from tests.simulation.people import Person
 from tests.simulation.service import Service
+from tests.simulation.tree import ZNode
 from tests.simulation.world import Violation, World
 
 MAX_ATTEMPTS = 4
 # How long peace may last, seconds: sessions expire, attempts are repeated, restarts are waited for.
 PEACE = 60.0
 DRAIN = 3.0
-POISON = "poison"  # a command that takes down every host it runs on
-ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
+# Finished tasks stay for longer than it takes to resolve a lost reply: what was removed is submitted again.
+RETENTION = 12.0
+FOR_EVER = 1e9
+MOST_TIMERS = 20
+
+Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class Bug:
 
     process: Callable[[], Process] = Process
     max_attempts: int = MAX_ATTEMPTS
+    retention: float | None = None  # seconds
     faults: tuple[str, ...] = ()
 
 
@@ -49,36 +56,61 @@ class Figures:
     tasks: int = 0
     epochs: int = 0
     executions: int = 0
+    returned: int = 0
+    cancelled: int = 0
+    removed: int = 0
     faults: dict[str, int] = field(default_factory=dict)
 
 
 class Schedule:
-    """Build with a seed, then :meth:`run`."""
+    """Build with a seed, then :meth:`run`. What is numbered in ``without`` is left out."""
 
-    def __init__(self, seed: int, bug: Bug = Bug()) -> None:
+    def __init__(self, seed: int, bug: Bug = Bug(), without: frozenset[int] = frozenset()) -> None:
         self.bug = bug
-        self.world = world = World(seed)
+        self.world = world = World(seed, without)
         draw = world.random
         self.timeout = draw.choice([1.0, 2.0, 4.0])
-        self.judge = Judge(max_attempts=MAX_ATTEMPTS)
+        self._removes = world.chance(0.25)
+        self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=RETENTION if self._removes else FOR_EVER)
         slow = draw.choice([0.0, 0.0, 0.02, 0.1])
         tick = self.timeout / draw.choice([2, 3, 6])
         self.service = Service(world, self.judge.committed, slow=slow, tick=tick)
         self.judge.ensemble = self.service.ensemble
         self.person = Person(world, self.service)
         self.judge.persons.add(self.person.session)
+        self.labelled = world.chance(0.4)
+        if world.chance(0.3):
+            self._peers()
+        else:
+            self._offices()
+        self.load = Load(self)
+        self.client = self._host("client", self.load.build)
+        self.hosts = self.judge.hosts = list(dict.fromkeys([*self.masters, *self.workers, self.client]))
+        self.faults = Faults(self)
 
+    # ------------------------------------------------------------ staff
+
+    def _offices(self) -> None:
+        """Masters with their backups, and workers."""
+        world, draw = self.world, self.world.random
         self.masters = [self._host(f"m{i + 1}", self._master) for i in range(draw.choice([1, 2, 2, 3]))]
         names = [f"w{i + 1}" for i in range(draw.choice([1, 2, 2, 3]))]
         if world.chance(0.35):
             names.append("w1'")  # another host bears the name of w1, by mistake
-        self.workers = [self._host(name, partial(self._worker, draw.choice([1, 1, 2]))) for name in names]
-        self.client = self._host("client", self._submitter)
-        self.hosts = self.judge.hosts = [*self.masters, *self.workers, self.client]
-        self.faults = Faults(self)
-        self._submit: Submit | None = None
-        self._keys: list[str] = []  # of the client's present life, by index
-        self._count = 0
+        self.workers = [self._host(name, partial(self._only_worker, self._capacity(name))) for name in names]
+
+    def _peers(self) -> None:
+        """Peers, the elected of which is no worker meanwhile."""
+        names = [f"n{i + 1}" for i in range(self.world.random.choice([2, 3, 3]))]
+        self.workers = [self._host(name, partial(self._peer, self._capacity(name))) for name in names]
+        self.masters = self.workers
+
+    def _capacity(self, name: str) -> Capacity:
+        """What a worker is given. One worker bears the label, and of peers two, one of whom works."""
+        draw = self.world.random
+        labels = (LABEL,) if self.labelled and name.rstrip("'") in ("w1", "n1", "n2") else ()
+        self.judge.labels[name.rstrip("'")] = frozenset(labels)
+        return draw.choice([1, 1, 2]), draw.choice([0, 0, 1, 3]), labels
 
     # ------------------------------------------------------------ running
 
@@ -88,23 +120,18 @@ class Schedule:
         war = world.random.choice([2.0, 4.0, 8.0])
         for host in self.hosts:
             world.after(world.between(0.0, 1.0), host.start)
-        for _ in range(world.random.randint(3, 25)):
-            world.after(world.random.random() * war, lambda: self.submit(f"echo {world.random.random()}"))
-        for _ in range(world.random.choice([0, 0, 0, 1, 2])):
-            world.after(world.random.random() * war, lambda: self.submit(POISON))
-        for data in world.random.sample(ODD_TASKS, world.random.choice([0, 0, 1, 2])):
-            create = Create(TASK_PREFIX, data, sequential=True)
-            world.after(world.random.random() * war, partial(self.person.do, create))
-        if world.chance(0.2):
-            world.after(world.random.random() * war, self.person.play_worker)
+        self.load.begin(war)
         self.faults.begin(war)
         try:
             world.run(war)
             self.faults.end()
             self.person.leave()
-            world.run(war + PEACE, self._all_ended)
+            self.load.end()
+            world.run(war + PEACE, lambda: self._all_ended() and MASTER in self._nodes)
             self._check_liveness()
             self._check_wait()
+            if self._removes:
+                self._check_leaks()
             self._check_stop()
         except Violation:
             raise
@@ -117,17 +144,11 @@ class Schedule:
             len(self.judge.tasks),
             len(self.judge.winners),
             len(self.judge.executions),
+            self.judge.returned,
+            sum(state == b"cancelled" for state in self.judge.status.values()),
+            len(self.judge.removed),
             dict(self.faults.met),
         )
-
-    def submit(self, command: str) -> None:
-        """A client submits a task."""
-        if self._submit is None or self.client.process is None or self.client.frozen:
-            return
-        self._count += 1
-        self._keys.append(f"key-{self._count}")
-        self._submit.add(Task(command, self._keys[-1]))
-        self.client.event(Tick())
 
     # ------------------------------------------------------------ the actors
 
@@ -139,53 +160,59 @@ class Schedule:
             build,
             timeout=self.timeout,
             process=self.bug.process,
-            on_run=self._run,
+            on_run=lambda execution: self.load.run(execution),
+            on_over=self.judge.over,
             on_write=lambda host: self.faults.write(host),
         )
 
     def _master(self, host: Host, process: Process) -> None:
-        duty = Master(process, max_attempts=self.bug.max_attempts)
-        election = Election(process, host.name, f"{host.name}:2223", duty)
-        duty.fenced = election.fenced
+        duty = self._duty(process)
+        host.election = Election(process, host.name, f"{host.name}:2223", duty)
+        duty.fenced = host.election.fenced
 
-    def _worker(self, slots: int, host: Host, process: Process) -> None:
-        Worker(process, host.name.rstrip("'"), f"{host.name}:2224", slots=slots, drain=DRAIN)
+    def _duty(self, process: Process) -> Master:
+        seconds = RETENTION if self._removes else FOR_EVER
+        if self.bug.retention is not None:
+            seconds = self.bug.retention
+        return Master(
+            process, max_attempts=self.bug.max_attempts, retention=Retention(seconds, keep=1_000_000)
+        )
 
-    def _submitter(self, _: Host, process: Process) -> None:
-        def accepted(index: int, name: str) -> None:
-            self.judge.acknowledged(keys[index], name)
+    def _only_worker(self, capacity: Capacity, host: Host, process: Process) -> None:
+        self._worker(capacity, host, process)
 
-        def refused(index: int, refusal: Refusal) -> None:
-            raise Violation("acked-never-lost", f"{keys[index]} was refused: {refusal.reason}")
+    def _worker(self, capacity: Capacity, host: Host, process: Process) -> Worker:
+        slots, prefetch, labels = capacity
+        name, address = host.name.rstrip("'"), f"{host.name}:2224"
+        return Worker(process, name, address, slots=slots, prefetch=prefetch, labels=labels, drain=DRAIN)
 
-        keys: list[str] = []
-        self._keys = keys
-        self._submit = Submit(process, [], accepted=accepted, refused=refused, finished=lambda: None)
-
-    def _run(self, execution: Execution) -> None:
-        self.judge.started(execution)
-        host, draw = execution.host, self.world.random
-        if execution.command == POISON:
-            host.after(0.05, lambda: self.faults.kill(host))
-            return
-        self.faults.started(host)
-        code = draw.choice([0, 0, 0, 0, 1, None])
-        slow = 2 * self.timeout if self.faults.at_war else 0.3  # peace need not last long
-        longest = draw.choice([0.01, 0.3, slow, 2 * slow])
-        host.after(draw.random() * longest, lambda: host.finish(execution, code))
+    def _peer(self, capacity: Capacity, host: Host, process: Process) -> None:
+        worker = self._worker(capacity, host, process)
+        duty = self._duty(process)
+        host.election = Election(process, host.name, f"{host.name}:2224", PeerDuty(duty, worker))
+        duty.fenced = host.election.fenced
 
     # ------------------------------------------------------------ how it must end
 
+    @property
+    def _nodes(self) -> dict[str, ZNode]:
+        return self.service.ensemble.decided.nodes
+
     def _all_ended(self) -> bool:
-        left = self._submit.unacknowledged if self._submit is not None else 0
-        return not left and self.judge.all_ended()
+        return not self.load.unacknowledged and self.judge.all_ended()
 
     def _check_liveness(self) -> None:
         if not self._all_ended():
             left = sorted(self.judge.tasks - self.judge.status.keys())
             raise Violation(
-                "liveness", f"no final status after {PEACE:.0f} s of peace: {left or 'a submission'}"
+                "liveness",
+                f"no final status after {PEACE:.0f} s of peace: {left or 'a submission, or a wish'}",
             )
+        if MASTER not in self._nodes:
+            raise Violation("election-bounded", "nobody holds the office in peace")
+        for host in self.hosts:
+            for execution in host.executions:
+                raise Violation("liveness", f"{execution.task} has ended, yet goes on at {host.name}")
 
     def _check_wait(self) -> None:
         """What a client that waits is told is what is there."""
@@ -203,9 +230,27 @@ class Schedule:
         count = len(self.judge.acked)
         self.world.run(self.world.now + 30.0, lambda: len(told) == count)
         waiter.crash()
-        expected = {name: self.judge.status[name].decode() for name in self.judge.acked.values()}
-        if told != expected:
-            raise Violation("acked-never-lost", f"a client was told {told}, not {expected}")
+        for name in self.judge.acked.values():
+            expected = self.judge.status[name].decode()
+            if told.get(name) != expected and not (name in self.judge.removed and told[name] is None):
+                raise Violation("acked-never-lost", f"a client was told {told}, but {name} is {expected}")
+
+    def _check_leaks(self) -> None:
+        """What has ended is removed, and nothing is left of it anywhere."""
+        nodes = self._nodes
+        self.world.run(self.world.now + RETENTION + 10.0, lambda: not nodes[TASKS].children)
+        left = [path for path in (TASKS, RETURNED, CANCEL) if nodes[path].children]
+        if left:
+            raise Violation("no-leak", f"something is left in {left}: {nodes[left[0]].children}")
+        for server in self.service.ensemble.servers:
+            paths = [p for w in (server.data_watches, server.child_watches) for p in w]
+            leaked = [path for path in paths if path.startswith(f"{TASKS}/")]
+            if leaked:
+                raise Violation("no-leak", f"watches are left on {leaked}")
+        for host in self.hosts:
+            timers = len(host.process.timers) if host.process is not None else 0
+            if timers > MOST_TIMERS:
+                raise Violation("no-leak", f"{timers} timers are left at {host.name}")
 
     def _check_stop(self) -> None:
         """Everybody ends when asked to, and leaves no ephemeral behind."""

@@ -14,11 +14,33 @@ class Violation(Exception):  # noqa: N818 - it is what was found, not an error o
         self.invariant, self.what = invariant, what
 
 
-class World:
-    """A queue of things to happen at their times (seconds), and the source of all chance."""
+class Chance:
+    """What is drawn from a seed (``seed`` may be any text that tells one stream of draws from others)."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int | str) -> None:
         self.random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+
+    def chance(self, probability: float) -> bool:
+        """True as often as that."""
+        return self.random.random() < probability
+
+    def between(self, low: float, high: float) -> float:
+        """Somewhere between, more often near the low end: delays are mostly short."""
+        return low + (high - low) * self.random.random() ** 3
+
+
+class World(Chance):
+    """A queue of things to happen at their times (seconds).
+
+    What a schedule is made of (submissions, wishes, faults ...) is numbered as it comes, and draws from a
+    stream of its own: so one of them can be left out (``without``) and the others stay what they are.
+    """
+
+    def __init__(self, seed: int, without: frozenset[int] = frozenset()) -> None:
+        super().__init__(seed)
+        self.seed = seed
+        self.ingredients = 0
+        self._without = without
         self.now = 0.0
         self.trace: list[tuple[float, str, Any]] = []
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
@@ -44,10 +66,9 @@ class World:
             call()
         self.now = max(self.now, until)
 
-    def chance(self, probability: float) -> bool:
-        """True as often as that."""
-        return self.random.random() < probability
-
-    def between(self, low: float, high: float) -> float:
-        """Somewhere between, more often near the low end: delays are mostly short."""
-        return low + (high - low) * self.random.random() ** 3
+    def ingredient(self) -> Chance | None:
+        """The draws for the next of what the schedule is made of; None: it is to be left out."""
+        self.ingredients += 1
+        if self.ingredients in self._without:
+            return None
+        return Chance(f"{self.seed}/{self.ingredients}")

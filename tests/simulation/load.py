@@ -1,0 +1,130 @@
+"""What is asked of the system: tasks of every kind, submitted once or twice, and wishes that they end."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mwapp.core.client import Refusal, Submit
+from mwapp.core.messages import Create, Tick
+from mwapp.core.protocol import TASK_PREFIX, cancel_path
+from mwapp.core.session import Process
+from mwapp.core.task import Task
+from tests.simulation.host import Execution, Host
+from tests.simulation.world import Chance, Violation
+
+if TYPE_CHECKING:
+    from tests.simulation.schedule import Schedule
+
+POISON = "poison"  # a command that takes down every host it runs on
+HANG = "hang"  # a command that does not end by itself
+ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
+LABEL = "gpu"
+
+
+class Load:
+    """The client of a schedule, and what it and a person ask for."""
+
+    def __init__(self, schedule: "Schedule") -> None:
+        self._schedule = schedule
+        self._world, self._judge = schedule.world, schedule.judge
+        self._submit: Submit | None = None
+        self._asked: list[tuple[Task, str | None]] = []  # of the client's present life, by index
+        self._count = 0
+
+    def begin(self, seconds: float) -> None:
+        """Ask for things from now on."""
+        for _ in range(self._world.random.randint(3, 25)):
+            self._plan(seconds, self._submit_some)
+        for _ in range(self._world.random.choice([0, 0, 0, 1, 2])):
+            self._plan(seconds, lambda _: self.submit(Task(POISON)))
+        for _ in range(self._world.random.choice([0, 0, 1, 2])):
+            self._plan(seconds, self._submit_by_hand)
+        for _ in range(self._world.random.choice([0, 0, 1, 3])):
+            self._plan(seconds, self._wish)
+        self._plan(seconds, lambda draw: self._schedule.person.play_worker() if draw.chance(0.2) else None)
+
+    def end(self) -> None:
+        """From now on somebody wishes that what hangs end."""
+        tasks = self._judge.tasks - self._judge.status.keys() - self._judge.wished
+        for task in sorted(tasks):
+            asked = self._judge.asked[task]
+            if asked is not None and asked.command == HANG and asked.timeout is None:
+                self._schedule.person.do(Create(cancel_path(task)))
+        self._world.after(1.0, self.end)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Submissions of which the client knows nothing yet."""
+        return self._submit.unacknowledged if self._submit is not None else 0
+
+    # ------------------------------------------------------------ asking
+
+    def _plan(self, seconds: float, call: Callable[[Chance], None]) -> None:
+        draw = self._world.ingredient()
+        if draw is not None:
+            self._world.after(draw.random.random() * seconds, lambda: call(draw))
+
+    def _submit_some(self, draw: Chance) -> None:
+        labels = (LABEL,) if self._schedule.labelled and draw.chance(0.15) else ()
+        timeout = draw.random.choice([None, None, None, 0.3, 2.0])
+        retries = draw.random.choice([0, 0, 0, 1, 2])
+        if draw.chance(0.15):
+            self.submit(Task(HANG, timeout=timeout, retries=retries if timeout else 0, labels=labels))
+        elif draw.chance(0.2):  # mostly the same task under one name
+            number = draw.random.randrange(3)
+            self.submit(Task(f"echo {draw.chance(0.2)}"), name=f"named-{number}")
+        else:
+            command = f"echo {draw.random.random()}"
+            self.submit(Task(command, None, None, None, timeout, retries, labels=labels))
+
+    def submit(self, task: Task, name: str | None = None) -> None:
+        """A client submits a task."""
+        client = self._schedule.client
+        if self._submit is None or client.process is None or client.frozen:
+            return
+        self._count += 1
+        if name is None:
+            task = replace(task, key=f"key-{self._count}")
+        self._asked.append((task, name))
+        self._submit.add(task, name)
+        client.event(Tick())
+
+    def _submit_by_hand(self, draw: Chance) -> None:
+        self._schedule.person.do(Create(TASK_PREFIX, draw.random.choice(ODD_TASKS), sequential=True))
+
+    def _wish(self, draw: Chance) -> None:
+        tasks = sorted(self._judge.tasks)
+        task = draw.random.choice(tasks) if tasks and draw.chance(0.9) else "task-9999999999"
+        self._schedule.person.do(Create(cancel_path(task)))
+
+    def build(self, _: Host, process: Process) -> None:
+        """The client's process."""
+        asked: list[tuple[Task, str | None]] = []
+
+        def accepted(index: int, name: str) -> None:
+            self._judge.acknowledged(*asked[index], name)
+
+        def refused(index: int, refusal: Refusal) -> None:
+            task, name = asked[index]
+            if name is None or self._judge.asked.get(name) in (None, task):
+                raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
+
+        self._asked = asked
+        self._submit = Submit(process, [], accepted=accepted, refused=refused, finished=lambda: None)
+
+    # ------------------------------------------------------------ running
+
+    def run(self, execution: Execution) -> None:
+        """A command was started: how it will go."""
+        self._judge.started(execution)
+        host, world, faults = execution.host, self._world, self._schedule.faults
+        if execution.asked.command == POISON:
+            host.after(0.05, lambda: faults.kill(host))
+            return
+        faults.started(host)
+        if execution.asked.command == HANG:
+            return
+        code = world.random.choice([0, 0, 0, 0, 1, None])
+        slow = 2 * self._schedule.timeout if faults.at_war else 0.3  # peace need not last long
+        longest = world.random.choice([0.01, 0.3, slow, 2 * slow])
+        host.after(world.random.random() * longest, lambda: host.finish(execution, code))
