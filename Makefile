@@ -8,7 +8,7 @@ SCENARIOS ?= default failover archive
 export LAB
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-tests up demo ssh down lint unit simulate integration lab-test molecule test clean
+.PHONY: help setup setup-python setup-tests up demo ssh down lint unit simulate integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -62,6 +62,9 @@ lab-test: setup-tests ## the lab's own verbs
 
 molecule: setup-tests ## real hosts: SCENARIOS="default failover"
 	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
+
+bench: setup-tests ## what it costs, against the floor; figures in build/bench: make bench PART=tasks
+	python -m bench $(PART)
 
 clean: ## remove what was built here
 	rm -rf build .venv .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info lab/*.egg-info

@@ -318,6 +318,32 @@ def test_wait_on_a_server_that_lags_behind_the_submission() -> None:
     assert ends == {"task-0000000009": None, name: None}
 
 
+def test_wait_for_one_more() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1", slots=3)
+    ends: list[str] = []
+    waits: list[Wait] = []
+
+    def build(process: Process) -> None:
+        waits.append(Wait(process, [], ended=lambda task, *_: ends.append(task), finished=lambda: None))
+
+    client = stage.client(build)
+    names = [stage.person().create("/tasks/task-", "date", s=True).removeprefix("/tasks/") for _ in range(3)]
+    waits[0].add(names[0])
+    client.event(Tick())
+    worker.finish(names[0])
+    assert ends == names[:1]
+    client.cut()
+    waits[0].add(names[1])
+    client.resume()
+    waits[0].add(names[2])
+    client.event(Tick())
+    worker.finish(names[2])
+    worker.finish(names[1])
+    assert ends == [names[0], names[2], names[1]]
+
+
 # ---------------------------------------------------------------- many
 
 

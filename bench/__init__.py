@@ -1,0 +1,5 @@
+"""What the system costs, against what it is made of: ``python -m bench``; docs/benchmarks.md says how.
+
+Every figure is a ratio of things measured in the same run, turn by turn, so that a noisy machine slows
+both. A part that needs a provisioned lab uses the one that LAB names.
+"""

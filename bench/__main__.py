@@ -1,0 +1,42 @@
+"""Measure: ``python -m bench [PART...]``; without one, all parts."""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from bench import tasks
+from bench.report import Report
+
+PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
+    "tasks": lambda options: tasks.measure(
+        tasks=options.tasks,
+        rounds=options.rounds,
+        times=options.lone,
+        slots=options.slots,
+        lab=options.lab,
+    ),
+}
+
+
+def main() -> int:
+    """Run the parts one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="measure so often (default 7)")
+    several = parser.add_argument_group("tasks")
+    several.add_argument("--tasks", type=int, default=4000, metavar="N", help="tasks a round (default 4000)")
+    several.add_argument(
+        "--lone", type=int, default=100, metavar="N", help="lone tasks a round (default 100)"
+    )
+    several.add_argument("--slots", type=int, default=16, metavar="N", help="of the worker (default 16)")
+    several.add_argument("--lab", action="store_true", help="in the lab, not on servers on loopback")
+    options = parser.parse_args()
+    for part in options.part or PARTS:
+        print(f"--- {part}", flush=True)
+        path = PARTS[part](options).save()
+        print(f"{path} has the figures", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

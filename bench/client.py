@@ -1,0 +1,115 @@
+"""mwapp's own client: submits tasks, and has each one's result."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import replace
+
+from mwapp.core.client import Refusal, Submit, Wait
+from mwapp.core.protocol import DONE, Outcome
+from mwapp.core.session import Process
+from mwapp.core.task import Task
+from mwapp.loop import Loop
+from mwapp.servers import Servers
+
+SESSION_SECONDS = 10.0
+PATIENCE = 120.0
+
+
+class BenchError(Exception):
+    """What was to be measured did not work."""
+
+
+class _Client:
+    """Submits a task whenever it is told to, and tells when the client has read a result."""
+
+    def __init__(
+        self, connect: str, task: Task, begin: Callable[[], None], ended: Callable[[], None]
+    ) -> None:
+        self._task, self._told = task, ended
+        self._begin: Callable[[], None] | None = begin
+        self._problem: str | None = None
+        process = Process()
+        self._wait = Wait(process, [], ended=self._ended, finished=lambda: None)
+        self._submit = Submit(
+            process, [], accepted=self._accepted, refused=self._refused, finished=self._connected
+        )
+        self._loop = Loop(process, Servers.parse(connect), SESSION_SECONDS)
+
+    def run(self) -> None:
+        """Until it is stopped. Raises BenchError, and what the loop raises."""
+        self._loop.run(connect_timeout=PATIENCE, timeout=PATIENCE)
+        if self._problem is not None:
+            raise BenchError(self._problem)
+
+    def stop(self) -> None:
+        self._loop.stop()
+
+    def submit(self) -> None:
+        self._submit.add(replace(self._task, key=uuid.uuid4().hex))
+
+    def _connected(self) -> None:
+        """Nothing is left to be submitted, which it says for the first time when it is connected."""
+        begin, self._begin = self._begin, None
+        if begin is not None:
+            begin()
+
+    def _accepted(self, _: int, name: str) -> None:
+        self._wait.add(name)
+
+    def _refused(self, _: int, refusal: Refusal) -> None:
+        self._fail(f"a task was refused: {refusal.reason}")
+
+    def _ended(self, name: str, state: str | None, outcome: Outcome | None) -> None:
+        if state == DONE:
+            self._told()
+        else:
+            self._fail(f"{name} ended as {state}: {outcome}")
+
+    def _fail(self, problem: str) -> None:
+        self._problem = self._problem or problem
+        self._loop.stop()
+
+
+def throughput(connect: str, task: Task, tasks: int) -> float:
+    """Submit so many as fast as they are taken; tasks per second until the last result has been read."""
+    began, left = 0.0, tasks
+
+    def begin() -> None:
+        nonlocal began
+        began = time.perf_counter()
+        for _ in range(tasks):
+            client.submit()
+
+    def ended() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            client.stop()
+
+    client = _Client(connect, task, begin, ended)
+    client.run()
+    return tasks / (time.perf_counter() - began)
+
+
+def lone(connect: str, task: Task, times: int, rest: float) -> list[float]:
+    """One task at a time, each after a rest; seconds from submission to having the result, of each."""
+    seconds: list[float] = []
+    began = 0.0
+
+    def begin() -> None:
+        nonlocal began
+        time.sleep(rest)
+        began = time.perf_counter()
+        client.submit()
+
+    def ended() -> None:
+        seconds.append(time.perf_counter() - began)
+        if len(seconds) < times:
+            begin()
+        else:
+            client.stop()
+
+    client = _Client(connect, task, begin, ended)
+    client.run()
+    return seconds

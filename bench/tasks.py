@@ -1,0 +1,89 @@
+"""Tasks from the client's submission to its having the result, against the floor (bench/floor.py).
+
+Throughput: so many no-op tasks submitted at once. Latency: one task at a time. Both take turns with the
+floor on the same ensemble; a ratio is of two neighbours in time.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from bench.client import lone, throughput
+from bench.floor import floor
+from bench.report import Report, summary
+from chaos.cluster import Cluster
+from lab import Lab
+from mwapp.core.task import Task
+from tests.ensemble import Ensemble
+from tests.integration.processes import Site
+
+# What costs nothing by itself, in a process that is warm.
+NOTHING = Task(handler="echo", key="0" * 32)
+# Between two lone tasks, so that each meets a system at rest, seconds.
+REST = 0.02
+
+# Tasks per second, or seconds of each lone task: of the floor, and of the application.
+Rates = tuple[float, float]
+Delays = tuple[list[float], list[float]]
+
+
+@contextmanager
+def _local(slots: int) -> Iterator[str]:
+    """Three servers on loopback, a master and a worker; yields the connect string."""
+    with (
+        Ensemble() as ensemble,
+        tempfile.TemporaryDirectory(prefix="bench-") as home,
+        Site(ensemble.connect_string, Path(home)) as site,
+    ):
+        quiet = ("--log-level", "warning")
+        master = site.start("master", "m1", *quiet)
+        worker = site.start("worker", "w1", "--slots", str(slots), *quiet)
+        master.wait_for_state("active")
+        worker.wait_for_state("ready")
+        yield ensemble.connect_string
+
+
+@contextmanager
+def _in_lab() -> Iterator[str]:
+    cluster = Cluster(Lab())
+    cluster.settle()
+    yield cluster.hosts()
+
+
+def measure(*, tasks: int, rounds: int, times: int, slots: int, lab: bool) -> Report:
+    """``rounds`` times ``tasks`` for throughput, and ``times`` lone ones; a round more to get warm."""
+    report = Report("tasks", tasks=tasks, rounds=rounds, lone=times, slots=slots, lab=lab)
+    rates: list[Rates] = []
+    delays: list[Delays] = []
+    with _in_lab() if lab else _local(slots) as connect, floor(connect, NOTHING) as bare:
+        for number in range(rounds + 1):
+            rate = bare.throughput(tasks), throughput(connect, NOTHING, tasks)
+            delay = [bare.lone(REST) for _ in range(times)], lone(connect, NOTHING, times, REST)
+            if number:
+                rates.append(rate)
+                delays.append(delay)
+                print(f"round {number}: {_line([rate], [delay])}", flush=True)
+    report.add(
+        floor_per_second=summary([bare for bare, _ in rates]),
+        tasks_per_second=summary([ours for _, ours in rates]),
+        throughput_ratio=summary([ours / bare for bare, ours in rates], 3),
+        floor_ms=summary([1000 * s for bare, _ in delays for s in bare]),
+        lone_task_ms=summary([1000 * s for _, ours in delays for s in ours]),
+        lone_task_ratio=summary([median(ours) / median(bare) for bare, ours in delays], 2),
+        rounds=[{"floor": round(bare), "tasks": round(ours)} for bare, ours in rates],
+        lone_ms=[round(1000 * s, 2) for _, ours in delays for s in ours],
+    )
+    print(f"median: {_line(rates, delays)}")
+    return report
+
+
+def _line(rates: list[Rates], delays: list[Delays]) -> str:
+    bare, ours = (median(column) for column in zip(*rates, strict=True))
+    ratio = median([ours / bare for bare, ours in rates])
+    commits, task = (median([s for round_ in column for s in round_]) for column in zip(*delays, strict=True))
+    return (
+        f"{ours:.0f} tasks/s, floor {bare:.0f}, ratio {ratio:.2f}; "
+        f"a lone task {task * 1000:.1f} ms, three bare commits {commits * 1000:.1f} ms"
+    )
