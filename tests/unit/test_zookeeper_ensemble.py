@@ -44,8 +44,8 @@ def gone() -> object:
     return State(reachable=False, error="Connection refused")
 
 
-def states(*three: object) -> dict[str, object]:
-    return {f"zk{i}": state for i, state in enumerate(three, 1)}
+def states(*servers: object) -> dict[str, object]:
+    return {f"zk{i}": state for i, state in enumerate(servers, 1)}
 
 
 def texts(*three: object) -> str:
@@ -148,6 +148,79 @@ def test_the_leader_is_restarted_last() -> None:
 
 def test_the_only_server_is_restarted_too() -> None:
     assert ensemble.rolling(THREE[:1], {"zk1": State(reachable=True, mode="standalone")}, {"zk1"}) == ["zk1"]
+
+
+OBSERVED = [*THREE, Member("zk4", "10.0.0.4", 2181, observer=True)]
+
+
+def observer() -> object:
+    return State(reachable=True, mode="observer")
+
+
+def test_an_observer_serves_but_does_not_count_as_a_follower() -> None:
+    lead = State(reachable=True, mode="leader", synced_followers=2, synced_others=1)
+    assert ensemble.judge(OBSERVED, states(lead, follower(), follower(), observer())) == []
+    late = State(reachable=True, mode="leader", synced_followers=2, synced_others=0)
+    [problem] = ensemble.judge(OBSERVED, states(late, follower(), follower(), observer()))
+    assert problem.text == "the leader zk1 has 0 observers in sync, not 1"
+    short = State(reachable=True, mode="leader", synced_followers=1, synced_others=2)
+    [problem] = ensemble.judge(OBSERVED, states(short, follower(), follower(), observer()))
+    assert problem.text == "the leader zk1 has 1 followers in sync, not 2"
+
+
+def test_an_observer_that_votes() -> None:
+    lead = State(reachable=True, mode="leader", synced_followers=3)
+    [first, *_] = ensemble.judge(OBSERVED, states(lead, follower(), follower(), follower()))
+    assert first.text == "zk4 is a follower, where an observer is expected"
+
+
+def test_followers_that_the_leader_does_not_count_are_no_followers() -> None:
+    mntr = "zk_synced_followers\t3\nzk_synced_non_voting_followers\t1\nzk_synced_observers\t2\n"
+    state = ensemble.parse(SRVR.format(mode="leader"), mntr)
+    assert (state.synced_followers, state.synced_others) == (2, 3)
+
+
+def test_observers_are_restarted_first() -> None:
+    seen = states(leader(), follower(), observer(), observer())
+    assert ensemble.rolling(OBSERVED, seen, {"zk1", "zk2", "zk3", "zk4"}) == ["zk3", "zk4", "zk2", "zk1"]
+    leads = states(follower(), follower(), follower(), leader())  # and shall observe
+    assert ensemble.rolling(OBSERVED, leads, {"zk1", "zk4"}) == ["zk4", "zk1"]
+
+
+def changing(pending: set[str], *servers: object, size: int = 3) -> str:
+    problems = ensemble.judge_change(THREE[:size], states(*servers), pending)
+    return "\n".join(problem.text for problem in problems)
+
+
+def test_while_voters_change_those_due_still_serve_as_what_they_were() -> None:
+    one_more = State(reachable=True, mode="leader", synced_followers=1, synced_others=1)
+    assert changing({"zk1", "zk2", "zk3"}, one_more, follower(), observer()) == ""
+    assert "zk3 only observes" in changing({"zk1"}, one_more, follower(), observer())
+    assert "has 1 others in sync, not 2" in changing({"zk1"}, leader(1), follower(), follower())
+
+
+def test_while_voters_change_one_due_may_wait_for_its_restart_under_a_new_leader() -> None:
+    assert changing({"zk2"}, leader(1), idle(), follower()) == ""
+    assert "zk2 runs at" in changing({"zk1", "zk2"}, leader(1), idle(), follower())
+    assert "zk3 runs at" in changing({"zk2"}, leader(1), follower(), idle())
+    assert "zk2 does not answer" in changing({"zk2"}, leader(1), gone(), follower())
+
+
+def test_while_voters_change_a_leader_outside_the_group_is_told() -> None:
+    said = changing({"zk1", "zk2", "zk3"}, follower(), follower(), follower())
+    assert "no server leads" in said
+    assert "restart it (systemctl restart zookeeper, there)" in said
+
+
+def test_of_two_voters_the_first_with_the_new_list_waits_for_the_second() -> None:
+    assert changing({"zk2"}, idle(), leader(0), size=2) == ""
+    assert "zk1 does not answer" in changing({"zk2"}, gone(), leader(0), size=2)
+
+
+def test_who_waits_is_restarted_too_while_voters_change() -> None:
+    seen = states(leader(1), idle(), gone())
+    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}, changing=True) == ["zk2", "zk1"]
+    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk1"]
 
 
 def test_only_a_server_that_says_so_is_idle() -> None:

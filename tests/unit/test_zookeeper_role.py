@@ -33,7 +33,8 @@ def read(name: str) -> Any:
 def test_members_come_from_the_inventory() -> None:
     hostvars = {
         "c": {"zookeeper_id": 10},
-        "b": {"zookeeper_id": 2, "ansible_host": "192.0.2.2", "zookeeper_client_port": 2182},
+        "b": {"zookeeper_id": 2, "ansible_host": "192.0.2.2", "zookeeper_client_port": 2182}
+        | {"zookeeper_observer": "yes"},
         "a": {"zookeeper_id": 1, "ansible_host": "192.0.2.1", "zookeeper_host": "a.internal"},
     }
     members = filters.zookeeper_members(["c", "b", "a"], hostvars, PORTS)
@@ -42,6 +43,7 @@ def test_members_come_from_the_inventory() -> None:
         ("b", 2, "192.0.2.2", 2182),
         ("c", 10, "c", 2181),
     ]
+    assert [m["observer"] for m in members] == [False, True, False]
 
 
 def test_a_member_without_id_is_left_to_preflight() -> None:
@@ -112,12 +114,16 @@ def render(name: str, **variables: object) -> str:
     return environment.from_string((ROLE / "templates" / name).read_text()).render(every)
 
 
-def members(*hosts: str) -> list[dict[str, Any]]:
-    return [{"id": i, "host": host, **PORTS} for i, host in enumerate(hosts, 1)]
+def stage(*hosts: str, observers: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the template zoo.cfg.j2 knows of the members; it is rendered for the last of them."""
+    members = [
+        {"id": i, "host": host, "observer": host in observers, **PORTS} for i, host in enumerate(hosts, 1)
+    ]
+    return {"__zookeeper_stage": {"members": members}, "__zookeeper_me": members[-1]}
 
 
 def test_server_lines() -> None:
-    lines = render("zoo.cfg.j2", __zookeeper_members=members("zk1", "10.0.0.2", "2001:db8::3")).splitlines()
+    lines = render("zoo.cfg.j2", **stage("zk1", "10.0.0.2", "2001:db8::3")).splitlines()
     assert [line for line in lines if line.startswith("server.")] == [
         "server.1=zk1:2888:3888",
         "server.2=10.0.0.2:2888:3888",
@@ -125,14 +131,29 @@ def test_server_lines() -> None:
     ]
 
 
+def test_an_observer_is_one_for_itself_and_for_the_others() -> None:
+    mine = render("zoo.cfg.j2", **stage("zk1", "zk2", observers=("zk2",))).splitlines()
+    others = render("zoo.cfg.j2", **stage("zk2", "zk1", observers=("zk2",))).splitlines()
+    assert {"server.1=zk1:2888:3888", "server.2=zk2:2888:3888:observer", "peerType=observer"} < set(mine)
+    assert "server.1=zk2:2888:3888:observer" in others
+    assert "peerType=observer" not in others
+
+
+@pytest.mark.parametrize("hosts", [("zk1",), ("zk1", "zk2", "zk3")])
+def test_a_server_without_data_has_no_vote(hosts: tuple[str, ...]) -> None:
+    assert "db.autocreate=false" in render("zoo.cfg.j2", **stage(*hosts)).splitlines()
+
+
 def test_a_single_server_has_no_server_line() -> None:
-    assert "server." not in render("zoo.cfg.j2", __zookeeper_members=members("zk1"))
+    text = render("zoo.cfg.j2", **stage("zk1"))
+    assert "server." not in text
+    assert "standaloneEnabled" not in text
 
 
 def test_further_keys_and_admin_server() -> None:
     text = render(
         "zoo.cfg.j2",
-        __zookeeper_members=members("zk1"),
+        **stage("zk1"),
         zookeeper_config={"commitLogCount": 5, "audit.enable": True},
         zookeeper_admin_server=True,
     )
@@ -142,9 +163,9 @@ def test_further_keys_and_admin_server() -> None:
 
 
 def test_bounds_of_sessions_are_written_only_when_set() -> None:
-    text = render("zoo.cfg.j2", __zookeeper_members=members("zk1"))
+    text = render("zoo.cfg.j2", **stage("zk1"))
     assert "SessionTimeout" not in text
-    text = render("zoo.cfg.j2", __zookeeper_members=members("zk1"), zookeeper_max_session_timeout=90000)
+    text = render("zoo.cfg.j2", **stage("zk1"), zookeeper_max_session_timeout=90000)
     assert "maxSessionTimeout=90000" in text.splitlines()
     assert "minSessionTimeout" not in text
 

@@ -21,6 +21,7 @@ def member(number: object, name: str = "", **other: object) -> dict[str, Any]:
         "name": name,
         "id": number,
         "host": name,
+        "observer": False,
         "client_port": 2181,
         "quorum_port": 2888,
         "election_port": 3888,
@@ -197,17 +198,23 @@ def test_data_must_not_be_left_behind() -> None:
     assert "zookeeper_data_dir is /srv/zk, but zk1 has its data in /var/lib/zookeeper/zkData" in said
 
 
-@pytest.mark.parametrize(
-    ("members", "config"),
-    [
-        (THREE[:2], CONFIG),  # shrunk
-        ([*THREE, member(4)], CONFIG),  # grown
-        (THREE, {"dataDir": "/d"}),  # a single server becomes three
-        (THREE[:1], CONFIG),  # three become one
-    ],
-)
-def test_members_do_not_change_under_data(members: list[dict[str, Any]], config: dict[str, str]) -> None:
-    assert "put the group back as it was" in host(members=members, seen=with_data(config=config))
+def test_observers_do_not_make_an_ensemble_even() -> None:
+    assert rules.warnings([*THREE, member(4, observer=True)]) == []
+    assert "survives the loss of 0," in rules.warnings([*THREE[:2], member(3, observer=True)])[0]
+
+
+def test_the_members_a_configuration_names() -> None:
+    config = {
+        "server.1": "zk1:2888:3888:participant;2181",
+        "server.2": "[2001:db8::2]:2888:3888",
+        "server.3": "zk3:2888:3888:observer",
+        "serverCnxnFactory": "x",
+    }
+    assert rules.servers(config) == {
+        "1": "zk1:2888:3888",
+        "2": "[2001:db8::2]:2888:3888",
+        "3": "zk3:2888:3888:observer",
+    }
 
 
 def test_peer_ports_do_not_change_under_data() -> None:

@@ -19,7 +19,8 @@ def zookeeper_members(
         ports: client_port, quorum_port, election_port of hosts whose variables do not set them.
 
     Returns:
-        For each name its name, id (None if not set), host, observer (bool) and ports, in the order of the ids.
+        For each name its name, id (None if not set), host, whether it is an observer, and ports, in the
+        order of the ids.
     """
     members = [
         {
@@ -56,6 +57,14 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
     return list(dict.fromkeys(reasons))
 
 
+def zookeeper_seen(
+    names: list[str], hostvars: Mapping[str, Mapping[str, Any]], left_out: list[Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Join what preflight found on the hosts of the play and on those that --limit leaves out."""
+    seen = {name: hostvars[name]["__zookeeper_found"] for name in names}
+    return seen | {result["item"]: result for result in left_out}
+
+
 def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Tell which running servers must be restarted.
 
@@ -67,7 +76,7 @@ def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]
     def due(host: Mapping[str, Any]) -> bool:
         restored = host.get("__zookeeper_release", {}).get("restored", [])
         stale = set(host["__zookeeper_found"]["stale"]) - set(restored)
-        return bool(host["__zookeeper_files"]["waiting"] or stale)
+        return bool(host["__zookeeper_files"].get("waiting") or stale)
 
     return [
         name
@@ -91,4 +100,5 @@ class FilterModule:
             "zookeeper_pending": zookeeper_pending,
             "zookeeper_refusals": zookeeper_refusals,
             "zookeeper_ports": zookeeper_ports,
+            "zookeeper_seen": zookeeper_seen,
         }

@@ -3,24 +3,33 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.zookeeper_ensemble import Member, State, idle, judge, look, rolling
+from ansible.module_utils.zookeeper_ensemble import (
+    Member,
+    State,
+    idle,
+    judge,
+    judge_change,
+    look,
+    rolling,
+)
 
 DOCUMENTATION = r"""
 module: zookeeper_gate
 short_description: Wait until a ZooKeeper ensemble is healthy
 description:
   - Asks every member C(srvr), and the leader C(mntr), over its client port.
-  - Healthy means that every member serves, exactly one leads, and all others are in sync with it
-    (of a single member, that it serves alone).
+  - Healthy means that every member serves as what it shall be (voter or observer), exactly one leads, and all
+    others are in sync with it (of a single member, that it serves alone).
   - Changes nothing and never fails because of what it sees; the caller decides on RV(healthy).
 options:
   members:
-    description: The members, each with C(name), C(host) and C(client_port).
+    description: The members, each with C(name), C(host), C(client_port) and C(observer).
     type: list
     elements: dict
     required: true
@@ -31,6 +40,14 @@ options:
     default: []
   deployed_ports:
     description: Client port, by name, that a pending member still listens on.
+    type: dict
+    default: {}
+  changing:
+    description: Whether pending members still go by another list of voters.
+    type: bool
+    default: false
+  gone:
+    description: By id, C(host:port:port) of servers that were members. One that still runs is warned of.
     type: dict
     default: {}
   timeout:
@@ -56,13 +73,13 @@ EXAMPLES = r"""
 RETURN = r"""
 healthy: {description: Whether the ensemble is healthy., type: bool, returned: always}
 members:
-  description: "By name: reachable, mode, version, zxid, synced_followers, error."
+  description: "By name: reachable, mode, version, zxid, synced_followers, synced_others, error."
   type: dict
   returned: always
 problems: {description: Why it is not healthy., type: list, returned: always}
 blamed: {description: Names of the members to look at., type: list, returned: always}
 rolling:
-  description: "Pending members that serve, in the order of restart: the leader last."
+  description: "Pending members that serve, in the order of restart: observers first, the leader last."
   type: list
   returned: always
 idle: {description: Pending members that run but serve nobody., type: list, returned: always}
@@ -79,12 +96,28 @@ def look_at_all(members: list[Member]) -> dict[str, State]:
         return dict(zip((member.name for member in members), states, strict=True))
 
 
+def still_running(gone: dict[str, str]) -> list[str]:
+    """Which former members still take part in elections, as far as can be seen from here."""
+    found = []
+    for number, where in gone.items():
+        host, _, election_port = where.removesuffix(":observer").rpartition(":")
+        host = host.rpartition(":")[0].strip("[]")
+        try:
+            socket.create_connection((host, int(election_port)), ANSWER_SECONDS).close()
+        except (OSError, ValueError):
+            continue
+        found.append(f"{number} on {host}")
+    return found
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "members": {"type": "list", "elements": "dict", "required": True},
             "pending": {"type": "list", "elements": "str", "default": []},
             "deployed_ports": {"type": "dict", "default": {}},
+            "changing": {"type": "bool", "default": False},
+            "gone": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 60},
             "settle": {"type": "float", "default": 10},
         },
@@ -93,25 +126,36 @@ def main() -> None:
     pending = set(module.params["pending"])
     deployed = {name: port for name, port in module.params["deployed_ports"].items() if name in pending}
     members = [
-        Member(one["name"], one["host"], int(deployed.get(one["name"], one["client_port"])))
+        Member(
+            one["name"],
+            one["host"],
+            int(deployed.get(one["name"], one["client_port"])),
+            bool(one.get("observer")),
+        )
         for one in module.params["members"]
     ]
     start = time.monotonic()
     while True:
         states = look_at_all(members)
-        problems = judge(members, states)
+        changing = bool(pending) and module.params["changing"]
+        problems = judge_change(members, states, pending) if changing else judge(members, states)
         waited = time.monotonic() - start
         stuck = idle(members, states, pending) if problems and waited >= module.params["settle"] else []
         if not problems or stuck or waited >= module.params["timeout"]:
             break
         time.sleep(PAUSE_SECONDS)
+    for server in still_running(module.params["gone"]) if not problems and not pending else ():
+        module.warn(
+            f"Server {server} is no longer a member, but still runs. Nobody counts its vote; stop it: "
+            "systemctl disable --now zookeeper"
+        )
     module.exit_json(
         changed=False,
         healthy=not problems,
         members={name: asdict(state) for name, state in states.items()},
         problems=[problem.text for problem in problems],
         blamed=list(dict.fromkeys(problem.member for problem in problems if problem.member)),
-        rolling=rolling(members, states, pending),
+        rolling=rolling(members, states, pending, changing=changing),
         idle=stuck,
         waited=round(waited, 1),
     )

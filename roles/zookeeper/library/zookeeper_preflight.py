@@ -15,6 +15,7 @@ from ansible.module_utils.zookeeper_rules import (
     heap_mb,
     host_problems,
     member_problems,
+    servers,
     setting_problems,
     warnings,
 )
@@ -34,7 +35,8 @@ options:
     required: true
   members:
     description: >-
-      All members, each with C(name), C(id), C(host), C(client_port), C(quorum_port), C(election_port).
+      All members, each with C(name), C(id), C(host), C(observer), C(client_port), C(quorum_port),
+      C(election_port).
     type: list
     elements: dict
     required: true
@@ -78,6 +80,12 @@ unit:
   type: dict
   returned: always
 stale: {description: Files that changed since the server was started with them., type: list, returned: always}
+data: {description: Whether there are data of a server., type: bool, returned: always}
+marker: {description: Whether it may begin without data (file C(initialize))., type: bool, returned: always}
+servers:
+  description: By id, where the members are of which the running (or last) configuration knows.
+  type: dict
+  returned: always
 deployed_port: {description: Client port of the running server., type: int, returned: always}
 """
 
@@ -278,6 +286,9 @@ def main() -> None:
         unit=server,
         stale=stale() if server["active"] else [],
         deployed_port=deployed_port,
+        data=found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],
+        marker=(Path(txnlog_dir) / "initialize").exists(),
+        servers=servers(config),
     )
 
 

@@ -19,11 +19,12 @@ _ZXID = re.compile(r"^Zxid: (0x[0-9a-f]+)\s*$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Member:
-    """One expected server: its inventory name and where its clients reach it."""
+    """One expected server: its inventory name, where its clients reach it, whether it only observes."""
 
     name: str
     host: str
     port: int
+    observer: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class State:
     """What one server said.
 
     ``mode`` is leader, follower, observer, standalone, or None for a server that serves nobody.
-    ``synced_followers`` is known of a leader only. ``error`` says why a server did not answer.
+    The counts are known of a leader only: ``synced_followers`` of the voters it knows, ``synced_others`` of
+    observers and of followers it does not count. ``error`` says why a server did not answer.
     """
 
     reachable: bool
@@ -39,6 +41,7 @@ class State:
     version: str | None = None
     zxid: str | None = None
     synced_followers: int | None = None
+    synced_others: int = 0
     error: str | None = None
 
 
@@ -65,12 +68,15 @@ def parse(srvr: str, mntr: str = "") -> State:
         )
     version = _VERSION.search(srvr)
     zxid = _ZXID.search(srvr)
+    followers = _number(mntr, "zk_synced_followers")
+    uncounted = _number(mntr, "zk_synced_non_voting_followers") or 0
     return State(
         reachable=True,
         mode=mode[1],
         version=version[1] if version else None,
         zxid=zxid[1] if zxid else None,
-        synced_followers=_number(mntr, "zk_synced_followers"),
+        synced_followers=None if followers is None else followers - uncounted,
+        synced_others=uncounted + (_number(mntr, "zk_synced_observers") or 0),
     )
 
 
@@ -83,47 +89,109 @@ def _number(mntr: str, key: str) -> int | None:
 def judge(members: list[Member], states: dict[str, State]) -> list[Problem]:
     """Why the ensemble is not healthy; empty if it is.
 
-    Healthy: every expected member serves, exactly one leads, and all others are in sync with it.
+    Healthy: every expected member serves as what it shall be, exactly one leads, and all others are in sync
+    with it. Observers do not make a quorum, but a change that broke one would break the next server, too.
     """
-    problems = [problem for member in members if (problem := _member_problem(member, states, len(members)))]
-    if len(members) == 1:
+    size = len(members)
+    problems = [
+        problem for member in members if (problem := _member_problem(member, states[member.name], size))
+    ]
+    if size == 1:
         return problems
     leaders = [member.name for member in members if states[member.name].mode == "leader"]
-    if not leaders:
-        problems.append(Problem("no server leads"))
-    elif len(leaders) > 1:
-        problems += [Problem(f"{name} claims to lead, as does another", name) for name in leaders]
-    else:
-        synced, wanted = states[leaders[0]].synced_followers, len(members) - 1
-        if synced is None:
-            problems.append(
-                Problem(f"the leader {leaders[0]} does not tell how many followers are in sync", leaders[0])
-            )
-        elif synced != wanted:
-            problems.append(Problem(f"the leader {leaders[0]} has {synced} followers in sync, not {wanted}"))
+    if len(leaders) != 1:
+        return problems + _leader_problems(leaders)
+    observers = sum(member.observer for member in members)
+    leader, wanted = states[leaders[0]], size - observers - 1
+    if leader.synced_followers is None:
+        text = f"the leader {leaders[0]} does not tell how many followers are in sync"
+        problems.append(Problem(text, leaders[0]))
+    elif leader.synced_followers != wanted:
+        text = f"the leader {leaders[0]} has {leader.synced_followers} followers in sync, not {wanted}"
+        problems.append(Problem(text))
+    elif leader.synced_others < observers:
+        text = f"the leader {leaders[0]} has {leader.synced_others} observers in sync, not {observers}"
+        problems.append(Problem(text))
     return problems
 
 
-def _member_problem(member: Member, states: dict[str, State], size: int) -> Problem | None:
-    state, name = states[member.name], member.name
+def judge_change(members: list[Member], states: dict[str, State], pending: set[str]) -> list[Problem]:
+    """The same while the voters change, when some members (``pending``) go by the old list of voters.
+
+    They still serve as what they were; or wait for their restart, once a server leads that is not on their
+    list. Among one or two voters, one that has the new list may have to wait until all have it, too: to come
+    in it needs the word of a majority besides itself.
+    """
+    leaders = [member.name for member in members if states[member.name].mode == "leader"]
+    few = sum(not member.observer for member in members) <= 2
+    problems: list[Problem] = []
+    for member in members:
+        state, due = states[member.name], member.name in pending
+        waits = state.reachable and state.mode is None
+        may_wait = few or (due and leaders and leaders[0] not in pending)
+        if not (waits and may_wait):
+            problems += filter(None, [_member_problem(member, state, len(members), what_it_was=due)])
+    if few:
+        return problems
+    if len(leaders) != 1:
+        problems += _leader_problems(leaders)
+        if not leaders and any(states[member.name].mode == "follower" for member in members):
+            text = (
+                "they follow a server that is not in the group any more: restart it (systemctl restart "
+                "zookeeper, there), so that another leads, and run again"
+            )
+            problems.append(Problem(text))
+        return problems
+    leader, serving = states[leaders[0]], sum(states[member.name].mode is not None for member in members)
+    synced = (leader.synced_followers or 0) + leader.synced_others
+    if synced < serving - 1:
+        problems.append(Problem(f"the leader {leaders[0]} has {synced} others in sync, not {serving - 1}"))
+    return problems
+
+
+def _leader_problems(leaders: list[str]) -> list[Problem]:
+    if not leaders:
+        return [Problem("no server leads")]
+    return [Problem(f"{name} claims to lead, as does another", name) for name in leaders]
+
+
+def _member_problem(member: Member, state: State, size: int, *, what_it_was: bool = False) -> Problem | None:
+    name = member.name
     where = f"{member.host}:{member.port}"
     if not state.reachable:
         return Problem(f"{name} does not answer at {where}: {state.error}", name)
     if state.mode is None:
         return Problem(f"{name} runs at {where} but serves nobody: it has not joined a quorum", name)
+    if what_it_was:
+        return None
     if size == 1 and state.mode != "standalone":
         return Problem(f"{name} is a {state.mode}, though the only host of the group", name)
     if size > 1 and state.mode == "standalone":
         return Problem(f"{name} runs alone: its configuration names no other server", name)
-    if state.mode == "observer":
+    if state.mode == "observer" and not member.observer:
         return Problem(f"{name} only observes, where a voting member is expected", name)
+    if state.mode != "observer" and member.observer:
+        return Problem(f"{name} is a {state.mode}, where an observer is expected", name)
     return None
 
 
-def rolling(members: list[Member], states: dict[str, State], pending: set[str]) -> list[str]:
-    """The order in which serving servers are restarted: the leader last, so that one election is enough."""
-    names = [member.name for member in members if member.name in pending and states[member.name].mode]
-    return sorted(names, key=lambda name: states[name].mode in ("leader", "standalone"))
+def rolling(
+    members: list[Member], states: dict[str, State], pending: set[str], *, changing: bool = False
+) -> list[str]:
+    """The order in which serving servers (while voters are ``changing``, waiting ones, too) are restarted.
+
+    Those that do not vote, or shall not any more, come first: they cost the quorum least. The leader is the
+    last, so that one election is enough.
+    """
+
+    def place(member: Member) -> int:
+        mode = states[member.name].mode
+        if member.observer or mode in ("observer", None):
+            return 0
+        return 2 if mode in ("leader", "standalone") else 1
+
+    due = [member for member in members if member.name in pending and states[member.name].reachable]
+    return [member.name for member in sorted(due, key=place) if changing or states[member.name].mode]
 
 
 def idle(members: list[Member], states: dict[str, State], pending: set[str]) -> list[str]:

@@ -91,12 +91,12 @@ def extended_types(settings: Settings) -> bool:
 
 def warnings(members: list[Settings]) -> list[str]:
     """What works but is rarely meant."""
-    size = len(members)
-    if size % 2:
+    size = sum(not member["observer"] for member in members)
+    if size % 2 or not size:
         return []
     return [
-        f"The group `zookeeper` has {size} hosts, an even number: the ensemble survives the loss of "
-        f"{size // 2 - 1}, no more than with {size - 1} hosts. Add or remove one."
+        f"The group `zookeeper` has {size} voting hosts, an even number: the ensemble survives the loss of "
+        f"{size // 2 - 1}, no more than with {size - 1}. Add or remove one."
     ]
 
 
@@ -198,26 +198,16 @@ def _data_problems(me: Settings, members: list[Settings], settings: Settings, fo
                 f"{variable} is {settings[variable]}, but {name} has its data in {path}: set it back to "
                 f"{path}; or stop the server, move the directory, and run again."
             )
-    return problems + _membership_problems(me, members, found["config"])
+    return problems + _peer_port_problems(me, members, found["config"])
 
 
-def _membership_problems(me: Settings, members: list[Settings], config: dict[str, str]) -> list[str]:
-    """A server restarted among fewer or other peers could vote for a history of its own."""
-    if "dataDir" not in config:
-        return []
-    now = {int(key[7:]): value for key, value in config.items() if re.fullmatch(r"server\.\d+", key)}
-    wanted = {number: m for m in members if (number := as_id(m["id"])) is not None}
-    if len(wanted) < len(members):
-        return []  # ids that are missing or given twice are told of elsewhere
-    if len(wanted) == 1:
-        wanted = {}
-    if now.keys() != wanted.keys():
-        return [
-            f"The group `zookeeper` has the ids {_ids(wanted)}, but {me['name']} has data as a member of "
-            f"{_ids(now)}: put the group back as it was. A plain run cannot add or remove members without "
-            "risking the data."
-        ]
-    moved = [m["name"] for number, m in wanted.items() if _ports(now[number]) not in (None, _ports_of(m))]
+def _peer_port_problems(me: Settings, members: list[Settings], config: dict[str, str]) -> list[str]:
+    now = servers(config)
+    moved = [
+        m["name"]
+        for m in members
+        if (line := now.get(str(as_id(m["id"])))) and _ports(line) not in (None, _ports_of(m))
+    ]
     if not moved:
         return []
     return [
@@ -226,15 +216,19 @@ def _membership_problems(me: Settings, members: list[Settings], config: dict[str
     ]
 
 
+def servers(config: dict[str, str]) -> dict[str, str]:
+    """The members a zoo.cfg names: by id (as text) ``host:port:port``, with ``:observer`` for observers."""
+    lines = {key[7:]: value for key, value in config.items() if re.fullmatch(r"server\.\d+", key)}
+    return {
+        number: line.partition(";")[0].removesuffix(":participant").strip() for number, line in lines.items()
+    }
+
+
 def _ports(line: str) -> str | None:
-    """The two ports of a server line's value."""
-    found = re.search(r":(\d+:\d+)(?:[:;].*)?$", line)
+    """The two ports of what ``servers`` tells of one."""
+    found = re.search(r":(\d+:\d+)(?::observer)?$", line)
     return found[1] if found else None
 
 
 def _ports_of(member: Settings) -> str:
     return f"{member['quorum_port']}:{member['election_port']}"
-
-
-def _ids(members: dict[Any, Any]) -> str:
-    return ", ".join(map(str, sorted(members, key=str))) or "a single server"

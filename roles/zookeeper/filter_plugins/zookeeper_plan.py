@@ -1,0 +1,209 @@
+"""Jinja filter: the way from the members an ensemble has to those the inventory names, or why not.
+
+ZooKeeper's static configuration knows no protocol for that, so the safety is in the order. Each server goes
+by the voters in its own zoo.cfg. Nothing acknowledged is lost as long as any majority of any list of voters
+in use meets any majority of any other, and that is so of two lists that differ in one server. Hence one voter
+comes or goes at a time, and all servers know of it before the next does. Who comes observes first: it votes
+when it has the data. A server without data has no vote anyway (db.autocreate=false) until it was sent them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+Member = Mapping[str, Any]
+Voters = frozenset[int]
+
+
+class RefusalError(Exception):
+    """Why there is no way, and the remedy."""
+
+
+def zookeeper_plan(
+    members: list[Member], seen: Mapping[str, Mapping[str, Any]], play_hosts: list[str]
+) -> dict[str, Any]:
+    """Plan the stages of a run.
+
+    Args:
+        members: all of the group, each with name, id, observer; ids are known to be sound.
+        seen: by name what zookeeper_preflight returned of each host that could be looked at.
+        play_hosts: names of the hosts this run may change (with --limit not all).
+
+    Returns:
+        problems: reasons to refuse; if there are any, stages is empty.
+        new: whether this is the first start of an ensemble.
+        gone: by id (as text) where servers are that belonged to the ensemble and are not in the group.
+        stages: what to bring about, one after the other, the last being what the inventory says. Each has
+        members (with ``observer`` as it is in that stage), hosts (names of those to change), changing
+        (whether servers with different lists of voters meet), label.
+    """
+    try:
+        return {"problems": [], **_plan(members, seen, play_hosts)}
+    except RefusalError as error:
+        return {"problems": [str(error)], "new": False, "gone": {}, "stages": []}
+
+
+def _plan(
+    members: list[Member], seen: Mapping[str, Mapping[str, Any]], play_hosts: list[str]
+) -> dict[str, Any]:
+    ids = {str(m["name"]): int(str(m["id"])) for m in members}
+    target = frozenset(ids[m["name"]] for m in members if not m["observer"])
+    left_out = [name for name in ids if name not in play_hosts]
+    unseen = [name for name in ids if "servers" not in seen.get(name, {})]
+    if not target:
+        raise RefusalError(
+            "zookeeper_observer is set for all hosts of the group `zookeeper`, and observers cannot elect a "
+            "leader: leave it unset for one host, or better for three."
+        )
+    holders = {ids[name]: seen[name] for name in ids if name not in unseen and seen[name]["data"]}
+    if not holders:
+        if unseen:
+            raise RefusalError(
+                f"No host that could be looked at has data, and {_and(unseen)} could not: whether a new "
+                "ensemble is due cannot be told. Bring it back, or run without --limit."
+            )
+        if left_out:
+            raise RefusalError(
+                f"The ensemble is new, and --limit leaves out {_and(left_out)}: its first start needs all "
+                "members. Run once without --limit."
+            )
+        return {"new": True, "gone": {}, "stages": [_stage(members, ids, target, list(ids), False)]}
+
+    voters = {number: _voters(number, found) for number, found in holders.items()}
+    _require_one_ensemble(holders, voters)
+    # An earlier run may have been cut short between two lists: what is nearer to the goal is finished first.
+    now = min(voters.values(), key=lambda one: (len(one ^ target), sorted(one)))
+    whole = all(one == now for one in voters.values())
+    addresses: dict[str, str] = {}
+    for found in holders.values():
+        addresses |= found["servers"]
+    known = {str(number) for number in ids.values()}
+    gone = {number: where for number, where in addresses.items() if number not in known}
+    trusted = {ids[name] for name in ids if name in unseen or seen[name]["data"] or seen[name]["marker"]}
+    _require_data(now, target, trusted)
+    if whole and now == target:
+        return {"new": False, "gone": gone, "stages": [_stage(members, ids, target, list(ids), False)]}
+    if left_out:
+        raise RefusalError(
+            f"The voters change from {_ids(now)} to {_ids(target)}, and --limit leaves out {_and(left_out)}: "
+            "all members must learn of it. Run without --limit."
+        )
+    return {"new": False, "gone": gone, "stages": _stages(members, ids, seen, now, whole, target)}
+
+
+def _voters(number: int, found: Mapping[str, Any]) -> Voters:
+    """Those a server goes by: itself alone, if its configuration names nobody."""
+    listed = {int(one) for one, where in found["servers"].items() if not where.endswith(":observer")}
+    return frozenset(listed or {number})
+
+
+def _require_one_ensemble(holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> None:
+    """Data of different histories must not meet: ZooKeeper would mix them without a word."""
+    for a, b in combinations(sorted(holders), 2):
+        mine, other = (
+            {number: where.removesuffix(":observer") for number, where in holders[one]["servers"].items()}
+            for one in (a, b)
+        )
+        elsewhere = any(mine[number] != other[number] for number in mine.keys() & other.keys())
+        # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
+        alone = not mine or not other
+        if elsewhere or alone or len(voters[a] ^ voters[b]) > 1:
+            raise RefusalError(
+                f"Server {a} has data as a member of {_ids(voters[a])}, server {b} as a member of "
+                f"{_ids(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
+                "Stop the one whose data you do not want and empty its zookeeper_data_dir and "
+                "zookeeper_txnlog_dir; it is then sent the other's."
+            )
+
+
+def _require_data(now: Voters, target: Voters, trusted: set[int]) -> None:
+    empty = now & target - trusted
+    lost = now - trusted
+    if not empty or (len(lost) < _majority(now) and len(now - lost) >= _majority(now)):
+        return
+    if len(now) == 2:
+        remedy = (
+            f"take server {_ids(empty)} out of the group, run, and put it back: it then joins as a new one"
+        )
+    else:
+        remedy = "bring their data back, or restore a backup on all servers"
+    raise RefusalError(
+        f"Of the voters {_ids(now)}, {_ids(lost)} have no data: the others are no majority, and those "
+        f"without data have no vote. Instead: {remedy}."
+    )
+
+
+def _stages(
+    members: list[Member],
+    ids: Mapping[str, int],
+    seen: Mapping[str, Mapping[str, Any]],
+    now: Voters,
+    whole: bool,
+    target: Voters,
+) -> list[dict[str, Any]]:
+    everybody = frozenset(ids.values())
+    leaving, demoted, added = now - everybody, now & everybody - target, target - now
+    if len(leaving) > 1:
+        raise RefusalError(
+            f"Servers {_ids(leaving)} were taken out of the group at once: put all but one back, run, and go "
+            "on with the next. Together they could still be a majority of those they know."
+        )
+    if leaving and not whole:
+        raise RefusalError(
+            f"An earlier run was cut short while the voters changed, and server {_ids(leaving)} still was "
+            "one of them: put it back into the group, run, and take it out then."
+        )
+    if leaving and (added or demoted):
+        others = f"brings in {_ids(added)}" if added else f"makes observers of {_ids(demoted)}"
+        raise RefusalError(
+            f"The change takes server {_ids(leaving)} out and {others} at once: run with the one, then with "
+            f"the other. If server {_ids(leaving)} is lost for good, give the new host its number instead "
+            f"(zookeeper_id {_ids(leaving)}, empty directories): it is then sent the data."
+        )
+    stages = []
+    if not whole:
+        stages.append(_stage(members, ids, now, list(ids), True))
+    if any(not seen[name]["data"] for name, number in ids.items() if number in added):
+        # Servers of an ensemble take in an observer they never heard of; one that serves alone does not.
+        hosts = list(ids) if len(now) == 1 else [n for n in ids if not seen[n]["unit"]["running"]]
+        stages.append(_stage(members, ids, now, hosts, len(now) == 1))
+    for number in sorted(added):
+        now |= {number}
+        stages.append(_stage(members, ids, now, list(ids), True))
+    for number in sorted(demoted | leaving):
+        now -= {number}
+        stages.append(_stage(members, ids, now, list(ids), True))
+    return stages
+
+
+def _stage(
+    members: list[Member], ids: Mapping[str, int], voters: Voters, hosts: list[str], changing: bool
+) -> dict[str, Any]:
+    return {
+        "label": f"voters {_ids(voters)}",
+        "members": [{**m, "observer": ids[m["name"]] not in voters} for m in members],
+        "hosts": hosts,
+        "changing": changing,
+    }
+
+
+def _majority(voters: Voters) -> int:
+    return len(voters) // 2 + 1
+
+
+def _ids(numbers: frozenset[int] | set[int]) -> str:
+    return _and([str(number) for number in sorted(numbers)])
+
+
+def _and(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name the filters."""
+        return {"zookeeper_plan": zookeeper_plan}

@@ -1,0 +1,237 @@
+"""From the members an ensemble has to those the inventory names: the steps, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations, pairwise
+from typing import Any
+
+import pytest
+
+from tests.unit.zookeeper_role import load_file
+
+plan_of = load_file("filter_plugins/zookeeper_plan.py").zookeeper_plan
+
+Found = dict[str, Any]
+
+
+def servers(voters: str, observers: str = "") -> dict[str, str]:
+    """What a zoo.cfg says of the members, each named by one digit."""
+    return {n: f"zk{n}:2888:3888" for n in voters} | {n: f"zk{n}:2888:3888:observer" for n in observers}
+
+
+def holds(voters: str, observers: str = "", **other: Any) -> Found:
+    """A server with data, and the members it knows of."""
+    listed = servers(voters, observers) if len(voters + observers) > 1 else {}
+    return {"data": True, "marker": False, "servers": listed, "unit": {"running": True}} | other
+
+
+def empty(**other: Any) -> Found:
+    return {"data": False, "marker": False, "servers": {}, "unit": {"running": False}} | other
+
+
+def plan(
+    seen: Mapping[str, Found | None], *, observers: str = "", limit: str = "", gone: str = ""
+) -> dict[str, Any]:
+    """Plan for the servers of ``seen`` (None: it could not be looked at) without those of ``gone``."""
+    members = [{"name": f"zk{n}", "id": n, "observer": n in observers} for n in sorted(seen) if n not in gone]
+    looked = {f"zk{n}": found or {"msg": "unreachable"} for n, found in seen.items()}
+    play = [m["name"] for m in members if not limit or m["id"] in limit]
+    answer: dict[str, Any] = plan_of(members, looked, play)
+    return answer
+
+
+def steps(answer: dict[str, Any]) -> list[str]:
+    """Voters and, after a stroke, observers of each stage."""
+    assert answer["problems"] == []
+    stages = []
+    for stage in answer["stages"]:
+        voters = "".join(m["id"] for m in stage["members"] if not m["observer"])
+        rest = "".join(m["id"] for m in stage["members"] if m["observer"])
+        stages.append(f"{voters}|{rest}" if rest else voters)
+    return stages
+
+
+def refusal(answer: dict[str, Any]) -> str:
+    assert answer["stages"] == []
+    [text] = answer["problems"]
+    return str(text)
+
+
+def test_a_new_ensemble_starts_as_it_shall_be() -> None:
+    answer = plan({"1": empty(), "2": empty(), "3": empty(), "4": empty()}, observers="4")
+    assert steps(answer) == ["123|4"]
+    assert answer["new"]
+
+
+def test_a_first_start_that_was_cut_short_goes_on() -> None:
+    begun = empty(marker=True, servers=servers("123"))
+    assert plan({"1": begun, "2": begun, "3": empty()})["new"]
+    answer = plan({"1": holds("123"), "2": begun, "3": begun})
+    assert (steps(answer), answer["new"]) == (["123"], False)
+
+
+def test_members_that_stay_take_one_step() -> None:
+    answer = plan({n: holds("123") for n in "123"})
+    assert steps(answer) == ["123"]
+    assert not answer["new"]
+    assert not answer["stages"][0]["changing"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({"1": holds("1"), "2": empty(), "3": empty()}, ["1|23", "12|3", "123"]),
+        (
+            {n: holds("123") for n in "123"} | {"4": empty(), "5": empty()},
+            ["123|45", "1234|5", "12345"],
+        ),
+        ({"1": holds("1")} | {"2": empty()}, ["1|2", "12"]),
+        ({n: holds("13") for n in "13"} | {"2": empty()}, ["13|2", "123"]),
+    ],
+)
+def test_who_comes_observes_first_and_votes_one_by_one(seen: dict[str, Found], expected: list[str]) -> None:
+    assert steps(plan(seen)) == expected
+
+
+def test_a_server_alone_must_learn_of_its_observers_others_need_not() -> None:
+    alone = plan({"1": holds("1"), "2": empty()})["stages"][0]
+    assert (alone["hosts"], alone["changing"]) == (["zk1", "zk2"], True)
+    three = plan({n: holds("123") for n in "123"} | {"4": empty()})["stages"][0]
+    assert (three["hosts"], three["changing"]) == (["zk4"], False)
+
+
+@pytest.mark.parametrize(
+    ("before", "out", "after"), [("123", "2", "13"), ("12345", "3", "1245"), ("12", "1", "2")]
+)
+def test_one_may_be_taken_out(before: str, out: str, after: str) -> None:
+    answer = plan({n: holds(before) for n in before if n != out})
+    assert steps(answer) == [after]
+    assert answer["gone"] == {out: f"zk{out}:2888:3888"}
+    assert answer["stages"][0]["changing"]
+
+
+def test_two_are_not_taken_out_at_once() -> None:
+    assert "Servers 2 and 3 were taken out of the group at once" in refusal(plan({"1": holds("123")}))
+    assert "put all but one back" in refusal(plan({n: holds("12345") for n in "123"}))
+
+
+def test_coming_and_going_are_two_runs() -> None:
+    text = refusal(plan({"1": holds("123"), "2": holds("123"), "4": empty()}))
+    assert "takes server 3 out and brings in 4 at once" in text
+    assert "zookeeper_id 3" in text
+
+
+def test_a_voter_becomes_an_observer_and_back() -> None:
+    assert steps(plan({n: holds("12345") for n in "12345"}, observers="45")) == ["1235|4", "123|45"]
+    assert steps(plan({n: holds("123", "45") for n in "12345"})) == ["1234|5", "12345"]
+
+
+def test_observers_come_and_go_without_a_change_of_voters() -> None:
+    came = plan({n: holds("123") for n in "123"} | {"4": empty()}, observers="4")
+    assert steps(came) == ["123|4"]
+    assert not came["stages"][0]["changing"]
+    went = plan({n: holds("123", "4") for n in "123"})
+    assert steps(went) == ["123"]
+    assert went["gone"] == {"4": "zk4:2888:3888:observer"}
+
+
+def test_somebody_must_vote() -> None:
+    assert "zookeeper_observer is set for all hosts" in refusal(
+        plan({"1": empty(), "2": empty()}, observers="12")
+    )
+
+
+def test_a_dead_disk_is_replaced() -> None:
+    answer = plan({"1": holds("123"), "2": empty(), "3": holds("123")})
+    assert (steps(answer), answer["new"]) == (["123"], False)
+
+
+def test_too_many_dead_disks() -> None:
+    text = refusal(plan({"1": holds("123"), "2": empty(), "3": empty()}))
+    assert "Of the voters 1, 2 and 3, 2 and 3 have no data" in text
+    assert "take server 2 out of the group" in refusal(plan({"1": holds("12"), "2": empty()}))
+
+
+def test_the_last_of_two_with_data_goes_on_alone() -> None:
+    assert steps(plan({"1": holds("12")})) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (holds("2"), "server 2 as a member of 2: that is not one"),
+        (holds("12"), "that is not one"),  # its partner served alone since then
+        (holds("456"), "as a member of 4, 5 and 6"),
+    ],
+)
+def test_foreign_data_does_not_join(other: Found, said: str) -> None:
+    assert said in refusal(plan({"1": holds("1"), "2": other}))
+
+
+def test_data_of_a_namesake_does_not_join() -> None:
+    foreign = holds("123", servers={n: f"test{n}:2888:3888" for n in "123"})
+    text = refusal(plan({"1": holds("12"), "2": holds("12"), "3": foreign}))
+    assert "at other addresses" in text
+    assert "empty its zookeeper_data_dir" in text
+
+
+def test_a_change_that_was_cut_short_is_finished_first() -> None:
+    answer = plan(
+        {"1": holds("1234", "5"), "2": holds("123"), "3": holds("123"), "4": holds("123", "45")}
+        | {"5": empty()}
+    )
+    assert steps(answer) == ["1234|5", "1234|5", "12345"]
+    assert answer["stages"][0]["changing"]
+
+
+def test_a_change_that_was_cut_short_may_be_taken_back() -> None:
+    assert steps(plan({"1": holds("1234"), "2": holds("123"), "3": holds("123")})) == ["123"]
+
+
+def test_a_change_cut_short_is_not_left_in_another_direction() -> None:
+    text = refusal(
+        plan({"1": holds("1234"), "2": holds("123"), "3": holds("123"), "4": holds("123", "4")}, gone="3")
+    )
+    assert "cut short" in text
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({n: empty() for n in "123"}, "The ensemble is new, and --limit leaves out zk1 and zk3"),
+        ({"1": None, "2": empty(), "3": None}, "zk1 and zk3 could not: whether a new"),
+        (
+            {n: holds("123") for n in "123"} | {"4": empty()},
+            "The voters change from 1, 2 and 3 to 1, 2, 3 and 4",
+        ),
+    ],
+)
+def test_limit_does_not_hide_the_others(seen: Mapping[str, Found | None], said: str) -> None:
+    assert said in refusal(plan(seen, limit="2"))
+
+
+@pytest.mark.parametrize("two", [holds("123"), empty()])
+def test_limit_does_for_a_change_that_concerns_one(two: Found) -> None:
+    answer = plan({"1": holds("123"), "2": two, "3": None}, limit="2")
+    assert (steps(answer), answer["new"]) == (["123"], False)
+
+
+def majorities(voters: frozenset[str]) -> list[frozenset[str]]:
+    size = len(voters) // 2 + 1
+    return [frozenset(some) for some in combinations(sorted(voters), size)]
+
+
+@pytest.mark.parametrize("before", ["1", "12", "123", "1234", "12345"])
+@pytest.mark.parametrize("after", ["2", "14", "135", "12345"])
+def test_at_each_step_every_old_majority_meets_every_new_one(before: str, after: str) -> None:
+    """Over all changes: either it is refused, or each list of voters meets the one before it."""
+    everybody = sorted({*before, *after})
+    seen = {n: holds(before) if n in before else empty() for n in everybody}
+    answer = plan(seen, observers="".join(set(before) - set(after)))
+    if answer["problems"]:
+        return
+    lists = [frozenset(before)] + [frozenset(step.split("|")[0]) for step in steps(answer)]
+    assert lists[-1] == frozenset(after)
+    for old, new in pairwise(lists):
+        assert all(a & b for a in majorities(old) for b in majorities(new)), (old, new)
