@@ -8,7 +8,7 @@ SCENARIOS ?= default failover archive
 export LAB
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-tests up demo ssh down lint unit simulate integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-tests up demo ssh down lint docs unit simulate integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -37,7 +37,7 @@ down: ## remove the hosts and every trace of them
 
 test: lint unit integration lab-test molecule ## all tests
 
-lint: setup-python ## ansible-lint, yamllint, ruff, mypy
+lint: setup-python ## ansible-lint, yamllint, ruff, mypy, roles as specified
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
@@ -46,7 +46,11 @@ lint: setup-python ## ansible-lint, yamllint, ruff, mypy
 	mypy $(ACTIONS)
 	mypy molecule/failover/tests
 	mypy molecule/archive/tests
+	python scripts/role_docs.py --check
 	ansible-lint --offline --profile production
+
+docs: setup-python ## the roles' tables of variables, from their specifications
+	python scripts/role_docs.py
 
 unit: setup-python ## logic without root, and a short simulation
 	pytest tests/unit tests/simulation

@@ -1,4 +1,4 @@
-"""The role mwapp: its modules, and that its documents agree with each other."""
+"""The role mwapp: its modules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 PROJECT = Path(__file__).parents[2]
 ROLE = PROJECT / "roles/mwapp"
@@ -32,35 +31,7 @@ service = load("library/mwapp_service.py")
 install = load("files/install.py")
 
 
-def read(path: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((ROLE / path).read_text())
-    return content
-
-
-# ------------------------------------------------------------ documents
-
-OPTIONS = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-
-
-def test_every_variable_is_specified_and_every_default_is_the_same() -> None:
-    defaults = read("defaults/main.yml")
-    assert defaults.keys() == OPTIONS.keys()
-    for name, value in defaults.items():
-        computed = isinstance(value, str) and "{{" in value
-        assert OPTIONS[name].get("default") == (None if computed else value), name
-        assert computed == ("By default" in OPTIONS[name]["description"]), (
-            f"{name}: say what it is by default"
-        )
-
-
-def test_the_readme_has_the_table_of_variables() -> None:
-    rows = []
-    for name, option in OPTIONS.items():
-        default = f"`{option['default']}`" if "default" in option else "computed"
-        text = " ".join(str(option["description"]).split())
-        rows.append(f"| `{name}` | {default} | {text} |")
-    table = "\n".join(["| variable | default | |", "|---|---|---|", *rows])
-    assert table in (ROLE / "README.md").read_text(), f"put this into README.md:\n{table}"
+# ------------------------------------------------------------ scenarios
 
 
 @pytest.mark.parametrize("scenario", [it.parent for it in PROJECT.glob("molecule/*/molecule.yml")], ids=str)

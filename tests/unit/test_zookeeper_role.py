@@ -1,4 +1,4 @@
-"""The role's files: filters, templates, and defaults that agree with the specification."""
+"""The role's files: filters, modules, templates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -77,20 +76,6 @@ def test_a_file_that_was_restored_is_no_reason_to_restart() -> None:
     for restored, pending in ((["/opt/a.jar", "/opt/b.jar"], []), (["/opt/a.jar"], ["zk1"])):
         host = known | {"__zookeeper_release": {"restored": restored}}
         assert filters.zookeeper_pending(["zk1"], {"zk1": host}) == pending
-
-
-def test_defaults_agree_with_the_specification() -> None:
-    options = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    specified = {name: option["default"] for name, option in options.items() if "default" in option}
-    assert specified == read("defaults/main.yml")
-    assert options.keys() - specified.keys() == {"zookeeper_id", "zookeeper_host"}
-    assert all(option["description"] for option in options.values())
-
-
-def test_every_variable_is_in_the_readme() -> None:
-    readme = (ROLE / "README.md").read_text()
-    options = read("meta/argument_specs.yml")["argument_specs"]["main"]["options"]
-    assert set(re.findall(r"^\| `(zookeeper_\w+)`", readme, re.MULTILINE)) == options.keys()
 
 
 def test_preflight_sees_every_variable_it_judges() -> None:

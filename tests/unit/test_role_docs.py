@@ -1,0 +1,92 @@
+"""The roles' READMEs and defaults agree with their specifications, and the check for it can fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.role_docs import BEGIN, END, ROLES, check, disagreements, table
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "demo_port": {"type": "int", "default": 1, "description": "A port."},
+    "demo_words": {
+        "type": "list",
+        "elements": "str",
+        "default": ["a", "b"],
+        "description": ["Words, C(a|b).", "More."],
+        "choices": ["a", "b"],
+    },
+    "demo_name": {"type": "str", "description": "By default the host's."},
+    "demo_id": {"type": "int", "required": True, "description": "A number."},
+}
+DEFAULTS: dict[str, Any] = {"demo_port": 1, "demo_words": ["a", "b"], "demo_name": "{{ inventory_hostname }}"}
+
+
+def test_specification_and_defaults_that_agree() -> None:
+    assert disagreements("demo", OPTIONS, DEFAULTS) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "defaults", "word"),
+    [
+        ({}, {"demo_port": 2}, "demo_port is 2 in defaults"),
+        ({}, {"demo_port": True}, "demo_port is True"),
+        ({}, {"demo_port": 1.0}, "demo_port is 1.0"),
+        ({}, {"demo_more": 1}, "demo_more has a default, but no specification"),
+        ({}, {"demo_id": 1}, "demo_id lacks `default: 1`"),
+        (
+            {"demo_more": {"type": "int", "default": 1, "description": "x"}},
+            {},
+            "demo_more has a default in meta",
+        ),
+        (
+            {"demo_name": {"type": "str", "description": "A name."}},
+            {},
+            "demo_name is computed: say in its description",
+        ),
+        ({"demo_more": {"description": "x"}}, {}, "demo_more has no type"),
+        ({"demo_more": {"type": "int"}}, {}, "demo_more has no description"),
+        ({"port": {"type": "int", "description": "x"}}, {}, "port must begin with demo_"),
+    ],
+)
+def test_disagreements_are_named(options: dict[str, Any], defaults: dict[str, Any], word: str) -> None:
+    (found,) = disagreements("demo", OPTIONS | options, DEFAULTS | defaults)
+    assert word in found
+
+
+def test_the_table() -> None:
+    assert table(OPTIONS, DEFAULTS).splitlines()[2:] == [
+        "| `demo_port` | int | `1` | A port. |",
+        "| `demo_words` | list of str | `[a, b]` | Words, `a\\|b`. More. Any of `a`, `b`. |",
+        "| `demo_name` | str | computed | By default the host's. |",
+        "| `demo_id` | int | required | A number. |",
+    ]
+
+
+def test_a_stale_readme_is_found_and_renewed(tmp_path: Path) -> None:
+    role = tmp_path / "demo"
+    for name, content in (
+        ("meta/argument_specs", {"main": {"options": OPTIONS}}),
+        ("defaults/main", DEFAULTS),
+    ):
+        (role / name).parent.mkdir(parents=True)
+        data = {"argument_specs": content} if name.startswith("meta") else content
+        (role / f"{name}.yml").write_text(yaml.safe_dump(data, sort_keys=False))
+    readme = role / "README.md"
+    readme.write_text("no marks\n")
+    assert "needs these two lines" in check(role, write=True)[0]
+    readme.write_text(f"# demo\n\n{BEGIN}{END}\nThe end.\n")
+    assert "run `make docs`" in check(role, write=False)[0]
+    assert check(role, write=True) == check(role, write=False) == []
+    assert "| `demo_port` |" in readme.read_text()
+    assert readme.read_text().endswith("\nThe end.\n")
+    readme.write_text(readme.read_text().replace("A port.", "Another port."))
+    assert check(role, write=False)
+
+
+@pytest.mark.parametrize("role", sorted(ROLES.iterdir()), ids=lambda role: role.name)
+def test_our_roles(role: Path) -> None:
+    assert check(role, write=False) == []
