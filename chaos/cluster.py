@@ -54,14 +54,18 @@ class Cluster:
 
     # ------------------------------------------------------------ the ensemble
 
-    def server(self, node: str) -> dict[str, str]:
-        """What the server answers to ``mntr``, by key; empty if it does not serve."""
+    def ask(self, node: str, word: str) -> str | None:
+        """What the server answers to a four-letter word; None if it does not answer."""
         try:
             with socket.create_connection((self.address(node), CLIENT_PORT), timeout=0.5) as connection:
-                connection.sendall(b"mntr")
-                answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+                connection.sendall(word.encode())
+                return b"".join(iter(lambda: connection.recv(4096), b"")).decode() or None
         except OSError:
-            return {}
+            return None
+
+    def server(self, node: str) -> dict[str, str]:
+        """What the server answers to ``mntr``, by key; empty if it does not serve."""
+        answer = self.ask(node, "mntr") or ""
         return dict(line.split("\t", 1) for line in answer.splitlines() if "\t" in line)
 
     def modes(self) -> dict[str, str]:

@@ -7,8 +7,11 @@ where mending it is part of the story; ``Cluster.settle`` waits until all is wel
 import time
 from dataclasses import dataclass
 
+from kazoo.exceptions import KazooException
+
 from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
-from chaos.load import Ending, Submitter, Writer
+from chaos.load import PATH, Ending, Submitter, Writer, reader
+from mwapp.core.protocol import EPOCH
 
 MASTER_UNIT = "mwapp-master.service"
 WORKER_UNIT = "mwapp-worker.service"
@@ -60,6 +63,15 @@ def freeze_master(cluster: Cluster) -> Takeover:
         return _await_takeover(cluster, old, epoch, began, 30)
     finally:
         cluster.lab.thaw(old)
+
+
+def write_as(cluster: Cluster, epoch: int) -> bool:
+    """Send a transaction as a master of this epoch would; whether it was committed."""
+    with reader(cluster.hosts()) as client:
+        transaction = client.transaction()
+        transaction.check(EPOCH, epoch)
+        transaction.create(f"{PATH}/as-epoch-{epoch}", ephemeral=True)
+        return not any(isinstance(result, KazooException) for result in transaction.commit())
 
 
 def power_cut_master(cluster: Cluster) -> Takeover:

@@ -132,6 +132,7 @@ class Ledger:
     lost: list[str] = field(default_factory=list)  # acknowledged, but without a final state
     doubled: list[str] = field(default_factory=list)  # final state changed, or one submission stored twice
     moved: int = 0  # took more than one attempt
+    endings: list[Ending] = field(default_factory=list)  # of those that have a final state
 
 
 class Submitter:
@@ -143,6 +144,7 @@ class Submitter:
     def __init__(self, cluster: Cluster) -> None:
         self._hosts = cluster.hosts()
         self.expected_failures = 0
+        self.accepted: list[tuple[float, str]] = []  # (monotonic time, name), as acknowledged
         self._acknowledged: dict[int, str] = {}
         self._verdicts: dict[str, tuple[str, int]] = {}  # task -> final state and the zxid that wrote it
         self._requests: queue.SimpleQueue[tuple[Task, queue.SimpleQueue[int]]] = queue.SimpleQueue()
@@ -192,6 +194,7 @@ class Submitter:
         self._process.timers.append((now + PUMP_EVERY, self._process.scope(), self._pump))
 
     def _accepted(self, index: int, name: str) -> None:
+        self.accepted.append((time.monotonic(), name))
         self._acknowledged[index] = name
 
     def _refused(self, index: int, refusal: Refusal) -> None:
@@ -248,7 +251,9 @@ class Submitter:
                 ledger.done += 1
             else:
                 ledger.failed.append(name)
-            ledger.moved += bool(result and (Outcome.decode(result[0]).attempt or 1) > 1)
+            outcome = Outcome.decode(result[0]) if result else Outcome()
+            ledger.moved += (outcome.attempt or 1) > 1
+            ledger.endings.append(Ending(name, verdict[0], outcome, stat.ctime / 1000))
         ledger.doubled += [f"key {key}" for key, number in keys.items() if key and number > 1]
         return ledger
 

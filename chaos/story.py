@@ -1,53 +1,60 @@
 """The story of the seeds, played on the running lab and told as it happens.
 
-``python -m chaos.story`` prints it with times, then a table; the same figures go to
-build/demo/summary.json. Exit status 0 only if the story held.
+``python -m chaos.story`` prints it with times, then a table. What was seen goes to build/demo: events.jsonl
+(the record), report.html and timeline.svg/.png (drawn from it) and summary.json (the figures). All are
+written if the story breaks off, too. Exit status 0 only if the story held.
 """
 
-import json
 import logging
+import signal
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from chaos import faults
+from chaos import faults, report
 from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
+from chaos.history import History
 from chaos.load import Submitter, Writer
+from chaos.machine import about
+from chaos.record import EventLog, RecordedCluster, Recorder
 from lab import Lab
 
 log = logging.getLogger(__name__)
 
-SUMMARY = Path("build/demo/summary.json")
+BUILD = Path("build/demo")
 LOAD_PER_SECOND = 20
 REFUSAL_SECONDS = 3
 
 
 @dataclass(slots=True)
 class Story:
-    """The cast, the clock and the figures."""
+    """The cast and the record."""
 
     cluster: Cluster
     submitter: Submitter
     writers: list[Writer]
-    began: float = field(default_factory=time.monotonic)
-    takeover_ms: dict[str, list[float]] = field(default_factory=dict)
-    write_gap_ms: dict[str, list[float]] = field(default_factory=dict)
+    events: EventLog
 
     def say(self, text: str) -> None:
         """Tell it, with the seconds since the story began."""
-        print(f"[{time.monotonic() - self.began:6.1f} s] {text}", flush=True)
+        self.events.write("said", text=text)
+        print(f"[{self.events.now():6.1f} s] {text}", flush=True)
 
-    def takeover(self, fault: str, ms: float) -> None:
-        """Note a time, milliseconds."""
-        self.takeover_ms.setdefault(fault, []).append(round(ms, 1))
+    def takeover(self, fault: str, ms: float, **more: Any) -> None:
+        """Note a take-over time, milliseconds."""
+        self.events.write("figure", fault=fault, kind="takeover", ms=round(ms, 1), **more)
 
     def gap(self, fault: str, ms: float) -> None:
-        """Note the longest write gap under a fault, milliseconds."""
-        self.write_gap_ms.setdefault(fault, []).append(round(ms, 1))
+        """Note the longest write gap of any client under a fault, milliseconds."""
+        self.events.write("figure", fault=fault, kind="gap", ms=round(ms, 1))
+
+    def fault(self, key: str) -> None:
+        """What is done from now on belongs to this fault (a key of ``chaos.report.FAULTS``)."""
+        self.events.write("fault", fault=key)
 
     @contextmanager
     def chapter(self, title: str) -> Iterator[None]:
@@ -78,6 +85,14 @@ class Story:
                 ending = self.submitter.wait(name)
                 said = ending.outcome.output.strip() or f"exit status {ending.outcome.code}"
                 self.say(f"{name}  {command!r} -> {ending.state} on {ending.outcome.worker}: {said}")
+                self.events.write(
+                    "shown",
+                    task=name,
+                    command=command,
+                    state=ending.state,
+                    worker=ending.outcome.worker,
+                    said=said,
+                )
                 self.submitter.expected_failures += ending.state == "failed"
             self.submitter.load(LOAD_PER_SECOND)
             self.say(f"from now on {LOAD_PER_SECOND} tasks a second, and a client writing at each server")
@@ -88,17 +103,40 @@ class Story:
         with self.chapter("The active master is SIGKILLed"):
             old = self.cluster.master()
             self.say(f"kill -9 of the master on {old}")
+            self.fault("sigkill")
             takeover = faults.kill_master(self.cluster)
-            self.takeover("sigkill", takeover.ms)
+            self.takeover("sigkill", takeover.ms, master=takeover.master, epoch=takeover.epoch)
             self.say(
                 f"{takeover.master} is master, epoch {takeover.epoch}: "
                 f"its first write came {takeover.ms:.0f} ms after the kill"
             )
 
+    def master_freezes(self) -> None:
+        """A master that stands still, is replaced, and comes back believing in its office."""
+        with self.chapter("The active master's host freezes"):
+            old = self.cluster.master()
+            epoch = int(self.cluster.endpoint(old, MASTER_PORT)["epoch"])
+            self.say(f"{old} stands still: nobody can tell it from a slow one before its session times out")
+            self.fault("frozen")
+            takeover = faults.freeze_master(self.cluster)
+            self.takeover("frozen", takeover.ms, master=takeover.master, epoch=takeover.epoch)
+            self.say(
+                f"{takeover.master} is master, epoch {takeover.epoch}: "
+                f"its first write came {takeover.ms / 1000:.1f} s after"
+            )
+            wait_for(f"{old} stands by", lambda: self.cluster.state(old, MASTER_PORT) == "standby", 15)
+            self.say(f"{old} goes on, finds itself deposed and stands by")
+            committed = faults.write_as(self.cluster, epoch)
+            self.events.write("stale", epoch=epoch, committed=committed)
+            if committed:
+                raise StoryError(f"a write under epoch {epoch} was accepted in epoch {takeover.epoch}")
+            self.say(f"a write that bears its epoch {epoch} is refused: it is fenced off")
+
     def worker_loses_power(self) -> None:
         """A worker's host goes dark with tasks on it; they are run elsewhere."""
         with self.chapter("A worker's host loses power"):
             self.say("mw3 is given tasks of three seconds, and then no more electricity")
+            self.fault("worker_power_cut")
             endings, ms = faults.lose_worker(self.cluster, self.submitter, power=True)
             self.takeover("worker_power_cut", ms)
             for ending in endings:
@@ -111,6 +149,7 @@ class Story:
         """SIGKILL of the ensemble's leader; clients go on."""
         with self.chapter("The ensemble's leader is killed"):
             self.say(f"kill -9 of the server on {self.cluster.leader()}, the leader")
+            self.fault("leader_kill")
             leader, gap = faults.kill_leader(self.cluster, self.writers)
             self.gap("leader_kill", gap)
             self.say(f"{leader} leads now; no client waited longer than {gap:.0f} ms for a write")
@@ -121,6 +160,7 @@ class Story:
             leader = self.cluster.leader()
             first, second = (node for node in self.cluster.servers if node != leader)
             began = time.monotonic()
+            self.fault("one_of_three_down")
             self.cluster.lab.power_cut(first)
             self.say(f"{first} is off")
             wait_for("writes go on", lambda: all(w.writes_since(began + 1) > 20 for w in self.writers), 15)
@@ -128,12 +168,14 @@ class Story:
             self.gap("one_of_three_down", gap)
             self.say("two servers still are a quorum: writes go on")
             self.say(f"(its clients noticed the silence and changed over in {gap / 1000:.1f} s)")
+            self.fault("two_of_three_down")
             self.cluster.lab.power_cut(second)
             self.say(f"{second} is off too: {leader} alone is no quorum")
             time.sleep(1)
             dark = time.monotonic()
             time.sleep(REFUSAL_SECONDS)
             written = sum(w.writes_since(dark) for w in self.writers)
+            self.events.write("dark", seconds=REFUSAL_SECONDS, written=written)
             if written:
                 raise StoryError(f"{written} writes were acknowledged without a quorum")
             self.say(f"for {REFUSAL_SECONDS} s no write was acknowledged")
@@ -147,6 +189,7 @@ class Story:
             )
             for writer in self.writers:
                 writer.verify()
+            self.events.write("verified", writes=sum(len(w.acknowledged) for w in self.writers))
             gap = max(w.longest_gap(dark, time.monotonic()) for w in self.writers) * 1000
             self.gap("two_of_three_down", gap)
             self.say("the quorum is back, every client writes, every acknowledged write is there")
@@ -156,6 +199,7 @@ class Story:
         self.cast()
         self.work()
         self.master_dies()
+        self.master_freezes()
         self.worker_loses_power()
         self.leader_dies()
         self.servers_go_down()
@@ -164,65 +208,76 @@ class Story:
         self.say("no more tasks are submitted; waiting for the last ones")
         self.submitter.drain()
 
-
-def report(story: Story, problem: str | None) -> dict[str, Any]:
-    """Print the table; return the summary."""
-    ledger = story.submitter.ledger()
-    held = problem is None and not ledger.lost and not ledger.doubled
-    held = held and len(ledger.failed) == story.submitter.expected_failures
-    print(f"\n{'The story held' if held else 'THE STORY DID NOT HOLD'}{': ' + problem if problem else ''}\n")
-    counts = {
-        "submitted": ledger.submitted,
-        "done": ledger.done,
-        "failed": len(ledger.failed),
-        "lost": len(ledger.lost),
-        "doubled": len(ledger.doubled),
-    }
-    print("  tasks        " + "   ".join(f"{name} {n}" for name, n in counts.items()))
-    meant = story.submitter.expected_failures
-    print(f"               {meant} were meant to fail, {ledger.moved} took a second attempt")
-    for title, figures in (("taken over", story.takeover_ms), ("write gap", story.write_gap_ms)):
-        for fault, times in figures.items():
-            print(f"  {title:11}  {fault.replace('_', ' '):20} {', '.join(f'{ms:.0f} ms' for ms in times)}")
-    for what in ("lost", "doubled"):
-        for name in getattr(ledger, what):
-            print(f"  {what}: {name}")
-    return {
-        "ok": held,
-        "problem": problem,
-        "tasks": counts,
-        "takeover_ms": story.takeover_ms,
-        "write_gap_ms": story.write_gap_ms,
-    }
+    def account(self) -> None:
+        """Write down what became of every acknowledged task, as the ensemble has it."""
+        ledger = self.submitter.ledger()
+        ends = [
+            [self.events.at_unix(it.at), it.task, it.state, it.outcome.worker, it.outcome.attempt]
+            for it in ledger.endings
+        ]
+        self.events.write(
+            "ledger",
+            submitted=ledger.submitted,
+            done=ledger.done,
+            failed=len(ledger.failed),
+            lost=ledger.lost,
+            doubled=ledger.doubled,
+            meant_to_fail=self.submitter.expected_failures,
+            moved=ledger.moved,
+            ends=ends,
+        )
 
 
-def main() -> int:
-    """Play the story on the lab that LAB names."""
-    logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
-    SUMMARY.unlink(missing_ok=True)  # that of an earlier run must not pass for this one's
+def _tell(events: EventLog) -> str | None:
+    """Play the story on the lab that LAB names; returns what did not hold, if anything."""
+    story: Story | None = None
+    problem: str | None = None
     with ExitStack() as stack:
-        cluster = Cluster(Lab())
-        cluster.settle()
-        submitter = stack.enter_context(Submitter(cluster))
-        writers = [stack.enter_context(Writer(cluster, node)) for node in cluster.servers]
-        story = Story(cluster, submitter, writers)
-        problem = None
         try:
+            cluster = RecordedCluster(Lab(), events)
+            versions, machine = about(cluster)
+            events.write("machine", versions=versions, machine=machine)
+            cluster.settle()
+            recorder = stack.enter_context(Recorder(events, cluster))
+            submitter = stack.enter_context(Submitter(cluster))
+            writers = {node: stack.enter_context(Writer(cluster, node)) for node in cluster.servers}
+            recorder.follow(submitter, writers)
+            story = Story(cluster, submitter, list(writers.values()), events)
             story.play()
+        except KeyboardInterrupt:
+            problem = "it was interrupted"
         except Exception as error:  # whatever it is, the story did not hold, and what is known is told
             problem = f"{type(error).__name__}: {error}"
             log.exception("the story broke off")
-        summary = report(story, problem)
-    SUMMARY.parent.mkdir(parents=True, exist_ok=True)
-    SUMMARY.write_text(json.dumps(summary, indent=2) + "\n")
-    print(f"\n  {SUMMARY} has the figures. The lab is still up; look around:")
+        if story:
+            try:
+                story.account()
+            except (Exception, KeyboardInterrupt) as error:
+                problem = problem or f"the tasks could not be accounted for: {type(error).__name__}: {error}"
+    return problem
+
+
+def main() -> int:
+    """Play the story, then write what there is to look at; an interrupted one is told as far as it came."""
+    logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    record = BUILD / "events.jsonl"
+    for old in (record, *(BUILD / name for name in report.NAMES)):
+        old.unlink(missing_ok=True)  # those of an earlier run must not pass for this one's
+    events = EventLog(record)
+    events.write("end", problem=_tell(events))
+    events.close()
+    history = History.load(record)
+    report.tell(history)
+    report.write(history, BUILD)
+    print(f"\n  {BUILD}/report.html shows what happened. The lab is still up; look around:")
     for command in (
         "make ssh NODE=zk1          # then: zkServer.sh status; zkCli.sh",
         "make ssh NODE=mw1          # then: mwapp status; mwapp submit 'echo hello' --wait",
         "make down                  # removes everything",
     ):
         print(f"    {command}")
-    return 0 if summary["ok"] else 1
+    return 0 if history.held else 1
 
 
 if __name__ == "__main__":

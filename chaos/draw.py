@@ -1,0 +1,229 @@
+"""The history as a picture: lanes for who was what, the clients' writes, the tasks. SVG, and PNG made of it.
+
+One is wide, for a page; one is narrow, for a phone, where the marks of the faults bear figures alone.
+"""
+
+import resvg_py
+
+from chaos import faults
+from chaos.cluster import Cluster
+from chaos.history import Act, History, Span
+from chaos.palette import CSS, FONT
+from chaos.svg import Svg, text_width
+from chaos.texts import brief
+
+WIDE, NARROW = 1000, 400
+LANE, BAR, ROW = 20, 14, 20  # from lane to lane, a bar's height, from one fault's label to the next
+CHART = 96
+LANES = (
+    ("masters", "master", Cluster.masters, faults.MASTER_UNIT),
+    ("workers", "worker", Cluster.workers, faults.WORKER_UNIT),
+    ("ZooKeeper servers", "server", Cluster.servers, faults.SERVER_UNIT),
+)
+# How a state is drawn, and how thick. Any other is that of a part that has no session.
+LOOKS = {
+    "active": ("loud", BAR),
+    "leader": ("loud", BAR),
+    "standby": ("quiet", 4),
+    "follower": ("quiet", 4),
+    "ready": ("quiet", 4),
+    "not serving": ("lost", BAR),
+    "no answer": ("", 0),
+}
+OTHER = ("adrift", 2)
+LEGEND = (
+    ("master loud", 10, "active master"),
+    ("server loud", 10, "leading server"),
+    ("master quiet", 4, "standby"),
+    ("server quiet", 4, "following"),
+    ("worker quiet", 4, "worker ready"),
+    ("adrift", 2, "without a connection"),
+    ("lost", 10, "server without a quorum"),
+    ("off", 10, "no power"),
+    ("frozen", 10, "frozen"),
+    ("kill", 0, "kill -9"),
+    ("write", 10, "writes acknowledged"),
+    ("submitted", 0, "tasks submitted"),
+    ("ended", 0, "tasks ended"),
+)
+
+
+def nice(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20 ... that is not below ``least``."""
+    unit = 1
+    while 5 * unit < least:
+        unit *= 10
+    return next(step * unit for step in (1, 2, 5) if step * unit >= least)
+
+
+def draw(history: History, width: int = WIDE) -> str:
+    """The picture as SVG; its colours follow the reader's light or dark."""
+    return _Picture(history, width).svg
+
+
+def png(svg: str, zoom: int = 2) -> bytes:
+    """The picture in light, so many pixels to a unit."""
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom))
+
+
+class _Picture:
+    def __init__(self, history: History, width: int) -> None:
+        self._history = history
+        self._wide = width > NARROW
+        self._left, self._right = (56.0, width - 24.0) if self._wide else (38.0, width - 14.0)
+        self._scale = (self._right - self._left) / history.end  # units per second
+        label = "Timeline: who was master and leader, writes, tasks, and the faults"
+        self._svg = Svg(width, label, font=FONT, css=CSS, hatched=("off", "frozen", "lost"))
+        rules = self._svg.add("g")  # under everything else
+        y, marks = self._faults(18)
+        for lanes in LANES:
+            y = self._lanes(y + 14, *lanes)
+        y = self._tasks(self._clients(y + 14) + 14)
+        for x, top in marks:
+            self._svg.line("rule", f"M{x:.1f} {top}V{y}", rules)
+        self.svg = self._svg.finish(self._legend(self._axis(y) + 26))
+
+    def _x(self, time: float) -> float:
+        return self._left + min(max(time, 0), self._history.end) * self._scale
+
+    # ------------------------------------------------------------ from top to bottom; each returns its end
+
+    def _faults(self, y: float) -> tuple[float, list[tuple[float, float]]]:
+        """A numbered mark for each fault and what it cost; also where the marks' rules begin."""
+        placed: list[tuple[float, int]] = []  # end of a label, and its row
+        marks = []
+        for fault in self._history.faults:
+            x, label = self._x(fault.at), brief(fault, full=self._wide)
+            room = 16 + text_width(label, 12)
+            left = x + room > self._right + 12  # no room on its right
+            begin, end = (x - room, x + 10) if left else (x - 10, x + room)
+            # Below every label it would touch: then no earlier fault's rule runs through it.
+            row = 1 + max((row for filled, row in placed if filled > begin - 8), default=-1)
+            placed.append((end, row))
+            middle = y + ROW * row
+            mark = self._svg.add("g", said=f"{fault.number}. {brief(fault)} (at {fault.at:.1f} s)")
+            self._svg.add("circle", "badge", mark, cx=x, cy=middle, r=8.5)
+            self._svg.text(x, middle + 4, str(fault.number), 11, "number", "middle", parent=mark)
+            side, anchor = (x - 14, "end") if left else (x + 14, "start")
+            self._svg.text(side, middle + 4, label, 12, "ink strong halo", anchor, parent=mark)
+            marks.append((x, middle + 9))
+        return y + ROW * len({row for _, row in placed}), marks
+
+    def _lanes(self, y: float, title: str, kind: str, nodes: tuple[str, ...], unit: str) -> float:
+        y = self._title(y, title)
+        for node in nodes:
+            self._track(y, node)
+            for span in self._history.lanes.get((kind, node), ()):
+                self._span(y, kind, node, span)
+            for act in self._history.acts:
+                if act.node == node and act.unit in ("", unit):
+                    self._act(y, act)
+            y += LANE
+        return y
+
+    def _clients(self, y: float) -> float:
+        """A strip for each writing client; where it is blank, nothing was acknowledged."""
+        y = self._title(y, "writes acknowledged, by the server each client began at")
+        for client, times in sorted(self._history.writes.items()):
+            self._track(y, client)
+            gaps = self._history.gaps(client)
+            edges = [times[0], *(edge for gap in gaps for edge in gap), times[-1]]
+            for begin, end in zip(edges[::2], edges[1::2], strict=True):
+                self._bar(y, begin, end, "write", f"client at {client}: writes acknowledged", BAR - 4)
+            for begin, end in gaps:
+                self._label(y, begin, end, (f"{end - begin:.1f} s",), "ink", middle=True)
+            y += LANE
+        return y
+
+    def _tasks(self, y: float) -> float:
+        """Submitted and ended tasks, both counted from the beginning; between the two are the open ones."""
+        history = self._history
+        top = self._title(y, "tasks so far") + 4
+        bottom = top + CHART
+        most = max(1, len(history.accepted), len(history.ended))
+        lines = {}
+        for name, times in (("submitted", history.accepted), ("ended", history.ended)):
+            points = [(self._x(at), bottom - CHART * number / most) for number, at in enumerate(times, 1)]
+            points = [(self._left, bottom), *points, (self._right, points[-1][1] if points else bottom)]
+            lines[name] = "M" + "L".join(f"{x:.1f} {level:.1f}" for x, level in points)
+        if history.ledger:  # what is under the one line and not under the other is open
+            self._svg.line("open", f"{lines['submitted']}V{bottom}Z")
+            self._svg.line("ground", f"{lines['ended']}V{bottom}Z")
+        for count in range(0, most + 1, nice(most / 5)):
+            level = bottom - CHART * count / most
+            self._svg.line("grid", f"M{self._left} {level:.1f}H{self._right}")
+            self._svg.text(self._left - 8, level + 3.5, str(count), 10, "muted", "end")
+        if history.ledger:
+            self._svg.line("ended", lines["ended"])
+        self._svg.line("submitted", lines["submitted"])
+        for second in range(int(history.end) + 1):
+            x, end = self._x(second), self._x(second + 1)
+            said = history.tell(second)
+            self._svg.add("rect", "hover", said=said, x=x, y=top, width=end - x, height=CHART)
+        return bottom
+
+    def _axis(self, y: float) -> float:
+        for second in range(0, int(self._history.end) + 1, nice(44 / self._scale)):
+            self._svg.line("tick", f"M{self._x(second):.1f} {y}v5")
+            self._svg.text(self._x(second), y + 17, str(second), 10, "muted", "middle")
+        middle = (self._left + self._right) / 2
+        self._svg.text(middle, y + 33, "seconds since the story began", 10, "muted", "middle")
+        return y + 33
+
+    def _legend(self, y: float) -> float:
+        x = 4.0
+        for look, height, label in LEGEND:
+            room = 26 + text_width(label, 10)
+            if x + room > self._right:
+                x, y = 4.0, y + LANE
+            if look == "kill":
+                self._svg.cross(x + 9, y, look)
+            elif height:
+                self._svg.bar(x, y, 18, height, look)
+            else:
+                self._svg.line(look, f"M{x} {y}h18")
+            self._svg.text(x + 23, y + 4, label, 10, "ink")
+            x += room + 8
+        return y + 14
+
+    # ------------------------------------------------------------ in a lane
+
+    def _title(self, y: float, title: str) -> float:
+        self._svg.text(4, y, title, 11, "muted strong halo")
+        return y + 6
+
+    def _track(self, y: float, name: str) -> None:
+        self._svg.text(self._left - 8, y + BAR - 3, name, 12, "ink", "end")
+        self._svg.bar(self._left, y + BAR / 2, self._right - self._left, BAR, "track")
+
+    def _span(self, y: float, kind: str, node: str, span: Span) -> None:
+        look, thick = LOOKS.get(span.state, OTHER)
+        if not thick:
+            return
+        look = look if look in ("lost", "adrift") else f"{kind} {look}"
+        self._bar(y, span.begin, span.end, look, f"{kind} on {node}: {span.name}", thick)
+        if thick == BAR and look != "lost":
+            texts = (f"epoch {span.epoch}", str(span.epoch)) if span.epoch else (span.state,)
+            self._label(y, span.begin, span.end, texts, "on")
+
+    def _act(self, y: float, act: Act) -> None:
+        if act.kind == "kill":
+            self._svg.cross(self._x(act.at), y + BAR / 2, "kill", f"{act.node}: kill -9 at {act.at:.2f} s")
+            return
+        word = "no power" if act.kind == "off" else "frozen"
+        self._bar(y, act.at, act.until, act.kind, f"{act.node}: {word}")
+        self._label(y, act.at, act.until, (f"{word} {act.until - act.at:.1f} s", word), "ink")
+
+    def _bar(self, y: float, begin: float, end: float, look: str, said: str, thick: float = BAR) -> None:
+        said = f"{said}, {begin:.1f} to {end:.1f} s"
+        self._svg.bar(self._x(begin), y + BAR / 2, (end - begin) * self._scale, thick, look, said)
+
+    def _label(
+        self, y: float, begin: float, end: float, texts: tuple[str, ...], look: str, *, middle: bool = False
+    ) -> None:
+        """The first of these texts that has room there, if one has."""
+        room = (end - begin) * self._scale - (2 if middle else 8)
+        text = next((text for text in texts if text_width(text, 10) <= room), "")
+        x, anchor = (self._x((begin + end) / 2), "middle") if middle else (self._x(begin) + 4, "start")
+        if text:
+            self._svg.text(x, y + BAR - 3.5, text, 10, look, anchor)

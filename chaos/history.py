@@ -1,0 +1,218 @@
+"""The record read back: spans of time, faults with what was done and measured, and the account of tasks.
+
+All times are seconds since the record began.
+"""
+
+import json
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+HOST_FAULTS = ("off", "frozen")  # states of a host that are faults
+ONE_ACT = 0.3  # what follows on itself within so many seconds is the same act
+DRAWN_GAP = 0.3  # a client writes fifty times a second: a longer silence is worth showing, seconds
+
+
+class BadRecordError(Exception):
+    """The record cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part was seen in one state from ``begin`` to ``end``."""
+
+    begin: float
+    end: float
+    state: str
+    epoch: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The state in words."""
+        return self.state if self.epoch is None else f"{self.state}, epoch {self.epoch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What happened to a host or to a process on it. A kill has no duration."""
+
+    at: float
+    kind: str  # kill, off, frozen
+    node: str
+    until: float
+    unit: str = ""
+
+
+@dataclass(slots=True)
+class Fault:
+    """One fault of the story: what was seen to be done, and what was measured."""
+
+    number: int
+    key: str
+    told: float
+    acts: list[Act] = field(default_factory=list)
+    figure: Event | None = None
+
+    @property
+    def at(self) -> float:
+        """When it happened; when it was announced, if nothing was seen to happen."""
+        return self.acts[0].at if self.acts else self.told
+
+
+class History:
+    """What a record says."""
+
+    def __init__(self, events: list[Event]) -> None:
+        if not events:
+            raise BadRecordError("the record is empty: was the story started?")
+        self.events = sorted(events, key=lambda event: event["t"])
+        self.end: float = max(1.0, self.events[-1]["t"])
+        self.machine = self.last("machine") or {}
+        self.ledger = self.last("ledger")
+        self.lanes = self._spans()
+        self.acts = self._acts()
+        self.faults = self._faults()
+        self.accepted = sorted(at for event in self._all("accepted") for at, _ in event["tasks"])
+        self.ended = sorted(at for at, *_ in (self.ledger or {}).get("ends", ()))
+        self.writes: dict[str, list[float]] = {}
+        for event in self._all("writes"):
+            self.writes.setdefault(event["client"], []).extend(event["times"])
+
+    @staticmethod
+    def load(path: Path) -> "History":
+        """Read a record. Its last line may be cut short by whatever ended the story.
+
+        Raises:
+            BadRecordError: it is not there, or not a record.
+        """
+        try:
+            lines = path.read_text().splitlines()
+        except OSError as error:
+            raise BadRecordError(f"{path}: {error.strerror}: `make demo` writes it") from None
+        events = []
+        for number, line in enumerate(lines, 1):
+            try:
+                event = json.loads(line)
+                events.append({**event, "t": float(event["t"]), "event": str(event["event"])})
+            except (ValueError, TypeError, KeyError):
+                if number < len(lines):
+                    raise BadRecordError(f"{path}: line {number} is no event") from None
+        return History(events)
+
+    # ------------------------------------------------------------ the verdict
+
+    @property
+    def problem(self) -> str | None:
+        """What did not hold; None if the story held."""
+        end = self.last("end")
+        if end is None:
+            return "the record breaks off: the story did not come to its end"
+        if end["problem"]:
+            return str(end["problem"])
+        if self.ledger is None:
+            return "the tasks were not accounted for"
+        for what in ("lost", "doubled"):
+            if self.ledger[what]:
+                return f"{what}: {', '.join(self.ledger[what])}"
+        if self.ledger["failed"] != self.ledger["meant_to_fail"]:
+            return f"{self.ledger['failed']} tasks failed, {self.ledger['meant_to_fail']} were meant to"
+        return None
+
+    @property
+    def held(self) -> bool:
+        """Whether the story held."""
+        return self.problem is None
+
+    # ------------------------------------------------------------ questions
+
+    def gaps(self, client: str) -> list[tuple[float, float]]:
+        """When a client waited for an acknowledgement for longer than usual."""
+        times = self.writes.get(client, [])
+        return [(a, b) for a, b in pairwise(times) if b - a > DRAWN_GAP]
+
+    def tell(self, time: float) -> str:
+        """Who was what at a time, and how many tasks, in one line."""
+        now = [(lane, span) for lane, spans in self.lanes.items() for span in spans]
+        now = [(lane, span) for lane, span in now if span.begin <= time < span.end]
+        masters = [f"{node} (epoch {s.epoch})" for (kind, node), s in now if kind == "master" and s.epoch]
+        leaders = [node for (kind, node), s in now if kind == "server" and s.state == "leader"]
+        counts = f"{bisect_right(self.accepted, time)} submitted"
+        if self.ledger:
+            counts += f", {bisect_right(self.ended, time)} ended"
+        return (
+            f"after {time:g} s: master {' and '.join(masters) or 'none'}, "
+            f"leader {' and '.join(leaders) or 'none'}, {counts}"
+        )
+
+    def figures(self, kind: str) -> dict[str, list[float]]:
+        """Times of one kind, takeover or gap, by fault; milliseconds."""
+        found: dict[str, list[float]] = {}
+        for event in self._all("figure"):
+            if event["kind"] == kind:
+                found.setdefault(event["fault"], []).append(event["ms"])
+        return found
+
+    def shown(self) -> list[Event]:
+        """The tasks that were looked at one by one."""
+        return self._all("shown")
+
+    # ------------------------------------------------------------ reading
+
+    def _all(self, name: str) -> list[Event]:
+        return [event for event in self.events if event["event"] == name]
+
+    def last(self, name: str) -> Event | None:
+        """The last event of a name."""
+        return next(iter(self._all(name)[-1:]), None)
+
+    def _spans(self) -> dict[tuple[str, str], list[Span]]:
+        seen: dict[tuple[str, str], list[Event]] = {}
+        for event in self._all("seen"):
+            seen.setdefault((event["kind"], event["node"]), []).append(event)
+        spans = {}
+        for lane, events in seen.items():
+            # A master says itself when it was elected: more exact than when it was first asked about it.
+            begins: list[float] = []
+            for event in events:
+                at: float = event["elected"] if begins and "elected" in event else event["t"]
+                begins.append(max([at, *begins[-1:]]))
+            spans[lane] = [
+                Span(begin, end, event["state"], event.get("epoch"))
+                for event, (begin, end) in zip(events, pairwise([*begins, self.end]), strict=True)
+            ]
+        return spans
+
+    def _acts(self) -> list[Act]:
+        acts = [Act(e["t"], "kill", e["node"], e["t"], e["unit"]) for e in self._all("kill")]
+        for (kind, node), spans in self.lanes.items():
+            if kind != "host":
+                continue
+            found: list[Act] = []
+            for span in spans:
+                if span.state not in HOST_FAULTS:
+                    continue
+                begin = span.begin
+                # Cutting the power freezes the host for a moment: that is one act, and not two.
+                if found and begin - found[-1].until < ONE_ACT:
+                    begin = found.pop().at
+                found.append(Act(begin, span.state, node, span.end))
+            acts += found
+        return sorted(acts, key=lambda act: act.at)
+
+    def _faults(self) -> list[Fault]:
+        faults = [
+            Fault(number, event["fault"], event["t"]) for number, event in enumerate(self._all("fault"), 1)
+        ]
+        for act in self.acts:
+            if before := [fault for fault in faults if fault.told <= act.at]:
+                before[-1].acts.append(act)
+        for event in self._all("figure"):
+            for fault in reversed(faults):
+                if fault.key == event["fault"] and fault.told <= event["t"]:
+                    fault.figure = event
+                    break
+        return faults

@@ -1,0 +1,177 @@
+"""What is seen while the story runs, written down as it is seen: one JSON object a line, times monotonic.
+
+Nothing here is what the story means to do. Daemons and servers are asked for their state again and again,
+hosts are looked at, kills are noted by the host they happen on, and acknowledgements are those that clients
+got. ``chaos.history`` reads it back.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from chaos.cluster import MASTER_PORT, WORKER_PORT, Cluster
+from chaos.load import Submitter, Writer
+from lab import Lab, LabError
+
+# Seconds between two looks. Asking costs the hosts time, which the take-overs measured here do not have.
+MASTERS_EVERY = 0.1
+WORKERS_EVERY = 0.2
+SERVERS_EVERY = 0.1
+HOSTS_EVERY = 0.05
+LOAD_EVERY = 0.5
+
+NO_ANSWER = "no answer"
+NOT_SERVING = "not serving"  # a server that runs but has no quorum with it
+
+State = dict[str, Any]
+
+
+class EventLog:
+    """An event a line; each line is written whole and at once, so that whatever breaks off leaves a record.
+
+    ``t`` is seconds since the log was opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("w", buffering=1)
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._offset = time.time() - self._began
+        self.write("begin", unix=round(time.time(), 3))
+
+    def close(self) -> None:
+        """Nothing more is written."""
+        self._file.close()
+
+    def now(self) -> float:
+        """Seconds since the log was opened."""
+        return self.at(time.monotonic())
+
+    def at(self, monotonic: float) -> float:
+        """The log's time of a monotonic one."""
+        return round(monotonic - self._began, 4)
+
+    def at_unix(self, unix: float) -> float:
+        """The log's time of a host's clock, which lab hosts share with this machine."""
+        return self.at(unix - self._offset)
+
+    def write(self, event: str, at: float | None = None, **more: Any) -> None:
+        """Note an event that is seen now, or was at ``at`` (the log's time)."""
+        line = json.dumps({"t": self.now() if at is None else at, "event": event, **more})
+        with self._lock:
+            self._file.write(line + "\n")
+
+
+class RecordedCluster(Cluster):
+    """A cluster whose killed processes are written down, at the time their host noted."""
+
+    def __init__(self, lab: Lab, log: EventLog) -> None:
+        super().__init__(lab)
+        self._log = log
+
+    def kill(self, node: str, unit: str) -> float:
+        """As ever."""
+        at = super().kill(node, unit)
+        self._log.write("kill", self._log.at_unix(at), node=node, unit=unit)
+        return at
+
+
+class Recorder:
+    """Looks at every part of the cluster while it is open, and writes down each change of what it sees."""
+
+    def __init__(self, log: EventLog, cluster: Cluster) -> None:
+        self._log = log
+        self._cluster = cluster
+        self._stop = threading.Event()
+        looks: list[tuple[str, Iterable[str], float, Callable[[str], State | None]]] = [
+            ("master", cluster.masters, MASTERS_EVERY, self._master),
+            ("worker", cluster.workers, WORKERS_EVERY, self._worker),
+            ("server", cluster.servers, SERVERS_EVERY, self._server),
+            ("host", [*cluster.servers, *cluster.workers], HOSTS_EVERY, self._host),
+        ]
+        self._threads = [
+            self._thread(partial(self._watch, kind, node, every, look))
+            for kind, nodes, every, look in looks
+            for node in nodes
+        ]
+
+    def __enter__(self) -> "Recorder":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def follow(self, submitter: Submitter, writers: dict[str, Writer]) -> None:
+        """From now on write down what these clients are acknowledged."""
+        self._threads.append(self._thread(partial(self._acknowledged, submitter, writers)))
+        self._threads[-1].start()
+
+    @staticmethod
+    def _thread(work: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=work, name="recorder", daemon=True)
+
+    # ------------------------------------------------------------ looking
+
+    def _watch(self, kind: str, node: str, every: float, look: Callable[[str], State | None]) -> None:
+        last: State | None = None
+        while not self._stop.wait(every):
+            asked = self._log.now()
+            seen = look(node)
+            if seen is None or seen == last:
+                continue
+            # Silence began when it was asked at the latest; an answer is true when it comes.
+            at = asked if seen["state"] == NO_ANSWER else self._log.now()
+            self._log.write("seen", at, kind=kind, node=node, **seen)
+            last = seen
+
+    def _master(self, node: str) -> State:
+        status = self._cluster.endpoint(node, MASTER_PORT)
+        seen: State = {"state": status.get("state", NO_ANSWER)}
+        if seen["state"] == "active":
+            seen["epoch"] = status["epoch"]
+            seen["elected"] = self._log.at_unix(status["elected_at"])
+        return seen
+
+    def _worker(self, node: str) -> State:
+        return {"state": self._cluster.state(node, WORKER_PORT) or NO_ANSWER}
+
+    def _server(self, node: str) -> State:
+        answer = self._cluster.ask(node, "srvr")
+        if answer is None:
+            return {"state": NO_ANSWER}
+        modes = [line.partition(": ")[2] for line in answer.splitlines() if line.startswith("Mode: ")]
+        return {"state": modes[0] if modes else NOT_SERVING}
+
+    def _host(self, node: str) -> State | None:
+        try:
+            return {"state": self._cluster.lab.state(node)}
+        except LabError:  # it is being switched: look again
+            return None
+
+    # ------------------------------------------------------------ acknowledgements
+
+    def _acknowledged(self, submitter: Submitter, writers: dict[str, Writer]) -> None:
+        accepted = 0
+        written = dict.fromkeys(writers, 0)
+        more = True
+        while more:
+            more = not self._stop.wait(LOAD_EVERY)  # after the end, once again
+            if tasks := submitter.accepted[accepted:]:
+                accepted += len(tasks)
+                self._log.write("accepted", tasks=[[self._log.at(at), name] for at, name in tasks])
+            for node, writer in writers.items():
+                if writes := writer.acknowledged[written[node] :]:
+                    written[node] += len(writes)
+                    self._log.write("writes", client=node, times=[self._log.at(at) for at, _ in writes])

@@ -1,0 +1,110 @@
+"""What the report says of each fault, for a reader who never saw ZooKeeper."""
+
+from dataclasses import dataclass
+
+from chaos.history import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Of one kind of fault. ``cost`` and ``seen`` are completed with the measured time."""
+
+    title: str
+    cost: str  # what the figure is, after it, in few words
+    done: str
+    seen: str
+    why: str
+    invariant: str  # a name of docs/protocol.md
+    read: str
+
+
+_PROTOCOL = "docs/protocol.md"
+_UNKNOWN = Text(
+    "A fault without a text of its own", "", "See the record.", "", "", "", "build/demo/events.jsonl"
+)
+
+FAULTS = {
+    "sigkill": Text(
+        title="Master killed",
+        cost="to the next",
+        done="The process of the active master got kill -9. It could not say goodbye to anybody.",
+        seen="from the kill to the first write of its successor, the standby on the other host.",
+        why="The office is a mark in ZooKeeper that disappears with its holder's session. systemd notices "
+        "the death and ends that session at once, and ZooKeeper tells the standby, which takes the office "
+        "under the next number, its epoch.",
+        invariant="one-master-per-epoch",
+        read=f"{_PROTOCOL}, the transaction “win”",
+    ),
+    "frozen": Text(
+        title="Master frozen",
+        cost="to the next",
+        done="All processes on the active master's host stood still, as on a machine that swaps or is "
+        "paused. Nothing was closed, so from outside it looked merely slow. Then it went on.",
+        seen="from the freeze to the first write of its successor.",
+        why="Nobody can tell a frozen master from a slow one before its session times out (6 s). When it "
+        "wakes it still believes in its office, which is what makes it dangerous. Every write of a master "
+        "therefore names its epoch, and ZooKeeper refuses those of a past one.",
+        invariant="no-stale-write",
+        read=f"{_PROTOCOL}, “Deadlines”",
+    ),
+    "worker_power_cut": Text(
+        title="Worker without power",
+        cost="to rerun its tasks",
+        done="A worker's host was given tasks and lost its power in the middle of them.",
+        seen="from the cut until the last of its tasks ran on another worker.",
+        why="An acknowledged task is on the disks of most servers, and so is the note who has it. When the "
+        "worker's session has timed out (6 s), the master moves what it had, in one transaction: a task is "
+        "never under two workers, nor under none.",
+        invariant="acked-never-lost",
+        read=f"{_PROTOCOL}, the transaction “move”",
+    ),
+    "leader_kill": Text(
+        title="Leader killed",
+        cost="without a write",
+        done="The server that leads the ensemble got kill -9. All writes go through the leader.",
+        seen="was the longest that any client had to wait for a write: the time of the election.",
+        why="What was acknowledged is on two of three disks, and two servers agree on a new leader that has "
+        "it. Clients keep their sessions and go on at another server.",
+        invariant="no acknowledged write is lost",
+        read=f"{_PROTOCOL}, “The transactions”",
+    ),
+    "one_of_three_down": Text(
+        title="One server down",
+        cost="without a write",
+        done="One of the three servers, not the leader, lost its power.",
+        seen="was the longest that any client had to wait: the one at that server had to notice the silence "
+        "and move to another. The clients at the others hardly waited.",
+        why="Two of three are a quorum: more than half. They go on as if nothing had happened.",
+        invariant="two of three are enough",
+        read="docs/lab.md, “Breaking things”",
+    ),
+    "two_of_three_down": Text(
+        title="Quorum lost",
+        cost="without a write",
+        done="A second server lost its power. One was left, and later both came back.",
+        seen="was the longest that any client had to wait for a write, until both servers were back.",
+        why="One of three is no quorum: for all it knows, the other two go on without it. So it serves "
+        "nobody, rather than promise what it may have to take back: the price of never losing a write.",
+        invariant="no write without a quorum",
+        read="docs/lab.md, “Breaking things”",
+    ),
+}
+
+
+def text_of(fault: Fault) -> Text:
+    """What there is to say of a fault, of an unknown one too."""
+    return FAULTS.get(fault.key, _UNKNOWN)
+
+
+def span(ms: float) -> str:
+    """A time as a person would say it."""
+    return f"{ms:.0f} ms" if ms < 995 else f"{ms / 1000:.1f} s"
+
+
+def brief(fault: Fault, *, full: bool = True) -> str:
+    """A fault and its cost in a few words; or the cost alone."""
+    text = text_of(fault)
+    cost = span(fault.figure["ms"]) if fault.figure else "not survived"
+    if not full:
+        return cost if fault.figure else "?"
+    return f"{text.title}: {cost} {text.cost}".strip() if fault.figure else f"{text.title}: no figure"

@@ -1,0 +1,112 @@
+"""The recorder: what is written down, and when. The cluster is a script of answers, played in real time."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+from chaos.cluster import Cluster, wait_for
+from chaos.load import Submitter, Writer
+from chaos.record import EventLog, Recorder
+from lab import LabError
+
+
+class _Lab:
+    def __init__(self) -> None:
+        self.states = {"zk1": "running", "mw1": "running"}
+
+    def state(self, node: str) -> str:
+        if self.states[node] == "switching":
+            raise LabError("busy")
+        return self.states[node]
+
+
+class _Cluster:
+    """One server and one host with a master and a worker, which answer what a test says."""
+
+    servers, masters, workers = ("zk1",), ("mw1",), ("mw1",)
+
+    def __init__(self) -> None:
+        self.lab = _Lab()
+        self.master: dict[str, Any] = {"state": "standby"}
+        self.answer: str | None = "Zookeeper version: 3.9.3\nMode: follower\n"
+
+    def endpoint(self, node: str, port: int) -> dict[str, Any]:  # noqa: ARG002 - as Cluster's
+        return self.master
+
+    def state(self, node: str, port: int) -> str | None:  # noqa: ARG002 - as Cluster's
+        return "ready"
+
+    def ask(self, node: str, word: str) -> str | None:  # noqa: ARG002 - as Cluster's
+        return self.answer
+
+
+def _events(path: Path, **wanted: str) -> list[dict[str, Any]]:
+    events = [json.loads(line) for line in path.read_text().splitlines()]
+    return [event for event in events if wanted.items() <= event.items()]
+
+
+def _states(path: Path, kind: str) -> list[str]:
+    return [event["state"] for event in _events(path, event="seen", kind=kind)]
+
+
+def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "events.jsonl"
+    log, cluster = EventLog(path), _Cluster()
+    with Recorder(log, cast(Cluster, cluster)):
+        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4, 5)
+        cluster.master = {"state": "active", "epoch": 7, "elected_at": 0.0}
+        cluster.answer = "This ZooKeeper instance is not currently serving requests\n"
+        cluster.lab.states["mw1"] = "switching"
+        wait_for("active", lambda: _states(path, "master") == ["standby", "active"], 5)
+        cluster.master, cluster.answer = {}, None
+        cluster.lab.states["mw1"] = "off"
+        wait_for("silence", lambda: _states(path, "master")[2:] == ["no answer"], 5)
+        wait_for("silence", lambda: _states(path, "server")[2:] == ["no answer"], 5)
+        wait_for("no power", lambda: "off" in _states(path, "host"), 5)
+    log.close()
+    assert _states(path, "server") == ["follower", "not serving", "no answer"]
+    assert sorted(_states(path, "host")) == ["off", "running", "running"]
+    assert _states(path, "worker") == ["ready"]
+    (active,) = _events(path, state="active")
+    assert active["epoch"] == 7
+    assert active["elected"] < 0  # long before the record began
+
+
+def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+
+    class Load:
+        def __init__(self) -> None:
+            self.accepted = [(1.0, "task-0")]
+            self.acknowledged = [(2.0, 1), (3.0, 2)]
+
+    load = Load()
+    with Recorder(log, cast(Cluster, _Cluster())) as recorder:
+        recorder.follow(cast(Submitter, load), {"zk1": cast(Writer, load)})
+        wait_for("the first", lambda: _events(path, event="writes"), 5)
+        load.accepted.append((4.0, "task-1"))
+        load.acknowledged.append((5.0, 3))
+    log.close()
+    names = [name for event in _events(path, event="accepted") for _, name in event["tasks"]]
+    times = [time for event in _events(path, event="writes", client="zk1") for time in event["times"]]
+    assert names == ["task-0", "task-1"]
+    assert times == [log.at(at) for at in (2.0, 3.0, 5.0)]
+
+
+def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+
+    def write() -> None:
+        for _ in range(50):
+            log.write("said", text="x" * 5000)
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    assert len(_events(path, event="said")) == 400
