@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -90,6 +91,49 @@ def test_a_dependency_must_be_pinned(checkout: Path) -> None:
 def test_pins_of_dependencies_alone() -> None:
     requirements = "Some_Thing==1.5 # why\nother==2\n"
     assert bundle.pins(requirements, ["some-thing>=1,<2"]) == ["Some_Thing==1.5"]
+
+
+def handlers(checkout: Path, *paths: str) -> Any:
+    return bundle.Bundle(checkout, INSTALLER, checkout / "build", paths)
+
+
+@pytest.fixture
+def example(checkout: Path) -> str:
+    """A distribution with handlers, beside the checkout; its path as the variable may name it."""
+    shutil.copytree(PROJECT / "examples/handlers", checkout.parent / "example")
+    return "../example"
+
+
+def test_a_release_is_named_by_its_handlers_too(checkout: Path, example: str) -> None:
+    without, first = release(checkout), handlers(checkout, example).release
+    assert first != without
+    directory = checkout.parent / "example"
+    (directory / "build").mkdir()
+    (directory / "build/left").write_text("by an earlier build")
+    assert handlers(checkout, str(directory)).release == first, "wherever it is"
+    (directory / "example_handlers.py").write_text("")
+    assert handlers(checkout, example).release != first
+
+
+@pytest.mark.parametrize(
+    ("path", "trouble"),
+    [
+        ("../missing", r"mwapp_handlers: there is no .*missing on this machine"),
+        ("../missing-1.0-py3-none-any.whl", r"mwapp_handlers: there is no .*\.whl on this machine"),
+        ("..", r"mwapp_handlers: .* is no distribution: name a wheel \(\.whl\), a source distribution"),
+        ("pyproject.toml", r"mwapp_handlers: .*pyproject\.toml is no distribution"),
+    ],
+)
+def test_what_is_no_distribution_is_refused(checkout: Path, path: str, trouble: str) -> None:
+    with pytest.raises(bundle.BundleError, match=trouble):
+        handlers(checkout, path)
+
+
+def test_a_distribution_is_there_once() -> None:
+    wheels = [Path(f"{name}-py3-none-any.whl") for name in ("click-8.1", "a_b-1", "A.B-2")]
+    with pytest.raises(bundle.BundleError, match=r"mwapp_handlers: A.B-2-.* and a_b-1-.* are the same"):
+        bundle.one_of_each(wheels)
+    assert bundle.one_of_each(wheels[:2]) == [wheels[1], wheels[0]]
 
 
 def test_no_way_to_the_package_index_is_said_plainly(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:

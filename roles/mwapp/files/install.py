@@ -12,6 +12,7 @@ import sys
 import tempfile
 import venv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
@@ -19,12 +20,16 @@ OLDEST_PYTHON = (3, 11)
 KEPT = 1
 
 
+class InstallError(Exception):
+    """The release cannot be installed."""
+
+
 def install(bundle: Path, root: Path) -> None:
     """Install the bundle under ``root`` and make it the current release.
 
     Raises:
         OSError: the directory cannot be written.
-        subprocess.CalledProcessError: pip failed, and has said why.
+        InstallError: pip failed; the message says why.
     """
     with zipfile.ZipFile(bundle) as archive:
         release = archive.read("RELEASE").decode()
@@ -49,7 +54,17 @@ def _pip_install(python: Path, wheels: Path) -> None:
     (pip,) = wheels.glob("pip-*.whl")
     packages = sorted(wheel for wheel in wheels.glob("*.whl") if wheel != pip)
     options = ["--no-index", "--no-deps", "--no-input", "--quiet", "--no-cache-dir"]
-    subprocess.run([python, "-I", pip / "pip", "install", *options, *packages], check=True)
+    _run([python, "-I", pip / "pip", "install", *options, *packages])
+    # All of them together: a distribution with handlers may need others, which nobody has named.
+    _run([python, "-I", pip / "pip", "check", "--disable-pip-version-check"])
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise InstallError(
+            f"pip {command[3]} ended with exit status {done.returncode}: {done.stdout.strip()}"
+        )
 
 
 def _remove_old(current: Path) -> None:
@@ -70,10 +85,8 @@ def main() -> None:
     os.umask(0o022)  # whoever installs: the service users read this
     try:
         install(Path(sys.argv[0]), Path(sys.argv[1]))
-    except OSError as problem:
+    except (OSError, InstallError) as problem:
         sys.exit(f"cannot install mwapp: {problem}")
-    except subprocess.CalledProcessError as problem:
-        sys.exit(f"cannot install mwapp: pip ended with exit status {problem.returncode}")
 
 
 if __name__ == "__main__":

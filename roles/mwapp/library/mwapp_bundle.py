@@ -1,13 +1,13 @@
 """Ansible module for the controller: one file with everything that installs mwapp on a host.
 
-The bundle is an executable zip: the wheel of a checkout's mwapp, the wheels of its dependencies, pip's own
-wheel, and the installer. Its name carries the release: the version and a digest of all that goes into it. The
-release is known before anything is built, so that check mode can tell what would happen.
+The bundle is an executable zip: the wheel of a checkout's mwapp, the wheels of its dependencies, those of
+distributions with handlers, pip's own wheel, and the installer. Its name carries the release: the version
+and a digest of all that goes into it. The release is known before anything is built, so that check mode can
+tell what would happen.
 """
 
 import hashlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +34,13 @@ options:
     description: Directory for bundles and for downloaded wheels.
     type: path
     required: true
+  handlers:
+    description: >-
+      Distributions to be installed beside mwapp. Each is a wheel, a source distribution (.tar.gz) or a
+      directory with pyproject.toml; a relative path begins at the checkout.
+    type: list
+    elements: path
+    default: []
 """
 
 RETURN = r"""
@@ -54,12 +61,13 @@ class BundleError(Exception):
 class Bundle:
     """The bundle of a checkout in its present state."""
 
-    def __init__(self, checkout: Path, installer: Path, dest: Path) -> None:
+    def __init__(self, checkout: Path, installer: Path, dest: Path, handlers: Sequence[str] = ()) -> None:
         """Read what goes in.
 
         Raises:
-            BundleError: a file is missing, or a dependency is not pinned.
+            BundleError: a file is missing, a dependency is not pinned, or a handler's distribution is none.
         """
+        self._handlers = [Distribution(checkout / path) for path in handlers]
         self._checkout, self._installer, self._dest = checkout, installer, dest
         try:
             project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
@@ -68,28 +76,23 @@ class Bundle:
                 ["pip", *project["dependencies"]],
             )
             self._constraints = (checkout / "constraints.txt").read_bytes()
-            self._sources = self._read_sources()
+            self._mwapp = {"pyproject.toml": (checkout / "pyproject.toml").read_bytes()}
+            self._mwapp |= {f"mwapp/{name}": data for name, data in read_tree(checkout / "mwapp").items()}
             digest = self._digest()
         except OSError as problem:
             raise BundleError(f"{checkout} is no checkout of mwapp: {problem}") from None
         self.release = f"{project['version']}-{digest[:12]}"
         self.path = dest / f"mwapp-{self.release}.pyz"
 
-    def _read_sources(self) -> dict[str, bytes]:
-        files = [self._checkout / "pyproject.toml", *(self._checkout / "mwapp").rglob("*")]
-        return {
-            str(file.relative_to(self._checkout)): file.read_bytes()
-            for file in sorted(files)
-            if file.is_file() and "__pycache__" not in file.parts
-        }
-
     def _digest(self) -> str:
         whole = hashlib.sha256()
-        parts = self._sources | {
+        parts = self._mwapp | {
             "install.py": self._installer.read_bytes(),
             "pins": "\n".join(self._pins).encode(),
             "constraints": self._constraints,
         }
+        for number, distribution in enumerate(self._handlers):
+            parts |= {f"{number} {name}": content for name, content in distribution.files.items()}
         for name, content in parts.items():
             whole.update(f"{name} {len(content)}\n".encode() + content)
         return whole.hexdigest()
@@ -102,14 +105,16 @@ class Bundle:
         """
         wheels = self._download()
         with tempfile.TemporaryDirectory(dir=self._dest) as scratch:
-            wheel = self._build_wheel(Path(scratch))
+            built = self._build_wheels(Path(scratch))
             new = Path(scratch) / "bundle"
             # Stored, not deflated: wheels are compressed already.
             with new.open("wb") as file:
                 file.write(b"#!/usr/bin/env python3\n")
                 with zipfile.ZipFile(file, "w") as archive:
                     members = {"__main__.py": self._installer.read_bytes(), "RELEASE": self.release.encode()}
-                    members |= {file.name: file.read_bytes() for file in [*sorted(wheels.iterdir()), wheel]}
+                    members |= {
+                        file.name: file.read_bytes() for file in one_of_each([*wheels.iterdir(), *built])
+                    }
                     for name, content in members.items():
                         archive.writestr(zipfile.ZipInfo(name, NO_DATE), content)
             new.chmod(0o644)
@@ -141,21 +146,94 @@ class Bundle:
                     raise
         return wheels
 
-    def _build_wheel(self, scratch: Path) -> Path:
-        """Build in a copy, so that nothing is left in the checkout, nor anything else taken from it."""
-        source = scratch / "source"
-        for name, content in self._sources.items():
-            file = source / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-        _pip(
-            ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(scratch), str(source)],
+    def _build_wheels(self, scratch: Path) -> list[Path]:
+        """Of mwapp and of what has handlers."""
+        trouble = (
             "cannot build mwapp's wheel. The Python that runs Ansible needs setuptools as pinned in "
-            "requirements.txt (`make setup` makes a .venv that has it)",
+            "requirements.txt (`make setup` makes a .venv that has it)"
         )
-        (wheel,) = scratch.glob("mwapp-*.whl")
-        shutil.rmtree(source)
-        return wheel
+        wheels = [build_wheel(self._mwapp, scratch / "mwapp", trouble)]
+        for number, distribution in enumerate(self._handlers):
+            wheels.append(distribution.wheel(scratch / str(number)))
+        return wheels
+
+
+class Distribution:
+    """One of mwapp_handlers: a wheel, a source distribution, or a directory with pyproject.toml."""
+
+    def __init__(self, path: Path) -> None:
+        """Read it. Raises BundleError if there is none."""
+        self._path = path
+        try:
+            if path.is_dir() and (path / "pyproject.toml").is_file():
+                self.files = read_tree(path)
+            elif path.is_file() and path.name.endswith((".whl", ".tar.gz")):
+                self.files = {path.name: path.read_bytes()}
+            elif path.exists():
+                raise BundleError(
+                    f"mwapp_handlers: {path} is no distribution: name a wheel (.whl), a source distribution "
+                    "(.tar.gz) or a directory with pyproject.toml"
+                )
+            else:
+                raise BundleError(f"mwapp_handlers: there is no {path} on this machine, where Ansible runs")
+        except OSError as problem:
+            raise BundleError(f"mwapp_handlers: cannot read {path}: {problem.strerror}") from None
+
+    def wheel(self, scratch: Path) -> Path:
+        """Its wheel, under ``scratch``, which is made. Raises BundleError if it cannot be built."""
+        if self._path.suffix == ".whl":
+            scratch.mkdir()
+            wheel = scratch / self._path.name
+            wheel.write_bytes(self.files[wheel.name])
+            return wheel
+        trouble = (
+            f"mwapp_handlers: cannot build a wheel of {self._path}. What its pyproject.toml requires for "
+            "building must be where Ansible runs; or build it elsewhere and name the wheel"
+        )
+        return build_wheel(self.files, scratch, trouble)
+
+
+def read_tree(top: Path) -> dict[str, bytes]:
+    """The files of a distribution, by their path: not what is hidden, nor what earlier builds left there."""
+
+    def belongs(path: Path) -> bool:
+        parts = path.relative_to(top).parts
+        hidden = any(part.startswith(".") or part == "__pycache__" for part in parts)
+        return not (hidden or parts[0] in ("build", "dist") or parts[0].endswith(".egg-info"))
+
+    return {
+        str(file.relative_to(top)): file.read_bytes()
+        for file in sorted(top.rglob("*"))
+        if belongs(file) and file.is_file()
+    }
+
+
+def build_wheel(files: dict[str, bytes], scratch: Path, trouble: str) -> Path:
+    """Build in a copy, so that nothing is left with the sources. Raises BundleError, with ``trouble``."""
+    source = scratch / "source"
+    for name, content in files.items():
+        file = source / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    what = next(source.glob("*.tar.gz"), source) if len(files) == 1 else source
+    options = ["--no-deps", "--no-build-isolation", "--no-index"]
+    _pip(["wheel", *options, "--wheel-dir", str(scratch), str(what)], trouble)
+    (wheel,) = scratch.glob("*.whl")
+    return wheel
+
+
+def one_of_each(wheels: Sequence[Path]) -> list[Path]:
+    """In the order of their names. Raises BundleError if a distribution is there twice."""
+    found: dict[str, Path] = {}
+    for wheel in sorted(wheels, key=lambda wheel: wheel.name):
+        name = _name(wheel.name.partition("-")[0])
+        if name in found:
+            raise BundleError(
+                f"mwapp_handlers: {found[name].name} and {wheel.name} are the same distribution, {name}: "
+                "leave one out; what mwapp itself needs is there without being named"
+            )
+        found[name] = wheel
+    return list(found.values())
 
 
 def pins(requirements: str, dependencies: Sequence[str]) -> list[str]:
@@ -186,9 +264,13 @@ def _pip(arguments: list[str], trouble: str) -> None:
 def main() -> None:
     """The module."""
     path = {"type": "path", "required": True}
-    module = AnsibleModule({"checkout": path, "installer": path, "dest": path}, supports_check_mode=True)
+    handlers = {"type": "list", "elements": "path", "default": []}
+    module = AnsibleModule(
+        {"checkout": path, "installer": path, "dest": path, "handlers": handlers}, supports_check_mode=True
+    )
     try:
-        bundle = Bundle(*(Path(module.params[name]) for name in ("checkout", "installer", "dest")))
+        checkout, installer, dest = (Path(module.params[name]) for name in ("checkout", "installer", "dest"))
+        bundle = Bundle(checkout, installer, dest, module.params["handlers"])
         changed = not bundle.path.exists()
         if changed and not module.check_mode:
             bundle.build()
