@@ -8,7 +8,7 @@ SCENARIOS ?= default failover archive
 export LAB
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-tests up demo ssh down lint docs unit simulate integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-podman setup-tests up demo ssh down lint docs unit simulate integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -18,6 +18,9 @@ setup: ## install what the lab needs (Debian packages, .venv)
 
 setup-python:
 	@scripts/bootstrap --python
+
+setup-podman:
+	@scripts/bootstrap --podman
 
 setup-tests:
 	@scripts/bootstrap --tests

@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
+from lab.construct import BACKENDS
 from lab.core import Lab
 from lab.errors import LabError, UnknownError
-from lab.spec import DEFAULT_NODES, SUITES
+from lab.spec import DEFAULT_BACKEND, DEFAULT_NODES, SUITES
 
 pass_lab = click.make_pass_decorator(Lab)
 _BEGAN = time.monotonic()
@@ -37,10 +38,17 @@ def cli(context: click.Context, name: str) -> None:
 @click.option(
     "--suite", type=click.Choice(SUITES), help=f"Debian release of new nodes.  [default: {SUITES[0]}]"
 )
+@click.option(
+    "--backend",
+    type=click.Choice(list(BACKENDS)),
+    envvar="LAB_BACKEND",
+    show_envvar=True,
+    help=f"What the machines of a new lab are made with.  [default: {DEFAULT_BACKEND}]",
+)
 @pass_lab
-def up(lab: Lab, nodes: tuple[str, ...], suite: str | None) -> None:
+def up(lab: Lab, nodes: tuple[str, ...], suite: str | None, backend: str | None) -> None:
     """Make sure that NODES are there and switched on."""
-    lab.up(nodes, suite=suite)
+    lab.up(nodes, suite=suite, backend=backend)
     _say(f"lab {lab.name} is up: {' '.join(lab.nodes)}")
 
 

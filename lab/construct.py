@@ -12,11 +12,13 @@ from typing import TypeVar
 from lab import debs, image, network, ssh
 from lab.backends import Backend
 from lab.backends.nspawn import Nspawn
+from lab.backends.podman import Podman
 from lab.errors import LabError
 from lab.run import Say, lock, run, until
-from lab.spec import RUN, SUITES, Node, Spec, load, pick_subnet, run_directory
+from lab.spec import DEFAULT_BACKEND, RUN, SUITES, Node, Spec, load, pick_subnet, run_directory
 
 BOOT_SECONDS = 60
+BACKENDS = {"nspawn": Nspawn, "podman": Podman}
 
 T = TypeVar("T")
 
@@ -31,7 +33,7 @@ _ENVIRONMENT = (
 
 
 def backend_of(spec: Spec) -> Backend:
-    return Nspawn(spec.name, lambda node, pid: network.plug(spec, node, pid))
+    return BACKENDS[spec.backend](spec.name, lambda node, pid: network.plug(spec, node, pid))
 
 
 def command(spec: Spec, node: Node, argv: Sequence[str], *environment: str) -> list[str]:
@@ -39,9 +41,13 @@ def command(spec: Spec, node: Node, argv: Sequence[str], *environment: str) -> l
     return backend_of(spec).command(node, argv, [*_ENVIRONMENT, *environment])
 
 
-def stand_up(lab: str, names: Sequence[str], suite: str | None, say: Say) -> None:
+def stand_up(lab: str, names: Sequence[str], suite: str | None, backend: str | None, say: Say) -> None:
     """See to it that the nodes of these names exist, and that all nodes of the lab are on. Holds no lock."""
-    spec = load(lab) or _found(lab, say)
+    spec = load(lab) or _found(lab, backend or DEFAULT_BACKEND, say)
+    if backend not in (None, spec.backend):
+        raise LabError(
+            f"lab {lab!r} is made with {spec.backend}: lab down first, or --backend {spec.backend}"
+        )
     for name in names:
         if name in spec.nodes and suite not in (None, spec.nodes[name].suite):
             raise LabError(f"{name} is a {spec.nodes[name].suite} node: lab down first, or name it otherwise")
@@ -75,7 +81,7 @@ def tear_down(lab: str, say: Say) -> None:
         backend = backend_of(spec)
         on = [node for node in spec.nodes.values() if backend.pid(node) and backend.state(node) == "running"]
         debs.keep(spec, {node.name: partial(command, spec, node) for node in on})
-    backend_of(spec or Spec(lab, "")).remove()
+    backend_of(spec or Spec(lab, "")).remove()  # of whichever kind they are
     if spec:
         for node in spec.nodes.values():
             ssh.hang_up(spec, node)
@@ -104,11 +110,11 @@ def boot(spec: Spec, nodes: Sequence[Node], say: Say, *, wait: bool = True) -> N
     _each(start, nodes)
 
 
-def _found(lab: str, say: Say) -> Spec:
+def _found(lab: str, backend: str, say: Say) -> Spec:
     """A new lab with a network of its own."""
     tear_down(lab, say)
     with lock("labs", say):
-        spec = Spec(lab, pick_subnet(lab, network.in_use()))
+        spec = Spec(lab, pick_subnet(lab, network.in_use()), backend)
         spec.save()
         # The bridge claims the subnet before the lock is given up.
         network.raise_(spec, say)

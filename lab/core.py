@@ -13,7 +13,7 @@ from typing import Any
 from lab import construct, faults, host, network, ssh
 from lab.errors import LabError, UnknownError
 from lab.run import Say, lock, silent
-from lab.spec import DEFAULT_NODES, HOST, SUITES, Node, Spec, check_name, labs, load
+from lab.spec import DEFAULT_BACKEND, DEFAULT_NODES, HOST, SUITES, Node, Spec, check_name, labs, load
 
 
 class Lab:
@@ -41,21 +41,28 @@ class Lab:
         """By name, in the order in which they joined."""
         return MappingProxyType(self.spec.nodes)
 
-    def up(self, names: Iterable[str] = (), *, suite: str | None = None) -> None:
+    def up(self, names: Iterable[str] = (), *, suite: str | None = None, backend: str | None = None) -> None:
         """See to it that these nodes (by default the six of DEFAULT_NODES) are there and switched on.
 
         What runs is left alone; what is off is booted; the remains of a crashed run are removed first.
+        `backend`: what the machines of a new lab are made with, by default what the variable LAB_BACKEND
+        says, or "nspawn".
         """
-        host.require()
         wanted = [check_name("node", name) for name in names] or list(DEFAULT_NODES)
         if suite is not None and suite not in SUITES:
             raise UnknownError(f"unknown release {suite!r}: one of {', '.join(SUITES)}")
+        backend = backend or os.environ.get("LAB_BACKEND") or None
+        if backend is not None and backend not in construct.BACKENDS:
+            raise UnknownError(f"unknown backend {backend!r}: one of {', '.join(construct.BACKENDS)}")
+        standing = load(self.name)
+        made_with = standing.backend if standing else backend or DEFAULT_BACKEND
+        host.require(construct.BACKENDS[made_with].PROGRAMS)
         with self._locked():
-            construct.stand_up(self.name, wanted, suite, self._say)
+            construct.stand_up(self.name, wanted, suite, backend, self._say)
 
     def down(self) -> None:
         """Remove the lab and every trace of it, a broken one's too. It is no error if there is none."""
-        host.require()
+        host.require({})
         with self._locked():
             construct.tear_down(self.name, self._say)
 

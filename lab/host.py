@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+from collections.abc import Mapping
 
 from lab.backends.cgroup import hierarchy
 from lab.errors import LabError
 
-# program -> Debian package
+# program -> Debian package; those of the backend come on top
 _PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
-    "systemd-nspawn": "systemd-container",
     "nft": "nftables",
     "ip": "iproute2",
     "mkfs.ext4": "e2fsprogs",
@@ -22,8 +22,12 @@ _PROGRAMS = {
 }
 
 
-def require() -> None:
-    """Raises LabError, in one line: what is missing, how to get it, and the way that needs no lab."""
+def require(programs: Mapping[str, str]) -> None:
+    """Raises LabError, in one line: what is missing, how to get it, and the way that needs no lab.
+
+    `programs`: those that are needed beside the lab's own, and the Debian package of each.
+    """
+    needed = {**_PROGRAMS, **programs}
     os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # su without - leaves them out
     missing = []
     if platform.system() != "Linux":
@@ -33,10 +37,10 @@ def require() -> None:
             missing.append("root (sudo)")
         if hierarchy() is None:
             missing.append("a mounted cgroup2 file system")
-        programs = [program for program in _PROGRAMS if shutil.which(program) is None]
-        if programs:
-            packages = " ".join(dict.fromkeys(_PROGRAMS[program] for program in programs))
-            missing.append(f"{', '.join(programs)} (apt-get install {packages})")
+        absent = [program for program in needed if shutil.which(program) is None]
+        if absent:
+            packages = " ".join(dict.fromkeys(needed[program] for program in absent))
+            missing.append(f"{', '.join(absent)} (apt-get install {packages})")
     if missing:
         raise LabError(
             f"this machine cannot carry a lab, it lacks: {'; '.join(missing)}. "

@@ -19,6 +19,7 @@ DISKS = Path("/var/lib/zklab")  # the nodes' disks
 
 DEFAULT_NODES = ("zk1", "zk2", "zk3", "mw1", "mw2", "mw3")
 SUITES = ("trixie", "bookworm")
+DEFAULT_BACKEND = "nspawn"
 HOST = "host"  # this machine (and all behind it), as the far end of a cut
 
 # Labs take /24s out of this network. Addresses end in .1 for this machine, from .11 for nodes.
@@ -57,6 +58,7 @@ class Spec:
 
     name: str
     subnet: str
+    backend: str = DEFAULT_BACKEND  # what its machines are made with
     nodes: dict[str, Node] = field(default_factory=dict)
     # (from, to): percent of what `from` sends `to` that is lost; all of it is a cut.
     losses: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -108,6 +110,7 @@ class Spec:
         data = {
             "name": self.name,
             "subnet": self.subnet,
+            "backend": self.backend,
             "nodes": [asdict(node) for node in self.nodes.values()],
             "cuts": [[*pair, percent] for pair, percent in sorted(self.losses.items())],
             "full": self.full,
@@ -131,9 +134,10 @@ def load(name: str) -> Spec | None:
     except PermissionError as error:
         raise LabError(f"labs belong to root: sudo lab --name {name} ...") from error
     nodes = {node["name"]: Node(**node) for node in data["nodes"]}
-    # A lab may stand that was made before there were partial losses and full disks.
+    # A lab may stand that was made before there were backends, partial losses and full disks.
+    backend = data.get("backend", DEFAULT_BACKEND)
     losses = {(a, b): rest[0] if rest else 100 for a, b, *rest in data["cuts"]}
-    return Spec(data["name"], data["subnet"], nodes, losses, data.get("full", {}))
+    return Spec(data["name"], data["subnet"], backend, nodes, losses, data.get("full", {}))
 
 
 def labs() -> list[Spec]:

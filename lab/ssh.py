@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from lab import network
-from lab.backends.nspawn import machine_id
+from lab.backends.containers import machine_id
 from lab.run import run
 from lab.spec import DISKS, Node, Spec
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal, Protocol
 
 from lab.spec import Node
 
@@ -15,6 +15,9 @@ class Backend(Protocol):
 
     Every method raises LabError when it cannot do its work.
     """
+
+    PROGRAMS: ClassVar[Mapping[str, str]]
+    """What it needs on this computer, and the Debian package of each."""
 
     def boot(self, node: Node) -> None:
         """Switch on a machine that is off, over whatever its last life left behind."""

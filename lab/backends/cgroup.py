@@ -35,6 +35,10 @@ class Cgroup:
     def child(self, name: str) -> Cgroup:
         return Cgroup(self.relative / name)
 
+    def matching(self, pattern: str) -> list[Cgroup]:
+        """Those below that match a pattern of names."""
+        return [self.child(str(path.relative_to(self.path))) for path in self.path.glob(pattern)]
+
     def create(self, *children: str) -> None:
         """Make it and these children, with the controllers that the host has to give."""
         directory = self.path

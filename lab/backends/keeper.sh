@@ -1,11 +1,13 @@
 #!/bin/sh
 # The keeper of one node: holds its network and mount namespaces while it is on, mounts its disk, boots it,
 # and boots it again when it asks for a reboot. `lab` starts it inside the new namespaces.
-#   keeper.sh DIR IMAGE CGROUP HOSTNAME UUID
+#   keeper.sh DIR IMAGE CGROUP REBOOT COMMAND...
+# COMMAND boots DIR/root and ends when the node is off, with the status REBOOT if it is to be booted again.
 # Mounts are made in here and never on the host, where every later namespace would hold a copy of them;
 # so they and the loop device are gone when the last process of the node is.
 set -eu
-dir=$1 image=$2 cgroup=/sys/fs/cgroup/$3 hostname=$4 uuid=$5
+dir=$1 image=$2 cgroup=/sys/fs/cgroup/$3 reboot=$4
+shift 4
 
 # The caller now plugs the network into our namespace. If it dies before it says go, so do we.
 echo "$$"
@@ -17,8 +19,9 @@ if [ "$(stat -f -c %T /sys/fs/cgroup)" != cgroup2fs ]; then
     umount -R -l /sys/fs/cgroup
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
-# nspawn's lock files stay in here, rather than in the host's /run for ever.
-mount -t tmpfs -o mode=0755,size=1M tmpfs /run
+# Locks and state of what boots the node stay in here, rather than on the host for ever.
+mount -t tmpfs -o mode=0755,size=16M tmpfs /run
+mount -t tmpfs -o mode=1777,size=16M tmpfs /dev/shm
 
 # barrier=0: this file is the node's platter. What the node has synced is in it, and the host does not crash
 # when a node's power is cut, so there is no need to wait for the host's own disk.
@@ -37,14 +40,12 @@ fi
 
 while :; do
     # Units die with SIGKILL in a cgroup tree left by an earlier boot.
-    find "$cgroup/machine" -mindepth 1 -depth -type d -exec rmdir {} \; 2>/dev/null || true
+    find "$cgroup" -mindepth 2 -depth -type d -exec rmdir {} \; 2>/dev/null || true
     status=0
     (
         # nspawn alone must be in the cgroup that it divides.
         echo 0 >"$cgroup/machine/cgroup.procs"
-        exec systemd-nspawn --quiet --boot --directory="$dir/root" --machine="$hostname" --uuid="$uuid" \
-            --register=no --keep-unit --network-namespace-path=/proc/self/ns/net \
-            --resolv-conf=off --timezone=off --link-journal=no --console=read-only
+        exec "$@"
     ) || status=$?
-    [ "$status" = 133 ] || exit "$status" # 133: the node asked for a reboot
+    [ "$status" = "$reboot" ] || exit "$status"
 done

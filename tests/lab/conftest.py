@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -12,11 +13,17 @@ from lab import Lab
 NAME = f"{os.environ.get('LAB_PREFIX', 'pytest')}-labtest"
 
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    """Three nodes, up."""
+NO_PODMAN = pytest.mark.skipif(
+    not (shutil.which("podman") and shutil.which("runc")), reason="Podman is not installed: make setup-podman"
+)
+BACKENDS = ["nspawn", pytest.param("podman", marks=NO_PODMAN)]
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """Three nodes of either kind, up: what is tested of one kind is tested of the other."""
     lab = Lab(NAME, say=print)
     lab.down()
-    lab.up(["a", "b", "c"])
+    lab.up(["a", "b", "c"], backend=request.param)
     yield lab
     lab.down()

@@ -12,6 +12,10 @@ from collections.abc import Callable
 import pytest
 
 from lab import Lab, LabError
+from lab.construct import BACKENDS
+
+# linux/capability.h
+CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_TIME = 1 << 16, 1 << 17, 1 << 25
 
 CLI = [sys.executable, "-m", "lab.cli", "--name"]
 
@@ -68,6 +72,22 @@ def test_exit_status_output_and_input_pass_through(lab: Lab) -> None:
     assert lab.exec("a", ["cat"], stdin="in").stdout == "in"
 
 
+def test_root_of_a_node_cannot_change_this_machine(lab: Lab) -> None:
+    """By whichever way it came in."""
+    capabilities = ["grep", "CapEff", "/proc/self/status"]
+    inside = lab.exec("a", capabilities).stdout
+    assert inside == ssh(lab, "a", " ".join(capabilities)).stdout
+    assert not int(inside.split()[1], 16) & (CAP_SYS_TIME | CAP_SYS_MODULE | CAP_SYS_RAWIO)
+    swappiness = "/proc/sys/vm/swappiness"
+    assert "Read-only" in lab.exec("a", ["sh", "-c", f"cat {swappiness} >{swappiness}"]).stderr
+
+
+def test_a_node_can_be_renamed(lab: Lab) -> None:
+    assert lab.exec("c", ["hostnamectl", "hostname", "other"]).returncode == 0
+    assert lab.exec("c", ["cat", "/etc/hostname"]).stdout == "other\n"
+    lab.exec("c", ["hostnamectl", "hostname", "c"], check=True)
+
+
 def test_exec_takes_milliseconds(lab: Lab) -> None:
     began = time.monotonic()
     for _ in range(10):
@@ -118,6 +138,7 @@ def test_the_latecomer_is_known_to_all(lab: Lab) -> None:
 
 
 def test_clear_errors(lab: Lab) -> None:
+    other = next(backend for backend in BACKENDS if backend != lab.spec.backend)
     asked = {
         ("exec", "nope", "--", "true"): (2, "no node 'nope'"),
         ("cut", "a", "--from", "nope"): (2, "no node 'nope'"),
@@ -133,6 +154,8 @@ def test_clear_errors(lab: Lab) -> None:
         ("up", "Nope"): (2, "'Nope'"),
         ("boot", "a"): (1, "a is running"),
         ("up", "a", "--suite", "bookworm"): (1, "a is a trixie node"),
+        ("up", "a", "--backend", "kvm"): (2, "'kvm' is not one of 'nspawn', 'podman'"),
+        ("up", "a", "--backend", other): (1, f"is made with {lab.spec.backend}: lab down first"),
         ("freeze",): (2, "Missing argument"),
     }
     for arguments, (status, words) in asked.items():

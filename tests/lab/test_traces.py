@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, spec
+from tests.lab.conftest import BACKENDS
 from tests.lab.traces import traces
 
 NAME = f"{os.environ.get('LAB_PREFIX', 'pytest')}-labtest2"
@@ -29,10 +30,11 @@ def gone() -> Iterator[None]:
     Lab(NAME).down()
 
 
-def test_down_leaves_nothing() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_down_leaves_nothing(backend: str) -> None:
     before = traces(NAME)
     lab = Lab(NAME)
-    lab.up(["x", "y", "z"])
+    lab.up(["x", "y", "z"], backend=backend)
     during = traces(NAME)
     assert all(
         during[kind] for kind in ("processes", "cgroups", "mounts", "loops", "links", "tables", "files")
@@ -46,7 +48,7 @@ def test_down_leaves_nothing() -> None:
     lab.fill_disk("z")
     lab.down()
     assert traces(NAME) == before
-    assert not any(before[kind] for kind in before if kind not in ("lock files", "namespaces"))
+    assert not any(before[kind] for kind in before if kind not in ("lock files", "namespaces", "podman"))
 
 
 def test_down_twice_is_no_error() -> None:
@@ -71,16 +73,18 @@ def test_up_needs_no_state_either() -> None:
     assert lab.exec("x", ["hostname"]).stdout == "x\n"
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_up_works_over_a_crashed_up(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_up_works_over_a_crashed_up(backend: str, seed: int) -> None:
     before = traces(NAME)
     delay = random.Random(seed).uniform(0.1, 1.5)  # noqa: S311 - a moment, not a secret
-    with subprocess.Popen(UP, start_new_session=True, stderr=subprocess.DEVNULL) as up:
+    argv = [*UP, "--backend", backend]
+    with subprocess.Popen(argv, start_new_session=True, stderr=subprocess.DEVNULL) as up:
         time.sleep(delay)
         with contextlib.suppress(ProcessLookupError):
             os.kill(up.pid, signal.SIGKILL)
     lab = Lab(NAME)
-    lab.up(["x", "y", "z"])
+    lab.up(["x", "y", "z"], backend=backend)
     for node in "xyz":
         assert lab.exec(node, ["systemctl", "is-system-running", "--wait"]).stdout == "running\n", delay
     config = str(lab.spec.run / "ssh_config")
@@ -119,9 +123,10 @@ def test_forwarding_is_put_back() -> None:
     assert forwarding.read_text() == before
 
 
-def test_the_older_release() -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_older_release(backend: str) -> None:
     lab = Lab(NAME)
-    lab.up(["x"], suite="bookworm")
+    lab.up(["x"], suite="bookworm", backend=backend)
     assert lab.exec("x", ["systemctl", "is-system-running", "--wait"]).stdout == "running\n"
     assert "VERSION_CODENAME=bookworm" in lab.exec("x", ["cat", "/etc/os-release"]).stdout
     assert lab.exec("x", ["apt-get", "install", "--yes", "tree"]).returncode == 0

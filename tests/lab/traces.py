@@ -8,6 +8,10 @@ from pathlib import Path
 
 from lab.backends.cgroup import hierarchy
 
+# Where Podman keeps what it knows and locks, if nobody tells it otherwise.
+_PODMAN = ("/var/lib/containers", "/var/lib/cni", "/run/containers", "/run/libpod", "/run/runc")
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only looked at; Podman has its locks there
+
 
 def traces(name: str) -> dict[str, set[str]]:
     """What on this machine bears the name of a lab, or may belong to one, by kind.
@@ -39,6 +43,7 @@ def traces(name: str) -> dict[str, set[str]]:
         "files": {
             str(path) for top in ("/run/zklab", "/var/lib/zklab") for path in Path(top, name).rglob("*")
         },
+        "podman": {str(path) for top in (*_PODMAN, _SHARED_MEMORY) for path in Path(top).rglob("*")},
         "lock files": {str(path) for path in Path("/run/systemd").glob("nspawn/**/*")},
     }
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import faults, network, spec
+from lab.backends.podman import Podman
 from lab.core import Lab
 from lab.errors import LabError, UnknownError
 from lab.host import require
@@ -47,6 +48,7 @@ def test_a_full_lab_says_so() -> None:
 
 def test_state_survives(run: Path) -> None:
     lab = spec.Spec("demo", "10.213.1.0/24", losses={("a", "b"): 100, ("b", "a"): 30}, full={"a": 0})
+    lab.backend = "podman"
     lab.add("a", "trixie", "/x:/y")
     lab.save()
     assert spec.load("demo") == lab
@@ -62,6 +64,13 @@ def test_an_unknown_lab_and_an_unknown_node(run: Path) -> None:
     with pytest.raises(UnknownError, match="no node 'x'"):
         Lab("demo").state("x")
     assert run.exists()
+
+
+def test_an_unknown_backend(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_BACKEND", "kvm")
+    with pytest.raises(UnknownError, match="unknown backend 'kvm': one of nspawn, podman"):
+        Lab("demo").up()
+    assert not list(run.iterdir())
 
 
 @given(st.text(st.sampled_from("abc"), min_size=1), st.sets(st.integers(0, 255), max_size=255))
@@ -119,14 +128,14 @@ def test_foreign_firewalls_are_noticed() -> None:
 
 def test_a_machine_that_cannot_serve_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    monkeypatch.setattr("shutil.which", lambda program: None if program in ("nft", "mmdebstrap") else "/x")
+    monkeypatch.setattr("shutil.which", lambda program: None if program in ("nft", "runc") else "/x")
     monkeypatch.setattr("lab.host.hierarchy", lambda: None)
     with pytest.raises(LabError) as error:
-        require()
+        require(Podman.PROGRAMS)
     text = str(error.value)
-    for words in ("root", "cgroup2", "apt-get install mmdebstrap nftables", "inventory/example"):
+    for words in ("root", "cgroup2", "apt-get install nftables runc", "inventory/example"):
         assert words in text
     assert "\n" not in text
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     with pytest.raises(LabError, match="lacks: Linux"):
-        require()
+        require({})
