@@ -9,11 +9,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Any, Protocol
 
 from mwapp import release
 from mwapp.core.messages import Abandon, Command, Connected, Event, Expired, Resumed, Suspended
-from mwapp.core.session import Part, Process
+from mwapp.core.session import Process
 from mwapp.endpoint import Endpoint
 from mwapp.errors import OK, BadInputError
 from mwapp.loop import LONGEST_TURN, Loop
@@ -46,10 +46,17 @@ class Settings:
     state_dir: Path | None = None
 
 
-class Build(Protocol):
-    """Makes the role's part in the process."""
+class Described(Protocol):
+    """What tells how a role is."""
 
-    def __call__(self, process: Process, address: str) -> Part:
+    def status(self) -> dict[str, Any]:
+        """For the status endpoint; at least ``state``."""
+
+
+class Build(Protocol):
+    """Makes the role's part, or parts, in the process."""
+
+    def __call__(self, process: Process, address: str) -> Described:
         """``address`` is the host:port that the role's znode shows."""
 
 
@@ -129,7 +136,7 @@ class Daemon:
         self._snapshot = Snapshot(settings.role, settings.name, "", time.monotonic(), part=starting)
         self._endpoint = Endpoint(settings.listen, lambda: self._snapshot)
         self._address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)
-        self._part = build(self._process, self._address)
+        self._role = build(self._process, self._address)
         self._loop = Loop(
             self._process,
             settings.servers,
@@ -208,7 +215,7 @@ class Daemon:
             timeout=process.timeout or None,
             server=show(up.address) if up else None,
             started_at=self._started_at,
-            part=self._part.status(),
+            part=self._role.status(),
             session_events=dict(process.session_events),
         )
 

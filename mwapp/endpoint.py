@@ -29,12 +29,14 @@ REQUEST_TIME = 5.0
 
 # The master's and the worker's counters that are no counts of tasks.
 _TRANSACTIONS = {"transactions": "committed", "refused": "refused"}
+_LABELS = ["role", "name"]
 _GAUGES = {
     "epoch": "Epoch of the office this master holds.",
     "incarnation": "Incarnation this worker is registered under.",
     "workers": "Live workers known to the active master.",
     "queued": "Tasks waiting: at the active master for a worker, at a worker for a slot.",
     "assigned": "Tasks assigned to workers, as known to the active master.",
+    "finished": "Finished tasks kept, as known to the active master.",
     "slots": "Tasks this worker runs at once at most.",
     "running": "Tasks this worker runs now.",
     "elected_at": "When this master won its present epoch, seconds since the Unix epoch.",
@@ -53,34 +55,45 @@ class Metrics:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric of the present snapshot."""
+        """Every metric of the present snapshot. A node's are those of a master and of a worker."""
         now = self._snapshot()
-        labels = {"role": now.role, "name": now.name}
+        yield from self._of_process(now)
+        families = {name: self._gauge(name, text) for name, text in _GAUGES.items()}
+        tasks = self._counter("tasks", "What happened to tasks here.", "event")
+        transactions = self._counter("transactions", "Fenced writes of this master.", "result")
+        for role, part in now.roles():
+            labels = [role, now.name]
+            for name, family in families.items():
+                value = part.get(name)
+                if value is not None:
+                    family.add_metric(labels, len(value) if isinstance(value, list) else value)
+            for event, count in part.get("counters", {}).items():
+                if event in _TRANSACTIONS:
+                    transactions.add_metric([*labels, _TRANSACTIONS[event]], count)
+                else:
+                    tasks.add_metric([*labels, event], count)
+        yield from (it for it in (*families.values(), tasks, transactions) if it.samples)
 
-        def gauge(name: str, text: str, value: float, **more: str) -> Metric:
-            family = GaugeMetricFamily(f"mwapp_{name}", text, labels=[*labels, *more])
-            family.add_metric([*labels.values(), *more.values()], value)
-            return family
+    def _of_process(self, now: Snapshot) -> Iterator[Metric]:
+        labels = [now.role, now.name]
+        ready = self._gauge("ready", "Whether the session with the ensemble can be used.")
+        ready.add_metric(labels, now.unready() is None)
+        state = GaugeMetricFamily("mwapp_state", "1 for the present state.", labels=[*_LABELS, "state"])
+        state.add_metric([*labels, str(now.part.get("state", "starting"))], 1)
+        started = self._gauge("start_time_seconds", "When the process started, Unix time.")
+        started.add_metric(labels, now.started_at)
+        events = self._counter("session_events", "What happened to the session.", "event")
+        for event, count in now.session_events.items():
+            events.add_metric([*labels, event], count)
+        yield from (ready, state, started, events)
 
-        def counters(name: str, text: str, label: str, values: dict[str, int]) -> Metric:
-            family = CounterMetricFamily(f"mwapp_{name}", text, labels=[*labels, label])
-            for event, count in values.items():
-                family.add_metric([*labels.values(), event], count)
-            return family
+    @staticmethod
+    def _gauge(name: str, text: str) -> GaugeMetricFamily:
+        return GaugeMetricFamily(f"mwapp_{name}", text, labels=_LABELS)
 
-        yield gauge("ready", "Whether the session with the ensemble can be used.", now.unready() is None)
-        yield gauge("state", "1 for the present state.", 1, state=str(now.part.get("state", "starting")))
-        yield gauge("start_time_seconds", "When the process started, Unix time.", now.started_at)
-        for name, text in _GAUGES.items():
-            value = now.part.get(name)
-            if value is not None:
-                yield gauge(name, text, len(value) if isinstance(value, list) else value)
-        counts: dict[str, int] = dict(now.part.get("counters", {}))
-        transactions = {_TRANSACTIONS[k]: counts.pop(k) for k in _TRANSACTIONS if k in counts}
-        yield counters("tasks", "What happened to tasks here.", "event", counts)
-        if transactions:
-            yield counters("transactions", "Fenced writes of this master.", "result", transactions)
-        yield counters("session_events", "What happened to the session.", "event", dict(now.session_events))
+    @staticmethod
+    def _counter(name: str, text: str, label: str) -> CounterMetricFamily:
+        return CounterMetricFamily(f"mwapp_{name}", text, labels=[*_LABELS, label])
 
 
 class _Handler(BaseHTTPRequestHandler):

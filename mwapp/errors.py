@@ -6,13 +6,13 @@ The statuses are an interface: scripts test them, so a number is never given a n
 code  meaning
 ====  =========================================================================
 0     it worked
-1     a task failed
+1     a task failed, or was cancelled while it was waited for
 2     wrong usage or bad input; the message names the setting and the remedy
 3     the ensemble cannot be reached
 4     there is no such task
 5     the time allowed by an option ran out
-6     not used yet; kept for a queue of tasks that is full
-7     the ensemble refused the request (no permission, for example)
+6     there are too many tasks already: later there may be room
+7     refused: another task has the name, or the ensemble says no (no permission, for example)
 70    a defect in mwapp itself; the message is a traceback worth reporting
 130   interrupted from the keyboard
 ====  =========================================================================
@@ -63,6 +63,12 @@ class TimedOutError(MwappError):
     """The time allowed ran out."""
 
     exit_code = 5
+
+
+class FullError(MwappError):
+    """There are too many tasks already."""
+
+    exit_code = 6
 
 
 class RefusedError(MwappError):

@@ -1,6 +1,6 @@
 """What is in the ensemble: tasks, workers, the office. Read with many requests under way at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,8 +8,11 @@ from typing import Any
 from mwapp.core.messages import Check, Exited, Failed, Node
 from mwapp.core.protocol import (
     ASSIGN,
+    CANCEL,
     EPOCH,
     MASTER,
+    NOBODY,
+    RETURNED,
     TASKS,
     WORKERS,
     Assignment,
@@ -28,7 +31,10 @@ from mwapp.core.task import BadTaskError, Task, task_order
 # So many reads are under way at once.
 PIPELINE = 600
 
+QUEUED, ASSIGNED = "queued", "assigned"
+
 Children = tuple[str, ...] | Failed
+Queues = dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +42,19 @@ class TaskView:
     """A task as it was found."""
 
     task: str
-    state: str  # queued, assigned, or its final state: done, failed
+    state: str  # queued, assigned, or its final state: done, failed, cancelled
     command: str | None  # None: it is malformed
     created: float  # seconds since the Unix epoch
     worker: str | None = None
     attempt: int | None = None
     outcome: Outcome | None = None
+    labels: tuple[str, ...] = ()  # that its worker must bear
+    cancelling: bool = False  # somebody wishes that it end
+
+    @property
+    def ended(self) -> bool:
+        """Whether its state is final."""
+        return self.state not in (QUEUED, ASSIGNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +62,12 @@ class WorkerView:
     """A worker, or a queue whose worker is gone."""
 
     worker: str
-    state: str  # ready, draining, gone
+    state: str  # ready, draining, paused (it is the master), gone
     address: str | None
     incarnation: int | None
     slots: int | None
-    running: tuple[str, ...]  # tasks assigned to it
+    tasks: tuple[str, ...]  # assigned to it
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,7 @@ class OfficeView:
     address: str | None  # None: vacant
     epoch: int | None
     name: str | None  # of the winner of the epoch, if it was one of ours
+    since: float | None  # when it was taken, seconds since the Unix epoch
 
 
 class Look:
@@ -109,7 +124,8 @@ def read_names(scope: Scope, then: Callable[[list[str]], None]) -> None:
 def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView]], None]) -> None:
     """Look at these tasks; those that do not exist are left out."""
 
-    def with_holders(holders: dict[str, str]) -> None:
+    def with_queues(queues: Queues, wishes: frozenset[str]) -> None:
+        holders = {task: queue for queue, tasks in queues.items() for task in tasks}
         paths = []
         for name in names:
             paths += [task_path(name), status_path(name), result_path(name)]
@@ -117,68 +133,49 @@ def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView
 
         def read(nodes: list[Node | Failed]) -> None:
             found = zip(names, nodes[::4], nodes[1::4], nodes[2::4], nodes[3::4], strict=True)
-            views = [_task(name, holders.get(name), *parts) for name, *parts in found]
+            views = [_task(name, holders.get(name), name in wishes, *parts) for name, *parts in found]
             then([view for view in views if view is not None])
 
         _get_pages(scope, paths, read)
 
     # Who holds what before how it ended: a task is then never seen as neither held nor ended.
-    read_queues(
-        scope, lambda queues: with_holders({task: q for q, tasks in queues.items() for task in tasks})
-    )
+    _read_queues(scope, with_queues)
 
 
-def read_queues(scope: Scope, then: Callable[[dict[str, tuple[str, ...]]], None]) -> None:
-    """Every worker's queue and the tasks assigned in it."""
+def read_states(
+    scope: Scope, names: Sequence[str], known: Mapping[str, str], then: Callable[[dict[str, str]], None]
+) -> None:
+    """The state of each of these tasks. ``known``: final states that need not be read again."""
 
-    queues: dict[str, tuple[str, ...]] = {}
-
-    def listed(names: Children) -> None:
-        for queue in _names(names):
-            scope.children(assign_path(queue), partial(read, len(_names(names)), queue))
-        if not _names(names):
-            then({})
-
-    def read(of: int, queue: str, tasks: Children) -> None:
-        queues[queue] = tuple(sorted(_names(tasks), key=task_order))
-        if len(queues) == of:
-            then(queues)
-
-    scope.children(ASSIGN, listed)
-
-
-def read_states(scope: Scope, names: Sequence[str], then: Callable[[dict[str, int]], None]) -> None:
-    """How many of these tasks are in which state."""
-
-    def with_queues(queues: dict[str, tuple[str, ...]]) -> None:
-        held = {task for tasks in queues.values() for task in tasks}
+    def with_queues(queues: Queues, _: frozenset[str]) -> None:
+        held = {task for queue, tasks in queues.items() if queue != NOBODY for task in tasks}
+        unknown = [name for name in names if name not in known]
 
         def read(nodes: list[Node | Failed]) -> None:
-            counts = {"queued": 0, "assigned": 0, "done": 0, "failed": 0}
-            for name, status in zip(names, nodes, strict=True):
-                state = _state(status, name in held)
-                counts[state] = counts.get(state, 0) + 1
-            then(counts)
+            states = {n: _state(status, n in held) for n, status in zip(unknown, nodes, strict=True)}
+            then({name: known.get(name) or states[name] for name in names})
 
-        _get_pages(scope, [status_path(name) for name in names], read)
+        _get_pages(scope, [status_path(name) for name in unknown], read)
 
-    read_queues(scope, with_queues)
+    _read_queues(scope, with_queues)
 
 
 def read_workers(scope: Scope, then: Callable[[list[WorkerView]], None]) -> None:
     """Every worker, and every queue that still holds tasks though its worker is gone."""
 
-    def listed(queues: dict[str, tuple[str, ...]], workers: Children) -> None:
-        names = sorted({*_names(workers), *(queue for queue, tasks in queues.items() if tasks)})
+    def listed(queues: Queues, workers: Children) -> None:
+        held = (queue for queue, tasks in queues.items() if tasks and queue != NOBODY)
+        names = sorted({*_names(workers), *held})
         paths = [path for name in names for path in (worker_path(name), assign_path(name))]
 
         def read(nodes: list[Node | Failed]) -> None:
+            master, *nodes = nodes
             found = zip(names, nodes[::2], nodes[1::2], strict=True)
-            then([_worker(name, node, queue, queues.get(name, ())) for name, node, queue in found])
+            then([_worker(name, node, queue, queues.get(name, ()), master) for name, node, queue in found])
 
-        _get_pages(scope, paths, read)
+        _get_pages(scope, [MASTER, *paths], read)
 
-    read_queues(scope, lambda queues: scope.children(WORKERS, partial(listed, queues)))
+    _read_queues(scope, lambda queues, _: scope.children(WORKERS, partial(listed, queues)))
 
 
 def read_office(scope: Scope, then: Callable[[OfficeView], None]) -> None:
@@ -192,6 +189,7 @@ def read_office(scope: Scope, then: Callable[[OfficeView], None]) -> None:
                 master.data.decode(errors="replace") if isinstance(master, Node) else None,
                 epoch.stat.version if isinstance(epoch, Node) else None,
                 office.name if office and isinstance(master, Node) else None,
+                master.stat.ctime if isinstance(master, Node) else None,
             )
         )
 
@@ -199,6 +197,24 @@ def read_office(scope: Scope, then: Callable[[OfficeView], None]) -> None:
 
 
 # ---------------------------------------------------------------- inside
+
+
+def _read_queues(scope: Scope, then: Callable[[Queues, frozenset[str]], None]) -> None:
+    """Every worker's queue and the tasks assigned in it, what was returned, and the wishes to cancel."""
+
+    def listed(names: Children) -> None:
+        paths = {queue: assign_path(queue) for queue in _names(names)} | {NOBODY: RETURNED}
+        read: dict[str, tuple[str, ...]] = {}
+
+        def add(path: str, tasks: Children) -> None:
+            read[path] = tuple(sorted(_names(tasks), key=task_order))
+            if len(read) == len(paths) + 1:
+                then({queue: read[path] for queue, path in paths.items()}, frozenset(read[CANCEL]))
+
+        for path in (*paths.values(), CANCEL):
+            scope.children(path, partial(add, path))
+
+    scope.children(ASSIGN, listed)
 
 
 def _get_pages(scope: Scope, paths: list[str], then: Callable[[list[Node | Failed]], None]) -> None:
@@ -223,12 +239,13 @@ def _names(result: Children) -> tuple[str, ...]:
 def _state(status: Node | Failed, held: bool) -> str:
     if isinstance(status, Node):
         return status.data.decode(errors="replace")
-    return "assigned" if held else "queued"
+    return ASSIGNED if held else QUEUED
 
 
 def _task(
     name: str,
     holder: str | None,
+    cancelling: bool,
     task: Node | Failed,
     status: Node | Failed,
     result: Node | Failed,
@@ -236,30 +253,42 @@ def _task(
 ) -> TaskView | None:
     if isinstance(task, Failed):
         return None
+    command: str | None = None
+    labels: tuple[str, ...] = ()
     try:
-        command = Task.decode(task.data).title
+        asked = Task.decode(task.data)
+        command, labels = asked.title, asked.labels
     except BadTaskError:
-        command = None
-    state = _state(status, holder is not None)
+        pass  # it has no command
+    state = _state(status, holder not in (None, NOBODY))
     worker, attempt, outcome = None, None, None
-    if state == "assigned":
-        worker = holder
+    if state not in (QUEUED, ASSIGNED):
+        cancelling = False
+        if isinstance(result, Node):
+            outcome = Outcome.decode(result.data)
+            worker, attempt = outcome.worker, outcome.attempt
+    elif holder is not None:
+        worker = holder or None
         attempt = Assignment.decode(held.data).attempt if isinstance(held, Node) else None
-    elif isinstance(result, Node):
-        outcome = Outcome.decode(result.data)
-        worker, attempt = outcome.worker, outcome.attempt
-    return TaskView(name, state, command, task.stat.ctime, worker, attempt, outcome)
+    return TaskView(name, state, command, task.stat.ctime, worker, attempt, outcome, labels, cancelling)
 
 
-def _worker(name: str, worker: Node | Failed, queue: Node | Failed, running: tuple[str, ...]) -> WorkerView:
+def _worker(
+    name: str, worker: Node | Failed, queue: Node | Failed, tasks: tuple[str, ...], master: Node | Failed
+) -> WorkerView:
     registration = Registration.decode(queue.data) if isinstance(queue, Node) else None
     if isinstance(worker, Failed):
-        return WorkerView(name, "gone", None, None, None, running)
+        return WorkerView(name, "gone", None, None, None, tasks)
+    state = "ready"
+    if worker.stat.version > 0:
+        leads = isinstance(master, Node) and master.stat.owner == worker.stat.owner
+        state = "paused" if leads else "draining"
     return WorkerView(
         name,
-        "draining" if worker.stat.version > 0 else "ready",
+        state,
         worker.data.decode(errors="replace"),
         queue.stat.version if isinstance(queue, Node) else None,
         registration.slots if registration else None,
-        running,
+        tasks,
+        registration.labels if registration else (),
     )

@@ -41,6 +41,11 @@ class Snapshot:
             return "the ensemble has not answered for nearly a session time-out"
         return self.unhealthy()
 
+    def roles(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What each role in the process says of itself: a node is a master and a worker."""
+        both = [(role, self.part[role]) for role in ("master", "worker") if role in self.part]
+        return both or [(self.role, self.part)]
+
     def document(self) -> dict[str, Any]:
         """The JSON of ``/status``."""
         return {
@@ -63,8 +68,7 @@ class Snapshot:
     def summary(self) -> str:
         """One line for a person."""
         state = str(self.part.get("state", "starting"))
-        known = [
-            f"{key} {self.part[key]}" for key in ("epoch", "incarnation") if self.part.get(key) is not None
-        ]
+        told = {key: value for _, part in reversed(self.roles()) for key, value in part.items()}
+        known = [f"{key} {told[key]}" for key in ("epoch", "incarnation") if told.get(key) is not None]
         problem = self.unready()
         return ", ".join([f"{self.role} {state}", *known, *([problem] if problem else [])])

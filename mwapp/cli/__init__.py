@@ -5,14 +5,34 @@ import traceback
 
 import click
 
-from mwapp.cli.daemons import master, release, worker
+from mwapp.cli.completion import completion
+from mwapp.cli.daemons import master, node, release, worker
 from mwapp.cli.handlers import handlers
-from mwapp.cli.look import status, workers
-from mwapp.cli.tasks import submit, tasks, wait
+from mwapp.cli.status import status
+from mwapp.cli.submit import submit
+from mwapp.cli.tasks import tasks, workers
+from mwapp.cli.wait import cancel, wait
 from mwapp.errors import DEFECT, INTERRUPTED, MwappError
 
+GROUPS = {
+    "Tasks": (submit, wait, cancel),
+    "Looking": (status, tasks, workers, handlers),
+    "Daemons": (master, worker, node, release),
+    "Shell": (completion,),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _Cli(click.Group):
+    """Lists its commands in groups."""
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        wide = max(map(len, self.commands))
+        for title, commands in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(str(it.name).ljust(wide), it.get_short_help_str(66)) for it in commands])
+
+
+@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="mwapp")
 def cli() -> None:
     """A master/worker application coordinated by ZooKeeper.
@@ -20,14 +40,23 @@ def cli() -> None:
     Clients submit shell commands as tasks; the active master assigns each to a live worker; the worker
     runs it and records how it ended. Whatever process or host dies, no task is lost and none ends twice.
 
-    Every option is also an environment variable (MWAPP_...) and a key of the config file. Exit status:
-    0 it worked, 1 a task failed, 2 bad input, 3 the ensemble cannot be reached, 4 no such task,
-    5 time-out, 7 refused by the ensemble, 70 a defect in mwapp.
+    \b
+    Examples:
+      mwapp submit --wait --show-output 'echo hello'
+      mwapp status --watch
+      mwapp submit --help
+
+    Every option is also an environment variable, shown with it as MWAPP_..., and the rest of that name in
+    small letters a key of the config file, /etc/mwapp/mwapp.toml.
+
+    Exit status: 0 it worked, 1 a task failed, 2 bad input, 3 the ensemble cannot be reached, 4 no such
+    task, 5 time-out, 6 too many tasks, 7 refused, 70 a defect in mwapp.
     """
 
 
-for command in (master, worker, submit, wait, tasks, workers, status, handlers, release):
-    cli.add_command(command)
+for group in GROUPS.values():
+    for command in group:
+        cli.add_command(command)
 
 
 def main() -> None:

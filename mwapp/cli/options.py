@@ -27,12 +27,15 @@ def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parame
     return callback
 
 
-def option(flag: str, *, environment: tuple[str, ...] = (), **settings: Any) -> Callable[[F], F]:
+def option(
+    flag: str, *, key: str = "", environment: tuple[str, ...] = (), **settings: Any
+) -> Callable[[F], F]:
     """An option ``--some-name``, variable ``MWAPP_SOME_NAME``, key ``some_name``.
 
+    ``key``: another one than that, where one flag means different things to different commands.
     ``environment``: variables that serve where ``MWAPP_...`` is not set.
     """
-    key = flag.removeprefix("--").replace("-", "_")
+    key = key or flag.removeprefix("--").replace("-", "_")
     settings.setdefault("show_default", settings.get("default") is not None)
     variables = [f"MWAPP_{key.upper()}", *environment]
     return click.option(flag, key, envvar=variables, show_envvar=True, **settings)

@@ -5,26 +5,69 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any
 
 _SECONDS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def show_json(value: Any) -> None:
+def show_json(value: Any, indent: int | None = 1) -> None:
     """Print as JSON."""
-    show(json.dumps(value, indent=1, ensure_ascii=False))
+    show(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print aligned columns; on a terminal the last one is cut to fit."""
+    show("\n".join(table(head, rows)))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], least: Sequence[int] = ()) -> list[str]:
+    """The lines of a table: numbers to the right, a bold head, cut to fit a terminal.
+
+    ``least``: widths that columns have at least, so that tables can stand in line with each other.
+    """
     cells = [[plain(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    columns = list(zip(head, *cells, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    widths = [max(pair) for pair in zip_longest(widths, least, fillvalue=0)]
+    right = [bool(rows) and all(_is_number(row[i]) for row in rows) for i in range(len(head))]
+    room = width()
     lines = []
     for row in [list(head), *cells]:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        aligned = (
+            cell.rjust(wide) if to_right else cell.ljust(wide)
+            for cell, wide, to_right in zip(row, widths, right, strict=True)
+        )
+        line = "  ".join(aligned).rstrip()
         lines.append(line if room is None or len(line) <= room else line[: room - 3] + "...")
-    show("\n".join(lines))
+    return [styled(lines[0], _BOLD), *lines[1:]]
+
+
+def _is_number(cell: object) -> bool:
+    return cell is None or isinstance(cell, int | float)
+
+
+def width() -> int | None:
+    """The terminal's columns; None: it is none, and nothing need be cut."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+_BOLD, _YELLOW = "1", "33"
+
+
+def bold(text: str) -> str:
+    """Bold on a terminal."""
+    return styled(text, _BOLD)
+
+
+def yellow(text: str) -> str:
+    """Yellow on a terminal."""
+    return styled(text, _YELLOW)
+
+
+def styled(text: str, code: str) -> str:
+    """With an attribute of terminals, unless it is none or NO_COLOR is set."""
+    return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 def show(text: str, end: str = "\n") -> None:
@@ -49,3 +92,9 @@ def age(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{int(seconds // size)}{unit}"
     return f"{max(0, int(seconds))}s"
+
+
+def several(words: Sequence[str], most: int) -> str:
+    """The first so many, and how many more there are."""
+    rest = len(words) - most
+    return " ".join(words[:most]) + (f" +{rest}" if rest > 0 else "")

@@ -1,232 +1,68 @@
-"""mwapp submit, mwapp wait, mwapp tasks."""
+"""mwapp tasks, mwapp workers."""
 
-import sys
 import time
-import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from mwapp.cli.options import F, client, option
-from mwapp.cli.output import age, show, show_json, show_table
-from mwapp.cli.session import Target, converse, look
-from mwapp.core.client import Submit, Wait
-from mwapp.core.protocol import DONE, TASK_PREFIX, TASKS, Outcome
-from mwapp.core.session import Call, Process
-from mwapp.core.task import BadTaskError, Task
-from mwapp.errors import (
-    BadInputError,
-    MwappError,
-    NotFoundError,
-    RefusedError,
-    TaskFailedError,
-    TimedOutError,
-)
-from mwapp.overview import TaskView, read_names, read_tasks
+from mwapp.cli.names import task_name, tasks_argument
+from mwapp.cli.options import client, option
+from mwapp.cli.output import age, several, show_json, show_table
+from mwapp.cli.session import Target, look
+from mwapp.cli.wait import outcome_document
+from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
+from mwapp.errors import NotFoundError
+from mwapp.overview import ASSIGNED, QUEUED, TaskView, WorkerView, read_names, read_tasks, read_workers
+from mwapp.system import homeless, no_worker
 
-_OUTPUT = option("--show-output", is_flag=True, help="Print what each task wrote, too.")
-
-
-def _timeout(text: str) -> Callable[[F], F]:
-    return option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="SECONDS",
-        help=text + " Exit status 5.",
-    )
-
-
-# ---------------------------------------------------------------- submit
+# Of the tasks a worker has so many are named.
+MOST_NAMED = 3
 
 
 @click.command()
-@click.argument("commands", nargs=-1, required=True, metavar="COMMAND...")
-@option("--wait", is_flag=True, help="Wait until all have ended; exit status 1 if one failed.")
-@_timeout("With --wait: the longest to wait.")
-@_OUTPUT
-@client
-def submit(
-    commands: tuple[str, ...], wait: bool, timeout: float | None, show_output: bool, **settings: Any
-) -> None:
-    """Submit each COMMAND as a task of its own and print the tasks' names.
-
-    A COMMAND is a line for /bin/sh, so quote it: mwapp submit 'echo one; echo two'. With - they are read
-    from standard input, one a line. A name that is printed is a task that will not be lost; a lost
-    connection makes neither two tasks of one command nor none.
-    """
-    tasks = _tasks(list(commands))
-    target, json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
-    names = _submit(target, tasks, printed=not json)
-    if wait:
-        _wait(target, names, timeout, show_output=show_output, json=json)
-    elif json:
-        show_json([{"task": name, "command": task.command} for name, task in zip(names, tasks, strict=True)])
-
-
-def _tasks(commands: list[str]) -> list[Task]:
-    if commands == ["-"]:
-        commands = [line for line in sys.stdin.read().splitlines() if line.strip()]
-    tasks = [Task(command, key=uuid.uuid4().hex) for command in commands]
-    for task in tasks:
-        try:
-            task.encode()
-        except BadTaskError as problem:
-            raise BadInputError(f"COMMAND: {problem}") from None
-    return tasks
-
-
-def _submit(target: Target, tasks: Sequence[Task], *, printed: bool) -> list[str]:
-    names: dict[int, str] = {}
-    refusals: list[str] = []
-
-    def accepted(index: int, name: str) -> None:
-        names[index] = name
-        if printed:
-            with suppress(BrokenPipeError):  # nobody reads the names; the tasks are wanted all the same
-                print(name, flush=True)
-
-    def build(process: Process, finished: Call) -> None:
-        Submit(
-            process,
-            tasks,
-            accepted=accepted,
-            refused=lambda _, refusal: refusals.append(refusal.reason),
-            finished=finished,
-        )
-
-    try:
-        converse(target, build)
-    except MwappError as problem:
-        missing = len(tasks) - len(names)
-        if missing and names:
-            problem.args = (f"{problem}; {len(names)} tasks were accepted, of {missing} it is not known",)
-        raise
-    if refusals:
-        raise RefusedError(f"{len(refusals)} of {len(tasks)} tasks refused: {refusals[0]}")
-    return [names[index] for index in range(len(tasks))]
-
-
-# ---------------------------------------------------------------- wait
-
-
-@click.command()
-@click.argument("tasks", nargs=-1, required=True, metavar="TASK...")
-@_timeout("The longest to wait.")
-@_OUTPUT
-@client
-def wait(tasks: tuple[str, ...], timeout: float | None, show_output: bool, **settings: Any) -> None:
-    """Wait until each TASK has ended and tell how.
-
-    TASK is a name such as task-0000000007, or its number 7. Exit status: 0 all are done, 1 one failed,
-    4 there is no such task, 5 not all have ended in time.
-    """
-    target = Target(settings["connect"], settings["connect_timeout"])
-    _wait(
-        target,
-        [_name(task) for task in tasks],
-        timeout,
-        show_output=show_output,
-        json=settings["output"] == "json",
-    )
-
-
-def _name(text: str) -> str:
-    name = text.removeprefix(TASKS + "/")
-    if name.isdecimal():
-        name = f"{TASK_PREFIX.rpartition('/')[2]}{int(name):010}"
-    if not name or "/" in name:
-        raise BadInputError(f"TASK: {text!r} is no task's name; write for example task-0000000007 or 7")
-    return name
-
-
-def _wait(
-    target: Target, names: Sequence[str], timeout: float | None, *, show_output: bool, json: bool
-) -> None:
-    ends: dict[str, tuple[str | None, Outcome | None]] = {}
-
-    def build(process: Process, finished: Call) -> None:
-        Wait(process, names, ended=lambda name, *end: ends.__setitem__(name, end), finished=finished)
-
-    late = False
-    try:
-        converse(target, build, timeout)
-    except TimedOutError:
-        late = True
-    known = [(name, *ends[name]) for name in dict.fromkeys(names) if name in ends and ends[name][0]]
-    if json:
-        show_json([{"task": name, "state": state} | _outcome(outcome) for name, state, outcome in known])
-    else:
-        show_table(
-            ("TASK", "STATE", "CODE", "WORKER", "ATTEMPT", "SECONDS", "REASON"),
-            [(name, state, *_ended(outcome)) for name, state, outcome in known],
-        )
-    if show_output and not json:
-        for name, _, outcome in known:
-            show(f"--- {name}\n{outcome.output if outcome else ''}", end="")
-    missing = [name for name in names if ends.get(name, ("",))[0] is None]
-    failed = [name for name, state, _ in known if state != DONE]
-    if late:
-        raise TimedOutError(
-            f"{len(set(names)) - len(ends)} of {len(set(names))} tasks have not ended in time"
-        )
-    if missing:
-        raise NotFoundError(f"no such task: {', '.join(missing)}")
-    if failed:
-        raise TaskFailedError(f"{len(failed)} of {len(known)} tasks failed")
-
-
-def _ended(outcome: Outcome | None) -> tuple[object, ...]:
-    end = outcome or Outcome()
-    return end.code, end.worker, end.attempt, end.seconds, end.reason
-
-
-def _outcome(outcome: Outcome | None) -> dict[str, Any]:
-    end = outcome or Outcome()
-    return {
-        "code": end.code,
-        "worker": end.worker,
-        "attempt": end.attempt,
-        "seconds": end.seconds,
-        "reason": end.reason,
-        "output": end.output,
-        "truncated": end.truncated,
-    }
-
-
-# ---------------------------------------------------------------- tasks
-
-
-@click.command()
-@click.argument("tasks", nargs=-1, metavar="[TASK...]")
+@tasks_argument(required=False)
 @option("--limit", type=click.IntRange(min=0), default=100, help="Show the newest so many; 0: all.")
 @option(
     "--state",
-    type=click.Choice(["queued", "assigned", "done", "failed"]),
+    type=click.Choice([QUEUED, ASSIGNED, DONE, FAILED, CANCELLED]),
     multiple=True,
     help="Only tasks in this state. May be given several times.",
 )
 @client
 def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings: Any) -> None:
-    """List tasks, in the order of submission: all, or each TASK (a name or its number)."""
-    target, wanted = Target(settings["connect"], settings["connect_timeout"]), [_name(t) for t in tasks]
+    """List tasks in the order of submission: all, or each TASK.
+
+    A TASK is a name such as task-0000000007, or its number 7.
+
+    "cancelling" is a task, queued or assigned, that somebody wishes to end. A queued one with an attempt
+    has run before, and waits for another worker.
+
+    \b
+    Examples:
+      mwapp tasks --state queued --state assigned
+      mwapp tasks 7 --output json
+    """
+    target, wanted = Target(settings["connect"], settings["connect_timeout"]), [task_name(t) for t in tasks]
     (names,) = look(target, read_names) if not wanted else (wanted,)
     # A state is known only by reading: then the limit is for what is shown.
     chosen = names[-limit:] if limit and not state and not wanted else names
-    (views,) = look(target, lambda scope, then: read_tasks(scope, chosen, then)) if chosen else ([],)
+    views, workers = look(target, lambda scope, then: read_tasks(scope, chosen, then), read_workers)
     found = {view.task for view in views}
     if state:
         views = [view for view in views if view.state in state]
         views = views[-limit:] if limit else views
     now = time.time()
     if settings["output"] == "json":
-        show_json([_document(view, now, outcome=bool(wanted)) for view in views])
+        show_json([_document(view, workers, now, outcome=bool(wanted)) for view in views])
     else:
         show_table(
             ("TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "COMMAND"),
             [_row(view, now) for view in views],
         )
+        for labels in sorted({view.labels for view in views if homeless(view, workers)}):
+            count = sum(view.labels == labels for view in views if homeless(view, workers))
+            click.echo(f"{count} queued: {no_worker(labels)}", err=True)
         if len(chosen) < len(names):
             click.echo(f"the newest {len(chosen)} of {len(names)} tasks; --limit 0 shows all", err=True)
     missing = [name for name in wanted if name not in found]
@@ -238,19 +74,69 @@ def _row(view: TaskView, now: float) -> tuple[object, ...]:
     code = view.outcome.code if view.outcome else None
     reason = view.outcome.reason if view.outcome else None
     command = view.command if view.command is not None else f"(malformed: {reason or 'not yet refused'})"
-    return view.task, view.state, view.worker, view.attempt, code, age(now - view.created), command
+    state = "cancelling" if view.cancelling else view.state
+    return view.task, state, view.worker, view.attempt, code, age(now - view.created), command
 
 
-def _document(view: TaskView, now: float, *, outcome: bool) -> dict[str, Any]:
+def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outcome: bool) -> dict[str, Any]:
     document = {
         "task": view.task,
         "state": view.state,
+        "cancelling": view.cancelling,
         "worker": view.worker,
         "attempt": view.attempt,
         "code": view.outcome.code if view.outcome else None,
         "reason": view.outcome.reason if view.outcome else None,
         "created": round(view.created, 3),
         "age": round(max(0.0, now - view.created), 3),
+        "labels": list(view.labels),
+        "hint": no_worker(view.labels) if homeless(view, workers) else None,
         "command": view.command,
     }
-    return document | (_outcome(view.outcome) if outcome else {})
+    return document | (outcome_document(view.outcome or Outcome()) if outcome else {})
+
+
+# ---------------------------------------------------------------- workers
+
+
+@click.command()
+@client
+def workers(**settings: Any) -> None:
+    """List workers: those alive, and those gone that still hold tasks.
+
+    "paused" is a node while it is the master. SLOTS counts the tasks a worker takes at once, those
+    included that it only has at hand (--prefetch).
+
+    \b
+    Examples:
+      mwapp workers
+      mwapp workers --output json
+    """
+    target = Target(settings["connect"], settings["connect_timeout"])
+    views: list[WorkerView] = look(target, read_workers)[0]
+    if settings["output"] == "json":
+        show_json([worker_document(view) for view in views])
+        return
+    show_table(
+        ("WORKER", "STATE", "INCARNATION", "SLOTS", "LABELS", "ADDRESS", "TASKS"),
+        [
+            (
+                *(v.worker, v.state, v.incarnation, v.slots, " ".join(v.labels), v.address),
+                several(v.tasks, MOST_NAMED),
+            )
+            for v in views
+        ],
+    )
+
+
+def worker_document(view: WorkerView) -> dict[str, Any]:
+    """A worker for programs."""
+    return {
+        "worker": view.worker,
+        "state": view.state,
+        "address": view.address,
+        "incarnation": view.incarnation,
+        "slots": view.slots,
+        "labels": list(view.labels),
+        "running": list(view.tasks),
+    }

@@ -1,5 +1,6 @@
 """The command line up to the point where it would talk to the ensemble."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import pytest
 
 from mwapp.cli import cli, run
 from mwapp.cli import daemons as daemons_module
+from mwapp.cli import names as names_module
 from mwapp.cli import options as options_module
-from mwapp.cli.output import age, plain, show_table
+from mwapp.cli.completion import SHELLS
+from mwapp.cli.output import age, plain, several, show_table, table
 from mwapp.daemon import Build, Settings
 from mwapp.servers import Servers
 
@@ -134,6 +137,31 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["worker", "--slots", "0"], "--slots"),
         (["submit"], "COMMAND"),
         (["submit", " "], "COMMAND"),
+        (["submit", "x" * 600_000], "COMMAND: task of 6"),
+        (["submit", "a\0b"], "COMMAND"),
+        (["submit", "true", "--handler", "echo"], "COMMAND"),
+        (["submit", "true", "--argument", "1"], "--argument"),
+        (["submit", "--handler", "echo", "--argument", "{"], "--argument"),
+        (["submit", "--handler", " "], "--handler"),
+        (["submit", "true", "--name", "task-7"], "--name"),
+        (["submit", "true", "--name", "7"], "--name"),
+        (["submit", "true", "false", "--name", "x"], "--name"),
+        (["submit", "true", "--env", "A"], "--env"),
+        (["submit", "true", "--env", "MWAPP_TASK=x"], "--env"),
+        (["submit", "true", "--env", "1=x"], "--env"),
+        (["submit", "true", "--directory", "here"], "--directory"),
+        (["submit", "true", "--label", "a b"], "--label"),
+        (["submit", "true", "--run-timeout", "0"], "--run-timeout"),
+        (["submit", "true", "--retries", "-1"], "--retries"),
+        (["submit", "true", "--max-tasks", "40001"], "--max-tasks"),
+        (["cancel"], "TASK"),
+        (["cancel", "a/b"], "TASK"),
+        (["worker", "--label", "a b"], "--label"),
+        (["worker", "--prefetch", "-1"], "--prefetch"),
+        (["master", "--retention", "59"], "--retention"),
+        (["node", "--keep", "1"], "--keep"),
+        (["completion", "tcsh"], "tcsh"),
+        (["status", "--watch", "0"], "--watch"),
         (["wait", "a/b"], "TASK"),
         (["wait", "task-1", "--timeout", "0"], "--timeout"),
         (["tasks", "--state", "odd"], "--state"),
@@ -152,12 +180,12 @@ def test_bad_input(mwapp: Run, arguments: list[str], named: str) -> None:
     assert error.startswith("mwapp: ")
 
 
-@pytest.mark.parametrize("command", ["submit", "wait", "tasks", "workers", "status"])
+@pytest.mark.parametrize("command", ["submit", "wait", "cancel", "tasks", "workers", "status"])
 def test_nobody_is_there(mwapp: Run, command: str) -> None:
-    arguments = {"submit": ["true"], "wait": ["1"]}.get(command, [])
+    arguments = {"submit": ["true"], "wait": ["1"], "cancel": ["1"]}.get(command, [])
     status, error = mwapp(command, *arguments, "--connect", "127.0.0.1:1", "--connect-timeout", "0.3")
     assert status == 3
-    assert error.count("\n") == 1
+    assert error.count("\n") == 1, error
     assert "--connect 127.0.0.1:1" in error
 
 
@@ -194,12 +222,47 @@ def test_help_tells_everything(name: str, command: click.Command, capsys: pytest
             assert param.help, param.name
             assert param.name
             assert f"MWAPP_{param.name.upper()}" in text.replace("- ", "-"), param.name
+    if name != "handlers":
+        assert "Example" in text, "a command is learnt from its examples"
 
 
 def test_every_command_is_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(name in text for name, _ in commands())
+    assert all(f"\n  {name} " in text for name, _ in commands())
+    assert "..." not in text.partition("Tasks:")[2], "what a command does is told in one line"
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["completion", shell]) == 0
+    assert "_MWAPP_COMPLETE" in capsys.readouterr().out
+
+
+def completed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str) -> list[str]:
+    """What bash is offered for the last word."""
+    monkeypatch.setenv("_MWAPP_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    with pytest.raises(SystemExit):
+        run([])
+    return capsys.readouterr().out.split()
+
+
+def test_commands_and_options_are_completed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert completed(monkeypatch, capsys, "mwapp ca") == ["plain,cancel"]
+    assert completed(monkeypatch, capsys, "mwapp tasks --st") == ["plain,--state"]
+
+
+def test_without_an_ensemble_no_names_are_offered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MWAPP_CONNECT", "127.0.0.1:1")
+    monkeypatch.setattr(names_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(logging, "disable", lambda: None)  # it would outlive this test
+    assert completed(monkeypatch, capsys, "mwapp cancel ") == []
 
 
 # ---------------------------------------------------------------- tables
@@ -220,6 +283,20 @@ def test_empty_table(capsys: pytest.CaptureFixture[str]) -> None:
 )
 def test_age(seconds: float, text: str) -> None:
     assert age(seconds) == text
+
+
+def test_numbers_stand_to_the_right(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(("A", "NUMBER"), [("x", 1), ("y", None)])
+    assert capsys.readouterr().out == "A  NUMBER\nx       1\ny       -\n"
+
+
+def test_tables_in_line_with_each_other() -> None:
+    assert table(("A", "B", "C"), [("x", "y", "z")], (3, 2)) == ["A    B   C", "x    y   z"]
+
+
+def test_several() -> None:
+    assert several(["a", "b"], 2) == "a b"
+    assert several(["a", "b", "c"], 1) == "a +2"
 
 
 def test_plain() -> None:

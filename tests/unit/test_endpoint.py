@@ -118,6 +118,27 @@ def test_metrics(harness: Harness) -> None:
         assert line in text.splitlines()
 
 
+def test_a_node_is_a_master_and_a_worker(harness: Harness) -> None:
+    master = {"state": "active", "epoch": 7, "queued": 3, "finished": 9, "counters": {"assigned": 5}}
+    its_worker = {"state": "paused", "incarnation": 2, "queued": 0, "counters": {"started": 1}}
+    part = {"state": "active", "epoch": 7, "master": master, "worker": its_worker}
+    harness.snapshot = replace(harness.snapshot, role="node", part=part)
+    assert json.loads(harness.get("/status")[1])["node"]["worker"]["state"] == "paused"
+    assert harness.snapshot.summary() == "node active, epoch 7, incarnation 2"
+    text = harness.get("/metrics")[1]
+    for line in (
+        'mwapp_state{name="mw1",role="node",state="active"} 1.0',
+        'mwapp_queued{name="mw1",role="master"} 3.0',
+        'mwapp_queued{name="mw1",role="worker"} 0.0',
+        'mwapp_finished{name="mw1",role="master"} 9.0',
+        'mwapp_tasks_total{event="assigned",name="mw1",role="master"} 5.0',
+        'mwapp_tasks_total{event="started",name="mw1",role="worker"} 1.0',
+    ):
+        assert line in text.splitlines()
+    families = [line for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(families) == len(set(families))
+
+
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/x", 404), ("POST", "/status", 501)])
 def test_what_it_does_not_do(harness: Harness, method: str, path: str, status: int) -> None:
     assert harness.get(path, method)[0] == status

@@ -1,0 +1,229 @@
+"""mwapp status."""
+
+import textwrap
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from mwapp.cli.options import client, option
+from mwapp.cli.output import age, bold, plain, show, show_json, table, width, yellow
+from mwapp.cli.session import Target, look
+from mwapp.cli.tasks import worker_document
+from mwapp.core.protocol import MAX_TASKS
+from mwapp.errors import UnreachableError
+from mwapp.overview import TaskView, WorkerView, read_office, read_workers
+from mwapp.servers import Servers
+from mwapp.system import System, TasksView, ask_master, ask_servers, read_tasks_view, since
+
+# A screen has room for so many workers.
+MOST_WORKERS = 12
+WATCH_SECONDS = 2.0
+# An outage is told after so long, seconds.
+WATCH_PATIENCE = 3.0
+
+
+@click.command()
+@option(
+    "--watch",
+    is_flag=False,
+    flag_value=WATCH_SECONDS,
+    type=click.FloatRange(min=0.1),
+    metavar="[SECONDS]",
+    help=f"Look again every so many seconds ({WATCH_SECONDS:g} unless given), until ^C.",
+)
+@client
+def status(watch: float | None, **settings: Any) -> None:
+    """Show the whole system on one screen, and what is amiss.
+
+    MEAN MS is how long a server took for a request on average since it started, WORST MS the longest that
+    it took. Exit status 3 when the ensemble does not answer; its servers are shown all the same.
+
+    \b
+    Examples:
+      mwapp status
+      mwapp status --watch
+      mwapp status --output json --watch 10     # a JSON document a line
+    """
+    target, as_json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
+    if watch is not None:
+        _watch(target, watch, as_json=as_json)
+        return
+    system, problem = _see(target, None)
+    if as_json:
+        show_json(_document(system))
+    else:
+        show("\n".join(_screen(system, target.connect)))
+    if problem is not None:
+        raise problem
+
+
+def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
+    target = Target(target.connect, min(target.connect_timeout, WATCH_PATIENCE))
+    tasks = None
+    try:
+        while True:
+            next_look = time.monotonic() + seconds
+            system, _ = _see(target, tasks)
+            tasks = system.tasks or tasks
+            if as_json:
+                show_json(_document(system), indent=None)
+            else:
+                _draw(_screen(system, target.connect))
+            time.sleep(max(0.0, next_look - time.monotonic()))
+    except KeyboardInterrupt:
+        if width() is not None:
+            show("")  # the shell's prompt begins a line
+
+
+def _draw(lines: list[str]) -> None:
+    """Over what was there, so that nothing flickers; not on a terminal: one after the other."""
+    if width() is None:
+        show("\n".join([*lines, ""]))
+    else:
+        show("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="")
+
+
+def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableError | None]:
+    servers = ask_servers(target.connect.addresses)
+    known = before.states if before else {}
+    try:
+        office, workers, tasks = look(
+            target, read_office, read_workers, lambda scope, then: read_tasks_view(scope, known, then)
+        )
+    except UnreachableError as problem:
+        return System(
+            servers, problem="the ensemble does not answer: without a majority nothing goes on"
+        ), problem
+    told = ask_master(office.address) if office.address else (None, None)
+    return System(servers, office, *told, workers, tasks), None
+
+
+# ---------------------------------------------------------------- for programs
+
+
+def _document(system: System) -> dict[str, Any]:
+    office, tasks = system.office, system.tasks
+    return {
+        "servers": [asdict(server) for server in system.servers],
+        "master": office
+        and {
+            "name": office.name,
+            "address": office.address,
+            "epoch": office.epoch,
+            "since": office.since,
+            "state": system.master_state,
+            "problem": system.master_problem,
+        },
+        "workers": None if tasks is None else [worker_document(worker) for worker in system.workers],
+        "tasks": tasks
+        and {
+            "total": tasks.total,
+            "limit": MAX_TASKS,
+            "counts": None if tasks.counts is None else dict(tasks.counts),
+            "failures": [_failure(task) for task in tasks.failures],
+        },
+        "warnings": system.warnings(),
+    }
+
+
+def _failure(task: TaskView) -> dict[str, Any]:
+    outcome = task.outcome
+    return {
+        "task": task.task,
+        "worker": task.worker,
+        "code": outcome.code if outcome else None,
+        "reason": outcome.reason if outcome else None,
+        "command": task.command,
+    }
+
+
+# ---------------------------------------------------------------- for people
+
+
+def _screen(system: System, connect: Servers) -> list[str]:
+    clock = time.strftime("%H:%M:%S")
+    room = (width() or 80) - len(clock) - 2
+    title = str(connect) if len(str(connect)) <= room else str(connect)[: room - 3] + "..."
+    blocks = [[bold(title) + " " * (room - len(title) + 2) + clock], _servers(system)]
+    if system.office is not None and system.tasks is not None:
+        blocks += [_master(system), _workers(system.workers), _tasks(system.tasks)]
+    warnings = system.warnings()
+    if warnings:
+        blocks.append([line for warning in warnings for line in _warning(warning)])
+    return "\n\n".join("\n".join(block) for block in blocks).splitlines()
+
+
+# The tables stand in line with each other.
+_FIRST, _SECOND = 17, 9
+
+
+def _servers(system: System) -> list[str]:
+    rows = [
+        (
+            *(it.address, it.mode or "no answer", it.version),
+            *(None if it.mean_ms is None else round(it.mean_ms, 1), it.worst_ms, it.clients),
+        )
+        for it in system.servers
+    ]
+    head = ("SERVER", "ROLE", "VERSION", "MEAN MS", "WORST MS", "CLIENTS")
+    return table(head, rows, (_FIRST, _SECOND))
+
+
+def _master(system: System) -> list[str]:
+    office = system.office
+    if office is None or office.address is None:
+        row: tuple[object, ...] = ("(vacant)", None, office and office.epoch, None, None)
+    else:
+        held = since(office.since)
+        state = system.master_state or "unknown"
+        row = (office.name, state, office.epoch, None if held is None else age(held), office.address)
+    return table(("MASTER", "STATE", "EPOCH", "SINCE", "ADDRESS"), [row], (_FIRST, _SECOND, 7))
+
+
+def _workers(workers: Sequence[WorkerView]) -> list[str]:
+    # Those that need a look first, if not all can be shown.
+    chosen = workers
+    if len(workers) > MOST_WORKERS:
+        chosen = sorted(workers, key=lambda it: it.state == "ready")[:MOST_WORKERS]
+    rows = [
+        (
+            *(it.worker, it.state, f"{len(it.tasks)}/{it.slots if it.slots is not None else '-'}"),
+            *(" ".join(it.labels), it.address),
+        )
+        for it in chosen
+    ]
+    lines = table(("WORKER", "STATE", "TASKS", "LABELS", "ADDRESS"), rows, (_FIRST, _SECOND, 7))
+    if len(chosen) < len(workers):
+        lines.append(f"... and {len(workers) - len(chosen)} more, ready (mwapp workers)")
+    return lines if workers else [*lines, "(none)"]
+
+
+def _tasks(tasks: TasksView) -> list[str]:
+    counts = tasks.counts or {}
+    head = ["TASKS", *(state.upper() for state in counts)]
+    lines = table(head, [[f"{tasks.total} of {MAX_TASKS}", *counts.values()]], (_FIRST,))
+    return [*lines, *_failures(tasks.failures)]
+
+
+def _failures(failures: Sequence[TaskView]) -> Iterator[str]:
+    if failures:
+        yield ""
+        now = time.time()
+        rows = []
+        for task in failures:
+            code = task.outcome.code if task.outcome else None
+            why = task.outcome.reason if task.outcome and task.outcome.reason else task.command
+            rows.append((task.task, task.worker, code, age(now - task.created), why))
+        yield from table(
+            ("NEWEST FAILURES", "WORKER", "CODE", "AGE", "COMMAND OR REASON"), rows, (_FIRST, _SECOND)
+        )
+
+
+def _warning(text: str) -> list[str]:
+    lines = textwrap.wrap(
+        plain(text), (width() or 80) - 1, initial_indent="! ", subsequent_indent="  ", break_on_hyphens=False
+    )
+    return [yellow(line) for line in lines]

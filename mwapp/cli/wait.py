@@ -1,0 +1,170 @@
+"""mwapp wait, mwapp cancel."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from mwapp.cli.names import task_name, tasks_argument, timeout
+from mwapp.cli.options import client, option
+from mwapp.cli.output import show, show_json, show_table
+from mwapp.cli.session import Target, converse, look
+from mwapp.core.client import Cancel, Wait
+from mwapp.core.protocol import DONE, Outcome
+from mwapp.core.session import Call, Process
+from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
+from mwapp.overview import read_tasks
+
+# So long `cancel` waits unless told otherwise, seconds: a command may take two to end.
+CANCEL_SECONDS = 30.0
+
+output_option = option("--show-output", is_flag=True, help="Print what each task wrote, too.")
+
+
+@click.command()
+@tasks_argument(required=True)
+@timeout("The longest to wait.")
+@output_option
+@client
+def wait(tasks: tuple[str, ...], timeout: float | None, show_output: bool, **settings: Any) -> None:
+    """Wait until each TASK has ended and tell how.
+
+    TASK is a name such as task-0000000007, or its number 7. Exit status: 0 all are done, 1 one failed or
+    was cancelled, 4 there is no such task (the master removes them some time after their end), 5 not all
+    have ended in time.
+
+    \b
+    Examples:
+      mwapp wait 7 8 --show-output
+      mwapp wait backup-2026-11-22 --timeout 600
+    """
+    target, json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
+    wait_and_show(target, list(map(task_name, tasks)), timeout, show_output=show_output, json=json)
+
+
+@click.command()
+@tasks_argument(required=True)
+@timeout("The longest to wait for their end; the wish to cancel them stands.", default=CANCEL_SECONDS)
+@client
+def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
+    """Cancel each TASK, wait until it has ended, and tell how.
+
+    What has not begun never will. What runs gets SIGTERM, two seconds later SIGKILL, with all the processes
+    it started. A task that is just ending may still end as done or failed; it is not run again.
+
+    Exit status: 0 all have ended, in whatever way; 4 there is no such task; 5 not all have ended in time.
+
+    \b
+    Examples:
+      mwapp cancel 7
+      mwapp cancel backup-2026-11-22 --output json
+    """
+    target, json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
+    names = list(dict.fromkeys(map(task_name, tasks)))
+    (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
+    ended = {view.task for view in views if view.ended}
+    wished = [view.task for view in views if not view.ended]
+
+    def build(process: Process, finished: Call) -> None:
+        Cancel(process, wished, asked=lambda *_: None, finished=finished)
+
+    converse(target, build)
+    ends = _wait(target, [view.task for view in views], timeout)
+    _show(ends.ended, json=json, already=ended)
+    if ends.open:
+        raise TimedOutError(
+            f"{ends.open} of {len(views)} tasks have not ended in time, but will be cancelled: "
+            "see `mwapp status` whether a master and their workers are there"
+        )
+    missing = [name for name in names if name not in {view.task for view in views}]
+    if missing or ends.missing:
+        raise NotFoundError(f"no such task: {', '.join([*missing, *ends.missing])}")
+
+
+# ---------------------------------------------------------------- how they ended
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    task: str
+    state: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    ended: list[_End]
+    missing: list[str]
+    open: int  # so many have not ended in time
+
+
+def wait_and_show(
+    target: Target, names: Sequence[str], timeout: float | None, *, show_output: bool, json: bool
+) -> None:
+    """Wait for these tasks, tell how they ended, and raise what the exit status is to say."""
+    ends = _wait(target, names, timeout)
+    _show(ends.ended, json=json)
+    if show_output and not json:
+        for end in ends.ended:
+            show(f"--- {end.task}\n{end.outcome.output}", end="")
+    if ends.open:
+        raise TimedOutError(f"{ends.open} of {len(set(names))} tasks have not ended in time")
+    if ends.missing:
+        raise NotFoundError(f"no such task: {', '.join(ends.missing)}")
+    others = Counter(end.state for end in ends.ended if end.state != DONE)
+    if others:
+        counted = ", ".join(f"{count} {state}" for state, count in sorted(others.items()))
+        raise TaskFailedError(f"not all are done: {counted}, of {len(ends.ended)} tasks")
+
+
+def _wait(target: Target, names: Sequence[str], timeout: float | None) -> _Ends:
+    names = list(dict.fromkeys(names))
+    found: dict[str, _End | None] = {}
+
+    def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
+        found[name] = None if state is None else _End(name, state, outcome or Outcome())
+
+    def build(process: Process, finished: Call) -> None:
+        Wait(process, names, ended=ended, finished=finished)
+
+    with suppress(TimedOutError):  # what has not ended is counted
+        converse(target, build, timeout)
+    known = [found.get(name) for name in names]
+    missing = [name for name in names if name in found and found[name] is None]
+    return _Ends([end for end in known if end is not None], missing, len(names) - len(found))
+
+
+def _show(ends: Sequence[_End], *, json: bool, already: Collection[str] | None = None) -> None:
+    """``already``: for `cancel`, those that had ended before."""
+    if json:
+        show_json(
+            [
+                {"task": end.task, "state": end.state}
+                | outcome_document(end.outcome)
+                | ({} if already is None else {"already_ended": end.task in already})
+                for end in ends
+            ]
+        )
+        return
+    rows = []
+    for end in ends:
+        it = end.outcome
+        reason = "had ended already" if end.task in (already or ()) else it.reason
+        rows.append((end.task, end.state, it.code, it.worker, it.attempt, it.seconds, reason))
+    show_table(("TASK", "STATE", "CODE", "WORKER", "ATTEMPT", "SECONDS", "REASON"), rows)
+
+
+def outcome_document(outcome: Outcome) -> dict[str, Any]:
+    """An outcome for programs."""
+    return {
+        "code": outcome.code,
+        "worker": outcome.worker,
+        "attempt": outcome.attempt,
+        "seconds": outcome.seconds,
+        "reason": outcome.reason,
+        "output": outcome.output,
+        "truncated": outcome.truncated,
+    }

@@ -1,0 +1,210 @@
+"""The whole system at a glance: servers, office, workers, tasks, and what is amiss."""
+
+import http.client
+import json
+import re
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from mwapp.core.protocol import CANCELLED, DONE, FAILED, MAX_TASKS
+from mwapp.core.session import Scope
+from mwapp.errors import BadInputError
+from mwapp.overview import (
+    ASSIGNED,
+    QUEUED,
+    OfficeView,
+    TaskView,
+    WorkerView,
+    read_names,
+    read_states,
+    read_tasks,
+)
+from mwapp.servers import parse_address, show
+
+# A server or an endpoint that is asked directly gets this long, seconds.
+PATIENCE = 1.0
+# Above so many tasks their states are not counted one by one.
+MOST_COUNTED = 20_000
+# So many failures are shown, and of so many queued tasks the labels are looked at.
+FAILURES = 3
+MOST_WAITING = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """What a server of the ensemble says of itself."""
+
+    address: str
+    mode: str | None = None  # leader, follower, observer, standalone
+    version: str | None = None
+    mean_ms: float | None = None  # how long a request took it since it started
+    worst_ms: int | None = None  # ... and the longest
+    clients: int | None = None  # connections
+    problem: str | None = None  # why it says nothing
+
+
+@dataclass(frozen=True, slots=True)
+class TasksView:
+    """The tasks as a whole."""
+
+    total: int = 0
+    counts: Mapping[str, int] | None = None  # by state; None: too many to count
+    failures: Sequence[TaskView] = ()  # the newest, newest first
+    waiting: Sequence[TaskView] = ()  # the oldest queued ones
+    states: Mapping[str, str] = field(default_factory=dict)  # of those that have ended
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """All of it at one moment. Without a quorum only the servers are known, and ``problem`` says why."""
+
+    servers: Sequence[ServerView]
+    office: OfficeView | None = None
+    master_state: str | None = None  # what the master's own endpoint says
+    master_problem: str | None = None  # why it says nothing
+    workers: Sequence[WorkerView] = ()
+    tasks: TasksView | None = None
+    problem: str | None = None
+
+    def warnings(self) -> list[str]:
+        """What is amiss, each with its remedy."""
+        return list(self._warnings())
+
+    def _warnings(self) -> Iterator[str]:
+        if self.problem:
+            yield self.problem
+        for server in self.servers:
+            if server.problem:
+                yield f"server {server.address} does not answer: {server.problem}"
+        if self.office is None or self.tasks is None:
+            return
+        ready = [worker for worker in self.workers if worker.state == "ready"]
+        paused = [worker for worker in self.workers if worker.state == "paused"]
+        if self.office.address is None:
+            yield "no master is active, so nothing is assigned: start two (mwapp master, or mwapp node)"
+        elif self.master_problem:
+            yield f"the master's status endpoint {self.office.address}: {self.master_problem}"
+        if not ready and paused:
+            yield (
+                f"{paused[0].worker} is the master, and no other node is there to run tasks: "
+                "start one (mwapp node)"
+            )
+        elif not ready:
+            yield "no worker takes tasks: start one (mwapp worker)"
+        if self.tasks.total >= 0.9 * MAX_TASKS:
+            yield (
+                f"{self.tasks.total} tasks are there, of {MAX_TASKS} at most: more are refused then; have "
+                "finished ones removed sooner (mwapp master --retention, --keep)"
+            )
+        for labels, count in sorted(Counter(map(_labels, self._homeless())).items()):
+            yield f"{count} queued: {no_worker(labels)}"
+
+    def _homeless(self) -> Iterator[TaskView]:
+        return (task for task in (self.tasks or TasksView()).waiting if homeless(task, self.workers))
+
+
+def _labels(task: TaskView) -> tuple[str, ...]:
+    return task.labels
+
+
+def homeless(task: TaskView, workers: Sequence[WorkerView]) -> bool:
+    """Whether it waits for labels that no worker bears."""
+    bears = (set(task.labels) <= set(worker.labels) for worker in workers if worker.state != "gone")
+    return task.state == QUEUED and bool(task.labels) and not any(bears)
+
+
+def no_worker(labels: Sequence[str]) -> str:
+    """What is to be done for the homeless."""
+    return f"no worker bears {' '.join(labels)}; start one (mwapp worker --label {' --label '.join(labels)})"
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read_tasks_view(scope: Scope, known: Mapping[str, str], then: Callable[[TasksView], None]) -> None:
+    """The tasks as a whole; ``known``: ``states`` of an earlier view, which are final."""
+
+    def named(names: list[str]) -> None:
+        if len(names) > MOST_COUNTED:
+            then(TasksView(len(names)))
+        else:
+            read_states(scope, names, known, counted)
+
+    def counted(states: dict[str, str]) -> None:
+        failures = [name for name, state in states.items() if state == FAILED][: -FAILURES - 1 : -1]
+        waiting = [name for name, state in states.items() if state == QUEUED][:MOST_WAITING]
+        none = dict.fromkeys((QUEUED, ASSIGNED, DONE, FAILED, CANCELLED), 0)
+        counts = none | Counter(states.values())
+        ended = {name: state for name, state in states.items() if state not in (QUEUED, ASSIGNED)}
+
+        def read(views: list[TaskView]) -> None:
+            found = {view.task: view for view in views}
+            failed, queued = ([found[name] for name in some if name in found] for some in (failures, waiting))
+            then(TasksView(len(states), counts, failed, queued, ended))
+
+        read_tasks(scope, [*failures, *waiting], read)
+
+    read_names(scope, named)
+
+
+def ask_servers(addresses: Sequence[tuple[str, int]]) -> list[ServerView]:
+    """What the servers say of themselves (their four-letter word srvr)."""
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        return list(pool.map(_ask_server, addresses))
+
+
+def _ask_server(address: tuple[str, int]) -> ServerView:
+    name = show(address)
+    try:
+        with socket.create_connection(address, PATIENCE) as connection:
+            connection.sendall(b"srvr")
+            text = b"".join(iter(lambda: connection.recv(4096), b"")).decode(errors="replace")
+    except OSError as problem:
+        return ServerView(name, problem=problem.strerror or str(problem))
+
+    def find(pattern: str) -> str | None:
+        found = re.search(pattern, text, re.M)
+        return found[1] if found else None
+
+    mode = find(r"^Mode: (\w+)")
+    if mode is None:
+        return ServerView(name, problem=text.strip().partition("\n")[0] or "no answer")
+    mean, worst = find(r"^Latency.*: \d+/([\d.]+)/\d+"), find(r"^Latency.*/(\d+)")
+    clients = find(r"^Connections: (\d+)")
+    return ServerView(
+        name,
+        mode,
+        find(r"version: ([\w.]+)"),
+        float(mean) if mean else None,
+        int(worst) if worst else None,
+        int(clients) if clients else None,
+    )
+
+
+_NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError)
+
+
+def ask_master(address: str) -> tuple[str | None, str | None]:
+    """The state that the active master's endpoint tells, or why it tells none."""
+    try:
+        host, port = parse_address(address, "/master")
+        connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+        connection.request("GET", "/status")
+        document: Any = json.loads(connection.getresponse().read(1 << 20))
+        connection.close()
+        part = document[document["role"]]
+        return str(part.get("master", part)["state"]), None
+    except OSError as problem:
+        return None, problem.strerror or str(problem)
+    except (http.client.HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
+        return None, f"no status ({type(problem).__name__})"
+
+
+def since(moment: float | None) -> float | None:
+    """Seconds since then; 0 if clocks differ."""
+    return None if moment is None else max(0.0, time.time() - moment)

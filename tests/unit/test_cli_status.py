@@ -1,0 +1,106 @@
+"""mwapp status: what is amiss, and what a screen of 80 columns shows of it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mwapp.cli.status import _screen
+from mwapp.core.protocol import MAX_TASKS, Outcome
+from mwapp.overview import OfficeView, TaskView, WorkerView
+from mwapp.servers import Servers
+from mwapp.system import ServerView, System, TasksView
+
+CONNECT = Servers.parse("zk1,zk2,zk3/mwapp")
+
+
+def worker(name: str = "w", state: str = "ready", **more: Any) -> WorkerView:
+    return WorkerView(name, state, f"{name}:2224", 0, 4, (), **more)
+
+
+WELL = System(
+    servers=[ServerView("zk1:2181", "leader", "3.9.3", 0.41, 12, 7)],
+    office=OfficeView("m:2223", 3, "m", 0.0),
+    master_state="active",
+    workers=[worker()],
+    tasks=TasksView(0, {"queued": 0, "done": 0}),
+)
+
+
+def test_all_is_well() -> None:
+    assert WELL.warnings() == []
+
+
+WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
+
+
+@pytest.mark.parametrize(
+    ("change", "warning"),
+    [
+        ({"servers": [ServerView("zk1:2181", problem="Connection refused")]}, "zk1:2181 does not answer"),
+        ({"office": OfficeView(None, 3, None, None)}, "no master is active"),
+        ({"master_problem": "Connection refused"}, "m:2223: Connection refused"),
+        ({"workers": []}, "no worker takes tasks"),
+        ({"workers": [worker(state="draining"), worker("v", "gone")]}, "no worker takes tasks"),
+        ({"workers": [worker("n", "paused")]}, "n is the master, and no other node is there"),
+        ({"tasks": TasksView(int(0.95 * MAX_TASKS))}, f"of {MAX_TASKS} at most"),
+        (
+            {"tasks": TasksView(2, waiting=[WAITING, WAITING]), "workers": [worker(labels=("gpu",))]},
+            "2 queued: no worker bears gpu zone=a; start one (mwapp worker --label gpu --label zone=a)",
+        ),
+        ({"office": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
+    ],
+)
+def test_warnings(change: dict[str, Any], warning: str) -> None:
+    (told,) = replace(WELL, **change).warnings()
+    assert warning in told
+
+
+def test_a_label_that_somebody_bears() -> None:
+    tasks = TasksView(1, waiting=[WAITING])
+    assert replace(WELL, tasks=tasks, workers=[worker(labels=("gpu", "x", "zone=a"))]).warnings() == []
+
+
+def test_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 7300.0)
+    failed = TaskView("task-0000000002", "failed", "exit 3\nor so", 7200.0, "w", 1, Outcome(code=3))
+    tasks = TasksView(9, {"queued": 1, "assigned": 1, "done": 6, "failed": 1}, [failed])
+    down = ServerView("zk2:2181", problem="Connection refused")
+    system = replace(WELL, servers=[*WELL.servers, down], tasks=tasks, workers=[worker(labels=("gpu",))])
+    lines = _screen(system, CONNECT)
+    assert lines[0].startswith("zk1:2181,zk2:2181,zk3:2181/mwapp  ")
+    assert len(lines[0]) == 80
+    assert lines[1:] == [
+        "",
+        "SERVER             ROLE       VERSION  MEAN MS  WORST MS  CLIENTS",
+        "zk1:2181           leader     3.9.3        0.4        12        7",
+        "zk2:2181           no answer  -              -         -        -",
+        "",
+        "MASTER             STATE        EPOCH  SINCE  ADDRESS",
+        "m                  active           3  2h     m:2223",
+        "",
+        "WORKER             STATE      TASKS    LABELS  ADDRESS",
+        "w                  ready      0/4      gpu     w:2224",
+        "",
+        "TASKS              QUEUED  ASSIGNED  DONE  FAILED",
+        "9 of 40000              1         1     6       1",
+        "",
+        "NEWEST FAILURES    WORKER     CODE  AGE   COMMAND OR REASON",
+        "task-0000000002    w             3  100s  exit 3\\nor so",
+        "",
+        "! server zk2:2181 does not answer: Connection refused",
+    ]
+
+
+def test_a_screen_without_a_quorum() -> None:
+    lines = _screen(System(WELL.servers, problem="the ensemble does not answer"), CONNECT)
+    assert lines[-1] == "! the ensemble does not answer"
+    assert not any(line.startswith("MASTER") for line in lines)
+
+
+def test_many_workers_fit_on_a_screen() -> None:
+    crowd = [worker(f"w{number}") for number in range(500)] + [worker("z", "draining")]
+    lines = _screen(replace(WELL, workers=crowd), CONNECT)
+    assert len(lines) < 30
+    assert any(line.startswith("z  ") for line in lines), "those that need a look are shown"
+    assert "... and 489 more, ready (mwapp workers)" in lines
