@@ -173,6 +173,7 @@ class Group:
         # It is a zombie until wait(): its number, which is the group's, stays ours.
         self._signal(signal.SIGKILL)
         self.code = self._process.wait()
+        self._exited_at = self._loop.time()
         if self._deadline is not None:
             self._deadline.cancel()
         if self._pipe is None:
@@ -191,13 +192,17 @@ class Group:
             self._process.stdout.close()
             self._pipe = None
 
-    def _await_group(self, pause: float = 0.001, left: float = GROUP_END) -> None:
+    def _await_group(self, pause: float = 0.001) -> None:
         """Wait for the kernel to have done with the killed group."""
-        # What nobody reaps (a container without init) is dead all the same; finding that out costs more.
-        if left <= 0 or not self._is_there() or (pause > 0.01 and not any(_members(self._process.pid))):
+        now = self._loop.time()
+        if now - self._exited_at > GROUP_END or not self._is_there() or not self._may_live(pause, now):
             self._ended()
         else:
-            self._loop.call_later(pause, self._await_group, min(2 * pause, 0.05), left - pause)
+            self._loop.call_later(pause, self._await_group, min(2 * pause, 0.05))
+
+    def _may_live(self, pause: float, now: float) -> bool:
+        # What nobody reaps (a container without init) is dead all the same; finding that out costs more.
+        return pause < 0.01 or _census.lives(self._process.pid, self._exited_at, now)
 
     def _is_there(self) -> bool:
         try:
@@ -207,10 +212,28 @@ class Group:
         return True
 
 
-def _members(group: int) -> Iterator[int]:
-    """The processes of the group that are not dead."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it has just ended
-            state, _parent, of = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(of) == group and state not in "ZX":
-                yield int(stat.parent.name)
+class _Census:
+    """Which groups have a process that is not dead. To look at all processes takes a while: one for many."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+        self._living: frozenset[int] = frozenset()
+
+    def lives(self, group: int, killed: float, now: float) -> bool:
+        """Whether the group lives that was killed at that time."""
+        stale = self._at < killed or (group in self._living and now - self._at > 0.05)
+        if stale:
+            self._at, self._living = now, frozenset(_living_groups())
+        return group in self._living
+
+
+_census = _Census()
+
+
+def _living_groups() -> Iterator[int]:
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            with suppress(OSError):  # it has just ended
+                state, _parent, group = (process / "stat").read_bytes().rpartition(b")")[2].split()[:3]
+                if state not in (b"Z", b"X"):
+                    yield int(group)
