@@ -5,9 +5,24 @@ They change what a process sends, between the core and its edge, so that the pro
 
 from dataclasses import replace
 
-from mwapp.core.messages import Check, Command, Create, Delete, Event, Kill, Op, Request, Transaction
-from mwapp.core.protocol import ASSIGN, EPOCH
-from mwapp.core.session import Process
+from mwapp.core.messages import (
+    Check,
+    Children,
+    Command,
+    Create,
+    Delete,
+    Event,
+    Failed,
+    Kill,
+    Op,
+    Reply,
+    Request,
+    Set,
+    Transaction,
+)
+from mwapp.core.protocol import ASSIGN, EPOCH, RETURNED, TASKS, WORKERS, Assignment, Registration
+from mwapp.core.session import HEARTBEATS, Process
+from tests.simulation.load import LABEL
 from tests.simulation.schedule import Bug
 
 
@@ -91,6 +106,88 @@ class Merciless(Process):
         return [command for command in super().handle(now, event) if not isinstance(command, Kill)]
 
 
+class Trusting(Process):
+    """A process that asks for signs of life by reading, and takes any answer for a proof."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and not isinstance(event.result, Failed):
+            asked = self._pending.get(event.request)
+            self._proof = max(self._proof, asked.sent if asked is not None else 0.0)
+        return super().handle(now, event)
+
+    def _beat(self) -> None:
+        if self._heart is not None:
+            self._heart.exists("/", lambda _: None)
+            self._heart.after(self.timeout / HEARTBEATS, self._beat)
+
+
+class Forgetful(Process):
+    """A client that, after a lost reply, submits again without having looked for its task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._searches: set[int] = set()
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and event.request in self._searches:
+            self._searches.discard(event.request)
+            event = Reply(event.request, ())
+        commands = super().handle(now, event)
+        # The master, too, lists the tasks, but watches them.
+        self._searches |= {
+            command.number
+            for command in commands
+            if isinstance(command, Request) and command.operation == Children(TASKS)
+        }
+        return commands
+
+
+class Doubling(_Rewriting):
+    """A worker hands back, and keeps."""
+
+    def _changed(self, command: Command) -> Command:
+        if isinstance(command, Request) and isinstance(command.operation, Transaction):
+            ops = command.operation.ops
+            if any(isinstance(op, Create) and op.path.startswith(RETURNED) for op in ops):
+                kept = tuple(Check(op.path) if isinstance(op, Delete) else op for op in ops)
+                return replace(command, operation=Transaction(kept))
+        return command
+
+
+class Relentless(_Rewriting):
+    """A worker tries again and again: it does not count what failed."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        if isinstance(op, Create) and op.path.startswith(f"{RETURNED}/"):
+            return replace(op, data=replace(Assignment.decode(op.data), failures=0).encode())
+        return op
+
+
+class Boastful(_Rewriting):
+    """A worker says that it bears every label."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        registration = Registration.decode(op.data) if isinstance(op, Create | Set) else None
+        if isinstance(op, Create | Set) and registration is not None and op.path.startswith(f"{ASSIGN}/"):
+            return replace(op, data=replace(registration, labels=(LABEL,)).encode())
+        return op
+
+
+class Patient(Process):
+    """A worker that lets commands go on that are cancelled or late."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        return [c for c in super().handle(now, event) if not (isinstance(c, Kill) and c.grace)]
+
+
+class Busy(_Rewriting):
+    """A peer that goes on as a worker when it is elected."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        marks = isinstance(op, Set) and op.path.startswith(f"{WORKERS}/")
+        return Check(op.path) if marks else op
+
+
 # What each is, and the invariants one of which must be seen to break.
 BUGS: dict[str, tuple[Bug, set[str]]] = {
     "fencing": (Bug(Unfenced), {"no-stale-write"}),
@@ -100,7 +197,15 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         Bug(CompletedByName, faults=("evict", "stall")),
         {"status-from-holder"},
     ),
-    "own deadline": (Bug(Careless), {"no-zombie-run"}),
+    "own deadline": (Bug(Careless), {"no-zombie-run", "master-steps-down"}),
+    "proof of life": (Bug(Trusting, faults=("isolate",)), {"no-zombie-run", "master-steps-down"}),
     "kill at session's end": (Bug(Merciless), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
+    "bounded retries": (Bug(Relentless), {"attempts-bounded"}),
+    "search after a lost reply": (Bug(Forgetful, faults=("cut",)), {"submit-idempotent"}),
+    "atomic hand-back": (Bug(Doubling), {"single-assignment"}),
+    "labels": (Bug(Boastful), {"labels-honoured"}),
+    "kill what is late": (Bug(Patient), {"timeout-enforced", "liveness"}),
+    "rest of the elected": (Bug(Busy), {"peer-rests"}),
+    "retention": (Bug(retention=1.0), {"retention-kept"}),
 }

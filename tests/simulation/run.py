@@ -4,32 +4,42 @@ import hashlib
 import logging
 
 from mwapp.core.messages import Check, Reply, Request, Tick, Transaction
+from tests.simulation.ensemble import Transacted
 from tests.simulation.schedule import Bug, Figures, Schedule
+from tests.simulation.shrink import shorten
+from tests.simulation.story import tell
 from tests.simulation.world import Violation, World
 
-# The last so many lines of the trace are shown with a violation.
-TAIL = 60
+# The last so many lines of a story are shown with a violation.
+TAIL = 80
 NONE = Bug()
 
 
-def simulate(seed: int, bug: Bug = NONE) -> Figures:
-    """Run one schedule. Raises Violation, with how to repeat it and the end of its trace."""
+def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
+    """Run one schedule. Raises Violation, with how to repeat it and its story, made short if asked for."""
     schedule = Schedule(seed, bug)
     try:
         return schedule.run()
     except Violation as violation:
-        trace = "\n".join(_lines(schedule.world)[-TAIL:])
+        found, made_of = violation, ""
+        shorter = shorten(seed, bug, violation.invariant) if short else None
+        if shorter is not None:
+            schedule, found = shorter.schedule, shorter.violation
+            made_of = f", here with {shorter.left} of the {shorter.of} things it is made of"
+        story = "\n".join(tell(schedule.world)[-TAIL:])
         again = f"repeat with: python -m tests.simulation {seed}"
-        told = Violation(violation.invariant, f"{violation.what}\nseed {seed}; {again}\n{trace}")
+        told = Violation(found.invariant, f"{found.what}\nseed {seed}{made_of}; {again}\n{story}")
         raise told from violation.__cause__
 
 
 def explain(seed: int, bug: Bug = NONE) -> int:
-    """Run one schedule with the core's own log and print its whole trace. Returns 1 on a violation."""
+    """Run one schedule with the core's own log and print its whole trace; then, if it fails, its story made
+    short. Returns 1 on a violation."""
     schedule = Schedule(seed, bug)
     core = logging.getLogger("mwapp")
     core.setLevel(logging.DEBUG)
-    core.addHandler(_ToTrace(schedule.world))
+    to_trace = _ToTrace(schedule.world)
+    core.addHandler(to_trace)
     core.propagate = False
     problem = None
     try:
@@ -37,8 +47,17 @@ def explain(seed: int, bug: Bug = NONE) -> int:
     except Violation as violation:
         problem = violation
     print("\n".join(_lines(schedule.world)))
-    print(problem or f"seed {seed}: every invariant held")
-    return 1 if problem else 0
+    core.removeHandler(to_trace)
+    core.setLevel(logging.CRITICAL)
+    if problem is None:
+        print(f"seed {seed}: every invariant held")
+        return 0
+    print(f"{problem}\n\nThe same, made short:\n")
+    try:
+        simulate(seed, bug, short=True)
+    except Violation as violation:
+        print(violation)
+    return 1
 
 
 class _ToTrace(logging.Handler):
@@ -58,7 +77,7 @@ def _lines(world: World) -> list[str]:
     lines: list[str] = []
     for time, who, what in world.trace:
         match what:
-            case Tick():
+            case Tick() | Transacted():
                 continue
             case Request(number, Transaction((Check("/"),))):
                 beats.add((who, number))

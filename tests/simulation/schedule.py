@@ -12,6 +12,7 @@ from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome
 from mwapp.core.retention import Retention
 from mwapp.core.session import Process
 from mwapp.core.worker import Worker
+from tests.simulation.ensemble import Transacted
 from tests.simulation.faults import Faults
 from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
@@ -74,7 +75,7 @@ class Schedule:
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=RETENTION if self._removes else FOR_EVER)
         slow = draw.choice([0.0, 0.0, 0.02, 0.1])
         tick = self.timeout / draw.choice([2, 3, 6])
-        self.service = Service(world, self.judge.committed, slow=slow, tick=tick)
+        self.service = Service(world, self._committed, slow=slow, tick=tick)
         self.judge.ensemble = self.service.ensemble
         self.person = Person(world, self.service)
         self.judge.persons.add(self.person.session)
@@ -149,6 +150,10 @@ class Schedule:
             len(self.judge.removed),
             dict(self.faults.met),
         )
+
+    def _committed(self, entry: Transacted) -> None:
+        self.world.note("ensemble", entry)
+        self.judge.committed(entry)
 
     # ------------------------------------------------------------ the actors
 

@@ -2,8 +2,10 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +15,7 @@ from tests.simulation.run import simulate
 from tests.simulation.schedule import Bug
 from tests.simulation.world import Violation
 
-SCHEDULES = 200
+SCHEDULES = 100
 # A planted bug that so many schedules do not bring to light would be overlooked.
 AT_MOST = 1000
 
@@ -31,12 +33,15 @@ def quiet() -> Iterator[None]:
 def test_every_invariant_holds() -> None:
     met: set[str] = set()
     moved = 0
+    seen: Counter[str] = Counter()
     for seed in range(SCHEDULES):
-        figures = simulate(seed)
+        figures = simulate(seed, short=True)
         met |= figures.faults.keys()
         moved += figures.epochs > 1
+        seen.update(returned=figures.returned, cancelled=figures.cancelled, removed=figures.removed)
     assert len(met) == 12, f"not every kind of fault was met: {sorted(met)}"
     assert moved > SCHEDULES / 4, "the office hardly ever moved"
+    assert min(seen.values()) > SCHEDULES / 4, f"hardly ever met: {seen}"
 
 
 @pytest.mark.parametrize("bug", BUGS)
@@ -50,9 +55,19 @@ def test_a_planted_bug_is_noticed(bug: str) -> None:
     pytest.fail(f"{AT_MOST} schedules without {' or '.join(invariants)}")
 
 
-def _violation(seed: int, planted: Bug) -> Violation | None:
+def test_a_failing_schedule_is_told_short() -> None:
+    planted, _ = BUGS["bounded retries"]
+    found = (_violation(seed, planted, short=True) for seed in range(AT_MOST))
+    told = next(str(violation) for violation in found if violation is not None)
+    left, of = map(int, re.findall(r"with (\d+) of the (\d+) things", told)[0])
+    assert left < of / 2
+    assert " hands task-" in told
+    assert "Request(" not in told
+
+
+def _violation(seed: int, planted: Bug, *, short: bool = False) -> Violation | None:
     try:
-        simulate(seed, planted)
+        simulate(seed, planted, short=short)
     except Violation as violation:
         return violation
     return None
