@@ -1,0 +1,200 @@
+"""The core's operations and results as bytes: the records of ZooKeeper's protocol that we use.
+
+kazoo has all of this, at a multiple of the time: it makes objects of everything on the way. Lengths, versions
+and kinds are 32 bit integers, zxids and times 64 bit, all big-endian; a length of -1 is no value.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from struct import Struct
+
+from mwapp.core.messages import (
+    Check,
+    Children,
+    Create,
+    Delete,
+    Error,
+    Exists,
+    Failed,
+    Get,
+    Node,
+    Op,
+    Operation,
+    OpResult,
+    Result,
+    Set,
+    Stat,
+)
+
+log = logging.getLogger(__name__)
+
+CREATE, DELETE, EXISTS, GET, SET, CHILDREN, CHECK, MULTI, MULTI_READ = 1, 2, 3, 4, 5, 8, 13, 14, 22
+_ERROR = -1  # instead of an operation's kind
+_EPHEMERAL, _SEQUENTIAL = 1, 2
+
+_SIMPLE = (Get, Children)
+
+_INT = Struct("!i")
+_FLAG = Struct("!?")
+_STAT = Struct("!qqqqiiiqiiq")
+_PART = Struct("!i?i")  # of a multi: kind, whether it is the end, error
+_END = _PART.pack(_ERROR, True, -1)
+# Everybody may do everything: one entry, all permissions, world:anyone.
+_OPEN = _INT.pack(1) + _INT.pack(31) + _INT.pack(5) + b"world" + _INT.pack(6) + b"anyone"
+
+_NO_NODE = -101
+SESSION_MOVED = -118
+_ERRORS = {
+    -4: Error.CONNECTION_LOSS,
+    _NO_NODE: Error.NO_NODE,
+    -103: Error.BAD_VERSION,
+    -110: Error.NODE_EXISTS,
+    -111: Error.NOT_EMPTY,
+    -112: Error.SESSION_EXPIRED,
+    # A moved session is one whose request was under way on the connection before.
+    SESSION_MOVED: Error.CONNECTION_LOSS,
+}
+# In the result of a multi that failed: what was rolled back, and what was never tried.
+_NOT_TO_BLAME = (0, -2)
+
+
+def below(chroot: str, path: str) -> str:
+    """The path as the ensemble knows it."""
+    return (chroot + path).rstrip("/") or "/"
+
+
+def error(code: int) -> Error:
+    """The core's word for an error of ZooKeeper's."""
+    if code not in _ERRORS:
+        log.warning("the ensemble refuses a request: error %d", code)
+    return _ERRORS.get(code, Error.REFUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A request: what kind it is, and the rest of it."""
+
+    kind: int
+    body: bytes
+
+
+# ---------------------------------------------------------------- requests
+
+
+def encode(operation: Operation, chroot: str) -> Record:
+    """Raises ValueError for a path that is not Unicode."""
+    match operation:
+        case Get(path, watch):
+            return Record(GET, _text(below(chroot, path)) + _FLAG.pack(watch))
+        case Children(path, watch):
+            return Record(CHILDREN, _text(below(chroot, path)) + _FLAG.pack(watch))
+        case Exists(path, watch):
+            return Record(EXISTS, _text(below(chroot, path)) + _FLAG.pack(watch))
+    return encode_all(MULTI, [_encode_op(op, chroot) for op in operation.ops])
+
+
+def simple_read(operation: Operation) -> bool:
+    """Whether several such may be sent in one :data:`MULTI_READ`."""
+    return isinstance(operation, _SIMPLE) and not operation.watch
+
+
+def encode_all(kind: int, records: Sequence[Record]) -> Record:
+    """Several in one."""
+    parts = [part for record in records for part in (_PART.pack(record.kind, False, -1), record.body)]
+    return Record(kind, b"".join([*parts, _END]))
+
+
+def _encode_op(op: Op, chroot: str) -> Record:
+    path = _text(below(chroot, op.path))
+    match op:
+        case Create(_, data, ephemeral, sequential):
+            flags = _EPHEMERAL * ephemeral + _SEQUENTIAL * sequential
+            return Record(CREATE, b"".join((path, _bytes(data), _OPEN, _INT.pack(flags))))
+        case Set(_, data, version):
+            return Record(SET, b"".join((path, _bytes(data), _INT.pack(version))))
+        case Delete(_, version):
+            return Record(DELETE, path + _INT.pack(version))
+        case Check(_, version):
+            return Record(CHECK, path + _INT.pack(version))
+
+
+def _bytes(data: bytes) -> bytes:
+    return _INT.pack(len(data)) + data
+
+
+def _text(text: str) -> bytes:
+    return _bytes(text.encode())
+
+
+# ---------------------------------------------------------------- replies
+
+
+class Reader:
+    """Takes one value after the other out of a buffer, beginning at ``at``."""
+
+    def __init__(self, buffer: bytes | bytearray, at: int = 0) -> None:
+        self._buffer = buffer
+        self._at = at
+
+    def result(self, operation: Operation, code: int, chroot: str) -> Result:
+        """The reply to the operation; ``code`` is the error it came with."""
+        if code == _NO_NODE and isinstance(operation, Exists):
+            return None
+        if code:
+            return Failed(error(code))
+        match operation:
+            case Get():
+                return Node(self._bytes(), self._stat())
+            case Children():
+                return tuple([self._text() for _ in range(self._int())])
+            case Exists():
+                return self._stat()
+        return self._committed(chroot)
+
+    def results(self, operations: Sequence[Operation]) -> list[Result]:
+        """The reply to several reads that were sent in one, without an error of its own."""
+        return [self.result(operation, self._part()[1], "") for operation in operations]
+
+    def changed(self) -> str:
+        """The path that a watch tells of."""
+        self._int(), self._int()  # what has changed about it, and the connection's state
+        return self._text()
+
+    def _committed(self, chroot: str) -> Result:
+        results: list[OpResult] = []
+        failed: Failed | None = None
+        while True:
+            kind, code, end = self._part()
+            if end:
+                return failed or tuple(results)
+            if code not in _NOT_TO_BLAME:
+                failed = Failed(error(code), len(results))
+            if kind == CREATE:
+                results.append(self._text()[len(chroot) :])
+            else:
+                results.append(self._stat() if kind == SET else None)
+
+    def _part(self) -> tuple[int, int, bool]:
+        """What an operation's result begins with: kind, error and whether there is none any more."""
+        kind, end, _ = _PART.unpack_from(self._buffer, self._at)
+        self._at += _PART.size
+        return kind, self._int() if kind == _ERROR and not end else 0, end
+
+    def _int(self) -> int:
+        (value,) = _INT.unpack_from(self._buffer, self._at)
+        self._at += _INT.size
+        return int(value)
+
+    def _bytes(self) -> bytes:
+        begin = self._at + _INT.size
+        self._at = begin + max(0, self._int())
+        return bytes(self._buffer[begin : self._at])
+
+    def _text(self) -> str:
+        return self._bytes().decode()
+
+    def _stat(self) -> Stat:
+        czxid, _, ctime, _, version, _, _, owner, _, children, _ = _STAT.unpack_from(self._buffer, self._at)
+        self._at += _STAT.size
+        return Stat(czxid, version, owner, children, ctime / 1000)
