@@ -34,7 +34,9 @@ def plan(
     seen: Mapping[str, Found | None], *, observers: str = "", limit: str = "", gone: str = ""
 ) -> dict[str, Any]:
     """Plan for the servers of ``seen`` (None: it could not be looked at) without those of ``gone``."""
-    members = [{"name": f"zk{n}", "id": n, "observer": n in observers} for n in sorted(seen) if n not in gone]
+    members: list[dict[str, Any]] = [
+        {"name": f"zk{n}", "id": n, "observer": n in observers} for n in sorted(seen) if n not in gone
+    ]
     looked = {f"zk{n}": found or {"msg": "unreachable"} for n, found in seen.items()}
     play = [m["name"] for m in members if not limit or m["id"] in limit]
     answer: dict[str, Any] = plan_of(members, looked, play)
