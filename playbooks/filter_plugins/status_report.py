@@ -118,7 +118,9 @@ def _drift(known: Mapping[str, Any]) -> list[dict[str, str]]:
     drift = [{"kind": "refused", "text": f"site.yml would refuse: {text}"} for text in found["problems"]]
     if found["missing"]:
         drift.append({"kind": "packages", "text": f"not installed: {', '.join(found['missing'])}"})
-    for state in ("present", "enabled", "active"):
+    if not found["unit"]["present"]:
+        return [*drift, {"kind": "unit", "text": "no server has been set up here"}]
+    for state in ("enabled", "active"):
         if not found["unit"][state]:
             drift.append({"kind": "unit", "text": f"zookeeper.service is not {state}"})
             break

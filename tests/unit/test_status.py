@@ -208,6 +208,14 @@ def test_drift(found: dict[str, dict[str, Any]]) -> None:
     assert len(lines(made, "zk4:2888")) == len(lines(made, "zookeeper.jar")) == len(lines(made, "zkCli")) == 1
 
 
+def test_a_host_without_server_differs_in_one_thing(found: dict[str, dict[str, Any]]) -> None:
+    found["zk1"]["__zookeeper_found"]["unit"] = {"present": False, "enabled": False, "active": False}
+    found["zk1"]["__zookeeper_files"]["waiting"] = ["/etc/zookeeper/zoo.cfg", "/etc/zookeeper/logback.xml"]
+    assert look(found)["ensemble"]["servers"][0]["drift"] == [
+        {"kind": "unit", "text": "no server has been set up here"}
+    ]
+
+
 def test_an_application_that_is_not_well(found: dict[str, dict[str, Any]]) -> None:
     refused = (
         "Status code was -1 and not [200]: Request failed: <urlopen error [Errno 111] Connection refused>"
