@@ -52,6 +52,8 @@ def archive(tmp_path: Path) -> Path:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(module, "STARTED_WITH", tmp_path / "started-with")
+    # On a busy machine it takes a second, and no power is cut here.
+    monkeypatch.setattr(module.os, "sync", lambda: None)
     return tmp_path / "opt/apache-zookeeper-3.9.3-bin-01234567"
 
 
