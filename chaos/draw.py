@@ -222,7 +222,7 @@ class _Picture:
         self, y: float, begin: float, end: float, texts: tuple[str, ...], look: str, *, middle: bool = False
     ) -> None:
         """The first of these texts that has room there, if one has."""
-        room = (end - begin) * self._scale - (2 if middle else 8)
+        room = (end - begin) * self._scale - (2 if middle else 10)
         text = next((text for text in texts if text_width(text, 10) <= room), "")
         x, anchor = (self._x((begin + end) / 2), "middle") if middle else (self._x(begin) + 4, "start")
         if text:

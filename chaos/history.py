@@ -115,7 +115,7 @@ class History:
             return str(end["problem"])
         if self.ledger is None:
             return "the tasks were not accounted for"
-        for what in ("lost", "doubled"):
+        for what in ("lost", "doubled", "open"):
             if self.ledger[what]:
                 return f"{what}: {', '.join(self.ledger[what])}"
         if self.ledger["failed"] != self.ledger["meant_to_fail"]:

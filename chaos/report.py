@@ -22,7 +22,7 @@ NAMES = ("summary.json", "report.html", "timeline.svg", "timeline.png")
 
 
 def summary(history: History) -> dict[str, Any]:
-    """The figures. ``tasks`` is None if they could not be accounted for."""
+    """The figures. ``tasks`` is None if they could not be accounted for; open ones had not ended yet."""
     ledger = history.ledger
     return {
         "ok": history.held,
@@ -32,8 +32,7 @@ def summary(history: History) -> dict[str, Any]:
             "submitted": ledger["submitted"],
             "done": ledger["done"],
             "failed": ledger["failed"],
-            "lost": len(ledger["lost"]),
-            "doubled": len(ledger["doubled"]),
+            **{what: len(ledger[what]) for what in ("lost", "doubled", "open")},
         },
         "takeover_ms": history.figures("takeover"),
         "write_gap_ms": history.figures("gap"),
@@ -46,12 +45,24 @@ def tell(history: History) -> None:
     problem = f": {history.problem}" if history.problem else ""
     print(f"\n{'The story held' if history.held else 'THE STORY DID NOT HOLD'}{problem}\n")
     if ledger := history.ledger:
-        print("  tasks        " + "   ".join(f"{name} {n}" for name, n in told["tasks"].items()))
+        print(
+            "  tasks        " + "   ".join(f"{k} {n}" for k, n in told["tasks"].items() if n or k != "open")
+        )
         meant, moved = ledger["meant_to_fail"], ledger["moved"]
         print(f"               {meant} were meant to fail, {moved} took a second attempt")
     for title, figures in (("taken over", told["takeover_ms"]), ("write gap", told["write_gap_ms"])):
         for fault, times in figures.items():
             print(f"  {title:11}  {fault.replace('_', ' '):20} {', '.join(f'{ms:.0f} ms' for ms in times)}")
+
+
+def headline(history: History) -> str:
+    """The story in one line."""
+    faults = f"{len(history.faults)} fault{'' if len(history.faults) == 1 else 's'}"
+    if (ledger := history.ledger) is None:
+        return faults
+    words = {"lost": "lost", "doubled": "done twice", "open": "not ended when the story broke off"}
+    wrong = [f"{len(ledger[what])} {word}" for what, word in words.items() if ledger[what]]
+    return f"{faults}, {ledger['submitted']} tasks: {', '.join(wrong) or 'none lost, none done twice'}"
 
 
 def html(history: History) -> str:
@@ -62,6 +73,7 @@ def html(history: History) -> str:
     began = history.last("begin")
     return environment.get_template("report.html.j2").render(
         history=history,
+        headline=headline(history),
         figures=summary(history),
         text_of=texts.text_of,
         span=texts.span,

@@ -38,6 +38,7 @@ class Story:
     submitter: Submitter
     writers: list[Writer]
     events: EventLog
+    waited: bool = False  # every task was given the time to end
 
     def say(self, text: str) -> None:
         """Tell it, with the seconds since the story began."""
@@ -206,10 +207,12 @@ class Story:
         print("\nAll heals", flush=True)
         self.submitter.load(0)
         self.say("no more tasks are submitted; waiting for the last ones")
+        self.waited = True
         self.submitter.drain()
 
     def account(self) -> None:
         """Write down what became of every acknowledged task, as the ensemble has it."""
+        self.submitter.load(0)
         ledger = self.submitter.ledger()
         ends = [
             [self.events.at_unix(it.at), it.task, it.state, it.outcome.worker, it.outcome.attempt]
@@ -220,7 +223,8 @@ class Story:
             submitted=ledger.submitted,
             done=ledger.done,
             failed=len(ledger.failed),
-            lost=ledger.lost,
+            lost=ledger.lost if self.waited else [],
+            open=[] if self.waited else ledger.lost,
             doubled=ledger.doubled,
             meant_to_fail=self.submitter.expected_failures,
             moved=ledger.moved,

@@ -32,5 +32,5 @@ def seen(t: float, kind: str, node: str, state: str, **more: Any) -> Event:
 def ledger(**more: Any) -> Event:
     """An account in which all is well, unless told otherwise."""
     account: dict[str, Any] = {"submitted": 3, "done": 2, "failed": 1, "meant_to_fail": 1, "moved": 0}
-    account |= {"lost": [], "doubled": [], "ends": []}
+    account |= {"lost": [], "doubled": [], "open": [], "ends": []}
     return event(9.0, "ledger", **(account | more))

@@ -105,11 +105,16 @@ def test_a_story_that_broke_off_is_reported_as_far_as_it_came(tmp_path: Path, li
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"lost": ["task-1"]}, "1 lost, 0 doubled"), ({"doubled": ["task-1", "task-2"]}, "0 lost, 2 doubled")],
+    [
+        ({"lost": ["task-1"]}, "3 tasks: 1 lost"),
+        ({"doubled": ["task-1", "task-2"]}, "3 tasks: 2 done twice"),
+        ({"open": ["task-1"]}, "3 tasks: 1 not ended when the story broke off"),
+    ],
 )
 def test_what_was_lost_or_doubled_is_the_headline(wrong: dict[str, Any], said: str) -> None:
     page = _Page(report.html(history(ledger(**wrong), event(10.0, "end", problem=None))))
     assert said in page.text
+    assert "none lost" not in page.text
     assert "The story did not hold" in page.text
 
 
