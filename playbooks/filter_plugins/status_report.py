@@ -18,7 +18,7 @@ def status_report(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, lis
     Args:
         hosts: those that were looked at (all, or what --limit left).
         hostvars: of every host; the roles' tasks/status.yml registered what they found there.
-        groups: zookeeper, mwapp_masters, mwapp_workers.
+        groups: zookeeper, mwapp_masters, mwapp_workers, mwapp_nodes.
 
     Returns:
         ok (nothing is wrong), ensemble and application; each has a state, its problems, and a row for each
@@ -149,11 +149,13 @@ def _values(key: Mapping[str, Any]) -> str:
 
 def _application(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list[str]]) -> Row:
     masters, workers = groups.get("mwapp_masters", []), groups.get("mwapp_workers", [])
-    members = [("master", host) for host in masters] + [("worker", host) for host in workers]
+    nodes = groups.get("mwapp_nodes", [])
+    members = [("master", host) for host in masters] + [("node", host) for host in nodes]
+    members += [("worker", host) for host in workers]
     services = [_service(role, host, hostvars[host]) for role, host in members if host in hosts]
-    active = [row["host"] for row in services if row["service"] == "master" and row["state"] == "active"]
+    active = [row["host"] for row in services if row["service"] != "worker" and row["state"] == "active"]
     problems = [f"{row['service']} on {row['host']}: {row['error']}" for row in services if not row["ready"]]
-    if masters and set(masters) <= set(hosts) and len(active) != 1:
+    if (masters or nodes) and {*masters, *nodes} <= set(hosts) and len(active) != 1:
         problems.append(f"{len(active) or 'no'} master{'s are' if len(active) > 1 else ' is'} active")
     state = "not asked" if not services else "working" if not problems else "impaired"
     return {
@@ -169,6 +171,9 @@ def _service(role: str, host: str, known: Mapping[str, Any]) -> Row:
     result = next((it for it in status.get("results") or [] if it["item"] == role), status)
     document = result.get("json") or {}
     part = document.get(role) or {}
+    if role == "node":  # the master's figures count while it is that
+        leads = part.get("state") == "active"
+        part = part.get("worker", {}) | (part.get("master", {}) if leads else {}) | part
     running = part.get("running")
     counters = part.get("counters") or {}
     return {
@@ -180,7 +185,7 @@ def _service(role: str, host: str, known: Mapping[str, Any]) -> Row:
         "epoch": part.get("epoch"),
         "workers": part.get("workers"),
         "queued": part.get("queued"),
-        "assigned": part.get("assigned") if role == "master" else None,
+        "assigned": part.get("assigned") if role != "worker" else None,
         "running": len(running) if isinstance(running, list) else running,
         "slots": part.get("slots"),
         "done": counters.get("done"),

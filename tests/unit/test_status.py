@@ -123,6 +123,23 @@ def look(found: dict[str, dict[str, Any]], *hosts: str) -> dict[str, Any]:
     return made
 
 
+def test_nodes() -> None:
+    def node(state: str, **master: object) -> dict[str, Any]:
+        its_worker = {"state": "ready", "running": [], "slots": 4, "counters": {"done": 5}}
+        one = service("node", state=state, epoch=master.get("epoch"), master=master, worker=its_worker)
+        return {"__mwapp_status": {"results": [one]}}
+
+    nodes = {"n1": node("active", epoch=7, queued=3, counters={"assigned": 9}), "n2": node("ready")}
+    groups = {"mwapp_nodes": list(nodes)}
+    made = report.status_report(list(nodes), nodes, groups)["application"]
+    assert (made["state"], made["active_master"]) == ("working", "n1")
+    seen = [(it["service"], it["state"], it["epoch"], it["queued"], it["slots"]) for it in made["services"]]
+    assert seen == [("node", "active", 7, 3, 4), ("node", "ready", None, None, 4)]
+    nodes["n1"] = node("ready")
+    made = report.status_report(list(nodes), nodes, groups)["application"]
+    assert made["problems"] == ["no master is active"]
+
+
 def lines(made: dict[str, Any], word: str) -> list[str]:
     return [line for line in report.status_table(made).splitlines() if word in line]
 
