@@ -4,7 +4,7 @@ NODE ?= zk1
 SEEDS ?= 3000
 # Named like the modules they belong to, so mypy cannot see both at once.
 ACTIONS := $(wildcard roles/*/action_plugins/*.py)
-SCENARIOS ?= default failover archive
+SCENARIOS ?= default failover archive standalone
 export LAB
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -49,6 +49,7 @@ lint: setup-python ## ansible-lint, yamllint, ruff, mypy, roles as specified
 	mypy $(ACTIONS)
 	mypy molecule/failover/tests
 	mypy molecule/archive/tests
+	mypy molecule/standalone/tests
 	python scripts/role_docs.py --check
 	ansible-lint --offline --profile production
 
