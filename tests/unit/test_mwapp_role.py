@@ -168,6 +168,30 @@ def test_another_release_becomes_current_and_old_ones_go(
     assert len(list((root / "releases").iterdir())) == 1 + install.KEPT
 
 
+def test_a_release_that_could_not_be_installed_takes_nobodys_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one before is still in use until its processes are restarted."""
+
+    def no_pip(python: Path, _wheels: Path) -> None:
+        if "2" in python.parts:
+            raise install.InstallError("something is missing")
+
+    monkeypatch.setattr(install, "_pip_install", no_pip)
+    root = tmp_path / "opt"
+    for name in ("1", "2", "3"):
+        file = tmp_path / f"mwapp-{name}.pyz"
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("RELEASE", name)
+        if name == "2":
+            with pytest.raises(install.InstallError):
+                install.install(file, root)
+            assert (root / "current").readlink().name == "1"
+        else:
+            install.install(file, root)
+    assert {release.name for release in (root / "releases").iterdir()} == {"1", "3"}
+
+
 def test_the_rest_of_a_broken_installation_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,7 @@ def install(bundle: Path, root: Path) -> None:
     with zipfile.ZipFile(bundle) as archive:
         release = archive.read("RELEASE").decode()
         home = root / "releases" / release
-        mark = home / f"{release}.installed"
+        mark = _mark(home)
         if not mark.exists():
             # What is here without the mark is the rest of an interrupted run.
             shutil.rmtree(home, ignore_errors=True)
@@ -48,6 +48,11 @@ def install(bundle: Path, root: Path) -> None:
     new.symlink_to(home.relative_to(root))
     new.replace(link)
     _remove_old(home)
+
+
+def _mark(home: Path) -> Path:
+    """Is there when the release is whole."""
+    return home / f"{home.name}.installed"
 
 
 def _pip_install(python: Path, wheels: Path) -> None:
@@ -70,7 +75,8 @@ def _run(command: Sequence[str | Path]) -> None:
 def _remove_old(current: Path) -> None:
     """Keep the newest of the other releases, so that a process not yet restarted still finds its files."""
     others = [release for release in current.parent.iterdir() if release != current]
-    others.sort(key=lambda release: release.stat().st_mtime, reverse=True)
+    # What could not be installed has not served anybody, however new it is.
+    others.sort(key=lambda it: (_mark(it).exists(), it.stat().st_mtime), reverse=True)
     for release in others[KEPT:]:
         shutil.rmtree(release, ignore_errors=True)
 
