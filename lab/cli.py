@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from lab import words
 from lab.construct import BACKENDS
 from lab.core import Lab
 from lab.errors import LabError, UnknownError
@@ -18,11 +20,19 @@ from lab.spec import DEFAULT_BACKEND, DEFAULT_NODES, SUITES
 
 pass_lab = click.make_pass_decorator(Lab)
 _BEGAN = time.monotonic()
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def _say(text: str) -> None:
     click.echo(f"[{time.monotonic() - _BEGAN:5.1f} s] {text}", err=True)
+
+
+def _complete(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+    """The nodes whose names begin so, and sets of them."""
+    before, comma, begun = begun.rpartition(",")
+    with contextlib.suppress(LabError):
+        nodes = Lab(context.find_root().params.get("name")).nodes
+        return [before + comma + name for name in nodes if name.startswith(begun)]
+    return []
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,7 +44,7 @@ def cli(context: click.Context, name: str) -> None:
 
 
 @cli.command()
-@click.argument("nodes", nargs=-1)
+@click.argument("nodes", nargs=-1, shell_complete=_complete)
 @click.option(
     "--suite", type=click.Choice(SUITES), help=f"Debian release of new nodes.  [default: {SUITES[0]}]"
 )
@@ -72,31 +82,8 @@ def status(lab: Lab, output: str) -> None:
     if output == "json":
         click.echo(json.dumps(rows, indent=2))
         return
-    line = "{:<12} {:<8} {:<9} {:<15} {:>8}  {:<4} {}"
-    click.echo(line.format("NODE", "STATE", "SUITE", "ADDRESS", "PID", "SSH", "FAULTS"))
-    for row in rows:
-        answers = "yes" if row["ssh"] else "no"
-        values = [row["node"], row["state"], row["suite"], row["address"], row["pid"] or "-", answers]
-        click.echo(line.format(*values, ", ".join(_faults(row))).rstrip())
-
-
-def _faults(row: dict[str, Any]) -> list[str]:
-    """What a node suffers, as arrows to and from others, and as words."""
-    sent = dict.fromkeys(row["cut_to"], "/") | {name: f"{loss}%" for name, loss in row["loss_to"].items()}
-    got = dict.fromkeys(row["cut_from"], "/") | {name: f"{loss}%" for name, loss in row["loss_from"].items()}
-    both = {name for name in sent if sent[name] == got.get(name)}
-    said = [f"<-{sent[name]}-> {name}" for name in sorted(both)]
-    said += [f"-{lost}-> {name}" for name, lost in sent.items() if name not in both]
-    said += [f"<-{lost}- {name}" for name, lost in got.items() if name not in both]
-    if row["disk_left"] is not None:
-        said.append("disk full" + (f" but for {_size(row['disk_left'])}" if row["disk_left"] else ""))
-    return said
-
-
-def _size(bytes_: int) -> str:
-    """As one gives it to --leave."""
-    unit = next((unit for unit in "GMK" if bytes_ % _UNITS[unit] == 0), "")
-    return f"{bytes_ // _UNITS[unit]}{unit}"
+    for line in words.table(rows):
+        click.echo(line)
 
 
 @cli.command("ssh-config")
@@ -107,7 +94,7 @@ def ssh_config(lab: Lab) -> None:
 
 
 @cli.command(context_settings={"ignore_unknown_options": True})
-@click.argument("node")
+@click.argument("node", shell_complete=_complete)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @pass_lab
 def ssh(lab: Lab, node: str, arguments: tuple[str, ...]) -> None:
@@ -117,7 +104,7 @@ def ssh(lab: Lab, node: str, arguments: tuple[str, ...]) -> None:
 
 
 @cli.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.argument("node")
+@click.argument("node", shell_complete=_complete)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @pass_lab
 def exec_(lab: Lab, node: str, command: tuple[str, ...]) -> None:
@@ -130,7 +117,7 @@ def _on_node(name: str, does: Callable[[Lab, str], None], said: str, help_: str)
     """Add a verb that does one thing to each node named."""
 
     @cli.command(name, help=help_)
-    @click.argument("nodes", nargs=-1, required=True)
+    @click.argument("nodes", nargs=-1, shell_complete=_complete, required=True)
     @pass_lab
     def verb(lab: Lab, nodes: tuple[str, ...]) -> None:
         for node in nodes:
@@ -147,24 +134,21 @@ _on_node("free-disk", Lab.free_disk, "has its space back", "Undo fill-disk on NO
 
 
 def _bytes(_: Any, __: Any, value: str) -> int:
-    """A size as people write it, such as 512K, 10M or 1G."""
-    number, unit = value[:-1], value[-1:].upper()
-    if unit not in _UNITS:
-        number, unit = value, ""
-    if not (number.isascii() and number.isdigit()):
-        raise click.BadParameter(f"{value!r}: use a number of bytes, or one with K, M or G, such as 10M")
-    return int(number) * _UNITS[unit]
+    try:
+        return words.bytes_of(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 @cli.command("fill-disk")
-@click.argument("nodes", nargs=-1, required=True)
+@click.argument("nodes", nargs=-1, shell_complete=_complete, required=True)
 @click.option("--leave", metavar="SIZE", default="0", callback=_bytes, help="Leave so much, such as 10M.")
 @pass_lab
 def fill_disk(lab: Lab, nodes: tuple[str, ...], leave: int) -> None:
     """Fill the disks of NODES: writes get ENOSPC. A disk stays full over boots and power cuts."""
     for node in nodes:
         lab.fill_disk(node, leave=leave)
-        _say(f"{node} has {_size(leave) if leave else 'nothing'} left on its disk")
+        _say(f"{node} has {words.size(leave) if leave else 'nothing'} left on its disk")
 
 
 def _names(_: Any, __: Any, values: tuple[str, ...] | str | None) -> list[str]:
@@ -174,8 +158,14 @@ def _names(_: Any, __: Any, values: tuple[str, ...] | str | None) -> list[str]:
 
 
 @cli.command()
-@click.argument("nodes", nargs=-1, required=True, callback=_names)
-@click.option("--from", "other", callback=_names, help="From these only, such as zk2,zk3 (or: host).")
+@click.argument("nodes", nargs=-1, shell_complete=_complete, required=True, callback=_names)
+@click.option(
+    "--from",
+    "other",
+    callback=_names,
+    shell_complete=_complete,
+    help="From these only, such as zk2,zk3 (or: host).",
+)
 @click.option("--one-way", is_flag=True, help="Only what NODES send is lost.")
 @pass_lab
 def cut(lab: Lab, nodes: list[str], other: list[str], one_way: bool) -> None:
@@ -185,9 +175,15 @@ def cut(lab: Lab, nodes: list[str], other: list[str], one_way: bool) -> None:
 
 
 @cli.command()
-@click.argument("nodes", nargs=-1, required=True, callback=_names)
-@click.option("--percent", required=True, type=click.IntRange(0, 100), help="Of the packets; 0 undoes it.")
-@click.option("--from", "other", callback=_names, help="From and to these only, such as zk2,zk3 (or: host).")
+@click.argument("nodes", nargs=-1, shell_complete=_complete, required=True, callback=_names)
+@click.option("--percent", metavar="N", required=True, type=click.IntRange(0, 100), help="0 undoes it.")
+@click.option(
+    "--from",
+    "other",
+    callback=_names,
+    shell_complete=_complete,
+    help="From and to these only, such as zk2,zk3 (or: host).",
+)
 @click.option("--one-way", is_flag=True, help="Only of what NODES send.")
 @pass_lab
 def loss(lab: Lab, nodes: list[str], percent: int, other: list[str], one_way: bool) -> None:
@@ -198,8 +194,14 @@ def loss(lab: Lab, nodes: list[str], percent: int, other: list[str], one_way: bo
 
 
 @cli.command()
-@click.argument("nodes", nargs=-1, callback=_names)
-@click.option("--from", "other", callback=_names, help="Only the faults between NODES and these.")
+@click.argument("nodes", nargs=-1, shell_complete=_complete, callback=_names)
+@click.option(
+    "--from",
+    "other",
+    callback=_names,
+    shell_complete=_complete,
+    help="Only the faults between NODES and these.",
+)
 @pass_lab
 def heal(lab: Lab, nodes: list[str], other: list[str]) -> None:
     """Undo the cuts and losses that concern NODES, or all."""

@@ -17,7 +17,7 @@ class Backend(Protocol):
     """
 
     PROGRAMS: ClassVar[Mapping[str, str]]
-    """What it needs on this computer, and the Debian package of each."""
+    """What it runs here, and the Debian package of each."""
 
     def boot(self, node: Node) -> None:
         """Switch on a machine that is off, over whatever its last life left behind."""

@@ -163,18 +163,20 @@ class Containers(ABC):
         with contextlib.suppress(OSError):
             DISKS.rmdir()
 
+    def group(self, node: Node) -> Cgroup:
+        return Cgroup(Path("zklab") / self.lab / node.name)
+
     def _directory(self, node: Node) -> Path:
         return self.disks / node.name
 
     def _disk(self, node: Node) -> Disk:
         """It is mounted where the keeper of the node sees it, and nowhere else."""
         directory = self._directory(node)
-        keeper = next(iter(self.group(node).child("keeper").processes()), None)
+        keeper = min(
+            self.group(node).child("keeper").processes(), default=None
+        )  # the others are its children
         mounted = None if keeper is None else Path(f"/proc/{keeper}/root{directory}/disk")
         return Disk(directory / "disk.img", mounted)
-
-    def group(self, node: Node) -> Cgroup:
-        return Cgroup(Path("zklab") / self.lab / node.name)
 
     @staticmethod
     def _into(group: Cgroup) -> list[str]:

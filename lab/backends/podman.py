@@ -1,4 +1,4 @@
-"""Machines made of Podman, for computers that have that and no systemd-nspawn."""
+"""Machines made of Podman, for hosts that have that and no systemd-nspawn."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 from lab.backends.containers import Containers
 from lab.spec import Node
 
-# Those that systemd-nspawn gives: none by which a machine could change this one's clock, modules or hardware.
+# Those that systemd-nspawn gives: none by which a machine could change the host's clock, modules or hardware.
 _CAPABILITIES = (
     *("AUDIT_CONTROL", "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID"),
     *("IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MKNOD", "NET_BIND_SERVICE"),
@@ -26,7 +26,7 @@ _PROCESSES = 32768  # Podman lowers its own limit to that
 class Podman(Containers):
     """A Podman for each machine, with its whole state in the keeper's /run: it ends with the machine.
 
-    Nothing of it shows in the Podman of this computer, and it needs no image: the lab has the files.
+    Nothing of it shows in the Podman of this host, and it needs no image: the lab has the files.
     """
 
     PROGRAMS: ClassVar = {"podman": "podman", "runc": "runc"}
@@ -39,7 +39,7 @@ class Podman(Containers):
             *["env", "CONTAINERS_CONF=/dev/null", "podman"],
             *["--root=/run/podman/root", "--runroot=/run/podman/run", "--tmpdir=/run/podman/tmp"],
             *["--storage-driver=vfs", "--events-backend=none", "--cgroup-manager=cgroupfs"],
-            # Not crun: it wants to raise a limit that root in a confined computer may not.
+            # Not crun: it wants to raise a limit that root in a confined host may not.
             *["--runtime=runc", "run", "--rm", "--replace", f"--name={node.name}", "--log-driver=none"],
             *[f"--hostname={node.name}", "--uts=private", "--network=host", "--no-hosts", "--dns=none"],
             *[
@@ -50,7 +50,7 @@ class Podman(Containers):
             *["--systemd=always", "--sdnotify=ignore", "--tty", "--env=TERM=dumb"],
             *["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"],
             *["--security-opt=label=disable", f"--cap-add={','.join(_CAPABILITIES)}"],
-            # Podman's own defaults are above what this computer may allow.
+            # Podman's own defaults are above what this host may allow.
             *[f"--ulimit=nofile={files}:{files}", f"--ulimit=nproc={processes}:{processes}"],
             *["--rootfs", str(root), "sh", "-c", _INIT],
         ]

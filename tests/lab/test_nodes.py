@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -135,6 +136,14 @@ def test_the_latecomer_is_known_to_all(lab: Lab) -> None:
     assert lab.nodes["d"].address in lab.exec("a", ["getent", "hosts", "d"]).stdout
     assert lab.nodes["a"].address in lab.exec("d", ["getent", "hosts", "a"]).stdout
     assert ssh(lab, "d", "hostname").stdout == "d\n"
+
+
+def test_the_shell_completes_nodes(lab: Lab) -> None:
+    asked = {"COMP_WORDS": f"lab --name {lab.name} cut a --from b,", "COMP_CWORD": "6"}
+    environment = os.environ | asked | {"_LAB_COMPLETE": "bash_complete"}
+    argv = [str(Path(sys.executable).with_name("lab"))]
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    assert [line.partition(",")[2] for line in done.stdout.split()] == [f"b,{name}" for name in lab.nodes]
 
 
 def test_clear_errors(lab: Lab) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import faults, network, spec
+from lab import faults, network, spec, words
 from lab.backends.podman import Podman
 from lab.core import Lab
 from lab.errors import LabError, UnknownError
@@ -113,6 +113,36 @@ def test_rules_of_cuts_and_losses() -> None:
     assert lines[:2] == ["table bridge t {}", "delete table bridge t"]  # replaced whole, in one transaction
 
 
+@given(st.integers(0, 1 << 50))
+def test_sizes_read_as_they_are_written(number: int) -> None:
+    assert words.bytes_of(words.size(number)) == number
+
+
+def test_sizes() -> None:
+    assert [words.bytes_of(size) for size in ("0", "512k", "10M", "1G")] == [0, 512 << 10, 10 << 20, 1 << 30]
+    assert [words.size(number) for number in (1, 1023, 2048, 10 << 20)] == ["1", "1023", "2K", "10M"]
+
+
+@pytest.mark.parametrize("size", ["", "M", "-1", "1.5G", "10MB", "10 M", "\u0663", "1T"])
+def test_what_is_no_size(size: str) -> None:
+    with pytest.raises(ValueError, match="such as 10M"):
+        words.bytes_of(size)
+
+
+def test_status_shows_all_faults() -> None:
+    row = {
+        "node": "a",
+        "state": "running",
+        "suite": "trixie",
+        "address": "10.213.1.11",
+        "pid": 7,
+        "ssh": True,
+    }
+    faulty = {"cut_to": ["b", "c"], "cut_from": ["b"], "loss_to": {"d": 5}, "loss_from": {"d": 5, "e": 9}}
+    _, line = words.table([{**row, **faulty, "disk_left": 10 << 20}])
+    assert line.endswith("yes  <-/-> b, <-5%-> d, -/-> c, <-9%- e, disk full but for 10M")
+
+
 def test_foreign_firewalls_are_noticed() -> None:
     drops = {"table": "filter", "hook": "forward", "policy": "drop"}
     chains = [
@@ -133,8 +163,8 @@ def test_a_machine_that_cannot_serve_gets_one_line(monkeypatch: pytest.MonkeyPat
     with pytest.raises(LabError) as error:
         require(Podman.PROGRAMS)
     text = str(error.value)
-    for words in ("root", "cgroup2", "apt-get install nftables runc", "inventory/example"):
-        assert words in text
+    for part in ("root", "cgroup2", "apt-get install nftables runc", "inventory/example"):
+        assert part in text
     assert "\n" not in text
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     with pytest.raises(LabError, match="lacks: Linux"):
