@@ -12,7 +12,7 @@ from chaos.palette import CSS, FONT
 from chaos.svg import Svg, text_width
 from chaos.texts import brief
 
-WIDE, NARROW = 1000, 400
+WIDE, NARROW = 1000, 360
 LANE, BAR, ROW = 20, 14, 20  # from lane to lane, a bar's height, from one fault's label to the next
 CHART = 96
 LANES = (
