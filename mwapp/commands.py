@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Exited, Run
@@ -60,7 +61,8 @@ class Commands:
             pass  # what counts is whether it can be entered
         except (OSError, ValueError) as error:
             problem = error
-        self._loop.call_soon_threadsafe(self._start, run, problem)
+        with suppress(RuntimeError):  # the loop is closed: nobody wants it any more
+            self._loop.call_soon_threadsafe(self._start, run, problem)
 
     def _start(self, run: Run, problem: Exception | None = None) -> None:
         if run.run not in self._runs:  # killed meanwhile
