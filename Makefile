@@ -6,9 +6,10 @@ SEEDS ?= 3000
 ACTIONS := $(wildcard roles/*/action_plugins/*.py)
 SCENARIOS ?= default failover archive standalone
 export LAB
+OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-tests up demo ssh down lint docs unit simulate integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests up demo ssh down lint docs unit simulate integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -21,6 +22,9 @@ setup-python:
 
 setup-podman:
 	@scripts/bootstrap --podman
+
+setup-oldest: setup-python
+	@scripts/bootstrap --oldest
 
 setup-tests:
 	@scripts/bootstrap --tests
@@ -40,7 +44,7 @@ down: ## remove the hosts and every trace of them
 
 test: lint unit integration lab-test molecule ## all tests
 
-lint: setup-python ## ansible-lint, yamllint, ruff, mypy, roles as specified
+lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as specified
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
@@ -52,6 +56,8 @@ lint: setup-python ## ansible-lint, yamllint, ruff, mypy, roles as specified
 	mypy molecule/standalone/tests
 	python scripts/role_docs.py --check
 	ansible-lint --offline --profile production
+	PATH=$(OLDEST):$$PATH ansible-lint --offline --profile production # it and ansible-doc, with the oldest ansible-core
+	$(OLDEST)/ansible-doc --type role --roles-path roles --json zookeeper mwapp >/dev/null
 
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
@@ -68,7 +74,7 @@ integration: setup-tests ## a real ensemble on loopback, attacked
 lab-test: setup-tests ## the lab's own verbs
 	pytest tests/lab
 
-molecule: setup-tests ## real hosts: SCENARIOS="default failover"
+molecule: setup-tests setup-oldest ## real hosts: SCENARIOS="default failover"
 	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
 
 bench: setup-tests ## what it costs, against the floor; figures in build/bench: make bench PART=tasks
