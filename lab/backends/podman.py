@@ -34,19 +34,17 @@ class Podman(Containers):
     PAYLOAD = "containers/libpod-*"
 
     def start(self, node: Node, root: Path) -> list[str]:
+        group = self.group(node).child("containers").relative
         files, processes = _hard(resource.RLIMIT_NOFILE), min(_hard(resource.RLIMIT_NPROC), _PROCESSES)
         return [
             *["env", "CONTAINERS_CONF=/dev/null", "podman"],
             *["--root=/run/podman/root", "--runroot=/run/podman/run", "--tmpdir=/run/podman/tmp"],
+            *["--network-config-dir=/run/podman/networks"],
             *["--storage-driver=vfs", "--events-backend=none", "--cgroup-manager=cgroupfs"],
             # Not crun: it wants to raise a limit that root in a confined host may not.
             *["--runtime=runc", "run", "--rm", "--replace", f"--name={node.name}", "--log-driver=none"],
             *[f"--hostname={node.name}", "--uts=private", "--network=host", "--no-hosts", "--dns=none"],
-            *[
-                f"--cgroup-parent=/{self.group(node).relative}/containers",
-                "--cgroupns=private",
-                "--pids-limit=-1",
-            ],
+            *[f"--cgroup-parent=/{group}", "--cgroupns=private", "--pids-limit=-1"],
             *["--systemd=always", "--sdnotify=ignore", "--tty", "--env=TERM=dumb"],
             *["--security-opt=seccomp=unconfined", "--security-opt=apparmor=unconfined"],
             *["--security-opt=label=disable", f"--cap-add={','.join(_CAPABILITIES)}"],

@@ -9,7 +9,15 @@ from pathlib import Path
 from lab.backends.cgroup import hierarchy
 
 # Where Podman keeps what it knows and locks, if nobody tells it otherwise.
-_PODMAN = ("/var/lib/containers", "/var/lib/cni", "/run/containers", "/run/libpod", "/run/runc")
+_PODMAN = (
+    "/var/lib/containers",
+    "/var/lib/cni",
+    "/etc/cni",
+    "/etc/containers",
+    "/run/containers",
+    "/run/libpod",
+    "/run/runc",
+)
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only looked at; Podman has its locks there
 
 
