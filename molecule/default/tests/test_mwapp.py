@@ -98,6 +98,15 @@ def test_a_task_runs_from_end_to_end(host: Host) -> None:
     assert task["worker"] in WORKERS
 
 
+def test_a_handler_of_the_release_runs(host: Host) -> None:
+    found = {it["handler"]: it["problem"] for it in mwapp(host, "handlers")}
+    assert found == {"echo": None, "record": None, "wordcount": None}
+    argument = json.dumps({"text": "three plain words"})
+    (task,) = mwapp(host, f"submit --wait --timeout 20 --handler wordcount --argument '{argument}'")
+    assert (task["state"], task["code"]) == ("done", 0)
+    assert json.loads(task["output"]) == {"lines": 1, "words": 3, "characters": 17}
+
+
 def test_a_task_that_fails_says_so(host: Host) -> None:
     done = host.run("mwapp submit --wait --timeout 20 --output json 'echo broken; exit 3'")
     assert done.rc == 1
