@@ -3,6 +3,7 @@
 import queue
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from mwapp.core.messages import (
     Abandon,
@@ -26,6 +27,8 @@ from mwapp.zk import Up
 
 # The loop turns at least so often, seconds: who looks at it from outside can tell that it is alive.
 LONGEST_TURN = 1.0
+# It takes so much out of its queue in one turn, so that what each turn costs is shared by many under load.
+MOST_ITEMS = 500
 # With a bound on its time it looks at the clock so often, seconds.
 BOUNDED_TURN = 0.1
 # A session that cannot be closed in this time is left to its time-out, or to `mwapp release`, seconds.
@@ -99,19 +102,28 @@ class Loop:
         now = time.monotonic()
         due = [at for at in (self.process.deadline, self._ensemble.deadline) if at is not None]
         wait = min([self.longest_turn, *(at - now for at in due)])
-        try:
-            item: Note | Event = self._queue.get(timeout=max(0.0, wait))
-        except queue.Empty:
-            item = Tick()
-        now = time.monotonic()
-        for event in self._ensemble.accept(item, now) if isinstance(item, Note) else [item]:
-            if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:
-                self._on_session(self._ensemble.session)
-            for command in self.process.handle(now, event):
-                self._carry_out(command, now)
-        if isinstance(item, Tick):  # nothing was in the queue
+        items = self._next(max(0.0, wait))
+        for item in items or [Tick()]:
+            now = time.monotonic()
+            for event in self._ensemble.accept(item, now) if isinstance(item, Note) else [item]:
+                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:
+                    self._on_session(self._ensemble.session)
+                for command in self.process.handle(now, event):
+                    self._carry_out(command, now)
+            if not self._open:
+                return
+        if not items:
             self._ensemble.look_after(now)
         self._on_turn()
+
+    def _next(self, wait: float) -> list[Note | Event]:
+        """What is in the queue, after at most so many seconds."""
+        items: list[Note | Event] = []
+        with suppress(queue.Empty):
+            items.append(self._queue.get(timeout=wait))
+            while len(items) < MOST_ITEMS:
+                items.append(self._queue.get_nowait())
+        return items
 
     def _carry_out(self, command: Command, now: float) -> None:
         match command:

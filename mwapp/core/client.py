@@ -9,6 +9,8 @@ from typing import Any
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Error, Exited, Failed, Node, Op, Stat
 from mwapp.core.protocol import (
+    BATCH,
+    BATCH_BYTES,
     MAX_TASKS,
     TASK_PREFIX,
     TASKS,
@@ -22,8 +24,11 @@ from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
 RETRY_SECONDS = 0.5
-# So many submissions or reads are under way at once.
+# So many reads are under way at once.
 PIPELINE = 100
+# So many submissions are, in transactions of as many as these take; each costs the ensemble about as much as
+# one with a single task.
+SUBMISSIONS = 4 * BATCH
 
 
 class _ClientPart:
@@ -70,7 +75,8 @@ class Refusal:
 class Submit(_ClientPart):
     """Create one task for each of ``tasks``.
 
-    Every one bears a key of its own, or has a name of the client's choice (``names``, by index). A create
+    Every one bears a key of its own, or has a name of the client's choice (``names``, by index). Those
+    without a name are created many at once. A create
     whose reply was lost is resolved on the next connection: a transaction first (so that what may still be
     under way is ordered before it), then the newest tasks are read until each missing key has been found or
     cannot be there. One with a name is just created again: that it exists is as good, if it is the same.
@@ -178,19 +184,33 @@ class Submit(_ClientPart):
     # ------------------------------------------------------------ submitting
 
     def _send(self) -> None:
-        while self._left and len(self._sent) < PIPELINE:
+        while self._left and len(self._sent) < SUBMISSIONS:
             if not self._room:
                 self._look_for_room()
                 return
-            self._room -= 1
-            index = self._left.popleft()
-            self._sent.add(index)
-            name = self._names.get(index)
-            path = TASK_PREFIX if name is None else task_path(name)
-            create = Create(path, self._tasks[index].encode(), sequential=name is None)
-            self._scope.transact([create], partial(self._created, index))
+            batch = self._next_batch()
+            self._room -= len(batch)
+            self._sent.update(batch)
+            self._scope.transact(list(batch.values()), partial(self._created, list(batch)))
         if not self._left and not self._sent:
             self._finished()
+
+    def _next_batch(self) -> dict[int, Create]:
+        """What comes next, by index: one with a name, which may exist already, is by itself."""
+        batch: dict[int, Create] = {}
+        room = BATCH_BYTES
+        while self._left and len(batch) < min(BATCH, self._room):
+            index = self._left[0]
+            name, data = self._names.get(index), self._tasks[index].encode()
+            room -= len(data)
+            if batch and (name is not None or room < 0):
+                break
+            batch[self._left.popleft()] = Create(
+                TASK_PREFIX if name is None else task_path(name), data, sequential=name is None
+            )
+            if name is not None:
+                break
+        return batch
 
     def _look_for_room(self) -> None:
         """So many submitters may look at once that a few too many are created: the bound allows for that."""
@@ -203,7 +223,7 @@ class Submit(_ClientPart):
             if not isinstance(stat, Stat):
                 self._scope.after(RETRY_SECONDS, self._begin)
                 return
-            self._room = min(PIPELINE, self._max_tasks - stat.children)
+            self._room = min(SUBMISSIONS, self._max_tasks - stat.children)
             if self._room <= 0:
                 self._room = 0
                 full = Refusal(f"{stat.children} tasks are there, of {self._max_tasks} at most", full=True)
@@ -214,15 +234,21 @@ class Submit(_ClientPart):
 
         self._scope.exists(TASKS, seen)
 
-    def _created(self, index: int, result: tuple[Any, ...] | Failed) -> None:
-        name = self._names.get(index)
+    def _created(self, batch: list[int], result: tuple[Any, ...] | Failed) -> None:
+        name = self._names.get(batch[0])
         if not isinstance(result, Failed):
-            self._acknowledge(index, result[0].rpartition("/")[2])
+            for index, path in zip(batch, result, strict=True):
+                self._acknowledge(index, path.rpartition("/")[2])
         elif name is not None and result.error is Error.NODE_EXISTS:
-            self._scope.get(task_path(name), partial(self._compare, index, name))
+            self._scope.get(task_path(name), partial(self._compare, batch[0], name))
             return
         else:
-            self._refuse(index, Refusal(f"the ensemble refused the task: {result.error.value}"))
+            to_blame = batch if result.index is None else [batch[result.index]]
+            for index in to_blame:
+                self._refuse(index, Refusal(f"the ensemble refused the task: {result.error.value}"))
+            again = [index for index in batch if index not in to_blame]
+            self._sent.difference_update(again)
+            self._left.extendleft(reversed(again))
         self._send()
 
     def _compare(self, index: int, name: str, node: Node | Failed) -> None:
@@ -314,7 +340,7 @@ class Wait(_ClientPart):
 
     def _look(self, name: str) -> None:
         # The watch goes off when a status is created, and when the task is deleted.
-        self._scope.children(task_path(name), partial(self._seen, name), watch=partial(self._look, name))
+        self._scope.children(task_path(name), partial(self._seen, name), watch=partial(self._fetch, name))
 
     def _seen(self, name: str, children: tuple[str, ...] | Failed) -> None:
         self._look_at_next()
@@ -326,12 +352,14 @@ class Wait(_ClientPart):
             else:
                 self._scope.after(RETRY_SECONDS, partial(self._look, name))
         elif "status" in children:
-            paths = [status_path(name), result_path(name)]
-            self._scope.get_all(paths, partial(self._read, name))
+            self._fetch(name)
+
+    def _fetch(self, name: str) -> None:
+        self._scope.get_all([status_path(name), result_path(name)], partial(self._read, name))
 
     def _read(self, name: str, nodes: list[Node | Failed]) -> None:
         status, result = nodes
-        if isinstance(status, Failed):  # removed in between
+        if isinstance(status, Failed):  # what changed was something else
             self._look(name)
             return
         outcome = Outcome.decode(result.data) if isinstance(result, Node) else None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from mwapp.core.messages import Failed, Node, Stat
+from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
@@ -376,15 +376,16 @@ class Mirror:
         """
         self._vanished.add(task)
 
-        def looked(stat: Stat | Failed | None) -> None:
+        def looked(status: Node | Failed) -> None:
             self._vanished.discard(task)
-            if stat is not None:
+            if status != Failed(Error.NO_NODE):
                 self._finished(task)
             else:
                 self.unread[task] = None
                 self._read_tasks()
 
-        self._scope.exists(status_path(task), looked)
+        # Not whether it exists, which would do: reads of data go together in one request.
+        self._scope.get(status_path(task), looked)
 
     def _finished(self, task: str) -> None:
         self.queued.pop(task, None)

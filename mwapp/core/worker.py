@@ -12,6 +12,7 @@ Who it is, is its incarnation: the version that ``/assign/<name>`` got in the tr
 
 import logging
 from functools import partial
+from heapq import nsmallest
 from itertools import count
 from typing import Any
 
@@ -133,6 +134,8 @@ class Worker:
                 cancelled=job.cancelled,
             ),
         )
+        if self.state == "ready":
+            self._start()
 
     def stop(self) -> None:
         """Drain: hand back what has not begun, finish what runs, then leave."""
@@ -294,15 +297,17 @@ class Worker:
 
     def _start(self) -> None:
         """Begin what there is room for, in the order of submission."""
-        waiting = [job for job in self._jobs.values() if job.waits]
         if self._leaving or self._paused:
-            for job in waiting:
+            for job in [job for job in self._jobs.values() if job.waits]:
                 job.returned(job.assignment.attempt, job.assignment.failures)
                 self._recorder.record(job)
             self._leave_if_idle()
             return
         room = self._slots - sum(job.run is not None for job in self._jobs.values())
-        for job in sorted(waiting, key=lambda job: task_order(job.name))[: max(0, room)]:
+        if room <= 0:
+            return
+        waiting = (job for job in self._jobs.values() if job.waits)
+        for job in nsmallest(room, waiting, key=lambda job: job.order):
             job.run = next(self._runs)
             self.counters["started"] += 1
             self._process.run(job.run, job.task, self._environment(job))
@@ -365,7 +370,7 @@ class Worker:
         if as_said:
             self.counters[job.ends_as] += 1
         self._jobs.pop(job.name, None)
-        self._start()
+        self._leave_if_idle()
 
     # ------------------------------------------------------------ taking nothing new, and leaving
 

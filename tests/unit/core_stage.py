@@ -62,10 +62,10 @@ class Stage:
         actor.master.fenced = actor.election.fenced
         return actor.connect()
 
-    def worker(self, name: str, slots: int = 1) -> "Actor":
+    def worker(self, name: str, slots: int = 1, prefetch: int = 0) -> "Actor":
         """A worker of ours."""
         actor = Actor(self)
-        actor.worker = Worker(actor.process, name, f"{name}:2224", slots=slots)
+        actor.worker = Worker(actor.process, name, f"{name}:2224", slots=slots, prefetch=prefetch)
         return actor.connect()
 
     def client(self, build: Callable[[Process], object], server: int = 0) -> "Actor":

@@ -25,7 +25,7 @@ def creates(path: str) -> Callable[[Request], bool]:
 
 
 def submission(stage: Stage) -> tuple[Actor, Submit, list[str]]:
-    """A client that submits what is added; and the names of what was accepted."""
+    """A client that submits what is added; and the names of what was accepted, or why it was not."""
     names: list[str] = []
     parts: list[Submit] = []
 
@@ -34,7 +34,7 @@ def submission(stage: Stage) -> tuple[Actor, Submit, list[str]]:
             process,
             [],
             accepted=lambda _, name: names.append(name),
-            refused=lambda *_: None,
+            refused=lambda _, refusal: names.append(refusal.reason),
             finished=lambda: None,
         )
         parts.append(part)
@@ -345,6 +345,58 @@ def test_wait_for_one_more() -> None:
 
 
 # ---------------------------------------------------------------- many
+
+
+def test_many_submissions_go_in_few_transactions() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    before = stage.carried_out
+    indexes = [part.add(Task(f"echo {number}", key=str(number))) for number in range(1000)]
+    indexes.append(part.add(Task("date"), name="mine"))
+    client.event(Tick())
+    stage.settle()
+    assert names == [f"task-{number:010}" for number in range(1000)] + ["mine"]
+    assert [stage.data(f"/tasks/{name}") for name in names[:2]] == [
+        '{"command":"echo 0","key":"0"}',
+        '{"command":"echo 1","key":"1"}',
+    ]
+    assert indexes == list(range(1001))
+    assert stage.carried_out - before < 20
+
+
+def test_of_submissions_in_one_transaction_each_is_refused_by_itself() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    part.add(Task("date", key="first"))
+    client.event(Tick())
+    stage.settle()
+    person = stage.person()
+    person.delete("/tasks/task-0000000000")
+    person.delete("/tasks")
+    for number in range(3):
+        part.add(Task("date", key=str(number)))
+    client.event(Tick())
+    stage.settle()
+    assert names == [TASK, *["the ensemble refused the task: no node"] * 3]
+    assert part.unacknowledged == 0
+
+
+def test_what_is_at_hand_begins_before_the_last_is_recorded() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1", slots=1, prefetch=2)
+    for _ in range(3):
+        stage.person().create("/tasks/task-", "date", s=True)
+    assert worker.running() == [TASK]
+    stage.isolated = True
+    worker.finish(TASK)
+    assert worker.running() == ["task-0000000001"]
+    assert stage.data(f"/tasks/{TASK}/status") is None
+    stage.isolated = False
+    worker.cut()
+    worker.resume()
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+    assert worker.running() == ["task-0000000001"]
 
 
 def test_backlog_is_read_in_pages_and_assigned_meanwhile() -> None:
