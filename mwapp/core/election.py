@@ -69,8 +69,11 @@ class Election:
         """No commands here."""
 
     def stop(self) -> None:
-        """Give the office up at once: closing the session deletes /master."""
+        """Give the office up at once: the session may live on until a peer's tasks are finished."""
+        epoch = self.epoch
         self._resign("stopped")
+        if epoch is not None:
+            self._process.scope().transact([Check(EPOCH, epoch), Delete(MASTER)], lambda _: None)
         self._process.part_stopped(self)
 
     def status(self) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Scenes of equal peers: one of them leads, the others work."""
+
+from mwapp.core.election import Election
+from mwapp.core.master import Master
+from mwapp.core.node import PeerDuty
+from mwapp.core.worker import Worker
+from tests.unit.core_stage import Actor, Stage
+
+TASK = "task-0000000000"
+
+
+def peer(stage: Stage, name: str) -> Actor:
+    actor = Actor(stage)
+    actor.master = Master(actor.process)
+    actor.worker = Worker(actor.process, name, f"{name}:2223")
+    duty = PeerDuty(actor.master, actor.worker)
+    actor.election = Election(actor.process, name, f"{name}:2223", duty)
+    actor.master.fenced = actor.election.fenced
+    return actor.connect()
+
+
+def test_a_peer_that_is_stopped_hands_the_office_on_while_it_finishes_its_task() -> None:
+    stage = Stage()
+    first, second, third = (peer(stage, name) for name in ("a", "b", "c"))
+    stage.person().create("/tasks/task-", "sleep 20", s=True)
+    busy = second if second.running() else third
+    first.die()
+    if busy.election.state != "active":  # the other peer was faster
+        other = next(it for it in (second, third) if it is not busy)
+        other.die()
+        peer(stage, "b" if other is second else "c")
+    assert (busy.election.state, busy.running()) == ("active", [TASK])
+    busy.stop()
+    assert stage.data("/master") == f"{'c' if busy is second else 'b'}:2223"
+    assert (busy.alive, busy.running()) == (True, [TASK])
+    busy.finish(TASK)
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+    assert not busy.alive
