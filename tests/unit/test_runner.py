@@ -261,13 +261,13 @@ def test_the_end_of_all_waits_until_all_are_gone(harness: Harness, tmp_path: Pat
 
 def test_many_files_are_allowed_but_only_to_us() -> None:
     given = resource.getrlimit(resource.RLIMIT_NOFILE)
-    low = (min(256, given[0]), given[1])
+    low = (min(64, given[0]), given[1])
     code = (
         "import mwapp.runner as r, queue, resource\n"
         "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
         "told = queue.SimpleQueue(); runner = r.Runner(told.put)\n"
-        "for n in range(200): runner.start(Run(n, Task('sleep 0.5; ulimit -n')))\n"
-        "print({(e.code, e.output) for e in (told.get() for _ in range(200))})\n"
+        "for n in range(50): runner.start(Run(n, Task('sleep 0.3; ulimit -n')))\n"
+        "print({(e.code, e.output) for e in (told.get() for _ in range(50))})\n"
         "runner.kill_all()\n"
     )
     done = subprocess.run(
@@ -277,7 +277,7 @@ def test_many_files_are_allowed_but_only_to_us() -> None:
         check=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, low),
     )
-    assert done.stdout == "{(0, b'256\\n')}\n"
+    assert done.stdout == "{(0, b'64\\n')}\n"
 
 
 def test_long_output_keeps_its_ends(harness: Harness) -> None:
