@@ -187,6 +187,7 @@ def test_preflight_sees_data(tmp_path: Path) -> None:
     assert (empty["myid"], empty["filled"]) == (None, False)
     (tmp_path / "myid").write_text("3\n")
     (tmp_path / "version-2").mkdir()
+    (tmp_path / "version-2/currentEpoch").write_text("-1")
     assert not preflight.data(str(tmp_path))["filled"]
     (tmp_path / "version-2/snapshot.0").touch()
     full = preflight.data(str(tmp_path))

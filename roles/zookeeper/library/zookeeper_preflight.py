@@ -181,7 +181,8 @@ def data(path: str) -> dict[str, Any]:
     return {
         "path": path,
         "myid": myid.strip() if myid is not None else None,
-        "filled": version.is_dir() and any(version.iterdir()),
+        # A server that waits for data has a directory too, with its epochs alone.
+        "filled": any(path for name in ("snapshot.*", "log.*") for path in version.glob(name)),
     }
 
 
