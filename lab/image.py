@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import time
@@ -138,7 +139,11 @@ def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
         f'--customize-hook=sh {work}/hook "$1"',
         *[suite, str(work / "root"), str(work / "suite.sources")],
     ]
-    with log.open("w") as out, subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, stdout=out) as build:
+    environment = {**os.environ, "TMPDIR": str(work)}  # what a killed build leaves goes with the rest of it
+    with (
+        log.open("w") as out,
+        subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, stdout=out, env=environment) as build,
+    ):
         for line in build.stderr or ():
             out.write(line)
             if line.startswith(_TOLD):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ print(image.layers("trixie", lambda text: print(text, flush=True)))
 
 def test_a_killed_build_ends_whole_and_leaves_no_half_image(tmp_path: Path) -> None:
     argv = [sys.executable, "-c", BUILD, str(tmp_path)]
+    before = temporary()
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as build:
         assert build.stdout is not None
         for line in build.stdout:
@@ -32,10 +34,15 @@ def test_a_killed_build_ends_whole_and_leaves_no_half_image(tmp_path: Path) -> N
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert not list((tmp_path / "images").glob("trixie-*"))
+    assert temporary() <= before
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)
     root = Path(done.stdout.splitlines()[-1])
     assert (root / "usr/bin/systemctl").exists()
     assert not list((tmp_path / "images").glob(".building*"))
+
+
+def temporary() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("mmdebstrap*"))
 
 
 def commands_and_mounts() -> list[str]:
