@@ -143,9 +143,13 @@ class _Picture:
         most = max(1, len(history.accepted), len(history.ended))
         lines = {}
         for name, times in (("submitted", history.accepted), ("ended", history.ended)):
-            points = [(self._x(at), bottom - CHART * number / most) for number, at in enumerate(times, 1)]
-            points = [(self._left, bottom), *points, (self._right, points[-1][1] if points else bottom)]
-            lines[name] = "M" + "L".join(f"{x:.1f} {level:.1f}" for x, level in points)
+            # One point to a unit, the last: more cannot be seen.
+            points = {
+                round(self._x(at)): bottom - CHART * number / most for number, at in enumerate(times, 1)
+            }
+            last = [bottom, *points.values()][-1]
+            line = [(self._left, bottom), *points.items(), (self._right, last)]
+            lines[name] = "M" + "L".join(f"{x:.0f} {level:.1f}" for x, level in line)
         if history.ledger:  # what is under the one line and not under the other is open
             self._svg.line("open", f"{lines['submitted']}V{bottom}Z")
             self._svg.line("ground", f"{lines['ended']}V{bottom}Z")

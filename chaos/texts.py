@@ -84,7 +84,8 @@ FAULTS = {
         done="A second server lost its power. One was left, and later both came back.",
         seen="was the longest that any client had to wait for a write, until both servers were back.",
         why="One of three is no quorum: for all it knows, the other two go on without it. So it serves "
-        "nobody, rather than promise what it may have to take back: the price of never losing a write.",
+        "nobody, rather than promise what it may have to take back: the price of never losing a write. For "
+        "a while it still calls itself leader, but acknowledges nothing.",
         invariant="no write without a quorum",
         read="docs/lab.md, “Breaking things”",
     ),
