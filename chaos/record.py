@@ -75,9 +75,9 @@ class RecordedCluster(Cluster):
         super().__init__(lab)
         self._log = log
 
-    def kill(self, node: str, unit: str) -> float:
+    def kill(self, node: str, unit: str, *args: Any, **more: Any) -> float:
         """As ever."""
-        at = super().kill(node, unit)
+        at = super().kill(node, unit, *args, **more)
         self._log.write("kill", self._log.at_unix(at), node=node, unit=unit)
         return at
 

@@ -21,7 +21,7 @@ from chaos.history import History
 from chaos.load import Submitter, Writer
 from chaos.machine import about
 from chaos.record import EventLog, RecordedCluster, Recorder
-from lab import Lab
+from lab import Lab, LabError
 
 log = logging.getLogger(__name__)
 
@@ -232,13 +232,13 @@ class Story:
         )
 
 
-def _tell(events: EventLog) -> str | None:
-    """Play the story on the lab that LAB names; returns what did not hold, if anything."""
+def _tell(lab: Lab, events: EventLog) -> str | None:
+    """Play the story; returns what did not hold, if anything."""
     story: Story | None = None
     problem: str | None = None
     with ExitStack() as stack:
         try:
-            cluster = RecordedCluster(Lab(), events)
+            cluster = RecordedCluster(lab, events)
             versions, machine = about(cluster)
             events.write("machine", versions=versions, machine=machine)
             cluster.settle()
@@ -262,14 +262,20 @@ def _tell(events: EventLog) -> str | None:
 
 
 def main() -> int:
-    """Play the story, then write what there is to look at; an interrupted one is told as far as it came."""
+    """Play the story on the lab that LAB names; what broke off is told as far as it came."""
     logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lab = Lab()
+    try:
+        print(f"The story of lab {lab.name}: {', '.join(lab.nodes)}")
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 2
     record = BUILD / "events.jsonl"
     for old in (record, *(BUILD / name for name in report.NAMES)):
         old.unlink(missing_ok=True)  # those of an earlier run must not pass for this one's
     events = EventLog(record)
-    events.write("end", problem=_tell(events))
+    events.write("end", problem=_tell(lab, events))
     events.close()
     history = History.load(record)
     report.tell(history)
