@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-UNITS = ("zookeeper", "mwapp-master", "mwapp-worker")
+UNITS = ("zookeeper", "mwapp-master", "mwapp-worker", "mwapp-node")
 LINES = 30
 
 
