@@ -98,7 +98,7 @@ class Attack:
         assert set(acked) <= tasks.keys(), "acked-never-lost"
         assert len(acked) == len(set(acked)), "submit-idempotent"
         assert all(count == 1 for count in self.runs().values()), "duplicates-explained"
-        judge = self._judge()
+        judge = self.judge()
         assert {task: state.decode() for task, state in judge.status.items()} == tasks
         return tasks
 
@@ -119,7 +119,7 @@ class Attack:
             return None
         return states
 
-    def _judge(self) -> Judge:
+    def judge(self) -> Judge:
         """Let the judge of the simulation see what is in the transaction log."""
         judge = Judge(max_attempts=MAX_ATTEMPTS, sees_executions=False)
         judge.ensemble = replayed = _Replayed()

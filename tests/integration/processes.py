@@ -35,14 +35,21 @@ class Daemon:
     """A master or a worker."""
 
     def __init__(
-        self, role: str, name: str, connect: str, home: Path, *options: str, **environment: str
+        self,
+        role: str,
+        name: str,
+        connect: str,
+        home: Path,
+        *options: str,
+        program: str = "mwapp",
+        **environment: str,
     ) -> None:
         self.role, self.name = role, name
         self.state_dir = home / f"{role}-{name}"
         self.log = home / f"{role}-{name}.log"
         self.port = free_ports(1)[0]
         self.arguments = [
-            *(sys.executable, "-m", "mwapp", role, "--name", name, "--connect", connect),
+            *(sys.executable, "-m", program, role, "--name", name, "--connect", connect),
             *("--listen", f"127.0.0.1:{self.port}", "--state-dir", str(self.state_dir)),
             *("--session-timeout", str(SESSION_TIMEOUT), "--log-level", "debug", *options),
         ]
@@ -106,9 +113,11 @@ class Site:
         self._home = home
         self.daemons: list[Daemon] = []
 
-    def start(self, role: str, name: str, *options: str, **environment: str) -> Daemon:
-        """Start a daemon."""
-        daemon = Daemon(role, name, self.connect, self._home, *options, **environment)
+    def start(
+        self, role: str, name: str, *options: str, program: str = "mwapp", **environment: str
+    ) -> Daemon:
+        """Start a daemon; ``program`` is the module that has it."""
+        daemon = Daemon(role, name, self.connect, self._home, *options, program=program, **environment)
         self.daemons.append(daemon)
         return daemon
 

@@ -2,12 +2,36 @@
 
 import contextlib
 import socket
+import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tests.ensemble import Ensemble
 
 CHUNK = 65536
+
+
+class Trap:
+    """Cuts a connection at the first request that ``catches`` says so of: before it is sent on, or, if it is
+    to be ``committed``, when its answer comes, which nobody gets."""
+
+    def __init__(self, catches: Callable[[bytes], bool], *, committed: bool) -> None:
+        self.caught = threading.Event()
+        self._catches, self._committed = catches, committed
+        self._awaited: dict[socket.socket, bytes] = {}  # the request's number, by the server's connection
+
+    def request(self, frame: bytes, server: socket.socket) -> bool:
+        """Whether the connection is to be cut before this frame."""
+        if self.caught.is_set() or not self._catches(frame):
+            return False
+        self.caught.set()
+        if self._committed:
+            self._awaited[server] = frame[4:8]
+        return not self._committed
+
+    def answer(self, frame: bytes, server: socket.socket) -> bool:
+        """Whether the connection is to be cut before this frame."""
+        return self._awaited.get(server) == frame[4:8]
 
 
 class Network:
@@ -19,6 +43,7 @@ class Network:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.deaf = self.mute = False
+        self.trap: Trap | None = None
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._listeners = []
@@ -73,13 +98,26 @@ class Network:
 
     def _carry(self, source: socket.socket, target: socket.socket, loss: str) -> None:
         with contextlib.suppress(OSError):
-            while data := source.recv(CHUNK):
+            for frame in _frames(source):
+                trap = self.trap
+                if trap is not None and loss == "deaf" and trap.request(frame, target):
+                    break
+                if trap is not None and loss == "mute" and trap.answer(frame, source):
+                    break
                 if not getattr(self, loss):
-                    target.sendall(data)
+                    target.sendall(frame)
         for end in (source, target):
             with self._lock:
                 self._connections.discard(end)
             _reset(end)
+
+
+def _frames(source: socket.socket) -> Iterator[bytes]:
+    """Every request and answer, as ZooKeeper writes it: a length, and so many bytes."""
+    with source.makefile("rb", CHUNK) as stream:
+        while head := stream.read(4):
+            (length,) = struct.unpack(">i", head)
+            yield head + stream.read(length)
 
 
 def _accepted(listener: socket.socket) -> Iterator[socket.socket]:

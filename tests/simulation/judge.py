@@ -44,9 +44,7 @@ class State(Protocol):
 class Judge:
     """Sees every transaction and every start of a command."""
 
-    def __init__(
-        self, *, max_attempts: int, retention: float = float("inf"), sees_executions: bool = True
-    ) -> None:
+    def __init__(self, *, max_attempts: int, retention: float = 0.0, sees_executions: bool = True) -> None:
         self._retention = retention
         self.ensemble: State  # as it is after the transaction that is looked at
         self._max_attempts = max_attempts

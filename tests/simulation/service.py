@@ -223,11 +223,12 @@ class Service:
             server = self.servers[connection.server]
             if not connection.attached or not self.quorum or not server.up:
                 return
+            # Whom it hears of it notes at once, also when what they ask has to wait.
+            server.touched.add(connection.session)
             stalled = self._stalled[connection.server].get(connection.session)
             if stalled:
                 stalled.append(received)
                 return
-            server.touched.add(connection.session)
             arrive()
 
         self._world.after(connection.last_up - self._world.now, received)
