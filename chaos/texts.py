@@ -72,8 +72,8 @@ FAULTS = {
         title="One server down",
         cost="without a write",
         done="One of the three servers, not the leader, lost its power.",
-        seen="was the longest that any client had to wait: the one at that server had to notice the silence "
-        "and move to another. The clients at the others hardly waited.",
+        seen="was the longest that any client had to wait: those at that server had to notice the silence "
+        "and move to another. Those at the others hardly waited.",
         why="Two of three are a quorum: more than half. They go on as if nothing had happened.",
         invariant="two of three are enough",
         read="docs/lab.md, “Breaking things”",
@@ -82,7 +82,7 @@ FAULTS = {
         title="Quorum lost",
         cost="without a write",
         done="A second server lost its power. One was left, and later both came back.",
-        seen="was the longest that any client had to wait for a write, until both servers were back.",
+        seen="was the longest that any client had to wait for a write, until the quorum was back.",
         why="One of three is no quorum: for all it knows, the other two go on without it. So it serves "
         "nobody, rather than promise what it may have to take back: the price of never losing a write. For "
         "a while it still calls itself leader, but acknowledges nothing.",
