@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from bench import tasks
+from bench import faults, provisioning, tasks
 from bench.report import Report
 
 PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
@@ -13,8 +13,12 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
         rounds=options.rounds,
         times=options.lone,
         slots=options.slots,
+        prefetch=options.prefetch,
         lab=options.lab,
     ),
+    "takeovers": lambda options: faults.measure("takeovers", options.runs),
+    "gaps": lambda options: faults.measure("gaps", options.runs),
+    "provisioning": lambda options: provisioning.measure(options.rounds),
 }
 
 
@@ -28,8 +32,13 @@ def main() -> int:
     several.add_argument(
         "--lone", type=int, default=100, metavar="N", help="lone tasks a round (default 100)"
     )
-    several.add_argument("--slots", type=int, default=16, metavar="N", help="of the worker (default 16)")
+    several.add_argument("--slots", type=int, default=4, metavar="N", help="of the worker (default 4)")
+    several.add_argument(
+        "--prefetch", type=int, default=400, metavar="N", help="more tasks that it has at hand (default 400)"
+    )
     several.add_argument("--lab", action="store_true", help="in the lab, not on servers on loopback")
+    broken = parser.add_argument_group("takeovers, gaps")
+    broken.add_argument("--runs", type=int, default=20, metavar="N", help="of each fault (default 20)")
     options = parser.parse_args()
     for part in options.part or PARTS:
         print(f"--- {part}", flush=True)

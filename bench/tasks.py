@@ -30,7 +30,7 @@ Delays = tuple[list[float], list[float]]
 
 
 @contextmanager
-def _local(slots: int) -> Iterator[str]:
+def _local(slots: int, prefetch: int) -> Iterator[str]:
     """Three servers on loopback, a master and a worker; yields the connect string."""
     with (
         Ensemble() as ensemble,
@@ -39,7 +39,7 @@ def _local(slots: int) -> Iterator[str]:
     ):
         quiet = ("--log-level", "warning")
         master = site.start("master", "m1", *quiet)
-        worker = site.start("worker", "w1", "--slots", str(slots), *quiet)
+        worker = site.start("worker", "w1", "--slots", str(slots), "--prefetch", str(prefetch), *quiet)
         master.wait_for_state("active")
         worker.wait_for_state("ready")
         yield ensemble.connect_string
@@ -52,12 +52,12 @@ def _in_lab() -> Iterator[str]:
     yield cluster.hosts()
 
 
-def measure(*, tasks: int, rounds: int, times: int, slots: int, lab: bool) -> Report:
+def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, lab: bool) -> Report:
     """``rounds`` times ``tasks`` for throughput, and ``times`` lone ones; a round more to get warm."""
-    report = Report("tasks", tasks=tasks, rounds=rounds, lone=times, slots=slots, lab=lab)
+    report = Report("tasks", tasks=tasks, rounds=rounds, lone=times, slots=slots, prefetch=prefetch, lab=lab)
     rates: list[Rates] = []
     delays: list[Delays] = []
-    with _in_lab() if lab else _local(slots) as connect, floor(connect, NOTHING) as bare:
+    with _in_lab() if lab else _local(slots, prefetch) as connect, floor(connect, NOTHING) as bare:
         for number in range(rounds + 1):
             rate = bare.throughput(tasks), throughput(connect, NOTHING, tasks)
             delay = [bare.lone(REST) for _ in range(times)], lone(connect, NOTHING, times, REST)

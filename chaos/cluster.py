@@ -141,12 +141,12 @@ class Cluster:
 
     # ------------------------------------------------------------ faults at a service
 
-    def kill(self, node: str, unit: str) -> float:
-        """SIGKILL the unit's main process; systemd does what its unit says. Returns when, Unix seconds."""
+    def kill(self, node: str, unit: str, signal: str = "KILL") -> float:
+        """Signal the unit's main process; systemd does what its unit says. Returns when, Unix seconds."""
         show = ["systemctl", "show", "--property=MainPID", "--value", unit]
         pid = self.lab.exec(node, show, check=True).stdout.strip()
         # The node notes the time, so that getting into it is not counted.
-        done = self.lab.exec(node, ["sh", "-c", 'date +%s.%N && kill -9 "$0"', pid], check=True)
+        done = self.lab.exec(node, ["sh", "-c", 'date +%s.%N && kill -s "$1" "$0"', pid, signal], check=True)
         return float(done.stdout)
 
     def systemctl(self, node: str, verb: str, unit: str) -> None:

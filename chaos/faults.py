@@ -5,6 +5,7 @@ where mending it is part of the story; ``Cluster.settle`` waits until all is wel
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kazoo.exceptions import KazooException
@@ -54,6 +55,15 @@ def kill_master(cluster: Cluster) -> Takeover:
     return _await_takeover(cluster, old, epoch, began, 15)
 
 
+def stop_master(cluster: Cluster) -> Takeover:
+    """SIGTERM to the active master: it gives the office up. Afterwards it is started again."""
+    old, epoch = _active(cluster)
+    began = cluster.kill(old, MASTER_UNIT, "TERM")
+    takeover = _await_takeover(cluster, old, epoch, began, 15)
+    cluster.systemctl(old, "start", MASTER_UNIT)
+    return takeover
+
+
 def freeze_master(cluster: Cluster) -> Takeover:
     """Freeze the active master's host past its session, then thaw it: it must find itself deposed."""
     old, epoch = _active(cluster)
@@ -80,6 +90,17 @@ def power_cut_master(cluster: Cluster) -> Takeover:
     began = time.time()
     cluster.lab.power_cut(old)
     return _await_takeover(cluster, old, epoch, began, 30)
+
+
+def cut_master(cluster: Cluster) -> Takeover:
+    """The active master's host is cut off past its session, then healed: it must find itself deposed."""
+    old, epoch = _active(cluster)
+    began = time.time()
+    cluster.lab.cut(old)
+    try:
+        return _await_takeover(cluster, old, epoch, began, 30)
+    finally:
+        cluster.lab.heal()
 
 
 def lose_worker(cluster: Cluster, submitter: Submitter, *, power: bool) -> tuple[list[Ending], float]:
@@ -114,3 +135,15 @@ def kill_leader(cluster: Cluster, writers: list[Writer]) -> tuple[str, float]:
     )
     time.sleep(1)  # a client that moves to another server later would show its gap now
     return new, max(w.longest_gap(began, time.monotonic()) for w in writers) * 1000
+
+
+def write_gap(writers: list[Writer], fault: Callable[[], object]) -> float:
+    """The longest write gap of any client under a fault of the ensemble, ms. What is broken is left so."""
+    began = time.monotonic()
+    fault()
+    time.sleep(0.5)  # what stops does so at once, if the fault concerns it
+    wait_for(
+        "every client writes again", lambda: all(w.writes_since(time.monotonic() - 0.3) for w in writers), 60
+    )
+    time.sleep(1)  # a client that moves to another server later would show its gap now
+    return max(w.longest_gap(began, time.monotonic()) for w in writers) * 1000

@@ -1,42 +1,75 @@
-"""Take-over times: ``python -m chaos.takeovers [RUNS]`` kills the active master again and again.
+"""Distributions: how long a take-over takes, and how long no client can write, under each fault.
 
-Measured from the SIGKILL to the acknowledgement of the new master's first fenced write, under a load of
-tasks, on the lab that LAB names.
+``python -m bench takeovers gaps`` measures them on a provisioned lab. A take-over lasts from the fault to the
+acknowledgement of the new master's first fenced write, under a load of tasks; a gap lasts from one
+acknowledged write to the next, of any of three clients, each of which begins on another server.
 """
 
-import logging
-import statistics
-import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 
 from chaos import faults
-from chaos.cluster import Cluster
-from chaos.load import Submitter
-from lab import Lab
+from chaos.cluster import Cluster, StoryError
+from chaos.faults import SERVER_UNIT, Takeover
+from chaos.load import Submitter, Writer
 
 LOAD_PER_SECOND = 20
 
+TAKEOVERS: dict[str, Callable[[Cluster], Takeover]] = {
+    "SIGKILL": faults.kill_master,
+    "SIGTERM": faults.stop_master,
+    "host frozen": faults.freeze_master,
+    "host without power": faults.power_cut_master,
+    "host cut off": faults.cut_master,
+}
 
-def main() -> int:
-    """Print each time as it is measured, then median and worst."""
-    logging.basicConfig(level=logging.ERROR)
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    cluster = Cluster(Lab())
+# What is done to which server.
+GAPS: dict[str, tuple[str, Callable[[Cluster, str], object]]] = {
+    "leader killed": ("leader", lambda cluster, node: cluster.kill(node, SERVER_UNIT)),
+    "follower killed": ("follower", lambda cluster, node: cluster.kill(node, SERVER_UNIT)),
+    "leader without power": ("leader", lambda cluster, node: cluster.lab.power_cut(node)),
+    "leader frozen": ("leader", lambda cluster, node: cluster.lab.freeze(node)),
+    "leader cut off": ("leader", lambda cluster, node: cluster.lab.cut(node)),
+}
+
+
+def takeovers(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
+    """Every fault in turn, so often; yields fault and ms.
+
+    Raises:
+        StoryError: there was no take-over, or a task was lost or done twice.
+    """
     cluster.settle()
-    times = []
     with Submitter(cluster) as submitter:
         submitter.load(LOAD_PER_SECOND)
-        for run in range(runs):
-            takeover = faults.kill_master(cluster)
-            times.append(takeover.ms)
-            print(f"{run + 1:3}  {takeover.master} epoch {takeover.epoch}: {takeover.ms:.0f} ms", flush=True)
-            cluster.settle()
+        for _ in range(runs):
+            for name, fault in TAKEOVERS.items():
+                yield name, fault(cluster).ms
+                cluster.mend()
+                cluster.settle()
         submitter.load(0)
         submitter.drain()
         ledger = submitter.ledger()
-    print(f"median {statistics.median(times):.0f} ms, worst of {runs} {max(times):.0f} ms")
-    print(f"{ledger.submitted} tasks, lost {len(ledger.lost)}, doubled {len(ledger.doubled)}")
-    return 1 if ledger.lost or ledger.doubled else 0
+    if ledger.lost or ledger.doubled:
+        raise StoryError(f"of {ledger.submitted} tasks lost: {ledger.lost}, doubled: {ledger.doubled}")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def gaps(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
+    """Every fault in turn, so often; yields fault and the longest gap, ms.
+
+    Raises:
+        StoryError: clients did not write again, or an acknowledged write is not stored.
+    """
+    cluster.settle()
+    with ExitStack() as stack:
+        writers = [stack.enter_context(Writer(cluster, node)) for node in cluster.servers]
+        for _ in range(runs):
+            for name, (role, fault) in GAPS.items():
+                node = next(node for node, mode in cluster.modes().items() if mode == role)
+                yield name, faults.write_gap(writers, partial(fault, cluster, node))
+                cluster.lab.heal()
+                cluster.mend()
+                cluster.settle()
+        for writer in writers:
+            writer.verify()

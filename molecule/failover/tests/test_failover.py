@@ -1,7 +1,7 @@
 """Kill, freeze and cut the power of every role; the figures are printed.
 
 The bounds tell a mechanism that works from one that does not, on a busy machine too; they are wider than the
-figures to reach, which are measured on an idle one (``python -m chaos.takeovers``, ``make demo``).
+figures to reach, which are measured on an idle one (``make bench``, ``make demo``).
 """
 
 import time
