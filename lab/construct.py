@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-from lab import debs, image, network, ssh
+from lab import debs, image, kernel, network, ssh
 from lab.backends import Backend
 from lab.backends.nspawn import Nspawn
 from lab.backends.podman import Podman
@@ -62,6 +62,7 @@ def stand_up(lab: str, names: Sequence[str], suite: str | None, backend: str | N
     for node in spec.nodes.values():
         ssh.seed(spec, node)
     ssh.write_client_files(spec)
+    kernel.raise_settings()
     network.raise_(spec, say)
     states = {node: backend_of(spec).state(node) for node in spec.nodes.values()}
     boot(spec, [node for node, state in states.items() if state == "off"], say)
@@ -89,7 +90,7 @@ def tear_down(lab: str, say: Say) -> None:
     shutil.rmtree(run_directory(lab), ignore_errors=True)
     with lock("labs", say):
         if not any(RUN.glob("*/lab.json")):
-            network.restore_forwarding()
+            kernel.restore_settings()
             with contextlib.suppress(OSError):
                 RUN.rmdir()
 

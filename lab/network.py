@@ -9,10 +9,7 @@ from pathlib import Path
 from lab import faults
 from lab.errors import LabError
 from lab.run import Say, run, succeeds
-from lab.spec import RUN, Node, Spec
-
-_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-_FORWARDING_BEFORE = RUN / "ip_forward"
+from lab.spec import Node, Spec
 
 
 def in_use() -> list[str]:
@@ -37,9 +34,6 @@ def raise_(spec: Spec, say: Say) -> None:
     run(["ip", "addr", "replace", f"{spec.gateway}/24", "dev", spec.bridge])
     run(["nft", "-f", "-"], stdin=_way_out(spec))
     lose(spec)
-    if _FORWARDING.read_text().strip() == "0":
-        _FORWARDING_BEFORE.write_text("0")
-        _FORWARDING.write_text("1")
 
 
 def plug(spec: Spec, node: Node, pid: int) -> None:
@@ -96,13 +90,6 @@ def barriers(chains: str) -> list[str]:
         for chain in found
         if chain.get("hook") == "forward" and chain.get("policy") == "drop"
     ]
-
-
-def restore_forwarding() -> None:
-    """Put IPv4 forwarding back to what it was before the first lab."""
-    if _FORWARDING_BEFORE.exists():
-        _FORWARDING.write_text(_FORWARDING_BEFORE.read_text())
-        _FORWARDING_BEFORE.unlink()
 
 
 def resolvers() -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, spec
+from lab import Lab, kernel, spec
 from tests.lab.conftest import BACKENDS
 from tests.lab.traces import traces
 
@@ -112,15 +112,15 @@ def test_labs_side_by_side(lab: Lab) -> None:
     assert all(row["ssh"] and not row["cut_to"] for row in lab.status())
 
 
-def test_forwarding_is_put_back() -> None:
-    forwarding = Path("/proc/sys/net/ipv4/ip_forward")
+@pytest.mark.parametrize("setting", kernel.NEEDED, ids=lambda setting: setting.name)
+def test_settings_of_the_kernel_are_put_back(setting: Path) -> None:
     if spec.labs():
         pytest.skip("another lab needs it")
-    before = forwarding.read_text()
+    before = setting.read_text()
     Lab(NAME).up(["x"])
-    assert forwarding.read_text() == "1\n"
+    assert int(setting.read_text()) >= kernel.NEEDED[setting]
     Lab(NAME).down()
-    assert forwarding.read_text() == before
+    assert setting.read_text() == before
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import faults, network, spec, words
+from lab import faults, kernel, network, spec, words
 from lab.backends.podman import Podman
 from lab.core import Lab
 from lab.errors import LabError, UnknownError
@@ -141,6 +141,22 @@ def test_status_shows_all_faults() -> None:
     faulty = {"cut_to": ["b", "c"], "cut_from": ["b"], "loss_to": {"d": 5}, "loss_from": {"d": 5, "e": 9}}
     _, line = words.table([{**row, **faulty, "disk_left": 10 << 20}])
     assert line.endswith("yes  <-/-> b, <-5%-> d, -/-> c, <-9%- e, disk full but for 10M")
+
+
+def test_kernel_settings_are_raised_and_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    low, high = tmp_path / "low", tmp_path / "high"
+    low.write_text("1\n")
+    high.write_text("9\n")
+    monkeypatch.setattr(kernel, "NEEDED", {low: 5, high: 5})
+    monkeypatch.setattr(kernel, "RUN", tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    kernel.raise_settings()
+    kernel.raise_settings()
+    assert (low.read_text(), high.read_text()) == ("5", "9\n")
+    kernel.restore_settings()
+    kernel.restore_settings()
+    assert (low.read_text(), high.read_text()) == ("1\n", "9\n")
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_foreign_firewalls_are_noticed() -> None:
