@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from bench.client import BenchError
+from bench.plot import draw
 from bench.report import Report, summary
 from bench.site import fresh, playbook, run
 from lab import Lab
@@ -30,13 +31,15 @@ def measure(rounds: int) -> Report:
             print(f"round {number}: script {plain:.1f} s, cold {cold:.1f} s, warm {warm:.1f} s", flush=True)
     plains, colds, warms = (list(column) for column in zip(*results, strict=True))
     ratios = [cold / plain for plain, cold, _ in results]
+    values = {"plain script": plains, "site.yml, cold": colds, "site.yml, warm": warms}
+    draw("provisioning", "Three ZooKeeper hosts", "s", values)
     report.add(
         unit="s",
         script=summary(plains),
         cold=summary(colds),
         warm=summary(warms),
         cold_ratio=summary(ratios, 2),
-        values={"script": plains, "cold": colds, "warm": warms},
+        values=values,
     )
     print(
         f"median: script {summary(plains)['p50']} s, cold {summary(colds)['p50']} s "

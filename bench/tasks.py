@@ -12,6 +12,7 @@ from statistics import median
 
 from bench.client import lone, throughput
 from bench.floor import floor
+from bench.plot import draw
 from bench.report import Report, summary
 from chaos.cluster import Cluster
 from lab import Lab
@@ -65,15 +66,19 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
                 rates.append(rate)
                 delays.append(delay)
                 print(f"round {number}: {_line([rate], [delay])}", flush=True)
+    floor_ms = [1000 * s for bare, _ in delays for s in bare]
+    lone_ms = [1000 * s for _, ours in delays for s in ours]
+    throughputs = {"bare clients": [bare for bare, _ in rates], "mwapp": [ours for _, ours in rates]}
+    draw("throughput", "No-op tasks, each round", "tasks per second", throughputs)
+    draw("lone-task", "A lone task", "ms", {"three bare commits": floor_ms, "mwapp": lone_ms})
     report.add(
         floor_per_second=summary([bare for bare, _ in rates]),
         tasks_per_second=summary([ours for _, ours in rates]),
         throughput_ratio=summary([ours / bare for bare, ours in rates], 3),
-        floor_ms=summary([1000 * s for bare, _ in delays for s in bare]),
-        lone_task_ms=summary([1000 * s for _, ours in delays for s in ours]),
+        floor_ms=summary(floor_ms),
+        lone_task_ms=summary(lone_ms),
         lone_task_ratio=summary([median(ours) / median(bare) for bare, ours in delays], 2),
         rounds=[{"floor": round(bare), "tasks": round(ours)} for bare, ours in rates],
-        lone_ms=[round(1000 * s, 2) for _, ours in delays for s in ours],
     )
     print(f"median: {_line(rates, delays)}")
     return report
