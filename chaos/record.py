@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from chaos.cluster import MASTER_PORT, WORKER_PORT, Cluster
@@ -45,8 +44,10 @@ class EventLog:
         self._offset = time.time() - self._began
         self.write("begin", unix=round(time.time(), 3))
 
-    def close(self) -> None:
-        """Nothing more is written."""
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def now(self) -> float:
@@ -106,9 +107,7 @@ class Recorder:
             thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join(timeout=5)

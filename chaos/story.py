@@ -274,9 +274,8 @@ def main() -> int:
     record = BUILD / "events.jsonl"
     for old in (record, *(BUILD / name for name in report.NAMES)):
         old.unlink(missing_ok=True)  # those of an earlier run must not pass for this one's
-    events = EventLog(record)
-    events.write("end", problem=_tell(lab, events))
-    events.close()
+    with EventLog(record) as events:
+        events.write("end", problem=_tell(lab, events))
     history = History.load(record)
     report.tell(history)
     report.write(history, BUILD)

@@ -10,6 +10,8 @@ from chaos.load import Submitter, Writer
 from chaos.record import EventLog, Recorder
 from lab import LabError
 
+PATIENCE = 30.0  # what takes a moment may take long on a busy machine, seconds
+
 
 class _Lab:
     def __init__(self) -> None:
@@ -52,19 +54,18 @@ def _states(path: Path, kind: str) -> list[str]:
 
 def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "new" / "events.jsonl"
-    log, cluster = EventLog(path), _Cluster()
-    with Recorder(log, cast(Cluster, cluster)):
-        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4, 5)
+    cluster = _Cluster()
+    with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
+        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4, PATIENCE)
         cluster.master = {"state": "active", "epoch": 7, "elected_at": 0.0}
         cluster.answer = "This ZooKeeper instance is not currently serving requests\n"
         cluster.lab.states["mw1"] = "switching"
-        wait_for("active", lambda: _states(path, "master") == ["standby", "active"], 5)
+        wait_for("active", lambda: _states(path, "master") == ["standby", "active"], PATIENCE)
         cluster.master, cluster.answer = {}, None
         cluster.lab.states["mw1"] = "off"
-        wait_for("silence", lambda: _states(path, "master")[2:] == ["no answer"], 5)
-        wait_for("silence", lambda: _states(path, "server")[2:] == ["no answer"], 5)
-        wait_for("no power", lambda: "off" in _states(path, "host"), 5)
-    log.close()
+        wait_for("silence", lambda: _states(path, "master")[2:] == ["no answer"], PATIENCE)
+        wait_for("silence", lambda: _states(path, "server")[2:] == ["no answer"], PATIENCE)
+        wait_for("no power", lambda: "off" in _states(path, "host"), PATIENCE)
     assert _states(path, "server") == ["follower", "not serving", "no answer"]
     assert sorted(_states(path, "host")) == ["off", "running", "running"]
     assert _states(path, "worker") == ["ready"]
@@ -75,7 +76,6 @@ def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
 
 def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    log = EventLog(path)
 
     class Load:
         def __init__(self) -> None:
@@ -83,12 +83,11 @@ def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path
             self.acknowledged = [(2.0, 1), (3.0, 2)]
 
     load = Load()
-    with Recorder(log, cast(Cluster, _Cluster())) as recorder:
+    with EventLog(path) as log, Recorder(log, cast(Cluster, _Cluster())) as recorder:
         recorder.follow(cast(Submitter, load), {"zk1": cast(Writer, load)})
-        wait_for("the first", lambda: _events(path, event="writes"), 5)
+        wait_for("the first", lambda: _events(path, event="writes"), PATIENCE)
         load.accepted.append((4.0, "task-1"))
         load.acknowledged.append((5.0, 3))
-    log.close()
     names = [name for event in _events(path, event="accepted") for _, name in event["tasks"]]
     times = [time for event in _events(path, event="writes", client="zk1") for time in event["times"]]
     assert names == ["task-0", "task-1"]
@@ -97,16 +96,15 @@ def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path
 
 def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    log = EventLog(path)
+    with EventLog(path) as log:
 
-    def write() -> None:
-        for _ in range(50):
-            log.write("said", text="x" * 5000)
+        def write() -> None:
+            for _ in range(50):
+                log.write("said", text="x" * 5000)
 
-    threads = [threading.Thread(target=write) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    log.close()
+        threads = [threading.Thread(target=write) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
     assert len(_events(path, event="said")) == 400
