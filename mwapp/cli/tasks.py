@@ -93,7 +93,8 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outc
         "hint": no_worker(view.labels) if homeless(view, workers) else None,
         "command": view.command,
     }
-    return document | (outcome_document(view.outcome or Outcome()) if outcome else {})
+    # Of what has not ended, worker and attempt are those of its assignment.
+    return (outcome_document(view.outcome or Outcome()) if outcome else {}) | document
 
 
 # ---------------------------------------------------------------- workers

@@ -1,0 +1,238 @@
+"""What a client can ask for, on a running application: cancel, time-outs, retries, labels, names, bounds."""
+
+import contextlib
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kazoo.client import KazooClient
+
+from tests.ensemble import Ensemble
+from tests.integration.processes import Site, wait_until
+
+
+@pytest.fixture(scope="module")
+def site(shared_ensemble: Ensemble, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Two nodes for all tests here; one is the master, the other runs what is submitted."""
+    shared_ensemble.heal()
+    with Site(f"{shared_ensemble.connect_string}/asking", tmp_path_factory.mktemp("asking")) as site:
+        for name in ("a", "b"):
+            site.start("node", name, "--slots", "8", "--label", f"name={name}", "--label", "any")
+        for node in site.daemons:
+            node.wait_for_state("active", "ready")
+        wait_until("both are registered", lambda: len(site.json("workers")) == 2)
+        yield site
+
+
+def running(site: Site, task: str) -> bool:
+    return task in [name for worker in site.json("workers") for name in worker["running"]]
+
+
+def submit(site: Site, *arguments: str) -> str:
+    return site.mwapp("submit", *arguments).strip()
+
+
+# ---------------------------------------------------------------- cancel
+
+
+def test_cancel_what_runs_what_waits_and_what_has_ended(site: Site) -> None:
+    ended = submit(site, "--wait", "true").splitlines()[0]
+    waits = submit(site, "--label", "nobody", "true")
+    # It ignores SIGTERM, and so does what it started.
+    runs = submit(site, "trap '' TERM; (trap '' TERM; sleep 600) & sleep 600")
+    wait_until("it runs", lambda: running(site, runs))
+    ends = site.json("cancel", ended, waits, runs)
+    assert [(end["task"], end["state"], end["already_ended"]) for end in ends] == [
+        (ended, "done", True),
+        (waits, "cancelled", False),
+        (runs, "cancelled", False),
+    ]
+    assert [end["reason"] for end in ends[1:]] == ["cancelled before it began", "cancelled"]
+    assert 2 <= ends[2]["seconds"] < 20, "SIGTERM came first"
+    again = site.mwapp("cancel", runs).splitlines()[1]
+    assert again.endswith("had ended already")
+    states = {task["task"]: task["state"] for task in site.json("tasks", "--state", "cancelled")}
+    assert states == {waits: "cancelled", runs: "cancelled"}
+    site.mwapp("wait", runs, status=1)
+
+
+def test_cancel_what_is_not_there(site: Site) -> None:
+    task = submit(site, "--label", "nobody", "true")
+    ends = site.json("cancel", task, "odd-name", status=4)
+    assert [end["state"] for end in ends] == ["cancelled"]
+
+
+def test_a_wish_stands_without_a_master(ensemble: Ensemble, tmp_path: Path) -> None:
+    with Site(f"{ensemble.connect_string}/wish", tmp_path) as site:
+        task = submit(site, "true")
+        assert site.json("cancel", task, "--timeout", "0.5", status=5) == []
+        (seen,) = site.json("tasks", task)
+        assert (seen["state"], seen["cancelling"]) == ("queued", True)
+        assert "cancelling" in site.mwapp("tasks")
+        site.start("master", "m").wait_for_state("active")
+        assert site.json("wait", task, status=1)[0]["state"] == "cancelled"
+
+
+# ---------------------------------------------------------------- how a task is to be run
+
+
+def test_a_run_that_takes_too_long_is_ended_and_tried_again(site: Site) -> None:
+    (end,) = site.json(
+        "submit", "--wait", "--run-timeout", "0.3", "--retries", "1", "trap '' TERM; sleep 600", status=1
+    )
+    assert (end["state"], end["attempt"], end["reason"]) == ("failed", 2, "timed out after 0.3 s")
+
+
+def test_retries_end_with_success(site: Site, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    (end,) = site.json("submit", "--wait", "--retries", "2", f"[ -e {mark} ] || {{ touch {mark}; false; }}")
+    assert (end["state"], end["attempt"]) == ("done", 2)
+
+
+def test_environment_and_directory(site: Site, tmp_path: Path) -> None:
+    how = ("--env", "A=two words", "--env", "B=", "--directory", str(tmp_path))
+    (end,) = site.json("submit", "--wait", *how, 'echo "$A|${B-unset}|$(pwd)"')
+    assert end["output"] == f"two words||{tmp_path}\n"
+    (end,) = site.json("submit", "--wait", "--directory", str(tmp_path / "none"), "true", status=1)
+    assert f"cannot run in {tmp_path}/none: No such file or directory" in end["reason"]
+
+
+def test_a_handler(site: Site) -> None:
+    (end,) = site.json("submit", "--wait", "--handler", "echo", "--argument", '{"text": "hello"}')
+    assert "hello" in end["output"]
+    (end,) = site.json("submit", "--wait", "--handler", "odd", status=1)
+    assert "odd" in end["reason"]
+
+
+def test_labels(site: Site) -> None:
+    master = site.json("status")["master"]["name"]
+    other = "b" if master == "a" else "a"
+    (end,) = site.json("submit", "--wait", "--label", f"name={other}", "--label", "any", "true")
+    assert end["worker"] == other
+    task = submit(site, "--label", "gpu", "--label", "any", "true")
+    assert "no worker bears any gpu" in site.json("tasks", task)[0]["hint"]
+    hint = "1 queued: no worker bears any gpu; start one (mwapp worker --label any --label gpu)"
+    assert hint in site.json("status")["warnings"]
+    site.mwapp("cancel", task)
+
+
+# ---------------------------------------------------------------- names and bounds
+
+
+def test_a_name_is_one_task(site: Site) -> None:
+    asked = ("submit", "--name", "backup", "--env", "A=1", "--env", "B=2", "echo $A $B")
+    assert site.mwapp(*asked) == site.mwapp(*asked) == "backup\n"
+    other_order = ("submit", "--name", "backup", "--env", "B=2", "--env", "A=1", "echo $A $B", "--wait")
+    assert site.json(*other_order)[0]["output"] == "1 2\n"
+    assert len([task for task in site.json("tasks") if task["task"] == "backup"]) == 1
+    site.mwapp("submit", "--name", "backup", "echo something else", status=7)
+    assert site.json("tasks", "backup")[0]["command"] == "echo $A $B"
+
+
+def test_too_many_tasks(site: Site) -> None:
+    there = len(site.json("tasks", "--limit", "0"))
+    names = site.mwapp("submit", "--max-tasks", str(there + 1), "true", "true", "true", status=6).split()
+    assert len(names) == 1, "for one there was room"
+    site.mwapp("submit", "--max-tasks", str(there + 1), "true", status=6)
+    submit(site, "true")
+
+
+def test_a_task_that_is_too_large_is_not_sent(site: Site) -> None:
+    site.mwapp("submit", "-", text="echo " + "x" * 600_000, status=2)
+
+
+# ---------------------------------------------------------------- looking
+
+
+def test_a_returned_task_is_queued_with_its_attempt(ensemble: Ensemble, tmp_path: Path) -> None:
+    """Nobody is there to take it."""
+    client = KazooClient(ensemble.connect_string)
+    client.start()
+    with Site(f"{ensemble.connect_string}/again", tmp_path) as site:
+        task = submit(site, "true")
+        client.create(f"/again/returned/{task}", b'{"attempt":2}')
+        (seen,) = site.json("tasks", task)
+        assert (seen["state"], seen["worker"], seen["attempt"]) == ("queued", None, 2)
+        assert site.json("status")["tasks"]["counts"]["queued"] == 1
+    client.stop()
+    client.close()
+
+
+def test_finished_tasks_are_removed_when_there_are_too_many(ensemble: Ensemble, tmp_path: Path) -> None:
+    client = KazooClient(ensemble.connect_string)
+    client.start()
+    with Site(f"{ensemble.connect_string}/keep", tmp_path) as site:
+        site.json("tasks", "--connect-timeout", "20")
+        submit(site, "true")  # makes the parents
+        for _ in range(11):
+            many = client.transaction()
+            for _ in range(100):
+                many.create("/keep/tasks/task-", b"true", sequence=True)
+            for path in many.commit():
+                client.create_async(f"{path}/status", b"done")
+        site.start("master", "m", "--keep", "1000").wait_for_state("active")
+        kept = lambda: len(client.get_children("/keep/tasks")) == 1001  # noqa: E731 - the queued one is none of them
+        wait_until("the oldest are removed", kept)
+        assert site.json("tasks", "0")[0]["state"] == "queued"
+        site.mwapp("wait", "1", status=4)
+    client.stop()
+    client.close()
+
+
+def watch(site: Site) -> tuple[subprocess.Popen[bytes], int]:
+    """`mwapp status --watch` at a terminal, and the terminal."""
+    terminal, its_end = pty.openpty()
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "mwapp", "status", "--watch", "0.2"],
+        env=os.environ | {"MWAPP_CONNECT": site.connect},
+        stdout=its_end,
+        stderr=subprocess.STDOUT,
+    )
+    os.close(its_end)
+    os.set_blocking(terminal, False)
+    return watching, terminal
+
+
+def test_watch_survives_an_outage_and_ends_cleanly(ensemble: Ensemble, tmp_path: Path) -> None:
+    with Site(f"{ensemble.connect_string}/watch", tmp_path) as site:
+        watching, terminal = watch(site)
+        shown = b""
+
+        def shows(what: bytes) -> bool:
+            nonlocal shown
+            with contextlib.suppress(BlockingIOError):
+                shown += os.read(terminal, 1 << 16)
+            return what in shown.rpartition(b"\x1b[H")[2]
+
+        wait_until("the first picture", lambda: shows(b"no master is active"))
+        for server in ensemble.servers[:2]:
+            server.kill()
+        wait_until("it says so", lambda: shows(b"the ensemble does not answer"))
+        ensemble.start()
+        wait_until("and goes on", lambda: shows(b"(vacant)"))
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+        assert b"Traceback" not in shown
+        os.close(terminal)
+
+
+def test_names_are_completed(site: Site) -> None:
+    submit(site, "--name", "completed", "true")
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "mwapp"],
+        env=os.environ
+        | {"_MWAPP_COMPLETE": "bash_complete", "COMP_WORDS": "mwapp wait com", "COMP_CWORD": "2"}
+        | {"MWAPP_CONNECT": site.connect},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("plain,completed\n", "")
+    assert time.monotonic() - begun < 10
