@@ -115,7 +115,7 @@ class Ensemble:
             present.client.drop_connection()
 
     def request(self, now: float, number: int, operation: Operation) -> None:
-        """Send the core's request on the present session."""
+        """Have the core's request sent on the present session, by :meth:`flush`."""
         present = self._present
         if present is None:
             return  # the core has been told, or has itself said, that its session is over
@@ -127,6 +127,11 @@ class Ensemble:
             self._answer(present, number, Failed(Error.CONNECTION_LOSS))  # its Down is on the way
         else:
             present.client.ask(number, operation, self._servers.chroot)
+
+    def flush(self) -> None:
+        """Send what was asked since the last time, in as few packets as may be."""
+        if self._present is not None:
+            self._present.client.flush()
 
     def abandon(self, now: float) -> None:
         """Give the session up. It is closed if that can be done at once; nothing more is heard of it."""

@@ -112,6 +112,7 @@ class Loop:
                     self._carry_out(command, now)
             if not self._open:
                 return
+        self._ensemble.flush()
         if not items:
             self._ensemble.look_after(now)
         self._on_turn()

@@ -101,7 +101,7 @@ class Client:
         return bool(self._kazoo.connected)
 
     def ask(self, number: int, operation: Operation, chroot: str) -> None:
-        """Send a request; paths in it, and in what comes back, are below the chroot."""
+        """Have a request sent by :meth:`flush`; paths in it, and in what comes back, are below the chroot."""
 
         def told(result: Result) -> None:
             self._tell(self, Answered(number, result))
@@ -111,6 +111,10 @@ class Client:
         except (ValueError, struct.error) as problem:
             log.error("request cannot be sent: %s", problem)
             told(Failed(Error.REFUSED))
+
+    def flush(self) -> None:
+        """Send what was asked since the last time."""
+        self._connection.flush()
 
     def drop_connection(self) -> None:
         """Have the connection cut and the next server tried."""

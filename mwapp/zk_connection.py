@@ -41,6 +41,9 @@ MOST_READS = 25
 # So much is sent before replies are read again, and so much read at once, bytes.
 CHUNK = 256 * 1024
 
+# States in which kazoo takes no request.
+_OVER = (KeeperState.AUTH_FAILED, KeeperState.CLOSED, KeeperState.EXPIRED_SESSION)
+
 _FRAME = struct.Struct("!i")  # length of what follows
 _REQUEST = struct.Struct("!iii")  # length, number of the request on this connection (xid), kind
 _REPLY = struct.Struct("!iqi")  # xid, zxid, error
@@ -148,17 +151,26 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         self._changed = changed
         self._over = over
         self._slow = 0  # attempts in a row that ran into a time-out
-        self._woken = False  # the thread will look at the queue once more
+        self._unsent = False  # something was asked since the last flush
         self._received = bytearray()  # of replies that are still to be completed
 
     def ask(self, asked: Asked) -> None:
-        """Have it sent. On the main loop's thread."""
-        if self._woken and self.client._state == KeeperState.CONNECTED:
-            self.client._queue.append((asked, asked))
+        """Have it sent with the next :meth:`flush`."""
+        if self.client._state in _OVER:
+            self.client._call(asked, asked)  # which refuses it
         else:
-            self._woken = True  # before: the thread may be faster
-            if self.client._call(asked, asked) is False:
-                self._woken = False
+            self.client._queue.append((asked, asked))
+            self._unsent = True
+
+    def flush(self) -> None:
+        """Wake the thread, if there is something to send."""
+        if self._unsent:
+            self._unsent = False
+            self._wake()
+
+    def _wake(self) -> None:
+        with suppress(OSError, AttributeError):  # the client is being closed on another thread
+            self._write_sock.send(b"\0")
 
     def zk_loop(self) -> None:
         try:
@@ -189,8 +201,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
 
     def _send_request(self, _read_timeout: float, patience: float) -> None:
         """Somebody has put something into the queue: send all there is."""
-        self._read_sock.recv(CHUNK)
-        self._woken = False  # before: what comes from now on wakes the thread again
+        self._read_sock.recv(CHUNK)  # before: what comes from now on wakes the thread again
         queue, packet = self.client._queue, bytearray()
         while queue and len(packet) < CHUNK:
             request, record = _next(queue)
@@ -199,7 +210,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             packet += _REQUEST.pack(len(record.body) + 8, self._xid, record.kind) + record.body
         self._write(packet, patience)
         if queue:
-            self._write_sock.send(b"\0")
+            self._wake()
 
     def _read_socket(self, _read_timeout: float) -> Any:
         """Read what has come, and tell of it."""

@@ -147,7 +147,7 @@ class Reader:
             case Get():
                 return Node(self._bytes(), self._stat())
             case Children():
-                return tuple([self._text() for _ in range(self._int())])
+                return self._texts()
             case Exists():
                 return self._stat()
         return self._committed(chroot)
@@ -193,6 +193,16 @@ class Reader:
 
     def _text(self) -> str:
         return self._bytes().decode()
+
+    def _texts(self) -> tuple[str, ...]:
+        """There may be many thousands."""
+        buffer, at, texts = self._buffer, self._at + _INT.size, []
+        for _ in range(self._int()):
+            begin = at + _INT.size
+            at = begin + _INT.unpack_from(buffer, at)[0]
+            texts.append(buffer[begin:at].decode())
+        self._at = at
+        return tuple(texts)
 
     def _stat(self) -> Stat:
         czxid, _, ctime, _, version, _, _, owner, _, children, _ = _STAT.unpack_from(self._buffer, self._at)

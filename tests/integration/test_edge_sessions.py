@@ -58,6 +58,7 @@ class Driver:
             self.edge.look_after(time.monotonic())
         else:
             self.events += self.edge.accept(note, time.monotonic())
+            self.edge.flush()
 
     def wait_for_reply(self, number: int) -> Result:
         reply = self.wait(lambda event: isinstance(event, Reply) and event.request == number)
@@ -80,6 +81,7 @@ class Driver:
     def send(self, operation: Operation) -> int:
         self._number += 1
         self.edge.request(time.monotonic(), self._number, operation)
+        self.edge.flush()
         return self._number
 
     def ask(self, operation: Operation) -> Result:

@@ -131,6 +131,14 @@ def test_reads() -> None:
     assert Reader(b"").result(Exists("/a"), -101, "") is None
 
 
+def test_names_are_followed_by_what_comes_next() -> None:
+    names = struct.pack("!i", 2) + text("x") + text("")
+    assert Reader(multi(part(8) + names, part(8) + names)).results([Children("/a"), Children("/b")]) == [
+        ("x", ""),
+        ("x", ""),
+    ]
+
+
 def test_a_reply_in_the_midst_of_others() -> None:
     assert Reader(b"before" + text("data") + STAT_BYTES + b"after", 6).result(Get("/a"), 0, "") == Node(
         b"data", STAT
