@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,40 @@ def test_every_scenario_has_tests(scenario: Path) -> None:
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "tests"]
     done = subprocess.run(command, cwd=scenario, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+# ------------------------------------------------------------ preflight
+
+
+def test_nodes_that_are_something_else_too_or_alone_are_refused(tmp_path: Path) -> None:
+    inventory, playbook = tmp_path / "hosts.yml", tmp_path / "play.yml"
+    inventory.write_text("""
+zookeeper: {hosts: {zk1: }}
+mwapp_nodes: {hosts: {mw1: {mwapp_labels: ["a b"], mwapp_keep: 5}}}
+mwapp_workers: {hosts: {mw1: }}
+""")
+    playbook.write_text("""
+- hosts: mwapp_nodes
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: mwapp, tasks_from: preflight}
+""")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, playbook],
+        env=os.environ
+        | {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_ROLES_PATH": str(ROLE.parent)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    for problem in (
+        "this host is in mwapp_nodes and in mwapp_workers, but a node is master and worker already",
+        "group mwapp_nodes has only one host, mw1: the node that is the master runs no tasks",
+        'mwapp_labels is ["a b"]: a label is',
+        "mwapp_keep (5) 1000 to 40000 tasks",
+    ):
+        assert problem in done.stdout + done.stderr
 
 
 # ------------------------------------------------------------ mwapp_bundle
