@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from bench.report import DIRECTORY
+from bench import report
 from chaos.draw import png
 from chaos.palette import CSS, FONT
 from chaos.svg import Svg, text_width
@@ -42,10 +42,10 @@ def draw(name: str, title: str, unit: str, rows: Mapping[str, Sequence[float]]) 
             svg.add("circle", "master loud", said=f"{value:g} {unit}", **dot)
         svg.line("kill", f"M{x(median(values)):.1f} {y - 9:.1f}v18")
         svg.text(WIDTH - MARGIN, y + 4, figures[row], SMALL, "muted", "end")
-    DIRECTORY.mkdir(parents=True, exist_ok=True)
+    report.DIRECTORY.mkdir(parents=True, exist_ok=True)
     text = svg.finish(bottom + AXIS)
-    (DIRECTORY / f"{name}.svg").write_text(text)
-    (DIRECTORY / f"{name}.png").write_bytes(png(text))
+    (report.DIRECTORY / f"{name}.svg").write_text(text)
+    (report.DIRECTORY / f"{name}.png").write_bytes(png(text))
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
