@@ -75,8 +75,10 @@ def test_each_host_has_its_own_releases_packages(cluster: Cluster) -> None:
 
 @pytest.fixture
 def full_disk(cluster: Cluster) -> Iterator[None]:
-    """On zk3 there is little space for releases."""
-    run(cluster, "zk3", f"mkdir -p {RELEASES} && mount -t tmpfs -o size=4M tmpfs {RELEASES}")
+    """No host has a release (of an earlier run of these tests), and on zk3 there is little space for one."""
+    for node in SERVERS:
+        run(cluster, node, f"rm -rf {RELEASES}")
+    run(cluster, "zk3", f"mkdir {RELEASES} && mount -t tmpfs -o size=4M tmpfs {RELEASES}")
     yield
     run(cluster, "zk3", f"umount {RELEASES}")
 
@@ -93,6 +95,9 @@ def test_what_cannot_be_had_stops_the_run_before_anything_is_touched(
     }
     variables = {name: f"{{{{ plan[inventory_hostname].{name} }}}}" for name in good}
     before = state(cluster)
+    gone = play("a refusal", **good | {"zookeeper_archive": f"/gone/{releases[NEW].path.name}"})
+    assert gone.status != 0
+    assert "the controller has no such file: put it there" in " ".join(gone.output.split())
     played = play("three refusals", plan=plan, **variables)
     assert played.status != 0
     said = " ".join(played.output.split())
@@ -118,8 +123,10 @@ def test_an_archive_takes_the_place_of_packages(
 
 
 def test_a_second_run_changes_nothing(cluster: Cluster, play: Player, releases: dict[str, Release]) -> None:
+    """Nor does it need the archive again, where all hosts have the release."""
     before = state(cluster)
-    assert play("the same again", **archive(releases[OLD])).changed == 0
+    gone = {"zookeeper_archive": f"/gone/{releases[OLD].path.name}"}
+    assert play("the same again", **archive(releases[OLD]) | gone).changed == 0
     assert state(cluster) == before
 
 

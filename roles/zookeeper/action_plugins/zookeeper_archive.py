@@ -26,11 +26,9 @@ def problem(archive: str, checksum: str) -> str | None:
             "zookeeper_archive has a user name or password in its URL, which logs would show: take a server "
             "that asks for none, or a file on the controller."
         )
-    name = Path(parts.path).name
+    name = archive.rpartition("/")[2]  # the release's directory has its name from it
     if not re.fullmatch(r"[\w.+-]+\.(tar\.gz|tgz)", name, re.ASCII):
         return f"zookeeper_archive ends in {name or 'no name'}: it must be that of a .tar.gz or .tgz file."
-    if not parts.scheme and not Path(archive).is_file():
-        return f"zookeeper_archive is {archive}, but the controller has no such file: put it there."
     sha512 = re.fullmatch(r"([0-9a-fA-F]{128})(?:\s+\*?(\S+))?", checksum.strip())
     if sha512 is None:
         return (
@@ -44,6 +42,10 @@ def problem(archive: str, checksum: str) -> str | None:
     return None
 
 
+def _failure(said: str) -> dict[str, Any]:
+    return {"failed": True, "changed": False, "msg": f"Nothing that runs was touched: {said}"}
+
+
 class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no types
     """One task, be the archive at a URL or here; a file is sent to those hosts only that lack the release."""
 
@@ -53,9 +55,15 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no type
         arguments = dict(self._task.args)
         archive = str(arguments["archive"])
         if said := problem(archive, str(arguments["checksum"])):
-            return result | {"failed": True, "msg": f"Nothing that runs was touched: {said}"}
+            return result | _failure(said)
         result |= self._module(arguments, task_vars)
-        if not result.get("wanted") or result.get("failed") or self._task.check_mode:
+        if not result.get("wanted"):
+            return result
+        # Asked for only now: where all hosts have the release, nobody needs its archive any more.
+        if not Path(archive).is_file():
+            said = f"zookeeper_archive is {archive}, but the controller has no such file: put it there."
+            return result | _failure(said)
+        if self._task.check_mode:
             return result
         directory = None
         try:
@@ -64,12 +72,8 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no type
             self._transfer_file(archive, arguments["source"])
             return result | self._module(arguments, task_vars)
         except AnsibleError as error:
-            return result | {
-                "failed": True,
-                "changed": False,
-                "msg": "Nothing that runs was touched: zookeeper_archive cannot be sent to the host: "
-                f"{error}. Make room there, or set zookeeper_archive to a URL.",
-            }
+            said = f"zookeeper_archive cannot be sent to the host: {error}."
+            return result | _failure(f"{said} Make room there, or set zookeeper_archive to a URL.")
         finally:
             self._remove_tmp_path(directory)
 
