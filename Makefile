@@ -4,7 +4,7 @@ NODE ?= zk1
 SEEDS ?= 3000
 # Named like the modules they belong to, so mypy cannot see both at once.
 ACTIONS := $(wildcard roles/*/action_plugins/*.py)
-SCENARIOS ?= default failover archive standalone peers
+SCENARIOS ?= default failover archive standalone peers operations
 export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -54,6 +54,7 @@ lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as 
 	mypy molecule/failover/tests
 	mypy molecule/archive/tests
 	mypy molecule/peers/tests
+	mypy molecule/operations/tests
 	mypy molecule/standalone/tests
 	python scripts/role_docs.py --check
 	ansible-lint --offline --profile production

@@ -1,0 +1,218 @@
+"""Every playbook, in the order of an operator's days: the first test provisions the hosts for all others."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+from conftest import Play
+
+from chaos.cluster import Cluster, wait_for
+from chaos.load import Writer, reader
+
+Started = Callable[[], dict[str, str]]
+SERVERS = ("zk1", "zk2", "zk3")
+NAMES = ",".join(SERVERS)
+GAP_SECONDS = 10.0  # an election, with room for a busy machine; without a quorum a gap lasts as long as that
+
+
+@contextmanager
+def stopped(cluster: Cluster, *nodes: str) -> Iterator[None]:
+    """Have the servers of these hosts stopped for a while."""
+    for node in nodes:
+        cluster.lab.exec(node, ["systemctl", "stop", "zookeeper"])
+    try:
+        yield
+    finally:
+        for node in nodes:
+            cluster.lab.exec(node, ["systemctl", "start", "zookeeper"])
+        cluster.leader()
+
+
+# ------------------------------------------------------------ site.yml
+
+
+def test_the_oldest_ansible_provisions_fresh_hosts(play: Play, cluster: Cluster) -> None:
+    played = play("site", player="oldest")
+    assert played.status == 0, played.output
+    assert cluster.leader() in SERVERS
+    assert cluster.master() in cluster.masters
+
+
+@pytest.mark.parametrize("player", ["oldest", "newest"])
+def test_whoever_plays_it_again_changes_nothing(play: Play, player: str) -> None:
+    played = play("site", player=player)
+    assert (played.status, played.changed) == (0, 0), played.output
+
+
+# ------------------------------------------------------------ status.yml
+
+
+@pytest.mark.parametrize("player", ["oldest", "newest"])
+def test_status_of_a_healthy_system(play: Play, cluster: Cluster, player: str) -> None:
+    played = play("status", player=player)
+    assert (played.status, played.changed) == (0, 0), played.output
+    report = played.report
+    assert report["ok"]
+    assert (report["ensemble"]["state"], report["ensemble"]["leader"]) == ("healthy", cluster.leader())
+    assert [row["host"] for row in report["ensemble"]["servers"]] == list(SERVERS)
+    for row in report["ensemble"]["servers"]:
+        assert (row["reachable"], row["drift"]) == (True, [])
+        assert row["version"] == cluster.server(row["host"])["zk_version"].partition("-")[0]
+        assert row["znodes"] > 5
+        assert row["disk"]["txnlog_dir"]["free"] > 2**20
+    assert report["application"]["active_master"] == cluster.master()
+    assert (
+        max(map(len, re.findall(r"^ +(?:SERVER|SERVICE|zk\d|master|worker) .*$", played.output, re.M))) <= 130
+    )
+
+
+def test_status_tells_what_differs(play: Play, cluster: Cluster) -> None:
+    config = "/etc/zookeeper/zoo.cfg"
+    cluster.lab.exec("zk2", ["sed", "-i.before", "s/^tickTime=.*/tickTime=1234/", config])
+    try:
+        played = play("status")
+    finally:
+        cluster.lab.exec("zk2", ["mv", f"{config}.before", config])
+    assert played.status == 0, "drift is no illness"
+    drift = {row["host"]: row["drift"] for row in played.report["ensemble"]["servers"]}
+    assert [it["kind"] for it in drift["zk2"]] == ["config", "restart"]
+    assert "tickTime: the inventory has 1000, zoo.cfg has 1234, the running server has 1000" in played.text
+    assert drift["zk1"] == drift["zk3"] == []
+
+
+def test_a_host_without_power_is_a_row_and_nobody_touches_the_rest(
+    play: Play, cluster: Cluster, started: Started
+) -> None:
+    before = started()
+    cluster.lab.power_off("zk3")
+    try:
+        wait_for("the others go on", lambda: cluster.leader(followers=1), 30)
+        status, restart = play("status"), play("rolling_restart")
+        reset = play("reset", f"--extra-vars=reset_confirm={NAMES}")
+    finally:
+        cluster.lab.boot("zk3")
+        cluster.leader()
+    assert status.status != 0
+    assert status.changed == 0
+    assert status.report["ensemble"]["state"] == "degraded"
+    rows = {row["host"]: row for row in status.report["ensemble"]["servers"]}
+    assert (rows["zk3"]["reachable"], rows["zk3"]["role"]) == (False, "down")
+    assert "zk3 cannot be looked at: connect to host" in status.text
+    for refused in (restart, reset):
+        assert (refused.status != 0, refused.changed) == (True, 0)
+        assert "Nothing was touched" in refused.text
+        assert "zk3 cannot be reached" in refused.text
+    after = started()
+    assert {node for node in after if after[node] != before[node]} == {"zk3"}
+
+
+def test_status_without_quorum(play: Play, cluster: Cluster) -> None:
+    with stopped(cluster, "zk1", "zk2"):
+        played = play("status")
+    assert played.status != 0
+    assert played.report["ensemble"]["state"] == "no quorum"
+    assert [row["role"] for row in played.report["ensemble"]["servers"]] == [
+        "stopped",
+        "stopped",
+        "not serving",
+    ]
+    cluster.master()
+
+
+# ------------------------------------------------------------ rolling_restart.yml
+
+
+def test_check_mode_names_the_order_and_restarts_nothing(
+    play: Play, cluster: Cluster, started: Started
+) -> None:
+    before = started()
+    played = play("rolling_restart", "--extra-vars=restart=all", "--check")
+    assert played.status == 0, played.output
+    order = [*(node for node in SERVERS if node != cluster.leader()), cluster.leader()]
+    assert f"One after another: {', '.join(order)}" in played.text
+    assert started() == before
+
+
+def test_all_are_restarted_under_writes_and_the_quorum_stays(
+    play: Play, cluster: Cluster, started: Started
+) -> None:
+    before, leader = started(), cluster.leader()
+    with ExitStack() as stack:
+        writers = [stack.enter_context(Writer(cluster, node)) for node in SERVERS]
+        began = time.monotonic()
+        played = play("rolling_restart", "--extra-vars=restart=all", player="oldest")
+        ended = time.monotonic()
+        assert played.status == 0, played.output
+        gaps = [writer.longest_gap(began, ended) for writer in writers]
+        for writer in writers:
+            writer.verify()
+    after = started()
+    assert {node for node in after if after[node] != before[node]} == set(after)
+    restarted = re.findall(r"Restart the next one\].*?changed: \[(\w+)\]", played.output, re.DOTALL)
+    assert sorted(restarted) == list(SERVERS)
+    assert restarted[-1] == leader
+    assert max(gaps) < GAP_SECONDS, gaps
+
+
+def test_it_stops_at_the_first_that_does_not_come_back(
+    play: Play, cluster: Cluster, started: Started
+) -> None:
+    before, leader = started(), cluster.leader()
+    first, second = (node for node in SERVERS if node != leader)
+    override = "/run/systemd/system/zookeeper.service.d"
+    broken = f"mkdir -p {override}; printf '[Service]\\nExecStartPre=/bin/false\\n' >{override}/broken.conf"
+    cluster.lab.exec(first, ["sh", "-c", f"{broken}; systemctl daemon-reload"])
+    try:
+        played = play("rolling_restart", f"--limit={first},{second}", "--extra-vars=zookeeper_gate_timeout=5")
+        after = started()
+    finally:
+        cluster.lab.exec(
+            first, ["sh", "-c", f"rm -r {override}; systemctl daemon-reload; systemctl restart zookeeper"]
+        )
+        cluster.leader()
+    assert played.status != 0
+    assert {node for node in after if after[node] != before[node]} == {first}
+
+
+# ------------------------------------------------------------ reset.yml
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "this was not confirmed"),
+        (["--extra-vars=reset_confirm=zk1"], "this was not confirmed"),
+        ([f"--extra-vars=reset_confirm={NAMES}", "--limit=zk1"], "--limit leaves out"),
+    ],
+)
+def test_reset_refuses(play: Play, started: Started, options: list[str], said: str) -> None:
+    before = started()
+    played = play("reset", *options)
+    assert (played.status != 0, played.changed) == (True, 0)
+    assert "Nothing was touched" in played.text
+    assert said in played.text
+    assert started() == before
+
+
+def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Started) -> None:
+    before = started()
+    with reader(cluster.hosts()) as client:
+        client.create("/precious", b"")
+    checked = play("reset", "--check", player="oldest")
+    assert (checked.status, checked.changed > 0) == (0, True), checked.output
+    assert started() == before
+
+    played = play("reset", f"--extra-vars=reset_confirm={NAMES}", player="oldest")
+    assert played.status == 0, played.output
+    for node in SERVERS:
+        left = cluster.lab.exec(node, ["find", "/var/lib/zookeeper", "-type", "f"])
+        assert left.stdout == "", node
+    assert play("status").report["ensemble"]["state"] == "no quorum"
+
+    fresh = play("site")
+    assert fresh.status == 0, fresh.output
+    assert cluster.endpoint(cluster.master(), 2223)["epoch"] == 1
+    with reader(cluster.hosts()) as client:
+        assert client.exists("/precious") is None
