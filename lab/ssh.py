@@ -16,6 +16,11 @@ from lab.spec import DISKS, Node, Spec
 
 _HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
+# Whoever often connects without logging in is refused by OpenSSH 9.8 and later. That is what `answers` does,
+# and Ansible and all others would be refused with it. Older ones do not know the setting.
+_PENALTIES = "etc/ssh/sshd_config.d/penalties.conf"
+_WITHOUT_PENALTIES = ("bookworm",)
+
 _CONFIG = """Host {name}
   HostName {address}
   User root
@@ -46,12 +51,15 @@ def seed(spec: Spec, node: Node) -> None:
         ("", 0o755),
         ("etc", 0o755),
         ("etc/ssh", 0o755),
+        ("etc/ssh/sshd_config.d", 0o755),
         ("root", 0o700),
         ("root/.ssh", 0o700),
     ):
         (new / path).mkdir(parents=True)
         (new / path).chmod(mode)
     _key(new / _HOST_KEY, f"root@{node.name}")
+    if node.suite not in _WITHOUT_PENALTIES:
+        _write(new / _PENALTIES, "PerSourcePenalties no\n", 0o644)
     servers = "".join(f"nameserver {server}\n" for server in network.resolvers())
     _write(new / "etc/resolv.conf", servers, 0o644)
     _write(new / "etc/hostname", f"{node.name}\n", 0o644)

@@ -67,6 +67,11 @@ def test_ssh_is_strict_and_works(lab: Lab) -> None:
     assert (done.stdout.split(), done.stderr) == (["b", "root"], "")
 
 
+def test_looking_often_locks_nobody_out(lab: Lab) -> None:
+    assert all(row["ssh"] for _ in range(40) for row in lab.status())
+    assert ssh(lab, "b", "true").returncode == 0
+
+
 def test_exit_status_output_and_input_pass_through(lab: Lab) -> None:
     done = cli(lab, "exec", "a", "--", "sh", "-c", "echo out; echo err >&2; exit 7")
     assert (done.returncode, done.stdout, done.stderr) == (7, "out\n", "err\n")
