@@ -10,7 +10,7 @@ A transaction of several jobs that is refused is tried again job by job, and wha
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from mwapp.core.protocol import (
     status_path,
 )
 from mwapp.core.session import Call, Scope
-from mwapp.core.task import Task, task_order
+from mwapp.core.task import Task
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +49,6 @@ class Job:
     cancelled: bool = False  # somebody wishes that it end
     record: tuple[Op, ...] | None = None  # once it is over: what is to be created
     ends_as: str = ""  # the counter of that
-    order: tuple[int, str] = field(init=False)  # sort key
-
-    def __post_init__(self) -> None:
-        self.order = task_order(self.name)
 
     @property
     def waits(self) -> bool:

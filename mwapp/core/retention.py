@@ -33,6 +33,9 @@ class Retention:
 
 
 RETENTION = Retention(seconds=3600.0, keep=10_000)
+# However many there are, none goes sooner than so many seconds: a client that was cut off must find what it
+# submitted, and one that waits how it ended.
+LEAST_SECONDS = 20.0
 
 
 class Remover:
@@ -57,11 +60,11 @@ class Remover:
     def _tidy(self) -> None:
         finished = self._mirror.finished
         surplus = len(finished) - self._retention.keep
-        oldest = self._scope.now - self._retention.seconds
+        age = self._retention.seconds
         due = [
             task
             for number, (task, seen) in enumerate(islice(finished.items(), BATCH))
-            if seen <= oldest or number < surplus
+            if self._scope.now - seen >= (min(age, LEAST_SECONDS) if number < surplus else age)
         ]
         if not due:
             self._scope.after(TIDY_SECONDS, self._tidy)

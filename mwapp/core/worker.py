@@ -12,7 +12,7 @@ Who it is, is its incarnation: the version that ``/assign/<name>`` got in the tr
 
 import logging
 from functools import partial
-from heapq import nsmallest
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
@@ -69,6 +69,8 @@ class Worker:
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
         self._jobs: dict[str, Job] = {}
+        self._running: dict[int, Job] = {}  # of them, by the run's number
+        self._next: list[tuple[int, str]] = []  # a heap: those that wait, and some that no longer do
         self._recorder = Recorder(name, over=self._recorded, taken_over=self._taken_over)
         self._runs = count(1)
         self._wishes: set[str] = set()  # tasks that somebody wishes to end
@@ -107,7 +109,7 @@ class Worker:
 
     def exited(self, event: Exited) -> None:
         """A command is over: record it. One that was killed with its session belongs to nobody."""
-        job = next((job for job in self._jobs.values() if job.run == event.run), None)
+        job = self._running.pop(event.run, None)
         if job is None:
             return
         job.run = None
@@ -161,7 +163,7 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """State, incarnation and counters."""
-        running = [job.name for job in self._jobs.values() if job.run is not None]
+        running = [job.name for job in self._running.values()]
         return {
             "state": self.state,
             "incarnation": self._incarnation,
@@ -285,6 +287,7 @@ class Worker:
                 self._scope.get(assign_path(self._name), self._verify)
                 continue
             job = self._jobs[name] = Job(name, assignment)
+            heappush(self._next, task_order(name))
             try:
                 if isinstance(task, Failed):
                     raise BadTaskError("the task was deleted before it began")
@@ -303,17 +306,19 @@ class Worker:
                 self._recorder.record(job)
             self._leave_if_idle()
             return
-        room = self._slots - sum(job.run is not None for job in self._jobs.values())
-        if room <= 0:
-            return
-        waiting = (job for job in self._jobs.values() if job.waits)
-        for job in nsmallest(room, waiting, key=lambda job: job.order):
-            job.run = next(self._runs)
-            self.counters["started"] += 1
-            self._process.run(job.run, job.task, self._environment(job))
-            if job.task.timeout is not None:
-                job.clock = self._process.scope()
-                job.clock.after(job.task.timeout, partial(self._out_of_time, job))
+        while self._next and len(self._running) < self._slots:
+            _, name = heappop(self._next)
+            if name in self._jobs and self._jobs[name].waits:
+                self._run(self._jobs[name])
+
+    def _run(self, job: Job) -> None:
+        job.run = next(self._runs)
+        self._running[job.run] = job
+        self.counters["started"] += 1
+        self._process.run(job.run, job.task, self._environment(job))
+        if job.task.timeout is not None:
+            job.clock = self._process.scope()
+            job.clock.after(job.task.timeout, partial(self._out_of_time, job))
 
     def _environment(self, job: Job) -> dict[str, str]:
         """The fencing token: attempt and epoch only grow for a task, so a store can refuse the older."""
@@ -427,6 +432,7 @@ class Worker:
         for job in self._jobs.values():
             self._kill(job, why)
         self._jobs.clear()
+        self._next.clear()
 
     def _kill(self, job: Job, why: str) -> None:
         if job.clock is not None:
@@ -435,3 +441,4 @@ class Worker:
             log.warning("%s: killed: %s", job.name, why)
             self.counters["killed"] += 1
             self._process.kill(job.run)
+            del self._running[job.run]

@@ -1,0 +1,423 @@
+"""Every invariant of docs/protocol.md by its name, in a fixed schedule on a real ensemble.
+
+The transaction log is judged at the end of each: what the judge of the simulation knows to be wrong is found
+here as well, so a test may just do what could break its invariant.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ensemble import Ensemble
+from tests.integration.attack import RECORD, Attack, attack_on
+from tests.integration.processes import SESSION_TIMEOUT, Daemon, wait_until
+from tests.integration.proxy import Trap
+
+
+@pytest.fixture
+def bare(ensemble: Ensemble, tmp_path: Path) -> Iterator[Attack]:
+    with attack_on(ensemble, tmp_path) as attack:
+        yield attack
+
+
+@pytest.fixture
+def attack(bare: Attack) -> Attack:
+    bare.staff()
+    return bare
+
+
+def submitted(attack: Attack, *arguments: str) -> list[str]:
+    """Names of the tasks."""
+    return attack.site.mwapp("submit", *arguments).split()
+
+
+def ended(attack: Attack, *tasks: str) -> list[dict[str, Any]]:
+    """How they ended, once all have."""
+    return list(attack.site.json("wait", *tasks, status=None))
+
+
+def znode(attack: Attack, path: str) -> tuple[str, int]:
+    """Its data and its version."""
+    data, stat = attack.person.get(path)
+    return data.decode(), stat.version
+
+
+def depose(attack: Attack) -> Daemon:
+    """Freeze the active master until another one is; returns the frozen one."""
+    frozen = attack.active()
+    before = znode(attack, "/epoch")[1]
+    frozen.signal(signal.SIGSTOP)
+    wait_until("another one wins", lambda: znode(attack, "/epoch")[1] > before, 4 * SESSION_TIMEOUT)
+    return frozen
+
+
+def lines(attack: Attack, name: str = "runs") -> list[list[str]]:
+    """What commands have written to a file, in words."""
+    path = attack.home / name
+    return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def running(attack: Attack, task: str) -> Daemon:
+    """The worker that runs the task."""
+    workers = attack.of("worker")
+
+    def probe() -> Daemon | None:
+        return next((worker for worker in workers if task in worker.status().get("running", ())), None)
+
+    return wait_until("somebody runs it", probe)
+
+
+# ---------------------------------------------------------------- the office
+
+
+def test_one_master_per_epoch(attack: Attack) -> None:
+    frozen = depose(attack)
+    frozen.signal(signal.SIGCONT)
+    frozen.wait_for_state("standby")
+    assert [master.status()["state"] for master in attack.of("master") if master is not frozen] == ["active"]
+    assert len(attack.judge().winners) == znode(attack, "/epoch")[1] == 2
+
+
+def test_epoch_monotonic(attack: Attack) -> None:
+    epochs = []
+    for _ in range(3):
+        master = attack.active()
+        epochs.append(master.status()["epoch"])
+        master.stop()
+        master.start()
+    assert epochs == sorted(set(epochs))
+    assert znode(attack, "/epoch")[1] >= epochs[-1]
+    attack.judge()
+
+
+def test_no_stale_write(attack: Attack) -> None:
+    """The frozen master has read what is to be done; when it goes on, its writes are fenced off."""
+    frozen = depose(attack)
+    attack.submit(12, seconds=0.1)
+    frozen.signal(signal.SIGCONT)
+    frozen.wait_for_state("standby")
+    assert set(attack.verdict().values()) == {"done"}
+
+
+def test_master_steps_down(attack: Attack) -> None:
+    """By its own deadline, though its connection stays open and it goes on asking."""
+    master = attack.active()
+    attack.submit(30, seconds=0.05)
+    attack.network.deaf = attack.network.mute = True
+    since = time.monotonic()
+    wait_until("it has stepped down", lambda: master.status().get("state") != "active", SESSION_TIMEOUT)
+    assert time.monotonic() - since < SESSION_TIMEOUT
+    assert set(attack.verdict().values()) == {"done"}
+
+
+def test_election_bounded(attack: Attack) -> None:
+    """A killed master whose session is released is followed at once, not after the session time-out."""
+    master = attack.active()
+    master.kill()
+    since = time.monotonic()
+    master.release()
+    attack.active()
+    assert time.monotonic() - since < SESSION_TIMEOUT - 0.5
+    attack.judge()
+
+
+# ---------------------------------------------------------------- tasks
+
+
+def test_acked_never_lost(attack: Attack) -> None:
+    for server in attack.ensemble.servers[:2]:  # no quorum any more
+        attack.submit(10, seconds=0.1)
+        time.sleep(0.3)
+        server.kill()
+    time.sleep(1.0)
+    for server in attack.ensemble.servers[:2]:
+        server.start()
+    assert set(attack.verdict().values()) == {"done"}
+
+
+def test_submit_idempotent(attack: Attack) -> None:
+    """The reply is lost, and the client does not submit again; nor does a name make two tasks."""
+    attack.network.trap = Trap(lambda frame: b"/tasks/task-" in frame, committed=True)
+    (task,) = submitted(attack, "true")
+    assert attack.network.trap.caught.is_set()
+    for _ in range(2):
+        assert submitted(attack, "--name", "nightly", "true") == ["nightly"]
+    assert attack.verdict().keys() == {task, "nightly"}
+
+
+def test_assign_liveness(bare: Attack) -> None:
+    """Nobody is there when tasks come; they run when somebody comes."""
+    tasks = submitted(bare, "true", "true", "true")
+    bare.staff(masters=1, workers=0)
+    wait_until("they are seen", lambda: bare.active().status().get("queued") == 3)
+    bare.site.start("worker", "w1")
+    assert [end["state"] for end in ended(bare, *tasks)] == ["done"] * 3
+
+
+def test_one_final_status(attack: Attack) -> None:
+    """A worker that was taken for dead comes back with a result: the state stays what it is."""
+    (task,) = submitted(attack, RECORD.format(home=attack.home, seconds=0.3))
+    wait_until("it runs", lambda: lines(attack))
+    worker = running(attack, task)
+    worker.signal(signal.SIGSTOP)
+    (end,) = ended(attack, task)
+    before = attack.person.get(f"/tasks/{task}/status")[1]
+    worker.signal(signal.SIGCONT)
+    worker.wait_for_state("ready")
+    assert attack.person.get(f"/tasks/{task}/status")[1].mzxid == before.mzxid
+    assert (end["state"], end["attempt"]) == ("done", 2)
+    assert attack.verdict() == {task: "done"}
+
+
+def test_status_from_holder(attack: Attack) -> None:
+    """A worker's registration is taken from it while it runs a task: it kills that, and records nothing."""
+    (task,) = submitted(attack, RECORD.format(home=attack.home, seconds=1.0))
+    wait_until("it runs", lambda: lines(attack))
+    worker = running(attack, task)
+    attack.person.delete(f"/workers/{worker.name}")
+    (end,) = ended(attack, task)
+    assert end["attempt"] == 2
+    attack.verdict()
+
+
+def test_result_faithful(attack: Attack) -> None:
+    commands = ["echo out; echo err >&2", "exit 3", "kill -9 $$", "printf x; exit 0"]
+    ends = ended(attack, *submitted(attack, *commands))
+    assert [end["code"] for end in ends] == [0, 3, -9, 0]
+    assert [end["state"] for end in ends] == ["done", "failed", "failed", "done"]
+    assert [end["output"] for end in ends] == ["out\nerr\n", "", "", "x"]
+    attack.verdict()
+
+
+def test_single_assignment(attack: Attack) -> None:
+    """Workers drain and come back while tasks come; every zxid has each task in one place."""
+    for worker in [*attack.of("worker"), *attack.of("worker")]:
+        attack.submit(12, seconds=0.1)
+        time.sleep(0.3)
+        worker.stop()
+        worker.start()
+    assert set(attack.verdict().values()) == {"done"}
+
+
+def test_no_assign_to_absent_incarnation(attack: Attack) -> None:
+    """A worker dies and is back under its name before anybody has noticed."""
+    worker = attack.of("worker")[0]
+    for _ in range(3):
+        attack.submit(10, seconds=0.2)
+        time.sleep(0.4)
+        worker.kill()
+        worker.release()
+        worker.start()
+        worker.wait_for_state("ready")
+    assert set(attack.verdict().values()) == {"done"}
+
+
+def test_labels_honoured(attack: Attack) -> None:
+    (waits,) = submitted(attack, "--label", "gpu", "--label", "zone=a", "true")
+    (runs,) = submitted(attack, "true")
+    assert [end["state"] for end in ended(attack, runs)] == ["done"]
+    assert not attack.person.exists(f"/tasks/{waits}/status")
+    attack.site.start("worker", "gpu1", "--label", "gpu")
+    gpu2 = attack.site.start("worker", "gpu2", "--label", "gpu", "--label", "zone=a")
+    assert [end["worker"] for end in ended(attack, waits)] == [gpu2.name]
+
+
+def test_peer_rests(bare: Attack) -> None:
+    """The elected peer runs nothing; when it is gone the next one rests, and it works again as a worker."""
+    peers = {name: bare.site.start("node", name, "--slots", "2") for name in ("n1", "n2", "n3")}
+
+    def elected() -> str:
+        holder = znode(bare, "/epoch")[0]
+        return str(json.loads(holder)["name"])
+
+    wait_until("all have come", lambda: all(bare.person.exists(f"/workers/{name}") for name in peers))
+    for _ in range(2):
+        chief = elected()
+        wait_until("it rests", partial(_rests, bare, chief))
+        ends = ended(bare, *submitted(bare, *["true"] * 9))
+        assert {end["worker"] for end in ends} == peers.keys() - {chief}
+        peers[chief].stop()
+        peers[chief].start()
+        wait_until("another one is elected", partial(_is_other, elected, chief))
+        wait_until("all are back", lambda: all(bare.person.exists(f"/workers/{name}") for name in peers))
+    bare.verdict()
+
+
+def _rests(attack: Attack, peer: str) -> bool:
+    return znode(attack, f"/workers/{peer}")[1] > 0
+
+
+def _is_other(elected: Callable[[], str], peer: str) -> bool:
+    return elected() != peer
+
+
+def test_attempts_bounded(bare: Attack) -> None:
+    """A task that takes down its worker is given up; one that fails is tried as often as it asks for."""
+    bare.site.start("master", "m1", "--max-attempts", "2")
+    worker = bare.site.start("worker", "w1")
+    pid = bare.home / "pid"
+    pid.write_text(str(worker.process.pid))
+    (poison,) = submitted(bare, f'echo "$MWAPP_ATTEMPT" >> {bare.home}/noted; kill -9 "$(cat {pid})"')
+    for _ in range(2):
+        worker.process.wait(30)
+        worker.release()
+        worker.start()
+        pid.write_text(str(worker.process.pid))
+    (failing,) = submitted(bare, "--retries", "2", "exit 1")
+    ends = ended(bare, poison, failing)
+    assert [(end["state"], end["attempt"]) for end in ends] == [("failed", 2), ("failed", 3)]
+    assert lines(bare, "noted") == [["1"], ["2"]]
+    bare.verdict()
+
+
+def _has_run(attack: Attack, times: int) -> bool:
+    return len(lines(attack, "noted")) == times
+
+
+def test_token_grows(attack: Attack) -> None:
+    """(epoch, attempt) of a later run is the greater, so a store can refuse the earlier."""
+    task = f'echo "$MWAPP_EPOCH $MWAPP_ATTEMPT" >> {attack.home}/noted; test "$MWAPP_ATTEMPT" = 3 || sleep 60'
+    (name,) = submitted(attack, task)
+    for count in (1, 2):
+        wait_until("it runs", partial(_has_run, attack, count))
+        if count == 1:
+            master = attack.active()
+            master.stop()
+            master.start()
+        worker = running(attack, name)
+        attack.person.delete(f"/workers/{worker.name}")
+    assert [end["state"] for end in ended(attack, name)] == ["done"]
+    tokens = [tuple(map(int, line)) for line in lines(attack, "noted")]
+    assert tokens == sorted(set(tokens))
+    assert len(tokens) == 3
+
+
+def test_duplicates_explained(attack: Attack) -> None:
+    """A task runs twice only if its worker was lost: every attempt once, and one more for each loss."""
+    tasks = submitted(attack, *[RECORD.format(home=attack.home, seconds=1.0)] * 4)
+    wait_until("all run", lambda: len(lines(attack, "noted")) == 4)
+    worker = attack.of("worker")[0]
+    lost = set(worker.status()["running"])
+    worker.signal(signal.SIGSTOP)
+    ended(attack, *tasks)
+    worker.signal(signal.SIGCONT)
+    attack.verdict()
+    assert {task for task, attempt in lines(attack, "noted") if attempt == "2"} == lost
+    assert len(lines(attack, "noted")) == 4 + len(lost)
+
+
+def test_timeout_enforced(attack: Attack) -> None:
+    """Even if the command ignores SIGTERM, and whatever it has started."""
+    command = f"trap '' TERM; sleep 300 & echo $! > {attack.home}/child; wait; sleep 300"
+    since = time.monotonic()
+    (end,) = ended(attack, *submitted(attack, "--run-timeout", "0.5", command))
+    assert time.monotonic() - since < 10.0
+    assert (end["state"], end["reason"]) == ("failed", "timed out after 0.5 s")
+    child = int((attack.home / "child").read_text())
+    wait_until("what it started is gone", lambda: not _lives(child))
+    attack.verdict()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]
+
+
+def test_cancel_final(attack: Attack) -> None:
+    """A running one is killed, a waiting one never runs, a finished one stays what it is."""
+    running = submitted(attack, *[f"echo r >> {attack.home}/noted; sleep 300"] * 6)  # every slot
+    wait_until("all run", lambda: len(lines(attack, "noted")) == 6)
+    (waiting,) = submitted(attack, f"echo w >> {attack.home}/noted")
+    cancelled = attack.site.json("cancel", waiting, *running)
+    assert {task["state"] for task in cancelled} == {"cancelled"}
+    (finished,) = submitted(attack, "true")
+    ended(attack, finished)
+    (told,) = attack.site.json("cancel", finished, status=None)
+    assert told["state"] == "done"
+    assert ["w"] not in lines(attack, "noted")
+    assert sorted(attack.verdict().values()) == ["cancelled"] * 7 + ["done"]
+
+
+def test_no_zombie_run(attack: Attack) -> None:
+    """The network is silent: workers kill what they run before the ensemble can give it to others."""
+    submitted(attack, *[RECORD.format(home=attack.home, seconds=SESSION_TIMEOUT + 1)] * 3)
+    wait_until("all run", lambda: len(lines(attack)) == 3)
+    attack.network.deaf = attack.network.mute = True
+    time.sleep(SESSION_TIMEOUT)
+    assert all(worker.status()["running"] == [] for worker in attack.of("worker"))
+    attack.verdict()
+
+
+def test_retention_kept(bare: Attack) -> None:
+    """What has ended is removed in its time, and what runs is not."""
+    bare.site.start("master", "m1", program="tests.integration.tidy")
+    bare.site.start("worker", "w1", "--slots", "2")
+    (slow,) = submitted(bare, "sleep 6")
+    (quick,) = submitted(bare, "true")
+    ended(bare, quick)
+    wait_until("it is removed", lambda: not bare.person.exists(f"/tasks/{quick}"))
+    assert bare.person.exists(f"/tasks/{slow}")
+    wait_until("all are removed", lambda: not bare.person.get_children("/tasks"))
+    judge = bare.judge()
+    assert judge.removed == {slow, quick}
+    assert all(entry == b"done" for entry in judge.status.values())
+
+
+# ---------------------------------------------------------------- leaving, and what is left
+
+
+def test_drain(attack: Attack) -> None:
+    """SIGTERM: what runs is finished, what waits is handed back unstarted, and nothing is lost."""
+    greedy = attack.site.start("worker", "w3", "--slots", "1", "--prefetch", "5")
+    greedy.wait_for_state("ready")
+    for worker in attack.of("worker")[:2]:
+        worker.stop()
+    tasks = submitted(attack, *[RECORD.format(home=attack.home, seconds=2.0)] * 6)
+    wait_until("all are assigned", lambda: len(attack.person.get_children("/assign/w3")) == 6)
+    attack.of("worker")[0].start()
+    assert greedy.stop() == 0
+    ends = ended(attack, *tasks)
+    assert [end["attempt"] for end in ends] == [1] * 6
+    assert {end["worker"] for end in ends} == {"w1", "w3"}
+    attack.verdict()
+
+
+def test_no_leak(attack: Attack) -> None:
+    """After all has ended and all have left, no ephemeral, no assignment, no wish and no watch is there."""
+    tasks = submitted(attack, "--retries", "1", "exit 1", "exit 1", "true")
+    ended(attack, *tasks)
+    (endless,) = submitted(attack, "sleep 300")
+    attack.site.mwapp("cancel", endless)
+    for daemon in attack.site.daemons:
+        assert daemon.stop() == 0
+    person = attack.person
+    assert not person.exists("/master")
+    assert not any(map(person.get_children, ("/workers", "/returned", "/cancel")))
+    assert [name for name in person.get_children("/assign") if person.get_children(f"/assign/{name}")] == []
+    attack.verdict()
+
+
+def test_health_honest(attack: Attack) -> None:
+    """Ready only while it can do its work: not when it is cut off, though its process is well."""
+    master, worker = attack.active(), attack.of("worker")[0]
+
+    def codes(daemon: Daemon) -> tuple[int | None, int | None]:
+        answers = (daemon.get("/health"), daemon.get("/ready"))
+        return (answers[0] or (None,))[0], (answers[1] or (None,))[0]
+
+    assert codes(master) == codes(worker) == (200, 200)
+    attack.network.deaf = attack.network.mute = True
+    wait_until("they say so", lambda: codes(master) == codes(worker) == (200, 503), SESSION_TIMEOUT)
+    attack.network.heal()
+    wait_until("they are ready again", lambda: codes(worker) == (200, 200))
+    attack.judge()
