@@ -29,6 +29,7 @@ class _Client:
         self._task, self._told = task, ended
         self._begin: Callable[[], None] | None = begin
         self._problem: str | None = None
+        self.names: list[str] = []  # of the tasks
         process = Process()
         self._wait = Wait(process, [], ended=self._ended, finished=lambda: None)
         self._submit = Submit(
@@ -55,6 +56,7 @@ class _Client:
             begin()
 
     def _accepted(self, _: int, name: str) -> None:
+        self.names.append(name)
         self._wait.add(name)
 
     def _refused(self, _: int, refusal: Refusal) -> None:
@@ -71,8 +73,11 @@ class _Client:
         self._loop.stop()
 
 
-def throughput(connect: str, task: Task, tasks: int) -> float:
-    """Submit so many as fast as they are taken; tasks per second until the last result has been read."""
+def throughput(connect: str, task: Task, tasks: int) -> tuple[float, list[str]]:
+    """Submit so many as fast as they are taken.
+
+    Returns tasks per second until the last result has been read, and the tasks' names.
+    """
     began, left = 0.0, tasks
 
     def begin() -> None:
@@ -89,11 +94,14 @@ def throughput(connect: str, task: Task, tasks: int) -> float:
 
     client = _Client(connect, task, begin, ended)
     client.run()
-    return tasks / (time.perf_counter() - began)
+    return tasks / (time.perf_counter() - began), client.names
 
 
-def lone(connect: str, task: Task, times: int, rest: float) -> list[float]:
-    """One task at a time, each after a rest; seconds from submission to having the result, of each."""
+def lone(connect: str, task: Task, times: int, rest: float) -> tuple[list[float], list[str]]:
+    """One task at a time, each after a rest.
+
+    Returns seconds from submission to having the result, of each, and the tasks' names.
+    """
     seconds: list[float] = []
     began = 0.0
 
@@ -112,4 +120,4 @@ def lone(connect: str, task: Task, times: int, rest: float) -> list[float]:
 
     client = _Client(connect, task, begin, ended)
     client.run()
-    return seconds
+    return seconds, client.names

@@ -72,6 +72,18 @@ class Floor:
             names = _names(names, answer)
         return time.perf_counter() - began
 
+    def remove(self, names: list[str], parent: str) -> None:
+        """Remove tasks that have ended, many at once: they would be listed with all that come later."""
+        answers = []
+        for first in range(0, len(names), BATCH):
+            transaction = self._submitter.transaction()
+            for name in names[first : first + BATCH]:
+                for below in ("/status", "/result", ""):
+                    transaction.delete(f"{parent}/{name}{below}")
+            answers.append(transaction.commit_async())
+        for answer in answers:
+            answer.get(timeout=PATIENCE)
+
     def _submit(self, names: list[str]) -> Any:
         transaction = self._submitter.transaction()
         for _ in names:
@@ -115,20 +127,7 @@ def floor(connect: str, task: Task) -> Iterator[Floor]:
             clients.append(client)
         clients[0].ensure_path(f"{HOME}/tasks")
         clients[0].ensure_path(f"{HOME}/assign")
-        stack.callback(_remove, clients[0])
-        yield Floor(clients, task)
-
-
-def _remove(client: KazooClient) -> None:
-    """Many at once: kazoo's own recursive delete takes them one by one."""
-    tasks = client.get_children(f"{HOME}/tasks")
-    answers = []
-    for first in range(0, len(tasks), BATCH):
-        transaction = client.transaction()
-        for task in tasks[first : first + BATCH]:
-            for below in ("/status", "/result", ""):
-                transaction.delete(f"{HOME}/tasks/{task}{below}")
-        answers.append(transaction.commit_async())
-    for answer in answers:
-        answer.get(timeout=PATIENCE)
-    client.delete(HOME, recursive=True)
+        bare = Floor(clients, task)
+        yield bare
+        bare.remove(clients[0].get_children(f"{HOME}/tasks"), f"{HOME}/tasks")
+        clients[0].delete(HOME, recursive=True)

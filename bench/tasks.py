@@ -16,6 +16,7 @@ from bench.plot import draw
 from bench.report import Report, summary
 from chaos.cluster import Cluster
 from lab import Lab
+from mwapp.core.protocol import TASKS
 from mwapp.core.task import Task
 from tests.ensemble import Ensemble
 from tests.integration.processes import Site
@@ -60,8 +61,12 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
     delays: list[Delays] = []
     with _in_lab() if lab else _local(slots, prefetch) as connect, floor(connect, NOTHING) as bare:
         for number in range(rounds + 1):
-            rate = bare.throughput(tasks), throughput(connect, NOTHING, tasks)
-            delay = [bare.lone(REST) for _ in range(times)], lone(connect, NOTHING, times, REST)
+            ours, names = throughput(connect, NOTHING, tasks)
+            rate = bare.throughput(tasks), ours
+            bare.remove(names, TASKS)  # every round begins alike
+            singly, names = lone(connect, NOTHING, times, REST)
+            delay = [bare.lone(REST) for _ in range(times)], singly
+            bare.remove(names, TASKS)
             if number:
                 rates.append(rate)
                 delays.append(delay)

@@ -316,8 +316,8 @@ class Mirror:
             self._unreadable()
             return
         self._tasks_listed = self._scope.now
-        new, gone = set(names) - self.tasks, self.tasks - set(names)
-        self.tasks = set(names)
+        before, self.tasks = self.tasks, set(names)
+        new, gone = self.tasks - before, before - self.tasks
         for task in gone:
             self.finished.pop(task, None)
             self.queued.pop(task, None)
