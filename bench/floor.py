@@ -22,7 +22,7 @@ from mwapp.core.task import Task
 
 HOME = "/bench-floor"
 # Batches under way at once; with more nothing gets faster.
-UNDER_WAY = 12
+UNDER_WAY, SINGLE_UNDER_WAY = 12, 300
 PATIENCE = 60.0
 
 _ASSIGNMENT = Assignment(incarnation=3, epoch=7).encode()
@@ -39,17 +39,18 @@ class Floor:
         # What a batch goes through; each takes the names of its tasks.
         self._steps: tuple[Callable[[list[str]], Any], ...] = (self._submit, self._assign, self._complete)
 
-    def throughput(self, tasks: int) -> float:
-        """So many tasks, in batches; tasks per second."""
-        batches = [[""] * min(BATCH, tasks - done) for done in range(0, tasks, BATCH)]
+    def throughput(self, tasks: int, batch_size: int = BATCH) -> float:
+        """So many tasks, so many in a transaction; tasks per second."""
+        batches = [[""] * min(batch_size, tasks - done) for done in range(0, tasks, batch_size)]
+        under_way = UNDER_WAY if batch_size > 1 else SINGLE_UNDER_WAY
         answers: queue.SimpleQueue[tuple[int, list[str], Any]] = queue.SimpleQueue()
 
         def begin(step: int, names: list[str]) -> None:
             self._steps[step](names).rawlink(lambda answer: answers.put((step, names, answer)))
 
         began, left = time.perf_counter(), len(batches)
-        waiting = batches[UNDER_WAY:]
-        for batch in batches[:UNDER_WAY]:
+        waiting = batches[under_way:]
+        for batch in batches[:under_way]:
             begin(0, batch)
         while left:
             step, names, answer = answers.get(timeout=PATIENCE)

@@ -58,34 +58,43 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
     """``rounds`` times ``tasks`` for throughput, and ``times`` lone ones; a round more to get warm."""
     report = Report("tasks", tasks=tasks, rounds=rounds, lone=times, slots=slots, prefetch=prefetch, lab=lab)
     rates: list[Rates] = []
+    singles: list[float] = []  # the floor with one task in a transaction
     delays: list[Delays] = []
     with _in_lab() if lab else _local(slots, prefetch) as connect, floor(connect, NOTHING) as bare:
         for number in range(rounds + 1):
             ours, names = throughput(connect, NOTHING, tasks)
             rate = bare.throughput(tasks), ours
+            single = bare.throughput(tasks, 1)
             bare.remove(names, TASKS)  # every round begins alike
             singly, names = lone(connect, NOTHING, times, REST)
             delay = [bare.lone(REST) for _ in range(times)], singly
             bare.remove(names, TASKS)
             if number:
                 rates.append(rate)
+                singles.append(single)
                 delays.append(delay)
                 print(f"round {number}: {_line([rate], [delay])}", flush=True)
     floor_ms = [1000 * s for bare, _ in delays for s in bare]
     lone_ms = [1000 * s for _, ours in delays for s in ours]
-    throughputs = {"bare clients": [bare for bare, _ in rates], "mwapp": [ours for _, ours in rates]}
+    throughputs = {
+        "bare clients, 100 tasks a transaction": [bare for bare, _ in rates],
+        "bare clients, one task a transaction": singles,
+        "mwapp": [ours for _, ours in rates],
+    }
     draw("throughput", "No-op tasks, each round", "tasks per second", throughputs)
     draw("lone-task", "A lone task", "ms", {"three bare commits": floor_ms, "mwapp": lone_ms})
     report.add(
         floor_per_second=summary([bare for bare, _ in rates]),
+        single_floor_per_second=summary(singles),
         tasks_per_second=summary([ours for _, ours in rates]),
         throughput_ratio=summary([ours / bare for bare, ours in rates], 3),
+        single_throughput_ratio=summary([o / f for (_, o), f in zip(rates, singles, strict=True)], 3),
         floor_ms=summary(floor_ms),
         lone_task_ms=summary(lone_ms),
         lone_task_ratio=summary([median(ours) / median(bare) for bare, ours in delays], 2),
         rounds=[{"floor": round(bare), "tasks": round(ours)} for bare, ours in rates],
     )
-    print(f"median: {_line(rates, delays)}")
+    print(f"median: {_line(rates, delays)}; floor with one task a transaction {median(singles):.0f}")
     return report
 
 
