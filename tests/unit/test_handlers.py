@@ -140,7 +140,7 @@ def forks(argument, run):
     return "from the parent"
 
 def meddles(argument, run):
-    for number in range(3, 20):
+    for number in range(3, 1000):  # whichever its channel is
         try:
             os.write(number, b"x" * 100_000 if argument is None else argument.encode())
         except OSError:
