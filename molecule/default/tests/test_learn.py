@@ -18,7 +18,9 @@ from tests.walkthrough import Names, Step, difference, steps
 
 PAGE = Path(__file__).parents[3] / "docs" / "learn.md"
 SECONDS = 60  # for one step; far more than it takes, for a machine may be busy
-PROMPT = re.compile(rb"\[zk: \S+\(\w+\) (\d+)\] ?")
+PROMPT = re.compile(r"\[zk: \S+\(\w+\) \d+\] ?")
+# Asking for this znode, which is not there, marks the end of what a command prints: 3.8 shows no prompt here.
+MARK = "/end-of-step-"
 NOTICE = re.compile(r"WATCHER::|WatchedEvent ")
 
 
@@ -34,12 +36,13 @@ class Terminal:
         argv = ssh(host, f"exec {command} 2>&1")
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._lines: list[str] = []  # nobody has read them yet
-        self._typed = 0
-        self._prompt = -1  # the last that was seen; each bears the number of the commands before it
+        self._asked = 0  # number of the last mark that was asked for
+        self._marked = 0  # ... and of the last that came
         self._ended = False
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
+        self._type()
 
     def __enter__(self) -> "Terminal":
         return self
@@ -47,35 +50,39 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin
         with suppress(BrokenPipeError):
-            self._process.stdin.write(b"quit\n")  # else its ephemeral znodes would outlive it
+            if not self._ended:
+                self._type("quit")  # else its ephemeral znodes would outlive it
             self._process.stdin.close()
         self._reader.join()
         self._process.wait()
 
     def type(self, command: str) -> str:
-        """Type a command; what it has printed, when the next prompt is there. Notices are left for `look`."""
-        assert self._process.stdin
+        """Type a command; what it has printed. Notices are left for `look`, but at the end of the session."""
         with self._changed:
-            self._changed.wait_for(lambda: self._prompt == self._typed, SECONDS)
-            self._process.stdin.write(f"{command}\n".encode())
-            self._process.stdin.flush()
-            self._typed += 1
-            self._changed.wait_for(lambda: self._prompt == self._typed or self._ended, SECONDS)
-            lines = list(self._lines)
-            if command in lines:
-                lines.remove(command)  # it echoes what is typed
-            notices = [] if self._ended else [line for line in lines if NOTICE.match(line)]
-            self._lines = notices
-            return "\n".join(line for line in lines if line not in notices)
+            self._type(command)
+            self._changed.wait_for(self._quiet, SECONDS)
+            lines = [line for line in self._lines if line != command]  # some echo what is typed
+            self._lines = [] if self._ended else [line for line in lines if NOTICE.match(line)]
+            return "\n".join(line for line in lines if line not in self._lines)
 
     def look(self, step: Step, names: Names) -> str:
         """What nobody has read, once it is what the step expects, or has not become so in time."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._prompt >= 0 and names.matches(step.expected, self._seen()), SECONDS
+                lambda: self._quiet() and names.matches(step.expected, self._seen()), SECONDS
             )
             seen, self._lines = self._seen(), []
             return seen
+
+    def _type(self, *commands: str) -> None:
+        self._asked += 1
+        ask = [] if "quit" in commands else [f"ls {MARK}{self._asked}"]
+        assert self._process.stdin
+        self._process.stdin.write("".join(f"{line}\n" for line in (*commands, *ask)).encode())
+        self._process.stdin.flush()
+
+    def _quiet(self) -> bool:
+        return self._ended or self._marked == self._asked
 
     def _seen(self) -> str:
         # Notices last: another thread of zkCli.sh prints them, before or after what it says of itself.
@@ -86,26 +93,21 @@ class Terminal:
         unread = b""
         while data := os.read(self._process.stdout.fileno(), 65536):
             unread += data
+            *lines, unread = unread.split(b"\n")
             with self._changed:
-                unread = self._sort(unread)
+                for line in lines:
+                    self._take(PROMPT.sub("", line.decode()).strip("\r"))
                 self._changed.notify_all()
         self._process.stdout.close()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def _sort(self, unread: bytes) -> bytes:
-        """Take prompts and whole lines; what is left."""
-        while True:
-            if prompt := PROMPT.match(unread):
-                self._prompt = int(prompt[1])
-                unread = unread[prompt.end() :]
-            elif b"\n" in unread:
-                line, _, unread = unread.partition(b"\n")
-                if line.strip():
-                    self._lines.append(line.decode().rstrip())
-            else:
-                return unread
+    def _take(self, line: str) -> None:
+        if line == f"Node does not exist: {MARK}{self._asked}":
+            self._marked = self._asked
+        elif line.strip() and MARK not in line:
+            self._lines.append(line)
 
 
 class Learner:
