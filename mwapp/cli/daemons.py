@@ -116,7 +116,7 @@ def _master_options(function: F) -> F:
             ),
             option(
                 "--keep",
-                type=click.IntRange(LEAST_KEPT, MAX_TASKS),
+                type=click.IntRange(LEAST_KEPT, MAX_TASKS // 2),
                 default=RETENTION.keep,
                 metavar="TASKS",
                 help="How many finished tasks stay at most; above that the oldest go sooner.",

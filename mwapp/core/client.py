@@ -229,7 +229,12 @@ class Submit(_ClientPart):
                 full = Refusal(f"{stat.children} tasks are there, of {self._max_tasks} at most", full=True)
                 refused, self._left = list(self._left), deque()
                 for index in refused:
-                    self._refused(index, full)
+                    self._sent.add(index)
+                    name = self._names.get(index)
+                    if name is None:
+                        self._refuse(index, full)
+                    else:  # it may be one of those that are there
+                        self._scope.get(task_path(name), partial(self._compare, index, name, full))
             self._send()
 
         self._scope.exists(TASKS, seen)
@@ -240,7 +245,7 @@ class Submit(_ClientPart):
             for index, path in zip(batch, result, strict=True):
                 self._acknowledge(index, path.rpartition("/")[2])
         elif name is not None and result.error is Error.NODE_EXISTS:
-            self._scope.get(task_path(name), partial(self._compare, batch[0], name))
+            self._scope.get(task_path(name), partial(self._compare, batch[0], name, None))
             return
         else:
             to_blame = batch if result.index is None else [batch[result.index]]
@@ -251,12 +256,14 @@ class Submit(_ClientPart):
             self._left.extendleft(reversed(again))
         self._send()
 
-    def _compare(self, index: int, name: str, node: Node | Failed) -> None:
-        """There is a task of that name already: the same one, submitted earlier, or another."""
+    def _compare(self, index: int, name: str, full: Refusal | None, node: Node | Failed) -> None:
+        """If there is a task of that name already: is it the same one, submitted earlier, or another?"""
         if isinstance(node, Node) and node.data == self._tasks[index].encode():
             self._acknowledge(index, name)
         elif isinstance(node, Node):
             self._refuse(index, Refusal(f"another task has the name {name}"))
+        elif full is not None:
+            self._refuse(index, full)
         else:  # it has just been removed
             self._sent.discard(index)
             self._left.append(index)
@@ -390,26 +397,35 @@ class Cancel(_ClientPart):
     ) -> None:
         super().__init__(process)
         self._open = dict.fromkeys(tasks)
+        self._unsent: Iterator[str] = iter(())
+        self._again = False  # we shall begin anew in a moment
         self._asked, self._finished = asked, finished
 
     def _begin(self) -> None:
+        self._again = False
         if not self._open:
             self._finished()
-        for name in list(self._open)[:PIPELINE]:
-            self._wish(name)
+        self._unsent = iter(list(self._open))
+        for _ in range(PIPELINE):
+            self._wish_next()
 
-    def _wish(self, name: str) -> None:
-        # A wish that comes too late the master takes back.
-        ops: list[Op] = [Check(task_path(name)), Create(cancel_path(name))]
-        self._scope.transact(ops, partial(self._wished, name))
+    def _wish_next(self) -> None:
+        name = next(self._unsent, None)
+        if name is not None:
+            # A wish that comes too late the master takes back.
+            ops: list[Op] = [Check(task_path(name)), Create(cancel_path(name))]
+            self._scope.transact(ops, partial(self._wished, name))
 
     def _wished(self, name: str, result: tuple[Any, ...] | Failed) -> None:
         unknown = isinstance(result, Failed) and result.index == 0
         if isinstance(result, Failed) and not unknown and result.error is not Error.NODE_EXISTS:
-            self._scope.after(RETRY_SECONDS, self._begin)
+            if not self._again:
+                self._again = True
+                self._scope.after(RETRY_SECONDS, self._begin)
             return
+        self._wish_next()
         if name in self._open:
             del self._open[name]
             self._asked(name, not unknown)
-            if not self._open or len(self._open) % PIPELINE == 0:
-                self._begin()
+            if not self._open:
+                self._finished()

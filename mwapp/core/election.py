@@ -55,7 +55,10 @@ class Election:
 
     def connected(self) -> None:
         """Look who holds the office."""
-        self._restart()
+        if self._process.stopping:
+            self._vacate()
+        else:
+            self._restart()
 
     def suspended(self) -> None:
         """Without a connection no office can be exercised."""
@@ -64,17 +67,20 @@ class Election:
     def expired(self) -> None:
         """The office, if it was ours, is somebody else's to win."""
         self._resign("disconnected")
+        if self._process.stopping:
+            self._process.part_stopped(self)
 
     def exited(self, event: Exited) -> None:
         """No commands here."""
 
     def stop(self) -> None:
         """Give the office up at once: the session may live on until a peer's tasks are finished."""
-        epoch = self.epoch
         self._resign("stopped")
-        if epoch is not None:
-            self._process.scope().transact([Check(EPOCH, epoch), Delete(MASTER)], lambda _: None)
-        self._process.part_stopped(self)
+        if self._process.session is None or self._process.alone:
+            self._process.part_stopped(self)  # the session's end deletes /master
+        elif self._process.usable:
+            self._vacate()
+        # Otherwise when connected again, or when the session is over.
 
     def status(self) -> dict[str, Any]:
         """State, epoch and what the duty says."""
@@ -102,6 +108,28 @@ class Election:
             return
         self._scope = self._process.scope()
         ensure_parents(self._scope, self._look)
+
+    def _vacate(self) -> None:
+        """If /master is ours, whether we knew it or not, delete it; the check makes sure that it still is."""
+        scope = self._scope = self._process.scope()
+
+        def stopped(_: object) -> None:
+            self.state = "stopped"
+            self._process.part_stopped(self)
+
+        def seen(stat: Stat | Failed | None) -> None:
+            if isinstance(stat, Stat) and stat.owner == self._process.session:
+                scope.get(EPOCH, vacate)
+            else:
+                stopped(stat)
+
+        def vacate(node: Node | Failed) -> None:
+            if isinstance(node, Node):
+                scope.transact([Check(EPOCH, node.stat.version), Delete(MASTER)], stopped)
+            else:
+                stopped(node)
+
+        scope.exists(MASTER, seen)
 
     def _look(self) -> None:
         self._scope.exists(MASTER, self._seen, watch=self._look)

@@ -140,7 +140,7 @@ class Recorder:
         if result.index == 1 and gone:
             # The assignment is gone: it was recorded before a reply was lost, or somebody else has it now.
             self._over(job, False)
-        elif result.index == 2 and record and (gone or exists):
+        elif result.index == 2 and record and (exists or (gone and job.ends_as != "returned")):
             # The task has a final state already, or was deleted: nothing to record, only to let go.
             log.warning("%s: not recorded: %s", job.name, result.error.value)
             job.record = ()

@@ -72,8 +72,10 @@ class Master:
         self._retention = retention
         self._scope = process.scope()  # of one reading: it ends with what was asked on the strength of it
         self._mirror = self._blank()
+        self._remover: Remover | None = None
         self._epoch = -1
         self._committing = False
+        self._under_way: set[str] = set()  # tasks of the transaction that is not answered
         self._refusals = 0  # in a row
         self._aside: set[str] = set()  # tasks that are not acted on for now
         self.fenced: Call = lambda: None  # told when a write finds another epoch
@@ -128,10 +130,16 @@ class Master:
         """Read everything; or all but the tasks, which are known apart from those ``in_doubt``."""
         self._scope.cancel()
         self._scope = self._process.scope()
-        self._mirror = self._blank() if in_doubt is None else self._mirror.renewed(self._scope, in_doubt)
+        if in_doubt is None or self._remover is None:
+            self._mirror = self._blank()
+        else:
+            # What is under way now will be answered to nobody.
+            in_doubt = in_doubt | self._under_way | self._remover.under_way
+            self._mirror = self._mirror.renewed(self._scope, in_doubt)
+        self._under_way = set()
         self._committing = False
         self._mirror.read()
-        Remover(self._retention, self._mirror, self._scope, self._epoch, self._removed)
+        self._remover = Remover(self._retention, self._mirror, self._scope, self._epoch, self._removed)
 
     def _begin_anew_later(self) -> None:
         """Something a master relies on is missing: a parent deleted by hand, say. Do not spin."""
@@ -154,11 +162,11 @@ class Master:
             ]
         for step in steps:
             ops += step.ops
-        self._committing = True
+        self._committing, self._under_way = True, {step.task for step in steps}
         self._scope.transact(ops, partial(self._committed, steps))
 
     def _committed(self, steps: list[_Step], result: tuple[Any, ...] | Failed) -> None:
-        self._committing = False
+        self._committing, self._under_way = False, set()
         if self._written(result):
             self._refusals = 0
             for step in steps:
@@ -230,7 +238,7 @@ class Master:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
         mirror = self._mirror
         room = 1 if self._refusals else BATCH
-        steps = list(islice(self._cancellations(), room))
+        steps = list(islice(self._cancellations(), max(1, room // 2)))  # the rest is for those who wait
         taken = {step.task for step in steps} | self._aside
 
         def ready(task: str) -> bool:
@@ -249,6 +257,8 @@ class Master:
                     return steps
                 if task in mirror.finished or task not in mirror.tasks:
                     steps.append(self._clear(queue, task))
+                elif queue == NOBODY and (holder := self._holder(task)) is not None:
+                    steps.append(self._clear(queue, task, holder))
                 else:
                     step = self._move(queue, task, tasks[task].assignment, load)
                     steps += [step] if step else []
@@ -337,6 +347,12 @@ class Master:
 
         return _Step(task, ops, apply)
 
-    def _clear(self, queue: str, task: str) -> _Step:
-        """The task is finished or was deleted, but its assignment was left behind."""
-        return _Step(task, [Delete(assign_path(queue, task))], lambda: self._mirror.cleared(queue, task))
+    def _holder(self, task: str) -> str | None:
+        """Whose queue it is in, apart from nobody's."""
+        return next((queue for queue, held in self._mirror.held.items() if queue and task in held), None)
+
+    def _clear(self, queue: str, task: str, holder: str | None = None) -> _Step:
+        """An assignment of no use: the task is finished or was deleted, or ``holder`` has it, really."""
+        ops: list[Op] = [Check(assign_path(holder, task))] if holder is not None else []
+        ops.append(Delete(assign_path(queue, task)))
+        return _Step(task, ops, lambda: self._mirror.cleared(queue, task))

@@ -149,6 +149,14 @@ class Mirror:
         """The finished task was deleted."""
         self.finished.pop(task, None)
         self.tasks.discard(task)
+        if task in self.wishes:
+            self.pointless.add(task)
+
+    def look_again(self, task: str) -> None:
+        """It was taken for finished, and is not: somebody deleted it, and there is another of its name."""
+        self.finished.pop(task, None)
+        self.unread[task] = None
+        self._read_tasks()
 
     def granted(self, task: str) -> None:
         """The wish that the task end was deleted."""
@@ -323,6 +331,7 @@ class Mirror:
             self.queued.pop(task, None)
             self.bad.pop(task, None)
             self.unread.pop(task, None)
+        self.pointless = (self.pointless | (gone & self.wishes)) - new
         ordered, size = sorted(new, key=task_order), PAGE
         if not self.complete:
             # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the

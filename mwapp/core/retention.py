@@ -55,6 +55,7 @@ class Remover:
     ) -> None:
         self._retention, self._mirror, self._scope, self._written = retention, mirror, scope, written
         self._fence = Check(EPOCH, epoch)
+        self.under_way: set[str] = set()  # being removed: not known whether they are
         scope.after(TIDY_SECONDS, self._tidy)
 
     def _tidy(self) -> None:
@@ -72,9 +73,11 @@ class Remover:
         ops: list[Op] = [self._fence]
         for task in due:
             ops += [Delete(status_path(task)), Delete(result_path(task)), Delete(task_path(task))]
+        self.under_way = set(due)
         self._scope.transact(ops, partial(self._tidied, due))
 
     def _tidied(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
+        self.under_way = set()
         if isinstance(result, Failed) and result.index:
             self._one(tasks[(result.index - 1) // 3])
         else:
@@ -87,7 +90,8 @@ class Remover:
             if isinstance(names, Failed):  # somebody else has removed it
                 self._removed([task])
             elif "status" not in names:
-                self._later(task)
+                self._mirror.look_again(task)
+                self._scope.after(TIDY_SECONDS, self._tidy)
             else:
                 deletions = [Delete(f"{task_path(task)}/{name}") for name in names]
                 self._scope.transact([self._fence, *deletions, Delete(task_path(task))], deleted)

@@ -241,6 +241,11 @@ class Process:
         """End it and all of its process group, now or after so many seconds to end by itself."""
         self._out.append(Kill(run, grace))
 
+    @property
+    def alone(self) -> bool:
+        """Whether but one part lives: when it stops, the session is closed."""
+        return len(self._parts) == 1
+
     def part_stopped(self, part: Part) -> None:
         """A part has nothing left to do. After the last one the session is closed."""
         if part in self._parts:

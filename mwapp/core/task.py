@@ -98,9 +98,9 @@ def check_task_name(text: str) -> str:
 
 def task_order(name: str) -> tuple[int, str]:
     """Sort key: sequential names in the order of their submission, names of clients' choice after them."""
-    number = name.rpartition("-")[2]
     # ZooKeeper numbers with ten digits; what a person numbers with thousands int() would refuse.
-    return (int(number) if number.isdecimal() and len(number) <= 10 else 1 << 62, name)
+    numbered = re.fullmatch(r"task-([0-9]{1,10})", name)
+    return (int(numbered[1]) if numbered else 1 << 62, name)
 
 
 # ---------------------------------------------------------------- reading

@@ -247,14 +247,29 @@ class Worker:
         self.state = "ready"
         self._recorder.begin(self._process.scope(), self._incarnation)
         self._look_at_wishes()
-        self._look_at_queue()
-        for job in list(self._jobs.values()):
-            if job.record is not None:
-                self._recorder.record(job)
+        over = [job for job in self._jobs.values() if job.record is not None]
+        if over:
+            # Recorded perhaps, and we were not told; then the task may be back as another attempt, of which
+            # this record is not. A transaction first: the server may lag behind what we did unanswered.
+            paths = [assign_path(self._name, job.name) for job in over]
+            read = partial(self._scope.get_all, paths, partial(self._record_again, over))
+            self._scope.transact([self._still_me()], lambda _: read())
+        else:
+            self._look_at_queue()
         if self._leaving or self._paused:
             self._take_nothing_new()
         elif self._marked:
             self._reopen()
+
+    def _record_again(self, jobs: list[Job], nodes: list[Node | Failed]) -> None:
+        for job, node in zip(jobs, nodes, strict=True):
+            if self._jobs.get(job.name) is not job:
+                continue
+            if isinstance(node, Node) and Assignment.decode(node.data) == job.assignment:
+                self._recorder.record(job)
+            else:
+                del self._jobs[job.name]
+        self._look_at_queue()
 
     # ------------------------------------------------------------ assignments
 
@@ -423,6 +438,7 @@ class Worker:
     def _taken_over(self) -> None:
         """Another incarnation than ours bears the name: a person set the queue by hand, say."""
         self._forget("registration was taken over")
+        self.state = "disconnected"
         self._scope.after(RETRY_SECONDS, self._restart)
 
     def _forget(self, why: str) -> None:

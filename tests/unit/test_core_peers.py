@@ -36,3 +36,23 @@ def test_a_peer_that_is_stopped_hands_the_office_on_while_it_finishes_its_task()
     busy.finish(TASK)
     assert stage.data(f"/tasks/{TASK}/status") == "done"
     assert not busy.alive
+
+
+def test_a_peer_that_is_stopped_while_cut_off_hands_the_office_on_when_it_is_back() -> None:
+    stage = Stage()
+    first = peer(stage, "a")
+    others = [peer(stage, name) for name in ("b", "c")]
+    stage.person().create("/tasks/task-", "sleep 20", s=True)
+    first.die()
+    busy = next(it for it in others if it.running())
+    if busy.election.state != "active":
+        next(it for it in others if it is not busy).die()
+        peer(stage, "d")
+    assert (busy.election.state, busy.running()) == ("active", [TASK])
+    busy.cut()
+    busy.stop()
+    busy.resume()
+    assert (busy.alive, busy.running()) == (True, [TASK])
+    assert stage.data("/master") != f"{'b' if busy is others[0] else 'c'}:2223"
+    busy.finish(TASK)
+    assert not busy.alive

@@ -73,7 +73,7 @@ mwapp_workers: {hosts: {mw1: }}
         "this host is in mwapp_nodes and in mwapp_workers, but a node is master and worker already",
         "group mwapp_nodes has only one host, mw1: the node that is the master runs no tasks",
         'mwapp_labels is ["a b"]: a label is',
-        "mwapp_keep (5) 1000 to 40000 tasks",
+        "mwapp_keep (5) 1000 to 20000 tasks",
     ):
         assert problem in done.stdout + done.stderr
 

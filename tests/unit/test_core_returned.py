@@ -1,0 +1,150 @@
+"""Scenes of what is handed back, tried again, wished away and removed."""
+
+import json
+
+from mwapp.core.client import Cancel, Refusal, Submit
+from mwapp.core.messages import Create, Request, Transaction
+from mwapp.core.session import Process
+from mwapp.core.task import Task
+from tests.unit.core_stage import Stage
+from tests.unit.test_core_scenes import TASK, creates
+
+
+def task(**fields: object) -> str:
+    """What the client writes."""
+    return json.dumps({"command": "date", **fields})
+
+
+def test_a_record_of_an_earlier_attempt_does_not_end_a_later_one() -> None:
+    """The reply to a failed run's hand-back is lost; meanwhile the task was elsewhere, and comes back."""
+    stage = Stage()
+    stage.master("m1")
+    first = stage.worker("w1")
+    stage.person().create("/tasks/task-", task(retries=1), s=True)
+    first.loses = creates(f"/returned/{TASK}")
+    second = stage.worker("w0")
+    first.finish(TASK, code=1)
+    assert stage.holders(TASK) == ["w0"]
+    second.die()
+    assert stage.holders(TASK) == ["w1"]
+    first.resume()
+    attempts = [run.environment["MWAPP_ATTEMPT"] for actor in (first, second) for run in actor.started]
+    assert sorted(attempts) == ["1", "2", "3"]
+    first.finish(TASK, code=1)
+    assert stage.data(f"/tasks/{TASK}/status") == "failed"
+
+
+def test_what_somebody_has_is_not_given_to_another_because_it_is_in_returned() -> None:
+    stage = Stage()
+    stage.master("m1")
+    first, second = stage.worker("w1"), stage.worker("w2")
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    person.create(f"/returned/{TASK}", "")
+    assert stage.children("/returned") == []
+    assert len(first.started) + len(second.started) == 1
+
+
+def test_the_attempts_are_kept_when_returned_was_deleted() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/task-", task(retries=1), s=True)
+    person.delete("/returned")
+    worker.finish(TASK, code=1)
+    stage.settle(10)
+    assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
+
+
+def test_a_wish_for_a_task_that_vanishes_is_no_wish_for_the_next_of_its_name() -> None:
+    stage = Stage()
+    person = stage.person()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person.create("/tasks/nightly", "date")
+    person.create("/cancel/nightly", "")
+    person.delete_all("/tasks/nightly")
+    stage.settle(5)
+    assert stage.children("/cancel") == []
+    person.create("/tasks/nightly", "date")
+    stage.settle()
+    assert worker.started[-1].task == Task("date")
+
+
+def test_cancel_does_not_ask_more_and_more_often() -> None:
+    stage = Stage()
+    stage.person().create("/tasks", "")
+    for number in range(3):
+        stage.person().create(f"/tasks/t{number}", "date")
+    asked: list[str] = []
+
+    def build(process: Process) -> None:
+        Cancel(process, ["t0", "t1", "t2"], asked=lambda name, _: asked.append(name), finished=lambda: None)
+
+    stage.client(build)
+    assert sorted(asked) == ["t0", "t1", "t2"]
+    stage.person().delete_all("/cancel")
+    stage.client(build)  # makes it again
+    assert sorted(stage.children("/cancel")) == ["t0", "t1", "t2"]
+
+
+def test_a_name_that_is_there_is_no_new_task_even_if_there_is_no_room() -> None:
+    stage = Stage()
+    names: list[str] = []
+    refusals: list[Refusal] = []
+
+    def build(process: Process) -> None:
+        part = Submit(
+            process,
+            [],
+            max_tasks=1,
+            accepted=lambda _, name: names.append(name),
+            refused=lambda _, refusal: refusals.append(refusal),
+            finished=lambda: None,
+        )
+        part.add(Task("date"), "nightly")
+
+    for _ in range(2):
+        stage.client(build)
+    assert (names, refusals) == (["nightly", "nightly"], [])
+
+    def another(process: Process) -> None:
+        Submit(
+            process,
+            [Task("date", key="k")],
+            max_tasks=1,
+            accepted=lambda _, name: names.append(name),
+            refused=lambda _, refusal: refusals.append(refusal),
+            finished=lambda: None,
+        )
+
+    stage.client(another)
+    assert [refusal.full for refusal in refusals] == [True]
+
+
+def test_every_wish_is_one_transaction() -> None:
+    stage = Stage()
+    stage.person().create("/tasks", "")
+    for number in range(150):
+        stage.person().create(f"/tasks/t{number}", "date")
+    sent: list[str] = []
+
+    def loses(request: Request) -> bool:
+        if isinstance(request.operation, Transaction):
+            sent.extend(op.path for op in request.operation.ops if isinstance(op, Create))
+        return False
+
+    def build(process: Process) -> None:
+        Cancel(
+            process,
+            [f"t{number}" for number in range(150)],
+            asked=lambda *_: None,
+            finished=lambda: None,
+        )
+
+    actor = stage.client(build)
+    actor.loses = loses
+    stage.settle(5)
+    assert len(stage.children("/cancel")) == 150
+    assert len(sent) == len(set(sent))
