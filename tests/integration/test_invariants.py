@@ -302,15 +302,15 @@ def test_token_grows(attack: Attack) -> None:
 def test_duplicates_explained(attack: Attack) -> None:
     """A task runs twice only if its worker was lost: every attempt once, and one more for each loss."""
     tasks = submitted(attack, *[RECORD.format(home=attack.home, seconds=1.0)] * 4)
-    wait_until("all run", lambda: len(lines(attack, "noted")) == 4)
-    worker = attack.of("worker")[0]
+    wait_until("all run", lambda: len(lines(attack)) == 4)
+    worker = running(attack, tasks[0])
     lost = set(worker.status()["running"])
     worker.signal(signal.SIGSTOP)
     ended(attack, *tasks)
     worker.signal(signal.SIGCONT)
     attack.verdict()
-    assert {task for task, attempt in lines(attack, "noted") if attempt == "2"} == lost
-    assert len(lines(attack, "noted")) == 4 + len(lost)
+    assert {task for task, attempt in lines(attack) if attempt == "2"} == lost
+    assert len(lines(attack)) == 4 + len(lost)
 
 
 def test_timeout_enforced(attack: Attack) -> None:
