@@ -6,6 +6,7 @@ checksum, a length and that many bytes; the file is filled up with zeros. Failed
 
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -69,14 +70,17 @@ def read(data_dir: Path) -> Iterator[Transacted]:
 def history(data_dirs: list[Path]) -> list[Transacted]:
     """What an ensemble has committed. To be asked for when all its servers agree again.
 
-    A server that was away may have got a snapshot instead of what it had missed, hence all of the logs.
+    That is what a majority has in its logs: a server that was away may have got a snapshot instead of what it
+    had missed, and a leader that lost its followers has entries that nobody acknowledged.
     """
     entries: dict[int, Transacted] = {}
+    copies: Counter[int] = Counter()
     for data_dir in data_dirs:
         for entry in read(data_dir):
             if entries.setdefault(entry.zxid, entry).changes != entry.changes:
                 raise LogError(f"the servers do not agree: {entry} and {entries[entry.zxid]}")
-    return [entries[zxid] for zxid in sorted(entries)]
+            copies[entry.zxid] += 1
+    return [entries[zxid] for zxid in sorted(entries) if copies[zxid] > len(data_dirs) / 2]
 
 
 def _file(data: bytes, path: Path) -> Iterator[Transacted]:

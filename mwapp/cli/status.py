@@ -1,10 +1,14 @@
 """mwapp status."""
 
+import os
+import signal
+import sys
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
@@ -13,7 +17,7 @@ from mwapp.cli.output import age, bold, plain, show, show_json, table, width, ye
 from mwapp.cli.session import Target, look
 from mwapp.cli.tasks import worker_document
 from mwapp.core.protocol import MAX_TASKS
-from mwapp.errors import UnreachableError
+from mwapp.errors import OK, UnreachableError
 from mwapp.overview import TaskView, WorkerView, read_office, read_workers
 from mwapp.servers import Servers
 from mwapp.system import System, TasksView, ask_master, ask_servers, read_tasks_view, since
@@ -63,19 +67,23 @@ def status(watch: float | None, **settings: Any) -> None:
 def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
     target = Target(target.connect, min(target.connect_timeout, WATCH_PATIENCE))
     tasks = None
-    try:
-        while True:
-            next_look = time.monotonic() + seconds
-            system, _ = _see(target, tasks)
-            tasks = system.tasks or tasks
-            if as_json:
-                show_json(_document(system), indent=None)
-            else:
-                _draw(_screen(system, target.connect))
-            time.sleep(max(0.0, next_look - time.monotonic()))
-    except KeyboardInterrupt:
-        if width() is not None:
-            show("")  # the shell's prompt begins a line
+    signal.signal(signal.SIGINT, _leave)
+    while True:
+        next_look = time.monotonic() + seconds
+        system, _ = _see(target, tasks)
+        tasks = system.tasks or tasks
+        if as_json:
+            show_json(_document(system), indent=None)
+        else:
+            _draw(_screen(system, target.connect))
+        time.sleep(max(0.0, next_look - time.monotonic()))
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    """At once, whatever is being waited for: a session that only reads need not be closed."""
+    if width() is not None:
+        os.write(sys.stdout.fileno(), b"\n")  # the shell's prompt begins a line
+    os._exit(OK)
 
 
 def _draw(lines: list[str]) -> None:
