@@ -65,13 +65,15 @@ def lines(attack: Attack, name: str = "runs") -> list[list[str]]:
 
 
 def running(attack: Attack, task: str) -> Daemon:
-    """The worker that runs the task."""
-    workers = attack.of("worker")
+    """The worker that has the task, as the znodes say: what a worker says of itself may be a moment old."""
 
     def probe() -> Daemon | None:
-        return next((worker for worker in workers if task in worker.status().get("running", ())), None)
+        for worker in attack.of("worker"):
+            if attack.person.exists(f"/assign/{worker.name}/{task}"):
+                return worker
+        return None
 
-    return wait_until("somebody runs it", probe)
+    return wait_until("somebody has it", probe)
 
 
 # ---------------------------------------------------------------- the office
@@ -304,7 +306,7 @@ def test_duplicates_explained(attack: Attack) -> None:
     tasks = submitted(attack, *[RECORD.format(home=attack.home, seconds=1.0)] * 4)
     wait_until("all run", lambda: len(lines(attack)) == 4)
     worker = running(attack, tasks[0])
-    lost = set(worker.status()["running"])
+    lost = set(attack.person.get_children(f"/assign/{worker.name}"))
     worker.signal(signal.SIGSTOP)
     ended(attack, *tasks)
     worker.signal(signal.SIGCONT)
