@@ -39,6 +39,7 @@ class Surroundings:
 
     def __init__(self) -> None:
         # Every line at once: a handler that is killed has been heard up to there.
+        # Their types know of TextIO, which cannot do this; until somebody replaces them they are more.
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
         self._streams = sys.stdout, sys.stderr

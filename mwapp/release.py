@@ -85,7 +85,7 @@ def close_session(host: str, port: int, session: int, password: bytes) -> bool:
     """
     # As bytes, for text makes Python load the tables of international names; its types know of text only.
     address = (host.encode(), port)
-    with socket.create_connection(address, PATIENCE) as connection:  # type: ignore[arg-type]
+    with socket.create_connection(address, PATIENCE) as connection:  # type: ignore[arg-type]  # see above
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Protocol version, last zxid seen, session time-out (ms), session, password, not read-only.
         hello = struct.pack(">iqiqi", 0, 0, 10_000, session, len(password)) + password + b"\0"

@@ -243,7 +243,7 @@ class Worker:
         self._serve()
 
     def _serve(self) -> None:
-        assert self._incarnation is not None  # noqa: S101 - tells mypy
+        assert self._incarnation is not None  # noqa: S101 - who is registered has one; tells mypy
         self.state = "ready"
         self._recorder.begin(self._process.scope(), self._incarnation)
         self._look_at_wishes()

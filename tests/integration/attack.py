@@ -60,7 +60,7 @@ class Attack:
 
     def active(self) -> Daemon:
         """The active master; waits for it."""
-        probe = lambda: next((m for m in self.of("master") if m.status().get("state") == "active"), None)  # noqa: E731
+        probe = lambda: next((m for m in self.of("master") if m.status().get("state") == "active"), None)  # noqa: E731 - for the next line only
         return wait_until("a master is active", probe)
 
     def submit(self, count: int, seconds: float = 0.2) -> None:

@@ -84,7 +84,7 @@ class Daemon:
 
     def wait_for_state(self, *states: str) -> str:
         """Until it is in one of these states; which."""
-        probe = lambda: next((s for s in states if self.status().get("state") == s), None)  # noqa: E731
+        probe = lambda: next((s for s in states if self.status().get("state") == s), None)  # noqa: E731 - for the next line only
         return wait_until(f"{self.role} {self.name} is {' or '.join(states)}", probe)
 
     def release(self) -> int:

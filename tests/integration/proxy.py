@@ -81,7 +81,7 @@ class Network:
 
     @staticmethod
     def _thread(*call: object) -> None:
-        threading.Thread(target=call[0], args=call[1:], daemon=True).start()  # type: ignore[arg-type]
+        threading.Thread(target=call[0], args=call[1:], daemon=True).start()  # type: ignore[arg-type]  # the first is the function
 
     def _accept(self, listener: socket.socket, port: int) -> None:
         for client in _accepted(listener):

@@ -30,7 +30,7 @@ def two_masters(site: Site) -> tuple[Daemon, Daemon]:
 
 def first_write(master: Daemon, since: float) -> float:
     """Seconds from then to the master's first fenced write."""
-    probe = lambda: (master.status().get("first_write_at") or 0) > since  # noqa: E731
+    probe = lambda: (master.status().get("first_write_at") or 0) > since  # noqa: E731 - for the next line only
     wait_until(f"{master.name} has written", probe)
     return float(master.status()["first_write_at"]) - since
 

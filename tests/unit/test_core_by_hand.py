@@ -173,7 +173,7 @@ def test_assignment_whose_task_was_deleted_blocks_nobody() -> None:
         lambda p: p.create("/tasks/no-command", '{"key": "k"}'),
     ],
 )
-def test_what_nobody_foresees_holds_up_no_other_task(deed) -> None:  # type: ignore[no-untyped-def]
+def test_what_nobody_foresees_holds_up_no_other_task(deed) -> None:  # type: ignore[no-untyped-def]  # lambdas
     stage = Stage()
     person = stage.person()
     master = stage.master("m1", max_attempts=1)

@@ -18,7 +18,7 @@ class Peers(Cluster):
     """A server, and three nodes of which each may be the master."""
 
     servers = ("zk1",)  # type: ignore[assignment]  # three in the lab at large
-    masters = workers = ("mw1", "mw2", "mw3")  # type: ignore[assignment]
+    masters = workers = ("mw1", "mw2", "mw3")  # type: ignore[assignment]  # two in the lab at large
 
     def running(self, node: str) -> list[str]:
         """Tasks that run on that node now."""
