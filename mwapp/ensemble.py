@@ -195,7 +195,8 @@ class Ensemble:
 
     def _announce(self, present: _Session) -> list[Event]:
         present.announced = True
-        return [Connected(present.up.session, present.up.timeout)] if present.up else []
+        up = present.up
+        return [Connected(up.session, up.timeout, up.asked)] if up else []
 
     # The chroot is made, if it is missing, before the core hears of the session. Our own requests have
     # negative numbers.

@@ -36,6 +36,7 @@ class Up:
     password: bytes
     timeout: float
     address: tuple[str, int]
+    asked: float | None = None  # when this connection was begun, monotonic seconds
 
     def __repr__(self) -> str:  # the password must not get into a log
         return f"Up(session={self.session:#x}, timeout={self.timeout}, address={self.address})"
@@ -155,7 +156,10 @@ class Client:
     def _state_changed(self, state: str) -> None:
         if state == KazooState.CONNECTED:
             session, password = self._kazoo.client_id
-            self._tell(self, Up(session, password, self._connection.granted, self._handler.address))
+            connection = self._connection
+            self._tell(
+                self, Up(session, password, connection.granted, self._handler.address, connection.asked)
+            )
         elif state == KazooState.SUSPENDED:
             self._tell(self, Down())
         else:

@@ -145,6 +145,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
     ) -> None:
         super().__init__(client, client._conn_retry.copy(), logger=client.logger)
         self.granted = 0.0  # session time-out, seconds
+        self.asked = 0.0  # when the present connection was begun, monotonic seconds
         self.ended = False  # no further connection is to be made
         self.closed = False  # the ensemble has confirmed that the session is closed
         self._handler = handler
@@ -183,7 +184,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
 
     def _connect(self, *args: Any) -> Any:
         patience = self._handler.patience = ATTEMPT * (1 + self._slow // len(self.client.hosts))
-        started = time.monotonic()
+        started = self.asked = time.monotonic()
         try:
             result = super()._connect(*args)
         except Exception:

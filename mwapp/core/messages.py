@@ -146,6 +146,7 @@ class Connected:
 
     session: int
     timeout: float  # the session time-out the ensemble granted, seconds
+    asked: float | None = None  # when it was asked for, on the clock of ``now``; None: just now
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,9 @@ class Process:
         self._pending: dict[int, _Pending] = {}
         self._watches: dict[str, dict[Scope, Call]] = {}  # one call per scope and path
         self._numbers = 0
-        self._proof = 0.0  # when the newest transaction that was answered had been sent
+        self._proof = (
+            0.0  # when the newest transaction that was answered had been sent, or the session asked for
+        )
         self._heart: Scope | None = None
 
     def add(self, part: Part) -> None:
@@ -166,9 +168,14 @@ class Process:
         if self._session_is_over():
             self._lose(abandon=not isinstance(event, Expired | Connected))
         match event:
-            case Connected(session, timeout):
-                self.session, self.timeout, self._proof = session, timeout, now
-                self._begin()
+            case Connected(session, timeout, asked):
+                # The ensemble has counted since it made the session, not since we were told.
+                self.session, self.timeout = session, timeout
+                self._proof = now if asked is None else asked
+                if self._session_is_over():
+                    self._lose(abandon=True)
+                else:
+                    self._begin()
             case Resumed() if self.session is not None:
                 self._begin()
             case Suspended():

@@ -136,7 +136,7 @@ class Edge:
 
     def dial(self) -> None:
         """Connect to some server, with the session there is or with a new one."""
-        session = self.session
+        session, asked = self.session, self._world.now
 
         def told(connection: Connection | None, over: bool) -> None:
             if self._owner.deferred(lambda: told(connection, over)):
@@ -152,7 +152,7 @@ class Edge:
             else:
                 self._connection = connection
                 self.session = connection.session
-                new = Connected(connection.session, self._owner.timeout)
+                new = Connected(connection.session, self._owner.timeout, asked)
                 self._owner.event(new if session is None else Resumed())
 
         self._service.dial(self, session, self._owner.timeout, self._seen, told)

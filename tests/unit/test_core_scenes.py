@@ -4,10 +4,11 @@ import json
 from collections.abc import Callable
 
 from mwapp.core.client import Submit, Wait
-from mwapp.core.messages import Create, Exited, Get, Request, Stop, Tick, Transaction
+from mwapp.core.messages import Abandon, Connected, Create, Exited, Get, Request, Stop, Tick, Transaction
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
 from mwapp.core.task import Task
+from mwapp.core.worker import Worker
 from tests.unit.core_stage import TIMEOUT, Actor, Stage
 
 TASK = "task-0000000000"
@@ -203,6 +204,18 @@ def test_commands_are_killed_before_the_ensemble_can_end_the_session() -> None:
     while worker.running():
         stage.settle(0.1)
     assert stage.now < since + TIMEOUT
+
+
+def test_a_session_confirmed_late_is_as_old_as_the_asking() -> None:
+    """The ensemble counts since it made the session: one that may be over is given up, not begun."""
+    process = Process()
+    Worker(process, "w1", "w1:2224")
+    late = Connected(7, TIMEOUT, asked=100.0)
+    assert process.handle(100.0 + TIMEOUT * 0.75, late) == [Abandon()]
+    assert process.session is None
+    process.handle(110.0, Connected(8, TIMEOUT, asked=109.0))
+    assert process.usable
+    assert process.lease < 109.0 + TIMEOUT
 
 
 def test_answers_of_a_server_without_its_leader_prove_nothing() -> None:
