@@ -110,7 +110,7 @@ class Service:
             connection = self._connections[number] = Connection(caller, number, server)
             self._extend(number)  # the leader is asked whether it lives
             connection.last_down = self._world.now + self.delay()
-            self._world.after(connection.last_down - self._world.now, lambda: told(connection, False))
+            self._world.at(connection.last_down, lambda: told(connection, False))
 
         self._world.after(self.delay(), arrive)
 
@@ -231,7 +231,7 @@ class Service:
                 return
             arrive()
 
-        self._world.after(connection.last_up - self._world.now, received)
+        self._world.at(connection.last_up, received)
 
     def _request(self, connection: Connection, number: int, operation: Operation) -> None:
         if not connection.attached:
@@ -252,10 +252,7 @@ class Service:
         # A watch does not tell how much of the log the server has applied.
         seen = self.ensemble.servers[connection.server].applied if isinstance(event, Reply) else 0
         connection.last_down = max(connection.last_down, self._world.now + self.delay())
-        self._world.after(
-            connection.last_down - self._world.now,
-            lambda: connection.caller.received(connection, event, seen),
-        )
+        self._world.at(connection.last_down, lambda: connection.caller.received(connection, event, seen))
 
     def _drop(self, connection: Connection) -> None:
         if not connection.attached:
@@ -264,9 +261,7 @@ class Service:
         self.ensemble.disconnect(connection.session)
         if not connection.mute:
             connection.last_down = max(connection.last_down, self._world.now + self.delay())
-            self._world.after(
-                connection.last_down - self._world.now, lambda: connection.caller.lost(connection)
-            )
+            self._world.at(connection.last_down, lambda: connection.caller.lost(connection))
 
     def _fired(self, session: int, _: Kind, path: str) -> None:
         connection = self._connections.get(session)

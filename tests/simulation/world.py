@@ -49,8 +49,15 @@ class World(Chance):
 
     def after(self, delay: float, call: Callable[[], None]) -> None:
         """Let it happen ``delay`` seconds from now."""
+        self.at(self.now + delay, call)
+
+    def at(self, time: float, call: Callable[[], None]) -> None:
+        """Let it happen at that time, after what was already to happen then.
+
+        What must keep an order is given its time here: ``now + (time - now)`` is not always ``time``.
+        """
         self._numbers += 1
-        heapq.heappush(self._queue, (self.now + delay, self._numbers, call))
+        heapq.heappush(self._queue, (time, self._numbers, call))
 
     def note(self, who: str, what: Any) -> None:
         """Put it on the trace; shown only if something goes wrong."""

@@ -7,13 +7,16 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
+from mwapp.core.messages import Check, Event, Reply, Transaction
 from tests.simulation.bugs import BUGS
 from tests.simulation.run import simulate
 from tests.simulation.schedule import Bug
-from tests.simulation.world import Violation
+from tests.simulation.service import Connection, Service
+from tests.simulation.world import Violation, World
 
 SCHEDULES = 100
 # A planted bug that so many schedules do not bring to light would be overlooked.
@@ -63,6 +66,42 @@ def test_a_failing_schedule_is_told_short() -> None:
     assert left < of * 3 / 4
     assert " hands task-" in told
     assert "Request(" not in told
+
+
+class _Caller:
+    """Keeps what it receives."""
+
+    name = "caller"
+
+    def __init__(self) -> None:
+        self.connection: Connection | None = None
+        self.replies: list[int] = []
+
+    def told(self, connection: Connection | None, _over: bool) -> None:
+        self.connection = connection
+
+    def received(self, _connection: Connection, event: Event, _seen: int) -> None:
+        if isinstance(event, Reply):
+            self.replies.append(event.request)
+
+    def lost(self, _connection: Connection) -> None:
+        self.replies.append(-1)
+
+
+def test_a_connection_keeps_its_order_however_long_it_stalls() -> None:
+    world = World(1)
+    service = Service(world, lambda _: None, slow=0.0, tick=1.0)
+    caller = _Caller()
+    service.dial(caller, None, 4.0, 0, caller.told)
+    world.run(0.02)
+    connection = caller.connection
+    assert connection is not None
+    for number in range(300):
+        world.after(number / 1000, partial(service.send, connection, number, Transaction((Check("/"),))))
+    world.after(0.1, lambda: connection.stall(0.9, up=False))
+    world.after(0.6, service.drop_all)
+    world.run(2.0)
+    assert caller.replies == [*range(300), -1]
 
 
 def _violation(seed: int, planted: Bug, *, short: bool = False) -> Violation | None:
