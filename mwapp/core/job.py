@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op
+from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
     BATCH,
     BATCH_BYTES,
@@ -76,6 +77,7 @@ class Recorder:
         self._worker = worker
         self._over = over
         self._taken_over = taken_over
+        self._pace = Pace(self._commit)
         self._scope: Scope | None = None
         self._incarnation = -1
         self._due: list[Job] = []
@@ -97,11 +99,17 @@ class Recorder:
     def record(self, job: Job) -> None:
         """Have it recorded, now or with the next transaction."""
         self._due.append(job)
-        self._commit()
+        self._go_on()
 
-    def _commit(self) -> None:
+    def _go_on(self) -> None:
+        if self._alone or len(self._due) >= BATCH:
+            self._commit()
+        elif self._due and self._scope is not None:
+            self._pace.ask(self._scope)
+
+    def _commit(self) -> bool:
         if self._busy or not self._due or self._scope is None:
-            return
+            return False
         batch: list[Job] = []
         ops: list[Op] = [Check(assign_path(self._worker), self._incarnation)]
         room = BATCH_BYTES
@@ -114,6 +122,7 @@ class Recorder:
         del self._due[: len(batch)]
         self._busy = True
         self._scope.transact(ops, partial(self._committed, batch))
+        return True
 
     def _committed(self, batch: list[Job], result: tuple[Any, ...] | Failed) -> None:
         self._busy = False
@@ -130,7 +139,7 @@ class Recorder:
                     self._refused(job, result)
                 else:
                     self._over(job, bool(job.record))
-        self._commit()
+        self._go_on()
 
     def _refused(self, job: Job, result: Failed) -> None:
         """A transaction with this job alone was refused."""

@@ -25,6 +25,7 @@ from typing import Any
 
 from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set
 from mwapp.core.mirror import Mirror
+from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
     BATCH,
     EPOCH,
@@ -70,6 +71,7 @@ class Master:
         self._process = process
         self._max_attempts = max_attempts
         self._retention = retention
+        self._pace = Pace(self._act)
         self._scope = process.scope()  # of one reading: it ends with what was asked on the strength of it
         self._mirror = self._blank()
         self._remover: Remover | None = None
@@ -124,7 +126,9 @@ class Master:
     # ------------------------------------------------------------ the mirror
 
     def _blank(self) -> Mirror:
-        return Mirror(self._scope, changed=self._act, adopt=self._adopt, unreadable=self._begin_anew_later)
+        return Mirror(
+            self._scope, changed=self._act_soon, adopt=self._adopt, unreadable=self._begin_anew_later
+        )
 
     def _read(self, in_doubt: set[str] | None = None) -> None:
         """Read everything; or all but the tasks, which are known apart from those ``in_doubt``."""
@@ -147,12 +151,16 @@ class Master:
 
     # ------------------------------------------------------------ committing
 
-    def _act(self) -> None:
+    def _act_soon(self) -> None:
+        """Something may be due."""
+        self._pace.ask(self._scope)
+
+    def _act(self) -> bool:
         if not self._mirror.complete or self._committing:
-            return
+            return False
         steps = self._plan()
         if not steps:
-            return
+            return False
         ops: list[Op] = [Check(EPOCH, self._epoch)]
         for name in sorted({step.worker for step in steps if step.worker}):
             # Alive and not draining (version 0), and the incarnation the assignment is meant for.
@@ -164,6 +172,7 @@ class Master:
             ops += step.ops
         self._committing, self._under_way = True, {step.task for step in steps}
         self._scope.transact(ops, partial(self._committed, steps))
+        return True
 
     def _committed(self, steps: list[_Step], result: tuple[Any, ...] | Failed) -> None:
         self._committing, self._under_way = False, set()
@@ -171,7 +180,10 @@ class Master:
             self._refusals = 0
             for step in steps:
                 step.apply()
-            self._act()
+            if len(steps) < BATCH:
+                self._act_soon()
+            else:
+                self._act()
         elif isinstance(result, Failed) and result.index != 0:
             # A worker went, came back or began to drain, or somebody works by hand: our mirror is old.
             log.info(
@@ -193,7 +205,7 @@ class Master:
 
         def take_up() -> None:
             self._aside.discard(task)
-            self._act()
+            self._act_soon()
 
         self._process.scope().after(ASIDE_SECONDS, take_up)
 

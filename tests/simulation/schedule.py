@@ -128,7 +128,7 @@ class Schedule:
             self.faults.end()
             self.person.leave()
             self.load.end()
-            world.run(war + PEACE, lambda: self._all_ended() and MASTER in self._nodes)
+            world.run(war + PEACE, self._at_rest)
             self._check_liveness()
             self._check_wait()
             if self._removes:
@@ -205,6 +205,11 @@ class Schedule:
 
     def _all_ended(self) -> bool:
         return not self.load.unacknowledged and self.judge.all_ended()
+
+    def _at_rest(self) -> bool:
+        """Nothing is left to happen. Who cannot know yet that its session is over may run on for a while."""
+        running = any(host.executions for host in self.hosts)
+        return self._all_ended() and MASTER in self._nodes and not running
 
     def _check_liveness(self) -> None:
         if not self._all_ended():

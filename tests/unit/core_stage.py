@@ -32,11 +32,14 @@ from mwapp.core.messages import (
     Tick,
     Transaction,
 )
+from mwapp.core.pace import PACE
 from mwapp.core.session import Process
 from mwapp.core.worker import Worker
 from tests.simulation.ensemble import Kind, SimEnsemble
 
 TIMEOUT = 6.0
+# Time for what waits a moment for company (mwapp/core/pace.py), and for what follows from it.
+SOON = 5 * PACE
 
 
 class Stage:
@@ -80,7 +83,7 @@ class Stage:
 
     # ------------------------------------------------------------ what goes on
 
-    def settle(self, seconds: float = 0.0) -> None:
+    def settle(self, seconds: float = SOON) -> None:
         """Let everything happen that is due within so much time."""
         until = self.now + seconds
         while True:
@@ -226,12 +229,13 @@ class Actor:
         self.event(Stop())
         self._stage.settle()
 
-    def finish(self, task: str, code: int = 0) -> None:
+    def finish(self, task: str, code: int = 0, *, settle: bool = True) -> None:
         """The command of a task ends."""
         run = next(run for run in self.runs.values() if run.environment["MWAPP_TASK"] == task)
         del self.runs[run.run]
         self.event(Exited(run.run, code, b"output", seconds=0.1))
-        self._stage.settle()
+        if settle:
+            self._stage.settle()
 
     def running(self) -> list[str]:
         """Tasks whose commands run."""
@@ -276,9 +280,11 @@ class Person:
         self.session = stage.ensemble.open(TIMEOUT, stage.now)
         stage.ensemble.connect(self.session, 0)
 
-    def create(self, path: str, data: str = "", *, e: bool = False, s: bool = False) -> str:
+    def create(
+        self, path: str, data: str = "", *, e: bool = False, s: bool = False, settle: bool = True
+    ) -> str:
         """``create [-e] [-s] path data``; returns the path."""
-        return str(self._do(Create(path, data.encode(), ephemeral=e, sequential=s)))
+        return str(self._do(Create(path, data.encode(), ephemeral=e, sequential=s), settle=settle))
 
     def set(self, path: str, data: str) -> None:
         """``set path data``."""

@@ -1,0 +1,61 @@
+"""Under load things go together, and what comes alone waits for nothing (mwapp/core/pace.py)."""
+
+from mwapp.core.messages import Tick
+from mwapp.core.pace import PACE, Pace
+from mwapp.core.session import Process
+from tests.unit.core_stage import Stage
+
+TASKS = 60
+
+
+def test_what_comes_alone_does_not_wait() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    stage.settle(1.0)
+    began = stage.now
+    task = person.create("/tasks/task-", "date", s=True, settle=False).rpartition("/")[2]
+    stage.settle(0.0)
+    assert worker.running() == [task]
+    worker.finish(task, settle=False)
+    stage.settle(0.0)
+    assert stage.data(f"/tasks/{task}/status") == "done"
+    assert stage.now == began
+
+
+def test_a_stream_goes_together() -> None:
+    stage = Stage()
+    master, worker = stage.master("m1"), stage.worker("w1", slots=TASKS)
+    person = stage.person()
+    stage.settle(1.0)
+    before, began = master.master.counters["transactions"], len(stage.ensemble.log)
+    for _ in range(TASKS):
+        person.create("/tasks/task-", "date", s=True, settle=False)
+        stage.settle(PACE / 10)
+    stage.settle()
+    assert len(worker.running()) == TASKS
+    assert master.master.counters["transactions"] - before <= TASKS / 10 + 2
+    for task in worker.running():
+        worker.finish(task, settle=False)
+        stage.settle(PACE / 10)
+    stage.settle()
+    assert stage.children("/assign/w1") == []
+    assert len(stage.ensemble.log) - began <= TASKS * 1.3 + 10, "a transaction of the worker for each task"
+
+
+def test_a_scope_that_ends_takes_what_was_due_with_it_and_leaves_nothing_blocked() -> None:
+    done: list[float] = []
+    process = Process()
+    process.now = 100.0
+    pace = Pace(lambda: done.append(process.now))
+    old, new = process.scope(), process.scope()
+    pace.ask(old)
+    pace.ask(old)
+    assert done == [100.0]
+    old.cancel()
+    pace.ask(new)
+    pace.ask(new)
+    for step in range(1, 6):
+        process.handle(100.0 + step * PACE, Tick())
+    assert done == [100.0, 100.0 + PACE]
