@@ -33,7 +33,7 @@ def main() -> int:
     several.add_argument(
         "--lone", type=int, default=100, metavar="N", help="lone tasks a round (default 100)"
     )
-    several.add_argument("--slots", type=int, default=4, metavar="N", help="of the worker (default 4)")
+    several.add_argument("--slots", type=int, default=8, metavar="N", help="of the worker (default 8)")
     several.add_argument(
         "--prefetch", type=int, default=400, metavar="N", help="more tasks that it has at hand (default 400)"
     )

@@ -112,7 +112,7 @@ class _Observed(Process):
             if not isinstance(event, Connected):  # which has a line of its own
                 log.info("session with the ensemble: %s", type(event).__name__.lower())
         commands = super().handle(now, event)
-        if any(isinstance(command, Abandon) for command in commands):
+        if Abandon in map(type, commands):
             self.connection = "expired"
             self.session_events["abandoned"] += 1
             log.warning("session given up: the ensemble has not answered for nearly a session time-out")

@@ -57,10 +57,11 @@ class Surroundings:
             CannotRunError: the directory cannot be used.
         """
         wanted = {**self._environment, **environment}
-        for name in os.environ.keys() - wanted.keys():
+        found = dict(os.environ)  # each look at a variable in os.environ decodes it
+        for name in found.keys() - wanted.keys():
             del os.environ[name]
         for name, value in wanted.items():
-            if os.environ.get(name) != value:
+            if found.get(name) != value:
                 os.environ[name] = value
         try:
             if directory is not None:

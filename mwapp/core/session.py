@@ -232,10 +232,10 @@ class Process:
             return
         self._numbers += 1
         if watch is not None and not isinstance(operation, Transaction):
-            # Those of cancelled scopes go by the way: a path may not change for years.
-            others = self._watches.get(operation.path, {})
-            live = {other: call for other, call in others.items() if not other.cancelled}
-            self._watches[operation.path] = live | {scope: watch}
+            calls = self._watches.setdefault(operation.path, {})
+            for other in [other for other in calls if other.cancelled]:
+                del calls[other]  # by the way: a path may not change for years
+            calls[scope] = watch
         proof = isinstance(operation, Transaction)
         self._pending[self._numbers] = _Pending(scope, then, self.now, proof)
         self._out.append(Request(self._numbers, operation))
