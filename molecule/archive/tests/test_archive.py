@@ -125,7 +125,8 @@ def test_a_second_run_changes_nothing(cluster: Cluster, play: Play, releases: di
     """Nor does it need the archive again, where all hosts have the release."""
     before = state(cluster)
     gone = {"zookeeper_archive": f"/gone/{releases[OLD].path.name}"}
-    assert play("the same again", **archive(releases[OLD]) | gone).changed == 0
+    played = play("the same again", **archive(releases[OLD]) | gone)
+    assert (played.status, played.changed) == (0, 0), played.output
     assert state(cluster) == before
 
 

@@ -19,7 +19,7 @@ GAP_SECONDS = 10.0  # an election, with room for a busy machine; without a quoru
 def stopped(cluster: Cluster, *nodes: str) -> Iterator[None]:
     """Have the servers of these hosts stopped for a while."""
     for node in nodes:
-        cluster.lab.exec(node, ["systemctl", "stop", "zookeeper"])
+        cluster.lab.exec(node, ["systemctl", "stop", "zookeeper"], check=True)
     try:
         yield
     finally:
@@ -203,7 +203,7 @@ def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Starte
     played = play("reset", f"--extra-vars=reset_confirm={NAMES}", player="oldest")
     assert played.status == 0, played.output
     for node in SERVERS:
-        left = cluster.lab.exec(node, ["find", "/var/lib/zookeeper", "-type", "f"])
+        left = cluster.lab.exec(node, ["find", "/var/lib/zookeeper", "-type", "f"], check=True)
         assert left.stdout == "", node
     assert play("status").report["ensemble"]["state"] == "no quorum"
 

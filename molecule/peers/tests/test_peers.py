@@ -98,12 +98,13 @@ def test_a_stopped_master_hands_the_office_on_at_once(cluster: Peers, figures: l
     """Even when it still runs a task of the time when it was a worker."""
     old = cluster.master()
     heirs = [node for node in cluster.masters if node != old]
-    for node in heirs:  # so that whoever is elected next has one
-        mwapp(cluster, "submit", "--label", LABELS[node], "sleep 12")
-    wait_for("both have begun", lambda: all(cluster.running(node) for node in heirs), 10)
+    tasks = {  # so that whoever is elected next has one
+        node: mwapp(cluster, "submit", "--label", LABELS[node], "sleep 12")[0]["task"] for node in heirs
+    }
+    wait_for("both have begun", lambda: all(tasks[node] in cluster.running(node) for node in heirs), 10)
     cluster.kill(old, UNIT)
     busy, _ = successor(cluster, old, 15)
-    assert cluster.running(busy), "it was to have a task still"
+    assert tasks[busy] in cluster.running(busy), "it was to have a task still"
     began = time.time()
     cluster.lab.exec(busy, ["systemctl", "--no-block", "restart", UNIT], check=True)
     heir, elected = successor(cluster, busy, 30)
