@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conftest import Player
+from conftest import Play
 
 from chaos.cluster import Cluster
 from tests.archive import Release
@@ -85,7 +85,7 @@ def full_disk(cluster: Cluster) -> Iterator[None]:
 
 @pytest.mark.usefixtures("full_disk")
 def test_what_cannot_be_had_stops_the_run_before_anything_is_touched(
-    cluster: Cluster, play: Player, releases: dict[str, Release], url: str
+    cluster: Cluster, play: Play, releases: dict[str, Release], url: str
 ) -> None:
     good = archive(releases[NEW])
     plan: dict[str, dict[str, Any]] = {
@@ -97,19 +97,18 @@ def test_what_cannot_be_had_stops_the_run_before_anything_is_touched(
     before = state(cluster)
     gone = play("a refusal", **good | {"zookeeper_archive": f"/gone/{releases[NEW].path.name}"})
     assert gone.status != 0
-    assert "the controller has no such file: put it there" in " ".join(gone.output.split())
+    assert "the controller has no such file: put it there" in gone.text
     played = play("three refusals", plan=plan, **variables)
     assert played.status != 0
-    said = " ".join(played.output.split())
-    assert "zookeeper_archive_checksum is " + releases[OLD].checksum[:16] in said
-    assert "the server answers 404 File not found. Correct the URL" in said
-    assert f"no space in {RELEASES} to unpack zookeeper_archive" in said
+    assert "zookeeper_archive_checksum is " + releases[OLD].checksum[:16] in played.text
+    assert "the server answers 404 File not found. Correct the URL" in played.text
+    assert f"no space in {RELEASES} to unpack zookeeper_archive" in played.text
     assert played.changed == 0
     assert state(cluster) == before
 
 
 def test_an_archive_takes_the_place_of_packages(
-    cluster: Cluster, play: Player, releases: dict[str, Release]
+    cluster: Cluster, play: Play, releases: dict[str, Release]
 ) -> None:
     played = play(f"packages to the archive of {OLD}", **archive(releases[OLD]))
     assert played.status == 0, played.output
@@ -122,16 +121,17 @@ def test_an_archive_takes_the_place_of_packages(
     check_tools(cluster, OLD, "zk2")
 
 
-def test_a_second_run_changes_nothing(cluster: Cluster, play: Player, releases: dict[str, Release]) -> None:
+def test_a_second_run_changes_nothing(cluster: Cluster, play: Play, releases: dict[str, Release]) -> None:
     """Nor does it need the archive again, where all hosts have the release."""
     before = state(cluster)
     gone = {"zookeeper_archive": f"/gone/{releases[OLD].path.name}"}
-    assert play("the same again", **archive(releases[OLD]) | gone).changed == 0
+    played = play("the same again", **archive(releases[OLD]) | gone)
+    assert (played.status, played.changed) == (0, 0), played.output
     assert state(cluster) == before
 
 
 def test_an_upgrade_goes_from_host_to_host(
-    cluster: Cluster, play: Player, releases: dict[str, Release], url: str
+    cluster: Cluster, play: Play, releases: dict[str, Release], url: str
 ) -> None:
     # of a run that was killed while it unpacked
     run(cluster, "zk1", f"mkdir -p {RELEASES}/.unpacking/new/lib && echo half >{RELEASES}/.unpacking/archive")
@@ -148,7 +148,7 @@ def test_an_upgrade_goes_from_host_to_host(
 
 
 def test_what_is_broken_is_repaired_without_a_restart(
-    cluster: Cluster, play: Player, releases: dict[str, Release], url: str
+    cluster: Cluster, play: Play, releases: dict[str, Release], url: str
 ) -> None:
     before = state(cluster)
     lib = f"{home(releases[NEW])}/lib"
@@ -164,7 +164,7 @@ def test_what_is_broken_is_repaired_without_a_restart(
         run(cluster, node, "sha256sum --check /run/zookeeper/started-with")
 
 
-def test_packages_take_the_place_of_an_archive(cluster: Cluster, play: Player) -> None:
+def test_packages_take_the_place_of_an_archive(cluster: Cluster, play: Play) -> None:
     played = play("the archive to packages")
     assert played.status == 0, played.output
     assert versions(cluster) == [OLD, NEW, NEW]

@@ -13,7 +13,6 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
 from chaos.cluster import Cluster
-from lab import Lab
 from tests.walkthrough import Names, Step, difference, steps
 
 PAGE = Path(__file__).parents[3] / "docs" / "learn.md"
@@ -154,14 +153,13 @@ def tree(client: KazooClient, path: str = "/") -> set[str]:
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """The lab of this scenario; afterwards it is as it was, or the test fails."""
-    cluster = Cluster(Lab(os.environ["LAB"]))
+def left_as_it_was(cluster: Cluster) -> Iterator[None]:
+    """Afterwards the lab is as it was before, or the test fails."""
     cluster.settle()
     client = KazooClient(cluster.hosts())
     client.start()
     before = tree(client)
-    yield cluster
+    yield
     for node in cluster.masters:
         cluster.systemctl(node, "start", "mwapp-master")
     cluster.settle()
@@ -174,7 +172,7 @@ def cluster() -> Iterator[Cluster]:
     assert not left
 
 
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.usefixtures("left_as_it_was")
 def test_every_step_shows_what_the_page_says() -> None:
     with Learner() as learner:
         for step in steps(PAGE.read_text()):

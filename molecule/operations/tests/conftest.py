@@ -1,21 +1,16 @@
-"""Playbooks, played with the oldest and the newest supported ansible-core, and the system they are for."""
+"""Playbooks, played with the oldest and the newest supported ansible-core, and what their hosts run."""
 
 import json
-import os
-import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaos.cluster import Cluster
-from lab import Lab
+from tests import playbook
 
-PROJECT = Path(__file__).parents[3]
-PLAYERS = {"oldest": PROJECT / ".venv/oldest/bin", "newest": PROJECT / ".venv/bin"}
+TOOLS = {"oldest": playbook.PROJECT / ".venv/oldest/bin", "newest": playbook.TOOLS}
 UNITS = {
     "zk1": "zookeeper",
     "zk2": "zookeeper",
@@ -26,31 +21,14 @@ UNITS = {
 
 
 @dataclass(frozen=True)
-class Played:
-    """How a play ended."""
+class Played(playbook.Played):
+    """``report``: what status.yml wrote to its file."""
 
-    status: int
-    output: str
-    report: dict[str, Any] = field(default_factory=dict)  # what status.yml wrote to its file
-
-    @property
-    def changed(self) -> int:
-        """How many tasks changed something, over all hosts, by the recap."""
-        return sum(map(int, re.findall(r"changed=(\d+)", self.output)))
-
-    @property
-    def text(self) -> str:
-        """What was said, whatever the lines were broken into."""
-        return " ".join(self.output.split())
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 Play = Callable[..., Played]
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Cluster:
-    """The lab of this scenario; the first test provisions it."""
-    return Cluster(Lab(os.environ["LAB"]))
+Started = Callable[[], dict[str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -59,29 +37,19 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
     file = tmp_path_factory.mktemp("status") / "status.json"
 
     def run(name: str, *options: str, player: str = "newest") -> Played:
-        command = [str(PLAYERS[player] / "ansible-playbook"), f"playbooks/{name}.yml"]
-        command.append("--inventory=molecule/operations/inventory")
+        options = ("--inventory=molecule/operations/inventory", *options)
         if name == "status":
-            command.append(f"--extra-vars=status_file={file}")
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-        done = subprocess.run(
-            [*command, *options],
-            cwd=PROJECT,
-            env=environment | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
-            stdin=subprocess.DEVNULL,  # nobody is there to answer questions
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+            options = (f"--extra-vars=status_file={file}", *options)
+        played = playbook.play(name, *options, tools=TOOLS[player])
         report = json.loads(file.read_text()) if name == "status" and file.exists() else {}
         file.unlink(missing_ok=True)
-        return Played(done.returncode, done.stdout + done.stderr, report)
+        return Played(**vars(played), report=report)
 
     return run
 
 
 @pytest.fixture
-def started(cluster: Cluster) -> Callable[[], dict[str, str]]:
+def started(cluster: Cluster) -> Started:
     """Tell since when each host's service runs: another value after each restart."""
 
     def look() -> dict[str, str]:

@@ -1,17 +1,15 @@
 """Every playbook, in the order of an operator's days: the first test provisions the hosts for all others."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from conftest import Play
+from conftest import Play, Started
 
-from chaos.cluster import Cluster, wait_for
+from chaos.cluster import MASTER_PORT, Cluster, wait_for
 from chaos.load import Writer, reader
 
-Started = Callable[[], dict[str, str]]
 SERVERS = ("zk1", "zk2", "zk3")
 NAMES = ",".join(SERVERS)
 GAP_SECONDS = 10.0  # an election, with room for a busy machine; without a quorum a gap lasts as long as that
@@ -21,7 +19,7 @@ GAP_SECONDS = 10.0  # an election, with room for a busy machine; without a quoru
 def stopped(cluster: Cluster, *nodes: str) -> Iterator[None]:
     """Have the servers of these hosts stopped for a while."""
     for node in nodes:
-        cluster.lab.exec(node, ["systemctl", "stop", "zookeeper"])
+        cluster.lab.exec(node, ["systemctl", "stop", "zookeeper"], check=True)
     try:
         yield
     finally:
@@ -141,11 +139,9 @@ def test_all_are_restarted_under_writes_and_the_quorum_stays(
     before, leader = started(), cluster.leader()
     with ExitStack() as stack:
         writers = [stack.enter_context(Writer(cluster, node)) for node in SERVERS]
-        began = time.monotonic()
         played = play("rolling_restart", "--extra-vars=restart=all", player="oldest")
-        ended = time.monotonic()
         assert played.status == 0, played.output
-        gaps = [writer.longest_gap(began, ended) for writer in writers]
+        gaps = [writer.longest_gap(played.began, played.ended) for writer in writers]
         for writer in writers:
             writer.verify()
     after = started()
@@ -207,12 +203,12 @@ def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Starte
     played = play("reset", f"--extra-vars=reset_confirm={NAMES}", player="oldest")
     assert played.status == 0, played.output
     for node in SERVERS:
-        left = cluster.lab.exec(node, ["find", "/var/lib/zookeeper", "-type", "f"])
+        left = cluster.lab.exec(node, ["find", "/var/lib/zookeeper", "-type", "f"], check=True)
         assert left.stdout == "", node
     assert play("status").report["ensemble"]["state"] == "no quorum"
 
     fresh = play("site")
     assert fresh.status == 0, fresh.output
-    assert cluster.endpoint(cluster.master(), 2223)["epoch"] == 1
+    assert cluster.endpoint(cluster.master(), MASTER_PORT)["epoch"] == 1
     with reader(cluster.hosts()) as client:
         assert client.exists("/precious") is None

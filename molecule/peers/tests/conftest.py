@@ -1,13 +1,11 @@
 """Every test runs under load, leaves three healthy peers behind, and loses no acknowledged task."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
 from chaos.cluster import Cluster, wait_for
 from chaos.load import Submitter
-from lab import Lab
 
 NODE_PORT = 2223
 UNIT = "mwapp-node.service"
@@ -35,9 +33,9 @@ class Peers(Cluster):
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Peers:
-    """The provisioned lab of this scenario."""
-    return Peers(Lab(os.environ["LAB"]))
+def cluster(cluster: Cluster) -> Peers:
+    """The lab, as it is in this scenario."""
+    return Peers(cluster.lab)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from chaos.cluster import wait_for
 from chaos.load import Submitter
 
 SESSION_SECONDS = 6.0  # the role's default, mwapp_session_timeout
+LABELS = {"mw1": "zone=a", "mw2": "zone=b", "mw3": "zone=c"}  # of the inventory
 
 
 def mwapp(cluster: Peers, *arguments: str) -> Any:
@@ -58,18 +59,19 @@ def test_the_master_runs_nothing_and_the_others_everything(cluster: Peers, submi
 
 
 def test_a_task_goes_where_its_label_is(cluster: Peers) -> None:
-    labels = {"mw1": "zone=a", "mw2": "zone=b", "mw3": "zone=c"}
     node = next(node for node in cluster.masters if node != cluster.master())
-    (end,) = mwapp(cluster, "submit", "--wait", "--label", labels[node], "hostname")
+    (end,) = mwapp(cluster, "submit", "--wait", "--label", LABELS[node], "hostname")
     assert end["output"].strip() == node
 
 
-def test_a_killed_master_is_replaced_and_comes_back_as_a_worker(cluster: Peers, submitter: Submitter) -> None:
+def test_a_killed_master_is_replaced_and_comes_back_as_a_worker(
+    cluster: Peers, submitter: Submitter, figures: list[str]
+) -> None:
     old = cluster.master()
     before = epoch(cluster, old)
     began = cluster.kill(old, UNIT)
     new, elected = successor(cluster, old, 15)
-    print(f"{new} was elected after {(elected - began) * 1000:.0f} ms")
+    figures.append(f"master SIGKILLed, {new} was elected after {(elected - began) * 1000:.0f} ms")
     assert elected - began < SESSION_SECONDS - 1.5, "systemd's ExecStopPost did not end the session"
     assert epoch(cluster, new) > before
     wait_for(f"{old} is a worker", lambda: cluster.state(old, NODE_PORT) == "ready", 30)
@@ -92,19 +94,19 @@ def test_a_killed_worker_is_replaced(cluster: Peers, submitter: Submitter) -> No
     assert 2 in {end["attempt"] for end in ends}
 
 
-def test_a_stopped_master_hands_the_office_on_at_once(cluster: Peers) -> None:
+def test_a_stopped_master_hands_the_office_on_at_once(cluster: Peers, figures: list[str]) -> None:
     """Even when it still runs a task of the time when it was a worker."""
     old = cluster.master()
     heirs = [node for node in cluster.masters if node != old]
-    labels = {"mw1": "zone=a", "mw2": "zone=b", "mw3": "zone=c"}
-    for node in heirs:  # so that whoever is elected next has one
-        mwapp(cluster, "submit", "--label", labels[node], "sleep 12")
-    wait_for("both have begun", lambda: all(cluster.running(node) for node in heirs), 10)
+    tasks = {  # so that whoever is elected next has one
+        node: mwapp(cluster, "submit", "--label", LABELS[node], "sleep 12")[0]["task"] for node in heirs
+    }
+    wait_for("both have begun", lambda: all(tasks[node] in cluster.running(node) for node in heirs), 10)
     cluster.kill(old, UNIT)
     busy, _ = successor(cluster, old, 15)
-    assert cluster.running(busy), "it was to have a task still"
+    assert tasks[busy] in cluster.running(busy), "it was to have a task still"
     began = time.time()
     cluster.lab.exec(busy, ["systemctl", "--no-block", "restart", UNIT], check=True)
     heir, elected = successor(cluster, busy, 30)
-    print(f"{heir} was elected after {(elected - began) * 1000:.0f} ms, beside a task that still runs")
+    figures.append(f"master with a task stopped, {heir} was elected after {(elected - began) * 1000:.0f} ms")
     assert elected - began < 3

@@ -1,0 +1,55 @@
+"""Playbooks, played as an operator plays them, and what is said of it at the end."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+TOOLS = Path(sys.executable).parent  # of the ansible-core that is pinned
+
+
+@dataclass(frozen=True)
+class Played:
+    """How a play ended, and when it was (monotonic time)."""
+
+    status: int
+    output: str
+    began: float
+    ended: float
+
+    @property
+    def changed(self) -> int:
+        """How many tasks changed something, over all hosts, by the recap; there has to be one."""
+        counts = re.findall(r"changed=(\d+)", self.output)
+        assert counts, self.output
+        return sum(map(int, counts))
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.began
+
+    @property
+    def text(self) -> str:
+        """What was said, whatever the lines were broken into."""
+        return " ".join(self.output.split())
+
+
+def play(name: str, *options: str, tools: Path = TOOLS) -> Played:
+    """Play a playbook by its name, with nothing of what Molecule tells its own Ansible."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    began = time.monotonic()
+    done = subprocess.run(
+        [str(tools / "ansible-playbook"), f"playbooks/{name}.yml", *options],
+        cwd=PROJECT,
+        env=environment,
+        stdin=subprocess.DEVNULL,  # nobody is there to answer questions
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Played(done.returncode, done.stdout + done.stderr, began, time.monotonic())

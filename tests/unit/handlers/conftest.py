@@ -1,0 +1,39 @@
+"""Runners that find the handlers of trouble.py."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.handlers import trouble
+from tests.unit.handlers.harness import Harness
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where it is installed."""
+    home = tmp_path_factory.mktemp("site")
+    trouble.install(home)
+    return home
+
+
+@pytest.fixture
+def harness(distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
+    """For one test; no thread of it may be left."""
+    monkeypatch.setenv("PYTHONPATH", str(distribution))
+    before = threading.active_count()
+    harness = Harness()
+    yield harness
+    harness.runner.kill_all()
+    assert threading.active_count() == before, "a thread was leaked"
+
+
+@pytest.fixture(scope="module")
+def shared(distribution: Path) -> Iterator[Harness]:
+    """For tests that leave it as it was: a process takes its time to start."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(distribution))
+        harness = Harness()
+        yield harness
+        harness.runner.kill_all()

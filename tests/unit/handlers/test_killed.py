@@ -1,0 +1,48 @@
+"""A handler that is killed, at once or asked first, goes with all it started."""
+
+from pathlib import Path
+
+from tests.unit.handlers.harness import PATIENCE, Harness, alive, read_number
+
+
+def test_kill(harness: Harness, tmp_path: Path) -> None:
+    harness.start("sleeps", str(tmp_path / "pid"))
+    process = read_number(tmp_path / "pid")
+    harness.runner.kill(1)
+    assert harness.exited().code == -9
+    assert not alive(process)
+    assert harness.pid() != process
+
+
+def test_kill_before_the_start(harness: Harness) -> None:
+    for number in range(10):
+        harness.start("sleeps", "/dev/null", number)
+        harness.runner.kill(number)
+    assert sorted(harness.exited().run for _ in range(10)) == list(range(10))
+
+
+def test_grace(harness: Harness, tmp_path: Path) -> None:
+    harness.start("obliging", str(tmp_path / "pid"))
+    process = read_number(tmp_path / "pid")
+    harness.runner.kill(1, 60)
+    exited = harness.exited()
+    assert (exited.code, exited.output) == (0, b"cleaned up")
+    assert not alive(process), "who was asked to end is not used again"
+
+
+def test_sigterm_ends_it_by_default(harness: Harness, tmp_path: Path) -> None:
+    harness.start("sleeps", str(tmp_path / "pid"))
+    read_number(tmp_path / "pid")
+    harness.runner.kill(1, 60)
+    assert harness.exited().code == -15
+
+
+def test_a_stubborn_one_is_killed_with_its_children(harness: Harness, tmp_path: Path) -> None:
+    harness.start("stubborn", str(tmp_path / "pid"))
+    child = read_number(tmp_path / "pid")
+    harness.runner.kill(1, 60)
+    harness.runner.kill(1, 0.2)
+    exited = harness.exited()
+    assert exited.code == -9
+    assert exited.seconds < PATIENCE
+    assert not alive(child)

@@ -1,0 +1,116 @@
+"""What a handler is given, and what comes of whatever it gives."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.handlers.harness import PATIENCE, Harness
+
+
+@pytest.mark.parametrize(
+    ("argument", "output"),
+    [
+        (None, ""),
+        ("text", "text"),
+        ({"a": [1, None, "ä"]}, '{"a": [1, null, "ä"]}'),
+        ("ends in half a \ud800 character", "ends in half a \\ud800 character"),
+    ],
+)
+def test_what_is_returned_is_the_output(shared: Harness, argument: Any, output: str) -> None:
+    exited = shared.run("returns", argument)
+    assert (exited.run, exited.code, exited.output.decode()) == (1, 0, output)
+    assert 0 < exited.seconds < PATIENCE
+
+
+def test_echo_comes_with_mwapp(shared: Harness) -> None:
+    assert shared.run("echo", "hello").output == b"hello"
+
+
+def test_a_large_argument(shared: Harness) -> None:
+    exited = shared.run("returns", "x" * 500_000)
+    assert (exited.code, exited.truncated) == (0, True)
+
+
+def test_an_argument_nested_too_deeply_is_refused(shared: Harness) -> None:
+    argument: list[Any] = []
+    for _ in range(100_000):
+        argument = [argument]
+    exited = shared.run("returns", argument)
+    assert (exited.code, exited.output) == (None, b"task field 'argument' is nested too deeply")
+
+
+def test_it_knows_which_run_it_is(shared: Harness) -> None:
+    assert json.loads(shared.run("who").output) == ["task-7", 2, 3, 4, "w1", [3, 2]]
+
+
+def test_what_is_printed_is_output_too(shared: Harness) -> None:
+    assert shared.run("prints").output == b"out\nerr\nraw\nchild\nreturned"
+
+
+def test_a_flood_is_bounded(shared: Harness) -> None:
+    exited = shared.run("flood", 100)
+    assert (exited.code, exited.truncated) == (0, True)
+    assert b"[... 99999000 bytes left out ...]" in exited.output
+    assert shared.run("large", 10_000_000).truncated
+    assert shared.run("returns", "x" * 1000).truncated is False
+
+
+@pytest.mark.parametrize(
+    ("handler", "argument", "code", "said"),
+    [
+        (
+            "fails",
+            None,
+            1,
+            'in fails\n    raise ValueError("no such picture")\nValueError: no such picture\n',
+        ),
+        ("fails_deep", None, 1, "RecursionError"),
+        ("unjson", None, 1, "TypeError: Object of type set is not JSON serializable"),
+        ("leaves", 3, 3, ""),
+        ("leaves", "why it leaves", 1, "why it leaves"),
+        ("leaves", None, 0, ""),
+        ("dies", 5, 5, "last words\n"),
+        ("dies", 0, 1, "last words\nthe handler ended its process before it returned\n"),
+        ("segfault", None, -11, "Segmentation fault"),
+        ("closes_all", None, -9, ""),
+        ("meddles", None, -9, ""),
+        ("meddles", "no JSON\n", -9, ""),
+        ("meddles", '{"code":0,"clean":true}\n{"code":0,"clean":true}\n', -9, ""),
+    ],
+)
+def test_failures(shared: Harness, handler: str, argument: Any, code: int, said: str) -> None:
+    exited = shared.run(handler, argument)
+    assert (exited.code, said in exited.output.decode()) == (code, True), exited
+    assert shared.run("returns", "and on").output == b"and on"
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        ("nothing", "unknown handler 'nothing'; known are: closes, closes_all, dies, echo, "),
+        (
+            "missing_module",
+            "handler missing_module (nowhere:x) cannot be loaded: ModuleNotFoundError: No module",
+        ),
+        ("missing_function", "handler missing_function (trouble:nothing) cannot be loaded: AttributeError"),
+    ],
+)
+def test_what_cannot_be_run_says_why(shared: Harness, handler: str, reason: str) -> None:
+    exited = shared.run(handler)
+    assert exited.code is None
+    assert exited.output.decode().startswith(reason)
+
+
+def test_directory_and_environment(shared: Harness, tmp_path: Path) -> None:
+    seen = json.loads(
+        shared.run("looks", directory=str(tmp_path), environment={"OWN": "mine"}).output.partition(b"\n")[2]
+    )
+    assert (seen[1], seen[6]) == (str(tmp_path), "mine")
+    assert json.loads(shared.run("looks").output.partition(b"\n")[2])[6] is None
+    exited = shared.run("looks", directory=str(tmp_path / "missing"))
+    assert exited.code is None
+    assert exited.output.decode() == (
+        f"task field 'directory': cannot run in {tmp_path / 'missing'}: No such file or directory"
+    )

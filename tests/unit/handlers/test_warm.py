@@ -1,0 +1,106 @@
+"""Processes that are kept warm: used again where they are as they were, replaced where not."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from mwapp import handler_pool
+from tests.unit.handlers.harness import Harness, alive, gone, read_number
+
+
+def test_a_process_is_used_again_and_found_as_it_was(harness: Harness) -> None:
+    first = harness.pid()
+    assert int(harness.run("messes").output) == first
+    umask = os.umask(0)
+    os.umask(umask)
+    exited = harness.run("looks")
+    heard, _, seen = exited.output.partition(b"\n")
+    assert heard == b"heard"
+    assert json.loads(seen) == [first, str(Path.cwd()), None, "task-7", umask, True, None]
+
+
+@pytest.mark.parametrize("handler", ["fails", "closes", "leaves_thread"])
+def test_it_is_replaced_after_an_end_that_was_not_clean(harness: Harness, handler: str) -> None:
+    first = harness.pid()
+    harness.run(handler)
+    assert harness.pid() != first
+    assert not alive(first)
+
+
+def test_what_a_handler_leaves_behind_is_killed(harness: Harness, tmp_path: Path) -> None:
+    exited = harness.run("leaves_child", str(tmp_path / "pid"))
+    assert exited.code == 0
+    child = read_number(tmp_path / "pid")
+    assert not alive(child)
+    assert not alive(int(exited.output))
+
+
+def test_a_forked_handler_returns_once(harness: Harness) -> None:
+    assert harness.run("forks").output == b"from the parent"
+    assert harness.run("returns", "next").output == b"next"
+
+
+def test_as_many_as_run_at_once(harness: Harness, tmp_path: Path) -> None:
+    for number in range(5):
+        harness.start("sleeps", str(tmp_path / str(number)), number)
+    processes = {read_number(tmp_path / str(number)) for number in range(5)}
+    assert len(processes) == 5
+    harness.start("returns", "in time", 9)
+    assert harness.exited().run == 9
+    harness.runner.kill_all()
+    assert not any(map(alive, processes))
+    assert {harness.exited().code for _ in range(5)} == {-9}
+
+
+def test_beyond_a_few_a_run_waits_for_a_free_process_first(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler_pool, "FEW", 1)
+    harness.pid()
+    for number in range(50):
+        harness.start("pid", None, number)
+    assert len({harness.exited().output for _ in range(50)}) == 1
+    for number in range(3):
+        harness.start("sleeps", str(tmp_path / str(number)), number)
+    for number in range(3):
+        read_number(tmp_path / str(number))
+
+
+def test_it_is_replaced_after_many_runs(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler_pool, "MOST_RUNS", 3)
+    pids = [harness.pid() for _ in range(7)]
+    assert [len({*pids[:3]}), len({*pids[3:6]}), len({*pids})] == [1, 1, 3]
+    assert all(map(gone, pids[:6])), "what is not needed any more has ended"
+
+
+def test_it_ends_when_it_has_nothing_to_do(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler_pool, "IDLE", 0.2)
+    assert gone(harness.pid())
+    assert harness.run("returns", "again").output == b"again"
+
+
+def test_a_free_process_that_is_killed_is_replaced(harness: Harness) -> None:
+    first = harness.pid()
+    os.kill(first, signal.SIGKILL)
+    assert gone(first)
+    time.sleep(0.1)
+    assert harness.pid() != first
+
+
+def test_processes_that_cannot_start_fail_their_tasks(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("raise SystemExit('broken installation')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for number in range(3):
+        harness.start("echo", None, number)
+    for _ in range(3):
+        exited = harness.exited()
+        assert exited.code is None
+        assert exited.output.startswith(b"no process for the handler, exit status ")
+    monkeypatch.setattr("sys.executable", "/missing/python")
+    assert b"/missing/python" in harness.run("echo").output
