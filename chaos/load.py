@@ -191,7 +191,7 @@ class Submitter:
         while not self._requests.empty():
             task, answer = self._requests.get()
             answer.put(self._submit.add(task))
-        self._process.timers.append((now + PUMP_EVERY, self._process.scope(), self._pump))
+        self._process.call_at(now + PUMP_EVERY, self._process.scope(), self._pump)
 
     def _accepted(self, index: int, name: str) -> None:
         self.accepted.append((time.monotonic(), name))

@@ -30,8 +30,8 @@ from mwapp.zk import Up
 LONGEST_TURN = 1.0
 # It takes so much out of its queue in one turn, so that what each turn costs is shared by many under load.
 MOST_ITEMS = 500
-# Python looks for cycles of garbage whenever so many more objects were made than dropped. A busy turn makes many
-# that the next one drops, none of them in a cycle: at the usual 700 a tenth of our time goes into looking.
+# Python looks for cycles of garbage whenever so many more objects were made than dropped. A busy turn makes
+# many that the next one drops, none of them in a cycle: at the usual 700 a tenth of our time goes into it.
 GARBAGE = 20_000
 # With a bound on its time it looks at the clock so often, seconds.
 BOUNDED_TURN = 0.1

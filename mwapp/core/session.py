@@ -8,6 +8,7 @@ watch and timer still to come for it is dropped, so that nothing of an ended ten
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from heapq import heapify, heappush
 from typing import Any, Protocol
 
 from mwapp.core.messages import (
@@ -125,7 +126,7 @@ class Scope:
 
     def after(self, delay: float, call: Call) -> None:
         """Call once, ``delay`` seconds from now."""
-        self._process.timers.append((self._process.now + delay, self, call))
+        self._process.call_at(self._process.now + delay, self, call)
 
     def cancel(self) -> None:
         """Drop every answer, watch and timer still to come."""
@@ -145,7 +146,7 @@ class Process:
         self.timeout = 0.0
         self.usable = False  # connected, and within the local deadline
         self.stopping = False
-        self.timers: list[tuple[float, Scope, Call]] = []
+        self.timers: list[tuple[float, int, Scope, Call]] = []  # a heap
         self._parts: list[Part] = []  # those not stopped
         self._out: list[Command] = []
         self._pending: dict[int, _Pending] = {}
@@ -204,7 +205,7 @@ class Process:
     @property
     def deadline(self) -> float | None:
         """When the next Tick is due, monotonic seconds; None: not before the next event."""
-        due = [at for at, scope, _ in self.timers if not scope.cancelled]
+        due = [self.timers[0][0]] if self.timers else []
         if self.session is not None:
             due.append(self.lease)
         return min(due, default=None)
@@ -239,6 +240,11 @@ class Process:
         proof = isinstance(operation, Transaction)
         self._pending[self._numbers] = _Pending(scope, then, self.now, proof)
         self._out.append(Request(self._numbers, operation))
+
+    def call_at(self, at: float, scope: Scope, call: Call) -> None:
+        """Call once at that time (monotonic seconds), unless the scope is cancelled before."""
+        self._numbers += 1
+        heappush(self.timers, (at, self._numbers, scope, call))
 
     def run(self, run: int, task: Task, environment: dict[str, str]) -> None:
         """Start a command or handler."""
@@ -313,8 +319,11 @@ class Process:
             part.expired()
 
     def _fire_timers(self) -> None:
-        due = [timer for timer in self.timers if timer[0] <= self.now]
-        self.timers = [t for t in self.timers if t[0] > self.now and not t[1].cancelled]
-        for _, scope, call in sorted(due, key=lambda timer: timer[0]):
+        if not self.timers or self.timers[0][0] > self.now:
+            return
+        due = sorted(timer for timer in self.timers if timer[0] <= self.now)
+        self.timers = [t for t in self.timers if t[0] > self.now and not t[2].cancelled]
+        heapify(self.timers)
+        for _, _, scope, call in due:
             if not scope.cancelled:
                 call()
