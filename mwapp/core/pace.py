@@ -1,4 +1,4 @@
-"""Under load things go together: what was just done is done again a moment later, for all that came meanwhile.
+"""Under load things go together: what was just done is done again a moment later, for what came meanwhile.
 
 A transaction and a listing each cost the ensemble about the same for one task as for many.
 """
