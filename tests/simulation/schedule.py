@@ -206,7 +206,7 @@ class Schedule:
         return self.service.ensemble.decided.nodes
 
     def _all_ended(self) -> bool:
-        return not self.load.unacknowledged and self.judge.all_ended()
+        return self.judge.all_ended() and not self.load.unacknowledged
 
     def _check_liveness(self) -> None:
         if not self._all_ended():
