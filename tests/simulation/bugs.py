@@ -194,7 +194,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "atomic completion": (Bug(Torn), {"status-from-holder"}),
     "incarnation when assigning": (Bug(AssignedByName), {"no-assign-to-absent-incarnation"}),
     "incarnation when completing": (
-        Bug(CompletedByName, faults=("evict", "stall")),
+        Bug(CompletedByName, faults=("evict", "stall"), namesake=True),
         {"status-from-holder"},
     ),
     "own deadline": (Bug(Careless, faults=("freeze",)), {"no-zombie-run", "master-steps-down"}),

@@ -4,6 +4,7 @@ What mwapp.ensemble and mwapp.zk are to a real process. One lives as long as its
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from mwapp.core.messages import (
@@ -111,7 +112,7 @@ class Edge:
 
     def received(self, connection: Connection, event: Event, seen: int) -> None:
         """Something came over a connection; what comes over an old one is not heard."""
-        if self._owner.deferred(lambda: self.received(connection, event, seen)):
+        if self._owner.deferred(partial(self.received, connection, event, seen)):
             return
         if connection is self._connection:
             self._seen = max(self._seen, seen)

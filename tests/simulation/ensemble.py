@@ -194,6 +194,8 @@ class SimEnsemble:
         self._tell(server.child_watches, parent_of(path), Kind.CHILD, set())
 
     def _tell(self, watches: dict[str, set[int]], path: str, kind: Kind, told: set[int]) -> None:
-        for session in sorted(watches.pop(path, set()) - told):
+        if path not in watches:  # as mostly
+            return
+        for session in sorted(watches.pop(path) - told):
             told.add(session)
             self._notify(session, kind, path)

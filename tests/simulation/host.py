@@ -109,8 +109,9 @@ class Host:
         """Give the process an event and carry out what it says."""
         if self.process is None:
             return
-        life = self._life
-        if self.deferred(lambda: self.event(event) if life == self._life else None):
+        if self.frozen:
+            life = self._life
+            self._inbox.append(lambda: self.event(event) if life == self._life else None)
             return
         self._world.note(self.name, event)
         for command in self.process.handle(self._world.now, event):

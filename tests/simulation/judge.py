@@ -81,11 +81,13 @@ class Judge:
         if not entry.changes:
             return
         by_hand = entry.session in self.persons
-        before = {name: self._incarnations[name] for name in self._incarnations}
-        held = {task: dict(holders) for task, holders in self.holders.items() if holders}
+        before = dict(self._incarnations)
+        paths = [change.path.split("/") for change in entry.changes]
+        tasks = [path[2] for path in paths if path[1] in ("tasks", "returned") and path[2:]]
+        held = {task: dict(self.holders.get(task, {})) for task in tasks}
         touched: set[str] = set()
-        for change in entry.changes:
-            match change.path.split("/"):
+        for change, path in zip(entry.changes, paths, strict=True):
+            match path:
                 case ["", "master"]:
                     self._master(entry, change, by_hand)
                 case ["", "workers", worker]:
@@ -99,7 +101,7 @@ class Judge:
                     self._wish(entry, change, task, by_hand)
                 case ["", "returned", task]:
                     touched.add(task)
-                    self._returned(entry, change, task, held.get(task, {}), before, by_hand)
+                    self._returned(entry, change, task, held[task], before, by_hand)
                 case ["", "assign", worker, task]:
                     touched.add(task)
                     self._assigned(entry, change, worker, task, before, by_hand)
@@ -107,7 +109,7 @@ class Judge:
                     self._task(entry, change, task, by_hand)
                 case ["", "tasks", task, "status"]:
                     touched.add(task)
-                    self._ended(entry, change, task, held.get(task, {}), before, by_hand)
+                    self._ended(entry, change, task, held[task], before, by_hand)
         for task in touched:
             self._single(task)
 
@@ -353,8 +355,8 @@ class Judge:
 
     def all_ended(self) -> bool:
         """Whether every task has a final state, no assignment is left, and no wish."""
-        left = any(self.holders.values()) or self.wishes
-        return len(self.tasks) == len(self.status) and not left
+        # Asked after every step: what is mostly so, and quickly seen, comes first.
+        return len(self.tasks) == len(self.status) and not self.wishes and not any(self.holders.values())
 
     def thawed(self, host: Host) -> None:
         """A host had time to handle what it missed."""

@@ -38,13 +38,15 @@ Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 class Bug:
     """What a planted bug replaces; the default is none.
 
-    ``faults`` names the only kinds of fault there are, for a bug that few combinations bring to light.
+    ``faults`` names the only kinds of fault there are, for a bug that few combinations bring to light; with
+    ``namesake``, two hosts always bear one name.
     """
 
     process: Callable[[], Process] = Process
     max_attempts: int = MAX_ATTEMPTS
     retention: float | None = None  # seconds
     faults: tuple[str, ...] = ()
+    namesake: bool = False
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Schedule:
         self.person = Person(world, self.service)
         self.judge.persons.add(self.person.session)
         self.labelled = world.chance(0.4)
-        if world.chance(0.3):
+        if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
             self._offices()
@@ -96,7 +98,7 @@ class Schedule:
         world, draw = self.world, self.world.random
         self.masters = [self._host(f"m{i + 1}", self._master) for i in range(draw.choice([1, 2, 2, 3]))]
         names = [f"w{i + 1}" for i in range(draw.choice([1, 2, 2, 3]))]
-        if world.chance(0.35):
+        if world.chance(0.35) or self.bug.namesake:
             names.append("w1'")  # another host bears the name of w1, by mistake
         self.workers = [self._host(name, partial(self._only_worker, self._capacity(name))) for name in names]
 
@@ -204,7 +206,7 @@ class Schedule:
         return self.service.ensemble.decided.nodes
 
     def _all_ended(self) -> bool:
-        return not self.load.unacknowledged and self.judge.all_ended()
+        return self.judge.all_ended() and not self.load.unacknowledged
 
     def _at_rest(self) -> bool:
         """Nothing is left to happen. Who cannot know yet that its session is over may run on for a while."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from mwapp.core.messages import Event, Fired, Operation, Reply, Transaction
@@ -68,8 +69,7 @@ class Service:
         self._connections: dict[int, Connection] = {}  # the present one of each session
         self._expiry: dict[int, float] = {}
         self._stalled: list[dict[int, list[Callable[[], None]]]] = [{} for _ in self.servers]  # by session
-        for number in range(len(self.servers)):
-            self._report(number)
+        self._report()
         self._orphans: list[Connection] = []  # their server has not heard that the session is over
 
     def delay(self) -> float:
@@ -116,7 +116,7 @@ class Service:
 
     def send(self, connection: Connection, number: int, operation: Operation) -> None:
         """Carry a request to the server and its answer back."""
-        self._up(connection, lambda: self._request(connection, number, operation))
+        self._up(connection, partial(self._request, connection, number, operation))
 
     def hang_up(self, connection: Connection) -> None:
         """Close the session properly."""
@@ -187,11 +187,12 @@ class Service:
         self._watch_over(session)
         return session
 
-    def _report(self, number: int) -> None:
-        """Twice a tick a server tells the leader whom it has heard of; only then their time is extended."""
-        if self.quorum and self.servers[number].up and not self.servers[number].isolated:
-            self._tell_leader(number)
-        self._world.after(self._tick / 2, lambda: self._report(number))
+    def _report(self) -> None:
+        """Twice a tick servers tell the leader whom they have heard of; only then their time is extended."""
+        for number, server in enumerate(self.servers):
+            if self.quorum and server.up and not server.isolated:
+                self._tell_leader(number)
+        self._world.after(self._tick / 2, self._report)
 
     def _tell_leader(self, number: int) -> None:
         for session in self.servers[number].touched:
@@ -218,20 +219,19 @@ class Service:
         if connection.deaf:
             return
         connection.last_up = max(connection.last_up, self._world.now + self.delay())
+        self._world.at(connection.last_up, partial(self._received, connection, arrive))
 
-        def received() -> None:
-            server = self.servers[connection.server]
-            if not connection.attached or not self.quorum or not server.up:
-                return
-            # Whom it hears of it notes at once, also when what they ask has to wait.
-            server.touched.add(connection.session)
-            stalled = self._stalled[connection.server].get(connection.session)
-            if stalled:
-                stalled.append(received)
-                return
-            arrive()
-
-        self._world.at(connection.last_up, received)
+    def _received(self, connection: Connection, arrive: Callable[[], None]) -> None:
+        server = self.servers[connection.server]
+        if not connection.attached or not self.quorum or not server.up:
+            return
+        # Whom it hears of it notes at once, also when what they ask has to wait.
+        server.touched.add(connection.session)
+        stalled = self._stalled[connection.server].get(connection.session)
+        if stalled:
+            stalled.append(partial(self._received, connection, arrive))
+            return
+        arrive()
 
     def _request(self, connection: Connection, number: int, operation: Operation) -> None:
         if not connection.attached:
@@ -240,7 +240,7 @@ class Service:
             result = self.ensemble.request(connection.session, operation, self._world.now)
         elif isinstance(operation, Transaction):
             stalled = self._stalled[connection.server].setdefault(connection.session, [])
-            stalled.append(lambda: self._request(connection, number, operation))
+            stalled.append(partial(self._request, connection, number, operation))
             return
         else:
             result = self.ensemble.read(connection.server, connection.session, operation)
@@ -252,7 +252,7 @@ class Service:
         # A watch does not tell how much of the log the server has applied.
         seen = self.ensemble.servers[connection.server].applied if isinstance(event, Reply) else 0
         connection.last_down = max(connection.last_down, self._world.now + self.delay())
-        self._world.at(connection.last_down, lambda: connection.caller.received(connection, event, seen))
+        self._world.at(connection.last_down, partial(connection.caller.received, connection, event, seen))
 
     def _drop(self, connection: Connection) -> None:
         if not connection.attached:

@@ -120,6 +120,9 @@ class Tree:
 
     def _resolve(self, op: Op, session: int) -> Change | None:
         match op:
+            case Check(path, version):
+                self._check(path, version)
+                return None
             case Create(path, data, ephemeral, sequential):
                 parent = self._find(parent_of(path))
                 if sequential:
@@ -136,9 +139,6 @@ class Tree:
                 if self._check(path, version).children:
                     raise RefusedError(Error.NOT_EMPTY)
                 return Deleted(path)
-            case Check(path, version):
-                self._check(path, version)
-                return None
 
     def _find(self, path: str) -> ZNode:
         try:

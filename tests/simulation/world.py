@@ -65,10 +65,11 @@ class World(Chance):
 
     def run(self, until: float, over: Callable[[], bool] | None = None) -> None:
         """Let things happen until that time, or until ``over`` (asked after every one of them)."""
-        while self._queue and self._queue[0][0] <= until:
+        queue = self._queue
+        while queue and queue[0][0] <= until:
             if over is not None and over():
                 return
-            self.now, _, call = heapq.heappop(self._queue)
+            self.now, _, call = heapq.heappop(queue)
             self.steps += 1
             call()
         self.now = max(self.now, until)

@@ -42,7 +42,7 @@ def test_a_task_that_says_more_is_read_as_it_was_written(
     assert Task.decode(task.encode()) == task
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=10))
 def test_a_handler_is_given_what_the_client_gave(argument: object) -> None:
     task = Task(handler="echo", argument=argument)
     if "\\ud" in ascii(argument):
