@@ -61,6 +61,7 @@ def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
         cluster.answer = "This ZooKeeper instance is not currently serving requests\n"
         cluster.lab.states["mw1"] = "switching"
         wait_for("active", lambda: _states(path, "master") == ["standby", "active"], PATIENCE)
+        wait_for("no quorum", lambda: _states(path, "server")[1:] == ["not serving"], PATIENCE)
         cluster.master, cluster.answer = {}, None
         cluster.lab.states["mw1"] = "off"
         wait_for("silence", lambda: _states(path, "master")[2:] == ["no answer"], PATIENCE)
