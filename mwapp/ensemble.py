@@ -181,7 +181,7 @@ class Ensemble:
         present.up, present.connected, self._last = up, True, present.client
         log.info("session %#x on %s", up.session, show(up.address))
         if present.announced:
-            return [Resumed()]
+            return [Resumed(up.asked)]
         if self._servers.chroot:
             self._own(present, -1, Exists(self._servers.chroot), now)
             return []

@@ -158,6 +158,8 @@ class Suspended:
 class Resumed:
     """The connection is back and the session lived on."""
 
+    asked: float | None = None  # when this connection was asked for, as in Connected
+
 
 @dataclass(frozen=True, slots=True)
 class Expired:

@@ -5,6 +5,7 @@ worker, client), which talk to the ensemble through a :class:`Scope`: cancel the
 watch and timer still to come for it is dropped, so that nothing of an ended tenure can act later.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,13 +41,15 @@ from mwapp.core.messages import (
 )
 from mwapp.core.task import Task
 
-# The local deadline comes this part of the session time-out before its end as we would reckon it. A server
-# tells the leader twice a tick whom it has heard of; cut off before it could, it takes its last news with it,
-# so the leader may reckon from up to half a tick earlier, and a time-out is at least two ticks: a quarter.
-# The rest is the time to stop what must not outlive the session.
-SAFETY_MARGIN = 0.3
-# So many proofs of life are asked for per session time-out.
-HEARTBEATS = 6
+# A server tells the leader whom it has heard of twice a tick. A time-out is at least two ticks, so the leader
+# hears of us this part of it later at the most; or never, if the two are cut off from each other before.
+REPORT = 0.25
+# The local deadline comes this part of the session time-out before its end as we reckon it: the time to stop
+# what must not outlive the session.
+SAFETY_MARGIN = 0.05
+# So many proofs of life are asked for per session time-out: two are further apart than REPORT, with some time
+# for the answer.
+HEARTBEATS = 7
 
 Then = Callable[[Any], None]
 Call = Callable[[], None]
@@ -152,9 +155,8 @@ class Process:
         self._pending: dict[int, _Pending] = {}
         self._watches: dict[str, dict[Scope, Call]] = {}  # one call per scope and path
         self._numbers = 0
-        self._proof = (
-            0.0  # when the newest transaction that was answered had been sent, or the session asked for
-        )
+        self._proof = 0.0  # the leader knows that we lived then
+        self._answered: deque[tuple[float, float]] = deque()  # transactions: when, and when they were sent
         self._heart: Scope | None = None
 
     def add(self, part: Part) -> None:
@@ -177,7 +179,9 @@ class Process:
                     self._lose(abandon=True)
                 else:
                     self._begin()
-            case Resumed() if self.session is not None:
+            case Resumed(asked) if self.session is not None:
+                # Whoever takes a session over asks the leader whether it lives.
+                self._proof = max(self._proof, now if asked is None else asked)
                 self._begin()
             case Suspended():
                 self._cut()
@@ -214,10 +218,7 @@ class Process:
     def lease(self) -> float:
         """The local deadline: until then the ensemble cannot have ended this session.
 
-        The leader counts the time-out from the last sign of life that was reported to it, which was hardly
-        earlier (see SAFETY_MARGIN) than the sending of the last transaction that was answered. Answered
-        reads prove nothing: a server that is cut off from its leader goes on answering them, when the
-        session may be over long since.
+        The leader counts the time-out from the last sign of life that was reported to it: see :meth:`_lives`.
         """
         return self._proof + self.timeout * (1 - SAFETY_MARGIN)
 
@@ -290,15 +291,27 @@ class Process:
         cut_off = error in (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
         # REFUSED may be the edge's own word, for a request too large to be sent.
         if pending.proof and not cut_off and error is not Error.REFUSED:
-            self._proof = max(self._proof, pending.sent)
+            self._lives(pending.sent)
         if cut_off or pending.scope.cancelled:
             return  # after a cut every part re-reads what it acts on, so there is nothing to tell it
         pending.then(result)
+
+    def _lives(self, sent: float) -> None:
+        """A transaction that was sent then has been answered.
+
+        So its server was in touch with the leader, and had reported what it had heard long enough before: the
+        transactions answered REPORT earlier. Of this one the leader may never hear. Answered reads prove
+        nothing: a server that is cut off from its leader goes on answering them.
+        """
+        while self._answered and self._answered[0][0] <= sent - self.timeout * REPORT:
+            self._proof = max(self._proof, self._answered.popleft()[1])
+        self._answered.append((self.now, sent))
 
     def _cut(self) -> None:
         was_usable, self.usable = self.usable, False
         self._pending.clear()
         self._watches.clear()
+        self._answered.clear()  # what that server had still to report, it may never
         if self._heart is not None:
             self._heart.cancel()
         if was_usable:

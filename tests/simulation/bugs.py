@@ -99,6 +99,13 @@ class Careless(Process):
         return self.now + 1.0
 
 
+class Hasty(Process):
+    """A process that takes what its server knows for what the leader knows."""
+
+    def _lives(self, sent: float) -> None:
+        self._proof = max(self._proof, sent)
+
+
 class Merciless(Process):
     """A worker's commands outlive its session."""
 
@@ -199,6 +206,10 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     ),
     "own deadline": (Bug(Careless, faults=("freeze",)), {"no-zombie-run", "master-steps-down"}),
     "proof of life": (Bug(Trusting, faults=("isolate",)), {"no-zombie-run", "master-steps-down"}),
+    "proof that was reported": (
+        Bug(Hasty, faults=("isolate", "stall")),
+        {"no-zombie-run", "master-steps-down"},
+    ),
     "kill at session's end": (Bug(Merciless, faults=("outage",)), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),

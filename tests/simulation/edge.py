@@ -154,7 +154,7 @@ class Edge:
                 self._connection = connection
                 self.session = connection.session
                 new = Connected(connection.session, self._owner.timeout, asked)
-                self._owner.event(new if session is None else Resumed())
+                self._owner.event(new if session is None else Resumed(asked))
 
         self._service.dial(self, session, self._owner.timeout, self._seen, told)
 
