@@ -10,8 +10,10 @@ from mwapp.loop import Loop
 from mwapp.overview import Look
 from mwapp.servers import Servers
 
-# Of the short sessions of commands, seconds. Nothing of theirs is ephemeral.
-SESSION_TIMEOUT = 10.0
+# Of the sessions of commands, seconds. Nothing of theirs is ephemeral. What became of a submission whose
+# reply was lost they have to find out (UNDER_WAY in core/client.py) before it can have been removed
+# (LEAST_SECONDS in core/retention.py).
+SESSION_TIMEOUT = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
 RETRY_SECONDS = 0.5
+# For so many session time-outs a request of a session that was given up may still be carried out: one on its
+# way to a server, one in which that is cut off from the leader and saves the session by coming back, one until
+# the leader ends it, and half a one for its ticks.
+UNDER_WAY = 3.5
 # So many reads are under way at once.
 PIPELINE = 100
 # So many submissions are, in transactions of as many as these take; each costs the ensemble about as much as
@@ -137,7 +141,7 @@ class Submit(_ClientPart):
         super().expired()
         self._resolved = False
         if self._sent:
-            self._uncertain_until = self._process.now + self._process.timeout
+            self._uncertain_until = self._process.now + UNDER_WAY * self._process.timeout
 
     def _begin(self) -> None:
         self._looking, self._room = False, 0

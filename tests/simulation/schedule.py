@@ -27,7 +27,7 @@ MAX_ATTEMPTS = 4
 PEACE = 60.0
 DRAIN = 3.0
 # Finished tasks stay for longer than it takes to resolve a lost reply: what was removed is submitted again.
-RETENTION = 12.0
+RETENTION = 20.0
 FOR_EVER = 1e9
 MOST_TIMERS = 20
 
