@@ -24,9 +24,9 @@ from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
 RETRY_SECONDS = 0.5
-# For so many session time-outs a request of a session that was given up may still be carried out: one on its
-# way to a server, one in which that is cut off from the leader and saves the session by coming back, one until
-# the leader ends it, and half a one for its ticks.
+# For so many session time-outs a request of a session that was given up may still be carried out: one in
+# which it is on its way to a server, one in which that is cut off from the leader and saves the session by
+# coming back, one until the leader ends it, and half a one for its ticks.
 UNDER_WAY = 3.5
 # So many reads are under way at once.
 PIPELINE = 100
