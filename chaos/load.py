@@ -156,7 +156,7 @@ class Submitter:
         )
         self._process = process
         self._problems: list[str] = []
-        self._loop = Loop(process, Servers.parse(self._hosts), 10.0)
+        self._loop = Loop(process, Servers.parse(self._hosts), SESSION_SECONDS)
         self._thread = threading.Thread(target=self._loop.run, name="submitter", daemon=True)
 
     def __enter__(self) -> "Submitter":

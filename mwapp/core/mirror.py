@@ -102,6 +102,7 @@ class Mirror:
         self.finished: dict[str, float] = {}  # and when that was seen, monotonic seconds
         self.unread: dict[str, None] = {}  # to be read, in this order
         self._vanished: set[str] = set()  # from a queue; into which state is being looked at
+        self._outdated: set[str] = set()  # those for which the reading of a page that is under way is too old
 
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
         """The next reading, to be begun by :meth:`read`.
@@ -347,21 +348,20 @@ class Mirror:
         if self._reading or not self.unread:
             return
         page = list(islice(self.unread, size))
-        self._reading = True
+        self._reading, self._outdated = True, set(self._vanished)
 
         def read(nodes: list[Node | Failed]) -> None:
             self._reading = False
             for task, node in zip(page, nodes, strict=True):
-                self.unread.pop(task, None)
-                self._task_seen(task, node)
+                if task not in self._outdated:
+                    self.unread.pop(task, None)
+                    self._task_seen(task, node)
             self._changed()
             self._read_tasks()
 
         self._scope.get_all([task_path(task) for task in page], read)
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
-        if task in self._vanished:
-            return
         if isinstance(node, Failed):
             self.queued.pop(task, None)  # deleted by hand
             self.bad.pop(task, None)
@@ -384,6 +384,7 @@ class Mirror:
         count. One that is sent after looking here does, for that /returned has changed is told before.
         """
         self._vanished.add(task)
+        self._outdated.add(task)
 
         def looked(status: Node | Failed) -> None:
             self._vanished.discard(task)

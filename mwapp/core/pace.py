@@ -1,6 +1,6 @@
 """Under load things go together: what was just done is done again a moment later, for what came meanwhile.
 
-A transaction and a listing each cost the ensemble about the same for one task as for many.
+A transaction costs the ensemble about the same for one task as for many.
 """
 
 from collections.abc import Callable
@@ -15,10 +15,10 @@ PACE = 0.01
 class Pace:
     """Has something done: at once, or, if it just was, a moment later, once for all who ask until then.
 
-    ``do`` returns False if there was nothing to do: then the next need not wait.
+    ``do`` returns whether there was anything to do: if not, the next need not wait.
     """
 
-    def __init__(self, do: Callable[[], bool | None]) -> None:
+    def __init__(self, do: Callable[[], bool]) -> None:
         self._do = do
         self._done = float("-inf")  # when it last was, monotonic seconds
         self._due: Scope | None = None  # it will be, unless this ends
@@ -36,5 +36,5 @@ class Pace:
 
     def _go(self, scope: Scope) -> None:
         self._due = None
-        if self._do() is not False:
+        if self._do():
             self._done = scope.now

@@ -19,7 +19,6 @@ from typing import Any
 from mwapp.core.job import RETRY_SECONDS, Job, Recorder
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
-from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
     CANCEL,
     FAILED,
@@ -72,7 +71,6 @@ class Worker:
         self._jobs: dict[str, Job] = {}
         self._running: dict[int, Job] = {}  # of them, by the run's number
         self._next: list[tuple[int, str]] = []  # a heap: those that wait, and some that no longer do
-        self._listing = Pace(self._look_at_queue)
         self._recorder = Recorder(name, over=self._recorded, taken_over=self._taken_over)
         self._runs = count(1)
         self._wishes: set[str] = set()  # tasks that somebody wishes to end
@@ -276,8 +274,7 @@ class Worker:
     # ------------------------------------------------------------ assignments
 
     def _look_at_queue(self) -> None:
-        again = partial(self._listing.ask, self._scope)
-        self._scope.children(assign_path(self._name), self._queue_seen, watch=again)
+        self._scope.children(assign_path(self._name), self._queue_seen, watch=self._look_at_queue)
 
     def _queue_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):  # the queue was deleted by hand, and our incarnation with it

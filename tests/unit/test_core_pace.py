@@ -18,10 +18,16 @@ def test_what_comes_alone_does_not_wait() -> None:
     task = person.create("/tasks/task-", "date", s=True, settle=False).rpartition("/")[2]
     stage.settle(0.0)
     assert worker.running() == [task]
+    assert stage.now == began
+    stage.settle(2 * PACE)  # it takes its time
+    over = stage.now
     worker.finish(task, settle=False)
     stage.settle(0.0)
     assert stage.data(f"/tasks/{task}/status") == "done"
-    assert stage.now == began
+    following = person.create("/tasks/task-", "date", s=True, settle=False).rpartition("/")[2]
+    stage.settle(0.0)  # at once after that
+    assert worker.running() == [following]
+    assert stage.now == over
 
 
 def test_a_stream_goes_together() -> None:
@@ -48,7 +54,12 @@ def test_a_scope_that_ends_takes_what_was_due_with_it_and_leaves_nothing_blocked
     done: list[float] = []
     process = Process()
     process.now = 100.0
-    pace = Pace(lambda: done.append(process.now))
+
+    def do() -> bool:
+        done.append(process.now)
+        return True
+
+    pace = Pace(do)
     old, new = process.scope(), process.scope()
     pace.ask(old)
     pace.ask(old)

@@ -1,0 +1,97 @@
+"""What a master reads while it changes (mwapp/core/mirror.py): replies come in the order of the requests."""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+
+from mwapp.core.messages import Error, Failed, Node, Stat
+from mwapp.core.mirror import Mirror
+from mwapp.core.protocol import NOBODY, Assignment, Registration
+from mwapp.core.session import Scope
+
+SESSION = 7
+TASK = "task-0000000001"
+REGISTERED = Registration(SESSION).encode()
+ASSIGNED = Assignment(1, incarnation=0, epoch=1).encode()
+
+
+class Server:
+    """A scope whose requests wait until the test has the oldest answered from what is there at that time."""
+
+    now = 100.0
+
+    def __init__(self, **nodes: bytes) -> None:
+        self.nodes = {f"/{path.replace('__', '/')}": data for path, data in nodes.items()}
+        self.waiting: deque[tuple[str, Callable[[], None]]] = deque()
+        self.watches: dict[str, Callable[[], None]] = {}
+
+    def children(
+        self, path: str, then: Callable[[Any], None], *, watch: Callable[[], None] = lambda: None
+    ) -> None:
+        self.watches[path] = watch
+        self._ask(path, lambda: then(self._below(path)))
+
+    def get_all(self, paths: list[str], then: Callable[[Any], None]) -> None:
+        self._ask(paths[0] if paths else "", lambda: then([self._node(path) for path in paths]))
+
+    def get(self, path: str, then: Callable[[Any], None]) -> None:
+        self._ask(path, lambda: then(self._node(path)))
+
+    def exists(self, path: str, then: Callable[[Any], None], **_: Any) -> None:
+        self._ask(path, lambda: then(Stat(1, 0) if path in self.nodes else None))
+
+    def answer(self, path: str) -> None:
+        """Answer the oldest request, which is for this path."""
+        asked, reply = self.waiting.popleft()
+        assert asked == path
+        reply()
+
+    def _ask(self, path: str, reply: Callable[[], None]) -> None:
+        self.waiting.append((path, reply))
+
+    def _below(self, path: str) -> tuple[str, ...]:
+        begin = f"{path}/"
+        return tuple(
+            rest for node in self.nodes if (rest := node.removeprefix(begin)) != node and "/" not in rest
+        )
+
+    def _node(self, path: str) -> Node | Failed:
+        if path not in self.nodes:
+            return Failed(Error.NO_NODE)
+        return Node(self.nodes[path], Stat(1, 0, SESSION, len(self._below(path))))
+
+
+def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
+    """However late it is answered: the task is in /returned, and not to be assigned as a new one."""
+    server = Server(workers__w1=b"", assign__w1=REGISTERED)
+    server.nodes |= {f"/assign/w1/{TASK}": ASSIGNED, f"/tasks/{TASK}": b"date"}
+    queued: list[str] = []
+    mirror = Mirror(
+        cast(Scope, server),
+        changed=lambda: queued.extend(mirror.queued),
+        adopt=lambda *_: None,
+        unreadable=lambda: None,
+    )
+    mirror.read()
+    while server.waiting[0][0] != "/returned":
+        server.answer(server.waiting[0][0])
+    server.answer("/returned")  # nothing yet
+    while server.waiting[0][0] != "/tasks":
+        server.answer(server.waiting[0][0])
+    _, tasks = server.waiting.popleft()
+
+    server.nodes[f"/returned/{TASK}"] = Assignment(2, failures=1).encode()
+    del server.nodes[f"/assign/w1/{TASK}"]
+    server.watches["/assign/w1"]()
+    server.waiting.append(("/tasks", tasks))  # asked for before the watch of /returned was told
+    server.watches["/returned"]()
+
+    server.answer("/assign/w1")  # it has vanished from there
+    server.answer("/tasks")
+    server.answer("/returned")
+    server.answer(f"/tasks/{TASK}/status")  # it has not ended
+    while server.waiting:
+        server.answer(server.waiting[0][0])
+    assert not queued
+    assert TASK in mirror.held[NOBODY]
+    assert not mirror.unread
