@@ -211,6 +211,8 @@ class Worker:
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
+        if self._paused or self._leaving:  # marked from its beginning: a master is not to see it otherwise
+            ops.append(Set(worker_path(self._name), self._address.encode()))
         if isinstance(queue, Node):
             ops.append(Set(path, data, queue.stat.version if anew else -1))
         else:

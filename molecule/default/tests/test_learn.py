@@ -35,6 +35,7 @@ class Terminal:
         argv = ssh(host, f"exec {command} 2>&1")
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._lines: list[str] = []  # nobody has read them yet
+        self._typed: set[str] = set()  # last; some echo it, broken in two where it gets too wide for them
         self._asked = 0  # number of the last mark that was asked for
         self._marked = 0  # ... and of the last that came
         self._ended = False
@@ -60,7 +61,7 @@ class Terminal:
         with self._changed:
             self._type(command)
             self._changed.wait_for(self._quiet, SECONDS)
-            lines = [line for line in self._lines if line != command]  # some echo what is typed
+            lines = self._lines
             self._lines = [] if self._ended else [line for line in lines if NOTICE.match(line)]
             return "\n".join(line for line in lines if line not in self._lines)
 
@@ -76,6 +77,7 @@ class Terminal:
     def _type(self, *commands: str) -> None:
         self._asked += 1
         ask = [] if "quit" in commands else [f"ls {MARK}{self._asked}"]
+        self._typed = {*commands, *ask}
         assert self._process.stdin
         self._process.stdin.write("".join(f"{line}\n" for line in (*commands, *ask)).encode())
         self._process.stdin.flush()
@@ -105,7 +107,9 @@ class Terminal:
     def _take(self, line: str) -> None:
         if line == f"Node does not exist: {MARK}{self._asked}":
             self._marked = self._asked
-        elif line.strip() and MARK not in line:
+        elif self._lines and self._lines[-1] + line in self._typed:
+            self._lines.pop()
+        elif line.strip() and line not in self._typed and MARK not in line:
             self._lines.append(line)
 
 
