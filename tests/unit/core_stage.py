@@ -316,6 +316,17 @@ class Person:
         return results[0]
 
 
+def creates(path: str) -> Callable[[Request], bool]:
+    """Whose reply is to be lost: the transaction that creates a znode with such a path."""
+
+    def does(request: Request) -> bool:
+        operation = request.operation
+        ops = operation.ops if isinstance(operation, Transaction) else ()
+        return any(isinstance(op, Create) and op.path.startswith(path) for op in ops)
+
+    return does
+
+
 def _size(request: Request) -> int:
     operation = request.operation
     ops = operation.ops if isinstance(operation, Transaction) else ()

@@ -4,7 +4,7 @@ from mwapp.core.election import Election
 from mwapp.core.master import Master
 from mwapp.core.node import PeerDuty
 from mwapp.core.worker import Worker
-from tests.unit.core_stage import Actor, Stage
+from tests.unit.core_stage import Actor, Stage, creates
 
 TASK = "task-0000000000"
 
@@ -56,3 +56,22 @@ def test_a_peer_that_is_stopped_while_cut_off_hands_the_office_on_when_it_is_bac
     assert stage.data("/master") != f"{'b' if busy is others[0] else 'c'}:2223"
     busy.finish(TASK)
     assert not busy.alive
+
+
+def test_who_rests_and_has_to_register_anew_rests_from_the_beginning() -> None:
+    """Cut off before it could mark its new znode, it would be given tasks."""
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1"), stage.person()
+    worker.worker.pause()
+    stage.settle(1.0)  # its commands go out with the next event
+    worker.loses = creates("/workers/w1")
+    person.delete("/workers/w1")
+    assert stage.data("/workers/w1") is not None
+    task = person.create("/tasks/task-", "date", s=True).rpartition("/")[2]
+    assert stage.holders(task) == []
+    worker.resume()
+    assert stage.holders(task) == []
+    worker.worker.resume()
+    stage.settle(1.0)
+    assert worker.running() == [task]

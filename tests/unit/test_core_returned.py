@@ -6,8 +6,9 @@ from mwapp.core.client import Cancel, Refusal, Submit
 from mwapp.core.messages import Create, Request, Transaction
 from mwapp.core.session import Process
 from mwapp.core.task import Task
-from tests.unit.core_stage import Stage
-from tests.unit.test_core_scenes import TASK, creates
+from tests.unit.core_stage import Stage, creates
+
+TASK = "task-0000000000"
 
 
 def task(**fields: object) -> str:

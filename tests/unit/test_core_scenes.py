@@ -1,13 +1,11 @@
 """Scenes of the protocol: what is lost, cut, killed or frozen, and how it goes on."""
 
 import json
-from collections.abc import Callable
 
 from mwapp.core.client import Submit, Wait
 from mwapp.core.messages import (
     Abandon,
     Connected,
-    Create,
     Exited,
     Get,
     Reply,
@@ -16,26 +14,14 @@ from mwapp.core.messages import (
     Stop,
     Suspended,
     Tick,
-    Transaction,
 )
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import HEARTBEATS, REPORT, SAFETY_MARGIN, Process
 from mwapp.core.task import Task
 from mwapp.core.worker import Worker
-from tests.unit.core_stage import TIMEOUT, Actor, Stage
+from tests.unit.core_stage import TIMEOUT, Actor, Stage, creates
 
 TASK = "task-0000000000"
-
-
-def creates(path: str) -> Callable[[Request], bool]:
-    """Whose reply is to be lost: the transaction that creates a znode with such a path."""
-
-    def does(request: Request) -> bool:
-        operation = request.operation
-        ops = operation.ops if isinstance(operation, Transaction) else ()
-        return any(isinstance(op, Create) and op.path.startswith(path) for op in ops)
-
-    return does
 
 
 def submission(stage: Stage) -> tuple[Actor, Submit, list[str]]:
