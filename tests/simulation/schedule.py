@@ -26,8 +26,8 @@ MAX_ATTEMPTS = 4
 # How long peace may last, seconds: sessions expire, attempts are repeated, restarts are waited for.
 PEACE = 60.0
 DRAIN = 3.0
-# Finished tasks stay for longer than faults last, and then resolving a lost reply takes: a name that was removed
-# and is submitted again is a new task, which the judge does not expect.
+# Finished tasks stay for longer than faults last and, then, resolving a lost reply takes: a name that was
+# removed and is submitted again is a new task, which the judge does not expect.
 RETENTION = 40.0
 FOR_EVER = 1e9
 MOST_TIMERS = 20
