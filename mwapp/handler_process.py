@@ -45,7 +45,9 @@ class Surroundings:
         self._streams = sys.stdout, sys.stderr
         self._output = os.dup(1)
         self._directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
-        self._environment = dict(os.environ)
+        # The dict beneath it, encoded: whoever asks os.environ has every variable decoded, one by one.
+        self._environ, self._variables = os.environ, vars(os.environ)["_data"]
+        self._environment = dict(self._variables)
         self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
         self._umask = os.umask(0)
         os.umask(self._umask)
@@ -56,13 +58,13 @@ class Surroundings:
         Raises:
             CannotRunError: the directory cannot be used.
         """
-        wanted = {**self._environment, **environment}
-        found = dict(os.environ)  # each look at a variable in os.environ decodes it
-        for name in found.keys() - wanted.keys():
-            del os.environ[name]
+        own = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
+        wanted = self._environment | own
+        for name in self._variables.keys() - wanted.keys():
+            del os.environb[name]
         for name, value in wanted.items():
-            if found.get(name) != value:
-                os.environ[name] = value
+            if self._variables.get(name) != value:
+                os.environb[name] = value
         try:
             if directory is not None:
                 os.chdir(directory)
@@ -86,6 +88,7 @@ class Surroundings:
         os.dup2(self._output, 1)
         os.dup2(self._output, 2)
         sys.stdout, sys.stderr = self._streams
+        os.environ = self._environ  # noqa: B003 - a handler may have put another in its place
         try:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -190,7 +190,8 @@ class Worker:
             self._scope.after(RETRY_SECONDS, self._restart)
         elif stat is not None and stat.owner == self._process.session:
             if self._incarnation is None:  # registered, but the reply was lost
-                self._scope.get(assign_path(self._name), self._resolve)
+                marked = stat.version > 0
+                self._scope.get(assign_path(self._name), partial(self._resolve, marked))
             elif self.state in ("disconnected", "waiting"):
                 self._serve()
         elif stat is not None:
@@ -211,7 +212,8 @@ class Worker:
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
-        if self._paused or self._leaving:  # marked from its beginning: a master is not to see it otherwise
+        marked = self._paused or self._leaving
+        if marked:  # from its beginning: a master is not to see it otherwise
             ops.append(Set(worker_path(self._name), self._address.encode()))
         if isinstance(queue, Node):
             ops.append(Set(path, data, queue.stat.version if anew else -1))
@@ -222,7 +224,7 @@ class Worker:
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, tuple):
-                self._registered(result[-1].version if isinstance(result[-1], Stat) else 0)
+                self._registered(result[-1].version if isinstance(result[-1], Stat) else 0, marked)
             elif result.index == 0 and result.error is Error.NODE_EXISTS:
                 self._look()  # somebody was faster on the name
             else:  # a parent was deleted by hand, say
@@ -230,17 +232,18 @@ class Worker:
 
         self._scope.transact(ops, done)
 
-    def _resolve(self, queue: Node | Failed) -> None:
+    def _resolve(self, marked: bool, queue: Node | Failed) -> None:
         registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
         ours = registered and registered.session == self._process.session and not registered.adopted
         if isinstance(queue, Node) and ours:
-            self._registered(queue.stat.version)
+            self._registered(queue.stat.version, marked)
         else:  # our znode without our registration: somebody worked by hand
             self._register(queue, anew=True)
 
-    def _registered(self, incarnation: int) -> None:
+    def _registered(self, incarnation: int, marked: bool) -> None:
+        """``marked``: as taking nothing new, which may have changed while we did not know that we are."""
         self._incarnation = incarnation
-        self._marked = False
+        self._marked = marked
         log.info("registered: %s, incarnation %d", self._name, incarnation)
         self._serve()
 

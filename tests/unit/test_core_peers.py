@@ -75,3 +75,18 @@ def test_who_rests_and_has_to_register_anew_rests_from_the_beginning() -> None:
     worker.worker.resume()
     stage.settle(1.0)
     assert worker.running() == [task]
+
+
+def test_who_registered_as_resting_and_hears_of_it_when_it_may_work_again_takes_tasks() -> None:
+    """Seed 47418: another peer was elected while the reply was lost."""
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1"), stage.person()
+    worker.worker.pause()
+    stage.settle(1.0)
+    worker.loses = creates("/workers/w1")
+    person.delete("/workers/w1")
+    worker.worker.resume()
+    worker.resume()
+    task = person.create("/tasks/task-", "date", s=True).rpartition("/")[2]
+    assert worker.running() == [task]
