@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 POISON = "poison"  # a command that takes down every host it runs on
 HANG = "hang"  # a command that does not end by itself
+# How long they take at most, seconds: so many hosts are lost, one session time-out after the other; with a
+# timeout each attempt takes that, and some grace.
+POISON_SECONDS = 30.0
+HANG_SECONDS = 5.0
 ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
 LABEL = "gpu"
 
@@ -51,6 +55,13 @@ class Load:
             if asked is not None and asked.command == HANG and asked.timeout is None:
                 self._schedule.person.do(Create(cancel_path(task)))
         self._world.after(1.0, self.end)
+
+    def longest(self) -> float:
+        """How long what poisons and hangs may take a worker that does one thing at a time, seconds."""
+        asked = [self._judge.asked[task] for task in self._judge.tasks - self._judge.status.keys()]
+        poison = sum(task is not None and task.command == POISON for task in asked)
+        hangs = sum(task.retries + 1 for task in asked if task is not None and task.command == HANG)
+        return POISON_SECONDS * poison + HANG_SECONDS * hangs
 
     @property
     def unacknowledged(self) -> int:
