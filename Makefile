@@ -61,7 +61,7 @@ docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
 unit: setup-python ## logic without root, and a short simulation
-	pytest tests/unit tests/simulation
+	pytest -n auto --dist worksteal tests/unit tests/simulation
 
 simulate: setup-python ## the protocol under seeded faults: make simulate SEEDS=100000
 	python -m tests.simulation --seeds $(SEEDS)

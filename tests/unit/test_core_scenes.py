@@ -2,7 +2,6 @@
 
 import json
 
-from mwapp.core.client import Submit, Wait
 from mwapp.core.messages import (
     Abandon,
     Connected,
@@ -17,29 +16,10 @@ from mwapp.core.messages import (
 )
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import HEARTBEATS, REPORT, SAFETY_MARGIN, Process
-from mwapp.core.task import Task
 from mwapp.core.worker import Worker
-from tests.unit.core_stage import TIMEOUT, Actor, Stage, creates
+from tests.unit.core_stage import TIMEOUT, Stage, creates
 
 TASK = "task-0000000000"
-
-
-def submission(stage: Stage) -> tuple[Actor, Submit, list[str]]:
-    """A client that submits what is added; and the names of what was accepted, or why it was not."""
-    names: list[str] = []
-    parts: list[Submit] = []
-
-    def build(process: Process) -> None:
-        part = Submit(
-            process,
-            [],
-            accepted=lambda _, name: names.append(name),
-            refused=lambda _, refusal: names.append(refusal.reason),
-            finished=lambda: None,
-        )
-        parts.append(part)
-
-    return stage.client(build), parts[0], names
 
 
 # ---------------------------------------------------------------- the office
@@ -306,116 +286,7 @@ def test_master_leaves_at_once() -> None:
     assert (first.alive, second.election.state) == (False, "active")
 
 
-# ---------------------------------------------------------------- the client
-
-
-def test_submission_whose_reply_was_lost_is_not_doubled() -> None:
-    stage = Stage()
-    client, part, names = submission(stage)
-    client.loses = creates("/tasks/task-")
-    part.add(Task("date", key="one"))
-    client.event(Tick())
-    stage.settle()
-    assert (names, stage.children("/tasks")) == ([], [TASK])
-    client.resume()
-    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
-
-
-def test_submission_that_never_arrived_is_sent_again() -> None:
-    stage = Stage()
-    client, part, names = submission(stage)
-    part.add(Task("date", key="one"))
-    client.event(Tick())
-    client.cut()
-    stage.settle()
-    assert stage.children("/tasks") == []
-    client.resume()
-    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
-
-
-def test_wait_on_a_server_that_lags_behind_the_submission() -> None:
-    stage = Stage()
-    stage.master("m1")
-    stage.lagging = True
-    name = stage.person().create("/tasks/task-", "date", s=True).removeprefix("/tasks/")
-    ends: dict[str, str | None] = {}
-
-    def build(process: Process) -> None:
-        Wait(
-            process,
-            [name, "task-0000000009"],
-            ended=lambda task, state, _: ends.__setitem__(task, state),
-            finished=lambda: None,
-        )
-
-    stage.client(build, server=1)
-    assert ends == {"task-0000000009": None}
-    stage.lagging = False
-    stage.person().delete(f"/tasks/{name}")
-    assert ends == {"task-0000000009": None, name: None}
-
-
-def test_wait_for_one_more() -> None:
-    stage = Stage()
-    stage.master("m1")
-    worker = stage.worker("w1", slots=3)
-    ends: list[str] = []
-    waits: list[Wait] = []
-
-    def build(process: Process) -> None:
-        waits.append(Wait(process, [], ended=lambda task, *_: ends.append(task), finished=lambda: None))
-
-    client = stage.client(build)
-    names = [stage.person().create("/tasks/task-", "date", s=True).removeprefix("/tasks/") for _ in range(3)]
-    waits[0].add(names[0])
-    client.event(Tick())
-    worker.finish(names[0])
-    assert ends == names[:1]
-    client.cut()
-    waits[0].add(names[1])
-    client.resume()
-    waits[0].add(names[2])
-    client.event(Tick())
-    worker.finish(names[2])
-    worker.finish(names[1])
-    assert ends == [names[0], names[2], names[1]]
-
-
 # ---------------------------------------------------------------- many
-
-
-def test_many_submissions_go_in_few_transactions() -> None:
-    stage = Stage()
-    client, part, names = submission(stage)
-    before = stage.carried_out
-    indexes = [part.add(Task(f"echo {number}", key=str(number))) for number in range(1000)]
-    indexes.append(part.add(Task("date"), name="mine"))
-    client.event(Tick())
-    stage.settle()
-    assert names == [f"task-{number:010}" for number in range(1000)] + ["mine"]
-    assert [stage.data(f"/tasks/{name}") for name in names[:2]] == [
-        '{"command":"echo 0","key":"0"}',
-        '{"command":"echo 1","key":"1"}',
-    ]
-    assert indexes == list(range(1001))
-    assert stage.carried_out - before < 20
-
-
-def test_of_submissions_in_one_transaction_each_is_refused_by_itself() -> None:
-    stage = Stage()
-    client, part, names = submission(stage)
-    part.add(Task("date", key="first"))
-    client.event(Tick())
-    stage.settle()
-    person = stage.person()
-    person.delete("/tasks/task-0000000000")
-    person.delete("/tasks")
-    for number in range(3):
-        part.add(Task("date", key=str(number)))
-    client.event(Tick())
-    stage.settle()
-    assert names == [TASK, *["the ensemble refused the task: no node"] * 3]
-    assert part.unacknowledged == 0
 
 
 def test_what_is_at_hand_begins_before_the_last_is_recorded() -> None:

@@ -21,6 +21,9 @@ from tests.simulation.world import Violation, World
 SCHEDULES = 100
 # A planted bug that so many schedules do not bring to light would be overlooked.
 AT_MOST = 1000
+# Where one that few schedules bring to light is found now, tried first. Should it change, the search is
+# only slower, and the new number belongs here.
+FOUND_AT = {"incarnation when completing": 16, "proof that was reported": 177}
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +53,7 @@ def test_every_invariant_holds() -> None:
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_planted_bug_is_noticed(bug: str) -> None:
     planted, invariants = BUGS[bug]
-    for seed in range(AT_MOST):
+    for seed in (FOUND_AT.get(bug, 0), *range(AT_MOST)):
         found = _violation(seed, planted)
         if found is not None and found.invariant in invariants:
             assert f"python -m tests.simulation {seed}" in str(found)

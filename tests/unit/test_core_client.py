@@ -1,0 +1,164 @@
+"""Scenes of the client: replies are lost, servers lag, sessions end; nothing is lost or doubled."""
+
+from mwapp.core.client import UNDER_WAY, Submit, Wait
+from mwapp.core.messages import Tick
+from mwapp.core.session import Process
+from mwapp.core.task import Task
+from tests.unit.core_stage import TIMEOUT, Actor, Stage, creates
+
+TASK = "task-0000000000"
+
+
+def submission(stage: Stage) -> tuple[Actor, Submit, list[str]]:
+    """A client that submits what is added; and the names of what was accepted, or why it was not."""
+    names: list[str] = []
+    parts: list[Submit] = []
+
+    def build(process: Process) -> None:
+        part = Submit(
+            process,
+            [],
+            accepted=lambda _, name: names.append(name),
+            refused=lambda _, refusal: names.append(refusal.reason),
+            finished=lambda: None,
+        )
+        parts.append(part)
+
+    return stage.client(build), parts[0], names
+
+
+def test_submission_whose_reply_was_lost_is_not_doubled() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    client.loses = creates("/tasks/task-")
+    part.add(Task("date", key="one"))
+    client.event(Tick())
+    stage.settle()
+    assert (names, stage.children("/tasks")) == ([], [TASK])
+    client.resume()
+    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
+
+
+def test_submission_that_never_arrived_is_sent_again() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    part.add(Task("date", key="one"))
+    client.event(Tick())
+    client.cut()
+    stage.settle()
+    assert stage.children("/tasks") == []
+    client.resume()
+    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
+
+
+def under_way(stage: Stage, task: Task) -> tuple[Actor, list[str]]:
+    """A client in its second session, and the names it hears of; the task was sent in its first."""
+    client, part, names = submission(stage)
+    part.add(Task("date", key="before"))  # so that it knows that there is room
+    client.event(Tick())
+    stage.settle()
+    part.add(task)
+    client.event(Tick())
+    client.expire()
+    return client.connect(), names
+
+
+def test_nothing_is_submitted_anew_while_a_request_of_the_old_session_may_be_carried_out() -> None:
+    """Seed 5941: it was on its way to a server that was cut off from the leader for a while."""
+    stage = Stage()
+    task = Task("date", key="one")
+    _, names = under_way(stage, task)
+    stage.settle(UNDER_WAY * TIMEOUT - 1)
+    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
+    stage.person().create("/tasks/task-", task.encode().decode(), s=True)
+    stage.settle(3)
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+
+
+def test_what_was_not_carried_out_in_the_old_session_is_submitted_anew() -> None:
+    stage = Stage()
+    _, names = under_way(stage, Task("date", key="one"))
+    stage.settle(UNDER_WAY * TIMEOUT + 1)
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+
+
+def test_wait_on_a_server_that_lags_behind_the_submission() -> None:
+    stage = Stage()
+    stage.master("m1")
+    stage.lagging = True
+    name = stage.person().create("/tasks/task-", "date", s=True).removeprefix("/tasks/")
+    ends: dict[str, str | None] = {}
+
+    def build(process: Process) -> None:
+        Wait(
+            process,
+            [name, "task-0000000009"],
+            ended=lambda task, state, _: ends.__setitem__(task, state),
+            finished=lambda: None,
+        )
+
+    stage.client(build, server=1)
+    assert ends == {"task-0000000009": None}
+    stage.lagging = False
+    stage.person().delete(f"/tasks/{name}")
+    assert ends == {"task-0000000009": None, name: None}
+
+
+def test_wait_for_one_more() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1", slots=3)
+    ends: list[str] = []
+    waits: list[Wait] = []
+
+    def build(process: Process) -> None:
+        waits.append(Wait(process, [], ended=lambda task, *_: ends.append(task), finished=lambda: None))
+
+    client = stage.client(build)
+    names = [stage.person().create("/tasks/task-", "date", s=True).removeprefix("/tasks/") for _ in range(3)]
+    waits[0].add(names[0])
+    client.event(Tick())
+    worker.finish(names[0])
+    assert ends == names[:1]
+    client.cut()
+    waits[0].add(names[1])
+    client.resume()
+    waits[0].add(names[2])
+    client.event(Tick())
+    worker.finish(names[2])
+    worker.finish(names[1])
+    assert ends == [names[0], names[2], names[1]]
+
+
+def test_many_submissions_go_in_few_transactions() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    before = stage.carried_out
+    indexes = [part.add(Task(f"echo {number}", key=str(number))) for number in range(1000)]
+    indexes.append(part.add(Task("date"), name="mine"))
+    client.event(Tick())
+    stage.settle()
+    assert names == [f"task-{number:010}" for number in range(1000)] + ["mine"]
+    assert [stage.data(f"/tasks/{name}") for name in names[:2]] == [
+        '{"command":"echo 0","key":"0"}',
+        '{"command":"echo 1","key":"1"}',
+    ]
+    assert indexes == list(range(1001))
+    assert stage.carried_out - before < 20
+
+
+def test_of_submissions_in_one_transaction_each_is_refused_by_itself() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    part.add(Task("date", key="first"))
+    client.event(Tick())
+    stage.settle()
+    person = stage.person()
+    person.delete("/tasks/task-0000000000")
+    person.delete("/tasks")
+    for number in range(3):
+        part.add(Task("date", key=str(number)))
+    client.event(Tick())
+    stage.settle()
+    assert names == [TASK, *["the ensemble refused the task: no node"] * 3]
+    assert part.unacknowledged == 0
