@@ -18,6 +18,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 from chaos.cluster import Cluster, StoryError, wait_for
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.protocol import DONE, TASKS, Outcome, result_path, status_path, task_path
+from mwapp.core.retention import RETENTION
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.loop import Loop
@@ -128,6 +129,7 @@ class Ledger:
 
     submitted: int = 0
     done: int = 0
+    removed: int = 0  # ended when last seen, and there were more than are kept
     failed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)  # acknowledged, but without a final state
     doubled: list[str] = field(default_factory=list)  # final state changed, or one submission stored twice
@@ -228,7 +230,10 @@ class Submitter:
             raise StoryError("; ".join(self._problems[:5]))
 
     def ledger(self) -> Ledger:
-        """Account for every acknowledged task as it is now."""
+        """Account for every acknowledged task as it is now.
+
+        Who submits more than are kept must look now and then: what was never seen to end counts as lost.
+        """
         with reader(self._hosts) as client:
             names = sorted(client.retry(client.get_children, TASKS))
             tasks = _read(client, [task_path(name) for name in names])
@@ -239,6 +244,9 @@ class Submitter:
         mine = dict(self._acknowledged)
         ledger = Ledger(submitted=len(mine))
         for name in mine.values():
+            if name not in stored and name in self._verdicts and len(mine) > RETENTION.keep:
+                ledger.removed += 1
+                continue
             status, result = stored.get(name, (None, None))
             if status is None:
                 ledger.lost.append(name)
