@@ -257,6 +257,7 @@ class Schedule:
         left = [path for path in (TASKS, RETURNED, CANCEL) if nodes[path].children]
         if left:
             raise Violation("no-leak", f"something is left in {left}: {nodes[left[0]].children}")
+        self.world.run(self.world.now + 1.0)  # every server has heard of it by then
         for server in self.service.ensemble.servers:
             paths = [p for w in (server.data_watches, server.child_watches) for p in w]
             leaked = [path for path in paths if path.startswith(f"{TASKS}/")]
