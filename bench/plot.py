@@ -18,7 +18,9 @@ SMALL, LARGE = 12, 15
 def draw(name: str, title: str, unit: str, rows: Mapping[str, Sequence[float]]) -> None:
     """Write build/bench/NAME.svg and NAME.png. Values are above zero, and the scale is logarithmic."""
     ticks = _ticks([value for values in rows.values() for value in values])
-    figures = {row: f"median {median(v):.4g} ({min(v):.4g} to {max(v):.4g})" for row, v in rows.items()}
+    figures = {
+        row: f"median {_show(median(v))} ({_show(min(v))} to {_show(max(v))})" for row, v in rows.items()
+    }
     left = MARGIN + max(text_width(row, SMALL) for row in rows) + GAP
     right = WIDTH - MARGIN - max(text_width(figure, SMALL) for figure in figures.values()) - GAP
     bottom = TITLE + ROW * len(rows)
@@ -46,6 +48,11 @@ def draw(name: str, title: str, unit: str, rows: Mapping[str, Sequence[float]]) 
     text = svg.finish(bottom + AXIS)
     (report.DIRECTORY / f"{name}.svg").write_text(text)
     (report.DIRECTORY / f"{name}.png").write_bytes(png(text))
+
+
+def _show(value: float) -> str:
+    """Four digits that count: 82.31, 14,200."""
+    return f"{float(f'{value:.4g}'):,.10g}"
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
