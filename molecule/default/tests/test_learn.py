@@ -35,7 +35,8 @@ class Terminal:
         argv = ssh(host, f"exec {command} 2>&1")
         self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._lines: list[str] = []  # nobody has read them yet
-        self._typed: set[str] = set()  # last; some echo it, broken in two where it gets too wide for them
+        self._typed: set[str] = set()  # last; some echo it, and a notice may come in the midst of that
+        self._echoed = ""  # what may be the beginning of such an echo
         self._asked = 0  # number of the last mark that was asked for
         self._marked = 0  # ... and of the last that came
         self._ended = False
@@ -105,12 +106,22 @@ class Terminal:
             self._changed.notify_all()
 
     def _take(self, line: str) -> None:
+        if NOTICE.match(line):
+            self._lines.append(line)
+            return
+        echo = self._echoed + line
+        if echo in self._typed:
+            self._echoed = ""
+        elif echo and any(typed.startswith(echo) for typed in self._typed):
+            self._echoed = echo
+        elif self._echoed:  # so that was none
+            self._lines.append(self._echoed)
+            self._echoed = ""
+            self._take(line)
+        elif line.strip() and MARK not in line:
+            self._lines.append(line)
         if line == f"Node does not exist: {MARK}{self._asked}":
             self._marked = self._asked
-        elif self._lines and self._lines[-1] + line in self._typed:
-            self._lines.pop()
-        elif line.strip() and line not in self._typed and MARK not in line:
-            self._lines.append(line)
 
 
 class Learner:
