@@ -5,10 +5,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from mwapp.core.client import Refusal, Submit, Wait
+from mwapp.core.client import Refusal, Submit
 from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Process
 from mwapp.core.task import Task
+from mwapp.core.wait import Wait
 from mwapp.loop import Loop
 from mwapp.servers import Servers
 

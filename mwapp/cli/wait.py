@@ -12,9 +12,10 @@ from mwapp.cli.names import task_name, tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json, show_table
 from mwapp.cli.session import Target, converse, look
-from mwapp.core.client import Cancel, Wait
+from mwapp.core.client import Cancel
 from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Call, Process
+from mwapp.core.wait import Wait
 from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
 from mwapp.overview import read_tasks
 

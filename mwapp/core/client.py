@@ -1,4 +1,4 @@
-"""The client's side: submit tasks so that none is lost or doubled, wait for their final states, cancel."""
+"""The client's side: submit tasks so that none is lost or doubled, and cancel them."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,10 +14,7 @@ from mwapp.core.protocol import (
     MAX_TASKS,
     TASK_PREFIX,
     TASKS,
-    Outcome,
     cancel_path,
-    result_path,
-    status_path,
     task_path,
 )
 from mwapp.core.session import Process, Scope
@@ -35,8 +32,8 @@ PIPELINE = 100
 SUBMISSIONS = 4 * BATCH
 
 
-class _ClientPart:
-    """What submitting and waiting share: they end when they have nothing left to do."""
+class ClientPart:
+    """What submitting, waiting and cancelling share: they begin anew with every connection."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -76,7 +73,7 @@ class Refusal:
     full: bool = False  # there are too many already: later there may be room
 
 
-class Submit(_ClientPart):
+class Submit(ClientPart):
     """Create one task for each of ``tasks``.
 
     Every one bears a key of its own, or has a name of the client's choice (``names``, by index). Those
@@ -293,98 +290,7 @@ def _key(node: Node | Failed) -> str | None:
         return None
 
 
-class Wait(_ClientPart):
-    """Wait for the final state of each of ``tasks`` (names).
-
-    ``ended(name, state, outcome)`` is called for each as it ends: state is the status word, or None if
-    there is no such task; outcome is None where no result was written. ``finished()`` after the last.
-    """
-
-    def __init__(
-        self,
-        process: Process,
-        tasks: Sequence[str],
-        *,
-        ended: Callable[[str, str | None, Outcome | None], None],
-        finished: Callable[[], None],
-    ) -> None:
-        super().__init__(process)
-        self._waiting = dict.fromkeys(tasks)
-        self._not_looked_at: Iterator[str] = iter(())
-        self._looking = False  # connected, and each has been looked at or will be
-        self._ended, self._finished = ended, finished
-
-    def add(self, task: str) -> None:
-        """Wait for one more, which this process has submitted (between two events)."""
-        self._waiting[task] = None
-        if self._looking:
-            self._look(task)
-
-    def suspended(self) -> None:
-        """All are looked at anew."""
-        super().suspended()
-        self._looking = False
-
-    def expired(self) -> None:
-        """All are looked at anew."""
-        super().expired()
-        self._looking = False
-
-    def _begin(self) -> None:
-        if not self._waiting:
-            self._looking = True
-            self._finished()
-            return
-        # A transaction first: a task that somebody else submitted, or saw end, is then there to be read.
-        self._scope.transact([Check(TASKS)], lambda _: self._look_at_all())
-
-    def _look_at_all(self) -> None:
-        self._looking = True
-        self._not_looked_at = iter(list(self._waiting))
-        for _ in range(PIPELINE):
-            self._look_at_next()
-
-    def _look_at_next(self) -> None:
-        name = next(self._not_looked_at, None)
-        if name is not None:
-            self._look(name)
-
-    def _look(self, name: str) -> None:
-        # The watch goes off when a status is created, and when the task is deleted.
-        self._scope.children(task_path(name), partial(self._seen, name), watch=partial(self._fetch, name))
-
-    def _seen(self, name: str, children: tuple[str, ...] | Failed) -> None:
-        self._look_at_next()
-        if name not in self._waiting:
-            return
-        if isinstance(children, Failed):
-            if children.error is Error.NO_NODE:
-                self._end(name, None, None)
-            else:
-                self._scope.after(RETRY_SECONDS, partial(self._look, name))
-        elif "status" in children:
-            self._fetch(name)
-
-    def _fetch(self, name: str) -> None:
-        self._scope.get_all([status_path(name), result_path(name)], partial(self._read, name))
-
-    def _read(self, name: str, nodes: list[Node | Failed]) -> None:
-        status, result = nodes
-        if isinstance(status, Failed):  # what changed was something else
-            self._look(name)
-            return
-        outcome = Outcome.decode(result.data) if isinstance(result, Node) else None
-        self._end(name, status.data.decode(errors="replace"), outcome)
-
-    def _end(self, name: str, state: str | None, outcome: Outcome | None) -> None:
-        if name in self._waiting:
-            del self._waiting[name]
-            self._ended(name, state, outcome)
-            if not self._waiting:
-                self._finished()
-
-
-class Cancel(_ClientPart):
+class Cancel(ClientPart):
     """Wish that each of ``tasks`` (names) end.
 
     ``asked(name, known)`` is called for each: known is False if there is no such task. Whether the task ends

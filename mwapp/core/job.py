@@ -107,9 +107,9 @@ class Recorder:
         elif self._due and self._scope is not None:
             self._pace.ask(self._scope)
 
-    def _commit(self) -> bool:
+    def _commit(self) -> int:
         if self._busy or not self._due or self._scope is None:
-            return False
+            return 0
         batch: list[Job] = []
         ops: list[Op] = [Check(assign_path(self._worker), self._incarnation)]
         room = BATCH_BYTES
@@ -122,7 +122,7 @@ class Recorder:
         del self._due[: len(batch)]
         self._busy = True
         self._scope.transact(ops, partial(self._committed, batch))
-        return True
+        return len(batch)
 
     def _committed(self, batch: list[Job], result: tuple[Any, ...] | Failed) -> None:
         self._busy = False

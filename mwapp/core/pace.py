@@ -1,6 +1,7 @@
 """Under load things go together: what was just done is done again a moment later, for what came meanwhile.
 
-A transaction costs the ensemble about the same for one task as for many.
+A transaction costs the ensemble about the same for one task as for many. The more it had, the longer the
+moment: what comes alone never waits, and a stream of tasks finds the rhythm that it needs.
 """
 
 from collections.abc import Callable
@@ -8,26 +9,26 @@ from functools import partial
 
 from mwapp.core.session import Scope
 
-# The moment, seconds. What comes alone never waits for it.
-PACE = 0.01
+# The moment for each thing that was done, and what it is at least and at most, seconds.
+EACH, LEAST, MOST = 0.002, 0.01, 0.05
 
 
 class Pace:
     """Has something done: at once, or, if it just was, a moment later, once for all who ask until then.
 
-    ``do`` returns whether there was anything to do: if not, the next need not wait.
+    ``do`` returns how many things there were to do: after none the next need not wait.
     """
 
-    def __init__(self, do: Callable[[], bool]) -> None:
+    def __init__(self, do: Callable[[], int]) -> None:
         self._do = do
-        self._done = float("-inf")  # when it last was, monotonic seconds
+        self._not_before = float("-inf")  # monotonic seconds
         self._due: Scope | None = None  # it will be, unless this ends
 
     def ask(self, scope: Scope) -> None:
         """Have it done, unless the scope ends before."""
         if self._due is scope:
             return
-        wait = self._done + PACE - scope.now
+        wait = self._not_before - scope.now
         if wait > 0:
             self._due = scope
             scope.after(wait, partial(self._go, scope))
@@ -36,5 +37,6 @@ class Pace:
 
     def _go(self, scope: Scope) -> None:
         self._due = None
-        if self._do():
-            self._done = scope.now
+        done = self._do()
+        if done:
+            self._not_before = scope.now + min(MOST, max(LEAST, done * EACH))

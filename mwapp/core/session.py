@@ -170,7 +170,18 @@ class Process:
         self.now = now
         if self._session_is_over():
             self._lose(abandon=not isinstance(event, Expired | Connected))
-        match event:
+        match event:  # the most frequent first
+            case Reply(number, result):
+                self._answer(number, result)
+            case Tick():
+                pass
+            case Fired(path):
+                for scope, call in self._watches.pop(path, {}).items():
+                    if not scope.cancelled:
+                        call()
+            case Exited():
+                for part in list(self._parts):
+                    part.exited(event)
             case Connected(session, timeout, asked):
                 # The ensemble has counted since it made the session, not since we were told.
                 self.session, self.timeout = session, timeout
@@ -187,20 +198,11 @@ class Process:
                 self._cut()
             case Expired():
                 self._lose(abandon=False)
-            case Reply(number, result):
-                self._answer(number, result)
-            case Fired(path):
-                for scope, call in self._watches.pop(path, {}).items():
-                    if not scope.cancelled:
-                        call()
-            case Exited():
-                for part in list(self._parts):
-                    part.exited(event)
             case Stop() if not self.stopping:
                 self.stopping = True
                 for part in list(self._parts):
                     part.stop()
-            case Resumed() | Stop() | Tick():
+            case Resumed() | Stop():
                 pass
         self._fire_timers()
         out, self._out = self._out, []
@@ -209,10 +211,11 @@ class Process:
     @property
     def deadline(self) -> float | None:
         """When the next Tick is due, monotonic seconds; None: not before the next event."""
-        due = [self.timers[0][0]] if self.timers else []
-        if self.session is not None:
-            due.append(self.lease)
-        return min(due, default=None)
+        due = self.timers[0][0] if self.timers else None
+        if self.session is None:
+            return due
+        lease = self.lease
+        return lease if due is None or lease < due else due
 
     @property
     def lease(self) -> float:

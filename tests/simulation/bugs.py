@@ -149,6 +149,27 @@ class Forgetful(Process):
         return commands
 
 
+class Late(Process):
+    """A client that waits and does not look whether what it begins to watch has ended just before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._looks: set[int] = set()
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and event.request in self._looks and isinstance(event.result, tuple):
+            event = Reply(event.request, ())
+        commands = super().handle(now, event)
+        self._looks |= {
+            command.number
+            for command in commands
+            if isinstance(command, Request)
+            and isinstance(command.operation, Children)
+            and command.operation.path.startswith(f"{TASKS}/")
+        }
+        return commands
+
+
 class Doubling(_Rewriting):
     """A worker hands back, and keeps."""
 
@@ -214,6 +235,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),
     "search after a lost reply": (Bug(Forgetful, faults=("cut",)), {"submit-idempotent"}),
+    "look when a watch is set": (Bug(Late), {"liveness"}),
     "atomic hand-back": (Bug(Doubling), {"single-assignment"}),
     "labels": (Bug(Boastful), {"labels-honoured"}),
     "kill what is late": (Bug(Patient), {"timeout-enforced", "liveness"}),

@@ -34,6 +34,7 @@ class Owner(Protocol):
 
     name: str
     timeout: float
+    frozen: bool
 
     def event(self, event: Event) -> None:
         """Give the process an event."""
@@ -112,9 +113,9 @@ class Edge:
 
     def received(self, connection: Connection, event: Event, seen: int) -> None:
         """Something came over a connection; what comes over an old one is not heard."""
-        if self._owner.deferred(partial(self.received, connection, event, seen)):
-            return
-        if connection is self._connection:
+        if self._owner.frozen:
+            self._owner.deferred(partial(self.received, connection, event, seen))
+        elif connection is self._connection:
             self._seen = max(self._seen, seen)
             if isinstance(event, Reply):
                 self._outstanding.pop(event.request, None)

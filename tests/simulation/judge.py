@@ -353,6 +353,12 @@ class Judge:
             raise Violation("submit-idempotent", f"{name} was acknowledged, but is {self.asked.get(name)}")
         self.acked[name or task.key or ""] = told
 
+    def told(self, name: str, state: str | None) -> None:
+        """A client that waits was told how a task ended; None: that there is no such task."""
+        is_so = name in self.removed if state is None else self.status.get(name) == state.encode()
+        if not is_so:
+            raise Violation("acked-never-lost", f"a client was told that {name} is {state}")
+
     def all_ended(self) -> bool:
         """Whether every task has a final state, no assignment is left, and no wish."""
         # Asked after every step: what is mostly so, and quickly seen, comes first.

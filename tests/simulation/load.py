@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.messages import Create, Tick
-from mwapp.core.protocol import TASK_PREFIX, cancel_path
+from mwapp.core.protocol import TASK_PREFIX, Outcome, cancel_path
 from mwapp.core.session import Process
 from mwapp.core.task import Task
+from mwapp.core.wait import FEW, Wait
 from tests.simulation.host import Execution, Host
 from tests.simulation.world import Chance, Violation
 
@@ -32,6 +33,8 @@ class Load:
         self._schedule = schedule
         self._world, self._judge = schedule.world, schedule.judge
         self._submit: Submit | None = None
+        self._untold: set[str] = set()  # tasks whose end the client waits for
+        self._few = schedule.world.random.choice([1, 2, FEW])  # of these are watched
         self._asked: list[tuple[Task, str | None]] = []  # of the client's present life, by index
         self._count = 0
 
@@ -64,9 +67,9 @@ class Load:
         return POISON_SECONDS * poison + HANG_SECONDS * hangs
 
     @property
-    def unacknowledged(self) -> int:
-        """Submissions of which the client knows nothing yet."""
-        return self._submit.unacknowledged if self._submit is not None else 0
+    def client_waits(self) -> bool:
+        """Whether the client has still to hear that a submission is a task, or that a task has ended."""
+        return bool(self._untold or (self._submit is not None and self._submit.unacknowledged))
 
     # ------------------------------------------------------------ asking
 
@@ -109,18 +112,26 @@ class Load:
         self._schedule.person.do(Create(cancel_path(task)))
 
     def build(self, _: Host, process: Process) -> None:
-        """The client's process."""
+        """The client's process: it submits, and waits for what it has submitted."""
         asked: list[tuple[Task, str | None]] = []
+        untold: set[str] = set()
 
         def accepted(index: int, name: str) -> None:
             self._judge.acknowledged(*asked[index], name)
+            untold.add(name)
+            wait.add(name)
 
         def refused(index: int, refusal: Refusal) -> None:
             task, name = asked[index]
             if name is None or self._judge.asked.get(name) in (None, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
 
-        self._asked = asked
+        def ended(name: str, state: str | None, _: Outcome | None) -> None:
+            self._judge.told(name, state)
+            untold.discard(name)
+
+        self._asked, self._untold = asked, untold
+        wait = Wait(process, [], ended=ended, finished=lambda: None, few=self._few)
         self._submit = Submit(process, [], accepted=accepted, refused=refused, finished=lambda: None)
 
     # ------------------------------------------------------------ running

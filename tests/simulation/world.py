@@ -5,6 +5,9 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+# Whether all is over is asked so often, simulated seconds.
+EVERY = 0.01
+
 
 class Violation(Exception):  # noqa: N818 - it is what was found, not an error of the simulation
     """An invariant that did not hold."""
@@ -64,11 +67,13 @@ class World(Chance):
         self.trace.append((self.now, who, what))
 
     def run(self, until: float, over: Callable[[], bool] | None = None) -> None:
-        """Let things happen until that time, or until ``over`` (asked after every one of them)."""
-        queue = self._queue
+        """Let things happen until that time, or until ``over`` (asked every so often)."""
+        queue, asked = self._queue, float("-inf")
         while queue and queue[0][0] <= until:
-            if over is not None and over():
-                return
+            if over is not None and self.now - asked >= EVERY:
+                asked = self.now
+                if over():
+                    return
             self.now, _, call = heapq.heappop(queue)
             self.steps += 1
             call()

@@ -32,14 +32,14 @@ from mwapp.core.messages import (
     Tick,
     Transaction,
 )
-from mwapp.core.pace import PACE
+from mwapp.core.pace import MOST
 from mwapp.core.session import Process
 from mwapp.core.worker import Worker
 from tests.simulation.ensemble import Kind, SimEnsemble
 
 TIMEOUT = 6.0
 # Time for what waits a moment for company (mwapp/core/pace.py), and for what follows from it.
-SOON = 5 * PACE
+SOON = 5 * MOST
 
 
 class Stage:
@@ -89,7 +89,7 @@ class Stage:
         while True:
             while self._requests:
                 self._carry_out(*self._requests.popleft())
-            due = [(actor.process.deadline, actor) for actor in self.actors if actor.alive]
+            due = [(a.process.deadline, a) for a in self.actors if a.alive and not a.frozen]
             at, actor = min(
                 ((max(at, self.now), actor) for at, actor in due if at is not None),
                 key=lambda pair: pair[0],
@@ -173,6 +173,11 @@ class Actor:
         self._stage = stage
         self._held_back: list[Event] | None = None
         stage.actors.append(self)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it hears of nothing for now."""
+        return self._held_back is not None
 
     def connect(self, server: int = 0) -> "Actor":
         """Begin a session."""

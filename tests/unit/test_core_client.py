@@ -1,9 +1,10 @@
 """Scenes of the client: replies are lost, servers lag, sessions end; nothing is lost or doubled."""
 
-from mwapp.core.client import UNDER_WAY, Submit, Wait
+from mwapp.core.client import UNDER_WAY, Submit
 from mwapp.core.messages import Tick
 from mwapp.core.session import Process
 from mwapp.core.task import Task
+from mwapp.core.wait import Wait
 from tests.unit.core_stage import TIMEOUT, Actor, Stage, creates
 
 TASK = "task-0000000000"

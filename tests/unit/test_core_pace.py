@@ -1,7 +1,11 @@
 """Under load things go together, and what comes alone waits for nothing (mwapp/core/pace.py)."""
 
+from itertools import pairwise
+
+import pytest
+
 from mwapp.core.messages import Tick
-from mwapp.core.pace import PACE, Pace
+from mwapp.core.pace import EACH, LEAST, MOST, Pace
 from mwapp.core.session import Process
 from tests.unit.core_stage import Stage
 
@@ -19,7 +23,7 @@ def test_what_comes_alone_does_not_wait() -> None:
     stage.settle(0.0)
     assert worker.running() == [task]
     assert stage.now == began
-    stage.settle(2 * PACE)  # it takes its time
+    stage.settle(2 * LEAST)  # it takes its time
     over = stage.now
     worker.finish(task, settle=False)
     stage.settle(0.0)
@@ -38,13 +42,13 @@ def test_a_stream_goes_together() -> None:
     before, began = master.master.counters["transactions"], len(stage.ensemble.log)
     for _ in range(TASKS):
         person.create("/tasks/task-", "date", s=True, settle=False)
-        stage.settle(PACE / 10)
+        stage.settle(LEAST / 10)
     stage.settle()
     assert len(worker.running()) == TASKS
     assert master.master.counters["transactions"] - before <= TASKS / 10 + 2
     for task in worker.running():
         worker.finish(task, settle=False)
-        stage.settle(PACE / 10)
+        stage.settle(LEAST / 10)
     stage.settle()
     assert stage.children("/assign/w1") == []
     assert len(stage.ensemble.log) - began <= TASKS * 1.3 + 10, "a transaction of the worker for each task"
@@ -55,9 +59,9 @@ def test_a_scope_that_ends_takes_what_was_due_with_it_and_leaves_nothing_blocked
     process = Process()
     process.now = 100.0
 
-    def do() -> bool:
+    def do() -> int:
         done.append(process.now)
-        return True
+        return 3
 
     pace = Pace(do)
     old, new = process.scope(), process.scope()
@@ -68,5 +72,26 @@ def test_a_scope_that_ends_takes_what_was_due_with_it_and_leaves_nothing_blocked
     pace.ask(new)
     pace.ask(new)
     for step in range(1, 6):
-        process.handle(100.0 + step * PACE, Tick())
-    assert done == [100.0, 100.0 + PACE]
+        process.handle(100.0 + step * LEAST, Tick())
+    assert done == [100.0, 100.0 + LEAST]
+
+
+def test_the_more_there_was_the_longer_the_moment_up_to_a_bound() -> None:
+    done: list[float] = []
+    process = Process()
+    process.now = 100.0
+    scope = process.scope()
+    things = [0, 1, 10, 1000, 1]
+
+    def do() -> int:
+        done.append(process.now)
+        return things[len(done) - 1]
+
+    pace = Pace(do)
+    for step in range(100):
+        process.handle(100.0 + step / 1000, Tick())
+        if len(done) < len(things):
+            pace.ask(scope)
+    moments = [later - earlier for earlier, later in pairwise(done)]
+    # After nothing it is done again when asked.
+    assert moments == pytest.approx([0.001, LEAST, 10 * EACH, MOST], abs=0.0015)

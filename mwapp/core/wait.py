@@ -1,0 +1,178 @@
+"""The client's side: wait for tasks to end.
+
+Tasks end about in the order in which they were submitted. So of many only the first is watched; when it has
+ended those behind it are looked at, many in one request:
+
+    overtaken by one that has ended -> watch it
+    first of those behind the last that has ended -> watch it
+    the rest -> look again when that one has ended
+
+A watch for each would cost the servers more than all the other reads of a task. Whatever ends out of turn is
+not missed: every second some more are watched, and many more when nothing has ended meanwhile.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+
+from mwapp.core.client import RETRY_SECONDS, ClientPart
+from mwapp.core.messages import Check, Error, Failed, Node
+from mwapp.core.protocol import TASKS, Outcome, result_path, status_path, task_path
+from mwapp.core.session import Call, Process
+
+# So many of those are looked at together: as many as had ended when some last were, half as many more, and
+# these, but no more than that.
+AT_LEAST, AT_MOST = 4, 50
+FEW = 10
+# Every second so many more are watched, and so many when nothing has ended for a second.
+MORE, MANY_MORE = 200, 2000
+
+
+class Wait(ClientPart):
+    """Wait for the final state of each of ``tasks`` (names).
+
+    ``ended(name, state, outcome)`` is called for each as it ends: state is the status word, or None if
+    there is no such task; outcome is None where no result was written. ``finished()`` after the last.
+    As long as fewer than ``few`` are watched, whatever is added is.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        tasks: Sequence[str],
+        *,
+        ended: Callable[[str, str | None, Outcome | None], None],
+        finished: Callable[[], None],
+        few: int = FEW,
+    ) -> None:
+        super().__init__(process)
+        self._few = few
+        self._waiting = dict.fromkeys(tasks)  # those that are watched, and
+        self._unwatched: dict[str, None] = {}  # the others, in their order
+        self._watched: set[str] = set()
+        self._begun = False  # connected, and each is one or the other
+        self._looking = False  # at a page of the unwatched
+        self._page = AT_LEAST
+        self._due = False  # more will be watched in a second
+        self._quiet = False  # none has ended since more were watched
+        self._ended, self._finished = ended, finished
+
+    def add(self, task: str) -> None:
+        """Wait for one more, which this process has submitted (between two events)."""
+        self._waiting[task] = None
+        if self._begun:
+            self._take_up(task)
+
+    def suspended(self) -> None:
+        """All are looked at anew."""
+        super().suspended()
+        self._begun = False
+
+    def expired(self) -> None:
+        """All are looked at anew."""
+        super().expired()
+        self._begun = False
+
+    def _begin(self) -> None:
+        self._watched.clear()
+        self._unwatched.clear()
+        self._looking = self._due = False
+        if not self._waiting:
+            self._begun = True
+            self._finished()
+            return
+        # A transaction first: a task that somebody else submitted, or saw end, is then there to be read.
+        self._scope.transact([Check(TASKS)], lambda _: self._take_up_all())
+
+    def _take_up_all(self) -> None:
+        self._begun = True
+        for name in self._waiting:
+            self._take_up(name)
+        self._look_on()
+
+    def _take_up(self, name: str) -> None:
+        if len(self._watched) < self._few:
+            self._watch(name)
+            return
+        self._unwatched[name] = None
+        if not self._due:
+            self._due = True
+            self._scope.after(1.0, self._watch_more)
+
+    # ------------------------------------------------------------ watched, one by one
+
+    def _watch(self, name: str) -> None:
+        self._unwatched.pop(name, None)
+        self._watched.add(name)
+        # The watch goes off when a status is created, and when the task is deleted.
+        self._scope.children(task_path(name), partial(self._seen, name), watch=partial(self._fired, name))
+
+    def _watch_more(self) -> None:
+        for name in list(islice(self._unwatched, MANY_MORE if self._quiet else MORE)):
+            self._watch(name)
+        self._quiet, self._due = True, bool(self._unwatched)
+        if self._due:
+            self._scope.after(1.0, self._watch_more)
+
+    def _seen(self, name: str, children: tuple[str, ...] | Failed) -> None:
+        if name not in self._watched:
+            return
+        if not isinstance(children, Failed):
+            if "status" in children:
+                self._fired(name)
+        elif children.error is Error.NO_NODE:
+            self._end(name, None, None)
+        else:
+            self._scope.after(RETRY_SECONDS, partial(self._watch, name))
+
+    def _fired(self, name: str) -> None:
+        if name in self._watched:
+            self._read([name])
+            self._look_on()
+
+    # ------------------------------------------------------------ unwatched, many at once
+
+    def _look_on(self) -> None:
+        page = list(islice(self._unwatched, self._page))
+        if page and not self._looking:
+            self._looking = True
+            self._read(page, then=partial(self._looked_at, page))
+
+    def _looked_at(self, page: list[str]) -> None:
+        self._looking = False
+        ended = [at for at, name in enumerate(page) if name not in self._waiting]
+        self._page = min(AT_MOST, AT_LEAST + len(ended) * 3 // 2)
+        overtaken, behind = page[: max(ended, default=0)], page[max(ended, default=-1) + 1 :]
+        for name in [*overtaken, *behind[:1]]:
+            if name in self._unwatched:
+                self._watch(name)
+        if not behind:
+            self._look_on()
+
+    # ------------------------------------------------------------ final states
+
+    def _read(self, names: list[str], then: Call | None = None) -> None:
+        paths = [path for name in names for path in (status_path(name), result_path(name))]
+
+        def read(nodes: list[Node | Failed]) -> None:
+            for name, status, result in zip(names, nodes[::2], nodes[1::2], strict=True):
+                if isinstance(status, Node):
+                    outcome = Outcome.decode(result.data) if isinstance(result, Node) else None
+                    self._end(name, status.data.decode(errors="replace"), outcome)
+                elif name in self._watched:  # what has changed was something else
+                    self._watch(name)
+            if then:
+                then()
+
+        self._scope.get_all(paths, read)
+
+    def _end(self, name: str, state: str | None, outcome: Outcome | None) -> None:
+        if name not in self._waiting:
+            return
+        del self._waiting[name]
+        self._unwatched.pop(name, None)
+        self._watched.discard(name)
+        self._quiet = False
+        self._ended(name, state, outcome)
+        if not self._waiting:
+            self._finished()
