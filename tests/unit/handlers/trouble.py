@@ -80,6 +80,7 @@ def messes(argument, run):
     os.umask(0)
     os.environ["LEFT"] = "behind"
     del os.environ["MWAPP_TASK"]
+    os.environ = {"LEFT": "behind, too"}
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.stdout = open(os.devnull, "w")
     os.dup2(sys.stdout.fileno(), 1)
