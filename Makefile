@@ -60,8 +60,9 @@ lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as 
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
+# One process more than there are cores, for some tests wait; what takes longest first.
 unit: setup-python ## logic without root, and a short simulation
-	pytest -n auto --dist worksteal tests/unit tests/simulation
+	pytest -n $(shell expr $$(nproc) + 1) --dist worksteal tests/unit/test_simulation.py tests/unit
 
 simulate: setup-python ## the protocol under seeded faults: make simulate SEEDS=100000
 	python -m tests.simulation --seeds $(SEEDS)
