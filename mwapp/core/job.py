@@ -71,10 +71,19 @@ class Job:
 
 class Recorder:
     """Records jobs for one incarnation after the other. ``over`` is told of each once nothing is left to do
-    for it, and whether it was recorded as it said; ``taken_over`` if another incarnation bears the name."""
+    for it, and whether it was recorded as it said; ``taken_over`` if another incarnation bears the name.
+    ``at_hand`` says how many others wait to be started."""
 
-    def __init__(self, worker: str, *, over: Callable[[Job, bool], None], taken_over: Call) -> None:
+    def __init__(
+        self,
+        worker: str,
+        *,
+        over: Callable[[Job, bool], None],
+        taken_over: Call,
+        at_hand: Callable[[], int],
+    ) -> None:
         self._worker = worker
+        self._at_hand = at_hand
         self._over = over
         self._taken_over = taken_over
         self._pace = Pace(self._commit)
@@ -107,9 +116,9 @@ class Recorder:
         elif self._due and self._scope is not None:
             self._pace.ask(self._scope)
 
-    def _commit(self) -> int:
+    def _commit(self) -> int | None:
         if self._busy or not self._due or self._scope is None:
-            return 0
+            return None
         batch: list[Job] = []
         ops: list[Op] = [Check(assign_path(self._worker), self._incarnation)]
         room = BATCH_BYTES
@@ -122,7 +131,7 @@ class Recorder:
         del self._due[: len(batch)]
         self._busy = True
         self._scope.transact(ops, partial(self._committed, batch))
-        return len(batch)
+        return min(len(batch), self._at_hand())
 
     def _committed(self, batch: list[Job], result: tuple[Any, ...] | Failed) -> None:
         self._busy = False

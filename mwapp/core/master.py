@@ -155,12 +155,12 @@ class Master:
         """Something may be due."""
         self._pace.ask(self._scope)
 
-    def _act(self) -> int:
+    def _act(self) -> int | None:
         if not self._mirror.complete or self._committing:
-            return 0
+            return None
         steps = self._plan()
         if not steps:
-            return 0
+            return None
         ops: list[Op] = [Check(EPOCH, self._epoch)]
         for name in sorted({step.worker for step in steps if step.worker}):
             # Alive and not draining (version 0), and the incarnation the assignment is meant for.
@@ -172,7 +172,9 @@ class Master:
             ops += step.ops
         self._committing, self._under_way = True, {step.task for step in steps}
         self._scope.transact(ops, partial(self._committed, steps))
-        return len(steps)
+        # While the next tasks wait the workers are to have enough to do.
+        at_hand = sum(len(held) for name, held in self._mirror.held.items() if name)
+        return min(len(steps), at_hand // 4)
 
     def _committed(self, steps: list[_Step], result: tuple[Any, ...] | Failed) -> None:
         self._committing, self._under_way = False, set()

@@ -1,7 +1,7 @@
 """The client's side: wait for tasks to end.
 
-Tasks end about in the order in which they were submitted. So of many only the first is watched; when it has
-ended those behind it are looked at, many in one request:
+Tasks end about in the order in which they were submitted. So of many only some are watched, and when one of
+these has ended those that are not are looked at, from the first on, many in one request:
 
     overtaken by one that has ended -> watch it
     first of those behind the last that has ended -> watch it
@@ -11,7 +11,7 @@ A watch for each would cost the servers more than all the other reads of a task.
 not missed: every second some more are watched, and many more when nothing has ended meanwhile.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -20,12 +20,13 @@ from mwapp.core.messages import Check, Error, Failed, Node
 from mwapp.core.protocol import TASKS, Outcome, result_path, status_path, task_path
 from mwapp.core.session import Call, Process
 
-# So many of those are looked at together: as many as had ended when some last were, half as many more, and
-# these, but no more than that.
-AT_LEAST, AT_MOST = 4, 50
+# As long as fewer are watched, whatever is added is.
 FEW = 10
+# So many of the others are looked at together: as many as had ended of those looked at before, half as many
+# more, and AT_LEAST.
+AT_LEAST, AT_MOST = 4, 50
 # Every second so many more are watched, and so many when nothing has ended for a second.
-MORE, MANY_MORE = 200, 2000
+MORE, MANY_MORE = 200, 1000
 
 
 class Wait(ClientPart):
@@ -33,7 +34,7 @@ class Wait(ClientPart):
 
     ``ended(name, state, outcome)`` is called for each as it ends: state is the status word, or None if
     there is no such task; outcome is None where no result was written. ``finished()`` after the last.
-    As long as fewer than ``few`` are watched, whatever is added is.
+    A task that is added is watched as long as fewer than ``few`` are.
     """
 
     def __init__(
@@ -47,11 +48,12 @@ class Wait(ClientPart):
     ) -> None:
         super().__init__(process)
         self._few = few
-        self._waiting = dict.fromkeys(tasks)  # those that are watched, and
-        self._unwatched: dict[str, None] = {}  # the others, in their order
-        self._watched: set[str] = set()
-        self._begun = False  # connected, and each is one or the other
-        self._looking = False  # at a page of the unwatched
+        self._waiting = dict.fromkeys(tasks)  # all that have not ended, as far as we know
+        self._begun = False  # connected, and each of them is either
+        self._watched: set[str] = set()  # or
+        self._unwatched: dict[str, None] = {}  # in their order
+        self._unanswered = 0  # requests for a watch
+        self._looking = False  # at some of the unwatched
         self._page = AT_LEAST
         self._due = False  # more will be watched in a second
         self._quiet = False  # none has ended since more were watched
@@ -76,19 +78,23 @@ class Wait(ClientPart):
     def _begin(self) -> None:
         self._watched.clear()
         self._unwatched.clear()
-        self._looking = self._due = False
+        self._unanswered, self._looking, self._due = 0, False, False
         if not self._waiting:
             self._begun = True
             self._finished()
             return
         # A transaction first: a task that somebody else submitted, or saw end, is then there to be read.
-        self._scope.transact([Check(TASKS)], lambda _: self._take_up_all())
+        self._scope.transact([Check(TASKS)], lambda _: self._look_through(iter(list(self._waiting))))
 
-    def _take_up_all(self) -> None:
+    def _look_through(self, rest: Iterator[str]) -> None:
+        """Any number may have ended before, wherever they are."""
+        page = list(islice(rest, AT_MOST))
+        if page:
+            self._read(page, then=partial(self._look_through, rest))
+            return
         self._begun = True
         for name in self._waiting:
             self._take_up(name)
-        self._look_on()
 
     def _take_up(self, name: str) -> None:
         if len(self._watched) < self._few:
@@ -102,19 +108,25 @@ class Wait(ClientPart):
     # ------------------------------------------------------------ watched, one by one
 
     def _watch(self, name: str) -> None:
+        if name not in self._waiting:
+            return
         self._unwatched.pop(name, None)
         self._watched.add(name)
+        self._unanswered += 1
         # The watch goes off when a status is created, and when the task is deleted.
         self._scope.children(task_path(name), partial(self._seen, name), watch=partial(self._fired, name))
 
     def _watch_more(self) -> None:
-        for name in list(islice(self._unwatched, MANY_MORE if self._quiet else MORE)):
-            self._watch(name)
-        self._quiet, self._due = True, bool(self._unwatched)
+        if not self._unanswered:
+            for name in list(islice(self._unwatched, MANY_MORE if self._quiet else MORE)):
+                self._watch(name)
+            self._quiet = True
+        self._due = bool(self._unwatched)
         if self._due:
             self._scope.after(1.0, self._watch_more)
 
     def _seen(self, name: str, children: tuple[str, ...] | Failed) -> None:
+        self._unanswered -= 1
         if name not in self._watched:
             return
         if not isinstance(children, Failed):
@@ -122,8 +134,14 @@ class Wait(ClientPart):
                 self._fired(name)
         elif children.error is Error.NO_NODE:
             self._end(name, None, None)
+            for following in list(islice(self._unwatched, 1)):  # it may be gone, too: retention takes many
+                self._watch(following)
         else:
-            self._scope.after(RETRY_SECONDS, partial(self._watch, name))
+            self._watch_later(name)
+
+    def _watch_later(self, name: str) -> None:
+        """The ensemble has refused to say what we need to know: do not spin."""
+        self._scope.after(RETRY_SECONDS, partial(self._watch, name))
 
     def _fired(self, name: str) -> None:
         if name in self._watched:
@@ -152,19 +170,25 @@ class Wait(ClientPart):
     # ------------------------------------------------------------ final states
 
     def _read(self, names: list[str], then: Call | None = None) -> None:
+        scope = self._scope
         paths = [path for name in names for path in (status_path(name), result_path(name))]
 
         def read(nodes: list[Node | Failed]) -> None:
             for name, status, result in zip(names, nodes[::2], nodes[1::2], strict=True):
+                if scope.cancelled:  # who is told may stop us
+                    return
                 if isinstance(status, Node):
                     outcome = Outcome.decode(result.data) if isinstance(result, Node) else None
                     self._end(name, status.data.decode(errors="replace"), outcome)
-                elif name in self._watched:  # what has changed was something else
-                    self._watch(name)
+                elif name in self._watched:
+                    if status.error is Error.NO_NODE:  # what has changed was something else
+                        self._watch(name)
+                    else:
+                        self._watch_later(name)
             if then:
                 then()
 
-        self._scope.get_all(paths, read)
+        scope.get_all(paths, read)
 
     def _end(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         if name not in self._waiting:

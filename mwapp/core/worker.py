@@ -71,7 +71,9 @@ class Worker:
         self._jobs: dict[str, Job] = {}
         self._running: dict[int, Job] = {}  # of them, by the run's number
         self._next: list[tuple[int, str]] = []  # a heap: those that wait, and some that no longer do
-        self._recorder = Recorder(name, over=self._recorded, taken_over=self._taken_over)
+        self._recorder = Recorder(
+            name, over=self._recorded, taken_over=self._taken_over, at_hand=lambda: len(self._next)
+        )
         self._runs = count(1)
         self._wishes: set[str] = set()  # tasks that somebody wishes to end
         self._leaving = False

@@ -9,7 +9,16 @@ from collections.abc import Container
 from dataclasses import dataclass
 from typing import Protocol
 
-from mwapp.core.protocol import CANCELLED, DONE, FAILED, NOBODY, Assignment, Outcome, Registration
+from mwapp.core.protocol import (
+    CANCELLED,
+    DONE,
+    FAILED,
+    NOBODY,
+    Assignment,
+    Outcome,
+    Registration,
+    result_path,
+)
 from mwapp.core.task import BadTaskError, Task
 from mwapp.core.worker import GRACE_SECONDS
 from tests.simulation.ensemble import Transacted
@@ -353,15 +362,20 @@ class Judge:
             raise Violation("submit-idempotent", f"{name} was acknowledged, but is {self.asked.get(name)}")
         self.acked[name or task.key or ""] = told
 
-    def told(self, name: str, state: str | None) -> None:
-        """A client that waits was told how a task ended; None: that there is no such task."""
+    def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
+        """A client that waits was told how a task ended; state None: that there is no such task."""
         is_so = name in self.removed if state is None else self.status.get(name) == state.encode()
         if not is_so:
             raise Violation("acked-never-lost", f"a client was told that {name} is {state}")
+        result = self.ensemble.decided.nodes.get(result_path(name))
+        if result is None or state is None or name in self.ended_by_hand:  # by hand it may be written later
+            return
+        if outcome != Outcome.decode(result.data):
+            raise Violation("result-faithful", f"a client was told of {name}: {outcome}")
 
     def all_ended(self) -> bool:
         """Whether every task has a final state, no assignment is left, and no wish."""
-        # Asked after every step: what is mostly so, and quickly seen, comes first.
+        # Asked all the time: what is mostly so, and quickly seen, comes first.
         return len(self.tasks) == len(self.status) and not self.wishes and not any(self.holders.values())
 
     def thawed(self, host: Host) -> None:

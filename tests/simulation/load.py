@@ -126,9 +126,9 @@ class Load:
             if name is None or self._judge.asked.get(name) in (None, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
 
-        def ended(name: str, state: str | None, _: Outcome | None) -> None:
-            self._judge.told(name, state)
-            untold.discard(name)
+        def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
+            self._judge.told(name, state, outcome)
+            untold.remove(name)  # it is told once
 
         self._asked, self._untold = asked, untold
         wait = Wait(process, [], ended=ended, finished=lambda: None, few=self._few)

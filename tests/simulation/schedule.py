@@ -236,8 +236,8 @@ class Schedule:
         """What a client that waits is told is what is there."""
         told: set[str] = set()
 
-        def ended(name: str, state: str | None, _: Outcome | None) -> None:
-            self.judge.told(name, state)
+        def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
+            self.judge.told(name, state, outcome)
             told.add(name)
 
         def build(_: Host, process: Process) -> None:

@@ -7,7 +7,7 @@ import pytest
 from mwapp.core.messages import Tick
 from mwapp.core.pace import EACH, LEAST, MOST, Pace
 from mwapp.core.session import Process
-from tests.unit.core_stage import Stage
+from tests.unit.core_stage import Actor, Stage
 
 TASKS = 60
 
@@ -81,9 +81,9 @@ def test_the_more_there_was_the_longer_the_moment_up_to_a_bound() -> None:
     process = Process()
     process.now = 100.0
     scope = process.scope()
-    things = [0, 1, 10, 1000, 1]
+    things = [None, 0, 10, 1000, 1]
 
-    def do() -> int:
+    def do() -> int | None:
         done.append(process.now)
         return things[len(done) - 1]
 
@@ -95,3 +95,34 @@ def test_the_more_there_was_the_longer_the_moment_up_to_a_bound() -> None:
     moments = [later - earlier for earlier, later in pairwise(done)]
     # After nothing it is done again when asked.
     assert moments == pytest.approx([0.001, LEAST, 10 * EACH, MOST], abs=0.0015)
+
+
+def transactions_for(stage: Stage, worker: Actor, tasks: int) -> int:
+    """How many transactions so many tasks take, each of which runs for a millisecond."""
+    person = stage.person()
+    for _ in range(tasks):
+        person.create("/tasks/task-", "date", s=True, settle=False)
+    before = len(stage.ensemble.log)
+    for _ in range(10 * tasks):
+        if worker.worker.counters["done"] == tasks:
+            break
+        for task in worker.running():
+            worker.finish(task, settle=False)
+        stage.settle(0.001)
+    assert worker.worker.counters["done"] == tasks
+    return len(stage.ensemble.log) - before
+
+
+def test_the_pace_is_slower_only_for_a_worker_that_has_other_tasks_at_hand() -> None:
+    tasks = 400
+    seconds, transactions = [], []
+    for prefetch in (0, tasks):
+        stage = Stage()
+        stage.master("m1")
+        worker = stage.worker("w1", slots=8, prefetch=prefetch)
+        stage.settle(1.0)
+        began = stage.now
+        transactions.append(transactions_for(stage, worker, tasks))
+        seconds.append(stage.now - began)
+    assert seconds[0] < 1.5 * tasks / 8 * LEAST, "eight tasks each time, and no longer than need be"
+    assert transactions[1] < transactions[0] / 3

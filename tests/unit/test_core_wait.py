@@ -1,7 +1,24 @@
 """Scenes of a client that waits: of many tasks few are watched, yet none that ends is missed."""
 
+from collections.abc import Callable
+
 import pytest
 
+from mwapp.core.messages import (
+    Children,
+    Connected,
+    Error,
+    Event,
+    Exists,
+    Failed,
+    Get,
+    Reply,
+    Request,
+    Result,
+    Tick,
+    Transaction,
+)
+from mwapp.core.protocol import PARENTS, Outcome
 from mwapp.core.session import Process
 from mwapp.core.wait import FEW, MORE, Wait
 from tests.unit.core_stage import Actor, Stage
@@ -12,33 +29,36 @@ MANY = 1000
 class Waiter:
     """A client that waits for ``tasks`` of the stage, and what it is told."""
 
-    def __init__(self, stage: Stage, tasks: int) -> None:
+    def __init__(self, stage: Stage, tasks: int, names: list[str] | None = None) -> None:
         self.stage, self.person = stage, stage.person()
-        self.names = [self._create() for _ in range(tasks)]
+        self.names = names or [self.create() for _ in range(tasks)]
         self.told: list[str] = []
+        self.outcomes: dict[str, Outcome | None] = {}
+        self.at_end: Callable[[], None] = lambda: None
         self.finished = 0
-        self.before = stage.carried_out
         self.client: Actor = stage.client(self._build)
         stage.settle(0.0)
 
-    def _create(self) -> str:
+    def create(self) -> str:
+        """A task; its name."""
         return self.person.create("/tasks/task-", "date", s=True, settle=False).removeprefix("/tasks/")
 
     def _build(self, process: Process) -> None:
         self.wait = Wait(process, self.names, ended=self._ended, finished=self._finished)
 
-    def _ended(self, name: str, state: str | None, _: object) -> None:
+    def _ended(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         self.told.append(name if state == "done" else f"{name} {state}")
+        self.outcomes[name] = outcome
+        self.at_end()
 
     def _finished(self) -> None:
         self.finished += 1
 
-    def end(self, *names: str, settle: bool = True) -> None:
-        """These tasks end at once."""
+    def end(self, *names: str) -> None:
+        """These tasks end at once; no time passes until all that follows from it has happened."""
         for name in names:
             self.person.create(f"/tasks/{name}/status", "done", settle=False)
-        if settle:
-            self.stage.settle(0.0)
+        self.stage.settle(0.0)
 
     @property
     def watched(self) -> int:
@@ -57,12 +77,10 @@ def waiter() -> Waiter:
 
 def test_what_ends_in_order_is_told_at_once_at_the_price_of_few_requests(waiter: Waiter) -> None:
     assert waiter.watched <= FEW + 1
-    before = waiter.stage.now
     asked = waiter.stage.carried_out
     for first in range(0, MANY, 40):
         waiter.end(*waiter.names[first : first + 40])
         assert sorted(waiter.told) == waiter.names[: first + 40]
-    assert waiter.stage.now == before, "nothing of this waits for the clock"
     assert waiter.finished == 1
     # Status and result of each, and of some twice; the statuses that were created count as well.
     assert waiter.stage.carried_out - asked < MANY * 5.5
@@ -111,15 +129,14 @@ def test_while_others_end_more_are_watched_every_second(waiter: Waiter) -> None:
     assert seconds <= MANY / MORE
 
 
-def test_one_that_hangs_at_the_head_holds_up_nobody(waiter: Waiter) -> None:
-    before = waiter.stage.now
-    for first in range(1, MANY, 37):
+def test_those_that_hang_at_the_head_hold_up_the_others_for_a_second_at_most(waiter: Waiter) -> None:
+    hang = FEW + 10
+    for first in range(hang, MANY, 37):
         waiter.end(*waiter.names[first : first + 37])
     waiter.stage.settle(1.0)
-    assert sorted(waiter.told) == waiter.names[1:]
-    assert waiter.stage.now <= before + 1.0
-    waiter.end(waiter.names[0])
-    assert (waiter.told[-1], waiter.finished) == (waiter.names[0], 1)
+    assert sorted(waiter.told) == waiter.names[hang:]
+    waiter.end(*waiter.names[:hang])
+    assert (len(waiter.told), waiter.finished) == (MANY, 1)
 
 
 def test_a_task_that_is_deleted_is_told_of(waiter: Waiter) -> None:
@@ -135,8 +152,6 @@ def test_what_ends_while_the_client_is_cut_off_is_told_afterwards(waiter: Waiter
     waiter.end(*waiter.names[:300], *waiter.names[400:500])
     assert waiter.told == []
     waiter.client.resume()
-    assert sorted(waiter.told) == waiter.names[:300]
-    waiter.stage.settle(3.0)
     assert sorted(waiter.told) == [*waiter.names[:300], *waiter.names[400:500]]
 
 
@@ -148,3 +163,108 @@ def test_a_trickle_costs_few_reads(waiter: Waiter) -> None:
     # For each: a status that is created, status and result read twice, of some others once, and a watch.
     assert waiter.stage.carried_out - before <= 20 * 16
     assert sorted(waiter.told) == waiter.names[:40]
+
+
+def test_what_ended_before_is_told_at_once_wherever_it_is() -> None:
+    stage = Stage()
+    stage.master("m1")
+    waiter = Waiter(stage, 0)
+    names = [waiter.create() for _ in range(MANY)]
+    waiter.end(*names[FEW + 4 : -1])
+    later = Waiter(stage, 0, names)
+    assert sorted(later.told) == names[FEW + 4 : -1]
+
+
+def test_many_that_are_gone_are_told_at_once(waiter: Waiter) -> None:
+    missing = [f"task-{number:010}" for number in range(5000, 6000)]
+    other = Waiter(waiter.stage, 0, [*missing, waiter.names[0]])
+    assert sorted(other.told) == [f"{name} None" for name in missing]
+    waiter.end(waiter.names[0])
+    assert other.finished == 1
+
+
+def test_more_are_added_than_are_watched() -> None:
+    stage = Stage()
+    stage.master("m1")
+    waiter = Waiter(stage, 1)
+    for _ in range(3 * FEW):
+        waiter.names.append(waiter.create())
+        waiter.wait.add(waiter.names[-1])
+    waiter.client.event(Tick())
+    stage.settle(0.0)
+    assert waiter.watched == FEW
+    waiter.end(*waiter.names)
+    assert sorted(waiter.told) == waiter.names
+
+
+def test_who_is_told_may_stop(waiter: Waiter) -> None:
+    many = FEW + 5  # as part of a page
+    waiter.at_end = lambda: waiter.wait.stop() if len(waiter.told) == many else None
+    waiter.end(*waiter.names[:300])
+    assert len(waiter.told) == many
+
+
+def test_what_was_written_beside_the_status_is_told_too(waiter: Waiter) -> None:
+    outcome = Outcome(worker="w1", attempt=1, code=0, output="heard", seconds=0.1)
+    waiter.person.create(f"/tasks/{waiter.names[0]}/result", outcome.encode().decode(), settle=False)
+    waiter.end(*waiter.names[:2])
+    assert waiter.outcomes == {waiter.names[0]: outcome, waiter.names[1]: None}
+
+
+def test_a_status_that_the_ensemble_refuses_to_show_is_asked_for_again_now_and_then(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(waiter.stage, f"/tasks/{waiter.names[-1]}/status", monkeypatch)
+    waiter.end(*waiter.names)
+    asked = waiter.stage.carried_out
+    waiter.stage.settle(5.0)
+    assert waiter.stage.carried_out - asked < 100
+    assert waiter.finished == 0
+    monkeypatch.undo()
+    waiter.stage.settle(1.0)
+    assert waiter.finished == 1
+
+
+def test_a_watch_that_the_ensemble_refuses_is_asked_for_again_now_and_then(
+    waiter: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(waiter.stage, f"/tasks/{waiter.names[0]}", monkeypatch)
+    other = Waiter(waiter.stage, 0, waiter.names[:1])
+    asked = waiter.stage.carried_out
+    waiter.stage.settle(5.0)
+    assert waiter.stage.carried_out - asked < 1200, "those that are watched meanwhile"
+    monkeypatch.undo()
+    waiter.stage.settle(1.0)
+    waiter.end(waiter.names[0])
+    assert other.told == waiter.names[:1]
+
+
+def test_a_server_that_is_slow_to_answer_is_not_asked_for_more_watches() -> None:
+    process, asked = Process(), []
+    Wait(process, [f"task-{number:010}" for number in range(MANY)], ended=print, finished=lambda: None)
+    events: list[Event] = [Connected(1, 1000.0)]
+    for second in range(5):
+        events.append(Tick())
+        while events:
+            for command in process.handle(100.0 + 1.1 * second, events.pop(0)):
+                assert isinstance(command, Request)
+                match command.operation:
+                    case Children("/"):
+                        events.append(Reply(command.number, tuple(path[1:] for path in PARENTS)))
+                    case Children(path):
+                        asked.append(path)  # no answer
+                    case Transaction(ops):
+                        events.append(Reply(command.number, (None,) * len(ops)))
+                    case _:
+                        events.append(Reply(command.number, Failed(Error.NO_NODE)))
+    assert len(asked) == FEW
+
+
+def refuse(stage: Stage, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ensemble lets nobody read it."""
+    read = stage.ensemble.read
+
+    def refusing(number: int, session: int, operation: Get | Exists | Children) -> Result:
+        return Failed(Error.REFUSED) if operation.path == path else read(number, session, operation)
+
+    monkeypatch.setattr(stage.ensemble, "read", refusing)
