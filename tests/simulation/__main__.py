@@ -19,6 +19,8 @@ from tests.simulation.world import Violation
 
 # So many schedules are given to a process at a time.
 CHUNK = 20
+# Every so many seconds it says how far it is.
+PROGRESS = 60.0
 
 
 def main() -> int:
@@ -42,7 +44,7 @@ def main() -> int:
 
 def run(bug: Bug, seeds: range, end: float, jobs: int) -> int:
     """Run the schedules in so many processes, until ``end`` (monotonic seconds) at the latest."""
-    started = time.monotonic()
+    started = told = time.monotonic()
     met: Counter[str] = Counter()
     chunks = (seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK))
     with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
@@ -55,12 +57,19 @@ def run(bug: Bug, seeds: range, end: float, jobs: int) -> int:
                 pool.shutdown(cancel_futures=True)
                 return 1
             met.update(found)
+            if time.monotonic() >= told + PROGRESS:
+                told = time.monotonic()
+                print(_so_far(met["schedules"], told - started), file=sys.stderr, flush=True)
             if time.monotonic() < end:
                 under_way += [pool.submit(_met, bug, chunk) for chunk in islice(chunks, 1)]
-    seconds = time.monotonic() - started
-    print(f"{met['schedules']} schedules in {seconds:.1f} s, every invariant held")
+    print(_so_far(met["schedules"], time.monotonic() - started))
     print(", ".join(f"{name} {figure}" for name, figure in met.items() if name != "schedules"))
     return 0
+
+
+def _so_far(schedules: int, seconds: float) -> str:
+    rate = 60 * schedules / seconds
+    return f"{schedules} schedules in {seconds:.1f} s, {rate:.0f} a minute: every invariant held"
 
 
 def _quiet() -> None:
