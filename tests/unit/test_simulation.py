@@ -27,6 +27,7 @@ AT_MOST = 1000
 FOUND_AT = {
     "fencing": 51,
     "incarnation when completing": 12,
+    "kill at session's end": 14,
     "proof of life": 12,
     "proof that was reported": 354,
 }
