@@ -66,13 +66,8 @@ class Wait(ClientPart):
             self._take_up(task)
 
     def suspended(self) -> None:
-        """All are looked at anew."""
+        """All are looked at anew. An expired session was suspended before."""
         super().suspended()
-        self._begun = False
-
-    def expired(self) -> None:
-        """All are looked at anew."""
-        super().expired()
         self._begun = False
 
     def _begin(self) -> None:

@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--bug", choices=BUGS, help="with this planted bug")
     options = parser.parse_args()
     bug = BUGS[options.bug][0] if options.bug else Bug()
-    _quiet()
+    _set_up()
     if options.seed is not None:
         return explain(options.seed, bug)
     number = options.seeds or (200 if options.minutes is None else sys.maxsize)
@@ -47,7 +47,7 @@ def run(bug: Bug, seeds: range, end: float, jobs: int) -> int:
     started = told = time.monotonic()
     met: Counter[str] = Counter()
     chunks = (seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK))
-    with ProcessPoolExecutor(jobs, initializer=_quiet) as pool:
+    with ProcessPoolExecutor(jobs, initializer=_set_up) as pool:
         # A few at a time: there may be more seeds than will ever be reached.
         under_way = [pool.submit(_met, bug, chunk) for chunk in islice(chunks, 2 * jobs)]
         while under_way:
@@ -72,7 +72,7 @@ def _so_far(schedules: int, seconds: float) -> str:
     return f"{schedules} schedules in {seconds:.1f} s, {rate:.0f} a minute: every invariant held"
 
 
-def _quiet() -> None:
+def _set_up() -> None:
     logging.getLogger("mwapp").setLevel(logging.CRITICAL)
     gc.disable()  # looking for garbage all the time takes a tenth of it: see _met
 

@@ -113,7 +113,7 @@ class Edge:
 
     def received(self, connection: Connection, event: Event, seen: int) -> None:
         """Something came over a connection; what comes over an old one is not heard."""
-        if self._owner.frozen:
+        if self._owner.frozen:  # asked first: it mostly is not, and this is the busiest place
             self._owner.deferred(partial(self.received, connection, event, seen))
         elif connection is self._connection:
             self._seen = max(self._seen, seen)
