@@ -13,7 +13,6 @@ Who it is, is its incarnation: the version that ``/assign/<name>`` got in the tr
 import logging
 from functools import partial
 from heapq import heappop, heappush
-from itertools import count
 from typing import Any
 
 from mwapp.core.job import RETRY_SECONDS, Job, Recorder
@@ -30,14 +29,13 @@ from mwapp.core.protocol import (
     task_path,
     worker_path,
 )
+from mwapp.core.running import Running
 from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
-# A command that is cancelled, or runs for too long, gets so many seconds between SIGTERM and SIGKILL.
-GRACE_SECONDS = 2.0
 
 
 class Worker:
@@ -62,19 +60,17 @@ class Worker:
         self._process = process
         self._name = name
         self._address = address
-        self._slots = slots
         self._prefetch = prefetch
         self._labels = labels
         self._drain = drain
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
         self._jobs: dict[str, Job] = {}
-        self._running: dict[int, Job] = {}  # of them, by the run's number
+        self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap: those that wait, and some that no longer do
         self._recorder = Recorder(
             name, over=self._recorded, taken_over=self._taken_over, at_hand=lambda: len(self._next)
         )
-        self._runs = count(1)
         self._wishes: set[str] = set()  # tasks that somebody wishes to end
         self._leaving = False
         self._paused = False
@@ -111,33 +107,10 @@ class Worker:
 
     def exited(self, event: Exited) -> None:
         """A command is over: record it. One that was killed with its session belongs to nobody."""
-        job = self._running.pop(event.run, None)
-        if job is None:
+        over = self._running.over(event)
+        if over is None:
             return
-        job.run = None
-        if job.clock is not None:
-            job.clock.cancel()
-        output = event.output.decode(errors="replace")
-        reason = None
-        if job.cancelled:
-            reason = "cancelled"
-        elif job.late:
-            reason = f"timed out after {job.task.timeout:g} s"
-        elif event.code is None:
-            reason, output = f"could not be started: {output}", ""
-        self._end(
-            job,
-            Outcome(
-                worker=self._name,
-                attempt=job.assignment.attempt,
-                code=event.code,
-                output=output,
-                truncated=event.truncated,
-                seconds=round(event.seconds, 3),
-                reason=reason,
-                cancelled=job.cancelled,
-            ),
-        )
+        self._end(*over)
         if self.state == "ready":
             self._start()
 
@@ -165,13 +138,12 @@ class Worker:
 
     def status(self) -> dict[str, Any]:
         """State, incarnation and counters."""
-        running = [job.name for job in self._running.values()]
         return {
             "state": self.state,
             "incarnation": self._incarnation,
-            "slots": self._slots,
+            "slots": self._running.slots,
             "labels": list(self._labels),
-            "running": sorted(running, key=task_order),
+            "running": sorted(self._running.names, key=task_order),
             "queued": sum(job.waits for job in self._jobs.values()),
             "counters": dict(self.counters),
         }
@@ -210,7 +182,7 @@ class Worker:
     def _register(self, queue: Node | Failed, *, anew: bool = False) -> None:
         """``anew``: our znode is there, and goes in the same transaction, if the queue is as it was read."""
         data = Registration(
-            self._process.session or 0, self._slots + self._prefetch, labels=self._labels
+            self._process.session or 0, self._running.slots + self._prefetch, labels=self._labels
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
@@ -328,34 +300,11 @@ class Worker:
                 self._recorder.record(job)
             self._leave_if_idle()
             return
-        while self._next and len(self._running) < self._slots:
+        while self._next and self._running.room:
             _, name = heappop(self._next)
             if name in self._jobs and self._jobs[name].waits:
-                self._run(self._jobs[name])
-
-    def _run(self, job: Job) -> None:
-        job.run = next(self._runs)
-        self._running[job.run] = job
-        self.counters["started"] += 1
-        self._process.run(job.run, job.task, self._environment(job))
-        if job.task.timeout is not None:
-            job.clock = self._process.scope()
-            job.clock.after(job.task.timeout, partial(self._out_of_time, job))
-
-    def _environment(self, job: Job) -> dict[str, str]:
-        """The fencing token: attempt and epoch only grow for a task, so a store can refuse the older."""
-        return {
-            "MWAPP_TASK": job.name,
-            "MWAPP_ATTEMPT": str(job.assignment.attempt),
-            "MWAPP_EPOCH": str(job.assignment.epoch if job.assignment.epoch is not None else ""),
-            "MWAPP_WORKER": self._name,
-            "MWAPP_INCARNATION": str(self._incarnation),
-        }
-
-    def _out_of_time(self, job: Job) -> None:
-        if job.run is not None:
-            job.late = True
-            self._process.kill(job.run, GRACE_SECONDS)
+                self.counters["started"] += 1
+                self._running.start(self._jobs[name], self._incarnation)
 
     # ------------------------------------------------------------ wishes to cancel
 
@@ -375,7 +324,7 @@ class Worker:
             return
         job.cancelled = True
         if job.run is not None:
-            self._process.kill(job.run, GRACE_SECONDS)
+            self._running.end(job)
         else:
             reason = "cancelled before it began"
             self._end(job, Outcome(self._name, job.assignment.attempt, reason=reason, cancelled=True))
@@ -458,10 +407,4 @@ class Worker:
         self._next.clear()
 
     def _kill(self, job: Job, why: str) -> None:
-        if job.clock is not None:
-            job.clock.cancel()
-        if job.run is not None:
-            log.warning("%s: killed: %s", job.name, why)
-            self.counters["killed"] += 1
-            self._process.kill(job.run)
-            del self._running[job.run]
+        self.counters["killed"] += self._running.kill(job, why)

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ class Attack:
             changes = tuple(change for change in map(self._below, entry.changes) if change is not None)
             for change in changes:
                 replayed.decided.apply(change, entry.zxid, entry.time)
-            judge.committed(replace(entry, changes=changes))
+            judge.committed(entry._replace(changes=changes))
         assert judge.winners, "a judgment on nothing"
         return judge
 

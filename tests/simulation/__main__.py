@@ -1,8 +1,6 @@
 """Run schedules: ``python -m tests.simulation SEED`` repeats one with its trace, ``--seeds N`` runs many."""
 
 import argparse
-import gc
-import logging
 import math
 import os
 import sys
@@ -13,7 +11,7 @@ from dataclasses import fields
 from itertools import islice
 
 from tests.simulation.bugs import BUGS
-from tests.simulation.run import explain, simulate
+from tests.simulation.run import explain, quiet, simulate
 from tests.simulation.schedule import Bug
 from tests.simulation.world import Violation
 
@@ -34,7 +32,7 @@ def main() -> int:
     parser.add_argument("--bug", choices=BUGS, help="with this planted bug")
     options = parser.parse_args()
     bug = BUGS[options.bug][0] if options.bug else Bug()
-    _set_up()
+    quiet()
     if options.seed is not None:
         return explain(options.seed, bug)
     number = options.seeds or (200 if options.minutes is None else sys.maxsize)
@@ -47,7 +45,7 @@ def run(bug: Bug, seeds: range, end: float, jobs: int) -> int:
     started = told = time.monotonic()
     met: Counter[str] = Counter()
     chunks = (seeds[at : at + CHUNK] for at in range(0, len(seeds), CHUNK))
-    with ProcessPoolExecutor(jobs, initializer=_set_up) as pool:
+    with ProcessPoolExecutor(jobs, initializer=quiet) as pool:
         # A few at a time: there may be more seeds than will ever be reached.
         under_way = [pool.submit(_met, bug, chunk) for chunk in islice(chunks, 2 * jobs)]
         while under_way:
@@ -72,11 +70,6 @@ def _so_far(schedules: int, seconds: float) -> str:
     return f"{schedules} schedules in {seconds:.1f} s, {rate:.0f} a minute: every invariant held"
 
 
-def _set_up() -> None:
-    logging.getLogger("mwapp").setLevel(logging.CRITICAL)
-    gc.disable()  # looking for garbage all the time takes a tenth of it: see _met
-
-
 def _met(bug: Bug, seeds: range) -> Counter[str] | str:
     """What the schedules met; or the violation of the first that fails, told short."""
     met: Counter[str] = Counter()
@@ -90,7 +83,6 @@ def _met(bug: Bug, seeds: range) -> Counter[str] | str:
             if field.name != "faults":
                 met[field.name] += int(getattr(figures, field.name))
         met.update(figures.faults)
-    gc.collect()
     return met
 
 

@@ -5,10 +5,11 @@ own writes and never goes back in time; a watch is told before any newer data; e
 session. And it keeps no more than that: a read is answered by the session's server, which may be behind.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
+from typing import NamedTuple
 
 from mwapp.core.messages import Children, Error, Exists, Failed, Get, Op, Operation, Result, Transaction
 from tests.simulation.tree import Change, Changed, Created, Deleted, Tree, parent_of
@@ -23,8 +24,7 @@ class Kind(Enum):
     CHILD = "child"
 
 
-@dataclass(frozen=True, slots=True)
-class Transacted:
+class Transacted(NamedTuple):
     """An entry of the log. One that was refused has no changes."""
 
     zxid: int
@@ -73,7 +73,7 @@ class SimEnsemble:
         self.decided = Tree()  # what the log amounts to
         self.log: list[Transacted] = []
         self.sessions: dict[int, Session] = {}
-        self.on_commit: Callable[[Transacted], None] = lambda _: None
+        self.on_commit: Callable[[Transacted], None] = lambda _: None  # of what changes or ends something
         self._notify = notify
         self._numbers = count(0x100000001)
 
@@ -173,11 +173,12 @@ class SimEnsemble:
     # ------------------------------------------------------------ inside
 
     def _append(
-        self, session: int, ops: tuple[Op, ...], changes: Iterable[Change], now: float, *, ended: bool = False
+        self, session: int, ops: tuple[Op, ...], changes: list[Change], now: float, *, ended: bool = False
     ) -> None:
         entry = Transacted(len(self.log) + 1, now, session, ops, tuple(changes), ended)
         self.log.append(entry)
-        self.on_commit(entry)
+        if changes or ended:
+            self.on_commit(entry)
 
     def _fire(self, server: Server, change: Change) -> None:
         path = change.path

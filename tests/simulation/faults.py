@@ -125,9 +125,9 @@ class Faults:
             self.kill(host)
 
     def kill(self, host: Host) -> None:
-        """Kill a process. Its session is left to expire, or released as its unit does."""
+        """Kill a process. Its session is left to expire, or released as its unit does: in peace always."""
         session = host.crash()
-        if session is not None and self._draw.chance(0.5):
+        if session is not None and (not self.at_war or self._draw.chance(0.5)):
             self._world.after(self._draw.between(0.001, 0.1), lambda: self._service.end(session))
         longest = self._draw.random.choice([0.05, 1.0, 3 * self._schedule.timeout])
         self._restart(host, self._draw.random.random() * (longest if self.at_war else 0.5))

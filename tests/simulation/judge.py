@@ -19,8 +19,8 @@ from mwapp.core.protocol import (
     Registration,
     result_path,
 )
+from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.task import BadTaskError, Task
-from mwapp.core.worker import GRACE_SECONDS
 from tests.simulation.ensemble import Transacted
 from tests.simulation.host import Execution, Host
 from tests.simulation.tree import Change, Changed, Created, Deleted, Tree

@@ -80,7 +80,7 @@ class Load:
 
     def _submit_some(self, draw: Chance) -> None:
         labels = (LABEL,) if self._schedule.labelled and draw.chance(0.15) else ()
-        timeout = draw.random.choice([None, None, None, 0.3, 2.0])
+        timeout = draw.random.choice([None, None, None, 0.3, 1.0])
         retries = draw.random.choice([0, 0, 0, 1, 2])
         if draw.chance(0.15):
             self.submit(Task(HANG, timeout=timeout, retries=retries if timeout else 0, labels=labels))

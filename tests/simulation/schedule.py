@@ -30,10 +30,10 @@ PEACE = 60.0
 DRAIN = 3.0
 # How long faults last, seconds.
 WARS = (2.0, 4.0, 8.0)
-# Finished tasks stay for longer than faults last and, then, finding out that a session is over and resolving
+# Finished tasks stay for so much longer than faults last as finding out that a session is over and resolving
 # a lost reply may take: a name that was removed and is submitted again is a new task, which the judge does
 # not expect. Session time-outs, and seconds beside them.
-RETENTION = (UNDER_WAY + 2, max(WARS) + 4.0)
+RETENTION = (UNDER_WAY + 2, 4.0)
 FOR_EVER = 1e9
 MOST_TIMERS = 20
 
@@ -79,8 +79,10 @@ class Schedule:
         self.world = world = World(seed, without)
         draw = world.random
         self.timeout = draw.choice([1.0, 2.0, 4.0])
+        self._war = draw.choice(WARS)
         self._removes = world.chance(0.25)
-        self._retention = RETENTION[0] * self.timeout + RETENTION[1] if self._removes else FOR_EVER
+        kept = self._war + RETENTION[0] * self.timeout + RETENTION[1]
+        self._retention = kept if self._removes else FOR_EVER
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
         slow = draw.choice([0.0, 0.0, 0.02, 0.1])
         tick = self.timeout / draw.choice([2, 3, 6])
@@ -127,7 +129,7 @@ class Schedule:
     def run(self) -> Figures:
         """Carry it out. Raises Violation."""
         world = self.world
-        war = world.random.choice(WARS)
+        war = self._war
         for host in self.hosts:
             world.after(world.between(0.0, 1.0), host.start)
         self.load.begin(war)

@@ -58,7 +58,7 @@ class Service:
     def __init__(
         self, world: World, committed: Callable[[Transacted], None], *, slow: float, tick: float
     ) -> None:
-        self._world = world
+        self._world, self._random = world, world.random.random
         self.slow, self._tick = slow, tick
         self._committed = committed
         self.ensemble = SimEnsemble(self._fired)
@@ -74,7 +74,7 @@ class Service:
 
     def delay(self) -> float:
         """How long a message takes."""
-        chance = self._world.random.random()
+        chance = self._random()
         if chance < self.slow:
             return self._world.between(0.01, 1.0)
         return 0.0002 + chance * 0.002
@@ -280,7 +280,7 @@ class Service:
             return
         server.syncing = True
         position = len(self.ensemble.log)
-        delay = self._world.random.random() * max(server.lag, 0.003)
+        delay = self._random() * max(server.lag, 0.003)
 
         def catch_up() -> None:
             server.syncing = False

@@ -5,6 +5,7 @@ Every rule here is one of a real server's, and compared with it by test_sim_matc
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, OpResult, Set, Stat
 
@@ -37,8 +38,7 @@ class ZNode:
         return Node(self.data, self.stat())
 
 
-@dataclass(frozen=True, slots=True)
-class Created:
+class Created(NamedTuple):
     """A znode was created; ``owner`` is a session if it is ephemeral, else 0."""
 
     path: str
@@ -46,16 +46,14 @@ class Created:
     owner: int
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(NamedTuple):
     """A znode's data was set."""
 
     path: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(NamedTuple):
     """A znode was deleted."""
 
     path: str
@@ -159,8 +157,8 @@ class Tree:
         path = change.path
         if isinstance(change, Changed):
             return self._set(self.nodes[path], change.data, zxid)
-        name = path.rpartition("/")[2]
-        parent = self.nodes[parent_of(path)]
+        above, _, name = path.rpartition("/")
+        parent = self.nodes[above or "/"]
         pzxid = parent.pzxid
         parent.pzxid = zxid
         if isinstance(change, Created):

@@ -68,13 +68,13 @@ class World(Chance):
 
     def run(self, until: float, over: Callable[[], bool] | None = None) -> None:
         """Let things happen until that time, or until ``over`` (asked every so often)."""
-        queue, asked = self._queue, float("-inf")
+        queue, pop, ask = self._queue, heapq.heappop, float("-inf")
         while queue and queue[0][0] <= until:
-            if over is not None and self.now - asked >= EVERY:
-                asked = self.now
-                if over():
+            if self.now >= ask:
+                if over is not None and over():
                     return
-            self.now, _, call = heapq.heappop(queue)
+                ask = self.now + EVERY if over is not None else float("inf")
+            self.now, _, call = pop(queue)
             self.steps += 1
             call()
         self.now = max(self.now, until)

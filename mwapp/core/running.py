@@ -1,0 +1,105 @@
+"""What a worker runs: the commands and handlers of its jobs, each within its timeout."""
+
+import logging
+from functools import partial
+from itertools import count
+
+from mwapp.core.job import Job
+from mwapp.core.messages import Exited
+from mwapp.core.protocol import Outcome
+from mwapp.core.session import Process
+
+log = logging.getLogger(__name__)
+
+# A command that is cancelled, or runs for too long, gets so many seconds between SIGTERM and SIGKILL.
+GRACE_SECONDS = 2.0
+
+
+class Running:
+    """The jobs that a worker of that name runs, up to ``slots`` at once."""
+
+    def __init__(self, process: Process, worker: str, slots: int) -> None:
+        self.slots = slots
+        self._process = process
+        self._worker = worker
+        self._jobs: dict[int, Job] = {}  # by the run's number
+        self._numbers = count(1)
+
+    @property
+    def room(self) -> int:
+        """How many more may be started."""
+        return self.slots - len(self._jobs)
+
+    @property
+    def names(self) -> list[str]:
+        """The tasks that run, in no order."""
+        return [job.name for job in self._jobs.values()]
+
+    def start(self, job: Job, incarnation: int | None) -> None:
+        """Run it, until :meth:`over` says how it ended."""
+        job.run = next(self._numbers)
+        self._jobs[job.run] = job
+        self._process.run(job.run, job.task, self._environment(job, incarnation))
+        if job.task.timeout is not None:
+            job.clock = self._process.scope()
+            job.clock.after(job.task.timeout, partial(self._out_of_time, job))
+
+    def _environment(self, job: Job, incarnation: int | None) -> dict[str, str]:
+        """The fencing token: attempt and epoch only grow for a task, so a store can refuse the older."""
+        return {
+            "MWAPP_TASK": job.name,
+            "MWAPP_ATTEMPT": str(job.assignment.attempt),
+            "MWAPP_EPOCH": str(job.assignment.epoch if job.assignment.epoch is not None else ""),
+            "MWAPP_WORKER": self._worker,
+            "MWAPP_INCARNATION": str(incarnation),
+        }
+
+    def _out_of_time(self, job: Job) -> None:
+        job.late = True
+        self.end(job)
+
+    def end(self, job: Job) -> None:
+        """Have it end, with some grace; if it runs."""
+        if job.run is not None:
+            self._process.kill(job.run, GRACE_SECONDS)
+
+    def kill(self, job: Job, why: str) -> bool:
+        """Kill it if it runs: nothing more is heard of it. Returns whether it ran."""
+        if job.run is None:
+            return False
+        log.warning("%s: killed: %s", job.name, why)
+        self._process.kill(job.run)
+        self._forget(job.run)
+        return True
+
+    def over(self, event: Exited) -> tuple[Job, Outcome] | None:
+        """Which job is over and how it ended; None: it was killed, and is nobody's."""
+        job = self._forget(event.run)
+        if job is None:
+            return None
+        output = event.output.decode(errors="replace")
+        reason = None
+        if job.cancelled:
+            reason = "cancelled"
+        elif job.late:
+            reason = f"timed out after {job.task.timeout:g} s"
+        elif event.code is None:
+            reason, output = f"could not be started: {output}", ""
+        return job, Outcome(
+            worker=self._worker,
+            attempt=job.assignment.attempt,
+            code=event.code,
+            output=output,
+            truncated=event.truncated,
+            seconds=round(event.seconds, 3),
+            reason=reason,
+            cancelled=job.cancelled,
+        )
+
+    def _forget(self, run: int) -> Job | None:
+        job = self._jobs.pop(run, None)
+        if job is not None:
+            job.run = None
+            if job.clock is not None:
+                job.clock.cancel()
+        return job
