@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from heapq import heapify, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
 from mwapp.core.messages import (
@@ -50,6 +50,8 @@ SAFETY_MARGIN = 0.05
 # So many proofs of life are asked for per session time-out: two are further apart than REPORT, with some time
 # for the answer.
 HEARTBEATS = 7
+# After these every part starts over.
+CUT_OFF = (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
 
 Then = Callable[[Any], None]
 Call = Callable[[], None]
@@ -155,6 +157,9 @@ class Process:
         self._pending: dict[int, _Pending] = {}
         self._watches: dict[str, dict[Scope, Call]] = {}  # one call per scope and path
         self._numbers = 0
+        # The local deadline: until then the ensemble cannot have ended this session. The leader counts the
+        # time-out from the last sign of life that was reported to it: see _lives.
+        self.lease = 0.0
         self._proof = 0.0  # the leader knows that we lived then
         self._answered: deque[tuple[float, float]] = deque()  # transactions: when, and when they were sent
         self._heart: Scope | None = None
@@ -171,8 +176,8 @@ class Process:
         if self._session_is_over():
             self._lose(abandon=not isinstance(event, Expired | Connected))
         match event:  # the most frequent first
-            case Reply(number, result):
-                self._answer(number, result)
+            case Reply():
+                self._answer(event.request, event.result)
             case Tick():
                 pass
             case Fired(path):
@@ -185,14 +190,14 @@ class Process:
             case Connected(session, timeout, asked):
                 # The ensemble has counted since it made the session, not since we were told.
                 self.session, self.timeout = session, timeout
-                self._proof = now if asked is None else asked
+                self._prove(now if asked is None else asked)
                 if self._session_is_over():
                     self._lose(abandon=True)
                 else:
                     self._begin()
             case Resumed(asked) if self.session is not None:
                 # Whoever takes a session over asks the leader whether it lives.
-                self._proof = max(self._proof, now if asked is None else asked)
+                self._prove(max(self._proof, now if asked is None else asked))
                 self._begin()
             case Suspended():
                 self._cut()
@@ -214,16 +219,7 @@ class Process:
         due = self.timers[0][0] if self.timers else None
         if self.session is None:
             return due
-        lease = self.lease
-        return lease if due is None or lease < due else due
-
-    @property
-    def lease(self) -> float:
-        """The local deadline: until then the ensemble cannot have ended this session.
-
-        The leader counts the time-out from the last sign of life that was reported to it: see :meth:`_lives`.
-        """
-        return self._proof + self.timeout * (1 - SAFETY_MARGIN)
+        return self.lease if due is None or self.lease < due else due
 
     # ------------------------------------------------------------ the parts' side
 
@@ -291,7 +287,7 @@ class Process:
         if pending is None:
             return
         error = result.error if isinstance(result, Failed) else None
-        cut_off = error in (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
+        cut_off = error in CUT_OFF
         # REFUSED may be the edge's own word, for a request too large to be sent.
         if pending.proof and not cut_off and error is not Error.REFUSED:
             self._lives(pending.sent)
@@ -307,8 +303,12 @@ class Process:
         nothing: a server that is cut off from its leader goes on answering them.
         """
         while self._answered and self._answered[0][0] <= sent - self.timeout * REPORT:
-            self._proof = max(self._proof, self._answered.popleft()[1])
+            self._prove(max(self._proof, self._answered.popleft()[1]))
         self._answered.append((self.now, sent))
+
+    def _prove(self, lived: float) -> None:
+        self._proof = lived
+        self.lease = lived + self.timeout * (1 - SAFETY_MARGIN)
 
     def _cut(self) -> None:
         was_usable, self.usable = self.usable, False
@@ -337,8 +337,10 @@ class Process:
     def _fire_timers(self) -> None:
         if not self.timers or self.timers[0][0] > self.now:
             return
-        due = sorted(timer for timer in self.timers if timer[0] <= self.now)
-        self.timers = [t for t in self.timers if t[0] > self.now and not t[2].cancelled]
+        due = []
+        while self.timers and self.timers[0][0] <= self.now:
+            due.append(heappop(self.timers))
+        self.timers = [timer for timer in self.timers if not timer[2].cancelled]
         heapify(self.timers)
         for _, _, scope, call in due:
             if not scope.cancelled:

@@ -3,6 +3,7 @@
 They change what a process sends, between the core and its edge, so that the product has no such switch.
 """
 
+import math
 from dataclasses import replace
 
 from mwapp.core.messages import (
@@ -94,16 +95,16 @@ class Torn(Process):
 class Careless(Process):
     """A process that believes its session to live until it is told otherwise."""
 
-    @property
-    def lease(self) -> float:
-        return self.now + 1.0
+    def _prove(self, lived: float) -> None:
+        super()._prove(lived)
+        self.lease = math.inf
 
 
 class Hasty(Process):
     """A process that takes what its server knows for what the leader knows."""
 
     def _lives(self, sent: float) -> None:
-        self._proof = max(self._proof, sent)
+        self._prove(max(self._proof, sent))
 
 
 class Merciless(Process):
@@ -119,7 +120,7 @@ class Trusting(Process):
     def handle(self, now: float, event: Event) -> list[Command]:
         if isinstance(event, Reply) and not isinstance(event.result, Failed):
             asked = self._pending.get(event.request)
-            self._proof = max(self._proof, asked.sent if asked is not None else 0.0)
+            self._prove(max(self._proof, asked.sent if asked is not None else 0.0))
         return super().handle(now, event)
 
     def _beat(self) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Protocol
 
 from mwapp.core.messages import (
-    Check,
     Connected,
     Error,
     Event,
@@ -23,7 +22,7 @@ from mwapp.core.messages import (
 from tests.simulation.service import Connection, Service
 from tests.simulation.world import World
 
-HEARTBEAT = (Check("/"),)
+HEARTBEAT = "/"  # what a heartbeat checks, and nothing else does
 REDIAL = 0.3
 # A server that leaves a request unanswered for so much of the session time-out is given up.
 SILENCE = 1 / 3
@@ -67,7 +66,7 @@ class Edge:
             lost = Reply(number, Failed(Error.CONNECTION_LOSS))
             self._world.after(0.0, lambda: self._owner.event(lost) if self._alive else None)
             return
-        if isinstance(operation, Transaction) and operation.ops != HEARTBEAT:
+        if isinstance(operation, Transaction) and operation.ops[0].path != HEARTBEAT:
             self._owner.writes()
         self._outstanding[number] = operation, self._world.now
         self._service.send(self._connection, number, operation)
@@ -83,7 +82,7 @@ class Edge:
     def close(self) -> None:
         """Close the session, if that can be done."""
         if self._connection is not None:
-            self._service.hang_up(self._connection)
+            self._service.send(self._connection, 0, None)
 
     def die(self) -> None:
         """The process is gone; what it had sent may still arrive."""

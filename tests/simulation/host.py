@@ -138,8 +138,8 @@ class Host:
     def _carry_out(self, command: Command) -> None:
         self._world.note(self.name, command)
         match command:
-            case Request(number, operation):
-                self.edge.request(number, operation)
+            case Request():  # the most frequent first
+                self.edge.request(command.number, command.operation)
             case Run(number, task, environment):
                 self._run(number, task, environment)
             case Kill(number, grace):

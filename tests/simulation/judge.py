@@ -75,6 +75,7 @@ class Judge:
         self.ended_by_hand: set[str] = set()  # tasks: their assignment is left for the master to remove
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
         self.winners: dict[int, int] = {}  # session by epoch
+        self.won_at = 0.0  # the last of them
         self.keys: dict[str, str] = {}  # task by key
         self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt
         self._incarnations: dict[str, Incarnation] = {}
@@ -139,7 +140,7 @@ class Judge:
         self._epoch = epoch
         if not by_hand and not any(c.path == "/master" and isinstance(c, Created) for c in entry.changes):
             raise Violation("one-master-per-epoch", f"epoch {epoch} was set without winning /master")
-        self.winners[epoch] = entry.session
+        self.winners[epoch], self.won_at = entry.session, entry.time
 
     def _registered(self, entry: Transacted, change: Change, worker: str, by_hand: bool) -> None:
         if isinstance(change, Deleted):

@@ -52,6 +52,7 @@ def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
         again = f"repeat with: python -m tests.simulation {seed}"
         told = Violation(found.invariant, f"{found.what}\nseed {seed}{made_of}; {again}\n{story}")
         raise told from violation.__cause__
+    schedule.world.trace.clear()  # most of it
     del schedule
     gc.collect()
     return figures

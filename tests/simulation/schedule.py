@@ -80,7 +80,7 @@ class Schedule:
         draw = world.random
         self.timeout = draw.choice([1.0, 2.0, 4.0])
         self._war = draw.choice(WARS)
-        self._removes = world.chance(0.25)
+        self._removes = world.chance(0.2)
         kept = self._war + RETENTION[0] * self.timeout + RETENTION[1]
         self._retention = kept if self._removes else FOR_EVER
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
@@ -255,8 +255,9 @@ class Schedule:
             raise Violation("liveness", f"a client that waits was told of {len(told)} of {count} tasks")
 
     def _all_removed(self) -> float:
-        """When the last that has ended must have been removed, if no more do."""
-        return max(self.judge.ended_at.values(), default=0.0) + self._retention + 10.0
+        """When all that has ended must have been removed. A master counts since it saw it: seed 11271."""
+        since = max([self.judge.won_at, *self.judge.ended_at.values()])
+        return since + self._retention + 10.0
 
     def _check_leaks(self) -> None:
         """What has ended is removed, and nothing is left of it anywhere."""

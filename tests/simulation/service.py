@@ -114,13 +114,11 @@ class Service:
 
         self._world.after(self.delay(), arrive)
 
-    def send(self, connection: Connection, number: int, operation: Operation) -> None:
-        """Carry a request to the server and its answer back."""
-        self._up(connection, partial(self._request, connection, number, operation))
-
-    def hang_up(self, connection: Connection) -> None:
-        """Close the session properly."""
-        self._up(connection, lambda: self.end(connection.session))
+    def send(self, connection: Connection, number: int, operation: Operation | None) -> None:
+        """Carry a request to the server and its answer back; None closes the session."""
+        if not connection.deaf:
+            connection.last_up = max(connection.last_up, self._world.now + self.delay())
+            self._world.at(connection.last_up, partial(self._received, connection, number, operation))
 
     def end(self, session: int) -> None:
         """The session ends now: closed, released or expired."""
@@ -215,42 +213,30 @@ class Service:
             self._world.note("ensemble", f"session {session:#x} expires")
             self.end(session)
 
-    def _up(self, connection: Connection, arrive: Callable[[], None]) -> None:
-        if connection.deaf:
-            return
-        connection.last_up = max(connection.last_up, self._world.now + self.delay())
-        self._world.at(connection.last_up, partial(self._received, connection, arrive))
-
-    def _received(self, connection: Connection, arrive: Callable[[], None]) -> None:
+    def _received(self, connection: Connection, number: int, operation: Operation | None) -> None:
         server = self.servers[connection.server]
         if not connection.attached or not self.quorum or not server.up:
             return
         # Whom it hears of it notes at once, also when what they ask has to wait.
         server.touched.add(connection.session)
-        stalled = self._stalled[connection.server].get(connection.session)
-        if stalled:
-            stalled.append(partial(self._received, connection, arrive))
+        stalled = self._stalled[connection.server]
+        if connection.session in stalled or (server.isolated and isinstance(operation, Transaction)):
+            waiting = stalled.setdefault(connection.session, [])
+            waiting.append(partial(self._received, connection, number, operation))
             return
-        arrive()
-
-    def _request(self, connection: Connection, number: int, operation: Operation) -> None:
-        if not connection.attached:
+        if operation is None:
+            self.end(connection.session)
             return
-        if not self.servers[connection.server].isolated:
-            result = self.ensemble.request(connection.session, operation, self._world.now)
-        elif isinstance(operation, Transaction):
-            stalled = self._stalled[connection.server].setdefault(connection.session, [])
-            stalled.append(partial(self._request, connection, number, operation))
-            return
-        else:
+        if server.isolated and not isinstance(operation, Transaction):
             result = self.ensemble.read(connection.server, connection.session, operation)
-        self._down(connection, Reply(number, result))
+        else:
+            result = self.ensemble.request(connection.session, operation, self._world.now)
+        self._down(connection, Reply(number, result), self.ensemble.servers[connection.server].applied)
 
-    def _down(self, connection: Connection, event: Event) -> None:
+    def _down(self, connection: Connection, event: Event, seen: int = 0) -> None:
+        """A watch does not tell how much of the log the server has applied (``seen``)."""
         if connection.mute:
             return
-        # A watch does not tell how much of the log the server has applied.
-        seen = self.ensemble.servers[connection.server].applied if isinstance(event, Reply) else 0
         connection.last_down = max(connection.last_down, self._world.now + self.delay())
         self._world.at(connection.last_down, partial(connection.caller.received, connection, event, seen))
 
@@ -271,8 +257,10 @@ class Service:
     def _commit(self, transacted: Transacted) -> None:
         self._committed(transacted)
         if transacted.changes:
+            session = self.ensemble.sessions.get(transacted.session)
             for number in range(len(self.servers)):
-                self._sync(number)
+                if session is None or number != session.server:  # that one shows it before it answers
+                    self._sync(number)
 
     def _sync(self, number: int) -> None:
         server = self.servers[number]

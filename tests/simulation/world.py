@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 # Whether all is over is asked so often, simulated seconds.
-EVERY = 0.01
+EVERY = 0.05
 
 
 class Violation(Exception):  # noqa: N818 - it is what was found, not an error of the simulation
@@ -18,9 +18,9 @@ class Violation(Exception):  # noqa: N818 - it is what was found, not an error o
 
 
 class Chance:
-    """What is drawn from a seed (``seed`` may be any text that tells one stream of draws from others)."""
+    """What is drawn from a seed."""
 
-    def __init__(self, seed: int | str) -> None:
+    def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
 
     def chance(self, probability: float) -> bool:
@@ -84,4 +84,4 @@ class World(Chance):
         self.ingredients += 1
         if self.ingredients in self._without:
             return None
-        return Chance(f"{self.seed}/{self.ingredients}")
+        return Chance((self.seed << 20) + self.ingredients)

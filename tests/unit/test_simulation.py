@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 
 import pytest
 
@@ -24,9 +23,11 @@ AT_MOST = 1000
 # Where one that few schedules bring to light is found now, tried first. Should it change, the search is
 # only slower, and the new number belongs here.
 FOUND_AT = {
-    "fencing": 114,
-    "incarnation when completing": 16,
-    "proof that was reported": 40,
+    "fencing": 195,
+    "incarnation when assigning": 43,
+    "incarnation when completing": 37,
+    "kill at session's end": 8,
+    "proof that was reported": 253,
 }
 
 
@@ -64,14 +65,13 @@ def test_a_planted_bug_is_noticed(bug: str) -> None:
 
 
 def test_a_failing_schedule_is_told_short() -> None:
-    planted, _ = BUGS["bounded retries"]
+    planted, _ = BUGS["labels"]
     found = (_violation(seed, planted, short=True) for seed in range(AT_MOST))
-    told = [str(violation) for violation in islice(filter(None, found), 2)]
-    parts = [map(int, re.findall(r"with (\d+) of the (\d+) things", story)[0]) for story in told]
-    left, of = map(sum, zip(*parts, strict=True))
+    told = next(str(violation) for violation in found if violation is not None)
+    left, of = map(int, re.findall(r"with (\d+) of the (\d+) things", told)[0])
     assert left < of * 3 / 4
-    assert all(" hands task-" in story for story in told)
-    assert not any("Request(" in story for story in told)
+    assert " assigns task-" in told
+    assert "Request(" not in told
 
 
 class _Caller:
