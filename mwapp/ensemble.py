@@ -6,6 +6,7 @@ queue; :meth:`Ensemble.accept` turns it into the core's events and keeps the pro
 """
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.release import close_session
 from mwapp.servers import Servers, show
 from mwapp.zk import Answered, Changed, Client, Down, Happening, Over, Up
 
@@ -74,6 +76,7 @@ class Ensemble:
         self._post = post
         self._present: _Session | None = None
         self._last: Client | None = None  # that had a session, unless the session has expired
+        self._given_up: _Session | None = None  # not known to be over
         self._open_at = 0.0
         self._opened = -REOPEN_DELAY
         self._looked = 0.0
@@ -134,9 +137,13 @@ class Ensemble:
             self._present.client.flush()
 
     def abandon(self, now: float) -> None:
-        """Give the session up. It is closed if that can be done at once; nothing more is heard of it."""
+        """Give the session up: nothing more is heard of it.
+
+        It is closed at once, or if there is no server for that, by the next session's.
+        """
         if self._present is not None:
             self._present.client.close(self._timeout * SILENCE)
+            self._given_up = self._present
             self._next(now)
 
     def close(self, patience: float) -> bool:
@@ -180,12 +187,21 @@ class Ensemble:
     def _up(self, present: _Session, up: Up, now: float) -> list[Event]:
         present.up, present.connected, self._last = up, True, present.client
         log.info("session %#x on %s", up.session, show(up.address))
+        self._end_given_up(up.address)
         if present.announced:
             return [Resumed(up.asked)]
         if self._servers.chroot:
             self._own(present, -1, Exists(self._servers.chroot), now)
             return []
         return self._announce(present)
+
+    def _end_given_up(self, address: tuple[str, int]) -> None:
+        """After an outage the ensemble gives every session its full time-out again: so long its ephemerals
+        would hold our own name, and our tasks, against us."""
+        given_up, self._given_up = self._given_up, None
+        if given_up is not None and given_up.up is not None and not given_up.client.closed:
+            ending = threading.Thread(target=_end, args=(address, given_up.up), name="zk-end", daemon=True)
+            ending.start()
 
     def _down(self, present: _Session, events: list[Event]) -> list[Event]:
         present.connected = False
@@ -222,6 +238,13 @@ class Ensemble:
 
     def _answer(self, present: _Session, number: int, result: Result) -> None:
         self._post(Note(present.client, Answered(number, result)))
+
+
+def _end(address: tuple[str, int], up: Up) -> None:
+    try:
+        close_session(*address, up.session, up.password)
+    except (OSError, EOFError) as problem:
+        log.info("session %#x is left to its time-out: %s: %s", up.session, show(address), problem)
 
 
 def _size(operation: Operation) -> int:

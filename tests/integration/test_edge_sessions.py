@@ -32,8 +32,8 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.ensemble import SILENCE, Note
 from mwapp.ensemble import Ensemble as Edge
-from mwapp.ensemble import Note
 from mwapp.servers import Servers
 from tests.ensemble import Ensemble, Server
 
@@ -280,6 +280,23 @@ def test_abandoned_sessions_leave_nothing(open_driver: Open) -> None:
     while (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) > (threads, files):
         assert time.monotonic() < end, "threads or files were leaked"
         time.sleep(0.05)
+
+
+def test_a_session_given_up_in_an_outage_does_not_outlast_it(ensemble: Ensemble, open_driver: Open) -> None:
+    """The ensemble gives it its full time-out again once there is a quorum: the next session ends it."""
+    driver, witness = open_driver(timeout=6.0), open_driver()
+    driver.commit(Create("/e", ephemeral=True))
+    since = len(driver.events)
+    for server in ensemble.servers[:2]:
+        server.kill()
+    driver.wait_for(Suspended, since)
+    driver.edge.abandon(time.monotonic())
+    time.sleep(6.0 * SILENCE + 0.5)  # so long it can be closed as ever
+    ensemble.start()
+    driver.wait_for(Connected, since)
+    connected = time.monotonic()
+    while witness.ask(Exists("/e")) is not None:
+        assert time.monotonic() < connected + 3.0, "its ephemerals are left to its time-out"
 
 
 def test_closing_ends_the_session(open_driver: Open) -> None:

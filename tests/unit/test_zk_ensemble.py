@@ -1,5 +1,6 @@
 """The promises the edge makes to the core, with a client that does what the test says."""
 
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -102,6 +103,14 @@ def _fake_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Client", FakeClient)
 
 
+@pytest.fixture(autouse=True)
+def ended(monkeypatch: pytest.MonkeyPatch) -> "queue.SimpleQueue[tuple[str, int, int, bytes]]":
+    """The sessions that are closed by their password."""
+    ended: queue.SimpleQueue[tuple[str, int, int, bytes]] = queue.SimpleQueue()
+    monkeypatch.setattr(module, "close_session", lambda *session: ended.put(session))
+    return ended
+
+
 @pytest.fixture
 def harness() -> Harness:
     return Harness()
@@ -147,6 +156,22 @@ def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
     harness.ask(2)
     assert harness.clients[0].asked == [(1, Get("/a"), "")], "a request travels on its own session only"
     assert harness.clients[1].asked == [(2, Get("/a"), "")]
+
+
+def test_an_abandoned_session_is_ended_by_the_next(
+    harness: Harness, ended: "queue.SimpleQueue[tuple[str, int, int, bytes]]"
+) -> None:
+    harness.tell(up(1), Down())
+    harness.ensemble.abandon(harness.now)
+    harness.look(1)
+    harness.tell(up(2))
+    assert ended.get(timeout=5) == (*HOST, 1, b"secret")
+    harness.tell(Down(), up(2))
+    harness.clients[1].closed = True
+    harness.ensemble.abandon(harness.now)
+    harness.look(1)
+    harness.tell(up(3))
+    assert ended.empty(), "once, and not what is closed"
 
 
 def test_requests_without_a_session_go_nowhere(harness: Harness) -> None:
