@@ -54,6 +54,7 @@ class Edge:
         self._world, self._service, self._owner = world, service, owner
         self._alive = True
         self._connection: Connection | None = None
+        self._given_up: int | None = None  # a session that may live on
         self._seen = 0  # how much of the log the process has seen: no server may show it less
         self._outstanding: dict[int, tuple[Operation, float]] = {}
         self._watched = False  # whether silence is being watched for
@@ -73,8 +74,9 @@ class Edge:
         self._watch_silence()
 
     def abandon(self) -> None:
-        """Give the session up and open another."""
+        """Give the session up and open another, which ends it if closing it has come to nothing."""
         self.close()
+        self._given_up = self.session
         self._connection, self.session = None, None
         self._outstanding.clear()
         self._redial(self._world.between(0.01, REDIAL))
@@ -153,10 +155,19 @@ class Edge:
             else:
                 self._connection = connection
                 self.session = connection.session
+                self._end_given_up()
                 new = Connected(connection.session, self._owner.timeout, asked)
                 self._owner.event(new if session is None else Resumed(asked))
 
         self._service.dial(self, session, self._owner.timeout, self._seen, told)
+
+    def _end_given_up(self) -> None:
+        given_up, self._given_up = self._given_up, None
+        if given_up is not None:
+            self._world.after(
+                self._service.delay(),
+                lambda: self._service.end(given_up) if self._service.quorum else None,
+            )
 
     def _redial(self, delay: float) -> None:
         session = self.session

@@ -25,8 +25,7 @@ AT_MOST = 1000
 FOUND_AT = {
     "fencing": 195,
     "incarnation when assigning": 43,
-    "incarnation when completing": 37,
-    "kill at session's end": 8,
+    "incarnation when completing": 47,
     "proof that was reported": 253,
 }
 
