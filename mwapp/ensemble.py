@@ -1,8 +1,9 @@
 """The ensemble as the core sees it: one session at a time, and after it the next.
 
-Lives on the main loop's thread. What the clients tell comes as :class:`Note` through the main loop's
-queue; :meth:`Ensemble.accept` turns it into the core's events and keeps the promises of
-:mod:`mwapp.core.messages`: every request gets one reply, and nothing comes from a session that was given up.
+Lives on the main loop's thread, but for the ending of a session that was given up. What the clients tell
+comes as :class:`Note` through the main loop's queue; :meth:`Ensemble.accept` turns it into the core's events
+and keeps the promises of :mod:`mwapp.core.messages`: every request gets one reply, and nothing comes from a
+session that was given up.
 """
 
 import logging
@@ -26,7 +27,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
-from mwapp.release import close_session
+from mwapp.release import end_session
 from mwapp.servers import Servers, show
 from mwapp.zk import Answered, Changed, Client, Down, Happening, Over, Up
 
@@ -76,7 +77,8 @@ class Ensemble:
         self._post = post
         self._present: _Session | None = None
         self._last: Client | None = None  # that had a session, unless the session has expired
-        self._given_up: _Session | None = None  # not known to be over
+        self._given_up: _Session | None = None  # which may live on
+        self._ending: threading.Thread | None = None  # of such a one
         self._open_at = 0.0
         self._opened = -REOPEN_DELAY
         self._looked = 0.0
@@ -139,7 +141,7 @@ class Ensemble:
     def abandon(self, now: float) -> None:
         """Give the session up: nothing more is heard of it.
 
-        It is closed at once, or if there is no server for that, by the next session's.
+        It is closed at once or, if no server can be asked, as soon as the next session has one.
         """
         if self._present is not None:
             self._present.client.close(self._timeout * SILENCE)
@@ -151,6 +153,8 @@ class Ensemble:
         present, self._present = self._present, None
         if present is not None:
             present.client.close(patience).wait(patience + 1)
+        if self._ending is not None:
+            self._ending.join(patience)
         return self._last is None or self._last.closed
 
     def accept(self, note: Note, now: float) -> list[Event]:
@@ -187,7 +191,7 @@ class Ensemble:
     def _up(self, present: _Session, up: Up, now: float) -> list[Event]:
         present.up, present.connected, self._last = up, True, present.client
         log.info("session %#x on %s", up.session, show(up.address))
-        self._end_given_up(up.address)
+        self._end_given_up(up)
         if present.announced:
             return [Resumed(up.asked)]
         if self._servers.chroot:
@@ -195,13 +199,14 @@ class Ensemble:
             return []
         return self._announce(present)
 
-    def _end_given_up(self, address: tuple[str, int]) -> None:
+    def _end_given_up(self, up: Up) -> None:
         """After an outage the ensemble gives every session its full time-out again: so long its ephemerals
         would hold our own name, and our tasks, against us."""
         given_up, self._given_up = self._given_up, None
         if given_up is not None and given_up.up is not None and not given_up.client.closed:
-            ending = threading.Thread(target=_end, args=(address, given_up.up), name="zk-end", daemon=True)
-            ending.start()
+            servers = [up.address, *(a for a in self._servers.addresses if a != up.address)]
+            self._ending = threading.Thread(target=_end, args=(servers, given_up.up), daemon=True)
+            self._ending.start()
 
     def _down(self, present: _Session, events: list[Event]) -> list[Event]:
         present.connected = False
@@ -240,11 +245,12 @@ class Ensemble:
         self._post(Note(present.client, Answered(number, result)))
 
 
-def _end(address: tuple[str, int], up: Up) -> None:
-    try:
-        close_session(*address, up.session, up.password)
-    except (OSError, EOFError) as problem:
-        log.info("session %#x is left to its time-out: %s: %s", up.session, show(address), problem)
+def _end(servers: list[tuple[str, int]], up: Up) -> None:
+    reasons = end_session(servers, up.session, up.password)
+    if reasons:
+        log.warning("session %#x is left to its time-out: %s", up.session, "; ".join(reasons))
+    else:
+        log.info("session %#x, which was given up, is over", up.session)
 
 
 def _size(operation: Operation) -> int:

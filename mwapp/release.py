@@ -41,20 +41,12 @@ def release(directory: str) -> int:
     except (OSError, ValueError) as problem:
         print(f"mwapp release: cannot use {path}: {type(problem).__name__}", file=sys.stderr)
         return 2
-    end = time.monotonic() + LONGEST
-    reasons = []
-    for host, port in servers:
-        if time.monotonic() >= end:
-            break
-        try:
-            close_session(host, port, session, password)
-        except (OSError, EOFError) as problem:
-            reasons.append(f"{host}:{port}: {problem}")
-            continue
-        os.unlink(path)
-        return 0
-    print(f"mwapp release: session {session:#x} not closed: {'; '.join(reasons)}", file=sys.stderr)
-    return 3
+    reasons = end_session(servers, session, password)
+    if reasons:
+        print(f"mwapp release: session {session:#x} not closed: {'; '.join(reasons)}", file=sys.stderr)
+        return 3
+    os.unlink(path)
+    return 0
 
 
 def note(directory: str, servers: list[tuple[str, int]], session: int, password: bytes) -> None:
@@ -76,6 +68,22 @@ def forget(directory: str) -> None:
         os.unlink(os.path.join(directory, SESSION_FILE))
 
 
+def end_session(servers: list[tuple[str, int]], session: int, password: bytes) -> list[str]:
+    """Close the session at the first server that can; what each said if none could, empty if it is over."""
+    end = time.monotonic() + LONGEST
+    reasons = []
+    for host, port in servers:
+        try:
+            close_session(host, port, session, password)
+        except (OSError, EOFError) as problem:
+            reasons.append(f"{host}:{port}: {problem}")
+        else:
+            return []
+        if time.monotonic() >= end:
+            break
+    return reasons
+
+
 def close_session(host: str, port: int, session: int, password: bytes) -> bool:
     """Take the session over at this server and close it; False if it had ended already.
 
@@ -88,7 +96,8 @@ def close_session(host: str, port: int, session: int, password: bytes) -> bool:
     with socket.create_connection(address, PATIENCE) as connection:  # type: ignore[arg-type]  # see above
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Protocol version, last zxid seen, session time-out (ms), session, password, not read-only.
-        hello = struct.pack(">iqiqi", 0, 0, 10_000, session, len(password)) + password + b"\0"
+        # The shortest time-out there is: an attempt that comes to nothing is not to prolong the session.
+        hello = struct.pack(">iqiqi", 0, 0, 0, session, len(password)) + password + b"\0"
         _send(connection, hello)
         _, granted = struct.unpack_from(">ii", _receive(connection))
         if granted <= 0:

@@ -58,13 +58,15 @@ class Running:
         job.late = True
         self.end(job)
 
-    def end(self, job: Job) -> None:
-        """Have it end, with some grace; if it runs."""
-        if job.run is not None:
-            self._process.kill(job.run, GRACE_SECONDS)
+    def end(self, job: Job) -> bool:
+        """Have it end, with some grace. Returns whether it runs."""
+        if job.run is None:
+            return False
+        self._process.kill(job.run, GRACE_SECONDS)
+        return True
 
     def kill(self, job: Job, why: str) -> bool:
-        """Kill it if it runs: nothing more is heard of it. Returns whether it ran."""
+        """Kill it: nothing more is heard of it. Returns whether it ran."""
         if job.run is None:
             return False
         log.warning("%s: killed: %s", job.name, why)

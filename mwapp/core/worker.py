@@ -323,9 +323,7 @@ class Worker:
         if job.record is not None or job.cancelled:
             return
         job.cancelled = True
-        if job.run is not None:
-            self._running.end(job)
-        else:
+        if not self._running.end(job):
             reason = "cancelled before it began"
             self._end(job, Outcome(self._name, job.assignment.attempt, reason=reason, cancelled=True))
 

@@ -284,14 +284,14 @@ def test_abandoned_sessions_leave_nothing(open_driver: Open) -> None:
 
 def test_a_session_given_up_in_an_outage_does_not_outlast_it(ensemble: Ensemble, open_driver: Open) -> None:
     """The ensemble gives it its full time-out again once there is a quorum: the next session ends it."""
-    driver, witness = open_driver(timeout=6.0), open_driver()
+    driver, witness = open_driver(timeout=10.0), open_driver()
     driver.commit(Create("/e", ephemeral=True))
     since = len(driver.events)
     for server in ensemble.servers[:2]:
         server.kill()
     driver.wait_for(Suspended, since)
     driver.edge.abandon(time.monotonic())
-    time.sleep(6.0 * SILENCE + 0.5)  # so long it can be closed as ever
+    time.sleep(10.0 * SILENCE + 0.5)  # so long it can be closed as ever
     ensemble.start()
     driver.wait_for(Connected, since)
     connected = time.monotonic()

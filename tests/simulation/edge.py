@@ -22,7 +22,7 @@ from mwapp.core.messages import (
 from tests.simulation.service import Connection, Service
 from tests.simulation.world import World
 
-HEARTBEAT = "/"  # what a heartbeat checks, and nothing else does
+HEARTBEAT = "/"  # what a heartbeat checks, and nothing else here
 REDIAL = 0.3
 # A server that leaves a request unanswered for so much of the session time-out is given up.
 SILENCE = 1 / 3
@@ -155,18 +155,17 @@ class Edge:
             else:
                 self._connection = connection
                 self.session = connection.session
-                self._end_given_up()
+                self._end_given_up(connection)
                 new = Connected(connection.session, self._owner.timeout, asked)
                 self._owner.event(new if session is None else Resumed(asked))
 
         self._service.dial(self, session, self._owner.timeout, self._seen, told)
 
-    def _end_given_up(self) -> None:
+    def _end_given_up(self, connection: Connection) -> None:
         given_up, self._given_up = self._given_up, None
-        if given_up is not None:
+        if given_up is not None and self._world.chance(0.8):  # it is tried but once
             self._world.after(
-                self._service.delay(),
-                lambda: self._service.end(given_up) if self._service.quorum else None,
+                self._service.delay(), lambda: self._service.take_over(given_up, connection.server)
             )
 
     def _redial(self, delay: float) -> None:

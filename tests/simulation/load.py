@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 POISON = "poison"  # a command that takes down every host it runs on
 HANG = "hang"  # a command that does not end by itself
-# How long they take at most, seconds: so many hosts are lost, one session time-out after the other; with a
-# timeout each attempt takes that, and some grace.
-POISON_SECONDS = 30.0
-HANG_SECONDS = 5.0
+# How long they take at most in peace, seconds: so many hosts are lost, one after the other; with a timeout
+# each attempt takes that, and some grace.
+POISON_SECONDS = 10.0
+HANG_SECONDS = 4.0
 ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
 LABEL = "gpu"
 

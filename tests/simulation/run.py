@@ -21,11 +21,12 @@ def quiet() -> Callable[[], None]:
     """For a process that runs many schedules. Returns how to undo it.
 
     Processes that crash by the dozen have much to say, and a schedule is full of cycles: to look for garbage
-    while it runs takes a tenth of its time. So :func:`simulate` does it afterwards, and for its own only.
+    while it runs takes a tenth of its time. It is done before the next one, and for what the last has left.
     """
     core = logging.getLogger("mwapp")
     level = core.level
     core.setLevel(logging.CRITICAL)
+    gc.collect()
     gc.freeze()
     gc.disable()
 
@@ -39,6 +40,7 @@ def quiet() -> Callable[[], None]:
 
 def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
     """Run one schedule. Raises Violation, with how to repeat it and its story, made short if asked for."""
+    gc.collect()  # what the one before has left
     schedule = Schedule(seed, bug)
     try:
         figures = schedule.run()
@@ -52,9 +54,7 @@ def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
         again = f"repeat with: python -m tests.simulation {seed}"
         told = Violation(found.invariant, f"{found.what}\nseed {seed}{made_of}; {again}\n{story}")
         raise told from violation.__cause__
-    schedule.world.trace.clear()  # most of it
-    del schedule
-    gc.collect()
+    schedule.world.trace.clear()  # most of what is to be looked through
     return figures
 
 

@@ -80,7 +80,7 @@ class Schedule:
         draw = world.random
         self.timeout = draw.choice([1.0, 2.0, 4.0])
         self._war = draw.choice(WARS)
-        self._removes = world.chance(0.2)
+        self._removes = world.chance(0.25)
         kept = self._war + RETENTION[0] * self.timeout + RETENTION[1]
         self._retention = kept if self._removes else FOR_EVER
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
@@ -263,8 +263,9 @@ class Schedule:
         """What has ended is removed, and nothing is left of it anywhere."""
         nodes = self._nodes
         # What a client had sent before it died may arrive when all seems at rest, and ends later: seed 99804.
-        while nodes[TASKS].children and self.world.now < self._all_removed():
-            self.world.run(self._all_removed(), lambda: not nodes[TASKS].children)
+        at_last = self.world.now + 2 * self._retention + PEACE
+        while nodes[TASKS].children and self.world.now < min(self._all_removed(), at_last):
+            self.world.run(min(self._all_removed(), at_last), lambda: not nodes[TASKS].children)
         left = [path for path in (TASKS, RETURNED, CANCEL) if nodes[path].children]
         if left:
             raise Violation("no-leak", f"something is left in {left}: {nodes[left[0]].children}")

@@ -132,6 +132,11 @@ class Service:
         if connection is not None:
             self._drop(connection)
 
+    def take_over(self, session: int, server: int) -> None:
+        """Somebody with its password closes the session at that server, if it can be done."""
+        if self.quorum and self.servers[server].up and not self.servers[server].isolated:
+            self.end(session)
+
     # ------------------------------------------------------------ faults
 
     def confine(self, server: int) -> None:
@@ -215,14 +220,19 @@ class Service:
 
     def _received(self, connection: Connection, number: int, operation: Operation | None) -> None:
         server = self.servers[connection.server]
-        if not connection.attached or not self.quorum or not server.up:
+        if connection.attached and self.quorum and server.up:
+            # Whom it hears of it notes at once, also when what they ask has to wait.
+            server.touched.add(connection.session)
+            self._serve(connection, number, operation)
+
+    def _serve(self, connection: Connection, number: int, operation: Operation | None) -> None:
+        server = self.servers[connection.server]
+        if not connection.attached:
             return
-        # Whom it hears of it notes at once, also when what they ask has to wait.
-        server.touched.add(connection.session)
         stalled = self._stalled[connection.server]
         if connection.session in stalled or (server.isolated and isinstance(operation, Transaction)):
             waiting = stalled.setdefault(connection.session, [])
-            waiting.append(partial(self._received, connection, number, operation))
+            waiting.append(partial(self._serve, connection, number, operation))
             return
         if operation is None:
             self.end(connection.session)

@@ -73,6 +73,12 @@ def test_a_failing_schedule_is_told_short() -> None:
     assert "Request(" not in told
 
 
+def test_a_failing_schedule_is_told_in_plain_words() -> None:
+    planted, _ = BUGS["bounded retries"]
+    told = next(str(found) for found in (_violation(s, planted) for s in range(AT_MOST)) if found is not None)
+    assert " hands task-" in told
+
+
 class _Caller:
     """Keeps what it receives."""
 

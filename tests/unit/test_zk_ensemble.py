@@ -1,6 +1,5 @@
 """The promises the edge makes to the core, with a client that does what the test says."""
 
-import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -103,12 +102,23 @@ def _fake_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Client", FakeClient)
 
 
+class Endings:
+    """The sessions that are closed by their password, with the servers to be asked, and what those say."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[list[tuple[str, int]], int, bytes]] = []
+        self.reasons: list[str] = []
+
+    def __call__(self, servers: list[tuple[str, int]], session: int, password: bytes) -> list[str]:
+        self.seen.append((servers, session, password))
+        return self.reasons
+
+
 @pytest.fixture(autouse=True)
-def ended(monkeypatch: pytest.MonkeyPatch) -> "queue.SimpleQueue[tuple[str, int, int, bytes]]":
-    """The sessions that are closed by their password."""
-    ended: queue.SimpleQueue[tuple[str, int, int, bytes]] = queue.SimpleQueue()
-    monkeypatch.setattr(module, "close_session", lambda *session: ended.put(session))
-    return ended
+def endings(monkeypatch: pytest.MonkeyPatch) -> Endings:
+    endings = Endings()
+    monkeypatch.setattr(module, "end_session", endings)
+    return endings
 
 
 @pytest.fixture
@@ -158,20 +168,37 @@ def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
     assert harness.clients[1].asked == [(2, Get("/a"), "")]
 
 
-def test_an_abandoned_session_is_ended_by_the_next(
-    harness: Harness, ended: "queue.SimpleQueue[tuple[str, int, int, bytes]]"
-) -> None:
+def test_an_abandoned_session_is_ended_by_the_next(endings: Endings) -> None:
+    harness = Harness("zk2,zk1,zk3")
     harness.tell(up(1), Down())
     harness.ensemble.abandon(harness.now)
     harness.look(1)
+    harness.tell(up(2), Down(), up(2))
+    harness.ensemble.close(5.0)  # it is waited for
+    assert endings.seen == [([HOST, ("zk2", 2181), ("zk3", 2181)], 1, b"secret")], "once, here first"
+
+
+def test_what_is_closed_is_not_ended_again(harness: Harness, endings: Endings) -> None:
+    harness.tell(up(1))
+    harness.ensemble.abandon(harness.now)
+    harness.clients[0].closed = True
+    harness.look(1)
     harness.tell(up(2))
-    assert ended.get(timeout=5) == (*HOST, 1, b"secret")
-    harness.tell(Down(), up(2))
-    harness.clients[1].closed = True
+    harness.ensemble.close(5.0)
+    assert endings.seen == []
+
+
+def test_a_session_that_nobody_ends(
+    harness: Harness, endings: Endings, caplog: pytest.LogCaptureFixture
+) -> None:
+    endings.reasons = ["zk1:2181: timed out"]
+    harness.tell(up(1))
     harness.ensemble.abandon(harness.now)
     harness.look(1)
-    harness.tell(up(3))
-    assert ended.empty(), "once, and not what is closed"
+    assert harness.tell(up(2)) == [Connected(2, TIMEOUT)]
+    harness.ensemble.close(5.0)
+    assert "session 0x1 is left to its time-out: zk1:2181: timed out" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_requests_without_a_session_go_nowhere(harness: Harness) -> None:
