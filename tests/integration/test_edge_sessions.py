@@ -287,7 +287,7 @@ def test_a_session_given_up_in_an_outage_does_not_outlast_it(ensemble: Ensemble,
     driver, witness = open_driver(timeout=10.0), open_driver()
     driver.commit(Create("/e", ephemeral=True))
     since = len(driver.events)
-    for server in ensemble.servers[:2]:
+    for server in ensemble.servers:  # all: one that is left may log the closing, and lead afterwards
         server.kill()
     driver.wait_for(Suspended, since)
     driver.edge.abandon(time.monotonic())
