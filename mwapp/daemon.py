@@ -221,11 +221,9 @@ class Daemon:
 
     def _say(self, summary: str) -> None:
         if not self._ready and self._process.usable:
-            self._ready = True
-            self._notifier.send(READY=1)
-        if summary != self._said and not self._process.stopping:
+            self._ready = self._notifier.send(READY=1)
+        if summary != self._said and not self._process.stopping and self._notifier.send(STATUS=summary):
             self._said = summary
-            self._notifier.send(STATUS=summary)
 
 
 def _advertised(host: str, port: int) -> str:

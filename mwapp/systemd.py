@@ -2,11 +2,10 @@
 
 import os
 import socket
-from contextlib import suppress
 
 
 class Notifier:
-    """Talks to the service manager. A message it does not take is lost: it must never stop the service."""
+    """Talks to the service manager. It must never stop the service: nothing waits until it takes a message."""
 
     def __init__(self) -> None:
         # Taken out of the environment: whatever the service starts must not speak in its name.
@@ -21,12 +20,16 @@ class Notifier:
         self.watchdog = int(microseconds) / 1e6 if mine and microseconds.isdecimal() else None
         """How often systemd wants to hear from the main loop, seconds; None: never."""
 
-    def send(self, **fields: str | int) -> None:
-        """Send for example ``READY=1, STATUS="..."``."""
-        if self._socket is not None:
-            message = "\n".join(f"{name}={value}" for name, value in fields.items())
-            with suppress(OSError):
-                self._socket.sendto(message.encode(), self._address)
+    def send(self, **fields: str | int) -> bool:
+        """Send for example ``READY=1, STATUS="..."``; False: it was not taken, perhaps there are too many."""
+        if self._socket is None:
+            return True
+        message = "\n".join(f"{name}={value}" for name, value in fields.items())
+        try:
+            self._socket.sendto(message.encode(), self._address)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         """Say nothing more."""

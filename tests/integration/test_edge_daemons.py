@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.ensemble import Ensemble
-from tests.integration.processes import SESSION_TIMEOUT, Daemon, Site, wait_until
+from tests.integration.processes import PATIENCE, SESSION_TIMEOUT, Daemon, Site, wait_until
 
 
 @pytest.fixture
@@ -180,7 +180,9 @@ def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> N
         manager.settimeout(10)
 
         def hear(word: str) -> None:
+            end = time.monotonic() + PATIENCE
             while not any(word in message for message in heard):
+                assert time.monotonic() < end, f"{word} is not among {heard}"
                 heard.append(manager.recv(1000).decode())
 
         for server in ensemble.servers:
@@ -190,6 +192,8 @@ def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> N
         hear("WATCHDOG=1")
         assert not any("READY=1" in message for message in heard)
         ensemble.start()
+        wait_until("it serves", lambda: worker.status().get("state") == "ready")
+        time.sleep(4.0)  # sixteen signs of life: some are not taken, and what is to be known is told again
         hear("READY=1")
         hear("STATUS=worker ready, incarnation 0")
         heard.clear()

@@ -89,13 +89,22 @@ def test_somebody_else_s_watchdog(manager: socket.socket, monkeypatch: pytest.Mo
 
 def test_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    Notifier().send(READY=1)
+    assert Notifier().send(READY=1), "there is nobody to tell it again"
 
 
 def test_a_manager_that_does_not_listen(manager: socket.socket) -> None:
     notifier = Notifier()
     manager.close()
-    notifier.send(WATCHDOG=1)
+    assert not notifier.send(WATCHDOG=1)
+    notifier.close()
+
+
+def test_a_manager_that_is_behind_is_told_later(manager: socket.socket) -> None:
+    notifier = Notifier()
+    limit = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 2
+    assert not all(notifier.send(WATCHDOG=1) for _ in range(limit))
+    assert manager.recv(1000) == b"WATCHDOG=1"
+    assert notifier.send(READY=1)
     notifier.close()
 
 
