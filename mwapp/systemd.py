@@ -5,7 +5,7 @@ import socket
 
 
 class Notifier:
-    """Talks to the service manager. It must never stop the service: nothing waits until it takes a message."""
+    """Talks to the service manager. It must never stop the service: nobody waits for it to take a message."""
 
     def __init__(self) -> None:
         # Taken out of the environment: whatever the service starts must not speak in its name.
