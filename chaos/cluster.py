@@ -36,9 +36,9 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float, every: flo
 class Cluster:
     """A provisioned lab: three servers and three application hosts."""
 
-    servers = ("zk1", "zk2", "zk3")
-    masters = ("mw1", "mw2")
-    workers = ("mw1", "mw2", "mw3")
+    servers: tuple[str, ...] = ("zk1", "zk2", "zk3")
+    masters: tuple[str, ...] = ("mw1", "mw2")
+    workers: tuple[str, ...] = ("mw1", "mw2", "mw3")
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab

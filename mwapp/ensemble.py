@@ -8,6 +8,7 @@ session that was given up.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -151,10 +152,11 @@ class Ensemble:
     def close(self, patience: float) -> bool:
         """Close the session, waiting at most ``patience`` seconds; whether the last one is over."""
         present, self._present = self._present, None
+        end = time.monotonic() + patience
         if present is not None:
             present.client.close(patience).wait(patience + 1)
         if self._ending is not None:
-            self._ending.join(patience)
+            self._ending.join(max(0.0, end - time.monotonic()))
         return self._last is None or self._last.closed
 
     def accept(self, note: Note, now: float) -> list[Event]:
@@ -246,9 +248,10 @@ class Ensemble:
 
 
 def _end(servers: list[tuple[str, int]], up: Up) -> None:
-    reasons = end_session(servers, up.session, up.password)
-    if reasons:
-        log.warning("session %#x is left to its time-out: %s", up.session, "; ".join(reasons))
+    try:
+        end_session(servers, up.session, up.password)
+    except OSError as problem:
+        log.warning("session %#x is left to its time-out: %s", up.session, problem)
     else:
         log.info("session %#x, which was given up, is over", up.session)
 

@@ -41,9 +41,10 @@ def release(directory: str) -> int:
     except (OSError, ValueError) as problem:
         print(f"mwapp release: cannot use {path}: {type(problem).__name__}", file=sys.stderr)
         return 2
-    reasons = end_session(servers, session, password)
-    if reasons:
-        print(f"mwapp release: session {session:#x} not closed: {'; '.join(reasons)}", file=sys.stderr)
+    try:
+        end_session(servers, session, password)
+    except OSError as problem:
+        print(f"mwapp release: session {session:#x} not closed: {problem}", file=sys.stderr)
         return 3
     os.unlink(path)
     return 0
@@ -68,8 +69,8 @@ def forget(directory: str) -> None:
         os.unlink(os.path.join(directory, SESSION_FILE))
 
 
-def end_session(servers: list[tuple[str, int]], session: int, password: bytes) -> list[str]:
-    """Close the session at the first server that can; what each said if none could, empty if it is over."""
+def end_session(servers: list[tuple[str, int]], session: int, password: bytes) -> None:
+    """Close the session at the first server that can. Raises OSError: none could; it tells what each said."""
     end = time.monotonic() + LONGEST
     reasons = []
     for host, port in servers:
@@ -78,10 +79,10 @@ def end_session(servers: list[tuple[str, int]], session: int, password: bytes) -
         except (OSError, EOFError) as problem:
             reasons.append(f"{host}:{port}: {problem}")
         else:
-            return []
+            return
         if time.monotonic() >= end:
             break
-    return reasons
+    raise OSError("; ".join(reasons))
 
 
 def close_session(host: str, port: int, session: int, password: bytes) -> bool:

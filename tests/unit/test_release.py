@@ -52,7 +52,8 @@ def receive(connection: socket.socket) -> bytes:
 
 def proper(server: FakeServer, connection: socket.socket) -> None:
     """Does what ZooKeeper does."""
-    _, _, _, session, size = struct.unpack_from(">iqiqi", hello := receive(connection))
+    _, _, timeout, session, size = struct.unpack_from(">iqiqi", hello := receive(connection))
+    assert timeout == 0, "an attempt that comes to nothing would prolong the session"
     server.hellos.append((session, hello[28 : 28 + size]))
     known = server.alive and (session, hello[28 : 28 + size]) == (SESSION, PASSWORD)
     granted = 6000 if known else 0
@@ -160,6 +161,12 @@ def test_nobody_answers(
     message = capsys.readouterr().err
     assert "not closed" in message
     assert PASSWORD.hex() not in message
+
+
+def test_nobody_to_ask(tmp_path: Path) -> None:
+    file = note(tmp_path)
+    assert release.release(str(tmp_path)) == 3
+    assert file.exists(), "it has not been closed"
 
 
 def test_nothing_to_do(tmp_path: Path) -> None:

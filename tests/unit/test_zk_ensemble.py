@@ -107,11 +107,12 @@ class Endings:
 
     def __init__(self) -> None:
         self.seen: list[tuple[list[tuple[str, int]], int, bytes]] = []
-        self.reasons: list[str] = []
+        self.problem: OSError | None = None
 
-    def __call__(self, servers: list[tuple[str, int]], session: int, password: bytes) -> list[str]:
+    def __call__(self, servers: list[tuple[str, int]], session: int, password: bytes) -> None:
         self.seen.append((servers, session, password))
-        return self.reasons
+        if self.problem is not None:
+            raise self.problem
 
 
 @pytest.fixture(autouse=True)
@@ -191,7 +192,7 @@ def test_what_is_closed_is_not_ended_again(harness: Harness, endings: Endings) -
 def test_a_session_that_nobody_ends(
     harness: Harness, endings: Endings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    endings.reasons = ["zk1:2181: timed out"]
+    endings.problem = OSError("zk1:2181: timed out")
     harness.tell(up(1))
     harness.ensemble.abandon(harness.now)
     harness.look(1)

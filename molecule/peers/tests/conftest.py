@@ -15,8 +15,8 @@ TASKS_PER_SECOND = 10
 class Peers(Cluster):
     """A server, and three nodes of which each may be the master."""
 
-    servers = ("zk1",)  # type: ignore[assignment]  # three in the lab at large
-    masters = workers = ("mw1", "mw2", "mw3")  # type: ignore[assignment]  # two in the lab at large
+    servers = ("zk1",)
+    masters = workers = ("mw1", "mw2", "mw3")
 
     def running(self, node: str) -> list[str]:
         """Tasks that run on that node now."""
