@@ -71,15 +71,18 @@ def history(data_dirs: list[Path]) -> list[Transacted]:
     """What an ensemble has committed. To be asked for when all its servers agree again.
 
     That is what a majority has in its logs: a server that was away may have got a snapshot instead of what it
-    had missed, and a leader that lost its followers has entries that nobody acknowledged.
+    had missed, and a leader that lost its followers has entries that nobody acknowledged. A server may log an
+    entry more than once: 3.8.0 does, when it loses the leader in the middle of catching up.
     """
     entries: dict[int, Transacted] = {}
     copies: Counter[int] = Counter()
     for data_dir in data_dirs:
+        logged: set[int] = set()
         for entry in read(data_dir):
             if entries.setdefault(entry.zxid, entry).changes != entry.changes:
                 raise LogError(f"the servers do not agree: {entry} and {entries[entry.zxid]}")
-            copies[entry.zxid] += 1
+            logged.add(entry.zxid)
+        copies.update(logged)
     return [entries[zxid] for zxid in sorted(entries) if copies[zxid] > len(data_dirs) / 2]
 
 

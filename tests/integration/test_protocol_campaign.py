@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from kazoo.client import KazooClient
-from kazoo.exceptions import NoNodeError
+from kazoo.exceptions import KazooException
 
 from tests.ensemble import Ensemble, Server
 from tests.integration.attack import Attack, attack_on
@@ -144,16 +144,16 @@ class Campaign:
 
     def unseat(self) -> None:
         """Somebody deletes /master."""
-        self._note("delete /master")
-        with suppress(NoNodeError):
-            self._attack.person.delete("/master")
+        self._delete("/master")
 
     def evict(self) -> None:
         """Somebody deletes a worker's znode."""
-        name = self._draw.choice(self._attack.of("worker")).name
-        self._note(f"delete /workers/{name}")
-        with suppress(NoNodeError):
-            self._attack.person.delete(f"/workers/{name}")
+        self._delete(f"/workers/{self._draw.choice(self._attack.of('worker')).name}")
+
+    def _delete(self, path: str) -> None:
+        self._note(f"delete {path}")
+        with suppress(KazooException):  # it is not there, or the server is lost that was to do it
+            self._attack.person.delete(path)
 
 
 @pytest.fixture
