@@ -21,12 +21,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from mwapp.release import close_session
+
 T = TypeVar("T")
 
 JARS = Path("/usr/share/java")
 # zookeeper.jar names its dependencies in its manifest; the logger is for the one who runs it to choose.
 CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
 START_SECONDS = 40.0
+COMMIT_SECONDS = 5.0
 JVM = (
     "java",
     # Short-lived: the time to start counts, the speed after an hour does not.
@@ -250,15 +253,19 @@ class Ensemble:
         return [server for server in self.servers if server is not leader and server.mode() == "follower"]
 
     def heal(self) -> None:
-        """Let every paused server go on, start those that ended, wait until all serve."""
-        paused = [server for server in self.servers if server.paused]
-        for server in paused:
-            server.resume()
-        if self._size > 1 and len(paused) == self._size:
-            # ZooKeeper 3.8.0: the leader may keep the lead while both followers join it anew, and then waits
-            # for ever for their word on what it had proposed before. A new election gets it out of that.
-            self.leader().kill()
+        """Let every paused server go on, start those that ended, wait until all serve and can commit."""
+        for server in self.servers:
+            if server.paused:
+                server.resume()
         self.start()
+        try:
+            self._wait_until_it_commits()
+        except EnsembleError:
+            # ZooKeeper 3.8.0: a leader may keep the lead while followers join it anew, and then waits for
+            # ever for their word on what it had proposed before. A new election gets it out of that.
+            self.leader().kill()
+            self.start()
+            self._wait_until_it_commits()
 
     def logs(self, lines: int = 40) -> str:
         """The end of every server's log."""
@@ -273,6 +280,14 @@ class Ensemble:
         if self._size == 1:
             return modes == ["standalone"]
         return None not in modes and modes.count("leader") == 1
+
+    def _wait_until_it_commits(self) -> None:
+        def commits() -> bool:
+            with contextlib.suppress(OSError, EOFError):
+                return close_session("127.0.0.1", self.leader().port, session=0, password=bytes(16))
+            return False
+
+        wait_for("a session is opened and closed at the leader", commits, COMMIT_SECONDS)
 
     def _configure(self, directory: Path) -> None:
         ports = free_ports(3 * self._size)
