@@ -305,6 +305,7 @@ class Ensemble:
                 f"tickTime={self._tick}",
                 "initLimit=20",
                 "syncLimit=5",
+                "forceSnapshotSync=true",  # as the role does, and for its reason
                 "maxClientCnxns=0",
                 "4lw.commands.whitelist=*",
                 *(members if self._size > 1 else []),

@@ -6,7 +6,7 @@ checksum, a length and that many bytes; the file is filled up with zeros. Failed
 
 import struct
 import zlib
-from collections import Counter
+from bisect import bisect_left
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -63,27 +63,43 @@ class _Reader:
 
 def read(data_dir: Path) -> Iterator[Transacted]:
     """All transactions of one server's log, oldest first. Raises LogError."""
-    for path in sorted((data_dir / "version-2").glob("log.*"), key=lambda path: int(path.suffix[1:], 16)):
+    for zxid in _zxids(data_dir, "log"):
+        path = data_dir / f"version-2/log.{zxid:x}"
         yield from _file(path.read_bytes(), path)
 
 
 def history(data_dirs: list[Path]) -> list[Transacted]:
     """What an ensemble has committed. To be asked for when all its servers agree again.
 
-    That is what a majority has in its logs: a server that was away may have got a snapshot instead of what it
-    had missed, and a leader that lost its followers has entries that nobody acknowledged. A server may log an
-    entry more than once: 3.8.0 does, when it loses the leader in the middle of catching up.
+    That is what a majority has and none lacks. A server that was away may have got a snapshot instead of what
+    it had missed; a leader that lost its followers has logged what nobody acknowledged, and a follower that
+    lost the leader may have done so just then (ZOOKEEPER-4712): the others went on without that. An entry
+    may be logged more than once by a server that lost the leader while it caught up.
     """
     entries: dict[int, Transacted] = {}
-    copies: Counter[int] = Counter()
+    servers: list[list[tuple[int, bool]]] = []  # zxids, each with whether it is a snapshot's
     for data_dir in data_dirs:
-        logged: set[int] = set()
+        known = [(zxid, True) for zxid in _zxids(data_dir, "snapshot")]
         for entry in read(data_dir):
             if entries.setdefault(entry.zxid, entry).changes != entry.changes:
                 raise LogError(f"the servers do not agree: {entry} and {entries[entry.zxid]}")
-            logged.add(entry.zxid)
-        copies.update(logged)
-    return [entries[zxid] for zxid in sorted(entries) if copies[zxid] > len(data_dirs) / 2]
+            known.append((entry.zxid, False))
+        servers.append(sorted(known))
+    votes = {zxid: [_has(known, zxid) for known in servers] for zxid in sorted(entries)}
+    return [entries[z] for z, vote in votes.items() if False not in vote and vote.count(True) > len(vote) / 2]
+
+
+def _has(known: list[tuple[int, bool]], zxid: int) -> bool | None:
+    """Whether a server has an entry, by what it has next; None: it did not get so far."""
+    at = bisect_left(known, (zxid, False))
+    if at == len(known):
+        return None
+    following, is_snapshot = known[at]
+    return is_snapshot or following == zxid
+
+
+def _zxids(data_dir: Path, kind: str) -> list[int]:
+    return sorted(int(path.suffix[1:], 16) for path in (data_dir / "version-2").glob(f"{kind}.*"))
 
 
 def _file(data: bytes, path: Path) -> Iterator[Transacted]:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import KazooException, NoNodeError
+from kazoo.exceptions import KazooException
 
-from tests import txnlog
 from tests.ensemble import Ensemble
+from tests.integration import replay
 from tests.integration.processes import PATIENCE, Daemon, Site, wait_until
 from tests.integration.proxy import Network
-from tests.simulation.ensemble import Transacted
 from tests.simulation.judge import Judge
-from tests.simulation.tree import Change, Tree, ZNode
+from tests.simulation.tree import Tree
 
 MAX_ATTEMPTS = 5
 # What a task does: leave a line that tells which attempt ran, then take its time.
@@ -121,50 +120,16 @@ class Attack:
         return states
 
     def judge(self) -> Judge:
-        """Let the judge of the simulation see what is in the transaction log."""
+        """Let the judge of the simulation see what was committed."""
         judge = Judge(max_attempts=MAX_ATTEMPTS, sees_executions=False)
         judge.ensemble = replayed = _Replayed()
         judge.persons = self._persons
-        history = self._history()
-        for entry in history:
+        for entry in replay.history(self.ensemble, self._chroot):
             for change in entry.changes:
                 replayed.decided.apply(change, entry.zxid, entry.time)
             judge.committed(entry)
         assert judge.winners, "a judgment on nothing"
         return judge
-
-    def _history(self) -> list[Transacted]:
-        """What was committed below the chroot, and leads to what the servers show: it was read rightly."""
-        entries = txnlog.history([server.directory / "data" for server in self.ensemble.servers])
-        history = [entry._replace(changes=tuple(self._below(entry.changes))) for entry in entries]
-        tree = Tree()
-        for entry in history:
-            for change in entry.changes:
-                tree.apply(change, entry.zxid, entry.time)
-        self.person.sync("/")
-        for name in self.person.get_children("/"):
-            self._compare(tree, history[-1].zxid, f"/{name}")
-        return history
-
-    def _compare(self, tree: Tree, until: int, path: str) -> None:
-        """Of what has not changed since, only that can be said."""
-        try:
-            data, stat = self.person.get(path)
-            names, listed = self.person.get_children(path, include_data=True)
-        except NoNodeError:
-            return
-        node = tree.nodes.get(path, ZNode(b"", 0, 0, 0))
-        if stat.mzxid <= until:
-            assert (node.data, node.version) == (data, stat.version), f"{path} is not as the logs say"
-        if listed.pzxid <= until:
-            assert node.children == set(names), f"{path} has not the children that the logs say"
-        for name in names:
-            self._compare(tree, until, f"{path}/{name}")
-
-    def _below(self, changes: tuple[Change, ...]) -> Iterator[Change]:
-        for change in changes:
-            if change.path.startswith(self._chroot + "/"):
-                yield change._replace(path=change.path.removeprefix(self._chroot))
 
     def close(self) -> None:
         """End what was started."""

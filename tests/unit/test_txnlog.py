@@ -19,38 +19,49 @@ def create(zxid: int, path: str) -> bytes:
     return struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
 
 
-def log(data_dir: Path, *entries: bytes) -> None:
-    """A server's log file."""
+def server(data_dir: Path, *logged: bytes, snapshot: int = 0) -> Path:
+    """A server's files: one log, and a snapshot that reaches to that zxid."""
     (data_dir / "version-2").mkdir(parents=True)
     header = MAGIC + struct.pack(">iq", 2, 0)
-    (data_dir / "version-2/log.1").write_bytes(header + b"".join(entries) + bytes(64))
+    (data_dir / "version-2/log.1").write_bytes(header + b"".join(logged) + bytes(64))
+    (data_dir / f"version-2/snapshot.{snapshot:x}").touch()
+    return data_dir
 
 
-def committed(tmp_path: Path, *logs: list[bytes]) -> list[str]:
-    """The paths created, as three servers' logs tell."""
-    data_dirs = [tmp_path / f"zk{number}" for number in range(len(logs))]
-    for data_dir, entries in zip(data_dirs, logs, strict=True):
-        log(data_dir, *entries)
-    changes = [change for entry in history(data_dirs) for change in entry.changes]
-    return [change.path for change in changes if isinstance(change, Created)]
+def committed(*servers: Path) -> str:
+    """The names of what was created, as the servers' files tell."""
+    changes = [change for entry in history(list(servers)) for change in entry.changes]
+    return "".join(change.path[1:] for change in changes if isinstance(change, Created))
 
 
-ONE, TWO, THREE = create(1, "/a"), create(2, "/b"), create(3, "/c")
+A, B, C, D = (create(number, f"/{name}") for number, name in enumerate("abcd", 1))
+TORN = B[:-9] + bytes(9)
 
 
-def test_what_a_majority_logged_is_committed(tmp_path: Path) -> None:
-    """The third server got a snapshot instead of the second entry, the first is alone with the last."""
-    assert committed(tmp_path, [ONE, TWO, THREE], [ONE, TWO], [ONE]) == ["/a", "/b"]
+@pytest.mark.parametrize(
+    ("logs", "names"),
+    [
+        ([[A, B, C], [A, B, C], [A, B, C]], "abc"),
+        ([[A, B], [A, B], [A]], "ab"),  # the third will hear of it
+        ([[A, B], [A], [A]], "a"),  # a leader, alone with it
+        ([[A, B, B], [A], [A]], "a"),  # twice in one log is no majority
+        ([[A, B, D], [A, B, D], [A, D]], "ad"),  # logged by two, yet the third went on without it
+        ([[A, B], [A, TORN], [A]], "a"),
+        ([[], [], []], ""),
+    ],
+)
+def test_what_is_committed(tmp_path: Path, logs: list[list[bytes]], names: str) -> None:
+    assert committed(*(server(tmp_path / str(i), *logged) for i, logged in enumerate(logs))) == names
 
 
-def test_an_entry_logged_twice_by_one_server_is_not_a_majority(tmp_path: Path) -> None:
-    assert committed(tmp_path, [ONE, TWO, TWO], [ONE], [ONE, ONE]) == ["/a"]
-
-
-def test_a_torn_entry_was_not_logged(tmp_path: Path) -> None:
-    assert committed(tmp_path, [ONE, TWO], [ONE, TWO[:-9] + bytes(9)], [ONE]) == ["/a"]
+@pytest.mark.parametrize(("snapshot", "names"), [(1, "ad"), (2, "abd"), (3, "abcd"), (4, "ad")])
+def test_a_snapshot_is_had_instead_of_what_is_not_logged(tmp_path: Path, snapshot: int, names: str) -> None:
+    """Two servers log A and D; a third had what was between them, and they do if a snapshot reaches there."""
+    two = [server(tmp_path / name, A, D, snapshot=snapshot) for name in ("one", "two")]
+    assert committed(server(tmp_path / "three", A, B, C, D), *two) == names
 
 
 def test_servers_that_do_not_agree(tmp_path: Path) -> None:
+    one, other = server(tmp_path / "one", A), server(tmp_path / "other", create(1, "/other"))
     with pytest.raises(LogError, match="the servers do not agree"):
-        committed(tmp_path, [ONE], [create(1, "/other")], [])
+        history([one, other])
