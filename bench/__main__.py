@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from bench import faults, provisioning, tasks
+from bench import faults, kills, provisioning, tasks
 from bench.report import Report
 
 PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     ),
     "takeovers": lambda options: faults.measure("takeovers", options.runs),
     "gaps": lambda options: faults.measure("gaps", options.runs),
+    "kills": lambda options: kills.measure(options.runs),
     "provisioning": lambda options: provisioning.measure(options.rounds),
 }
 
@@ -38,8 +39,10 @@ def main() -> int:
         "--prefetch", type=int, default=400, metavar="N", help="more tasks that it has at hand (default 400)"
     )
     several.add_argument("--lab", action="store_true", help="in the lab, not on servers on loopback")
-    broken = parser.add_argument_group("takeovers, gaps")
-    broken.add_argument("--runs", type=int, default=20, metavar="N", help="of each fault (default 20)")
+    broken = parser.add_argument_group("takeovers, gaps, kills")
+    broken.add_argument(
+        "--runs", type=int, default=20, metavar="N", help="of each fault, or so many ensembles (default 20)"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)  # clients lose connections: that is what is measured
     for part in options.part or PARTS:

@@ -182,11 +182,15 @@ class Server:
 
 
 class Ensemble:
-    """Some servers that know each other. ``tick`` in ms; sessions may be of 2 to 20 ticks."""
+    """Some servers that know each other. ``tick`` in ms; sessions may be of 2 to 20 ticks.
 
-    def __init__(self, size: int = 3, *, tick: int = 500) -> None:
+    ``snapshot_sync`` as the role's zookeeper_snapshot_sync, and for its reason.
+    """
+
+    def __init__(self, size: int = 3, *, tick: int = 500, snapshot_sync: bool = True) -> None:
         self._size = size
         self._tick = tick
+        self._snapshot_sync = snapshot_sync
         self._directory: Path | None = None
         self.servers: list[Server] = []
 
@@ -305,7 +309,7 @@ class Ensemble:
                 f"tickTime={self._tick}",
                 "initLimit=20",
                 "syncLimit=5",
-                "forceSnapshotSync=true",  # as the role does, and for its reason
+                f"forceSnapshotSync={str(self._snapshot_sync).lower()}",
                 "maxClientCnxns=0",
                 "4lw.commands.whitelist=*",
                 *(members if self._size > 1 else []),
