@@ -16,10 +16,12 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
+
+from kazoo.client import KazooClient
 
 from mwapp.release import close_session
 
@@ -29,7 +31,7 @@ JARS = Path("/usr/share/java")
 # zookeeper.jar names its dependencies in its manifest; the logger is for the one who runs it to choose.
 CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
 START_SECONDS = 40.0
-COMMIT_SECONDS = 5.0
+COMMIT_SECONDS = 10.0
 JVM = (
     "java",
     # Short-lived: the time to start counts, the speed after an hour does not.
@@ -169,6 +171,17 @@ class Server:
                 return line.removeprefix("Mode: ")
         return None
 
+    @contextlib.contextmanager
+    def client(self) -> Iterator[KazooClient]:
+        """A client of this server alone, connected."""
+        client = KazooClient(f"127.0.0.1:{self.port}")
+        client.start()
+        try:
+            yield client
+        finally:
+            client.stop()
+            client.close()
+
     def _end(self, number: signal.Signals) -> None:
         if self._process is None or not self.running:
             return
@@ -184,7 +197,8 @@ class Server:
 class Ensemble:
     """Some servers that know each other. ``tick`` in ms; sessions may be of 2 to 20 ticks.
 
-    ``snapshot_sync`` as the role's zookeeper_snapshot_sync, and for its reason.
+    ``snapshot_sync``: who joins a leader is sent a snapshot, and not what it lacks, or 3.8.0 may lose what it
+    acknowledged (bench/kills.py), and tests would judge mwapp for that.
     """
 
     def __init__(self, size: int = 3, *, tick: int = 500, snapshot_sync: bool = True) -> None:
@@ -257,7 +271,10 @@ class Ensemble:
         return [server for server in self.servers if server is not leader and server.mode() == "follower"]
 
     def heal(self) -> None:
-        """Let every paused server go on, start those that ended, wait until all serve and can commit."""
+        """Let every paused server go on, start those that ended, wait until all serve and can commit.
+
+        Raises EnsembleError.
+        """
         for server in self.servers:
             if server.paused:
                 server.resume()
@@ -288,7 +305,11 @@ class Ensemble:
     def _wait_until_it_commits(self) -> None:
         def commits() -> bool:
             with contextlib.suppress(OSError, EOFError):
-                return close_session("127.0.0.1", self.leader().port, session=0, password=bytes(16))
+                return any(
+                    close_session("127.0.0.1", server.port, session=0, password=bytes(16))
+                    for server in self.servers
+                    if server.mode() in ("leader", "standalone")
+                )
             return False
 
         wait_for("a session is opened and closed at the leader", commits, COMMIT_SECONDS)

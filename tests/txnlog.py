@@ -4,6 +4,7 @@ The format is that of ``org.apache.zookeeper.server.persistence.FileTxnLog``: a 
 checksum, a length and that many bytes; the file is filled up with zeros. Failed transactions are in it too.
 """
 
+import re
 import struct
 import zlib
 from bisect import bisect_left
@@ -90,16 +91,20 @@ def history(data_dirs: list[Path]) -> list[Transacted]:
 
 
 def _has(known: list[tuple[int, bool]], zxid: int) -> bool | None:
-    """Whether a server has an entry, by what it has next; None: it did not get so far."""
+    """Whether a server has an entry, by what it has next; None: that does not tell."""
     at = bisect_left(known, (zxid, False))
     if at == len(known):
         return None
     following, is_snapshot = known[at]
-    return is_snapshot or following == zxid
+    if is_snapshot:  # one of a later epoch may have been sent by a leader that never had the entry
+        return True if following >> 32 == zxid >> 32 else None
+    return following == zxid
 
 
 def _zxids(data_dir: Path, kind: str) -> list[int]:
-    return sorted(int(path.suffix[1:], 16) for path in (data_dir / "version-2").glob(f"{kind}.*"))
+    names = [path.name for path in (data_dir / "version-2").iterdir()]
+    found = [re.fullmatch(rf"{kind}\.([0-9a-f]+)", name) for name in names]  # not snapshot.7.tmp
+    return sorted(int(match[1], 16) for match in found if match)
 
 
 def _file(data: bytes, path: Path) -> Iterator[Transacted]:

@@ -124,7 +124,7 @@ class Attack:
         judge = Judge(max_attempts=MAX_ATTEMPTS, sees_executions=False)
         judge.ensemble = replayed = _Replayed()
         judge.persons = self._persons
-        for entry in replay.history(self.ensemble, self._chroot):
+        for entry in replay.committed(self.ensemble, self._chroot):
             for change in entry.changes:
                 replayed.decided.apply(change, entry.zxid, entry.time)
             judge.committed(entry)

@@ -31,6 +31,7 @@ class Campaign:
         self._attack = attack
         self._draw = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
         self._later: list[tuple[float, Callable[[], None]]] = []
+        self._ending: set[Daemon] = set()
         self.log: list[str] = []
 
     def run(self, seconds: float) -> None:
@@ -74,7 +75,7 @@ class Campaign:
         daemon.kill()
         if released:
             daemon.release()
-        self._after(self._draw.uniform(0.0, 2.0), lambda: self._start(daemon))
+        self._start_after(self._draw.uniform(0.0, 2.0), daemon)
 
     def stop(self) -> None:
         """A process is asked to end, and started again."""
@@ -82,7 +83,7 @@ class Campaign:
         if daemon is not None:
             self._note(f"stop {daemon.name}")
             daemon.signal(signal.SIGTERM)
-            self._after(self._draw.uniform(0.5, 3.0), lambda: self._start(daemon))
+            self._start_after(self._draw.uniform(0.5, 3.0), daemon)
 
     def freeze(self) -> None:
         """A process and its commands stand still, shorter or longer than the session lives."""
@@ -101,19 +102,27 @@ class Campaign:
 
         self._after(seconds, thaw)
 
+    def _start_after(self, seconds: float, daemon: Daemon) -> None:
+        """Once, though one that is about to stop may be killed, or asked again."""
+        if daemon not in self._ending:
+            self._ending.add(daemon)
+            self._after(seconds, lambda: self._start(daemon))
+
     def _start(self, daemon: Daemon) -> None:
-        with suppress(ProcessLookupError):
-            daemon.signal(signal.SIGCONT)  # it may have been frozen while it was to end
+        self._ending.discard(daemon)
+        with suppress(ProcessLookupError):  # it may have been frozen while it was to end
+            self._commands(daemon, signal.SIGCONT)
+            daemon.signal(signal.SIGCONT)
         daemon.process.wait(60)
         self._note(f"start {daemon.name}")
         daemon.start()
 
     def _commands(self, daemon: Daemon, number: signal.Signals) -> None:
-        children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
-        with suppress(OSError):
-            for child in children.read_text().split():
-                with suppress(ProcessLookupError):
-                    os.killpg(int(child), number)
+        for children in Path(f"/proc/{daemon.process.pid}/task").glob("*/children"):  # of each thread
+            with suppress(OSError):
+                for child in children.read_text().split():
+                    with suppress(ProcessLookupError):
+                        os.killpg(int(child), number)
 
     def lose(self) -> None:
         """The network loses requests, answers or both for a while."""

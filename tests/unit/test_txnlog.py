@@ -65,3 +65,18 @@ def test_servers_that_do_not_agree(tmp_path: Path) -> None:
     one, other = server(tmp_path / "one", A), server(tmp_path / "other", create(1, "/other"))
     with pytest.raises(LogError, match="the servers do not agree"):
         history([one, other])
+
+
+def test_a_snapshot_of_a_later_epoch_tells_nothing(tmp_path: Path) -> None:
+    """One leader had B alone; the others went on in an epoch without transactions, and wrote snapshots."""
+    later = create(3 << 32 | 1, "/later")
+    two = [
+        server(tmp_path / name, A, later, snapshot=epoch << 32) for name, epoch in (("one", 2), ("two", 3))
+    ]
+    assert committed(server(tmp_path / "three", A, B, later), *two) == "alater"
+
+
+def test_a_snapshot_that_was_not_finished(tmp_path: Path) -> None:
+    one = server(tmp_path / "one", A)
+    (one / "version-2/snapshot.7.tmp").touch()
+    assert committed(one, server(tmp_path / "two", A), server(tmp_path / "three")) == "a"

@@ -129,12 +129,6 @@ def test_a_server_without_data_has_no_vote(hosts: tuple[str, ...]) -> None:
     assert "db.autocreate=false" in render("zoo.cfg.j2", **stage(*hosts)).splitlines()
 
 
-def test_who_joins_is_sent_a_snapshot_unless_turned_off() -> None:
-    assert "forceSnapshotSync=true" in render("zoo.cfg.j2", **stage("zk1", "zk2", "zk3")).splitlines()
-    text = render("zoo.cfg.j2", **stage("zk1", "zk2", "zk3"), zookeeper_snapshot_sync=False)
-    assert "forceSnapshotSync=false" in text.splitlines()
-
-
 def test_a_single_server_has_no_server_line() -> None:
     text = render("zoo.cfg.j2", **stage("zk1"))
     assert "server." not in text
