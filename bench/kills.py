@@ -9,7 +9,7 @@ race that roles/zookeeper/README.md describes, hence the many.
 import random
 import time
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NodeExistsError
@@ -21,7 +21,9 @@ from tests.ensemble import Ensemble, EnsembleError, Server
 
 # Leaders of one ensemble that are killed, one after the other.
 KILLS = 6
-WAYS = ("ZooKeeper's own", "snapshots")
+WAYS = {"ZooKeeper's own": False, "snapshots": True}
+# Until what was sent is answered or lost with the connection, seconds.
+PATIENCE = 30.0
 # Ensembles of each way at a time: they have to be short of processors.
 AT_ONCE = 2
 PARENT = "/written"
@@ -48,8 +50,9 @@ class Writer:
 
     def acknowledged(self) -> set[str]:
         """The paths, when nothing is under way any more."""
+        end = time.monotonic() + PATIENCE
         for result in self._sent:
-            result.wait(10.0)
+            result.wait(max(0.0, end - time.monotonic()))
         return {result.get() for result in self._sent if result.successful()}
 
     def close(self) -> None:
@@ -63,7 +66,7 @@ def measure(runs: int) -> Report:
     report = Report("kills", runs=runs, kills=KILLS)
     broken: dict[str, list[str]] = {way: [] for way in WAYS}
     with ProcessPoolExecutor(AT_ONCE * len(WAYS)) as pool:
-        for number, (way, found) in enumerate(pool.map(_kill_leaders, WAYS * runs), 1):
+        for number, (way, found) in enumerate(pool.map(_kill_leaders, [*WAYS] * runs), 1):
             broken[way] += [found] if found else []
             print(f"{number:3}  {_line(broken)}", flush=True)
     report.add(ensembles=runs, broken=broken)
@@ -77,19 +80,11 @@ def _line(broken: dict[str, list[str]]) -> str:
 
 def _kill_leaders(way: str) -> tuple[str, str | None]:
     """What was found wrong first, if anything."""
-    draw = random.SystemRandom()
-    with Ensemble(snapshot_sync=way == "snapshots") as ensemble:
-        writers = [Writer(server.port) for server in ensemble.servers]
-        try:
+    try:
+        with Ensemble(snapshot_sync=WAYS[way]) as ensemble, ExitStack() as stack:
+            writers = [stack.enter_context(closing(Writer(server.port))) for server in ensemble.servers]
             for _ in range(KILLS):
-                end = time.monotonic() + draw.uniform(0.1, 0.5)
-                while time.monotonic() < end:
-                    for writer in writers:
-                        writer.write()
-                    time.sleep(0.005)
-                ensemble.leader().kill()
-                time.sleep(draw.uniform(0.3, 1.5))
-                ensemble.heal()
+                _kill_the_leader(ensemble, writers)
                 if found := _broken(ensemble, writers):
                     return way, found
             for server in ensemble.servers:
@@ -97,11 +92,21 @@ def _kill_leaders(way: str) -> tuple[str, str | None]:
             ensemble.heal()
             found = _broken(ensemble, writers)
             return way, f"started anew: {found}" if found else None
-        except (EnsembleError, KazooException, KazooTimeoutError) as problem:
-            return way, f"{type(problem).__name__}: {problem}"
-        finally:
-            for writer in writers:
-                writer.close()
+    except (EnsembleError, KazooException, KazooTimeoutError) as problem:
+        return way, f"{type(problem).__name__}: {problem}"
+
+
+def _kill_the_leader(ensemble: Ensemble, writers: list[Writer]) -> None:
+    """In the middle of many writes; then it comes back."""
+    draw = random.SystemRandom()
+    end = time.monotonic() + draw.uniform(0.1, 0.5)
+    while time.monotonic() < end:
+        for writer in writers:
+            writer.write()
+        time.sleep(0.005)
+    ensemble.leader().kill()
+    time.sleep(draw.uniform(0.3, 1.5))
+    ensemble.heal()
 
 
 def _broken(ensemble: Ensemble, writers: list[Writer]) -> str | None:

@@ -41,7 +41,7 @@ class Surroundings:
         # Every line at once: a handler that is killed has been heard up to there.
         # Their types know of TextIO, which cannot do this; until somebody replaces them they are more.
         for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]  # see above
         self._streams = sys.stdout, sys.stderr
         self._output = os.dup(1)
         self._directory = os.open(".", os.O_PATH | os.O_CLOEXEC)

@@ -31,6 +31,7 @@ JARS = Path("/usr/share/java")
 # zookeeper.jar names its dependencies in its manifest; the logger is for the one who runs it to choose.
 CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
 START_SECONDS = 40.0
+# A leader that has committed nothing for so long is stuck, and not slow.
 COMMIT_SECONDS = 10.0
 JVM = (
     "java",

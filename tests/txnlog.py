@@ -73,9 +73,9 @@ def history(data_dirs: list[Path]) -> list[Transacted]:
     """What an ensemble has committed. To be asked for when all its servers agree again.
 
     That is what a majority has and none lacks. A server that was away may have got a snapshot instead of what
-    it had missed; a leader that lost its followers has logged what nobody acknowledged, and a follower that
-    lost the leader may have done so just then (ZOOKEEPER-4712): the others went on without that. An entry
-    may be logged more than once by a server that lost the leader while it caught up.
+    it had missed; a leader that lost its followers has logged what nobody acknowledged, and the others went
+    on without it. 3.8.0 may log an entry twice, and drop at one server what two have logged (README of the
+    role zookeeper).
     """
     entries: dict[int, Transacted] = {}
     servers: list[list[tuple[int, bool]]] = []  # zxids, each with whether it is a snapshot's

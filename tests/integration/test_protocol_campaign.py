@@ -18,7 +18,7 @@ from kazoo.exceptions import KazooException
 
 from tests.ensemble import Ensemble, Server
 from tests.integration.attack import Attack, attack_on
-from tests.integration.processes import SESSION_TIMEOUT, Daemon
+from tests.integration.processes import SESSION_TIMEOUT, Daemon, wait_until
 from tests.simulation.world import Violation
 
 SECONDS = 20.0
@@ -184,6 +184,16 @@ def test_everything_at_once(attack: Attack, seed: int) -> None:
     given_up = [task for task, state in tasks.items() if state != "done"]
     print(f"{len(tasks)} tasks, {len(attack.runs())} runs, given up: {given_up}")
     assert len(given_up) <= len(tasks) / 20
+
+
+def test_a_campaign_reaches_the_commands(attack: Attack) -> None:
+    """Those of a worker, which its threads start; one that is killed has failed."""
+    attack.submit(1, seconds=60.0)
+    worker = wait_until(
+        "a worker runs it", lambda: next((w for w in attack.of("worker") if w.status().get("running")), None)
+    )
+    Campaign(attack, 1)._commands(worker, signal.SIGKILL)
+    assert list(attack.verdict(seconds=20.0).values()) == ["failed"]
 
 
 def test_the_verdict_would_notice(attack: Attack) -> None:
