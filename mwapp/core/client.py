@@ -77,10 +77,11 @@ class Submit(ClientPart):
     """Create one task for each of ``tasks``.
 
     Every one bears a key of its own, or has a name of the client's choice (``names``, by index). Those
-    without a name are created many at once. A create
-    whose reply was lost is resolved on the next connection: a transaction first (so that what may still be
-    under way is ordered before it), then the newest tasks are read until each missing key has been found or
-    cannot be there. One with a name is just created again: that it exists is as good, if it is the same.
+    without a name are created many at once. A create whose reply was lost is resolved on the next connection:
+    a transaction first (so that what may still be under way is ordered before it), then the tasks that are
+    newer than the last acknowledged one are read, from the newest on, until each missing key has been found
+    or cannot be there. Where the search begins changes only when it is complete: cut off, it goes on with
+    what it has not read. One with a name is just created again: that it exists is as good, if it is the same.
 
     ``accepted(index, name)`` is called as each is acknowledged, ``refused(index, refusal)`` for one that
     cannot be taken, ``finished()`` after the last.
@@ -107,7 +108,8 @@ class Submit(ClientPart):
         self._room = 0  # so many may be sent before looking again whether there is room
         self._left = deque(range(len(tasks)))  # not sent
         self._sent: set[int] = set()  # the outcome is open
-        self._newest: tuple[int, str] | None = None  # of the acknowledged ones: what is lost came later
+        self._newest = (-1, "")  # of those acknowledged by a reply: what is lost came later
+        self._searched: set[str] = set()  # tasks read in vain, or found, since the reply was lost
         self._uncertain_until = 0.0
         self._resolved = False  # connected, and no outcome of an earlier connection is open
         self._looking = False  # whether there is room
@@ -159,15 +161,14 @@ class Submit(ClientPart):
         if isinstance(names, Failed):
             self._scope.after(RETRY_SECONDS, self._begin)
             return
-        newest_first = sorted(names, key=task_order, reverse=True)
-        if self._newest is not None:
-            newest_first = [name for name in newest_first if task_order(name) > (self._newest or (0, ""))]
-        self._search_page(newest_first)
+        new = [name for name in names if name not in self._searched and task_order(name) > self._newest]
+        self._search_page(sorted(new, key=task_order, reverse=True))
 
     def _search_page(self, names: list[str]) -> None:
         if not names or not self._sent:
             self._left = deque(sorted(self._sent | set(self._left)))
             self._sent.clear()
+            self._searched.clear()
             self._begin()
             return
         page, rest = names[:PIPELINE], names[PIPELINE:]
@@ -175,10 +176,16 @@ class Submit(ClientPart):
         def read(nodes: list[Node | Failed]) -> None:
             keys = {self._tasks[index].key: index for index in self._sent}
             for name, node in zip(page, nodes, strict=True):
+                if isinstance(node, Failed) and node.error is not Error.NO_NODE:
+                    continue  # it may be ours
+                self._searched.add(name)
                 index = keys.get(_key(node))
                 if index is not None:
                     self._acknowledge(index, name)
-            self._search_page(rest)
+            if self._searched.issuperset(page):
+                self._search_page(rest)
+            else:
+                self._scope.after(RETRY_SECONDS, self._begin)
 
         self._scope.get_all([task_path(name) for name in page], read)
 
@@ -244,7 +251,10 @@ class Submit(ClientPart):
         name = self._names.get(batch[0])
         if not isinstance(result, Failed):
             for index, path in zip(batch, result, strict=True):
-                self._acknowledge(index, path.rpartition("/")[2])
+                created = path.rpartition("/")[2]
+                if name is None:
+                    self._newest = max(self._newest, task_order(created))
+                self._acknowledge(index, created)
         elif name is not None and result.error is Error.NODE_EXISTS:
             self._scope.get(task_path(name), partial(self._compare, batch[0], name, None))
             return
@@ -276,8 +286,6 @@ class Submit(ClientPart):
 
     def _acknowledge(self, index: int, name: str) -> None:
         self._sent.discard(index)
-        if index not in self._names:
-            self._newest = max(self._newest or (0, ""), task_order(name))
         self._accepted(index, name)
 
 

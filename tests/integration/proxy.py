@@ -44,6 +44,7 @@ class Network:
     def __init__(self, ensemble: Ensemble) -> None:
         self.deaf = self.mute = False
         self.trap: Trap | None = None
+        self._mutes = b""
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._listeners = []
@@ -57,9 +58,13 @@ class Network:
         """The servers as seen through this network."""
         return ",".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in self._listeners)
 
+    def mute_from(self, part: bytes) -> None:
+        """Be mute from the first request on that contains this: it is carried out, and nobody is told."""
+        self._mutes = part
+
     def heal(self) -> None:
         """Lose nothing any more. What was lost is lost, so the connections are of no use: cut them."""
-        lost, self.deaf, self.mute = self.deaf or self.mute, False, False
+        lost, self.deaf, self.mute, self._mutes = self.deaf or self.mute, False, False, b""
         if lost:
             self.cut()
 
@@ -99,6 +104,8 @@ class Network:
     def _carry(self, source: socket.socket, target: socket.socket, loss: str) -> None:
         with contextlib.suppress(OSError):
             for frame in _frames(source):
+                if loss == "deaf" and self._mutes and self._mutes in frame:
+                    self.mute = True
                 trap = self.trap
                 if trap is not None and loss == "deaf" and trap.request(frame, target):
                     break

@@ -3,6 +3,7 @@ at once. Nothing happens by chance: a test says what is cut, lost, expired or fr
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 
 from mwapp.core.election import Election
 from mwapp.core.master import Master
@@ -21,6 +22,7 @@ from mwapp.core.messages import (
     Fired,
     Kill,
     Op,
+    Operation,
     OpResult,
     Reply,
     Request,
@@ -50,6 +52,7 @@ class Stage:
         self.ensemble = SimEnsemble(self._fired, servers=2)
         self.actors: list[Actor] = []
         self.lagging = False  # whether the second server applies nothing for now
+        self.refused: set[str] = set()  # paths that nobody may read
         self.isolated = False  # whether the servers have no leader: reads are answered, nothing else
         self.most_at_once = 0  # requests of which the oldest was still to be answered
         self.carried_out = 0  # requests so far: what does not end is a spin
@@ -117,9 +120,14 @@ class Stage:
         if _size(request) > 1_000_000:  # the edge does not send what ZooKeeper would not take
             actor.event(Reply(request.number, Failed(Error.REFUSED)))
             return
+        if getattr(request.operation, "path", None) in self.refused:
+            actor.event(Reply(request.number, Failed(Error.REFUSED)))
+            return
         result = self.ensemble.request(actor.session, request.operation, self.now)
         seen = self.ensemble.servers[actor.server].applied
         self.spread()
+        if actor.mute:
+            return
         if actor.loses is not None and actor.loses(request):
             actor.cut()
             return
@@ -165,6 +173,7 @@ class Actor:
         self.server = 0
         self.alive = True
         self.loses: Callable[[Request], bool] | None = None  # cut instead of answering such a request
+        self.mute = False  # its requests are carried out, and no answer arrives until it resumes
         self.runs: dict[int, Run] = {}  # commands that run
         self.started: list[Run] = []  # every one there ever was
         self.master: Master
@@ -198,13 +207,22 @@ class Actor:
 
     def resume(self, server: int = 0) -> None:
         """The connection is back: with a server that has applied at least what this process has seen."""
+        self._go_on(server, None)
+
+    def _go_on(self, server: int, loses: Callable[[Request], bool] | None) -> None:
         assert self.session is not None
         self.connection += 1
-        self.loses = None
+        self.loses, self.mute = loses, False
         self.server = server
         self._stage.ensemble.connect(self.session, server, self.seen)
         self.event(Resumed())
         self._stage.settle()
+
+    def resume_and_lose(self, kind: type[Operation], number: int, server: int = 0) -> None:
+        """The same, and the next cut comes instead of the answer to the n-th such request."""
+        left = count(1)
+        loses = lambda request: isinstance(request.operation, kind) and next(left) == number  # noqa: E731 - read once
+        self._go_on(server, loses)
 
     def expire(self) -> None:
         """The ensemble ends the session, and the process hears of it."""

@@ -1,7 +1,9 @@
 """Scenes of the client: replies are lost, servers lag, sessions end; nothing is lost or doubled."""
 
+import pytest
+
 from mwapp.core.client import UNDER_WAY, Submit
-from mwapp.core.messages import Tick
+from mwapp.core.messages import Get, Tick
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
@@ -49,6 +51,64 @@ def test_submission_that_never_arrived_is_sent_again() -> None:
     stage.settle()
     assert stage.children("/tasks") == []
     client.resume()
+    assert (names, stage.children("/tasks")) == ([TASK], [TASK])
+
+
+@pytest.mark.parametrize("cut_at", [1, 99, 100, 101, 150, 200, 249, 250])
+def test_a_search_for_lost_submissions_that_is_cut_off_finds_the_same(cut_at: int) -> None:
+    """The second cut comes between two pages of it, or within one."""
+    stage = Stage()
+    client, part, names = submission(stage)
+    part.add(Task("date", key="acknowledged"))
+    client.event(Tick())
+    stage.settle()
+    client.mute = True
+    for number in range(250):
+        part.add(Task("date", key=str(number)))
+    client.event(Tick())
+    stage.settle()
+    tasks = stage.children("/tasks")
+    assert (len(names), len(tasks)) == (1, 251)
+    client.cut()
+    client.resume_and_lose(Get, cut_at)
+    client.resume()
+    assert stage.children("/tasks") == tasks
+    assert sorted(names) == tasks
+
+
+def test_a_search_goes_on_where_it_was_cut_off() -> None:
+    """However often that happens, it comes to an end: 250 reads, 120 at a time."""
+    stage = Stage()
+    client, part, names = submission(stage)
+    part.add(Task("date", key="acknowledged"))
+    client.event(Tick())
+    stage.settle()
+    client.loses = creates("/tasks/task-")
+    part.add(Task("date", key="one"))
+    client.event(Tick())
+    stage.settle()
+    person = stage.person()
+    for number in range(250):
+        person.create("/tasks/task-", f"echo {number}", s=True, settle=False)
+    for _ in range(3):
+        client.resume_and_lose(Get, 120)
+    assert names == [TASK, "task-0000000001"]
+
+
+def test_a_task_that_cannot_be_read_may_be_the_one_that_is_looked_for() -> None:
+    """The ensemble refuses to say: that is no reason to submit it again."""
+    stage = Stage()
+    client, part, names = submission(stage)
+    part.add(Task("date", key="one"))
+    client.loses = creates("/tasks/task-")
+    client.event(Tick())
+    stage.settle()
+    stage.refused.add(f"/tasks/{TASK}")
+    client.resume()
+    stage.settle(3)
+    assert (names, stage.children("/tasks")) == ([], [TASK])
+    stage.refused.clear()
+    stage.settle(3)
     assert (names, stage.children("/tasks")) == ([TASK], [TASK])
 
 
