@@ -9,7 +9,7 @@ export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-oldest setup-tests up demo ssh down lint docs unit simulate integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests up demo ssh down lint docs unit simulate mutants integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -66,6 +66,9 @@ unit: setup-python ## logic without root, and a short simulation
 
 simulate: setup-python ## the protocol under seeded faults: make simulate SEEDS=100000
 	python -m tests.simulation --seeds $(SEEDS)
+
+mutants: setup-python ## mistakes planted in the code, one at a time: how many do the tests notice? ONLY=text
+	python -m tests.mutants --only "$(ONLY)"
 
 integration: setup-tests ## a real ensemble on loopback, attacked
 	pytest tests/integration

@@ -1,0 +1,80 @@
+"""A copy of the tree, in which one mutant after the other is tried."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.mutants.killers import Killer
+from tests.mutants.mutant import Mutant
+
+NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", ".hypothesis", "*.egg-info")
+# What a mutant makes grow without end is to fail, not to take the machine with it, bytes.
+MEMORY = 4 << 30
+
+
+class Copy:
+    """The tree at ``root``, copied into ``home``."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        self._tree = home / "tree"
+        shutil.copytree(root, self._tree, ignore=NOT_COPIED, symlinks=True)
+        self._changes = 0
+        # Of what is installed, too, this tree's comes first.
+        self._environment = os.environ | {"PYTHONPATH": str(self._tree), "TMPDIR": str(home)}
+
+    @contextmanager
+    def mutated(self, mutant: Mutant) -> Iterator[None]:
+        """With the mutant in its place, and without it afterwards."""
+        path = self._tree / mutant.file
+        text, before, stat = mutant.text(self._tree), path.read_text(), path.stat()
+        # Python keeps what it compiled by the file's size and its whole seconds: each is to have its own.
+        self._changes += 1
+        path.write_text(text)
+        os.utime(path, (0, self._changes))
+        try:
+            yield
+        finally:
+            path.write_text(before)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    def noticed(self, killer: Killer, seconds: float) -> tuple[str, float]:
+        """What the killer noticed, "" if nothing, and how long it took. Beyond ``seconds`` it is ended."""
+        began = time.monotonic()
+        process = subprocess.Popen(
+            killer.command,
+            cwd=self._tree,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY)),
+        )
+        try:
+            output, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return f"no end after {seconds:.0f} s", time.monotonic() - began
+        finally:
+            with suppress(ProcessLookupError):  # also what it has left behind
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+        took = time.monotonic() - began
+        return (killer.reason(output) or "failed" if process.returncode else ""), took
+
+
+@contextmanager
+def copy_of(root: Path) -> Iterator[Copy]:
+    """A copy that lasts as long as it is needed."""
+    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as home:
+        yield Copy(root, Path(home))

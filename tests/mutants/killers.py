@@ -1,0 +1,36 @@
+"""What is to notice a mutant: commands that succeed without it and fail with it."""
+
+import re
+import sys
+from dataclasses import dataclass
+
+# Schedules of the simulation, from quick to slow: most of what it finds it finds among the first.
+FEW, MANY = range(300), range(300, 2000)
+
+
+@dataclass(frozen=True, slots=True)
+class Killer:
+    """A command, run at the root of a copy of the tree; ``says`` finds in its output what has noticed."""
+
+    name: str
+    command: tuple[str, ...]
+    says: str
+
+    def reason(self, output: str) -> str:
+        """What has noticed: a test, an invariant."""
+        found = re.search(self.says, output, re.MULTILINE)
+        return next(filter(None, found.groups()), "") if found else output.strip().rpartition("\n")[2][:80]
+
+
+def pytest(*files: str) -> Killer:
+    """Unit tests: paths from the root."""
+    options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    command = (sys.executable, "-m", "pytest", *options, *files)
+    return Killer("unit", command, r"^(?:FAILED|ERROR) [^:\n]*::(\S+)|^ERROR (\S+)")
+
+
+def simulation(seeds: range) -> Killer:
+    """The schedules with these seeds."""
+    options = ("--first", str(seeds.start), "--seeds", str(len(seeds)), "--jobs", "1")
+    command = (sys.executable, "-m", "tests.simulation", *options)
+    return Killer("simulation", command, r"^([a-z][a-z-]+): |^(\w+(?:\.\w+)*Error\b.*)")

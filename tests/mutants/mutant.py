@@ -1,0 +1,74 @@
+"""One mutant: where it is, what it makes of the file, and why it is a mistake."""
+
+import ast
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class DriftError(Exception):
+    """An entry of a list no longer fits its file; the message says which, and what to mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """In ``file``, ``old`` becomes ``new``.
+
+    ``old`` occurs once, in the whole file or in the function or class that ``at`` names (``Worker._seen``).
+    ``why`` says what goes wrong then. ``equivalent`` instead says why nothing does that anybody could see.
+    """
+
+    file: str
+    old: str
+    new: str
+    why: str = ""
+    at: str = ""
+    equivalent: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file} {self.at}".strip()
+        return f"{place}: {' '.join(self.old.split())} -> {' '.join(self.new.split()) or 'nothing'}"
+
+    def text(self, tree: Path) -> str:
+        """The file with it. Raises DriftError if it does not fit, or what it makes is no other program."""
+        path = tree / self.file
+        if not path.is_file():
+            raise DriftError(f"{self}: there is no such file")
+        source = path.read_text()
+        start, end = self._place(source) if self.at else (0, len(source))
+        found = source.count(self.old, start, end)
+        if found != 1:
+            raise DriftError(f"{self}: the old text occurs {found} times there")
+        at = source.index(self.old, start)
+        text = source[:at] + self.new + source[at + len(self.old) :]
+        self._check(source, text)
+        return text
+
+    def line(self, tree: Path) -> int:
+        """Where it begins, from 1. Raises DriftError."""
+        source, text = (tree / self.file).read_text(), self.text(tree)
+        same = next(at for at, (a, b) in enumerate(zip(source, text + "\0", strict=False)) if a != b)
+        return source.count("\n", 0, same) + 1
+
+    def _place(self, source: str) -> tuple[int, int]:
+        """Where the function or class begins and ends."""
+        node: ast.AST = ast.parse(source)
+        for name in self.at.split("."):
+            found = [n for n in ast.iter_child_nodes(node) if getattr(n, "name", None) == name]
+            if len(found) != 1:
+                raise DriftError(f"{self}: {name} occurs {len(found)} times there")
+            node = found[0]
+        assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        assert node.end_lineno is not None
+        lines = source.splitlines(keepends=True)
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+        return sum(map(len, lines[:first])), sum(map(len, lines[: node.end_lineno]))
+
+    def _check(self, source: str, text: str) -> None:
+        if bool(self.why) == bool(self.equivalent):
+            raise DriftError(f"{self}: it needs a reason why it is a mistake, or one why it is none")
+        try:
+            same = ast.dump(ast.parse(source)) == ast.dump(ast.parse(text))
+        except SyntaxError as error:
+            raise DriftError(f"{self}: what it makes is no Python: {error}") from None
+        if same:
+            raise DriftError(f"{self}: what it makes is the same program")
