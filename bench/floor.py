@@ -17,7 +17,8 @@ from typing import Any
 
 from kazoo.client import KazooClient
 
-from mwapp.core.protocol import BATCH, DONE, Assignment, Outcome
+from mwapp.core.limits import LIMITS
+from mwapp.core.protocol import DONE, Assignment, Outcome
 from mwapp.core.task import Task
 
 HOME = "/bench-floor"
@@ -39,7 +40,7 @@ class Floor:
         # What a batch goes through; each takes the names of its tasks.
         self._steps: tuple[Callable[[list[str]], Any], ...] = (self._submit, self._assign, self._complete)
 
-    def throughput(self, tasks: int, batch_size: int = BATCH) -> float:
+    def throughput(self, tasks: int, batch_size: int = LIMITS.batch) -> float:
         """So many tasks, so many in a transaction; tasks per second."""
         batches = [[""] * min(batch_size, tasks - done) for done in range(0, tasks, batch_size)]
         under_way = UNDER_WAY if batch_size > 1 else SINGLE_UNDER_WAY
@@ -76,9 +77,9 @@ class Floor:
     def remove(self, names: list[str], parent: str) -> None:
         """Remove tasks that have ended, many at once: they would be listed with all that come later."""
         answers = []
-        for first in range(0, len(names), BATCH):
+        for first in range(0, len(names), LIMITS.batch):
             transaction = self._submitter.transaction()
-            for name in names[first : first + BATCH]:
+            for name in names[first : first + LIMITS.batch]:
                 for below in ("/status", "/result", ""):
                     transaction.delete(f"{parent}/{name}{below}")
             answers.append(transaction.commit_async())

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from mwapp.core.protocol import CANCELLED, DONE, FAILED, MAX_TASKS
+from mwapp.core.limits import LIMITS
+from mwapp.core.protocol import CANCELLED, DONE, FAILED
 from mwapp.core.session import Scope
 from mwapp.errors import BadInputError
 from mwapp.overview import (
@@ -96,10 +97,10 @@ class System:
             )
         elif not ready:
             yield "no worker takes tasks: start one (mwapp worker)"
-        if self.tasks.total >= 0.9 * MAX_TASKS:
+        if self.tasks.total >= 0.9 * LIMITS.max_tasks:
             yield (
-                f"{self.tasks.total} tasks are there, of {MAX_TASKS} at most: more are refused then; have "
-                "finished ones removed sooner (mwapp master --retention, --keep)"
+                f"{self.tasks.total} tasks are there, of {LIMITS.max_tasks} at most: more are refused then; "
+                "have finished ones removed sooner (mwapp master --retention, --keep)"
             )
         for labels, count in sorted(Counter(map(_labels, self._homeless())).items()):
             yield f"{count} queued: {no_worker(labels)}"

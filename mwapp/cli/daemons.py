@@ -11,9 +11,9 @@ import click
 from mwapp import release as release_session
 from mwapp.cli.options import F, common, host_name, option, parsed
 from mwapp.core.election import Election
+from mwapp.core.limits import LIMITS
 from mwapp.core.master import MAX_ATTEMPTS, Master
 from mwapp.core.node import PeerDuty
-from mwapp.core.protocol import MAX_TASKS
 from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
 from mwapp.core.task import BadTaskError, check_label
@@ -116,7 +116,7 @@ def _master_options(function: F) -> F:
             ),
             option(
                 "--keep",
-                type=click.IntRange(LEAST_KEPT, MAX_TASKS // 2),
+                type=click.IntRange(LEAST_KEPT, LIMITS.max_tasks // 2),
                 default=RETENTION.keep,
                 metavar="TASKS",
                 help="How many finished tasks stay at most; above that the oldest go sooner.",

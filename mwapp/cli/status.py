@@ -16,7 +16,7 @@ from mwapp.cli.options import client, option
 from mwapp.cli.output import age, bold, plain, show, show_json, table, width, yellow
 from mwapp.cli.session import Target, look
 from mwapp.cli.tasks import worker_document
-from mwapp.core.protocol import MAX_TASKS
+from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError
 from mwapp.overview import TaskView, WorkerView, read_office, read_workers
 from mwapp.servers import Servers
@@ -129,7 +129,7 @@ def _document(system: System) -> dict[str, Any]:
         "tasks": tasks
         and {
             "total": tasks.total,
-            "limit": MAX_TASKS,
+            "limit": LIMITS.max_tasks,
             "counts": None if tasks.counts is None else dict(tasks.counts),
             "failures": [_failure(task) for task in tasks.failures],
         },
@@ -212,7 +212,7 @@ def _workers(workers: Sequence[WorkerView]) -> list[str]:
 def _tasks(tasks: TasksView) -> list[str]:
     counts = tasks.counts or {}
     head = ["TASKS", *(state.upper() for state in counts)]
-    lines = table(head, [[f"{tasks.total} of {MAX_TASKS}", *counts.values()]], (_FIRST,))
+    lines = table(head, [[f"{tasks.total} of {LIMITS.max_tasks}", *counts.values()]], (_FIRST,))
     return [*lines, *_failures(tasks.failures)]
 
 

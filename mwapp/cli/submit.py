@@ -15,7 +15,7 @@ from mwapp.cli.output import show_json
 from mwapp.cli.session import Target, converse
 from mwapp.cli.wait import output_option, wait_and_show
 from mwapp.core.client import Refusal, Submit
-from mwapp.core.protocol import MAX_TASKS
+from mwapp.core.limits import LIMITS
 from mwapp.core.session import Call, Process
 from mwapp.core.task import MAX_RETRIES, MAX_TIMEOUT, BadTaskError, Task, check_label, check_task_name
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
@@ -60,8 +60,8 @@ from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
 )
 @option(
     "--max-tasks",
-    type=click.IntRange(1, MAX_TASKS),
-    default=MAX_TASKS,
+    type=click.IntRange(1, LIMITS.max_tasks),
+    default=LIMITS.max_tasks,
     help="Submit nothing (exit status 6) while so many tasks are there, finished ones included.",
 )
 @option("--wait", is_flag=True, help="Wait until all have ended; exit status 1 if one failed.")

@@ -9,9 +9,6 @@ from typing import Any
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Error, Exited, Failed, Node, Op, Stat
 from mwapp.core.protocol import (
-    BATCH,
-    BATCH_BYTES,
-    MAX_TASKS,
     TASK_PREFIX,
     TASKS,
     cancel_path,
@@ -25,11 +22,6 @@ RETRY_SECONDS = 0.5
 # which it is on its way to a server, one in which that is cut off from the leader and saves the session by
 # coming back, one until the leader ends it, and half a one for its ticks.
 UNDER_WAY = 3.5
-# So many reads are under way at once.
-PIPELINE = 100
-# So many submissions are, in transactions of as many as these take; each costs the ensemble about as much as
-# one with a single task.
-SUBMISSIONS = 4 * BATCH
 
 
 class ClientPart:
@@ -93,7 +85,7 @@ class Submit(ClientPart):
         tasks: Sequence[Task],
         *,
         names: Mapping[int, str] | None = None,
-        max_tasks: int = MAX_TASKS,
+        max_tasks: int | None = None,
         accepted: Callable[[int, str], None],
         refused: Callable[[int, Refusal], None],
         finished: Callable[[], None],
@@ -104,7 +96,7 @@ class Submit(ClientPart):
             raise ValueError("every submitted task without a name needs a key of its own")
         super().__init__(process)
         self._tasks = list(tasks)
-        self._max_tasks = max_tasks
+        self._max_tasks = max_tasks or process.limits.max_tasks
         self._room = 0  # so many may be sent before looking again whether there is room
         self._left = deque(range(len(tasks)))  # not sent
         self._sent: set[int] = set()  # the outcome is open
@@ -171,7 +163,8 @@ class Submit(ClientPart):
             self._searched.clear()
             self._begin()
             return
-        page, rest = names[:PIPELINE], names[PIPELINE:]
+        size = self._process.limits.pipeline
+        page, rest = names[:size], names[size:]
 
         def read(nodes: list[Node | Failed]) -> None:
             keys = {self._tasks[index].key: index for index in self._sent}
@@ -192,7 +185,7 @@ class Submit(ClientPart):
     # ------------------------------------------------------------ submitting
 
     def _send(self) -> None:
-        while self._left and len(self._sent) < SUBMISSIONS:
+        while self._left and len(self._sent) < self._process.limits.submissions:
             if not self._room:
                 self._look_for_room()
                 return
@@ -206,8 +199,8 @@ class Submit(ClientPart):
     def _next_batch(self) -> dict[int, Create]:
         """What comes next, by index: one with a name, which may exist already, is by itself."""
         batch: dict[int, Create] = {}
-        room = BATCH_BYTES
-        while self._left and len(batch) < min(BATCH, self._room):
+        room = self._process.limits.batch_bytes
+        while self._left and len(batch) < min(self._process.limits.batch, self._room):
             index = self._left[0]
             name, data = self._names.get(index), self._tasks[index].encode()
             room -= len(data)
@@ -231,7 +224,7 @@ class Submit(ClientPart):
             if not isinstance(stat, Stat):
                 self._scope.after(RETRY_SECONDS, self._begin)
                 return
-            self._room = min(SUBMISSIONS, self._max_tasks - stat.children)
+            self._room = min(self._process.limits.submissions, self._max_tasks - stat.children)
             if self._room <= 0:
                 self._room = 0
                 full = Refusal(f"{stat.children} tasks are there, of {self._max_tasks} at most", full=True)
@@ -324,7 +317,7 @@ class Cancel(ClientPart):
         if not self._open:
             self._finished()
         self._unsent = iter(list(self._open))
-        for _ in range(PIPELINE):
+        for _ in range(self._process.limits.pipeline):
             self._wish_next()
 
     def _wish_next(self) -> None:

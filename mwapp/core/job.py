@@ -17,8 +17,6 @@ from typing import Any
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op
 from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
-    BATCH,
-    BATCH_BYTES,
     NOBODY,
     Assignment,
     Outcome,
@@ -111,9 +109,11 @@ class Recorder:
         self._go_on()
 
     def _go_on(self) -> None:
-        if self._alone or len(self._due) >= BATCH:
+        if self._scope is None:
+            return
+        if self._alone or len(self._due) >= self._scope.limits.batch:
             self._commit()
-        elif self._due and self._scope is not None:
+        elif self._due:
             self._pace.ask(self._scope)
 
     def _commit(self) -> int | None:
@@ -121,8 +121,8 @@ class Recorder:
             return None
         batch: list[Job] = []
         ops: list[Op] = [Check(assign_path(self._worker), self._incarnation)]
-        room = BATCH_BYTES
-        for job in self._due[: 1 if self._alone else BATCH]:
+        room = self._scope.limits.batch_bytes
+        for job in self._due[: 1 if self._alone else self._scope.limits.batch]:
             room -= sum(len(op.data) for op in job.record or () if isinstance(op, Create))
             if batch and room < 0:
                 break

@@ -27,7 +27,6 @@ from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set
 from mwapp.core.mirror import Mirror
 from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
-    BATCH,
     EPOCH,
     NOBODY,
     Assignment,
@@ -182,7 +181,7 @@ class Master:
             self._refusals = 0
             for step in steps:
                 step.apply()
-            if len(steps) < BATCH:
+            if len(steps) < self._process.limits.batch:
                 self._act_soon()
             else:
                 self._act()
@@ -251,7 +250,7 @@ class Master:
     def _plan(self) -> list[_Step]:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
         mirror = self._mirror
-        room = 1 if self._refusals else BATCH
+        room = 1 if self._refusals else self._process.limits.batch
         steps = list(islice(self._cancellations(), max(1, room // 2)))  # the rest is for those who wait
         taken = {step.task for step in steps} | self._aside
 

@@ -37,13 +37,9 @@ from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
 
-# So many tasks are read at once.
-PAGE = 100
-NEWEST = 20
 # Between two readings of the tasks' names there is at least this for each of them, seconds; of a short list
 # every change is read at once.
 LISTING_SECONDS = 5e-6
-SHORT_LIST = 1000
 
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
@@ -315,7 +311,7 @@ class Mirror:
     def _look_at_tasks_again(self) -> None:
         """A list of many names, which changes with every one of them, is not read all the time."""
         wait = self._tasks_listed + len(self.tasks) * LISTING_SECONDS - self._scope.now
-        if wait > 0 and len(self.tasks) > SHORT_LIST:
+        if wait > 0 and len(self.tasks) > self._scope.limits.short_list:
             self._scope.after(wait, self._look_at_tasks)
         else:
             self._look_at_tasks()
@@ -333,21 +329,22 @@ class Mirror:
             self.bad.pop(task, None)
             self.unread.pop(task, None)
         self.pointless = (self.pointless | (gone & self.wishes)) - new
-        ordered, size = sorted(new, key=task_order), PAGE
+        ordered, size = sorted(new, key=task_order), self._scope.limits.page
         if not self.complete:
             # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the
             # first write shall not wait for these: some of the newest first, then from the oldest on.
-            ordered, size = ordered[-NEWEST:] + ordered[:-NEWEST], NEWEST
+            size = self._scope.limits.newest
+            ordered = ordered[-size:] + ordered[:-size]
         self.unread |= dict.fromkeys(ordered)
         self.complete = True
         self._changed()
         self._read_tasks(size)
 
-    def _read_tasks(self, size: int = PAGE) -> None:
+    def _read_tasks(self, size: int | None = None) -> None:
         """Page by page: thousands at once would hold up our writes, and make the server seem silent."""
         if self._reading or not self.unread:
             return
-        page = list(islice(self.unread, size))
+        page = list(islice(self.unread, size or self._scope.limits.page))
         self._reading, self._outdated = True, set(self._vanished)
 
         def read(nodes: list[Node | Failed]) -> None:

@@ -30,13 +30,6 @@ NOBODY = ""
 
 # Of a task's output so much is kept.
 MAX_OUTPUT_BYTES = 64 * 1024
-# Transactions take at most so many tasks, and so many bytes of results: ZooKeeper takes no request of more
-# than jute.maxbuffer (1 MiB - 1 by default).
-BATCH = 100
-BATCH_BYTES = 512 * 1024
-# /tasks has at most so many children, finished ones included: their names must fit into one reply, which
-# a Java client (zkCli.sh) takes only up to the same limit.
-MAX_TASKS = 40_000
 
 
 def worker_path(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from mwapp.core.messages import Check, Delete, Failed, Op
 from mwapp.core.mirror import Mirror
-from mwapp.core.protocol import BATCH, EPOCH, result_path, status_path, task_path
+from mwapp.core.protocol import EPOCH, result_path, status_path, task_path
 from mwapp.core.session import Scope
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Remover:
         age = self._retention.seconds
         due = [
             task
-            for number, (task, seen) in enumerate(islice(finished.items(), BATCH))
+            for number, (task, seen) in enumerate(islice(finished.items(), self._scope.limits.batch))
             if self._scope.now - seen >= (min(age, LEAST_SECONDS) if number < surplus else age)
         ]
         if not due:

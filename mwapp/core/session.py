@@ -12,6 +12,7 @@ from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any, Protocol
 
+from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.messages import (
     Abandon,
     Check,
@@ -99,6 +100,11 @@ class Scope:
         """Monotonic seconds."""
         return self._process.now
 
+    @property
+    def limits(self) -> Limits:
+        """How much is done at once."""
+        return self._process.limits
+
     def get(self, path: str, then: Then, *, watch: Call | None = None) -> None:
         """Read a znode; ``then`` gets its Node or a Failed. ``watch`` is called once when it changes."""
         self._process.send(self, Get(path, watch is not None), then, watch)
@@ -145,7 +151,8 @@ class Process:
     no later than :attr:`deadline`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self.limits = limits
         self.now = 0.0
         self.session: int | None = None
         self.timeout = 0.0

@@ -20,21 +20,14 @@ from mwapp.core.messages import Check, Error, Failed, Node
 from mwapp.core.protocol import TASKS, Outcome, result_path, status_path, task_path
 from mwapp.core.session import Call, Process
 
-# As long as fewer are watched, whatever is added is.
-FEW = 10
-# So many of the others are looked at together: as many as had ended of those looked at before, half as many
-# more, and AT_LEAST.
-AT_LEAST, AT_MOST = 4, 50
-# Every second so many more are watched, and so many when nothing has ended for a second.
-MORE, MANY_MORE = 200, 1000
-
 
 class Wait(ClientPart):
     """Wait for the final state of each of ``tasks`` (names).
 
     ``ended(name, state, outcome)`` is called for each as it ends: state is the status word, or None if
     there is no such task; outcome is None where no result was written. ``finished()`` after the last.
-    A task that is added is watched as long as fewer than ``few`` are.
+    A task that is added is watched as long as few are. Of the others as many are looked at together as had
+    ended of those looked at before, half as many more, and the smallest page (mwapp/core/limits.py).
     """
 
     def __init__(
@@ -44,17 +37,16 @@ class Wait(ClientPart):
         *,
         ended: Callable[[str, str | None, Outcome | None], None],
         finished: Callable[[], None],
-        few: int = FEW,
     ) -> None:
         super().__init__(process)
-        self._few = few
+        self._limits = process.limits
         self._waiting = dict.fromkeys(tasks)  # all that have not ended, as far as we know
         self._begun = False  # connected, and each of them is either
         self._watched: set[str] = set()  # or
         self._unwatched: dict[str, None] = {}  # in their order
         self._unanswered = 0  # requests for a watch
         self._looking = False  # at some of the unwatched
-        self._page = AT_LEAST
+        self._page = self._limits.smallest_look
         self._due = False  # more will be watched in a second
         self._quiet = False  # none has ended since more were watched
         self._ended, self._finished = ended, finished
@@ -83,7 +75,7 @@ class Wait(ClientPart):
 
     def _look_through(self, rest: Iterator[str]) -> None:
         """Any number may have ended before, wherever they are."""
-        page = list(islice(rest, AT_MOST))
+        page = list(islice(rest, self._limits.largest_look))
         if page:
             self._read(page, then=partial(self._look_through, rest))
             return
@@ -92,7 +84,7 @@ class Wait(ClientPart):
             self._take_up(name)
 
     def _take_up(self, name: str) -> None:
-        if len(self._watched) < self._few:
+        if len(self._watched) < self._limits.watched:
             self._watch(name)
             return
         self._unwatched[name] = None
@@ -113,7 +105,8 @@ class Wait(ClientPart):
 
     def _watch_more(self) -> None:
         if not self._unanswered:
-            for name in list(islice(self._unwatched, MANY_MORE if self._quiet else MORE)):
+            more = self._limits.watched_many_more if self._quiet else self._limits.watched_more
+            for name in list(islice(self._unwatched, more)):
                 self._watch(name)
             self._quiet = True
         self._due = bool(self._unwatched)
@@ -154,7 +147,7 @@ class Wait(ClientPart):
     def _looked_at(self, page: list[str]) -> None:
         self._looking = False
         ended = [at for at, name in enumerate(page) if name not in self._waiting]
-        self._page = min(AT_MOST, AT_LEAST + len(ended) * 3 // 2)
+        self._page = min(self._limits.largest_look, self._limits.smallest_look + len(ended) * 3 // 2)
         overtaken, behind = page[: max(ended, default=0)], page[max(ended, default=-1) + 1 :]
         for name in [*overtaken, *behind[:1]]:
             if name in self._unwatched:

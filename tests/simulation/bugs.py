@@ -6,6 +6,7 @@ They change what a process sends, between the core and its edge, so that the pro
 import math
 from dataclasses import replace
 
+from mwapp.core.limits import Limits
 from mwapp.core.messages import (
     Check,
     Children,
@@ -132,8 +133,8 @@ class Trusting(Process):
 class Forgetful(Process):
     """A client that, after a lost reply, submits again without having looked for its task."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
         self._searches: set[int] = set()
 
     def handle(self, now: float, event: Event) -> list[Command]:
@@ -153,8 +154,8 @@ class Forgetful(Process):
 class Late(Process):
     """A client that waits and does not look whether what it begins to watch has ended just before."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
         self._looks: set[int] = set()
 
     def handle(self, now: float, event: Event) -> list[Command]:

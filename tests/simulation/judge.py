@@ -78,6 +78,7 @@ class Judge:
         self.won_at = 0.0  # the last of them
         self.keys: dict[str, str] = {}  # task by key
         self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt
+        self._refused: set[str] = set()  # keys
         self._incarnations: dict[str, Incarnation] = {}
         self._epoch = 0
 
@@ -264,6 +265,8 @@ class Judge:
         key = asked.key if asked is not None else None
         if isinstance(change, Changed) or by_hand or key is None:
             return
+        if key in self._refused:
+            raise Violation("submit-idempotent", f"{task} was refused, and then submitted")
         if key in self.keys:
             raise Violation("submit-idempotent", f"{task} is {self.keys[key]} again")
         self.keys[key] = task
@@ -362,6 +365,12 @@ class Judge:
         if name is not None and (told != name or self.asked.get(name) != task):
             raise Violation("submit-idempotent", f"{name} was acknowledged, but is {self.asked.get(name)}")
         self.acked[name or task.key or ""] = told
+
+    def refused(self, task: Task, name: str | None) -> None:
+        """A client was told that its submission is no task."""
+        if name is None and task.key in self.keys:
+            raise Violation("submit-idempotent", f"{task} was refused, but is {self.keys[task.key]}")
+        self._refused |= {task.key} if task.key else set()
 
     def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         """A client that waits was told how a task ended; state None: that there is no such task."""

@@ -9,7 +9,7 @@ from mwapp.core.messages import Create, Tick
 from mwapp.core.protocol import TASK_PREFIX, Outcome, cancel_path
 from mwapp.core.session import Process
 from mwapp.core.task import Task
-from mwapp.core.wait import FEW, Wait
+from mwapp.core.wait import Wait
 from tests.simulation.host import Execution, Host
 from tests.simulation.world import Chance, Violation
 
@@ -34,7 +34,6 @@ class Load:
         self._world, self._judge = schedule.world, schedule.judge
         self._submit: Submit | None = None
         self._untold: set[str] = set()  # tasks whose end the client waits for
-        self._few = schedule.world.random.choice([1, 2, FEW])  # of these are watched
         self._asked: list[tuple[Task, str | None]] = []  # of the client's present life, by index
         self._count = 0
 
@@ -123,6 +122,9 @@ class Load:
 
         def refused(index: int, refusal: Refusal) -> None:
             task, name = asked[index]
+            if refusal.full and self._schedule.limits.max_tasks <= len(self._judge.tasks):
+                self._judge.refused(task, name)
+                return
             if name is None or self._judge.asked.get(name) in (None, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
 
@@ -131,7 +133,7 @@ class Load:
             untold.remove(name)  # it is told once
 
         self._asked, self._untold = asked, untold
-        wait = Wait(process, [], ended=ended, finished=lambda: None, few=self._few)
+        wait = Wait(process, [], ended=ended, finished=lambda: None)
         self._submit = Submit(process, [], accepted=accepted, refused=refused, finished=lambda: None)
 
     # ------------------------------------------------------------ running

@@ -6,6 +6,7 @@ from functools import partial
 
 from mwapp.core.client import UNDER_WAY
 from mwapp.core.election import Election
+from mwapp.core.limits import Limits
 from mwapp.core.master import Master
 from mwapp.core.node import PeerDuty
 from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome
@@ -17,6 +18,7 @@ from tests.simulation.ensemble import Transacted
 from tests.simulation.faults import Faults
 from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
+from tests.simulation.limits import draw_limits
 from tests.simulation.load import LABEL, Load
 from tests.simulation.people import Person
 from tests.simulation.service import Service
@@ -48,7 +50,7 @@ class Bug:
     ``namesake``, two hosts always bear one name.
     """
 
-    process: Callable[[], Process] = Process
+    process: Callable[[Limits], Process] = Process
     max_attempts: int = MAX_ATTEMPTS
     retention: float | None = None  # seconds
     faults: tuple[str, ...] = ()
@@ -91,6 +93,7 @@ class Schedule:
         self.person = Person(world, self.service)
         self.judge.persons.add(self.person.session)
         self.labelled = world.chance(0.4)
+        self.limits = draw_limits(draw)
         if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
@@ -176,7 +179,7 @@ class Schedule:
             name,
             build,
             timeout=self.timeout,
-            process=self.bug.process,
+            process=partial(self.bug.process, self.limits),
             on_run=lambda execution: self.load.run(execution),
             on_over=self.judge.over,
             on_write=lambda host: self.faults.write(host),

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mwapp.cli.status import _screen
-from mwapp.core.protocol import MAX_TASKS, Outcome
+from mwapp.core.limits import LIMITS
+from mwapp.core.protocol import Outcome
 from mwapp.overview import OfficeView, TaskView, WorkerView
 from mwapp.servers import Servers
 from mwapp.system import ServerView, System, TasksView
@@ -43,7 +44,7 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
         ({"workers": []}, "no worker takes tasks"),
         ({"workers": [worker(state="draining"), worker("v", "gone")]}, "no worker takes tasks"),
         ({"workers": [worker("n", "paused")]}, "n is the master, and no other node is there"),
-        ({"tasks": TasksView(int(0.95 * MAX_TASKS))}, f"of {MAX_TASKS} at most"),
+        ({"tasks": TasksView(int(0.95 * LIMITS.max_tasks))}, f"of {LIMITS.max_tasks} at most"),
         (
             {"tasks": TasksView(2, waiting=[WAITING, WAITING]), "workers": [worker(labels=("gpu",))]},
             "2 queued: no worker bears gpu zone=a; start one (mwapp worker --label gpu --label zone=a)",

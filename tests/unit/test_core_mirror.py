@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
 
+from mwapp.core.limits import LIMITS
 from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import NOBODY, Assignment, Registration
@@ -19,6 +20,7 @@ class Server:
     """A scope whose requests wait until the test has the oldest answered from what is there at that time."""
 
     now = 100.0
+    limits = LIMITS
 
     def __init__(self, **nodes: bytes) -> None:
         self.nodes = {f"/{path.replace('__', '/')}": data for path, data in nodes.items()}

@@ -20,10 +20,11 @@ from mwapp.core.messages import (
 )
 from mwapp.core.protocol import PARENTS, Outcome
 from mwapp.core.session import Process
-from mwapp.core.wait import FEW, MORE, Wait
+from mwapp.core.wait import Wait
 from tests.unit.core_stage import Actor, Stage
 
 MANY = 1000
+WATCHED, MORE_A_SECOND = 10, 200  # of those waited for
 
 
 class Waiter:
@@ -76,7 +77,7 @@ def waiter() -> Waiter:
 
 
 def test_what_ends_in_order_is_told_at_once_at_the_price_of_few_requests(waiter: Waiter) -> None:
-    assert waiter.watched <= FEW + 1
+    assert waiter.watched <= WATCHED + 1
     asked = waiter.stage.carried_out
     for first in range(0, MANY, 40):
         waiter.end(*waiter.names[first : first + 40])
@@ -90,8 +91,8 @@ def test_what_ends_in_order_is_told_at_once_at_the_price_of_few_requests(waiter:
 def test_few_are_watched_each() -> None:
     stage = Stage()
     stage.master("m1")
-    waiter = Waiter(stage, FEW)
-    assert waiter.watched == FEW
+    waiter = Waiter(stage, WATCHED)
+    assert waiter.watched == WATCHED
     for name in reversed(waiter.names):
         waiter.end(name)
     assert waiter.told == waiter.names[::-1]
@@ -125,12 +126,12 @@ def test_while_others_end_more_are_watched_every_second(waiter: Waiter) -> None:
         waiter.end(*waiter.names[10 * seconds : 10 * seconds + 10])
         waiter.stage.settle(1.0)
         seconds += 1
-        assert waiter.watched <= FEW + 1 + MORE * seconds
-    assert seconds <= MANY / MORE
+        assert waiter.watched <= WATCHED + 1 + MORE_A_SECOND * seconds
+    assert seconds <= MANY / MORE_A_SECOND
 
 
 def test_those_that_hang_at_the_head_hold_up_the_others_for_a_second_at_most(waiter: Waiter) -> None:
-    hang = FEW + 10
+    hang = WATCHED + 10
     for first in range(hang, MANY, 37):
         waiter.end(*waiter.names[first : first + 37])
     waiter.stage.settle(1.0)
@@ -170,9 +171,9 @@ def test_what_ended_before_is_told_at_once_wherever_it_is() -> None:
     stage.master("m1")
     waiter = Waiter(stage, 0)
     names = [waiter.create() for _ in range(MANY)]
-    waiter.end(*names[FEW + 4 : -1])
+    waiter.end(*names[WATCHED + 4 : -1])
     later = Waiter(stage, 0, names)
-    assert sorted(later.told) == names[FEW + 4 : -1]
+    assert sorted(later.told) == names[WATCHED + 4 : -1]
 
 
 def test_many_that_are_gone_are_told_at_once(waiter: Waiter) -> None:
@@ -187,18 +188,18 @@ def test_more_are_added_than_are_watched() -> None:
     stage = Stage()
     stage.master("m1")
     waiter = Waiter(stage, 1)
-    for _ in range(3 * FEW):
+    for _ in range(3 * WATCHED):
         waiter.names.append(waiter.create())
         waiter.wait.add(waiter.names[-1])
     waiter.client.event(Tick())
     stage.settle(0.0)
-    assert waiter.watched == FEW
+    assert waiter.watched == WATCHED
     waiter.end(*waiter.names)
     assert sorted(waiter.told) == waiter.names
 
 
 def test_who_is_told_may_stop(waiter: Waiter) -> None:
-    many = FEW + 5  # as part of a page
+    many = WATCHED + 5  # as part of a page
     waiter.at_end = lambda: waiter.wait.stop() if len(waiter.told) == many else None
     waiter.end(*waiter.names[:300])
     assert len(waiter.told) == many
@@ -257,7 +258,7 @@ def test_a_server_that_is_slow_to_answer_is_not_asked_for_more_watches() -> None
                         events.append(Reply(command.number, (None,) * len(ops)))
                     case _:
                         events.append(Reply(command.number, Failed(Error.NO_NODE)))
-    assert len(asked) == FEW
+    assert len(asked) == WATCHED
 
 
 def refuse(stage: Stage, path: str, monkeypatch: pytest.MonkeyPatch) -> None:

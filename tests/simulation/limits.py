@@ -1,0 +1,32 @@
+"""The core's limits, drawn from the seed: small ones, so that a handful of tasks is many."""
+
+from random import Random
+
+from mwapp.core.limits import LIMITS, Limits
+
+SMALL = [1, 1, 2, 3, 4]
+
+
+def draw_limits(draw: Random) -> Limits:
+    """Every limit by itself small or as shipped; sometimes all are as shipped."""
+    if draw.random() < 0.2:
+        return LIMITS
+
+    def small(shipped: int, among: list[int] = SMALL) -> int:
+        return draw.choice(among) if draw.random() < 0.7 else shipped
+
+    return Limits(
+        batch=small(LIMITS.batch),
+        batch_bytes=small(LIMITS.batch_bytes, [1, 100, 300, 1000]),
+        max_tasks=LIMITS.max_tasks if draw.random() < 0.9 else draw.randint(1, 20),
+        page=small(LIMITS.page),
+        newest=small(LIMITS.newest),
+        short_list=small(LIMITS.short_list),
+        pipeline=small(LIMITS.pipeline),
+        submissions=small(LIMITS.submissions, [1, 2, 5, 10]),
+        watched=small(LIMITS.watched),
+        watched_more=small(LIMITS.watched_more),
+        watched_many_more=small(LIMITS.watched_many_more),
+        smallest_look=small(LIMITS.smallest_look),
+        largest_look=small(LIMITS.largest_look),
+    )
