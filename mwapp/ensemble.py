@@ -92,7 +92,7 @@ class Ensemble:
 
     @property
     def deadline(self) -> float | None:
-        """When :meth:`look_after` is next needed, monotonic seconds."""
+        """When :meth:`look_after` is next needed, on the clock of ``now``."""
         if self._present is None:
             return self._open_at
         oldest = next(iter(self._present.outstanding.values()), None)

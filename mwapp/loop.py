@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from mwapp import clock
 from mwapp.core.messages import (
     Abandon,
     Close,
@@ -104,12 +105,12 @@ class Loop:
             self.closed_cleanly = self._ensemble.close(CLOSE_PATIENCE)
 
     def _turn(self) -> None:
-        now = time.monotonic()
+        now = clock.now()
         due = [at for at in (self.process.deadline, self._ensemble.deadline) if at is not None]
         wait = min([self.longest_turn, *(at - now for at in due)])
         items = self._next(max(0.0, wait))
         for item in items or [Tick()]:
-            now = time.monotonic()
+            now = clock.now()
             for event in self._ensemble.accept(item, now) if isinstance(item, Note) else [item]:
                 if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:
                     self._on_session(self._ensemble.session)

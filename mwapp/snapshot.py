@@ -5,20 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mwapp import clock
+
 # The main loop turns every second even when nothing happens; a longer silence means that it hangs.
 HANGS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """State of a daemon at one moment. Times are monotonic seconds unless said otherwise."""
+    """State of a daemon at one moment."""
 
     role: str
     name: str
     address: str  # host:port others see
-    turned: float  # when the main loop made this picture
+    turned: float  # when the main loop made this picture, monotonic seconds: it does not hang in a suspend
     connection: str = "connecting"  # or connected, suspended, expired
-    lease: float | None = None  # until then the session is sure to live; None: there is none
+    lease: float | None = None  # until then the session is sure to live, on mwapp.clock; None: there is none
     session: int | None = None
     timeout: float | None = None  # session time-out granted, seconds
     server: str | None = None  # of the ensemble, host:port, last connected to
@@ -37,7 +39,7 @@ class Snapshot:
             return "no session with the ensemble yet"
         if self.connection != "connected" or self.lease is None:
             return f"session with the ensemble is {self.connection}"
-        if time.monotonic() >= self.lease:
+        if clock.now() >= self.lease:
             return "the ensemble has not answered for nearly a session time-out"
         return self.unhealthy()
 

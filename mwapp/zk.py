@@ -36,7 +36,7 @@ class Up:
     password: bytes
     timeout: float
     address: tuple[str, int]
-    asked: float | None = None  # when this connection was begun, monotonic seconds
+    asked: float | None = None  # when this connection was begun, on mwapp.clock
 
     def __repr__(self) -> str:  # the password must not get into a log
         return f"Up(session={self.session:#x}, timeout={self.timeout}, address={self.address})"

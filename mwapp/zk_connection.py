@@ -27,6 +27,7 @@ from kazoo.protocol.connection import (
 from kazoo.protocol.serialization import Close, Connect
 from kazoo.protocol.states import KeeperState
 
+from mwapp import clock
 from mwapp.core.messages import Error, Failed, Operation, Result
 from mwapp.zk_wire import MULTI_READ, SESSION_MOVED, Reader, Record, encode, encode_all, error, simple_read
 
@@ -145,7 +146,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
     ) -> None:
         super().__init__(client, client._conn_retry.copy(), logger=client.logger)
         self.granted = 0.0  # session time-out, seconds
-        self.asked = 0.0  # when the present connection was begun, monotonic seconds
+        self.asked = 0.0  # when the present connection was begun, on mwapp.clock
         self.ended = False  # no further connection is to be made
         self.closed = False  # the ensemble has confirmed that the session is closed
         self._handler = handler
@@ -184,7 +185,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
 
     def _connect(self, *args: Any) -> Any:
         patience = self._handler.patience = ATTEMPT * (1 + self._slow // len(self.client.hosts))
-        started = self.asked = time.monotonic()
+        self.asked, started = clock.now(), time.monotonic()
         try:
             result = super()._connect(*args)
         except Exception:

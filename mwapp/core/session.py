@@ -147,8 +147,8 @@ class Scope:
 class Process:
     """The parts of one operating-system process and the session they share.
 
-    Events must come with a monotonic ``now`` in seconds. The edge calls :meth:`handle` with a ``Tick``
-    no later than :attr:`deadline`.
+    Events must come with a ``now`` in seconds that never goes back and goes on while the machine sleeps. The
+    edge calls :meth:`handle` with a ``Tick`` at :attr:`deadline`, or as soon after it as it can.
     """
 
     def __init__(self, limits: Limits = LIMITS) -> None:

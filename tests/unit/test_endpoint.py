@@ -10,20 +10,20 @@ from dataclasses import replace
 
 import pytest
 
+from mwapp import clock
 from mwapp.endpoint import MOST_REQUESTS, Endpoint
 from mwapp.errors import BadInputError
 from mwapp.snapshot import HANGS, Snapshot
 
 
 def picture() -> Snapshot:
-    now = time.monotonic()
     return Snapshot(
         role="master",
         name="mw1",
         address="mw1:2223",
-        turned=now,
+        turned=time.monotonic(),
         connection="connected",
-        lease=now + 5,
+        lease=clock.now() + 5,
         session=-2,
         timeout=6.0,
         server="zk1:2181",
