@@ -12,7 +12,7 @@ from mwapp.servers import Servers
 
 # Of the sessions of commands, seconds. Nothing of theirs is ephemeral. What became of a submission whose
 # reply was lost they have to find out (UNDER_WAY in core/client.py) before it can have been removed
-# (LEAST_SECONDS in core/retention.py).
+# (Retention.least in core/retention.py).
 SESSION_TIMEOUT = 4.0
 
 

@@ -30,12 +30,12 @@ class Retention:
 
     seconds: float
     keep: int
+    # However many there are, none goes sooner than so many seconds: a client that was cut off must find what
+    # it submitted, and one that waits how it ended.
+    least: float = 20.0
 
 
 RETENTION = Retention(seconds=3600.0, keep=10_000)
-# However many there are, none goes sooner than so many seconds: a client that was cut off must find what it
-# submitted, and one that waits how it ended.
-LEAST_SECONDS = 20.0
 
 
 class Remover:
@@ -61,11 +61,11 @@ class Remover:
     def _tidy(self) -> None:
         finished = self._mirror.finished
         surplus = len(finished) - self._retention.keep
-        age = self._retention.seconds
+        age, least = self._retention.seconds, self._retention.least
         due = [
             task
             for number, (task, seen) in enumerate(islice(finished.items(), self._scope.limits.batch))
-            if self._scope.now - seen >= (min(age, LEAST_SECONDS) if number < surplus else age)
+            if self._scope.now - seen >= (min(age, least) if number < surplus else age)
         ]
         if not due:
             self._scope.after(TIDY_SECONDS, self._tidy)

@@ -23,6 +23,7 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.core.protocol import ASSIGN, EPOCH, RETURNED, TASKS, WORKERS, Assignment, Registration
+from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
 from tests.simulation.load import LABEL
 from tests.simulation.schedule import Bug
@@ -242,5 +243,6 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "labels": (Bug(Boastful), {"labels-honoured"}),
     "kill what is late": (Bug(Patient), {"timeout-enforced", "liveness"}),
     "rest of the elected": (Bug(Busy), {"peer-rests"}),
-    "retention": (Bug(retention=1.0), {"retention-kept"}),
+    "retention": (Bug(retention=Retention(1.0, 1_000_000)), {"retention-kept"}),
+    "retention of many": (Bug(retention=Retention(1e9, keep=0, least=1.0)), {"retention-kept"}),
 }

@@ -4,6 +4,7 @@ What mwapp.ensemble and mwapp.zk are to a real process. One lives as long as its
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from mwapp.core.messages import (
     Event,
     Expired,
     Failed,
+    Fired,
     Operation,
     Reply,
     Resumed,
@@ -33,6 +35,7 @@ class Owner(Protocol):
 
     name: str
     timeout: float
+    chroot: str
     frozen: bool
 
     def event(self, event: Event) -> None:
@@ -70,7 +73,7 @@ class Edge:
         if isinstance(operation, Transaction) and operation.ops[0].path != HEARTBEAT:
             self._owner.writes()
         self._outstanding[number] = operation, self._world.now
-        self._service.send(self._connection, number, operation)
+        self._service.send(self._connection, number, below(self._owner.chroot, operation))
         self._watch_silence()
 
     def abandon(self) -> None:
@@ -120,7 +123,7 @@ class Edge:
             self._seen = max(self._seen, seen)
             if isinstance(event, Reply):
                 self._outstanding.pop(event.request, None)
-            self._owner.event(event)
+            self._owner.event(above(self._owner.chroot, event))
 
     def lost(self, connection: Connection) -> None:
         """The connection is gone: say so, and look for a server to go on with."""
@@ -197,3 +200,26 @@ class Edge:
                 self._watch_silence()
 
         self._world.after(patience, look)
+
+
+def below(chroot: str, operation: Operation) -> Operation:
+    """As the ensemble knows it."""
+    if not chroot:
+        return operation
+    if isinstance(operation, Transaction):
+        return Transaction(tuple(replace(op, path=_below(chroot, op.path)) for op in operation.ops))
+    return replace(operation, path=_below(chroot, operation.path))
+
+
+def above(chroot: str, event: Event) -> Event:
+    """As the process knows it."""
+    if chroot and isinstance(event, Fired):
+        return Fired(event.path.removeprefix(chroot) or "/")
+    if chroot and isinstance(event, Reply) and isinstance(event.result, tuple):
+        results = tuple(r.removeprefix(chroot) if isinstance(r, str) else r for r in event.result)
+        return Reply(event.request, results)
+    return event
+
+
+def _below(chroot: str, path: str) -> str:
+    return (chroot + path).rstrip("/")

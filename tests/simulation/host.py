@@ -45,6 +45,7 @@ class Host:
         build: Build,
         *,
         timeout: float,
+        chroot: str = "",
         process: Callable[[], Process] = Process,
         on_run: Callable[[Execution], None] = lambda _: None,
         on_over: Callable[[Execution, float], None] = lambda *_: None,
@@ -52,8 +53,10 @@ class Host:
     ) -> None:
         self.name = name
         self.timeout = timeout
+        self.chroot = chroot
         self.process: Process | None = None
         self.frozen = False
+        self.retired = False  # it has done what it was there for
         self.executions: list[Execution] = []  # of this life, those not over
         self._world, self._service, self._build = world, service, build
         self._new_process, self._on_run, self._on_over, self._on_write = process, on_run, on_over, on_write
@@ -68,7 +71,7 @@ class Host:
 
     def start(self) -> None:
         """Start the process, unless it runs."""
-        if self.process is not None:
+        if self.process is not None or self.retired:
             return
         self._world.note(self.name, "starts")
         self._life += 1
@@ -104,6 +107,11 @@ class Host:
     def stop(self) -> None:
         """SIGTERM."""
         self.event(Stop())
+
+    def retire(self) -> None:
+        """The process is to end (between two events), and is not started again."""
+        self.retired = True
+        self.after(0.0, self.stop)
 
     def event(self, event: Event) -> None:
         """Give the process an event and carry out what it says."""

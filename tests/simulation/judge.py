@@ -5,7 +5,7 @@ think. Invariants bear the names of docs/protocol.md.
 """
 
 from collections import defaultdict
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,13 +19,16 @@ from mwapp.core.protocol import (
     Registration,
     result_path,
 )
+from mwapp.core.retention import Retention
 from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.task import BadTaskError, Task
 from tests.simulation.ensemble import Transacted
 from tests.simulation.host import Execution, Host
-from tests.simulation.tree import Change, Changed, Created, Deleted, Tree
+from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
 from tests.simulation.world import Violation
 
+# For who does not judge when tasks are removed.
+AT_ONCE = Retention(seconds=0.0, keep=0, least=0.0)
 # A command may be over so much later than it must, seconds: timers are late, and so is what they set going.
 SLACK = 0.5
 
@@ -38,12 +41,20 @@ class Incarnation:
     session: int | None
 
 
+class Znodes(Protocol):
+    """A tree."""
+
+    @property
+    def nodes(self) -> Mapping[str, ZNode]:
+        """The znodes by path."""
+
+
 class State(Protocol):
     """What the judge needs to know of an ensemble."""
 
     @property
-    def decided(self) -> Tree:
-        """The znodes."""
+    def decided(self) -> Znodes:
+        """What the log amounts to."""
 
     @property
     def sessions(self) -> Container[int]:
@@ -53,7 +64,9 @@ class State(Protocol):
 class Judge:
     """Sees every transaction and every start of a command."""
 
-    def __init__(self, *, max_attempts: int, retention: float = 0.0, sees_executions: bool = True) -> None:
+    def __init__(
+        self, *, max_attempts: int, retention: Retention = AT_ONCE, sees_executions: bool = True
+    ) -> None:
         self._retention = retention
         self.ensemble: State  # as it is after the transaction that is looked at
         self._max_attempts = max_attempts
@@ -252,8 +265,11 @@ class Judge:
             if task not in self.status:
                 raise Violation("acked-never-lost", f"{task} was deleted, and has not ended")
             self._needs_office(entry, f"{task} removed")
-            if entry.time - self.ended_at[task] < self._retention:
-                raise Violation("retention-kept", f"{task} was removed too early")
+            age = entry.time - self.ended_at[task]
+            kept = self._retention
+            surplus = len(self.status) - len(self.removed) > kept.keep
+            if age < (min(kept.seconds, kept.least) if surplus else kept.seconds):
+                raise Violation("retention-kept", f"{task} was removed after {age:.1f} s")
             self.removed.add(task)
             return
         self.tasks.add(task)
@@ -366,15 +382,23 @@ class Judge:
             raise Violation("submit-idempotent", f"{name} was acknowledged, but is {self.asked.get(name)}")
         self.acked[name or task.key or ""] = told
 
-    def refused(self, task: Task, name: str | None) -> None:
+    def refused(self, task: Task) -> None:
         """A client was told that its submission is no task."""
-        if name is None and task.key in self.keys:
+        if task.key in self.keys:
             raise Violation("submit-idempotent", f"{task} was refused, but is {self.keys[task.key]}")
         self._refused |= {task.key} if task.key else set()
 
+    def asked_to_end(self, task: str, *, known: bool) -> None:
+        """A client was told that its cancel request stands, or that there is no such task."""
+        if known and task not in self.wished:
+            raise Violation("cancel-final", f"a client was told that {task} will be cancelled: nobody asked")
+        if not known and task in self.tasks - self.removed:
+            raise Violation("cancel-final", f"a client was told that there is no {task}")
+
     def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         """A client that waits was told how a task ended; state None: that there is no such task."""
-        is_so = name in self.removed if state is None else self.status.get(name) == state.encode()
+        gone = name in self.removed or name not in self.tasks
+        is_so = gone if state is None else self.status.get(name) == state.encode()
         if not is_so:
             raise Violation("acked-never-lost", f"a client was told that {name} is {state}")
         result = self.ensemble.decided.nodes.get(result_path(name))

@@ -1,17 +1,14 @@
-"""What is asked of the system: tasks of every kind, submitted once or twice, and wishes that they end."""
+"""What is asked of the system: tasks of every kind, submitted once or twice, waited for, and cancelled."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mwapp.core.client import Refusal, Submit
-from mwapp.core.messages import Create, Tick
-from mwapp.core.protocol import TASK_PREFIX, Outcome, cancel_path
-from mwapp.core.session import Process
+from mwapp.core.messages import Create
+from mwapp.core.protocol import TASK_PREFIX, cancel_path
 from mwapp.core.task import Task
-from mwapp.core.wait import Wait
-from tests.simulation.host import Execution, Host
-from tests.simulation.world import Chance, Violation
+from tests.simulation.clients import Submitter, canceller, waiter
+from tests.simulation.host import Build, Execution, Host
+from tests.simulation.world import Chance
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
@@ -24,33 +21,44 @@ POISON_SECONDS = 10.0
 HANG_SECONDS = 4.0
 ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
 LABEL = "gpu"
+NO_TASK = "task-9999999999"
 
 
 class Load:
-    """The client of a schedule, and what it and a person ask for."""
+    """The clients of a schedule, and what they and a person ask for."""
 
     def __init__(self, schedule: "Schedule") -> None:
         self._schedule = schedule
         self._world, self._judge = schedule.world, schedule.judge
-        self._submit: Submit | None = None
-        self._untold: set[str] = set()  # tasks whose end the client waits for
-        self._asked: list[tuple[Task, str | None]] = []  # of the client's present life, by index
-        self._count = 0
+        names = ["client", "client2", "client3"][: schedule.world.random.choice([1, 1, 2, 3])]
+        self._submitters = [Submitter(self._judge, name, schedule.limits.max_tasks) for name in names]
+        for name, submitter in zip(names, self._submitters, strict=True):
+            submitter.host = schedule.host(name, submitter.build)
+        self._visitors: list[Host] = []  # come, and go again
+
+    @property
+    def hosts(self) -> list[Host]:
+        """Of the clients that submit."""
+        return [submitter.host for submitter in self._submitters]
 
     def begin(self, seconds: float) -> None:
         """Ask for things from now on."""
         for _ in range(self._world.random.randint(3, 25)):
             self._plan(seconds, self._submit_some)
         for _ in range(self._world.random.choice([0, 0, 0, 1, 2])):
-            self._plan(seconds, lambda _: self.submit(Task(POISON)))
+            self._plan(seconds, self._submit_many)
+        for _ in range(self._world.random.choice([0, 0, 0, 1, 2])):
+            self._plan(seconds, lambda draw: self._submit(draw, [(Task(POISON), None)]))
         for _ in range(self._world.random.choice([0, 0, 1, 2])):
             self._plan(seconds, self._submit_by_hand)
         for _ in range(self._world.random.choice([0, 0, 1, 3])):
-            self._plan(seconds, self._wish)
+            self._plan(seconds, self._cancel_by_hand)
+        for _ in range(self._world.random.choice([0, 0, 1, 2])):
+            self._plan(seconds, self._visit)
         self._plan(seconds, lambda draw: self._schedule.person.play_worker() if draw.chance(0.2) else None)
 
     def end(self) -> None:
-        """From now on somebody wishes that what hangs end."""
+        """From now on somebody cancels what hangs, unless somebody has: that must do."""
         tasks = self._judge.tasks - self._judge.status.keys() - self._judge.wished
         for task in sorted(tasks):
             asked = self._judge.asked[task]
@@ -66,9 +74,11 @@ class Load:
         return POISON_SECONDS * poison + HANG_SECONDS * hangs
 
     @property
-    def client_waits(self) -> bool:
-        """Whether the client has still to hear that a submission is a task, or that a task has ended."""
-        return bool(self._untold or (self._submit is not None and self._submit.unacknowledged))
+    def clients_wait(self) -> bool:
+        """Whether a client has still to hear what it has asked."""
+        return any(submitter.waits for submitter in self._submitters) or not all(
+            visitor.retired for visitor in self._visitors
+        )
 
     # ------------------------------------------------------------ asking
 
@@ -81,60 +91,47 @@ class Load:
         labels = (LABEL,) if self._schedule.labelled and draw.chance(0.15) else ()
         timeout = draw.random.choice([None, None, None, 0.3, 1.0])
         retries = draw.random.choice([0, 0, 0, 1, 2])
+        name = None
         if draw.chance(0.15):
-            self.submit(Task(HANG, timeout=timeout, retries=retries if timeout else 0, labels=labels))
+            task = Task(HANG, timeout=timeout, retries=retries if timeout else 0, labels=labels)
         elif draw.chance(0.2):  # mostly the same task under one name
-            number = draw.random.randrange(3)
-            self.submit(Task(f"echo {draw.chance(0.2)}"), name=f"named-{number}")
+            name = f"named-{draw.random.randrange(3)}"
+            task = Task(f"echo {draw.chance(0.2)}")
         else:
-            command = f"echo {draw.random.random()}"
-            self.submit(Task(command, None, None, None, timeout, retries, labels=labels))
+            task = Task(f"echo {draw.random.random()}", timeout=timeout, retries=retries, labels=labels)
+        self._submit(draw, [(task, name)])
 
-    def submit(self, task: Task, name: str | None = None) -> None:
-        """A client submits a task."""
-        client = self._schedule.client
-        if self._submit is None or client.process is None or client.frozen:
-            return
-        self._count += 1
-        if name is None:
-            task = replace(task, key=f"key-{self._count}")
-        self._asked.append((task, name))
-        self._submit.add(task, name)
-        client.event(Tick())
+    def _submit_many(self, draw: Chance) -> None:
+        """Several at once, one of them under a name perhaps."""
+        tasks: list[tuple[Task, str | None]] = [
+            (Task(f"echo {number}"), None) for number in range(draw.random.randint(2, 12))
+        ]
+        if draw.chance(0.3):
+            tasks.insert(draw.random.randrange(len(tasks)), (Task("echo named"), f"named-{len(tasks)}"))
+        self._submit(draw, tasks)
+
+    def _submit(self, draw: Chance, tasks: list[tuple[Task, str | None]]) -> None:
+        draw.random.choice(self._submitters).submit(tasks)
 
     def _submit_by_hand(self, draw: Chance) -> None:
         self._schedule.person.do(Create(TASK_PREFIX, draw.random.choice(ODD_TASKS), sequential=True))
 
-    def _wish(self, draw: Chance) -> None:
+    def _cancel_by_hand(self, draw: Chance) -> None:
+        self._schedule.person.do(Create(cancel_path(self._some(draw, 1)[0])))
+
+    def _visit(self, draw: Chance) -> None:
+        """A client comes to cancel some tasks, or to wait for them."""
+        names = self._some(draw, draw.random.choice([1, 2, 5]))
+        build: Build = draw.random.choice([canceller, waiter])(self._judge, names)
+        visitor = self._schedule.host(f"visitor{len(self._visitors) + 1}", build)
+        self._visitors.append(visitor)
+        self._schedule.hosts.append(visitor)
+        visitor.start()
+
+    def _some(self, draw: Chance, number: int) -> list[str]:
         tasks = sorted(self._judge.tasks)
-        task = draw.random.choice(tasks) if tasks and draw.chance(0.9) else "task-9999999999"
-        self._schedule.person.do(Create(cancel_path(task)))
-
-    def build(self, _: Host, process: Process) -> None:
-        """The client's process: it submits, and waits for what it has submitted."""
-        asked: list[tuple[Task, str | None]] = []
-        untold: set[str] = set()
-
-        def accepted(index: int, name: str) -> None:
-            self._judge.acknowledged(*asked[index], name)
-            untold.add(name)
-            wait.add(name)
-
-        def refused(index: int, refusal: Refusal) -> None:
-            task, name = asked[index]
-            if refusal.full and self._schedule.limits.max_tasks <= len(self._judge.tasks):
-                self._judge.refused(task, name)
-                return
-            if name is None or self._judge.asked.get(name) in (None, task):
-                raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
-
-        def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
-            self._judge.told(name, state, outcome)
-            untold.remove(name)  # it is told once
-
-        self._asked, self._untold = asked, untold
-        wait = Wait(process, [], ended=ended, finished=lambda: None)
-        self._submit = Submit(process, [], accepted=accepted, refused=refused, finished=lambda: None)
+        names = draw.random.sample(tasks, min(number, len(tasks)))
+        return names if names and draw.chance(0.9) else [*names[1:], NO_TASK]
 
     # ------------------------------------------------------------ running
 

@@ -16,10 +16,11 @@ from mwapp.core.wait import Wait
 from mwapp.core.worker import Worker
 from tests.simulation.ensemble import Transacted
 from tests.simulation.faults import Faults
-from tests.simulation.host import Build, Host
+from tests.simulation.host import Build, Execution, Host
 from tests.simulation.judge import Judge
 from tests.simulation.limits import draw_limits
 from tests.simulation.load import LABEL, Load
+from tests.simulation.neighbour import Neighbour
 from tests.simulation.people import Person
 from tests.simulation.service import Service
 from tests.simulation.tree import ZNode
@@ -37,6 +38,7 @@ WARS = (2.0, 4.0, 8.0)
 # not expect. Session time-outs, and seconds beside them.
 RETENTION = (UNDER_WAY + 2, 4.0)
 FOR_EVER = 1e9
+MANY = 1_000_000
 MOST_TIMERS = 20
 
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
@@ -52,7 +54,7 @@ class Bug:
 
     process: Callable[[Limits], Process] = Process
     max_attempts: int = MAX_ATTEMPTS
-    retention: float | None = None  # seconds
+    retention: Retention | None = None
     faults: tuple[str, ...] = ()
     namesake: bool = False
 
@@ -82,12 +84,11 @@ class Schedule:
         draw = world.random
         self.timeout = draw.choice([1.0, 2.0, 4.0])
         self._war = draw.choice(WARS)
-        self._removes = world.chance(0.25)
-        kept = self._war + RETENTION[0] * self.timeout + RETENTION[1]
-        self._retention = kept if self._removes else FOR_EVER
+        self._retention = self._draw_retention()
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
         slow = draw.choice([0.0, 0.0, 0.02, 0.1])
         tick = self.timeout / draw.choice([2, 3, 6])
+        self.neighbour: Neighbour | None = None
         self.service = Service(world, self._committed, slow=slow, tick=tick)
         self.judge.ensemble = self.service.ensemble
         self.person = Person(world, self.service)
@@ -99,25 +100,36 @@ class Schedule:
         else:
             self._offices()
         self.load = Load(self)
-        self.client = self._host("client", self.load.build)
-        self.hosts = self.judge.hosts = list(dict.fromkeys([*self.masters, *self.workers, self.client]))
+        self.hosts = self.judge.hosts = list(dict.fromkeys([*self.masters, *self.workers, *self.load.hosts]))
+        if world.chance(0.1):
+            self.neighbour = Neighbour(self, MAX_ATTEMPTS)
+            self.hosts += self.neighbour.hosts
         self.faults = Faults(self)
+
+    def _draw_retention(self) -> Retention:
+        """Finished tasks stay for ever, for as long as they are needed, or as long as there are few."""
+        needed = self._war + RETENTION[0] * self.timeout + RETENTION[1]
+        removes = self.world.random.choice([False, False, False, True])
+        keep = self.world.random.choice([*[MANY] * 12, 0, 1, 3])
+        return Retention(needed if removes else FOR_EVER, keep, least=needed)
 
     # ------------------------------------------------------------ staff
 
     def _offices(self) -> None:
         """Masters with their backups, and workers."""
         world, draw = self.world, self.world.random
-        self.masters = [self._host(f"m{i + 1}", self._master) for i in range(draw.choice([1, 2, 2, 3]))]
+        self.masters = [self.host(f"m{i + 1}", self.build_master) for i in range(draw.choice([1, 2, 2, 3]))]
         names = [f"w{i + 1}" for i in range(draw.choice([1, 2, 2, 3]))]
         if world.chance(0.35) or self.bug.namesake:
             names.append("w1'")  # another host bears the name of w1, by mistake
-        self.workers = [self._host(name, partial(self._only_worker, self._capacity(name))) for name in names]
+        self.workers = [self.host(name, partial(self.build_worker, self._capacity(name))) for name in names]
 
     def _peers(self) -> None:
         """Peers, the elected of which is no worker meanwhile."""
         names = [f"n{i + 1}" for i in range(self.world.random.choice([2, 3, 3]))]
-        self.workers = [self._host(name, partial(self._peer, self._capacity(name))) for name in names]
+        if self.world.chance(0.2):
+            names.append("n1'")
+        self.workers = [self.host(name, partial(self._peer, self._capacity(name))) for name in names]
         self.masters = self.workers
 
     def _capacity(self, name: str) -> Capacity:
@@ -146,7 +158,7 @@ class Schedule:
             world.run(world.now + self.load.longest(), self._at_rest)
             self._check_liveness(world.now - war)
             self._check_wait()
-            if self._removes:
+            if self._retention.keep < MANY or self._retention.seconds < FOR_EVER:
                 self._check_leaks()
             self._check_stop()
         except Violation:
@@ -169,10 +181,20 @@ class Schedule:
     def _committed(self, entry: Transacted) -> None:
         self.world.note("ensemble", entry)
         self.judge.committed(entry)
+        if self.neighbour is not None:  # there is none yet when its path is made
+            self.neighbour.committed(entry)
 
     # ------------------------------------------------------------ the actors
 
-    def _host(self, name: str, build: Build) -> Host:
+    def host(
+        self,
+        name: str,
+        build: Build,
+        *,
+        chroot: str = "",
+        on_run: Callable[[Execution], None] | None = None,
+    ) -> Host:
+        """One more, not yet started. ``on_run`` says how a command goes that it starts."""
         return Host(
             self.world,
             self.service,
@@ -180,23 +202,22 @@ class Schedule:
             build,
             timeout=self.timeout,
             process=partial(self.bug.process, self.limits),
-            on_run=lambda execution: self.load.run(execution),
+            chroot=chroot,
+            on_run=on_run or (lambda execution: self.load.run(execution)),
             on_over=self.judge.over,
             on_write=lambda host: self.faults.write(host),
         )
 
-    def _master(self, host: Host, process: Process) -> None:
+    def build_master(self, host: Host, process: Process) -> None:
         duty = self._duty(process)
         host.election = Election(process, host.name, f"{host.name}:2223", duty)
         duty.fenced = host.election.fenced
 
     def _duty(self, process: Process) -> Master:
-        seconds = self._retention if self.bug.retention is None else self.bug.retention
-        return Master(
-            process, max_attempts=self.bug.max_attempts, retention=Retention(seconds, keep=1_000_000)
-        )
+        retention = self._retention if self.bug.retention is None else self.bug.retention
+        return Master(process, max_attempts=self.bug.max_attempts, retention=retention)
 
-    def _only_worker(self, capacity: Capacity, host: Host, process: Process) -> None:
+    def build_worker(self, capacity: Capacity, host: Host, process: Process) -> None:
         self._worker(capacity, host, process)
 
     def _worker(self, capacity: Capacity, host: Host, process: Process) -> Worker:
@@ -207,7 +228,8 @@ class Schedule:
     def _peer(self, capacity: Capacity, host: Host, process: Process) -> None:
         worker = self._worker(capacity, host, process)
         duty = self._duty(process)
-        host.election = Election(process, host.name, f"{host.name}:2224", PeerDuty(duty, worker))
+        name = host.name.rstrip("'")
+        host.election = Election(process, name, f"{host.name}:2224", PeerDuty(duty, worker))
         duty.fenced = host.election.fenced
 
     # ------------------------------------------------------------ how it must end
@@ -217,7 +239,8 @@ class Schedule:
         return self.service.ensemble.decided.nodes
 
     def _all_ended(self) -> bool:
-        return self.judge.all_ended() and not self.load.client_waits
+        others_wait = self.neighbour is not None and self.neighbour.waits
+        return self.judge.all_ended() and not self.load.clients_wait and not others_wait
 
     def _at_rest(self) -> bool:
         """Nothing is left to happen. Who cannot know yet that its session is over may run on for a while."""
@@ -249,7 +272,7 @@ class Schedule:
             tasks = list(self.judge.acked.values())
             Wait(process, tasks, ended=ended, finished=lambda: None)
 
-        waiter = self._host("waiter", build)
+        waiter = self.host("waiter", build)
         waiter.start()
         count = len(self.judge.acked)
         self.world.run(self.world.now + 30.0, lambda: len(told) == count)
@@ -260,25 +283,32 @@ class Schedule:
     def _all_removed(self) -> float:
         """When all that has ended must have been removed. A master counts since it saw it: seed 11271."""
         since = max([self.judge.won_at, *self.judge.ended_at.values()])
-        return since + self._retention + 10.0
+        return since + self._retention.least + 10.0
 
     def _check_leaks(self) -> None:
-        """What has ended is removed, and nothing is left of it anywhere."""
+        """What has ended is removed, but for what is kept, and nothing is left of it anywhere."""
         nodes = self._nodes
-        at_last = self.world.now + 2 * self._retention + PEACE
+        keep = 0 if self._retention.seconds < FOR_EVER else self._retention.keep
+
+        def removed() -> bool:
+            return len(nodes[TASKS].children) <= keep
+
+        at_last = self.world.now + 2 * self._retention.least + PEACE
         while True:
             due = min(self._all_removed(), at_last)
-            self.world.run(due, lambda: not nodes[TASKS].children)
+            self.world.run(due, removed)
             self.world.run(self.world.now + 1.0)  # every server has heard of it by then
             # What a client had sent before it died may arrive when all seems at rest: seeds 1434, 99804.
-            if not nodes[TASKS].children or self.world.now > min(self._all_removed(), at_last):
+            if removed() or self.world.now > min(self._all_removed(), at_last):
                 break
-        left = [path for path in (TASKS, RETURNED, CANCEL) if nodes[path].children]
+        left = [path for path in (RETURNED, CANCEL) if nodes[path].children] + [TASKS] * (not removed())
         if left:
             raise Violation("no-leak", f"something is left in {left}: {nodes[left[0]].children}")
         for server in self.service.ensemble.servers:
             paths = [p for w in (server.data_watches, server.child_watches) for p in w]
-            leaked = [path for path in paths if path.startswith(f"{TASKS}/")]
+            leaked = [
+                p for p in paths if p.startswith(f"{TASKS}/") and p.split("/")[2] not in nodes[TASKS].children
+            ]
             if leaked:
                 raise Violation("no-leak", f"watches are left on {leaked}")
         for host in self.hosts:

@@ -1,0 +1,103 @@
+"""Clients of a schedule: some that submit and wait, and some that come to cancel or to wait and go again."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from mwapp.core.client import Cancel, Refusal, Submit
+from mwapp.core.messages import Tick
+from mwapp.core.protocol import Outcome
+from mwapp.core.session import Process
+from mwapp.core.task import Task
+from mwapp.core.wait import Wait
+from tests.simulation.host import Build, Host
+from tests.simulation.judge import Judge
+from tests.simulation.world import Violation
+
+
+class Submitter:
+    """A client that submits tasks and waits for their ends. ``host`` is to be set to where it runs."""
+
+    host: Host
+
+    def __init__(self, judge: Judge, name: str, max_tasks: int) -> None:
+        self._judge, self._name, self._max_tasks = judge, name, max_tasks
+        self._submit: Submit | None = None
+        self._untold: set[str] = set()  # tasks whose end it waits for
+        self._asked: list[tuple[Task, str | None]] = []  # of its present life, by index
+        self._count = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has still to hear that a submission is a task, or that a task has ended."""
+        return bool(self._untold or (self._submit is not None and self._submit.unacknowledged))
+
+    def submit(self, tasks: Iterable[tuple[Task, str | None]]) -> None:
+        """Submit some at once, under the name that is given with each, if any."""
+        if self._submit is None or self.host.process is None or self.host.frozen:
+            return
+        for task, name in tasks:
+            self._count += 1
+            asked = task if name is not None else replace(task, key=f"{self._name}-{self._count}")
+            self._asked.append((asked, name))
+            self._submit.add(asked, name)
+        self.host.event(Tick())
+
+    def build(self, _: Host, process: Process) -> None:
+        """Its process."""
+        asked: list[tuple[Task, str | None]] = []
+        untold: set[str] = set()
+
+        def accepted(index: int, name: str) -> None:
+            self._judge.acknowledged(*asked[index], name)
+            if name not in untold:  # two submissions under one name
+                untold.add(name)
+                wait.add(name)
+
+        def refused(index: int, refusal: Refusal) -> None:
+            task, name = asked[index]
+            if refusal.full and len(self._judge.tasks) >= self._max_tasks:
+                self._judge.refused(task)
+            elif name is None or self._judge.asked.get(name) in (None, task):
+                raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
+
+        def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
+            self._judge.told(name, state, outcome)
+            untold.remove(name)  # it is told once
+
+        self._asked, self._untold = asked, untold
+        wait = Wait(process, [], ended=ended, finished=lambda: None)
+        self._submit = Submit(process, [], accepted=accepted, refused=refused, finished=lambda: None)
+
+
+def canceller(judge: Judge, names: list[str]) -> Build:
+    """A client that asks that these tasks end, waits for their ends, and ends itself."""
+
+    def build(host: Host, process: Process) -> None:
+        left = dict.fromkeys(names)
+
+        def asked(name: str, known: bool) -> None:
+            judge.asked_to_end(name, known=known)
+            if known:
+                wait.add(name)
+            else:
+                left.pop(name)
+
+        def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
+            judge.told(name, state, outcome)
+            left.pop(name)
+            if not left:
+                host.retire()
+
+        wait = Wait(process, [], ended=ended, finished=lambda: None)
+        Cancel(process, names, asked=asked, finished=lambda: None if left else host.retire())
+
+    return build
+
+
+def waiter(judge: Judge, names: list[str]) -> Build:
+    """A client that waits for these tasks, and ends."""
+
+    def build(host: Host, process: Process) -> None:
+        Wait(process, names, ended=judge.told, finished=host.retire)
+
+    return build

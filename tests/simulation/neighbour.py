@@ -1,0 +1,96 @@
+"""Another application on the same ensemble, below a path of its own: neither is to notice the other."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mwapp.core.messages import Create
+from mwapp.core.task import Task
+from tests.simulation.clients import Submitter
+from tests.simulation.ensemble import SimEnsemble, Transacted
+from tests.simulation.host import Execution, Host
+from tests.simulation.judge import Judge
+from tests.simulation.tree import Tree, ZNode
+
+if TYPE_CHECKING:
+    from tests.simulation.schedule import Schedule
+
+CHROOT = "/other"
+
+
+class _Nodes(Mapping[str, ZNode]):
+    """The znodes below the chroot, by their paths there."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._all = tree.nodes
+
+    def __getitem__(self, path: str) -> ZNode:
+        return self._all[CHROOT + path]
+
+    def __iter__(self) -> Iterator[str]:
+        return (path.removeprefix(CHROOT) for path in self._all if path.startswith(f"{CHROOT}/"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True)
+class _Tree:
+    nodes: Mapping[str, ZNode]
+
+
+class _Below:
+    """The ensemble as the judge of this application sees it."""
+
+    def __init__(self, ensemble: SimEnsemble) -> None:
+        self.sessions = ensemble.sessions
+        self.decided = _Tree(_Nodes(ensemble.decided))
+
+
+class Neighbour:
+    """A master, a worker, a client, and what they are judged by."""
+
+    def __init__(self, schedule: "Schedule", max_attempts: int) -> None:
+        self._world = schedule.world
+        self.judge = Judge(max_attempts=max_attempts)
+        self.judge.ensemble = _Below(schedule.service.ensemble)
+        self.judge.killed = schedule.judge.killed
+        self._submitter = Submitter(self.judge, "other", schedule.limits.max_tasks)
+        self._submitter.host = schedule.host("other", self._submitter.build, chroot=CHROOT)
+        self.hosts = [
+            schedule.host("other-m1", schedule.build_master, chroot=CHROOT),
+            schedule.host(
+                "other-w1", partial(schedule.build_worker, (1, 0, ())), chroot=CHROOT, on_run=self._run
+            ),
+            self._submitter.host,
+        ]
+        self.judge.hosts = self.hosts
+        schedule.person.do(Create(CHROOT))
+        for _ in range(self._world.random.randint(1, 5)):
+            draw = self._world.ingredient()
+            if draw is not None:
+                self._world.after(draw.random.random() * 2.0, self._submit)
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has still to end, or somebody to be told."""
+        return not self.judge.all_ended() or self._submitter.waits
+
+    def committed(self, entry: Transacted) -> None:
+        """Let the judge see what concerns this application."""
+        below = f"{CHROOT}/"
+        changes = tuple(
+            change._replace(path=change.path.removeprefix(CHROOT))
+            for change in entry.changes
+            if change.path.startswith(below)
+        )
+        self.judge.committed(entry._replace(changes=changes))
+
+    def _submit(self) -> None:
+        self._submitter.submit([(Task("echo other"), None)])
+
+    def _run(self, execution: Execution) -> None:
+        self.judge.started(execution)
+        host: Host = execution.host
+        host.after(self._world.random.random() * 0.3, lambda: host.finish(execution, 0))
