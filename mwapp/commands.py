@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.processes import Group, Output, own_environment
 
@@ -77,6 +78,9 @@ class Commands:
         try:
             if problem is not None:
                 raise problem
+            if clock.now() >= run.until:
+                self._end(Exited(run.run, None, b"too late to begin", begun=False))
+                return
             group = self._runs[run.run] = Group(
                 self._loop,
                 ["/bin/sh", "-c", task.command or ""],

@@ -54,6 +54,7 @@ class HandlerPool:
             "argument": task.argument,
             "environment": dict(task.environment) | dict(run.environment),
             "directory": task.directory,
+            "until": run.until,
         }
         try:
             self._waiting[run.run] = json.dumps(request).encode() + b"\n", self._loop.time()

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+from mwapp import clock
 from mwapp.handlers import Handler, Run, UnknownHandlerError, choose, offered
 
 _PR_SET_PDEATHSIG = 1
@@ -137,13 +138,16 @@ class Handlers:
 
 
 def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings) -> dict[str, Any]:
-    """Run one. The reply: ``code``, or ``reason`` if it did not begin; ``clean``: ready for another."""
+    """Run one. The reply: ``code``; or ``reason``, if it cannot be run; or ``late``, if its time to begin is
+    over. ``clean``: ready for another."""
     process = os.getpid()
     try:
         surroundings.prepare(request["environment"], request["directory"])
         function = handlers.load(request["handler"])
     except CannotRunError as problem:
         return {"reason": str(problem), "clean": surroundings.restore()}
+    if clock.now() >= request["until"]:  # last of all: to import it may have taken long
+        return {"late": True, "clean": surroundings.restore()}
     code, text = _call(function, request["argument"], Run.read(request["environment"]))
     if os.getpid() != process:  # a child that the handler forked has come back here
         os._exit(code)

@@ -141,7 +141,7 @@ class WarmProcess:
             self._free()
             return
         self._group.read_all()
-        exited = self._exited(reply.get("code"), reply.get("reason"))
+        exited = self._exited(reply.get("code"), reply.get("reason"), begun=not reply.get("late"))
         if self._killed or reply.get("clean") is not True:
             self._answer = exited
             self.kill()
@@ -154,13 +154,13 @@ class WarmProcess:
         self.idle_since = self._loop.time()
         self._owner.free(self)
 
-    def _exited(self, code: object, reason: object = None) -> Exited:
+    def _exited(self, code: object, reason: object = None, begun: bool = True) -> Exited:
         output = self._group.output
         seconds = time.monotonic() - self._began
         number = self.run or 0
         if isinstance(code, int):
             return Exited(number, code, output.value(), output.truncated, seconds)
-        return Exited(number, None, str(reason).encode(errors="replace"), seconds=seconds)
+        return Exited(number, None, str(reason).encode(errors="replace"), seconds=seconds, begun=begun)
 
     def _ended(self) -> None:
         self._close_channel()

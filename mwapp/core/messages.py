@@ -12,6 +12,7 @@ The edge owes the core what a ZooKeeper session gives:
 * a watch fires at most once, and is gone after :class:`Suspended`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -186,7 +187,7 @@ class Exited:
     """A command that :class:`Run` started is over, and so is its whole process group.
 
     ``code`` is the exit status, or minus the signal's number; None when it could not be started,
-    and then ``output`` says why.
+    and then ``output`` says why. ``begun`` False: nothing was started, for ``Run.until`` had come.
     """
 
     run: int
@@ -194,6 +195,7 @@ class Exited:
     output: bytes = b""  # stdout and stderr as they came, bounded by the edge
     truncated: bool = False  # output was longer than the bound
     seconds: float = 0.0  # how long it ran
+    begun: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,18 +226,22 @@ class Run:
     """Start what the task asks for in a process group of its own; answer with Exited.
 
     Its command or handler, environment and directory are the edge's business, its timeout is the core's.
+    To start it may take the edge a while, and our session may end meanwhile: so it looks at the clock last of
+    all, and from ``until`` on does not start it.
     """
 
     run: int
     task: Task
     environment: Mapping[str, str] = field(default_factory=dict)  # goes over the task's and the daemon's own
+    until: float = math.inf  # on the clock of ``now``
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
     """End the run's process group: SIGTERM, and after ``grace`` seconds SIGKILL; without grace SIGKILL now.
 
-    Its Exited still follows. Another Kill may come before, with less grace. Unknown runs are ignored.
+    Its Exited still follows; late if the kernel cannot end it yet, because it waits for a dead disk, say.
+    Another Kill may come before, with less grace. Unknown runs are ignored.
     """
 
     run: int

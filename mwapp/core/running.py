@@ -23,6 +23,7 @@ class Running:
         self._process = process
         self._worker = worker
         self._jobs: dict[int, Job] = {}  # by the run's number
+        self._dying: dict[int, Job] = {}  # killed, and perhaps not gone yet
         self._numbers = count(1)
 
     @property
@@ -34,6 +35,10 @@ class Running:
     def names(self) -> list[str]:
         """The tasks that run, in no order."""
         return [job.name for job in self._jobs.values()]
+
+    def may_start(self, job: Job) -> bool:
+        """Whether no earlier attempt of it is still dying here."""
+        return all(job.name != other.name for other in self._dying.values())
 
     def start(self, job: Job, incarnation: int | None) -> None:
         """Run it, until :meth:`over` says how it ended."""
@@ -71,14 +76,18 @@ class Running:
             return False
         log.warning("%s: killed: %s", job.name, why)
         self._process.kill(job.run)
+        self._dying[job.run] = job
         self._forget(job.run)
         return True
 
-    def over(self, event: Exited) -> tuple[Job, Outcome] | None:
-        """Which job is over and how it ended; None: it was killed, and is nobody's."""
+    def over(self, event: Exited) -> tuple[Job, Outcome | None]:
+        """Which job is over and how it ended; None: what has that name may begin now."""
+        if event.run in self._dying:  # it belonged to nobody any more
+            return self._dying.pop(event.run), None
         job = self._forget(event.run)
-        if job is None:
-            return None
+        if not (event.begun or job.cancelled or job.late):
+            log.info("%s: begins anew: starting it took longer than we were sure of our session", job.name)
+            return job, None
         output = event.output.decode(errors="replace")
         reason = None
         if job.cancelled:
@@ -98,10 +107,9 @@ class Running:
             cancelled=job.cancelled,
         )
 
-    def _forget(self, run: int) -> Job | None:
-        job = self._jobs.pop(run, None)
-        if job is not None:
-            job.run = None
-            if job.clock is not None:
-                job.clock.cancel()
+    def _forget(self, run: int) -> Job:
+        job = self._jobs.pop(run)
+        job.run = None
+        if job.clock is not None:
+            job.clock.cancel()
         return job

@@ -254,8 +254,8 @@ class Process:
         heappush(self.timers, (at, self._numbers, scope, call))
 
     def run(self, run: int, task: Task, environment: dict[str, str]) -> None:
-        """Start a command or handler."""
-        self._out.append(Run(run, task, environment))
+        """Start a command or handler, unless our session may be over by then."""
+        self._out.append(Run(run, task, environment, self.lease))
 
     def kill(self, run: int, grace: float = 0.0) -> None:
         """End it and all of its process group, now or after so many seconds to end by itself."""

@@ -106,12 +106,13 @@ class Worker:
             self._process.part_stopped(self)
 
     def exited(self, event: Exited) -> None:
-        """A command is over: record it. One that was killed with its session belongs to nobody."""
-        over = self._running.over(event)
-        if over is None:
-            return
-        self._end(*over)
-        if self.state == "ready":
+        """A command is over: record it, unless it never began, or was killed with its session."""
+        job, outcome = self._running.over(event)
+        if outcome is not None:
+            self._end(job, outcome)
+        else:
+            heappush(self._next, task_order(job.name))
+        if self.state in ("ready", "paused", "draining"):
             self._start()
 
     def stop(self) -> None:
@@ -302,9 +303,10 @@ class Worker:
             return
         while self._next and self._running.room:
             _, name = heappop(self._next)
-            if name in self._jobs and self._jobs[name].waits:
+            next_one = self._jobs.get(name)
+            if next_one is not None and next_one.waits and self._running.may_start(next_one):
                 self.counters["started"] += 1
-                self._running.start(self._jobs[name], self._incarnation)
+                self._running.start(next_one, self._incarnation)
 
     # ------------------------------------------------------------ wishes to cancel
 

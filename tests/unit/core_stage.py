@@ -57,6 +57,7 @@ class Stage:
         self.most_at_once = 0  # requests of which the oldest was still to be answered
         self.carried_out = 0  # requests so far: what does not end is a spin
         self._requests: deque[tuple[Actor, int, Request]] = deque()
+        self._soon: deque[Callable[[], None]] = deque()
 
     # ------------------------------------------------------------ who plays
 
@@ -90,8 +91,11 @@ class Stage:
         """Let everything happen that is due within so much time."""
         until = self.now + seconds
         while True:
-            while self._requests:
-                self._carry_out(*self._requests.popleft())
+            while self._requests or self._soon:
+                if self._soon:
+                    self._soon.popleft()()
+                else:
+                    self._carry_out(*self._requests.popleft())
             due = [(a.process.deadline, a) for a in self.actors if a.alive and not a.frozen]
             at, actor = min(
                 ((max(at, self.now), actor) for at, actor in due if at is not None),
@@ -103,6 +107,10 @@ class Stage:
             self.now = at
             actor.event(Tick())
         self.now = until
+
+    def soon(self, call: Callable[[], None]) -> None:
+        """Let it happen next."""
+        self._soon.append(call)
 
     def ask(self, actor: "Actor", request: Request) -> None:
         """A process sends a request."""
@@ -176,6 +184,7 @@ class Actor:
         self.mute = False  # its requests are carried out, and no answer arrives until it resumes
         self.runs: dict[int, Run] = {}  # commands that run
         self.started: list[Run] = []  # every one there ever was
+        self.kills = True  # whether what is killed ends: not so while it waits for a dead disk
         self.master: Master
         self.election: Election
         self.worker: Worker
@@ -279,8 +288,9 @@ class Actor:
             case Run(run):
                 self.runs[run] = command
                 self.started.append(command)
-            case Kill(run):
-                self.runs.pop(run, None)
+            case Kill(run) if self.kills and run in self.runs:
+                del self.runs[run]
+                self._stage.soon(lambda: self.event(Exited(run, -9)))
             case Abandon():
                 self._end_session()
             case Close():

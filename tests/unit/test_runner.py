@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
 from mwapp.processes import Output
@@ -211,6 +212,20 @@ def test_kill_before_the_start(harness: Harness, directory: str | None) -> None:
         harness.start(Task("sleep 600", directory=directory), number)
         harness.runner.kill(number)
     assert sorted(harness.exited().run for _ in range(20)) == list(range(20))
+
+
+@pytest.mark.parametrize("directory", [None, "/"])
+@pytest.mark.parametrize(("until", "begun"), [(0.1, False), (60.0, True)])
+def test_what_the_runner_comes_to_too_late_is_not_begun(
+    harness: Harness, tmp_path: Path, directory: str | None, until: float, begun: bool
+) -> None:
+    harness.run("true")
+    harness.runner._call(time.sleep, 0.3)  # its thread is held up
+    task = Task(f"touch {tmp_path}/begun", directory=directory)
+    harness.runner.start(Run(2, task, {}, clock.now() + until))
+    exited = harness.exited()
+    assert (exited.run, exited.begun, exited.code) == (2, begun, 0 if begun else None)
+    assert (tmp_path / "begun").exists() == begun
 
 
 def test_unknown_run(harness: Harness) -> None:

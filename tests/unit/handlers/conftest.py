@@ -9,6 +9,9 @@ import pytest
 from tests.unit.handlers import trouble
 from tests.unit.handlers.harness import Harness
 
+# Where the code under test is: its processes are to be of the same checkout as we.
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture(scope="session")
 def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -21,7 +24,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def harness(distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """For one test; no thread of it may be left."""
-    monkeypatch.setenv("PYTHONPATH", str(distribution))
+    monkeypatch.setenv("PYTHONPATH", f"{distribution}:{ROOT}")
     before = threading.active_count()
     harness = Harness()
     yield harness
@@ -33,7 +36,7 @@ def harness(distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Har
 def shared(distribution: Path) -> Iterator[Harness]:
     """For tests that leave it as it was: a process takes its time to start."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(distribution))
+        patch.setenv("PYTHONPATH", f"{distribution}:{ROOT}")
         harness = Harness()
         yield harness
         harness.runner.kill_all()

@@ -127,14 +127,25 @@ def closes_all(argument, run):
     time.sleep(600)
 """
 
+# To import it takes so long, seconds.
+SLOW = 0.3
+SLOW_MODULE = f"""
+import time
+time.sleep({SLOW})
+
+def slow(argument, run):
+    open(argument, "w").close()
+"""
+
 
 def install(home: Path) -> None:
     """Put it into a directory of modules, with two entry points that lead nowhere."""
     (home / "trouble.py").write_text(MODULE)
+    (home / "slow.py").write_text(SLOW_MODULE)
     info = home / "trouble-1.5.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: trouble\nVersion: 1.5\n")
     names = [line[4 : line.index("(")] for line in MODULE.splitlines() if line.startswith("def ")]
     points = [f"{name} = trouble:{name}" for name in names]
-    points += ["missing_module = nowhere:x", "missing_function = trouble:nothing"]
+    points += ["slow = slow:slow", "missing_module = nowhere:x", "missing_function = trouble:nothing"]
     (info / "entry_points.txt").write_text("[mwapp.handlers]\n" + "\n".join(points) + "\n")
