@@ -1,13 +1,14 @@
 """People work by hand, rightly and wrongly, on the znodes of a running application."""
 
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kazoo.exceptions import NoNodeError, NotEmptyError
+from kazoo.exceptions import NotEmptyError
 
 from tests.ensemble import Ensemble
 from tests.integration.attack import Attack, attack_on
@@ -123,11 +124,15 @@ def test_a_session_is_ended(attack: Attack, role: str) -> None:
 
 def test_an_assignment_is_deleted(attack: Attack) -> None:
     """The command is stopped, and the task given to somebody anew."""
-    (task,) = created(attack, f'echo "$MWAPP_TASK x" >> {attack.home}/deleted; sleep 1.5'.encode())
-    wait_until("it runs", lambda: (attack.home / "deleted").exists())
-    for worker in attack.person.get_children("/assign"):
-        with suppress(NoNodeError):
-            attack.person.delete(f"/assign/{worker}/{task}")
+    noted = attack.home / "pid"
+    (task,) = created(attack, f"test -s {noted} || {{ echo $$ > {noted}; exec sleep 600; }}".encode())
+    pid = int(str(wait_until("it runs", lambda: noted.exists() and noted.read_text())))
+    (worker,) = [w for w in attack.of("worker") if attack.person.exists(f"/assign/{w.name}/{task}")]
+    master = attack.active()
+    master.signal(signal.SIGSTOP)  # or it may be given to the same worker before that has looked
+    attack.person.delete(f"/assign/{worker.name}/{task}")
+    wait_until("it is stopped", lambda: not Path(f"/proc/{pid}").exists())
+    master.signal(signal.SIGCONT)
     assert attack.verdict() == {task: "done"}
 
 

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 
 from tests.mutants.areas import Area
 from tests.mutants.copies import Copy, copy_of
@@ -14,6 +15,8 @@ from tests.mutants.mutant import Mutant
 
 # A killer that takes so many times what it takes without a mutant, and some seconds, is at no end.
 PATIENCE, SPARE = 5, 30.0
+# And without one it takes so long at most, seconds.
+LONGEST = 1800.0
 
 
 class RedError(Exception):
@@ -36,43 +39,46 @@ class Verdict:
 
 
 def run(root: Path, areas: Sequence[Area], jobs: int) -> Iterator[Verdict]:
-    """The verdicts, as they come. Raises DriftError and RedError before the first."""
+    """The verdicts, as they come. Raises DriftError before the first, and RedError."""
     for area in areas:
         for mutant in area.mutants:
             mutant.text(root)
     with ExitStack() as stack, ThreadPoolExecutor(jobs) as pool:
-        free: SimpleQueue[Copy] = SimpleQueue()
-        for _ in range(jobs):
-            free.put(stack.enter_context(copy_of(root)))
-        killers = list(dict.fromkeys(killer for area in areas if area.mutants for killer in area.killers))
-        took = dict(zip(killers, pool.map(lambda killer: _unmutated(free, killer), killers), strict=True))
+        copies = [stack.enter_context(copy_of(root)) for _ in range(jobs + 1)]
+        usual, free = _Usual(copies.pop()), SimpleQueue[Copy]()
+        for copy in copies:
+            free.put(copy)
         tried = [
-            pool.submit(_try, free, mutant, {killer: took[killer] for killer in area.killers})
-            for area in areas
-            for mutant in area.mutants
+            pool.submit(_try, free, mutant, area.killers, usual) for area in areas for mutant in area.mutants
         ]
         for verdict in as_completed(tried):
             yield verdict.result()
 
 
-def _unmutated(free: SimpleQueue[Copy], killer: Killer) -> float:
-    """How long the killer takes without a mutant, seconds. Raises RedError."""
-    copy = free.get()
-    try:
-        noticed, took = copy.noticed(killer, 1800.0)
-    finally:
-        free.put(copy)
-    if noticed:
-        raise RedError(f"without a mutant {' '.join(killer.command)} fails: {noticed}")
-    return took
+class _Usual:
+    """How long each killer takes without a mutant, found out when it is first needed."""
+
+    def __init__(self, copy: Copy) -> None:
+        self._copy = copy
+        self._lock = Lock()
+        self._seconds: dict[Killer, float] = {}
+
+    def of(self, killer: Killer) -> float:
+        """Seconds. Raises RedError."""
+        with self._lock:
+            if killer not in self._seconds:
+                noticed, self._seconds[killer] = self._copy.noticed(killer, LONGEST)
+                if noticed:
+                    raise RedError(f"without a mutant {' '.join(killer.command)} fails: {noticed}")
+            return self._seconds[killer]
 
 
-def _try(free: SimpleQueue[Copy], mutant: Mutant, killers: dict[Killer, float]) -> Verdict:
+def _try(free: "SimpleQueue[Copy]", mutant: Mutant, killers: Sequence[Killer], usual: _Usual) -> Verdict:
     copy, seconds = free.get(), 0.0
     try:
         with copy.mutated(mutant):
-            for killer, usual in killers.items():
-                noticed, took = copy.noticed(killer, PATIENCE * usual + SPARE)
+            for killer in killers:
+                noticed, took = copy.noticed(killer, PATIENCE * usual.of(killer) + SPARE)
                 seconds += took
                 if noticed:
                     return Verdict(mutant, killer.name, noticed, seconds)

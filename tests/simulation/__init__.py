@@ -8,7 +8,8 @@
     tree       znodes and transactions             people      somebody at zkCli.sh
     ensemble   servers, sessions, watches          faults      what goes wrong
     service    connections, expiry, lag            judge       what must hold, by name
-    schedule   all of it, from a seed to its end   bugs        planted ones, to test the judge
+    schedule   all of it, from a seed to its end   attempts    what it counts of them
+    limits     how much is done at once, drawn     bugs        planted ones, to test the judge
 
 ``ensemble`` and ``tree`` are compared with real servers by tests/integration/test_sim_matches_server.py.
 """

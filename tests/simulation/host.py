@@ -24,6 +24,7 @@ class Execution:
     session: int
     task: str
     attempt: int
+    epoch: str  # of who assigned it, as the command is told
     asked: Task
     started: float
     over: bool = False
@@ -163,9 +164,8 @@ class Host:
 
     def _run(self, number: int, asked: Task, environment: Mapping[str, str]) -> None:
         task, attempt = environment["MWAPP_TASK"], int(environment["MWAPP_ATTEMPT"])
-        execution = Execution(
-            self, number, self.edge.session or 0, task, attempt, asked, started=self._world.now
-        )
+        session, epoch = self.edge.session or 0, environment["MWAPP_EPOCH"]
+        execution = Execution(self, number, session, task, attempt, epoch, asked, started=self._world.now)
         self.executions.append(execution)
         self._world.note(self.name, f"runs {task}, attempt {attempt}")
         self._on_run(execution)

@@ -22,6 +22,7 @@ from mwapp.core.protocol import (
 from mwapp.core.retention import Retention
 from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.task import BadTaskError, Task
+from tests.simulation.attempts import Attempts
 from tests.simulation.ensemble import Transacted
 from tests.simulation.host import Execution, Host
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
@@ -92,6 +93,7 @@ class Judge:
         self.keys: dict[str, str] = {}  # task by key
         self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt
         self._refused: set[str] = set()  # keys
+        self._attempts = Attempts()
         self._incarnations: dict[str, Incarnation] = {}
         self._epoch = 0
 
@@ -179,8 +181,10 @@ class Judge:
         held = self.holders[task]
         if isinstance(change, Created):
             held[worker] = Assignment.decode(change.data)
+            self._attempts.assigned(task, held[worker].attempt, held[worker].epoch)
             if not by_hand:
                 self._needs_office(entry, f"{task} assigned to {worker}")
+                self._dated(task, held[worker])
                 self._present(worker, task, held[worker])
                 self._bounded(task, held[worker])
                 self._placed(entry, worker, task)
@@ -201,6 +205,7 @@ class Judge:
             if entry.session not in self.winners.values():
                 raise Violation("status-from-holder", f"{task} of {worker} taken by one who has it not")
             self._needs_office(entry, f"{task} taken from {worker}")
+            self._attempts.lost(task)
 
     def _returned(
         self,
@@ -219,6 +224,8 @@ class Judge:
             return
         waiting[NOBODY] = Assignment.decode(change.data)
         self.returned += 1
+        if any((task, assignment.attempt) in self.executions for assignment in held.values()):
+            self._attempts.failed(task)  # it ran: it is not given back unstarted
         if not by_hand and not any(w in before and before[w].session == entry.session for w in held):
             raise Violation("status-from-holder", f"{task} returned by one who has it not")
 
@@ -227,6 +234,13 @@ class Judge:
         retries = asked.retries if asked is not None else 0
         if assignment.lost > self._max_attempts or assignment.failures > retries:
             raise Violation("attempts-bounded", f"{task} gets {assignment}")
+        exceeds = self._attempts.exceeds(task, retries, self._max_attempts)
+        if exceeds:
+            raise Violation("attempts-bounded", f"{task} gets {assignment}, yet {exceeds}")
+
+    def _dated(self, task: str, assignment: Assignment) -> None:
+        if assignment.epoch != self._epoch:
+            raise Violation("token-grows", f"{task} gets {assignment} in epoch {self._epoch}")
 
     def _placed(self, entry: Transacted, worker: str, task: str) -> None:
         asked = self.asked.get(task)
@@ -273,6 +287,8 @@ class Judge:
             self.removed.add(task)
             return
         self.tasks.add(task)
+        if isinstance(change, Created):
+            self._attempts.begin(task)
         try:
             asked = Task.decode(change.data)
         except BadTaskError:
@@ -351,6 +367,8 @@ class Judge:
         task, attempt = execution.task, execution.attempt
         if (task, attempt) in self.executions:
             raise Violation("attempts-bounded", f"{task}'s attempt {attempt} was started again")
+        if execution.epoch not in self._attempts.epochs(task, attempt):
+            raise Violation("token-grows", f"{task}'s attempt {attempt} is told epoch {execution.epoch!r}")
         mine = self._undisturbed(execution)
         if mine and task in self.status and task not in self.ended_by_hand:
             raise Violation("one-final-status", f"{task} has ended, yet its attempt {attempt} was started")

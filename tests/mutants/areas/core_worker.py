@@ -12,6 +12,11 @@ worker = partial(Mutant, "mwapp/core/worker.py")
 
 MUTANTS = [
     worker(
+        "job.returned(job.assignment.attempt, job.assignment.failures)",
+        "job.returned(job.assignment.attempt, 0)",
+        "who drains makes the failures forgotten: more runs than retries allow",
+    ),
+    worker(
         'self._kill(job, "its assignment is gone")',
         "pass",
         "a command goes on whose task somebody else may have by now",
