@@ -7,10 +7,10 @@ session that was given up.
 """
 
 import logging
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from mwapp.core.messages import (
     Connected,
@@ -28,6 +28,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.machine import REAL, Machine
 from mwapp.release import end_session
 from mwapp.servers import Servers, show
 from mwapp.zk import Answered, Changed, Client, Down, Happening, Over, Up
@@ -64,6 +65,7 @@ class _Session:
     connected: bool = False
     announced: bool = False  # the core knows of it
     outstanding: dict[int, tuple[Operation, float]] = field(default_factory=dict)  # and when it was sent
+    unsent: dict[int, Failed] = field(default_factory=dict)  # those of them that were not sent, and why
     heard: float = 0.0  # when the last reply came
     last_step: int = 0  # number of the request that completes the chroot
 
@@ -71,15 +73,18 @@ class _Session:
 class Ensemble:
     """Sessions on the ensemble, one at a time."""
 
-    def __init__(self, servers: Servers, timeout: float, post: Callable[[Note], None]) -> None:
+    def __init__(
+        self, servers: Servers, timeout: float, post: Callable[[Note], None], machine: Machine = REAL
+    ) -> None:
         """``timeout`` is the session time-out to ask for, seconds; ``post`` must be thread-safe."""
         self._servers = servers
         self._timeout = timeout
         self._post = post
+        self._machine = machine
         self._present: _Session | None = None
         self._last: Client | None = None  # that had a session, unless the session has expired
         self._given_up: _Session | None = None  # which may live on
-        self._ending: threading.Thread | None = None  # of such a one
+        self._ending: Any = None  # the thread that ends such a one
         self._open_at = 0.0
         self._opened = -REOPEN_DELAY
         self._looked = 0.0
@@ -113,11 +118,10 @@ class Ensemble:
         if present is None:
             if now >= self._open_at:
                 self._opened = now
-                client = Client(self._servers, self._timeout, lambda c, what: self._post(Note(c, what)))
-                self._present = _Session(client)
+                self._present = _Session(self._new_client())
         elif present.up and self.deadline is not None and now >= self.deadline:
             log.warning("%s is silent: trying another server", show(present.up.address))
-            present.connected = False
+            present.heard = now  # once is enough
             present.client.drop_connection()
 
     def request(self, now: float, number: int, operation: Operation) -> None:
@@ -128,11 +132,13 @@ class Ensemble:
         present.outstanding[number] = operation, now
         if _size(operation) > MAX_REQUEST_BYTES:
             log.error("a request of %d bytes was not sent: ZooKeeper would not take it", _size(operation))
-            self._answer(present, number, Failed(Error.REFUSED))
+            self._refuse(present, number, Error.REFUSED)
+        elif not present.connected:
+            self._refuse(present, number, Error.CONNECTION_LOSS)
         elif not present.client.connected:
-            self._answer(present, number, Failed(Error.CONNECTION_LOSS))  # its Down is on the way
-        else:
-            present.client.ask(number, operation, self._servers.chroot)
+            pass  # its Down is on the way, and answers it
+        elif not present.client.ask(number, operation, self._servers.chroot):
+            self._refuse(present, number, Error.REFUSED)
 
     def flush(self) -> None:
         """Send what was asked since the last time, in as few packets as may be."""
@@ -152,11 +158,11 @@ class Ensemble:
     def close(self, patience: float) -> bool:
         """Close the session, waiting at most ``patience`` seconds; whether the last one is over."""
         present, self._present = self._present, None
-        end = time.monotonic() + patience
+        end = self._machine.now() + patience
         if present is not None:
             present.client.close(patience).wait(patience + 1)
         if self._ending is not None:
-            self._ending.join(max(0.0, end - time.monotonic()))
+            self._ending.join(max(0.0, end - self._machine.now()))
         return self._last is None or self._last.closed
 
     def accept(self, note: Note, now: float) -> list[Event]:
@@ -182,9 +188,10 @@ class Ensemble:
                 present.heard = now
                 if number < 0:
                     return self._prepared(present, number, result, now)
-                if present.outstanding.pop(number, None) is not None:
-                    return [Reply(number, result)]
-        return []
+                return self._reply(present, number, result)
+
+    def _new_client(self) -> Client:
+        return Client(self._servers, self._timeout, lambda c, what: self._post(Note(c, what)), self._machine)
 
     def _next(self, now: float) -> None:
         self._present = None
@@ -207,14 +214,35 @@ class Ensemble:
         given_up, self._given_up = self._given_up, None
         if given_up is not None and given_up.up is not None and not given_up.client.closed:
             servers = [up.address, *(a for a in self._servers.addresses if a != up.address)]
-            self._ending = threading.Thread(target=_end, args=(servers, given_up.up), daemon=True)
-            self._ending.start()
+            self._ending = self._machine.spawn(partial(_end, servers, given_up.up, self._machine))
 
     def _down(self, present: _Session, events: list[Event]) -> list[Event]:
         present.connected = False
-        cut = [Reply(n, Failed(Error.CONNECTION_LOSS)) for n in present.outstanding if n >= 0]
+        lost = Failed(Error.CONNECTION_LOSS)
+        replies = [Reply(number, present.unsent.get(number, lost)) for number in present.outstanding]
         present.outstanding.clear()
-        return [*cut, *events] if present.announced else []
+        present.unsent.clear()
+        return [*replies, *events] if present.announced else []
+
+    # Replies come in the order of their requests, so a request that is not sent is answered in its turn.
+
+    def _refuse(self, present: _Session, number: int, why: Error) -> None:
+        present.unsent[number] = Failed(why)
+        if len(present.outstanding) == 1:
+            self._post(Note(present.client, Answered(number, Failed(why))))
+
+    def _reply(self, present: _Session, number: int, result: Result) -> list[Event]:
+        if present.outstanding.pop(number, None) is None:
+            return []  # the connection has been lost meanwhile
+        replies: list[Event] = [Reply(number, result)]
+        present.unsent.pop(number, None)
+        while present.unsent:
+            number = next(iter(present.outstanding))
+            if number not in present.unsent:
+                break
+            del present.outstanding[number]
+            replies.append(Reply(number, present.unsent.pop(number)))
+        return replies
 
     def _announce(self, present: _Session) -> list[Event]:
         present.announced = True
@@ -227,12 +255,13 @@ class Ensemble:
     def _own(self, present: _Session, number: int, operation: Operation, now: float) -> None:
         present.outstanding[number] = operation, now
         present.last_step = number
-        present.client.ask(number, operation, "")
+        if not present.client.ask(number, operation, ""):
+            self._post(Note(present.client, Answered(number, Failed(Error.REFUSED))))
 
     def _prepared(self, present: _Session, number: int, result: Result, now: float) -> list[Event]:
         asked = present.outstanding.pop(number, None)
-        if asked is None or result == Failed(Error.CONNECTION_LOSS):
-            return []  # starts over when connected again
+        if asked is None:
+            return []  # the connection has been lost meanwhile: it starts over when there is another
         if isinstance(asked[0], Exists) and result is None:
             for i, path in enumerate(self._servers.parents):
                 self._own(present, -2 - i, Transaction((Create(path),)), now)
@@ -243,13 +272,10 @@ class Ensemble:
             log.error("--connect: cannot make %s: %s", self._servers.chroot, result.error.value)
         return self._announce(present)
 
-    def _answer(self, present: _Session, number: int, result: Result) -> None:
-        self._post(Note(present.client, Answered(number, result)))
 
-
-def _end(servers: list[tuple[str, int]], up: Up) -> None:
+def _end(servers: list[tuple[str, int]], up: Up, machine: Machine) -> None:
     try:
-        end_session(servers, up.session, up.password)
+        end_session(servers, up.session, up.password, machine.connect, machine.now)
     except OSError as problem:
         log.warning("session %#x is left to its time-out: %s", up.session, problem)
     else:

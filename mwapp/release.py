@@ -17,6 +17,11 @@ import sys
 import time
 from contextlib import suppress
 
+TYPE_CHECKING = False  # what the type checker takes for true; typing takes too long to import
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 SESSION_FILE = "session"
 # For connecting to one server, and for each of its answers, seconds; and for everything.
 PATIENCE = 1.0
@@ -69,23 +74,35 @@ def forget(directory: str) -> None:
         os.unlink(os.path.join(directory, SESSION_FILE))
 
 
-def end_session(servers: list[tuple[str, int]], session: int, password: bytes) -> None:
+def end_session(
+    servers: list[tuple[str, int]],
+    session: int,
+    password: bytes,
+    connect: "Callable[..., Any]" = socket.create_connection,
+    now: "Callable[[], float]" = time.monotonic,
+) -> None:
     """Close the session at the first server that can. Raises OSError: none could; it tells what each said."""
-    end = time.monotonic() + LONGEST
+    end = now() + LONGEST
     reasons = []
     for host, port in servers:
         try:
-            close_session(host, port, session, password)
+            close_session(host, port, session, password, connect)
         except (OSError, EOFError) as problem:
             reasons.append(f"{host}:{port}: {problem}")
         else:
             return
-        if time.monotonic() >= end:
+        if now() >= end:
             break
     raise OSError("; ".join(reasons))
 
 
-def close_session(host: str, port: int, session: int, password: bytes) -> bool:
+def close_session(
+    host: str,
+    port: int,
+    session: int,
+    password: bytes,
+    connect: "Callable[..., Any]" = socket.create_connection,
+) -> bool:
     """Take the session over at this server and close it; False if it had ended already.
 
     Raises:
@@ -93,8 +110,7 @@ def close_session(host: str, port: int, session: int, password: bytes) -> bool:
         EOFError: it does not serve at present.
     """
     # As bytes, for text makes Python load the tables of international names; its types know of text only.
-    address = (host.encode(), port)
-    with socket.create_connection(address, PATIENCE) as connection:  # type: ignore[arg-type]  # see above
+    with connect((host.encode(), port), PATIENCE) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Protocol version, last zxid seen, session time-out (ms), session, password, not read-only.
         # The shortest time-out there is: an attempt that comes to nothing is not to prolong the session.

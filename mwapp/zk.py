@@ -8,15 +8,16 @@ thread: kazoo's own threads for watches and for replies, which do not keep that 
 
 import logging
 import struct
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 
-from mwapp.core.messages import Error, Failed, Operation, Result
+from mwapp.core.messages import Operation, Result
+from mwapp.machine import Machine
 from mwapp.servers import Servers
 from mwapp.zk_connection import Asked, Connection, Handler
 
@@ -75,10 +76,17 @@ Happening = Up | Down | Over | Answered | Changed
 class Client:
     """One session. Every method returns at once; ``tell`` is called on another thread."""
 
-    def __init__(self, servers: Servers, timeout: float, tell: Callable[["Client", Happening], None]) -> None:
+    def __init__(
+        self,
+        servers: Servers,
+        timeout: float,
+        tell: Callable[["Client", Happening], None],
+        machine: Machine,
+    ) -> None:
         self._tell = tell
         self._chroot = servers.chroot
-        self._handler = Handler()
+        self._machine = machine
+        self._handler = Handler(machine)
         logger = logging.getLogger("mwapp.kazoo")
         # Never lower: kazoo's log at level "debug" holds znodes' data, and below it session passwords.
         logger.setLevel(logging.WARNING if log.isEnabledFor(logging.DEBUG) else logging.ERROR)
@@ -87,7 +95,11 @@ class Client:
             timeout=timeout,
             handler=self._handler,
             connection_retry=KazooRetry(
-                max_tries=-1, delay=FIRST_PAUSE, max_delay=LONGEST_PAUSE, ignore_expire=False
+                max_tries=-1,
+                delay=FIRST_PAUSE,
+                max_delay=LONGEST_PAUSE,
+                ignore_expire=False,
+                sleep_func=machine.sleep,
             ),
             logger=logger,
         )
@@ -101,8 +113,11 @@ class Client:
         """Whether there is a connection, as far as kazoo knows."""
         return bool(self._kazoo.connected)
 
-    def ask(self, number: int, operation: Operation, chroot: str) -> None:
-        """Have a request sent by :meth:`flush`; paths in it, and in what comes back, are below the chroot."""
+    def ask(self, number: int, operation: Operation, chroot: str) -> bool:
+        """Have a request sent by :meth:`flush`; paths in it, and in what comes back, are below the chroot.
+
+        It is answered, or the connection is lost; False: neither, for it cannot be written down.
+        """
 
         def told(result: Result) -> None:
             self._tell(self, Answered(number, result))
@@ -111,7 +126,8 @@ class Client:
             self._connection.ask(Asked(operation, chroot, told))
         except (ValueError, struct.error) as problem:
             log.error("request cannot be sent: %s", problem)
-            told(Failed(Error.REFUSED))
+            return False
+        return True
 
     def flush(self) -> None:
         """Send what was asked since the last time."""
@@ -121,28 +137,28 @@ class Client:
         """Have the connection cut and the next server tried."""
         self._handler.drop_connection()
 
-    def close(self, patience: float) -> threading.Event:
+    def close(self, patience: float) -> Any:
         """Close the session after what was asked before, and give everything up; seconds to wait for it.
 
         The event is set when all is over; :attr:`closed` says whether the ensemble has confirmed.
         """
-        over = threading.Event()
-        # kazoo's stop() has no bound of its own; a cut connection ends it.
-        hurry = threading.Timer(patience, self.drop_connection)
+        over = self._machine.event()
 
         def stop() -> None:
-            hurry.start()
             try:
                 self._kazoo.stop()
                 self._kazoo.close()
             except Exception:  # nothing depends on a client that was given up
                 log.exception("cannot dispose of a ZooKeeper client")
             finally:
-                hurry.cancel()
                 over.set()
 
-        hurry.daemon = True
-        threading.Thread(target=stop, name="zk-close", daemon=True).start()
+        def hurry() -> None:  # kazoo's stop() has no bound of its own; a cut connection ends it
+            if not over.wait(patience):
+                self.drop_connection()
+
+        self._machine.spawn(stop)
+        self._machine.spawn(hurry)
         return over
 
     @property
@@ -163,5 +179,4 @@ class Client:
         elif state == KazooState.SUSPENDED:
             self._tell(self, Down())
         else:
-            self._connection.ended = True
             self._tell(self, Over())

@@ -44,17 +44,15 @@ _END = _PART.pack(_ERROR, True, -1)
 _OPEN = _INT.pack(1) + _INT.pack(31) + _INT.pack(5) + b"world" + _INT.pack(6) + b"anyone"
 
 _NO_NODE = -101
-SESSION_MOVED = -118
 _ERRORS = {
-    -4: Error.CONNECTION_LOSS,
     _NO_NODE: Error.NO_NODE,
     -103: Error.BAD_VERSION,
     -110: Error.NODE_EXISTS,
     -111: Error.NOT_EMPTY,
     -112: Error.SESSION_EXPIRED,
-    # A moved session is one whose request was under way on the connection before.
-    SESSION_MOVED: Error.CONNECTION_LOSS,
 }
+# The connection is of no use: it is lost, or the session has moved to another.
+_LOST = (-4, -118)
 # In the result of a multi that failed: what was rolled back, and what was never tried.
 _NOT_TO_BLAME = (0, -2)
 
@@ -64,8 +62,14 @@ def below(chroot: str, path: str) -> str:
     return (chroot + path).rstrip("/") or "/"
 
 
+class LostError(ValueError):
+    """A reply that says that the connection is lost."""
+
+
 def error(code: int) -> Error:
-    """The core's word for an error of ZooKeeper's."""
+    """The core's word for an error of ZooKeeper's. Raises LostError."""
+    if code in _LOST:
+        raise LostError(f"error {code}")
     if code not in _ERRORS:
         log.warning("the ensemble refuses a request: error %d", code)
     return _ERRORS.get(code, Error.REFUSED)
@@ -131,11 +135,14 @@ def _text(text: str) -> bytes:
 
 
 class Reader:
-    """Takes one value after the other out of a buffer, beginning at ``at``."""
+    """Takes one value after the other out of a buffer, beginning at ``at``, and goes on where it was.
+
+    Raises ValueError or struct.error for what cannot be read.
+    """
 
     def __init__(self, buffer: bytes | bytearray, at: int = 0) -> None:
         self._buffer = buffer
-        self._at = at
+        self.at = at
 
     def result(self, operation: Operation, code: int, chroot: str) -> Result:
         """The reply to the operation; ``code`` is the error it came with."""
@@ -177,34 +184,34 @@ class Reader:
 
     def _part(self) -> tuple[int, int, bool]:
         """What an operation's result begins with: kind, error and whether there is none any more."""
-        kind, end, _ = _PART.unpack_from(self._buffer, self._at)
-        self._at += _PART.size
+        kind, end, _ = _PART.unpack_from(self._buffer, self.at)
+        self.at += _PART.size
         return kind, self._int() if kind == _ERROR and not end else 0, end
 
     def _int(self) -> int:
-        (value,) = _INT.unpack_from(self._buffer, self._at)
-        self._at += _INT.size
+        (value,) = _INT.unpack_from(self._buffer, self.at)
+        self.at += _INT.size
         return int(value)
 
     def _bytes(self) -> bytes:
-        begin = self._at + _INT.size
-        self._at = begin + max(0, self._int())
-        return bytes(self._buffer[begin : self._at])
+        begin = self.at + _INT.size
+        self.at = begin + max(0, self._int())
+        return bytes(self._buffer[begin : self.at])
 
     def _text(self) -> str:
         return self._bytes().decode()
 
     def _texts(self) -> tuple[str, ...]:
         """There may be many thousands."""
-        buffer, at, texts = self._buffer, self._at + _INT.size, []
+        buffer, at, texts = self._buffer, self.at + _INT.size, []
         for _ in range(self._int()):
             begin = at + _INT.size
             at = begin + _INT.unpack_from(buffer, at)[0]
             texts.append(buffer[begin:at].decode())
-        self._at = at
+        self.at = at
         return tuple(texts)
 
     def _stat(self) -> Stat:
-        czxid, _, ctime, _, version, _, _, owner, _, children, _ = _STAT.unpack_from(self._buffer, self._at)
-        self._at += _STAT.size
+        czxid, _, ctime, _, version, _, _, owner, _, children, _ = _STAT.unpack_from(self._buffer, self.at)
+        self.at += _STAT.size
         return Stat(czxid, version, owner, children, ctime / 1000)

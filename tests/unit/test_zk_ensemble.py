@@ -28,7 +28,8 @@ from mwapp.ensemble import GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
 from mwapp.servers import Servers
 from mwapp.zk import Answered, Changed, Down, Happening, Over, Up
 
-CUT = Failed(Error.CONNECTION_LOSS)
+CUT, REFUSED = Failed(Error.CONNECTION_LOSS), Failed(Error.REFUSED)
+TOO_LARGE = Transaction((Create("/a", b"x" * 1_100_000),))
 TIMEOUT = 6.0
 HOST = ("zk1", 2181)
 
@@ -42,14 +43,16 @@ class FakeClient:
         tell: Callable[[FakeClient, Happening], None] = arguments[2]
         self.tell = tell
         self.asked: list[tuple[int, Operation, str]] = []
+        self.writable = True
         self.connected = True
         self.dropped = 0
         self.close_patience: float | None = None
         self.closed = False
         self.made.append(self)
 
-    def ask(self, number: int, operation: Operation, chroot: str) -> None:
+    def ask(self, number: int, operation: Operation, chroot: str) -> bool:
         self.asked.append((number, operation, chroot))
+        return self.writable
 
     def drop_connection(self) -> None:
         self.dropped += 1
@@ -109,7 +112,7 @@ class Endings:
         self.seen: list[tuple[list[tuple[str, int]], int, bytes]] = []
         self.problem: OSError | None = None
 
-    def __call__(self, servers: list[tuple[str, int]], session: int, password: bytes) -> None:
+    def __call__(self, servers: list[tuple[str, int]], session: int, password: bytes, *_: object) -> None:
         self.seen.append((servers, session, password))
         if self.problem is not None:
             raise self.problem
@@ -142,8 +145,7 @@ def test_a_cut_answers_what_is_outstanding_exactly_once(harness: Harness) -> Non
     harness.tell(up())
     harness.ask(1)
     harness.ask(2)
-    assert harness.tell(Answered(1, CUT), Down()) == [Reply(1, CUT), Reply(2, CUT), Suspended()]
-    assert harness.tell(Answered(2, CUT)) == []
+    assert harness.tell(Down()) == [Reply(1, CUT), Reply(2, CUT), Suspended()]
     assert harness.tell(up(), Answered(2, ("late",))) == [Resumed()]
 
 
@@ -152,7 +154,12 @@ def test_a_request_that_meets_a_lost_connection(harness: Harness) -> None:
     harness.clients[0].connected = False
     harness.ask(1)
     assert harness.clients[0].asked == []
-    assert harness.hear() == [Reply(1, CUT)]
+    assert harness.hear() == []
+    assert harness.tell(Down()) == [Reply(1, CUT), Suspended()]
+    harness.ask(2)
+    harness.ask(3)
+    assert harness.clients[0].asked == []
+    assert harness.hear() == [Reply(2, CUT), Reply(3, CUT)]
 
 
 def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
@@ -264,9 +271,31 @@ def test_our_own_silence_is_not_the_server_s(harness: Harness) -> None:
 
 def test_a_request_too_large_is_refused_here(harness: Harness) -> None:
     harness.tell(up())
-    harness.ask(1, Transaction((Create("/a", b"x" * 1_100_000),)))
+    harness.ask(1, TOO_LARGE)
     assert harness.clients[0].asked == []
-    assert harness.hear() == [Reply(1, Failed(Error.REFUSED))]
+    assert harness.hear() == [Reply(1, REFUSED)]
+
+
+def test_a_request_that_cannot_be_written_down_is_refused(harness: Harness) -> None:
+    harness.tell(up())
+    harness.clients[0].writable = False
+    harness.ask(1)
+    assert harness.hear() == [Reply(1, REFUSED)]
+
+
+def test_what_is_refused_here_is_answered_in_its_turn(harness: Harness) -> None:
+    harness.tell(up())
+    harness.ask(1)
+    harness.ask(2, TOO_LARGE)
+    harness.ask(3, TOO_LARGE)
+    harness.ask(4)
+    harness.ask(5, TOO_LARGE)
+    assert harness.hear() == []
+    assert harness.tell(Answered(1, ())) == [Reply(1, ()), Reply(2, REFUSED), Reply(3, REFUSED)]
+    assert harness.tell(Down()) == [Reply(4, CUT), Reply(5, REFUSED), Suspended()]
+    assert harness.tell(up()) == [Resumed()]
+    harness.ask(6)
+    assert harness.tell(Answered(6, ())) == [Reply(6, ())], "nothing is left of those before"
 
 
 def test_existing_chroot() -> None:
@@ -291,7 +320,7 @@ def test_missing_chroot_is_made_first() -> None:
 
 def test_chroot_survives_a_cut() -> None:
     harness = Harness("zk1/app")
-    assert harness.tell(up(), Answered(-1, CUT), Down()) == []
+    assert harness.tell(up(), Down()) == []
     assert harness.tell(up()) == []
     assert harness.clients[0].asked == [(-1, Exists("/app"), "")] * 2
 

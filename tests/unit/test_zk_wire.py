@@ -24,7 +24,7 @@ from mwapp.core.messages import (
     Stat,
     Transaction,
 )
-from mwapp.zk_wire import MULTI_READ, Reader, Record, below, encode, encode_all, simple_read
+from mwapp.zk_wire import MULTI_READ, LostError, Reader, Record, below, encode, encode_all, simple_read
 
 # czxid mzxid ctime mtime version cversion aversion ephemeralOwner dataLength numChildren pzxid
 STAT_FIELDS = (11, 12, 1500, 2500, 3, 4, 5, -6, 7, 8, 13)
@@ -177,9 +177,7 @@ def test_failed_transaction(codes: Sequence[int], index: int, error: Error) -> N
     ("code", "error"),
     [
         (-101, Error.NO_NODE),
-        (-4, Error.CONNECTION_LOSS),
         (-112, Error.SESSION_EXPIRED),
-        (-118, Error.CONNECTION_LOSS),
         (-114, Error.REFUSED),
         (-9999, Error.REFUSED),
     ],
@@ -187,6 +185,15 @@ def test_failed_transaction(codes: Sequence[int], index: int, error: Error) -> N
 def test_errors(code: int, error: Error) -> None:
     assert Reader(b"").result(Get("/a"), code, "") == Failed(error)
     assert Reader(b"").result(OPS, code, "") == Failed(error)
+
+
+@pytest.mark.parametrize("code", [-4, -118])
+def test_the_connection_is_of_no_use(code: int) -> None:
+    with pytest.raises(LostError):
+        Reader(b"").result(Get("/a"), code, "")
+    of_one = Reader(multi(refusal(0), refusal(code), refusal(-2), refusal(-2)))
+    with pytest.raises(LostError):
+        of_one.result(OPS, 0, "")
 
 
 def test_results_of_several_reads() -> None:
