@@ -31,7 +31,7 @@ REQUEST_TIME = 5.0
 _TRANSACTIONS = {"transactions": "committed", "refused": "refused"}
 _LABELS = ["role", "name"]
 _GAUGES = {
-    "epoch": "Epoch of the office this master holds.",
+    "epoch": "Epoch of this master, while it is active.",
     "incarnation": "Incarnation this worker is registered under.",
     "workers": "Live workers known to the active master.",
     "queued": "Tasks waiting: at the active master for a worker, at a worker for a slot.",

@@ -1,4 +1,4 @@
-"""What is in the ensemble: tasks, workers, the office. Read with many requests under way at once."""
+"""What is in the ensemble: tasks, workers, the master. Read with many requests under way at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,8 +48,8 @@ class TaskView:
     worker: str | None = None
     attempt: int | None = None
     outcome: Outcome | None = None
-    labels: tuple[str, ...] = ()  # that its worker must bear
-    cancelling: bool = False  # somebody wishes that it end
+    labels: tuple[str, ...] = ()  # that its worker must have
+    cancelling: bool = False  # there is a cancel request
 
     @property
     def ended(self) -> bool:
@@ -72,7 +72,7 @@ class WorkerView:
 
 @dataclass(frozen=True, slots=True)
 class OfficeView:
-    """The master's office."""
+    """Who is the master."""
 
     address: str | None  # None: vacant
     epoch: int | None
@@ -124,7 +124,7 @@ def read_names(scope: Scope, then: Callable[[list[str]], None]) -> None:
 def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView]], None]) -> None:
     """Look at these tasks; those that do not exist are left out."""
 
-    def with_queues(queues: Queues, wishes: frozenset[str]) -> None:
+    def with_queues(queues: Queues, cancel_requests: frozenset[str]) -> None:
         holders = {task: queue for queue, tasks in queues.items() for task in tasks}
         paths = []
         for name in names:
@@ -133,7 +133,9 @@ def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView
 
         def read(nodes: list[Node | Failed]) -> None:
             found = zip(names, nodes[::4], nodes[1::4], nodes[2::4], nodes[3::4], strict=True)
-            views = [_task(name, holders.get(name), name in wishes, *parts) for name, *parts in found]
+            views = [
+                _task(name, holders.get(name), name in cancel_requests, *parts) for name, *parts in found
+            ]
             then([view for view in views if view is not None])
 
         _get_pages(scope, paths, read)
@@ -200,7 +202,7 @@ def read_office(scope: Scope, then: Callable[[OfficeView], None]) -> None:
 
 
 def _read_queues(scope: Scope, then: Callable[[Queues, frozenset[str]], None]) -> None:
-    """Every worker's queue and the tasks assigned in it, what was returned, and the wishes to cancel."""
+    """Every worker's queue and the tasks assigned in it, what was returned, and the cancel requests."""
 
     def listed(names: Children) -> None:
         paths = {queue: assign_path(queue) for queue in _names(names)} | {NOBODY: RETURNED}

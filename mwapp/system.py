@@ -1,4 +1,4 @@
-"""The whole system at a glance: servers, office, workers, tasks, and what is amiss."""
+"""The whole system at a glance: servers, master, workers, tasks, and warnings."""
 
 import http.client
 import json
@@ -73,7 +73,7 @@ class System:
     problem: str | None = None
 
     def warnings(self) -> list[str]:
-        """What is amiss, each with its remedy."""
+        """Each names the problem and its remedy."""
         return list(self._warnings())
 
     def _warnings(self) -> Iterator[str]:
@@ -87,41 +87,43 @@ class System:
         ready = [worker for worker in self.workers if worker.state == "ready"]
         paused = [worker for worker in self.workers if worker.state == "paused"]
         if self.office.address is None:
-            yield "no master is active, so nothing is assigned: start two (mwapp master, or mwapp node)"
+            yield "no master is active, so no task is assigned: start two (mwapp master, or mwapp node)"
         elif self.master_problem:
             yield f"the master's status endpoint {self.office.address}: {self.master_problem}"
         if not ready and paused:
             yield (
-                f"{paused[0].worker} is the master, and no other node is there to run tasks: "
+                f"{paused[0].worker} is the master, and there is no other node to run tasks: "
                 "start one (mwapp node)"
             )
         elif not ready:
-            yield "no worker takes tasks: start one (mwapp worker)"
+            yield "no worker accepts tasks: start one (mwapp worker)"
         if self.tasks.total >= 0.9 * LIMITS.max_tasks:
             yield (
-                f"{self.tasks.total} tasks are there, of {LIMITS.max_tasks} at most: more are refused then; "
-                "have finished ones removed sooner (mwapp master --retention, --keep)"
+                f"there are {self.tasks.total} tasks, of {LIMITS.max_tasks} at most; beyond that new ones "
+                "are refused: remove finished ones sooner (mwapp master --retention, --keep)"
             )
-        for labels, count in sorted(Counter(map(_labels, self._homeless())).items()):
+        for labels, count in sorted(Counter(map(_labels, self._unschedulable())).items()):
             yield f"{count} queued: {no_worker(labels)}"
 
-    def _homeless(self) -> Iterator[TaskView]:
-        return (task for task in (self.tasks or TasksView()).waiting if homeless(task, self.workers))
+    def _unschedulable(self) -> Iterator[TaskView]:
+        return (task for task in (self.tasks or TasksView()).waiting if unschedulable(task, self.workers))
 
 
 def _labels(task: TaskView) -> tuple[str, ...]:
     return task.labels
 
 
-def homeless(task: TaskView, workers: Sequence[WorkerView]) -> bool:
-    """Whether it waits for labels that no worker bears."""
-    bears = (set(task.labels) <= set(worker.labels) for worker in workers if worker.state != "gone")
-    return task.state == QUEUED and bool(task.labels) and not any(bears)
+def unschedulable(task: TaskView, workers: Sequence[WorkerView]) -> bool:
+    """Whether it waits for labels that no worker has."""
+    has = (set(task.labels) <= set(worker.labels) for worker in workers if worker.state != "gone")
+    return task.state == QUEUED and bool(task.labels) and not any(has)
 
 
 def no_worker(labels: Sequence[str]) -> str:
-    """What is to be done for the homeless."""
-    return f"no worker bears {' '.join(labels)}; start one (mwapp worker --label {' --label '.join(labels)})"
+    """What to do for a task that is unschedulable."""
+    label = "label" if len(labels) == 1 else "labels"
+    start = f"mwapp worker --label {' --label '.join(labels)}"
+    return f"no worker has the {label} {' '.join(labels)}; start one ({start})"
 
 
 # ---------------------------------------------------------------- reading

@@ -16,7 +16,7 @@ from mwapp.errors import DEFECT, INTERRUPTED, MwappError
 
 GROUPS = {
     "Tasks": (submit, wait, cancel),
-    "Looking": (status, tasks, workers, handlers),
+    "Inspecting": (status, tasks, workers, handlers),
     "Daemons": (master, worker, node, release),
     "Shell": (completion,),
 }
@@ -37,8 +37,8 @@ class _Cli(click.Group):
 def cli() -> None:
     """A master/worker application coordinated by ZooKeeper.
 
-    Clients submit shell commands as tasks; the active master assigns each to a live worker; the worker
-    runs it and records how it ended. Whatever process or host dies, no task is lost and none ends twice.
+    Clients submit shell commands as tasks. The active master assigns each task to a live worker. The worker
+    runs it and records the result. If a process or host dies, no task is lost and none is recorded twice.
 
     \b
     Examples:
@@ -46,11 +46,11 @@ def cli() -> None:
       mwapp status --watch
       mwapp submit --help
 
-    Every option is also an environment variable, shown with it as MWAPP_..., and the rest of that name in
-    small letters a key of the config file, /etc/mwapp/mwapp.toml.
+    Every option can also be set by the environment variable shown with it (MWAPP_...) or in the config file
+    /etc/mwapp/mwapp.toml, where its key is the rest of that name in lower case.
 
-    Exit status: 0 it worked, 1 a task failed, 2 bad input, 3 the ensemble cannot be reached, 4 no such
-    task, 5 time-out, 6 too many tasks, 7 refused, 70 a defect in mwapp.
+    Exit status: 0 success, 1 a task failed, 2 bad input, 3 the ensemble cannot be reached, 4 no such
+    task, 5 timed out, 6 too many tasks, 7 refused, 70 a defect in mwapp.
     """
 
 

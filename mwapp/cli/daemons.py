@@ -55,7 +55,7 @@ def _daemon(listen: str) -> Callable[[F], F]:
                     default=host_name,
                     callback=parsed(_name),
                     show_default="this host's name",
-                    help="What it is called in the ensemble; unique among its kind.",
+                    help="Its name in the ensemble. Must be unique among masters, or among workers.",
                 ),
                 common,
                 option(
@@ -69,7 +69,7 @@ def _daemon(listen: str) -> Callable[[F], F]:
                     "--advertise",
                     callback=parsed(_advertise),
                     metavar="HOST:PORT",
-                    help="That address as others reach it; its znode shows it. "
+                    help="The address to publish in the ensemble, as others reach it. "
                     "Default: this host's name and the port of --listen.",
                 ),
                 option(
@@ -77,16 +77,16 @@ def _daemon(listen: str) -> Callable[[F], F]:
                     type=click.FloatRange(min=0.1, max=3600),
                     default=6.0,
                     metavar="SECONDS",
-                    help="How long the ensemble waits for a silent process before it counts as dead. "
-                    "The ensemble bounds it (2 to 20 of its ticks).",
+                    help="The ensemble declares a silent process dead after this long. "
+                    "The ensemble limits the value to 2 to 20 of its ticks.",
                 ),
                 option(
                     "--state-dir",
                     type=click.Path(file_okay=False, path_type=Path),
                     environment=("RUNTIME_DIRECTORY",),
                     metavar="DIR",
-                    help="Where to keep the session for `mwapp release`, so that it can be ended at once "
-                    "should this process be killed. One per process, for its user alone.",
+                    help="Where to store the session for `mwapp release`, which ends it at once if this "
+                    "process is killed. Each process needs a directory of its own.",
                 ),
             )
         ):
@@ -103,15 +103,15 @@ def _master_options(function: F) -> F:
                 "--max-attempts",
                 type=click.IntRange(min=1),
                 default=MAX_ATTEMPTS,
-                help="A task over which so many workers were lost is given up as failed.",
+                help="Fail a task after this many workers died while running it.",
             ),
             option(
                 "--retention",
                 type=click.FloatRange(min=LEAST_RETENTION),
                 default=RETENTION.seconds,
                 metavar="SECONDS",
-                help="How long a finished task stays to be looked at. Never less than "
-                f"{LEAST_RETENTION:g}: a client whose connection was cut must still find the task it "
+                help="How long to keep finished tasks. At least "
+                f"{LEAST_RETENTION:g}: a client that lost its connection must still find the task it "
                 "submitted, or it would submit it again.",
             ),
             option(
@@ -119,7 +119,7 @@ def _master_options(function: F) -> F:
                 type=click.IntRange(LEAST_KEPT, LIMITS.max_tasks // 2),
                 default=RETENTION.keep,
                 metavar="TASKS",
-                help="How many finished tasks stay at most; above that the oldest go sooner.",
+                help="How many finished tasks to keep at most. Beyond that the oldest are removed early.",
             ),
         )
     ):
@@ -130,30 +130,28 @@ def _master_options(function: F) -> F:
 def _worker_options(function: F) -> F:
     for decorate in reversed(
         (
-            option(
-                "--slots", type=click.IntRange(1, 1000), default=1, help="How many tasks it runs at once."
-            ),
+            option("--slots", type=click.IntRange(1, 1000), default=1, help="How many tasks to run at once."),
             option(
                 "--prefetch",
                 type=click.IntRange(0, 1000),
                 default=0,
                 metavar="TASKS",
-                help="How many more it takes to have them at hand: of use with very short tasks.",
+                help="Tasks to prefetch beyond the slots. Useful if tasks are very short.",
             ),
             option(
                 "--label",
                 multiple=True,
                 callback=_labels,
                 metavar="LABEL",
-                help="Tasks that ask for this label may run here. May be given several times.",
+                help="Accept tasks that require this label. May be given several times.",
             ),
             option(
                 "--drain",
                 type=click.FloatRange(min=0),
                 default=DRAIN_SECONDS,
                 metavar="SECONDS",
-                help="How long a graceful stop waits for running tasks; then they are killed and moved "
-                "elsewhere.",
+                help="How long a graceful stop waits for running tasks. Tasks still running then are killed "
+                "and run again on another worker.",
             ),
         )
     ):
@@ -205,11 +203,12 @@ def _make_worker(process: Process, address: str, settings: dict[str, Any]) -> Wo
 @_daemon("0.0.0.0:2223")
 @_master_options
 def master(**settings: Any) -> None:
-    """Run a master: assign tasks to workers while it holds the office.
+    """Run a master: the active one assigns tasks to workers.
 
-    Start two or more. One is active, the others stand by and take over when it is gone: at once when it
-    is stopped, within milliseconds when it is killed and `mwapp release` is run after it, as its systemd
-    unit does, and after the session time-out when its host dies.
+    Start two or more: one is active, the others stand by. If the active one is stopped, a standby takes
+    over at once. If it is killed, a standby takes over within milliseconds, provided that `mwapp release`
+    runs afterwards, as it does in the systemd unit. If its host dies, a standby takes over after the
+    session time-out.
 
     \b
     Examples: all on one machine, with an ensemble on localhost.
@@ -233,13 +232,14 @@ def master(**settings: Any) -> None:
 @_daemon("0.0.0.0:2224")
 @_worker_options
 def worker(**settings: Any) -> None:
-    """Run a worker: run the tasks that the master assigns to it.
+    """Run a worker: it runs the tasks that the master assigns to it.
 
-    A task's environment tells it who runs it: MWAPP_TASK, MWAPP_WORKER, MWAPP_INCARNATION, and with
-    MWAPP_EPOCH and MWAPP_ATTEMPT which run this is. A task may run more than once when workers die, one
-    run at a time as far as the ensemble can tell, so what it does outside should bear being done again.
+    A task finds in its environment which run it is: MWAPP_TASK, MWAPP_WORKER, MWAPP_INCARNATION,
+    MWAPP_EPOCH and MWAPP_ATTEMPT. If workers die, a task may run more than once, one run at a time as far
+    as the ensemble can tell. So make its external effects safe to repeat.
 
-    SIGTERM drains: nothing new is taken, what runs may finish (--drain). A second SIGINT kills at once.
+    SIGTERM drains the worker: it takes no new tasks and lets running tasks finish (--drain). A second
+    SIGINT kills them at once.
 
     \b
     Examples:
@@ -254,13 +254,13 @@ def worker(**settings: Any) -> None:
 @_master_options
 @_worker_options
 def node(**settings: Any) -> None:
-    """Run a node: an equal peer, worker or master as it comes.
+    """Run a node: an equal peer that is either master or worker.
 
-    Start two or more, all alike: one of them is elected master. That one takes no new tasks, hands back
-    those it has not begun, and finishes what it runs; when it is gone the others elect one of themselves.
-    A node alone would be master and run nothing. Dedicated workers may stand beside nodes.
+    Start two or more with the same options. They elect one of themselves as the master. The master takes
+    no new tasks, hands back tasks it has not begun, and finishes tasks it is running. If it is lost, the
+    others elect a new master. A single node is the master and runs nothing. You can add dedicated workers.
 
-    SIGTERM hands the office on and drains, as with a worker.
+    SIGTERM hands leadership to another node and drains this one, as with a worker.
 
     \b
     Examples: three nodes on one machine.
@@ -296,11 +296,11 @@ class Peer:
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False))
 def release(directory: str) -> None:
-    """End the session that a killed daemon left in DIRECTORY.
+    """End the session of a daemon that was killed.
 
-    DIRECTORY is its --state-dir.
-    Its office or its tasks pass on at once instead of after the session time-out. Only when the process
-    is dead! Faster, for a unit's ExecStopPost: python -I -m mwapp.release DIRECTORY.
+    DIRECTORY is the daemon's --state-dir. Its leadership or its tasks move to others at once instead of
+    after the session time-out. Run this only if the process is dead. Faster, for ExecStopPost in a
+    systemd unit: python -I -m mwapp.release DIRECTORY.
 
     \b
     Example:

@@ -10,12 +10,17 @@ from mwapp.handlers import offered, origin
 
 
 @click.command()
-@option("--output", type=click.Choice(["table", "json"]), default="table", help="For people or for programs.")
+@option(
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="A table for people, JSON for programs.",
+)
 def handlers(output: str) -> None:
-    """List the handlers that this installation knows.
+    """List the handlers of this installation.
 
-    A handler is a Python function that a task can ask for instead of a shell command. Workers find those
-    of the distributions that are installed beside mwapp and have entry points of the group mwapp.handlers.
+    A handler is a Python function that a task runs instead of a shell command. Handlers are the entry
+    points of group mwapp.handlers in the distributions that are installed beside mwapp.
     """
     found = _handlers()
     if output == "json":

@@ -30,7 +30,9 @@ def task_name(text: str) -> str:
     if name.isdecimal():
         name = f"{TASK_PREFIX.rpartition('/')[2]}{int(name):010}"
     if not name or "/" in name:
-        raise BadInputError(f"TASK: {text!r} is no task's name; write for example task-0000000007 or 7")
+        raise BadInputError(
+            f"TASK: {text!r} is not the name of a task; write, for example, task-0000000007 or 7"
+        )
     return name
 
 

@@ -115,25 +115,25 @@ def common(function: F, level: str = "info") -> F:
                 type=click.Path(exists=True, dir_okay=False, path_type=Path),
                 is_eager=True,
                 callback=_load,
-                help=f"TOML file with defaults for any option, as some_option = value; a table such as "
-                f"[worker] is for that command alone. Default: {DEFAULT_CONFIG} if it is there.",
+                help=f"TOML file with defaults for any option, as some_option = value. A table such as "
+                f"[worker] applies to that command only. Default: {DEFAULT_CONFIG}, if it exists.",
             ),
             option(
                 "--connect",
                 callback=parsed(Servers.parse),
                 default="127.0.0.1:2181",
                 metavar="HOST:PORT,...[/PATH]",
-                help="The ensemble's servers and, if it is shared, the znode everything lives under.",
+                help="The ensemble's servers and, if it is shared, the znode that holds mwapp's data.",
             ),
             option(
-                "--log-format", type=click.Choice(logs.FORMATS), default="text", help="Of lines on stderr."
+                "--log-format", type=click.Choice(logs.FORMATS), default="text", help="Format of log lines."
             ),
             option(
                 "--log-level",
                 type=click.Choice(logs.LEVELS),
                 default=level,
                 callback=_configure_logs,
-                help="The least important lines to show.",
+                help="The lowest level to log.",
             ),
         )
     ):
@@ -151,13 +151,13 @@ def client(function: F) -> F:
                 type=click.FloatRange(min=0, min_open=True),
                 default=10.0,
                 metavar="SECONDS",
-                help="Give up (exit status 3) when the ensemble does not answer for so long.",
+                help="Give up (exit status 3) if the ensemble does not answer for this long.",
             ),
             option(
                 "--output",
                 type=click.Choice(["table", "json"]),
                 default="table",
-                help="For people or for programs.",
+                help="A table for people, JSON for programs.",
             ),
         )
     ):

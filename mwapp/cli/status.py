@@ -36,20 +36,20 @@ WATCH_PATIENCE = 3.0
     flag_value=WATCH_SECONDS,
     type=click.FloatRange(min=0.1),
     metavar="[SECONDS]",
-    help=f"Look again every so many seconds ({WATCH_SECONDS:g} unless given), until ^C.",
+    help=f"Refresh every SECONDS (default {WATCH_SECONDS:g}) until ^C.",
 )
 @client
 def status(watch: float | None, **settings: Any) -> None:
-    """Show the whole system on one screen, and what is amiss.
+    """Show the whole system on one screen, with warnings.
 
-    MEAN MS is how long a server took for a request on average since it started, WORST MS the longest that
-    it took. Exit status 3 when the ensemble does not answer; its servers are shown all the same.
+    MEAN MS and WORST MS are a server's mean and longest request latency since it started. Exit status 3
+    if the ensemble does not answer; its servers are shown all the same.
 
     \b
     Examples:
       mwapp status
       mwapp status --watch
-      mwapp status --output json --watch 10     # a JSON document a line
+      mwapp status --output json --watch 10     # one JSON document per line
     """
     target, as_json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
     if watch is not None:

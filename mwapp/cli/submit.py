@@ -23,49 +23,49 @@ from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
 
 @click.command()
 @click.argument("commands", nargs=-1, metavar="COMMAND...")
-@option("--handler", metavar="NAME", help="Run this Python function of the workers instead of a COMMAND.")
-@option("--argument", metavar="JSON", help="With --handler: what it is given.")
+@option("--handler", metavar="NAME", help="Run this Python function on a worker instead of a COMMAND.")
+@option("--argument", metavar="JSON", help="With --handler: the argument to pass to it.")
 @option(
     "--name",
     key="task_name",
     metavar="NAME",
-    help="Name the task, instead of having it numbered. Submitted again, by whomever, it stays one task; "
-    "only if it is another one that has this name it is refused (exit status 7).",
+    help="Give the task this name instead of a number. Resubmitting the same task under this name is a "
+    "no-op; a different task is refused (exit status 7).",
 )
 @option(
     "--run-timeout",
     type=click.FloatRange(min=0, min_open=True, max=MAX_TIMEOUT),
     metavar="SECONDS",
-    help="How long each run may take; then it gets SIGTERM, two seconds later SIGKILL, and has failed.",
+    help="Time limit of each run. A run that exceeds it gets SIGTERM, two seconds later SIGKILL, and fails.",
 )
 @option(
     "--retries",
     type=click.IntRange(0, MAX_RETRIES),
     default=0,
-    help="How often a run that failed is repeated. (A run whose worker is lost is repeated anyway.)",
+    help="Repeat a failed run up to this many times. (A run whose worker dies is always repeated.)",
 )
 @option(
     "--env",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Set a variable in its environment. May be given several times.",
+    help="Set an environment variable for the task. May be given several times.",
 )
-@option("--directory", metavar="DIR", help="The directory on the worker to run in.")
+@option("--directory", metavar="DIR", help="Working directory on the worker.")
 @option(
     "--label",
     key="task_label",
     multiple=True,
     metavar="LABEL",
-    help="Only workers that bear this label may run it. May be given several times: all are needed.",
+    help="Run the task only on a worker that has this label. May be given several times: all are required.",
 )
 @option(
     "--max-tasks",
     type=click.IntRange(1, LIMITS.max_tasks),
     default=LIMITS.max_tasks,
-    help="Submit nothing (exit status 6) while so many tasks are there, finished ones included.",
+    help="Submit nothing (exit status 6) if there are this many tasks already, including finished ones.",
 )
-@option("--wait", is_flag=True, help="Wait until all have ended; exit status 1 if one failed.")
-@timeout("With --wait: the longest to wait.")
+@option("--wait", is_flag=True, help="Wait until every task has ended; exit status 1 if one failed.")
+@timeout("With --wait: give up waiting after this long.")
 @output_option
 @client
 def submit(
@@ -77,11 +77,11 @@ def submit(
     task_name: str | None,
     **settings: Any,
 ) -> None:
-    """Submit each COMMAND as a task of its own; print their names.
+    """Submit each COMMAND as a separate task and print the tasks' names.
 
-    A COMMAND is a line for /bin/sh, so quote it. With - they are read from standard input, one a line. A
-    name that is printed is a task that will not be lost; a lost connection makes neither two tasks of one
-    command nor none.
+    A COMMAND is a line for /bin/sh, so quote it. With - commands are read from standard input, one per
+    line. A printed name means the task is stored and will not be lost. If the connection is lost, each
+    command still becomes exactly one task.
 
     \b
     Examples:
@@ -105,11 +105,15 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
     """Every setting is checked by itself, so that what is wrong can be named."""
     handler = settings["handler"]
     if handler is None and not commands:
-        raise BadInputError("COMMAND: give a command for /bin/sh, - to read them from input, or --handler")
+        raise BadInputError(
+            "COMMAND: give a command for /bin/sh, - to read commands from standard input, or --handler"
+        )
     if handler is not None and commands:
         raise BadInputError("COMMAND: give either commands or --handler, not both")
     if handler is None and settings["argument"] is not None:
-        raise BadInputError("--argument: is for --handler; a command's arguments stand in its line")
+        raise BadInputError(
+            "--argument: needs --handler; write a shell command's arguments in the command itself"
+        )
     if commands == ["-"]:
         commands = [line for line in sys.stdin.read().splitlines() if line.strip()]
     what: list[dict[str, Any]] = [{"command": command} for command in commands]
@@ -120,7 +124,7 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
     if name is not None:
         _check_by("--name", check_task_name, name)
         if len(what) != 1:
-            raise BadInputError(f"--name: one name is for one task, and there are {len(what)} commands")
+            raise BadInputError(f"--name: a name is for one task, but there are {len(what)} commands")
     how = {
         "timeout": settings["run_timeout"],
         "retries": settings["retries"],
@@ -148,7 +152,7 @@ def _argument(text: str | None) -> Any:
         return None if text is None else json.loads(text)
     except ValueError as problem:
         raise BadInputError(
-            f"--argument: not JSON ({problem}); quote it for the shell, too: '{{\"width\": 640}}'"
+            f"--argument: not JSON ({problem}); quote it for the shell: '{{\"width\": 640}}'"
         ) from None
 
 
@@ -191,13 +195,13 @@ def _submit(
     except MwappError as problem:
         missing = len(tasks) - len(names)
         if missing and names:
-            problem.args = (f"{problem}; {len(names)} tasks were accepted, of {missing} it is not known",)
+            problem.args = (f"{problem}; {len(names)} tasks accepted; {missing} unknown",)
         raise
     full = [refusal for refusal in refusals if refusal.full]
     if full:
         raise FullError(
             f"{len(full)} of {len(tasks)} tasks not submitted: {full[0].reason} (--max-tasks). Submit again "
-            "when old ones have been removed: some time after their end (mwapp master --retention, --keep)"
+            "later: finished tasks are removed after a while (mwapp master --retention, --keep)"
         )
     if refusals:
         raise RefusedError(f"{len(refusals)} of {len(tasks)} tasks refused: {refusals[0].reason}")

@@ -14,7 +14,7 @@ from mwapp.cli.wait import outcome_document
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
 from mwapp.errors import NotFoundError
 from mwapp.overview import ASSIGNED, QUEUED, TaskView, WorkerView, read_names, read_tasks, read_workers
-from mwapp.system import homeless, no_worker
+from mwapp.system import no_worker, unschedulable
 
 # Of the tasks a worker has so many are named.
 MOST_NAMED = 3
@@ -22,21 +22,26 @@ MOST_NAMED = 3
 
 @click.command()
 @tasks_argument(required=False)
-@option("--limit", type=click.IntRange(min=0), default=100, help="Show the newest so many; 0: all.")
+@option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    help="Show only this many of the newest tasks; 0 shows all.",
+)
 @option(
     "--state",
     type=click.Choice([QUEUED, ASSIGNED, DONE, FAILED, CANCELLED]),
     multiple=True,
-    help="Only tasks in this state. May be given several times.",
+    help="Show only tasks in this state. May be given several times.",
 )
 @client
 def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings: Any) -> None:
-    """List tasks in the order of submission: all, or each TASK.
+    """List all tasks, or each TASK, in the order of submission.
 
     A TASK is a name such as task-0000000007, or its number 7.
 
-    "cancelling" is a task, queued or assigned, that somebody wishes to end. A queued one with an attempt
-    has run before, and waits for another worker.
+    State "cancelling" means that the task is queued or assigned and has a cancel request. A queued task
+    with an attempt number has run before and waits for another worker.
 
     \b
     Examples:
@@ -60,8 +65,8 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
             ("TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "COMMAND"),
             [_row(view, now) for view in views],
         )
-        for labels in sorted({view.labels for view in views if homeless(view, workers)}):
-            count = sum(view.labels == labels for view in views if homeless(view, workers))
+        for labels in sorted({view.labels for view in views if unschedulable(view, workers)}):
+            count = sum(view.labels == labels for view in views if unschedulable(view, workers))
             click.echo(f"{count} queued: {no_worker(labels)}", err=True)
         if len(chosen) < len(names):
             click.echo(f"the newest {len(chosen)} of {len(names)} tasks; --limit 0 shows all", err=True)
@@ -90,7 +95,7 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outc
         "created": round(view.created, 3),
         "age": round(max(0.0, now - view.created), 3),
         "labels": list(view.labels),
-        "hint": no_worker(view.labels) if homeless(view, workers) else None,
+        "hint": no_worker(view.labels) if unschedulable(view, workers) else None,
         "command": view.command,
     }
     # Of what has not ended, worker and attempt are those of its assignment.

@@ -22,20 +22,20 @@ from mwapp.overview import read_tasks
 # So long `cancel` waits unless told otherwise, seconds: a command may take two to end.
 CANCEL_SECONDS = 30.0
 
-output_option = option("--show-output", is_flag=True, help="Print what each task wrote, too.")
+output_option = option("--show-output", is_flag=True, help="Also print the output of each task.")
 
 
 @click.command()
 @tasks_argument(required=True)
-@timeout("The longest to wait.")
+@timeout("Give up waiting after this long.")
 @output_option
 @client
 def wait(tasks: tuple[str, ...], timeout: float | None, show_output: bool, **settings: Any) -> None:
-    """Wait until each TASK has ended and tell how.
+    """Wait until each TASK has ended and show its result.
 
-    TASK is a name such as task-0000000007, or its number 7. Exit status: 0 all are done, 1 one failed or
-    was cancelled, 4 there is no such task (the master removes them some time after their end), 5 not all
-    have ended in time.
+    TASK is a name such as task-0000000007, or its number 7. Exit status: 0 all are done; 1 one failed or
+    was cancelled; 4 a task does not exist (the master removes finished tasks after a while); 5 not all
+    ended in time.
 
     \b
     Examples:
@@ -48,15 +48,16 @@ def wait(tasks: tuple[str, ...], timeout: float | None, show_output: bool, **set
 
 @click.command()
 @tasks_argument(required=True)
-@timeout("The longest to wait for their end; the wish to cancel them stands.", default=CANCEL_SECONDS)
+@timeout("Give up waiting after this long; the cancel requests remain.", default=CANCEL_SECONDS)
 @client
 def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
-    """Cancel each TASK, wait until it has ended, and tell how.
+    """Cancel each TASK, wait until it has ended, and show its result.
 
-    What has not begun never will. What runs gets SIGTERM, two seconds later SIGKILL, with all the processes
-    it started. A task that is just ending may still end as done or failed; it is not run again.
+    A task that has not begun will not run. A running task gets SIGTERM, two seconds later SIGKILL, and so
+    do the processes that it started. A task that is about to end may still end as done or failed; it does
+    not run again.
 
-    Exit status: 0 all have ended, in whatever way; 4 there is no such task; 5 not all have ended in time.
+    Exit status: 0 all have ended; 4 a task does not exist; 5 not all ended in time.
 
     \b
     Examples:
@@ -67,18 +68,18 @@ def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
     names = list(dict.fromkeys(map(task_name, tasks)))
     (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
     ended = {view.task for view in views if view.ended}
-    wished = [view.task for view in views if not view.ended]
+    requested = [view.task for view in views if not view.ended]
 
     def build(process: Process, finished: Call) -> None:
-        Cancel(process, wished, asked=lambda *_: None, finished=finished)
+        Cancel(process, requested, asked=lambda *_: None, finished=finished)
 
     converse(target, build)
     ends = _wait(target, [view.task for view in views], timeout)
     _show(ends.ended, json=json, already=ended)
     if ends.open:
         raise TimedOutError(
-            f"{ends.open} of {len(views)} tasks have not ended in time, but will be cancelled: "
-            "see `mwapp status` whether a master and their workers are there"
+            f"{ends.open} of {len(views)} tasks have not ended in time; their cancel requests remain. "
+            "Check with `mwapp status` that a master and the tasks' workers are running"
         )
     missing = [name for name in names if name not in {view.task for view in views}]
     if missing or ends.missing:

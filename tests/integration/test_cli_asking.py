@@ -116,8 +116,8 @@ def test_labels(site: Site) -> None:
     (end,) = site.json("submit", "--wait", "--label", f"name={other}", "--label", "any", "true")
     assert end["worker"] == other
     task = submit(site, "--label", "gpu", "--label", "any", "true")
-    assert "no worker bears any gpu" in site.json("tasks", task)[0]["hint"]
-    hint = "1 queued: no worker bears any gpu; start one (mwapp worker --label any --label gpu)"
+    assert "no worker has the labels any gpu" in site.json("tasks", task)[0]["hint"]
+    hint = "1 queued: no worker has the labels any gpu; start one (mwapp worker --label any --label gpu)"
     assert hint in site.json("status")["warnings"]
     site.mwapp("cancel", task)
 

@@ -150,7 +150,7 @@ def test_workers_and_status(running: Site, ensemble: Ensemble) -> None:
     running.daemons[1].release()
     text = running.mwapp("status")
     assert "does not answer: Connection refused" in text
-    assert "no worker takes tasks" in text
+    assert "no worker accepts tasks" in text
     assert running.json("workers")[0]["state"] == "gone"
 
 
@@ -161,7 +161,7 @@ def test_an_empty_application(site: Site) -> None:
     assert status["master"]["address"] is None
     assert [it.partition(":")[0].partition(",")[0] for it in status["warnings"]] == [
         "no master is active",
-        "no worker takes tasks",
+        "no worker accepts tasks",
     ]
     assert "(vacant)" in site.mwapp("status")
 

@@ -1,4 +1,4 @@
-"""mwapp status: what is amiss, and what a screen of 80 columns shows of it."""
+"""mwapp status: its warnings, and what a screen of 80 columns shows of it."""
 
 from dataclasses import replace
 from typing import Any
@@ -41,13 +41,14 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
         ({"servers": [ServerView("zk1:2181", problem="Connection refused")]}, "zk1:2181 does not answer"),
         ({"office": OfficeView(None, 3, None, None)}, "no master is active"),
         ({"master_problem": "Connection refused"}, "m:2223: Connection refused"),
-        ({"workers": []}, "no worker takes tasks"),
-        ({"workers": [worker(state="draining"), worker("v", "gone")]}, "no worker takes tasks"),
-        ({"workers": [worker("n", "paused")]}, "n is the master, and no other node is there"),
+        ({"workers": []}, "no worker accepts tasks"),
+        ({"workers": [worker(state="draining"), worker("v", "gone")]}, "no worker accepts tasks"),
+        ({"workers": [worker("n", "paused")]}, "n is the master, and there is no other node"),
         ({"tasks": TasksView(int(0.95 * LIMITS.max_tasks))}, f"of {LIMITS.max_tasks} at most"),
         (
             {"tasks": TasksView(2, waiting=[WAITING, WAITING]), "workers": [worker(labels=("gpu",))]},
-            "2 queued: no worker bears gpu zone=a; start one (mwapp worker --label gpu --label zone=a)",
+            "2 queued: no worker has the labels gpu zone=a; "
+            "start one (mwapp worker --label gpu --label zone=a)",
         ),
         ({"office": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
     ],
@@ -57,7 +58,7 @@ def test_warnings(change: dict[str, Any], warning: str) -> None:
     assert warning in told
 
 
-def test_a_label_that_somebody_bears() -> None:
+def test_a_label_that_a_worker_has() -> None:
     tasks = TasksView(1, waiting=[WAITING])
     assert replace(WELL, tasks=tasks, workers=[worker(labels=("gpu", "x", "zone=a"))]).warnings() == []
 
