@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-
 import pytest
 
+from tests.unit.four_letters import IDLE, MNTR, SRVR, closed_port, in_turn, serving
 from tests.unit.zookeeper_role import load
 
 ensemble = load("zookeeper_ensemble")
 Member, State = ensemble.Member, ensemble.State
 
-SRVR = """\
-Zookeeper version: 3.9.3-${{mvngit.commit.id}}, built on 2026-03-08 16:19 UTC
-Latency min/avg/max: 0/0.5/12
-Received: 42
-Sent: 41
-Connections: 2
-Outstanding: 0
-Zxid: 0x10000000a
-Mode: {mode}
-Node count: 7
-"""
-MNTR = "zk_version\t3.9.3\nzk_server_state\tleader\nzk_synced_followers\t{synced}\nzk_learners\t2\n"
-IDLE = "This ZooKeeper instance is not currently serving requests\n"
 THREE = [Member(f"zk{i}", f"10.0.0.{i}", 2181) for i in (1, 2, 3)]
 
 
@@ -229,37 +214,22 @@ def test_only_a_server_that_says_so_is_idle() -> None:
     assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk3"]
 
 
-def serve(answers: list[bytes | None]) -> int:
-    """Answer one connection after the other; None: accept and stay silent. Returns the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def run() -> None:
-        with listener:
-            for answer in answers:
-                connection, _ = listener.accept()
-                with connection:
-                    connection.recv(4)
-                    if answer is None:
-                        connection.recv(1)
-                    else:
-                        connection.sendall(answer)
-
-    threading.Thread(target=run, daemon=True).start()
-    return int(listener.getsockname()[1])
-
-
 def test_looking_at_a_leader_asks_both_words() -> None:
-    port = serve([SRVR.format(mode="leader").encode(), MNTR.format(synced=2).encode()])
-    state = ensemble.look(Member("zk1", "127.0.0.1", port), 5.0)
+    with serving() as serve:
+        state = ensemble.look(Member("zk1", "127.0.0.1", serve(in_turn("leader")).port), 5.0)
     assert (state.mode, state.synced_followers) == ("leader", 2)
 
 
 def test_a_frozen_server_does_not_hang_the_gate() -> None:
-    state = ensemble.look(Member("zk1", "127.0.0.1", serve([None])), 0.2)
-    assert (state.reachable, state.error) == (False, "no answer within 0.2 s")
+    with serving() as serve:
+        state = ensemble.look(Member("zk1", "127.0.0.1", serve(in_turn(None)).port), 0.02)
+    assert (state.reachable, state.error) == (False, "no answer within 0.02 s")
 
 
 def test_a_closed_port_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    assert "refused" in ensemble.look(Member("zk1", "127.0.0.1", port), 1.0).error
+    assert "refused" in ensemble.look(Member("zk1", "127.0.0.1", closed_port()), 1.0).error
+
+
+def test_what_cannot_be_a_name_is_told() -> None:
+    state = ensemble.look(Member("zk1", "zk1..example.org", 2181), 1.0)
+    assert (state.reachable, state.error) == (False, "zk1..example.org cannot be the name of a host")

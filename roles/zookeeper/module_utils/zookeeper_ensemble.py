@@ -220,7 +220,11 @@ def look(member: Member, timeout: float) -> State:
 
 def ask(member: Member, word: str, timeout: float) -> str:
     """The answer to a four-letter word. Raises OSError, TimeoutError after so many seconds of silence."""
-    with socket.create_connection((member.host, member.port), timeout=timeout) as connection:
+    try:
+        connection = socket.create_connection((member.host, member.port), timeout=timeout)
+    except UnicodeError as error:  # of "zk1..example.org", say
+        raise OSError(f"{member.host} cannot be the name of a host") from error
+    with connection:
         connection.sendall(word.encode())
         answer = b""
         while len(answer) < MAX_ANSWER and (part := connection.recv(65536)):

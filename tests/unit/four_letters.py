@@ -1,0 +1,98 @@
+"""A ZooKeeper server as far as four-letter words go, on loopback."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+SRVR = """\
+Zookeeper version: 3.9.3-${{mvngit.commit.id}}, built on 2026-03-08 16:19 UTC
+Latency min/avg/max: 0/0.5/12
+Received: 42
+Sent: 41
+Connections: 2
+Outstanding: 0
+Zxid: 0x10000000a
+Mode: {mode}
+Node count: 7
+"""
+MNTR = "zk_version\t3.9.3\nzk_server_state\tleader\nzk_synced_followers\t{synced}\nzk_learners\t2\n"
+IDLE = "This ZooKeeper instance is not currently serving requests\n"
+
+
+class Server:
+    """Answers each connection with what ``answer`` says to its word; None stands for silence."""
+
+    def __init__(self, answer: Callable[[str], str | None]) -> None:
+        self.words: list[str] = []
+        self._answer = answer
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection:
+                if word := connection.recv(4).decode():
+                    self.words.append(word)
+                    self._reply(connection, self._answer(word))
+
+    def _reply(self, connection: socket.socket, answer: str | None) -> None:
+        if answer is None:
+            connection.recv(1)  # until the other hangs up
+        else:
+            connection.sendall(answer.encode())
+
+    def close(self) -> None:
+        """Nothing listens on the port afterwards."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+
+def in_turn(*modes: str | None, synced: int = 2) -> Callable[[str], str | None]:
+    """Answers of a server that is in the next mode whenever it is asked ``srvr``, and stays in the last.
+
+    ``idle`` is no mode: it serves nobody. None: it says nothing.
+    """
+    left = list(modes)
+
+    def answer(word: str) -> str | None:
+        if word == "mntr":
+            return MNTR.format(synced=synced)
+        mode = left.pop(0) if len(left) > 1 else left[0]
+        return IDLE if mode == "idle" else mode and SRVR.format(mode=mode)
+
+    return answer
+
+
+Serve = Callable[[Callable[[str], str | None]], Server]
+
+
+@contextmanager
+def serving() -> Iterator[Serve]:
+    """Starts servers, and closes them at the end."""
+    servers: list[Server] = []
+
+    def serve(answer: Callable[[str], str | None]) -> Server:
+        servers.append(Server(answer))
+        return servers[-1]
+
+    try:
+        yield serve
+    finally:
+        for server in servers:
+            server.close()
+
+
+def closed_port() -> int:
+    """A port of loopback on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
