@@ -7,10 +7,12 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.zookeeper_ensemble import (
     Member,
+    Problem,
     State,
     idle,
     judge,
@@ -110,6 +112,44 @@ def still_running(gone: dict[str, str]) -> list[str]:
     return found
 
 
+class Finding(NamedTuple):
+    """What the last look showed; ``stuck`` are pending servers that serve nobody, no longer waited for."""
+
+    states: dict[str, State]
+    problems: list[Problem]
+    stuck: list[str]
+    waited: float
+
+
+def asked(members: list[dict[str, Any]], ports: dict[str, Any], pending: set[str]) -> list[Member]:
+    """The members where they can be asked now: until its restart, one that is pending keeps its old port."""
+    old = {name: port for name, port in ports.items() if name in pending}
+    return [
+        Member(
+            one["name"],
+            one["host"],
+            int(old.get(one["name"], one["client_port"])),
+            bool(one.get("observer")),
+        )
+        for one in members
+    ]
+
+
+def wait(
+    members: list[Member], pending: set[str], *, changing: bool, timeout: float, settle: float
+) -> Finding:
+    """Look until the ensemble is healthy, or cannot become so without a restart, or the time is over."""
+    start = time.monotonic()
+    while True:
+        states = look_at_all(members)
+        problems = judge_change(members, states, pending) if changing else judge(members, states)
+        waited = time.monotonic() - start
+        stuck = idle(members, states, pending) if problems and waited >= settle else []
+        if not problems or stuck or waited >= timeout:
+            return Finding(states, problems, stuck, waited)
+        time.sleep(PAUSE_SECONDS)
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -123,41 +163,25 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    pending = set(module.params["pending"])
-    deployed = {name: port for name, port in module.params["deployed_ports"].items() if name in pending}
-    members = [
-        Member(
-            one["name"],
-            one["host"],
-            int(deployed.get(one["name"], one["client_port"])),
-            bool(one.get("observer")),
-        )
-        for one in module.params["members"]
-    ]
-    start = time.monotonic()
-    while True:
-        states = look_at_all(members)
-        changing = bool(pending) and module.params["changing"]
-        problems = judge_change(members, states, pending) if changing else judge(members, states)
-        waited = time.monotonic() - start
-        stuck = idle(members, states, pending) if problems and waited >= module.params["settle"] else []
-        if not problems or stuck or waited >= module.params["timeout"]:
-            break
-        time.sleep(PAUSE_SECONDS)
-    for server in still_running(module.params["gone"]) if not problems and not pending else ():
+    given, pending = module.params, set(module.params["pending"])
+    members = asked(given["members"], given["deployed_ports"], pending)
+    changing = bool(pending) and given["changing"]
+    found = wait(members, pending, changing=changing, timeout=given["timeout"], settle=given["settle"])
+    healthy = not found.problems
+    for server in still_running(given["gone"]) if healthy and not pending else ():
         module.warn(
             f"Server {server} is no longer a member, but still runs. Nobody counts its vote; stop it: "
             "systemctl disable --now zookeeper"
         )
     module.exit_json(
         changed=False,
-        healthy=not problems,
-        members={name: asdict(state) for name, state in states.items()},
-        problems=[problem.text for problem in problems],
-        blamed=list(dict.fromkeys(problem.member for problem in problems if problem.member)),
-        rolling=rolling(members, states, pending, changing=changing),
-        idle=stuck,
-        waited=round(waited, 1),
+        healthy=healthy,
+        members={name: asdict(state) for name, state in found.states.items()},
+        problems=[problem.text for problem in found.problems],
+        blamed=list(dict.fromkeys(problem.member for problem in found.problems if problem.member)),
+        rolling=rolling(members, found.states, pending, changing=changing),
+        idle=found.stuck,
+        waited=round(found.waited, 1),
     )
 
 
