@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -169,42 +167,6 @@ def test_flags_reach_the_jvm_as_they_are() -> None:
 @pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])
 def test_the_other_templates_render(name: str) -> None:
     assert render(name)
-
-
-def test_preflight_sees_who_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        others, own = preflight.listeners({port}, os.getpid())
-        assert (others, own) == ({}, {port})
-        others, own = preflight.listeners({port}, 0)
-        assert own == set()
-        assert f"(process {os.getpid()})" in others[port]
-    assert preflight.listeners({port}, 0) == ({}, set())
-
-
-def test_preflight_sees_data(tmp_path: Path) -> None:
-    empty = preflight.data(str(tmp_path))
-    assert (empty["myid"], empty["filled"]) == (None, False)
-    (tmp_path / "myid").write_text("3\n")
-    (tmp_path / "version-2").mkdir()
-    (tmp_path / "version-2/currentEpoch").write_text("-1")
-    assert not preflight.data(str(tmp_path))["filled"]
-    (tmp_path / "version-2/snapshot.0").touch()
-    full = preflight.data(str(tmp_path))
-    assert (full["myid"], full["filled"]) == ("3", True)
-
-
-def test_preflight_sees_what_changed_since_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record, config = tmp_path / "started-with", tmp_path / "zoo.cfg"
-    monkeypatch.setattr(preflight, "STARTED_WITH", record)
-    assert preflight.stale() == [str(record)]  # not started by our unit
-    config.write_text("a")
-    record.write_text(f"{hashlib.sha256(b'a').hexdigest()}  {config}\n")
-    assert preflight.stale() == []
-    config.write_text("b")
-    assert preflight.stale() == [str(config)]
-    config.unlink()
-    assert preflight.stale() == [str(config)]
 
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the files belong to it")

@@ -19,7 +19,7 @@ from ansible.module_utils.zookeeper_rules import (
     setting_problems,
     warnings,
 )
-from ansible.module_utils.zookeeper_settings import parse_config
+from ansible.module_utils.zookeeper_settings import in_force, places
 
 DOCUMENTATION = r"""
 module: zookeeper_preflight
@@ -90,7 +90,13 @@ deployed_port: {description: Client port of the running server., type: int, retu
 """
 
 UNIT = "zookeeper.service"
+ON_DISK = Path("/etc/zookeeper/zoo.cfg")
+# What the server was started with, and the sums of all that it read then. Both go when it stops.
+RUNNING = Path("/run/zookeeper/zoo.cfg")
 STARTED_WITH = Path("/run/zookeeper/started-with")
+OS_RELEASE = Path("/etc/os-release")
+MANUALS, APT_LISTS = Path("/usr/share/man/man1"), Path("/var/lib/apt/lists")
+PROC = Path("/proc")
 LISTEN = "0A"
 NUMBERS = (
     *PORTS,
@@ -122,7 +128,7 @@ def read(path: Path) -> str | None:
 
 
 def system() -> dict[str, str]:
-    pairs = re.findall(r'^(\w+)="?(.*?)"?$', read(Path("/etc/os-release")) or "", re.MULTILINE)
+    pairs = re.findall(r'^(\w+)="?(.*?)"?$', read(OS_RELEASE) or "", re.MULTILINE)
     release = dict(pairs)
     return {
         "id": release.get("ID", "unknown"),
@@ -132,7 +138,7 @@ def system() -> dict[str, str]:
 
 
 def memory_mb() -> int:
-    found = re.search(r"^MemTotal:\s+(\d+) kB", read(Path("/proc/meminfo")) or "", re.MULTILINE)
+    found = re.search(r"^MemTotal:\s+(\d+) kB", read(PROC / "meminfo") or "", re.MULTILINE)
     return int(found[1]) // 1024 if found else 0
 
 
@@ -190,17 +196,17 @@ def listeners(ports: set[int], own_pid: int) -> tuple[dict[int, str], set[int]]:
     """Who else listens on which of these ports, and on which of them the server itself does."""
     sockets = {}
     for table in ("tcp", "tcp6"):
-        for line in (read(Path("/proc/net") / table) or "").splitlines()[1:]:
+        for line in (read(PROC / "net" / table) or "").splitlines()[1:]:
             fields = line.split()
             port = int(fields[1].rpartition(":")[2], 16)
             if fields[3] == LISTEN and port in ports:
                 sockets[f"socket:[{fields[9]}]"] = port
     if not sockets:
         return {}, set()
-    own = {sockets[name] for name in _links(Path(f"/proc/{own_pid}/fd")) & sockets.keys()}
+    own = {sockets[name] for name in _links(PROC / str(own_pid) / "fd") & sockets.keys()}
     foreign = {name: port for name, port in sockets.items() if port not in own}
     others = dict.fromkeys(foreign.values(), "another process")
-    for process in Path("/proc").glob("[0-9]*") if foreign else ():
+    for process in PROC.glob("[0-9]*") if foreign else ():
         for name in _links(process / "fd") & foreign.keys():
             others[foreign[name]] = f"{(read(process / 'comm') or '').strip()} (process {process.name})"
     return others, own
@@ -220,61 +226,67 @@ def _links(directory: Path) -> set[str]:
     return names
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "name": {"type": "str", "required": True},
-            "members": {"type": "list", "elements": "dict", "required": True},
-            "settings": {
-                "type": "dict",
-                "required": True,
-                # typed, because -e gives every value as text
-                "options": {
-                    **{name: {"type": "int", "required": True} for name in NUMBERS},
-                    "zookeeper_client_address": {"type": "str", "required": True},
-                    "zookeeper_data_dir": {"type": "str", "required": True},
-                    "zookeeper_txnlog_dir": {"type": "str", "required": True},
-                    "zookeeper_4lw_whitelist": {"type": "list", "elements": "str", "required": True},
-                    "zookeeper_admin_server": {"type": "bool", "required": True},
-                    "zookeeper_config": {"type": "dict", "required": True},
-                    "zookeeper_jvm_flags": {"type": "list", "elements": "str", "required": True},
-                },
-            },
-            "packages": {"type": "list", "elements": "str", "required": True},
-            "user": {"type": "str", "required": True},
-        },
-        supports_check_mode=True,
-    )
-    name, members, settings = (module.params[key] for key in ("name", "members", "settings"))
-    me = next((member for member in members if member["name"] == name), None)
-    if me is None:
-        module.exit_json(
-            problems=[f"{name} is not in the group `zookeeper`, which names the members: add it."]
-        )
-
-    problems = setting_problems(settings)
-    problems += member_problems(members, settings)
-    if name == members[0]["name"]:  # once is enough
-        for text in warnings(members):
-            module.warn(text)
+def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
+    """What ``host_problems`` has to know of this host; with unit and deployed_port."""
+    config = in_force(read(RUNNING), read(ON_DISK))
+    wanted = {
+        "dataDir": settings["zookeeper_data_dir"],
+        "dataLogDir": settings["zookeeper_txnlog_dir"],
+        "clientPort": str(settings["zookeeper_client_port"]),
+    }
+    data_dir, txnlog_dir, port = places(config, wanted)
     server = unit(module)
-    # In force is what the server was started with, not what waits for its next start.
-    texts = (read(STARTED_WITH.with_name("zoo.cfg")), read(Path("/etc/zookeeper/zoo.cfg")))
-    config = parse_config(next((text for text in texts if text), ""))
-    data_dir = config.get("dataDir", settings["zookeeper_data_dir"])
-    txnlog_dir = config.get("dataLogDir", settings["zookeeper_txnlog_dir"] if not config else data_dir)
-    deployed_port = int(config.get("clientPort", settings["zookeeper_client_port"]))
-    ports = {settings[key] for key in (*PORTS, "zookeeper_admin_port")} | {deployed_port}
-    others, own = listeners(ports, server["pid"])
-    server["running"] = server["active"] and deployed_port in own
-    found = {
+    others, own = listeners(
+        {settings[key] for key in (*PORTS, "zookeeper_admin_port")} | {port}, server["pid"]
+    )
+    return {
         "os": system(),
         "memory_mb": memory_mb(),
         "listeners": others,
         "config": config,
         "data_dir": data(data_dir),
         "txnlog_dir": data(txnlog_dir),
+        "unit": server | {"running": server["active"] and port in own},
+        "deployed_port": port,
     }
+
+
+ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "members": {"type": "list", "elements": "dict", "required": True},
+    "settings": {
+        "type": "dict",
+        "required": True,
+        # typed, because -e gives every value as text
+        "options": {
+            **{name: {"type": "int", "required": True} for name in NUMBERS},
+            "zookeeper_client_address": {"type": "str", "required": True},
+            "zookeeper_data_dir": {"type": "str", "required": True},
+            "zookeeper_txnlog_dir": {"type": "str", "required": True},
+            "zookeeper_4lw_whitelist": {"type": "list", "elements": "str", "required": True},
+            "zookeeper_admin_server": {"type": "bool", "required": True},
+            "zookeeper_config": {"type": "dict", "required": True},
+            "zookeeper_jvm_flags": {"type": "list", "elements": "str", "required": True},
+        },
+    },
+    "packages": {"type": "list", "elements": "str", "required": True},
+    "user": {"type": "str", "required": True},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    name, members, settings = (module.params[key] for key in ("name", "members", "settings"))
+    me = next((member for member in members if member["name"] == name), None)
+    if me is None:
+        module.exit_json(
+            problems=[f"{name} is not in the group `zookeeper`, which names the members: add it."]
+        )
+    if name == members[0]["name"]:  # once is enough
+        for text in warnings(members):
+            module.warn(text)
+    found = look(module, settings)
+    problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)
     module.exit_json(
         changed=False,
@@ -282,14 +294,14 @@ def main() -> None:
         heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"]),
         user=user_exists(module.params["user"]),
         missing=missing(module, module.params["packages"]),
-        manuals=Path("/usr/share/man/man1").is_dir(),
-        apt_lists=any(Path("/var/lib/apt/lists").glob("*_Packages*")),
-        unit=server,
-        stale=stale() if server["active"] else [],
-        deployed_port=deployed_port,
+        manuals=MANUALS.is_dir(),
+        apt_lists=any(APT_LISTS.glob("*_Packages*")),
+        unit=found["unit"],
+        stale=stale() if found["unit"]["active"] else [],
+        deployed_port=found["deployed_port"],
         data=found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],
-        marker=(Path(txnlog_dir) / "initialize").exists(),
-        servers=servers(config),
+        marker=(Path(found["txnlog_dir"]["path"]) / "initialize").exists(),
+        servers=servers(found["config"]),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.zookeeper_ensemble import Member, ask
-from ansible.module_utils.zookeeper_settings import parse_config
+from ansible.module_utils.zookeeper_settings import in_force, parse_config, places
 
 DOCUMENTATION = r"""
 module: zookeeper_status
@@ -146,8 +146,7 @@ def main() -> None:
     )
     wanted, on_disk, running = module.params["config"], _read(ON_DISK), _read(RUNNING)
     # Where its data is says the configuration in force.
-    config = parse_config(next(text for text in (running, on_disk, wanted) if text))
-    data_dir = config["dataDir"]
+    data_dir, txnlog_dir, _ = places(in_force(running, on_disk), parse_config(wanted))
     result: dict[str, Any] = {"server": {}}
     me = Member("", module.params["host"], module.params["port"])
     try:
@@ -161,7 +160,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         **result,
-        disk={"data_dir": disk(data_dir), "txnlog_dir": disk(config.get("dataLogDir", data_dir))},
+        disk={"data_dir": disk(data_dir), "txnlog_dir": disk(txnlog_dir)},
         config=differences(wanted, on_disk, running),
     )
 

@@ -126,3 +126,26 @@ def parse_config(text: str) -> dict[str, str]:
     lines = (line.strip() for line in text.splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith(("#", "!")))
     return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def in_force(*texts: str | None) -> dict[str, str]:
+    """The first zoo.cfg that there is, read; empty if there is none.
+
+    In force is what the server was started with, before what waits on disk for its next start.
+    """
+    return parse_config(next((text for text in texts if text), ""))
+
+
+def places(config: dict[str, str], wanted: dict[str, str]) -> tuple[str, str, int]:
+    """Directory of the data, directory of the transaction log, and client port of a server.
+
+    ``config`` is what is in force. Where there is none yet it is what the
+    inventory says: ``wanted``, with dataDir, dataLogDir and clientPort.
+    """
+    config = config or wanted
+    data_dir, port = config.get("dataDir", wanted["dataDir"]), config.get("clientPort", "")
+    return (
+        data_dir,
+        config.get("dataLogDir", data_dir),
+        int(port if port.isdecimal() else wanted["clientPort"]),
+    )

@@ -1,0 +1,384 @@
+"""The module zookeeper_preflight, run as Ansible runs it, on a host below a directory of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pwd
+import shutil
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.ansible_module import reroot, run
+from tests.unit.zookeeper_role import ROLE, load, load_file
+
+preflight = load_file("library/zookeeper_preflight.py")
+
+DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+VARS: dict[str, Any] = yaml.safe_load((ROLE / "vars/main.yml").read_text())
+OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nID=debian\nHOME_URL="x"\n'
+PORTS = {"client": 2181, "quorum": 2888, "election": 3888, "admin": 8080}
+ME = pwd.getpwuid(os.geteuid()).pw_name
+
+
+# systemctl show zookeeper.service --property=A,B: what is asked for of what there is.
+SHOW = """
+[ "$1 $2" = "show zookeeper.service" ] || exit 1
+IFS=,
+for name in ${3#--property=}; do eval "echo $name=\\$$name"; done
+"""
+
+
+class Host:
+    """A Debian host below ``root``, on which nothing is installed or runs. Processes it has none."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.root = root
+        reroot(preflight, root, monkeypatch)
+        monkeypatch.setattr(load("zookeeper_rules"), "UNSEEN", ())  # or nothing could be below /tmp
+        monkeypatch.setenv("PATH", str(root / "bin"), prepend=":")
+        self.write("etc/os-release", OS_RELEASE)
+        self.write("proc/meminfo", "MemTotal:        4096000 kB\nMemFree:         2048000 kB\n")
+        self.unit(LoadState="not-found", ActiveState="inactive", MainPID=0)
+        self.packages()
+        settings = {key: value for key, value in DEFAULTS.items() if key in VARS["__zookeeper_settings"]}
+        settings |= {f"zookeeper_{name}_port": port for name, port in PORTS.items()}
+        self.data, self.txnlog = root / "data", root / "txnlog"
+        directories = {"zookeeper_data_dir": str(self.data), "zookeeper_txnlog_dir": str(self.txnlog)}
+        self.settings: dict[str, Any] = settings | directories
+
+    def program(self, name: str, script: str) -> None:
+        self.write(f"bin/{name}", f"#!/bin/sh\n{script}").chmod(0o755)
+
+    def unit(self, **state: object) -> None:
+        """What systemd knows of it."""
+        self.program("systemctl", "".join(f"{key}={value}\n" for key, value in state.items()) + SHOW)
+
+    def packages(self, *known: str) -> None:
+        """What dpkg knows of those that are asked for; 1 says that it does not know them all."""
+        self.program("dpkg-query", "".join(f"echo {line}\n" for line in known) + "exit 1")
+
+    def processes(self) -> None:
+        """Those of this machine, among them this one."""
+        if not (self.root / "proc").is_symlink():
+            shutil.rmtree(self.root / "proc")
+            (self.root / "proc").symlink_to("/proc")
+
+    def write(self, path: str, text: str) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return file
+
+    def runs(self, **changed: object) -> None:
+        """The unit is there, and its process is this one."""
+        self.processes()
+        state = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
+        self.unit(**{**state, "SubState": "running", "MainPID": os.getpid(), **changed})
+
+    def configured(self, path: str = "etc/zookeeper/zoo.cfg", **changed: object) -> None:
+        """There is a zoo.cfg of three members, with this in it."""
+        config = {"dataDir": self.data, "dataLogDir": self.txnlog, "clientPort": 2181} | changed
+        config |= {f"server.{n}": f"zk{n}:2888:3888" for n in (1, 2, 3)}
+        self.write(path, "".join(f"{key}={value}\n" for key, value in config.items() if value is not None))
+
+    def look(self, me: int = 1, *, size: int = 3, check: bool = False, **settings: object) -> dict[str, Any]:
+        """What the module says on the host zk1 (2, 3)."""
+        ports = {"client_port": 2181, "quorum_port": 2888, "election_port": 3888}
+        members = [
+            {"name": f"zk{n}", "id": n, "host": f"zk{n}", "observer": False} for n in range(1, size + 1)
+        ]
+        arguments = {
+            "name": f"zk{me}",
+            "members": [member | ports for member in members],
+            "settings": self.settings | settings,
+            "packages": ["java", "libzookeeper-java"],
+            "user": ME,
+        }
+        return run(preflight, arguments, check=check)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+# ------------------------------------------------------------ what there is
+
+
+def test_a_host_with_nothing_on_it(host: Host) -> None:
+    host.write("var/lib/apt/lists/lock", "")  # apt has one even when it has no list
+    answer = host.look()
+    assert answer["problems"] == []
+    assert not answer["changed"]
+    expected = {"present": False, "active": False, "enabled": False, "pid": 0, "running": False}
+    assert answer["unit"] == expected
+    assert (answer["data"], answer["marker"], answer["servers"], answer["stale"]) == (False, False, {}, [])
+    assert answer["deployed_port"] == host.settings["zookeeper_client_port"]
+    assert answer["missing"] == ["java", "libzookeeper-java"]
+    assert (answer["manuals"], answer["apt_lists"]) == (False, False)
+    assert answer["heap_mb"] == 1000
+
+
+def test_check_mode_looks_too(host: Host) -> None:
+    assert "unit" in host.look(check=True)
+
+
+def test_a_host_with_a_server_that_runs(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        host.runs()
+        host.configured(clientPort=port)
+        host.configured("run/zookeeper/zoo.cfg", clientPort=port)
+        answer = host.look()
+    assert answer["problems"] == []
+    expected = {"present": True, "active": True, "enabled": True, "pid": os.getpid(), "running": True}
+    assert answer["unit"] == expected
+    assert answer["deployed_port"] == port
+    assert answer["servers"] == {str(n): f"zk{n}:2888:3888" for n in (1, 2, 3)}
+
+
+def test_what_apt_needs_to_know(host: Host) -> None:
+    host.packages("java installed", "libzookeeper-java config-files")
+    host.write("var/lib/apt/lists/deb.debian.org_dists_trixie_main_binary-amd64_Packages.lz4", "")
+    (host.root / "usr/share/man/man1").mkdir(parents=True)
+    answer = host.look()
+    assert answer["missing"] == ["libzookeeper-java"]
+    assert (answer["manuals"], answer["apt_lists"], answer["user"]) == (True, True, True)
+
+
+def test_a_user_that_is_not_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.ME", "no-such-user")
+    assert not host.look()["user"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"LoadState": "not-found"}, "present"),
+        ({"ActiveState": "activating"}, "active"),
+        ({"UnitFileState": "disabled"}, "enabled"),
+    ],
+)
+def test_the_units_state(changed: dict[str, str], said: str, host: Host) -> None:
+    host.runs(**changed)
+    unit = host.look()["unit"]
+    assert [key for key in ("present", "active", "enabled") if not unit[key]] == [said]
+
+
+def test_a_systemd_that_does_not_answer_is_a_failure(host: Host) -> None:
+    host.program("systemctl", "exit 1")
+    answer = host.look()
+    assert answer["failed"]
+    assert "problems" not in answer
+
+
+# ------------------------------------------------------------ active, and running
+
+
+def test_what_is_active_but_does_not_listen_does_not_run(host: Host) -> None:
+    """It starts, or fails again and again: nothing may be held back from it, and no port is to be asked."""
+    host.runs()
+    host.configured()
+    unit = host.look()["unit"]
+    assert (unit["active"], unit["running"]) == (True, False)
+
+
+def test_what_listens_for_another_process_does_not_run(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host.runs(MainPID=os.getppid())
+        host.configured(clientPort=listener.getsockname()[1])
+        assert not host.look()["unit"]["running"]
+
+
+def test_what_listens_and_is_not_active_does_not_run(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host.runs(ActiveState="deactivating")
+        host.configured(clientPort=listener.getsockname()[1])
+        assert not host.look()["unit"]["running"]
+
+
+def test_a_server_runs_on_the_port_it_has_not_on_the_one_it_is_to_have(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host.runs()
+        host.configured()
+        port = listener.getsockname()[1]
+        assert not host.look(zookeeper_client_port=port)["unit"]["running"]
+        host.configured(clientPort=port)
+        answer = host.look()
+    assert answer["unit"]["running"]
+    assert answer["problems"] == [], "its own ports are not taken"
+
+
+def test_a_port_that_another_process_has(host: Host) -> None:
+    host.processes()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        [said] = host.look(zookeeper_election_port=port)["problems"]
+        assert said.startswith(f"zookeeper_election_port {port} is taken on zk1 by ")
+        assert f"(process {os.getpid()})" in said
+        assert host.look(zookeeper_admin_port=port)["problems"] == []
+        [said] = host.look(zookeeper_admin_port=port, zookeeper_admin_server=True)["problems"]
+        assert said.startswith(f"zookeeper_admin_port {port} is taken")
+
+
+def test_who_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        others, own = preflight.listeners({port}, os.getpid())
+        assert (others, own) == ({}, {port})
+        others, own = preflight.listeners({port}, 0)
+        assert own == set()
+        assert f"(process {os.getpid()})" in others[port]
+    assert preflight.listeners({port}, 0) == ({}, set())
+
+
+def test_a_connection_is_no_listener() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        with client, listener.accept()[0]:
+            assert preflight.listeners({client.getsockname()[1]}, 0) == ({}, set())
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_java_listens_by_ipv6() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        port = listener.getsockname()[1]
+        assert preflight.listeners({port}, os.getpid()) == ({}, {port})
+
+
+# ------------------------------------------------------------ the configuration in force
+
+
+def test_in_force_is_what_the_server_was_started_with(host: Host) -> None:
+    """Not the zoo.cfg that waits for the next start."""
+    host.runs()
+    (host.root / "old/version-2").mkdir(parents=True)
+    (host.root / "old/version-2/snapshot.0").touch()
+    host.configured(clientPort=2191, dataDir=host.root / "new")
+    host.configured("run/zookeeper/zoo.cfg", clientPort=2182, dataDir=host.root / "old")
+    answer = host.look(zookeeper_data_dir=str(host.root / "old"))
+    assert (answer["deployed_port"], answer["data"], answer["problems"]) == (2182, True, [])
+
+
+@pytest.mark.parametrize("before", [None, ""])
+def test_when_nothing_runs_what_is_on_disk_counts(before: str | None, host: Host) -> None:
+    if before is not None:
+        host.write("run/zookeeper/zoo.cfg", before)
+    host.configured(clientPort=2191)
+    answer = host.look()
+    assert answer["deployed_port"] == 2191
+    assert list(answer["servers"]) == ["1", "2", "3"]
+
+
+def test_what_changed_since_the_start(host: Host) -> None:
+    record = host.root / "run/zookeeper/started-with"
+    host.runs()
+    assert host.look()["stale"] == [str(record)], "not started by our unit"
+    config, jar = host.write("zoo.cfg", "a"), host.write("a name.jar", "b")
+    sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file}\n" for file in (config, jar)]
+    host.write("run/zookeeper/started-with", "".join(sums))
+    assert host.look()["stale"] == []
+    config.write_text("b")
+    assert host.look()["stale"] == [str(config)]
+    jar.unlink()
+    assert host.look()["stale"] == [str(config), str(jar)]
+    host.runs(ActiveState="failed")
+    assert host.look()["stale"] == [], "what does not run is started with what there is"
+
+
+def test_the_unit_notes_what_it_starts_with_where_the_module_looks() -> None:
+    unit = (ROLE / "templates/zookeeper.service.j2").read_text()
+    assert f"cp {{{{ __zookeeper_config_dir }}}}/zoo.cfg {preflight.RUNNING.parent}/ " in unit
+    assert f">{preflight.STARTED_WITH}'" in unit
+    assert str(preflight.ON_DISK) == f"{VARS['__zookeeper_config_dir']}/zoo.cfg"
+
+
+# ------------------------------------------------------------ data
+
+
+@pytest.mark.parametrize("file", ["data/version-2/snapshot.0", "txnlog/version-2/log.1"])
+def test_a_snapshot_or_a_log_is_data(file: str, host: Host) -> None:
+    host.write("data/version-2/currentEpoch", "-1")
+    assert not host.look()["data"], "one that waits for its first data has its epochs"
+    host.write(file, "")
+    assert host.look()["data"]
+
+
+def test_a_server_that_lost_its_snapshots_has_its_logs_where_it_had_them(host: Host) -> None:
+    host.configured(dataLogDir=host.root / "logs")
+    host.write("logs/version-2/log.1", "")
+    answer = host.look()
+    assert answer["data"]
+    assert "zk1 has its data in" in answer["problems"][0]
+    assert "/logs" in answer["problems"][0]
+
+
+def test_without_a_directory_of_its_own_the_log_is_with_the_data(host: Host) -> None:
+    host.configured(dataLogDir=None)
+    host.write("txnlog/version-2/log.1", "")
+    host.write("txnlog/initialize", "")
+    answer = host.look()
+    assert (answer["data"], answer["marker"]) == (False, False), "these are nobody's"
+
+
+def test_the_marker_is_beside_the_log(host: Host) -> None:
+    host.write("data/initialize", "")
+    assert not host.look()["marker"], "there ZooKeeper does not look"
+    host.write("txnlog/initialize", "")
+    assert host.look()["marker"]
+    host.configured(dataLogDir=host.root / "elsewhere")
+    assert not host.look()["marker"]
+
+
+def test_whose_data_it_is(host: Host) -> None:
+    host.write("data/myid", "2\n")
+    host.write("data/version-2/snapshot.0", "")
+    assert host.look(2)["problems"] == []
+    [said] = host.look(1)["problems"]
+    assert "zookeeper_id of zk1 is 1, but its data belongs to server 2" in said
+    assert f"empty {host.data} and {host.txnlog} first" in said
+
+
+# ------------------------------------------------------------ what it refuses
+
+
+def test_everything_is_judged(host: Host) -> None:
+    host.write("etc/os-release", "ID=fedora\nVERSION_ID=40\nPRETTY_NAME='Fedora Linux 40'\n")
+    answer = host.look(size=1, zookeeper_tick_time="0")
+    assert not answer["changed"]
+    said = "\n".join(answer["problems"])
+    assert "zookeeper_tick_time is 0" in said
+    assert "zk1 runs 'Fedora Linux 40'" in said
+    arguments = {"name": "zk1", "members": [{"name": "zk1", "id": None, "host": "a"} | {"observer": False}]}
+    arguments["members"][0] |= {"quorum_port": 1, "election_port": 2}  # type: ignore[index, operator]
+    rest = {"settings": host.settings, "packages": ["java"], "user": ME}
+    assert "zookeeper_id is not set for zk1" in run(preflight, arguments | rest)["problems"][0]
+
+
+def test_a_system_that_does_not_say_what_it_is(host: Host) -> None:
+    (host.root / "etc/os-release").unlink()
+    assert "zk1 runs an unknown system" in host.look()["problems"][0]
+
+
+def test_a_host_that_is_no_member(host: Host) -> None:
+    assert host.look(4)["problems"] == [
+        "zk4 is not in the group `zookeeper`, which names the members: add it."
+    ]
+
+
+def test_the_first_member_warns_for_all(host: Host) -> None:
+    warnings = host.look(1, size=2)["warnings"]
+    assert "has 2 voting hosts, an even number" in warnings[0]["event"]["msg"]
+    assert "warnings" not in host.look(2, size=2)
+    assert "warnings" not in host.look(1)
+
+
+def test_the_heap_is_of_this_hosts_memory(host: Host) -> None:
+    assert host.look()["heap_mb"] == 1000, "a quarter of it"
+    assert host.look(zookeeper_heap_mb="700")["heap_mb"] == 700
+    assert "but zk1 has 4000 MB of memory" in host.look(zookeeper_heap_mb=4001)["problems"][0]
