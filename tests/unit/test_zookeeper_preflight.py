@@ -382,3 +382,14 @@ def test_the_heap_is_of_this_hosts_memory(host: Host) -> None:
     assert host.look()["heap_mb"] == 1000, "a quarter of it"
     assert host.look(zookeeper_heap_mb="700")["heap_mb"] == 700
     assert "but zk1 has 4000 MB of memory" in host.look(zookeeper_heap_mb=4001)["problems"][0]
+
+
+@pytest.mark.parametrize(
+    "broken", [{"clientPort": "2191 # was 2192"}, {"clientPort": None}, {"dataDir": None}]
+)
+def test_a_configuration_broken_by_hand_does_not_end_the_run(broken: dict[str, Any], host: Host) -> None:
+    """For the run would put it right. What it does not say is what the inventory says."""
+    host.configured(**{"clientPort": 2182, **broken})
+    host.write("data/version-2/snapshot.0", "")
+    answer = host.look()
+    assert (answer["deployed_port"], answer["data"]) == (2181 if "clientPort" in broken else 2182, True)

@@ -139,7 +139,7 @@ def in_force(*texts: str | None) -> dict[str, str]:
 def places(config: dict[str, str], wanted: dict[str, str]) -> tuple[str, str, int]:
     """Directory of the data, directory of the transaction log, and client port of a server.
 
-    ``config`` is what is in force. Where there is none yet it is what the
+    ``config`` is what is in force. Where there is none yet, or it names none that could be, it is what the
     inventory says: ``wanted``, with dataDir, dataLogDir and clientPort.
     """
     config = config or wanted
