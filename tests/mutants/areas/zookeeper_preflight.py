@@ -1,0 +1,180 @@
+"""Preflight: the module zookeeper_preflight, which looks at a host, and the rules it goes by."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+FILES = ("preflight", "rules", "role")
+KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
+
+preflight = partial(Mutant, "roles/zookeeper/library/zookeeper_preflight.py")
+settings = partial(Mutant, "roles/zookeeper/module_utils/zookeeper_settings.py")
+rules = partial(Mutant, "roles/zookeeper/module_utils/zookeeper_rules.py")
+
+MUTANTS = [
+    preflight(
+        '(Path(found["txnlog_dir"]["path"]) / "initialize")',
+        '(Path(found["data_dir"]["path"]) / "initialize")',
+        "the marker is looked for where ZooKeeper does not look: a new server may have no vote",
+    ),
+    preflight(
+        'found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],',
+        'found["data_dir"]["filled"],',
+        "a server with logs alone is taken for an empty one, and may be given a first start",
+    ),
+    preflight('("snapshot.*", "log.*")', '("snapshot.*",)', "logs are no data"),
+    preflight(
+        '("snapshot.*", "log.*")', '("*",)', "a server that waits for data is taken for one that has them"
+    ),
+    preflight(
+        "in_force(read(RUNNING), read(ON_DISK))",
+        "in_force(read(ON_DISK), read(RUNNING))",
+        "what waits for the next start is taken for what runs: the server is asked where it does not listen",
+    ),
+    preflight(
+        "in_force(read(RUNNING), read(ON_DISK))", "in_force(read(RUNNING))", "a stopped server has no data"
+    ),
+    preflight(
+        'server["active"] and port in own',
+        'server["active"]',
+        "a server that fails again and again is held back the files that would mend it",
+    ),
+    preflight('server["active"] and port in own', "port in own", "what is about to stop runs"),
+    preflight(
+        'server["active"] and port in own', 'server["active"] and bool(own)', "any port of ours will do"
+    ),
+    preflight(
+        '(*PORTS, "zookeeper_admin_port")} | {port}',
+        '(*PORTS, "zookeeper_admin_port")}',
+        "a server on its old port does not run",
+    ),
+    preflight('(*PORTS, "zookeeper_admin_port")', "PORTS", "the admin port is not looked at"),
+    preflight('server["pid"]\n', "0\n", "its own ports are another's", at="look"),
+    preflight(
+        '"deployed_port": port', '"deployed_port": settings["zookeeper_client_port"]', "the port to come"
+    ),
+    preflight('"dataDir": settings["zookeeper_data_dir"]', '"dataDir": ""', "data are looked for nowhere"),
+    preflight(
+        '"dataLogDir": settings["zookeeper_txnlog_dir"]',
+        '"dataLogDir": settings["zookeeper_data_dir"]',
+        "the marker of a first start is looked for beside the data",
+    ),
+    preflight("data(txnlog_dir)", "data(data_dir)", "the log is never looked at"),
+    preflight(
+        'stale() if found["unit"]["active"] else []', "stale()", "what does not run is to be restarted"
+    ),
+    preflight('stale() if found["unit"]["active"] else []', "[]", "an upgrade is never brought into use"),
+    preflight(
+        "if not _is(Path(path), digest)]",
+        "if _is(Path(path), digest)]",
+        "what is unchanged is changed",
+    ),
+    preflight("path.is_file() and hashlib", "hashlib", "a jar that is gone ends the run"),
+    preflight("line.split(maxsplit=1)", "line.split()", "a name with a blank ends the run"),
+    preflight("return [str(STARTED_WITH)]", "return []", "a server started by hand is up to date"),
+    preflight(
+        'state.get("LoadState") == "loaded"', 'state.get("LoadState") != "error"', "a unit that is not there"
+    ),
+    preflight('state.get("ActiveState") == "active"', 'state.get("ActiveState") != "inactive"', "it starts"),
+    preflight('== "enabled"', '!= "disabled"', "a unit that is not there is enabled"),
+    preflight(
+        "LoadState,ActiveState,SubState,MainPID,UnitFileState",
+        "LoadState,ActiveState,SubState,UnitFileState",
+        "no process has its ports",
+    ),
+    preflight(
+        "UNIT, properties], check_rc=True)", "UNIT, properties])", "a host without systemd has no server"
+    ),
+    preflight(
+        "_, out, _ = module.run_command(query)",
+        "_, out, _ = module.run_command(query, check_rc=True)",
+        "a package that is not known ends the run",
+    ),
+    preflight('if f"{package} installed" not in', 'if f"{package} " not in', "nothing is ever installed"),
+    preflight('f"{package} installed" not in out.splitlines()', "package not in out", "removed is installed"),
+    preflight(
+        "if fields[3] == LISTEN and port in ports:", "if port in ports:", "a client's connection takes a port"
+    ),
+    preflight('("tcp", "tcp6")', '("tcp",)', "Java listens by IPv6: no server ever runs"),
+    preflight('("tcp", "tcp6")', '("tcp6",)', "who listens by IPv4 is overlooked"),
+    preflight("if port not in own}", "}", "a port of the server itself is taken by another process"),
+    preflight("splitlines()[1:]", "splitlines()", "the heading of the table ends the run"),
+    preflight(
+        'int(fields[1].rpartition(":")[2], 16)', 'int(fields[2].rpartition(":")[2], 16)', "the other end"
+    ),
+    preflight(
+        "int(found[1]) // 1024 if found else 0", "int(found[1]) if found else 0", "a heap beyond all memory"
+    ),
+    preflight('if name == members[0]["name"]:', "if True:", "warned of as often as there are hosts"),
+    preflight('if name == members[0]["name"]:', "if False:", "an even ensemble is not warned of"),
+    preflight("problems += host_problems(me, members, settings, found)", "", "the host is not judged"),
+    preflight(
+        "setting_problems(settings) + member_problems(members, settings)",
+        "setting_problems(settings)",
+        "ids given twice pass",
+    ),
+    preflight(
+        "setting_problems(settings) + member_problems(members, settings)",
+        "member_problems(members, settings)",
+        "settings that cannot work pass",
+    ),
+    preflight('user_exists(module.params["user"])', 'user_exists("root")', "another user"),
+    preflight("MANUALS.is_dir()", "True", "openjdk cannot be installed where there are no manuals"),
+    preflight('"*_Packages*"', '"*"', "an empty list passes for a fresh one"),
+    preflight(
+        'APT_LISTS = Path("/usr/share/man/man1"), Path("/var/lib/apt/lists")',
+        'APT_LISTS = Path("/usr/share/man/man1"), Path("/var/lib/apt")',
+        "lists are never seen",
+    ),
+    preflight('Path("/run/zookeeper/zoo.cfg")', 'Path("/run/zookeeper/zoo.conf")', "never what runs"),
+    preflight('Path("/run/zookeeper/started-with")', 'Path("/run/started-with")', "always stale"),
+    preflight(
+        '**{name: {"type": "int", "required": True} for name in NUMBERS}',
+        '**{name: {"type": "raw"} for name in NUMBERS}',
+        "a number given by -e is text",
+    ),
+    preflight("changed=False,", "changed=bool(problems),", "looking changes something"),
+    preflight("supports_check_mode=True", "supports_check_mode=False", "check mode sees nothing"),
+    preflight('servers=servers(found["config"])', "servers={}", "every ensemble is new"),
+    preflight(
+        "myid.strip() if myid is not None else None",
+        "myid",
+        "every myid is another's",
+    ),
+    preflight(
+        'member["name"] == name), None)',
+        'member["name"] == name), members[0])',
+        "a stranger is taken for the first",
+    ),
+    settings(
+        'if text), "")',
+        'if text is not None), "")',
+        "a record cut short hides what is on disk",
+        at="in_force",
+    ),
+    settings(
+        "config = config or wanted", "config = wanted | config", "nobody's logs are looked at", at="places"
+    ),
+    settings(
+        'config.get("dataLogDir", data_dir)',
+        'config.get("dataLogDir", wanted["dataLogDir"])',
+        "nobody's logs",
+        at="places",
+    ),
+    settings(
+        'config.get("dataDir", wanted["dataDir"])',
+        'config["dataDir"]',
+        "a zoo.cfg that lost a line ends the run",
+        at="places",
+    ),
+    settings(
+        "if port.isdecimal() else",
+        "if port else",
+        "a zoo.cfg with a typing error ends the run that would mend it",
+        at="places",
+    ),
+    settings(
+        'config.get("clientPort", "")', 'wanted["clientPort"]', "the port to come is asked", at="places"
+    ),
+]
