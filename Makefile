@@ -1,5 +1,6 @@
-# The two commands are `make demo` and `make test`. LAB names the lab that up, demo, ssh and down mean.
-LAB ?= demo
+# The two commands are `make demo` and `make test`. LAB names the lab that up, demo, ssh and down mean; as for the
+# command `lab` and for inventory/lab it is "lab" unless you say otherwise.
+LAB ?= lab
 NODE ?= zk1
 SEEDS ?= 3000
 # Named like the modules they belong to, so mypy cannot see both at once.
@@ -9,7 +10,7 @@ export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-oldest setup-tests up demo ssh down lint docs unit simulate mutants integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit simulate mutants integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -29,11 +30,14 @@ setup-oldest: setup-python
 setup-tests:
 	@scripts/bootstrap --tests
 
-up: setup ## boot six hosts and provision them
+provision: setup
 	@lab up
 	@ansible-playbook playbooks/site.yml
 
-demo: up ## the same, then the story of failures, told as it happens
+up: provision ## boot six hosts and provision them
+	@scripts/next_steps
+
+demo: provision ## the same, then the story of failures, told as it happens
 	@python -m chaos.story
 
 ssh: ## a shell on a host: make ssh NODE=mw1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import sys
@@ -16,9 +17,8 @@ from lab import words
 from lab.construct import BACKENDS
 from lab.core import Lab
 from lab.errors import LabError, UnknownError
-from lab.spec import DEFAULT_BACKEND, DEFAULT_NODES, SUITES
+from lab.spec import DEFAULT_BACKEND, DEFAULT_LAB, DEFAULT_NODES, SUITES, default_lab
 
-pass_lab = click.make_pass_decorator(Lab)
 _BEGAN = time.monotonic()
 
 
@@ -26,21 +26,38 @@ def _say(text: str) -> None:
     click.echo(f"[{time.monotonic() - _BEGAN:5.1f} s] {text}", err=True)
 
 
+def pass_lab(command: Callable[..., None]) -> Callable[..., None]:
+    """Call the command with the lab that is meant. ``up`` means no other than the default by accident: it
+    would add nodes to it."""
+
+    @functools.wraps(command)
+    @click.pass_context
+    def with_lab(context: click.Context, *arguments: Any, **options: Any) -> None:
+        name = context.find_root().params.get("name")
+        name = name or (DEFAULT_LAB if context.info_name == "up" else default_lab())
+        command(Lab(name, say=_say), *arguments, **options)
+
+    return with_lab
+
+
 def _complete(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
     """The nodes whose names begin so, and sets of them."""
     before, comma, begun = begun.rpartition(",")
     with contextlib.suppress(LabError):
-        nodes = Lab(context.find_root().params.get("name")).nodes
+        nodes = Lab(context.find_root().params.get("name") or default_lab()).nodes
         return [before + comma + name for name in nodes if name.startswith(begun)]
     return []
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--name", envvar="LAB", default="lab", show_default=True, show_envvar=True, help="Which lab.")
-@click.pass_context
-def cli(context: click.Context, name: str) -> None:
+@click.option(
+    "--name",
+    envvar="LAB",
+    show_envvar=True,
+    help=f"Which lab. The default is the only lab that is up, or {DEFAULT_LAB!r}.",
+)
+def cli(name: str | None) -> None:
     """Real systemd hosts on this machine, and every way to break them."""
-    context.obj = Lab(name, say=_say)
 
 
 @cli.command()
@@ -59,7 +76,7 @@ def cli(context: click.Context, name: str) -> None:
 def up(lab: Lab, nodes: tuple[str, ...], suite: str | None, backend: str | None) -> None:
     """Make sure that NODES are there and switched on."""
     lab.up(nodes, suite=suite, backend=backend)
-    _say(f"lab {lab.name} is up: {' '.join(lab.nodes)}")
+    _say(f"{' '.join(lab.nodes)} are up (lab {lab.name!r})")
 
 
 up.help = f"{up.help}\n\nDefault: {' '.join(DEFAULT_NODES)}. What runs is left as it is."
@@ -70,7 +87,7 @@ up.help = f"{up.help}\n\nDefault: {' '.join(DEFAULT_NODES)}. What runs is left a
 def down(lab: Lab) -> None:
     """Remove the lab and every trace of it; images stay in the cache."""
     lab.down()
-    _say(f"lab {lab.name} is gone")
+    _say(f"lab {lab.name!r} is gone")
 
 
 @cli.command()

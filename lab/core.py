@@ -13,7 +13,18 @@ from typing import Any
 from lab import construct, faults, host, network, ssh
 from lab.errors import LabError, UnknownError
 from lab.run import Say, lock, silent
-from lab.spec import DEFAULT_BACKEND, DEFAULT_NODES, HOST, SUITES, Node, Spec, check_name, labs, load
+from lab.spec import (
+    DEFAULT_BACKEND,
+    DEFAULT_LAB,
+    DEFAULT_NODES,
+    HOST,
+    SUITES,
+    Node,
+    Spec,
+    check_name,
+    labs,
+    load,
+)
 
 
 class Lab:
@@ -24,7 +35,7 @@ class Lab:
 
     def __init__(self, name: str | None = None, *, say: Say = silent) -> None:
         """`name`: of the lab, by default what the variable LAB says, or "lab". `say` is told of progress."""
-        self.name = check_name("lab", name or os.environ.get("LAB") or "lab")
+        self.name = check_name("lab", name or os.environ.get("LAB") or DEFAULT_LAB)
         self._say = say
 
     @property

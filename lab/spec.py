@@ -17,6 +17,7 @@ CACHE = Path("/var/cache/zklab")  # outlives labs: images, locks
 RUN = Path("/run/zklab")  # of this boot of the machine: state, keys, ssh_config
 DISKS = Path("/var/lib/zklab")  # the nodes' disks
 
+DEFAULT_LAB = "lab"
 DEFAULT_NODES = ("zk1", "zk2", "zk3", "mw1", "mw2", "mw3")
 SUITES = ("trixie", "bookworm")
 DEFAULT_BACKEND = "nspawn"
@@ -123,6 +124,19 @@ class Spec:
 
 def run_directory(name: str) -> Path:
     return RUN / name
+
+
+def default_lab() -> str:
+    """The lab that is meant if none is named: "lab" if it is up, or else the only one that is.
+
+    Raises UnknownError if there are several others: it lists them.
+    """
+    names = [lab.name for lab in labs()]
+    if DEFAULT_LAB in names or not names:
+        return DEFAULT_LAB
+    if len(names) > 1:
+        raise UnknownError(f"several labs are up: {', '.join(names)}; say which: lab --name {names[0]} ...")
+    return names[0]
 
 
 def load(name: str) -> Spec | None:

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import faults, kernel, network, spec, words
 from lab.backends.podman import Podman
+from lab.cli import cli
 from lab.core import Lab
 from lab.errors import LabError, UnknownError
 from lab.host import require
@@ -54,6 +56,38 @@ def test_state_survives(run: Path) -> None:
     assert spec.load("demo") == lab
     assert spec.labs() == [lab]
     assert [file.name for file in (run / "demo").iterdir()] == ["lab.json"]
+
+
+@pytest.mark.usefixtures("run")
+def test_the_lab_that_is_meant_if_none_is_named() -> None:
+    assert spec.default_lab() == "lab"
+    spec.Spec("one", "10.213.1.0/24").save()
+    assert spec.default_lab() == "one"
+    spec.Spec("two", "10.213.2.0/24").save()
+    with pytest.raises(UnknownError, match=r"several labs are up: one, two; say which: lab --name one"):
+        spec.default_lab()
+    spec.Spec("lab", "10.213.3.0/24").save()
+    assert spec.default_lab() == "lab"
+
+
+@pytest.mark.usefixtures("run")
+def test_a_command_means_the_only_lab_and_up_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAB", raising=False)
+    meant: list[str] = []
+
+    def note(lab: Lab, *_: object, **__: object) -> list[object]:
+        meant.append(lab.name)
+        return []
+
+    for verb in ("status", "up"):
+        monkeypatch.setattr(Lab, verb, note)
+    monkeypatch.setattr(Lab, "nodes", {})
+    spec.Spec("one", "10.213.1.0/24").save()
+    for arguments in (["status"], ["--name", "other", "status"], ["up"]):
+        CliRunner().invoke(cli, arguments, catch_exceptions=False)
+    assert meant == ["one", "other", "lab"]
+    spec.Spec("two", "10.213.2.0/24").save()
+    assert CliRunner().invoke(cli, ["status", "--help"]).exit_code == 0
 
 
 def test_an_unknown_lab_and_an_unknown_node(run: Path) -> None:
