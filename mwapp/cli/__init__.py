@@ -73,7 +73,7 @@ def run(arguments: list[str]) -> int:
         return help_.exit_code
     except click.UsageError as problem:
         command = problem.ctx.command_path if problem.ctx else "mwapp"
-        _complain(f"{problem.format_message()} ({command} --help tells more)")
+        _complain(_misplaced(problem) or f"{problem.format_message()} ({command} --help tells more)")
         return problem.exit_code
     except click.ClickException as problem:
         _complain(problem.format_message())
@@ -87,6 +87,15 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         return DEFECT
     return status if isinstance(status, int) else 0
+
+
+def _misplaced(problem: click.UsageError) -> str | None:
+    """For an option of a command that stands before it: where it belongs."""
+    if not isinstance(problem, click.NoSuchOption) or problem.ctx is None or problem.ctx.command is not cli:
+        return None
+    flag = problem.option_name
+    having = [name for name, it in cli.commands.items() if any(flag in param.opts for param in it.params)]
+    return f"{flag}: write it after the command: mwapp {having[0]} {flag} ..." if having else None
 
 
 def _complain(message: str) -> None:

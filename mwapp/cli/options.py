@@ -61,6 +61,8 @@ def read_config(path: Path, ctx: click.Context) -> dict[str, Any]:
         document = tomllib.loads(path.read_text())
     except (OSError, ValueError) as problem:
         reason = problem.strerror if isinstance(problem, OSError) else problem
+        if isinstance(problem, PermissionError):
+            reason = f"{reason}; run mwapp as root (sudo mwapp ...), or give a file of your own with --config"
         raise BadInputError(f"--config: cannot read {path}: {reason}") from None
     keys = _keys(ctx)
     common = set().union(*keys.values())

@@ -7,11 +7,11 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from mwapp.cli.keys import Keys
 from mwapp.cli.options import client, option
 from mwapp.cli.output import age, bold, plain, show, show_json, table, width, yellow
 from mwapp.cli.session import Target, look
@@ -36,7 +36,7 @@ WATCH_PATIENCE = 3.0
     flag_value=WATCH_SECONDS,
     type=click.FloatRange(min=0.1),
     metavar="[SECONDS]",
-    help=f"Refresh every SECONDS (default {WATCH_SECONDS:g}) until ^C.",
+    help=f"Refresh every SECONDS (default {WATCH_SECONDS:g}) until q or ^C.",
 )
 @client
 def status(watch: float | None, **settings: Any) -> None:
@@ -67,7 +67,8 @@ def status(watch: float | None, **settings: Any) -> None:
 def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
     target = Target(target.connect, min(target.connect_timeout, WATCH_PATIENCE))
     tasks = None
-    signal.signal(signal.SIGINT, _leave)
+    keys = Keys()
+    signal.signal(signal.SIGINT, lambda *_: _leave(keys))
     while True:
         next_look = time.monotonic() + seconds
         system, _ = _see(target, tasks)
@@ -76,11 +77,13 @@ def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
             show_json(_document(system), indent=None)
         else:
             _draw(_screen(system, target.connect))
-        time.sleep(max(0.0, next_look - time.monotonic()))
+        if keys.pressed("q", next_look - time.monotonic()):
+            _leave(keys)
 
 
-def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+def _leave(keys: Keys) -> NoReturn:
     """At once, whatever is being waited for: a session that only reads need not be closed."""
+    keys.close()
     if width() is not None:
         os.write(sys.stdout.fileno(), b"\n")  # the shell's prompt begins a line
     os._exit(OK)

@@ -1,6 +1,9 @@
 """The command line up to the point where it would talk to the ensemble."""
 
 import logging
+import os
+import pty
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from mwapp.cli import daemons as daemons_module
 from mwapp.cli import names as names_module
 from mwapp.cli import options as options_module
 from mwapp.cli.completion import SHELLS
+from mwapp.cli.keys import Keys
 from mwapp.cli.output import age, plain, several, show_table, table
 from mwapp.daemon import Build, Settings
 from mwapp.servers import Servers
@@ -51,6 +55,47 @@ def mwapp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         return status, capsys.readouterr().err
 
     return run_it
+
+
+def test_an_option_before_the_command_is_told_where_it_belongs(mwapp: Run) -> None:
+    status, error = mwapp("--retries", "1", "submit", "true")
+    assert (status, error) == (
+        2,
+        "mwapp: --retries: write it after the command: mwapp submit --retries ...\n",
+    )
+    status, error = mwapp("--nonsense", "submit", "true")
+    assert status == 2
+    assert "--nonsense" in error
+    assert "after the command" not in error
+
+
+def test_a_config_file_that_only_root_can_read(
+    mwapp: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "mwapp.toml"
+    config.touch()
+
+    def denied(_: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", denied)
+    status, error = mwapp("submit", "--config", str(config), "true")
+    assert status == 2
+    assert f"--config: cannot read {config}: Permission denied; run mwapp as root (sudo mwapp ...)" in error
+
+
+@pytest.mark.parametrize(("typed", "seen"), [(b"q", True), (b"xq", True), (b"x", False)])
+def test_a_key_ends_what_is_watched(monkeypatch: pytest.MonkeyPatch, typed: bytes, seen: bool) -> None:
+    person, terminal = pty.openpty()
+    with os.fdopen(person, "wb", 0), os.fdopen(terminal, "r") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        monkeypatch.setattr("os.tcgetpgrp", lambda _: os.getpgrp())
+        before = termios.tcgetattr(terminal)
+        keys = Keys()
+        os.write(person, typed)
+        assert keys.pressed("q", 0.2) is seen
+        keys.close()
+        assert termios.tcgetattr(terminal) == before
 
 
 # ---------------------------------------------------------------- one setting, three places
