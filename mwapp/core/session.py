@@ -216,7 +216,8 @@ class Process:
                     part.stop()
             case Resumed() | Stop():
                 pass
-        self._fire_timers()
+        if self.timers and self.timers[0][0] <= now:
+            self._fire_timers()
         out, self._out = self._out, []
         return out
 
@@ -238,15 +239,14 @@ class Process:
         """Ask the ensemble. Dropped while there is no usable connection: parts start over in connected()."""
         if not self.usable or scope.cancelled:
             return
-        self._numbers += 1
+        number = self._numbers = self._numbers + 1
         if watch is not None and not isinstance(operation, Transaction):
             calls = self._watches.setdefault(operation.path, {})
             for other in [other for other in calls if other.cancelled]:
                 del calls[other]  # by the way: a path may not change for years
             calls[scope] = watch
-        proof = isinstance(operation, Transaction)
-        self._pending[self._numbers] = _Pending(scope, then, self.now, proof)
-        self._out.append(Request(self._numbers, operation))
+        self._pending[number] = _Pending(scope, then, self.now, isinstance(operation, Transaction))
+        self._out.append(Request(number, operation))
 
     def call_at(self, at: float, scope: Scope, call: Call) -> None:
         """Call once at that time (monotonic seconds), unless the scope is cancelled before."""
@@ -293,14 +293,13 @@ class Process:
         pending = self._pending.pop(number, None)
         if pending is None:
             return
-        error = result.error if isinstance(result, Failed) else None
-        cut_off = error in CUT_OFF
+        if isinstance(result, Failed) and result.error in CUT_OFF:
+            return  # every part re-reads what it acts on, so there is nothing to tell it
         # REFUSED may be the edge's own word, for a request too large to be sent.
-        if pending.proof and not cut_off and error is not Error.REFUSED:
+        if pending.proof and not (isinstance(result, Failed) and result.error is Error.REFUSED):
             self._lives(pending.sent)
-        if cut_off or pending.scope.cancelled:
-            return  # after a cut every part re-reads what it acts on, so there is nothing to tell it
-        pending.then(result)
+        if not pending.scope.cancelled:
+            pending.then(result)
 
     def _lives(self, sent: float) -> None:
         """A transaction that was sent then has been answered.
@@ -342,8 +341,6 @@ class Process:
             part.expired()
 
     def _fire_timers(self) -> None:
-        if not self.timers or self.timers[0][0] > self.now:
-            return
         due = []
         while self.timers and self.timers[0][0] <= self.now:
             due.append(heappop(self.timers))
