@@ -9,7 +9,6 @@ The servers die with the process that started them, even when that is killed.
 """
 
 import contextlib
-import random
 import shutil
 import signal
 import socket
@@ -24,6 +23,8 @@ from typing import TypeVar
 from kazoo.client import KazooClient
 
 from mwapp.release import close_session
+from tests import evidence
+from tests.ports import free_ports
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ JARS = Path("/usr/share/java")
 # zookeeper.jar names its dependencies in its manifest; the logger is for the one who runs it to choose.
 CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
 START_SECONDS = 40.0
-# A leader that has committed nothing for so long is stuck, and not slow.
+# Servers that serve, and through one of which nothing is committed for so long, are stuck, and not slow.
 COMMIT_SECONDS = 10.0
 JVM = (
     "java",
@@ -44,8 +45,9 @@ JVM = (
     "-Dzookeeper.forceSync=no",
     "-Dzookeeper.preAllocSize=1024",
     "-Dzookeeper.admin.enableServer=false",
+    "-Duser.timezone=UTC",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",  # as tests.evidence wants it
 )
 
 
@@ -61,21 +63,6 @@ def missing() -> str | None:
         f"needs java and {' '.join(map(str, CLASSPATH))}: "
         "apt-get install openjdk-17-jre-headless libzookeeper-java libslf4j-java"
     )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on, below the range from which the kernel takes those of outgoing connections.
-
-    A server that is restarted must find its port free again.
-    """
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.randrange(12000, 32000)  # noqa: S311 - any free port will do
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            if port not in ports:
-                ports.append(port)
-    return ports
 
 
 def wait_for(what: str, probe: Callable[[], T | None], seconds: float) -> T:
@@ -137,6 +124,7 @@ class Server:
         """Send a signal. Raises EnsembleError when there is no process."""
         if self._process is None or not self.running:
             raise EnsembleError(f"{self} is not running")
+        evidence.note(f"{number.name} to zk{self.number}")
         self._process.send_signal(number)
 
     def kill(self) -> None:
@@ -172,6 +160,16 @@ class Server:
                 return line.removeprefix("Mode: ")
         return None
 
+    def commits(self) -> bool:
+        """Whether a session can be opened and closed through it: then it and a quorum are in step.
+
+        What it says of itself is not enough: one just resumed takes itself for the leader, or for a follower,
+        of an ensemble that has gone on without it.
+        """
+        with contextlib.suppress(OSError, EOFError):
+            return close_session("127.0.0.1", self.port, session=0, password=bytes(16))
+        return False
+
     @contextlib.contextmanager
     def client(self) -> Iterator[KazooClient]:
         """A client of this server alone, connected."""
@@ -186,7 +184,7 @@ class Server:
     def _end(self, number: signal.Signals) -> None:
         if self._process is None or not self.running:
             return
-        self._process.send_signal(number)
+        self.send(number)
         self._process.send_signal(signal.SIGCONT)
         try:
             self._process.wait(10)
@@ -215,7 +213,7 @@ class Ensemble:
         return ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
 
     def start(self) -> None:
-        """Start every server that does not run, in parallel, and wait until all serve.
+        """Start every server that does not run, in parallel, and wait until all serve and are in step.
 
         Raises EnsembleError when they do not, or when this machine lacks what they need.
         """
@@ -225,9 +223,15 @@ class Ensemble:
         if self._directory is None:
             self._directory = Path(tempfile.mkdtemp(prefix="ensemble-"))
             self._configure(self._directory)
-        for server in self.servers:
-            server.start()
-        self.wait_until_settled()
+        self._start()
+        try:
+            self._wait_until_in_step()
+        except EnsembleError:
+            # ZooKeeper 3.8.0: a leader may keep the lead while followers join it anew, and then waits for
+            # ever for their word on what it had proposed before. A new election gets it out of that.
+            self.leader().kill()
+            self._start()
+            self._wait_until_in_step()
 
     def stop(self) -> None:
         """End every server and remove the files."""
@@ -250,13 +254,6 @@ class Ensemble:
     ) -> None:
         self.stop()
 
-    def wait_until_settled(self, seconds: float = START_SECONDS) -> None:
-        """Until every running server serves and exactly one of them leads."""
-        try:
-            wait_for("all servers serve, one leads", self._settled, seconds)
-        except EnsembleError as error:
-            raise EnsembleError(f"{error}\n{self.logs()}") from None
-
     def leader(self, seconds: float = START_SECONDS) -> Server:
         """The leading server; waits for an election to end."""
 
@@ -272,30 +269,16 @@ class Ensemble:
         return [server for server in self.servers if server is not leader and server.mode() == "follower"]
 
     def heal(self) -> None:
-        """Let every paused server go on, start those that ended, wait until all serve and can commit.
-
-        Raises EnsembleError.
-        """
+        """Let every paused server go on, start those that ended; then as :meth:`start`."""
         for server in self.servers:
             if server.paused:
                 server.resume()
         self.start()
-        try:
-            self._wait_until_it_commits()
-        except EnsembleError:
-            # ZooKeeper 3.8.0: a leader may keep the lead while followers join it anew, and then waits for
-            # ever for their word on what it had proposed before. A new election gets it out of that.
-            self.leader().kill()
-            self.start()
-            self._wait_until_it_commits()
 
-    def logs(self, lines: int = 40) -> str:
-        """The end of every server's log."""
-        parts = []
+    def _start(self) -> None:
         for server in self.servers:
-            text = server.log.read_text(errors="replace") if server.log.exists() else ""
-            parts.append("\n".join([f"--- {server}", *text.splitlines()[-lines:]]))
-        return "\n".join(parts)
+            server.start()
+        wait_for("all servers serve, one leads", self._settled, START_SECONDS)
 
     def _settled(self) -> bool:
         modes = [server.mode() for server in self.servers if server.running]
@@ -303,17 +286,11 @@ class Ensemble:
             return modes == ["standalone"]
         return None not in modes and modes.count("leader") == 1
 
-    def _wait_until_it_commits(self) -> None:
-        def commits() -> bool:
-            with contextlib.suppress(OSError, EOFError):
-                return any(
-                    close_session("127.0.0.1", server.port, session=0, password=bytes(16))
-                    for server in self.servers
-                    if server.mode() in ("leader", "standalone")
-                )
-            return False
+    def _wait_until_in_step(self) -> None:
+        def in_step() -> bool:
+            return all(server.commits() for server in self.servers)
 
-        wait_for("a session is opened and closed at the leader", commits, COMMIT_SECONDS)
+        wait_for("a session is opened and closed at every server", in_step, COMMIT_SECONDS)
 
     def _configure(self, directory: Path) -> None:
         ports = free_ports(3 * self._size)
@@ -338,6 +315,7 @@ class Ensemble:
             ]
             (home / "zoo.cfg").write_text("\n".join(settings) + "\n")
             self.servers.append(Server(i + 1, ports[3 * i], home))
+            evidence.keep(f"zk{i + 1}", self.servers[-1].log)
 
 
 def main() -> None:

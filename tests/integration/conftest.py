@@ -1,21 +1,26 @@
-"""The ensemble the integration tests share, and its servers' logs when one of them fails."""
+"""The ensemble the integration tests share, and what the logs tell when one of them fails."""
 
+import logging
+import re
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests import evidence
 from tests.ensemble import Ensemble
 
-_shared: list[Ensemble] = []
+WHOLE = Path("build/failed")  # the logs of the time of a test that failed
+BEGAN = pytest.StashKey[str]()
+
+logging.getLogger("kazoo").setLevel(logging.ERROR)  # it warns of every connection that is cut on purpose
 
 
 @pytest.fixture(scope="session")
 def shared_ensemble() -> Iterator[Ensemble]:
     """Three servers for the whole run; use :func:`ensemble`, which heals them between tests."""
     with Ensemble() as ensemble:
-        _shared.append(ensemble)
         yield ensemble
-        _shared.clear()
 
 
 @pytest.fixture
@@ -26,12 +31,19 @@ def ensemble(shared_ensemble: Ensemble) -> Iterator[Ensemble]:
     shared_ensemble.heal()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note when the test begins."""
+    item.stash[BEGAN] = evidence.now()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Print the servers' logs with a failure."""
+    """Print with a failure what servers and daemons told during the test."""
     report = yield
-    if report.failed and {"ensemble", "shared_ensemble"} & set(getattr(item, "fixturenames", ())):
-        report.sections += [(f"ZooKeeper ({call.when})", ensemble.logs()) for ensemble in _shared]
+    if report.failed:
+        whole = WHOLE / re.sub(r"\W+", "-", f"{item.name} {call.when}")
+        report.sections.append(("servers and daemons", evidence.told(item.stash[BEGAN], whole)))
     return report

@@ -10,15 +10,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from tests.ensemble import free_ports
+from tests import evidence
+from tests.ports import free_ports
 
 T = TypeVar("T")
 PATIENCE = 30.0
 SESSION_TIMEOUT = 3.0
+# A session that is left to its time-out lives so long after its process: the last sign of life may be older.
+LEFT_ALONE = SESSION_TIMEOUT - 0.5
 HOME = "MWAPP_TEST_HOME"  # in the environment of a site's daemons, and so of the commands they run
 
 
@@ -47,6 +51,7 @@ class Daemon:
         self.role, self.name = role, name
         self.state_dir = home / f"{role}-{name}"
         self.log = home / f"{role}-{name}.log"
+        evidence.keep(f"{role} {name}", self.log)
         self.port = free_ports(1)[0]
         self.arguments = [
             *(sys.executable, "-m", program, role, "--name", name, "--connect", connect),
@@ -82,6 +87,21 @@ class Daemon:
         answer = self.get("/status")
         return dict(json.loads(answer[1])[self.role]) if answer else {}
 
+    def session(self) -> int:
+        """The session it has noted, or -1."""
+        with contextlib.suppress(FileNotFoundError):
+            return int((self.state_dir / "session").read_text().split()[0])
+        return -1
+
+    def running(self) -> list[str]:
+        """The tasks that run on it, as its endpoint says."""
+        return list(self.status().get("running", ()))
+
+    def said_at(self, words: str) -> float:
+        """When it first said so in its log, Unix seconds."""
+        line = next(line for line in self.log.read_text().splitlines() if words in line)
+        return datetime.fromisoformat(line.split()[0]).timestamp()
+
     def wait_for_state(self, *states: str) -> str:
         """Until it is in one of these states; which."""
         probe = lambda: next((s for s in states if self.status().get("state") == s), None)  # noqa: E731 - for the next line only
@@ -92,16 +112,17 @@ class Daemon:
         return subprocess.call([sys.executable, "-m", "mwapp.release", self.state_dir])
 
     def signal(self, number: signal.Signals) -> None:
+        evidence.note(f"{number.name} to {self.role} {self.name}")
         self.process.send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL, and wait."""
-        self.process.kill()
+        self.signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
-        self.process.terminate()
+        self.signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
 
 
@@ -112,6 +133,12 @@ class Site:
         self.connect = connect
         self._home = home
         self.daemons: list[Daemon] = []
+
+    @property
+    def chroot(self) -> str:
+        """Below which znode all of it is, "" or /path."""
+        _, slash, path = self.connect.partition("/")
+        return slash + path
 
     def start(
         self, role: str, name: str, *options: str, program: str = "mwapp", **environment: str
@@ -157,6 +184,4 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 daemon.signal(signal.SIGCONT)
             daemon.kill()
-            self._kill_commands()
-            if kind is not None:
-                print(f"--- {daemon.role} {daemon.name}\n{daemon.log.read_text()}")
+        self._kill_commands()
