@@ -5,24 +5,22 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
 
 from tests.ensemble import Ensemble
 from tests.integration import replay
+from tests.integration.person import Person, person_at
 from tests.integration.processes import PATIENCE, Daemon, Site, wait_until
 from tests.integration.proxy import Network
 from tests.simulation.judge import Judge
 from tests.simulation.tree import Tree
 
 MAX_ATTEMPTS = 5
-# What a task does: leave a line that tells which attempt ran, then take its time.
-RECORD = 'echo "$MWAPP_TASK $MWAPP_ATTEMPT" >> {home}/runs; sleep {seconds}; echo done'
 
 
 @dataclass
@@ -36,15 +34,10 @@ class _Replayed:
 class Attack:
     """A site behind a network that can be broken, and a person who works by hand at the same time."""
 
-    def __init__(self, ensemble: Ensemble, network: Network, chroot: str, home: Path) -> None:
-        self.ensemble, self.network, self.home = ensemble, network, home
-        self._chroot = "/" + chroot
-        self.person = KazooClient(ensemble.connect_string, command_retry={"max_tries": -1, "max_delay": 0.3})
-        self.person.start()
-        self.person.ensure_path(self._chroot)
-        self.person.chroot = self._chroot
-        self._persons = {self.person.client_id[0]}
-        self.site = Site(network.connect_string + self._chroot, home)
+    def __init__(self, ensemble: Ensemble, network: Network, person: Person, site: Site, home: Path) -> None:
+        self.ensemble, self.network, self.person, self.site, self.home = ensemble, network, person, site, home
+        self.submitted = 0  # tasks, in the background
+        self._persons = {person.client_id[0]}
         self._submitters: list[subprocess.Popen[str]] = []
 
     def staff(self, masters: int = 2, workers: int = 2, slots: int = 3) -> None:
@@ -63,9 +56,18 @@ class Attack:
         probe = lambda: next((m for m in self.of("master") if m.status().get("state") == "active"), None)  # noqa: E731 - for the next line only
         return wait_until("a master is active", probe)
 
-    def submit(self, count: int, seconds: float = 0.2) -> None:
-        """Begin to submit so many tasks, through the broken network like everybody."""
-        command = RECORD.format(home=self.home, seconds=seconds)
+    def command(self, seconds: float | None = None) -> str:
+        """What a task does: leave a line that tells which attempt runs, wait so long or for :meth:`go`."""
+        takes = f"sleep {seconds}" if seconds else f"until [ -e {self.home}/go ]; do sleep 0.05; done"
+        return f'echo "$MWAPP_TASK $MWAPP_ATTEMPT" >> {self.home}/runs; {takes}; echo done'
+
+    def go(self) -> None:
+        """Let every command end that waits for this."""
+        (self.home / "go").touch()
+
+    def submit(self, count: int, seconds: float | None = None) -> None:
+        """Begin to submit so many tasks of :meth:`command`, through the broken network like everybody."""
+        self.submitted += count
         submitter = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mwapp", "submit", "--connect", self.site.connect),
@@ -76,7 +78,7 @@ class Attack:
             text=True,
         )
         assert submitter.stdin
-        submitter.stdin.write(f"{command}\n" * count)
+        submitter.stdin.write(f"{self.command(seconds)}\n" * count)
         submitter.stdin.close()
         self._submitters.append(submitter)
 
@@ -111,20 +113,19 @@ class Attack:
         return names
 
     def _all_ended(self) -> dict[str, Any] | None:
-        states = {}
         try:
-            for task in self.person.get_children("/tasks"):
-                states[task] = self.person.get(f"/tasks/{task}/status")[0].decode()
+            names = self.person.get_children("/tasks")
+            asked = {name: self.person.get_async(f"/tasks/{name}/status") for name in names}
+            return {name: answer.get()[0].decode() for name, answer in asked.items()}
         except KazooException:
             return None
-        return states
 
     def judge(self) -> Judge:
         """Let the judge of the simulation see what was committed."""
         judge = Judge(max_attempts=MAX_ATTEMPTS, sees_executions=False)
         judge.ensemble = replayed = _Replayed()
-        judge.persons = self._persons
-        for entry in replay.committed(self.ensemble, self._chroot):
+        judge.persons = self._persons | {self.person.client_id[0]}  # of late perhaps another one
+        for entry in replay.committed(self.ensemble, self.person.chroot):
             for change in entry.changes:
                 replayed.decided.apply(change, entry.zxid, entry.time)
             judge.committed(entry)
@@ -132,25 +133,22 @@ class Attack:
         return judge
 
     def close(self) -> None:
-        """End what was started."""
+        """End those that submit."""
         for submitter in self._submitters:
             submitter.kill()
             submitter.wait()
             if submitter.stdout:
                 submitter.stdout.close()
-        self.network.heal()
-        self.person.stop()
-        self.person.close()
 
 
 @contextmanager
 def attack_on(ensemble: Ensemble, home: Path) -> Iterator[Attack]:
     """An attack with a chroot of its own."""
-    network = Network(ensemble)
-    attack = Attack(ensemble, network, f"attack-{random.SystemRandom().getrandbits(40):x}", home)
-    try:
-        with attack.site:
-            yield attack
-    finally:
-        attack.close()
-        network.close()
+    chroot = f"/attack-{random.SystemRandom().getrandbits(40):x}"
+    with (
+        closing(Network(ensemble)) as network,
+        person_at(ensemble.connect_string + chroot) as person,
+        Site(network.connect_string + chroot, home) as site,
+        closing(Attack(ensemble, network, person, site, home)) as attack,
+    ):
+        yield attack

@@ -46,6 +46,12 @@ def committed(ensemble: Ensemble, chroot: str) -> list[Transacted]:
     return entries
 
 
+def ends(ensemble: Ensemble) -> dict[int, float]:
+    """When each session ended that has, Unix seconds."""
+    entries = txnlog.history([server.directory / "data" for server in ensemble.servers])
+    return {entry.session: entry.time for entry in entries if entry.ended}
+
+
 def differences(shown: Mapping[str, Shown], tree: Tree, until: int) -> dict[str, str]:
     """What is not as in the tree, by path, of all that has not changed after ``until``."""
     found = {}

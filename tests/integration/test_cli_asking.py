@@ -6,28 +6,36 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from kazoo.client import KazooClient
 
 from tests.ensemble import Ensemble
-from tests.integration.processes import Site, wait_until
+from tests.integration.person import person_at
+from tests.integration.processes import PATIENCE, Site, wait_until
 
 
 @pytest.fixture(scope="module")
-def site(shared_ensemble: Ensemble, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def nodes(shared_ensemble: Ensemble, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Two nodes for all tests here; one is the master, the other runs what is submitted."""
-    shared_ensemble.heal()
     with Site(f"{shared_ensemble.connect_string}/asking", tmp_path_factory.mktemp("asking")) as site:
         for name in ("a", "b"):
             site.start("node", name, "--slots", "8", "--label", f"name={name}", "--label", "any")
-        for node in site.daemons:
-            node.wait_for_state("active", "ready")
-        wait_until("both are registered", lambda: len(site.json("workers")) == 2)
         yield site
+
+
+@pytest.fixture
+def site(nodes: Site, shared_ensemble: Ensemble) -> Site:
+    """The same, both at work: while the test before ran, the ensemble may not have."""
+    shared_ensemble.heal()
+
+    def at_work() -> bool:
+        states = [node.status().get("state") for node in nodes.daemons]
+        return sorted(map(str, states)) == ["active", "ready"] and len(nodes.json("workers")) == 2
+
+    wait_until("one is the master, both are registered", at_work)
+    return nodes
 
 
 def running(site: Site, task: str) -> bool:
@@ -54,11 +62,11 @@ def test_cancel_what_runs_what_waits_and_what_has_ended(site: Site) -> None:
         (runs, "cancelled", False),
     ]
     assert [end["reason"] for end in ends[1:]] == ["cancelled before it began", "cancelled"]
-    assert 2 <= ends[2]["seconds"] < 20, "SIGTERM came first"
+    assert 2 <= ends[2]["seconds"] < 60, "SIGTERM came first"
     again = site.mwapp("cancel", runs).splitlines()[1]
     assert again.endswith("had ended already")
-    states = {task["task"]: task["state"] for task in site.json("tasks", "--state", "cancelled")}
-    assert states == {waits: "cancelled", runs: "cancelled"}
+    listed = {task["task"] for task in site.json("tasks", "--state", "cancelled")}
+    assert listed & {ended, waits, runs} == {waits, runs}
     site.mwapp("wait", runs, status=1)
 
 
@@ -152,40 +160,34 @@ def test_a_task_that_is_too_large_is_not_sent(site: Site) -> None:
 
 def test_a_returned_task_is_queued_with_its_attempt(ensemble: Ensemble, tmp_path: Path) -> None:
     """Nobody is there to take it."""
-    client = KazooClient(ensemble.connect_string)
-    client.start()
-    with Site(f"{ensemble.connect_string}/again", tmp_path) as site:
+    connect = f"{ensemble.connect_string}/again"
+    with person_at(connect) as person, Site(connect, tmp_path) as site:
         task = submit(site, "true")
-        client.create(f"/again/returned/{task}", b'{"attempt":2}')
+        person.create(f"/returned/{task}", b'{"attempt":2}')
         (seen,) = site.json("tasks", task)
         assert (seen["state"], seen["worker"], seen["attempt"]) == ("queued", None, 2)
         assert site.json("status")["tasks"]["counts"]["queued"] == 1
-    client.stop()
-    client.close()
 
 
 def test_finished_tasks_are_removed_when_there_are_too_many(ensemble: Ensemble, tmp_path: Path) -> None:
-    client = KazooClient(ensemble.connect_string)
-    client.start()
-    with Site(f"{ensemble.connect_string}/keep", tmp_path) as site:
-        site.json("tasks", "--connect-timeout", "20")
+    connect = f"{ensemble.connect_string}/keep"
+    with person_at(connect) as person, Site(connect, tmp_path) as site:
         submit(site, "true")  # makes the parents
         for _ in range(11):
-            many = client.transaction()
+            many = person.transaction()
             for _ in range(100):
-                many.create("/keep/tasks/task-", b"true", sequence=True)
-            for path in many.commit():
-                client.create_async(f"{path}/status", b"done")
+                many.create("/tasks/task-", b"true", sequence=True)
+            ended = [person.create_async(f"{path}/status", b"done") for path in many.commit()]
+            assert all(answer.get() for answer in ended)
         site.start("master", "m", "--keep", "1000").wait_for_state("active")
-        kept = lambda: len(client.get_children("/keep/tasks")) == 1001  # noqa: E731 - the queued one is none of them
+        kept = lambda: len(person.get_children("/tasks")) == 1001  # noqa: E731 - the queued one is none of them
         wait_until("the oldest are removed", kept)
         assert site.json("tasks", "0")[0]["state"] == "queued"
         site.mwapp("wait", "1", status=4)
-    client.stop()
-    client.close()
 
 
-def watch(site: Site) -> tuple[subprocess.Popen[bytes], int]:
+@contextlib.contextmanager
+def watch(site: Site) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """`mwapp status --watch` at a terminal, and the terminal."""
     terminal, its_end = pty.openpty()
     watching = subprocess.Popen(
@@ -196,12 +198,17 @@ def watch(site: Site) -> tuple[subprocess.Popen[bytes], int]:
     )
     os.close(its_end)
     os.set_blocking(terminal, False)
-    return watching, terminal
+    try:
+        yield watching, terminal
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(terminal)
 
 
 def test_watch_survives_an_outage_and_ends_cleanly(ensemble: Ensemble, tmp_path: Path) -> None:
-    with Site(f"{ensemble.connect_string}/watch", tmp_path) as site:
-        watching, terminal = watch(site)
+    site = Site(f"{ensemble.connect_string}/watch", tmp_path)
+    with watch(site) as (watching, terminal):
         shown = b""
 
         def shows(what: bytes) -> bool:
@@ -217,22 +224,26 @@ def test_watch_survives_an_outage_and_ends_cleanly(ensemble: Ensemble, tmp_path:
         ensemble.start()
         wait_until("and goes on", lambda: shows(b"(vacant)"))
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(10) == 0
+        assert watching.wait(PATIENCE) == 0
         assert b"Traceback" not in shown
-        os.close(terminal)
 
 
 def test_names_are_completed(site: Site) -> None:
     submit(site, "--name", "completed", "true")
-    begun = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "mwapp"],
-        env=os.environ
-        | {"_MWAPP_COMPLETE": "bash_complete", "COMP_WORDS": "mwapp wait com", "COMP_CWORD": "2"}
-        | {"MWAPP_CONNECT": site.connect},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("plain,completed\n", "")
-    assert time.monotonic() - begun < 10
+
+    def tab() -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "mwapp"],
+            env=os.environ
+            | {"_MWAPP_COMPLETE": "bash_complete", "COMP_WORDS": "mwapp wait com", "COMP_CWORD": "2"}
+            | {"MWAPP_CONNECT": site.connect},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.stderr == ""
+        return done.stdout
+
+    # One who finds nothing within a second says nothing.
+    assert wait_until("something is offered", tab) == "plain,completed\n"

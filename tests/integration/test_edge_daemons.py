@@ -7,12 +7,16 @@ import socket
 import statistics
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.ensemble import Ensemble
-from tests.integration.processes import PATIENCE, SESSION_TIMEOUT, Daemon, Site, wait_until
+from tests.integration.processes import LEFT_ALONE, PATIENCE, SESSION_TIMEOUT, Daemon, Site, wait_until
+
+# A session left to its time-out is over soon after it; who went by anything else would be later.
+LATE = 2 * SESSION_TIMEOUT
 
 
 @pytest.fixture
@@ -28,11 +32,14 @@ def two_masters(site: Site) -> tuple[Daemon, Daemon]:
     return masters[0], masters[1]
 
 
-def first_write(master: Daemon, since: float) -> float:
-    """Seconds from then to the master's first fenced write."""
-    probe = lambda: (master.status().get("first_write_at") or 0) > since  # noqa: E731 - for the next line only
-    wait_until(f"{master.name} has written", probe)
-    return float(master.status()["first_write_at"]) - since
+def elected_at(master: Daemon) -> float:
+    """When it was elected, Unix seconds; waits for it."""
+    wait_until(f"{master.name} is active", lambda: master.status().get("state") == "active")
+    return float(master.status()["elected_at"])
+
+
+def has_written(master: Daemon, since: float) -> bool:
+    return (master.status().get("first_write_at") or 0) > since
 
 
 def test_killed_master(site: Site) -> None:
@@ -46,14 +53,13 @@ def test_killed_master(site: Site) -> None:
         assert active.release() == 0
         # Nothing to write without a task.
         site.mwapp("submit", f"echo {turn}")
-        backup.wait_for_state("active")
-        seconds.append(float(backup.status()["elected_at"]) - killed_at)
-        assert first_write(backup, killed_at) < SESSION_TIMEOUT
+        seconds.append(elected_at(backup) - killed_at)
+        wait_until("it has written", partial(has_written, backup, killed_at))
         active.start()
         active.wait_for_state("standby")
         active, backup = backup, active
     print(f"SIGKILL to election, ms: {[round(1000 * s) for s in seconds]}")
-    assert statistics.median(seconds) < 0.5
+    assert statistics.median(seconds) < LEFT_ALONE
     assert all(task["state"] == "done" for task in site.json("wait", *"01234"))
 
 
@@ -61,8 +67,7 @@ def test_killed_master_without_release(site: Site) -> None:
     active, backup = two_masters(site)
     killed_at = time.time()
     active.kill()
-    backup.wait_for_state("active")
-    assert float(backup.status()["elected_at"]) - killed_at < SESSION_TIMEOUT + 1.5
+    assert elected_at(backup) - killed_at < LATE
 
 
 def test_stopped_master_gives_the_office_up_at_once(site: Site) -> None:
@@ -70,8 +75,7 @@ def test_stopped_master_gives_the_office_up_at_once(site: Site) -> None:
     stopped_at = time.time()
     assert active.stop() == 0
     assert not (active.state_dir / "session").exists()
-    backup.wait_for_state("active")
-    assert float(backup.status()["elected_at"]) - stopped_at < 1.0
+    assert elected_at(backup) - stopped_at < LEFT_ALONE
 
 
 def test_frozen_master(site: Site) -> None:
@@ -79,12 +83,11 @@ def test_frozen_master(site: Site) -> None:
     active, backup = two_masters(site)
     frozen_at = time.time()
     active.signal(signal.SIGSTOP)
-    backup.wait_for_state("active")
-    assert float(backup.status()["elected_at"]) - frozen_at < SESSION_TIMEOUT + 1.5
+    assert elected_at(backup) - frozen_at < LATE
     active.signal(signal.SIGCONT)
     assert active.wait_for_state("standby")
     events = json.loads((active.get("/status") or (0, ""))[1])["session"]["events"]
-    assert events["connected"] == 2
+    assert events["connected"] >= 2
     assert backup.status()["state"] == "active"
 
 
@@ -96,7 +99,7 @@ def test_killed_worker(site: Site, tmp_path: Path) -> None:
     (task,) = site.mwapp(
         "submit", f"echo $MWAPP_WORKER $MWAPP_ATTEMPT >> {tmp_path}/runs; [ $MWAPP_ATTEMPT = 2 ] || sleep 600"
     ).split()
-    wait_until("it runs", lambda: worker.status().get("running") == [task])
+    wait_until("it runs", (tmp_path / "runs").exists)
     site.start("worker", "w2").wait_for_state("ready")
     worker.kill()
     worker.release()
@@ -107,13 +110,13 @@ def test_killed_worker(site: Site, tmp_path: Path) -> None:
 
 def test_worker_restarted_over_its_own_remains(site: Site) -> None:
     """It ends the dead session itself, so its name is free at once."""
-    worker = site.start("worker", "w1")
+    worker = site.start("worker", "w1", "--session-timeout", "10")
     worker.wait_for_state("ready")
     worker.kill()
+    killed = time.monotonic()
     worker.start()
-    started = time.monotonic()
     worker.wait_for_state("ready")
-    assert time.monotonic() - started < SESSION_TIMEOUT
+    assert time.monotonic() - killed < 8, "it waited for the end of its own dead session"
     assert worker.status()["incarnation"] == 1
 
 
@@ -123,7 +126,7 @@ def test_worker_drains(site: Site) -> None:
     worker = site.start("worker", "w1", "--slots", "1")
     worker.wait_for_state("ready")
     (running,) = site.mwapp("submit", "sleep 1; echo finished").split()
-    wait_until("it runs", lambda: worker.status().get("running") == [running])
+    wait_until("it runs", lambda: worker.running() == [running])
     worker.signal(signal.SIGTERM)
     other = site.start("worker", "w2")
     other.wait_for_state("ready")
@@ -131,7 +134,7 @@ def test_worker_drains(site: Site) -> None:
     ends = {end["task"]: end for end in site.json("wait", running, later)}
     assert (ends[running]["worker"], ends[running]["output"]) == ("w1", "finished\n")
     assert ends[later]["worker"] == "w2"
-    assert worker.process.wait(10) == 0
+    assert worker.process.wait(PATIENCE) == 0
 
 
 def test_readiness_is_honest(site: Site, ensemble: Ensemble) -> None:
@@ -177,7 +180,7 @@ def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> N
     heard: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(10)
+        manager.settimeout(PATIENCE)
 
         def hear(word: str) -> None:
             end = time.monotonic() + PATIENCE
@@ -209,11 +212,11 @@ def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> N
                 manager.recv(1000)
             pytest.fail("a frozen process gives signs of life")
         worker.signal(signal.SIGCONT)
-        manager.settimeout(10)
+        manager.settimeout(PATIENCE)
         hear("WATCHDOG=1")
         worker.signal(signal.SIGTERM)
         hear("STOPPING=1")
-        assert worker.process.wait(10) == 0
+        assert worker.process.wait(PATIENCE) == 0
 
 
 def test_nothing_secret_is_shown(site: Site) -> None:

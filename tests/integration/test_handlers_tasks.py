@@ -1,6 +1,7 @@
 """Handlers as tasks of a running application."""
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +46,8 @@ def installed(tmp_path: Path) -> Path:
 
 
 def start(site: Site, installed: Path, name: str) -> Daemon:
-    worker = site.start("worker", name, PYTHONPATH=str(installed))
+    path = os.pathsep.join(filter(None, [str(installed), os.environ.get("PYTHONPATH")]))
+    worker = site.start("worker", name, PYTHONPATH=path)
     worker.wait_for_state("ready")
     return worker
 
@@ -100,6 +102,6 @@ def test_a_handler_dies_with_its_worker_and_runs_again(site: Site, installed: Pa
     start(site, installed, "w2")
     first.signal(signal.SIGKILL)
     first.process.wait()
-    wait_until("the handler has ended", lambda: ended(handler), 2)
+    wait_until("the handler has ended", lambda: ended(handler))
     (task,) = site.json("wait", "0")
     assert (task["state"], task["worker"], task["attempt"], task["output"]) == ("done", "w2", 2, "slept")

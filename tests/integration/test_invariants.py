@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.ensemble import Ensemble
-from tests.integration.attack import RECORD, Attack, attack_on
-from tests.integration.processes import SESSION_TIMEOUT, Daemon, wait_until
+from tests.integration import replay
+from tests.integration.attack import Attack, attack_on
+from tests.integration.processes import LEFT_ALONE, PATIENCE, Daemon, wait_until
 from tests.integration.proxy import Trap
 
 
@@ -54,7 +55,7 @@ def depose(attack: Attack) -> Daemon:
     frozen = attack.active()
     before = znode(attack, "/epoch")[1]
     frozen.signal(signal.SIGSTOP)
-    wait_until("another one wins", lambda: znode(attack, "/epoch")[1] > before, 4 * SESSION_TIMEOUT)
+    wait_until("another one wins", lambda: znode(attack, "/epoch")[1] > before)
     return frozen
 
 
@@ -83,8 +84,8 @@ def test_one_master_per_epoch(attack: Attack) -> None:
     frozen = depose(attack)
     frozen.signal(signal.SIGCONT)
     frozen.wait_for_state("standby")
-    assert [master.status()["state"] for master in attack.of("master") if master is not frozen] == ["active"]
-    assert len(attack.judge().winners) == znode(attack, "/epoch")[1] == 2
+    assert attack.active() is not frozen
+    assert len(attack.judge().winners) == znode(attack, "/epoch")[1] >= 2
 
 
 def test_epoch_monotonic(attack: Attack) -> None:
@@ -111,22 +112,22 @@ def test_no_stale_write(attack: Attack) -> None:
 def test_master_steps_down(attack: Attack) -> None:
     """By its own deadline, though its connection stays open and it goes on asking."""
     master = attack.active()
+    session = attack.person.exists("/master").ephemeralOwner
     attack.submit(30, seconds=0.05)
     attack.network.deaf = attack.network.mute = True
-    since = time.monotonic()
-    wait_until("it has stepped down", lambda: master.status().get("state") != "active", SESSION_TIMEOUT)
-    assert time.monotonic() - since < SESSION_TIMEOUT
+    wait_until("its session is over", lambda: not attack.person.exists("/master"))
     assert set(attack.verdict().values()) == {"done"}
+    assert master.said_at("session given up") < replay.ends(attack.ensemble)[session]
 
 
 def test_election_bounded(attack: Attack) -> None:
     """A killed master whose session is released is followed at once, not after the session time-out."""
     master = attack.active()
     master.kill()
-    since = time.monotonic()
+    killed_at = time.time()
     master.release()
-    attack.active()
-    assert time.monotonic() - since < SESSION_TIMEOUT - 0.5
+    elected_at = float(attack.active().status()["elected_at"])
+    assert elected_at - killed_at < LEFT_ALONE
     attack.judge()
 
 
@@ -165,10 +166,11 @@ def test_assign_liveness(bare: Attack) -> None:
 
 def test_one_final_status(attack: Attack) -> None:
     """A worker that was taken for dead comes back with a result: the state stays what it is."""
-    (task,) = submitted(attack, RECORD.format(home=attack.home, seconds=0.3))
+    (task,) = submitted(attack, attack.command())
     wait_until("it runs", lambda: lines(attack))
     worker = running(attack, task)
     worker.signal(signal.SIGSTOP)
+    attack.go()
     (end,) = ended(attack, task)
     before = attack.person.get(f"/tasks/{task}/status")[1]
     worker.signal(signal.SIGCONT)
@@ -180,10 +182,12 @@ def test_one_final_status(attack: Attack) -> None:
 
 def test_status_from_holder(attack: Attack) -> None:
     """A worker's registration is taken from it while it runs a task: it kills that, and records nothing."""
-    (task,) = submitted(attack, RECORD.format(home=attack.home, seconds=1.0))
+    (task,) = submitted(attack, attack.command())
     wait_until("it runs", lambda: lines(attack))
     worker = running(attack, task)
     attack.person.delete(f"/workers/{worker.name}")
+    wait_until("it runs again", lambda: [task, "2"] in lines(attack))
+    attack.go()
     (end,) = ended(attack, task)
     assert end["attempt"] == 2
     attack.verdict()
@@ -243,7 +247,8 @@ def test_peer_rests(bare: Attack) -> None:
     for _ in range(2):
         chief = elected()
         wait_until("it rests", partial(_rests, bare, chief))
-        ends = ended(bare, *submitted(bare, *["true"] * 9))
+        # Quick ones might all go to one of the two.
+        ends = ended(bare, *submitted(bare, *["sleep 0.3"] * 9))
         assert {end["worker"] for end in ends} == peers.keys() - {chief}
         peers[chief].stop()
         peers[chief].start()
@@ -264,14 +269,11 @@ def test_attempts_bounded(bare: Attack) -> None:
     """A task that takes down its worker is given up; one that fails is tried as often as it asks for."""
     bare.site.start("master", "m1", "--max-attempts", "2")
     worker = bare.site.start("worker", "w1")
-    pid = bare.home / "pid"
-    pid.write_text(str(worker.process.pid))
-    (poison,) = submitted(bare, f'echo "$MWAPP_ATTEMPT" >> {bare.home}/noted; kill -9 "$(cat {pid})"')
+    (poison,) = submitted(bare, f'echo "$MWAPP_ATTEMPT" >> {bare.home}/noted; kill -9 $PPID')
     for _ in range(2):
-        worker.process.wait(30)
+        worker.process.wait(PATIENCE)
         worker.release()
         worker.start()
-        pid.write_text(str(worker.process.pid))
     (failing,) = submitted(bare, "--retries", "2", "exit 1")
     ends = ended(bare, poison, failing)
     assert [(end["state"], end["attempt"]) for end in ends] == [("failed", 2), ("failed", 3)]
@@ -303,11 +305,12 @@ def test_token_grows(attack: Attack) -> None:
 
 def test_duplicates_explained(attack: Attack) -> None:
     """A task runs twice only if its worker was lost: every attempt once, and one more for each loss."""
-    tasks = submitted(attack, *[RECORD.format(home=attack.home, seconds=1.0)] * 4)
+    tasks = submitted(attack, *[attack.command()] * 4)
     wait_until("all run", lambda: len(lines(attack)) == 4)
     worker = running(attack, tasks[0])
     lost = set(attack.person.get_children(f"/assign/{worker.name}"))
     worker.signal(signal.SIGSTOP)
+    attack.go()
     ended(attack, *tasks)
     worker.signal(signal.SIGCONT)
     attack.verdict()
@@ -318,10 +321,8 @@ def test_duplicates_explained(attack: Attack) -> None:
 def test_timeout_enforced(attack: Attack) -> None:
     """Even if the command ignores SIGTERM, and whatever it has started."""
     command = f"trap '' TERM; sleep 300 & echo $! > {attack.home}/child; wait; sleep 300"
-    since = time.monotonic()
-    (end,) = ended(attack, *submitted(attack, "--run-timeout", "0.5", command))
-    assert time.monotonic() - since < 10.0
-    assert (end["state"], end["reason"]) == ("failed", "timed out after 0.5 s")
+    (end,) = ended(attack, *submitted(attack, "--run-timeout", "2", command))
+    assert (end["state"], end["reason"]) == ("failed", "timed out after 2 s")
     child = int((attack.home / "child").read_text())
     wait_until("what it started is gone", lambda: not _lives(child))
     attack.verdict()
@@ -352,23 +353,29 @@ def test_cancel_final(attack: Attack) -> None:
 
 def test_no_zombie_run(attack: Attack) -> None:
     """The network is silent: workers kill what they run before the ensemble can give it to others."""
-    submitted(attack, *[RECORD.format(home=attack.home, seconds=SESSION_TIMEOUT + 1)] * 3)
-    wait_until("all run", lambda: len(lines(attack)) == 3)
+    lives = f"while [ $MWAPP_ATTEMPT = 1 ]; do date +%s.%N >> {attack.home}/$MWAPP_TASK; sleep 0.05; done"
+    tasks = submitted(attack, *[lives] * 3)
+    wait_until("all run", lambda: all((attack.home / task).exists() for task in tasks))
+    workers = {task: running(attack, task).name for task in tasks}
+    sessions = {task: attack.person.exists(f"/workers/{workers[task]}").ephemeralOwner for task in tasks}
     attack.network.deaf = attack.network.mute = True
-    time.sleep(SESSION_TIMEOUT)
-    assert all(worker.status()["running"] == [] for worker in attack.of("worker"))
-    attack.verdict()
+    wait_until("the sessions are over", lambda: not attack.person.get_children("/workers"))
+    assert set(attack.verdict().values()) == {"done"}
+    over = replay.ends(attack.ensemble)
+    lived = {task: float((attack.home / task).read_text().split()[-1]) for task in tasks}
+    assert {task: lived[task] for task in tasks if lived[task] > over[sessions[task]]} == {}
 
 
 def test_retention_kept(bare: Attack) -> None:
     """What has ended is removed in its time, and what runs is not."""
     bare.site.start("master", "m1", program="tests.integration.tidy")
     bare.site.start("worker", "w1", "--slots", "2")
-    (slow,) = submitted(bare, "sleep 6")
+    (slow,) = submitted(bare, bare.command())
     (quick,) = submitted(bare, "true")
     ended(bare, quick)
     wait_until("it is removed", lambda: not bare.person.exists(f"/tasks/{quick}"))
     assert bare.person.exists(f"/tasks/{slow}")
+    bare.go()
     wait_until("all are removed", lambda: not bare.person.get_children("/tasks"))
     judge = bare.judge()
     assert judge.removed == {slow, quick}
@@ -384,10 +391,14 @@ def test_drain(attack: Attack) -> None:
     greedy.wait_for_state("ready")
     for worker in attack.of("worker")[:2]:
         worker.stop()
-    tasks = submitted(attack, *[RECORD.format(home=attack.home, seconds=2.0)] * 6)
+    tasks = submitted(attack, *[attack.command()] * 6)
     wait_until("all are assigned", lambda: len(attack.person.get_children("/assign/w3")) == 6)
+    wait_until("one runs", lambda: lines(attack))
+    greedy.signal(signal.SIGTERM)
+    wait_until("what waits is handed back", lambda: len(attack.person.get_children("/assign/w3")) == 1)
     attack.of("worker")[0].start()
-    assert greedy.stop() == 0
+    attack.go()
+    assert greedy.process.wait(PATIENCE) == 0
     ends = ended(attack, *tasks)
     assert [end["attempt"] for end in ends] == [1] * 6
     assert {end["worker"] for end in ends} == {"w1", "w3"}
@@ -419,7 +430,7 @@ def test_health_honest(attack: Attack) -> None:
 
     assert codes(master) == codes(worker) == (200, 200)
     attack.network.deaf = attack.network.mute = True
-    wait_until("they say so", lambda: codes(master) == codes(worker) == (200, 503), SESSION_TIMEOUT)
+    wait_until("they say so", lambda: codes(master) == codes(worker) == (200, 503))
     attack.network.heal()
     wait_until("they are ready again", lambda: codes(worker) == (200, 200))
     attack.judge()

@@ -61,10 +61,11 @@ def test_connection_lost_at_a_write(attack: Attack, write: str, committed: bool)
     flaky = f'test "$MWAPP_ATTEMPT" = 2; code=$?; echo {attack.home}; exit $code'
     (tried_again,) = site.mwapp("submit", "--retries", "1", flaky).split()
     (endless,) = site.mwapp("submit", "sleep 60").split()
-    wait_until("it runs", lambda: endless in worker.status()["running"])
+    wait_until("it runs", lambda: endless in worker.running())
     ended = site.json("cancel", endless)
-    wait_until("all else has ended", lambda: person.exists(f"/tasks/{tried_again}/status"))
-    states = {task: person.get(f"/tasks/{task}/status")[0] for task in (bad, tried_again, endless)}
+    tasks = (bad, tried_again, endless)
+    wait_until("all have ended", lambda: all(person.exists(f"/tasks/{task}/status") for task in tasks))
+    states = {task: person.get(f"/tasks/{task}/status")[0] for task in tasks}
     assert states == {bad: b"failed", tried_again: b"done", endless: b"cancelled"}
     assert [task["state"] for task in ended] == ["cancelled"]
 
