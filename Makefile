@@ -81,7 +81,7 @@ lab-test: setup-tests ## the lab's own verbs
 	pytest tests/lab
 
 molecule: setup-tests setup-oldest ## real hosts: SCENARIOS="default failover"
-	set -e; for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
+	set -e; export LAB_PREFIX=$$(scripts/lab-prefix); for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
 
 bench: setup-tests ## what it costs, against the floor; figures in build/bench: make bench PART=tasks
 	python -m bench $(PART)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from lab import debs, image, kernel, network, ssh
 from lab.backends import Backend
+from lab.backends.containers import remove_shared
 from lab.backends.nspawn import Nspawn
 from lab.backends.podman import Podman
 from lab.errors import LabError
@@ -91,6 +92,7 @@ def tear_down(lab: str, say: Say) -> None:
     with lock("labs", say):
         if not any(RUN.glob("*/lab.json")):
             kernel.restore_settings()
+            remove_shared()
             with contextlib.suppress(OSError):
                 RUN.rmdir()
 

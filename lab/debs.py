@@ -61,7 +61,8 @@ def _grow(suite: str, last: Path | None, tar: bytes) -> None:
     making.replace(STORE / f"{suite}-{number:06d}")
     used = {layer for spec in labs() for node in spec.nodes.values() for layer in node.image.split(":")}
     for layer in STORE.glob(f"{suite}-[0-9]*"):
-        if str(layer) not in used and layer != newest(suite):
+        # A lab that is just made may have chosen the last one, and not noted that yet.
+        if str(layer) not in used and layer not in (last, newest(suite)):
             shutil.rmtree(layer)
 
 

@@ -154,14 +154,10 @@ class Containers(ABC):
         group = Cgroup(Path("zklab") / self.lab)
         group.kill()
         group.remove()
-        with contextlib.suppress(OSError):  # other labs may be in there
-            Cgroup(Path("zklab")).path.rmdir()
         disks = [Disk(image) for image in self.disks.glob("*/disk.img")]
         until(lambda: not any(disk.in_use for disk in disks), 10, f"release of the disks in {self.disks}")
         if self.disks.exists():
             shutil.rmtree(self.disks)
-        with contextlib.suppress(OSError):
-            DISKS.rmdir()
 
     def group(self, node: Node) -> Cgroup:
         return Cgroup(Path("zklab") / self.lab / node.name)
@@ -182,6 +178,13 @@ class Containers(ABC):
     def _into(group: Cgroup) -> list[str]:
         """A prefix that moves a command into this group before it is run."""
         return ["sh", "-c", 'echo 0 >"$0" && exec "$@"', str(group.path / "cgroup.procs")]
+
+
+def remove_shared() -> None:
+    """Remove what the labs of this machine had in common, once there is none and none can come."""
+    for directory in (Cgroup(Path("zklab")).path, DISKS):
+        with contextlib.suppress(OSError):  # a lab whose state was lost may be in there
+            directory.rmdir()
 
 
 def machine_id(lab: str, node: str) -> str:

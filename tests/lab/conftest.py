@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lab import Lab
 
-NAME = f"{os.environ.get('LAB_PREFIX', 'pytest')}-labtest"
-
+PREFIX = subprocess.check_output([Path(__file__).parents[2] / "scripts/lab-prefix"], text=True).strip()
+NAME = f"{PREFIX}-labtest"
 
 NO_PODMAN = pytest.mark.skipif(
     not (shutil.which("podman") and shutil.which("runc")), reason="Podman is not installed: make setup-podman"
 )
 BACKENDS = ["nspawn", pytest.param("podman", marks=NO_PODMAN)]
+
+
+def answering(lab: Lab, *names: str) -> bool:
+    """Whether SSH servers speak on these nodes (all, if none is named); on a busy machine not at once."""
+    asked = names or tuple(lab.nodes)
+    return any(all(row["ssh"] for row in lab.status() if row["node"] in asked) for _ in range(10))
 
 
 @pytest.fixture(scope="session", params=BACKENDS)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 
 from lab import Lab, LabError
 from lab.spec import DISKS
+from tests.lab.conftest import answering
 
 CONNECT = "import socket,sys; socket.create_connection((sys.argv[1], 22), 0.5)"
 
@@ -42,7 +42,7 @@ def reaches_soon(lab: Lab, a: str, b: str) -> bool:
 def received(lab: Lab, a: str, b: str) -> bool:
     """Whether a datagram from a to b arrives."""
     listen = (
-        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 4444)); s.settimeout(2);"
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 4444)); s.settimeout(10);"
         "print('listening', flush=True); s.recv(1); print('got')"
     )
     send = (
@@ -75,16 +75,19 @@ def test_an_fsync_is_a_promise_that_a_power_cut_keeps(lab: Lab, _n: int) -> None
         "os.fsync(os.open('/root', os.O_RDONLY))\n"
         "for n in range(10**9): os.write(f, b'%09d\\n' % n); os.fsync(f); print(n, flush=True)"
     )
+    promised, cut = -1, threading.Thread(target=lab.power_cut, args=["a"])
     with subprocess.Popen(
         lab.command("a", ["python3", "-c", code]), stdout=subprocess.PIPE, text=True
     ) as writer:
         assert writer.stdout is not None
-        threading.Timer(1, lab.power_cut, ["a"]).start()
-        promised = int(writer.stdout.read().split("\n")[-2])
-    lab_off(lab, "a")
+        for line in writer.stdout:
+            promised = int(line) if line.endswith("\n") else promised
+            if promised == 100:
+                cut.start()
+    cut.join()
     lab.boot("a")
     kept = lab.exec("a", ["cat", "/root/log"]).stdout.split()
-    assert promised > 10
+    assert promised >= 100
     assert kept[: promised + 1] == [f"{n:09d}" for n in range(promised + 1)]
 
 
@@ -143,18 +146,20 @@ def test_power_may_be_cut_from_a_frozen_node(lab: Lab) -> None:
 
 def test_a_node_is_cut_off_from_all(lab: Lab) -> None:
     lab.cut("a")
-    assert [reaches(lab, *pair) for pair in ("ab", "ba", "ac", "bc")] == [False, False, False, True]
+    assert [reaches(lab, *pair) for pair in ("ab", "ba", "ac")] == [False] * 3
+    assert reaches_soon(lab, "b", "c")
     out = "import socket; socket.create_connection(('192.0.2.1', 9), 0.5)"
     assert "timed out" in lab.exec("a", ["python3", "-c", out]).stderr
     # ... and can still be looked at.
-    assert [row["ssh"] for row in lab.status()][:3] == [True, True, True]
+    assert answering(lab, "a", "b", "c")
     lab.heal("a")
     assert reaches_soon(lab, "a", "b")
 
 
 def test_sets_are_parted(lab: Lab) -> None:
     lab.cut("a", ["b", "c"])
-    assert [reaches(lab, *pair) for pair in ("ab", "ca", "bc")] == [False, False, True]
+    assert [reaches(lab, *pair) for pair in ("ab", "ca")] == [False, False]
+    assert reaches_soon(lab, "b", "c")
     lab.heal("a", "b")
     assert [reaches_soon(lab, *pair) for pair in ("ab", "ca")] == [True, False]
     lab.heal()
@@ -177,21 +182,21 @@ def test_a_cut_outlives_a_boot(lab: Lab) -> None:
 
 
 def test_loss_is_about_what_was_asked_for_and_one_way(lab: Lab) -> None:
-    assert reaches(lab, "a", "b")  # they know each other's addresses: what asks for them is lost, too
+    assert reaches_soon(lab, "a", "b")  # they know each other's addresses: what asks for them is lost, too
     lab.loss("a", 30, "b", one_way=True)
-    assert 0.62 < arrived(lab, "a", "b") < 0.78
+    assert 0.6 < arrived(lab, "a", "b") < 0.8
     assert arrived(lab, "b", "a") == 1
     lab.loss("a", 0, "b")
     assert arrived(lab, "a", "b") == 1
 
 
 def test_a_node_loses_packets_to_all_until_it_is_healed(lab: Lab) -> None:
-    assert all(reaches(lab, *pair) for pair in ("ab", "ac", "cb"))
+    assert all(reaches_soon(lab, *pair) for pair in ("ab", "ac", "cb"))
     lab.loss("a", 50)
     assert all(0.4 < arrived(lab, *pair) < 0.6 for pair in ("ab", "ca"))
     assert arrived(lab, "c", "b") == 1
     # SSH from here loses nothing.
-    assert [row["ssh"] for row in lab.status()][:3] == [True, True, True]
+    assert answering(lab, "a", "b", "c")
     lab.heal("a", "b")
     assert arrived(lab, "a", "b") == 1
     assert 0.4 < arrived(lab, "a", "c") < 0.6
@@ -249,7 +254,9 @@ def test_no_more_can_be_left_than_there_is(lab: Lab) -> None:
 def arrived(lab: Lab, a: str, b: str) -> float:
     """The share of datagrams from a that arrive at b."""
     listen = (
-        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 4444)); s.settimeout(2)\n"
+        "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('', 4444)); s.settimeout(10)\n"
+        # As large as may be: all of them have room, if we are kept from reading.
+        "s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)\n"
         "print('listening', flush=True); got = 0\n"
         "while s.recv(9) != b'end': got += 1\n"
         "print(got)"
@@ -277,10 +284,3 @@ def write(lab: Lab, node: str, size: int) -> str:
         "os.unlink('/root/file')"
     )
     return lab.exec(node, ["python3", "-c", code], check=True).stdout
-
-
-def lab_off(lab: Lab, name: str) -> None:
-    """Wait for a power cut that another thread makes."""
-    while lab.state(name) != "off":
-        time.sleep(0.01)
-    time.sleep(0.3)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from lab.run import until
 
 # Builds into a cache of its own.
 BUILD = """
@@ -29,10 +30,7 @@ def test_a_killed_build_ends_whole_and_leaves_no_half_image(tmp_path: Path) -> N
             if "extracting" in line:
                 break
         build.kill()
-    deadline = time.monotonic() + 5
-    while any(str(tmp_path) in text for text in commands_and_mounts()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: not any(str(tmp_path) in text for text in commands_and_mounts()), 30, "the end of it all")
     assert not list((tmp_path / "images").glob("trixie-*"))
     assert temporary() <= before
     done = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True)

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, kernel, spec
-from tests.lab.conftest import BACKENDS
+from tests.lab.conftest import BACKENDS, PREFIX, answering
 from tests.lab.traces import traces
 
-NAME = f"{os.environ.get('LAB_PREFIX', 'pytest')}-labtest2"
+NAME = f"{PREFIX}-labtest2"
 UP = [sys.executable, "-m", "lab.cli", "--name", NAME, "up", "x", "y", "z"]
 
 
@@ -99,7 +99,8 @@ def test_up_works_over_a_crashed_up(backend: str, seed: int) -> None:
 def test_two_ups_at_once_make_one_lab() -> None:
     ups = [subprocess.Popen(UP, stderr=subprocess.DEVNULL) for _ in range(3)]
     assert [up.wait() for up in ups] == [0, 0, 0]
-    assert [row["ssh"] for row in Lab(NAME).status()] == [True, True, True]
+    assert len(Lab(NAME).nodes) == 3
+    assert answering(Lab(NAME))
 
 
 def test_labs_side_by_side(lab: Lab) -> None:
@@ -109,7 +110,8 @@ def test_labs_side_by_side(lab: Lab) -> None:
     other.cut("a")
     other.down()
     assert lab.exec("a", ["hostname"]).stdout == "a\n"
-    assert all(row["ssh"] and not row["cut_to"] for row in lab.status())
+    assert answering(lab)
+    assert not any(row["cut_to"] for row in lab.status())
 
 
 @pytest.mark.parametrize("setting", kernel.NEEDED, ids=lambda setting: setting.name)
@@ -120,6 +122,8 @@ def test_settings_of_the_kernel_are_put_back(setting: Path) -> None:
     Lab(NAME).up(["x"])
     assert int(setting.read_text()) >= kernel.NEEDED[setting]
     Lab(NAME).down()
+    if spec.labs():
+        pytest.skip("another lab has come, and needs it")
     assert setting.read_text() == before
 
 

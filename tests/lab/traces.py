@@ -10,15 +10,15 @@ from lab.backends.cgroup import hierarchy
 
 # Where Podman keeps what it knows and locks, if nobody tells it otherwise.
 _PODMAN = (
-    "/var/lib/containers",
-    "/var/lib/cni",
-    "/etc/cni",
-    "/etc/containers",
-    "/run/containers",
-    "/run/libpod",
-    "/run/runc",
+    "/var/lib/containers/**/*",
+    "/var/lib/cni/**/*",
+    "/etc/cni/**/*",
+    "/etc/containers/**/*",
+    "/run/containers/**/*",
+    "/run/libpod/**/*",
+    "/run/runc/**/*",
+    "/dev/shm/*libpod*",  # noqa: S108 - only looked at
 )
-_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - only looked at; Podman has its locks there
 
 
 def traces(name: str) -> dict[str, set[str]]:
@@ -51,7 +51,7 @@ def traces(name: str) -> dict[str, set[str]]:
         "files": {
             str(path) for top in ("/run/zklab", "/var/lib/zklab") for path in Path(top, name).rglob("*")
         },
-        "podman": {str(path) for top in (*_PODMAN, _SHARED_MEMORY) for path in Path(top).rglob("*")},
+        "podman": {str(path) for pattern in _PODMAN for path in Path("/").glob(pattern[1:])},
         "lock files": {str(path) for path in Path("/run/systemd").glob("nspawn/**/*")},
     }
 
