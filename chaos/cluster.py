@@ -68,6 +68,10 @@ class Cluster:
         answer = self.ask(node, "mntr") or ""
         return dict(line.split("\t", 1) for line in answer.splitlines() if "\t" in line)
 
+    def told(self, node: str, key: str) -> str:
+        """One of these answers; waits for it."""
+        return wait_for(f"{node} tells its {key}", lambda: self.server(node).get(key), 30)
+
     def modes(self) -> dict[str, str]:
         """Each server's role: leader, follower, or down."""
         return {node: self.server(node).get("zk_server_state", "down") for node in self.servers}
@@ -97,6 +101,10 @@ class Cluster:
                 return dict(status[status["role"]])
         except (OSError, urllib.error.URLError, ValueError):
             return {}
+
+    def epoch(self, node: str, port: int = MASTER_PORT) -> int:
+        """The epoch of the master there; waits for it."""
+        return int(wait_for(f"{node} tells its epoch", lambda: self.endpoint(node, port).get("epoch"), 30))
 
     def state(self, node: str, port: int) -> str | None:
         """The state a daemon is in by its status endpoint; None if it does not answer."""

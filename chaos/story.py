@@ -75,7 +75,7 @@ class Story:
                 self.say("mw2 won the first election; it is stopped gracefully so that mw1 takes the office")
                 self.cluster.systemctl("mw2", "restart", faults.MASTER_UNIT)
                 wait_for("mw1 active", lambda: self.cluster.master() == "mw1", 15)
-            epoch = self.cluster.endpoint("mw1", MASTER_PORT)["epoch"]
+            epoch = self.cluster.epoch("mw1")
             self.say(f"mw1 is the active master (epoch {epoch}), mw2 its backup; workers on mw1, mw2, mw3")
 
     def work(self) -> None:
@@ -116,7 +116,7 @@ class Story:
         """A master that stands still, is replaced, and comes back believing in its office."""
         with self.chapter("The active master's host freezes"):
             old = self.cluster.master()
-            epoch = int(self.cluster.endpoint(old, MASTER_PORT)["epoch"])
+            epoch = self.cluster.epoch(old)
             self.say(f"{old} stands still: nobody can tell it from a slow one before its session times out")
             self.fault("frozen")
             takeover = faults.freeze_master(self.cluster)

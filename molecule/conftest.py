@@ -1,19 +1,24 @@
 """For every scenario: its lab, clients that write to it, figures at the end, and journals with a failure."""
 
+import json
 import os
+import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
-from typing import Any
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from chaos.cluster import Cluster
 from chaos.load import Writer
-from lab import Lab
+from lab import Lab, LabError
+from tests import evidence
 
 UNITS = ("zookeeper", "mwapp-master", "mwapp-worker", "mwapp-node")
-LINES = 30
+# A line of a server says its level itself; all others have journald's.
+OWN = ("ERROR", "WARN", "INFO", "DEBUG", "TRACE")
+LEVELS = {"2": "critical", "3": "error", "4": "warning", "7": "debug"}
 
+BEGAN = pytest.StashKey[str]()
 _figures: list[str] = []
 
 
@@ -44,28 +49,41 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(line)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note when the test begins."""
+    item.stash[BEGAN] = evidence.now()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the journals of our units: of testinfra's host, or of all running nodes of the cluster."""
+    """Tell what our units did during the test: those of testinfra's host, or of all nodes of the lab."""
     report = yield
     if report.failed:
-        for name, journal in _journals(getattr(item, "funcargs", {})):
-            if journal:
-                report.sections.append((f"journal of {name}", journal))
+        host = getattr(item, "funcargs", {}).get("host")
+        since = item.stash[BEGAN]
+        with suppress(LabError):  # it may be gone
+            journals = _journals([host.backend.hostname] if host else None, since)
+            report.sections.append(("journals", evidence.extract(journals, since)))
     return report
 
 
-def _journals(fixtures: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    host, cluster = fixtures.get("host"), fixtures.get("cluster")
-    show = ["journalctl", "--quiet", "--no-pager", "--output=short-iso-precise", f"--lines={LINES}"]
-    for unit in UNITS:
-        argv = [*show, f"--unit={unit}"]
-        if host is not None:
-            yield f"{unit} on {host.backend.hostname}", host.run(" ".join(argv)).stdout
-        elif cluster is not None:
-            lab = cluster.lab
-            for node in lab.nodes:
-                if lab.state(node) == "running":
-                    yield f"{unit} on {node}", lab.exec(node, argv).stdout
+def _journals(names: list[str] | None, since: str) -> list[tuple[str, str]]:
+    """What our units, and systemd of them, have said on these nodes (all that run), as evidence reads it."""
+    lab = Lab(os.environ["LAB"])
+    fields = "--output-fields=MESSAGE,PRIORITY"
+    ask = ["journalctl", "--quiet", "--no-pager", "--utc", "--output=json", fields]
+    ask += [f"--since={since.replace('T', ' ')} UTC", *(f"--unit={unit}" for unit in UNITS)]
+    running = [name for name in names or lab.nodes if lab.state(name) == "running"]
+    return [(name, "\n".join(map(_line, lab.exec(name, ask).stdout.splitlines()))) for name in running]
+
+
+def _line(entry: str) -> str:
+    fields = json.loads(entry)
+    seconds, rest = divmod(int(fields["__REALTIME_TIMESTAMP"]), 1_000_000)
+    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest // 1000:03}Z"
+    message = str(fields["MESSAGE"])
+    level = [] if message.startswith(OWN) else [LEVELS.get(fields["PRIORITY"], "info")]
+    return " ".join([at, *level, message])

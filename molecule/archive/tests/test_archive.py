@@ -22,7 +22,7 @@ def run(cluster: Cluster, node: str, command: str) -> str:
 
 def versions(cluster: Cluster) -> list[str]:
     """Of the servers as they run, in the order of SERVERS."""
-    return [cluster.server(node)["zk_version"].partition("-")[0] for node in SERVERS]
+    return [cluster.told(node, "zk_version").partition("-")[0] for node in SERVERS]
 
 
 def state(cluster: Cluster) -> dict[str, str]:

@@ -39,7 +39,7 @@ def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster, 
         lambda: cluster.state(old, MASTER_PORT) == "standby",
         15,
     )
-    assert cluster.endpoint(takeover.master, MASTER_PORT)["epoch"] == takeover.epoch
+    assert cluster.epoch(takeover.master) == takeover.epoch
 
 
 def test_a_master_without_power_is_replaced(cluster: Cluster, measured: Measured) -> None:

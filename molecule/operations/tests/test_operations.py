@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from conftest import Play, Started
 
-from chaos.cluster import MASTER_PORT, Cluster, wait_for
+from chaos.cluster import Cluster, wait_for
 from chaos.load import Writer, reader
 
 SERVERS = ("zk1", "zk2", "zk3")
@@ -57,7 +57,7 @@ def test_status_of_a_healthy_system(play: Play, cluster: Cluster, player: str) -
     assert [row["host"] for row in report["ensemble"]["servers"]] == list(SERVERS)
     for row in report["ensemble"]["servers"]:
         assert (row["reachable"], row["drift"]) == (True, [])
-        assert row["version"] == cluster.server(row["host"])["zk_version"].partition("-")[0]
+        assert row["version"] == cluster.told(row["host"], "zk_version").partition("-")[0]
         assert row["znodes"] > 5
         assert row["disk"]["txnlog_dir"]["free"] > 2**20
     assert report["application"]["active_master"] == cluster.master()
@@ -209,6 +209,6 @@ def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Starte
 
     fresh = play("site")
     assert fresh.status == 0, fresh.output
-    assert cluster.endpoint(cluster.master(), MASTER_PORT)["epoch"] == 1
+    assert cluster.epoch(cluster.master()) == 1
     with reader(cluster.hosts()) as client:
         assert client.exists("/precious") is None

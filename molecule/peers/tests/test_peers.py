@@ -19,10 +19,6 @@ def mwapp(cluster: Peers, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def epoch(cluster: Peers, node: str) -> int:
-    return int(cluster.endpoint(node, NODE_PORT)["epoch"])
-
-
 def successor(cluster: Peers, old: str, seconds: float) -> tuple[str, float]:
     """Who is the master instead of ``old``, and when (Unix seconds) that one was elected."""
 
@@ -68,12 +64,12 @@ def test_a_killed_master_is_replaced_and_comes_back_as_a_worker(
     cluster: Peers, submitter: Submitter, figures: list[str]
 ) -> None:
     old = cluster.master()
-    before = epoch(cluster, old)
+    before = cluster.epoch(old, NODE_PORT)
     began = cluster.kill(old, UNIT)
     new, elected = successor(cluster, old, 15)
     figures.append(f"master SIGKILLed, {new} was elected after {(elected - began) * 1000:.0f} ms")
     assert elected - began < SESSION_SECONDS - 1.5, "systemd's ExecStopPost did not end the session"
-    assert epoch(cluster, new) > before
+    assert cluster.epoch(new, NODE_PORT) > before
     wait_for(f"{old} is a worker", lambda: cluster.state(old, NODE_PORT) == "ready", 30)
     for _ in range(4):  # quick ones would all go to the other, whose name comes first
         submitter.submit("sleep 1")
@@ -82,7 +78,7 @@ def test_a_killed_master_is_replaced_and_comes_back_as_a_worker(
 
 def test_a_killed_worker_is_replaced(cluster: Peers, submitter: Submitter) -> None:
     """Its tasks run again elsewhere, and it comes back."""
-    names = [submitter.submit("sleep 2") for _ in range(4)]
+    names = [submitter.submit("sleep 5") for _ in range(4)]
     held = wait_for(
         "a peer runs some of them",
         lambda: next((node for node in cluster.masters if set(cluster.running(node)) & set(names)), None),
@@ -99,14 +95,14 @@ def test_a_stopped_master_hands_the_office_on_at_once(cluster: Peers, figures: l
     old = cluster.master()
     heirs = [node for node in cluster.masters if node != old]
     tasks = {  # so that whoever is elected next has one
-        node: mwapp(cluster, "submit", "--label", LABELS[node], "sleep 12")[0]["task"] for node in heirs
+        node: mwapp(cluster, "submit", "--label", LABELS[node], "sleep 20")[0]["task"] for node in heirs
     }
     wait_for("both have begun", lambda: all(tasks[node] in cluster.running(node) for node in heirs), 10)
     cluster.kill(old, UNIT)
     busy, _ = successor(cluster, old, 15)
-    assert tasks[busy] in cluster.running(busy), "it was to have a task still"
+    wait_for("the task it had goes on", lambda: tasks[busy] in cluster.running(busy), 5)
     began = time.time()
     cluster.lab.exec(busy, ["systemctl", "--no-block", "restart", UNIT], check=True)
     heir, elected = successor(cluster, busy, 30)
     figures.append(f"master with a task stopped, {heir} was elected after {(elected - began) * 1000:.0f} ms")
-    assert elected - began < 3
+    assert elected - began < 5, "it waited for its task"
