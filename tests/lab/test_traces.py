@@ -10,11 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from lab import Lab, kernel, spec
+from lab import Lab
 from tests.lab.conftest import BACKENDS, PREFIX, answering
 from tests.lab.traces import traces
 
@@ -112,19 +111,6 @@ def test_labs_side_by_side(lab: Lab) -> None:
     assert lab.exec("a", ["hostname"]).stdout == "a\n"
     assert answering(lab)
     assert not any(row["cut_to"] for row in lab.status())
-
-
-@pytest.mark.parametrize("setting", kernel.NEEDED, ids=lambda setting: setting.name)
-def test_settings_of_the_kernel_are_put_back(setting: Path) -> None:
-    if spec.labs():
-        pytest.skip("another lab needs it")
-    before = setting.read_text()
-    Lab(NAME).up(["x"])
-    assert int(setting.read_text()) >= kernel.NEEDED[setting]
-    Lab(NAME).down()
-    if spec.labs():
-        pytest.skip("another lab has come, and needs it")
-    assert setting.read_text() == before
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
