@@ -102,17 +102,43 @@ def test_a_difference_shows_where_and_what() -> None:
 def test_the_page_is_run_as_a_whole() -> None:
     """Every block is one that is run, every terminal is opened before it is used, and closed."""
     page = PAGE.read_text()
-    assert {language for _, language, _ in fences(page)} == {"console"}
+    assert {language for _, language, _ in fences(page)} == {"console", "text"}, "text is for drawings"
     open_now: set[str] = set()
+    most = 0
     for step in steps(page):
         if step.terminal and step.host:
             assert step.terminal not in open_now, step
             open_now.add(step.terminal)
+            most = max(most, len(open_now))
         elif step.terminal:
             assert step.terminal in open_now, step
         if step.command == "quit":
             open_now.remove(str(step.terminal))
     assert not open_now
+    assert most == 4, "so many terminals the page says that one needs"
+
+
+def test_the_script_opens_the_terminals_of_the_page() -> None:
+    script = (PROJECT / "scripts" / "learn-terminals").read_text()
+    opened = set(re.findall(r"\b([a-z]\w*):(zk\d)\b", script))
+    used = {(step.terminal, step.host) for step in steps(PAGE.read_text()) if step.terminal and step.host}
+    assert used <= opened
+
+
+TOPICS = """used for|leader, follower, observer|quorum|odd numbers|split brain|ZAB|two modes|write is done|
+    zoo.cfg|myid|ports|local mode|zkServer.sh|jps|persistent|ephemeral|sequential|client command|watches|threads|
+    active master|backup|watch `/master`|come and go|tasks|assignments|results|worker that dies|preset roles|
+    equal peers"""
+
+
+def test_every_topic_of_an_introduction_is_somewhere() -> None:
+    page = PAGE.read_text()
+    table = page.partition("## What is where")[2]
+    assert [topic for topic in TOPICS.split("|") if topic.strip() not in table] == []
+    headings = re.findall(r"^#+ (.+)$", page, re.M)
+    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    for anchor in re.findall(r"\]\(#([^)]+)\)", page):
+        assert anchor in anchors, anchor
 
 
 def test_the_pages_links_lead_somewhere() -> None:
