@@ -147,9 +147,9 @@ class _Picture:
             points = {
                 round(self._x(at)): bottom - CHART * number / most for number, at in enumerate(times, 1)
             }
-            last = [bottom, *points.values()][-1]
-            line = [(self._left, bottom), *points.items(), (self._right, last)]
-            lines[name] = "M" + "L".join(f"{x:.0f} {level:.1f}" for x, level in line)
+            # In steps: between two of them nothing happened, and a slope would say that something did.
+            steps = "".join(f"H{x:.0f}V{level:.1f}" for x, level in points.items())
+            lines[name] = f"M{self._left:.0f} {bottom:.1f}{steps}H{self._right:.0f}"
         if history.ledger:  # what is under the one line and not under the other is open
             self._svg.line("open", f"{lines['submitted']}V{bottom}Z")
             self._svg.line("ground", f"{lines['ended']}V{bottom}Z")

@@ -21,7 +21,7 @@ SERVER_UNIT = "zookeeper.service"
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """Who took the office over, under which epoch, and how long after the fault its first write was."""
+    """Who took over, under which epoch, and how long after the fault its first write was."""
 
     master: str
     epoch: int
@@ -56,7 +56,7 @@ def kill_master(cluster: Cluster) -> Takeover:
 
 
 def stop_master(cluster: Cluster) -> Takeover:
-    """SIGTERM to the active master: it gives the office up. Afterwards it is started again."""
+    """SIGTERM to the active master: it gives up leadership. Afterwards it is started again."""
     old, epoch = _active(cluster)
     began = cluster.kill(old, MASTER_UNIT, "TERM")
     takeover = _await_takeover(cluster, old, epoch, began, 15)

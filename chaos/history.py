@@ -134,6 +134,11 @@ class History:
         times = self.writes.get(client, [])
         return [(a, b) for a, b in pairwise(times) if b - a > DRAWN_GAP]
 
+    @property
+    def longest_submission(self) -> tuple[float, float] | None:
+        """The longest time in which no submission was acknowledged, from the first to the last of them."""
+        return max(pairwise(self.accepted), key=lambda pair: pair[1] - pair[0], default=None)
+
     def tell(self, time: float) -> str:
         """Who was what at a time, and how many tasks, in one line."""
         now = [(lane, span) for lane, spans in self.lanes.items() for span in spans]

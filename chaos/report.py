@@ -36,6 +36,9 @@ def summary(history: History) -> dict[str, Any]:
         },
         "takeover_ms": history.figures("takeover"),
         "write_gap_ms": history.figures("gap"),
+        "submission_gap_ms": round(1000 * (history.longest_submission[1] - history.longest_submission[0]), 1)
+        if history.longest_submission
+        else None,
     }
 
 
@@ -50,6 +53,9 @@ def tell(history: History) -> None:
         )
         meant, moved = ledger["meant_to_fail"], ledger["moved"]
         print(f"               {meant} were meant to fail, {moved} took a second attempt")
+    if wait := history.longest_submission:
+        begin, end = wait
+        print(f"  submitting   longest wait {end - begin:.1f} s, from {begin:.1f} s on")
     for title, figures in (("taken over", told["takeover_ms"]), ("write gap", told["write_gap_ms"])):
         for fault, times in figures.items():
             print(f"  {title:11}  {fault.replace('_', ' '):20} {', '.join(f'{ms:.0f} ms' for ms in times)}")
@@ -60,9 +66,9 @@ def headline(history: History) -> str:
     faults = f"{len(history.faults)} fault{'' if len(history.faults) == 1 else 's'}"
     if (ledger := history.ledger) is None:
         return faults
-    words = {"lost": "lost", "doubled": "done twice", "open": "not ended when the story broke off"}
+    words = {"lost": "lost", "doubled": "recorded twice", "open": "not ended when the story broke off"}
     wrong = [f"{len(ledger[what])} {word}" for what, word in words.items() if ledger[what]]
-    return f"{faults}, {ledger['submitted']} tasks: {', '.join(wrong) or 'none lost, none done twice'}"
+    return f"{faults}, {ledger['submitted']} tasks: {', '.join(wrong) or 'none lost, none recorded twice'}"
 
 
 def html(history: History) -> str:

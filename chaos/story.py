@@ -72,7 +72,9 @@ class Story:
             for node, mode in self.cluster.modes().items():
                 self.say(f"{node} is {mode}")
             if self.cluster.master() != "mw1":
-                self.say("mw2 won the first election; it is stopped gracefully so that mw1 takes the office")
+                self.say(
+                    "mw2 won the first election; it is stopped so that mw1 becomes the active master"
+                )
                 self.cluster.systemctl("mw2", "restart", faults.MASTER_UNIT)
                 wait_for("mw1 active", lambda: self.cluster.master() == "mw1", 15)
             epoch = self.cluster.epoch("mw1")
@@ -113,7 +115,7 @@ class Story:
             )
 
     def master_freezes(self) -> None:
-        """A master that stands still, is replaced, and comes back believing in its office."""
+        """A master that stands still, is replaced, and comes back believing that it is still active."""
         with self.chapter("The active master's host freezes"):
             old = self.cluster.master()
             epoch = self.cluster.epoch(old)
@@ -131,7 +133,7 @@ class Story:
             self.events.write("stale", epoch=epoch, committed=committed)
             if committed:
                 raise StoryError(f"a write under epoch {epoch} was accepted in epoch {takeover.epoch}")
-            self.say(f"a write that bears its epoch {epoch} is refused: it is fenced off")
+            self.say(f"a write with its epoch {epoch} is refused: it is fenced off")
 
     def worker_loses_power(self) -> None:
         """A worker's host goes dark with tasks on it; they are run elsewhere."""

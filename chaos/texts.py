@@ -27,23 +27,23 @@ FAULTS = {
     "sigkill": Text(
         title="Master killed",
         cost="to the next",
-        done="The process of the active master got kill -9. It could not say goodbye to anybody.",
+        done="The process of the active master was killed with kill -9. It could not tell anybody.",
         seen="from the kill to the first write of its successor, the standby on the other host.",
-        why="The office is a mark in ZooKeeper that disappears with its holder's session. systemd notices "
-        "the death and ends that session at once, and ZooKeeper tells the standby, which takes the office "
-        "under the next number, its epoch.",
+        why="The active master holds a mark in ZooKeeper that disappears with its session. systemd notices "
+        "the death and ends that session at once. ZooKeeper tells the standby, which becomes the active "
+        "master under the next number, its epoch.",
         invariant="one-master-per-epoch",
         read=f"{_PROTOCOL}, the transaction “win”",
     ),
     "frozen": Text(
         title="Master frozen",
         cost="to the next",
-        done="All processes on the active master's host stood still, as on a machine that swaps or is "
-        "paused. Nothing was closed, so from outside it looked merely slow. Then it went on.",
+        done="All processes on the active master's host stopped, as on a machine that swaps or is paused. "
+        "No connection was closed, so from outside the host looked slow. Later it continued.",
         seen="from the freeze to the first write of its successor.",
         why="Nobody can tell a frozen master from a slow one before its session times out (6 s). When it "
-        "wakes it still believes in its office, which is what makes it dangerous. Every write of a master "
-        "therefore names its epoch, and ZooKeeper refuses those of a past one.",
+        "wakes up, it still believes that it is the active master, and that is dangerous. Therefore every "
+        "write of a master names its epoch, and ZooKeeper refuses writes of a past epoch.",
         invariant="no-stale-write",
         read=f"{_PROTOCOL}, “Deadlines”",
     ),
@@ -52,9 +52,9 @@ FAULTS = {
         cost="to rerun its tasks",
         done="A worker's host was given tasks and lost its power in the middle of them.",
         seen="from the cut until the last of its tasks ran on another worker.",
-        why="An acknowledged task is on the disks of most servers, and so is the note who has it. When the "
-        "worker's session has timed out (6 s), the master moves what it had, in one transaction: a task is "
-        "never under two workers, nor under none.",
+        why="An acknowledged task is on the disks of most servers, and so is its assignment. When the "
+        "worker's session has timed out (6 s), the master moves each task in one transaction: a task is "
+        "never assigned to two workers, nor to none.",
         invariant="acked-never-lost",
         read=f"{_PROTOCOL}, the transaction “move”",
     ),
@@ -84,8 +84,11 @@ FAULTS = {
         done="A second server lost its power. One was left, and later both came back.",
         seen="was the longest that any client had to wait for a write, until the quorum was back.",
         why="One of three is no quorum: for all it knows, the other two go on without it. So it serves "
-        "nobody, rather than promise what it may have to take back: the price of never losing a write. For "
-        "a while it still calls itself leader, but acknowledges nothing.",
+        "nobody, rather than promise what it may have to take back. That is the price of never losing a "
+        "write. For a while it still calls itself leader, but it acknowledges nothing. A client that was "
+        "submitting tasks waits longest: its last requests may still be in flight in a session that it has "
+        "given up, so it waits three and a half session time-outs before it looks which of them arrived, "
+        "and submits only the others.",
         invariant="no write without a quorum",
         read="docs/lab.md, “Breaking things”",
     ),

@@ -1,5 +1,6 @@
 """The picture: nothing covers anything else, nothing is left out, and what is strange stays text."""
 
+import re
 import struct
 from itertools import combinations
 from xml.etree import ElementTree
@@ -63,6 +64,23 @@ def test_every_fault_has_its_mark_and_its_time() -> None:
     assert "Quorum lost: 9.3 s without a write" in said
     assert "frozen 6.5 s" in said
     assert "no power 9.6 s" in said
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_tasks_are_drawn_in_steps(width: int) -> None:
+    """Nothing was acknowledged between 2 and 9 s: a line that rises there would say something else."""
+    told = history(
+        event(2.0, "accepted", tasks=[[1.0, "task-1"], [2.0, "task-2"]]),
+        event(9.0, "accepted", tasks=[[9.0, "task-3"]]),
+        event(10.0, "end", problem=None),
+    )
+    (line,) = [
+        path.attrib["d"]
+        for path in _parse(draw(told, width)).iter(f"{SVG}path")
+        if path.get("class") == "submitted" and "V" in path.attrib["d"]
+    ]
+    assert re.fullmatch(r"M[\d.]+ [\d.]+(H\d+V[\d.]+){3}H\d+", line), line
+    assert told.longest_submission == (2.0, 9.0)
 
 
 def test_lanes_show_what_was_seen() -> None:

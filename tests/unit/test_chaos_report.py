@@ -48,7 +48,7 @@ def test_every_fault_is_told_with_its_figure() -> None:
             assert " ".join(words.split()) in page.text
     for figure in ("105 ms", "6.4 s", "6.6 s", "515 ms", "2.1 s", "9.3 s"):
         assert figure in page.text
-    assert "6 faults, 811 tasks: none lost, none done twice" in page.text
+    assert "6 faults, 811 tasks: none lost, none recorded twice" in page.text
     assert "was refused" in page.text
     assert "0 writes were acknowledged in 3 s" in page.text
 
@@ -107,7 +107,7 @@ def test_a_story_that_broke_off_is_reported_as_far_as_it_came(tmp_path: Path, li
     ("wrong", "said"),
     [
         ({"lost": ["task-1"]}, "3 tasks: 1 lost"),
-        ({"doubled": ["task-1", "task-2"]}, "3 tasks: 2 done twice"),
+        ({"doubled": ["task-1", "task-2"]}, "3 tasks: 2 recorded twice"),
         ({"open": ["task-1"]}, "3 tasks: 1 not ended when the story broke off"),
     ],
 )

@@ -126,7 +126,8 @@ def test_the_script_opens_the_terminals_of_the_page() -> None:
 
 
 TOPICS = """used for|leader, follower, observer|quorum|odd numbers|split brain|ZAB|two modes|write is done|
-    zoo.cfg|myid|ports|local mode|zkServer.sh|jps|persistent|ephemeral|sequential|client command|watches|threads|
+    zoo.cfg|myid|ports|local mode|zkServer.sh|jps|persistent|ephemeral|sequential|client command|watches|
+    threads|
     active master|backup|watch `/master`|come and go|tasks|assignments|results|worker that dies|preset roles|
     equal peers"""
 
