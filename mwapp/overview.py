@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from mwapp.core.messages import Check, Exited, Failed, Node
+from mwapp.core.messages import Exited, Failed, Node
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
@@ -90,10 +90,10 @@ class Look:
         process.add(self)
 
     def connected(self) -> None:
-        """Read what is there now: a transaction first, or what others just did might not be seen yet."""
+        """Read what is there now."""
         self._scope.cancel()
-        scope = self._scope = self._process.scope()
-        scope.transact([Check("/")], lambda _: self._read(scope))
+        self._scope = self._process.scope()
+        self._read(self._scope)
 
     def suspended(self) -> None:
         """Start over when connected again."""

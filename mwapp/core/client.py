@@ -144,7 +144,7 @@ class Submit(ClientPart):
             self._send()
         elif self._process.now < self._uncertain_until:
             self._scope.after(self._uncertain_until - self._process.now, self._begin)
-        else:
+        else:  # what was carried out of an earlier session a moment ago is not to be missed
             self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))
 
     # ------------------------------------------------------------ resolving lost replies

@@ -170,29 +170,26 @@ class Election:
 
     def _resolve(self, node: Node | Failed) -> None:
         """/master is ours without our knowing the epoch: the reply was lost, or the cut made us forget it."""
+        if self.epoch is not None:
+            return  # looked at twice, and known since the first time
         if isinstance(node, Failed):
             self._scope.after(RETRY_SECONDS, self._restart)
             return
         epoch, office = node.stat.version, Office.decode(node.data)
-        ops: list[Op] = [Check(EPOCH, epoch)]
-        if not office or office.session != self._process.session:
-            # Ours, but under an epoch that is somebody else's: vacate it. The check makes sure that what is
-            # deleted is still ours, since whoever wins raises the epoch.
-            log.warning("vacating /master: epoch %d was not won by this session", epoch)
-            ops.append(Delete(MASTER))
+        if office and office.session == self._process.session:
+            self._elected(epoch)
+            return
+        # Ours, but under an epoch that is somebody else's: vacate it. The check makes sure that what is
+        # deleted is still ours, since whoever wins raises the epoch.
+        log.warning("vacating /master: epoch %d was not won by this session", epoch)
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, Failed):
                 self._scope.after(RETRY_SECONDS, self._restart)
-            elif len(ops) > 1:
+            else:
                 self._restart()
-            elif self.epoch is None:
-                self._elected(epoch)
 
-        # A transaction also before the office is gone on with: what was under way when the connection was
-        # cut is ordered before it, so the duty cannot miss in its reads what it did itself. The server may
-        # well lag behind that, for a cut-off reply is none that a session must not go back behind.
-        self._scope.transact(ops, done)
+        self._scope.transact([Check(EPOCH, epoch), Delete(MASTER)], done)
 
     def _elected(self, epoch: int) -> None:
         self.epoch, self.state = epoch, "active"

@@ -62,7 +62,8 @@ class Part(Protocol):
     """A state machine that lives in a process. Every method is called with nothing in between."""
 
     def connected(self) -> None:
-        """A session is usable: new, or resumed after a cut. Re-read whatever you act on."""
+        """A session is usable: new, or resumed after a cut. Re-read whatever you act on: nothing is missed
+        of what this process has sent before, nor of what others were told before the connection was made."""
 
     def suspended(self) -> None:
         """Watches and outstanding requests are gone. Ask nothing until connected again."""
@@ -279,6 +280,8 @@ class Process:
         self._cut()
         self.usable = True
         self._heart = self.scope()
+        # The first request is a transaction. A server may lag behind what this session has done unanswered,
+        # on the connection before; what is read after a transaction is no older than that.
         self._beat()
         for part in list(self._parts):
             part.connected()

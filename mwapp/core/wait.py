@@ -16,8 +16,8 @@ from functools import partial
 from itertools import islice
 
 from mwapp.core.client import RETRY_SECONDS, ClientPart
-from mwapp.core.messages import Check, Error, Failed, Node
-from mwapp.core.protocol import TASKS, Outcome, result_path, status_path, task_path
+from mwapp.core.messages import Error, Failed, Node
+from mwapp.core.protocol import Outcome, result_path, status_path, task_path
 from mwapp.core.session import Call, Process
 
 
@@ -70,8 +70,7 @@ class Wait(ClientPart):
             self._begun = True
             self._finished()
             return
-        # A transaction first: a task that somebody else submitted, or saw end, is then there to be read.
-        self._scope.transact([Check(TASKS)], lambda _: self._look_through(iter(list(self._waiting))))
+        self._look_through(iter(list(self._waiting)))
 
     def _look_through(self, rest: Iterator[str]) -> None:
         """Any number may have ended before, wherever they are."""

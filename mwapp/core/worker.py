@@ -230,10 +230,9 @@ class Worker:
         over = [job for job in self._jobs.values() if job.record is not None]
         if over:
             # Recorded perhaps, and we were not told; then the task may be back as another attempt, of which
-            # this record is not. A transaction first: the server may lag behind what we did unanswered.
+            # this record is not.
             paths = [assign_path(self._name, job.name) for job in over]
-            read = partial(self._scope.get_all, paths, partial(self._record_again, over))
-            self._scope.transact([self._still_me()], lambda _: read())
+            self._scope.get_all(paths, partial(self._record_again, over))
         else:
             self._look_at_queue()
         if self._leaving or self._paused:

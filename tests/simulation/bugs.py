@@ -131,6 +131,21 @@ class Trusting(Process):
             self._heart.after(self.timeout / HEARTBEATS, self._beat)
 
 
+class Blind(Process):
+    """A process that reads on a new connection what its server shows, however far that is behind."""
+
+    def _begin(self) -> None:
+        self._at_once = False
+        super()._begin()
+        self._at_once = True
+
+    def _beat(self) -> None:
+        if self._at_once:
+            super()._beat()
+        elif self._heart is not None:
+            self._heart.after(self.timeout / HEARTBEATS, self._beat)
+
+
 class Forgetful(Process):
     """A client that, after a lost reply, submits again without having looked for its task."""
 
@@ -233,6 +248,10 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "proof that was reported": (
         Bug(Hasty, faults=("isolate", "stall")),
         {"no-zombie-run", "master-steps-down"},
+    ),
+    "transaction before reading": (
+        Bug(Blind, faults=("cut",), lag=0.3),
+        {"single-assignment", "status-from-holder"},
     ),
     "kill at session's end": (Bug(Merciless, faults=("outage",)), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),

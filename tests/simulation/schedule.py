@@ -49,7 +49,7 @@ class Bug:
     """What a planted bug replaces; the default is none.
 
     ``faults`` names the only kinds of fault there are, for a bug that few combinations bring to light; with
-    ``namesake``, two hosts always bear one name.
+    ``namesake``, two hosts always bear one name; with ``lag``, servers are so far behind, seconds.
     """
 
     process: Callable[[Limits], Process] = Process
@@ -57,6 +57,7 @@ class Bug:
     retention: Retention | None = None
     faults: tuple[str, ...] = ()
     namesake: bool = False
+    lag: float = 0.0
 
 
 @dataclass
@@ -90,6 +91,8 @@ class Schedule:
         tick = self.timeout / draw.choice([2, 3, 6])
         self.neighbour: Neighbour | None = None
         self.service = Service(world, self._committed, slow=slow, tick=tick)
+        for server in self.service.servers:
+            server.lag = bug.lag
         self.judge.ensemble = self.service.ensemble
         self.person = Person(world, self.service)
         self.judge.persons.add(self.person.session)

@@ -4,10 +4,10 @@ import pytest
 
 from mwapp.core.client import UNDER_WAY, Submit
 from mwapp.core.messages import Get, Tick
-from mwapp.core.session import Process
+from mwapp.core.session import HEARTBEATS, Process
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
-from tests.unit.core_stage import TIMEOUT, Actor, Stage, creates
+from tests.unit.core_stage import SOON, TIMEOUT, Actor, Stage, creates
 
 TASK = "task-0000000000"
 
@@ -112,7 +112,7 @@ def test_a_task_that_cannot_be_read_may_be_the_one_that_is_looked_for() -> None:
     assert (names, stage.children("/tasks")) == ([TASK], [TASK])
 
 
-def under_way(stage: Stage, task: Task) -> tuple[Actor, list[str]]:
+def under_way(stage: Stage, task: Task, server: int = 0) -> tuple[Actor, list[str]]:
     """A client in its second session, and the names it hears of; the task was sent in its first."""
     client, part, names = submission(stage)
     part.add(Task("date", key="before"))  # so that it knows that there is room
@@ -121,7 +121,7 @@ def under_way(stage: Stage, task: Task) -> tuple[Actor, list[str]]:
     part.add(task)
     client.event(Tick())
     client.expire()
-    return client.connect(), names
+    return client.connect(server), names
 
 
 def test_nothing_is_submitted_anew_while_a_request_of_the_old_session_may_be_carried_out() -> None:
@@ -133,6 +133,21 @@ def test_nothing_is_submitted_anew_while_a_request_of_the_old_session_may_be_car
     assert (names, stage.children("/tasks")) == ([TASK], [TASK])
     stage.person().create("/tasks/task-", task.encode().decode(), s=True)
     stage.settle(3)
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+
+
+def test_what_was_carried_out_in_the_old_session_is_found_at_a_server_that_lags() -> None:
+    """However lately: no proof of life has been asked for since, which would have brought it up to date."""
+    stage = Stage()
+    task = Task("date", key="one")
+    _, names = under_way(stage, task, server=1)
+    left = UNDER_WAY * TIMEOUT - SOON
+    last_beat = UNDER_WAY * HEARTBEATS // 1 * TIMEOUT / HEARTBEATS - SOON
+    assert last_beat + 0.1 < left
+    stage.settle(last_beat + 0.1)
+    stage.lagging = True
+    stage.person().create("/tasks/task-", task.encode().decode(), s=True, settle=False)
+    stage.settle(1.0)
     assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
 
 

@@ -90,3 +90,18 @@ def test_who_registered_as_resting_and_hears_of_it_when_it_may_work_again_takes_
     worker.resume()
     task = person.create("/tasks/task-", "date", s=True).rpartition("/")[2]
     assert worker.running() == [task]
+
+
+def test_who_won_unanswered_and_is_stopped_hands_the_office_on_whatever_its_server_shows() -> None:
+    stage = Stage()
+    first, second = peer(stage, "a"), peer(stage, "b")
+    task = stage.person().create("/tasks/task-", "sleep 20", s=True).rpartition("/")[2]
+    assert second.running() == [task]
+    stage.lagging = True
+    second.loses = creates("/master")
+    first.die()
+    assert stage.data("/master") == "b:2223"
+    second.stop()
+    second.resume(server=1)
+    assert (second.alive, second.running()) == (True, [task])
+    assert stage.data("/master") is None

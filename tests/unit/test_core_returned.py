@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from mwapp.core.client import Cancel, Refusal, Submit
 from mwapp.core.messages import Create, Request, Transaction
 from mwapp.core.session import Process
@@ -16,19 +18,21 @@ def task(**fields: object) -> str:
     return json.dumps({"command": "date", **fields})
 
 
-def test_a_record_of_an_earlier_attempt_does_not_end_a_later_one() -> None:
+@pytest.mark.parametrize("lagging", [False, True])
+def test_a_record_of_an_earlier_attempt_does_not_end_a_later_one(lagging: bool) -> None:
     """The reply to a failed run's hand-back is lost; meanwhile the task was elsewhere, and comes back."""
     stage = Stage()
     stage.master("m1")
     first = stage.worker("w1")
     stage.person().create("/tasks/task-", task(retries=1), s=True)
     first.loses = creates(f"/returned/{TASK}")
+    stage.lagging = lagging  # the server it goes on with still shows the first attempt
     second = stage.worker("w0")
     first.finish(TASK, code=1)
     assert stage.holders(TASK) == ["w0"]
     second.die()
     assert stage.holders(TASK) == ["w1"]
-    first.resume()
+    first.resume(server=1)
     attempts = [run.environment["MWAPP_ATTEMPT"] for actor in (first, second) for run in actor.started]
     assert sorted(attempts) == ["1", "2", "3"]
     first.finish(TASK, code=1)

@@ -26,6 +26,7 @@ FOUND_AT = {
     "fencing": 195,
     "incarnation when assigning": 43,
     "incarnation when completing": 47,
+    "transaction before reading": 101,
     "proof that was reported": 253,
 }
 
