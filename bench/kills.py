@@ -120,7 +120,6 @@ def _broken(ensemble: Ensemble, writers: list[Writer]) -> str | None:
 
 def _read(server: Server) -> tuple[set[str], list[int]]:
     with server.client() as client:
-        client.sync(PARENT)
         names = client.get_children(PARENT)
         versions = [client.get(path)[1].version for path in CHANGED]
     return {f"{PARENT}/{name}" for name in names}, versions

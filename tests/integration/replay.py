@@ -69,8 +69,7 @@ def differences(shown: Mapping[str, Shown], tree: Tree, until: int) -> dict[str,
 def _read(server: Server, root: str) -> dict[str, Shown]:
     """All there is at one server, by path; level by level, for one by one takes long."""
     shown = {}
-    with server.client() as client:
-        client.sync(root)
+    with server.client() as client:  # its session was opened after all that is looked for
         level = [root]
         while level:
             asked = [

@@ -405,18 +405,26 @@ def test_drain(attack: Attack) -> None:
     attack.verdict()
 
 
+def known(attack: Attack) -> list[str]:
+    """The watches and ephemerals that the servers know of."""
+    told = [server.ask(word) for server in attack.ensemble.servers for word in ("wchp", "dump")]
+    return [line for text in told for line in text.splitlines() if attack.person.chroot in line]
+
+
 def test_no_leak(attack: Attack) -> None:
     """After all has ended and all have left, no ephemeral, no assignment, no wish and no watch is there."""
     tasks = submitted(attack, "--retries", "1", "exit 1", "exit 1", "true")
     ended(attack, *tasks)
     (endless,) = submitted(attack, "sleep 300")
     attack.site.mwapp("cancel", endless)
+    assert known(attack)
     for daemon in attack.site.daemons:
         assert daemon.stop() == 0
     person = attack.person
     assert not person.exists("/master")
     assert not any(map(person.get_children, ("/workers", "/returned", "/cancel")))
     assert [name for name in person.get_children("/assign") if person.get_children(f"/assign/{name}")] == []
+    wait_until("no server knows of a watch or an ephemeral", lambda: not known(attack))
     attack.verdict()
 
 
