@@ -62,7 +62,7 @@ class WorkerView:
     """A worker, or a queue whose worker is gone."""
 
     worker: str
-    state: str  # ready, draining, paused (it is the master), gone
+    state: str  # ready, draining, paused (it is the master), gone, persistent (made by hand: no worker)
     address: str | None
     incarnation: int | None
     slots: int | None
@@ -78,6 +78,7 @@ class OfficeView:
     epoch: int | None
     name: str | None  # of the winner of the epoch, if it was one of ours
     since: float | None  # when it was taken, seconds since the Unix epoch
+    persistent: bool = False  # made by hand, and no ephemeral: nobody can win
 
 
 class Look:
@@ -192,6 +193,7 @@ def read_office(scope: Scope, then: Callable[[OfficeView], None]) -> None:
                 epoch.stat.version if isinstance(epoch, Node) else None,
                 office.name if office and isinstance(master, Node) else None,
                 master.stat.ctime if isinstance(master, Node) else None,
+                isinstance(master, Node) and not master.stat.owner,
             )
         )
 
@@ -281,8 +283,8 @@ def _worker(
     registration = Registration.decode(queue.data) if isinstance(queue, Node) else None
     if isinstance(worker, Failed):
         return WorkerView(name, "gone", None, None, None, tasks)
-    state = "ready"
-    if worker.stat.version > 0:
+    state = "ready" if worker.stat.owner else "persistent"
+    if worker.stat.owner and worker.stat.version > 0:
         leads = isinstance(master, Node) and master.stat.owner == worker.stat.owner
         state = "paused" if leads else "draining"
     return WorkerView(

@@ -34,6 +34,8 @@ MOST_COUNTED = 20_000
 # So many failures are shown, and of so many queued tasks the labels are looked at.
 FAILURES = 3
 MOST_WAITING = 500
+# States of workers that are not there.
+ABSENT = ("gone", "persistent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,13 @@ class System:
         paused = [worker for worker in self.workers if worker.state == "paused"]
         if self.office.address is None:
             yield "no master is active, so no task is assigned: start two (mwapp master, or mwapp node)"
+        elif self.office.persistent:
+            yield "/master was made by hand and is no ephemeral, so nobody can be elected: delete it"
         elif self.master_problem:
             yield f"the master's status endpoint {self.office.address}: {self.master_problem}"
+        for worker in self.workers:
+            if worker.state == "persistent":
+                yield f"/workers/{worker.worker} was made by hand and is no ephemeral: delete it"
         if not ready and paused:
             yield (
                 f"{paused[0].worker} is the master, and there is no other node to run tasks: "
@@ -115,7 +122,7 @@ def _labels(task: TaskView) -> tuple[str, ...]:
 
 def unschedulable(task: TaskView, workers: Sequence[WorkerView]) -> bool:
     """Whether it waits for labels that no worker has."""
-    has = (set(task.labels) <= set(worker.labels) for worker in workers if worker.state != "gone")
+    has = (set(task.labels) <= set(worker.labels) for worker in workers if worker.state not in ABSENT)
     return task.state == QUEUED and bool(task.labels) and not any(has)
 
 

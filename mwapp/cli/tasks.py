@@ -110,7 +110,8 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outc
 def workers(**settings: Any) -> None:
     """List workers: those alive, and those gone that still hold tasks.
 
-    "paused" is a node while it is the master. SLOTS counts the tasks a worker takes at once, those
+    "paused" is a node while it is the master; "persistent" is no worker, but a znode that a person
+    created without -e, to be deleted. SLOTS counts the tasks a worker takes at once, those
     included that it only has at hand (--prefetch).
 
     \b

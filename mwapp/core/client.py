@@ -151,7 +151,7 @@ class Submit(ClientPart):
 
     def _search(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
-            self._scope.after(RETRY_SECONDS, self._begin)
+            self._scope.after(RETRY_SECONDS, self.connected)
             return
         new = [name for name in names if name not in self._searched and task_order(name) > self._newest]
         self._search_page(sorted(new, key=task_order, reverse=True))
@@ -222,7 +222,7 @@ class Submit(ClientPart):
         def seen(stat: Stat | Failed | None) -> None:
             self._looking = False
             if not isinstance(stat, Stat):
-                self._scope.after(RETRY_SECONDS, self._begin)
+                self._scope.after(RETRY_SECONDS, self.connected)
                 return
             self._room = min(self._process.limits.submissions, self._max_tasks - stat.children)
             if self._room <= 0:
@@ -251,14 +251,21 @@ class Submit(ClientPart):
         elif name is not None and result.error is Error.NODE_EXISTS:
             self._scope.get(task_path(name), partial(self._compare, batch[0], name, None))
             return
+        elif result.error is Error.NO_NODE:  # a person has deleted /tasks
+            self._send_again(batch)
+            self._resolved = False
+            self._scope.after(RETRY_SECONDS, self.connected)
+            return
         else:
             to_blame = batch if result.index is None else [batch[result.index]]
             for index in to_blame:
                 self._refuse(index, Refusal(f"the ensemble refused the task: {result.error.value}"))
-            again = [index for index in batch if index not in to_blame]
-            self._sent.difference_update(again)
-            self._left.extendleft(reversed(again))
+            self._send_again([index for index in batch if index not in to_blame])
         self._send()
+
+    def _send_again(self, batch: list[int]) -> None:
+        self._sent.difference_update(batch)
+        self._left.extendleft(reversed(batch))
 
     def _compare(self, index: int, name: str, full: Refusal | None, node: Node | Failed) -> None:
         """If there is a task of that name already: is it the same one, submitted earlier, or another?"""

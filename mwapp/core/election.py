@@ -1,11 +1,14 @@
 """Who is the master: one transaction wins ``/master`` and an epoch, and the epoch fences every write.
 
     looking -> standby   somebody holds /master; watch it
-    looking -> elected   [create /master, set /epoch] committed; the version of /epoch is the epoch
+    looking -> elected   [create /master, set /epoch and /tasks] committed; the version of /epoch is the epoch
     elected -> looking   /master is no longer ours, a write was fenced off, or the connection was cut
 
 A lost reply needs no case of its own: after every cut the candidate looks again, and finds by
 ``ephemeralOwner`` and by the session noted in ``/epoch`` whether it had won.
+
+A znode that was deleted and created again begins at version 0. So the version of ``/tasks`` counts epochs,
+too, and who wins raises both above the higher one: no epoch comes twice when a person deletes one of them.
 """
 
 import logging
@@ -13,13 +16,15 @@ from typing import Any, Protocol
 
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
-from mwapp.core.protocol import EPOCH, MASTER, Office, show_session
+from mwapp.core.protocol import EPOCH, MASTER, TASKS, Office, show_session
 from mwapp.core.session import Process, Scope
 
 log = logging.getLogger(__name__)
 
 # After an answer nobody foresees (no permission, say) look again, but do not spin.
 RETRY_SECONDS = 1.0
+# A count that is behind the other by more than this is raised by so much at a time.
+MOST_AT_ONCE = 10
 
 
 class Duty(Protocol):
@@ -132,14 +137,17 @@ class Election:
         scope.exists(MASTER, seen)
 
     def _look(self) -> None:
-        self._scope.exists(MASTER, self._seen, watch=self._look)
+        masters: list[Stat | Failed | None] = []
+        self._scope.exists(MASTER, masters.append, watch=self._look)
+        # At the same time: who finds /master vacant must know the counts to win it.
+        self._scope.get_all([EPOCH, TASKS], lambda counts: self._seen(masters[0], *counts))
 
-    def _seen(self, stat: Stat | Failed | None) -> None:
-        if isinstance(stat, Failed):
+    def _seen(self, stat: Stat | Failed | None, epoch: Node | Failed, spare: Node | Failed) -> None:
+        if isinstance(stat, Failed) or isinstance(epoch, Failed) or isinstance(spare, Failed):
             self._scope.after(RETRY_SECONDS, self._restart)
         elif stat is None:
             if self.epoch is None:
-                self._win()
+                self._win(epoch.stat.version, spare.stat.version)
             else:  # deleted by hand; the epoch may still be ours, but the office is open to all
                 self._restart()
         elif stat.owner != self._process.session:
@@ -147,41 +155,46 @@ class Election:
                 self._restart()
             elif self.state != "standby":
                 self.state = "standby"
-                log.info("standby: session %s holds the office", show_session(stat.owner))
+                if stat.owner:
+                    log.info("standby: session %s holds the office", show_session(stat.owner))
+                else:
+                    log.warning("/master was made by hand and is no ephemeral: nobody can win; delete it")
         elif self.epoch is None:
-            self._scope.get(EPOCH, self._resolve)
+            self._resolve(epoch, spare.stat.version)
 
-    def _win(self) -> None:
-        session = self._process.session or 0
-        ops: list[Op] = [
-            Create(MASTER, self._address.encode(), ephemeral=True),
-            Set(EPOCH, Office(self._name, session).encode()),
-        ]
+    def _win(self, epoch: int, spare: int) -> None:
+        """The counts are as they were read. If one is far behind, it is raised before."""
+        number = max(epoch, spare)
+        wins = number - min(epoch, spare) < MOST_AT_ONCE
+        if wins:
+            won = Office(self._name, self._process.session or 0).encode()
+            ops: list[Op] = [Create(MASTER, self._address.encode(), ephemeral=True)]
+            for count, version in ((EPOCH, epoch), (TASKS, spare)):
+                ops += [*_raise(count, version, number), Set(count, won, number)]
+        else:
+            ops = [*_raise(EPOCH, epoch, number), *_raise(TASKS, spare, number)][:MOST_AT_ONCE]
 
         def done(result: tuple[Any, ...] | Failed) -> None:
-            if isinstance(result, tuple):
-                self._elected(result[1].version)
-            elif result.error is Error.NODE_EXISTS:
+            if isinstance(result, tuple) and wins:
+                self._elected(number + 1)
+            elif isinstance(result, tuple) or result.error in (Error.NODE_EXISTS, Error.BAD_VERSION):
                 self._look()  # somebody was faster, or a watch of ours is behind it; looking shows which
             else:  # a parent was deleted by hand, say
                 self._scope.after(RETRY_SECONDS, self._restart)
 
         self._scope.transact(ops, done)
 
-    def _resolve(self, node: Node | Failed) -> None:
+    def _resolve(self, node: Node, spare: int) -> None:
         """/master is ours without our knowing the epoch: the reply was lost, or the cut made us forget it."""
         if self.epoch is not None:
             return  # looked at twice, and known since the first time
-        if isinstance(node, Failed):
-            self._scope.after(RETRY_SECONDS, self._restart)
-            return
         epoch, office = node.stat.version, Office.decode(node.data)
-        if office and office.session == self._process.session:
+        if office and office.session == self._process.session and spare >= epoch:
             self._elected(epoch)
             return
-        # Ours, but under an epoch that is somebody else's: vacate it. The check makes sure that what is
-        # deleted is still ours, since whoever wins raises the epoch.
-        log.warning("vacating /master: epoch %d was not won by this session", epoch)
+        # Ours, but under an epoch that is somebody else's, or is not counted twice any more: vacate it. The
+        # check makes sure that what is deleted is still ours, since whoever wins raises the epoch.
+        log.warning("vacating /master: epoch %d was not won by this session, or /tasks is new", epoch)
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, Failed):
@@ -196,3 +209,8 @@ class Election:
         log.info("active: epoch %d", epoch)
         self._duty.begin(epoch)
         self._look()  # keeps a watch on the office while it is held
+
+
+def _raise(count: str, version: int, number: int) -> list[Op]:
+    """Operations that raise the version of a count, step by step."""
+    return [Set(count, b"", at) for at in range(version, number)]

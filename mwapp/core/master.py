@@ -79,6 +79,7 @@ class Master:
         self._under_way: set[str] = set()  # tasks of the transaction that is not answered
         self._refusals = 0  # in a row
         self._aside: set[str] = set()  # tasks that are not acted on for now
+        self._has_result: set[str] = set()  # tasks to be ended without writing one
         self.fenced: Call = lambda: None  # told when a write finds another epoch
         # For the status endpoint. Wall-clock, for people and for comparing hosts; never for decisions.
         self.elected_at: float | None = None
@@ -195,10 +196,18 @@ class Master:
             if self._refusals == 1:
                 self._read(in_doubt)
                 return
-            # With a fresh mirror, and alone: nothing we understand. Do not spin, nor hold up the others.
-            if result.index is None or result.index >= 1 + 2 * bool(steps[0].worker):
-                self._put_aside(steps[0].task)
+            self._refused(steps[0], result)
             self._scope.after(RETRY_SECONDS, partial(self._read, in_doubt))
+
+    def _refused(self, step: _Step, result: Failed) -> None:
+        """With a fresh mirror, and alone: do not spin, nor hold up the others."""
+        at = None if result.index is None else result.index - 1 - 2 * bool(step.worker)
+        if at is not None and at < 0:
+            return  # its worker is another by now
+        if at is not None and step.ops[at].path == result_path(step.task):
+            self._has_result.add(step.task)  # a person wrote one: the status is what counts
+        else:
+            self._put_aside(step.task)
 
     def _put_aside(self, task: str) -> None:
         log.error("%s: cannot be assigned or ended, others come first", task)
@@ -264,17 +273,23 @@ class Master:
         }
         for queue, tasks in mirror.held.items():
             worker = mirror.workers.get(queue)
-            due = [task for task, held in tasks.items() if task in mirror.finished or held.orphaned(worker)]
+            due = [
+                task
+                for task, held in tasks.items()
+                if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)
+            ]
             for task in sorted(set(due) - taken, key=task_order):
                 if len(steps) == room:
                     return steps
                 if task in mirror.finished or task not in mirror.tasks:
-                    steps.append(self._clear(queue, task))
-                elif queue == NOBODY and (holder := self._holder(task)) is not None:
-                    steps.append(self._clear(queue, task, holder))
+                    step: _Step | None = self._clear(queue, task)
+                elif (holder := self._holder(queue, task)) is not None:
+                    step = self._clear(queue, task, holder)
                 else:
                     step = self._move(queue, task, tasks[task].assignment, load)
-                    steps += [step] if step else []
+                if step is not None:
+                    steps.append(step)
+                    taken.add(task)
         for task in sorted(filter(ready, mirror.bad), key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=mirror.bad[task])))
         full: set[frozenset[str]] = set()  # labels that no worker with room bears
@@ -347,22 +362,26 @@ class Master:
 
     def _give_up(self, task: str, outcome: Outcome, queue: str | None = None) -> _Step:
         ops: list[Op] = [Delete(assign_path(queue, task))] if queue is not None else []
-        ops += [
-            Create(status_path(task), outcome.status.encode()),
-            Create(result_path(task), outcome.encode()),
-        ]
+        ops.append(Create(status_path(task), outcome.status.encode()))
+        if task not in self._has_result:
+            ops.append(Create(result_path(task), outcome.encode()))
 
         def apply() -> None:
             if queue is not None:
                 self._mirror.released(queue, task)
             self._mirror.given_up(task)
+            self._has_result.discard(task)
             self.counters["cancelled" if outcome.cancelled else "given_up"] += 1
 
         return _Step(task, ops, apply)
 
-    def _holder(self, task: str) -> str | None:
-        """Whose queue it is in, apart from nobody's."""
-        return next((queue for queue, held in self._mirror.held.items() if queue and task in held), None)
+    def _holder(self, queue: str, task: str) -> str | None:
+        """Who runs it, if a person put it into that queue, too; of what is nobody's, who has it at all."""
+        for other, tasks in self._mirror.held.items():
+            held = tasks.get(task) if other != queue else None
+            if held is not None and (queue == NOBODY or not held.orphaned(self._mirror.workers.get(other))):
+                return other
+        return None
 
     def _clear(self, queue: str, task: str, holder: str | None = None) -> _Step:
         """An assignment of no use: the task is finished or was deleted, or ``holder`` has it, really."""

@@ -32,7 +32,7 @@ from mwapp.core.protocol import (
     task_path,
     worker_path,
 )
-from mwapp.core.session import Call, Scope
+from mwapp.core.session import Call, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class Mirror:
         self._reading = False  # a page of tasks is under way
         self._workers_due = False  # they will be looked at again
         self._watched: set[str] = set()  # queues
+        self._persistent: set[str] = set()  # names of which it was said that they are nobody's
         self._tasks_listed = float("-inf")
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
@@ -107,7 +108,7 @@ class Mirror:
         unread or ``in_doubt``.
         """
         new = Mirror(scope, changed=self._changed, adopt=self._adopt, unreadable=self._unreadable)
-        new.queued, new.bad = self.queued, self.bad
+        new.queued, new.bad, new._persistent = self.queued, self.bad, self._persistent
         new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}
         new.tasks = new.queued.keys() | new.bad.keys() | new.finished.keys()
         # They keep their places in the queue.
@@ -116,7 +117,7 @@ class Mirror:
 
     def read(self) -> None:
         """Read workers, then queues, then tasks, and keep watching them."""
-        self.look_at_workers(then=lambda: self._scope.children(ASSIGN, self._queues_listed))
+        self.look_at_workers(then=partial(self._look_at_queues, self._queues_listed))
         self._look_at_wishes()
 
     # ------------------------------------------------------------ what the master has committed
@@ -187,6 +188,9 @@ class Mirror:
         for name, queue, worker in zip(names, nodes[::2], nodes[1::2], strict=True):
             if isinstance(worker, Failed):
                 continue  # gone again; the watch has fired
+            if not worker.stat.owner:
+                self._report_persistent(name)
+                continue  # nobody's: it would never go, whoever is dead
             registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
             if isinstance(queue, Failed) or not registered or registered.session != worker.stat.owner:
                 self._adopt(name, queue, worker)
@@ -208,7 +212,27 @@ class Mirror:
             then()
         self._changed()
 
+    def _report_persistent(self, name: str) -> None:
+        if name not in self._persistent:
+            self._persistent.add(name)
+            log.warning(
+                "%s was made by hand and is no ephemeral: it stands for no worker; delete it",
+                worker_path(name),
+            )
+
     # ------------------------------------------------------------ queues
+
+    def _look_at_queues(self, then: Then) -> None:
+        again = partial(self._look_at_queues, self._queues_changed)
+        self._scope.children(ASSIGN, then, watch=again)
+
+    def _queues_changed(self, queues: tuple[str, ...] | Failed) -> None:
+        """A worker has come that there never was, or somebody works by hand."""
+        if isinstance(queues, Failed):
+            self._unreadable()
+            return
+        for queue in sorted(set(queues) - self._watched):
+            self._look_at_queue(queue)
 
     def _queues_listed(self, queues: tuple[str, ...] | Failed) -> None:
         if isinstance(queues, Failed):

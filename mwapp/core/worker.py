@@ -36,6 +36,8 @@ from mwapp.core.task import BadTaskError, Task, task_order
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
+# So often a worker looks whether its registration is still its own.
+VERIFY_SECONDS = 5.0
 
 
 class Worker:
@@ -65,6 +67,7 @@ class Worker:
         self._drain = drain
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
+        self._spent: int | None = None  # the one before: what it had begun must not be begun again under it
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap: those that wait, and some that no longer do
@@ -156,6 +159,7 @@ class Worker:
         self._scope = self._process.scope()
         self.state = "disconnected"  # the queue's watch went with the scope: serve anew even if registered
         ensure_parents(self._scope, self._look)
+        self._verify_later()
 
     def _look(self) -> None:
         self._scope.exists(worker_path(self._name), self._seen, watch=self._look)
@@ -168,12 +172,20 @@ class Worker:
                 marked = stat.version > 0
                 self._scope.get(assign_path(self._name), partial(self._resolve, marked))
             elif self.state in ("disconnected", "waiting"):
+                self._marked = self._marked or stat.version > 0
                 self._serve()
+            elif self.state == "ready" and stat.version and not self._marked:  # set by a person
+                self._reopen()
         elif stat is not None:
             self._forget("the name is held by another session")
             if self.state != "waiting":
                 self.state = "waiting"
-                log.warning("waiting: session %s holds the name %s", show_session(stat.owner), self._name)
+                holder = (
+                    f"session {show_session(stat.owner)}"
+                    if stat.owner
+                    else "a znode made by hand, to delete,"
+                )
+                log.warning("waiting: %s holds the name %s", holder, self._name)
         elif self._process.stopping:
             self._leave()
         else:
@@ -208,12 +220,17 @@ class Worker:
         self._scope.transact(ops, done)
 
     def _resolve(self, marked: bool, queue: Node | Failed) -> None:
-        registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
-        ours = registered and registered.session == self._process.session and not registered.adopted
-        if isinstance(queue, Node) and ours:
+        if isinstance(queue, Node) and self._ours(queue) and queue.stat.version != self._spent:
             self._registered(queue.stat.version, marked)
         else:  # our znode without our registration: somebody worked by hand
             self._register(queue, anew=True)
+
+    def _ours(self, queue: Node) -> bool:
+        """Whether it is we who registered there."""
+        registered = Registration.decode(queue.data)
+        return (
+            registered is not None and registered.session == self._process.session and not registered.adopted
+        )
 
     def _registered(self, incarnation: int, marked: bool) -> None:
         """``marked``: as taking nothing new, which may have changed while we did not know that we are."""
@@ -353,8 +370,14 @@ class Worker:
         self.state = "draining" if self._leaving else "paused"
         self._marked = True
         mark: list[Op] = [self._still_me(), Set(worker_path(self._name), self._address.encode())]
-        # What was assigned before the mark is handed back, too, so the queue is read once more.
-        self._scope.transact(mark, lambda _: self._look_at_queue())
+
+        def done(result: tuple[Any, ...] | Failed) -> None:
+            if isinstance(result, Failed) and result.index == 0:
+                self._taken_over()
+            else:  # what was assigned before the mark is handed back, too, so the queue is read once more
+                self._look_at_queue()
+
+        self._scope.transact(mark, done)
 
     def _reopen(self) -> None:
         """Our znode begins at version 0 again, and the incarnation stays."""
@@ -364,7 +387,9 @@ class Worker:
         ops.append(Create(path, self._address.encode(), ephemeral=True))
 
         def done(result: tuple[Any, ...] | Failed) -> None:
-            if isinstance(result, Failed):
+            if isinstance(result, Failed) and result.index == 0:
+                self._taken_over()
+            elif isinstance(result, Failed):
                 self._scope.after(RETRY_SECONDS, self._restart)
             elif self.state == "ready":
                 self._marked = False
@@ -386,8 +411,21 @@ class Worker:
         self.state = "stopped"
         self._process.part_stopped(self)
 
+    def _verify_later(self) -> None:
+        """Nobody tells us when a person has set our queue, or has deleted it and a master made it anew."""
+
+        def verify() -> None:
+            if self._incarnation is not None:
+                self._scope.get(assign_path(self._name), self._verify)
+            self._verify_later()
+
+        self._scope.after(VERIFY_SECONDS, verify)
+
     def _verify(self, queue: Node | Failed) -> None:
-        if isinstance(queue, Node) and self._incarnation not in (None, queue.stat.version):
+        """Whether the registration is ours, and not only of our incarnation's number."""
+        if isinstance(queue, Failed) or self._incarnation is None:
+            return
+        if queue.stat.version != self._incarnation or not self._ours(queue):
             self._taken_over()
 
     def _taken_over(self) -> None:
@@ -398,6 +436,8 @@ class Worker:
 
     def _forget(self, why: str) -> None:
         """We are no registered worker any more: nothing of ours may go on running."""
+        if self._incarnation is not None:
+            self._spent = self._incarnation
         self._incarnation = None
         self._recorder.end()
         for job in self._jobs.values():

@@ -40,6 +40,8 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
     [
         ({"servers": [ServerView("zk1:2181", problem="Connection refused")]}, "zk1:2181 does not answer"),
         ({"office": OfficeView(None, 3, None, None)}, "no master is active"),
+        ({"office": OfficeView("x", 3, None, 0.0, persistent=True)}, "/master was made by hand"),
+        ({"workers": [worker(), worker("v", "persistent")]}, "/workers/v was made by hand"),
         ({"master_problem": "Connection refused"}, "m:2223: Connection refused"),
         ({"workers": []}, "no worker accepts tasks"),
         ({"workers": [worker(state="draining"), worker("v", "gone")]}, "no worker accepts tasks"),

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from mwapp.core.client import Submit
+from mwapp.core.messages import Tick
+from mwapp.core.session import Process
+from mwapp.core.task import Task
 from tests.unit.core_stage import Stage
 
 TASK = "task-0000000000"
@@ -191,3 +195,234 @@ def test_what_nobody_foresees_holds_up_no_other_task(deed) -> None:  # type: ign
         assert task in worker.running()
         worker.finish(task)
         assert stage.data(f"/tasks/{task}/status") == "done"
+
+
+def test_epochs_grow_although_a_person_deletes_epoch_and_master() -> None:
+    """Neither a stale write nor a smaller token: the version of /tasks counts the epochs, too."""
+    stage = Stage()
+    first = stage.master("m1")
+    stage.worker("w1")
+    for _ in range(3):
+        stage.person().delete("/master")
+        stage.settle(2)
+    last = first.election.epoch
+    assert last == 4
+    first.freeze()
+    person = stage.person()
+    person.delete("/epoch")
+    person.delete("/master")
+    second = stage.master("m2")
+    stage.settle(2)
+    assert second.election.epoch == last + 1
+    person.create("/tasks/task-", "date", s=True)
+    assert json.loads(stage.data(f"/assign/w1/{TASK}") or "")["epoch"] == last + 1
+    first.thaw()
+    assert first.election.state == "standby"
+
+
+def test_epochs_grow_although_a_person_deletes_all_tasks() -> None:
+    stage = Stage()
+    first = stage.master("m1")
+    stage.person().delete_all("/tasks")
+    stage.settle(5)
+    first.die()
+    stage.person().delete("/epoch")
+    second = stage.master("m2")
+    stage.settle(5)
+    assert second.election.epoch == 3
+
+
+def test_a_count_that_is_far_behind_is_raised_before_anybody_wins() -> None:
+    stage = Stage()
+    person = stage.person()
+    stage.worker("w1")
+    for _ in range(57):
+        person.set("/epoch", "")
+    assert stage.master("m1").election.epoch == 58
+
+
+def test_persistent_master_holds_everything_up_until_it_is_deleted(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    person = stage.person()
+    person.create("/master", "by hand")
+    master = stage.master("m1")
+    stage.settle(5)
+    assert master.election.state == "standby"
+    assert "/master was made by hand" in caplog.text
+    person.delete("/master")
+    assert master.election.state == "active"
+
+
+def test_persistent_worker_is_no_worker(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    person.create("/workers/w1", "by hand")
+    person.create("/tasks/task-", "date", s=True)
+    stage.settle(5)
+    assert stage.holders(TASK) == []
+    named = stage.worker("w1")
+    assert named.running() == []
+    other = stage.worker("w2")
+    assert other.running() == [TASK]
+    assert "/workers/w1 was made by hand" in caplog.text
+    other.finish(TASK)
+    person.delete("/workers/w1")
+    person.create("/tasks/task-", "date", s=True)
+    person.create("/tasks/task-", "date", s=True)
+    assert len(named.running()) == 1
+
+
+def test_task_in_a_queue_that_nobody_has_is_taken_from_there() -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    person.create("/assign/ghost")
+    person.create(f"/assign/ghost/{TASK}")
+    worker = stage.worker("w1")
+    stage.settle(5)
+    assert worker.running() == [TASK]
+    assert stage.children("/assign/ghost") == []
+
+
+def test_task_in_two_queues_stays_with_who_runs_it() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    person.create("/assign/ghost")
+    person.create(f"/assign/ghost/{TASK}")
+    stage.settle(5)
+    assert worker.running() == [TASK]
+    assert len(worker.started) == 1
+    assert stage.holders(TASK) == ["w1"]
+
+
+def test_command_of_a_deleted_task_is_stopped() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/task-", "sleep 999", s=True)
+    assert worker.running() == [TASK]
+    person.delete(f"/tasks/{TASK}")
+    assert worker.running() == []
+    person.create("/tasks/task-", "date", s=True)
+    assert len(worker.running()) == 1
+
+
+def test_worker_whose_znode_was_set_by_hand_takes_tasks_again() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.set("/workers/w1", "x")
+    person.create("/tasks/task-", "date", s=True)
+    assert worker.running() == [TASK]
+    assert stage.data("/workers/w1") == "w1:2224"
+
+
+def test_worker_whose_znode_was_set_by_hand_while_it_was_cut_off_takes_tasks_again() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    worker.cut()
+    person.set("/workers/w1", "x")
+    person.create("/tasks/task-", "date", s=True)
+    worker.resume()
+    assert worker.running() == [TASK]
+
+
+def test_worker_whose_queue_was_made_anew_by_a_master_registers_anew() -> None:
+    """Its incarnation has the number it had, and yet is not the one: labels and slots are missing."""
+    stage = Stage()
+    worker = stage.worker("w1", slots=2)
+    worker.freeze()
+    person = stage.person()
+    person.delete("/assign/w1")
+    stage.master("m1")
+    assert "adopted" in json.loads(stage.data("/assign/w1") or "")
+    worker.thaw()
+    stage.settle(10)
+    for _ in range(2):
+        person.create("/tasks/task-", "date", s=True)
+    assert len(worker.running()) == 2
+
+
+def test_peer_whose_queue_was_set_by_hand_registers_anew_when_it_is_to_take_tasks_again() -> None:
+    stage = Stage()
+    person = stage.person()
+    worker = stage.worker("w1")
+    stage.master("m1")
+    worker.worker.pause()
+    worker.event(Tick())
+    stage.settle()
+    person.set("/assign/w1", "")
+    worker.worker.resume()
+    worker.event(Tick())
+    stage.settle(3)
+    person.create("/tasks/task-", "date", s=True)
+    assert worker.running() == [TASK]
+
+
+def test_attempt_that_was_killed_is_not_begun_again_under_its_number() -> None:
+    """A person takes a worker's name just when the worker makes its znode anew, and so takes it back."""
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    worker.worker.pause()
+    worker.event(Tick())
+    stage.settle()
+    person.delete_all("/workers/w1")
+    person.create("/workers/w1", "by hand", settle=False)
+    worker.worker.resume()
+    worker.event(Tick())
+    stage.settle(5)
+    assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
+
+
+def test_task_that_can_never_run_ends_although_a_person_wrote_a_result() -> None:
+    stage = Stage()
+    person = stage.person()
+    stage.worker("w1")
+    person.create("/tasks/bad", "")
+    person.create("/tasks/bad/result", "by hand")
+    stage.master("m1")
+    stage.settle(5)
+    assert stage.data("/tasks/bad/status") == "failed"
+    assert stage.data("/tasks/bad/result") == "by hand"
+
+
+def test_submission_waits_for_tasks_to_be_made_anew() -> None:
+    stage = Stage()
+    stage.master("m1")
+    accepted: list[str] = []
+    refused: list[str] = []
+    parts: list[Submit] = []
+
+    def build(process: Process) -> None:
+        parts.append(
+            Submit(
+                process,
+                [],
+                accepted=lambda _, name: accepted.append(name),
+                refused=lambda _, refusal: refused.append(refusal.reason),
+                finished=lambda: None,
+            )
+        )
+
+    client = stage.client(build)
+    parts[0].add(Task("date", "k1"))
+    client.event(Tick())
+    stage.settle()
+    stage.person().delete_all("/tasks")
+    parts[0].add(Task("date", "k2"))
+    client.event(Tick())
+    stage.settle(5)
+    assert refused == []
+    assert accepted == [TASK, TASK]
