@@ -80,9 +80,10 @@ def _met(bug: Bug, seeds: range) -> Counter[str] | str:
             return str(violation)
         met["schedules"] += 1
         for field in fields(figures):
-            if field.name != "faults":
+            if field.name not in ("faults", "hands"):
                 met[field.name] += int(getattr(figures, field.name))
         met.update(figures.faults)
+        met.update({f"by hand {kind}": times for kind, times in figures.hands.items()})
     return met
 
 

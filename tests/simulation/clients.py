@@ -29,7 +29,8 @@ class Submitter:
     @property
     def waits(self) -> bool:
         """Whether it has still to hear that a submission is a task, or that a task has ended."""
-        return bool(self._untold or (self._submit is not None and self._submit.unacknowledged))
+        untold = self._untold - self._judge.excuses.endless
+        return bool(untold or (self._submit is not None and self._submit.unacknowledged))
 
     def submit(self, tasks: Iterable[tuple[Task, str | None]]) -> None:
         """Submit some at once, under the name that is given with each, if any."""
@@ -55,8 +56,11 @@ class Submitter:
 
         def refused(index: int, refusal: Refusal) -> None:
             task, name = asked[index]
-            if refusal.full and len(self._judge.tasks) >= self._max_tasks:
+            uncounted = self._judge.excuses.uncounted
+            if refusal.full and len(self._judge.tasks) + uncounted >= self._max_tasks:
                 self._judge.refused(task)
+            elif name is not None and self._judge.excuses.explain("acked-never-lost", name):
+                pass  # somebody has made another of the one under this name
             elif name is None or self._judge.asked.get(name) in (None, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
 

@@ -61,6 +61,7 @@ class Edge:
         self._seen = 0  # how much of the log the process has seen: no server may show it less
         self._outstanding: dict[int, tuple[Operation, float]] = {}
         self._watched = False  # whether silence is being watched for
+        self.requests = 0  # so far
 
     # ------------------------------------------------------------ what the process wants
 
@@ -72,6 +73,7 @@ class Edge:
             return
         if isinstance(operation, Transaction) and operation.ops[0].path != HEARTBEAT:
             self._owner.writes()
+        self.requests += 1
         self._outstanding[number] = operation, self._world.now
         self._service.send(self._connection, number, below(self._owner.chroot, operation))
         self._watch_silence()

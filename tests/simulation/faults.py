@@ -80,7 +80,7 @@ class Faults:
             self._world.after(delay, lambda: self._strike(host))
 
     def _strike(self, victim: Host | None = None) -> None:
-        draw = self._world.ingredient() if self.at_war else None
+        draw = self._world.ingredient() if self.at_war and self._kinds else None
         if draw is not None:
             self._draw = draw
             self._victim = victim

@@ -24,6 +24,7 @@ from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.task import BadTaskError, Task
 from tests.simulation.attempts import Attempts
 from tests.simulation.ensemble import Transacted
+from tests.simulation.excuses import LOST, Excuses
 from tests.simulation.host import Execution, Host
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
 from tests.simulation.world import Violation
@@ -73,8 +74,9 @@ class Judge:
         self._max_attempts = max_attempts
         self._sees_executions = sees_executions
         self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
+        self.excuses = Excuses()  # what that explains
         self.killed: set[int] = set()  # sessions that were ended by hand while their process lived
-        self.evicted: set[int] = set()  # sessions whose worker's znode was deleted by hand
+        self.evicted: set[int] = set()  # sessions whose worker's znode or queue was changed by hand
         self.hosts: list[Host] = []
         self.acked: dict[str, str] = {}  # task by the client's key
         self.tasks: set[str] = set()  # all there ever were
@@ -90,6 +92,7 @@ class Judge:
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
         self.winners: dict[int, int] = {}  # session by epoch
         self.won_at = 0.0  # the last of them
+        self._earlier: set[tuple[int, int]] = set()  # epochs and winners, before both counts were lost
         self.keys: dict[str, str] = {}  # task by key
         self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt
         self._refused: set[str] = set()  # keys
@@ -113,6 +116,8 @@ class Judge:
         held = {task: dict(self.holders.get(task, {})) for task in tasks}
         touched: set[str] = set()
         for change, path in zip(entry.changes, paths, strict=True):
+            if by_hand:
+                self.excuses.note(change, path)
             match path:
                 case ["", "master"]:
                     self._master(entry, change, by_hand)
@@ -139,6 +144,11 @@ class Judge:
         for task in touched:
             self._single(task)
 
+    def _broken(self, invariant: str, task: str, what: str) -> None:
+        """It does not hold for the task: a violation, unless what somebody did by hand explains it."""
+        if not self.excuses.explain(invariant, task):
+            raise Violation(invariant, what)
+
     def _master(self, entry: Transacted, change: Change, by_hand: bool) -> None:
         if by_hand or not isinstance(change, Created):
             return
@@ -146,19 +156,29 @@ class Judge:
             raise Violation("one-master-per-epoch", "/master was created without a new epoch")
 
     def _raised(self, entry: Transacted, change: Change, by_hand: bool) -> None:
-        if isinstance(change, Deleted):
+        if isinstance(change, Deleted) and not by_hand:
             raise Violation("epoch-monotonic", "/epoch was deleted")
-        epoch = self.ensemble.decided.nodes["/epoch"].version
-        if isinstance(change, Created):
+        while isinstance(change, Deleted) and self.winners.get(self._epoch) in self.persons:
+            self._epoch -= 1  # raised by hand, and by nobody who won
+        if not isinstance(change, Changed):
             return
-        if epoch <= self._epoch:
-            raise Violation("epoch-monotonic", f"epoch {epoch} after {self._epoch}")
-        self._epoch = epoch
-        if not by_hand and not any(c.path == "/master" and isinstance(c, Created) for c in entry.changes):
+        epoch = self.ensemble.decided.nodes["/epoch"].version
+        wins = any(c.path == "/master" and isinstance(c, Created) for c in entry.changes)
+        if wins and self.excuses.counts == LOST:  # nobody can know how far they were
+            self._earlier, self._epoch = set(self.winners.items()) | self._earlier, 0
+        elif epoch <= self._epoch:
+            if wins and self.winners.get(epoch) != entry.session:
+                raise Violation("epoch-monotonic", f"epoch {epoch} after {self._epoch}")
+            return  # raised again, to where it was at most
+        if not (wins or by_hand):
             raise Violation("one-master-per-epoch", f"epoch {epoch} was set without winning /master")
+        self._epoch = epoch
         self.winners[epoch], self.won_at = entry.session, entry.time
+        self.excuses.counts.clear()
 
     def _registered(self, entry: Transacted, change: Change, worker: str, by_hand: bool) -> None:
+        if by_hand and worker in self._incarnations:
+            self.evicted.add(self._incarnations[worker].session or 0)
         if isinstance(change, Deleted):
             self._incarnations.pop(worker, None)
             return
@@ -194,16 +214,16 @@ class Judge:
         if mine and not assignment.meant_for(before[worker].version):
             mine = self.winners.get(self._epoch) != entry.session  # as the master a peer may
         if not by_hand and mine and not assignment.meant_for(before[worker].version):
-            raise Violation("status-from-holder", f"{worker} took {task} of another incarnation")
+            self._broken("status-from-holder", task, f"{worker} took {task} of another incarnation")
         if isinstance(change, Changed):
             held[worker] = Assignment.decode(change.data)
             if not by_hand and not mine:
-                raise Violation("status-from-holder", f"{task} of {worker} handed back by somebody else")
+                self._broken("status-from-holder", task, f"{task} of {worker} handed back by somebody else")
             return
         del held[worker]
         if not by_hand and not mine:
             if entry.session not in self.winners.values():
-                raise Violation("status-from-holder", f"{task} of {worker} taken by one who has it not")
+                self._broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")
             self._needs_office(entry, f"{task} taken from {worker}")
             self._attempts.lost(task)
 
@@ -227,28 +247,29 @@ class Judge:
         if any((task, assignment.attempt) in self.executions for assignment in held.values()):
             self._attempts.failed(task)  # it ran: it is not given back unstarted
         if not by_hand and not any(w in before and before[w].session == entry.session for w in held):
-            raise Violation("status-from-holder", f"{task} returned by one who has it not")
+            self._broken("status-from-holder", task, f"{task} returned by one who has it not")
 
     def _bounded(self, task: str, assignment: Assignment) -> None:
         asked = self.asked.get(task)
         retries = asked.retries if asked is not None else 0
         if assignment.lost > self._max_attempts or assignment.failures > retries:
-            raise Violation("attempts-bounded", f"{task} gets {assignment}")
+            self._broken("attempts-bounded", task, f"{task} gets {assignment}")
         exceeds = self._attempts.exceeds(task, retries, self._max_attempts)
         if exceeds:
-            raise Violation("attempts-bounded", f"{task} gets {assignment}, yet {exceeds}")
+            self._broken("attempts-bounded", task, f"{task} gets {assignment}, yet {exceeds}")
 
     def _dated(self, task: str, assignment: Assignment) -> None:
         if assignment.epoch != self._epoch:
-            raise Violation("token-grows", f"{task} gets {assignment} in epoch {self._epoch}")
+            self._broken("token-grows", task, f"{task} gets {assignment} in epoch {self._epoch}")
 
     def _placed(self, entry: Transacted, worker: str, task: str) -> None:
         asked = self.asked.get(task)
         missing = set(asked.labels if asked is not None else ()) - self.labels.get(worker, frozenset())
         if missing:
-            raise Violation("labels-honoured", f"{task} goes to {worker}, who does not bear {missing}")
-        if self._incarnations[worker].session == entry.session:
-            raise Violation("peer-rests", f"{task} goes to {worker}, who holds the office")
+            self._broken("labels-honoured", task, f"{task} goes to {worker}, who does not bear {missing}")
+        session = self._incarnations[worker].session
+        if session == entry.session and session not in self.evicted:
+            self._broken("peer-rests", task, f"{task} goes to {worker}, who holds the office")
 
     def _wish(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
         if isinstance(change, Created):
@@ -259,11 +280,13 @@ class Judge:
             if not by_hand:
                 self._needs_office(entry, f"wish to cancel {task} taken back")
             if not by_hand and task in self.tasks and task not in self.status:
-                raise Violation("cancel-final", f"the wish to cancel {task} was taken back")
+                self._broken("cancel-final", task, f"the wish to cancel {task} was taken back")
 
     def _present(self, worker: str, task: str, assignment: Assignment) -> None:
         node = self.ensemble.decided.nodes.get(f"/workers/{worker}")
         incarnation = self._incarnations.get(worker)
+        if node is not None and node.owner in {0, *self.persons}:
+            return  # created by hand over a registration that is another's: no check can tell
         if node is None or incarnation is None or incarnation.session != node.owner:
             raise Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who is not there")
         if node.version:
@@ -275,15 +298,20 @@ class Judge:
             )
 
     def _task(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
+        if isinstance(change, Deleted) and by_hand:
+            self.tasks.discard(task)
+            self.status.pop(task, None)
+            self.ended_by_hand.discard(task)
+            return
         if isinstance(change, Deleted):
             if task not in self.status:
-                raise Violation("acked-never-lost", f"{task} was deleted, and has not ended")
+                self._broken("acked-never-lost", task, f"{task} was deleted, and has not ended")
             self._needs_office(entry, f"{task} removed")
-            age = entry.time - self.ended_at[task]
+            age = entry.time - self.ended_at.get(task, entry.time)
             kept = self._retention
-            surplus = len(self.status) - len(self.removed) > kept.keep
+            surplus = len(self.status) - len(self.removed) + self.excuses.uncounted > kept.keep
             if age < (min(kept.seconds, kept.least) if surplus else kept.seconds):
-                raise Violation("retention-kept", f"{task} was removed after {age:.1f} s")
+                self._broken("retention-kept", task, f"{task} was removed after {age:.1f} s")
             self.removed.add(task)
             return
         self.tasks.add(task)
@@ -300,7 +328,7 @@ class Judge:
         if key in self._refused:
             raise Violation("submit-idempotent", f"{task} was refused, and then submitted")
         if key in self.keys:
-            raise Violation("submit-idempotent", f"{task} is {self.keys[key]} again")
+            self._broken("submit-idempotent", self.keys[key], f"{task} is {self.keys[key]} again")
         self.keys[key] = task
 
     def _ended(
@@ -315,22 +343,27 @@ class Judge:
         if isinstance(change, Deleted) and any(c.path == f"/tasks/{task}" for c in entry.changes):
             return  # with the task
         if not isinstance(change, Created) or task in self.status:
-            raise Violation("one-final-status", f"{task}'s status was changed or deleted")
+            self._broken("one-final-status", task, f"{task}'s status was changed or deleted")
+        if isinstance(change, Deleted):
+            self.status.pop(task, None)
+            return
         self.status[task] = change.data
         self.ended_at[task] = entry.time
+        if by_hand:
+            self.ended_by_hand.add(task)
+            return
         if change.data not in (DONE.encode(), FAILED.encode(), CANCELLED.encode()):
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
         if change.data == CANCELLED.encode() and task not in self.wished:
             raise Violation("cancel-final", f"{task} was cancelled, and nobody wished it")
-        if by_hand:
-            self.ended_by_hand.add(task)
-            return
         for worker in held:
             if worker in before and before[worker].session == entry.session:
                 self._faithful(entry, worker, task, change.data.decode())
                 return
         if self.winners.get(self._epoch) != entry.session:
-            raise Violation("status-from-holder", f"{task} held by {list(held)} was ended by somebody else")
+            self._broken(
+                "status-from-holder", task, f"{task} held by {list(held)} was ended by somebody else"
+            )
 
     def _faithful(self, entry: Transacted, worker: str, task: str, state: str) -> None:
         data = next((c for c in entry.changes if c.path == f"/tasks/{task}/result"), None)
@@ -343,19 +376,21 @@ class Judge:
             and outcome.reason is None
             and (run is None or not run.over or run.code != outcome.code)
         ):
-            raise Violation("result-faithful", f"{task} by {worker}: {outcome} but {run} was run")
+            self._broken("result-faithful", task, f"{task} by {worker}: {outcome} but {run} was run")
         if outcome.status != state:
             raise Violation("result-faithful", f"{task} is {state} but its result is {outcome}")
 
     def _single(self, task: str) -> None:
         held = self.holders[task]
         if len(held) > 1:
-            raise Violation("single-assignment", f"{task} is assigned to {' and '.join(held)}")
+            self._broken("single-assignment", task, f"{task} is assigned to {' and '.join(held)}")
         if held and task in self.status and task not in self.ended_by_hand:
-            raise Violation("status-from-holder", f"{task} has ended but is assigned to {next(iter(held))}")
+            holder = next(iter(held))
+            self._broken("status-from-holder", task, f"{task} has ended but is assigned to {holder}")
 
     def _needs_office(self, entry: Transacted, what: str) -> None:
-        if self.winners.get(self._epoch) != entry.session:
+        stale = self.winners.get(self._epoch) != entry.session
+        if stale and (self._epoch, entry.session) not in self._earlier:
             raise Violation(
                 "no-stale-write", f"{what} by session {entry.session:#x}, who has not epoch {self._epoch}"
             )
@@ -366,17 +401,18 @@ class Judge:
         """A command is started."""
         task, attempt = execution.task, execution.attempt
         if (task, attempt) in self.executions:
-            raise Violation("attempts-bounded", f"{task}'s attempt {attempt} was started again")
+            self._broken("attempts-bounded", task, f"{task}'s attempt {attempt} was started again")
         if execution.epoch not in self._attempts.epochs(task, attempt):
-            raise Violation("token-grows", f"{task}'s attempt {attempt} is told epoch {execution.epoch!r}")
+            said = f"{task}'s attempt {attempt} is told epoch {execution.epoch!r}"
+            self._broken("token-grows", task, said)
         mine = self._undisturbed(execution)
         if mine and task in self.status and task not in self.ended_by_hand:
-            raise Violation("one-final-status", f"{task} has ended, yet its attempt {attempt} was started")
+            self._broken("one-final-status", task, f"{task} has ended, yet its attempt {attempt} was started")
         for other in (run for (of, _), run in self.executions.items() if of == task):
             if other.attempt > attempt and mine:
-                raise Violation("token-grows", f"{task}: attempt {attempt} after {other.attempt}")
+                self._broken("token-grows", task, f"{task}: attempt {attempt} after {other.attempt}")
             if mine and self._undisturbed(other) and not other.over:
-                raise Violation("duplicates-explained", f"{task}: attempts {other.attempt} and {attempt} run")
+                self._broken("duplicates-explained", task, f"{task}: {other.attempt} and {attempt} run")
         self.executions[task, attempt] = execution
 
     def _undisturbed(self, execution: Execution) -> bool:
@@ -395,9 +431,9 @@ class Judge:
     def acknowledged(self, task: Task, name: str | None, told: str) -> None:
         """A client was told that its submission is a task."""
         if name is None and self.keys.get(task.key or "") != told:
-            raise Violation("acked-never-lost", f"{task} was acknowledged as {told}, which it is not")
+            self._broken("acked-never-lost", told, f"{task} was acknowledged as {told}, which it is not")
         if name is not None and (told != name or self.asked.get(name) != task):
-            raise Violation("submit-idempotent", f"{name} was acknowledged, but is {self.asked.get(name)}")
+            self._broken("submit-idempotent", name, f"{name} was acknowledged, but is {self.asked.get(name)}")
         self.acked[name or task.key or ""] = told
 
     def refused(self, task: Task) -> None:
@@ -415,20 +451,30 @@ class Judge:
 
     def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         """A client that waits was told how a task ended; state None: that there is no such task."""
+        status = self.status.get(name)
+        known = status.decode(errors="replace") if status is not None else None
         gone = name in self.removed or name not in self.tasks
-        is_so = gone if state is None else self.status.get(name) == state.encode()
-        if not is_so:
-            raise Violation("acked-never-lost", f"a client was told that {name} is {state}")
+        if not gone if state is None else known != state:
+            self._broken("acked-never-lost", name, f"a client was told that {name} is {state}")
         result = self.ensemble.decided.nodes.get(result_path(name))
         if result is None or state is None or name in self.ended_by_hand:  # by hand it may be written later
             return
         if outcome != Outcome.decode(result.data):
-            raise Violation("result-faithful", f"a client was told of {name}: {outcome}")
+            self._broken("result-faithful", name, f"a client was told of {name}: {outcome}")
 
     def all_ended(self) -> bool:
         """Whether every task has a final state, no assignment is left, and no wish."""
         # Asked all the time: what is mostly so, and quickly seen, comes first.
-        return len(self.tasks) == len(self.status) and not self.wishes and not any(self.holders.values())
+        left = len(self.tasks) != len(self.status) and self.left()
+        return not left and not self.wishes and not self._held()
+
+    def _held(self) -> bool:
+        held = any(self.holders.values())
+        return held and any(self.holders[task] for task in self.holders.keys() - self.excuses.endless)
+
+    def left(self) -> set[str]:
+        """Tasks that have still to end."""
+        return self.tasks - self.status.keys() - self.excuses.endless
 
     def thawed(self, host: Host) -> None:
         """A host had time to handle what it missed."""

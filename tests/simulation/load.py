@@ -34,7 +34,7 @@ class Load:
         self._submitters = [Submitter(self._judge, name, schedule.limits.max_tasks) for name in names]
         for name, submitter in zip(names, self._submitters, strict=True):
             submitter.host = schedule.host(name, submitter.build)
-        self._visitors: list[Host] = []  # come, and go again
+        self._visitors: list[tuple[Host, list[str]]] = []  # come for some tasks, and go again
 
     @property
     def hosts(self) -> list[Host]:
@@ -59,9 +59,12 @@ class Load:
 
     def end(self) -> None:
         """From now on somebody cancels what hangs, unless somebody has: that must do."""
-        tasks = self._judge.tasks - self._judge.status.keys() - self._judge.wished
-        for task in sorted(tasks):
-            asked = self._judge.asked[task]
+        asks = {task: self._judge.asked[task] for task in self._judge.left()}
+        # A person may have changed what is asked, or said that it has ended.
+        runs = [execution for host in self._schedule.hosts for execution in host.executions]
+        asks |= {run.task: run.asked for run in runs if run.task in self._judge.tasks}
+        for task in sorted(asks.keys() - self._judge.wishes):
+            asked = asks[task]
             if asked is not None and asked.command == HANG and asked.timeout is None:
                 self._schedule.person.do(Create(cancel_path(task)))
         self._world.after(1.0, self.end)
@@ -77,7 +80,8 @@ class Load:
     def clients_wait(self) -> bool:
         """Whether a client has still to hear what it has asked."""
         return any(submitter.waits for submitter in self._submitters) or not all(
-            visitor.retired for visitor in self._visitors
+            visitor.retired or not self._judge.excuses.endless.isdisjoint(names)
+            for visitor, names in self._visitors
         )
 
     # ------------------------------------------------------------ asking
@@ -124,7 +128,7 @@ class Load:
         names = self._some(draw, draw.random.choice([1, 2, 5]))
         build: Build = draw.random.choice([canceller, waiter])(self._judge, names)
         visitor = self._schedule.host(f"visitor{len(self._visitors) + 1}", build)
-        self._visitors.append(visitor)
+        self._visitors.append((visitor, names))
         self._schedule.hosts.append(visitor)
         visitor.start()
 

@@ -3,6 +3,7 @@
 from mwapp.core.messages import Create, Delete, Op
 from mwapp.core.protocol import ASSIGN, DONE, assign_path, status_path, worker_path
 from tests.simulation.service import Service
+from tests.simulation.tree import ZNode
 from tests.simulation.world import World
 
 # Nobody of ours bears this name.
@@ -22,6 +23,17 @@ class Person:
         if self._service.quorum:
             self._world.note("person", ops)
             self._service.ensemble.transact(self.session, ops, self._world.now)
+
+    @property
+    def nodes(self) -> dict[str, ZNode]:
+        """What is committed."""
+        return self._service.ensemble.decided.nodes
+
+    def below(self, path: str) -> list[str]:
+        """A znode and all below it, in an order in which they can be deleted."""
+        nodes = self.nodes
+        children = sorted(nodes[path].children) if path in nodes else []
+        return [*(each for name in children for each in self.below(f"{path}/{name}")), path]
 
     def play_worker(self) -> None:
         """Register as zkCli.sh can, and report on a task every now and then, until :meth:`leave`."""

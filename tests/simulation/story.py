@@ -52,7 +52,7 @@ def _change(change: Change, entry: Transacted) -> str:
         case ["epoch"] if "/master" in paths:
             office = Office.decode(data)
             return f"wins the office as {office.name}" if office else "wins the office"
-        case ["master"] if "/epoch" in paths:
+        case ["master" | "tasks"] if {"/master", "/epoch"} <= paths:
             return ""
         case ["workers", worker] if isinstance(change, Created):
             return f"registers {worker}"

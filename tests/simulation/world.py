@@ -79,6 +79,10 @@ class World(Chance):
             call()
         self.now = max(self.now, until)
 
+    def stream(self, name: str) -> Chance:
+        """Draws of their own, which leave all the others as they are."""
+        return Chance((self.seed << 64) + int.from_bytes(name.encode()))
+
     def ingredient(self) -> Chance | None:
         """The draws for the next of what the schedule is made of; None: it is to be left out."""
         self.ingredients += 1

@@ -41,14 +41,17 @@ def among_many() -> Iterator[None]:
 @pytest.mark.parametrize("first", [0, SCHEDULES])
 def test_every_invariant_holds(first: int) -> None:
     met: set[str] = set()
+    by_hand: set[str] = set()
     moved = 0
     seen: Counter[str] = Counter()
     for seed in range(first, first + SCHEDULES):
         figures = simulate(seed, short=True)
         met |= figures.faults.keys()
+        by_hand |= figures.hands.keys()
         moved += figures.epochs > 1
         seen.update(returned=figures.returned, cancelled=figures.cancelled, removed=figures.removed)
     assert len(met) == 12, f"not every kind of fault was met: {sorted(met)}"
+    assert len(by_hand) >= 5, f"hardly anybody worked by hand: {sorted(by_hand)}"
     assert moved > SCHEDULES / 4, "the office hardly ever moved"
     assert min(seen.values()) > SCHEDULES / 4, f"hardly ever met: {seen}"
 

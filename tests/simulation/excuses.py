@@ -1,0 +1,71 @@
+"""What people who work by hand may break, and for whom: the table of docs/protocol.md, By hand.
+
+Each act explains that certain invariants do not hold any more, for the task or worker it touches. Everything
+else must hold whatever people do, and for all the others these, too.
+"""
+
+from collections import defaultdict
+
+from mwapp.core.protocol import Assignment
+from tests.simulation.tree import Change, Changed, Created, Deleted
+
+# Where a task is, which attempt that is and how many failed, stands in its assignment and nowhere else.
+PLACE = {
+    "single-assignment",
+    "status-from-holder",
+    "one-final-status",  # it runs in one queue when it has ended in the other
+    "duplicates-explained",
+    "token-grows",
+    "attempts-bounded",
+    "result-faithful",  # two runs bear one number
+    "labels-honoured",
+    "peer-rests",
+    "no-leak",  # a watch, for a task that there never was
+}
+DEFINITION = {"labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"}
+END = {"cancel-final", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
+# A namesake may come while somebody is still busy with the one that was deleted.
+EXISTENCE = {*DEFINITION, *END}
+# What counts the epochs; when both are deleted, epochs begin anew.
+LOST = {"/epoch", "/tasks"}
+
+
+class Excuses:
+    """Notes what people do, and says what that explains."""
+
+    def __init__(self) -> None:
+        self._tasks: defaultdict[str, set[str]] = defaultdict(set)  # invariants by task
+        self.endless: set[str] = set()  # tasks that need not end, or not be told of
+        self.staying: set[str] = set()  # tasks that may stay when they have ended: something is below them
+        self.uncounted = 0  # so many tasks a master may still take for finished
+        self.counts: set[str] = set()  # of LOST those that were deleted since the last epoch was won
+
+    def note(self, change: Change, path: list[str]) -> None:
+        """A person has committed it; ``path`` in parts, from the root."""
+        match path, change:
+            case ["", "epoch" | "tasks"], Deleted():
+                self.counts.add(change.path)
+            case ["", "assign", _, task] | ["", "returned", task], _:
+                self._tasks[task] |= PLACE
+                if not isinstance(change, Deleted) and Assignment.decode(change.data).labels:
+                    self.endless.add(task)  # it is for whoever bears them, whatever the task asks for
+            case ["", "tasks", task], Changed():
+                self._tasks[task] |= DEFINITION
+            case ["", "tasks", task], Deleted():
+                self._tasks[task] |= EXISTENCE
+                self.endless.discard(task)  # a namesake has to end
+                self.uncounted += 1
+            case ["", "tasks", task, "status"], Changed() | Deleted():
+                self._tasks[task] |= END
+                self.endless.add(task)
+                self.uncounted += 1
+            case ["", "tasks", task, "result"], _:
+                self._tasks[task].add("result-faithful")
+            case ["", "tasks", task, _, _, *_], Created():
+                self.staying.add(task)
+            case ["", "cancel", task], Deleted():
+                self._tasks[task].add("cancel-final")
+
+    def explain(self, invariant: str, task: str) -> bool:
+        """Whether the invariant may not hold for the task."""
+        return task in self._tasks and invariant in self._tasks[task]

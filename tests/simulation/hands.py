@@ -1,0 +1,208 @@
+"""What a person does by hand to znodes that are not theirs: deletes, creates and sets any at any time.
+
+Drawn from a stream of its own, in a part of the schedules; each act is an ingredient. What must be out of the
+way for things to go on is taken away in the end; much of the rest is left as it is.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mwapp.core.messages import Create, Delete, Set
+from mwapp.core.protocol import (
+    ASSIGN,
+    CANCEL,
+    EPOCH,
+    MASTER,
+    PARENTS,
+    RETURNED,
+    TASKS,
+    WORKERS,
+    Assignment,
+    Registration,
+    assign_path,
+    cancel_path,
+    result_path,
+    status_path,
+    task_path,
+    worker_path,
+)
+from tests.simulation.world import Chance
+
+if TYPE_CHECKING:
+    from tests.simulation.schedule import Schedule
+
+# So many of the schedules have somebody who works by hand.
+SHARE = 0.25
+GARBAGE = (b"", b"x", b"{", b"[]", b"\xff", b"null", b'{"attempt": "one"}', b'{"session": "0x0"}')
+# A registration of a session that never was.
+DEAD = Registration(0xDEAD, slots=2).encode()
+ASSIGNMENTS = (
+    b"",
+    Assignment(10**12).encode(),
+    b'{"attempt": -3, "incarnation": -1, "failures": 7}',
+    Assignment(3, incarnation=0, epoch=10**9, failures=2).encode(),
+    Assignment(2, incarnation=1).encode(),
+    Assignment(1, labels=("nobody-bears-it",)).encode(),
+)
+WORDS = (b"done", b"finished", b"", b"DONE\n", b"\xff")
+NOBODYS = "ghost"  # no worker has this name
+
+
+class Hands:
+    """A person at zkCli.sh who knows no rules."""
+
+    def __init__(self, schedule: "Schedule") -> None:
+        self._schedule = schedule
+        self._world, self._person = schedule.world, schedule.person
+        self._draw: Chance = schedule.world  # of the present act
+        self._kinds: list[Callable[[], None]] = []
+        self._in_the_way: list[str] = []  # what has to go before there can be peace
+        self.met: Counter[str] = Counter()
+
+    def begin(self, seconds: float) -> None:
+        """Draw whether, what and when."""
+        draw = self._world.stream("hands")
+        every = [
+            *(self.delete, self.delete_all, self.delete_parent, self.lose_epoch),
+            *(self.misplace, self.report, self.litter, self.spoil),
+            *(self.occupy_office, self.occupy_name),
+        ]
+        only = self._schedule.bug.faults
+        self._kinds = [kind for kind in every if kind.__name__ in only]
+        if not only and draw.chance(SHARE):
+            self._kinds = draw.random.sample(every, draw.random.choice([1, 1, 2, len(every)]))
+        if self._kinds:
+            for _ in range(draw.random.choice([1, 2, 4, 8])):
+                self._world.after(draw.random.random() * seconds, self._act)
+
+    def end(self) -> None:
+        """Take away what nothing can go on with."""
+        self._kinds = []
+        for path in reversed(self._in_the_way):  # what is below comes first
+            self._person.do(Delete(path))
+
+    def _act(self) -> None:
+        draw = self._world.ingredient() if self._kinds else None
+        if draw is not None:
+            self._draw = draw
+            kind = draw.random.choice(self._kinds)
+            self.met[kind.__name__] += 1
+            kind()
+
+    # ------------------------------------------------------------ deleting
+
+    def delete(self) -> None:
+        """Delete a znode that has no children."""
+        nodes = self._person.nodes
+        path = self._some([path for path in self._paths() if not nodes[path].children])
+        if path is not None:
+            self._person.do(Delete(path))
+
+    def delete_all(self) -> None:
+        """Delete a znode and all below it."""
+        path = self._some(self._paths())
+        if path is not None:
+            self._delete_all(path)
+
+    def delete_parent(self) -> None:
+        """Delete one of those that everybody relies on, with all below it or only if there is nothing."""
+        path = self._draw.random.choice([TASKS, ASSIGN, WORKERS, RETURNED, CANCEL])
+        if self._draw.chance(0.5):
+            self._delete_all(path)
+        else:
+            self._person.do(Delete(path))
+
+    def lose_epoch(self) -> None:
+        """Delete /epoch, and perhaps /master, so that somebody has to win again."""
+        self._person.do(Delete(EPOCH))
+        if self._draw.chance(0.5):
+            self._person.do(Delete(MASTER))
+
+    def _delete_all(self, path: str) -> None:
+        """As deleteall does: what is there now, one after the other, at once or while others go on."""
+        pause = self._draw.random.choice([0.0, 0.0, 0.001, 0.02])
+        for number, each in enumerate(self._person.below(path)):
+            if pause:
+                self._world.after(number * pause, lambda each=each: self._person.do(Delete(each)))  # type: ignore[misc]
+            else:
+                self._person.do(Delete(each))
+
+    # ------------------------------------------------------------ creating
+
+    def misplace(self) -> None:
+        """Put a task into a queue, which may be nobody's, or into two."""
+        task = self._task()
+        queue = self._draw.random.choice([*self._workers(), NOBODYS, ""])
+        if queue:
+            self._person.do(Create(assign_path(queue)))
+        self._person.do(Create(assign_path(queue, task), self._draw.random.choice(ASSIGNMENTS)))
+
+    def report(self) -> None:
+        """Write a status or a result, in whatever words."""
+        task, word = self._task(), self._draw.random.choice(WORDS)
+        if self._draw.chance(0.7):
+            self._person.do(Create(status_path(task), word))
+        else:
+            self._person.do(Create(result_path(task), word))
+
+    def litter(self) -> None:
+        """Create something that does not belong there: below a task or an assignment, or far ahead."""
+        task = self._task()
+        queue = self._draw.random.choice(self._workers())
+        blocks = [cancel_path(task), assign_path(queue, task), assign_path("", task), worker_path(queue)]
+        path = self._draw.random.choice([*blocks, task_path(task), status_path(task), TASKS, ASSIGN, "/"])
+        name = self._draw.random.choice(["note", "task-2147483646", "named-1", "named-7"])
+        self._person.do(Create(f"{path.rstrip('/')}/{name}", b"date"))
+        if path in blocks:
+            self._in_the_way.append(f"{path}/{name}")
+
+    def occupy_office(self) -> None:
+        """Create /master: for good, or as a master would."""
+        self._occupy(MASTER)
+
+    def occupy_name(self) -> None:
+        """Create a worker's znode: for good, or as a worker would, and do nothing."""
+        self._occupy(worker_path(self._draw.random.choice([*self._workers(), NOBODYS])))
+
+    def _occupy(self, path: str) -> None:
+        if self._draw.chance(0.7):
+            self._person.do(Delete(path))
+        self._person.do(Create(path, b"by hand", ephemeral=self._draw.chance(0.3)))
+        self._in_the_way.append(path)
+        if self._draw.chance(0.5):
+            self._world.after(self._draw.between(0.1, 4.0), lambda: self._person.do(Delete(path)))
+
+    # ------------------------------------------------------------ setting
+
+    def spoil(self) -> None:
+        """Set a znode's data: to garbage, to another's data, or to what might be true and is not."""
+        path = self._some([*self._paths(), *PARENTS, MASTER]) or MASTER
+        nodes = self._person.nodes
+        if path in nodes:
+            another = nodes[self._draw.random.choice([path, *sorted(self._paths())])].data
+            data = self._draw.random.choice([*GARBAGE, *ASSIGNMENTS, *WORDS, DEAD, another, another])
+            self._person.do(Set(path, data))
+
+    # ------------------------------------------------------------ what there is
+
+    def _paths(self) -> list[str]:
+        """What is below the parents."""
+        return [path for path in self._person.nodes if path.count("/") > 1 and path.startswith(PARENTS)]
+
+    def _some(self, paths: list[str]) -> str | None:
+        """One of them, of each kind as often."""
+        by_kind: dict[tuple[str, int], list[str]] = {}
+        for path in sorted(paths):
+            by_kind.setdefault((path.split("/")[1], path.count("/")), []).append(path)
+        if not by_kind:
+            return None
+        return self._draw.random.choice(by_kind[self._draw.random.choice(sorted(by_kind))])
+
+    def _task(self) -> str:
+        """Mostly one that there is."""
+        tasks = sorted(self._person.nodes[TASKS].children) if TASKS in self._person.nodes else []
+        return self._draw.random.choice([*tasks, *tasks, "task-0000000099", "named-1"])
+
+    def _workers(self) -> list[str]:
+        return sorted({host.name.rstrip("'") for host in self._schedule.workers})
