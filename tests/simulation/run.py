@@ -7,14 +7,13 @@ from collections.abc import Callable
 
 from mwapp.core.messages import Check, Reply, Request, Tick, Transaction
 from tests.simulation.ensemble import Transacted
-from tests.simulation.schedule import Bug, Figures, Schedule
+from tests.simulation.schedule import NONE, Bug, Figures, Schedule
 from tests.simulation.shrink import shorten
 from tests.simulation.story import tell
-from tests.simulation.world import Violation, World
+from tests.simulation.world import NO_HANG, Violation, World
 
 # The last so many lines of a story are shown with a violation.
 TAIL = 80
-NONE = Bug()
 
 
 def quiet() -> Callable[[], None]:
@@ -46,16 +45,22 @@ def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
         figures = schedule.run()
     except Violation as violation:
         found, made_of = violation, ""
+        # What never ends would be tried for hours.
+        short = short and violation.invariant != NO_HANG
         shorter = shorten(seed, bug, violation.invariant) if short else None
         if shorter is not None:
             schedule, found = shorter.schedule, shorter.violation
             made_of = f", here with {shorter.left} of the {shorter.of} things it is made of"
         story = "\n".join(tell(schedule.world)[-TAIL:])
-        again = f"repeat with: python -m tests.simulation {seed}"
-        told = Violation(found.invariant, f"{found.what}\nseed {seed}{made_of}; {again}\n{story}")
+        told = Violation(found.invariant, f"{found.what}\nseed {seed}{made_of}; {repeat(seed)}\n{story}")
         raise told from violation.__cause__
     schedule.world.trace.clear()  # most of what is to be looked through
     return figures
+
+
+def repeat(seed: int) -> str:
+    """How to see a schedule again."""
+    return f"repeat with: python -m tests.simulation {seed}"
 
 
 def explain(seed: int, bug: Bug = NONE) -> int:

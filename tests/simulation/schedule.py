@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from mwapp.core.client import UNDER_WAY
 from mwapp.core.election import Election
@@ -25,7 +26,7 @@ from tests.simulation.neighbour import Neighbour
 from tests.simulation.people import Person
 from tests.simulation.service import Service
 from tests.simulation.tree import ZNode
-from tests.simulation.world import Violation, World
+from tests.simulation.world import Violation, World, bounded
 
 MAX_ATTEMPTS = 4
 # How long peace may last, seconds: sessions expire, attempts are repeated, restarts are waited for. With
@@ -47,8 +48,7 @@ MOST_REQUESTS = 100
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 
 
-@dataclass(frozen=True)
-class Bug:
+class Bug(NamedTuple):
     """What a planted bug replaces; the default is none.
 
     ``faults`` names the only kinds of fault there are, for a bug that few combinations bring to light; with
@@ -61,6 +61,9 @@ class Bug:
     faults: tuple[str, ...] = ()
     namesake: bool = False
     lag: float = 0.0
+
+
+NONE = Bug()
 
 
 @dataclass
@@ -83,7 +86,7 @@ class Figures:
 class Schedule:
     """Build with a seed, then :meth:`run`. What is numbered in ``without`` is left out."""
 
-    def __init__(self, seed: int, bug: Bug = Bug(), without: frozenset[int] = frozenset()) -> None:
+    def __init__(self, seed: int, bug: Bug = NONE, without: frozenset[int] = frozenset()) -> None:
         self.bug = bug
         self.world = world = World(seed, without)
         draw = world.random
@@ -151,34 +154,40 @@ class Schedule:
 
     def run(self) -> Figures:
         """Carry it out. Raises Violation."""
-        world = self.world
-        war = self._war
+        try:
+            with bounded():
+                self._run()
+        except Violation:
+            raise
+        except Exception as error:
+            raise Violation("no-crash", f"{type(error).__name__}: {error}") from error
+        return self._figures()
+
+    def _run(self) -> None:
+        world, war = self.world, self._war
         for host in self.hosts:
             world.after(world.between(0.0, 1.0), host.start)
         self.load.begin(war)
         self.faults.begin(war)
         self.hands.begin(war)
-        try:
-            world.run(war)
-            self.faults.end()
-            self.hands.end()
-            self.person.leave()
-            self.load.end()
-            world.run(war + PEACE, self._at_rest)
-            world.run(world.now + self.load.longest(), self._at_rest)
-            self._check_spin()
-            self._check_liveness(world.now - war)
-            self._check_wait()
-            if self._retention.keep < MANY or self._retention.seconds < FOR_EVER:
-                self._check_leaks()
-            self._check_stop()
-        except Violation:
-            raise
-        except Exception as error:
-            raise Violation("no-crash", f"{type(error).__name__}: {error}") from error
+        world.run(war)
+        self.faults.end()
+        self.hands.end()
+        self.person.leave()
+        self.load.end()
+        world.run(war + PEACE, self._at_rest)
+        world.run(world.now + self.load.longest(), self._at_rest)
+        self._check_spin()
+        self._check_liveness(world.now - war)
+        self._check_wait()
+        if self._retention.keep < MANY or self._retention.seconds < FOR_EVER:
+            self._check_leaks()
+        self._check_stop()
+
+    def _figures(self) -> Figures:
         return Figures(
-            world.now,
-            world.steps,
+            self.world.now,
+            self.world.steps,
             len(self.service.ensemble.log),
             len(self.judge.tasks),
             len(self.judge.winners),

@@ -2,11 +2,16 @@
 
 import heapq
 import random
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 # Whether all is over is asked so often, simulated seconds.
 EVERY = 0.05
+# A schedule that takes so much time of a processor does not end, seconds: a thousand times what they take.
+LONGEST = 60.0
+NO_HANG = "no-hang"
 
 
 class Violation(Exception):  # noqa: N818 - it is what was found, not an error of the simulation
@@ -15,6 +20,25 @@ class Violation(Exception):  # noqa: N818 - it is what was found, not an error o
     def __init__(self, invariant: str, what: str) -> None:
         super().__init__(f"{invariant}: {what}")
         self.invariant, self.what = invariant, what
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Raises Violation if what is within takes longer than LONGEST; should that not be heard, the process is
+    killed a little later."""
+
+    def over(*_: object) -> None:
+        raise Violation(NO_HANG, f"it took {LONGEST:.0f} s of a processor, and had not ended")
+
+    before = signal.signal(signal.SIGPROF, over)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 1.5 * LONGEST)  # its signal kills
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 class Chance:

@@ -1,0 +1,77 @@
+"""Many schedules in processes: whatever a schedule does to its process, its seed is told."""
+
+import math
+import os
+import signal
+import time
+from itertools import count, pairwise
+
+import pytest
+
+from mwapp.core.limits import Limits
+from mwapp.core.messages import Command, Event
+from mwapp.core.session import Process
+from tests.simulation import many, world
+from tests.simulation.schedule import Bug, Schedule
+from tests.simulation.world import Violation
+
+
+class Endless(Process):
+    """Does not come to an end."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:  # noqa: ARG002 - as it is called
+        while True:
+            pass
+
+
+class Deaf(Process):
+    """Does not come to an end, and cannot be told to."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        try:
+            while True:
+                pass
+        except Violation:
+            return self.handle(now, event)
+
+
+class Dying(Process):
+    """Whose limits are drawn so has its process killed."""
+
+    def __init__(self, limits: Limits) -> None:
+        if limits.batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__init__(limits)
+
+
+def run(bug: Bug, seeds: range) -> int:
+    return many.run(bug, [seeds], math.inf, jobs=2)
+
+
+@pytest.mark.parametrize(("process", "said"), [(Endless, "no-hang"), (Deaf, "was killed")])
+def test_a_schedule_that_does_not_end_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], process: type[Process], said: str
+) -> None:
+    monkeypatch.setattr(world, "LONGEST", 0.2)
+    assert run(Bug(process), range(7, 9)) == 1
+    told = capsys.readouterr().out
+    assert said in told
+    assert "python -m tests.simulation 7\n" in told
+    assert "1 failed" in told
+
+
+def test_a_schedule_whose_process_is_killed_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    dies = (Schedule(seed).limits.batch == 1 for seed in count())
+    first = next(seed for seed, (one, next_one) in enumerate(pairwise(dies), 1) if next_one and not one)
+    assert run(Bug(Dying), range(first - 1, first + 1)) == 1
+    told = capsys.readouterr().out
+    assert "was killed" in told
+    assert f"python -m tests.simulation {first}\n" in told
+
+
+def test_no_two_runs_have_the_same_fresh_seeds() -> None:
+    before = many.fresh(5)
+    time.sleep(0.01)  # so many schedules take longer
+    after = many.fresh(5)
+    assert not set(before) & set(after)
+    assert not set(after) & {seed for part in many.fixed(1_000_000) for seed in part}
