@@ -72,9 +72,7 @@ class Story:
             for node, mode in self.cluster.modes().items():
                 self.say(f"{node} is {mode}")
             if self.cluster.master() != "mw1":
-                self.say(
-                    "mw2 won the first election; it is stopped so that mw1 becomes the active master"
-                )
+                self.say("mw2 won the first election; it is stopped so that mw1 becomes the active master")
                 self.cluster.systemctl("mw2", "restart", faults.MASTER_UNIT)
                 wait_for("mw1 active", lambda: self.cluster.master() == "mw1", 15)
             epoch = self.cluster.epoch("mw1")

@@ -60,13 +60,18 @@ def now() -> str:
 
 
 def told(since: str, whole: Path) -> str:
-    """What the logs that are kept tell of the time since then; all they do is written to a directory."""
-    logs = [(who, log.read_text(errors="replace")) for who, log in _kept if log.exists()]
-    logs.append(("test", "\n".join(_acts)))
-    for who, text in logs:
-        if lines := [line.raw for line in _lines(who, text) if line.at >= since]:
-            whole.mkdir(parents=True, exist_ok=True)
-            (whole / f"{who.replace(' ', '-')}.log").write_text("\n".join([*lines, ""]))
+    """What the logs that are kept tell of the time since then, "" if nothing; all goes into a directory."""
+    logs = [("test", "\n".join(_acts))]
+    logs += [(who, log.read_text(errors="replace")) for who, log in _kept if log.exists()]
+    lines: dict[str, list[str]] = {}
+    for who, text in logs:  # another of the same name may have been there before
+        lines.setdefault(who, []).extend(line.raw for line in _lines(who, text) if line.at >= since)
+    if not any(lines.values()):
+        return ""
+    whole.mkdir(parents=True, exist_ok=True)
+    for who, raw in lines.items():
+        if raw:
+            (whole / f"{who.replace(' ', '-')}.log").write_text("\n".join([*raw, ""]))
     return f"{extract(logs, since)} All of them: {whole}"
 
 

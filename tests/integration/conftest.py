@@ -45,5 +45,6 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         whole = WHOLE / re.sub(r"\W+", "-", f"{item.name} {call.when}")
-        report.sections.append(("servers and daemons", evidence.told(item.stash[BEGAN], whole)))
+        if told := evidence.told(item.stash[BEGAN], whole):
+            report.sections.append(("servers and daemons", told))
     return report
