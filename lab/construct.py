@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,7 +14,7 @@ from lab.backends.containers import remove_shared
 from lab.backends.nspawn import Nspawn
 from lab.backends.podman import Podman
 from lab.errors import LabError
-from lab.run import Say, lock, run, until
+from lab.run import Say, lock, remove, run, until
 from lab.spec import DEFAULT_BACKEND, RUN, SUITES, Node, Spec, load, pick_subnet, run_directory
 
 BOOT_SECONDS = 60
@@ -88,7 +87,7 @@ def tear_down(lab: str, say: Say) -> None:
         for node in spec.nodes.values():
             ssh.hang_up(spec, node)
     network.remove(lab)
-    shutil.rmtree(run_directory(lab), ignore_errors=True)
+    remove(run_directory(lab))
     with lock("labs", say):
         if not any(RUN.glob("*/lab.json")):
             kernel.restore_settings()

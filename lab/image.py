@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lab import apt, debs
 from lab.errors import LabError
-from lab.run import Say, lock
+from lab.run import Say, lock, remove
 from lab.spec import CACHE, labs
 
 IMAGES = CACHE / "images"
@@ -118,7 +118,7 @@ def _recipe(suite: str) -> dict[str, bytes]:
 def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
     began = time.monotonic()
     work = IMAGES / f".building-{suite}"
-    shutil.rmtree(work, ignore_errors=True)  # of a build that died
+    remove(work)  # of a build that died
     IMAGES.mkdir(parents=True, exist_ok=True)
     IMAGES.chmod(0o700)  # it may hold the host's passwords for its package archive
     for name, data in recipe.items():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from lab.errors import LabError
 from lab.spec import CACHE
@@ -43,6 +45,19 @@ def until(true: Callable[[], bool], seconds: float, what: str) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"{what}: not within {seconds:g} s")
         time.sleep(0.01)
+
+
+def remove(tree: Path) -> None:
+    """Remove a directory with all that is in it. It is no error if it is not there.
+
+    What a command had begun that was killed may outlive it by a moment and still write there: wait for that.
+    """
+
+    def gone() -> bool:
+        shutil.rmtree(tree, ignore_errors=True)
+        return not tree.exists()
+
+    until(gone, 10, f"removal of {tree}")
 
 
 @contextlib.contextmanager

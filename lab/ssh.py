@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 from pathlib import Path
 
 from lab import network
 from lab.backends.containers import machine_id
-from lab.run import run
+from lab.run import remove, run
 from lab.spec import DISKS, Node, Spec
 
 _HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
@@ -46,7 +45,7 @@ def seed(spec: Spec, node: Node) -> None:
     if directory.exists():
         return
     new = directory.with_name("seed.new")
-    shutil.rmtree(new, ignore_errors=True)
+    remove(new)
     for path, mode in (
         ("", 0o755),
         ("etc", 0o755),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import uuid
@@ -18,7 +17,7 @@ from lab.backends import State
 from lab.backends.cgroup import Cgroup
 from lab.backends.disk import Disk
 from lab.errors import LabError
-from lab.run import until
+from lab.run import remove, until
 from lab.spec import DISKS, Node
 
 KEEPER = Path(__file__).with_name("keeper.sh")
@@ -156,8 +155,7 @@ class Containers(ABC):
         group.remove()
         disks = [Disk(image) for image in self.disks.glob("*/disk.img")]
         until(lambda: not any(disk.in_use for disk in disks), 10, f"release of the disks in {self.disks}")
-        if self.disks.exists():
-            shutil.rmtree(self.disks)
+        remove(self.disks)
 
     def group(self, node: Node) -> Cgroup:
         return Cgroup(Path("zklab") / self.lab / node.name)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab
+from lab.run import until
+from lab.spec import DISKS
 from tests.lab.conftest import BACKENDS, PREFIX, answering
 from tests.lab.traces import traces
 
@@ -93,6 +95,16 @@ def test_up_works_over_a_crashed_up(backend: str, seed: int) -> None:
     )
     lab.down()
     assert traces(NAME) == before
+
+
+def test_up_waits_for_what_a_killed_one_had_begun() -> None:
+    """A program that it ran may outlive it by a moment, and writes where the next one is to."""
+    seed = DISKS / NAME / "x/seed.new/etc/ssh"
+    writes = f"while :; do mkdir -p {seed}; for i in $(seq 999); do echo >{seed}/$i; done; done"
+    with subprocess.Popen(["timeout", "3", "sh", "-c", writes], stderr=subprocess.DEVNULL):
+        until(seed.exists, 10, "the first file")
+        Lab(NAME).up(["x"])
+    assert answering(Lab(NAME))
 
 
 def test_two_ups_at_once_make_one_lab() -> None:
