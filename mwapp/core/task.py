@@ -145,7 +145,7 @@ def _text(name: str) -> Callable[[Any], str]:
 def _clean(name: str, text: str) -> str:
     if "\0" in text:
         raise BadTaskError(f"the {name} has a NUL character, which no program can be given")
-    if re.search("[\ud800-\udfff]", text):  # JSON can escape halves of characters
+    if re.search(r"[\ud800-\udfff]", text):  # JSON can escape halves of characters
         raise BadTaskError(f"the {name} is not valid UTF-8")
     return text
 
