@@ -75,7 +75,9 @@ def build_here() -> None:
         (sorted(str(path) for path in Path(package).glob("[a-z]*.py") if path.stem != "compiled"), name)
         for package, name in zip(PACKAGES, ("core", "simulation"), strict=True)
     ]
-    extensions = mypycify([path for paths, _ in groups for path in paths], opt_level="2", separate=groups)
+    extensions = mypycify(
+        [path for paths, _ in groups for path in paths], opt_level="2", debug_level="0", separate=groups
+    )
     setup(name="simulation", script_args=["build_ext", "--inplace", "--parallel=2"], ext_modules=extensions)
 
 
