@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -22,12 +23,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("--only", metavar="TEXT", default="", help="those that have this in them")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="so many at a time")
+    parser.add_argument("--quick", action="store_true", help="with the quickest killer of each area alone")
     options = parser.parse_args()
     areas = [
-        area._replace(mutants=[m for m in area.mutants if options.only in _words(area, m)])
+        Area(
+            area.name,
+            [mutant for mutant in area.mutants if options.only in _words(area, mutant)],
+            area.killers[:1] if options.quick else area.killers,
+        )
         for area in every()
     ]
     began, verdicts = time.monotonic(), []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         for verdict in run(ROOT, areas, options.jobs):
             verdicts.append(verdict)
@@ -35,6 +42,8 @@ def main() -> int:
     except (DriftError, RedError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return _summary(verdicts, time.monotonic() - began)
 
 

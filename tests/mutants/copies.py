@@ -26,6 +26,8 @@ class Copy:
         self._tree = home / "tree"
         shutil.copytree(root, self._tree, ignore=NOT_COPIED, symlinks=True)
         self._changes = 0
+        self._process: subprocess.Popen[str] | None = None
+        self._closed = False
         # Of what is installed, too, this tree's comes first.
         self._environment = os.environ | {"PYTHONPATH": str(self._tree), "TMPDIR": str(home)}
 
@@ -47,7 +49,9 @@ class Copy:
     def noticed(self, killer: Killer, seconds: float) -> tuple[str, float]:
         """What the killer noticed, "" if nothing, and how long it took. Beyond ``seconds`` it is ended."""
         began = time.monotonic()
-        process = subprocess.Popen(
+        if self._closed:
+            return "", 0.0
+        process = self._process = subprocess.Popen(
             killer.command,
             cwd=self._tree,
             env=self._environment,
@@ -64,13 +68,25 @@ class Copy:
         except subprocess.TimeoutExpired:
             return f"no end after {seconds:.0f} s", time.monotonic() - began
         finally:
-            with suppress(ProcessLookupError):  # also what it has left behind
-                os.killpg(process.pid, signal.SIGKILL)
+            self._kill(process)  # also what it has left behind
             process.wait()
             if process.stdout:
                 process.stdout.close()
         took = time.monotonic() - began
+        if self._closed:
+            return "", took
         return (killer.reason(output) or "failed" if process.returncode else ""), took
+
+    def close(self) -> None:
+        """Run nothing more, and end what runs: it notices nothing."""
+        self._closed = True
+        if self._process is not None and self._process.returncode is None:
+            self._kill(self._process)
+
+    @staticmethod
+    def _kill(process: "subprocess.Popen[str]") -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @contextmanager

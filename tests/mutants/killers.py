@@ -3,6 +3,7 @@
 import re
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 # Schedules of the simulation, from quick to slow: most of what it finds it finds among the first.
 FEW, MANY = range(300), range(300, 2000)
@@ -34,3 +35,12 @@ def simulation(seeds: range) -> Killer:
     options = ("--first", str(seeds.start), "--seeds", str(len(seeds)), "--jobs", "1")
     command = (sys.executable, "-m", "tests.simulation", *options)
     return Killer("simulation", command, r"^([a-z][a-z-]+): |^(\w+(?:\.\w+)*Error\b.*)")
+
+
+# For mwapp/core. The tests that one of its files has of its own are among them: all take two seconds.
+_OF_CORE = sorted(path.name for path in (Path(__file__).parents[1] / "unit").glob("test_core_*.py"))
+CORE = (
+    pytest(*(f"tests/unit/{name}" for name in (*_OF_CORE, "test_under_way.py", "test_protocol.py"))),
+    simulation(FEW),
+    simulation(MANY),
+)

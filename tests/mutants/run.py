@@ -51,15 +51,20 @@ def run(root: Path, areas: Sequence[Area], jobs: int) -> Iterator[Verdict]:
         tried = [
             pool.submit(_try, free, mutant, area.killers, usual) for area in areas for mutant in area.mutants
         ]
-        for verdict in as_completed(tried):
-            yield verdict.result()
+        try:
+            for verdict in as_completed(tried):
+                yield verdict.result()
+        finally:  # at once, also if something went wrong or somebody is impatient
+            pool.shutdown(wait=False, cancel_futures=True)
+            for copy in [usual.copy, *copies]:
+                copy.close()
 
 
 class _Usual:
     """How long each killer takes without a mutant, found out when it is first needed."""
 
     def __init__(self, copy: Copy) -> None:
-        self._copy = copy
+        self.copy = copy
         self._lock = Lock()
         self._seconds: dict[Killer, float] = {}
 
@@ -67,7 +72,7 @@ class _Usual:
         """Seconds. Raises RedError."""
         with self._lock:
             if killer not in self._seconds:
-                noticed, self._seconds[killer] = self._copy.noticed(killer, LONGEST)
+                noticed, self._seconds[killer] = self.copy.noticed(killer, LONGEST)
                 if noticed:
                     raise RedError(f"without a mutant {' '.join(killer.command)} fails: {noticed}")
             return self._seconds[killer]

@@ -136,6 +136,8 @@ class Stage:
         self.spread()
         if actor.mute:
             return
+        if actor.meanwhile is not None:
+            actor.meanwhile(request)
         if actor.loses is not None and actor.loses(request):
             actor.cut()
             return
@@ -181,6 +183,7 @@ class Actor:
         self.server = 0
         self.alive = True
         self.loses: Callable[[Request], bool] | None = None  # cut instead of answering such a request
+        self.meanwhile: Callable[[Request], None] | None = None  # of carried out and answered
         self.mute = False  # its requests are carried out, and no answer arrives until it resumes
         self.runs: dict[int, Run] = {}  # commands that run
         self.started: list[Run] = []  # every one there ever was
@@ -319,13 +322,13 @@ class Person:
         """``create [-e] [-s] path data``; returns the path."""
         return str(self._do(Create(path, data.encode(), ephemeral=e, sequential=s), settle=settle))
 
-    def set(self, path: str, data: str) -> None:
+    def set(self, path: str, data: str, *, settle: bool = True) -> None:
         """``set path data``."""
-        self._do(Set(path, data.encode()))
+        self._do(Set(path, data.encode()), settle=settle)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, *, settle: bool = True) -> None:
         """``delete path``."""
-        self._do(Delete(path))
+        self._do(Delete(path), settle=settle)
 
     def delete_all(self, path: str) -> None:
         """``deleteall path``: the children first, one by one; nobody has time to act between."""

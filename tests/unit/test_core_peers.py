@@ -105,3 +105,14 @@ def test_who_won_unanswered_and_is_stopped_hands_the_office_on_whatever_its_serv
     second.resume(server=1)
     assert (second.alive, second.running()) == (True, [task])
     assert stage.data("/master") is None
+
+
+def test_a_peer_that_is_stopped_while_cut_off_ends_when_its_session_is_over() -> None:
+    stage = Stage()
+    first = peer(stage, "a")
+    assert first.election.state == "active"
+    first.cut()
+    first.stop()
+    assert first.alive
+    first.expire()
+    assert not first.alive

@@ -1,0 +1,123 @@
+"""Scenes of the office: what a duty is told, and which epoch it is of."""
+
+from typing import Any
+
+from mwapp.core.election import Election
+from mwapp.core.messages import Exists, Get, Request
+from mwapp.core.protocol import Office
+from tests.unit.core_stage import Actor, Stage
+
+
+class Duty:
+    """Notes when it begins and ends."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def begin(self, epoch: int) -> None:
+        self.told.append(f"begin {epoch}")
+
+    def end(self) -> None:
+        self.told.append("end")
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
+
+def candidate(stage: Stage, name: str) -> tuple[Actor, Duty]:
+    actor, duty = Actor(stage), Duty()
+    actor.election = Election(actor.process, name, f"{name}:2223", duty)
+    return actor.connect(), duty
+
+
+def test_a_cut_ends_the_duty_and_it_begins_again_under_the_same_epoch() -> None:
+    stage = Stage()
+    actor, duty = candidate(stage, "m1")
+    actor.cut()
+    assert (duty.told, actor.election.epoch) == (["begin 1", "end"], None)
+    actor.resume()
+    assert duty.told == ["begin 1", "end", "begin 1"]
+
+
+def test_the_end_of_a_session_ends_the_duty_once() -> None:
+    stage = Stage()
+    actor, duty = candidate(stage, "m1")
+    actor.expire()
+    assert duty.told == ["begin 1", "end"]
+    actor.connect()
+    assert duty.told == ["begin 1", "end", "begin 2"]
+
+
+def test_who_finds_its_office_deleted_ends_its_duty_before_it_wins_anew() -> None:
+    stage = Stage()
+    _, duty = candidate(stage, "m1")
+    stage.person().delete("/master")
+    assert duty.told == ["begin 1", "end", "begin 2"]
+
+
+def test_who_finds_another_in_its_office_ends_its_duty() -> None:
+    stage = Stage()
+    actor, duty = candidate(stage, "m1")
+    person = stage.person()
+    stage.lagging = True
+    actor.cut()
+    actor.resume(server=1)
+    duty.told.clear()
+    person.delete("/master")
+    person.create("/master", "by hand", e=True)
+    assert (duty.told, actor.election.state) == ([], "active"), "its server has not shown it yet"
+    stage.lagging = False
+    stage.spread()
+    stage.settle()
+    assert (duty.told, actor.election.state) == (["end"], "standby")
+
+
+def test_who_looks_twice_before_it_knows_its_epoch_begins_once() -> None:
+    stage = Stage()
+    actor, duty = candidate(stage, "m1")
+    person = stage.person()
+    actor.cut()
+    looks = []
+
+    def touches(request: Request) -> None:
+        """Somebody sets /master while it is looked at: it is looked at once more."""
+        if request.operation == Exists("/master", watch=True):
+            looks.append(request)
+            if len(looks) == 1:
+                person.set("/master", "m1:2223", settle=False)
+
+    actor.meanwhile = touches
+    actor.resume()
+    assert len(looks) >= 2
+    assert duty.told == ["begin 1", "end", "begin 1"]
+
+
+def test_an_epoch_that_another_has_won_or_written_is_nobodys_to_act_under() -> None:
+    for office in (Office("m2", 7), Office("m1", 7), None):
+        stage = Stage()
+        actor, duty = candidate(stage, "m1")
+        actor.cut()
+        stage.person().set("/epoch", office.encode().decode() if office else "by hand")
+        actor.resume()
+        assert duty.told == ["begin 1", "end", "begin 3"]
+        assert stage.ensemble.decided.nodes["/master"].owner == actor.session
+
+
+def test_who_vacates_an_office_does_not_delete_that_of_who_has_won_it_meanwhile() -> None:
+    stage = Stage()
+    actor, duty = candidate(stage, "m1")
+    person = stage.person()
+    actor.cut()
+    person.set("/epoch", "by hand")
+
+    def overtakes(request: Request) -> None:
+        if request.operation == Get("/epoch"):
+            actor.meanwhile = None
+            person.delete("/master", settle=False)
+            person.create("/master", "m2:2223", e=True, settle=False)
+            person.set("/epoch", Office("m2", person.session).encode().decode(), settle=False)
+
+    actor.meanwhile = overtakes
+    actor.resume()
+    assert stage.data("/master") == "m2:2223"
+    assert (duty.told, actor.election.state) == (["begin 1", "end"], "standby")

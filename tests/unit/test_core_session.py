@@ -1,0 +1,285 @@
+"""What a process promises its parts and its edge (mwapp/core/session.py), event by event."""
+
+import gc
+import weakref
+from typing import Any
+
+from mwapp.core.messages import (
+    Abandon,
+    Check,
+    Close,
+    Command,
+    Connected,
+    Error,
+    Event,
+    Exists,
+    Exited,
+    Expired,
+    Failed,
+    Fired,
+    Reply,
+    Request,
+    Resumed,
+    Run,
+    Stop,
+    Suspended,
+    Tick,
+    Transaction,
+)
+from mwapp.core.session import REPORT, SAFETY_MARGIN, Process, Scope
+from mwapp.core.task import Task
+
+TIMEOUT = 6.0
+LEASE = TIMEOUT * (1 - SAFETY_MARGIN)
+
+
+class Part:
+    """Notes what it is told."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.told: list[str] = []
+        process.add(self)
+
+    def connected(self) -> None:
+        self.told.append("connected")
+
+    def suspended(self) -> None:
+        self.told.append("suspended")
+
+    def expired(self) -> None:
+        self.told.append("expired")
+
+    def exited(self, event: Exited) -> None:
+        self.told.append(f"exited {event.run}")
+
+    def stop(self) -> None:
+        self.told.append("stop")
+
+    def status(self) -> dict[str, Any]:
+        return {}
+
+
+class Edge:
+    """A process with a part and a scope, in a session that began at 100."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.process = Process()
+        self.part = Part(self.process)
+        self.heard: list[object] = []
+        self.event(Connected(7, TIMEOUT))
+        self.part.told.clear()
+        self.scope = self.process.scope()
+
+    def event(self, event: Event, now: float | None = None) -> list[Command]:
+        """The process handles it; heartbeats are left out of what it says."""
+        self.now = self.now if now is None else now
+        commands = self.process.handle(self.now, event)
+        beat = Transaction((Check("/"),))
+        return [c for c in commands if not (isinstance(c, Request) and c.operation == beat)]
+
+    def ask(self, scope: Scope | None = None, *, transact: bool = False) -> int | None:
+        """A part asks, at the present time; the number of its request, None if it is dropped."""
+        scope = scope or self.scope
+        if transact:
+            scope.transact([Check("/x")], self.heard.append)
+        else:
+            scope.exists("/x", self.heard.append)
+        numbers = [command.number for command in self.event(Tick()) if isinstance(command, Request)]
+        return numbers[0] if numbers else None
+
+    def answered(self, sent: float, at: float, result: Any = (None,), *, transact: bool = True) -> float:
+        """A request is sent and answered; how long the session is sure to live then."""
+        self.event(Tick(), sent)
+        number = self.ask(transact=transact)
+        assert number is not None
+        self.event(Reply(number, result), at)
+        return self.process.lease
+
+
+# ---------------------------------------------------------------- the deadline
+
+
+def test_what_was_answered_late_does_not_prove_what_was_not_reported_when_it_was_sent() -> None:
+    edge = Edge()
+    edge.answered(100.5, 100.6)
+    assert edge.answered(100.7, 104.0) == 100.0 + LEASE
+    assert edge.answered(104.1, 104.2) == 100.5 + LEASE
+
+
+def test_what_was_only_just_answered_may_not_be_reported_however_long_ago_it_was_sent() -> None:
+    edge = Edge()
+    edge.answered(100.5, 104.0)
+    assert edge.answered(104.1, 104.2) == 100.0 + LEASE
+    assert edge.answered(104.0 + TIMEOUT * REPORT, 105.6) == 100.5 + LEASE
+
+
+def test_answered_reads_prove_nothing() -> None:
+    edge = Edge()
+    for second in range(5):
+        assert edge.answered(100.5 + second, 100.6 + second, transact=False) == 100.0 + LEASE
+
+
+def test_what_the_edge_or_the_cut_says_proves_nothing_and_a_refusal_of_the_ensemble_does() -> None:
+    for error in (Error.REFUSED, Error.CONNECTION_LOSS, Error.SESSION_EXPIRED):
+        edge = Edge()
+        for second in range(5):
+            assert edge.answered(100.5 + second, 100.6 + second, Failed(error)) == 100.0 + LEASE
+    edge = Edge()
+    edge.answered(100.5, 100.6, Failed(Error.NO_NODE, 0))
+    assert edge.answered(103.0, 103.1) == 100.5 + LEASE
+
+
+def test_a_session_that_is_over_is_given_up_before_anything_else_and_every_part_is_told_twice() -> None:
+    edge = Edge()
+    number = edge.ask()
+    assert number is not None
+    assert edge.event(Reply(number, None), 100.0 + LEASE) == [Abandon()]
+    assert edge.heard == []
+    assert edge.part.told == ["suspended", "expired"]
+    assert not edge.process.usable
+    assert edge.ask() is None
+
+
+def test_the_process_is_to_be_woken_at_its_deadline() -> None:
+    edge = Edge()
+    assert edge.process.deadline is not None
+    edge.process.timers.clear()  # of the heart
+    assert edge.process.deadline == 100.0 + LEASE
+
+
+def test_who_hears_late_that_its_session_is_over_or_another_has_begun_gives_up_nothing() -> None:
+    for event in (Expired(), Connected(8, TIMEOUT)):
+        edge = Edge()
+        assert edge.event(event, 100.0 + LEASE + 1) == []
+        assert edge.part.told[:2] == ["suspended", "expired"]
+
+
+def test_a_command_is_to_be_started_while_the_session_is_sure_to_live() -> None:
+    edge = Edge()
+    edge.process.run(1, Task("date"), {})
+    assert edge.event(Tick()) == [Run(1, Task("date"), {}, 100.0 + LEASE)]
+
+
+# ---------------------------------------------------------------- connections
+
+
+def test_nothing_of_the_connection_before_is_told() -> None:
+    edge = Edge()
+    edge.scope.exists("/x", edge.heard.append, watch=lambda: edge.heard.append("fired"))
+    (request,) = edge.event(Tick())
+    assert isinstance(request, Request)
+    edge.event(Suspended())
+    edge.event(Resumed())
+    edge.event(Reply(request.number, None))
+    edge.event(Fired("/x"))
+    assert edge.heard == []
+    assert edge.part.told == ["suspended", "connected"]
+
+
+def test_nothing_is_asked_without_a_connection_or_for_what_was_dropped() -> None:
+    edge = Edge()
+    dropped = edge.process.scope()
+    dropped.cancel()
+    assert edge.ask(dropped) is None
+    assert edge.ask() is not None
+    edge.event(Suspended())
+    assert edge.ask() is None
+
+
+def test_the_first_request_of_a_connection_is_a_transaction() -> None:
+    process = Process()
+    part = Part(process)
+    scope = process.scope()
+    part.connected = lambda: scope.exists("/x", print)  # type: ignore[method-assign]
+    for event in (Connected(7, TIMEOUT), Resumed()):
+        requests = [c.operation for c in process.handle(100.0, event) if isinstance(c, Request)]
+        assert requests == [Transaction((Check("/"),)), Exists("/x")]
+
+
+# ---------------------------------------------------------------- what was dropped
+
+
+def test_what_was_dropped_hears_of_no_answer_watch_or_timer() -> None:
+    edge = Edge()
+    edge.scope.exists("/x", edge.heard.append, watch=lambda: edge.heard.append("fired"))
+    edge.scope.after(1.0, lambda: edge.heard.append("timer"))
+    (request,) = edge.event(Tick())
+    assert isinstance(request, Request)
+    edge.scope.cancel()
+    edge.event(Reply(request.number, None))
+    edge.event(Fired("/x"))
+    edge.event(Tick(), 102.0)
+    assert edge.heard == []
+
+
+def test_a_watch_is_told_once_and_the_later_of_two_counts() -> None:
+    edge = Edge()
+    other = edge.process.scope()
+    for word in ("earlier", "later"):
+        edge.scope.exists("/x", lambda _: None, watch=lambda word=word: edge.heard.append(word))  # type: ignore[misc]
+    other.children("/x", lambda _: None, watch=lambda: edge.heard.append("other"))
+    edge.event(Fired("/x"))
+    edge.event(Fired("/x"))
+    assert edge.heard == ["later", "other"]
+
+
+def test_nothing_is_kept_of_what_was_dropped() -> None:
+    """A master of many years has had many tenures."""
+    edge = Edge()
+
+    class Call:
+        def __call__(self) -> None:
+            """Is told nothing."""
+
+    calls = [Call() for _ in range(100)]
+    kept = [weakref.ref(call) for call in calls]
+    while calls:
+        call = calls.pop()
+        scope = edge.process.scope()
+        scope.exists("/x", lambda _: None, watch=call)
+        scope.after(1000.0, call)
+        scope.cancel()
+        del call, scope
+    edge.scope.exists("/x", lambda _: None, watch=lambda: None)
+    edge.event(Tick())
+    edge.event(Tick(), 101.0)  # when the next timer is due, the heart's
+    gc.collect()
+    assert not any(ref() for ref in kept)
+
+
+def test_who_reads_several_is_told_once_in_their_order_and_who_reads_none_at_once() -> None:
+    edge = Edge()
+    edge.scope.get_all([], edge.heard.append)
+    assert edge.heard == [[]]
+    edge.heard.clear()
+    edge.scope.get_all(["/a", "/b", "/c"], edge.heard.append)
+    numbers = [c.number for c in edge.event(Tick()) if isinstance(c, Request)]
+    for number, result in zip(numbers, "abc", strict=True):
+        assert edge.heard == []
+        edge.event(Reply(number, result))  # type: ignore[arg-type]
+    assert edge.heard == [["a", "b", "c"]]
+
+
+# ---------------------------------------------------------------- the end
+
+
+def test_the_end_is_asked_for_once_and_comes_after_the_last_part() -> None:
+    edge = Edge()
+    other = Part(edge.process)
+    assert not edge.process.alone
+    edge.event(Stop())
+    edge.event(Stop())
+    assert (edge.part.told, other.told) == (["stop"], ["stop"])
+    edge.process.part_stopped(other)
+    assert edge.event(Tick()) == []
+    assert edge.process.alone
+    edge.process.part_stopped(edge.part)
+    assert edge.event(Tick()) == [Close()]
+
+
+def test_nobody_ends_who_was_not_asked_to() -> None:
+    edge = Edge()
+    edge.process.part_stopped(edge.part)
+    assert edge.event(Tick()) == []
