@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ def _run(role: str, settings: dict[str, Any], build: Build) -> None:
 
 def _make_master(process: Process, settings: dict[str, Any]) -> Master:
     retention = Retention(settings["retention"], settings["keep"])
-    return Master(process, max_attempts=settings["max_attempts"], retention=retention)
+    return Master(process, wall=time.time, max_attempts=settings["max_attempts"], retention=retention)
 
 
 def _make_worker(process: Process, address: str, settings: dict[str, Any]) -> Worker:

@@ -16,8 +16,7 @@ a fresh mirror, is put aside for a while: some oddity made by hand must not hold
 """
 
 import logging
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -64,10 +63,20 @@ class Master:
     """The :class:`~mwapp.core.election.Duty` of the elected one. Connect it with :attr:`fenced`."""
 
     def __init__(
-        self, process: Process, *, max_attempts: int = MAX_ATTEMPTS, retention: Retention = RETENTION
+        self,
+        process: Process,
+        *,
+        wall: Callable[[], float],
+        max_attempts: int = MAX_ATTEMPTS,
+        retention: Retention = RETENTION,
     ) -> None:
-        """``max_attempts``: so many workers may be lost over one task."""
+        """``max_attempts``: so many workers may be lost over one task.
+
+        ``wall`` tells the time, seconds since the Unix epoch. It may jump: it is for people and for comparing
+        hosts, and nothing is decided by it.
+        """
         self._process = process
+        self._wall = wall
         self._max_attempts = max_attempts
         self._retention = retention
         self._pace = Pace(self._act)
@@ -81,7 +90,7 @@ class Master:
         self._aside: set[str] = set()  # tasks that are not acted on for now
         self._has_result: set[str] = set()  # tasks to be ended without writing one
         self.fenced: Call = lambda: None  # told when a write finds another epoch
-        # For the status endpoint. Wall-clock, for people and for comparing hosts; never for decisions.
+        # For the status endpoint.
         self.elected_at: float | None = None
         self.first_write_at: float | None = None
         self.counters = {
@@ -99,7 +108,7 @@ class Master:
     def begin(self, epoch: int) -> None:
         """Read everything, then act."""
         if epoch != self._epoch:
-            self.elected_at, self.first_write_at = time.time(), None
+            self.elected_at, self.first_write_at = self._wall(), None
         self._epoch = epoch
         self._read()
 
@@ -228,7 +237,7 @@ class Master:
             return False
         self.counters["transactions"] += 1
         if self.first_write_at is None:
-            self.first_write_at = time.time()
+            self.first_write_at = self._wall()
         return True
 
     def _removed(self, tasks: int, result: tuple[Any, ...] | Failed) -> bool:

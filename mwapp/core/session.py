@@ -42,11 +42,13 @@ from mwapp.core.messages import (
 )
 from mwapp.core.task import Task
 
+# The clocks of two machines, ours and the leader's, differ by less than this part of the time.
+DRIFT = 0.01
 # A server tells the leader whom it has heard of twice a tick. A time-out is at least two ticks, so the leader
 # hears of us this part of it later at the most; or never, if the two are cut off from each other before.
-REPORT = 0.25
-# The local deadline comes this part of the session time-out before its end as we reckon it: the time to stop
-# what must not outlive the session.
+REPORT = 0.25 * (1 + DRIFT)
+# The local deadline comes this part of the session time-out before its end as we reckon it: DRIFT, and the
+# rest is the time to stop what must not outlive the session.
 SAFETY_MARGIN = 0.05
 # So many proofs of life are asked for per session time-out: two are further apart than REPORT, with some time
 # for the answer.

@@ -109,6 +109,14 @@ class Hasty(Process):
         self._prove(max(self._proof, sent))
 
 
+class Marginless(Process):
+    """A process that goes on until its session ends by its own clock."""
+
+    def _prove(self, lived: float) -> None:
+        super()._prove(lived)
+        self.lease = lived + self.timeout
+
+
 class Merciless(Process):
     """A worker's commands outlive its session."""
 
@@ -279,6 +287,15 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         Bug(Blind, faults=("cut",), lag=0.3),
         {"single-assignment", "status-from-holder"},
     ),
+    "margin before the deadline": (
+        Bug(Marginless, faults=("isolate",)),
+        {"deadline-first", "no-zombie-run", "master-steps-down"},
+    ),
+    "clock that counts sleep": (
+        Bug(counts_sleep=False, faults=("suspend",)),
+        {"no-zombie-run", "master-steps-down"},
+    ),
+    "time to begin": (Bug(punctual=False, faults=("starve", "suspend")), {"no-zombie-run"}),
     "kill at session's end": (Bug(Merciless, faults=("outage",)), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),

@@ -21,6 +21,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from tests.simulation.clock import Clock
 from tests.simulation.service import Connection, Service
 from tests.simulation.world import World
 
@@ -37,12 +38,16 @@ class Owner(Protocol):
     timeout: float
     chroot: str
     frozen: bool
+    clock: Clock
 
     def event(self, event: Event) -> None:
         """Give the process an event."""
 
     def deferred(self, call: Callable[[], None]) -> bool:
         """Whether the host is frozen; then it calls when it is thawed."""
+
+    def connected(self) -> None:
+        """The process has a connection."""
 
     def writes(self) -> None:
         """The process is about to send a transaction."""
@@ -62,6 +67,11 @@ class Edge:
         self._outstanding: dict[int, tuple[Operation, float]] = {}
         self._watched = False  # whether silence is being watched for
         self.requests = 0  # so far
+
+    @property
+    def server(self) -> int | None:
+        """The server it is connected to."""
+        return self._connection.server if self._connection is not None else None
 
     # ------------------------------------------------------------ what the process wants
 
@@ -144,7 +154,7 @@ class Edge:
 
     def dial(self) -> None:
         """Connect to some server, with the session there is or with a new one."""
-        session, asked = self.session, self._world.now
+        session, asked = self.session, self._owner.clock.now()
 
         def told(connection: Connection | None, over: bool) -> None:
             if self._owner.deferred(lambda: told(connection, over)):
@@ -163,6 +173,7 @@ class Edge:
                 self._end_given_up(connection)
                 new = Connected(connection.session, self._owner.timeout, asked)
                 self._owner.event(new if session is None else Resumed(asked))
+                self._owner.connected()
 
         self._service.dial(self, session, self._owner.timeout, self._seen, told)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mwapp.core.messages import Delete, Tick
+from mwapp.core.messages import Delete
 from tests.simulation.host import Host
 from tests.simulation.world import Chance
 
@@ -30,7 +30,8 @@ class Faults:
         """Faults from now on. A few kinds at a time find more than all of them always."""
         draw = self._world.random
         every = [
-            *(self.cut, self.stall, self.crash, self.freeze, self.stop, self.expire),
+            *(self.cut, self.stall, self.crash, self.stop, self.expire),
+            *(self.freeze, self.suspend, self.starve, self.hang),
             *(self.lag, self.outage, self.server_crash, self.isolate),
             *(self.unseat, self.evict),
         ]
@@ -57,8 +58,9 @@ class Faults:
             if server.isolated:
                 self._service.isolate(number, False)
         for host in self._schedule.hosts:
-            if host.frozen:
-                self._thaw(host)
+            host.runner.slow = 0.0
+            host.runner.mend()
+            self._thaw(host)
             self._restart(host, 0.0)
 
     def write(self, host: Host) -> None:
@@ -72,6 +74,11 @@ class Faults:
             self._world.after(delay, lambda: self._strike(host))
         else:
             self._break(host)
+
+    def connected(self, host: Host) -> None:
+        """A process has a connection: now it knows best until when its session lives."""
+        if self.at_war and self._world.chance(self._at_writes):
+            self._world.after(self._world.between(0.0, 0.01), lambda: self._strike(host))
 
     def started(self, host: Host) -> None:
         """A command was started, and something may happen to it."""
@@ -140,18 +147,52 @@ class Faults:
             self._restart(host, self._draw.between(0.1, 6.0))
 
     def freeze(self) -> None:
-        """A host stands still, shorter or longer than its session lives."""
+        """A process stands still, with its commands or alone, shorter or longer than its session lives."""
         host = self._some_host()
         if host is not None:
-            host.freeze()
-            longest = self._draw.random.choice([0.5, 1.5, 3.0]) * self._schedule.timeout
-            self._world.after(self._draw.random.random() * longest, lambda: self._thaw(host))
+            host.freeze(alone=self._draw.chance(0.3))
+            self._world.after(self._a_while(), lambda: self._thaw(host))
+
+    def suspend(self) -> None:
+        """A host is suspended, shorter or longer than its session lives."""
+        host = self._some_host()
+        if host is not None:
+            host.suspend()
+            self._world.after(self._a_while(), lambda: self._thaw(host))
 
     def _thaw(self, host: Host) -> None:
         if host.frozen:
             host.thaw()
-            host.event(Tick())
-            self._schedule.judge.thawed(host)
+
+    def starve(self) -> None:
+        """A host is so busy that for a while it takes long to start a command."""
+        host = self._some_host()
+        if host is not None:
+            longest = self._draw.random.choice([0.1, 1.0, 2.0]) * self._schedule.timeout
+            self._world.note(host.name, f"takes up to {longest:.1f} s to start a command")
+            host.runner.slow = longest
+
+            def recover() -> None:
+                host.runner.slow = 0.0
+
+            self._world.after(self._a_while(), recover)
+
+    def hang(self) -> None:
+        """A host's disk hangs: of the commands that run there some can neither end nor be killed."""
+        host = self._some_host()
+        if host is not None and not host.runner.hangs:
+            self._world.note(host.name, "its disk hangs")
+            host.runner.hang(self._draw)
+
+            def mend() -> None:
+                self._world.note(host.name, "its disk is back")
+                host.runner.mend()
+
+            self._world.after(self._a_while(), mend)
+
+    def _a_while(self) -> float:
+        longest = self._draw.random.choice([0.5, 1.5, 3.0]) * self._schedule.timeout
+        return self._draw.random.random() * longest
 
     def _restart(self, host: Host, delay: float) -> None:
         def start() -> None:
@@ -188,12 +229,14 @@ class Faults:
     def isolate(self) -> None:
         """A server loses its leader but not its clients, and answers their reads until it notices."""
         number = self._draw.random.randrange(len(self._service.servers))
+        if self._victim is not None and self._victim.edge.server is not None:
+            number = self._victim.edge.server
         if not any(server.isolated for server in self._service.servers):
             self._world.note(f"zk{number + 1}", "is isolated")
             self._service.isolate(number, True)
-            if self._draw.chance(0.5):
+            if self._draw.chance(0.5 if self._victim is None else 0.9):
                 self._service.confine(number)
-            longest = self._draw.random.choice([0.5, 2.0]) * self._schedule.timeout
+            longest = self._draw.random.choice([0.5, 2.0, 3.0]) * self._schedule.timeout
 
             def back() -> None:
                 if self._service.servers[number].isolated:

@@ -1,42 +1,32 @@
-"""A simulated host with one process of ours: its commands, its timers, its crashes and freezes."""
+"""A simulated host with one process of ours: its clock, its timers, its crashes, freezes and suspends."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from mwapp.core.election import Election
-from mwapp.core.messages import Abandon, Close, Command, Event, Exited, Kill, Request, Run, Stop, Tick
+from mwapp.core.messages import Abandon, Close, Command, Event, Kill, Request, Run, Stop, Tick
 from mwapp.core.session import Process
-from mwapp.core.task import Task
+from tests.simulation.clock import Clock
 from tests.simulation.edge import Edge
+from tests.simulation.runner import Call, Execution, Runner
 from tests.simulation.service import Service
 from tests.simulation.world import World
 
 # A slow host notices a timer late by up to so much, seconds.
 TIMER_SLACK = 0.02
-
-
-@dataclass(eq=False, slots=True)
-class Execution:
-    """A command that was started."""
-
-    host: "Host"
-    number: int
-    session: int
-    task: str
-    attempt: int
-    epoch: str  # of who assigned it, as the command is told
-    asked: Task
-    started: float
-    over: bool = False
-    code: int | None = None  # of one that was not killed
-    stood_still: float = 0.0  # with its host, seconds
-
+# What waits when the host is suspended goes on waiting afterwards, but the main loop never for longer than
+# this, seconds.
+LONGEST_TURN = 1.0
 
 Build = Callable[["Host", Process], None]
 
 
 class Host:
-    """Runs what ``build`` puts into a process, again after every crash, under the same name."""
+    """Runs what ``build`` puts into a process, again after every crash, under the same name.
+
+    ``on_run`` and ``on_over`` are told of commands, ``on_write`` of a transaction that is about to be sent,
+    ``on_connected`` of a connection, and ``on_awake`` when the process has handled the first event after it
+    could not for a while.
+    """
 
     def __init__(
         self,
@@ -46,27 +36,46 @@ class Host:
         build: Build,
         *,
         timeout: float,
+        clock: Clock,
         chroot: str = "",
+        punctual: bool = True,
         process: Callable[[], Process] = Process,
         on_run: Callable[[Execution], None] = lambda _: None,
         on_over: Callable[[Execution, float], None] = lambda *_: None,
         on_write: "Callable[[Host], None]" = lambda _: None,
+        on_connected: "Callable[[Host], None]" = lambda _: None,
+        on_awake: "Callable[[Host], None]" = lambda _: None,
     ) -> None:
         self.name = name
         self.timeout = timeout
+        self.clock = clock
         self.chroot = chroot
         self.process: Process | None = None
-        self.frozen = False
+        self.frozen = False  # the process hears of nothing
+        self.awake = True  # it has handled something since
         self.retired = False  # it has done what it was there for
-        self.executions: list[Execution] = []  # of this life, those not over
-        self._world, self._service, self._build = world, service, build
-        self._new_process, self._on_run, self._on_over, self._on_write = process, on_run, on_over, on_write
         self.election: Election | None = None  # if it is a candidate
+        self.life = 0
+        self._world, self._service, self._build = world, service, build
+        self._new_process, self._on_write = process, on_write
+        self._on_connected, self._on_awake = on_connected, on_awake
+        self.runner = Runner(world, self, on_run, on_over, punctual=punctual)
         self._frozen_at = 0.0
-        self._inbox: list[Callable[[], None]] = []  # what is to happen after a freeze
-        self._life = 0
-        self._tick_at = float("inf")
+        self._alone = False  # the process is frozen, but not what it runs
+        self._suspended = False
+        self._inbox: list[Call] = []  # what is to happen after a freeze
+        self._tick_at = self._waits_for = float("inf")
         self.edge = Edge(world, service, self)
+
+    @property
+    def executions(self) -> list[Execution]:
+        """The commands that run."""
+        return self.runner.executions
+
+    @property
+    def frozen_for(self) -> float:
+        """Seconds, 0 if it is not."""
+        return self._world.now - self._frozen_at if self.frozen else 0.0
 
     # ------------------------------------------------------------ life
 
@@ -75,7 +84,7 @@ class Host:
         if self.process is not None or self.retired:
             return
         self._world.note(self.name, "starts")
-        self._life += 1
+        self.life += 1
         self._tick_at = float("inf")
         self.process = self._new_process()
         self.edge = Edge(self._world, self._service, self)
@@ -89,21 +98,47 @@ class Host:
         self._die()
         return session
 
-    def freeze(self) -> None:
-        """Nothing happens on the host, to the process or its commands, until it is thawed."""
-        self._world.note(self.name, "freezes")
-        self.frozen, self._frozen_at = True, self._world.now
+    def freeze(self, *, alone: bool = False) -> None:
+        """Nothing happens to the process, nor to its commands unless it is ``alone``, until it is thawed."""
+        self._world.note(self.name, "freezes" + (", but not its commands" if alone else ""))
+        self._stand_still(alone=alone)
+
+    def suspend(self) -> None:
+        """The host stands still until it is thawed, and so does its monotonic clock."""
+        self._world.note(self.name, "is suspended")
+        self._stand_still(alone=False)
+        self._suspended = True
+        self._waits_for, self._tick_at = self._tick_at, float("inf")
+        self.clock.sleep()
+
+    def _stand_still(self, *, alone: bool) -> None:
+        self.frozen, self._frozen_at, self._alone = True, self._world.now, alone
 
     def thaw(self) -> None:
         """Everything goes on, and what came meanwhile comes at once, in its order."""
-        self._world.note(self.name, "thaws")
-        self.frozen = False
+        self._world.note(self.name, "goes on")
         for execution in self.executions:
-            execution.stood_still += self._world.now - self._frozen_at
+            execution.spared += self.frozen_for
+        self.frozen = self.awake = False
+        suspended = self._end_suspend()
+        if suspended:
+            self._oversleep()
         inbox, self._inbox = self._inbox, []
         for call in inbox:
             call()
-        self.event(Tick())
+        if not suspended:
+            self.event(Tick())
+
+    def _end_suspend(self) -> bool:
+        suspended, self._suspended = self._suspended, False
+        if suspended:
+            self.clock.wake()
+        return suspended
+
+    def _oversleep(self) -> None:
+        """What it was waiting for when it was suspended it goes on waiting for."""
+        left = min(max(0.0, self._waits_for - self._frozen_at), LONGEST_TURN)
+        self.after(left, lambda: None if self.awake else self.event(Tick()))
 
     def stop(self) -> None:
         """SIGTERM."""
@@ -119,24 +154,35 @@ class Host:
         if self.process is None:
             return
         if self.frozen:
-            life = self._life
-            self._inbox.append(lambda: self.event(event) if life == self._life else None)
+            life = self.life
+            self._inbox.append(lambda: self.event(event) if life == self.life else None)
             return
         self._world.note(self.name, event)
-        for command in self.process.handle(self._world.now, event):
+        for command in self.process.handle(self.clock.now(), event):
             self._carry_out(command)
+        if not self.awake:
+            self.awake = True
+            self._on_awake(self)
         self._set_tick()
 
-    def deferred(self, call: Callable[[], None]) -> bool:
-        """Whether the host is frozen; then this happens when it is thawed."""
+    def deferred(self, call: Call) -> bool:
+        """Whether the process is frozen; then this happens when it is thawed."""
         if self.frozen:
             self._inbox.append(call)
         return self.frozen
 
-    def after(self, delay: float, call: Callable[[], None]) -> None:
+    def stands_still(self, call: Call) -> bool:
+        """Whether its commands are frozen, too; then this happens when they are thawed."""
+        return not self._alone and self.deferred(call)
+
+    def after(self, delay: float, call: Call) -> None:
         """Let it happen in this life of the process."""
-        life = self._life
-        self._world.after(delay, lambda: call() if life == self._life else None)
+        life = self.life
+        self._world.after(delay, lambda: call() if life == self.life else None)
+
+    def connected(self) -> None:
+        """The process has a connection."""
+        self._on_connected(self)
 
     def writes(self) -> None:
         """The process is about to send a transaction."""
@@ -149,12 +195,10 @@ class Host:
         match command:
             case Request():  # the most frequent first
                 self.edge.request(command.number, command.operation)
-            case Run(number, task, environment):
-                self._run(number, task, environment)
-            case Kill(number, grace):
-                for execution in [e for e in self.executions if e.number == number]:
-                    obeys = self._world.chance(0.5)
-                    self._kill(execution, min(grace, 0.01) if obeys else grace)
+            case Run():
+                self.runner.run(command, self.edge.session or 0)
+            case Kill():
+                self.runner.kill(command)
             case Abandon():
                 self.edge.abandon()
             case Close():
@@ -162,45 +206,22 @@ class Host:
                 self._world.note(self.name, "ends")
                 self._die()
 
-    def _run(self, number: int, asked: Task, environment: Mapping[str, str]) -> None:
-        task, attempt = environment["MWAPP_TASK"], int(environment["MWAPP_ATTEMPT"])
-        session, epoch = self.edge.session or 0, environment["MWAPP_EPOCH"]
-        execution = Execution(self, number, session, task, attempt, epoch, asked, started=self._world.now)
-        self.executions.append(execution)
-        self._world.note(self.name, f"runs {task}, attempt {attempt}")
-        self._on_run(execution)
-
-    def _kill(self, execution: Execution, grace: float) -> None:
-        """It is over after so many seconds, unless the host stands still."""
-        if grace:
-            self.after(grace, lambda: self._kill(execution, 0.0))
-        elif not execution.over and not self.deferred(lambda: self._kill(execution, 0.0)):
-            self._over(execution, None)
-            self.after(0.005, lambda: self.event(Exited(execution.number, -9)))
-
     def finish(self, execution: Execution, code: int | None) -> None:
         """The command ends by itself."""
-        # In a freeze the command stands still as well.
-        left = self._world.now - self._frozen_at
-        if self.deferred(lambda: self.after(left, lambda: self.finish(execution, code))):
-            return
-        if not execution.over:
-            self._over(execution, code)
-            self.event(Exited(execution.number, code, b"output", seconds=0.1))
-
-    def _over(self, execution: Execution, code: int | None) -> None:
-        execution.over, execution.code = True, code
-        self.executions.remove(execution)
-        self._world.note(self.name, f"{execution.task} is over: {'killed' if code is None else code}")
-        self._on_over(execution, self._world.now)
+        left = self.frozen_for
+        if not self.stands_still(lambda: self.after(left, lambda: self.finish(execution, code))):
+            self.runner.finish(execution, code)
 
     # ------------------------------------------------------------ inside
 
     def _set_tick(self) -> None:
         due = self.process.deadline if self.process is not None else None
-        if due is None or due >= self._tick_at - TIMER_SLACK:
+        if due is None:
             return
-        at = self._tick_at = max(self._world.now, due) + self._world.random.random() * TIMER_SLACK
+        at = self._world.now + self.clock.left(due)
+        if at >= self._tick_at - TIMER_SLACK:
+            return
+        at = self._tick_at = at + self._world.random.random() * TIMER_SLACK
         self.after(at - self._world.now, lambda: self._tick(at))
 
     def _tick(self, at: float) -> None:
@@ -208,7 +229,7 @@ class Host:
             return  # an earlier one took its place
         self._tick_at = float("inf")
         due = self.process.deadline if self.process is not None else None
-        if due is not None and due <= self._world.now:
+        if due is not None and due <= self.clock.now():
             self.event(Tick())
         else:
             self._set_tick()
@@ -216,7 +237,8 @@ class Host:
     def _die(self) -> None:
         self.edge.die()
         self.process, self.frozen = None, False
-        self._life += 1
+        self.life += 1
+        self.awake = True
+        self._end_suspend()
         self._inbox.clear()
-        for execution in list(self.executions):
-            self._over(execution, None)
+        self.runner.die()

@@ -21,11 +21,13 @@ from mwapp.core.protocol import (
 )
 from mwapp.core.retention import Retention
 from mwapp.core.running import GRACE_SECONDS
+from mwapp.core.session import DRIFT
 from mwapp.core.task import BadTaskError, Task
 from tests.simulation.attempts import Attempts
 from tests.simulation.ensemble import Transacted
 from tests.simulation.excuses import LOST, Excuses
-from tests.simulation.host import Execution, Host
+from tests.simulation.host import Host
+from tests.simulation.runner import Execution
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
 from tests.simulation.world import Violation
 
@@ -105,7 +107,7 @@ class Judge:
     def committed(self, entry: Transacted) -> None:
         """Look at a transaction."""
         if entry.ended:
-            self._no_zombies(entry.session)
+            self._no_zombies()
             return
         if not entry.changes:
             return
@@ -310,7 +312,8 @@ class Judge:
             age = entry.time - self.ended_at.get(task, entry.time)
             kept = self._retention
             surplus = len(self.status) - len(self.removed) + self.excuses.uncounted > kept.keep
-            if age < (min(kept.seconds, kept.least) if surplus else kept.seconds):
+            least = min(kept.seconds, kept.least) if surplus else kept.seconds
+            if age < least * (1 - DRIFT):
                 self._broken("retention-kept", task, f"{task} was removed after {age:.1f} s")
             self.removed.add(task)
             return
@@ -405,6 +408,10 @@ class Judge:
         if execution.epoch not in self._attempts.epochs(task, attempt):
             said = f"{task}'s attempt {attempt} is told epoch {execution.epoch!r}"
             self._broken("token-grows", task, said)
+        if self._gone(execution.session) and execution.in_time:
+            raise Violation(
+                "no-zombie-run", f"{task} was started at {execution.host.name}, whose session has ended"
+            )
         mine = self._undisturbed(execution)
         if mine and task in self.status and task not in self.ended_by_hand:
             self._broken("one-final-status", task, f"{task} has ended, yet its attempt {attempt} was started")
@@ -413,6 +420,8 @@ class Judge:
                 self._broken("token-grows", task, f"{task}: attempt {attempt} after {other.attempt}")
             if mine and self._undisturbed(other) and not other.over:
                 self._broken("duplicates-explained", task, f"{task}: {other.attempt} and {attempt} run")
+            if not other.over and (other.host, other.life) == (execution.host, execution.life):
+                raise Violation("duplicates-explained", f"{execution.host.name} runs {task} twice at once")
         self.executions[task, attempt] = execution
 
     def _undisturbed(self, execution: Execution) -> bool:
@@ -424,7 +433,7 @@ class Judge:
         """A command is over."""
         if execution.asked.timeout is None:
             return
-        ran = now - execution.started - execution.stood_still
+        ran = now - execution.started - execution.spared
         if ran > execution.asked.timeout + GRACE_SECONDS + SLACK:
             raise Violation("timeout-enforced", f"{execution.task} ran for {ran:.1f} s")
 
@@ -476,25 +485,25 @@ class Judge:
         """Tasks that have still to end."""
         return self.tasks - self.status.keys() - self.excuses.endless
 
-    def thawed(self, host: Host) -> None:
-        """A host had time to handle what it missed."""
+    def awake(self, host: Host) -> None:
+        """It handles what it is told: so it does not go on without its session."""
         for execution in host.executions:
-            self._no_zombie(execution)
+            if self._gone(execution.session) and not execution.killed:
+                raise Violation(
+                    "no-zombie-run", f"{execution.task} goes on at {host.name} without its session"
+                )
+        process, election = host.process, host.election
+        if process is None or process.session is None or not self._gone(process.session):
+            return
+        if election is not None and election.epoch is not None:
+            raise Violation("master-steps-down", f"{host.name} acts on without its session")
+        raise Violation("deadline-first", f"{host.name} takes its session for alive, which has ended")
 
-    def _no_zombies(self, session: int) -> None:
+    def _no_zombies(self) -> None:
         for host in self.hosts:
-            election = host.election
-            if election is not None and election.epoch is not None and not host.frozen:
-                mine = host.process is not None and host.edge.session == session
-                if mine and session not in self.killed:
-                    raise Violation("master-steps-down", f"{host.name} acts on without its session")
-            for execution in host.executions:
-                if execution.session == session and not host.frozen:
-                    self._no_zombie(execution)
+            if not host.frozen and host.awake:
+                self.awake(host)
 
-    def _no_zombie(self, execution: Execution) -> None:
-        gone = execution.session not in self.ensemble.sessions
-        if gone and execution.session not in self.killed:
-            raise Violation(
-                "no-zombie-run", f"{execution.task} goes on at {execution.host.name} without its session"
-            )
+    def _gone(self, session: int) -> bool:
+        """Whether it has ended, and nobody did that by hand."""
+        return session not in self.ensemble.sessions and session not in self.killed

@@ -7,7 +7,8 @@ from mwapp.core.messages import Create
 from mwapp.core.protocol import TASK_PREFIX, cancel_path
 from mwapp.core.task import Task
 from tests.simulation.clients import Submitter, canceller, waiter
-from tests.simulation.host import Build, Execution, Host
+from tests.simulation.host import Build, Host
+from tests.simulation.runner import Execution
 from tests.simulation.world import Chance
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from mwapp.core.messages import Create
 from mwapp.core.task import Task
 from tests.simulation.clients import Submitter
 from tests.simulation.ensemble import SimEnsemble, Transacted
-from tests.simulation.host import Execution, Host
+from tests.simulation.host import Host
 from tests.simulation.judge import Judge
+from tests.simulation.runner import Execution
 from tests.simulation.tree import Tree, ZNode
 
 if TYPE_CHECKING:

@@ -12,18 +12,20 @@ from mwapp.core.master import Master
 from mwapp.core.node import PeerDuty
 from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome
 from mwapp.core.retention import Retention
-from mwapp.core.session import Process
+from mwapp.core.session import DRIFT, Process
 from mwapp.core.wait import Wait
 from mwapp.core.worker import Worker
+from tests.simulation.clock import Clock
 from tests.simulation.ensemble import Transacted
 from tests.simulation.faults import Faults
 from tests.simulation.hands import Hands
-from tests.simulation.host import Build, Execution, Host
+from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
 from tests.simulation.limits import draw_limits
 from tests.simulation.load import LABEL, Load
 from tests.simulation.neighbour import Neighbour
 from tests.simulation.people import Person
+from tests.simulation.runner import Execution
 from tests.simulation.service import Service
 from tests.simulation.tree import ZNode
 from tests.simulation.world import Violation, World, bounded
@@ -33,6 +35,11 @@ MAX_ATTEMPTS = 4
 # what takes long by itself it may last so much longer.
 PEACE = 60.0
 DRAIN = 3.0
+# The clocks of hosts go wrong by so much at most, as a part of the time: as they do in general (NTP corrects
+# no more than 500 ppm), and as far as mwapp bears.
+DRIFTS = (0.0, 0.0005, 0.0005, DRIFT)
+# Hosts have run for so long at most when a schedule begins, seconds.
+UPTIME = 1e6
 # How long faults last, seconds.
 WARS = (2.0, 4.0, 8.0)
 # Finished tasks stay for so much longer than faults last as finding out that a session is over and resolving
@@ -61,6 +68,8 @@ class Bug(NamedTuple):
     faults: tuple[str, ...] = ()
     namesake: bool = False
     lag: float = 0.0
+    punctual: bool = True  # a command is not started when its time to begin is over
+    counts_sleep: bool = True  # a process's clock goes on while its host is suspended
 
 
 NONE = Bug()
@@ -95,7 +104,7 @@ class Schedule:
         self._retention = self._draw_retention()
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
         slow = draw.choice([0.0, 0.0, 0.02, 0.1])
-        tick = self.timeout / draw.choice([2, 3, 6])
+        tick = self.timeout / draw.choice([2, 3, 6, 20])
         self.neighbour: Neighbour | None = None
         self.service = Service(world, self._committed, slow=slow, tick=tick)
         for server in self.service.servers:
@@ -104,6 +113,7 @@ class Schedule:
         self.person = Person(world, self.service)
         self.judge.persons.add(self.person.session)
         self.labelled = world.chance(0.4)
+        self._drift = draw.choice(DRIFTS)
         self.limits = draw_limits(draw)
         if world.chance(0.3) and not bug.namesake:
             self._peers()
@@ -216,27 +226,39 @@ class Schedule:
         on_run: Callable[[Execution], None] | None = None,
     ) -> Host:
         """One more, not yet started. ``on_run`` says how a command goes that it starts."""
+        draw = self.world.random
+        drift = draw.uniform(-self._drift, self._drift)
+        clock = Clock(
+            self.world,
+            began=draw.uniform(0.0, UPTIME),
+            drift=drift,
+            counts_sleep=self.bug.counts_sleep,
+        )
         return Host(
             self.world,
             self.service,
             name,
             build,
             timeout=self.timeout,
+            clock=clock,
+            punctual=self.bug.punctual,
             process=partial(self.bug.process, self.limits),
             chroot=chroot,
             on_run=on_run or (lambda execution: self.load.run(execution)),
             on_over=self.judge.over,
             on_write=lambda host: self.faults.write(host),
+            on_connected=lambda host: self.faults.connected(host),
+            on_awake=self.judge.awake,
         )
 
     def build_master(self, host: Host, process: Process) -> None:
-        duty = self._duty(process)
+        duty = self._duty(host, process)
         host.election = Election(process, host.name, f"{host.name}:2223", duty)
         duty.fenced = host.election.fenced
 
-    def _duty(self, process: Process) -> Master:
+    def _duty(self, host: Host, process: Process) -> Master:
         retention = self._retention if self.bug.retention is None else self.bug.retention
-        return Master(process, max_attempts=self.bug.max_attempts, retention=retention)
+        return Master(process, wall=host.clock.wall, max_attempts=self.bug.max_attempts, retention=retention)
 
     def build_worker(self, capacity: Capacity, host: Host, process: Process) -> None:
         self._worker(capacity, host, process)
@@ -248,7 +270,7 @@ class Schedule:
 
     def _peer(self, capacity: Capacity, host: Host, process: Process) -> None:
         worker = self._worker(capacity, host, process)
-        duty = self._duty(process)
+        duty = self._duty(host, process)
         name = host.name.rstrip("'")
         host.election = Election(process, name, f"{host.name}:2224", PeerDuty(duty, worker))
         duty.fenced = host.election.fenced

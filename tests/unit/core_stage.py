@@ -64,7 +64,7 @@ class Stage:
     def master(self, name: str, max_attempts: int = 5) -> "Actor":
         """A candidate for the office."""
         actor = Actor(self)
-        actor.master = Master(actor.process, max_attempts=max_attempts)
+        actor.master = Master(actor.process, wall=lambda: actor.wall, max_attempts=max_attempts)
         actor.election = Election(actor.process, name, f"{name}:2223", actor.master)
         actor.master.fenced = actor.election.fenced
         return actor.connect()
@@ -186,6 +186,7 @@ class Actor:
         self.meanwhile: Callable[[Request], None] | None = None  # of carried out and answered
         self.mute = False  # its requests are carried out, and no answer arrives until it resumes
         self.runs: dict[int, Run] = {}  # commands that run
+        self.wall = 0.0  # what its wall clock shows
         self.started: list[Run] = []  # every one there ever was
         self.kills = True  # whether what is killed ends: not so while it waits for a dead disk
         self.master: Master

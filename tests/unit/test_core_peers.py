@@ -11,7 +11,7 @@ TASK = "task-0000000000"
 
 def peer(stage: Stage, name: str) -> Actor:
     actor = Actor(stage)
-    actor.master = Master(actor.process)
+    actor.master = Master(actor.process, wall=lambda: actor.wall)
     actor.worker = Worker(actor.process, name, f"{name}:2223")
     duty = PeerDuty(actor.master, actor.worker)
     actor.election = Election(actor.process, name, f"{name}:2223", duty)

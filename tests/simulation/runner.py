@@ -1,0 +1,198 @@
+"""What a simulated host runs for its process: to start a command and to end it takes time, and may fail.
+
+What mwapp.runner and the kernel are to a real process.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mwapp.core.messages import Exited, Kill, Run
+from mwapp.core.task import Task
+from tests.simulation.world import Chance, World
+
+if TYPE_CHECKING:
+    from tests.simulation.host import Host
+
+# What it takes at most, seconds: until a free thread looks at what it is told; to fork; to die of SIGKILL;
+# to tell that something is over.
+HAND_OVER, FORK, DEATH, NEWS = 0.005, 0.01, 0.005, 0.005
+# So many obey SIGTERM.
+OBEDIENT = 0.5
+# Of the commands on a host whose disk hangs so many wait for it.
+STUCK = 0.5
+
+Call = Callable[[], None]
+
+
+@dataclass(eq=False, slots=True)
+class Execution:
+    """A command that was started."""
+
+    host: "Host"
+    number: int
+    session: int  # the process had it when it decided to start this
+    task: str
+    attempt: int
+    epoch: str  # of who assigned it, as the command is told
+    asked: Task
+    started: float
+    life: int  # of its process
+    in_time: bool  # nothing froze between the last look at the clock and the start
+    over: bool = False
+    code: int | None = None  # of one that was not killed
+    spared: float = 0.0  # so long nothing could end it, seconds
+    killed: bool = False  # SIGKILL was sent
+    stuck: bool = False  # it waits for a disk that hangs: nothing ends it now
+    then: list[Call] = field(default_factory=list)  # what is to happen when the disk is back
+
+
+class Runner:
+    """The commands of a host; those of a process that died may be stuck and live on.
+
+    ``on_run`` and ``on_over`` are told of each; ``punctual`` is whether it heeds ``Run.until``.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        host: "Host",
+        on_run: Callable[[Execution], None],
+        on_over: Callable[[Execution, float], None],
+        *,
+        punctual: bool = True,
+    ) -> None:
+        self.executions: list[Execution] = []  # those not over
+        self.slow = 0.0  # so much longer it may take to come to what it is told to start, seconds
+        self._world, self._host, self._on_run, self._on_over = world, host, on_run, on_over
+        self._punctual = punctual
+        self._asked: dict[int, tuple[Run, int]] = {}  # by number, with the session: not begun
+        self._forking: dict[int, list[Kill]] = {}  # and what is to be done next
+        self._hung_since: float | None = None
+
+    # ------------------------------------------------------------ to start
+
+    def run(self, run: Run, session: int) -> None:
+        """Start it, a little later."""
+        self._asked[run.run] = run, session
+        delay = self._world.between(0.0, HAND_OVER + self.slow)
+        self._host.after(delay, lambda: self._begin(run.run))
+
+    def _begin(self, number: int) -> None:
+        if number not in self._asked or self._host.deferred(lambda: self._begin(number)):
+            return
+        run, session = self._asked.pop(number)
+        if self._punctual and self._host.clock.now() >= run.until:
+            self._world.note(self._host.name, f"does not begin {run.environment['MWAPP_TASK']}: too late")
+            self._tell(Exited(number, None, begun=False))
+            return
+        self._forking[number] = []
+        self._host.after(self._world.between(0.0, FORK), lambda: self._start(run, session, in_time=True))
+
+    def _start(self, run: Run, session: int, *, in_time: bool) -> None:
+        if self._host.deferred(lambda: self._start(run, session, in_time=False)):
+            return
+        kills = self._forking.pop(run.run)
+        task, attempt = run.environment["MWAPP_TASK"], int(run.environment["MWAPP_ATTEMPT"])
+        execution = Execution(
+            self._host,
+            run.run,
+            session,
+            task,
+            attempt,
+            run.environment["MWAPP_EPOCH"],
+            run.task,
+            self._world.now,
+            self._host.life,
+            in_time,
+        )
+        execution.stuck = self._hung_since is not None and self._world.chance(STUCK)
+        self.executions.append(execution)
+        self._world.note(self._host.name, f"runs {task}, attempt {attempt}")
+        self._on_run(execution)
+        for kill in kills:
+            self.kill(kill)
+
+    # ------------------------------------------------------------ to end
+
+    def kill(self, kill: Kill) -> None:
+        """SIGTERM and SIGKILL, as it says; what has not begun never will."""
+        if self._asked.pop(kill.run, None) is not None:
+            self._tell(Exited(kill.run, -9))
+        elif kill.run in self._forking:
+            self._forking[kill.run].append(kill)
+        for execution in [e for e in self.executions if e.number == kill.run]:
+            obeys = self._world.chance(OBEDIENT)
+            self._kill_after(execution, min(kill.grace, 0.01) if obeys else kill.grace)
+
+    def finish(self, execution: Execution, code: int | None) -> None:
+        """It ends by itself."""
+        if not execution.over and not self._waits(execution, lambda: self.finish(execution, code)):
+            self._end(execution, code)
+            self._host.event(Exited(execution.number, code, b"output", seconds=0.1))
+
+    def die(self) -> None:
+        """The process is gone, and its commands are killed."""
+        self._asked.clear()
+        self._forking.clear()
+        for execution in list(self.executions):
+            execution.killed = True
+            execution.then.clear()
+            if not self._waits(execution, partial(self._end, execution, None)):
+                self._end(execution, None)
+
+    def _kill_after(self, execution: Execution, grace: float) -> None:
+        if grace:
+            self._host.after(grace, lambda: self._kill_after(execution, 0.0))
+        elif not execution.over and not self._host.deferred(lambda: self._kill_after(execution, 0.0)):
+            execution.killed = True
+            self._host.after(self._world.between(0.0, DEATH), lambda: self._die_of_it(execution))
+
+    def _die_of_it(self, execution: Execution) -> None:
+        def again() -> None:
+            self._die_of_it(execution)
+
+        if execution.over or self._host.stands_still(again) or self._waits(execution, again):
+            return
+        self._end(execution, None)
+        self._tell(Exited(execution.number, -9))
+
+    def _end(self, execution: Execution, code: int | None) -> None:
+        execution.over, execution.code = True, code
+        execution.spared += self._host.frozen_for
+        self.executions.remove(execution)
+        how = "killed" if execution.killed else f"exit status {code}"
+        self._world.note(self._host.name, f"{execution.task}, attempt {execution.attempt}, is over: {how}")
+        self._on_over(execution, self._world.now)
+
+    def _tell(self, exited: Exited) -> None:
+        self._host.after(self._world.between(0.0, NEWS), lambda: self._host.event(exited))
+
+    # ------------------------------------------------------------ the disk
+
+    def hang(self, draw: Chance) -> None:
+        """The disk hangs. What waits for it cannot end."""
+        self._hung_since = self._world.now
+        for execution in self.executions:
+            execution.stuck = draw.chance(STUCK)
+
+    def mend(self) -> None:
+        """The disk is back."""
+        since, self._hung_since = self._hung_since, None
+        for execution in [execution for execution in self.executions if execution.stuck]:
+            execution.stuck = False
+            execution.spared += self._world.now - max(since or 0.0, execution.started)
+            then, execution.then = execution.then, []
+            for call in then:
+                call()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether the disk hangs."""
+        return self._hung_since is not None
+
+    def _waits(self, execution: Execution, call: Call) -> bool:
+        if execution.stuck:
+            execution.then.append(call)
+        return execution.stuck
