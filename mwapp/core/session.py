@@ -173,6 +173,8 @@ class Process:
         self._proof = 0.0  # the leader knows that we lived then
         self._answered: deque[tuple[float, float]] = deque()  # transactions: when, and when they were sent
         self._heart: Scope | None = None
+        self._runs: set[int] = set()  # those started and not over, be it that they were killed
+        self._given_up: Scope | None = None  # of a session that is to be closed when they are over
 
     def add(self, part: Part) -> None:
         """Make the part live in this process."""
@@ -195,8 +197,11 @@ class Process:
                     if not scope.cancelled:
                         call()
             case Exited():
+                self._runs.discard(event.run)
                 for part in list(self._parts):
                     part.exited(event)
+                if self._given_up is not None and not self._runs:
+                    self._abandon()
             case Connected(session, timeout, asked):
                 # The ensemble has counted since it made the session, not since we were told.
                 self.session, self.timeout = session, timeout
@@ -258,6 +263,7 @@ class Process:
 
     def run(self, run: int, task: Task, environment: dict[str, str]) -> None:
         """Start a command or handler, unless our session may be over by then."""
+        self._runs.add(run)
         self._out.append(Run(run, task, environment, self.lease))
 
     def kill(self, run: int, grace: float = 0.0) -> None:
@@ -336,14 +342,34 @@ class Process:
         return self.session is not None and self.now >= self.lease
 
     def _lose(self, *, abandon: bool) -> None:
+        if self._given_up is not None:  # it has ended meanwhile
+            self._given_up.cancel()
+            self._given_up = None
         if self.session is None:
             return
         self._cut()
         self.session = None
-        if abandon:
-            self._out.append(Abandon())
         for part in list(self._parts):
             part.expired()
+        if abandon and (self._parts or not self.stopping):  # if not, Close has been said
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Have the session closed, but not while what ran in it is dying: others would begin it at once.
+
+        The time for that is what the deadline came early for. Then the session can have ended by itself.
+        """
+        self._given_up = self.scope()
+        if self._runs:
+            self._given_up.after(self.timeout * SAFETY_MARGIN, self._abandon)
+        else:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        if self._given_up is not None:
+            self._given_up.cancel()
+        self._given_up = None
+        self._out.append(Abandon())
 
     def _fire_timers(self) -> None:
         due = []

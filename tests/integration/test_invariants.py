@@ -120,6 +120,16 @@ def test_master_steps_down(attack: Attack) -> None:
     assert master.said_at("session given up") < replay.ends(attack.ensemble)[session]
 
 
+def test_deadline_first(attack: Attack) -> None:
+    """Whoever is cut off gives its session up before the ensemble ends it, also who has nothing to do."""
+    sessions = {daemon: daemon.session() for daemon in attack.site.daemons}
+    attack.network.deaf = attack.network.mute = True
+    over = lambda: set(sessions.values()) <= replay.ends(attack.ensemble).keys()  # noqa: E731 - for the next line only
+    wait_until("every session is over", over)
+    ends = replay.ends(attack.ensemble)
+    assert all(daemon.said_at("session given up") < ends[session] for daemon, session in sessions.items())
+
+
 def test_election_bounded(attack: Attack) -> None:
     """A killed master whose session is released is followed at once, not after the session time-out."""
     master = attack.active()

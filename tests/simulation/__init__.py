@@ -4,7 +4,8 @@
     python -m tests.simulation 4711              one of them again, with its trace and the core's log
     python -m tests.simulation 24 --bug fencing  with a planted bug
 
-    world      time and chance                     edge, host  a process: session, commands, crashes
+    world      time and chance                     edge, host  a process: session, timers, crashes
+    clock      of a host: it drifts, and sleeps    runner      what it runs: it takes time to begin and to end
     tree       znodes and transactions             people      somebody at zkCli.sh
     ensemble   servers, sessions, watches          faults      what goes wrong
     service    connections, expiry, lag            judge       what must hold, by name

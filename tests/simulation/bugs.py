@@ -117,6 +117,13 @@ class Marginless(Process):
         self.lease = lived + self.timeout
 
 
+class Abrupt(Process):
+    """A worker whose session is closed while its commands are dying."""
+
+    def _give_up(self) -> None:
+        self._abandon()
+
+
 class Merciless(Process):
     """A worker's commands outlive its session."""
 
@@ -296,6 +303,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         {"no-zombie-run", "master-steps-down"},
     ),
     "time to begin": (Bug(punctual=False, faults=("starve", "suspend")), {"no-zombie-run"}),
+    "session kept for what dies": (Bug(Abrupt, faults=("isolate", "cut")), {"no-zombie-run"}),
     "kill at session's end": (Bug(Merciless, faults=("outage",)), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),

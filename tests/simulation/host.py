@@ -60,6 +60,7 @@ class Host:
         self._new_process, self._on_write = process, on_write
         self._on_connected, self._on_awake = on_connected, on_awake
         self.runner = Runner(world, self, on_run, on_over, punctual=punctual)
+        self._woke_at = float("-inf")
         self._frozen_at = 0.0
         self._alone = False  # the process is frozen, but not what it runs
         self._suspended = False
@@ -76,6 +77,11 @@ class Host:
     def frozen_for(self) -> float:
         """Seconds, 0 if it is not."""
         return self._world.now - self._frozen_at if self.frozen else 0.0
+
+    @property
+    def awake_for(self) -> float:
+        """Seconds since it last could handle nothing for a while."""
+        return self._world.now - self._woke_at
 
     # ------------------------------------------------------------ life
 
@@ -161,7 +167,7 @@ class Host:
         for command in self.process.handle(self.clock.now(), event):
             self._carry_out(command)
         if not self.awake:
-            self.awake = True
+            self.awake, self._woke_at = True, self._world.now
             self._on_awake(self)
         self._set_tick()
 

@@ -27,7 +27,7 @@ from tests.simulation.attempts import Attempts
 from tests.simulation.ensemble import Transacted
 from tests.simulation.excuses import LOST, Excuses
 from tests.simulation.host import Host
-from tests.simulation.runner import Execution
+from tests.simulation.runner import DEATH, Execution
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
 from tests.simulation.world import Violation
 
@@ -488,7 +488,8 @@ class Judge:
     def awake(self, host: Host) -> None:
         """It handles what it is told: so it does not go on without its session."""
         for execution in host.executions:
-            if self._gone(execution.session) and not execution.killed:
+            dies = execution.killed and (execution.stuck or host.awake_for <= DEATH)
+            if self._gone(execution.session) and not dies:
                 raise Violation(
                     "no-zombie-run", f"{execution.task} goes on at {host.name} without its session"
                 )

@@ -26,6 +26,13 @@ def too_late(stage: Stage, worker: Actor) -> None:
     stage.settle()
 
 
+def dies(worker: Actor) -> None:
+    """The first command is over at last."""
+    run = worker.started[0].run
+    del worker.runs[run]
+    worker.event(Exited(run, -9))
+
+
 def test_a_run_may_begin_while_the_session_is_sure_to_live() -> None:
     stage, worker = set_up()
     assert worker.started[0].until == worker.process.lease
@@ -83,7 +90,6 @@ def test_what_was_not_begun_in_time_can_have_run_out_of_time() -> None:
 
 def test_the_next_attempt_does_not_begin_where_the_last_is_still_dying() -> None:
     stage, worker = set_up()
-    (first,) = worker.started
     worker.kills = False
     worker.expire()
     worker.connect()
@@ -92,7 +98,7 @@ def test_the_next_attempt_does_not_begin_where_the_last_is_still_dying() -> None
     assert len(worker.started) == 1
     stage.person().create("/tasks/task-", "date", s=True)
     assert len(worker.started) == 1, "a worker with one slot is given one task"
-    worker.event(Exited(first.run, -9))
+    dies(worker)
     stage.settle()
     assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
 
@@ -110,3 +116,61 @@ def test_what_is_dying_takes_no_slot() -> None:
     assert stage.holders(other_task) == ["w1"]
     assert [run.environment["MWAPP_TASK"] for run in worker.started] == [TASK, other_task]
     assert other.running() == [TASK]
+
+
+# ---------------------------------------------------------------- a session is kept while what ran in it dies
+
+
+def lost(stage: Stage, worker: Actor) -> int:
+    """The worker's deadline has just come: it has killed its command. Returns the session it had."""
+    session = worker.session
+    assert session is not None
+    worker.cut()
+    stage.settle(worker.process.lease - stage.now - 0.001)
+    worker.kills = False
+    stage.settle(0.002)
+    assert worker.process.session is None
+    return session
+
+
+def test_a_session_is_not_closed_while_its_command_is_dying() -> None:
+    stage, worker = set_up()
+    session = lost(stage, worker)
+    stage.settle(MARGIN / 2)
+    assert session in stage.ensemble.sessions
+    dies(worker)
+    assert session not in stage.ensemble.sessions
+
+
+def test_it_is_closed_when_it_can_have_ended_by_itself() -> None:
+    stage, worker = set_up()
+    session = lost(stage, worker)
+    stage.settle(MARGIN - 0.003)
+    assert session in stage.ensemble.sessions
+    stage.settle(0.01)
+    assert session not in stage.ensemble.sessions
+    dies(worker)
+    worker.connect()
+    assert worker.running() == [TASK]
+
+
+def test_one_that_has_ended_meanwhile_is_not_closed_nor_the_next() -> None:
+    stage, worker = set_up()
+    lost(stage, worker)
+    worker.expire()
+    worker.connect()
+    stage.settle(2 * MARGIN)
+    dies(worker)
+    stage.settle()
+    assert worker.session in stage.ensemble.sessions
+    assert worker.running() == [TASK]
+    assert worker.worker.state == "ready"
+
+
+def test_who_has_nothing_that_dies_closes_it_at_once() -> None:
+    stage, worker = set_up()
+    worker.finish(TASK)
+    session = worker.session
+    worker.cut()
+    stage.settle(TIMEOUT)
+    assert session not in stage.ensemble.sessions
