@@ -7,6 +7,7 @@ from mwapp.core.messages import Tick
 from mwapp.core.retention import RETENTION
 from mwapp.core.session import Process
 from mwapp.core.task import Task
+from tests.simulation.clock import Clock
 from tests.simulation.ensemble import Transacted
 from tests.simulation.host import Host
 from tests.simulation.service import Service
@@ -44,7 +45,13 @@ class Scene:
         self.accepted: list[int] = []
         self.process = Giving()
         self.client = Host(
-            self.world, self.service, "client", self._build, timeout=1.0, process=lambda: self.process
+            self.world,
+            self.service,
+            "client",
+            self._build,
+            timeout=1.0,
+            clock=Clock(self.world, began=0.0, drift=0.0),
+            process=lambda: self.process,
         )
         self.client.start()
 
