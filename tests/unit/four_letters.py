@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 SRVR = """\
 Zookeeper version: 3.9.3-${{mvngit.commit.id}}, built on 2026-03-08 16:19 UTC
@@ -19,6 +19,8 @@ Mode: {mode}
 Node count: 7
 """
 MNTR = "zk_version\t3.9.3\nzk_server_state\tleader\nzk_synced_followers\t{synced}\nzk_learners\t2\n"
+# So long a silent server is silent, seconds: who waits on is answered, and fails its test.
+PATIENCE = 10.0
 IDLE = "This ZooKeeper instance is not currently serving requests\n"
 
 
@@ -46,9 +48,11 @@ class Server:
 
     def _reply(self, connection: socket.socket, answer: str | None) -> None:
         if answer is None:
-            connection.recv(1)  # until the other hangs up
-        else:
-            connection.sendall(answer.encode())
+            connection.settimeout(PATIENCE)
+            with suppress(TimeoutError):
+                connection.recv(1)  # the other hangs up
+                return
+        connection.sendall((answer or IDLE).encode())
 
     def close(self) -> None:
         """Nothing listens on the port afterwards."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +44,16 @@ def test_what_a_server_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", ["", "This ZooKeeper instance is not currently serving requests\n", "HTTP"]
+    "answer",
+    ["", "This ZooKeeper instance is not currently serving requests\n", "HTTP", "zk_version\t3.9.3\n"],
 )
 def test_a_server_that_serves_nobody_says_nothing(answer: str) -> None:
     assert status.server(answer) == {}
+
+
+def test_a_figure_that_is_none() -> None:
+    said = status.server("zk_server_state\tleader\nzk_avg_latency\tunknown\n")
+    assert (said["role"], said["latency_avg_ms"], said["uptime_s"]) == ("leader", None, None)
 
 
 def test_disk(tmp_path: Path) -> None:
@@ -52,8 +61,23 @@ def test_disk(tmp_path: Path) -> None:
     (tmp_path / "version-2/log.1").write_bytes(b"x" * 10_000)
     found = status.disk(str(tmp_path))
     assert 10_000 <= found["used"] < 40_000
-    assert found["free"] > 0
+    assert found["free"] == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.2)
+    os.truncate(tmp_path / "version-2/log.1", 1 << 26)
+    assert status.disk(str(tmp_path))["used"] < 40_000, "what is set aside for a log takes no room yet"
     assert status.disk(str(tmp_path / "none")) == {"path": f"{tmp_path}/none", "used": None, "free": None}
+
+
+def test_a_file_that_is_purged_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "snapshot.0").write_bytes(b"x" * 10_000)
+
+    def walk(top: Path) -> Iterator[Any]:
+        for found in os_walk(top):
+            (tmp_path / "snapshot.0").unlink()
+            yield found
+
+    os_walk = os.walk
+    monkeypatch.setattr(os, "walk", walk)
+    assert status.disk(str(tmp_path))["used"] == 0
 
 
 def test_configurations_that_differ() -> None:
@@ -65,6 +89,7 @@ def test_configurations_that_differ() -> None:
     # of a server that does not run, or was never installed, only what is there is compared
     assert status.differences("a=1", "a=2", None) == [{"key": "a", "wanted": "1", "on_disk": "2"}]
     assert status.differences("a=1", None, None) == []
+    assert status.differences("a=1", "", None) == [{"key": "a", "wanted": "1", "on_disk": None}]
 
 
 HOSTS = ["zk1", "zk2", "zk3"]

@@ -19,7 +19,7 @@ from ansible.module_utils.zookeeper_rules import (
     setting_problems,
     warnings,
 )
-from ansible.module_utils.zookeeper_settings import in_force, places
+from ansible.module_utils.zookeeper_settings import client_port, directories, in_force
 
 DOCUMENTATION = r"""
 module: zookeeper_preflight
@@ -229,12 +229,9 @@ def _links(directory: Path) -> set[str]:
 def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
     """What ``host_problems`` has to know of this host; with unit and deployed_port."""
     config = in_force(read(RUNNING), read(ON_DISK))
-    wanted = {
-        "dataDir": settings["zookeeper_data_dir"],
-        "dataLogDir": settings["zookeeper_txnlog_dir"],
-        "clientPort": str(settings["zookeeper_client_port"]),
-    }
-    data_dir, txnlog_dir, port = places(config, wanted)
+    wanted = settings["zookeeper_data_dir"], settings["zookeeper_txnlog_dir"]
+    data_dir, txnlog_dir = directories(config, *wanted)
+    port = client_port(config) or settings["zookeeper_client_port"]
     server = unit(module)
     others, own = listeners(
         {settings[key] for key in (*PORTS, "zookeeper_admin_port")} | {port}, server["pid"]

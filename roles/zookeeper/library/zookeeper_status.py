@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.zookeeper_ensemble import Member, ask
-from ansible.module_utils.zookeeper_settings import in_force, parse_config, places
+from ansible.module_utils.zookeeper_settings import directories, in_force, parse_config
 
 DOCUMENTATION = r"""
 module: zookeeper_status
@@ -146,7 +146,10 @@ def main() -> None:
     )
     wanted, on_disk, running = module.params["config"], _read(ON_DISK), _read(RUNNING)
     # Where its data is says the configuration in force.
-    data_dir, txnlog_dir, _ = places(in_force(running, on_disk), parse_config(wanted))
+    plan = parse_config(wanted)
+    data_dir, txnlog_dir = directories(
+        in_force(running, on_disk), plan["dataDir"], plan.get("dataLogDir", plan["dataDir"])
+    )
     result: dict[str, Any] = {"server": {}}
     me = Member("", module.params["host"], module.params["port"])
     try:

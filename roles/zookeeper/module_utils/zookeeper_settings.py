@@ -136,16 +136,18 @@ def in_force(*texts: str | None) -> dict[str, str]:
     return parse_config(next((text for text in texts if text), ""))
 
 
-def places(config: dict[str, str], wanted: dict[str, str]) -> tuple[str, str, int]:
-    """Directory of the data, directory of the transaction log, and client port of a server.
+def directories(config: dict[str, str], data_dir: str, txnlog_dir: str) -> tuple[str, str]:
+    """Where a server has its data and its transaction log.
 
-    ``config`` is what is in force. Where there is none yet, or it names none that could be, it is what the
-    inventory says: ``wanted``, with dataDir, dataLogDir and clientPort.
+    ``config`` is what is in force. Where there is none yet, they are what the inventory says (the other two).
     """
-    config = config or wanted
-    data_dir, port = config.get("dataDir", wanted["dataDir"]), config.get("clientPort", "")
-    return (
-        data_dir,
-        config.get("dataLogDir", data_dir),
-        int(port if port.isdecimal() else wanted["clientPort"]),
-    )
+    if not config:
+        return data_dir, txnlog_dir
+    data_dir = config.get("dataDir", data_dir)
+    return data_dir, config.get("dataLogDir", data_dir)
+
+
+def client_port(config: dict[str, str]) -> int | None:
+    """The port that a zoo.cfg names; None if it names none that could be."""
+    port = config.get("clientPort", "")
+    return int(port) if port.isdecimal() else None

@@ -54,10 +54,9 @@ MUTANTS = [
     preflight(
         '"deployed_port": port', '"deployed_port": settings["zookeeper_client_port"]', "the port to come"
     ),
-    preflight('"dataDir": settings["zookeeper_data_dir"]', '"dataDir": ""', "data are looked for nowhere"),
     preflight(
-        '"dataLogDir": settings["zookeeper_txnlog_dir"]',
-        '"dataLogDir": settings["zookeeper_data_dir"]',
+        'settings["zookeeper_data_dir"], settings["zookeeper_txnlog_dir"]',
+        'settings["zookeeper_data_dir"], settings["zookeeper_data_dir"]',
         "the marker of a first start is looked for beside the data",
     ),
     preflight("data(txnlog_dir)", "data(data_dir)", "the log is never looked at"),
@@ -154,27 +153,28 @@ MUTANTS = [
         at="in_force",
     ),
     settings(
-        "config = config or wanted", "config = wanted | config", "nobody's logs are looked at", at="places"
+        "if not config:\n",
+        "if False:\n",
+        "before the first start the log is looked for with the data",
+        at="directories",
     ),
     settings(
         'config.get("dataLogDir", data_dir)',
-        'config.get("dataLogDir", wanted["dataLogDir"])',
-        "nobody's logs",
-        at="places",
+        'config.get("dataLogDir", txnlog_dir)',
+        "logs of nobody",
+        at="directories",
     ),
     settings(
-        'config.get("dataDir", wanted["dataDir"])',
+        'config.get("dataDir", data_dir)',
         'config["dataDir"]',
-        "a zoo.cfg that lost a line ends the run",
-        at="places",
+        "a zoo.cfg that lost a line ends the run that would mend it",
+        at="directories",
     ),
     settings(
-        "if port.isdecimal() else",
-        "if port else",
+        "if port.isdecimal() else None",
+        "if port else None",
         "a zoo.cfg with a typing error ends the run that would mend it",
-        at="places",
+        at="client_port",
     ),
-    settings(
-        'config.get("clientPort", "")', 'wanted["clientPort"]', "the port to come is asked", at="places"
-    ),
+    preflight("client_port(config) or", "", "the port that is to come is asked"),
 ]

@@ -1,0 +1,123 @@
+"""The module zookeeper_status, run as Ansible runs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.ansible_module import reroot, run
+from tests.unit.four_letters import IDLE, SRVR, Serve, closed_port, serving
+from tests.unit.zookeeper_role import load_file
+
+status = load_file("library/zookeeper_status.py")
+
+MNTR = "zk_version\t3.9.3-x, built on 2026\nzk_server_state\tfollower\nzk_znode_count\t14\nzk_uptime\t1999\n"
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with serving() as start:
+        yield start
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Below which the module looks; with data and logs in four places."""
+    reroot(status, tmp_path, monkeypatch)
+    for name, size in {"wanted": 1, "disk": 2, "running": 3, "logs": 4}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(os.urandom(size * 100_000))
+    return tmp_path
+
+
+def config(root: Path, data: str, **further: object) -> str:
+    lines = {"dataDir": root / data, "clientPort": 2181} | further
+    return "".join(f"{key}={value}\n" for key, value in lines.items())
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def look(root: Path, port: int = 0, *, check: bool = False, **arguments: Any) -> dict[str, Any]:
+    wanted = {"config": config(root, "wanted", dataLogDir=root / "logs")}
+    return run(status, {"host": "127.0.0.1", "port": port or closed_port()} | wanted | arguments, check=check)
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_what_a_server_tells(check: bool, root: Path, serve: Serve) -> None:
+    answer = look(root, serve({"srvr": SRVR.format(mode="follower"), "mntr": MNTR}.get).port, check=check)
+    assert "error" not in answer
+    assert not answer["changed"]
+    said = {key: value for key, value in answer["server"].items() if value is not None}
+    assert said == {
+        "version": "3.9.3",
+        "role": "follower",
+        "zxid": "0x10000000a",
+        "znodes": 14,
+        "uptime_s": 1,
+    }
+
+
+def test_one_that_serves_nobody_tells_nothing(root: Path, serve: Serve) -> None:
+    answer = look(root, serve(lambda _: IDLE).port)
+    assert (answer["server"], answer.get("error")) == ({}, None)
+
+
+def test_one_that_tells_no_zxid(root: Path, serve: Serve) -> None:
+    answer = look(root, serve({"srvr": "Mode: follower\n", "mntr": MNTR}.get).port)
+    assert (answer["server"]["role"], answer["server"]["zxid"]) == ("follower", None)
+
+
+def test_one_that_says_nothing(root: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "ANSWER_SECONDS", 0.02)
+    answer = look(root, serve(lambda _: None).port)
+    assert (answer["server"], answer["error"]) == ({}, "timed out")
+
+
+def test_one_that_is_not_there(root: Path) -> None:
+    answer = look(root)
+    assert (answer["server"], answer["error"]) == ({}, "Connection refused")
+    assert not answer.get("failed")
+    assert not answer["changed"]
+    assert "cannot be the name of a host" in look(root, host="zk1..example.org")["error"]
+
+
+def places(answer: dict[str, Any]) -> tuple[str, str]:
+    """The names of the two directories, whose sizes must be their own."""
+    for disk in answer["disk"].values():
+        assert disk["used"] >= (Path(disk["path"]) / "file").stat().st_size
+        assert disk["used"] < (Path(disk["path"]) / "file").stat().st_size + 99_000
+        assert disk["free"] > 0
+    return Path(answer["disk"]["data_dir"]["path"]).name, Path(answer["disk"]["txnlog_dir"]["path"]).name
+
+
+def test_where_the_data_are(root: Path) -> None:
+    """Where the server that runs has them, or had them when it ran, or will have them."""
+    assert places(look(root)) == ("wanted", "logs")
+    write(root / "etc/zookeeper/zoo.cfg", config(root, "disk"))
+    assert places(look(root)) == ("disk", "disk")
+    write(root / "run/zookeeper/zoo.cfg", config(root, "running", dataLogDir=root / "logs"))
+    assert places(look(root)) == ("running", "logs")
+    write(root / "run/zookeeper/zoo.cfg", "")
+    assert places(look(root)) == ("disk", "disk")
+
+
+def test_a_configuration_broken_by_hand_is_looked_at_too(root: Path) -> None:
+    write(root / "etc/zookeeper/zoo.cfg", "clientPort=none\n")
+    assert places(look(root)) == ("wanted", "wanted")
+
+
+def test_how_the_configurations_differ(root: Path) -> None:
+    write(root / "etc/zookeeper/zoo.cfg", "a=1\nb=2\n")
+    write(root / "run/zookeeper/zoo.cfg", "a=1\nb=3\n")
+    answer = look(root, config="dataDir=/d\na=1\nb=1\n")
+    assert answer["config"] == [
+        {"key": "b", "wanted": "1", "on_disk": "2", "running": "3"},
+        {"key": "dataDir", "wanted": "/d", "on_disk": None, "running": None},
+    ]
