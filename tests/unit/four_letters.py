@@ -18,7 +18,19 @@ Zxid: 0x10000000a
 Mode: {mode}
 Node count: 7
 """
-MNTR = "zk_version\t3.9.3\nzk_server_state\tleader\nzk_synced_followers\t{synced}\nzk_learners\t2\n"
+MNTR = """\
+zk_version\t3.9.3-${{mvngit.commit.id}}, built on 2026-03-08 16:19 UTC
+zk_server_state\tleader
+zk_synced_followers\t{synced}
+zk_learners\t2
+zk_global_sessions\t4
+zk_num_alive_connections\t3
+zk_avg_latency\t4.5699
+zk_max_latency\t28
+zk_outstanding_requests\t0
+zk_znode_count\t14
+zk_uptime\t47048
+"""
 # So long a silent server is silent, seconds: who waits on is answered, and fails its test.
 PATIENCE = 10.0
 IDLE = "This ZooKeeper instance is not currently serving requests\n"

@@ -1,96 +1,17 @@
-"""playbooks/status.yml: what servers say, how configurations differ, and the table that is made of it."""
+"""playbooks/status.yml: the report of what was found on all hosts, and the table that is made of it."""
 
 from __future__ import annotations
 
 import copy
-import os
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.four_letters import MNTR
 from tests.unit.zookeeper_role import load_file
 
 status = load_file("library/zookeeper_status.py")
 report = load_file("../../playbooks/filter_plugins/status_report.py")
-
-MNTR = """\
-zk_version\t3.8.0-5a02a05eddb59aee6ac762f7ea82e92a68eb9c0f, built on 2022-02-25 08:49 UTC
-zk_server_state\tleader
-zk_global_sessions\t4
-zk_num_alive_connections\t3
-zk_avg_latency\t4.5699
-zk_max_latency\t28
-zk_outstanding_requests\t0
-zk_znode_count\t14
-zk_uptime\t47048
-"""
-
-
-def test_what_a_server_says() -> None:
-    assert status.server(MNTR) == {
-        "version": "3.8.0",
-        "role": "leader",
-        "sessions": 4,
-        "connections": 3,
-        "latency_avg_ms": 4.57,
-        "latency_max_ms": 28,
-        "outstanding": 0,
-        "znodes": 14,
-        "uptime_s": 47,
-    }
-
-
-@pytest.mark.parametrize(
-    "answer",
-    ["", "This ZooKeeper instance is not currently serving requests\n", "HTTP", "zk_version\t3.9.3\n"],
-)
-def test_a_server_that_serves_nobody_says_nothing(answer: str) -> None:
-    assert status.server(answer) == {}
-
-
-def test_a_figure_that_is_none() -> None:
-    said = status.server("zk_server_state\tleader\nzk_avg_latency\tunknown\n")
-    assert (said["role"], said["latency_avg_ms"], said["uptime_s"]) == ("leader", None, None)
-
-
-def test_disk(tmp_path: Path) -> None:
-    (tmp_path / "version-2").mkdir()
-    (tmp_path / "version-2/log.1").write_bytes(b"x" * 10_000)
-    found = status.disk(str(tmp_path))
-    assert 10_000 <= found["used"] < 40_000
-    assert found["free"] == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.2)
-    os.truncate(tmp_path / "version-2/log.1", 1 << 26)
-    assert status.disk(str(tmp_path))["used"] < 40_000, "what is set aside for a log takes no room yet"
-    assert status.disk(str(tmp_path / "none")) == {"path": f"{tmp_path}/none", "used": None, "free": None}
-
-
-def test_a_file_that_is_purged_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "snapshot.0").write_bytes(b"x" * 10_000)
-
-    def walk(top: Path) -> Iterator[Any]:
-        for found in os_walk(top):
-            (tmp_path / "snapshot.0").unlink()
-            yield found
-
-    os_walk = os.walk
-    monkeypatch.setattr(os, "walk", walk)
-    assert status.disk(str(tmp_path))["used"] == 0
-
-
-def test_configurations_that_differ() -> None:
-    assert status.differences("a=1\nb=2\n", "a=1\nb=2", "# comment\nb=2\na=1") == []
-    assert status.differences("a=1\nb=2\nd=4", "a=1\nb=3\nc=4\nd=4", "a=1\nb=3\nd=4") == [
-        {"key": "b", "wanted": "2", "on_disk": "3", "running": "3"},
-        {"key": "c", "wanted": None, "on_disk": "4", "running": None},
-    ]
-    # of a server that does not run, or was never installed, only what is there is compared
-    assert status.differences("a=1", "a=2", None) == [{"key": "a", "wanted": "1", "on_disk": "2"}]
-    assert status.differences("a=1", None, None) == []
-    assert status.differences("a=1", "", None) == [{"key": "a", "wanted": "1", "on_disk": None}]
-
 
 HOSTS = ["zk1", "zk2", "zk3"]
 GROUPS = {"zookeeper": HOSTS, "mwapp_masters": ["mw1"], "mwapp_workers": ["mw1", "mw2"]}
@@ -108,7 +29,7 @@ def server(role: str) -> dict[str, Any]:
         },
         "__zookeeper_files": {"waiting": [], "diff": []},
         "__zookeeper_status": {
-            "server": {**status.server(MNTR), "role": role, "zxid": "0x1a"},
+            "server": {**status.server(MNTR.format(synced=2)), "role": role, "zxid": "0x1a"},
             "disk": {
                 "data_dir": {"path": "/d", "used": 249_856, "free": 8_000_000_000},
                 "txnlog_dir": {"path": "/t", "used": 0, "free": 9_000_000_000},
@@ -119,7 +40,7 @@ def server(role: str) -> dict[str, Any]:
             "healthy": True,
             "problems": [],
             "members": {
-                name: {"reachable": True, "mode": mode, "version": "3.8.0", "zxid": "0x1a"}
+                name: {"reachable": True, "mode": mode, "version": "3.9.3", "zxid": "0x1a"}
                 for name, mode in modes.items()
             },
         },
@@ -154,15 +75,18 @@ def test_nodes() -> None:
         one = service("node", state=state, epoch=master.get("epoch"), master=master, worker=its_worker)
         return {"__mwapp_status": {"results": [one]}}
 
-    nodes = {"n1": node("active", epoch=7, queued=3, counters={"assigned": 9}), "n2": node("ready")}
+    nodes = {"n1": node("active", epoch=7, queued=3, counters={"assigned": 9}), "n2": node("ready", queued=8)}
     groups = {"mwapp_nodes": list(nodes)}
     made = report.status_report(list(nodes), nodes, groups)["application"]
     assert (made["state"], made["active_master"]) == ("working", "n1")
     seen = [(it["service"], it["state"], it["epoch"], it["queued"], it["slots"]) for it in made["services"]]
     assert seen == [("node", "active", 7, 3, 4), ("node", "ready", None, None, 4)]
-    nodes["n1"] = node("ready")
+    nodes["n2"] = node("active")
     made = report.status_report(list(nodes), nodes, groups)["application"]
-    assert made["problems"] == ["no master is active"]
+    assert (made["problems"], made["active_master"]) == (["2 masters are active"], None)
+    nodes["n1"] = nodes["n2"] = node("ready")
+    made = report.status_report(list(nodes), nodes, groups)["application"]
+    assert (made["state"], made["problems"]) == ("impaired", ["no master is active"])
 
 
 def lines(made: dict[str, Any], word: str) -> list[str]:
@@ -179,8 +103,12 @@ def test_all_is_well(found: dict[str, dict[str, Any]]) -> None:
     assert made["ok"]
     assert (made["ensemble"]["state"], made["ensemble"]["leader"]) == ("healthy", "zk2")
     assert (made["application"]["state"], made["application"]["active_master"]) == ("working", "mw1")
-    assert cells(made, "leader") == "zk2 yes leader 3.8.0 0x1a 4 3 4.57/28 0 14 244K 7.5G 47s none"
+    assert cells(made, "leader") == "zk2 yes leader 3.9.3 0x1a 4 3 4.57/28 0 14 244K 7.5G 47s none"
     assert cells(made, "active  ") == "master mw1 yes active 7 2 0 1 - - - 10.0.0.1:2181"
+    assert [row["running"] for row in made["application"]["services"]] == [None, 1, 1]
+    heading, first, *_ = report.status_table(made).splitlines()[2:]
+    assert first.index("follower") == heading.index("ROLE"), "words begin below their heading"
+    assert first.index("47s") + len("47s") == heading.index("UP") + len("UP"), "figures end below it"
     assert max(map(len, report.status_table(made).splitlines())) <= 120
     assert "\n- " not in report.status_table(made)
 
@@ -208,6 +136,10 @@ def test_the_view_that_sees_most_is_believed(found: dict[str, dict[str, Any]]) -
         "members": {host: {"reachable": False, "mode": None} for host in HOSTS},
     }
     assert look(found)["ensemble"]["state"] == "healthy"
+    for state in found["zk1"]["__zookeeper_gate"]["members"].values():
+        state["reachable"] = True
+    found["zk2"]["__zookeeper_gate"]["members"]["zk3"]["reachable"] = False
+    assert look(found, "zk1", "zk2")["ensemble"]["state"] == "healthy", "who serves counts, not who answers"
 
 
 def test_no_quorum(found: dict[str, dict[str, Any]]) -> None:
@@ -228,7 +160,19 @@ def test_no_quorum(found: dict[str, dict[str, Any]]) -> None:
 def test_nobody_could_be_asked() -> None:
     made = look({host: {"__zookeeper_found": {"timedout": {"period": 20}}} for host in HOSTS})
     assert (made["ok"], made["ensemble"]["state"]) == (False, "unknown")
-    assert made["ensemble"]["servers"][0]["error"] == "no answer over SSH within 20 s"
+    first = made["ensemble"]["servers"][0]
+    assert (first["role"], first["error"]) == ("unknown", "no answer over SSH within 20 s")
+
+
+def test_a_server_whose_host_cannot_be_reached_may_serve(found: dict[str, dict[str, Any]]) -> None:
+    found["zk3"] = {"__zookeeper_found": {"problems": ["it is no member", "add it"]}}
+    row = look(found)["ensemble"]["servers"][2]
+    assert (row["role"], row["reachable"], row["error"]) == ("follower", False, "it is no member; add it")
+
+
+def test_a_gate_that_failed_is_no_view(found: dict[str, dict[str, Any]]) -> None:
+    found["zk1"]["__zookeeper_gate"] = {"failed": True, "msg": "MODULE FAILURE"}
+    assert look(found)["ensemble"]["state"] == "healthy"
 
 
 def test_drift(found: dict[str, dict[str, Any]]) -> None:
@@ -248,6 +192,33 @@ def test_drift(found: dict[str, dict[str, Any]]) -> None:
         "- zk1, zk2: tickTime: the inventory has 2000, zoo.cfg has 1000, the running server has 1000"
     ]
     assert len(lines(made, "zk4:2888")) == len(lines(made, "zookeeper.jar")) == len(lines(made, "zkCli")) == 1
+
+
+def test_more_that_drifts(found: dict[str, dict[str, Any]]) -> None:
+    found["zk1"]["__zookeeper_found"] |= {"problems": ["ids clash"], "missing": ["java", "jline"]}
+    found["zk1"]["__zookeeper_found"]["unit"] |= {"enabled": False, "active": False}
+    found["zk2"]["__zookeeper_found"]["unit"]["enabled"] = False
+    found["zk2"]["__zookeeper_files"]["waiting"] = ["/etc/zookeeper/zoo.cfg"]  # but for a comment
+    tick = {"key": "tickTime", "wanted": "2000", "on_disk": "1000", "running": None}
+    found["zk3"]["__zookeeper_status"]["config"] = [tick]
+    found["zk3"]["__zookeeper_files"]["waiting"] = ["/etc/zookeeper/zoo.cfg", "/etc/zookeeper/logback.xml"]
+    made = look(found)
+    drift = [[it["text"] for it in row["drift"]] for row in made["ensemble"]["servers"]]
+    assert drift == [
+        [
+            "site.yml would refuse: ids clash",
+            "not installed: java, jline",
+            "zookeeper.service is not enabled",
+        ],
+        [
+            "zookeeper.service is not enabled",
+            "/etc/zookeeper/zoo.cfg differs from what the inventory makes of it",
+        ],
+        [
+            "tickTime: the inventory has 2000, zoo.cfg has 1000, the running server has none",
+            "/etc/zookeeper/logback.xml differs from what the inventory makes of it",
+        ],
+    ]
 
 
 def test_a_host_without_server_differs_in_one_thing(found: dict[str, dict[str, Any]]) -> None:
@@ -283,10 +254,40 @@ def test_only_what_was_asked_is_judged(found: dict[str, dict[str, Any]]) -> None
     assert made["ok"], "a worker alone has no active master, and needs none"
     assert [row["host"] for row in made["ensemble"]["servers"]] == ["zk1"]
     assert look(found, "mw1")["ensemble"]["state"] == "not asked"
+    made = report.status_report(["mw2"], found, {"mwapp_workers": ["mw2"]})
+    assert made["application"]["state"] == "working", "a group of masters there is not"
+
+
+def test_a_service_says_why_it_is_not_ready(found: dict[str, dict[str, Any]]) -> None:
+    found["mw2"]["__mwapp_status"]["results"][0]["json"] |= {"ready": False, "reason": "no session"}
+    row = look(found)["application"]["services"][2]
+    assert (row["ready"], row["error"]) == (False, "no session")
+
+
+@pytest.mark.parametrize(("size", "said"), [(1, "(1 of 1 serve)"), (2, "(2 of 2 serve, zk2 leads)")])
+def test_who_leads(size: int, said: str, found: dict[str, dict[str, Any]]) -> None:
+    hosts = HOSTS[:size]
+    for host in hosts:
+        members = found[host]["__zookeeper_gate"]["members"]
+        found[host]["__zookeeper_gate"]["members"] = {name: members[name] for name in hosts}
+    if size == 1:
+        found["zk1"]["__zookeeper_gate"]["members"]["zk1"]["mode"] = "standalone"
+    made = report.status_report(hosts, found, {"zookeeper": hosts})
+    assert made["ensemble"]["leader"] == hosts[-1]
+    assert f"Ensemble: healthy {said}" in report.status_table(made)
+
+
+def test_of_the_disks_all_that_is_used_and_the_one_that_is_full(found: dict[str, dict[str, Any]]) -> None:
+    for host, used in {"zk1": 250_000, "zk2": None}.items():
+        found[host]["__zookeeper_status"]["disk"]["txnlog_dir"] |= {"used": used, "free": used}
+    made = look(found)
+    assert " 488K 244K 47s" in cells(made, "zk1")
+    assert " 244K 7.5G 47s" in cells(made, " leader ")
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(0, "0B"), (999, "999B"), (1500, "1.5K"), (67_108_880, "64M"), (5 * 2**40, "5.0T")]
+    ("count", "text"),
+    [(0, "0B"), (999, "999B"), (1000, "1.0K"), (1500, "1.5K"), (67_108_880, "64M"), (5 * 2**40, "5.0T")],
 )
 def test_sizes(count: int, text: str) -> None:
     assert report._size(count) == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,76 @@ from typing import Any
 import pytest
 
 from tests.unit.ansible_module import reroot, run
-from tests.unit.four_letters import IDLE, SRVR, Serve, closed_port, serving
+from tests.unit.four_letters import IDLE, MNTR, SRVR, Serve, closed_port, serving
 from tests.unit.zookeeper_role import load_file
 
 status = load_file("library/zookeeper_status.py")
 
-MNTR = "zk_version\t3.9.3-x, built on 2026\nzk_server_state\tfollower\nzk_znode_count\t14\nzk_uptime\t1999\n"
+
+def test_what_a_server_says() -> None:
+    assert status.server(MNTR.format(synced=2)) == {
+        "version": "3.9.3",
+        "role": "leader",
+        "sessions": 4,
+        "connections": 3,
+        "latency_avg_ms": 4.57,
+        "latency_max_ms": 28,
+        "outstanding": 0,
+        "znodes": 14,
+        "uptime_s": 47,
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["", "This ZooKeeper instance is not currently serving requests\n", "HTTP", "zk_version\t3.9.3\n"],
+)
+def test_a_server_that_serves_nobody_says_nothing(answer: str) -> None:
+    assert status.server(answer) == {}
+
+
+def test_a_figure_that_is_none() -> None:
+    said = status.server("zk_server_state\tleader\nzk_avg_latency\tunknown\n")
+    assert (said["role"], said["latency_avg_ms"], said["uptime_s"]) == ("leader", None, None)
+
+
+def test_disk(tmp_path: Path) -> None:
+    (tmp_path / "version-2").mkdir()
+    (tmp_path / "version-2/log.1").write_bytes(b"x" * 10_000)
+    found = status.disk(str(tmp_path))
+    assert 10_000 <= found["used"] < 40_000
+    assert found["free"] == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.2)
+    os.truncate(tmp_path / "version-2/log.1", 1 << 26)
+    assert status.disk(str(tmp_path))["used"] < 40_000, "what is set aside for a log takes no room yet"
+    assert status.disk(str(tmp_path / "none")) == {"path": f"{tmp_path}/none", "used": None, "free": None}
+
+
+def test_a_file_that_is_purged_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "snapshot.0").write_bytes(b"x" * 10_000)
+
+    def walk(top: Path) -> Iterator[Any]:
+        for found in os_walk(top):
+            (tmp_path / "snapshot.0").unlink()
+            yield found
+
+    os_walk = os.walk
+    monkeypatch.setattr(os, "walk", walk)
+    assert status.disk(str(tmp_path))["used"] == 0
+
+
+def test_configurations_that_differ() -> None:
+    assert status.differences("a=1\nb=2\n", "a=1\nb=2", "# comment\nb=2\na=1") == []
+    assert status.differences("a=1\nb=2\nd=4", "a=1\nb=3\nc=4\nd=4", "a=1\nb=3\nd=4") == [
+        {"key": "b", "wanted": "2", "on_disk": "3", "running": "3"},
+        {"key": "c", "wanted": None, "on_disk": "4", "running": None},
+    ]
+    # of a server that does not run, or was never installed, only what is there is compared
+    assert status.differences("a=1", "a=2", None) == [{"key": "a", "wanted": "1", "on_disk": "2"}]
+    assert status.differences("a=1", None, None) == []
+    assert status.differences("a=1", "", None) == [{"key": "a", "wanted": "1", "on_disk": None}]
+
+
+# ------------------------------------------------------------ as a module
 
 
 @pytest.fixture
@@ -51,17 +116,12 @@ def look(root: Path, port: int = 0, *, check: bool = False, **arguments: Any) ->
 
 @pytest.mark.parametrize("check", [False, True])
 def test_what_a_server_tells(check: bool, root: Path, serve: Serve) -> None:
-    answer = look(root, serve({"srvr": SRVR.format(mode="follower"), "mntr": MNTR}.get).port, check=check)
+    answer = look(
+        root, serve({"srvr": SRVR.format(mode="leader"), "mntr": MNTR.format(synced=2)}.get).port, check=check
+    )
     assert "error" not in answer
     assert not answer["changed"]
-    said = {key: value for key, value in answer["server"].items() if value is not None}
-    assert said == {
-        "version": "3.9.3",
-        "role": "follower",
-        "zxid": "0x10000000a",
-        "znodes": 14,
-        "uptime_s": 1,
-    }
+    assert answer["server"] == {**status.server(MNTR.format(synced=2)), "zxid": "0x10000000a"}
 
 
 def test_one_that_serves_nobody_tells_nothing(root: Path, serve: Serve) -> None:
@@ -70,8 +130,8 @@ def test_one_that_serves_nobody_tells_nothing(root: Path, serve: Serve) -> None:
 
 
 def test_one_that_tells_no_zxid(root: Path, serve: Serve) -> None:
-    answer = look(root, serve({"srvr": "Mode: follower\n", "mntr": MNTR}.get).port)
-    assert (answer["server"]["role"], answer["server"]["zxid"]) == ("follower", None)
+    answer = look(root, serve({"srvr": "Mode: leader\n", "mntr": MNTR.format(synced=2)}.get).port)
+    assert (answer["server"]["role"], answer["server"]["zxid"]) == ("leader", None)
 
 
 def test_one_that_says_nothing(root: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
