@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import os
-from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
 import yaml
-from ansible.module_utils.testing import patch_module_args
 
 from tests.unit.zookeeper_role import ROLE, load_file
 
 filters = load_file("filter_plugins/zookeeper_filters.py")
-files = load_file("library/zookeeper_files.py")
 preflight = load_file("library/zookeeper_preflight.py")
 
 PORTS = {"client_port": 2181, "quorum_port": 2888, "election_port": 3888}
@@ -167,89 +160,6 @@ def test_flags_reach_the_jvm_as_they_are() -> None:
 @pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])
 def test_the_other_templates_render(name: str) -> None:
     assert render(name)
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the files belong to it")
-
-
-def place(path: Path, *, check: bool = False, hold: bool = False) -> dict[str, Any]:
-    """Run the module zookeeper_files as Ansible would."""
-    arguments = {
-        "directories": [{"path": str(path / "etc/zk"), "owner": "root", "group": "root", "mode": "0750"}],
-        "files": [
-            {"path": str(path / "etc/zk/zoo.cfg"), "content": "a=1\n", "restart": True},
-            {"path": str(path / "etc/zk/tool.sh"), "content": "true\n", "mode": "0755"},
-        ],
-        "hold": hold,
-        "_ansible_check_mode": check,
-    }
-    return run_files(arguments)
-
-
-def run_files(arguments: dict[str, Any]) -> dict[str, Any]:
-    arguments |= {"_ansible_diff": True}
-    with (
-        patch_module_args(arguments),
-        contextlib.redirect_stdout(io.StringIO()) as out,
-        pytest.raises(SystemExit),
-    ):
-        files.main()
-    answer: dict[str, Any] = json.loads(out.getvalue())
-    return answer
-
-
-@needs_root
-def test_files_are_placed_once(tmp_path: Path) -> None:
-    assert place(tmp_path, check=True)["changed"]
-    assert not list(tmp_path.iterdir())
-    first = place(tmp_path)
-    assert first["changed"]
-    assert {diff["after"] for diff in first["diff"] if "after_header" in diff} >= {"a=1\n", "true\n"}
-    assert (tmp_path / "etc/zk/tool.sh").stat().st_mode & 0o777 == 0o755
-    assert sorted(p.name for p in (tmp_path / "etc/zk").iterdir()) == ["tool.sh", "zoo.cfg"]
-    assert not place(tmp_path)["changed"]
-
-
-@needs_root
-def test_a_mode_is_put_right(tmp_path: Path) -> None:
-    place(tmp_path)
-    (tmp_path / "etc/zk").chmod(0o777)
-    assert place(tmp_path, check=True)["changed"]
-    assert place(tmp_path)["changed"]
-    assert (tmp_path / "etc/zk").stat().st_mode & 0o777 == 0o750
-
-
-def place_link(path: Path, target: str, **other: bool) -> dict[str, Any]:
-    return run_files(
-        {"directories": [], "files": [], "links": [{"path": str(path), "target": target}], **other}
-    )
-
-
-def test_a_link_is_placed_turned_and_removed(tmp_path: Path) -> None:
-    link = tmp_path / "current"
-    assert not place_link(link, "")["changed"]
-    for target in ("3.8.0", "3.9.3"):
-        assert place_link(link, target, _ansible_check_mode=True)["changed"]
-        assert place_link(link, target, hold=True)["waiting"] == [str(link)]
-        assert place_link(link, target)["changed"]
-        assert str(link.readlink()) == target
-        assert not place_link(link, target)["changed"]
-        assert place_link(link, target, hold=True)["waiting"] == []
-    assert place_link(link, "")["changed"]
-    assert not list(tmp_path.iterdir())
-
-
-@needs_root
-def test_files_of_a_running_server_wait(tmp_path: Path) -> None:
-    place(tmp_path)
-    config, tool = tmp_path / "etc/zk/zoo.cfg", tmp_path / "etc/zk/tool.sh"
-    config.write_text("a=0\n")
-    tool.write_text("false\n")
-    answer = place(tmp_path, hold=True)
-    assert answer["waiting"] == [str(config)]
-    assert (config.read_text(), tool.read_text()) == ("a=0\n", "true\n")
-    again = place(tmp_path, hold=True)
-    assert (again["changed"], again["waiting"]) == (False, [str(config)])
 
 
 def test_refusals_of_all_hosts_are_told_once() -> None:

@@ -109,7 +109,7 @@ class Placer:
 
     def directory(self, entry: dict[str, Any]) -> None:
         path = Path(entry["path"])
-        if path.exists() and not path.is_dir():
+        if (path.exists() or path.is_symlink()) and not path.is_dir():
             self.module.fail_json(msg=f"{path} is in the way: a directory is needed there. Move it away.")
         if not path.exists():
             self._note(path, "", "a directory\n")
@@ -147,8 +147,8 @@ class Placer:
 
     def _replace(self, path: Path, entry: dict[str, Any]) -> None:
         # beside the old one, so that it is replaced by a rename, and nobody ever sees half of it
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-            new.write(entry["content"])
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+            new.write(entry["content"].encode())
         self.module.atomic_move(new.name, str(path))
 
     def _attributes(self, path: Path, entry: dict[str, Any]) -> None:
@@ -169,7 +169,8 @@ class Placer:
 
 
 def _text(path: Path) -> str | None:
-    return path.read_text(errors="replace") if path.is_file() else None
+    # not read_text, to which all ends of lines are the same
+    return path.read_bytes().decode(errors="replace") if path.is_file() else None
 
 
 def _target(path: Path) -> str:

@@ -1,0 +1,134 @@
+"""The module zookeeper_files: directories, files and links, those of a running server held back."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (pytest("tests/unit/test_zookeeper_files.py"),)
+
+files = partial(Mutant, "roles/zookeeper/library/zookeeper_files.py")
+
+MUTANTS = [
+    files('not (module.params["hold"] and entry["restart"])', 'not module.params["hold"]', "tools wait, too"),
+    files(
+        'not (module.params["hold"] and entry["restart"])', 'not entry["restart"]', "zoo.cfg is never placed"
+    ),
+    files(
+        'not (module.params["hold"] and entry["restart"])',
+        "True",
+        "a server that crashes comes up with a configuration that nobody has tried",
+    ),
+    files('elif _text(Path(entry["path"])) != entry["content"]:', "else:", "every run restarts every server"),
+    files(
+        'elif _target(Path(entry["path"])) != entry["target"]:', "else:", "every run restarts every server"
+    ),
+    files('if not module.params["hold"]:', "if True:", "the link says what does not run yet"),
+    files("if self.module.check_mode:", "if False:", "check mode makes directories", at="Placer.directory"),
+    files("if self.module.check_mode:", "if False:", "check mode writes files", at="Placer.file"),
+    files("if self.module.check_mode:", "if False:", "check mode turns links", at="Placer.link"),
+    files("path.mkdir(parents=True)", "path.mkdir()", "no directory where its parent is missing"),
+    files(
+        "path.mkdir(parents=True)\n",
+        "path.mkdir(parents=True)\n            return\n",
+        "a new directory is root's until the next run",
+    ),
+    files(
+        "(path.exists() or path.is_symlink())",
+        "path.exists()",
+        "a link to nothing ends the run with a traceback",
+    ),
+    files(
+        "        if (path.exists() or path.is_symlink()) and not path.is_dir():\n",
+        "        if False:\n",
+        "a file in the way ends the run with a traceback",
+    ),
+    files(
+        "if path.exists() and not path.is_symlink():",
+        "if False:",
+        "a directory that is in the way is replaced, or ends the run",
+    ),
+    files(
+        '{**entry, "owner": "root", "group": "root"}',
+        '{"owner": "root", "group": "root", **entry}',
+        equivalent="a file has neither owner nor group among its arguments",
+    ),
+    files('"group": "root"})', '"group": entry["path"]})', "no such group"),
+    files(
+        '{**entry, "owner": "root", "group": "root"})\n',
+        '{**entry, "owner": "root", "group": "root"}) if now is None else None\n',
+        "the mode of a file is never put right",
+    ),
+    files(
+        "self.module.atomic_move(new.name, str(path))",
+        'path.write_text(entry["content"])',
+        "half of a file can be seen, and another is left behind",
+    ),
+    files(
+        "dir=path.parent, prefix",
+        "prefix",
+        equivalent="from another file system atomic_move copies it beside first",
+    ),
+    files("os.umask(0o022)", "pass", "directories that only root can enter"),
+    files('if now != entry["content"]:', "if now is None:", "a change is never placed"),
+    files(
+        'self._note(path, now or "", entry["content"])',
+        'self._note(path, entry["content"], now or "")',
+        "the difference is shown the wrong way round",
+    ),
+    files(
+        "changed=placer.changed", "changed=bool(waiting) or placer.changed", "a second run changes something"
+    ),
+    files(
+        "self.changed = True\n            self.diffs.append(diff)",
+        "self.diffs.append(diff)",
+        "an owner is put right in silence",
+    ),
+    files(
+        "self.changed = True\n        self.diffs.append(\n",
+        "self.diffs.append(\n",
+        "a file is placed in silence",
+    ),
+    files(
+        'if self.module.check_mode and not _known(entry["owner"]):',
+        "if self.module.check_mode:",
+        "check mode sees no owner that is wrong",
+    ),
+    files(
+        'if self.module.check_mode and not _known(entry["owner"]):',
+        'if not _known(entry["owner"]):',
+        "data of a user that is not there are root's",
+    ),
+    files(
+        'if self.module.check_mode and not _known(entry["owner"]):',
+        "if False:",
+        "a check before the first run fails",
+    ),
+    files('("owner", "group", "mode")', '("owner", "mode")', "the group is never put right"),
+    files('("owner", "group", "mode")', '("owner", "group")', "the mode is never put right"),
+    files("new.unlink(missing_ok=True)", "pass", "a run that was cut short is never made good"),
+    files("new.unlink(missing_ok=True)", "new.unlink()", "no link at all"),
+    files(
+        "new.replace(path)",
+        "path.unlink(missing_ok=True)\n            new.rename(path)",
+        "for a moment there is no link",
+    ),
+    files(
+        'path.read_bytes().decode(errors="replace")',
+        'path.read_text(errors="replace")',
+        "ends of lines are not looked at",
+    ),
+    files("if _target(path) == target:", "if path.is_symlink():", "a link is never turned"),
+    files(
+        "str(path.readlink()) if path.is_symlink()",
+        "str(path.resolve()) if path.is_symlink()",
+        "a link is turned by every run",
+    ),
+    files('"default": "0644"}', '"default": "0600"}', "the server cannot read its configuration"),
+    files(
+        '"restart": {"type": "bool", "default": False}',
+        '"restart": {"type": "bool", "default": True}',
+        "tools wait, too",
+    ),
+    files("supports_check_mode=True", "supports_check_mode=False", "check mode sees nothing"),
+]

@@ -1,0 +1,190 @@
+"""The module zookeeper_files, run as Ansible runs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.ansible_module import run
+from tests.unit.zookeeper_role import load_file
+
+files = load_file("library/zookeeper_files.py")
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the files belong to it")
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Whoever runs Ansible may have one that lets nobody else read."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def place(path: Path, *, check: bool = False, **other: Any) -> dict[str, Any]:
+    """A directory and two files of a server, below ``path``."""
+    arguments = {
+        "directories": [{"path": str(path / "etc/zk"), "owner": "root", "group": "root", "mode": "0750"}],
+        "files": [
+            {"path": str(path / "etc/zk/zoo.cfg"), "content": "a=1\n", "restart": True},
+            {"path": str(path / "etc/zk/tool.sh"), "content": "true\n", "mode": "0755"},
+        ],
+    }
+    return run(files, arguments | other, check=check)
+
+
+def only(**arguments: Any) -> dict[str, Any]:
+    check = arguments.pop("check", False)
+    return run(files, {"directories": [], "files": [], **arguments}, check=check)
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+@needs_root
+def test_files_are_placed_once(tmp_path: Path) -> None:
+    assert place(tmp_path, check=True)["changed"]
+    assert not list(tmp_path.iterdir())
+    first = place(tmp_path)
+    assert (first["changed"], first["waiting"]) == (True, [])
+    assert {diff["after"] for diff in first["diff"] if "after_header" in diff} >= {"a=1\n", "true\n"}
+    modes = {"etc": 0o755, "etc/zk": 0o750, "etc/zk/zoo.cfg": 0o644, "etc/zk/tool.sh": 0o755}
+    assert {path: mode(tmp_path / path) for path in modes} == modes
+    assert sorted(p.name for p in (tmp_path / "etc/zk").iterdir()) == ["tool.sh", "zoo.cfg"]
+    again = place(tmp_path)
+    assert (again["changed"], again["diff"]) == (False, [])
+
+
+@needs_root
+@pytest.mark.parametrize("name", ["zk", "zk/zoo.cfg"])
+def test_owner_group_and_mode_are_put_right(name: str, tmp_path: Path) -> None:
+    place(tmp_path)
+    path, right = tmp_path / "etc" / name, mode(tmp_path / "etc" / name)
+    path.chmod(0o777)
+    os.chown(path, 65534, 65534)
+    answer = place(tmp_path, check=True)
+    assert answer["changed"]
+    assert answer["diff"][0]["before"]["mode"] == "0777"
+    assert mode(path) == 0o777
+    assert place(tmp_path)["changed"]
+    assert (mode(path), path.stat().st_uid, path.stat().st_gid) == (right, 0, 0)
+    assert not place(tmp_path)["changed"]
+
+
+@needs_root
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    """By a rename: who has the old one open reads it to its end, and nobody sees half of the new one."""
+    place(tmp_path)
+    config, held = tmp_path / "etc/zk/zoo.cfg", tmp_path / "held"
+    config.write_text("a=0\n")
+    os.link(config, held)
+    answer = place(tmp_path, check=True)
+    assert (answer["changed"], config.read_text()) == (True, "a=0\n")
+    [diff] = place(tmp_path)["diff"]
+    assert (diff["before_header"], diff["after_header"]) == (str(config), str(config))
+    assert (diff["before"], diff["after"]) == ("a=0\n", "a=1\n")
+    assert (config.read_text(), held.read_text()) == ("a=1\n", "a=0\n")
+
+
+@needs_root
+def test_files_of_a_running_server_wait(tmp_path: Path) -> None:
+    place(tmp_path)
+    config, tool = tmp_path / "etc/zk/zoo.cfg", tmp_path / "etc/zk/tool.sh"
+    assert place(tmp_path, hold=True)["waiting"] == []
+    config.write_text("a=0\n")
+    tool.write_text("false\n")
+    answer = place(tmp_path, hold=True)
+    assert (answer["changed"], answer["waiting"]) == (True, [str(config)])
+    assert (config.read_text(), tool.read_text()) == ("a=0\n", "true\n")
+    again = place(tmp_path, hold=True)
+    assert (again["changed"], again["waiting"]) == (False, [str(config)])
+    config.unlink()
+    assert place(tmp_path, hold=True)["waiting"] == [str(config)]
+    assert not config.exists()
+
+
+@needs_root
+def test_ends_of_lines_are_part_of_a_file(tmp_path: Path) -> None:
+    """A shell would not start with them, and a file that shall have them is written once."""
+    place(tmp_path)
+    tool = tmp_path / "etc/zk/tool.sh"
+    tool.write_bytes(b"true\r\n")
+    assert place(tmp_path)["changed"]
+    assert tool.read_bytes() == b"true\n"
+    with_them = [{"path": str(tool), "content": "a\r\nb\n"}]
+    assert only(files=with_them)["changed"]
+    assert tool.read_bytes() == b"a\r\nb\n"
+    assert not only(files=with_them)["changed"]
+
+
+@needs_root
+def test_a_user_may_be_missing_in_check_mode_alone(tmp_path: Path) -> None:
+    """It is about to be made. Of a directory that is there it is not yet said who will have it."""
+    (tmp_path / "data").mkdir(mode=0o700)
+    entry = {"path": str(tmp_path / "data"), "owner": "no-such-user", "group": "root", "mode": "0750"}
+    assert not only(directories=[entry], check=True)["changed"]
+    assert only(directories=[entry])["failed"]
+    assert only(directories=[entry | {"owner": "root"}], check=True)["changed"]
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nothing"])
+def test_what_is_in_the_way_of_a_directory_stays(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    if kind == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to("not-mounted")
+    answer = only(directories=[{"path": str(path), "owner": "root", "group": "root", "mode": "0750"}])
+    assert answer["failed"]
+    assert answer["msg"] == f"{path} is in the way: a directory is needed there. Move it away."
+
+
+def test_what_is_in_the_way_of_a_link_stays(tmp_path: Path) -> None:
+    (tmp_path / "current").mkdir()
+    for target in ("3.9.3", ""):
+        answer = only(links=[{"path": str(tmp_path / "current"), "target": target}])
+        assert answer["msg"] == f"{tmp_path}/current is in the way: a link is needed there. Move it away."
+    assert (tmp_path / "current").is_dir()
+
+
+def test_a_link_is_placed_turned_and_removed(tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    assert not place_link(link, "")["changed"]
+    (tmp_path / ".current").symlink_to("of a run that was cut short")
+    before = ""
+    for target in ("3.8.0", "3.9.3", ""):
+        answer = place_link(link, target, check=True)
+        assert answer["changed"]
+        [diff] = answer["diff"]
+        assert (diff["before"], diff["after"]) == tuple(f"-> {it}\n" if it else "" for it in (before, target))
+        held = place_link(link, target, hold=True)
+        assert (held["changed"], held["waiting"]) == (False, [str(link)])
+        assert (str(link.readlink()) if link.is_symlink() else "") == before
+        assert place_link(link, target)["changed"]
+        assert (str(link.readlink()) if link.is_symlink() else "") == target
+        assert not place_link(link, target)["changed"]
+        assert place_link(link, target, hold=True)["waiting"] == []
+        before = target
+    assert not list(tmp_path.iterdir())
+
+
+def test_there_is_a_link_all_the_time(tmp_path: Path) -> None:
+    link = tmp_path / "current"
+    place_link(link, "3.8.0")
+    seen = set()
+    sys.setprofile(lambda *_: seen.add(link.is_symlink() and str(link.readlink())))
+    try:
+        place_link(link, "3.9.3")
+    finally:
+        sys.setprofile(None)
+    assert seen == {"3.8.0", "3.9.3"}
+
+
+def place_link(path: Path, target: str, **other: bool) -> dict[str, Any]:
+    return only(links=[{"path": str(path), "target": target}], **other)
