@@ -7,9 +7,10 @@ import errno
 import hashlib
 import http.server
 import io
-import json
 import os
 import shutil
+import socket
+import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
+from tests.unit.ansible_module import run as run_module
 from tests.unit.zookeeper_role import load_file
 
 module = load_file("library/zookeeper_archive.py")
@@ -50,28 +51,23 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(module, "STARTED_WITH", tmp_path / "started-with")
     # On a busy machine it takes a second, and no power is cut here.
     monkeypatch.setattr(module.os, "sync", lambda: None)
-    return tmp_path / "opt/apache-zookeeper-3.9.3-bin-01234567"
+    before = os.umask(0o077)  # of whoever runs Ansible; the service user is to read what is unpacked
+    yield tmp_path / "opt/apache-zookeeper-3.9.3-bin-01234567"
+    os.umask(before)
 
 
 def run(archive: Path | str, home: Path, checksum: str = "", check: bool = False) -> dict[str, Any]:
     """Run the module as the action plugin would once the file is on the host."""
-    arguments = {"archive": str(archive), "home": str(home), "_ansible_check_mode": check}
+    arguments = {"archive": str(archive), "home": str(home)}
     if isinstance(archive, Path):
         arguments["source"] = str(archive)
         checksum = checksum or hashlib.sha512(archive.read_bytes()).hexdigest()
     arguments["checksum"] = checksum or SUM
-    with (
-        patch_module_args(arguments),
-        contextlib.redirect_stdout(io.StringIO()) as out,
-        pytest.raises(SystemExit),
-    ):
-        module.main()
-    answer: dict[str, Any] = json.loads(out.getvalue())
-    return answer
+    return run_module(module, arguments, check=check)
 
 
 def content(home: Path) -> dict[str, bytes]:
@@ -87,7 +83,9 @@ def test_a_release_is_unpacked_once(archive: Path, home: Path) -> None:
     assert not home.exists()
     assert run(archive, home)["changed"]
     assert content(home) == RELEASE
-    assert {oct(path.stat().st_mode) for path in home.glob("*/*")} == {"0o100644", "0o100755"}
+    modes = {path: home.joinpath(path).stat().st_mode & 0o777 for path in ("..", ".", "lib", *RELEASE)}
+    assert {path for path, mode in modes.items() if mode == 0o755} == {"..", ".", "lib", "bin/zkServer.sh"}
+    assert {mode for path, mode in modes.items() if path.endswith(".jar")} == {0o644}
     assert not run(archive, home)["changed"]
     assert [path.name for path in home.parent.iterdir()] == [home.name]
 
@@ -110,6 +108,7 @@ def test_a_file_of_the_controller_is_asked_for_only_when_needed(archive: Path, h
     ("harm", "damaged"),
     [
         (lambda home: (home / "lib/zookeeper-3.9.3.jar").write_bytes(b""), "lib/zookeeper-3.9.3.jar"),
+        (lambda home: (home / "lib/zookeeper-3.9.3.jar").write_bytes(b"severe"), "lib/zookeeper-3.9.3.jar"),
         (lambda home: (home / "bin/zkServer.sh").unlink(), "bin/zkServer.sh"),
         (lambda home: (home / "lib/zookeeper-3.8.0.jar").write_bytes(b"old"), "lib/zookeeper-3.8.0.jar"),
         (lambda home: (home / "lib/zookeeper-3.8.0.jar").symlink_to("/nowhere"), "lib/zookeeper-3.8.0.jar"),
@@ -148,9 +147,41 @@ def test_the_remains_of_a_run_that_was_cut_short_do_no_harm(archive: Path, home:
     assert [path.name for path in home.parent.iterdir()] == [home.name]
 
 
+def test_nobody_sees_half_of_a_release(archive: Path, home: Path) -> None:
+    """After each call of the system there is the old one, none, or the new one."""
+    run(archive, home)
+    (home / "bin/zkServer.sh").unlink()
+    before = content(home)
+    seen: list[dict[str, bytes]] = []
+
+    def look(_frame: object, event: str, what: Any) -> None:
+        if event == "c_return" and what.__module__ == "posix":
+            now = content(home)
+            if not seen or now != seen[-1]:
+                seen.append(now)
+
+    sys.setprofile(look)
+    try:
+        run(archive, home)
+    finally:
+        sys.setprofile(None)
+    assert seen == [before, {}, RELEASE]
+
+
+def test_a_release_is_on_disk_before_it_has_its_name(
+    archive: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a power cut could leave files that are empty."""
+    synced = []
+    monkeypatch.setattr(module.os, "sync", lambda: synced.append(content(home.parent / ".unpacking/new")))
+    run(archive, home)
+    assert synced == [RELEASE]
+
+
 def refused(answer: dict[str, Any], home: Path) -> str:
     """The reason; nothing may have been left behind."""
     assert answer["failed"]
+    assert answer["msg"].startswith("Nothing that runs was touched: ")
     assert not any(home.parent.iterdir())
     return str(answer["msg"])
 
@@ -158,7 +189,11 @@ def refused(answer: dict[str, Any], home: Path) -> str:
 def test_a_wrong_checksum(archive: Path, home: Path) -> None:
     said = refused(run(archive, home, SUM), home)
     assert "zookeeper_archive_checksum is 0123456789abcdef..., but" in said
-    assert hashlib.sha512(archive.read_bytes()).hexdigest() in said
+    right = hashlib.sha512(archive.read_bytes()).hexdigest()
+    assert right in said
+    assert "but the SHA-512" in refused(
+        run(archive, home, right[:-1] + ("0" if right[-1] == "1" else "1")), home
+    )
 
 
 def test_a_repair_that_fails_leaves_what_there_is(archive: Path, home: Path) -> None:
@@ -172,6 +207,20 @@ def test_an_archive_that_is_none(tmp_path: Path, home: Path) -> None:
     page = tmp_path / "page.tar.gz"
     page.write_text("<html>")
     assert "is not a tar.gz archive" in refused(run(page, home), home)
+
+
+def test_an_archive_that_was_cut_short(archive: Path, home: Path) -> None:
+    pack(archive, RELEASE | {"lib/netty.jar": os.urandom(50_000)})
+    archive.write_bytes(archive.read_bytes()[:20_000])
+    assert "is not a tar.gz archive" in refused(run(archive, home), home)
+
+
+def test_a_release_that_is_too_old(archive: Path, home: Path) -> None:
+    """3.7 has another logger, which the role does not set up."""
+    pack(archive, {name: data for name, data in RELEASE.items() if "logback" not in name})
+    assert "no lib/logback-classic-VERSION.jar: name a binary release, 3.8 or newer" in refused(
+        run(archive, home), home
+    )
 
 
 def test_an_archive_of_sources(tmp_path: Path, home: Path) -> None:
@@ -202,7 +251,9 @@ def test_releases_nobody_uses_are_removed(archive: Path, home: Path) -> None:
         shutil.copytree(home.with_name("unused"), home.with_name(name))
     (home.parent / "current").symlink_to("current-one")
     (home.parent / "mine").mkdir()  # not of our making
-    module.STARTED_WITH.write_text(f"abc  {home.parent}/runs/lib/zookeeper-3.9.3.jar\n")
+    module.STARTED_WITH.write_text(
+        f"abc  /usr/share/java/zookeeper.jar\nabc  {home.parent}/runs/lib/zookeeper-3.9.3.jar\n"
+    )
     assert run(archive, home)["removed"] == ["unused"]
     left = {path.name for path in home.parent.iterdir()}
     assert left == {"current", "current-one", "mine", "runs", home.name}
@@ -242,6 +293,45 @@ def test_a_server_that_is_not_there(home: Path) -> None:
     assert "on the controller" in said
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0"),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf",
+            "the connection was cut, 996 bytes before the end",
+        ),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf", "IncompleteRead"),
+        (b"", "closed connection without response"),
+        (None, "timed out"),
+    ],
+)
+def test_a_server_that_answers_oddly(
+    answer: bytes | None, said: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer_once, args=(listener, answer))
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/zk.tar.gz"
+        message = refused(run(url, home), home)
+        thread.join()
+    assert f"zookeeper_archive {url} cannot be downloaded: " in message
+    assert said in message
+    assert "on the controller" in message
+
+
+def answer_once(listener: socket.socket, answer: bytes | None) -> None:
+    with listener.accept()[0] as connection:
+        connection.recv(65536)
+        if answer is None:
+            connection.settimeout(5)
+            with contextlib.suppress(TimeoutError):
+                connection.recv(1)  # the other hangs up
+        else:
+            connection.sendall(answer)
+
+
 def test_settings_that_can_work(archive: Path) -> None:
     for checksum in (SUM, SUM.upper(), f"{SUM}  {archive.name}\n", f"{SUM} *{archive.name}"):
         assert action.problem(str(archive), checksum) is None
@@ -254,6 +344,7 @@ def test_settings_that_can_work(archive: Path) -> None:
         ("", SUM, "zookeeper_archive is not set"),
         ("ftp://example.org/zk.tar.gz", SUM, "use a URL (https:// or http://) or an absolute path"),
         ("zk.tar.gz", SUM, "use a URL (https:// or http://) or an absolute path"),
+        ("https://secret@example.org/zk.tar.gz", SUM, "user name or password in its URL"),
         ("https://me:secret@example.org/zk.tar.gz", SUM, "user name or password in its URL"),
         ("https://example.org/", SUM, "ends in no name: it must be that of a .tar.gz or .tgz file"),
         ("https://example.org/zk.zip", SUM, "ends in zk.zip"),

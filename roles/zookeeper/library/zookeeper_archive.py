@@ -11,6 +11,7 @@ import shutil
 import tarfile
 import urllib.error
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -103,12 +104,14 @@ def pieces(archive: str) -> Iterator[bytes]:
         with open_url(archive, timeout=TIMEOUT_SECONDS, http_agent="ansible-zookeeper") as answer:
             while piece := answer.read(CHUNK):
                 yield piece
+            if left := getattr(answer, "length", None):
+                raise ConnectionError(f"the connection was cut, {left} bytes before the end")
     except urllib.error.HTTPError as error:
         raise RefusalError(
             f"zookeeper_archive {archive}: the server answers {error.code} {error.reason}. Correct the URL "
             f"(all but the newest releases are at https://archive.apache.org/dist/zookeeper/), or {OFFLINE}."
         ) from error
-    except (urllib.error.URLError, TlsError, TimeoutError, ConnectionError) as error:
+    except (urllib.error.URLError, HTTPException, TlsError, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise RefusalError(
             f"zookeeper_archive {archive} cannot be downloaded: {reason}. "
