@@ -330,6 +330,7 @@ class Schedule:
             if host.edge is edge and edge.requests - requests > 2 * MOST_REQUESTS:
                 each = (edge.requests - requests) / 2
                 raise Violation("no-spin", f"{host.name} sends {each:.0f} requests a second, and all is done")
+        self.world.run(self.world.now + 10.0, self._at_rest)  # a session may have ended meanwhile
 
     def _all_removed(self) -> float:
         """When all that has ended must have been removed. A master counts since it saw it: seed 11271."""
