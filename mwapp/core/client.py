@@ -265,7 +265,7 @@ class Submit(ClientPart):
 
     def _send_again(self, batch: list[int]) -> None:
         self._sent.difference_update(batch)
-        self._left.extendleft(reversed(batch))
+        self._left = deque(sorted([*batch, *self._left]))  # in their order, however many transactions failed
 
     def _compare(self, index: int, name: str, full: Refusal | None, node: Node | Failed) -> None:
         """If there is a task of that name already: is it the same one, submitted earlier, or another?"""

@@ -53,6 +53,7 @@ class Stage:
         self.actors: list[Actor] = []
         self.lagging = False  # whether the second server applies nothing for now
         self.refused: set[str] = set()  # paths that nobody may read
+        self.forbids: Callable[[Op], bool] = lambda _: False  # operations that nobody may do
         self.isolated = False  # whether the servers have no leader: reads are answered, nothing else
         self.most_at_once = 0  # requests of which the oldest was still to be answered
         self.carried_out = 0  # requests so far: what does not end is a spin
@@ -131,7 +132,7 @@ class Stage:
         if getattr(request.operation, "path", None) in self.refused:
             actor.event(Reply(request.number, Failed(Error.REFUSED)))
             return
-        result = self.ensemble.request(actor.session, request.operation, self.now)
+        result = self._forbidden(request) or self.ensemble.request(actor.session, request.operation, self.now)
         seen = self.ensemble.servers[actor.server].applied
         self.spread()
         if actor.mute:
@@ -143,6 +144,10 @@ class Stage:
             return
         actor.seen = seen
         actor.event(Reply(request.number, result))
+
+    def _forbidden(self, request: Request) -> Failed | None:
+        ops = request.operation.ops if isinstance(request.operation, Transaction) else ()
+        return next((Failed(Error.REFUSED, at) for at, op in enumerate(ops) if self.forbids(op)), None)
 
     def spread(self) -> None:
         """The second server applies what was committed, unless it lags."""

@@ -1,8 +1,77 @@
 """Scenes of cancel requests: none is lost, and none is for another task."""
 
+from mwapp.core.client import RETRY_SECONDS, Cancel
 from mwapp.core.limits import LIMITS
+from mwapp.core.messages import Create
 from mwapp.core.mirror import LISTING_SECONDS
-from tests.unit.core_stage import Stage
+from mwapp.core.session import HEARTBEATS, Process
+from tests.unit.core_stage import TIMEOUT, Actor, Stage
+
+
+class Canceller:
+    """A client that asks for the end of tasks, and what it is told."""
+
+    def __init__(self, stage: Stage, *tasks: str) -> None:
+        self.tasks = tasks
+        self.asked: list[tuple[str, bool]] = []
+        self.finished = 0
+        self.client: Actor = stage.client(self._build)
+
+    def _build(self, process: Process) -> None:
+        asked = lambda name, known: self.asked.append((name, known))  # noqa: E731 - read once
+        Cancel(process, self.tasks, asked=asked, finished=self._done)
+
+    def _done(self) -> None:
+        self.finished += 1
+
+
+def test_it_is_told_which_tasks_there_are() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    stage.person().create("/tasks/mine", "date")
+    for _ in range(2):  # asked for already
+        canceller = Canceller(stage, "mine", "other")
+        assert canceller.asked == [("mine", True), ("other", False)]
+        assert canceller.finished == 1
+        assert stage.children("/cancel") == ["mine"]
+
+
+def test_to_cancel_nothing_is_done_at_once() -> None:
+    assert Canceller(Stage()).finished == 1
+
+
+def test_every_request_is_one_transaction_and_few_are_under_way() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    names = [f"t{number}" for number in range(3 * LIMITS.pipeline)]
+    for name in names:
+        stage.person().create(f"/tasks/{name}", "date", settle=False)
+    stage.most_at_once = 0
+    before = stage.carried_out
+    canceller = Canceller(stage, *names)
+    stage.settle(5)
+    assert stage.carried_out - before < len(names) + 20
+    assert canceller.asked == [(name, True) for name in names]
+    assert len(stage.children("/cancel")) == len(names)
+    assert stage.most_at_once <= LIMITS.pipeline + 2
+    assert canceller.finished == 1
+
+
+def test_what_is_refused_is_asked_for_again_and_no_more_often_than_at_first() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    for name in ("a", "b", "c"):
+        stage.person().create(f"/tasks/{name}", "date")
+    stage.forbids = lambda op: isinstance(op, Create) and op.path.startswith("/cancel/")
+    canceller = Canceller(stage, "a", "b", "c")
+    before = stage.carried_out
+    stage.settle(10 * RETRY_SECONDS)
+    assert 3 * 9 <= stage.carried_out - before - 5.0 / TIMEOUT * HEARTBEATS <= 3 * 11
+    assert canceller.asked == []
+    stage.forbids = lambda _: False
+    stage.settle(1.0)
+    assert sorted(canceller.asked) == [("a", True), ("b", True), ("c", True)]
+    assert canceller.finished == 1
 
 
 def test_a_cancel_request_that_comes_before_its_task_is_known_is_kept() -> None:

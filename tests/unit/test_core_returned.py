@@ -1,11 +1,10 @@
-"""Scenes of what is handed back, tried again, wished away and removed."""
+"""Scenes of what is handed back, tried again and removed."""
 
 import json
 
 import pytest
 
-from mwapp.core.client import Cancel, Refusal, Submit
-from mwapp.core.messages import Create, Request, Transaction
+from mwapp.core.client import Refusal, Submit
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from tests.unit.core_stage import Stage, creates
@@ -77,23 +76,6 @@ def test_a_wish_for_a_task_that_vanishes_is_no_wish_for_the_next_of_its_name() -
     assert worker.started[-1].task == Task("date")
 
 
-def test_cancel_does_not_ask_more_and_more_often() -> None:
-    stage = Stage()
-    stage.person().create("/tasks", "")
-    for number in range(3):
-        stage.person().create(f"/tasks/t{number}", "date")
-    asked: list[str] = []
-
-    def build(process: Process) -> None:
-        Cancel(process, ["t0", "t1", "t2"], asked=lambda name, _: asked.append(name), finished=lambda: None)
-
-    stage.client(build)
-    assert sorted(asked) == ["t0", "t1", "t2"]
-    stage.person().delete_all("/cancel")
-    stage.client(build)  # makes it again
-    assert sorted(stage.children("/cancel")) == ["t0", "t1", "t2"]
-
-
 def test_a_name_that_is_there_is_no_new_task_even_if_there_is_no_room() -> None:
     stage = Stage()
     names: list[str] = []
@@ -126,30 +108,3 @@ def test_a_name_that_is_there_is_no_new_task_even_if_there_is_no_room() -> None:
 
     stage.client(another)
     assert [refusal.full for refusal in refusals] == [True]
-
-
-def test_every_wish_is_one_transaction() -> None:
-    stage = Stage()
-    stage.person().create("/tasks", "")
-    for number in range(150):
-        stage.person().create(f"/tasks/t{number}", "date")
-    sent: list[str] = []
-
-    def loses(request: Request) -> bool:
-        if isinstance(request.operation, Transaction):
-            sent.extend(op.path for op in request.operation.ops if isinstance(op, Create))
-        return False
-
-    def build(process: Process) -> None:
-        Cancel(
-            process,
-            [f"t{number}" for number in range(150)],
-            asked=lambda *_: None,
-            finished=lambda: None,
-        )
-
-    actor = stage.client(build)
-    actor.loses = loses
-    stage.settle(5)
-    assert len(stage.children("/cancel")) == 150
-    assert len(sent) == len(set(sent))

@@ -156,6 +156,44 @@ def test_what_ends_while_the_client_is_cut_off_is_told_afterwards(waiter: Waiter
     assert sorted(waiter.told) == [*waiter.names[:300], *waiter.names[400:500]]
 
 
+def test_after_a_cut_few_are_watched_as_before() -> None:
+    stage = Stage()
+    stage.master("m1")
+    waiter = Waiter(stage, WATCHED)
+    waiter.client.cut()
+    waiter.client.resume()
+    waiter.end(waiter.names[3])
+    assert waiter.told == [waiter.names[3]]
+
+
+def test_after_a_cut_what_ends_out_of_turn_is_told_in_time(waiter: Waiter) -> None:
+    waiter.client.cut()
+    waiter.client.resume()
+    waiter.end(waiter.names[-1])
+    waiter.stage.settle(2.5)
+    assert waiter.told == [waiter.names[-1]]
+
+
+@pytest.mark.parametrize(
+    "lost", [Get("/tasks/task-0000000012/status"), Children("/tasks/task-0000000013", True)]
+)
+def test_a_cut_while_it_looks_or_begins_to_watch_leaves_nothing_undone(
+    waiter: Waiter, lost: Get | Children
+) -> None:
+    overtaken = waiter.names[13]
+    others = [name for name in waiter.names[:20] if name != overtaken]
+    waiter.client.loses = lambda request: request.operation == lost
+    waiter.end(*others)
+    assert not waiter.client.process.usable
+    waiter.client.resume()
+    assert sorted(waiter.told) == others
+    waiter.end(*waiter.names[20:80])
+    assert sorted(waiter.told) == [*others, *waiter.names[20:80]], "at once"
+    waiter.end(waiter.names[-1])
+    waiter.stage.settle(2.5)
+    assert waiter.told[-1] == waiter.names[-1]
+
+
 def test_a_trickle_costs_few_reads(waiter: Waiter) -> None:
     waiter.end(*waiter.names[:20])
     before = waiter.stage.carried_out
