@@ -359,6 +359,8 @@ class Judge:
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
         if change.data == CANCELLED.encode() and task not in self.wished:
             raise Violation("cancel-final", f"{task} was cancelled, and nobody wished it")
+        if result_path(task) not in self.ensemble.decided.nodes:
+            raise Violation("result-faithful", f"{task} ended without a result")
         for worker in held:
             if worker in before and before[worker].session == entry.session:
                 self._faithful(entry, worker, task, change.data.decode())

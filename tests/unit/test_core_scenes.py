@@ -178,6 +178,7 @@ def test_commands_are_killed_before_the_ensemble_can_end_the_session() -> None:
     stage.master("m1")
     worker = stage.worker("w1")
     stage.person().create("/tasks/task-", "date", s=True)
+    assert worker.running() == [TASK]
     since = stage.now
     worker.cut()
     while worker.running():
@@ -227,6 +228,7 @@ def test_answers_of_a_server_without_its_leader_prove_nothing() -> None:
     stage.master("m1")
     worker = stage.worker("w1")
     stage.person().create("/tasks/task-", "date", s=True)
+    assert worker.running() == [TASK]
     since = stage.now
     stage.isolated = True
     while worker.running():

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from mwapp.core.client import Submit
+from mwapp.core.client import Refusal, Submit
 from mwapp.core.messages import Request, Tick
 from mwapp.core.session import Process
 from mwapp.core.task import Task
@@ -36,10 +36,18 @@ class Submitter:
             self.tasks,
             names=self.names,
             max_tasks=self.max_tasks,
-            accepted=self.accepted.__setitem__,
-            refused=lambda index, refusal: self.refused.__setitem__(index, refusal.reason),
+            accepted=self._accept,
+            refused=self._refuse,
             finished=lambda: self.finished.append(len(self.accepted) + len(self.refused)),
         )
+
+    def _accept(self, index: int, name: str) -> None:
+        assert index not in self.accepted.keys() | self.refused.keys(), "told twice"
+        self.accepted[index] = name
+
+    def _refuse(self, index: int, refusal: Refusal) -> None:
+        assert index not in self.accepted.keys() | self.refused.keys(), "told twice"
+        self.refused[index] = refusal.reason
 
     def add(self, *tasks: Task, name: str | None = None) -> None:
         """Submit more, together, and let it happen."""
