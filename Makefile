@@ -12,7 +12,7 @@ export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit simulate mutants integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit simulate coverage mutants integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -73,6 +73,9 @@ unit: setup-python ## logic without root, and a short simulation
 # Compiled if it can be. A busy machine is not to fail: it runs fewer, and says so.
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000
 	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 15
+
+coverage: setup-python ## how much of mwapp/core the simulation alone reaches, and what it does not
+	python -m tests.simulation.covered --seeds 3000
 
 mutants: setup-python ## mistakes planted in the code, one at a time: how many do the tests notice? ONLY=text
 	python -m tests.mutants --only "$(ONLY)"

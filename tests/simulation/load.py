@@ -20,7 +20,18 @@ HANG = "hang"  # a command that does not end by itself
 # each attempt takes that, and some grace.
 POISON_SECONDS = 10.0
 HANG_SECONDS = 4.0
-ODD_TASKS = [b"date", b"", b'{"oops', b'{"command": 1}', b"\xff", b"{ date; }"]  # as a person writes them
+# As a person writes them: some can run, most cannot.
+ODD_TASKS = [
+    *(b"date", b"{ date; }", b"", b" ", b"\xff", b'{"oops', b"{}"),
+    *(b'{"command": 1}', b'{"command": " "}', b'{"command": "a\\u0000b"}', b'{"command": "\\ud800"}'),
+    *(b'{"comand": "date"}', b'{"command": "date", "handler": "a"}', b'{"command": "date", "argument": 1}'),
+    *(b'{"handler": "resize", "argument": {"width": 640}}', b'{"handler": " "}'),
+    *(b'{"command": "date", "timeout": 0}', b'{"command": "date", "retries": -1}'),
+    *(b'{"command": "date", "labels": "gpu"}', b'{"command": "date", "labels": ["no label"]}'),
+    *(b'{"command": "date", "directory": "/srv"}', b'{"command": "date", "directory": "srv"}'),
+    *(b'{"command": "date", "environment": {"A": "1"}}', b'{"command": "date", "environment": ["A"]}'),
+    *(b'{"command": "date", "environment": {"A B": "1"}}',),
+]
 LABEL = "gpu"
 NO_TASK = "task-9999999999"
 

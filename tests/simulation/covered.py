@@ -1,0 +1,123 @@
+"""How much of the core the simulation alone reaches: lines and branches, and which it does not.
+
+    python -m tests.simulation.covered --seeds 3000
+
+Fails below LEAST percent. What it cannot reach is named in NOT_MET, with the reason; a name that is reached
+after all fails, too.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+BUILD = ROOT / "build" / "coverage"
+CORE = "mwapp/core"
+LEAST = 95.0
+STATUS = "what the status endpoint says, which nobody asks here"
+COMMAND_LINE = "for the command line"
+# File, function or the text of a line, and why no schedule comes there.
+NOT_MET = (
+    ("client.py", "ClientPart.status", STATUS),
+    ("client.py", "ClientPart.exited", "a client runs no command"),
+    ("client.py", "ClientPart._begin", "every kind of client has its own"),
+    (
+        "client.py",
+        'raise ValueError("every submitted task without a name needs a key of its own")',
+        COMMAND_LINE,
+    ),
+    ("election.py", "Election.status", STATUS),
+    ("master.py", "Master.status", STATUS),
+    ("node.py", "PeerDuty.status", STATUS),
+    ("running.py", "Running.names", STATUS),
+    ("task.py", "except UnicodeEncodeError:", COMMAND_LINE),
+    ("task.py", 'raise BadTaskError("the command is not valid UTF-8") from None', COMMAND_LINE),
+    ("task.py", "except (TypeError, ValueError) as error:", COMMAND_LINE),
+    (
+        "task.py",
+        "raise BadTaskError(f\"task field 'argument' cannot be written as JSON: {error}\") from None",
+        COMMAND_LINE,
+    ),
+    (
+        "task.py",
+        'raise BadTaskError(f"task of {len(data)} bytes is larger than {MAX_TASK_BYTES}")',
+        "it would take long",
+    ),
+    ("task.py", "Task.title", STATUS),
+    ("task.py", "check_task_name", COMMAND_LINE),
+    ("worker.py", "Worker.status", STATUS),
+)
+
+
+@dataclass(frozen=True, order=True)
+class Gap:
+    """A line that no schedule reached, or (``to``) a way from it that none took."""
+
+    file: str
+    line: int
+    to: int = 0
+    function: str = ""
+
+    def __str__(self) -> str:
+        way = "" if not self.to else f" -> {self.to if self.to > 0 else 'end'}"
+        return f"{self.file}:{self.line}{way}: {self.texts()[0]}"
+
+    def texts(self) -> list[str]:
+        """The line, and the one it leads to."""
+        lines = Path(ROOT, CORE, self.file).read_text().splitlines()
+        return [lines[at - 1].strip() for at in (self.line, self.to) if at > 0]
+
+    def named(self, file: str, name: str) -> bool:
+        """Whether it is in that function, or has to do with that line."""
+        inside = f"{self.function}.".startswith(f"{name}.")
+        return self.file == file and (inside or name in self.texts())
+
+
+def main() -> int:
+    """Returns 1 if too little is reached."""
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation.covered", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3000, metavar="N", help="run so many schedules")
+    options = parser.parse_args()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    _coverage("run", "-m", "tests.simulation", "--seeds", str(options.seeds))
+    _coverage("combine", "--quiet")
+    _coverage("json", "--quiet", "-o", str(BUILD / "report.json"))
+    return judge(json.loads((BUILD / "report.json").read_text()))
+
+
+def judge(report: dict[str, Any]) -> int:
+    """Print what is not reached, and the percentage. Returns 1 if that is too low or the list out of date."""
+    gaps = set(_gaps(report))
+    excused = {(file, name): {gap for gap in gaps if gap.named(file, name)} for file, name, _ in NOT_MET}
+    left = gaps.difference(*excused.values())
+    for gap in sorted(left):
+        print(gap)
+    outdated = [name for name, found in excused.items() if not found]
+    for file, name in outdated:
+        print(f"{file}: {name}: not there, or reached: take it off the list in {Path(__file__).name}")
+    totals = report["totals"]
+    things = totals["num_statements"] + totals["num_branches"] - len(gaps) + len(left)
+    percent = 100 * (things - len(left)) / things
+    print(f"{percent:.1f} % of {CORE} is reached, lines and branches; {len(gaps - left)} of them cannot be")
+    return int(percent < LEAST or bool(outdated))
+
+
+def _coverage(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "coverage", *arguments], cwd=ROOT, check=True)
+
+
+def _gaps(report: dict[str, Any]) -> Iterator[Gap]:
+    for path, found in report["files"].items():
+        file = path.removeprefix(f"{CORE}/")
+        for function, part in found["functions"].items():
+            yield from (Gap(file, line, 0, function) for line in part["missing_lines"])
+            yield from (Gap(file, line, to, function) for line, to in part["missing_branches"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

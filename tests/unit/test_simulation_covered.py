@@ -1,0 +1,51 @@
+"""What of the core no schedule reaches is counted, unless the list says why."""
+
+from typing import Any
+
+import pytest
+
+from tests.simulation import covered
+
+FILE = "node.py"
+
+
+def report(things: int) -> dict[str, Any]:
+    """Of so many lines and ways four are not reached: a function of one line, and a line with a way to it."""
+    source = (covered.ROOT / covered.CORE / FILE).read_text().splitlines()
+    at = {text.strip(): number for number, text in enumerate(source, 1)}
+    status, pause = at["return self._master.status()"], at["self._worker.pause()"]
+    functions = {
+        "PeerDuty.status": {"missing_lines": [status], "missing_branches": []},
+        "PeerDuty.begin": {"missing_lines": [pause], "missing_branches": [[pause - 1, pause], [pause, -1]]},
+    }
+    totals = {"num_statements": things - 2, "num_branches": 2}
+    return {"files": {f"{covered.CORE}/{FILE}": {"functions": functions}}, "totals": totals}
+
+
+@pytest.fixture(autouse=True)
+def _names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(covered, "NOT_MET", ((FILE, "PeerDuty.status", "nobody asks"),))
+
+
+def test_what_is_not_reached_and_not_named_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert covered.judge(report(61)) == 0  # 57 of 60
+    assert covered.judge(report(60)) == 1  # 56 of 59
+    told = capsys.readouterr().out
+    assert "node.py" in told
+    assert "self._worker.pause()" in told
+    assert "self._master.status()" not in told
+    assert "95.0 %" in told
+
+
+def test_a_line_that_is_named_counts_for_the_ways_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (*covered.NOT_MET, (FILE, "self._worker.pause()", "nobody pauses"))
+    monkeypatch.setattr(covered, "NOT_MET", names)
+    assert covered.judge(report(5)) == 0
+
+
+def test_a_name_that_is_reached_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(covered, "NOT_MET", (*covered.NOT_MET, (FILE, "PeerDuty.end", "never ends")))
+    assert covered.judge(report(1000)) == 1
+    assert "PeerDuty.end: not there, or reached" in capsys.readouterr().out
