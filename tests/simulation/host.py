@@ -1,6 +1,7 @@
 """A simulated host with one process of ours: its clock, its timers, its crashes, freezes and suspends."""
 
 from collections.abc import Callable
+from functools import partial
 
 from mwapp.core.election import Election
 from mwapp.core.messages import Abandon, Close, Command, Event, Kill, Request, Run, Stop, Tick
@@ -40,7 +41,7 @@ class Host:
         chroot: str = "",
         punctual: bool = True,
         process: Callable[[], Process] = Process,
-        on_run: Callable[[Execution], None] = lambda _: None,
+        on_run: "Callable[[Host, Execution], None]" = lambda *_: None,
         on_over: Callable[[Execution, float], None] = lambda *_: None,
         on_write: "Callable[[Host], None]" = lambda _: None,
         on_connected: "Callable[[Host], None]" = lambda _: None,
@@ -59,7 +60,7 @@ class Host:
         self._world, self._service, self._build = world, service, build
         self._new_process, self._on_write = process, on_write
         self._on_connected, self._on_awake = on_connected, on_awake
-        self.runner = Runner(world, self, on_run, on_over, punctual=punctual)
+        self.runner = Runner(world, self, partial(on_run, self), on_over, punctual=punctual)
         self._woke_at = float("-inf")
         self._frozen_at = 0.0
         self._alone = False  # the process is frozen, but not what it runs

@@ -151,10 +151,10 @@ class Load:
 
     # ------------------------------------------------------------ running
 
-    def run(self, execution: Execution) -> None:
+    def run(self, host: Host, execution: Execution) -> None:
         """A command was started: how it will go."""
         self._judge.started(execution)
-        host, world, faults = execution.host, self._world, self._schedule.faults
+        world, faults = self._world, self._schedule.faults
         if execution.asked.command == POISON:
             host.after(0.05, lambda: faults.kill(host))
             return

@@ -91,7 +91,6 @@ class Neighbour:
     def _submit(self) -> None:
         self._submitter.submit([(Task("echo other"), None)])
 
-    def _run(self, execution: Execution) -> None:
+    def _run(self, host: Host, execution: Execution) -> None:
         self.judge.started(execution)
-        host: Host = execution.host
         host.after(self._world.random.random() * 0.3, lambda: host.finish(execution, 0))

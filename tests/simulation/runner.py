@@ -6,14 +6,12 @@ What mwapp.runner and the kernel are to a real process.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from mwapp.core.messages import Exited, Kill, Run
+from mwapp.core.messages import Event, Exited, Kill, Run
 from mwapp.core.task import Task
+from tests.simulation.clock import Clock
 from tests.simulation.world import Chance, World
-
-if TYPE_CHECKING:
-    from tests.simulation.host import Host
 
 # What it takes at most, seconds: until a free thread looks at what it is told; to fork; to die of SIGKILL;
 # to tell that something is over.
@@ -26,11 +24,39 @@ STUCK = 0.5
 Call = Callable[[], None]
 
 
+class Machine(Protocol):
+    """The host."""
+
+    name: str
+    clock: Clock
+    life: int
+
+    @property
+    def frozen_for(self) -> float:
+        """Seconds, 0 if it is not."""
+
+    @property
+    def awake_for(self) -> float:
+        """Seconds since it last could handle nothing for a while."""
+
+    def event(self, event: Event) -> None:
+        """Give the process an event."""
+
+    def after(self, delay: float, call: Call) -> None:
+        """Let it happen in this life of the process."""
+
+    def deferred(self, call: Call) -> bool:
+        """Whether the process is frozen; then this happens when it is thawed."""
+
+    def stands_still(self, call: Call) -> bool:
+        """Whether its commands are frozen, too; then this happens when they are thawed."""
+
+
 @dataclass(eq=False, slots=True)
 class Execution:
     """A command that was started."""
 
-    host: "Host"
+    host: Machine
     number: int
     session: int  # the process had it when it decided to start this
     task: str
@@ -57,7 +83,7 @@ class Runner:
     def __init__(
         self,
         world: World,
-        host: "Host",
+        host: Machine,
         on_run: Callable[[Execution], None],
         on_over: Callable[[Execution, float], None],
         *,

@@ -223,7 +223,7 @@ class Schedule:
         build: Build,
         *,
         chroot: str = "",
-        on_run: Callable[[Execution], None] | None = None,
+        on_run: Callable[[Host, Execution], None] | None = None,
     ) -> Host:
         """One more, not yet started. ``on_run`` says how a command goes that it starts."""
         draw = self.world.random
@@ -244,7 +244,7 @@ class Schedule:
             punctual=self.bug.punctual,
             process=partial(self.bug.process, self.limits),
             chroot=chroot,
-            on_run=on_run or (lambda execution: self.load.run(execution)),
+            on_run=on_run or (lambda host, execution: self.load.run(host, execution)),
             on_over=self.judge.over,
             on_write=lambda host: self.faults.write(host),
             on_connected=lambda host: self.faults.connected(host),
