@@ -3,7 +3,7 @@
     python -m tests.simulation.compiled --seeds 100000
 
 Core and simulation are compiled as they are now; the result stays below build/ until they change. A few
-schedules must have the same history in both forms. Without a C compiler and Python's headers they are
+schedules must have the same history in both forms. Without a C compiler, or if it cannot compile them, they are
 interpreted.
 """
 
@@ -25,9 +25,17 @@ PACKAGES = ("mwapp/core", "tests/simulation")
 COMPARED = 30  # schedules
 
 
+class CannotBuildError(Exception):
+    """The message is what the compiler said."""
+
+
 def main() -> None:
-    """Runs ``python -m tests.simulation`` in its place, compiled. Raises SystemExit if it cannot be."""
-    where = built() if _compiler() else ROOT
+    """Runs ``python -m tests.simulation`` in its place, compiled if that can be."""
+    where = ROOT
+    try:
+        where = built() if _compiler() else ROOT
+    except CannotBuildError as problem:
+        print(f"interpreted, at half the speed, for it cannot be compiled:\n{problem}", file=sys.stderr)
     os.chdir(where)  # there the modules are found first
     os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606
 
@@ -42,7 +50,12 @@ def _compiler() -> bool:
 
 
 def built() -> Path:
-    """The directory to run it from."""
+    """The directory to run it from.
+
+    Raises:
+        CannotBuildError: it cannot be compiled.
+        SystemExit: compiled, it does something else.
+    """
     sources = [path for package in PACKAGES for path in sorted((ROOT / package).glob("*.py"))]
     name = hashlib.sha256(sys.version.encode())
     for path in sources:
@@ -82,12 +95,12 @@ def build_here() -> None:
 
 
 def _in(where: Path, program: str) -> str:
-    """What a program prints there. Raises SystemExit with what it says if it fails."""
+    """What a program prints there. Raises CannotBuildError if it fails."""
     ran = subprocess.run(
         [sys.executable, "-c", program], cwd=where, capture_output=True, text=True, check=False
     )
     if ran.returncode:
-        sys.exit("\n".join([*(ran.stdout + ran.stderr).splitlines()[-30:], f"failed in {where}"]))
+        raise CannotBuildError("\n".join((ran.stdout + ran.stderr).splitlines()[-30:]))
     return ran.stdout
 
 
