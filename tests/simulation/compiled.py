@@ -3,7 +3,7 @@
     python -m tests.simulation.compiled --seeds 100000
 
 Core and simulation are compiled as they are now; the result stays below build/ until they change. A few
-schedules must have the same history in both forms. What cannot be compiled, for there is no C compiler, say, is
+schedules must have the same history in both forms. What cannot be compiled (there is no C compiler, say) is
 interpreted.
 """
 
