@@ -27,6 +27,12 @@ mount -t tmpfs -o mode=1777,size=16M tmpfs /dev/shm
 # when a node's power is cut, so there is no need to wait for the host's own disk.
 mkdir -p "$dir/disk" "$dir/root"
 mount -o loop,noatime,barrier=0 "$dir/disk.img" "$dir/disk"
+# A disk that was filled may be full to the last block: without one the overlay would be read-only. What this
+# gives back is taken again once the node is up.
+if [ -e "$dir/disk/filler" ]; then
+    truncate --size=-1M "$dir/disk/filler"
+    sync -f "$dir/disk"
+fi
 mkdir -p "$dir/disk/upper" "$dir/disk/work"
 mount -t overlay -o "lowerdir=$image,upperdir=$dir/disk/upper,workdir=$dir/disk/work" overlay "$dir/root"
 
