@@ -155,7 +155,12 @@ class Master:
         self._remover = Remover(self._retention, self._mirror, self._scope, self._epoch, self._removed)
 
     def _begin_anew_later(self) -> None:
-        """Something a master relies on is missing: a parent deleted by hand, say. Do not spin."""
+        """Something a master relies on is missing: a parent deleted by hand, say. Do not spin.
+
+        Nor act on what is known: it may be there again by then, and nobody watches it.
+        """
+        self.end()
+        self._scope = self._process.scope()
         self._scope.after(RETRY_SECONDS, self.fenced)
 
     # ------------------------------------------------------------ committing

@@ -426,3 +426,19 @@ def test_submission_waits_for_tasks_to_be_made_anew() -> None:
     stage.settle(5)
     assert refused == []
     assert accepted == [TASK, TASK]
+
+
+def test_returned_is_deleted_and_there_again_before_the_master_has_looked() -> None:
+    """Seed 33213: until it has, it would not hear of what is returned, and assigned it once more."""
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    stage.person().create("/tasks/task-", '{"command": "false", "retries": 1}', s=True)
+    person = stage.person()
+    person.delete("/returned", settle=False)
+    stage.settle(0.01)
+    person.create("/returned", settle=False)
+    worker.finish(TASK, code=1)
+    assert len(stage.holders(TASK)) + (TASK in stage.children("/returned")) == 1
+    stage.settle(3.0)
+    assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
