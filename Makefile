@@ -12,7 +12,7 @@ export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit simulate coverage mutants integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit model simulate coverage mutants integration lab-test molecule test bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -48,7 +48,7 @@ ssh: ## a shell on a host: make ssh NODE=mw1
 down: ## remove the hosts and every trace of them
 	@lab down
 
-test: setup-tests lint unit simulate integration lab-test molecule ## all tests
+test: setup-tests lint unit model simulate integration lab-test molecule ## all tests
 
 lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as specified
 	yamllint --strict .
@@ -72,7 +72,10 @@ unit: setup-python ## logic without root, and a short simulation
 
 # Compiled if it can be. A busy machine is not to fail: it runs fewer, and says so.
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000
-	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 15
+	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 6
+
+model: setup-tests ## the protocol as a model, every state of it: python -m tests.model 2 for larger bounds
+	pytest tests/model
 
 coverage: setup-python ## how much of mwapp/core the simulation alone reaches, and what it does not
 	python -m tests.simulation.covered --seeds 3000
