@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import count
 
 from mwapp.core.election import Election
+from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.master import Master
 from mwapp.core.messages import (
     Abandon,
@@ -70,10 +71,19 @@ class Stage:
         actor.master.fenced = actor.election.fenced
         return actor.connect()
 
-    def worker(self, name: str, slots: int = 1, prefetch: int = 0) -> "Actor":
+    def worker(
+        self,
+        name: str,
+        slots: int = 1,
+        prefetch: int = 0,
+        labels: tuple[str, ...] = (),
+        limits: Limits = LIMITS,
+    ) -> "Actor":
         """A worker of ours."""
-        actor = Actor(self)
-        actor.worker = Worker(actor.process, name, f"{name}:2224", slots=slots, prefetch=prefetch)
+        actor = Actor(self, limits)
+        actor.worker = Worker(
+            actor.process, name, f"{name}:2224", slots=slots, prefetch=prefetch, labels=labels
+        )
         return actor.connect()
 
     def client(self, build: Callable[[Process], object], server: int = 0) -> "Actor":
@@ -116,6 +126,7 @@ class Stage:
     def ask(self, actor: "Actor", request: Request) -> None:
         """A process sends a request."""
         self._requests.append((actor, actor.connection, request))
+        actor.sent.append(request.operation)
         self.most_at_once = max(self.most_at_once, len(self._requests))
 
     def _carry_out(self, actor: "Actor", connection: int, request: Request) -> None:
@@ -180,8 +191,8 @@ class Stage:
 class Actor:
     """A process of ours and its edge."""
 
-    def __init__(self, stage: Stage) -> None:
-        self.process = Process()
+    def __init__(self, stage: Stage, limits: Limits = LIMITS) -> None:
+        self.process = Process(limits)
         self.session: int | None = None
         self.connection = 0
         self.seen = 0  # how much of the log
@@ -193,6 +204,8 @@ class Actor:
         self.runs: dict[int, Run] = {}  # commands that run
         self.wall = 0.0  # what its wall clock shows
         self.started: list[Run] = []  # every one there ever was
+        self.killed: list[Kill] = []  # the same
+        self.sent: list[Operation] = []  # the same
         self.kills = True  # whether what is killed ends: not so while it waits for a dead disk
         self.master: Master
         self.election: Election
@@ -270,11 +283,11 @@ class Actor:
         self.event(Stop())
         self._stage.settle()
 
-    def finish(self, task: str, code: int = 0, *, settle: bool = True) -> None:
+    def finish(self, task: str, code: int = 0, output: bytes = b"output", *, settle: bool = True) -> None:
         """The command of a task ends."""
         run = next(run for run in self.runs.values() if run.environment["MWAPP_TASK"] == task)
         del self.runs[run.run]
-        self.event(Exited(run.run, code, b"output", seconds=0.1))
+        self.event(Exited(run.run, code, output, seconds=0.1))
         if settle:
             self._stage.settle()
 
@@ -297,9 +310,11 @@ class Actor:
             case Run(run):
                 self.runs[run] = command
                 self.started.append(command)
-            case Kill(run) if self.kills and run in self.runs:
-                del self.runs[run]
-                self._stage.soon(lambda: self.event(Exited(run, -9)))
+            case Kill(run):
+                self.killed.append(command)
+                if self.kills and run in self.runs:
+                    del self.runs[run]
+                    self._stage.soon(lambda: self.event(Exited(run, -9)))
             case Abandon():
                 self._end_session()
             case Close():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mwapp.core.election import Election
+from mwapp.core.election import MOST_AT_ONCE, RETRY_SECONDS, Election
 from mwapp.core.messages import Exists, Get, Request
 from mwapp.core.protocol import Office
 from tests.unit.core_stage import Actor, Stage
@@ -121,3 +121,45 @@ def test_who_vacates_an_office_does_not_delete_that_of_who_has_won_it_meanwhile(
     actor.resume()
     assert stage.data("/master") == "m2:2223"
     assert (duty.told, actor.election.state) == (["begin 1", "end"], "standby")
+
+
+def test_who_cannot_win_for_an_answer_nobody_foresees_tries_again_now_and_then() -> None:
+    stage = Stage()
+    stage.forbids = lambda op: op.path == "/master"
+    actor, duty = candidate(stage, "m1")
+    before = stage.carried_out
+    stage.settle(5.0)
+    assert stage.carried_out - before < 60
+    assert duty.told == []
+    stage.forbids = lambda _: False
+    stage.settle(2 * RETRY_SECONDS)
+    assert (duty.told, actor.election.state) == (["begin 1"], "active")
+
+
+def test_who_raises_a_count_is_not_elected_by_that() -> None:
+    stage = Stage()
+    first, _ = candidate(stage, "m1")
+    first.die()
+    for _ in range(3 * MOST_AT_ONCE):
+        stage.person().set("/epoch", "by hand")
+    _, duty = candidate(stage, "m2")
+    assert duty.told == [f"begin {3 * MOST_AT_ONCE + 2}"]
+
+
+def test_the_epoch_is_the_one_that_is_written_though_a_person_has_just_raised_it() -> None:
+    stage = Stage()
+    person = stage.person()
+    candidate(stage, "m1")[0].die()
+    actor, duty = Actor(stage), Duty()
+    actor.election = Election(actor.process, "m2", "m2:2223", duty)
+
+    def raises(request: Request) -> None:
+        if request.operation == Get("/tasks"):
+            actor.meanwhile = None
+            person.set("/epoch", "by hand", settle=False)
+
+    actor.meanwhile = raises
+    actor.connect()
+    assert actor.meanwhile is None
+    assert duty.told == ["begin 3"]
+    assert stage.ensemble.decided.nodes["/epoch"].version == 3

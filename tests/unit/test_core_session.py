@@ -283,3 +283,10 @@ def test_nobody_ends_who_was_not_asked_to() -> None:
     edge = Edge()
     edge.process.part_stopped(edge.part)
     assert edge.event(Tick()) == []
+
+
+def test_a_session_that_is_being_closed_is_not_given_up_as_well() -> None:
+    edge = Edge()
+    edge.part.expired = lambda: edge.process.part_stopped(edge.part)  # type: ignore[method-assign]
+    edge.event(Stop())
+    assert edge.event(Tick(), 100.0 + LEASE) == [Close()]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from mwapp.core.client import Refusal, Submit
-from mwapp.core.messages import Request, Tick
+from mwapp.core.messages import Check, Request, Tick, Transaction
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from tests.unit.core_stage import Actor, Stage, creates
@@ -230,3 +230,37 @@ def test_what_was_refused_for_tasks_were_gone_comes_in_its_order() -> None:
 def test_without_a_key_of_its_own_nothing_is_submitted(keys: tuple[str | None, ...]) -> None:
     with pytest.raises(ValueError, match="a key of its own"):
         Submitter(Stage(), [Task("date", key=key) for key in keys])
+
+
+def test_what_is_added_while_tasks_are_gone_waits_for_them() -> None:
+    stage = Stage()
+    submitter = Submitter(stage)
+    submitter.add(Task("date", key="first"))
+    stage.person().delete_all("/tasks")
+    submitter.add(Task("date", key="second"))
+    before = stage.carried_out
+    for task in keyed(50):
+        submitter.part.add(task)
+        submitter.client.event(Tick())
+        stage.settle(0.0)
+    assert stage.carried_out - before < 10
+    stage.settle(1.0)
+    assert len(submitter.accepted) == 52
+
+
+def test_a_search_that_finds_no_tasks_begins_anew() -> None:
+    stage = Stage()
+    submitter = Submitter(stage)
+    person = stage.person()
+    submitter.client.loses = creates("/tasks/task-")
+    submitter.add(Task("date", key="lost"))
+
+    def deletes(request: Request) -> None:
+        if request.operation == Transaction((Check("/tasks"),)):
+            submitter.client.meanwhile = None
+            person.delete_all("/tasks")
+
+    submitter.client.meanwhile = deletes
+    submitter.client.resume()
+    stage.settle(2.0)
+    assert submitter.accepted == {0: TASK}

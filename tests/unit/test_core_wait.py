@@ -236,6 +236,19 @@ def test_more_are_added_than_are_watched() -> None:
     assert sorted(waiter.told) == waiter.names
 
 
+def test_what_is_added_after_others_have_ended_is_watched_in_their_place() -> None:
+    stage = Stage()
+    stage.master("m1")
+    waiter = Waiter(stage, WATCHED)
+    for name in list(waiter.names):
+        waiter.end(name)
+        later = waiter.create()
+        waiter.wait.add(later)
+        waiter.client.event(Tick())
+        waiter.end(later)
+        assert waiter.told[-2:] == [name, later]
+
+
 def test_who_is_told_may_stop(waiter: Waiter) -> None:
     many = WATCHED + 5  # as part of a page
     waiter.at_end = lambda: waiter.wait.stop() if len(waiter.told) == many else None

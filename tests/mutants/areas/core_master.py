@@ -1,19 +1,457 @@
-"""A master: what it knows, assigns, moves, ends and removes."""
+"""A master: what it assigns, moves, ends and removes."""
 
 from functools import partial
 
-from tests.mutants.killers import FEW, MANY, pytest, simulation
+from tests.mutants.killers import CORE
 from tests.mutants.mutant import Mutant
 
-PARTS = ("scenes", "returned", "mirror", "pace", "peers", "by_hand")
-KILLERS = (pytest(*(f"tests/unit/test_core_{part}.py" for part in PARTS)), simulation(FEW), simulation(MANY))
+KILLERS = CORE
 
 master = partial(Mutant, "mwapp/core/master.py")
+retention = partial(Mutant, "mwapp/core/retention.py")
 
 MUTANTS = [
+    # ---------------------------------------------------------------- what a transaction relies on
+    master(
+        "ops: list[Op] = [Check(EPOCH, self._epoch)]\n",
+        "ops: list[Op] = [Check(EPOCH)]\n",
+        "a deposed master assigns",
+    ),
+    master(
+        "ops: list[Op] = [Check(EPOCH, self._epoch), Check(worker_path(name), worker.stat.version)]",
+        "ops: list[Op] = [Check(EPOCH), Check(worker_path(name), worker.stat.version)]",
+        "a deposed master adopts",
+    ),
+    master(
+        "ops: list[Op] = [Check(EPOCH, self._epoch), Check(worker_path(name), worker.stat.version)]",
+        "ops: list[Op] = [Check(EPOCH, self._epoch), Check(EPOCH)]",
+        "a worker is adopted that is gone",
+    ),
+    master(
+        "Check(worker_path(name), 0),",
+        "Check(worker_path(name)),",
+        "a task goes to a worker that drains",
+    ),
+    master(
+        "Check(assign_path(name), self._mirror.workers[name].incarnation),",
+        "Check(assign_path(name)),",
+        "a task goes to another incarnation than it is meant for",
+    ),
+    master(
+        "for name in sorted({step.worker for step in steps if step.worker}):",
+        "for name in sorted({step.worker for step in steps[:1] if step.worker}):",
+        "of several workers in one transaction one is checked",
+    ),
+    master(
+        "ops.append(Set(assign_path(name), data, queue.stat.version))",
+        "ops.append(Set(assign_path(name), data))",
+        "a worker that registers just then is adopted over its own registration",
+    ),
     master(
         "replace(attempt, incarnation=incarnation, epoch=self._epoch)",
         "replace(attempt, incarnation=incarnation)",
         "a fencing token without its epoch",
+    ),
+    master(
+        "replace(attempt, incarnation=incarnation, epoch=self._epoch)",
+        "replace(attempt, epoch=self._epoch)",
+        "an assignment for whichever incarnation bears the name",
+    ),
+    master(
+        "return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)",
+        "return _Step(task, step.ops, apply, target)",
+        "a task that is moved stays where it was, too",
+    ),
+    master(
+        "return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)",
+        "return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply)",
+        "a task is moved to a worker that may be gone",
+    ),
+    master(
+        "ops: list[Op] = [Delete(assign_path(queue, task))] if queue is not None else []",
+        "ops: list[Op] = [Delete(assign_path(queue, task))] if queue else []",
+        "what was returned and is cancelled stays in /returned",
+    ),
+    master(
+        "ops: list[Op] = [Check(assign_path(holder, task))] if holder is not None else []",
+        "ops: list[Op] = []",
+        "what was returned is dropped though its holder has it no longer",
+    ),
+    # ---------------------------------------------------------------- one at a time, and refusals
+    master(
+        "if not self._mirror.complete or self._committing:",
+        "if not self._mirror.complete:",
+        "two transactions of decisions at once",
+    ),
+    master(
+        "if not self._mirror.complete or self._committing:",
+        "if self._committing:",
+        "a master decides before it knows who has what",
+    ),
+    master(
+        "self._committing, self._under_way = True, {step.task for step in steps}",
+        "self._committing, self._under_way = True, set()",
+        "what is under way when all is read anew is taken for known",
+    ),
+    master(
+        "in_doubt = in_doubt | self._under_way | self._remover.under_way",
+        "in_doubt = in_doubt | self._under_way",
+        "what is being removed when all is read anew is taken for known",
+    ),
+    master(
+        "        self._committing = False\n        self._mirror.read()",
+        "        self._mirror.read()",
+        "a master that reads anew while a transaction is under way never acts again",
+    ),
+    master(
+        "            for step in steps:\n                step.apply()\n",
+        "            for step in steps[:1]:\n                step.apply()\n",
+        "of what was committed together only the first is noted",
+    ),
+    master(
+        "elif isinstance(result, Failed) and result.index != 0:",
+        "elif isinstance(result, Failed) and result.index:",
+        "a transaction refused as a whole is not tried again",
+        at="Master._committed",
+    ),
+    master("self._refusals += 1", "pass", "what is refused again and again is read for again and again"),
+    master("            self._refusals = 0\n", "", "after one refusal one task at a time for ever"),
+    master(
+        "result.index - 1 - 2 * bool(step.worker)",
+        "result.index - 1",
+        "a task is put aside for what its worker did",
+    ),
+    master(
+        "if at is not None and at < 0:",
+        "if at is not None and at <= 0:",
+        "what is refused at the first operation of its own holds up all others",
+    ),
+    master("self._put_aside(step.task)", "pass", "one oddity holds up all others for ever"),
+    master(
+        "self._has_result.add(step.task)  # a person wrote one: the status is what counts",
+        "self._put_aside(step.task)",
+        "what a person wrote a result for is never ended",
+    ),
+    master(
+        "step.ops[at].path == result_path(step.task)",
+        "step.ops[at].path.startswith(status_path(step.task))",
+        "what has a status already is tried again and again, without a result",
+    ),
+    master(
+        "            self._has_result.discard(task)\n",
+        "",
+        "the next task of the name is ended without a result",
+    ),
+    master(
+        "            self._aside.discard(task)\n            self._act_soon()\n",
+        "            self._act_soon()\n",
+        "what was put aside once is never tried again",
+    ),
+    master(
+        "self._process.scope().after(ASIDE_SECONDS, take_up)",
+        "self._scope.after(ASIDE_SECONDS, take_up)",
+        "what was put aside is forgotten when all is read anew",
+    ),
+    master(
+        "            if result.index == 0:\n                self.fenced()\n",
+        "",
+        "a deposed master does not step down when its write is refused",
+    ),
+    master(
+        "            if len(steps) < self._process.limits.batch:\n                self._act_soon()\n            else:\n                self._act()",
+        "            pass",
+        "what came due while a transaction was under way waits for the next change",
+    ),
+    master(
+        "self._scope.after(RETRY_SECONDS, self.fenced)",
+        "pass",
+        "a master that could not read a parent that is missing waits for ever",
+    ),
+    master(
+        "self._mirror = self._blank()\n\n    def status",
+        "pass\n\n    def status",
+        equivalent="the scope is cancelled, so nothing is acted on; status is shown of an ended tenure until the next",
+    ),
+    master(
+        "        self._scope.cancel()\n        self._mirror = self._blank()\n\n    def status",
+        "        self._mirror = self._blank()\n\n    def status",
+        "a master that has lost the office goes on reading and acting",
+    ),
+    master(
+        "if epoch != self._epoch:\n            self.elected_at",
+        "if True:\n            self.elected_at",
+        "after a cut it seems that the office was won anew",
+    ),
+    # ---------------------------------------------------------------- what is due
+    master(
+        "taken = {step.task for step in steps} | self._aside",
+        "taken = {step.task for step in steps}",
+        "what was put aside is tried all the same",
+    ),
+    master(
+        "taken = {step.task for step in steps} | self._aside",
+        "taken = set(self._aside)",
+        "a task is cancelled and assigned in one transaction",
+    ),
+    master(
+        "return task not in taken and task not in mirror.unread",
+        "return task not in taken",
+        "a task whose state is in doubt is assigned",
+    ),
+    master(
+        "if not w.draining",
+        "if True",
+        "workers that drain are chosen",
+    ),
+    master(
+        "sum(h.assignment.meant_for(w.incarnation) for h in mirror.held.get(name, {}).values())",
+        "len(mirror.held.get(name, {}))",
+        "what an earlier incarnation left takes slots of the present one",
+    ),
+    master(
+        "if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)\n",
+        "if task not in mirror.tasks or held.orphaned(worker)\n",
+        "an assignment that a person has reported on is never removed",
+    ),
+    master(
+        "if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)\n",
+        "if task in mirror.finished or held.orphaned(worker)\n",
+        "the assignment of a task that was deleted stays where its worker does not serve it",
+    ),
+    master(
+        "if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)\n",
+        "if task in mirror.finished or task not in mirror.tasks\n",
+        "orphans are never moved",
+    ),
+    master(
+        "if task in mirror.finished or task not in mirror.tasks:\n                    step:",
+        "if task in mirror.finished:\n                    step:",
+        "the assignment of a task that was deleted is moved on and on",
+    ),
+    master(
+        "if task in mirror.finished or task not in mirror.tasks:\n                    step:",
+        "if task not in mirror.tasks:\n                    step:",
+        "an orphan that has ended is run once more",
+    ),
+    master(
+        "elif (holder := self._holder(queue, task)) is not None:",
+        "elif (holder := None) is not None:",
+        "what somebody has is given to another, because a person put it elsewhere as well",
+    ),
+    master(
+        "                    taken.add(task)\n",
+        "                    pass\n",
+        "what is in two places is moved twice in one transaction",
+    ),
+    master(
+        "(queue == NOBODY or not held.orphaned(self._mirror.workers.get(other)))",
+        "not held.orphaned(self._mirror.workers.get(other))",
+        "what is returned is given out while an orphan of the same task is",
+    ),
+    master(
+        "(queue == NOBODY or not held.orphaned(self._mirror.workers.get(other)))",
+        "True",
+        "two orphans of one task are each dropped for the other",
+    ),
+    master(
+        "if len(steps) == room:\n                    return steps",
+        "if len(steps) > room:\n                    return steps",
+        "one more than a transaction takes",
+    ),
+    master(
+        "if len(steps) == room or frozenset() in full:",
+        "if frozenset() in full:",
+        "a transaction of any size",
+    ),
+    master(
+        "if labels in full or not ready(task):\n                continue",
+        "if labels in full or not ready(task):\n                break",
+        "a task that nobody can take holds up those behind it",
+    ),
+    master(
+        "full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}",
+        "full |= {labels, frozenset()}",
+        "a task for which no worker bears the labels holds up those behind it",
+    ),
+    master(
+        "full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}",
+        "full |= {labels} if self._choose(load, frozenset()) else {labels, frozenset()}",
+        "asking whether there is room takes it",
+    ),
+    master(
+        "Assignment(1, labels=tuple(sorted(labels)))",
+        "Assignment(1)",
+        "a task that is moved has lost its labels",
+    ),
+    master(
+        "room = 1 if self._refusals else self._process.limits.batch",
+        "room = self._process.limits.batch",
+        "what is to blame for a refusal is never found",
+    ),
+    master(
+        "max(1, room // 2)",
+        "room",
+        "cancel requests leave no room for those who wait",
+    ),
+    # ---------------------------------------------------------------- cancel requests
+    master(
+        "if task in mirror.finished or task in mirror.pointless:",
+        "if task in mirror.finished or task in mirror.pointless or task not in mirror.tasks:",
+        "a cancel request for a task not heard of yet is taken back",
+    ),
+    master(
+        "if task in mirror.finished or task in mirror.pointless:",
+        "if task in mirror.finished:",
+        "a cancel request for no task stays for ever",
+    ),
+    master(
+        "if task in mirror.finished or task in mirror.pointless:",
+        "if task in mirror.pointless:",
+        "a cancel request that came too late stays for ever",
+    ),
+    master(
+        "known = (task in mirror.queued or task in mirror.bad) and task not in mirror.unread",
+        "known = task in mirror.queued or task in mirror.bad",
+        "a task is cancelled whose state is in doubt",
+    ),
+    master(
+        "known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
+        "known = True",
+        "a master cancels what a worker runs",
+    ),
+    master(
+        "known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
+        "known = mirror.held[queue][task].orphaned(worker) or worker is None",
+        "what a worker by hand has cannot be cancelled",
+    ),
+    master(
+        "known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
+        "known = worker is None or worker.adopted",
+        "an orphan of an earlier incarnation is moved instead of cancelled",
+    ),
+    master(
+        "yield self._give_up(task, outcome, queue)",
+        "yield self._give_up(task, outcome)",
+        "what is cancelled stays assigned",
+    ),
+    # ---------------------------------------------------------------- choosing, moving, giving up
+    master(
+        "if load[name] < workers[name].slots and",
+        "if load[name] <= workers[name].slots and",
+        "a worker is given more than it takes",
+    ),
+    master(
+        "and labels <= workers[name].labels]",
+        "and labels & workers[name].labels == labels & labels]",
+        equivalent="written otherwise",
+    ),
+    master(
+        "and labels <= workers[name].labels]",
+        "and (not labels or labels & workers[name].labels)]",
+        "a worker that bears one of the labels is given what asks for two",
+    ),
+    master(
+        "(load[name] / workers[name].slots, name)",
+        "(workers[name].slots, name)",
+        "one worker gets all, and the others nothing until it is full",
+    ),
+    master("        load[chosen] += 1\n", "", "a worker is given more at once than it takes"),
+    master(
+        "if queue != NOBODY and last.lost >= self._max_attempts:",
+        "if last.lost >= self._max_attempts:",
+        "a task that was handed back is given up though no worker was lost over it",
+    ),
+    master(
+        "if queue != NOBODY and last.lost >= self._max_attempts:",
+        "if queue != NOBODY and last.lost > self._max_attempts:",
+        "a task takes down one worker more than it may",
+    ),
+    master(
+        "if queue != NOBODY and last.lost >= self._max_attempts:",
+        "if queue != NOBODY and last.attempt >= self._max_attempts:",
+        "runs that failed count as workers that were lost",
+    ),
+    master(
+        "attempt = last.attempt if queue == NOBODY else last.attempt + 1",
+        "attempt = last.attempt",
+        "a second run under the token of the first",
+    ),
+    master(
+        "attempt = last.attempt if queue == NOBODY else last.attempt + 1",
+        "attempt = last.attempt + 1",
+        "what was handed back unstarted counts as an attempt",
+    ),
+    master(
+        "self._mirror.released(queue, task)  # before: the target may be the same queue\n            step.apply()",
+        "step.apply()\n            self._mirror.released(queue, task)",
+        "what was moved within one queue is forgotten",
+    ),
+    master(
+        "self._mirror.given_up(task)",
+        "pass",
+        "what was given up is not known to have ended",
+    ),
+    # ---------------------------------------------------------------- retention
+    retention("self._fence = Check(EPOCH, epoch)", "self._fence = Check(EPOCH)", "a deposed master removes"),
+    retention(
+        "ops += [Delete(status_path(task)), Delete(result_path(task)), Delete(task_path(task))]",
+        "ops += [Delete(task_path(task))]",
+        "each is looked at by itself, and removed in a transaction of its own",
+    ),
+    retention(
+        "(min(age, least) if number < surplus else age)",
+        "(0.0 if number < surplus else age)",
+        "what has just ended is removed while somebody waits for it",
+    ),
+    retention(
+        "(min(age, least) if number < surplus else age)",
+        "age",
+        "there may be any number of finished tasks",
+    ),
+    retention(
+        "(min(age, least) if number < surplus else age)",
+        "(min(age, least) if number <= surplus else age)",
+        "one less is kept than is said",
+    ),
+    retention(
+        "surplus = len(finished) - self._retention.keep",
+        "surplus = len(self._mirror.tasks) - self._retention.keep",
+        "tasks that wait count as finished ones",
+    ),
+    retention(
+        "        if not due:\n            self._scope.after(TIDY_SECONDS, self._tidy)\n            return",
+        "        if not due:\n            return",
+        "nothing is removed after the first look",
+    ),
+    retention("        self.under_way = set(due)\n", "", "what is being removed is not in doubt"),
+    retention(
+        "self._one(tasks[(result.index - 1) // 3])",
+        "self._one(tasks[result.index // 3])",
+        "another task than the one to blame is looked at",
+    ),
+    retention(
+        'elif "status" not in names:\n                self._mirror.look_again(task)',
+        "elif False:\n                self._mirror.look_again(task)",
+        "a task is removed that has not ended: another of its name",
+    ),
+    retention(
+        "if isinstance(result, Failed) and result.index:\n                self._later(task)\n            else:",
+        "if True:",
+        "one that cannot be removed is tried again at once, for ever",
+    ),
+    retention(
+        "elif isinstance(result, Failed) and result.index is None:  # not fenced off, but refused as a whole\n            self._scope.after(TIDY_SECONDS, self._tidy)",
+        "else:\n            pass",
+        "after one refusal nothing is removed",
+    ),
+    retention(
+        "        self._tidy()\n\n    def _later",
+        "\n    def _later",
+        "one batch is removed, and never another",
+    ),
+    retention(
+        "        self._mirror.finished.pop(task, None)\n        self._mirror.finished[task] = self._scope.now\n",
+        "        self._mirror.finished[task] = self._scope.now\n",
+        "one that cannot be removed stays first, and is tried again as such",
     ),
 ]

@@ -1,20 +1,176 @@
-"""A worker: what it registers, runs and records."""
+"""A worker: how it registers, serves and leaves."""
 
 from functools import partial
 
-from tests.mutants.killers import FEW, MANY, pytest, simulation
+from tests.mutants.killers import CORE
 from tests.mutants.mutant import Mutant
 
-UNIT = pytest(*(f"tests/unit/test_core_{part}.py" for part in ("scenes", "returned", "peers", "by_hand")))
-KILLERS = (UNIT, simulation(FEW), simulation(MANY))
+KILLERS = CORE
 
 worker = partial(Mutant, "mwapp/core/worker.py")
 
 MUTANTS = [
+    # ---------------------------------------------------------------- the session
     worker(
-        "job.returned(job.assignment.attempt, job.assignment.failures)",
-        "job.returned(job.assignment.attempt, 0)",
-        "who drains makes the failures forgotten: more runs than retries allow",
+        'self._forget("session over")',
+        "pass",
+        "commands outlive the session of their worker",
+        at="Worker.expired",
+    ),
+    worker(
+        "        if self._process.stopping:\n            self._process.part_stopped(self)",
+        "",
+        "a worker that drains and loses its session does not end",
+        at="Worker.expired",
+    ),
+    worker(
+        'self._scope.cancel()\n        self.state = "disconnected"',
+        'self.state = "disconnected"',
+        equivalent="requests and watches are gone with the connection, and timers find it starting over as they would have it do",
+        at="Worker.suspended",
+    ),
+    worker(
+        'self._scope.cancel()\n        self.state = "disconnected"',
+        "self._scope.cancel()",
+        "a worker that is cut off begins what it cannot know to be its own",
+        at="Worker.suspended",
+    ),
+    worker(
+        'self.state = "disconnected"  # the queue\'s watch went with the scope: serve anew even if registered\n',
+        "pass\n",
+        "a worker that begins anew watches nothing any more",
+    ),
+    # ---------------------------------------------------------------- registering
+    worker(
+        "self._scope.exists(worker_path(self._name), self._seen, watch=self._look)",
+        "self._scope.exists(worker_path(self._name), self._seen)",
+        "a namesake that waits does not hear that the name is free",
+    ),
+    worker(
+        "self._address.encode(), ephemeral=True)]\n        marked",
+        "self._address.encode())]\n        marked",
+        "a worker that seems to live when it is long gone",
+    ),
+    worker(
+        "self._running.slots + self._prefetch, labels=self._labels",
+        "self._running.slots, labels=self._labels",
+        "nothing is at hand when a slot is free",
+    ),
+    worker(
+        "self._running.slots + self._prefetch, labels=self._labels",
+        "self._running.slots + self._prefetch",
+        "what asks for labels goes to nobody",
+    ),
+    worker(
+        "            ops.append(Set(worker_path(self._name), self._address.encode()))\n        if isinstance",
+        "            pass\n        if isinstance",
+        "who registers while it rests is given tasks at first",
+    ),
+    worker(
+        "marked = self._paused or self._leaving",
+        "marked = self._leaving",
+        "a peer that registers while it leads is given tasks at first",
+    ),
+    worker(
+        "Set(path, data, queue.stat.version if anew else -1)",
+        "Set(path, data)",
+        "a namesake that came in between is overwritten",
+    ),
+    worker(
+        "Set(path, data, queue.stat.version if anew else -1)",
+        "Set(path, data, queue.stat.version)",
+        equivalent="if the queue was set since it was read, the registration is refused and repeated",
+    ),
+    worker(
+        "        if anew:\n            ops.insert(0, Delete(worker_path(self._name)))\n",
+        "",
+        "whose queue was deleted can never register again",
+    ),
+    worker(
+        "self._registered(result[-1].version if isinstance(result[-1], Stat) else 0, marked)",
+        "self._registered(0, marked)",
+        "every incarnation is taken for the first",
+    ),
+    worker(
+        "elif result.index == 0 and result.error is Error.NODE_EXISTS:\n                self._look()",
+        "elif result.index == 0 and result.error is Error.NODE_EXISTS:\n                pass",
+        "who loses the race for a name waits for nothing",
+    ),
+    worker(
+        "else:  # a parent was deleted by hand, say\n                self._scope.after(RETRY_SECONDS, self._restart)\n\n        self._scope.transact(ops, done)\n\n    def _resolve",
+        "\n        self._scope.transact(ops, done)\n\n    def _resolve",
+        "a worker that could not register never tries again",
+    ),
+    worker(
+        "marked = stat.version > 0\n",
+        "marked = False\n",
+        "who learns late that it is registered as resting is given nothing for ever",
+    ),
+    worker(
+        "registered.session == self._process.session and not registered.adopted",
+        "not registered.adopted",
+        "the registration of another session is taken for ours",
+    ),
+    worker(
+        "registered.session == self._process.session and not registered.adopted",
+        "registered.session == self._process.session",
+        "a worker that a master has adopted takes the master's word for its own: one slot, no labels",
+    ),
+    worker(
+        'self._forget("the name is held by another session")',
+        "pass",
+        "a worker whose name another has got goes on",
+    ),
+    worker(
+        'self._forget("registration is gone")',
+        "pass",
+        "a worker whose registration was deleted goes on with what is moved elsewhere",
+    ),
+    # ---------------------------------------------------------------- serving
+    worker(
+        "        self._look_at_wishes()\n        over",
+        "        over",
+        "a worker does not hear of cancel requests",
+    ),
+    worker(
+        "over = [job for job in self._jobs.values() if job.record is not None]",
+        "over: list[Job] = []",
+        "what ended while cut off is never recorded",
+    ),
+    worker(
+        "if isinstance(node, Node) and Assignment.decode(node.data) == job.assignment:",
+        "if isinstance(node, Node):",
+        "a record of an earlier attempt ends a later one",
+    ),
+    worker(
+        "            else:\n                del self._jobs[job.name]\n        self._look_at_queue()",
+        "        self._look_at_queue()",
+        "a worker never takes a task again whose record was lost on the way",
+    ),
+    worker(
+        "                del self._jobs[job.name]\n        self._look_at_queue()",
+        "                del self._jobs[job.name]\n",
+        "a worker that had something to record looks at its queue no more",
+    ),
+    worker(
+        "        elif self._marked:\n            self._reopen()\n",
+        "",
+        "a worker that was cut off when it was to work again rests for ever",
+    ),
+    worker(
+        "self._scope.children(assign_path(self._name), self._queue_seen, watch=self._look_at_queue)",
+        "self._scope.children(assign_path(self._name), self._queue_seen)",
+        "after its first tasks a worker does not hear of others",
+    ),
+    worker(
+        '            self._forget("queue is gone")\n',
+        "",
+        "a worker whose queue was deleted goes on with what is assigned anew",
+    ),
+    worker(
+        "            self._register(names, anew=True)\n            return",
+        "            return",
+        "a worker whose queue was deleted never registers again",
     ),
     worker(
         'self._kill(job, "its assignment is gone")',
@@ -22,9 +178,320 @@ MUTANTS = [
         "a command goes on whose task somebody else may have by now",
     ),
     worker(
+        "if job.record is None:  # taken from us",
+        "if True:  # taken from us",
+        "what is being recorded is forgotten, and counted as nothing",
+    ),
+    worker(
+        "if isinstance(assigned, Failed) or name in self._jobs or self._incarnation is None:",
+        "if isinstance(assigned, Failed) or self._incarnation is None:",
+        "what was read twice runs twice",
+    ),
+    worker(
+        "if isinstance(assigned, Failed) or name in self._jobs or self._incarnation is None:",
+        "if isinstance(assigned, Failed) or name in self._jobs:",
+        "a worker that is registered no longer takes tasks",
+    ),
+    worker(
+        "if not assignment.meant_for(self._incarnation):",
+        "if False:",
+        "what is meant for an earlier incarnation is run by the present one",
+    ),
+    worker(
+        "            job = self._jobs[name] = Job(name, assignment)\n            heappush(self._next, task_order(name))\n",
+        "            job = self._jobs[name] = Job(name, assignment)\n            self._next.append(task_order(name))\n",
+        "tasks begin out of the order of their submission",
+    ),
+    worker(
+        'raise BadTaskError("the task was deleted before it began")',
+        "pass",
+        "an empty command is run for a task that was deleted",
+    ),
+    worker(
+        "            if name in self._wishes:\n                self._cancel(job)\n",
+        "",
+        "a cancel request that was there before its task came is not heeded",
+    ),
+    worker(
+        "if self._leaving or self._paused:\n            for job in [",
+        "if self._leaving:\n            for job in [",
+        "an elected peer begins what it has at hand",
+    ),
+    worker(
+        "job.returned(job.assignment.attempt, job.assignment.failures)",
+        "job.returned(job.assignment.attempt, 0)",
+        "who drains makes the failures forgotten: more runs than retries allow",
+    ),
+    worker(
+        "job.returned(job.assignment.attempt, job.assignment.failures)",
+        "job.returned(job.assignment.attempt + 1, job.assignment.failures)",
+        "what is handed back unstarted counts as an attempt",
+    ),
+    worker(
+        "while self._next and self._running.room:",
+        "while self._next and self._running.room >= 0:",
+        "one more is run than there are slots",
+    ),
+    worker(
+        "next_one is not None and next_one.waits and",
+        "next_one is not None and",
+        "what runs or has ended is started once more",
+    ),
+    worker(
+        "and self._running.may_start(next_one)",
+        "",
+        "an attempt begins beside an earlier one that is still dying",
+    ),
+    worker(
+        "            heappush(self._next, task_order(job.name))\n        if self.state",
+        "            pass\n        if self.state",
+        "what was not begun in time, or waited for a dying one, never begins",
+    ),
+    worker(
+        'if self.state in ("ready", "paused", "draining"):\n            self._start()',
+        'if self.state in ("paused", "draining"):\n            self._start()',
+        "a slot that is free again is not used",
+    ),
+    # ---------------------------------------------------------------- cancel requests
+    worker(
+        "self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)",
+        "self._scope.children(CANCEL, self._wishes_seen)",
+        "of cancel requests only those are heeded that were there at first",
+    ),
+    worker(
+        "self._scope.after(RETRY_SECONDS, self._look_at_wishes)\n            return",
+        "return",
+        "after /cancel was deleted no request is heeded",
+    ),
+    worker(
+        "        self._wishes = set(names)\n",
+        "        self._wishes |= set(names)\n",
+        "a task of the same name is cancelled by a request that went long ago",
+    ),
+    worker(
+        "if job.record is not None or job.cancelled:",
+        "if job.cancelled:",
+        "what has ended and is being recorded is ended once more",
+        at="Worker._cancel",
+    ),
+    worker(
+        "        job.cancelled = True\n",
+        "",
+        "what is cancelled is recorded as failed",
+        at="Worker._cancel",
+    ),
+    worker(
+        "        if not self._running.end(job):\n",
+        "        if self._running.end(job):\n",
+        "what is cancelled is recorded while it runs",
+    ),
+    # ---------------------------------------------------------------- how it ended
+    worker(
+        "if outcome.status == FAILED and failures < job.task.retries:",
+        "if outcome.status == FAILED and failures <= job.task.retries:",
+        "one more run than retries allow",
+    ),
+    worker(
+        "if outcome.status == FAILED and failures < job.task.retries:",
+        "if failures < job.task.retries:",
+        "what is done or cancelled is run again",
+    ),
+    worker(
+        "job.returned(job.assignment.attempt + 1, failures + 1)",
+        "job.returned(job.assignment.attempt, failures + 1)",
+        "a second run under the token of the first",
+    ),
+    worker(
+        "job.returned(job.assignment.attempt + 1, failures + 1)",
+        "job.returned(job.assignment.attempt + 1, failures)",
+        "what fails is tried for ever",
+    ),
+    worker(
+        "        if self._incarnation is not None:  # otherwise as soon as we serve again\n            self._recorder.record(job)",
+        "        self._recorder.record(job)",
+        equivalent="the recorder forgets what is due when it begins, and is given it anew",
+    ),
+    worker(
+        "        self._jobs.pop(job.name, None)\n        self._leave_if_idle()",
+        "        self._leave_if_idle()",
+        "what was recorded is never forgotten, nor run again under its name",
+    ),
+    worker(
+        "        self._jobs.pop(job.name, None)\n        self._leave_if_idle()",
+        "        self._jobs.pop(job.name, None)",
+        "who drains does not leave after its last task",
+    ),
+    # ---------------------------------------------------------------- taking nothing new, and leaving
+    worker(
+        "mark: list[Op] = [self._still_me(), Set(worker_path(self._name), self._address.encode())]",
+        "mark: list[Op] = [Set(worker_path(self._name), self._address.encode())]",
+        "the znode of a namesake is marked",
+    ),
+    worker(
+        "            else:  # what was assigned before the mark is handed back, too, so the queue is read once more\n                self._look_at_queue()",
+        "            else:\n                pass",
+        "what was assigned just before the mark is not handed back",
+    ),
+    worker(
+        "self._scope.transact(mark, done)",
+        "done(())",
+        "who drains goes on to be given tasks",
+    ),
+    worker(
+        "if isinstance(result, Failed) and result.index == 0:\n                self._taken_over()\n            else:  # what",
+        "if False:\n                self._taken_over()\n            else:  # what",
+        equivalent="it looks at its registration every five seconds",
+    ),
+    worker(
+        "            if isinstance(result, Failed) and result.index == 0:\n                self._taken_over()\n            elif isinstance(result, Failed):\n                self._scope.after",
+        "            if isinstance(result, Failed):\n                self._scope.after",
+        equivalent="it looks at its registration every five seconds",
+    ),
+    worker(
+        "            elif isinstance(result, Failed):\n                self._scope.after(RETRY_SECONDS, self._restart)\n            elif self.state",
+        "            elif self.state",
+        "a worker that could not take up work again rests for ever",
+    ),
+    worker(
+        '            elif self.state == "ready" and stat.version and not self._marked:  # set by a person\n                self._reopen()\n',
+        "",
+        "a worker whose znode a person has set is given nothing for ever",
+    ),
+    worker(
+        'elif self.state == "ready" and stat.version and not self._marked:',
+        'elif self.state == "ready" and stat.version:',
+        "a peer that is elected while it takes up work does so for ever",
+    ),
+    worker(
+        "                self._marked = self._marked or stat.version > 0\n",
+        "",
+        "a worker whose znode a person has set while it was cut off is given nothing for ever",
+    ),
+    worker(
+        'elif self.state in ("disconnected", "waiting"):',
+        "elif True:",
+        "every change of its own znode has a worker begin to serve anew",
+    ),
+    worker(
+        "self._scope.get(assign_path(self._name), self._verify)",
+        "pass",
+        "a worker that is given what is not for it does not ask whether it is still itself",
+        at="Worker._assignments_read",
+    ),
+    worker(
+        "            if self._incarnation is not None:\n                self._scope.get(assign_path(self._name), self._verify)\n            self._verify_later()",
+        "            pass",
+        "a worker whose queue was set by hand is given what it never takes",
+    ),
+    worker(
+        "                self._scope.get(assign_path(self._name), self._verify)\n            self._verify_later()",
+        "                self._scope.get(assign_path(self._name), self._verify)",
+        "a worker looks once whether it is still itself, and never again",
+    ),
+    worker(
+        "if queue.stat.version != self._incarnation or not self._ours(queue):",
+        "if queue.stat.version != self._incarnation:",
+        "a queue that was made anew may have come to the same version",
+    ),
+    worker(
+        "if queue.stat.version != self._incarnation or not self._ours(queue):",
+        "if not self._ours(queue):",
+        "a queue that was set to the same by hand: nothing is assigned any more",
+    ),
+    worker(
+        "and queue.stat.version != self._spent:",
+        ":",
+        "an attempt that was killed is begun again, under the same token",
+    ),
+    worker(
+        "            self._spent = self._incarnation\n",
+        "            pass\n",
+        "an attempt that was killed is begun again, under the same token",
+    ),
+    worker(
         "ops: list[Op] = [self._still_me(), Delete(path)]",
         "ops: list[Op] = [Check(assign_path(self._name)), Delete(path)]",
         "an earlier incarnation deletes the znode of a later one",
-        at="Worker._reopen",
+    ),
+    worker(
+        '            elif self.state == "ready":\n                self._marked = False',
+        "            else:\n                self._marked = False",
+        "a peer that is elected again while it takes up work is not known to be marked",
+    ),
+    worker(
+        'self.state = "draining" if self._leaving else "paused"\n        self._marked = True',
+        'self.state = "draining" if self._leaving else "paused"',
+        "a peer that was cut off after its office rests for ever",
+    ),
+    worker(
+        "Check(assign_path(self._name), self._incarnation if self._incarnation is not None else -1)",
+        "Check(assign_path(self._name))",
+        "an earlier incarnation acts for a later one",
+    ),
+    worker(
+        "if self._leaving and not self._jobs:",
+        "if self._leaving:",
+        "who drains leaves at once, and kills what runs",
+    ),
+    worker(
+        "        self._process.scope().after(self._drain, self._leave)\n",
+        "",
+        "who drains waits for ever",
+    ),
+    worker(
+        "self._process.scope().after(self._drain, self._leave)\n",
+        "self._scope.after(self._drain, self._leave)\n",
+        "who drains and is cut off waits for ever",
+    ),
+    worker(
+        "        if self._incarnation is None:\n            self._leave()\n            return\n",
+        "",
+        "who is not registered and is stopped waits for its drain to end",
+        at="Worker.stop",
+    ),
+    worker(
+        'self._forget("worker stops")\n',
+        "pass\n",
+        "commands are left behind by a worker that has left",
+    ),
+    worker(
+        'self._forget("registration was taken over")',
+        "pass",
+        "a worker whose name another incarnation bears goes on",
+    ),
+    worker(
+        'self.state = "disconnected"\n        self._scope.after(RETRY_SECONDS, self._restart)',
+        'self.state = "disconnected"',
+        "a worker whose registration was taken over never registers again",
+        at="Worker._taken_over",
+    ),
+    worker(
+        "        self._incarnation = None\n        self._recorder.end()",
+        "        self._recorder.end()",
+        "who is no registered worker any more takes itself for one",
+    ),
+    worker(
+        "        self._recorder.end()\n",
+        "",
+        "who is no registered worker any more goes on recording",
+        at="Worker._forget",
+    ),
+    worker("        self._jobs.clear()\n", "", "jobs of an incarnation that is over", at="Worker._forget"),
+    worker(
+        "        self._next.clear()",
+        "        pass",
+        equivalent="what is in it and waits no longer is passed over",
+        at="Worker._forget",
+    ),
+    worker(
+        '        if self.state == "paused":\n            self._reopen()',
+        "",
+        "a peer that has lost the office never works again",
+    ),
+    worker(
+        'if self.state == "ready":\n            self._take_nothing_new()',
+        "if True:\n            self._take_nothing_new()",
+        "who is to rest before it is registered marks what is not its own",
+        at="Worker.pause",
     ),
 ]

@@ -1,0 +1,445 @@
+"""A client: how it submits, waits and cancels."""
+
+from functools import partial
+
+from tests.mutants.killers import CORE
+from tests.mutants.mutant import Mutant
+
+KILLERS = CORE
+
+client = partial(Mutant, "mwapp/core/client.py")
+wait = partial(Mutant, "mwapp/core/wait.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- after a lost reply
+    client("UNDER_WAY = 3.5", "UNDER_WAY = 1.0", "a request that is still under way is submitted again"),
+    client("UNDER_WAY = 3.5", "UNDER_WAY = 2.0", "a request that is still under way is submitted again"),
+    client(
+        "self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))",
+        "self._scope.children(TASKS, self._search)",
+        "a server that lags does not show what an earlier session has had carried out",
+    ),
+    client(
+        "elif self._process.now < self._uncertain_until:\n            self._scope.after(self._uncertain_until - self._process.now, self._begin)\n        else:",
+        "else:",
+        "a request of an earlier session that is under way is submitted again",
+    ),
+    client(
+        "        if self._sent:\n            self._uncertain_until = self._process.now",
+        "        if True:\n            self._uncertain_until = self._process.now",
+        equivalent="nothing was sent whose outcome is open, so nobody waits for it",
+    ),
+    client(
+        "        self._left.extendleft(sorted(named, reverse=True))\n",
+        "",
+        "what has a name and was under way is never submitted",
+    ),
+    client(
+        "        self._sent -= named\n        self._left",
+        "        self._left",
+        "what has a name is searched for by a key that it has not",
+    ),
+    client(
+        "        if not self._sent:\n            self._resolved = True",
+        "        if True:\n            self._resolved = True",
+        "what is under way is neither looked for nor submitted again",
+        at="Submit._begin",
+    ),
+    client(
+        "        self._resolved = False\n\n    def expired",
+        "\n    def expired",
+        equivalent="it is dropped, and then looked for and sent like all whose reply was lost",
+    ),
+    client(
+        "name not in self._searched and task_order(name) > self._newest]",
+        "task_order(name) > self._newest]",
+        "a search that is cut off again and again begins again and again",
+    ),
+    client(
+        "name not in self._searched and task_order(name) > self._newest]",
+        "name not in self._searched]",
+        "a search reads all tasks there are",
+    ),
+    client(
+        "name not in self._searched and task_order(name) > self._newest]",
+        "name not in self._searched and task_order(name) > task_order(max(names))]",
+        "a search reads nothing",
+    ),
+    client(
+        "                    self._newest = max(self._newest, task_order(created))\n",
+        "                    self._newest = task_order(created)\n",
+        equivalent="replies come in the order of the requests, and numbers grow",
+    ),
+    client(
+        "                index = keys.get(_key(node))\n                if index is not None:\n                    self._acknowledge(index, name)\n",
+        "                index = keys.get(_key(node))\n                if index is not None:\n                    self._newest = max(self._newest, task_order(name))\n                    self._acknowledge(index, name)\n",
+        "a search that is cut off skips what is older than it has found",
+    ),
+    client(
+        "                if isinstance(node, Failed) and node.error is not Error.NO_NODE:\n                    continue  # it may be ours\n",
+        "",
+        "what cannot be read is taken for absent",
+    ),
+    client(
+        "            if self._searched.issuperset(page):\n                self._search_page(rest)\n            else:",
+        "            if True:\n                self._search_page(rest)\n            else:",
+        "what cannot be read is taken for absent",
+    ),
+    client(
+        "            self._searched.clear()\n            self._begin()",
+        "            self._begin()",
+        equivalent="what is created later has a name that was not read before",
+    ),
+    client(
+        "self._left = deque(sorted(self._sent | set(self._left)))",
+        "self._left = deque(sorted(self._left))",
+        "what never arrived is never submitted",
+    ),
+    client(
+        "            self._sent.clear()\n            self._searched",
+        "            self._searched",
+        "what never arrived is submitted, and its outcome stays open for ever",
+    ),
+    client(
+        "page, rest = names[:size], names[size:]",
+        "page, rest = names[:size], names[size + 1 :]",
+        "between two pages one is skipped",
+    ),
+    # ---------------------------------------------------------------- submitting
+    client(
+        "while self._left and len(self._sent) < self._process.limits.submissions:",
+        "while self._left:",
+        equivalent="it is looked for room after as many, and that is answered after all of them",
+    ),
+    client("            self._room -= len(batch)\n", "", "more tasks than there may be"),
+    client("            self._sent.update(batch)\n", "", "what is under way is not known to be"),
+    client(
+        "        if not self._left and not self._sent:\n            self._finished()",
+        "        if not self._left:\n            self._finished()",
+        "all seems submitted while the last is under way",
+        at="Submit._send",
+    ),
+    client(
+        "if batch and (name is not None or room < 0):",
+        "if batch and room < 0:",
+        "one with a name takes those before it down, if it is there already",
+    ),
+    client(
+        "if batch and (name is not None or room < 0):",
+        "if batch and name is not None:",
+        "a transaction larger than ZooKeeper takes",
+    ),
+    client(
+        "            if name is not None:\n                break\n        return batch",
+        "        return batch",
+        "one with a name takes those behind it down, if it is there already",
+    ),
+    client(
+        "while self._left and len(batch) < min(self._process.limits.batch, self._room):",
+        "while self._left and len(batch) < self._process.limits.batch:",
+        "more tasks than there may be",
+    ),
+    client("data, sequential=name is None\n", "data, sequential=True\n", "a name with a number behind it"),
+    client(
+        "        if self._looking:\n            return\n        self._looking = True\n",
+        "        self._looking = True\n",
+        "for each task that is added it is looked whether there is room",
+    ),
+    client(
+        "            self._looking = False\n            if not isinstance",
+        "            if not isinstance",
+        "after it was looked once whether there is room nothing more is submitted",
+    ),
+    client(
+        "self._looking, self._room = False, 0\n        named",
+        "self._room = 0\n        named",
+        "who was cut off while it looked for room submits nothing more",
+    ),
+    client(
+        "self._looking, self._room = False, 0\n        named",
+        "self._looking = False\n        named",
+        "after a cut the room of before counts",
+    ),
+    client(
+        "self._max_tasks - stat.children)",
+        "self._max_tasks)",
+        "there may be any number of tasks",
+    ),
+    client(
+        "            if self._room <= 0:\n                self._room = 0\n",
+        "            if self._room < 0:\n                self._room = 0\n",
+        "with no room left it is looked for room again and again",
+    ),
+    client(
+        "                    if name is None:\n                        self._refuse(index, full)\n                    else:",
+        "                    if True:\n                        self._refuse(index, full)\n                    else:",
+        "a name that is there already is refused because there is no room",
+    ),
+    client(
+        "elif name is not None and result.error is Error.NODE_EXISTS:",
+        "elif False:",
+        "a task that is there already is refused instead of acknowledged",
+    ),
+    client(
+        "to_blame = batch if result.index is None else [batch[result.index]]",
+        "to_blame = batch",
+        "for one that is refused all are",
+    ),
+    client(
+        "        self._sent.difference_update(batch)\n        self._left = deque",
+        "        self._left = deque",
+        equivalent="it is looked for before it is sent, and acknowledged as any other",
+    ),
+    client(
+        "deque(sorted([*batch, *self._left]))",
+        "deque([*batch, *self._left])",
+        "what is sent again is submitted in another order",
+    ),
+    client(
+        "elif result.error is Error.NO_NODE:  # a person has deleted /tasks",
+        "elif False:",
+        "tasks are refused because a person has deleted /tasks",
+    ),
+    client(
+        "            self._resolved = False\n            self._scope.after(RETRY_SECONDS, self.connected)\n",
+        "            self._scope.after(RETRY_SECONDS, self.connected)\n",
+        "what is added while /tasks is gone is sent in vain, again and again",
+    ),
+    client(
+        "            self._scope.after(RETRY_SECONDS, self.connected)\n            return\n        else:",
+        "            return\n        else:",
+        "what could not be submitted for /tasks was gone never is",
+    ),
+    client(
+        "            self._scope.after(RETRY_SECONDS, self.connected)\n            return\n        new",
+        "            return\n        new",
+        "a search that finds no /tasks never ends",
+    ),
+    client(
+        "if isinstance(node, Node) and node.data == self._tasks[index].encode():",
+        "if isinstance(node, Node):",
+        "another task of the name is taken for this one",
+    ),
+    client(
+        "        else:  # it has just been removed\n            self._sent.discard(index)\n            self._left.append(index)\n        self._send()",
+        "        self._send()",
+        "a name that was just removed is neither submitted nor refused",
+    ),
+    client(
+        "        self._sent.discard(index)\n        self._refused",
+        "        self._refused",
+        "what is refused stays open",
+    ),
+    client(
+        "        self._sent.discard(index)\n        self._accepted",
+        "        self._accepted",
+        "what is acknowledged stays open",
+    ),
+    client(
+        "if not all(keys) or len(set(keys)) < len(keys):",
+        "if not all(keys):",
+        "of two submissions with one key the second is taken for the first",
+    ),
+    client(
+        "        if self._resolved:\n            self._send()\n        return",
+        "        return",
+        "what is added is not sent before the next cut",
+    ),
+    # ---------------------------------------------------------------- cancelling
+    client(
+        "ops: list[Op] = [Check(task_path(name)), Create(cancel_path(name))]",
+        "ops: list[Op] = [Create(cancel_path(name))]",
+        "a request is made for a task that is not there",
+    ),
+    client(
+        "unknown = isinstance(result, Failed) and result.index == 0",
+        "unknown = isinstance(result, Failed)",
+        "a request that was there already seems one for no task",
+    ),
+    client(
+        "            if not self._again:\n                self._again = True\n                self._scope.after",
+        "            if True:\n                self._scope.after",
+        "requests that are refused are repeated more and more often",
+    ),
+    client(
+        "        self._again = False\n        if not self._open",
+        "        if not self._open",
+        "what is refused twice is not asked for again",
+    ),
+    client(
+        "        self._wish_next()\n        if name in self._open:",
+        "        if name in self._open:",
+        "of many requests only the first are made",
+    ),
+    client(
+        "            if not self._open:\n                self._finished()",
+        "            pass",
+        "who cancels never hears that it is done",
+        at="Cancel._wished",
+    ),
+    client(
+        "        if not self._open:\n            self._finished()\n",
+        "",
+        "who cancels nothing never hears that it is done",
+        at="Cancel._begin",
+    ),
+    client(
+        "        self._scope.cancel()\n        self._scope = self._process.scope()\n        ensure",
+        "        self._scope = self._process.scope()\n        ensure",
+        equivalent="it was cancelled when the connection was cut, and a new one has nothing to cancel",
+    ),
+    client(
+        "    def suspended(self) -> None:\n        self._scope.cancel()\n\n    def expired",
+        "    def suspended(self) -> None:\n        pass\n\n    def expired",
+        equivalent="what it asks for while cut off is dropped, and connected() drops the rest",
+    ),
+    # ---------------------------------------------------------------- waiting
+    wait(
+        "        self._begun = False\n\n    def _begin",
+        "\n    def _begin",
+        equivalent="what it asks for while cut off is dropped, and all are taken up anew",
+    ),
+    wait(
+        "        self._watched.clear()\n",
+        "",
+        equivalent="looking through all watches those again",
+        at="Wait._begin",
+    ),
+    wait(
+        "        self._unwatched.clear()\n",
+        "",
+        equivalent="what has ended is taken out, and the others are taken up again in the same order",
+        at="Wait._begin",
+    ),
+    wait(
+        "self._unanswered, self._looking, self._due = 0, False, False",
+        "self._unanswered, self._due = 0, False",
+        "after a cut nothing is looked at that is not watched",
+    ),
+    wait(
+        "self._unanswered, self._looking, self._due = 0, False, False",
+        "self._looking, self._due = False, False",
+        "after a cut no more are watched",
+    ),
+    wait(
+        "self._unanswered, self._looking, self._due = 0, False, False",
+        "self._unanswered, self._looking = 0, False",
+        "after a cut no more are watched",
+    ),
+    wait(
+        "            self._read(page, then=partial(self._look_through, rest))\n            return",
+        "            self._read(page)\n            return",
+        "of many that have ended those of the first page are told",
+    ),
+    wait(
+        "        if not self._due:\n            self._due = True\n            self._scope.after(1.0, self._watch_more)",
+        "        pass",
+        "what ends out of turn is never told",
+    ),
+    wait(
+        "        self._unwatched.pop(name, None)\n        self._watched.add(name)",
+        "        self._watched.add(name)",
+        "what is watched is looked at as well",
+    ),
+    wait(
+        "partial(self._seen, name), watch=partial(self._fired, name))",
+        "partial(self._seen, name))",
+        "what ends is not heard of",
+    ),
+    wait(
+        '            if "status" in children:\n                self._fired(name)\n',
+        "            pass\n",
+        "what ends just before it is watched is not heard of",
+    ),
+    wait(
+        "        elif children.error is Error.NO_NODE:\n            self._end(name, None, None)\n",
+        "        elif children.error is Error.NO_NODE:\n            pass\n",
+        "a task that was deleted is waited for",
+    ),
+    wait(
+        "        else:\n            self._watch_later(name)\n\n    def _watch_later",
+        "\n    def _watch_later",
+        "what the ensemble refuses once to show is waited for",
+    ),
+    wait(
+        "self._scope.after(RETRY_SECONDS, partial(self._watch, name))",
+        "self._watch(name)",
+        "what the ensemble refuses is asked for without a pause",
+    ),
+    wait(
+        "            self._read([name])\n            self._look_on()",
+        "            self._read([name])",
+        "of many that end only those that are watched are told",
+    ),
+    wait(
+        "if page and not self._looking:",
+        "if page:",
+        "a page is read once for each that has ended",
+    ),
+    wait(
+        "self._page = min(self._limits.largest_look, self._limits.smallest_look + len(ended) * 3 // 2)",
+        "self._page = self._limits.smallest_look",
+        "of many that end together a few are read at a time",
+    ),
+    wait(
+        "self._page = min(self._limits.largest_look, self._limits.smallest_look + len(ended) * 3 // 2)",
+        "self._page = self._limits.largest_look",
+        "for each that ends fifty others are read",
+    ),
+    wait(
+        "page[max(ended, default=-1) + 1 :]",
+        "page[max(ended, default=0) + 1 :]",
+        "the first of those behind is not watched if none has ended",
+    ),
+    wait(
+        "for name in [*overtaken, *behind[:1]]:",
+        "for name in behind[:1]:",
+        "what is overtaken is not watched",
+    ),
+    wait(
+        "for name in [*overtaken, *behind[:1]]:",
+        "for name in overtaken:",
+        "behind those that have ended none is watched",
+    ),
+    wait(
+        "        if not behind:\n            self._look_on()",
+        "        pass",
+        "when a whole page has ended it is not looked on",
+    ),
+    wait(
+        "                if scope.cancelled:  # who is told may stop us\n                    return\n",
+        "",
+        "who has stopped is told more",
+    ),
+    wait(
+        "                    if status.error is Error.NO_NODE:  # what has changed was something else\n                        self._watch(name)\n                    else:\n                        self._watch_later(name)",
+        "                    pass",
+        "what had another child first is not watched any more",
+    ),
+    wait(
+        "        if name not in self._waiting:\n            return\n        del self._waiting[name]",
+        "        self._waiting.pop(name, None)",
+        "what has ended is told twice",
+    ),
+    wait(
+        "        self._watched.discard(name)\n        self._quiet",
+        "        self._quiet",
+        "the places of those watched that have ended are never used again",
+    ),
+    wait(
+        "        if not self._waiting:\n            self._finished()",
+        "        pass",
+        "who waits never hears that all have ended",
+        at="Wait._end",
+    ),
+    wait(
+        "            self._quiet = True\n",
+        "",
+        "when nothing ends for long, what ends out of turn is told after minutes",
+    ),
+    wait(
+        "        if not self._unanswered:\n            more",
+        "        if True:\n            more",
+        "a server that is slow is asked for more and more watches",
+    ),
+]

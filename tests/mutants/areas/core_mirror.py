@@ -1,0 +1,304 @@
+"""What a master knows."""
+
+from functools import partial
+
+from tests.mutants.killers import CORE
+from tests.mutants.mutant import Mutant
+
+KILLERS = CORE
+
+mirror = partial(Mutant, "mwapp/core/mirror.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- the mirror: workers and queues
+    mirror(
+        "return self.fresh and (worker is None or not self.assignment.meant_for(worker.incarnation))",
+        "return worker is None or not self.assignment.meant_for(worker.incarnation)",
+        "what a worker has handed back just before it left is moved from where it no longer is",
+    ),
+    mirror(
+        "return self.fresh and (worker is None or not self.assignment.meant_for(worker.incarnation))",
+        "return self.fresh and worker is None",
+        "what an earlier incarnation left is never moved",
+    ),
+    mirror(
+        "partial(self._workers_seen, then), watch=self.look_at_workers)",
+        "partial(self._workers_seen, then))",
+        "a master does not hear of workers that come and go",
+    ),
+    mirror(
+        "partial(self._queue_seen, queue, then), watch=again)",
+        "partial(self._queue_seen, queue, then))",
+        "a master does not hear that a worker is done",
+    ),
+    mirror(
+        "paths = [path for name in names for path in (assign_path(name), worker_path(name))]",
+        "paths = [path for name in names for path in (worker_path(name), assign_path(name))]",
+        "a worker is read for a queue, and the queue for a worker",
+    ),
+    mirror(
+        "registered.session != worker.stat.owner:",
+        "registered.adopted:",
+        "a worker made by hand acts under the registration of one before",
+    ),
+    mirror(
+        "self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=True)",
+        "pass",
+        "what a person assigned to a worker by hand is moved before that is adopted",
+    ),
+    mirror(
+        "draining = worker.stat.version > 0",
+        "draining = worker.stat.version > 1",
+        "a worker that drains is given tasks, and all is read anew for each",
+    ),
+    mirror(
+        "            if name not in self._watched:\n                self._look_at_queue(name)\n",
+        "",
+        "of a new worker's queue the master hears nothing",
+    ),
+    mirror(
+        "if old is None or new is None or old.incarnation != new.incarnation:",
+        "if new is None or old is None:",
+        "a worker that died and came back between two looks keeps its orphans",
+    ),
+    mirror(
+        "                self._refresh_held(name)\n", "", "what was handed back before a worker left is moved"
+    ),
+    mirror(
+        "            entry.fresh = False\n",
+        "            pass\n",
+        "what was handed back before a worker left is moved",
+    ),
+    mirror(
+        "waiting = {*queues, NOBODY}",
+        "waiting = {*queues}",
+        "tasks are read before it is known what was returned",
+    ),
+    mirror(
+        "            if not waiting:\n                self._look_at_tasks()",
+        "            self._look_at_tasks()",
+        "tasks are read before it is known who has them",
+    ),
+    mirror(
+        "if isinstance(names, Failed) and queue == NOBODY:\n            self._unreadable()\n            return\n",
+        "if False:\n            return\n",
+        "a /returned that was deleted is not made again",
+    ),
+    mirror(
+        "            del known[task]\n            self._look_if_finished(task)\n",
+        "            del known[task]\n",
+        "what became of a task that was taken from a queue is never found out",
+    ),
+    mirror(
+        "            del self.held[queue]\n            self._watched.discard(queue)\n",
+        "            del self.held[queue]\n",
+        "a queue that was deleted and is there again is never looked at",
+    ),
+    mirror(
+        "self._read_held(queue, [task for task in present if task not in known], then)",
+        "self._read_held(queue, [task for task in present if task not in known])",
+        "a master that takes over never comes to read the tasks",
+    ),
+    mirror(
+        "                    if isinstance(status, Node):\n                        self._note_finished(task)\n                    else:",
+        "                    if True:",
+        "what a person reported before the master looked is run again",
+    ),
+    mirror(
+        "                elif self.held.get(queue, {}).pop(task, None):\n                    self._look_if_finished(task)\n",
+        "",
+        "what was handed back before a worker left stays with nobody",
+    ),
+    mirror(
+        "                    self.queued.pop(task, None)\n                    if isinstance(status",
+        "                    if isinstance(status",
+        "what is held is assigned once more",
+    ),
+    mirror(
+        "if held and (worker is None or worker.adopted):",
+        "if held and worker is not None and worker.adopted:",
+        "a report by hand on an assignment of a worker not known yet",
+    ),
+    mirror(
+        "status_path(task), lambda stat: self._finished(task) if stat else None, watch=again\n",
+        "status_path(task), lambda stat: self._finished(task) if stat else None\n",
+        "a report by hand is not heard of",
+    ),
+    # ---------------------------------------------------------------- the mirror: cancel requests
+    mirror(
+        "self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)",
+        "self._scope.children(CANCEL, self._wishes_seen)",
+        "of cancel requests only those are known that were there at first",
+    ),
+    mirror("self.pointless &= self.wishes", "pass", "a request that went comes back as one for no task"),
+    mirror(
+        "if stat is None and task in self.wishes:",
+        "if stat is None:",
+        "a request is deleted that is there no longer, and all is read anew",
+    ),
+    mirror(
+        "for task in sorted(self.wishes - self.tasks):",
+        "for task in sorted(self.wishes & self.tasks):",
+        "a request for no task is never found out",
+    ),
+    mirror(
+        "self.pointless = (self.pointless | (gone & self.wishes)) - new",
+        "self.pointless = self.pointless | (gone & self.wishes)",
+        "a request made before its task is there is taken back when it comes",
+    ),
+    mirror(
+        "self.pointless = (self.pointless | (gone & self.wishes)) - new",
+        "self.pointless = self.pointless - new",
+        "a request for a task that was deleted stays for the next of its name",
+    ),
+    mirror(
+        "        if task in self.wishes:\n            self.pointless.add(task)\n",
+        "",
+        "a request for a task that was removed stays for ever",
+        at="Mirror.removed",
+    ),
+    # ---------------------------------------------------------------- the mirror: tasks
+    mirror(
+        "self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)",
+        "self._scope.children(TASKS, self._tasks_seen)",
+        "new tasks are not heard of",
+    ),
+    mirror(
+        "if wait > 0 and len(self.tasks) > self._scope.limits.short_list:",
+        "if wait > 0:",
+        "a lone task waits for the next reading of a short list",
+    ),
+    mirror(
+        "if wait > 0 and len(self.tasks) > self._scope.limits.short_list:",
+        "if False:",
+        "a list of many names is read at every change",
+    ),
+    mirror(
+        "ordered = ordered[-size:] + ordered[:-size]",
+        "ordered = ordered[-size:]",
+        "behind the newest of a backlog nothing is ever read",
+    ),
+    mirror(
+        "ordered = ordered[-size:] + ordered[:-size]",
+        "ordered = ordered[:size] + ordered[size:]",
+        "at a take-over what waits is read after all that has ended",
+    ),
+    mirror(
+        "            self.queued.pop(task, None)\n            self.bad.pop(task, None)\n            self.unread.pop(task, None)\n",
+        "            self.bad.pop(task, None)\n            self.unread.pop(task, None)\n",
+        "a task that was deleted is assigned",
+    ),
+    mirror(
+        "        if self._reading or not self.unread:",
+        "        if not self.unread:",
+        "pages are read beside each other, thousands of tasks at once",
+    ),
+    mirror(
+        "                if task not in self._outdated:\n                    self.unread.pop(task, None)",
+        "                if True:\n                    self.unread.pop(task, None)",
+        "a reading from before a task was returned counts",
+    ),
+    mirror(
+        "self._reading, self._outdated = True, set(self._vanished)",
+        "self._reading, self._outdated = True, set()",
+        "what vanished before the page was asked for is not kept from it",
+    ),
+    mirror(
+        "        self._outdated.add(task)\n",
+        "",
+        "what vanishes while a page is read is not kept from it",
+    ),
+    mirror(
+        "            self._changed()\n            self._read_tasks()\n",
+        "            self._changed()\n",
+        "after the first page no task is read",
+    ),
+    mirror(
+        "elif node.stat.children == 0:\n            self._sort_in(task, node.data)",
+        "elif True:\n            self._sort_in(task, node.data)",
+        "what has ended is run again",
+    ),
+    mirror(
+        "if stat is None:\n            self._sort_in(task, data)\n            self._changed()\n        else:\n            self._finished(task)",
+        "self._finished(task)",
+        "a task below which somebody keeps a child is never run",
+    ),
+    mirror(
+        "            if status != Failed(Error.NO_NODE):\n                self._finished(task)\n            else:",
+        "            if False:\n                self._finished(task)\n            else:",
+        equivalent="it is read with the other tasks, and found to have a child",
+    ),
+    mirror(
+        "                self.unread[task] = None\n                self._read_tasks()\n\n        # Not whether",
+        "                pass\n\n        # Not whether",
+        "a task whose assignment somebody deleted is never assigned again",
+    ),
+    mirror(
+        "            self._vanished.discard(task)\n",
+        "",
+        "what has vanished once is never read again",
+    ),
+    mirror(
+        "self.finished.setdefault(task, self._scope.now)",
+        "self.finished[task] = self._scope.now",
+        "the time a finished task is kept begins anew whenever it is seen",
+    ),
+    mirror(
+        "        if task in self.tasks:\n            self._note_finished(task)\n        self._changed()",
+        "        self._note_finished(task)\n        self._changed()",
+        "what was removed while it was looked at is removed again and again",
+    ),
+    mirror(
+        "if task in self.tasks and not any(task in held for held in self.held.values()):",
+        "if task in self.tasks:",
+        "what is held is queued as well",
+    ),
+    mirror(
+        "if task in self.tasks and not any(task in held for held in self.held.values()):",
+        "if not any(task in held for held in self.held.values()):",
+        "a task that was removed while it was read is assigned",
+    ),
+    mirror(
+        "            except BadTaskError as error:\n                self.bad[task] = str(error)",
+        "            except BadTaskError:\n                self.queued[task] = frozenset()",
+        equivalent="a worker is given it, and ends it for the same reason",
+    ),
+    mirror(
+        "new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}",
+        "new.finished = dict(self.finished)",
+        "what was refused is known from before",
+        at="Mirror.renewed",
+    ),
+    mirror(
+        "new.unread = dict.fromkeys(sorted(in_doubt & new.tasks, key=task_order))",
+        "new.unread = {}",
+        "what was refused is taken for what it was",
+        at="Mirror.renewed",
+    ),
+    mirror(
+        "new.queued, new.bad, new._persistent = self.queued, self.bad, self._persistent",
+        "new._persistent = self._persistent",
+        "a backlog is read again whenever a transaction is refused",
+        at="Mirror.renewed",
+    ),
+    mirror(
+        "                self._report_persistent(name)\n                continue  # nobody's",
+        "                self._report_persistent(name)\n                pass  # nobody's",
+        "tasks go to a worker that is a znode made by hand, for ever",
+    ),
+    mirror(
+        "            self._persistent.add(name)\n",
+        "",
+        "a znode made by hand is a line in the log whenever a worker comes or goes",
+    ),
+    mirror(
+        "self._scope.children(ASSIGN, then, watch=again)",
+        "self._scope.children(ASSIGN, then)",
+        "what a person assigns to who never was is seen by the next master only",
+    ),
+    mirror(
+        "for queue in sorted(set(queues) - self._watched):",
+        "for queue in sorted(set(queues)):",
+        "with every worker that comes all queues are read",
+    ),
+]
