@@ -1,10 +1,12 @@
-"""Run an Ansible module in this process, by its own ``main``, with arguments as Ansible hands them over."""
+"""Run Ansible modules in this process, by their own ``main``, with arguments as Ansible hands them over."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +15,18 @@ import pytest
 from ansible.module_utils import _internal
 from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
+
+
+def load(path: Path) -> Any:
+    """A role's module, plugin or program, by its path."""
+    name = "_".join(path.parts[-3:]).removesuffix(".py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    return module
 
 
 def run(module: Any, arguments: dict[str, Any], *, check: bool = False) -> dict[str, Any]:

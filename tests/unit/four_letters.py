@@ -54,15 +54,17 @@ class Server:
             except OSError:
                 return
             with connection:
-                if word := connection.recv(4).decode():
+                if word := connection.recv(65536).decode()[:4]:
                     self.words.append(word)
-                    self._reply(connection, self._answer(word))
+                    with suppress(ConnectionError):  # the other may have heard enough
+                        self._reply(connection, self._answer(word))
 
     def _reply(self, connection: socket.socket, answer: str | None) -> None:
         if answer is None:
             connection.settimeout(PATIENCE)
             with suppress(TimeoutError):
-                connection.recv(1)  # the other hangs up
+                while connection.recv(65536):  # until the other hangs up
+                    pass
                 return
         connection.sendall((answer or IDLE).encode())
 

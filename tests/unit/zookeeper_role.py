@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
+
+from tests.unit import ansible_module
 
 ROLE = Path(__file__).parents[2] / "roles/zookeeper"
 
@@ -23,9 +24,4 @@ def load(name: str) -> Any:
 def load_file(path: str) -> Any:
     """One of the role's modules or filters, by its path below the role."""
     load("zookeeper_rules")  # puts the directory on the path
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROLE / path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return ansible_module.load(ROLE / path)

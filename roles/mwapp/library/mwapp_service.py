@@ -44,6 +44,7 @@ observed:
 PATIENCE = 2.0  # for one answer of the status endpoint, seconds
 PAUSE = 0.1  # between two looks, seconds
 JOURNAL_LINES = 30
+PROC, UNITS = Path("/proc"), Path("/etc/systemd/system")
 PROPERTIES = "LoadState,UnitFileState,ActiveState,SubState,Result,MainPID,NeedDaemonReload"
 
 
@@ -92,7 +93,7 @@ class Service:
         pid = show.get("MainPID", "0")
         running, found = pid != "0", ""
         with suppress(OSError):  # it may end while we look
-            found = revision(Path("/proc", pid, "environ").read_bytes()) if running else ""
+            found = revision((PROC / pid / "environ").read_bytes()) if running else ""
         problem, state = self._ask() if running else ("it does not run", "")
         if problem:
             problem += f" (systemd: {show['ActiveState']}/{show['SubState']}, {show['Result']})"
@@ -152,7 +153,7 @@ class Service:
     def remove(self) -> None:
         """Stop, disable and forget it."""
         self.systemctl("disable", "--now", self.unit)
-        Path("/etc/systemd/system", self.unit).unlink(missing_ok=True)
+        (UNITS / self.unit).unlink(missing_ok=True)
         self.systemctl("daemon-reload")
 
     def journal(self) -> str:
