@@ -200,12 +200,16 @@ def test_while_voters_change_a_leader_outside_the_group_is_told() -> None:
 def test_of_two_voters_the_first_with_the_new_list_waits_for_the_second() -> None:
     assert changing({"zk2"}, idle(), leader(0), size=2) == ""
     assert "zk1 does not answer" in changing({"zk2"}, gone(), leader(0), size=2)
+    assert changing({"zk2"}, idle(), idle(), size=2) == "", "none can lead until both have it"
 
 
 def test_who_waits_is_restarted_too_while_voters_change() -> None:
     seen = states(leader(1), idle(), gone())
     assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}, changing=True) == ["zk2", "zk1"]
     assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk1"]
+    seen = states(follower(), idle(), leader(1))
+    first, *_ = ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}, changing=True)
+    assert first == "zk2", "it costs the quorum nothing"
 
 
 def test_only_a_server_that_says_so_is_idle() -> None:
@@ -224,6 +228,13 @@ def test_a_frozen_server_does_not_hang_the_gate() -> None:
     with serving() as serve:
         state = ensemble.look(Member("zk1", "127.0.0.1", serve(in_turn(None)).port), 0.02)
     assert (state.reachable, state.error) == (False, "no answer within 0.02 s")
+
+
+def test_what_never_ends_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ensemble, "MAX_ANSWER", 1000)
+    with serving() as serve:
+        answer = ensemble.ask(Member("zk1", "127.0.0.1", serve(lambda _: "x" * 300_000).port), "srvr", 5.0)
+    assert 1000 <= len(answer) < 100_000
 
 
 def test_a_closed_port_is_told() -> None:

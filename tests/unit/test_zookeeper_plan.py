@@ -122,6 +122,8 @@ def test_coming_and_going_are_two_runs() -> None:
     text = refusal(plan({"1": holds("123"), "2": holds("123"), "4": empty()}))
     assert "takes server 3 out and brings in 4 at once" in text
     assert "zookeeper_id 3" in text
+    text = refusal(plan({n: holds("12345") for n in "1234"}, observers="4"))
+    assert "takes server 5 out and makes observers of 4 at once" in text
 
 
 def test_a_voter_becomes_an_observer_and_back() -> None:
@@ -171,6 +173,11 @@ def test_foreign_data_does_not_join(other: Found, said: str) -> None:
     assert said in refusal(plan({"1": holds("1"), "2": other}))
 
 
+def test_voters_change_one_by_one_so_two_at_once_are_no_change_of_ours() -> None:
+    seen = {n: holds("123") for n in "12"} | {n: holds("12345") for n in "345"}
+    assert "server 3 as a member of 1, 2, 3, 4 and 5: that is not one" in refusal(plan(seen))
+
+
 def test_data_of_a_namesake_does_not_join() -> None:
     foreign = holds("123", servers={n: f"test{n}:2888:3888" for n in "123"})
     text = refusal(plan({"1": holds("12"), "2": holds("12"), "3": foreign}))
@@ -188,7 +195,9 @@ def test_a_change_that_was_cut_short_is_finished_first() -> None:
 
 
 def test_a_change_that_was_cut_short_may_be_taken_back() -> None:
-    assert steps(plan({"1": holds("1234"), "2": holds("123"), "3": holds("123")})) == ["123"]
+    answer = plan({"1": holds("1234"), "2": holds("123"), "3": holds("123")})
+    assert steps(answer) == ["123"]
+    assert answer["stages"][0]["changing"], "server 1 has another list"
 
 
 def test_a_change_cut_short_is_not_left_in_another_direction() -> None:

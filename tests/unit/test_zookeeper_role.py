@@ -22,7 +22,7 @@ def read(name: str) -> Any:
 
 def test_members_come_from_the_inventory() -> None:
     hostvars = {
-        "c": {"zookeeper_id": 10},
+        "c": {"zookeeper_id": 10, "zookeeper_observer": "false", "zookeeper_client_port": ""},
         "b": {"zookeeper_id": 2, "ansible_host": "192.0.2.2", "zookeeper_client_port": 2182}
         | {"zookeeper_observer": "yes"},
         "a": {"zookeeper_id": 1, "ansible_host": "192.0.2.1", "zookeeper_host": "a.internal"},
@@ -160,6 +160,19 @@ def test_flags_reach_the_jvm_as_they_are() -> None:
 @pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])
 def test_the_other_templates_render(name: str) -> None:
     assert render(name)
+
+
+def test_what_was_seen_of_all_hosts_is_joined() -> None:
+    hostvars = {name: {"__zookeeper_found": {"data": name == "a", "deployed_port": 2182}} for name in "ab"}
+    left_out = [{"item": "c", "data": True}, {"item": "d", "unreachable": True}]
+    seen = filters.zookeeper_seen(["a", "b"], hostvars, left_out)
+    assert {name: found.get("data") for name, found in seen.items()} == {
+        "a": True,
+        "b": False,
+        "c": True,
+        "d": None,
+    }
+    assert filters.zookeeper_ports(["a", "b"], hostvars) == {"a": 2182, "b": 2182}
 
 
 def test_refusals_of_all_hosts_are_told_once() -> None:

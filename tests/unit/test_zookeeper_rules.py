@@ -75,6 +75,7 @@ def test_an_id_that_is_no_id(number: object) -> None:
 def test_a_missing_id() -> None:
     [said] = rules.member_problems([member(1), member(None, "zk2")], settings())
     assert "zookeeper_id is not set for zk2" in said
+    assert len(rules.member_problems([member(None, "a"), member(None, "b")], settings())) == 2
 
 
 @pytest.mark.parametrize("second", [2, "2"])
@@ -117,6 +118,12 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
             {"zookeeper_admin_server": True, "zookeeper_admin_port": 2181},
             "zookeeper_admin_port are both 2181",
         ),
+        ({"zookeeper_quorum_port": 0}, "zookeeper_quorum_port is 0: use 1 to 65535"),
+        ({"zookeeper_quorum_port": 65536}, "zookeeper_quorum_port is 65536: use 1 to 65535"),
+        ({"zookeeper_data_dir": "/run"}, "zookeeper_data_dir is /run: use an absolute path outside"),
+        ({"zookeeper_snapshot_every": 1}, "zookeeper_snapshot_every is 1: use 2 or more"),
+        ({"zookeeper_min_session_timeout": 40001}, "(40001 ms, 2 ticks if not set) is above"),
+        ({"zookeeper_jvm_flags": ["-Xms1g"]}, "set zookeeper_heap_mb instead"),
         ({"zookeeper_data_dir": "data"}, "zookeeper_data_dir is data: use an absolute path"),
         ({"zookeeper_txnlog_dir": "/tmp/log"}, "zookeeper_txnlog_dir is /tmp/log"),  # noqa: S108 - to be refused
         (
@@ -143,6 +150,7 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
             {"zookeeper_config": {"flushDelay": "1\nserver.4=evil"}},
             "give it one number, boolean or line of text",
         ),
+        ({"zookeeper_config": {"flushDelay": None}}, "give it one number"),
         ({"zookeeper_config": {"flushDelay": [1]}}, "give it one number"),
     ],
 )
@@ -150,11 +158,28 @@ def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> No
     assert said in "\n".join(rules.setting_problems(settings(**changed)))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"zookeeper_admin_port": 2181},  # the admin server is off
+        {"zookeeper_quorum_port": 1, "zookeeper_election_port": 65535},
+        {"zookeeper_data_dir": "/running/zk", "zookeeper_txnlog_dir": "/devices"},
+        {"zookeeper_min_session_timeout": 40000},
+        {"zookeeper_max_session_timeout": 4000},
+        {"zookeeper_snapshot_every": 2, "zookeeper_purge_keep": 3, "zookeeper_preallocate_kb": 64},
+    ],
+)
+def test_a_setting_that_is_just_right(changed: dict[str, object]) -> None:
+    assert rules.setting_problems(settings(**changed)) == []
+
+
 def test_a_word_for_all_words_is_enough() -> None:
     assert rules.setting_problems(settings(zookeeper_4lw_whitelist=["*"])) == []
 
 
-@pytest.mark.parametrize("key", ["ssl.keyStore.location", "metricsProvider.className", "commitLogCount"])
+@pytest.mark.parametrize(
+    "key", ["ssl.keyStore.location", "metricsProvider.className", "commitLogCount", "server.principal"]
+)
 def test_keys_of_zoo_cfg_without_a_variable(key: str) -> None:
     assert settings_of.setting_problem(key, "x") is None
 
@@ -220,6 +245,8 @@ def test_the_members_a_configuration_names() -> None:
 def test_peer_ports_do_not_change_under_data() -> None:
     said = host(members=[member(i, election_port=3889) for i in (1, 2, 3)], seen=with_data())
     assert "zookeeper_election_port of zk1, zk2, zk3 differ" in said
+    observed = with_data(config=CONFIG | {"server.3": "zk3:2888:3889:observer"})
+    assert "zookeeper_election_port of zk3 differ" in host(seen=observed)
 
 
 def test_a_host_may_get_another_name() -> None:
@@ -227,7 +254,7 @@ def test_a_host_may_get_another_name() -> None:
 
 
 def test_zoo_cfg_is_read() -> None:
-    text = "# c\n! c\n\ndataDir = /d \nserver.1=zk1:2888:3888\nbroken\nautopurge.snapRetainCount=3"
+    text = "# c=1\n! c=1\n\ndataDir = /d \nserver.1=zk1:2888:3888\nbroken\nautopurge.snapRetainCount=3"
     assert settings_of.parse_config(text) == {
         "dataDir": "/d",
         "server.1": "zk1:2888:3888",

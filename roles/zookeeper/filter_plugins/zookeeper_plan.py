@@ -121,7 +121,7 @@ def _require_one_ensemble(holders: Mapping[int, Mapping[str, Any]], voters: Mapp
 def _require_data(now: Voters, target: Voters, trusted: set[int]) -> None:
     empty = now & target - trusted
     lost = now - trusted
-    if not empty or (len(lost) < _majority(now) and len(now - lost) >= _majority(now)):
+    if not empty or len(now - lost) >= _majority(now):
         return
     if len(now) == 2:
         remedy = (
