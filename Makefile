@@ -2,8 +2,7 @@
 # command `lab` and for inventory/lab it is "lab" unless you say otherwise.
 LAB ?= lab
 NODE ?= zk1
-# The same schedules each time; and others each time, once the one in 30,000 that fails is understood
-# (python -m tests.simulation 1795846645638).
+# The same schedules each time, and so many others.
 SEEDS ?= 10000
 FRESH ?= 0
 # Named like the modules they belong to, so mypy cannot see both at once.

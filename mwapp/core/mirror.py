@@ -433,5 +433,7 @@ class Mirror:
         if task in self.tasks and not any(task in held for held in self.held.values()):
             try:
                 self.queued[task] = frozenset(Task.decode(data).labels)
+                self.bad.pop(task, None)  # a person has set its data: it is one or the other
             except BadTaskError as error:
                 self.bad[task] = str(error)
+                self.queued.pop(task, None)
