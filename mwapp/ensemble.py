@@ -28,6 +28,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.core.request_size import RequestSize, size
 from mwapp.machine import REAL, Machine
 from mwapp.release import end_session
 from mwapp.servers import Servers, show
@@ -43,9 +44,6 @@ SILENCE = 1 / 3
 REOPEN_DELAY = 0.5
 # After a pause of the whole process (frozen, starved) its servers get this long to be heard, seconds.
 GRACE = 0.2
-# ZooKeeper drops the connection of whoever sends more than jute.maxbuffer (1 MiB - 1 unless configured) in
-# one request, which would look like a lost connection and be repeated for ever.
-MAX_REQUEST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +86,7 @@ class Ensemble:
         self._open_at = 0.0
         self._opened = -REOPEN_DELAY
         self._looked = 0.0
+        self._request_size = RequestSize()
         self._trust_from = 0.0  # until then what seems silence may be our own
 
     @property
@@ -130,8 +129,8 @@ class Ensemble:
         if present is None:
             return  # the core has been told, or has itself said, that its session is over
         present.outstanding[number] = operation, now
-        if _size(operation) > MAX_REQUEST_BYTES:
-            log.error("a request of %d bytes was not sent: ZooKeeper would not take it", _size(operation))
+        if not self._request_size.allows(operation, now):
+            log.error("a request of %d bytes was not sent: servers would not take it", size(operation))
             self._refuse(present, number, Error.REFUSED)
         elif not present.connected:
             self._refuse(present, number, Error.CONNECTION_LOSS)
@@ -174,6 +173,9 @@ class Ensemble:
             case Up() as up:
                 return self._up(present, up, now)
             case Down():
+                unsent = present.unsent
+                sent = [operation for n, (operation, _) in present.outstanding.items() if n not in unsent]
+                self._request_size.lost(sent, now)
                 return self._down(present, [Suspended()])
             case Over():
                 events = self._down(present, [Expired()])
@@ -186,6 +188,8 @@ class Ensemble:
                 return [Fired(path)]
             case Answered(number, result):
                 present.heard = now
+                if number in present.outstanding and number not in present.unsent:
+                    self._request_size.answered(present.outstanding[number][0])
                 if number < 0:
                     return self._prepared(present, number, result, now)
                 return self._reply(present, number, result)
@@ -280,10 +284,3 @@ def _end(servers: list[tuple[str, int]], up: Up, machine: Machine) -> None:
         log.warning("session %#x is left to its time-out: %s", up.session, problem)
     else:
         log.info("session %#x, which was given up, is over", up.session)
-
-
-def _size(operation: Operation) -> int:
-    if not isinstance(operation, Transaction):
-        return len(operation.path)
-    # Each operation has a header, a version or flags, and an access control list beside path and data.
-    return sum(len(op.path) + len(getattr(op, "data", b"")) + 64 for op in operation.ops)

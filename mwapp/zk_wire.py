@@ -51,8 +51,9 @@ _ERRORS = {
     -111: Error.NOT_EMPTY,
     -112: Error.SESSION_EXPIRED,
 }
-# The connection is of no use: it is lost, or the session has moved to another.
-_LOST = (-4, -118)
+# The connection is of no use: it is lost, or the session has moved to another. Or the server has too much to
+# do and has not carried the request out (-127), but goes on with later ones: so all of them count as lost.
+_LOST = (-4, -118, -127)
 # In the result of a multi that failed: what was rolled back, and what was never tried.
 _NOT_TO_BLAME = (0, -2)
 
@@ -212,6 +213,10 @@ class Reader:
         return tuple(texts)
 
     def _stat(self) -> Stat:
-        czxid, _, ctime, _, version, _, _, owner, _, children, _ = _STAT.unpack_from(self._buffer, self.at)
+        czxid, _, ctime, _, version, changes, _, owner, _, children, _ = _STAT.unpack_from(
+            self._buffer, self.at
+        )
         self.at += _STAT.size
-        return Stat(czxid, version, owner, children, ctime / 1000)
+        # Changes are children created and deleted, in 32 bits.
+        created = (changes + children & 0xFFFFFFFF) // 2
+        return Stat(czxid, version, owner, children, ctime / 1000, created)

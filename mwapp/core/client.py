@@ -24,6 +24,10 @@ RETRY_SECONDS = 0.5
 UNDER_WAY = 3.5
 
 
+NO_NUMBERS = "the numbers of tasks are used up: submit under names, or delete /tasks when it is empty"
+TAKEN = "a task has the next number already, by hand or for the numbers are used up: submit under a name"
+
+
 class ClientPart:
     """What submitting, waiting and cancelling share: they begin anew with every connection."""
 
@@ -101,7 +105,9 @@ class Submit(ClientPart):
         self._left = deque(range(len(tasks)))  # not sent
         self._sent: set[int] = set()  # the outcome is open
         self._newest = (-1, "")  # of those acknowledged by a reply: what is lost came later
+        self._created_at: int | None = None  # zxid of /tasks, of which that is
         self._searched: set[str] = set()  # tasks read in vain, or found, since the reply was lost
+        self._by_itself: set[int] = set()  # together with others it was refused
         self._uncertain_until = 0.0
         self._resolved = False  # connected, and no outcome of an earlier connection is open
         self._looking = False  # whether there is room
@@ -145,9 +151,20 @@ class Submit(ClientPart):
         elif self._process.now < self._uncertain_until:
             self._scope.after(self._uncertain_until - self._process.now, self._begin)
         else:  # what was carried out of an earlier session a moment ago is not to be missed
-            self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))
+            self._scope.transact([Check(TASKS)], lambda _: self._scope.exists(TASKS, self._search_in))
 
     # ------------------------------------------------------------ resolving lost replies
+
+    def _search_in(self, stat: Stat | None) -> None:
+        if stat is not None:
+            self._note(stat)
+        self._scope.children(TASKS, self._search)
+
+    def _note(self, stat: Stat) -> None:
+        """A person has deleted /tasks, perhaps: then numbers begin anew, and what is known says nothing."""
+        if stat.czxid != self._created_at:
+            self._created_at, self._newest = stat.czxid, (-1, "")
+            self._searched.clear()
 
     def _search(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
@@ -204,12 +221,13 @@ class Submit(ClientPart):
             index = self._left[0]
             name, data = self._names.get(index), self._tasks[index].encode()
             room -= len(data)
-            if batch and (name is not None or room < 0):
+            alone = name is not None or index in self._by_itself
+            if batch and (alone or room < 0):
                 break
             batch[self._left.popleft()] = Create(
                 TASK_PREFIX if name is None else task_path(name), data, sequential=name is None
             )
-            if name is not None:
+            if alone:
                 break
         return batch
 
@@ -219,26 +237,39 @@ class Submit(ClientPart):
             return
         self._looking = True
 
-        def seen(stat: Stat | Failed | None) -> None:
+        def seen(stat: Stat | None) -> None:
             self._looking = False
-            if not isinstance(stat, Stat):
+            if stat is None:
                 self._scope.after(RETRY_SECONDS, self.connected)
                 return
-            self._room = min(self._process.limits.submissions, self._max_tasks - stat.children)
-            if self._room <= 0:
-                self._room = 0
-                full = Refusal(f"{stat.children} tasks are there, of {self._max_tasks} at most", full=True)
-                refused, self._left = list(self._left), deque()
-                for index in refused:
-                    self._sent.add(index)
-                    name = self._names.get(index)
-                    if name is None:
-                        self._refuse(index, full)
-                    else:  # it may be one of those that are there
-                        self._scope.get(task_path(name), partial(self._compare, index, name, full))
+            self._note(stat)
+            self._take_room(stat)
             self._send()
 
         self._scope.exists(TASKS, seen)
+
+    def _take_room(self, tasks: Stat) -> None:
+        limits = self._process.limits
+        numbers = limits.numbers - tasks.created
+        self._room = max(0, min(limits.submissions, self._max_tasks - tasks.children))
+        if numbers > 0:
+            self._room = min(self._room, numbers)
+        else:
+            numbered = [index for index in self._left if index not in self._names]
+            self._left = deque(index for index in self._left if index in self._names)
+            for index in numbered:
+                self._refuse(index, Refusal(NO_NUMBERS))
+        if self._room or not self._left:
+            return
+        full = Refusal(f"{tasks.children} tasks are there, of {self._max_tasks} at most", full=True)
+        refused, self._left = list(self._left), deque()
+        for index in refused:
+            self._sent.add(index)
+            name = self._names.get(index)
+            if name is None:
+                self._refuse(index, full)
+            else:  # it may be one of those that are there
+                self._scope.get(task_path(name), partial(self._compare, index, name, full))
 
     def _created(self, batch: list[int], result: tuple[Any, ...] | Failed) -> None:
         name = self._names.get(batch[0])
@@ -256,10 +287,16 @@ class Submit(ClientPart):
             self._resolved = False
             self._scope.after(RETRY_SECONDS, self.connected)
             return
+        elif result.index is None and len(batch) > 1:  # too much for the servers, perhaps
+            self._by_itself.update(batch)
+            self._send_again(batch)
         else:
             to_blame = batch if result.index is None else [batch[result.index]]
+            why = f"the ensemble refused the task: {result.error.value}"
+            if result.error is Error.NODE_EXISTS:  # the next number is as long the next one as it is taken
+                why = TAKEN
             for index in to_blame:
-                self._refuse(index, Refusal(f"the ensemble refused the task: {result.error.value}"))
+                self._refuse(index, Refusal(why))
             self._send_again([index for index in batch if index not in to_blame])
         self._send()
 
@@ -335,13 +372,13 @@ class Cancel(ClientPart):
             self._scope.transact(ops, partial(self._wished, name))
 
     def _wished(self, name: str, result: tuple[Any, ...] | Failed) -> None:
-        unknown = isinstance(result, Failed) and result.index == 0
+        unknown = result == Failed(Error.NO_NODE, 0)
+        self._wish_next()
         if isinstance(result, Failed) and not unknown and result.error is not Error.NODE_EXISTS:
             if not self._again:
                 self._again = True
                 self._scope.after(RETRY_SECONDS, self._begin)
             return
-        self._wish_next()
         if name in self._open:
             del self._open[name]
             self._asked(name, not unknown)

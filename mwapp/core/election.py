@@ -12,6 +12,7 @@ too, and who wins raises both above the higher one: no epoch comes twice when a 
 """
 
 import logging
+from functools import partial
 from typing import Any, Protocol
 
 from mwapp.core.layout import ensure_parents
@@ -122,28 +123,35 @@ class Election:
             self.state = "stopped"
             self._process.part_stopped(self)
 
-        def seen(stat: Stat | Failed | None) -> None:
-            if isinstance(stat, Stat) and stat.owner == self._process.session:
-                scope.get(EPOCH, vacate)
+        def seen(stat: Stat | None) -> None:
+            if stat is not None and stat.owner == self._process.session:
+                scope.get_all([EPOCH], vacate)  # which does not insist
             else:
                 stopped(stat)
 
-        def vacate(node: Node | Failed) -> None:
-            if isinstance(node, Node):
-                scope.transact([Check(EPOCH, node.stat.version), Delete(MASTER)], stopped)
+        def vacate(nodes: list[Node | Failed]) -> None:
+            (epoch,) = nodes
+            if isinstance(epoch, Node):
+                scope.transact([Check(EPOCH, epoch.stat.version), Delete(MASTER)], stopped)
             else:
-                stopped(node)
+                stopped(epoch)
 
         scope.exists(MASTER, seen)
 
     def _look(self) -> None:
-        masters: list[Stat | Failed | None] = []
-        self._scope.exists(MASTER, masters.append, watch=self._look)
-        # At the same time: who finds /master vacant must know the counts to win it.
-        self._scope.get_all([EPOCH, TASKS], lambda counts: self._seen(masters[0], *counts))
+        found: dict[str, Any] = {}
 
-    def _seen(self, stat: Stat | Failed | None, epoch: Node | Failed, spare: Node | Failed) -> None:
-        if isinstance(stat, Failed) or isinstance(epoch, Failed) or isinstance(spare, Failed):
+        def note(what: str, result: Any) -> None:
+            found[what] = result
+            if len(found) == 2:
+                self._seen(found[MASTER], *found[EPOCH])
+
+        self._scope.exists(MASTER, partial(note, MASTER), watch=self._look)
+        # At the same time: who finds /master vacant must know the counts to win it.
+        self._scope.get_all([EPOCH, TASKS], partial(note, EPOCH))
+
+    def _seen(self, stat: Stat | None, epoch: Node | Failed, spare: Node | Failed) -> None:
+        if isinstance(epoch, Failed) or isinstance(spare, Failed):
             self._scope.after(RETRY_SECONDS, self._restart)
         elif stat is None:
             if self.epoch is None:

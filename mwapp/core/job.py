@@ -10,7 +10,7 @@ A transaction of several jobs that is refused is tried again job by job, and wha
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,8 @@ from mwapp.core.task import Task
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+# Less of an output is not worth cutting, characters.
+LEAST_OUTPUT = 100
 
 
 _UNREAD = Task("")
@@ -47,6 +49,7 @@ class Job:
     late: bool = False  # it ran for longer than it may
     cancelled: bool = False  # somebody wishes that it end
     record: tuple[Op, ...] | None = None  # once it is over: what is to be created
+    outcome: Outcome | None = None  # if it has ended
     ends_as: str = ""  # the counter of that
 
     @property
@@ -56,9 +59,18 @@ class Job:
 
     def ended(self, outcome: Outcome) -> None:
         """It has a final state."""
+        self.outcome = outcome
         status = Create(status_path(self.name), outcome.status.encode())
         self.record = (status, Create(result_path(self.name), outcome.encode()))
         self.ends_as = outcome.status
+
+    def shorten(self) -> bool:
+        """Record less of the output. Returns whether there was enough of it."""
+        if self.record is None or self.outcome is None or len(self.outcome.output) < LEAST_OUTPUT:
+            return False
+        kept = self.outcome.output[: len(self.outcome.output) // 2]
+        self.ended(replace(self.outcome, output=kept, truncated=True))
+        return True
 
     def returned(self, attempt: int, failures: int) -> None:
         """It is for another worker, or for us once more: as this attempt, after so many that failed."""
@@ -135,7 +147,7 @@ class Recorder:
 
     def _committed(self, batch: list[Job], result: tuple[Any, ...] | Failed) -> None:
         self._busy = False
-        if isinstance(result, Failed) and result.index == 0:
+        if isinstance(result, Failed) and result.index == 0 and result.error is not Error.REFUSED:
             self._taken_over()
             return
         if isinstance(result, Failed) and len(batch) > 1:
@@ -165,6 +177,9 @@ class Recorder:
             self._due.insert(0, job)
         elif result.index == 3 and exists:  # a person wrote a result: the status is what counts
             job.record = record[:1]
+            self._due.insert(0, job)
+        elif result.index is None and job.shorten():  # servers may take less in one request than we think
+            log.warning("%s: its output is recorded in part: %s", job.name, result.error.value)
             self._due.insert(0, job)
         elif self._scope is not None:
             log.error("%s: cannot be recorded: %s", job.name, result.error.value)

@@ -19,6 +19,10 @@ class Limits:
     # a Java client (zkCli.sh) takes only up to the same limit.
     max_tasks: int = 40_000
 
+    # So many are numbered, for ZooKeeper counts in 31 bits and then begins to give numbers twice: some fewer,
+    # for many clients may look at once how far it is.
+    numbers: int = (1 << 31) - 1_000_000
+
     # The master reads so many at once; at a take-over so many of the newest first; and it lists up to so many
     # anew at every change.
     page: int = 100

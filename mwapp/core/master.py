@@ -170,7 +170,7 @@ class Master:
         self._pace.ask(self._scope)
 
     def _act(self) -> int | None:
-        if not self._mirror.complete or self._committing:
+        if not self._mirror.complete or self._mirror.blind or self._committing:
             return None
         steps = self._plan()
         if not steps:

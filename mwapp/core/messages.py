@@ -116,6 +116,7 @@ class Stat:
     owner: int = 0  # session that owns it if ephemeral, else 0
     children: int = 0  # how many children it has
     ctime: float = 0.0  # when it was created, seconds since the Unix epoch
+    created: int = 0  # how many children it has ever had: the number of the next sequential one
 
 
 @message

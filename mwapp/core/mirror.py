@@ -32,11 +32,12 @@ from mwapp.core.protocol import (
     task_path,
     worker_path,
 )
-from mwapp.core.session import Call, Scope, Then
+from mwapp.core.session import AGAIN_SECONDS, REFUSED, Call, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
 
+GONE = Failed(Error.NO_NODE)
 # Between two readings of the tasks' names there is at least this for each of them, seconds; of a short list
 # every change is read at once.
 LISTING_SECONDS = 5e-6
@@ -54,6 +55,7 @@ class LiveWorker:
     draining: bool
     adopted: bool
     labels: frozenset[str] = frozenset()
+    readable: bool = True  # otherwise nobody knows which incarnation it is
 
 
 @dataclass(slots=True)
@@ -65,7 +67,8 @@ class Held:
 
     def orphaned(self, worker: LiveWorker | None) -> bool:
         """Whether nobody runs it. What is not fresh may have been recorded meanwhile: not yet known."""
-        return self.fresh and (worker is None or not self.assignment.meant_for(worker.incarnation))
+        elsewhere = worker is None or (worker.readable and not self.assignment.meant_for(worker.incarnation))
+        return self.fresh and elsewhere
 
 
 class Mirror:
@@ -88,6 +91,7 @@ class Mirror:
         self._watched: set[str] = set()  # queues
         self._persistent: set[str] = set()  # names of which it was said that they are nobody's
         self._tasks_listed = float("-inf")
+        self.blind: set[str] = set()  # queues that may not be read: what looks unassigned may be there
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
@@ -153,8 +157,7 @@ class Mirror:
     def look_again(self, task: str) -> None:
         """It was taken for finished, and is not: somebody deleted it, and there is another of its name."""
         self.finished.pop(task, None)
-        self.unread[task] = None
-        self._read_tasks()
+        self._read_again(task)
 
     def granted(self, task: str) -> None:
         """The wish that the task end was deleted."""
@@ -186,8 +189,11 @@ class Mirror:
     def _workers_read(self, then: Call | None, names: tuple[str, ...], nodes: list[Node | Failed]) -> None:
         before, self.workers = self.workers, {}
         for name, queue, worker in zip(names, nodes[::2], nodes[1::2], strict=True):
-            if isinstance(worker, Failed):
-                continue  # gone again; the watch has fired
+            if worker == GONE:
+                continue  # again; the watch has fired
+            if isinstance(worker, Failed) or (isinstance(queue, Failed) and queue != GONE):
+                self._keep_worker(name)
+                continue
             if not worker.stat.owner:
                 self._report_persistent(name)
                 continue  # nobody's: it would never go, whoever is dead
@@ -211,6 +217,12 @@ class Mirror:
         if then:
             then()
         self._changed()
+
+    def _keep_worker(self, name: str) -> None:
+        """It is there, and may not be read: what it holds it keeps, and it is given nothing."""
+        self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=False, readable=False)
+        log.error("worker %s may not be read: looking again", name)
+        self.look_at_workers_after(AGAIN_SECONDS)
 
     def _report_persistent(self, name: str) -> None:
         if name not in self._persistent:
@@ -251,9 +263,15 @@ class Mirror:
     def _look_at_queue(self, queue: str, then: Call | None = None) -> None:
         self._watched.add(queue)
         again = partial(self._look_at_queue, queue)
-        self._scope.children(assign_path(queue), partial(self._queue_seen, queue, then), watch=again)
+        seen = partial(self._queue_seen, queue, then)
+        self._scope.children(assign_path(queue), seen, watch=again, insist=False)
 
     def _queue_seen(self, queue: str, then: Call | None, names: tuple[str, ...] | Failed) -> None:
+        if names == REFUSED:
+            log.error("%s may not be read: nothing is assigned until it may", assign_path(queue))
+            self.blind.add(queue)
+            self._scope.after(AGAIN_SECONDS, partial(self._look_at_queue, queue, then))
+            return
         if isinstance(names, Failed) and queue == NOBODY:
             self._unreadable()
             return
@@ -265,7 +283,13 @@ class Mirror:
         if isinstance(names, Failed):  # the queue itself was deleted, and no watch is left on it
             del self.held[queue]
             self._watched.discard(queue)
-        self._read_held(queue, [task for task in present if task not in known], then)
+
+        def read() -> None:
+            self.blind.discard(queue)
+            if then:
+                then()
+
+        self._read_held(queue, [task for task in present if task not in known], read)
 
     def _read_held(self, queue: str, tasks: list[str], then: Call | None = None) -> None:
         # With the status, for whoever held it may have reported by hand and left the assignment.
@@ -273,13 +297,15 @@ class Mirror:
 
         def read(nodes: list[Node | Failed]) -> None:
             for task, node, status in zip(tasks, nodes[::2], nodes[1::2], strict=True):
-                if isinstance(node, Node):
+                if isinstance(node, Node) and (isinstance(status, Node) or status == GONE):
                     self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
                     self.queued.pop(task, None)
                     if isinstance(status, Node):
                         self._note_finished(task)
                     else:
                         self._watch_if_adopted(queue, task)
+                elif node != GONE:
+                    self._keep_held(queue, task)
                 elif self.held.get(queue, {}).pop(task, None):
                     self._look_if_finished(task)
             if then:
@@ -287,6 +313,13 @@ class Mirror:
             self._changed()
 
         self._scope.get_all(paths, read)
+
+    def _keep_held(self, queue: str, task: str) -> None:
+        """It may not be read, or its status: it stays where it is until it may."""
+        self.held.setdefault(queue, {})[task] = Held(Assignment(), fresh=False)
+        self.queued.pop(task, None)
+        log.error("%s may not be read: looking again", assign_path(queue, task))
+        self._scope.after(AGAIN_SECONDS, partial(self._read_held, queue, [task]))
 
     def _refresh_held(self, queue: str) -> None:
         """The worker came, went or changed: what it held may have been handed back; read it anew."""
@@ -318,7 +351,7 @@ class Mirror:
         self.wishes = set(names)
         self.pointless &= self.wishes
 
-        def looked(task: str, stat: Stat | Failed | None) -> None:
+        def looked(task: str, stat: Stat | None) -> None:
             if stat is None and task in self.wishes:
                 self.pointless.add(task)
                 self._changed()
@@ -384,14 +417,23 @@ class Mirror:
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
         if isinstance(node, Failed):
-            self.queued.pop(task, None)  # deleted by hand
+            self.queued.pop(task, None)
             self.bad.pop(task, None)
+        if node == GONE:  # deleted by hand
+            return
+        if isinstance(node, Failed):
+            log.error("%s may not be read: looking again", task_path(task))
+            self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))
         elif node.stat.children == 0:
             self._sort_in(task, node.data)
         else:  # a final state, unless somebody keeps children of another kind there
             self._scope.exists(status_path(task), partial(self._looked_at_status, task, node.data))
 
-    def _looked_at_status(self, task: str, data: bytes, stat: Stat | Failed | None) -> None:
+    def _read_again(self, task: str) -> None:
+        self.unread[task] = None
+        self._read_tasks()
+
+    def _looked_at_status(self, task: str, data: bytes, stat: Stat | None) -> None:
         if stat is None:
             self._sort_in(task, data)
             self._changed()
@@ -409,11 +451,10 @@ class Mirror:
 
         def looked(status: Node | Failed) -> None:
             self._vanished.discard(task)
-            if status != Failed(Error.NO_NODE):
+            if isinstance(status, Node):
                 self._finished(task)
             else:
-                self.unread[task] = None
-                self._read_tasks()
+                self._read_again(task)
 
         # Not whether it exists, which would do: reads of data go together in one request.
         self._scope.get(status_path(task), looked)

@@ -17,7 +17,7 @@ from typing import Any
 from mwapp.core.messages import Check, Delete, Failed, Op
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import EPOCH, result_path, status_path, task_path
-from mwapp.core.session import Scope
+from mwapp.core.session import REFUSED, Scope
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Remover:
     ) -> None:
         self._retention, self._mirror, self._scope, self._written = retention, mirror, scope, written
         self._fence = Check(EPOCH, epoch)
+        self._most = scope.limits.batch  # at once
         self.under_way: set[str] = set()  # being removed: not known whether they are
         scope.after(TIDY_SECONDS, self._tidy)
 
@@ -64,7 +65,7 @@ class Remover:
         age, least = self._retention.seconds, self._retention.least
         due = [
             task
-            for number, (task, seen) in enumerate(islice(finished.items(), self._scope.limits.batch))
+            for number, (task, seen) in enumerate(islice(finished.items(), self._most))
             if self._scope.now - seen >= (min(age, least) if number < surplus else age)
         ]
         if not due:
@@ -78,8 +79,12 @@ class Remover:
 
     def _tidied(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
         self.under_way = set()
+        whole = isinstance(result, Failed) and result.index is None
+        self._most = max(1, len(tasks) // 2) if whole else min(self._scope.limits.batch, 2 * self._most)
         if isinstance(result, Failed) and result.index:
             self._one(tasks[(result.index - 1) // 3])
+        elif whole and len(tasks) == 1:
+            self._later(tasks[0])
         else:
             self._account(tasks, result)
 
@@ -87,7 +92,9 @@ class Remover:
         """Without a result, or with more than that: delete what is there."""
 
         def listed(names: tuple[str, ...] | Failed) -> None:
-            if isinstance(names, Failed):  # somebody else has removed it
+            if names == REFUSED:
+                self._later(task)
+            elif isinstance(names, Failed):  # somebody else has removed it
                 self._removed([task])
             elif "status" not in names:
                 self._mirror.look_again(task)
@@ -97,12 +104,12 @@ class Remover:
                 self._scope.transact([self._fence, *deletions, Delete(task_path(task))], deleted)
 
         def deleted(result: tuple[Any, ...] | Failed) -> None:
-            if isinstance(result, Failed) and result.index:
+            if isinstance(result, Failed) and result.index != 0:
                 self._later(task)
             else:
                 self._account([task], result)
 
-        self._scope.children(task_path(task), listed)
+        self._scope.children(task_path(task), listed, insist=False)
 
     def _account(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
         if self._written(0 if isinstance(result, Failed) else len(tasks), result):

@@ -5,6 +5,7 @@ worker, client), which talk to the ensemble through a :class:`Scope`: cancel the
 watch and timer still to come for it is dropped, so that nothing of an ended tenure can act later.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ from mwapp.core.messages import (
 )
 from mwapp.core.task import Task
 
+log = logging.getLogger(__name__)
+
 # The clocks of two machines, ours and the leader's, differ by less than this part of the time.
 DRIFT = 0.01
 # A server tells the leader whom it has heard of twice a tick. A time-out is at least two ticks, so the leader
@@ -53,6 +56,9 @@ SAFETY_MARGIN = 0.05
 # So many proofs of life are asked for per session time-out: two are further apart than REPORT, with some time
 # for the answer.
 HEARTBEATS = 7
+# What may not be read is asked for again after so many seconds: somebody may allow it.
+AGAIN_SECONDS = 1.0
+REFUSED = Failed(Error.REFUSED)
 # After these every part starts over.
 CUT_OFF = (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
 
@@ -88,7 +94,8 @@ class _Pending:
     scope: "Scope"
     then: Then
     sent: float
-    proof: bool  # an answer proves that the session lived when this was sent
+    operation: Operation
+    insist: bool  # ask again for what may not be read
 
 
 class Scope:
@@ -109,12 +116,16 @@ class Scope:
         return self._process.limits
 
     def get(self, path: str, then: Then, *, watch: Call | None = None) -> None:
-        """Read a znode; ``then`` gets its Node or a Failed. ``watch`` is called once when it changes."""
+        """Read a znode; ``then`` gets its Node or NO_NODE. ``watch`` is called once when it changes.
+
+        What may not be read is not absent: it is asked for again until it may, here and in what follows.
+        """
         self._process.send(self, Get(path, watch is not None), then, watch)
 
-    def children(self, path: str, then: Then, *, watch: Call | None = None) -> None:
-        """Read the children's names; ``watch`` is called once when they change."""
-        self._process.send(self, Children(path, watch is not None), then, watch)
+    def children(self, path: str, then: Then, *, watch: Call | None = None, insist: bool = True) -> None:
+        """Read the children's names; ``watch`` is called once when they change. Unless ``insist``, ``then``
+        gets REFUSED for what may not be read."""
+        self._process.send(self, Children(path, watch is not None), then, watch, insist=insist)
 
     def exists(self, path: str, then: Then, *, watch: Call | None = None) -> None:
         """Read a Stat or None; ``watch`` is called once when it is created, set or deleted."""
@@ -125,7 +136,10 @@ class Scope:
         self._process.send(self, Transaction(tuple(ops)), then, None)
 
     def get_all(self, paths: list[str], then: Then) -> None:
-        """Read several znodes; ``then`` gets the list of Nodes and Faileds, in the order of the paths."""
+        """Read several znodes; ``then`` gets the list of Nodes and Faileds, in the order of the paths.
+
+        REFUSED, and not NO_NODE, is what may not be read: the others are not to wait for it.
+        """
         results: dict[int, Any] = {}
 
         def collect(index: int, result: Any) -> None:
@@ -134,7 +148,7 @@ class Scope:
                 then([results[i] for i in range(len(paths))])
 
         for index, path in enumerate(paths):
-            self.get(path, partial(collect, index))
+            self._process.send(self, Get(path), partial(collect, index), None, insist=False)
         if not paths:
             then([])
 
@@ -243,7 +257,9 @@ class Process:
         """A new stretch of work."""
         return Scope(self)
 
-    def send(self, scope: Scope, operation: Operation, then: Then, watch: Call | None) -> None:
+    def send(
+        self, scope: Scope, operation: Operation, then: Then, watch: Call | None, *, insist: bool = True
+    ) -> None:
         """Ask the ensemble. Dropped while there is no usable connection: parts start over in connected()."""
         if not self.usable or scope.cancelled:
             return
@@ -253,7 +269,7 @@ class Process:
             for other in [other for other in calls if other.cancelled]:
                 del calls[other]  # by the way: a path may not change for years
             calls[scope] = watch
-        self._pending[number] = _Pending(scope, then, self.now, isinstance(operation, Transaction))
+        self._pending[number] = _Pending(scope, then, self.now, operation, insist)
         self._out.append(Request(number, operation))
 
     def call_at(self, at: float, scope: Scope, call: Call) -> None:
@@ -306,11 +322,22 @@ class Process:
             return
         if isinstance(result, Failed) and result.error in CUT_OFF:
             return  # every part re-reads what it acts on, so there is nothing to tell it
-        # REFUSED may be the edge's own word, for a request too large to be sent.
-        if pending.proof and not (isinstance(result, Failed) and result.error is Error.REFUSED):
-            self._lives(pending.sent)
+        refused = isinstance(result, Failed) and result.error is Error.REFUSED
+        if isinstance(pending.operation, Transaction):
+            if not refused:  # that may be the edge's own word, for a request too large to be sent
+                self._lives(pending.sent)
+        elif refused and pending.insist:
+            self._ask_again(pending, pending.operation.path)
+            return
         if not pending.scope.cancelled:
             pending.then(result)
+
+    def _ask_again(self, refused: _Pending, path: str) -> None:
+        log.error("%s may not be read: asking again", path)
+        # Unless the watch went off meanwhile: then it looks anew by itself.
+        watch = self._watches.get(path, {}).get(refused.scope)
+        again = partial(self.send, refused.scope, refused.operation, refused.then, watch)
+        self.call_at(self.now + AGAIN_SECONDS, refused.scope, again)
 
     def _lives(self, sent: float) -> None:
         """A transaction that was sent then has been answered.

@@ -98,9 +98,10 @@ def check_task_name(text: str) -> str:
 
 def task_order(name: str) -> tuple[int, str]:
     """Sort key: sequential names in the order of their submission, names of clients' choice after them."""
-    # ZooKeeper numbers with ten digits; what a person numbers with thousands int() would refuse.
-    numbered = re.fullmatch(r"task-([0-9]{1,10})", name)
-    return (int(numbered[1]) if numbered else 1 << 62, name)
+    # ZooKeeper numbers with ten digits, and after 2147483647 with -2147483648, or that last one again and
+    # again; what a person numbers with thousands int() would refuse.
+    numbered = re.fullmatch(r"task-(-?[0-9]{1,10})", name)
+    return (int(numbered[1]) % (1 << 32) if numbered else 1 << 62, name)
 
 
 # ---------------------------------------------------------------- reading

@@ -100,7 +100,9 @@ class Wait(ClientPart):
         self._watched.add(name)
         self._unanswered += 1
         # The watch goes off when a status is created, and when the task is deleted.
-        self._scope.children(task_path(name), partial(self._seen, name), watch=partial(self._fired, name))
+        self._scope.children(
+            task_path(name), partial(self._seen, name), watch=partial(self._fired, name), insist=False
+        )
 
     def _watch_more(self) -> None:
         if not self._unanswered:

@@ -30,7 +30,7 @@ from mwapp.core.protocol import (
     worker_path,
 )
 from mwapp.core.running import Running
-from mwapp.core.session import Process, Scope
+from mwapp.core.session import AGAIN_SECONDS, REFUSED, Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
@@ -164,10 +164,8 @@ class Worker:
     def _look(self) -> None:
         self._scope.exists(worker_path(self._name), self._seen, watch=self._look)
 
-    def _seen(self, stat: Stat | Failed | None) -> None:
-        if isinstance(stat, Failed):
-            self._scope.after(RETRY_SECONDS, self._restart)
-        elif stat is not None and stat.owner == self._process.session:
+    def _seen(self, stat: Stat | None) -> None:
+        if stat is not None and stat.owner == self._process.session:
             if self._incarnation is None:  # registered, but the reply was lost
                 marked = stat.version > 0
                 self._scope.get(assign_path(self._name), partial(self._resolve, marked))
@@ -244,28 +242,24 @@ class Worker:
         self.state = "ready"
         self._recorder.begin(self._process.scope(), self._incarnation)
         self._look_at_wishes()
-        over = [job for job in self._jobs.values() if job.record is not None]
-        if over:
+        for job in [job for job in self._jobs.values() if job.record is not None]:
             # Recorded perhaps, and we were not told; then the task may be back as another attempt, of which
             # this record is not.
-            paths = [assign_path(self._name, job.name) for job in over]
-            self._scope.get_all(paths, partial(self._record_again, over))
-        else:
-            self._look_at_queue()
+            self._scope.get(assign_path(self._name, job.name), partial(self._record_again, job))
+        self._look_at_queue()
         if self._leaving or self._paused:
             self._take_nothing_new()
         elif self._marked:
             self._reopen()
 
-    def _record_again(self, jobs: list[Job], nodes: list[Node | Failed]) -> None:
-        for job, node in zip(jobs, nodes, strict=True):
-            if self._jobs.get(job.name) is not job:
-                continue
-            if isinstance(node, Node) and Assignment.decode(node.data) == job.assignment:
-                self._recorder.record(job)
-            else:
-                del self._jobs[job.name]
-        self._look_at_queue()
+    def _record_again(self, job: Job, node: Node | Failed) -> None:
+        if self._jobs.get(job.name) is not job:
+            return
+        if isinstance(node, Node) and Assignment.decode(node.data) == job.assignment:
+            self._recorder.record(job)
+        else:
+            del self._jobs[job.name]
+            self._look_at_queue()
 
     # ------------------------------------------------------------ assignments
 
@@ -282,15 +276,21 @@ class Worker:
             if job.record is None:  # taken from us; if it is over, recording it finds out by itself
                 del self._jobs[name]
                 self._kill(job, "its assignment is gone")
-        new = sorted(set(names) - self._jobs.keys(), key=task_order)
-        self._scope.get_all(
-            [path for name in new for path in (assign_path(self._name, name), task_path(name))],
-            partial(self._assignments_read, new),
-        )
+        self._read_assignments(sorted(set(names) - self._jobs.keys(), key=task_order))
+
+    def _read_assignments(self, names: list[str]) -> None:
+        paths = [path for name in names for path in (assign_path(self._name, name), task_path(name))]
+        self._scope.get_all(paths, partial(self._assignments_read, names))
 
     def _assignments_read(self, names: list[str], nodes: list[Node | Failed]) -> None:
         for name, assigned, task in zip(names, nodes[::2], nodes[1::2], strict=True):
-            if isinstance(assigned, Failed) or name in self._jobs or self._incarnation is None:
+            if name in self._jobs or self._incarnation is None:
+                continue
+            if REFUSED in (assigned, task):
+                log.error("%s, or its assignment, may not be read: looking again", name)
+                self._scope.after(AGAIN_SECONDS, partial(self._read_assignments, [name]))
+                continue
+            if isinstance(assigned, Failed):
                 continue
             assignment = Assignment.decode(assigned.data)
             if not assignment.meant_for(self._incarnation):
@@ -372,7 +372,9 @@ class Worker:
         mark: list[Op] = [self._still_me(), Set(worker_path(self._name), self._address.encode())]
 
         def done(result: tuple[Any, ...] | Failed) -> None:
-            if isinstance(result, Failed) and result.index == 0:
+            if isinstance(result, Failed) and result.error is Error.REFUSED:
+                self._scope.after(RETRY_SECONDS, self._restart)
+            elif isinstance(result, Failed) and result.index == 0:
                 self._taken_over()
             else:  # what was assigned before the mark is handed back, too, so the queue is read once more
                 self._look_at_queue()
@@ -387,7 +389,7 @@ class Worker:
         ops.append(Create(path, self._address.encode(), ephemeral=True))
 
         def done(result: tuple[Any, ...] | Failed) -> None:
-            if isinstance(result, Failed) and result.index == 0:
+            if isinstance(result, Failed) and result.index == 0 and result.error is not Error.REFUSED:
                 self._taken_over()
             elif isinstance(result, Failed):
                 self._scope.after(RETRY_SECONDS, self._restart)
@@ -412,11 +414,12 @@ class Worker:
         self._process.part_stopped(self)
 
     def _verify_later(self) -> None:
-        """Nobody tells us when a person has set our queue, or has deleted it and a master made it anew."""
+        """Nobody tells us that a person has set our queue, or has deleted it and a master made it anew."""
 
         def verify() -> None:
             if self._incarnation is not None:
                 self._scope.get(assign_path(self._name), self._verify)
+                self._look_at_queue()  # nor that an assignment, which was for another, is for us now
             self._verify_later()
 
         self._scope.after(VERIFY_SECONDS, verify)

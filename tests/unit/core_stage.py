@@ -3,6 +3,7 @@ at once. Nothing happens by chance: a test says what is cut, lost, expired or fr
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 
 from mwapp.core.election import Election
@@ -36,8 +37,11 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.core.pace import MOST
+from mwapp.core.request_size import size
+from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
 from mwapp.core.worker import Worker
+from tests.simulation.denials import Denials
 from tests.simulation.ensemble import Kind, SimEnsemble
 
 TIMEOUT = 6.0
@@ -52,6 +56,8 @@ class Stage:
         self.now = 100.0
         self.ensemble = SimEnsemble(self._fired, servers=2)
         self.actors: list[Actor] = []
+        self.most = 1_000_000  # bytes that the edge sends in one request
+        self.denials = Denials(lambda: self.ensemble.decided.nodes)
         self.lagging = False  # whether the second server applies nothing for now
         self.refused: set[str] = set()  # paths that nobody may read
         self.forbids: Callable[[Op], bool] = lambda _: False  # operations that nobody may do
@@ -63,10 +69,12 @@ class Stage:
 
     # ------------------------------------------------------------ who plays
 
-    def master(self, name: str, max_attempts: int = 5) -> "Actor":
+    def master(self, name: str, max_attempts: int = 5, retention: Retention = RETENTION) -> "Actor":
         """A candidate for the office."""
         actor = Actor(self)
-        actor.master = Master(actor.process, wall=lambda: actor.wall, max_attempts=max_attempts)
+        actor.master = Master(
+            actor.process, wall=lambda: actor.wall, max_attempts=max_attempts, retention=retention
+        )
         actor.election = Election(actor.process, name, f"{name}:2223", actor.master)
         actor.master.fenced = actor.election.fenced
         return actor.connect()
@@ -137,13 +145,14 @@ class Stage:
             return
         if self.isolated and isinstance(request.operation, Transaction):
             return
-        if _size(request) > 1_000_000:  # the edge does not send what ZooKeeper would not take
+        if size(request.operation) > self.most:  # the edge does not send what ZooKeeper would not take
             actor.event(Reply(request.number, Failed(Error.REFUSED)))
             return
         if getattr(request.operation, "path", None) in self.refused:
             actor.event(Reply(request.number, Failed(Error.REFUSED)))
             return
-        result = self._forbidden(request) or self.ensemble.request(actor.session, request.operation, self.now)
+        serve = partial(self.ensemble.request, actor.session, now=self.now)
+        result = self._forbidden(request) or self.denials.ask("", request.operation, serve)
         seen = self.ensemble.servers[actor.server].applied
         self.spread()
         if actor.mute:
@@ -382,9 +391,3 @@ def creates(path: str) -> Callable[[Request], bool]:
         return any(isinstance(op, Create) and op.path.startswith(path) for op in ops)
 
     return does
-
-
-def _size(request: Request) -> int:
-    operation = request.operation
-    ops = operation.ops if isinstance(operation, Transaction) else ()
-    return sum(len(op.path) + len(getattr(op, "data", b"")) for op in ops)

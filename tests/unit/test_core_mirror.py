@@ -28,7 +28,12 @@ class Server:
         self.watches: dict[str, Callable[[], None]] = {}
 
     def children(
-        self, path: str, then: Callable[[Any], None], *, watch: Callable[[], None] = lambda: None
+        self,
+        path: str,
+        then: Callable[[Any], None],
+        *,
+        watch: Callable[[], None] = lambda: None,
+        insist: bool = True,  # noqa: ARG002
     ) -> None:
         self.watches[path] = watch
         self._ask(path, lambda: then(self._below(path)))

@@ -24,6 +24,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.core.request_size import LOSSES
 from mwapp.ensemble import GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
 from mwapp.servers import Servers
 from mwapp.zk import Answered, Changed, Down, Happening, Over, Up
@@ -274,6 +275,35 @@ def test_a_request_too_large_is_refused_here(harness: Harness) -> None:
     harness.ask(1, TOO_LARGE)
     assert harness.clients[0].asked == []
     assert harness.hear() == [Reply(1, REFUSED)]
+
+
+def test_what_the_connection_is_lost_over_again_and_again_is_refused_here(harness: Harness) -> None:
+    """jute.maxbuffer of the servers is lower than we think: they drop the connection."""
+    large = Transaction((Create("/a", b"x" * 300_000),))
+    harness.tell(up())
+    for number in range(LOSSES):
+        harness.ask(2 * number)
+        harness.ask(2 * number + 1, large)
+        assert harness.tell(Answered(2 * number, ())) == [Reply(2 * number, ())]
+        assert harness.tell(Down()) == [Reply(2 * number + 1, CUT), Suspended()]
+        assert harness.tell(up()) == [Resumed()]
+    harness.ask(10, large)
+    assert harness.hear() == [Reply(10, REFUSED)]
+    harness.ask(11)
+    assert harness.tell(Answered(11, ())) == [Reply(11, ())]
+
+
+def test_a_large_request_that_is_answered_is_not_why_the_connection_was_lost(harness: Harness) -> None:
+    large = Transaction((Create("/a", b"x" * 300_000),))
+    harness.tell(up())
+    for number in range(3 * LOSSES):
+        harness.ask(2 * number, large)
+        harness.tell(Answered(2 * number, ()))
+        harness.ask(2 * number + 1, large)
+        harness.tell(Down())
+        harness.tell(up())
+    harness.ask(100, large)
+    assert harness.tell(Answered(100, ())) == [Reply(100, ())]
 
 
 def test_a_request_that_cannot_be_written_down_is_refused(harness: Harness) -> None:

@@ -29,7 +29,7 @@ from mwapp.zk_wire import MULTI_READ, LostError, Reader, Record, below, encode, 
 # czxid mzxid ctime mtime version cversion aversion ephemeralOwner dataLength numChildren pzxid
 STAT_FIELDS = (11, 12, 1500, 2500, 3, 4, 5, -6, 7, 8, 13)
 STAT_BYTES = struct.pack("!qqqqiiiqiiq", *STAT_FIELDS)
-STAT = Stat(czxid=11, version=3, owner=-6, children=8, ctime=1.5)
+STAT = Stat(czxid=11, version=3, owner=-6, children=8, ctime=1.5, created=6)
 
 OPS = Transaction((Check("/a", 1), Create("/b"), Set("/c", b""), Delete("/d")))
 PART_END = (-1, True, -1)
@@ -187,7 +187,7 @@ def test_errors(code: int, error: Error) -> None:
     assert Reader(b"").result(OPS, code, "") == Failed(error)
 
 
-@pytest.mark.parametrize("code", [-4, -118])
+@pytest.mark.parametrize("code", [-4, -118, -127])
 def test_the_connection_is_of_no_use(code: int) -> None:
     with pytest.raises(LostError):
         Reader(b"").result(Get("/a"), code, "")

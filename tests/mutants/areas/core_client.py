@@ -15,8 +15,8 @@ MUTANTS = [
     client("UNDER_WAY = 3.5", "UNDER_WAY = 1.0", "a request that is still under way is submitted again"),
     client("UNDER_WAY = 3.5", "UNDER_WAY = 2.0", "a request that is still under way is submitted again"),
     client(
-        "self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))",
-        "self._scope.children(TASKS, self._search)",
+        "self._scope.transact([Check(TASKS)], lambda _: self._scope.exists(TASKS, self._search_in))",
+        "self._scope.exists(TASKS, self._search_in)",
         "a server that lags does not show what an earlier session has had carried out",
     ),
     client(
@@ -120,17 +120,17 @@ MUTANTS = [
         at="Submit._send",
     ),
     client(
-        "if batch and (name is not None or room < 0):",
+        "if batch and (alone or room < 0):",
         "if batch and room < 0:",
         "one with a name takes those before it down, if it is there already",
     ),
     client(
-        "if batch and (name is not None or room < 0):",
-        "if batch and name is not None:",
+        "if batch and (alone or room < 0):",
+        "if batch and alone:",
         "a transaction larger than ZooKeeper takes",
     ),
     client(
-        "            if name is not None:\n                break\n        return batch",
+        "            if alone:\n                break\n        return batch",
         "        return batch",
         "one with a name takes those behind it down, if it is there already",
     ),
@@ -146,8 +146,8 @@ MUTANTS = [
         "for each task that is added it is looked whether there is room",
     ),
     client(
-        "            self._looking = False\n            if not isinstance",
-        "            if not isinstance",
+        "            self._looking = False\n            if stat is None",
+        "            if stat is None",
         "after it was looked once whether there is room nothing more is submitted",
     ),
     client(
@@ -161,18 +161,18 @@ MUTANTS = [
         "after a cut the room of before counts",
     ),
     client(
-        "self._max_tasks - stat.children)",
+        "self._max_tasks - tasks.children)",
         "self._max_tasks)",
         "there may be any number of tasks",
     ),
     client(
-        "            if self._room <= 0:\n                self._room = 0\n",
-        "            if self._room < 0:\n                self._room = 0\n",
+        "        if self._room or not self._left:\n            return\n        full",
+        "        if not self._left:\n            return\n        full",
         "with no room left it is looked for room again and again",
     ),
     client(
-        "                    if name is None:\n                        self._refuse(index, full)\n                    else:",
-        "                    if True:\n                        self._refuse(index, full)\n                    else:",
+        "            if name is None:\n                self._refuse(index, full)\n            else:",
+        "            if True:\n                self._refuse(index, full)\n            else:",
         "a name that is there already is refused because there is no room",
     ),
     client(
@@ -206,8 +206,8 @@ MUTANTS = [
         "what is added while /tasks is gone is sent in vain, again and again",
     ),
     client(
-        "            self._scope.after(RETRY_SECONDS, self.connected)\n            return\n        else:",
-        "            return\n        else:",
+        "            self._scope.after(RETRY_SECONDS, self.connected)\n            return\n        elif",
+        "            return\n        elif",
         "what could not be submitted for /tasks was gone never is",
     ),
     client(
@@ -252,7 +252,7 @@ MUTANTS = [
         "a request is made for a task that is not there",
     ),
     client(
-        "unknown = isinstance(result, Failed) and result.index == 0",
+        "unknown = result == Failed(Error.NO_NODE, 0)",
         "unknown = isinstance(result, Failed)",
         "a request that was there already seems one for no task",
     ),
@@ -267,8 +267,8 @@ MUTANTS = [
         "what is refused twice is not asked for again",
     ),
     client(
-        "        self._wish_next()\n        if name in self._open:",
-        "        if name in self._open:",
+        "        self._wish_next()\n        if isinstance(result",
+        "        if isinstance(result",
         "of many requests only the first are made",
     ),
     client(
@@ -342,8 +342,8 @@ MUTANTS = [
         "what is watched is looked at as well",
     ),
     wait(
-        "partial(self._seen, name), watch=partial(self._fired, name))",
-        "partial(self._seen, name))",
+        "partial(self._seen, name), watch=partial(self._fired, name), insist=False",
+        "partial(self._seen, name), insist=False",
         "what ends is not heard of",
     ),
     wait(
@@ -441,5 +441,19 @@ MUTANTS = [
         "        if not self._unanswered:\n            more",
         "        if True:\n            more",
         "a server that is slow is asked for more and more watches",
+    ),
+    # ---------------------------------------------------------------- too large, and without a number
+    client(
+        "elif result.index is None and len(batch) > 1:  # too much",
+        "elif False:  # too much",
+        "of tasks that are too large together each is refused",
+    ),
+    client(
+        '            self._created_at, self._newest = stat.czxid, (-1, "")\n',
+        "            self._created_at = stat.czxid\n",
+        "a task is submitted twice after /tasks was deleted by hand",
+    ),
+    client(
+        "        if numbers > 0:\n", "        if True:\n", "submissions wait for numbers that will never come"
     ),
 ]

@@ -79,13 +79,13 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- one at a time, and refusals
     master(
-        "if not self._mirror.complete or self._committing:",
-        "if not self._mirror.complete:",
+        "if not self._mirror.complete or self._mirror.blind or self._committing:",
+        "if not self._mirror.complete or self._mirror.blind:",
         "two transactions of decisions at once",
     ),
     master(
-        "if not self._mirror.complete or self._committing:",
-        "if self._committing:",
+        "if not self._mirror.complete or self._mirror.blind or self._committing:",
+        "if self._mirror.blind or self._committing:",
         "a master decides before it knows who has what",
     ),
     master(
@@ -435,7 +435,7 @@ MUTANTS = [
         "a task is removed that has not ended: another of its name",
     ),
     retention(
-        "if isinstance(result, Failed) and result.index:\n                self._later(task)\n            else:",
+        "if isinstance(result, Failed) and result.index != 0:\n                self._later(task)\n            else:",
         "if True:",
         "one that cannot be removed is tried again at once, for ever",
     ),

@@ -12,12 +12,12 @@ mirror = partial(Mutant, "mwapp/core/mirror.py")
 MUTANTS = [
     # ---------------------------------------------------------------- the mirror: workers and queues
     mirror(
-        "return self.fresh and (worker is None or not self.assignment.meant_for(worker.incarnation))",
-        "return worker is None or not self.assignment.meant_for(worker.incarnation)",
+        "return self.fresh and elsewhere",
+        "return elsewhere",
         "what a worker has handed back just before it left is moved from where it no longer is",
     ),
     mirror(
-        "return self.fresh and (worker is None or not self.assignment.meant_for(worker.incarnation))",
+        "return self.fresh and elsewhere",
         "return self.fresh and worker is None",
         "what an earlier incarnation left is never moved",
     ),
@@ -27,8 +27,8 @@ MUTANTS = [
         "a master does not hear of workers that come and go",
     ),
     mirror(
-        "partial(self._queue_seen, queue, then), watch=again)",
-        "partial(self._queue_seen, queue, then))",
+        "seen, watch=again, insist=False)",
+        "seen, insist=False)",
         "a master does not hear that a worker is done",
     ),
     mirror(
@@ -95,7 +95,7 @@ MUTANTS = [
         "a queue that was deleted and is there again is never looked at",
     ),
     mirror(
-        "self._read_held(queue, [task for task in present if task not in known], then)",
+        "self._read_held(queue, [task for task in present if task not in known], read)",
         "self._read_held(queue, [task for task in present if task not in known])",
         "a master that takes over never comes to read the tasks",
     ),
@@ -224,12 +224,12 @@ MUTANTS = [
         "a task below which somebody keeps a child is never run",
     ),
     mirror(
-        "            if status != Failed(Error.NO_NODE):\n                self._finished(task)\n            else:",
+        "            if isinstance(status, Node):\n                self._finished(task)\n            else:",
         "            if False:\n                self._finished(task)\n            else:",
         equivalent="it is read with the other tasks, and found to have a child",
     ),
     mirror(
-        "                self.unread[task] = None\n                self._read_tasks()\n\n        # Not whether",
+        "                self._read_again(task)\n\n        # Not whether",
         "                pass\n\n        # Not whether",
         "a task whose assignment somebody deleted is never assigned again",
     ),
@@ -300,5 +300,32 @@ MUTANTS = [
         "for queue in sorted(set(queues) - self._watched):",
         "for queue in sorted(set(queues)):",
         "with every worker that comes all queues are read",
+    ),
+    # ---------------------------------------------------------------- what is refused
+    mirror(
+        "            self.blind.add(queue)\n",
+        "",
+        "what was returned and may not be seen is assigned once more",
+    ),
+    mirror("            self.blind.discard(queue)\n", "", "a master that was blind once never acts again"),
+    mirror(
+        "self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=False, readable=False)",
+        "pass",
+        "a worker that may not be read is taken for gone",
+    ),
+    mirror(
+        "                elif node != GONE:\n                    self._keep_held(queue, task)\n",
+        "",
+        "an assignment that may not be read is taken for none",
+    ),
+    mirror(
+        "            self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))\n",
+        "",
+        "a task that could not be read is never looked at again",
+    ),
+    mirror(
+        "            if not worker.stat.owner:\n                self._report_persistent(name)\n                continue  # nobody's: it would never go, whoever is dead\n",
+        "",
+        "what a person created without -e is given tasks",
     ),
 ]

@@ -85,15 +85,16 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- tasks
     task(
-        "return (int(numbered[1]) if numbered else 1 << 62, name)",
-        "return (int(numbered[1]) if numbered else 0, name)",
+        "return (int(numbered[1]) % (1 << 32) if numbered else 1 << 62, name)",
+        "return (int(numbered[1]) % (1 << 32) if numbered else 0, name)",
         "named tasks come before all others",
     ),
     task(
-        'r"task-([0-9]{1,10})"',
-        'r"task-([0-9]+)"',
+        'r"task-(-?[0-9]{1,10})"',
+        'r"task-(-?[0-9]+)"',
         "a number by hand that Python will not read stops a master",
     ),
+    task("% (1 << 32) ", "", "numbers behind the last positive one come first"),
     task('r"(?!task-)(?!\\d+$)[A-Za-z0-9]', 'r"(?!\\d+$)[A-Za-z0-9]', "a name that is taken for a number"),
     task(
         "if len(data) > MAX_TASK_BYTES:",

@@ -59,13 +59,13 @@ MUTANTS = [
         "what was only just answered is taken for reported",
     ),
     session(
-        "isinstance(operation, Transaction))\n        self._out",
-        "True)\n        self._out",
+        "if isinstance(pending.operation, Transaction):\n            if not refused",
+        "if True:\n            if not refused",
         "a read that was answered is taken for a proof",
     ),
     session(
-        "if pending.proof and not (isinstance(result, Failed) and result.error is Error.REFUSED):",
-        "if pending.proof:",
+        "            if not refused:  # that may",
+        "            if True:  # that may",
         "what the edge refused by itself is taken for an answer of the ensemble",
     ),
     session(
@@ -322,8 +322,8 @@ MUTANTS = [
         "another process of the same name has won the epoch",
     ),
     election(
-        "self._scope.exists(MASTER, masters.append, watch=self._look)",
-        "self._scope.exists(MASTER, masters.append)",
+        "self._scope.exists(MASTER, partial(note, MASTER), watch=self._look)",
+        "self._scope.exists(MASTER, partial(note, MASTER))",
         "a backup does not hear that the master is gone",
     ),
     election(
@@ -395,13 +395,13 @@ MUTANTS = [
         "a peer that is stopped holds the office until its tasks are finished",
     ),
     election(
-        "if isinstance(stat, Stat) and stat.owner == self._process.session:",
-        "if isinstance(stat, Stat):",
+        "if stat is not None and stat.owner == self._process.session:",
+        "if stat is not None:",
         "who is stopped deletes the office of another",
         at="Election._vacate",
     ),
     election(
-        "scope.transact([Check(EPOCH, node.stat.version), Delete(MASTER)], stopped)",
+        "scope.transact([Check(EPOCH, epoch.stat.version), Delete(MASTER)], stopped)",
         "scope.transact([Delete(MASTER)], stopped)",
         "who is stopped deletes what another has won meanwhile",
     ),
@@ -440,4 +440,24 @@ MUTANTS = [
     node("self._worker.pause()\n", "pass\n", "the elected peer goes on as a worker"),
     node("self._worker.resume()", "pass", "a peer that has lost the office never works again"),
     node("self._master.end()\n", "pass\n", "a peer that has lost the office goes on as a master"),
+    # ---------------------------------------------------------------- what is refused
+    session(
+        "elif refused and pending.insist:",
+        "elif False:",
+        "what may not be read is taken for absent",
+    ),
+    session(
+        "again = partial(self.send, refused.scope, refused.operation, refused.then, watch)",
+        "again = partial(self.send, refused.scope, refused.operation, refused.then, None)",
+        "what could not be read at first is not heard of when it changes",
+    ),
+    # ---------------------------------------------------------------- epochs are counted twice
+    election("number = max(epoch, spare)", "number = epoch", "an epoch comes twice when /epoch is deleted"),
+    election("number = max(epoch, spare)", "number = spare", "an epoch comes twice when /tasks is deleted"),
+    election(
+        " and spare >= epoch:",
+        ":",
+        "an epoch comes twice when /tasks is deleted, and /epoch after it",
+    ),
+    election("][:MOST_AT_ONCE]", "]", "a transaction that raises the epoch may be too large"),
 ]

@@ -128,13 +128,13 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- serving
     worker(
-        "        self._look_at_wishes()\n        over",
-        "        over",
+        "        self._look_at_wishes()\n        for job",
+        "        for job",
         "a worker does not hear of cancel requests",
     ),
     worker(
-        "over = [job for job in self._jobs.values() if job.record is not None]",
-        "over: list[Job] = []",
+        "for job in [job for job in self._jobs.values() if job.record is not None]:",
+        "for job in list[Job]():",
         "what ended while cut off is never recorded",
     ),
     worker(
@@ -143,13 +143,13 @@ MUTANTS = [
         "a record of an earlier attempt ends a later one",
     ),
     worker(
-        "            else:\n                del self._jobs[job.name]\n        self._look_at_queue()",
-        "        self._look_at_queue()",
+        "            del self._jobs[job.name]\n            self._look_at_queue()",
+        "            self._look_at_queue()",
         "a worker never takes a task again whose record was lost on the way",
     ),
     worker(
-        "                del self._jobs[job.name]\n        self._look_at_queue()",
-        "                del self._jobs[job.name]\n",
+        "            self._scope.get(assign_path(self._name, job.name), partial(self._record_again, job))\n        self._look_at_queue()\n",
+        "            self._scope.get(assign_path(self._name, job.name), partial(self._record_again, job))\n",
         "a worker that had something to record looks at its queue no more",
     ),
     worker(
@@ -183,13 +183,13 @@ MUTANTS = [
         "what is being recorded is forgotten, and counted as nothing",
     ),
     worker(
-        "if isinstance(assigned, Failed) or name in self._jobs or self._incarnation is None:",
-        "if isinstance(assigned, Failed) or self._incarnation is None:",
+        "if name in self._jobs or self._incarnation is None:",
+        "if self._incarnation is None:",
         "what was read twice runs twice",
     ),
     worker(
-        "if isinstance(assigned, Failed) or name in self._jobs or self._incarnation is None:",
-        "if isinstance(assigned, Failed) or name in self._jobs:",
+        "if name in self._jobs or self._incarnation is None:",
+        "if name in self._jobs:",
         "a worker that is registered no longer takes tasks",
     ),
     worker(
@@ -343,7 +343,7 @@ MUTANTS = [
         equivalent="it looks at its registration every five seconds",
     ),
     worker(
-        "            if isinstance(result, Failed) and result.index == 0:\n                self._taken_over()\n            elif isinstance(result, Failed):\n                self._scope.after",
+        "            if isinstance(result, Failed) and result.index == 0 and result.error is not Error.REFUSED:\n                self._taken_over()\n            elif isinstance(result, Failed):\n                self._scope.after",
         "            if isinstance(result, Failed):\n                self._scope.after",
         equivalent="it looks at its registration every five seconds",
     ),
@@ -379,13 +379,13 @@ MUTANTS = [
         at="Worker._assignments_read",
     ),
     worker(
-        "            if self._incarnation is not None:\n                self._scope.get(assign_path(self._name), self._verify)\n            self._verify_later()",
+        "            if self._incarnation is not None:\n                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment, which was for another, is for us now\n            self._verify_later()",
         "            pass",
         "a worker whose queue was set by hand is given what it never takes",
     ),
     worker(
-        "                self._scope.get(assign_path(self._name), self._verify)\n            self._verify_later()",
-        "                self._scope.get(assign_path(self._name), self._verify)",
+        "                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment, which was for another, is for us now\n            self._verify_later()",
+        "                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment, which was for another, is for us now",
         "a worker looks once whether it is still itself, and never again",
     ),
     worker(
@@ -493,5 +493,21 @@ MUTANTS = [
         "if True:\n            self._take_nothing_new()",
         "who is to rest before it is registered marks what is not its own",
         at="Worker.pause",
+    ),
+    # ---------------------------------------------------------------- by hand, and what is refused
+    worker(
+        " and queue.stat.version != self._spent:",
+        ":",
+        "an attempt that was killed is begun again under its number",
+    ),
+    worker(
+        "                self._scope.after(AGAIN_SECONDS, partial(self._read_assignments, [name]))\n",
+        "",
+        "a task that could not be read is never begun",
+    ),
+    worker(
+        '            elif self.state == "ready" and stat.version and not self._marked:  # set by a person\n                self._reopen()\n',
+        "",
+        "a worker whose znode a person has set is given no task any more",
     ),
 ]
