@@ -11,6 +11,8 @@
     service    connections, expiry, lag            judge       what must hold, by name
     schedule   all of it, from a seed to its end   attempts    what it counts of them
     limits     how much is done at once, drawn     bugs        planted ones, to test the judge
+    hands      what a person does to any znode     excuses     what that explains, and for whom
+    errors     what servers refuse, and when       denials     how they do
 
 ``ensemble`` and ``tree`` are compared with real servers by tests/integration/test_sim_matches_server.py.
 """

@@ -25,6 +25,7 @@ from mwapp.core.messages import (
 from mwapp.core.protocol import ASSIGN, EPOCH, RETURNED, TASKS, WORKERS, Assignment, Registration
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
+from tests.simulation.bugs_refused import Presumptuous, Stubborn, Undivided
 from tests.simulation.load import LABEL
 from tests.simulation.schedule import Bug
 
@@ -256,25 +257,6 @@ class Uncounted(_Rewriting):
         return Check(op.path) if isinstance(op, Set) and op.path == TASKS else op
 
 
-class Stubborn(Process):
-    """A process that sends what was refused again, at once and for ever."""
-
-    def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
-        self._sent: dict[int, Request] = {}
-
-    def handle(self, now: float, event: Event) -> list[Command]:
-        if isinstance(event, Reply):
-            sent = self._sent.pop(event.request, None)
-            if sent is not None and isinstance(event.result, Failed) and event.result.index is not None:
-                self._sent[sent.number] = sent
-                return [sent]
-        commands = super().handle(now, event)
-        requests = [command for command in commands if isinstance(command, Request)]
-        self._sent |= {it.number: it for it in requests if isinstance(it.operation, Transaction)}
-        return commands
-
-
 # What each is, and the invariants one of which must be seen to break.
 BUGS: dict[str, tuple[Bug, set[str]]] = {
     "fencing": (Bug(Unfenced), {"no-stale-write"}),
@@ -315,6 +297,12 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "rest of the elected": (Bug(Busy), {"peer-rests"}),
     "epochs counted twice": (Bug(Uncounted, faults=("lose_epoch",)), {"epoch-monotonic"}),
     "what is refused is not repeated": (Bug(Stubborn, faults=("litter", "misplace")), {"no-spin"}),
+    "what may not be read is not absent": (
+        Bug(Presumptuous, faults=("forbid", "refuse")),
+        {"single-assignment", "acked-never-lost", "no-crash", "duplicates-explained", "liveness"},
+    ),
+    "search when turned away": (Bug(Forgetful, faults=("turn_away",)), {"submit-idempotent"}),
+    "less after too much": (Bug(Undivided, faults=("bound",)), {"liveness"}),
     "retention": (Bug(retention=Retention(1.0, 1_000_000)), {"retention-kept"}),
     "retention of many": (Bug(retention=Retention(1e9, keep=0, least=1.0)), {"retention-kept"}),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mwapp.core.client import Cancel, Refusal, Submit
+from mwapp.core.client import NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
 from mwapp.core.messages import Tick
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
@@ -57,7 +57,10 @@ class Submitter:
         def refused(index: int, refusal: Refusal) -> None:
             task, name = asked[index]
             uncounted = self._judge.excuses.uncounted
-            if refusal.full and len(self._judge.tasks) + uncounted >= self._max_tasks:
+            full = refusal.full and len(self._judge.tasks) + uncounted >= self._max_tasks
+            if refusal.reason in (NO_NUMBERS, TAKEN):
+                self._judge.without_number(task, taken=refusal.reason == TAKEN)
+            elif full or ("refused" in refusal.reason and self._judge.excuses.refusing):
                 self._judge.refused(task)
             elif name is not None and self._judge.excuses.explain("acked-never-lost", name):
                 pass  # somebody has made another of the one under this name

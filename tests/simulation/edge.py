@@ -21,12 +21,16 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.core.request_size import RequestSize
 from tests.simulation.clock import Clock
+from tests.simulation.denials import TurnedAway
 from tests.simulation.service import Connection, Service
 from tests.simulation.world import World
 
 HEARTBEAT = "/"  # what a heartbeat checks, and nothing else here
 REDIAL = 0.3
+# Requests of so many bytes may be why the connection is lost; as shipped it is far more.
+SUSPECT_BYTES = 700
 # A server that leaves a request unanswered for so much of the session time-out is given up.
 SILENCE = 1 / 3
 
@@ -67,6 +71,8 @@ class Edge:
         self._outstanding: dict[int, tuple[Operation, float]] = {}
         self._watched = False  # whether silence is being watched for
         self.requests = 0  # so far
+        self._request_size = RequestSize(service.most_sent, SUSPECT_BYTES)
+        self._refused: set[int] = set()  # of the outstanding ones those that were not sent
 
     @property
     def server(self) -> int | None:
@@ -85,7 +91,12 @@ class Edge:
             self._owner.writes()
         self.requests += 1
         self._outstanding[number] = operation, self._world.now
-        self._service.send(self._connection, number, below(self._owner.chroot, operation))
+        if self._request_size.allows(operation, self._world.now):
+            self._service.send(self._connection, number, below(self._owner.chroot, operation))
+        else:
+            self._refused.add(number)
+            if len(self._outstanding) == 1:
+                self._world.after(0.0, partial(self._refuse, self._connection))
         self._watch_silence()
 
     def abandon(self) -> None:
@@ -94,6 +105,7 @@ class Edge:
         self._given_up = self.session
         self._connection, self.session = None, None
         self._outstanding.clear()
+        self._refused.clear()
         self._redial(self._world.between(0.01, REDIAL))
 
     def close(self) -> None:
@@ -127,15 +139,32 @@ class Edge:
 
     # ------------------------------------------------------------ the connection
 
-    def received(self, connection: Connection, event: Event, seen: int) -> None:
+    def received(self, connection: Connection, event: Event | TurnedAway, seen: int) -> None:
         """Something came over a connection; what comes over an old one is not heard."""
         if self._owner.frozen:  # asked first: it mostly is not, and this is the busiest place
             self._owner.deferred(partial(self.received, connection, event, seen))
-        elif connection is self._connection:
+        elif connection is not self._connection:
+            pass
+        elif isinstance(event, TurnedAway):  # its request was not carried out, but later ones are perhaps
+            self.lost(connection)
+        else:
             self._seen = max(self._seen, seen)
-            if isinstance(event, Reply):
-                self._outstanding.pop(event.request, None)
+            if isinstance(event, Reply) and event.request in self._outstanding:
+                self._request_size.answered(self._outstanding.pop(event.request)[0])
             self._owner.event(above(self._owner.chroot, event))
+            self._refuse(connection)
+
+    def _refuse(self, connection: Connection) -> None:
+        """Requests that were not sent are answered in their turn."""
+        if self._owner.deferred(lambda: self._refuse(connection)):
+            return
+        while connection is self._connection and self._refused:
+            number = next(iter(self._outstanding))
+            if number not in self._refused:
+                return
+            del self._outstanding[number]
+            self._refused.discard(number)
+            self._owner.event(Reply(number, Failed(Error.REFUSED)))
 
     def lost(self, connection: Connection) -> None:
         """The connection is gone: say so, and look for a server to go on with."""
@@ -143,11 +172,14 @@ class Edge:
             return
         if connection is self._connection:
             self._connection = None
+            sent = [operation for n, (operation, _) in self._outstanding.items() if n not in self._refused]
+            self._request_size.lost(sent, self._world.now)
             self._cut_off(Suspended())
             self._redial(self._world.between(0.001, REDIAL))
 
     def _cut_off(self, why: Event) -> None:
         cut, self._outstanding = self._outstanding, {}
+        self._refused.clear()
         for number in cut:
             self._owner.event(Reply(number, Failed(Error.CONNECTION_LOSS)))
         self._owner.event(why)

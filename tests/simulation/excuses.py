@@ -37,6 +37,10 @@ class Excuses:
         self._tasks: defaultdict[str, set[str]] = defaultdict(set)  # invariants by task
         self.endless: set[str] = set()  # tasks that need not end, or not be told of
         self.staying: set[str] = set()  # tasks that may stay when they have ended: something is below them
+        self.numbered = False  # whether somebody ever gave a task a number
+        self.refusing = False  # whether servers ever refused submissions
+        self.unmarked: set[str] = set()  # workers that were refused a mark, perhaps, that they take nothing
+        self.unreadable = False  # whether they ever refused to have something read
         self.uncounted = 0  # so many tasks a master may still take for finished
         self.counts: set[str] = set()  # of LOST those that were deleted since the last epoch was won
 
@@ -49,6 +53,8 @@ class Excuses:
                 self._tasks[task] |= PLACE
                 if not isinstance(change, Deleted) and Assignment.decode(change.data).labels:
                     self.endless.add(task)  # it is for whoever bears them, whatever the task asks for
+            case ["", "tasks", task], Created():
+                self.numbered = self.numbered or task.startswith("task-")
             case ["", "tasks", task], Changed():
                 self._tasks[task] |= DEFINITION
             case ["", "tasks", task], Deleted():

@@ -27,6 +27,7 @@ from mwapp.core.protocol import (
     task_path,
     worker_path,
 )
+from tests.simulation.load import POISON
 from tests.simulation.world import Chance
 
 if TYPE_CHECKING:
@@ -79,8 +80,19 @@ class Hands:
     def end(self) -> None:
         """Take away what nothing can go on with."""
         self._kinds = []
-        for path in reversed(self._in_the_way):  # what is below comes first
+        for path in [*reversed(self._in_the_way), *self._uncounted()]:  # what is below comes first
             self._person.do(Delete(path))
+
+    def _uncounted(self) -> list[str]:
+        """Assignments over which workers are lost without end: those of no incarnation are not counted."""
+        asked = self._schedule.judge.asked
+        poison = {task for task, what in asked.items() if what is not None and what.command == POISON}
+        return [
+            path
+            for path, node in self._person.nodes.items()
+            if path.startswith(f"{ASSIGN}/") and path.rpartition("/")[2] in poison
+            if Assignment.decode(node.data).incarnation is None
+        ]
 
     def _act(self) -> None:
         draw = self._world.ingredient() if self._kinds else None

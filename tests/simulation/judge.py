@@ -9,11 +9,13 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import (
     CANCELLED,
     DONE,
     FAILED,
     NOBODY,
+    TASKS,
     Assignment,
     Outcome,
     Registration,
@@ -76,6 +78,7 @@ class Judge:
         self._max_attempts = max_attempts
         self._sees_executions = sees_executions
         self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
+        self.numbers = LIMITS.numbers  # so many tasks get one
         self.excuses = Excuses()  # what that explains
         self.killed: set[int] = set()  # sessions that were ended by hand while their process lived
         self.evicted: set[int] = set()  # sessions whose worker's znode or queue was changed by hand
@@ -270,7 +273,8 @@ class Judge:
         if missing:
             self._broken("labels-honoured", task, f"{task} goes to {worker}, who does not bear {missing}")
         session = self._incarnations[worker].session
-        if session == entry.session and session not in self.evicted:
+        marked = session not in self.evicted and worker not in self.excuses.unmarked
+        if session == entry.session and marked:
             self._broken("peer-rests", task, f"{task} goes to {worker}, who holds the office")
 
     def _wish(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
@@ -453,6 +457,14 @@ class Judge:
             raise Violation("submit-idempotent", f"{task} was refused, but is {self.keys[task.key]}")
         self._refused |= {task.key} if task.key else set()
 
+    def without_number(self, task: Task, *, taken: bool) -> None:
+        """A client was told that there is no number for its submission, or that it is ``taken``."""
+        tasks = self.ensemble.decided.nodes.get(TASKS)
+        known = self.excuses.uncounted or (taken and self.excuses.numbered)
+        if tasks is not None and tasks.created < self.numbers and not known:
+            raise Violation("acked-never-lost", f"{task} got no number after {tasks.created}")
+        self.refused(task)
+
     def asked_to_end(self, task: str, *, known: bool) -> None:
         """A client was told that its cancel request stands, or that there is no such task."""
         if known and task not in self.wished:
@@ -469,6 +481,8 @@ class Judge:
             self._broken("acked-never-lost", name, f"a client was told that {name} is {state}")
         result = self.ensemble.decided.nodes.get(result_path(name))
         if result is None or state is None or name in self.ended_by_hand:  # by hand it may be written later
+            return
+        if outcome is None and self.excuses.unreadable:
             return
         if outcome != Outcome.decode(result.data):
             self._broken("result-faithful", name, f"a client was told of {name}: {outcome}")

@@ -162,6 +162,8 @@ class Load:
         if execution.asked.command == HANG:
             return
         code = world.random.choice([0, 0, 0, 0, 1, None])
+        if self._schedule.errors.bounded and code is not None and execution.number % 2:
+            execution.output *= 400  # more than goes into one request
         slow = 2 * self._schedule.timeout if faults.at_war else 0.3  # peace need not last long
         longest = world.random.choice([0.01, 0.3, slow, 2 * slow])
         host.after(world.random.random() * longest, lambda: host.finish(execution, code))

@@ -104,9 +104,10 @@ def _met(bug: Bug, seeds: Seeds) -> Counter[str] | str:
             return str(violation)
         met["schedules"] += 1
         for field in fields(figures):
-            if field.name not in ("faults", "hands"):
+            if field.name not in ("faults", "hands", "errors"):
                 met[field.name] += int(getattr(figures, field.name))
         met.update(figures.faults)
+        met.update(figures.errors)
         met.update({f"by hand {kind}": times for kind, times in figures.hands.items()})
     return met
 

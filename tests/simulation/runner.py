@@ -68,6 +68,7 @@ class Execution:
     in_time: bool  # nothing froze between the last look at the clock and the start
     over: bool = False
     code: int | None = None  # of one that was not killed
+    output: bytes = b"output"
     spared: float = 0.0  # so long nothing could end it, seconds
     killed: bool = False  # SIGKILL was sent
     stuck: bool = False  # it waits for a disk that hangs: nothing ends it now
@@ -156,7 +157,7 @@ class Runner:
         """It ends by itself."""
         if not execution.over and not self._waits(execution, lambda: self.finish(execution, code)):
             self._end(execution, code)
-            self._host.event(Exited(execution.number, code, b"output", seconds=0.1))
+            self._host.event(Exited(execution.number, code, execution.output, seconds=0.1))
 
     def die(self) -> None:
         """The process is gone, and its commands are killed."""

@@ -1,7 +1,7 @@
 """One schedule: a world drawn from a seed, a time of faults, then peace in which everything must end well."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from mwapp.core.wait import Wait
 from mwapp.core.worker import Worker
 from tests.simulation.clock import Clock
 from tests.simulation.ensemble import Transacted
+from tests.simulation.errors import Errors
 from tests.simulation.faults import Faults
 from tests.simulation.hands import Hands
 from tests.simulation.host import Build, Host
@@ -27,7 +28,7 @@ from tests.simulation.neighbour import Neighbour
 from tests.simulation.people import Person
 from tests.simulation.runner import Execution
 from tests.simulation.service import Service
-from tests.simulation.tree import ZNode
+from tests.simulation.tree import LAST_NUMBER, ZNode
 from tests.simulation.world import Violation, World, bounded
 
 MAX_ATTEMPTS = 4
@@ -90,6 +91,7 @@ class Figures:
     removed: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     hands: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, int] = field(default_factory=dict)
 
 
 class Schedule:
@@ -115,6 +117,12 @@ class Schedule:
         self.labelled = world.chance(0.4)
         self._drift = draw.choice(DRIFTS)
         self.limits = draw_limits(draw)
+        numbers = world.stream("numbers")
+        if numbers.chance(0.05):
+            self.limits = replace(self.limits, numbers=numbers.random.choice([5, 20, LAST_NUMBER]))
+            if self.limits.numbers == LAST_NUMBER:
+                world.at(numbers.random.random(), self._grow_old)
+        self.judge.numbers = self.limits.numbers
         if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
@@ -126,6 +134,14 @@ class Schedule:
             self.hosts += self.neighbour.hosts
         self.faults = Faults(self)
         self.hands = Hands(self)
+        self.errors = Errors(self)
+
+    def _grow_old(self) -> None:
+        """As if there had been so many tasks that the next ones have the last numbers."""
+        tasks = self._nodes.get(TASKS)
+        if tasks is not None:
+            self.world.note("ensemble", "has counted two thousand million tasks")
+            tasks.created = LAST_NUMBER - self.world.stream("left").random.randint(0, 20)
 
     def _draw_retention(self) -> Retention:
         """Finished tasks stay for ever, for as long as they are needed, or as long as there are few."""
@@ -180,9 +196,11 @@ class Schedule:
         self.load.begin(war)
         self.faults.begin(war)
         self.hands.begin(war)
+        self.errors.begin(war)
         world.run(war)
         self.faults.end()
         self.hands.end()
+        self.errors.end()
         self.person.leave()
         self.load.end()
         world.run(war + PEACE, self._at_rest)
@@ -207,6 +225,7 @@ class Schedule:
             len(self.judge.removed),
             dict(self.faults.met),
             dict(self.hands.met),
+            dict(self.errors.met),
         )
 
     def _committed(self, entry: Transacted) -> None:
@@ -346,8 +365,11 @@ class Schedule:
         nodes = self._nodes
         keep = 0 if self._retention.seconds < FOR_EVER else self._retention.keep
 
+        # With each connection that is lost over too large a request the time begins anew.
+        learns = self.service.most_taken < self.service.most_sent
+
         def removed() -> bool:
-            return len(self._left(TASKS)) <= keep
+            return learns or len(self._left(TASKS)) <= keep
 
         at_last = self.world.now + 2 * self._retention.least + PEACE
         while True:

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from mwapp.core.messages import Event, Fired, Operation, Reply, Transaction
+from mwapp.core.messages import Event, Fired, Operation, Reply, Result, Transaction
+from mwapp.core.request_size import MOST_BYTES, size
+from tests.simulation.denials import Denials, TurnedAway
 from tests.simulation.ensemble import Kind, SimEnsemble, Transacted
 from tests.simulation.world import World
 
@@ -15,7 +17,7 @@ class Caller(Protocol):
 
     name: str
 
-    def received(self, connection: "Connection", event: Event, seen: int) -> None:
+    def received(self, connection: "Connection", event: Event | TurnedAway, seen: int) -> None:
         """Something came over the connection; ``seen`` is how much of the log it shows."""
 
     def lost(self, connection: "Connection") -> None:
@@ -63,7 +65,9 @@ class Service:
         self._committed = committed
         self.ensemble = SimEnsemble(self._fired)
         self.ensemble.on_commit = self._commit
+        self.denials = Denials(lambda: self.ensemble.decided.nodes)
         self.servers = [_Server() for _ in self.ensemble.servers]
+        self.most_sent = self.most_taken = MOST_BYTES  # in one request: by processes, and by servers
         self.quorum = True
         self.reachable: dict[str, int] = {}  # the only server a host can reach, by its name
         self._connections: dict[int, Connection] = {}  # the present one of each session
@@ -220,7 +224,10 @@ class Service:
 
     def _received(self, connection: Connection, number: int, operation: Operation | None) -> None:
         server = self.servers[connection.server]
-        if connection.attached and self.quorum and server.up:
+        if operation is not None and connection.attached and size(operation) > self.most_taken:
+            self._world.note(connection.caller.name, f"is cut off: {size(operation)} bytes at once")
+            self._drop(connection)
+        elif connection.attached and self.quorum and server.up:
             # Whom it hears of it notes at once, also when what they ask has to wait.
             server.touched.add(connection.session)
             self._serve(connection, number, operation)
@@ -237,13 +244,22 @@ class Service:
         if operation is None:
             self.end(connection.session)
             return
-        if server.isolated and not isinstance(operation, Transaction):
-            result = self.ensemble.read(connection.server, connection.session, operation)
+        answer = partial(self._answer, connection)
+        if not self.denials.any:
+            result = answer(operation)
+        elif self.denials.turns_away(connection.caller.name):
+            self._down(connection, TurnedAway(number))
+            return
         else:
-            result = self.ensemble.request(connection.session, operation, self._world.now)
+            result = self.denials.ask(connection.caller.name, operation, answer)
         self._down(connection, Reply(number, result), self.ensemble.servers[connection.server].applied)
 
-    def _down(self, connection: Connection, event: Event, seen: int = 0) -> None:
+    def _answer(self, connection: Connection, operation: Operation) -> Result:
+        if self.servers[connection.server].isolated and not isinstance(operation, Transaction):
+            return self.ensemble.read(connection.server, connection.session, operation)
+        return self.ensemble.request(connection.session, operation, self._world.now)
+
+    def _down(self, connection: Connection, event: Event | TurnedAway, seen: int = 0) -> None:
         """A watch does not tell how much of the log the server has applied (``seen``)."""
         if connection.mute:
             return

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, OpResult, Set, Stat
 
+# A server's count of children stays here, and so does the number of the next sequential one.
+LAST_NUMBER = (1 << 31) - 1
+
 
 @dataclass(slots=True)
 class ZNode:
@@ -31,7 +34,7 @@ class ZNode:
 
     def stat(self) -> Stat:
         """What the core sees of it."""
-        return Stat(self.czxid, self.version, self.owner, len(self.children), self.ctime)
+        return Stat(self.czxid, self.version, self.owner, len(self.children), self.ctime, self.created)
 
     def node(self) -> Node:
         """What a read returns."""
@@ -164,11 +167,12 @@ class Tree:
         if isinstance(change, Created):
             node = ZNode(change.data, zxid, zxid, zxid, change.owner, now)
             self._link(path, node, parent, name)
-            parent.created += 1
+            created = parent.created
+            parent.created = min(created + 1, LAST_NUMBER)
 
             def undo() -> None:
                 self._unlink(path, parent, name)
-                parent.created -= 1
+                parent.created = created
                 parent.pzxid = pzxid
 
         else:

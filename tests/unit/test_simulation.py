@@ -12,6 +12,7 @@ import pytest
 
 from mwapp.core.messages import Check, Event, Reply, Transaction
 from tests.simulation.bugs import BUGS
+from tests.simulation.denials import TurnedAway
 from tests.simulation.run import quiet, simulate
 from tests.simulation.schedule import Bug
 from tests.simulation.service import Connection, Service
@@ -43,16 +44,19 @@ def among_many() -> Iterator[None]:
 def test_every_invariant_holds(first: int) -> None:
     met: set[str] = set()
     by_hand: set[str] = set()
+    errors: set[str] = set()
     moved = 0
     seen: Counter[str] = Counter()
     for seed in range(first, first + SCHEDULES):
         figures = simulate(seed, short=True)
         met |= figures.faults.keys()
         by_hand |= figures.hands.keys()
+        errors |= figures.errors.keys()
         moved += figures.epochs > 1
         seen.update(returned=figures.returned, cancelled=figures.cancelled, removed=figures.removed)
     assert len(met) == 15, f"not every kind of fault was met: {sorted(met)}"
     assert len(by_hand) >= 5, f"hardly anybody worked by hand: {sorted(by_hand)}"
+    assert len(errors) >= 2, f"hardly any other errors were met: {sorted(errors)}"
     assert moved > SCHEDULES / 4, "the office hardly ever moved"
     assert min(seen.values()) > SCHEDULES / 4, f"hardly ever met: {seen}"
 
@@ -96,7 +100,7 @@ class _Caller:
     def told(self, connection: Connection | None, _over: bool) -> None:
         self.connection = connection
 
-    def received(self, _connection: Connection, event: Event, _seen: int) -> None:
+    def received(self, _connection: Connection, event: Event | TurnedAway, _seen: int) -> None:
         if isinstance(event, Reply):
             self.replies.append(event.request)
 

@@ -1,0 +1,51 @@
+"""Planted bugs of processes that are refused something: see bugs.py."""
+
+from functools import partial
+
+from mwapp.core.limits import Limits
+from mwapp.core.messages import Command, Error, Event, Exists, Failed, Reply, Request, Transaction
+from mwapp.core.session import Process
+
+
+class Stubborn(Process):
+    """A process that sends what was refused again, at once and for ever."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._sent: dict[int, Request] = {}
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply):
+            sent = self._sent.pop(event.request, None)
+            if sent is not None and isinstance(event.result, Failed) and event.result.index is not None:
+                self._sent[sent.number] = sent
+                return [sent]
+        commands = super().handle(now, event)
+        requests = [command for command in commands if isinstance(command, Request)]
+        self._sent |= {it.number: it for it in requests if isinstance(it.operation, Transaction)}
+        return commands
+
+
+class Presumptuous(Process):
+    """A process that takes what it may not read for absent."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and event.result == Failed(Error.REFUSED):
+            asked = self._pending.get(event.request)
+            if asked is not None and not isinstance(asked.operation, Transaction):
+                absent = None if isinstance(asked.operation, Exists) else Failed(Error.NO_NODE)
+                event = Reply(event.request, absent)
+        return super().handle(now, event)
+
+
+class Undivided(Process):
+    """A process that asks for what is too much again and again, and never for less."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and event.result == Failed(Error.REFUSED):
+            asked = self._pending.get(event.request)
+            if asked is not None and isinstance(asked.operation, Transaction):
+                del self._pending[event.request]
+                again = partial(self.send, asked.scope, asked.operation, asked.then, None)
+                self.call_at(now + 1.0, asked.scope, again)
+        return super().handle(now, event)

@@ -1,0 +1,121 @@
+"""What the simulated servers say no to: by an access control list, by being busy, or for no reason we know.
+
+A transaction that is refused is logged with its error, as on a real server: so it shows what was before it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from mwapp.core.messages import (
+    Check,
+    Create,
+    Delete,
+    Error,
+    Exists,
+    Failed,
+    Op,
+    Operation,
+    Result,
+    Set,
+    Transaction,
+)
+from tests.simulation.tree import ZNode, parent_of
+from tests.simulation.world import Chance
+
+# Nothing is there, so that a transaction fails where this takes the place of one of its operations.
+NOWHERE = Check("/zookeeper/nowhere")
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """The answer to a request that was not carried out: the server has too much to do, or the session has
+    moved. Whoever gets it takes the connection for lost."""
+
+    request: int
+
+
+@dataclass
+class _Lot:
+    """How often what a host asks is refused, or turned away."""
+
+    draw: Chance
+    refused: float = 0.0
+    turned_away: float = 0.0
+
+
+class Denials:
+    """What is denied at present, to everybody but people."""
+
+    def __init__(self, nodes: Callable[[], Mapping[str, ZNode]]) -> None:
+        self._nodes = nodes
+        self._forbidden: dict[str, tuple[int, str]] = {}  # by path: which znode there, and to do what
+        self._lots: dict[str, _Lot] = {}  # by host
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return bool(self._forbidden or self._lots)
+
+    def forbid(self, path: str, letters: str) -> None:
+        """Some of c (create below), d (delete below), r (read) and w (set), as in an access control list."""
+        self._forbidden[path] = self._nodes()[path].czxid, letters
+
+    def allow(self, path: str) -> None:
+        """All of it again."""
+        self._forbidden.pop(path, None)
+
+    def refuse(self, host: str, draw: Chance, share: float) -> None:
+        """Refuse so much of what the host asks."""
+        self._lots[host] = _Lot(draw, refused=share)
+
+    def turn_away(self, host: str, draw: Chance, share: float) -> None:
+        """Answer so much of what the host asks by :class:`TurnedAway`."""
+        self._lots[host] = _Lot(draw, turned_away=share)
+
+    def relent(self, host: str) -> None:
+        """Serve the host again."""
+        self._lots.pop(host, None)
+
+    # ------------------------------------------------------------ asked by the servers
+
+    def turns_away(self, host: str) -> bool:
+        """Whether the host's next request is to be."""
+        lot = self._lots.get(host)
+        return lot is not None and lot.draw.chance(lot.turned_away)
+
+    def ask(self, host: str, operation: Operation, serve: Callable[[Operation], Result]) -> Result:
+        """The answer to a request; ``serve`` gives it where nothing is denied."""
+        lot = self._lots.get(host)
+        refused = lot is not None and lot.draw.chance(lot.refused)
+        if not isinstance(operation, Transaction):
+            reads = not isinstance(operation, Exists)  # that needs no permission
+            denied = refused or (reads and operation.path in self._nodes() and self._is(operation.path, "r"))
+            return Failed(Error.REFUSED) if denied else serve(operation)
+        ops = operation.ops
+        at = next((at for at, op in enumerate(ops) if self._denied(op)), None)
+        if refused and lot is not None:
+            at = lot.draw.random.randrange(len(ops))
+        if at is None:
+            return serve(operation)
+        result = serve(Transaction((*ops[:at], NOWHERE, *ops[at + 1 :])))
+        if not isinstance(result, Failed) or result.index != at:
+            return result
+        whole = refused and lot is not None and lot.draw.chance(0.5)
+        return Failed(Error.REFUSED, None if whole else at)
+
+    def _denied(self, op: Op) -> bool:
+        nodes = self._nodes()
+        match op:
+            case Create(path):
+                return self._is(parent_of(path), "c")
+            case Delete(path):
+                return path in nodes and self._is(parent_of(path), "d")
+            case Set(path):
+                return self._is(path, "w")
+            case Check(path):
+                return self._is(path, "r")
+
+    def _is(self, path: str, letter: str) -> bool:
+        czxid, letters = self._forbidden.get(path, (0, ""))
+        node = self._nodes().get(path)
+        return letter in letters and node is not None and node.czxid == czxid

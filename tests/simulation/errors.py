@@ -1,0 +1,119 @@
+"""Errors other than a cut: requests that servers refuse, turn away, or will not have because of their size.
+
+Drawn from a stream of its own, in a part of the schedules; each is an ingredient.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mwapp.core.protocol import ASSIGN, PARENTS, TASKS, WORKERS
+from tests.simulation.world import Chance
+
+if TYPE_CHECKING:
+    from tests.simulation.host import Host
+    from tests.simulation.judge import Judge
+    from tests.simulation.schedule import Schedule
+
+# So many of the schedules have such errors.
+SHARE = 0.2
+
+
+class Errors:
+    """Draws them from :meth:`begin` to :meth:`end`."""
+
+    def __init__(self, schedule: "Schedule") -> None:
+        self._schedule = schedule
+        self._world, self._denials = schedule.world, schedule.service.denials
+        self._draw: Chance = schedule.world  # of the present one
+        self._kinds: list[Callable[[], None]] = []
+        self._ends: list[Callable[[], None]] = []
+        self.bounded = False  # in what goes into one request
+        self.met: Counter[str] = Counter()
+
+    def begin(self, seconds: float) -> None:
+        """Draw whether, what and when."""
+        draw = self._world.stream("errors")
+        every = [self.forbid, self.refuse, self.turn_away]
+        only = self._schedule.bug.faults
+        self._kinds = [kind for kind in every if kind.__name__ in only]
+        if not only and draw.chance(SHARE):
+            self._kinds = draw.random.sample(every, draw.random.choice([1, 1, 2]))
+        if "bound" in only or (not only and draw.chance(SHARE)):
+            self._bound(draw)
+        if self._kinds:
+            for _ in range(draw.random.choice([1, 2, 4, 8])):
+                self._world.after(draw.random.random() * seconds, self._strike)
+
+    def _bound(self, draw: Chance) -> None:
+        """Small requests are too large, and servers may take less than processes think."""
+        service = self._schedule.service
+        self.bounded = True
+        service.most_sent = draw.random.choice([1200, 2000, 4000, service.most_sent])
+        service.most_taken = draw.random.choice([1200, 2000, 4000, service.most_taken])
+        self.met["bound"] += 1
+        told = f"takes {service.most_taken} bytes at once, and processes send {service.most_sent} at most"
+        self._world.note("ensemble", told)
+
+    def end(self) -> None:
+        """Whatever is asked is answered again."""
+        self._kinds = []
+        for end in self._ends:
+            end()
+
+    def _strike(self) -> None:
+        draw = self._world.ingredient() if self._kinds else None
+        if draw is not None:
+            self._draw = draw
+            kind = draw.random.choice(self._kinds)
+            self.met[kind.__name__] += 1
+            kind()
+
+    def forbid(self) -> None:
+        """Somebody sets an access control list on one znode, and for a while it may not be read, say."""
+        paths = [path for path in self._schedule.person.nodes if path.startswith(PARENTS)]
+        if paths:
+            path = self._draw.random.choice(sorted(paths))
+            letters = self._draw.random.choice(["r", "w", "c", "d", "cdrw"])
+            self._world.note("person", f"forbids {letters} at {path}")
+            excuses = self._schedule.judge.excuses
+            excuses.refusing |= path == TASKS
+            excuses.unreadable = True
+            if path.startswith((WORKERS, ASSIGN)):
+                excuses.unmarked |= {host.name.rstrip("'") for host in self._schedule.workers}
+            self._denials.forbid(path, letters)
+            self._until_later(lambda: self._denials.allow(path), f"allows all at {path}")
+
+    def refuse(self) -> None:
+        """Servers refuse some or all of what a process asks."""
+        host, share = self._some_host(), self._draw.random.choice([0.1, 0.5, 1.0])
+        self._world.note("ensemble", f"refuses {share:.0%} of what {host.name} asks")
+        for judge in self._judges():
+            judge.excuses.refusing = judge.excuses.unreadable = True
+        self._schedule.judge.excuses.unmarked.add(host.name.rstrip("'"))
+        self._denials.refuse(host.name, self._draw, share)
+        self._until_later(lambda: self._denials.relent(host.name), f"refuses {host.name} nothing")
+
+    def turn_away(self) -> None:
+        """Servers have too much to do and do not carry some of it out, or find that the session has moved."""
+        host, share = self._some_host(), self._draw.random.choice([0.05, 0.2, 0.5])
+        self._world.note("ensemble", f"turns {share:.0%} of what {host.name} asks away")
+        self._denials.turn_away(host.name, self._draw, share)
+        self._until_later(lambda: self._denials.relent(host.name), f"turns {host.name} not away")
+
+    def _judges(self) -> "list[Judge]":
+        neighbour = self._schedule.neighbour
+        return [self._schedule.judge, *([neighbour.judge] if neighbour is not None else [])]
+
+    def _some_host(self) -> "Host":
+        return self._draw.random.choice(self._schedule.hosts)
+
+    def _until_later(self, end: Callable[[], None], told: str) -> None:
+        def over() -> None:
+            if end in self._ends:
+                self._ends.remove(end)
+                self._world.note("ensemble", told)
+                end()
+
+        self._ends.append(end)
+        self._world.after(self._draw.between(0.1, 6.0), over)
