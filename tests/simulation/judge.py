@@ -78,7 +78,7 @@ class Judge:
         self._max_attempts = max_attempts
         self._sees_executions = sees_executions
         self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
-        self.numbers = LIMITS.numbers  # so many tasks get one
+        self.limits = LIMITS  # of all who act
         self.excuses = Excuses()  # what that explains
         self.killed: set[int] = set()  # sessions that were ended by hand while their process lived
         self.evicted: set[int] = set()  # sessions whose worker's znode or queue was changed by hand
@@ -458,10 +458,12 @@ class Judge:
         self._refused |= {task.key} if task.key else set()
 
     def without_number(self, task: Task, *, taken: bool) -> None:
-        """A client was told that there is no number for its submission, or that it is ``taken``."""
+        """A client was told that there is no number for its submission, or that it is ``taken``: for the others
+        of its batch numbers may be left."""
         tasks = self.ensemble.decided.nodes.get(TASKS)
+        others = self.limits.batch if taken else 0
         known = self.excuses.uncounted or (taken and self.excuses.numbered)
-        if tasks is not None and tasks.created < self.numbers and not known:
+        if tasks is not None and tasks.created + others < self.limits.numbers and not known:
             raise Violation("acked-never-lost", f"{task} got no number after {tasks.created}")
         self.refused(task)
 

@@ -57,7 +57,7 @@ class Neighbour:
         self.judge = Judge(max_attempts=max_attempts)
         self.judge.ensemble = _Below(schedule.service.ensemble)
         self.judge.killed = schedule.judge.killed
-        self.judge.numbers = schedule.limits.numbers
+        self.judge.limits = schedule.limits
         self._submitter = Submitter(self.judge, "other", schedule.limits.max_tasks)
         self._submitter.host = schedule.host("other", self._submitter.build, chroot=CHROOT)
         self.hosts = [

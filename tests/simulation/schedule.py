@@ -122,7 +122,7 @@ class Schedule:
             self.limits = replace(self.limits, numbers=numbers.random.choice([5, 20, LAST_NUMBER]))
             if self.limits.numbers == LAST_NUMBER:
                 world.at(numbers.random.random(), self._grow_old)
-        self.judge.numbers = self.limits.numbers
+        self.judge.limits = self.limits
         if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
