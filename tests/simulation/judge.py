@@ -458,8 +458,8 @@ class Judge:
         self._refused |= {task.key} if task.key else set()
 
     def without_number(self, task: Task, *, taken: bool) -> None:
-        """A client was told that there is no number for its submission, or that it is ``taken``: for the others
-        of its batch numbers may be left."""
+        """A client was told that there is no number for its submission, or that it is ``taken``: others
+        of its batch may get those that are left."""
         tasks = self.ensemble.decided.nodes.get(TASKS)
         others = self.limits.batch if taken else 0
         known = self.excuses.uncounted or (taken and self.excuses.numbered)
