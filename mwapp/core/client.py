@@ -75,9 +75,10 @@ class Submit(ClientPart):
     Every one bears a key of its own, or has a name of the client's choice (``names``, by index). Those
     without a name are created many at once. A create whose reply was lost is resolved on the next connection:
     a transaction first (so that what may still be under way is ordered before it), then the tasks that are
-    newer than the last acknowledged one are read, from the newest on, until each missing key has been found
-    or cannot be there. Where the search begins changes only when it is complete: cut off, it goes on with
-    what it has not read. One with a name is just created again: that it exists is as good, if it is the same.
+    newer than the last acknowledged one, if that is still there, are read, from the newest on, until each
+    missing key has been found or cannot be there. Where the search begins changes only when it is complete:
+    cut off, it goes on with what it has not read. One with a name is just created again: that it exists is as
+    good, if it is the same.
 
     ``accepted(index, name)`` is called as each is acknowledged, ``refused(index, refusal)`` for one that
     cannot be taken, ``finished()`` after the last.
@@ -104,8 +105,7 @@ class Submit(ClientPart):
         self._room = 0  # so many may be sent before looking again whether there is room
         self._left = deque(range(len(tasks)))  # not sent
         self._sent: set[int] = set()  # the outcome is open
-        self._newest = (-1, "")  # of those acknowledged by a reply: what is lost came later
-        self._created_at: int | None = None  # zxid of /tasks, of which that is
+        self._last: tuple[str, str | None] | None = None  # name and key of what a reply acknowledged last
         self._searched: set[str] = set()  # tasks read in vain, or found, since the reply was lost
         self._by_itself: set[int] = set()  # together with others it was refused
         self._uncertain_until = 0.0
@@ -151,26 +151,29 @@ class Submit(ClientPart):
         elif self._process.now < self._uncertain_until:
             self._scope.after(self._uncertain_until - self._process.now, self._begin)
         else:  # what was carried out of an earlier session a moment ago is not to be missed
-            self._scope.transact([Check(TASKS)], lambda _: self._scope.exists(TASKS, self._search_in))
+            self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))
 
     # ------------------------------------------------------------ resolving lost replies
-
-    def _search_in(self, stat: Stat | None) -> None:
-        if stat is not None:
-            self._note(stat)
-        self._scope.children(TASKS, self._search)
-
-    def _note(self, stat: Stat) -> None:
-        """A person has deleted /tasks, perhaps: then numbers begin anew, and what is known says nothing."""
-        if stat.czxid != self._created_at:
-            self._created_at, self._newest = stat.czxid, (-1, "")
-            self._searched.clear()
 
     def _search(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
             self._scope.after(RETRY_SECONDS, self.connected)
-            return
-        new = [name for name in names if name not in self._searched and task_order(name) > self._newest]
+        elif self._last is None:
+            self._search_all(names, None)
+        else:
+            name, key = self._last
+            self._scope.get_all([task_path(name)], partial(self._search_newer, names, name, key))
+
+    def _search_newer(
+        self, names: tuple[str, ...], last: str, key: str | None, nodes: list[Node | Failed]
+    ) -> None:
+        """What is lost came after the one that was acknowledged last, and has a higher number. If that one is
+        not there any more, or may not be read, numbers may have begun anew."""
+        self._search_all(names, last if _key(nodes[0]) == key else None)
+
+    def _search_all(self, names: tuple[str, ...], after: str | None) -> None:
+        least = task_order(after) if after is not None else (-1, "")
+        new = [name for name in names if name not in self._searched and task_order(name) > least]
         self._search_page(sorted(new, key=task_order, reverse=True))
 
     def _search_page(self, names: list[str]) -> None:
@@ -242,7 +245,6 @@ class Submit(ClientPart):
             if stat is None:
                 self._scope.after(RETRY_SECONDS, self.connected)
                 return
-            self._note(stat)
             self._take_room(stat)
             self._send()
 
@@ -277,7 +279,7 @@ class Submit(ClientPart):
             for index, path in zip(batch, result, strict=True):
                 created = path.rpartition("/")[2]
                 if name is None:
-                    self._newest = max(self._newest, task_order(created))
+                    self._last = created, self._tasks[index].key
                 self._acknowledge(index, created)
         elif name is not None and result.error is Error.NODE_EXISTS:
             self._scope.get(task_path(name), partial(self._compare, batch[0], name, None))

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
-from mwapp.core.protocol import EPOCH, MASTER, TASKS, Office, show_session
+from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Office, show_session
 from mwapp.core.session import Process, Scope
 
 log = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ class Election:
         self._duty = duty
         self._scope: Scope = process.scope()
         self.epoch: int | None = None  # of the office held, None if not held
+        self._epochs = 0  # as many as there were when it last looked
         self.state = "disconnected"
         process.add(self)
 
@@ -153,7 +154,9 @@ class Election:
     def _seen(self, stat: Stat | None, epoch: Node | Failed, spare: Node | Failed) -> None:
         if isinstance(epoch, Failed) or isinstance(spare, Failed):
             self._scope.after(RETRY_SECONDS, self._restart)
-        elif stat is None:
+            return
+        self._count(max(epoch.stat.version, spare.stat.version))
+        if stat is None:
             if self.epoch is None:
                 self._win(epoch.stat.version, spare.stat.version)
             else:  # deleted by hand; the epoch may still be ours, but the office is open to all
@@ -169,6 +172,12 @@ class Election:
                     log.warning("/master was made by hand and is no ephemeral: nobody can win; delete it")
         elif self.epoch is None:
             self._resolve(epoch, spare.stat.version)
+
+    def _count(self, epochs: int) -> None:
+        """A person can make them fewer only by deleting both znodes that count them."""
+        if epochs < self._epochs:
+            log.error("there were %d epochs and are %d: %s /epoch and /tasks", self._epochs, epochs, LOST)
+        self._epochs = epochs
 
     def _win(self, epoch: int, spare: int) -> None:
         """The counts are as they were read. If one is far behind, it is raised before."""
@@ -214,6 +223,7 @@ class Election:
 
     def _elected(self, epoch: int) -> None:
         self.epoch, self.state = epoch, "active"
+        self._epochs = epoch
         log.info("active: epoch %d", epoch)
         self._duty.begin(epoch)
         self._look()  # keeps a watch on the office while it is held

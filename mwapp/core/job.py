@@ -43,6 +43,8 @@ class Job:
 
     name: str
     assignment: Assignment
+    czxid: int  # of the assignment's creation: there is no second with that
+    read: bool = True  # on this connection: it is that znode
     task: Task = _UNREAD
     run: int | None = None  # the command's number while it runs
     clock: Scope | None = None  # of its timeout

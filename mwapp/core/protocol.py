@@ -28,6 +28,9 @@ CANCELLED = "cancelled"
 # Whose queue /returned is: the tasks in it wait for a worker.
 NOBODY = ""
 
+# Versions count: epochs, incarnations. What is to be said if one is less than it was, before the znodes.
+LOST = "the ensemble has lost what it had acknowledged, unless somebody has deleted"
+
 # Of a task's output so much is kept.
 MAX_OUTPUT_BYTES = 64 * 1024
 

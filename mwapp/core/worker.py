@@ -21,6 +21,7 @@ from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, No
 from mwapp.core.protocol import (
     CANCEL,
     FAILED,
+    LOST,
     Assignment,
     Outcome,
     Registration,
@@ -67,7 +68,7 @@ class Worker:
         self._drain = drain
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
-        self._spent: int | None = None  # the one before: what it had begun must not be begun again under it
+        self._spent = -1  # the last one before: what was begun under it, or earlier, must not be begun again
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap: those that wait, and some that no longer do
@@ -96,8 +97,9 @@ class Worker:
         self._restart()
 
     def suspended(self) -> None:
-        """Commands go on: the session may live."""
+        """Commands go on: the session may live. What ends meanwhile is recorded when we are back."""
         self._scope.cancel()
+        self._recorder.end()
         self.state = "disconnected"
 
     def expired(self) -> None:
@@ -218,7 +220,7 @@ class Worker:
         self._scope.transact(ops, done)
 
     def _resolve(self, marked: bool, queue: Node | Failed) -> None:
-        if isinstance(queue, Node) and self._ours(queue) and queue.stat.version != self._spent:
+        if isinstance(queue, Node) and self._ours(queue) and queue.stat.version > self._spent:
             self._registered(queue.stat.version, marked)
         else:  # our znode without our registration: somebody worked by hand
             self._register(queue, anew=True)
@@ -232,6 +234,9 @@ class Worker:
 
     def _registered(self, incarnation: int, marked: bool) -> None:
         """``marked``: as taking nothing new, which may have changed while we did not know that we are."""
+        if incarnation <= self._spent:
+            path = assign_path(self._name)
+            log.error("incarnation %d comes after %d: %s %s", incarnation, self._spent, LOST, path)
         self._incarnation = incarnation
         self._marked = marked
         log.info("registered: %s, incarnation %d", self._name, incarnation)
@@ -240,26 +245,40 @@ class Worker:
     def _serve(self) -> None:
         assert self._incarnation is not None  # noqa: S101 - who is registered has one; tells mypy
         self.state = "ready"
-        self._recorder.begin(self._process.scope(), self._incarnation)
         self._look_at_wishes()
-        for job in [job for job in self._jobs.values() if job.record is not None]:
-            # Recorded perhaps, and we were not told; then the task may be back as another attempt, of which
-            # this record is not.
-            self._scope.get(assign_path(self._name, job.name), partial(self._record_again, job))
-        self._look_at_queue()
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.read = False
+        self._recorder.begin(self._process.scope(), self._incarnation)
+        self._read_again(jobs)
         if self._leaving or self._paused:
             self._take_nothing_new()
         elif self._marked:
             self._reopen()
 
-    def _record_again(self, job: Job, node: Node | Failed) -> None:
-        if self._jobs.get(job.name) is not job:
-            return
-        if isinstance(node, Node) and Assignment.decode(node.data) == job.assignment:
-            self._recorder.record(job)
-        else:
-            del self._jobs[job.name]
-            self._look_at_queue()
+    def _read_again(self, jobs: list[Job]) -> None:
+        paths = [assign_path(self._name, job.name) for job in jobs]
+        self._scope.get_all(paths, partial(self._recognize, jobs))
+
+    def _recognize(self, jobs: list[Job], nodes: list[Node | Failed]) -> None:
+        """What we have is still ours, if it is the same znode.
+
+        We may have recorded it, and were not told; then the task may be back as another attempt. Or another
+        task has the name and all the numbers of ours, for the ensemble has lost what it had acknowledged.
+        """
+        for job, node in zip(jobs, nodes, strict=True):
+            if self._jobs.get(job.name) is not job:
+                continue
+            if node == REFUSED:
+                log.error("the assignment of %s may not be read: looking again", job.name)
+                self._scope.after(AGAIN_SECONDS, partial(self._read_again, [job]))
+            elif isinstance(node, Failed) or node.stat.czxid != job.czxid:
+                del self._jobs[job.name]
+                self._kill(job, "its assignment is gone")
+            else:
+                job.read = True
+                self._record(job)
+        self._look_at_queue()
 
     # ------------------------------------------------------------ assignments
 
@@ -297,7 +316,7 @@ class Worker:
                 # An orphan of an earlier incarnation, which the master moves; unless it is we who are that.
                 self._scope.get(assign_path(self._name), self._verify)
                 continue
-            job = self._jobs[name] = Job(name, assignment)
+            job = self._jobs[name] = Job(name, assignment, assigned.stat.czxid)
             heappush(self._next, task_order(name))
             try:
                 if isinstance(task, Failed):
@@ -314,7 +333,7 @@ class Worker:
         if self._leaving or self._paused:
             for job in [job for job in self._jobs.values() if job.waits]:
                 job.returned(job.assignment.attempt, job.assignment.failures)
-                self._recorder.record(job)
+                self._record(job)
             self._leave_if_idle()
             return
         while self._next and self._running.room:
@@ -355,7 +374,11 @@ class Worker:
             job.returned(job.assignment.attempt + 1, failures + 1)
         else:
             job.ended(outcome)
-        if self._incarnation is not None:  # otherwise as soon as we serve again
+        self._record(job)
+
+    def _record(self, job: Job) -> None:
+        """Have it recorded, if it is over and surely ours: otherwise as soon as that has been read."""
+        if job.read and job.record is not None and self._incarnation is not None:
             self._recorder.record(job)
 
     def _recorded(self, job: Job, as_said: bool) -> None:
@@ -440,7 +463,7 @@ class Worker:
     def _forget(self, why: str) -> None:
         """We are no registered worker any more: nothing of ours may go on running."""
         if self._incarnation is not None:
-            self._spent = self._incarnation
+            self._spent = max(self._spent, self._incarnation)
         self._incarnation = None
         self._recorder.end()
         for job in self._jobs.values():

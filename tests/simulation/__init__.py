@@ -10,6 +10,7 @@
     ensemble   servers, sessions, watches          faults      what goes wrong
     service    connections, expiry, lag            judge       what must hold, by name
     schedule   all of it, from a seed to its end   attempts    what it counts of them
+    past       what is left of what was committed  excuses     what people may break
     limits     how much is done at once, drawn     bugs        planted ones, to test the judge
     hands      what a person does to any znode     excuses     what that explains, and for whom
     errors     what servers refuse, and when       denials     how they do

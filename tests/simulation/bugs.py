@@ -16,6 +16,7 @@ from mwapp.core.messages import (
     Event,
     Failed,
     Kill,
+    Node,
     Op,
     Reply,
     Request,
@@ -123,6 +124,16 @@ class Abrupt(Process):
 
     def _give_up(self) -> None:
         self._abandon()
+
+
+class Credulous(Process):
+    """A worker that takes an assignment with the same name and numbers for the one it had."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and isinstance(event.result, Node):
+            node = event.result
+            event = Reply(event.request, Node(node.data, replace(node.stat, czxid=0)))
+        return super().handle(now, event)
 
 
 class Merciless(Process):
@@ -286,6 +297,10 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     ),
     "time to begin": (Bug(punctual=False, faults=("starve", "suspend")), {"no-zombie-run"}),
     "session kept for what dies": (Bug(Abrupt, faults=("isolate", "cut")), {"no-zombie-run"}),
+    "assignment known by its creation": (
+        Bug(Credulous, faults=("lose", "cut")),
+        {"result-faithful", "status-from-holder"},
+    ),
     "kill at session's end": (Bug(Merciless, faults=("outage",)), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),

@@ -56,13 +56,13 @@ class Submitter:
 
         def refused(index: int, refusal: Refusal) -> None:
             task, name = asked[index]
-            uncounted = self._judge.excuses.uncounted
+            uncounted = self._judge.excuses.uncounted + len(self._judge.lost)
             full = refusal.full and len(self._judge.tasks) + uncounted >= self._max_tasks
             if refusal.reason in (NO_NUMBERS, TAKEN):
                 self._judge.without_number(task, taken=refusal.reason == TAKEN)
             elif full or ("refused" in refusal.reason and self._judge.excuses.refusing):
                 self._judge.refused(task)
-            elif name is not None and self._judge.excuses.explain("acked-never-lost", name):
+            elif name is not None and self._judge.explained("acked-never-lost", name):
                 pass  # somebody has made another of the one under this name
             elif name is None or self._judge.asked.get(name) in (None, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")

@@ -3,8 +3,11 @@
 It keeps what ZooKeeper guarantees: transactions are atomic and in one order (zxid); a session sees its
 own writes and never goes back in time; a watch is told before any newer data; ephemerals end with their
 session. And it keeps no more than that: a read is answered by the session's server, which may be behind.
+
+What ZooKeeper must not do, and some versions may, it does when told to (:meth:`SimEnsemble.lose`).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -47,6 +50,13 @@ class Server:
     data_watches: dict[str, set[int]] = field(default_factory=dict)  # sessions by path
     child_watches: dict[str, set[int]] = field(default_factory=dict)
 
+    def rewind(self, log: list[Transacted]) -> None:
+        """It has applied no more than this is; nobody is connected."""
+        self.data_watches.clear()
+        self.child_watches.clear()
+        if self.applied > len(log):
+            self.tree, self.applied = replayed(log), len(log)
+
     def forget(self, session: int) -> None:
         """Its connection is gone, and so are its watches."""
         for watches in (self.data_watches, self.child_watches):
@@ -54,6 +64,15 @@ class Server:
                 watches[path].discard(session)
                 if not watches[path]:
                     del watches[path]
+
+
+def replayed(log: list[Transacted]) -> Tree:
+    """What it amounts to."""
+    tree = Tree()
+    for entry in log:
+        for change in entry.changes:
+            tree.apply(change, entry.zxid, entry.time)
+    return tree
 
 
 @dataclass(slots=True)
@@ -76,6 +95,18 @@ class SimEnsemble:
         self.on_commit: Callable[[Transacted], None] = lambda _: None  # of what changes or ends something
         self._notify = notify
         self._numbers = count(0x100000001)
+        self._timeouts: dict[int, float] = {}  # of all sessions there ever were
+        self._lost = 0  # so many zxids are of entries that were lost
+
+    @property
+    def zxid(self) -> int:
+        """Of the last entry."""
+        return self.log[-1].zxid if self.log else 0
+
+    @property
+    def _next(self) -> int:
+        """Of the next entry."""
+        return len(self.log) + self._lost + 1
 
     # ------------------------------------------------------------ sessions
 
@@ -83,20 +114,21 @@ class SimEnsemble:
         """Begin a session; it has no connection yet."""
         number = next(self._numbers)
         self.sessions[number] = Session(number, timeout)
+        self._timeouts[number] = timeout
         self._append(number, (), [], now)
         return number
 
     def connect(self, session: int, server: int, seen: int = 0) -> bool:
         """Connect (or move) a session to a server. False: there is no such session any more.
 
-        A server that has applied less of the log than the client has seen is not used before it has.
+        A server that is not as far as the client has ``seen`` (a zxid, at most the last) first applies more.
         """
         found = self.sessions.get(session)
         if found is None:
             return False
         self.disconnect(session)
         found.server = server
-        self.catch_up(server, seen)
+        self.catch_up(server, self._position(seen))
         return True
 
     def disconnect(self, session: int) -> None:
@@ -113,7 +145,7 @@ class SimEnsemble:
             return
         changes: list[Change] = [Deleted(path) for path in self.decided.ephemerals.get(session, [])]
         for change in changes:
-            self.decided.apply(change, len(self.log) + 1, now)
+            self.decided.apply(change, self._next, now)
         self._append(session, (), changes, now, ended=True)
         if found.server is not None:
             self.catch_up(found.server)
@@ -152,7 +184,7 @@ class SimEnsemble:
 
     def transact(self, session: int, ops: tuple[Op, ...], now: float) -> Result:
         """Commit a transaction; no server has applied it yet."""
-        outcome = self.decided.decide(ops, session, len(self.log) + 1, now)
+        outcome = self.decided.decide(ops, session, self._next, now)
         if isinstance(outcome, Failed):
             self._append(session, ops, [], now)
             return outcome
@@ -160,22 +192,57 @@ class SimEnsemble:
         self._append(session, ops, changes, now)
         return results
 
+    def shown(self, server: int) -> int:
+        """The last zxid that a server has applied."""
+        applied = self.servers[server].applied
+        return self.log[applied - 1].zxid if applied else 0
+
     def catch_up(self, server: int, position: int | None = None) -> None:
-        """Let a server apply the log up to a position (all of it by default)."""
+        """Let a server apply the log up to a position (all of it by default, or if there is less)."""
         replica = self.servers[server]
-        while replica.applied < (len(self.log) if position is None else position):
+        end = len(self.log) if position is None else min(position, len(self.log))
+        while replica.applied < end:
             entry = self.log[replica.applied]
             replica.applied += 1
             for change in entry.changes:
                 replica.tree.apply(change, entry.zxid, entry.time)
                 self._fire(replica, change)
 
+    # ------------------------------------------------------------ what must not be
+
+    def lose(self, entries: int) -> list[Transacted]:
+        """The last entries of the log are lost, on every server; returns them. There are no connections.
+
+        Sessions are as the rest of the log has them: some that had ended live again. What comes next has
+        greater zxids all the same, for it is of a new leader.
+        """
+        kept = len(self.log) - entries
+        lost = self.log[kept:]
+        del self.log[kept:]
+        self._lost += entries
+        self.decided = replayed(self.log)
+        for server in self.servers:
+            server.rewind(self.log)
+        living: dict[int, None] = {}
+        for entry in self.log:
+            if entry.ended:
+                living.pop(entry.session, None)
+            elif not entry.ops:
+                living[entry.session] = None
+        self.sessions.clear()
+        self.sessions.update({number: Session(number, self._timeouts[number]) for number in living})
+        return lost
+
     # ------------------------------------------------------------ inside
+
+    def _position(self, zxid: int) -> int:
+        """So much of the log has to be applied by who shows that zxid."""
+        return bisect_left(self.log, zxid, key=lambda entry: entry.zxid) + 1 if zxid else 0
 
     def _append(
         self, session: int, ops: tuple[Op, ...], changes: list[Change], now: float, *, ended: bool = False
     ) -> None:
-        entry = Transacted(len(self.log) + 1, now, session, ops, tuple(changes), ended)
+        entry = Transacted(self._next, now, session, ops, tuple(changes), ended)
         self.log.append(entry)
         if changes or ended:
             self.on_commit(entry)

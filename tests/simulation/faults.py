@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
 
+# An ensemble loses what it has committed no more often than that.
+MOST_LOSSES = 3
+
+
 class Faults:
     """Draws faults from :meth:`begin` to :meth:`end`, then mends everything."""
 
@@ -23,16 +27,19 @@ class Faults:
         self._at_writes = 0.0  # how often something goes wrong just when a process writes
         self._victim: Host | None = None
         self._draw: Chance = schedule.world  # of the present fault
+        self._kept = 0  # so much of the log is never lost
+        self._losses = 0  # how often some of it was
         self.over = False  # nothing is started any more
         self.met: Counter[str] = Counter()
 
     def begin(self, seconds: float) -> None:
         """Faults from now on. A few kinds at a time find more than all of them always."""
         draw = self._world.random
+        self._kept = len(self._service.ensemble.log)
         every = [
             *(self.cut, self.stall, self.crash, self.stop, self.expire),
             *(self.freeze, self.suspend, self.starve, self.hang),
-            *(self.lag, self.outage, self.server_crash, self.isolate),
+            *(self.lag, self.outage, self.lose, self.server_crash, self.isolate),
             *(self.unseat, self.evict),
         ]
         only = self._schedule.bug.faults
@@ -250,14 +257,30 @@ class Faults:
         if self._service.quorum:
             self._world.note("ensemble", "loses its quorum")
             self._service.set_quorum(False)
-            longest = self._draw.random.choice([0.3, 2 * self._schedule.timeout])
+            self._back_after(0.3, 2 * self._schedule.timeout)
 
-            def back() -> None:
-                if not self._service.quorum:
-                    self._world.note("ensemble", "has a quorum")
-                    self._service.set_quorum(True)
+    def lose(self) -> None:
+        """No quorum for a while, and what was committed last may be gone for ever, though acknowledged."""
+        log = self._service.ensemble.log[self._kept :]
+        changes = [number for number, entry in enumerate(log) if entry.changes or entry.ended]
+        if self._losses == MOST_LOSSES or self._draw.chance(0.5):
+            self.outage()
+        elif self._service.quorum and changes:
+            self._losses += 1
+            first = changes[-min(self._draw.random.choice([1, 2, 5, 20]), len(changes))]
+            lost = self._service.lose(len(log) - first, passed=self._draw.chance(0.5))
+            self._schedule.lost(lost)
+            which = f"zxid {lost[0].zxid} to {lost[-1].zxid}"
+            self._world.note("ensemble", f"loses its quorum, and what it had committed, {which}")
+            self._back_after(0.3, self._schedule.timeout)
 
-            self._world.after(self._draw.random.random() * longest, back)
+    def _back_after(self, *longest: float) -> None:
+        def back() -> None:
+            if not self._service.quorum:
+                self._world.note("ensemble", "has a quorum")
+                self._service.set_quorum(True)
+
+        self._world.after(self._draw.random.random() * self._draw.random.choice(longest), back)
 
     # ------------------------------------------------------------ people
 

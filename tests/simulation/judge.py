@@ -35,6 +35,12 @@ from tests.simulation.world import Violation
 
 # For who does not judge when tasks are removed.
 AT_ONCE = Retention(seconds=0.0, keep=0, least=0.0)
+# What need not hold for a task of which the ensemble has lost something: its name, its attempts and their
+# epochs come again, and who was told of it was told what is so no longer.
+REPEATED = {
+    *("attempts-bounded", "token-grows", "duplicates-explained"),
+    *("acked-never-lost", "submit-idempotent", "cancel-final"),
+}
 # A command may be over so much later than it must, seconds: timers are late, and so is what they set going.
 SLACK = 0.5
 
@@ -80,7 +86,8 @@ class Judge:
         self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
         self.limits = LIMITS  # of all who act
         self.excuses = Excuses()  # what that explains
-        self.killed: set[int] = set()  # sessions that were ended by hand while their process lived
+        self.lost: set[str] = set()  # tasks of which the ensemble has lost what it had acknowledged
+        self.killed: set[int] = set()  # sessions that were ended by hand, or lost, while their process lived
         self.evicted: set[int] = set()  # sessions whose worker's znode or queue was changed by hand
         self.hosts: list[Host] = []
         self.acked: dict[str, str] = {}  # task by the client's key
@@ -99,7 +106,8 @@ class Judge:
         self.won_at = 0.0  # the last of them
         self._earlier: set[tuple[int, int]] = set()  # epochs and winners, before both counts were lost
         self.keys: dict[str, str] = {}  # task by key
-        self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt
+        self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt, the last of each
+        self._runs: defaultdict[tuple[str, int], list[Execution]] = defaultdict(list)  # all of them
         self._refused: set[str] = set()  # keys
         self._attempts = Attempts()
         self._incarnations: dict[str, Incarnation] = {}
@@ -149,9 +157,19 @@ class Judge:
         for task in touched:
             self._single(task)
 
+    def beginner(self) -> "Judge":
+        """One that knows what this one was told in the beginning and by hosts, and nothing of the log."""
+        again = Judge(max_attempts=self._max_attempts, retention=self._retention, sees_executions=False)
+        again.persons, again.labels, again._runs = self.persons, self.labels, self._runs
+        again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
+        return again
+
+    def explained(self, invariant: str, task: str) -> bool:
+        """Whether it need not hold: for what somebody did by hand, or what the ensemble has lost."""
+        return self.excuses.explain(invariant, task) or (task in self.lost and invariant in REPEATED)
+
     def _broken(self, invariant: str, task: str, what: str) -> None:
-        """It does not hold for the task: a violation, unless what somebody did by hand explains it."""
-        if not self.excuses.explain(invariant, task):
+        if not self.explained(invariant, task):
             raise Violation(invariant, what)
 
     def _master(self, entry: Transacted, change: Change, by_hand: bool) -> None:
@@ -249,7 +267,8 @@ class Judge:
             return
         waiting[NOBODY] = Assignment.decode(change.data)
         self.returned += 1
-        if any((task, assignment.attempt) in self.executions for assignment in held.values()):
+        runs = [run for assignment in held.values() for run in self._runs[task, assignment.attempt]]
+        if any(run.started <= entry.time for run in runs):
             self._attempts.failed(task)  # it ran: it is not given back unstarted
         if not by_hand and not any(w in before and before[w].session == entry.session for w in held):
             self._broken("status-from-holder", task, f"{task} returned by one who has it not")
@@ -362,7 +381,7 @@ class Judge:
         if change.data not in (DONE.encode(), FAILED.encode(), CANCELLED.encode()):
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
         if change.data == CANCELLED.encode() and task not in self.wished:
-            raise Violation("cancel-final", f"{task} was cancelled, and nobody wished it")
+            self._unasked(task, f"{task} was cancelled, and nobody wished it")
         if result_path(task) not in self.ensemble.decided.nodes:
             raise Violation("result-faithful", f"{task} ended without a result")
         for worker in held:
@@ -379,15 +398,16 @@ class Judge:
         if not isinstance(data, Created):
             return
         outcome = Outcome.decode(data.data)
-        run = self.executions.get((task, outcome.attempt or 0))
-        if (
-            self._sees_executions
-            and outcome.reason is None
-            and (run is None or not run.over or run.code != outcome.code)
-        ):
-            self._broken("result-faithful", task, f"{task} by {worker}: {outcome} but {run} was run")
+        if self._sees_executions and outcome.reason is None and not self._was_run(task, outcome):
+            self._broken("result-faithful", task, f"{task} by {worker}: {outcome}, which no run was")
         if outcome.status != state:
             raise Violation("result-faithful", f"{task} is {state} but its result is {outcome}")
+
+    def _was_run(self, task: str, outcome: Outcome) -> bool:
+        """Whether a run ended so: the last of that number, or any of this task if numbers came again."""
+        runs, asked = self._runs[task, outcome.attempt or 0], self.asked.get(task)
+        these = [run for run in runs if run.asked == asked] if task in self.lost else runs[-1:]
+        return any(run.over and run.code == outcome.code for run in these)
 
     def _single(self, task: str) -> None:
         held = self.holders[task]
@@ -429,6 +449,7 @@ class Judge:
             if not other.over and (other.host, other.life) == (execution.host, execution.life):
                 raise Violation("duplicates-explained", f"{execution.host.name} runs {task} twice at once")
         self.executions[task, attempt] = execution
+        self._runs[task, attempt].append(execution)
 
     def _undisturbed(self, execution: Execution) -> bool:
         """Whether its worker's session lives, and nobody worked at it by hand."""
@@ -470,9 +491,13 @@ class Judge:
     def asked_to_end(self, task: str, *, known: bool) -> None:
         """A client was told that its cancel request stands, or that there is no such task."""
         if known and task not in self.wished:
-            raise Violation("cancel-final", f"a client was told that {task} will be cancelled: nobody asked")
+            self._unasked(task, f"a client was told that {task} will be cancelled: nobody asked")
         if not known and task in self.tasks - self.removed:
-            raise Violation("cancel-final", f"a client was told that there is no {task}")
+            self._unasked(task, f"a client was told that there is no {task}")
+
+    def _unasked(self, task: str, what: str) -> None:
+        if task not in self.lost:
+            raise Violation("cancel-final", what)
 
     def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         """A client that waits was told how a task ended; state None: that there is no such task."""

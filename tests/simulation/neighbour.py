@@ -1,6 +1,6 @@
 """Another application on the same ensemble, below a path of its own: neither is to notice the other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +10,8 @@ from mwapp.core.task import Task
 from tests.simulation.clients import Submitter
 from tests.simulation.ensemble import SimEnsemble, Transacted
 from tests.simulation.host import Host
-from tests.simulation.judge import Judge
+from tests.simulation.judge import Judge, Znodes
+from tests.simulation.past import Past, rewind
 from tests.simulation.runner import Execution
 from tests.simulation.tree import Tree, ZNode
 
@@ -23,14 +24,15 @@ CHROOT = "/other"
 class _Nodes(Mapping[str, ZNode]):
     """The znodes below the chroot, by their paths there."""
 
-    def __init__(self, tree: Tree) -> None:
-        self._all = tree.nodes
+    def __init__(self, tree: Callable[[], Tree]) -> None:
+        self._tree = tree
 
     def __getitem__(self, path: str) -> ZNode:
-        return self._all[CHROOT + path]
+        return self._tree().nodes[CHROOT + path]
 
     def __iter__(self) -> Iterator[str]:
-        return (path.removeprefix(CHROOT) for path in self._all if path.startswith(f"{CHROOT}/"))
+        paths = self._tree().nodes
+        return (path.removeprefix(CHROOT) for path in paths if path.startswith(f"{CHROOT}/"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -46,7 +48,7 @@ class _Below:
 
     def __init__(self, ensemble: SimEnsemble) -> None:
         self.sessions = ensemble.sessions
-        self.decided = _Tree(_Nodes(ensemble.decided))
+        self.decided = _Tree(_Nodes(lambda: ensemble.decided))
 
 
 class Neighbour:
@@ -81,13 +83,25 @@ class Neighbour:
 
     def committed(self, entry: Transacted) -> None:
         """Let the judge see what concerns this application."""
+        self.judge.committed(self._concerns(entry))
+
+    def lost(self, log: Iterable[Transacted], lost: Iterable[Transacted]) -> None:
+        """The ensemble has lost something, and this is left."""
+        rewind(self.judge, log, lost, self._concerns, self._seen)
+
+    @staticmethod
+    def _seen(past: Past) -> Znodes:
+        return _Tree(_Nodes(lambda: past.tree))
+
+    @staticmethod
+    def _concerns(entry: Transacted) -> Transacted:
         below = f"{CHROOT}/"
         changes = tuple(
             change._replace(path=change.path.removeprefix(CHROOT))
             for change in entry.changes
             if change.path.startswith(below)
         )
-        self.judge.committed(entry._replace(changes=changes))
+        return entry._replace(changes=changes)
 
     def _submit(self) -> None:
         self._submitter.submit([(Task("echo other"), None)])

@@ -25,6 +25,7 @@ from tests.simulation.judge import Judge
 from tests.simulation.limits import draw_limits
 from tests.simulation.load import LABEL, Load
 from tests.simulation.neighbour import Neighbour
+from tests.simulation.past import rewind
 from tests.simulation.people import Person
 from tests.simulation.runner import Execution
 from tests.simulation.service import Service
@@ -234,6 +235,13 @@ class Schedule:
         if self.neighbour is not None:  # there is none yet when its path is made
             self.neighbour.committed(entry)
 
+    def lost(self, entries: list[Transacted]) -> None:
+        """The ensemble has lost these, though they were acknowledged."""
+        log = self.service.ensemble.log
+        rewind(self.judge, log, entries)
+        if self.neighbour is not None:
+            self.neighbour.lost(log, entries)
+
     # ------------------------------------------------------------ the actors
 
     def host(
@@ -386,7 +394,7 @@ class Schedule:
             paths = [p for w in (server.data_watches, server.child_watches) for p in w]
             of_tasks = {p: p.split("/")[2] for p in paths if p.startswith(f"{TASKS}/")}
             gone = set(of_tasks.values()) - nodes[TASKS].children
-            gone -= {task for task in gone if self.judge.excuses.explain("no-leak", task)}
+            gone -= {task for task in gone if self.judge.explained("no-leak", task)}
             leaked = [path for path, task in of_tasks.items() if task in gone]
             if leaked:
                 raise Violation("no-leak", f"watches are left on {leaked}")

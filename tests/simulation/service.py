@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from mwapp.core.messages import Event, Fired, Operation, Reply, Result, Transaction
+from mwapp.core.messages import Check, Event, Fired, Operation, Reply, Result, Transaction
 from mwapp.core.request_size import MOST_BYTES, size
 from tests.simulation.denials import Denials, TurnedAway
 from tests.simulation.ensemble import Kind, SimEnsemble, Transacted
@@ -100,12 +100,13 @@ class Service:
         server = self.reachable.get(caller.name, self._world.random.randrange(len(self.servers)))
 
         def arrive() -> None:
-            if not self.quorum or not self.servers[server].up or self.servers[server].isolated:
+            # Whoever has seen what the ensemble has lost is sent away until that is further again.
+            refused = session is not None and seen > self.ensemble.zxid
+            if refused or not self.quorum or not self.servers[server].up or self.servers[server].isolated:
                 self._world.after(self.delay(), lambda: told(None, False))
                 return
             number = self._open(timeout) if session is None else session
-            applied = len(self.ensemble.log) if session is None else seen
-            if not self.ensemble.connect(number, server, applied):
+            if not self.ensemble.connect(number, server, self.ensemble.zxid if session is None else seen):
                 self._world.after(self.delay(), lambda: told(None, True))
                 return
             before = self._connections.get(number)
@@ -165,6 +166,26 @@ class Service:
             return
         for session in list(self._expiry):
             self._extend(session)
+
+    def lose(self, entries: int, *, passed: bool) -> list[Transacted]:
+        """Lose the quorum, and with it what was committed last, though it was acknowledged.
+
+        Who has seen that is served again by a server that has a later zxid: by the new leader at once
+        (``passed``), by others when something is committed.
+        """
+        self.set_quorum(False)
+        lost = self.ensemble.lose(entries)
+        if passed:
+            self.ensemble.transact(0, (Check("/"),), self._world.now)
+        for session in self._expiry.keys() - self.ensemble.sessions.keys():
+            del self._expiry[session]
+            self._connections.pop(session, None)
+        for session in self.ensemble.sessions:
+            if session not in self._expiry:
+                self._expiry[session] = 0.0
+                self._extend(session)
+                self._watch_over(session)
+        return lost
 
     def isolate(self, server: int, isolated: bool) -> None:
         """Cut a server off from the leader, or end that: it then drops whom it served."""
@@ -252,7 +273,7 @@ class Service:
             return
         else:
             result = self.denials.ask(connection.caller.name, operation, answer)
-        self._down(connection, Reply(number, result), self.ensemble.servers[connection.server].applied)
+        self._down(connection, Reply(number, result), self.ensemble.shown(connection.server))
 
     def _answer(self, connection: Connection, operation: Operation) -> Result:
         if self.servers[connection.server].isolated and not isinstance(operation, Transaction):

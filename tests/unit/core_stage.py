@@ -127,6 +127,17 @@ class Stage:
             actor.event(Tick())
         self.now = until
 
+    def lose(self, entries: int, away: "Actor | None" = None) -> None:
+        """The ensemble loses what it has committed last, and everybody the connection. One stays away."""
+        connected = [actor for actor in self.actors if actor.alive and actor.session is not None]
+        for actor in connected:
+            actor.cut()
+        self.ensemble.lose(entries)
+        self.person()  # somebody connects: servers have a zxid that nobody has seen
+        for actor in connected:
+            if actor.session in self.ensemble.sessions and actor is not away:
+                actor.resume()
+
     def soon(self, call: Callable[[], None]) -> None:
         """Let it happen next."""
         self._soon.append(call)
@@ -153,7 +164,7 @@ class Stage:
             return
         serve = partial(self.ensemble.request, actor.session, now=self.now)
         result = self._forbidden(request) or self.denials.ask("", request.operation, serve)
-        seen = self.ensemble.servers[actor.server].applied
+        seen = self.ensemble.shown(actor.server)
         self.spread()
         if actor.mute:
             return

@@ -15,8 +15,8 @@ MUTANTS = [
     client("UNDER_WAY = 3.5", "UNDER_WAY = 1.0", "a request that is still under way is submitted again"),
     client("UNDER_WAY = 3.5", "UNDER_WAY = 2.0", "a request that is still under way is submitted again"),
     client(
-        "self._scope.transact([Check(TASKS)], lambda _: self._scope.exists(TASKS, self._search_in))",
-        "self._scope.exists(TASKS, self._search_in)",
+        "self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))",
+        "self._scope.children(TASKS, self._search)",
         "a server that lags does not show what an earlier session has had carried out",
     ),
     client(
@@ -51,28 +51,23 @@ MUTANTS = [
         equivalent="it is dropped, and then looked for and sent like all whose reply was lost",
     ),
     client(
-        "name not in self._searched and task_order(name) > self._newest]",
-        "task_order(name) > self._newest]",
+        "name not in self._searched and task_order(name) > least]",
+        "task_order(name) > least]",
         "a search that is cut off again and again begins again and again",
     ),
     client(
-        "name not in self._searched and task_order(name) > self._newest]",
+        "name not in self._searched and task_order(name) > least]",
         "name not in self._searched]",
         "a search reads all tasks there are",
     ),
     client(
-        "name not in self._searched and task_order(name) > self._newest]",
+        "name not in self._searched and task_order(name) > least]",
         "name not in self._searched and task_order(name) > task_order(max(names))]",
         "a search reads nothing",
     ),
     client(
-        "                    self._newest = max(self._newest, task_order(created))\n",
-        "                    self._newest = task_order(created)\n",
-        equivalent="replies come in the order of the requests, and numbers grow",
-    ),
-    client(
         "                index = keys.get(_key(node))\n                if index is not None:\n                    self._acknowledge(index, name)\n",
-        "                index = keys.get(_key(node))\n                if index is not None:\n                    self._newest = max(self._newest, task_order(name))\n                    self._acknowledge(index, name)\n",
+        "                index = keys.get(_key(node))\n                if index is not None:\n                    self._last = name, _key(node)\n                    self._acknowledge(index, name)\n",
         "a search that is cut off skips what is older than it has found",
     ),
     client(
@@ -211,8 +206,8 @@ MUTANTS = [
         "what could not be submitted for /tasks was gone never is",
     ),
     client(
-        "            self._scope.after(RETRY_SECONDS, self.connected)\n            return\n        new",
-        "            return\n        new",
+        "            self._scope.after(RETRY_SECONDS, self.connected)\n        elif self._last is None",
+        "            pass\n        elif self._last is None",
         "a search that finds no /tasks never ends",
     ),
     client(
@@ -449,9 +444,19 @@ MUTANTS = [
         "of tasks that are too large together each is refused",
     ),
     client(
-        '            self._created_at, self._newest = stat.czxid, (-1, "")\n',
-        "            self._created_at = stat.czxid\n",
-        "a task is submitted twice after /tasks was deleted by hand",
+        "self._search_all(names, last if _key(nodes[0]) == key else None)",
+        "self._search_all(names, last)",
+        "a task is submitted twice after /tasks was deleted by hand, or what the ensemble acknowledged was lost",
+    ),
+    client(
+        "self._search_all(names, last if _key(nodes[0]) == key else None)",
+        "self._search_all(names, None if isinstance(nodes[0], Failed) else last)",
+        "a task is submitted twice if another has the name of one that the ensemble has lost",
+    ),
+    client(
+        "        elif self._last is None:\n            self._search_all(names, None)\n        else:\n            name, key = self._last\n            self._scope.get_all([task_path(name)], partial(self._search_newer, names, name, key))\n",
+        "        else:\n            self._search_all(names, None)\n",
+        "a search reads all tasks there are",
     ),
     client(
         "        if numbers > 0:\n", "        if True:\n", "submissions wait for numbers that will never come"

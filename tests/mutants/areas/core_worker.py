@@ -24,14 +24,14 @@ MUTANTS = [
         at="Worker.expired",
     ),
     worker(
-        'self._scope.cancel()\n        self.state = "disconnected"',
-        'self.state = "disconnected"',
+        'self._scope.cancel()\n        self._recorder.end()\n        self.state = "disconnected"',
+        'self._recorder.end()\n        self.state = "disconnected"',
         equivalent="requests and watches are gone with the connection, and timers find it starting over as they would have it do",
         at="Worker.suspended",
     ),
     worker(
-        'self._scope.cancel()\n        self.state = "disconnected"',
-        "self._scope.cancel()",
+        '        self._recorder.end()\n        self.state = "disconnected"',
+        "        self._recorder.end()",
         "a worker that is cut off begins what it cannot know to be its own",
         at="Worker.suspended",
     ),
@@ -128,29 +128,29 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- serving
     worker(
-        "        self._look_at_wishes()\n        for job",
-        "        for job",
+        "        self._look_at_wishes()\n        jobs",
+        "        jobs",
         "a worker does not hear of cancel requests",
     ),
     worker(
-        "for job in [job for job in self._jobs.values() if job.record is not None]:",
-        "for job in list[Job]():",
+        "                job.read = True\n                self._record(job)\n",
+        "                job.read = True\n",
         "what ended while cut off is never recorded",
     ),
     worker(
-        "if isinstance(node, Node) and Assignment.decode(node.data) == job.assignment:",
-        "if isinstance(node, Node):",
+        "elif isinstance(node, Failed) or node.stat.czxid != job.czxid:",
+        "elif isinstance(node, Failed):",
         "a record of an earlier attempt ends a later one",
     ),
     worker(
-        "            del self._jobs[job.name]\n            self._look_at_queue()",
-        "            self._look_at_queue()",
+        "                del self._jobs[job.name]\n                self._kill(job",
+        "                self._kill(job",
         "a worker never takes a task again whose record was lost on the way",
     ),
     worker(
-        "            self._scope.get(assign_path(self._name, job.name), partial(self._record_again, job))\n        self._look_at_queue()\n",
-        "            self._scope.get(assign_path(self._name, job.name), partial(self._record_again, job))\n",
-        "a worker that had something to record looks at its queue no more",
+        "                self._record(job)\n        self._look_at_queue()\n",
+        "                self._record(job)\n",
+        "a worker that has been cut off looks at its queue no more",
     ),
     worker(
         "        elif self._marked:\n            self._reopen()\n",
@@ -173,8 +173,23 @@ MUTANTS = [
         "a worker whose queue was deleted never registers again",
     ),
     worker(
-        'self._kill(job, "its assignment is gone")',
-        "pass",
+        "            job.read = False\n",
+        "            pass\n",
+        "what ends while it is unknown whether it is still ours is recorded for what has its name",
+    ),
+    worker(
+        "                self._scope.after(AGAIN_SECONDS, partial(self._read_again, [job]))\n",
+        "                pass\n",
+        "what could not be read once is never recorded",
+    ),
+    worker(
+        'self._kill(job, "its assignment is gone")\n            else:',
+        "pass\n            else:",
+        "a command goes on whose task somebody else may have by now",
+    ),
+    worker(
+        'self._kill(job, "its assignment is gone")\n        self._read_assignments',
+        "pass\n        self._read_assignments",
         "a command goes on whose task somebody else may have by now",
     ),
     worker(
@@ -198,8 +213,8 @@ MUTANTS = [
         "what is meant for an earlier incarnation is run by the present one",
     ),
     worker(
-        "            job = self._jobs[name] = Job(name, assignment)\n            heappush(self._next, task_order(name))\n",
-        "            job = self._jobs[name] = Job(name, assignment)\n            self._next.append(task_order(name))\n",
+        "            job = self._jobs[name] = Job(name, assignment, assigned.stat.czxid)\n            heappush(self._next, task_order(name))\n",
+        "            job = self._jobs[name] = Job(name, assignment, assigned.stat.czxid)\n            self._next.append(task_order(name))\n",
         "tasks begin out of the order of their submission",
     ),
     worker(
@@ -307,8 +322,8 @@ MUTANTS = [
         "what fails is tried for ever",
     ),
     worker(
-        "        if self._incarnation is not None:  # otherwise as soon as we serve again\n            self._recorder.record(job)",
-        "        self._recorder.record(job)",
+        "job.record is not None and self._incarnation is not None:",
+        "job.record is not None:",
         equivalent="the recorder forgets what is due when it begins, and is given it anew",
     ),
     worker(
@@ -399,12 +414,12 @@ MUTANTS = [
         "a queue that was set to the same by hand: nothing is assigned any more",
     ),
     worker(
-        "and queue.stat.version != self._spent:",
+        "and queue.stat.version > self._spent:",
         ":",
         "an attempt that was killed is begun again, under the same token",
     ),
     worker(
-        "            self._spent = self._incarnation\n",
+        "            self._spent = max(self._spent, self._incarnation)\n",
         "            pass\n",
         "an attempt that was killed is begun again, under the same token",
     ),
@@ -495,11 +510,6 @@ MUTANTS = [
         at="Worker.pause",
     ),
     # ---------------------------------------------------------------- by hand, and what is refused
-    worker(
-        " and queue.stat.version != self._spent:",
-        ":",
-        "an attempt that was killed is begun again under its number",
-    ),
     worker(
         "                self._scope.after(AGAIN_SECONDS, partial(self._read_assignments, [name]))\n",
         "",
