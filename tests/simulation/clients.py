@@ -60,7 +60,7 @@ class Submitter:
             full = refusal.full and len(self._judge.tasks) + uncounted >= self._max_tasks
             if refusal.reason in (NO_NUMBERS, TAKEN):
                 self._judge.without_number(task, taken=refusal.reason == TAKEN)
-            elif full or ("refused" in refusal.reason and self._judge.excuses.refusing):
+            elif full or ("refused" in refusal.reason and self._judge.denied.submissions):
                 self._judge.refused(task)
             elif name is not None and self._judge.explained("acked-never-lost", name):
                 pass  # somebody has made another of the one under this name

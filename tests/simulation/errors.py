@@ -76,11 +76,11 @@ class Errors:
             path = self._draw.random.choice(sorted(paths))
             letters = self._draw.random.choice(["r", "w", "c", "d", "cdrw"])
             self._world.note("person", f"forbids {letters} at {path}")
-            excuses = self._schedule.judge.excuses
-            excuses.refusing |= path == TASKS
-            excuses.unreadable = True
+            denied = self._schedule.judge.denied
+            denied.submissions |= path == TASKS
+            denied.reads = True
             if path.startswith((WORKERS, ASSIGN)):
-                excuses.unmarked |= {host.name.rstrip("'") for host in self._schedule.workers}
+                denied.marks |= {host.name.rstrip("'") for host in self._schedule.workers}
             self._denials.forbid(path, letters)
             self._until_later(lambda: self._denials.allow(path), f"allows all at {path}")
 
@@ -89,8 +89,8 @@ class Errors:
         host, share = self._some_host(), self._draw.random.choice([0.1, 0.5, 1.0])
         self._world.note("ensemble", f"refuses {share:.0%} of what {host.name} asks")
         for judge in self._judges():
-            judge.excuses.refusing = judge.excuses.unreadable = True
-        self._schedule.judge.excuses.unmarked.add(host.name.rstrip("'"))
+            judge.denied.submissions = judge.denied.reads = True
+        self._schedule.judge.denied.marks.add(host.name.rstrip("'"))
         self._denials.refuse(host.name, self._draw, share)
         self._until_later(lambda: self._denials.relent(host.name), f"refuses {host.name} nothing")
 

@@ -5,6 +5,7 @@ else must hold whatever people do, and for all the others these, too.
 """
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 from mwapp.core.protocol import Assignment
 from tests.simulation.tree import Change, Changed, Created, Deleted
@@ -30,6 +31,15 @@ EXISTENCE = {*DEFINITION, *END}
 LOST = {"/epoch", "/tasks"}
 
 
+@dataclass
+class Denied:
+    """What servers ever refused, or may have."""
+
+    submissions: bool = False
+    reads: bool = False
+    marks: set[str] = field(default_factory=set)  # workers', that they take nothing new
+
+
 class Excuses:
     """Notes what people do, and says what that explains."""
 
@@ -38,9 +48,6 @@ class Excuses:
         self.endless: set[str] = set()  # tasks that need not end, or not be told of
         self.staying: set[str] = set()  # tasks that may stay when they have ended: something is below them
         self.numbered = False  # whether somebody ever gave a task a number
-        self.refusing = False  # whether servers ever refused submissions
-        self.unmarked: set[str] = set()  # workers that were refused a mark, perhaps, that they take nothing
-        self.unreadable = False  # whether they ever refused to have something read
         self.uncounted = 0  # so many tasks a master may still take for finished
         self.counts: set[str] = set()  # of LOST those that were deleted since the last epoch was won
 

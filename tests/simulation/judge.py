@@ -27,7 +27,7 @@ from mwapp.core.session import DRIFT
 from mwapp.core.task import BadTaskError, Task
 from tests.simulation.attempts import Attempts
 from tests.simulation.ensemble import Transacted
-from tests.simulation.excuses import LOST, Excuses
+from tests.simulation.excuses import LOST, Denied, Excuses
 from tests.simulation.host import Host
 from tests.simulation.runner import DEATH, Execution
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
@@ -86,6 +86,7 @@ class Judge:
         self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
         self.limits = LIMITS  # of all who act
         self.excuses = Excuses()  # what that explains
+        self.denied = Denied()  # and what servers refused
         self.lost: set[str] = set()  # tasks of which the ensemble has lost what it had acknowledged
         self.killed: set[int] = set()  # sessions that were ended by hand, or lost, while their process lived
         self.evicted: set[int] = set()  # sessions whose worker's znode or queue was changed by hand
@@ -162,6 +163,7 @@ class Judge:
         again = Judge(max_attempts=self._max_attempts, retention=self._retention, sees_executions=False)
         again.persons, again.labels, again._runs = self.persons, self.labels, self._runs
         again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
+        again.denied, again.limits = self.denied, self.limits
         return again
 
     def explained(self, invariant: str, task: str) -> bool:
@@ -292,7 +294,7 @@ class Judge:
         if missing:
             self._broken("labels-honoured", task, f"{task} goes to {worker}, who does not bear {missing}")
         session = self._incarnations[worker].session
-        marked = session not in self.evicted and worker not in self.excuses.unmarked
+        marked = session not in self.evicted and worker not in self.denied.marks
         if session == entry.session and marked:
             self._broken("peer-rests", task, f"{task} goes to {worker}, who holds the office")
 
@@ -509,7 +511,7 @@ class Judge:
         result = self.ensemble.decided.nodes.get(result_path(name))
         if result is None or state is None or name in self.ended_by_hand:  # by hand it may be written later
             return
-        if outcome is None and self.excuses.unreadable:
+        if outcome is None and self.denied.reads:
             return
         if outcome != Outcome.decode(result.data):
             self._broken("result-faithful", name, f"a client was told of {name}: {outcome}")
