@@ -148,6 +148,7 @@ class Daemon:
         self._notifier = Notifier()
         self._said = ""
         self._ready = False
+        self._stopping = False  # asked to; the core may not have heard of it
         self._cut_since = time.monotonic()
         self._complained = False
         self._next_picture = 0.0
@@ -169,10 +170,11 @@ class Daemon:
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
         self._notifier.send(STOPPING=1, STATUS="stopping")
-        if self._process.stopping and number == signal.SIGINT:
+        if self._stopping and number == signal.SIGINT:
             self._loop.abort()  # somebody at a keyboard is impatient
         else:
             self._loop.stop()
+        self._stopping = True
 
     def _session(self, up: Up) -> None:
         """A new session, or a new server for the same one."""
@@ -222,7 +224,7 @@ class Daemon:
     def _say(self, summary: str) -> None:
         if not self._ready and self._process.usable:
             self._ready = self._notifier.send(READY=1)
-        if summary != self._said and not self._process.stopping and self._notifier.send(STATUS=summary):
+        if summary != self._said and not self._stopping and self._notifier.send(STATUS=summary):
             self._said = summary
 
 
