@@ -78,6 +78,17 @@ def test_notification(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -
     notifier.close()
 
 
+def test_a_manager_whose_address_is_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0mwapp-test-{os.getpid()}")
+        listener.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@mwapp-test-{os.getpid()}")
+        notifier = Notifier()
+        assert notifier.send(READY=1)
+        assert listener.recv(1000) == b"READY=1"
+        notifier.close()
+
+
 def test_somebody_else_s_watchdog(manager: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATCHDOG_USEC", "10000000")
     monkeypatch.setenv("WATCHDOG_PID", "1")

@@ -27,7 +27,13 @@ def picture() -> Snapshot:
         session=-2,
         timeout=6.0,
         server="zk1:2181",
-        part={"state": "active", "epoch": 7, "queued": 3, "counters": {"assigned": 5, "transactions": 2}},
+        part={
+            "state": "active",
+            "epoch": 7,
+            "queued": 3,
+            "workers": ["w1", "w2"],
+            "counters": {"assigned": 5, "transactions": 2},
+        },
         session_events={"connected": 1},
     )
 
@@ -111,6 +117,7 @@ def test_metrics(harness: Harness) -> None:
         'mwapp_ready{name="mw1",role="master"} 1.0',
         'mwapp_state{name="mw1",role="master",state="active"} 1.0',
         'mwapp_epoch{name="mw1",role="master"} 7.0',
+        'mwapp_workers{name="mw1",role="master"} 2.0',
         'mwapp_tasks_total{event="assigned",name="mw1",role="master"} 5.0',
         'mwapp_transactions_total{name="mw1",result="committed",role="master"} 2.0',
         'mwapp_session_events_total{event="connected",name="mw1",role="master"} 1.0',
@@ -144,6 +151,17 @@ def test_what_it_does_not_do(harness: Harness, method: str, path: str, status: i
     assert harness.get(path, method)[0] == status
 
 
+def test_it_listens_on_an_address_of_the_new_kind() -> None:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 on this machine")
+    endpoint = Endpoint(("::1", 0), picture)
+    socket.create_connection(("::1", endpoint.port)).close()
+    endpoint.close()
+
+
 def test_a_port_in_use_names_the_option(harness: Harness) -> None:
     with pytest.raises(BadInputError, match=r"--listen.*in use"):
         Endpoint(("127.0.0.1", harness.endpoint.port), lambda: harness.snapshot)
@@ -156,7 +174,7 @@ def test_idle_connections_do_not_use_it_up_for_ever(harness: Harness) -> None:
     assert threading.active_count() - before <= MOST_REQUESTS
     for connection in idle:
         connection.close()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while threading.active_count() > before and time.monotonic() < end:
         time.sleep(0.01)
     assert harness.get("/status")[0] == 200
