@@ -42,14 +42,14 @@ class Harness:
 
 @pytest.fixture
 def harness() -> Iterator[Harness]:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     harness = Harness()
     yield harness
     harness.runner.kill_all()
     end = time.monotonic() + PATIENCE
-    while threading.active_count() > before and time.monotonic() < end:
+    while (leaked := set(threading.enumerate()) - before) and time.monotonic() < end:
         time.sleep(0.01)
-    assert threading.active_count() == before, "a thread was leaked"
+    assert not leaked
 
 
 def alive(pid: int) -> bool:

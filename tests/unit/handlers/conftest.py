@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.handlers import trouble
-from tests.unit.handlers.harness import Harness
+from tests.unit.handlers.harness import PATIENCE, Harness
 
 # Where the code under test is: its processes are to be of the same checkout as we.
 ROOT = Path(__file__).parents[3]
@@ -25,11 +25,12 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def harness(distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """For one test; no thread of it may be left."""
     monkeypatch.setenv("PYTHONPATH", f"{distribution}:{ROOT}")
-    before = threading.active_count()
+    monkeypatch.setattr("mwapp.runner.LAST_PATIENCE", PATIENCE)
+    before = set(threading.enumerate())
     harness = Harness()
     yield harness
     harness.runner.kill_all()
-    assert threading.active_count() == before, "a thread was leaked"
+    assert not set(threading.enumerate()) - before, "a thread was leaked"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import queue
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,13 @@ def alive(pid: int) -> bool:
         return False
 
 
+def wait_for(probe: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not probe():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def gone(pid: int) -> bool:
     end = time.monotonic() + PATIENCE
     while alive(pid) and time.monotonic() < end:
@@ -55,8 +63,5 @@ def gone(pid: int) -> bool:
 
 
 def read_number(path: Path) -> int:
-    end = time.monotonic() + PATIENCE
-    while not (path.exists() and path.read_text().strip()):
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    wait_for(lambda: path.exists() and bool(path.read_text().strip()))
     return int(path.read_text())

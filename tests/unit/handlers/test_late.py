@@ -28,7 +28,7 @@ def test_to_import_it_takes_too_long(harness: Harness, tmp_path: Path) -> None:
     exited = run(harness, "slow", SLOW / 2, str(begun))
     assert (exited.begun, exited.code) == (False, None)
     assert not begun.exists()
-    # Now it is imported, and the process that did it is used again.
-    assert run(harness, "slow", SLOW / 2, str(begun)).code == 0
+    # The process that has imported it now is used again.
+    assert run(harness, "slow", 60, str(begun)).code == 0
     assert begun.exists()
     assert harness.pid() == process

@@ -45,6 +45,22 @@ def test_it_knows_which_run_it_is(shared: Harness) -> None:
     assert json.loads(shared.run("who").output) == ["task-7", 2, 3, 4, "w1", [3, 2]]
 
 
+def test_the_task_s_environment_is_over_the_daemon_s_and_the_run_s_over_both(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OWN", "the daemon's")
+    monkeypatch.setenv("MWAPP_EPOCH", "the daemon's")
+    exited = harness.run("looks", environment={"OWN": "the task's"})
+    assert json.loads(exited.output.splitlines()[-1])[6] == "the task's"
+    forged = {"MWAPP_EPOCH": "9", "MWAPP_ATTEMPT": "9", "MWAPP_TASK": "forged"}
+    assert json.loads(harness.run("who", environment=forged).output)[:3] == ["task-7", 2, 3]
+
+
+def test_a_program_that_it_starts_cannot_answer_for_it(shared: Harness) -> None:
+    exited = shared.run("starts_a_meddler")
+    assert (exited.code, exited.output) == (0, b"all is well")
+
+
 def test_what_is_printed_is_output_too(shared: Harness) -> None:
     assert shared.run("prints").output == b"out\nerr\nraw\nchild\nreturned"
 
@@ -69,6 +85,7 @@ def test_a_flood_is_bounded(shared: Harness) -> None:
         ("fails_deep", None, 1, "RecursionError"),
         ("unjson", None, 1, "TypeError: Object of type set is not JSON serializable"),
         ("leaves", 3, 3, ""),
+        ("leaves", 259, 3, ""),
         ("leaves", "why it leaves", 1, "why it leaves"),
         ("leaves", None, 0, ""),
         ("dies", 5, 5, "last words\n"),
@@ -89,10 +106,14 @@ def test_failures(shared: Harness, handler: str, argument: Any, code: int, said:
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
-        ("nothing", "unknown handler 'nothing'; known are: closes, closes_all, dies, echo, "),
+        ("nothing", "unknown handler 'nothing'; known are: cannot_end, closes, closes_all, dies, echo, "),
         (
             "missing_module",
             "handler missing_module (nowhere:x) cannot be loaded: ModuleNotFoundError: No module",
+        ),
+        (
+            "leaving_module",
+            "handler leaving_module (leaving:x) cannot be loaded: SystemExit: not on this machine",
         ),
         ("missing_function", "handler missing_function (trouble:nothing) cannot be loaded: AttributeError"),
     ],
@@ -105,10 +126,10 @@ def test_what_cannot_be_run_says_why(shared: Harness, handler: str, reason: str)
 
 def test_directory_and_environment(shared: Harness, tmp_path: Path) -> None:
     seen = json.loads(
-        shared.run("looks", directory=str(tmp_path), environment={"OWN": "mine"}).output.partition(b"\n")[2]
+        shared.run("looks", directory=str(tmp_path), environment={"OWN": "mine"}).output.splitlines()[-1]
     )
     assert (seen[1], seen[6]) == (str(tmp_path), "mine")
-    assert json.loads(shared.run("looks").output.partition(b"\n")[2])[6] is None
+    assert json.loads(shared.run("looks").output.splitlines()[-1])[6] is None
     exited = shared.run("looks", directory=str(tmp_path / "missing"))
     assert exited.code is None
     assert exited.output.decode() == (

@@ -2,14 +2,20 @@
 
 import json
 import os
+import queue
 import signal
+import subprocess
+import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from mwapp import handler_pool
-from tests.unit.handlers.harness import Harness, alive, gone, read_number
+from mwapp import handler_pool, warm_process
+from tests.unit.handlers.conftest import ROOT
+from tests.unit.handlers.harness import PATIENCE, Harness, alive, gone, read_number, wait_for
 
 
 def test_a_process_is_used_again_and_found_as_it_was(harness: Harness) -> None:
@@ -18,9 +24,9 @@ def test_a_process_is_used_again_and_found_as_it_was(harness: Harness) -> None:
     umask = os.umask(0)
     os.umask(umask)
     exited = harness.run("looks")
-    heard, _, seen = exited.output.partition(b"\n")
-    assert heard == b"heard"
-    assert json.loads(seen) == [first, str(Path.cwd()), None, "task-7", umask, True, None]
+    *heard, seen = exited.output.splitlines()
+    assert heard == 4 * [b"heard"]
+    assert json.loads(seen) == [first, str(Path.cwd()), None, "task-7", umask, True, None, [], 0.0]
 
 
 @pytest.mark.parametrize("handler", ["fails", "closes", "leaves_thread"])
@@ -60,14 +66,51 @@ def test_beyond_a_few_a_run_waits_for_a_free_process_first(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handler_pool, "FEW", 1)
+    monkeypatch.setattr(handler_pool, "PATIENCE", PATIENCE)
     harness.pid()
     for number in range(50):
         harness.start("pid", None, number)
     assert len({harness.exited().output for _ in range(50)}) == 1
+    monkeypatch.setattr(handler_pool, "PATIENCE", 0.01)
     for number in range(3):
         harness.start("sleeps", str(tmp_path / str(number)), number)
     for number in range(3):
         read_number(tmp_path / str(number))
+
+
+def test_the_one_used_last_is_used_again_so_that_others_can_end(harness: Harness, tmp_path: Path) -> None:
+    for number in range(2):
+        harness.start("waits", str(tmp_path), number)
+    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    (tmp_path / "go").touch()
+    assert {harness.exited().run, harness.exited().run} == {0, 1}
+    assert len({harness.pid() for _ in range(4)}) == 1
+
+
+def test_for_one_run_one_process_is_started_and_for_many_a_few_at_once(harness: Harness) -> None:
+    harness.pid()
+    assert processes() == 1
+    hold, counted = threading.Event(), queue.SimpleQueue[int]()
+
+    def held() -> None:
+        hold.wait(PATIENCE)
+
+    harness.runner._call(held)
+    for number in range(40):
+        harness.start("sleeps", "/dev/null", number)
+    harness.runner._call(lambda: counted.put(processes()))
+    hold.set()
+    assert counted.get(timeout=PATIENCE) == 5
+
+
+def processes() -> int:
+    """How many of ours there are."""
+    me, found = str(os.getpid()), 0
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            found += parent == me and b"mwapp.handler_process" in (process / "cmdline").read_bytes()
+    return found
 
 
 def test_it_is_replaced_after_many_runs(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +124,36 @@ def test_it_ends_when_it_has_nothing_to_do(harness: Harness, monkeypatch: pytest
     monkeypatch.setattr(handler_pool, "IDLE", 0.2)
     assert gone(harness.pid())
     assert harness.run("returns", "again").output == b"again"
+
+
+def test_one_that_cannot_end_is_killed(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler_pool, "MOST_RUNS", 1)
+    monkeypatch.setattr(warm_process, "FAREWELL", 0.1)
+    assert gone(int(harness.run("cannot_end").output))
+
+
+def test_it_does_not_outlive_its_daemon(distribution: Path, tmp_path: Path) -> None:
+    daemon = subprocess.Popen(
+        [sys.executable, "-c", DAEMON, str(tmp_path / "pid")],
+        env=os.environ | {"PYTHONPATH": f"{distribution}:{ROOT}"},
+    )
+    process = read_number(tmp_path / "pid")
+    daemon.kill()
+    daemon.wait()
+    assert gone(process)
+
+
+DAEMON = """
+import sys, time
+from mwapp.core.messages import Run
+from mwapp.core.task import Task
+from mwapp.runner import Runner
+from tests.unit.handlers.harness import PATIENCE, TOKEN
+runner = Runner(print)
+runner.start(Run(1, Task(handler="sleeps", argument=sys.argv[1]), TOKEN))
+time.sleep(2 * PATIENCE)
+runner.kill_all()
+"""
 
 
 def test_a_free_process_that_is_killed_is_replaced(harness: Harness) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 MODULE = """
-import os, signal, subprocess, sys, threading, time
+import atexit, os, signal, subprocess, sys, threading, time
 
 def returns(argument, run):
     '''Gives back what it is given.
@@ -82,17 +82,33 @@ def messes(argument, run):
     del os.environ["MWAPP_TASK"]
     os.environ = {"LEFT": "behind, too"}
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.stdout = open(os.devnull, "w")
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.setitimer(signal.ITIMER_REAL, 3600)
+    sys.stdout = sys.stderr = open(os.devnull, "w")
     os.dup2(sys.stdout.fileno(), 1)
+    os.dup2(sys.stdout.fileno(), 2)
     return os.getpid()
 
 def looks(argument, run):
     print("heard")
+    print("heard", file=sys.stderr)
+    os.write(1, b"heard\\n")
+    os.write(2, b"heard\\n")
     umask = os.umask(0)
     os.umask(umask)
     term = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     return [os.getpid(), os.getcwd(), os.environ.get("LEFT"), os.environ["MWAPP_TASK"], umask, term,
-            os.environ.get("OWN")]
+            os.environ.get("OWN"), list(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+            signal.getitimer(signal.ITIMER_REAL)[0]]
+
+def waits(argument, run):
+    with open(argument + "/" + str(os.getpid()), "w"):
+        while not os.path.exists(argument + "/go"):
+            time.sleep(0.01)
+
+def cannot_end(argument, run):
+    atexit.register(time.sleep, 600)
+    return os.getpid()
 
 def closes(argument, run):
     sys.stdout.close()
@@ -122,6 +138,11 @@ def meddles(argument, run):
             pass
     time.sleep(600)
 
+def starts_a_meddler(argument, run):
+    number = "for number in 3 4 5 6 7 8 9; do eval 'echo no >&'$number; done 2>/dev/null"
+    subprocess.run(["/bin/sh", "-c", number], close_fds=False)
+    return "all is well"
+
 def closes_all(argument, run):
     os.closerange(0, 100)
     time.sleep(600)
@@ -138,14 +159,21 @@ def slow(argument, run):
 """
 
 
+LEAVING_MODULE = """
+raise SystemExit("not on this machine")
+"""
+
+
 def install(home: Path) -> None:
-    """Put it into a directory of modules, with two entry points that lead nowhere."""
+    """Put it into a directory of modules, with entry points that lead nowhere."""
     (home / "trouble.py").write_text(MODULE)
     (home / "slow.py").write_text(SLOW_MODULE)
+    (home / "leaving.py").write_text(LEAVING_MODULE)
     info = home / "trouble-1.5.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: trouble\nVersion: 1.5\n")
     names = [line[4 : line.index("(")] for line in MODULE.splitlines() if line.startswith("def ")]
     points = [f"{name} = trouble:{name}" for name in names]
     points += ["slow = slow:slow", "missing_module = nowhere:x", "missing_function = trouble:nothing"]
+    points += ["leaving_module = leaving:x"]
     (info / "entry_points.txt").write_text("[mwapp.handlers]\n" + "\n".join(points) + "\n")
