@@ -2,11 +2,25 @@
 
 import ast
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 
 class DriftError(Exception):
     """An entry of a list no longer fits its file; the message says which, and what to mend."""
+
+
+# One file has many mutants.
+
+
+@lru_cache(16)
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+@lru_cache(16)
+def _dumped(source: str) -> str:
+    return ast.dump(_parsed(source))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +65,7 @@ class Mutant:
 
     def _place(self, source: str) -> tuple[int, int]:
         """Where the function or class begins and ends."""
-        node: ast.AST = ast.parse(source)
+        node: ast.AST = _parsed(source)
         for name in self.at.split("."):
             found = [n for n in ast.iter_child_nodes(node) if getattr(n, "name", None) == name]
             if len(found) != 1:
@@ -67,7 +81,7 @@ class Mutant:
         if bool(self.why) == bool(self.equivalent):
             raise DriftError(f"{self}: it needs a reason why it is a mistake, or one why it is none")
         try:
-            same = ast.dump(ast.parse(source)) == ast.dump(ast.parse(text))
+            same = _dumped(source) == ast.dump(ast.parse(text))
         except SyntaxError as error:
             raise DriftError(f"{self}: what it makes is no Python: {error}") from None
         if same:
