@@ -42,8 +42,10 @@ log = logging.getLogger(__name__)
 SILENCE = 1 / 3
 # Clients that fail at once do not follow each other faster than this, seconds.
 REOPEN_DELAY = 0.5
-# After a pause of the whole process (frozen, starved) its servers get this long to be heard, seconds.
+# After a pause of the whole process (frozen, starved) its server gets this long to be heard, seconds.
 GRACE = 0.2
+# A chroot that could not be made is tried again after so many seconds.
+AGAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +68,24 @@ class _Session:
     unsent: dict[int, Failed] = field(default_factory=dict)  # those of them that were not sent, and why
     heard: float = 0.0  # when the last reply came
     last_step: int = 0  # number of the request that completes the chroot
+    again: float | None = None  # when to try again to make it
 
 
 class Ensemble:
     """Sessions on the ensemble, one at a time."""
 
     def __init__(
-        self, servers: Servers, timeout: float, post: Callable[[Note], None], machine: Machine = REAL
+        self,
+        servers: Servers,
+        timeout: float,
+        post: Callable[[Note], None],
+        machine: Machine = REAL,
+        request_size: RequestSize | None = None,
     ) -> None:
-        """``timeout`` is the session time-out to ask for, seconds; ``post`` must be thread-safe."""
+        """``timeout`` is the session time-out to ask for, seconds; ``post`` must be thread-safe.
+
+        Without ``request_size`` requests are as large as servers take them as they are shipped.
+        """
         self._servers = servers
         self._timeout = timeout
         self._post = post
@@ -85,8 +96,7 @@ class Ensemble:
         self._ending: Any = None  # the thread that ends such a one
         self._open_at = 0.0
         self._opened = -REOPEN_DELAY
-        self._looked = 0.0
-        self._request_size = RequestSize()
+        self._request_size = request_size or RequestSize()
         self._trust_from = 0.0  # until then what seems silence may be our own
 
     @property
@@ -99,6 +109,8 @@ class Ensemble:
         """When :meth:`look_after` is next needed, on the clock of ``now``."""
         if self._present is None:
             return self._open_at
+        if self._present.again is not None:
+            return self._present.again
         oldest = next(iter(self._present.outstanding.values()), None)
         if oldest is None or self._present.up is None or not self._present.connected:
             return None
@@ -108,17 +120,20 @@ class Ensemble:
     def look_after(self, now: float) -> None:
         """Open a session if there is none; change over to another server if this one is silent.
 
-        To be called at least every second, when there is nothing in the queue.
+        To be called when :attr:`deadline` says so, or soon after, and there is nothing in the queue.
         """
-        present = self._present
-        if now - self._looked > 1 + GRACE:
-            self._trust_from = now + GRACE
-        self._looked = now
+        present, due = self._present, self.deadline
+        if due is None or now < due:
+            return
         if present is None:
-            if now >= self._open_at:
-                self._opened = now
-                self._present = _Session(self._new_client())
-        elif present.up and self.deadline is not None and now >= self.deadline:
+            self._opened = now
+            self._present = _Session(self._new_client())
+        elif present.again is not None:
+            self._prepare(present, now)
+            self.flush()
+        elif now > due + GRACE:  # it is we who stood still
+            self._trust_from = now + GRACE
+        elif present.up is not None:
             log.warning("%s is silent: trying another server", show(present.up.address))
             present.heard = now  # once is enough
             present.client.drop_connection()
@@ -207,10 +222,10 @@ class Ensemble:
         self._end_given_up(up)
         if present.announced:
             return [Resumed(up.asked)]
-        if self._servers.chroot:
-            self._own(present, -1, Exists(self._servers.chroot), now)
-            return []
-        return self._announce(present)
+        if not self._servers.chroot:
+            return self._announce(present)
+        self._prepare(present, now)
+        return []
 
     def _end_given_up(self, up: Up) -> None:
         """After an outage the ensemble gives every session its full time-out again: so long its ephemerals
@@ -221,7 +236,7 @@ class Ensemble:
             self._ending = self._machine.spawn(partial(_end, servers, given_up.up, self._machine))
 
     def _down(self, present: _Session, events: list[Event]) -> list[Event]:
-        present.connected = False
+        present.connected, present.again = False, None
         lost = Failed(Error.CONNECTION_LOSS)
         replies = [Reply(number, present.unsent.get(number, lost)) for number in present.outstanding]
         present.outstanding.clear()
@@ -256,10 +271,16 @@ class Ensemble:
     # The chroot is made, if it is missing, before the core hears of the session. Our own requests have
     # negative numbers.
 
+    def _prepare(self, present: _Session, now: float) -> None:
+        present.again = None
+        self._own(present, -1, Exists(self._servers.chroot), now)
+
     def _own(self, present: _Session, number: int, operation: Operation, now: float) -> None:
         present.outstanding[number] = operation, now
         present.last_step = number
-        if not present.client.ask(number, operation, ""):
+        if not present.client.connected:
+            pass  # its Down is on the way; the client would send it over the next connection
+        elif not present.client.ask(number, operation, ""):
             self._post(Note(present.client, Answered(number, Failed(Error.REFUSED))))
 
     def _prepared(self, present: _Session, number: int, result: Result, now: float) -> list[Event]:
@@ -274,6 +295,8 @@ class Ensemble:
             return []
         if isinstance(result, Failed) and result.error is not Error.NODE_EXISTS:
             log.error("--connect: cannot make %s: %s", self._servers.chroot, result.error.value)
+            present.again = now + AGAIN
+            return []
         return self._announce(present)
 
 

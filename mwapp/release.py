@@ -27,7 +27,7 @@ SESSION_FILE = "session"
 PATIENCE = 1.0
 LONGEST = 4.0
 
-_CLOSE_SESSION = -11
+_CLOSE_SESSION, _SESSION_EXPIRED = -11, -112
 
 
 def release(directory: str) -> int:
@@ -107,7 +107,7 @@ def close_session(
 
     Raises:
         OSError: the server cannot be reached, or is too slow.
-        EOFError: it does not serve at present.
+        EOFError: it does not serve at present, or is no ZooKeeper server.
     """
     # As bytes, for text makes Python load the tables of international names; its types know of text only.
     with connect((host.encode(), port), PATIENCE) as connection:
@@ -116,11 +116,13 @@ def close_session(
         # The shortest time-out there is: an attempt that comes to nothing is not to prolong the session.
         hello = struct.pack(">iqiqi", 0, 0, 0, session, len(password)) + password + b"\0"
         _send(connection, hello)
-        _, granted = struct.unpack_from(">ii", _receive(connection))
+        _, granted = struct.unpack_from(">ii", _receive(connection, 8))
         if granted <= 0:
             return False
         _send(connection, struct.pack(">ii", 1, _CLOSE_SESSION))
-        _receive(connection)
+        _, _, error = struct.unpack_from(">iqi", _receive(connection, 16))
+        if error not in (0, _SESSION_EXPIRED):
+            raise EOFError(f"the server refuses to close it: error {error}")
         return True
 
 
@@ -128,9 +130,9 @@ def _send(connection: socket.socket, packet: bytes) -> None:
     connection.sendall(struct.pack(">i", len(packet)) + packet)
 
 
-def _receive(connection: socket.socket) -> bytes:
+def _receive(connection: socket.socket, least: int) -> bytes:
     (length,) = struct.unpack(">i", _exactly(connection, 4))
-    if not 8 <= length < 1 << 20:
+    if not least <= length < 1 << 20:
         raise EOFError("this is no ZooKeeper server")
     return _exactly(connection, length)
 

@@ -19,7 +19,7 @@ from kazoo.protocol.connection import PING_XID, STOP_CONNECTING, WATCH_XID, Conn
 from kazoo.protocol.serialization import Close, Connect
 from kazoo.protocol.states import KeeperState
 
-from mwapp.core.messages import Failed, Operation, Result
+from mwapp.core.messages import Error, Failed, Operation, Result
 from mwapp.machine import Machine
 from mwapp.zk_wire import MULTI_READ, Reader, Record, encode, encode_all, error, simple_read
 
@@ -39,6 +39,7 @@ CHUNK = 256 * 1024
 _FRAME = struct.Struct("!i")  # length of what follows
 _REQUEST = struct.Struct("!iii")  # length, number of the request on this connection (xid), kind
 _REPLY = struct.Struct("!iqi")  # xid, zxid, error
+_WELCOME = 20, 256  # length of the answer to who we are: version, time-out, session, password, read-only
 
 # ---------------------------------------------------------------- requests under way
 
@@ -193,11 +194,31 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             raise
         self._slow = 0
 
-    def _invoke(self, _timeout: float, request: Any, xid: Any = None) -> Any:
-        answer = super()._invoke(self._handler.patience, request, xid)
-        if isinstance(request, Connect):
-            self.granted = answer[0].time_out / 1000
-        return answer
+    def _invoke(self, _timeout: float, connect: Any, _xid: Any = None) -> Any:
+        """Say who we are. kazoo's own logs that, the password too, when it cannot read the answer."""
+        end = self._now() + self._handler.patience
+        self._submit(connect, self._handler.patience)
+        (size,) = _FRAME.unpack(self._exactly(_FRAME.size, end))
+        if not _WELCOME[0] <= size <= _WELCOME[1]:
+            raise ConnectionDropped("this is no ZooKeeper server")
+        answer, _ = Connect.deserialize(self._exactly(size, end), 0)
+        if answer.time_out > 0 and connect.session_id not in (0, answer.session_id):
+            raise ConnectionDropped("the server takes us for somebody else")
+        self.granted = answer.time_out / 1000
+        return answer, None
+
+    def _exactly(self, size: int, end: float) -> bytes:
+        """The next so many bytes, which have until then to come."""
+        data = b""
+        with self._socket_error_handling():
+            while len(data) < size:
+                if not self._handler.select([self._socket], [], [], max(0.0, end - self._now()))[0]:
+                    raise ConnectionDropped("the server is too slow")
+                part = self._socket.recv(size - len(data))
+                if not part:
+                    raise ConnectionDropped("the server does not serve at present")
+                data += part
+        return data
 
     def _carry(self) -> None:
         """Send what is asked and read what comes, until the session is closed."""
@@ -263,18 +284,21 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             self.ping_outstanding.clear()
             return
         if xid == WATCH_XID:
-            self._changed(reader.changed())
+            path = reader.changed()
+            reader.end(end)
+            self._changed(path)
             return
         request, _, expected = self.client._pending.popleft()
         if xid != expected:
             raise ConnectionDropped(f"reply {xid} came instead of {expected}")
-        self.client.last_zxid = max(zxid, self.client.last_zxid)
         if request is None:
+            if code and error(code) is not Error.SESSION_EXPIRED:
+                raise ConnectionDropped(f"the session is not closed: error {code}")
             self.closed = True
             return
         result = request.read(code, reader)
-        if reader.at > end:
-            raise ConnectionDropped(f"reply {xid} is cut short")
+        reader.end(end)
+        self.client.last_zxid = max(zxid, self.client.last_zxid)
         request.tell(result)
 
 

@@ -143,7 +143,7 @@ class Reader:
 
     def __init__(self, buffer: bytes | bytearray, at: int = 0) -> None:
         self._buffer = buffer
-        self.at = at
+        self._at = at
 
     def result(self, operation: Operation, code: int, chroot: str) -> Result:
         """The reply to the operation; ``code`` is the error it came with."""
@@ -162,12 +162,20 @@ class Reader:
 
     def results(self, operations: Sequence[Operation]) -> list[Result]:
         """The reply to several reads that were sent in one, without an error of its own."""
-        return [self.result(operation, self._part()[1], "") for operation in operations]
+        results = [self.result(operation, self._part()[1], "") for operation in operations]
+        if not self._part()[2]:
+            raise ValueError("more results than reads")
+        return results
 
     def changed(self) -> str:
         """The path that a watch tells of."""
         self._int(), self._int()  # what has changed about it, and the connection's state
         return self._text()
+
+    def end(self, at: int) -> None:
+        """Nothing beyond was read. Raises ValueError."""
+        if self._at > at:
+            raise ValueError("cut short")
 
     def _committed(self, chroot: str) -> Result:
         results: list[OpResult] = []
@@ -185,38 +193,38 @@ class Reader:
 
     def _part(self) -> tuple[int, int, bool]:
         """What an operation's result begins with: kind, error and whether there is none any more."""
-        kind, end, _ = _PART.unpack_from(self._buffer, self.at)
-        self.at += _PART.size
+        kind, end, _ = _PART.unpack_from(self._buffer, self._at)
+        self._at += _PART.size
         return kind, self._int() if kind == _ERROR and not end else 0, end
 
     def _int(self) -> int:
-        (value,) = _INT.unpack_from(self._buffer, self.at)
-        self.at += _INT.size
+        (value,) = _INT.unpack_from(self._buffer, self._at)
+        self._at += _INT.size
         return int(value)
 
     def _bytes(self) -> bytes:
-        begin = self.at + _INT.size
-        self.at = begin + max(0, self._int())
-        return bytes(self._buffer[begin : self.at])
+        begin = self._at + _INT.size
+        self._at = begin + max(0, self._int())
+        return bytes(self._buffer[begin : self._at])
 
     def _text(self) -> str:
         return self._bytes().decode()
 
     def _texts(self) -> tuple[str, ...]:
         """There may be many thousands."""
-        buffer, at, texts = self._buffer, self.at + _INT.size, []
+        buffer, at, texts = self._buffer, self._at + _INT.size, []
         for _ in range(self._int()):
             begin = at + _INT.size
             at = begin + _INT.unpack_from(buffer, at)[0]
             texts.append(buffer[begin:at].decode())
-        self.at = at
+        self._at = at
         return tuple(texts)
 
     def _stat(self) -> Stat:
         czxid, _, ctime, _, version, changes, _, owner, _, children, _ = _STAT.unpack_from(
-            self._buffer, self.at
+            self._buffer, self._at
         )
-        self.at += _STAT.size
+        self._at += _STAT.size
         # Changes are children created and deleted, in 32 bits.
         created = (changes + children & 0xFFFFFFFF) // 2
         return Stat(czxid, version, owner, children, ctime / 1000, created)

@@ -79,13 +79,36 @@ def talks_http(_server: FakeServer, connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
+def answers_short(_server: FakeServer, connection: socket.socket) -> None:
+    """Eight bytes would do for a time-out, and these do for nothing."""
+    receive(connection)
+    connection.sendall(struct.pack(">i", 8) + bytes(7))
+
+
+def closes_short(_server: FakeServer, connection: socket.socket) -> None:
+    """Its answer to the request to close it has no place for an error."""
+    accepts(connection)
+    connection.sendall(struct.pack(">iiq", 12, 1, 99))
+
+
+def refuses_to_close(_server: FakeServer, connection: socket.socket) -> None:
+    """It has too much to do."""
+    accepts(connection)
+    connection.sendall(struct.pack(">iiqi", 16, 1, 99, -127))
+
+
+def accepts(connection: socket.socket) -> None:
+    """Take the session over, and read the request to close it."""
+    receive(connection)
+    answer = struct.pack(">iiqi", 0, 6000, SESSION, 16) + bytes(16) + b"\0"
+    connection.sendall(struct.pack(">i", len(answer)) + answer)
+    receive(connection)
+
+
 def hangs_up_on_close(server: FakeServer, connection: socket.socket) -> None:
     """Closes the session, but dies before it says so."""
     if server.alive:
-        receive(connection)
-        answer = struct.pack(">iiqi", 0, 6000, SESSION, 16) + bytes(16) + b"\0"
-        connection.sendall(struct.pack(">i", len(answer)) + answer)
-        receive(connection)
+        accepts(connection)
         server.alive = False
     else:
         proper(server, connection)
@@ -129,7 +152,9 @@ def test_session_that_has_ended(tmp_path: Path, serve: Serve) -> None:
     assert not file.exists()
 
 
-@pytest.mark.parametrize("bad", [mute, not_serving, talks_http])
+@pytest.mark.parametrize(
+    "bad", [mute, not_serving, talks_http, answers_short, closes_short, refuses_to_close]
+)
 def test_the_next_server_is_tried(
     tmp_path: Path, serve: Serve, bad: Callable[[FakeServer, socket.socket], None]
 ) -> None:
@@ -161,6 +186,22 @@ def test_nobody_answers(
     message = capsys.readouterr().err
     assert "not closed" in message
     assert PASSWORD.hex() not in message
+
+
+def test_not_every_server_is_waited_for() -> None:
+    """Three of them may take as long as a session lives; systemd waits for us meanwhile."""
+    asked: list[tuple[bytes, int]] = []
+
+    def connect(address: tuple[bytes, int], patience: float) -> socket.socket:
+        asked.append(address)
+        now[0] += patience
+        raise TimeoutError("timed out")
+
+    now = [0.0]
+    with pytest.raises(OSError, match="zk0:1: timed out; zk1:1: timed out"):
+        release.end_session([(f"zk{n}", 1) for n in range(9)], SESSION, PASSWORD, connect, lambda: now[0])
+    assert [host for host, _ in asked] == [b"zk0", b"zk1", b"zk2", b"zk3"]
+    assert now[0] == 4.0
 
 
 def test_nobody_to_ask(tmp_path: Path) -> None:

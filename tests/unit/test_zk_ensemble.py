@@ -25,7 +25,7 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.core.request_size import LOSSES
-from mwapp.ensemble import GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
+from mwapp.ensemble import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
 from mwapp.servers import Servers
 from mwapp.zk import Answered, Changed, Down, Happening, Over, Up
 
@@ -46,7 +46,7 @@ class FakeClient:
         self.asked: list[tuple[int, Operation, str]] = []
         self.writable = True
         self.connected = True
-        self.dropped = 0
+        self.dropped = self.flushed = 0
         self.close_patience: float | None = None
         self.closed = False
         self.made.append(self)
@@ -54,6 +54,9 @@ class FakeClient:
     def ask(self, number: int, operation: Operation, chroot: str) -> bool:
         self.asked.append((number, operation, chroot))
         return self.writable
+
+    def flush(self) -> None:
+        self.flushed += 1
 
     def drop_connection(self) -> None:
         self.dropped += 1
@@ -167,6 +170,7 @@ def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
     harness.tell(up(1))
     harness.ask(1)
     harness.ensemble.abandon(harness.now)
+    assert harness.clients[0].close_patience == TIMEOUT / 3
     assert harness.tell(Answered(1, ()), Changed("/a"), Down(), up(1), Over(), client=0) == []
     harness.look(1)
     assert len(harness.clients) == 2
@@ -259,10 +263,12 @@ def test_a_busy_server_is_not_silent(harness: Harness) -> None:
     assert harness.clients[0].dropped == 1
 
 
-def test_our_own_silence_is_not_the_server_s(harness: Harness) -> None:
+@pytest.mark.parametrize(("before", "pause"), [(0.0, 4.0), (1.3, 1.0)])
+def test_our_own_silence_is_not_the_server_s(harness: Harness, before: float, pause: float) -> None:
     harness.tell(up())
     harness.ask(1)
-    harness.now += 4  # the process was stopped; the reply may be waiting to be read
+    harness.look(before)
+    harness.now += pause  # the process was stopped; the reply may be waiting to be read
     harness.ensemble.look_after(harness.now)
     assert harness.clients[0].dropped == 0
     harness.now += GRACE
@@ -346,6 +352,37 @@ def test_missing_chroot_is_made_first() -> None:
     ]
     assert harness.tell(Answered(-2, Failed(Error.NODE_EXISTS, 0))) == []
     assert harness.tell(Answered(-3, ("/app/one",))) == [Connected(1, TIMEOUT)]
+
+
+def test_a_chroot_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Servers may be throttled, or somebody has to permit it: without it the core hears of no session."""
+    harness = Harness("zk1/app")
+    asked = harness.clients[0].asked
+    harness.tell(up(), Answered(-1, None))
+    assert harness.tell(Answered(-2, REFUSED)) == []
+    assert "--connect: cannot make /app: refused" in caplog.text
+    assert harness.ensemble.deadline == harness.now + AGAIN
+    harness.look(AGAIN)
+    assert asked[2:] == [(-1, Exists("/app"), "")]
+    assert harness.clients[0].flushed == 1, "nothing else is to be sent"
+    harness.tell(Answered(-1, REFUSED))
+    harness.tell(Down())
+    harness.look(2 * AGAIN)
+    assert len(asked) == 3, "not without a connection"
+    assert harness.tell(up()) == []
+    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, TIMEOUT)]
+
+
+def test_a_chroot_is_not_made_on_a_connection_that_is_lost_already() -> None:
+    """What is asked then would go over the next connection, before or beside what belongs there."""
+    harness = Harness("zk1/app")
+    harness.clients[0].connected = False
+    assert harness.tell(up()) == []
+    assert harness.clients[0].asked == []
+    harness.clients[0].connected = True
+    assert harness.tell(Down(), up()) == []
+    assert harness.clients[0].asked == [(-1, Exists("/app"), "")]
+    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, TIMEOUT)]
 
 
 def test_chroot_survives_a_cut() -> None:

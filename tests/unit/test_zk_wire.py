@@ -207,5 +207,19 @@ def test_results_of_several_reads() -> None:
     ]
 
 
+def test_several_results_of_which_some_are_nobody_s() -> None:
+    three = multi(refusal(-101), refusal(-101), refusal(-101))
+    with pytest.raises(ValueError, match="more results"):
+        Reader(three).results([Get("/a"), Get("/b")])
+
+
+def test_a_value_that_is_longer_than_its_reply() -> None:
+    reader = Reader(text("/a") + b"the next reply")
+    assert reader._text() == "/a"
+    reader.end(6)
+    with pytest.raises(ValueError, match="cut short"):
+        reader.end(5)
+
+
 def test_change() -> None:
     assert Reader(struct.pack("!ii", 3, 3) + text("/app/a")).changed() == "/app/a"
