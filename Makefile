@@ -5,6 +5,8 @@ NODE ?= zk1
 # The same schedules each time, and so many others.
 SEEDS ?= 10000
 FRESH ?= 0
+EDGE_SEEDS ?= 1000
+EDGE_FRESH ?= 0
 # Named like the modules they belong to, so mypy cannot see both at once.
 ACTIONS := $(wildcard roles/*/action_plugins/*.py)
 SCENARIOS ?= default failover archive standalone peers operations
@@ -73,6 +75,7 @@ unit: setup-python ## logic without root, and a short simulation
 # Compiled if it can be. A busy machine is not to fail: it runs fewer, and says so.
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000
 	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 6
+	python -m tests.edge --seeds $(EDGE_SEEDS) --fresh $(EDGE_FRESH) --minutes 1
 
 model: setup-tests ## the protocol as a model, every state of it: python -m tests.model 2 for larger bounds
 	pytest tests/model

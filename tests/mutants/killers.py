@@ -44,3 +44,10 @@ CORE = (
     simulation(FEW),
     simulation(MANY),
 )
+
+
+def edge(seeds: range) -> Killer:
+    """The schedules of the edge with these seeds."""
+    options = ("--first", str(seeds.start), "--seeds", str(len(seeds)), "--jobs", "1")
+    command = (sys.executable, "-m", "tests.edge", *options)
+    return Killer("edge", command, r"^([a-z][a-z-]+): |^(\w+(?:\.\w+)*Error\b.*)")

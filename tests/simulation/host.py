@@ -26,7 +26,7 @@ class Host:
 
     ``on_run`` and ``on_over`` are told of commands, ``on_write`` of a transaction that is about to be sent,
     ``on_connected`` of a connection, and ``on_awake`` when the process has handled the first event after it
-    could not for a while.
+    could not for a while. ``edge`` makes what is between a process and the ensemble.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Host:
         on_write: "Callable[[Host], None]" = lambda _: None,
         on_connected: "Callable[[Host], None]" = lambda _: None,
         on_awake: "Callable[[Host], None]" = lambda _: None,
+        edge: "Callable[[Host], Edge] | None" = None,
     ) -> None:
         self.name = name
         self.timeout = timeout
@@ -67,6 +68,7 @@ class Host:
         self._suspended = False
         self._inbox: list[Call] = []  # what is to happen after a freeze
         self._tick_at = self._waits_for = float("inf")
+        self._new_edge = edge or partial(Edge, world, service)
         self.edge = Edge(world, service, self)
 
     @property
@@ -94,7 +96,7 @@ class Host:
         self.life += 1
         self._tick_at = float("inf")
         self.process = self._new_process()
-        self.edge = Edge(self._world, self._service, self)
+        self.edge = self._new_edge(self)
         self._build(self, self.process)
         self.edge.dial()
 

@@ -1,13 +1,18 @@
 """Many schedules, in as many processes as there are cores; the first that fails is told, made short."""
 
+import argparse
+import math
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields
+from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from tests.simulation.run import quiet, repeat, simulate
 from tests.simulation.schedule import Bug
@@ -20,12 +25,48 @@ PROGRESS = 60.0
 # Seeds that failed once and lie beyond those that are mostly run.
 FAILED_ONCE = (11271, 99804, 1795846645638)
 
+# As good as endless: a year's worth.
+ENDLESS = 10**9
+
 Seeds = Sequence[int]
 
 
-def fixed(number: int) -> list[Seeds]:
-    """The same each time: so many, and those that failed once."""
-    return [FAILED_ONCE, range(number)]
+class Kind(NamedTuple):
+    """Which schedules: ``met`` runs the one with that seed and returns what it met, or raises Violation, told
+    short; ``repeat`` says how to see one again; ``fixed`` are those to run each time, before any others."""
+
+    met: Callable[[int], Counter[str]]
+    repeat: Callable[[int], str]
+    fixed: Seeds = ()
+
+
+def with_bug(bug: Bug) -> Kind:
+    """Those of the simulation, with that planted bug."""
+    return Kind(partial(_met, bug), repeat, FAILED_ONCE)
+
+
+def parser(prog: str, about: str | None) -> argparse.ArgumentParser:
+    """For a command that runs schedules: one of them (``seed``), or as many as :func:`run_chosen` is told."""
+    made = argparse.ArgumentParser(prog=prog, description=about)
+    made.add_argument("seed", type=int, nargs="?", help="repeat this one and print its trace")
+    made.add_argument("--seeds", type=int, metavar="N", help="run so many, the same each time")
+    made.add_argument("--fresh", type=int, metavar="N", default=0, help="and so many that no run before had")
+    made.add_argument("--minutes", type=float, metavar="M", default=math.inf, help="run no longer than this")
+    made.add_argument("--first", type=int, metavar="SEED", help="begin with this seed")
+    made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="in so many processes")
+    return made
+
+
+def run_chosen(kind: Kind, options: argparse.Namespace) -> int:
+    """Run what the command line says. Returns how many failed, 0 or 1."""
+    number = options.seeds
+    if number is None:
+        number = 200 if options.minutes == math.inf else ENDLESS
+    seeds: list[Seeds] = [kind.fixed, range(number)]
+    if options.first is not None:
+        seeds = [range(options.first, options.first + number)]
+    end = time.monotonic() + 60 * options.minutes
+    return run(kind, [*seeds, fresh(options.fresh)], end, options.jobs)
 
 
 def fresh(number: int) -> range:
@@ -34,7 +75,7 @@ def fresh(number: int) -> range:
     return range(first, first + number)
 
 
-def run(bug: Bug, seeds: Sequence[Seeds], end: float, jobs: int) -> int:
+def run(kind: Kind, seeds: Sequence[Seeds], end: float, jobs: int) -> int:
     """Run the schedules in so many processes, until ``end`` (monotonic seconds) at the latest.
 
     Prints what they met, and what the first failure is. Returns how many failed, 0 or 1.
@@ -44,7 +85,7 @@ def run(bug: Bug, seeds: Sequence[Seeds], end: float, jobs: int) -> int:
     print(f"{wanted} schedules: seeds {', '.join(map(_show, seeds))}", flush=True)
     met: Counter[str] = Counter()
     began = told = time.monotonic()
-    for found in _in_processes(bug, _chunks(seeds, end), jobs):
+    for found in _in_processes(kind, _chunks(seeds, end), jobs):
         if isinstance(found, str):
             print(f"{found}\n{_so_far(met['schedules'], time.monotonic() - began)}, and 1 failed")
             return 1
@@ -75,7 +116,7 @@ def _chunks(seeds: Sequence[Seeds], end: float) -> Iterator[Seeds]:
             yield part[at : at + CHUNK]
 
 
-def _in_processes(bug: Bug, chunks: Iterator[Seeds], jobs: int) -> Iterator[Counter[str] | str]:
+def _in_processes(kind: Kind, chunks: Iterator[Seeds], jobs: int) -> Iterator[Counter[str] | str]:
     """What each chunk has met, in their order; or the violation of the first that fails, told short."""
     under_way: list[tuple[Seeds, Future[Counter[str] | str]]] = []
     with ProcessPoolExecutor(jobs, initializer=quiet) as pool:
@@ -83,43 +124,49 @@ def _in_processes(bug: Bug, chunks: Iterator[Seeds], jobs: int) -> Iterator[Coun
             while True:
                 # A few at a time: there may be more seeds than will ever be reached.
                 for chunk in islice(chunks, 2 * jobs - len(under_way)):
-                    under_way.append((chunk, pool.submit(_met, bug, chunk)))
+                    under_way.append((chunk, pool.submit(_all, kind, chunk)))
                 if not under_way:
                     return
                 yield under_way[0][1].result()
                 del under_way[0]
         except BrokenProcessPool:
-            yield _ended_by(bug, [chunk for chunk, _ in under_way])
+            yield _ended_by(kind, [chunk for chunk, _ in under_way])
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _met(bug: Bug, seeds: Seeds) -> Counter[str] | str:
+def _all(kind: Kind, seeds: Seeds) -> Counter[str] | str:
     """What the schedules met; or the violation of the first that fails, told short."""
     met: Counter[str] = Counter()
     for seed in seeds:
         try:
-            figures = simulate(seed, bug, short=True)
+            met.update(kind.met(seed))
         except Violation as violation:
             return str(violation)
         met["schedules"] += 1
-        for field in fields(figures):
-            if field.name not in ("faults", "hands", "errors"):
-                met[field.name] += int(getattr(figures, field.name))
-        met.update(figures.faults)
-        met.update(figures.errors)
-        met.update({f"by hand {kind}": times for kind, times in figures.hands.items()})
     return met
 
 
-def _ended_by(bug: Bug, chunks: Iterable[Seeds]) -> str:
+def _met(bug: Bug, seed: int) -> Counter[str]:
+    figures = simulate(seed, bug, short=True)
+    met: Counter[str] = Counter()
+    for field in fields(figures):
+        if field.name not in ("faults", "hands", "errors"):
+            met[field.name] += int(getattr(figures, field.name))
+    met.update(figures.faults)
+    met.update(figures.errors)
+    met.update({f"by hand {what}": times for what, times in figures.hands.items()})
+    return met
+
+
+def _ended_by(kind: Kind, chunks: Iterable[Seeds]) -> str:
     """Which seed ends its process (out of memory, say, or killed for it does not end)."""
     for seed in [seed for chunk in chunks for seed in chunk]:
         with ProcessPoolExecutor(1, initializer=quiet) as alone:
             try:
-                found = alone.submit(_met, bug, [seed]).result()
+                found = alone.submit(_all, kind, [seed]).result()
             except BrokenProcessPool:
-                return f"no-crash: the process that ran it was killed\nseed {seed}; {repeat(seed)}"
+                return f"no-crash: the process that ran it was killed\nseed {seed}; {kind.repeat(seed)}"
         if isinstance(found, str):
             return found
     return f"no-crash: a process was killed, and no seed does it alone: {', '.join(map(_show, chunks))}"

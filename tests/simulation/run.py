@@ -4,13 +4,17 @@ import gc
 import hashlib
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from mwapp.core.messages import Check, Reply, Request, Tick, Transaction
 from tests.simulation.ensemble import Transacted
 from tests.simulation.schedule import NONE, Bug, Figures, Schedule
-from tests.simulation.shrink import shorten
+from tests.simulation.shrink import Runs, shorten
 from tests.simulation.story import tell
 from tests.simulation.world import NO_HANG, Violation, World
+
+R = TypeVar("R", bound=Runs)
 
 # The last so many lines of a story are shown with a violation.
 TAIL = 80
@@ -39,23 +43,34 @@ def quiet() -> Callable[[], None]:
 
 def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
     """Run one schedule. Raises Violation, with how to repeat it and its story, made short if asked for."""
+    return carry_out(partial(Schedule, seed, bug), tell, repeat(seed), short=short).figures()
+
+
+def carry_out(
+    schedule: Callable[[frozenset[int]], R], tell: Callable[[World], list[str]], repeat: str, *, short: bool
+) -> R:
+    """Run what ``schedule`` makes, which leaves out what is numbered so; return it.
+
+    Raises Violation, with ``repeat``, which says how to run it again, and the end of its story, told by
+    ``tell`` and made short if asked for.
+    """
     gc.collect()  # what the one before has left
-    schedule = Schedule(seed, bug)
+    tried = schedule(frozenset())
     try:
-        figures = schedule.run()
+        tried.run()
     except Violation as violation:
-        found, made_of = violation, ""
+        found, world, made_of = violation, tried.world, ""
         # What never ends would be tried for hours.
         short = short and violation.invariant != NO_HANG
-        shorter = shorten(seed, bug, violation.invariant) if short else None
+        shorter = shorten(schedule, violation.invariant) if short else None
         if shorter is not None:
-            schedule, found = shorter.schedule, shorter.violation
+            world, found = shorter.world, shorter.violation
             made_of = f", here with {shorter.left} of the {shorter.of} things it is made of"
-        story = "\n".join(tell(schedule.world)[-TAIL:])
-        told = Violation(found.invariant, f"{found.what}\nseed {seed}{made_of}; {repeat(seed)}\n{story}")
+        story = "\n".join(tell(world)[-TAIL:])
+        told = Violation(found.invariant, f"{found.what}\nseed {world.seed}{made_of}; {repeat}\n{story}")
         raise told from violation.__cause__
-    schedule.world.trace.clear()  # most of what is to be looked through
-    return figures
+    tried.world.trace.clear()  # most of what is to be looked through
+    return tried
 
 
 def repeat(seed: int) -> str:
@@ -80,12 +95,18 @@ def explain(seed: int, bug: Bug = NONE) -> int:
     print("\n".join(_lines(schedule.world)))
     core.removeHandler(to_trace)
     core.setLevel(logging.CRITICAL)
+    return verdict(seed, problem, partial(simulate, seed, bug, short=True))
+
+
+def verdict(seed: int, problem: Violation | None, again: Callable[[], object]) -> int:
+    """Print what became of a schedule; ``again`` runs it, and raises a Violation with its story made short.
+    Returns 1 if it fails."""
     if problem is None:
         print(f"seed {seed}: every invariant held")
         return 0
     print(f"{problem}\n\nThe same, made short:\n")
     try:
-        simulate(seed, bug, short=True)
+        again()
     except Violation as violation:
         print(violation)
     return 1

@@ -16,6 +16,7 @@ from mwapp.core.session import DRIFT, Process
 from mwapp.core.wait import Wait
 from mwapp.core.worker import Worker
 from tests.simulation.clock import Clock
+from tests.simulation.edge import Edge
 from tests.simulation.ensemble import Transacted
 from tests.simulation.errors import Errors
 from tests.simulation.faults import Faults
@@ -179,7 +180,7 @@ class Schedule:
 
     # ------------------------------------------------------------ running
 
-    def run(self) -> Figures:
+    def run(self) -> None:
         """Carry it out. Raises Violation."""
         try:
             with bounded():
@@ -188,7 +189,6 @@ class Schedule:
             raise
         except Exception as error:
             raise Violation("no-crash", f"{type(error).__name__}: {error}") from error
-        return self._figures()
 
     def _run(self) -> None:
         world, war = self.world, self._war
@@ -213,7 +213,8 @@ class Schedule:
             self._check_leaks()
         self._check_stop()
 
-    def _figures(self) -> Figures:
+    def figures(self) -> Figures:
+        """What it met."""
         return Figures(
             self.world.now,
             self.world.steps,
@@ -276,7 +277,12 @@ class Schedule:
             on_write=lambda host: self.faults.write(host),
             on_connected=lambda host: self.faults.connected(host),
             on_awake=self.judge.awake,
+            edge=self.edge,
         )
+
+    def edge(self, host: Host) -> Edge:
+        """What is between a process on the host and the ensemble."""
+        return Edge(self.world, self.service, host)
 
     def build_master(self, host: Host, process: Process) -> None:
         duty = self._duty(host, process)

@@ -204,7 +204,7 @@ class Service:
                 if connection.server == server:
                     self._drop(connection)
             self._orphans = [c for c in self._orphans if c.server != server]
-            self._sync(server)
+            self.sync(server)
 
     # ------------------------------------------------------------ inside
 
@@ -307,9 +307,10 @@ class Service:
             session = self.ensemble.sessions.get(transacted.session)
             for number in range(len(self.servers)):
                 if session is None or number != session.server:  # that one shows it before it answers
-                    self._sync(number)
+                    self.sync(number)
 
-    def _sync(self, number: int) -> None:
+    def sync(self, number: int) -> None:
+        """Soon a server applies all that was committed, unless it is cut off."""
         server = self.servers[number]
         if server.syncing or server.isolated:
             return
@@ -322,6 +323,6 @@ class Service:
             if not server.isolated:
                 self.ensemble.catch_up(number, position)
                 if len(self.ensemble.log) > position:
-                    self._sync(number)
+                    self.sync(number)
 
         self._world.after(delay, catch_up)

@@ -1,42 +1,55 @@
 """A schedule that fails, made short: whatever can be left out without the failure going away is left out."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from tests.simulation.schedule import Bug, Schedule
-from tests.simulation.world import Violation
+from tests.simulation.world import Violation, World
 
 # So many schedules are tried at most.
 TRIALS = 300
+
+
+class Runs(Protocol):
+    """A schedule."""
+
+    world: World
+
+    def run(self) -> object:
+        """Carry it out. Raises Violation."""
+
+
+# A schedule from which this is left out.
+Without = Callable[[frozenset[int]], Runs]
 
 
 @dataclass(frozen=True)
 class Short:
     """The shortest schedule found that breaks the same invariant."""
 
-    schedule: Schedule
+    world: World
     violation: Violation
     left: int  # of what it was made of
     of: int
 
 
-def shorten(seed: int, bug: Bug, invariant: str) -> Short | None:
+def shorten(schedule: Without, invariant: str) -> Short | None:
     """Leave out halves, then quarters ... of what the schedule is made of. None: it does not fail so."""
-    best = _fails(seed, bug, invariant, frozenset())
+    best = _fails(schedule, invariant, frozenset())
     if best is None:
         return None
-    total = best[0].world.ingredients
+    total = best[0].ingredients
     without: frozenset[int] = frozenset()
     for trial, part in enumerate(_parts(total)):
         if trial == TRIALS:
             break
         if part <= without:
             continue
-        shorter = _fails(seed, bug, invariant, without | part)
+        shorter = _fails(schedule, invariant, without | part)
         if shorter is not None:
             best, without = shorter, without | part
-    used = best[0].world.ingredients
+    used = best[0].ingredients
     return Short(*best, used - sum(number <= used for number in without), total)
 
 
@@ -49,11 +62,11 @@ def _parts(total: int) -> Iterator[frozenset[int]]:
         size //= 2
 
 
-def _fails(seed: int, bug: Bug, invariant: str, without: frozenset[int]) -> tuple[Schedule, Violation] | None:
+def _fails(schedule: Without, invariant: str, without: frozenset[int]) -> tuple[World, Violation] | None:
     gc.collect()  # see run.quiet
-    schedule = Schedule(seed, bug, without)
+    tried = schedule(without)
     try:
-        schedule.run()
+        tried.run()
     except Violation as violation:
-        return (schedule, violation) if violation.invariant == invariant else None
+        return (tried.world, violation) if violation.invariant == invariant else None
     return None

@@ -1,0 +1,74 @@
+"""Plays the main loop (mwapp.loop): what the edge posts it gives to the core, in turns."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mwapp.core.messages import Event
+from mwapp.core.request_size import RequestSize
+from mwapp.ensemble import Note
+from mwapp.servers import Servers
+from tests.edge.machine import SimMachine
+from tests.edge.network import Link
+from tests.edge.planted import Edge
+
+# It turns at least so often, and a daemon gives so much to closing, seconds.
+TURN, PATIENCE = 1.0, 2.0
+
+
+class Loop:
+    """One process's. ``handle`` is given each event, and the last connection of the thread it comes from."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        machine: SimMachine,
+        servers: Servers,
+        timeout: float,
+        handle: Callable[[Event, Link | None], None],
+        request_size: RequestSize | None = None,
+    ) -> None:
+        self.ensemble: Any = edge.ensemble(servers, timeout, self._post, machine, request_size)
+        self._machine, self._world, self._handle = machine, machine.world, handle
+        self._notes: list[tuple[Note, Link | None]] = []
+        self._turns_at: float | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Turn no more."""
+        self._stopped = True
+
+    def soon(self) -> None:
+        """Turn now: something was asked for."""
+        self._plan(0.0)
+
+    def _post(self, note: Note) -> None:
+        running = self._machine.running
+        self._notes.append((note, running.link if running is not None else None))
+        self._plan(self._machine.latency())
+        if running is not None:
+            self._machine.interrupted()
+
+    def _plan(self, delay: float) -> None:
+        at = self._world.now + delay
+        if not self._stopped and (self._turns_at is None or at < self._turns_at):
+            self._turns_at = at
+            self._world.at(at, lambda: self._turn(at))
+
+    def _turn(self, at: float) -> None:
+        if self._stopped or self._machine.deferred(lambda: self._turn(at)) or at != self._turns_at:
+            return
+        notes, self._notes = self._notes, []
+        now = self._machine.now()
+        for note, link in notes:
+            for event in self.ensemble.accept(note, now):
+                self._handle(event, link)
+                if self._stopped:
+                    return
+        self.ensemble.flush()
+        if not notes:
+            self.ensemble.look_after(now)
+        self._turns_at = None
+        if self._notes:  # posted meanwhile
+            self._plan(self._machine.latency())
+        due = self.ensemble.deadline
+        self._plan(TURN if due is None else min(TURN, max(0.0, due - now) + 1e-6))

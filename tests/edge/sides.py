@@ -1,0 +1,126 @@
+"""What was said on a connection, in bytes, and what a core has asked and was told."""
+
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from mwapp.core.messages import Error, Failed, Node, Operation, OpResult, Result, Stat, Transaction
+from mwapp.core.request_size import RequestSize
+from mwapp.servers import Servers
+from tests.edge.network import Link
+from tests.edge.server import Said
+from tests.simulation.world import Violation
+
+# Errors that are told by their own name; any other is REFUSED.
+NAMES = {
+    -101: Error.NO_NODE,
+    -103: Error.BAD_VERSION,
+    -110: Error.NODE_EXISTS,
+    -111: Error.NOT_EMPTY,
+    -112: Error.SESSION_EXPIRED,
+}
+
+Item = tuple[Operation | None, Result | str]  # None: a watch on that path has gone off
+
+
+@dataclass(eq=False, slots=True)
+class Talk:
+    """What was said on a connection, by both."""
+
+    link: Link
+    side: "Side"
+    own: bool = False  # the edge may ask for something of its own: the core has not heard of the session
+    wants: int = 0  # the session it is to go on with
+    session: int = 0
+    timeout: float = 0.0
+    welcomed: int = 0  # the server's bytes that say so
+    asked: deque[Operation] = field(default_factory=deque)  # by the core; that the server has not got yet
+    mine: int = 0  # so many of the operations that came were the edge's own
+    untold: deque[tuple[Item, int]] = field(default_factory=deque)  # what the core is to be told, and its end
+    zxids: list[tuple[int, int]] = field(default_factory=list)  # of what was said, and its end
+    worthless: bool = False  # whatever is said now
+    over: bool = False  # the server says that the session is over
+    begun: bool = False  # the core knows of the connection
+
+    @property
+    def known(self) -> bool:
+        """Whether the client knows that its session lives."""
+        return bool(self.session) and self.link.read >= self.welcomed
+
+    @property
+    def seen(self) -> int:
+        """The zxid of what the client has read."""
+        return max((zxid for zxid, end in self.zxids if end <= self.link.read), default=0)
+
+    def say(self, said: Said) -> None:
+        """The server has said something."""
+        if self.worthless:
+            return
+        if said.changed is not None:
+            self.untold.append(((None, self.side.below(said.changed)), said.end))
+            return
+        self.zxids.append((said.zxid, said.end))
+        results: tuple[Result, ...] = said.results
+        if said.code is not None:
+            results = (Failed(NAMES.get(said.code, Error.REFUSED)),) * len(said.operations)
+        for operation, result in zip(said.operations, results, strict=True):
+            if self.mine:
+                self.mine -= 1
+            else:
+                self.untold.append(((self.side.stripped(operation), self.side.result(result)), said.end))
+
+
+class Side:
+    """One process: what its core has asked and been told."""
+
+    def __init__(self, name: str, servers: Servers, timeout: float) -> None:
+        self.name, self.timeout = name, timeout
+        self.chroot, self.parents = servers.chroot, servers.parents
+        self.servers = len(servers.addresses)
+        self.session: int | None = None  # that the core knows of
+        self.talk: Talk | None = None  # on the present connection
+        # Requests, when they were made, and whether they are to be sent.
+        self.outstanding: dict[int, tuple[Operation, float, bool]] = {}
+        self.request_size = RequestSize()  # of which the edge is to hear the same
+        self.cut_off: list[Operation] = []  # of those that were sent, at present
+        self.heard = 0.0  # when the last reply came
+        self.given_up: set[int] = set()  # sessions
+        self.cut = False  # the core is being told so
+        self.thawed_at = 0.0
+        self.trusts_until = 0.0  # its server, for it stood still itself
+
+    def ends(self) -> None:
+        """Its session is over, or its process."""
+        self.session, self.talk = None, None
+        self.outstanding.clear()
+
+    def below(self, path: str) -> str:
+        """A path of the ensemble's, as the core has it."""
+        if path != self.chroot and not path.startswith(self.chroot + "/"):
+            raise Violation("chroot", f"{self.name} comes upon {path}")
+        return path[len(self.chroot) :] or "/"
+
+    def stripped(self, operation: Operation) -> Operation:
+        """An operation of the ensemble's, as the core has made it."""
+        if isinstance(operation, Transaction):
+            return Transaction(tuple(replace(op, path=self.below(op.path)) for op in operation.ops))
+        return replace(operation, path=self.below(operation.path))
+
+    def result(self, result: Result) -> Result:
+        """A result of the ensemble's, as the core is to have it: times are in whole milliseconds."""
+        match result:
+            case Node(data, stat):
+                return Node(data, _rounded(stat))
+            case Stat():
+                return _rounded(result)
+            case tuple():
+                return tuple(self._part(part) for part in result)
+        return result
+
+    def _part(self, part: OpResult) -> OpResult:
+        if isinstance(part, str):
+            return self.below(part) if part.startswith("/") else part  # what was created, or a child's name
+        return _rounded(part) if part is not None else None
+
+
+def _rounded(stat: Stat) -> Stat:
+    return replace(stat, ctime=round(stat.ctime * 1000) / 1000)
