@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Delete
 from tests.simulation.host import Host
+from tests.simulation.tree import LAST_NUMBER
 from tests.simulation.world import Chance
 
 if TYPE_CHECKING:
@@ -263,7 +264,8 @@ class Faults:
         """No quorum for a while, and what was committed last may be gone for ever, though acknowledged."""
         log = self._service.ensemble.log[self._kept :]
         changes = [number for number, entry in enumerate(log) if entry.changes or entry.ended]
-        if self._losses == MOST_LOSSES or self._draw.chance(0.5):
+        aged = self._schedule.limits.numbers == LAST_NUMBER  # of which the log knows nothing
+        if aged or self._losses == MOST_LOSSES or self._draw.chance(0.5):
             self.outage()
         elif self._service.quorum and changes:
             self._losses += 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -75,8 +77,9 @@ def test_a_release_is_installed_by_its_own_pip(tmp_path: Path, root: Path) -> No
         f"install {options} mwapp-1.2-py3-none-any.whl some_thing-1.5-py3-none-any.whl",
         "check --disable-pip-version-check",
     ]
+    (root / "current/here").touch()
     install.install(bundle(tmp_path, "1"), root)
-    assert len(log.read_text().splitlines()) == 2, "what is whole is left alone"
+    assert (root / "current/here").exists(), "what is whole is left alone"
 
 
 def test_another_release_becomes_current_and_old_ones_go(tmp_path: Path, root: Path) -> None:
@@ -90,6 +93,16 @@ def test_another_release_becomes_current_and_old_ones_go(tmp_path: Path, root: P
     install.install(bundle(tmp_path, "2"), root)
     assert (current(root), releases(root)) == ("2", {"2", "3"})
     assert not (root / "current.new").is_symlink()
+
+
+@pytest.mark.parametrize("newer", ["1", "2"])
+def test_of_the_others_the_newest_stays(newer: str, tmp_path: Path, root: Path) -> None:
+    for name in ("1", "2"):
+        install.install(bundle(tmp_path, name), root)
+    for name in ("1", "2"):
+        os.utime(root / "releases" / name, (0, 2 if name == newer else 1))
+    install.install(bundle(tmp_path, "3"), root)
+    assert releases(root) == {"3", newer}
 
 
 @pytest.mark.parametrize("command", ["install", "check"])
@@ -113,6 +126,26 @@ def test_the_rest_of_a_broken_installation_is_replaced(tmp_path: Path, root: Pat
     install.install(bundle(tmp_path, "1"), root)
     assert not rest.exists()
     assert current(root) == "1"
+
+
+def test_a_release_whose_python_is_gone_is_installed_anew(tmp_path: Path, root: Path) -> None:
+    """A new version of Debian brings python3.13 and removes python3.11; python3 is there before and after."""
+    old, now = tmp_path / "python3.old", tmp_path / "python3"
+    shutil.copy(Path(sys.executable).resolve(), old)
+    now.symlink_to(old)
+    file = bundle(tmp_path, "1")
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("__main__.py", Path(install.__file__).read_text())
+    for _ in range(2):
+        subprocess.run([now, file, root], check=True)
+    assert len((root / "current/pip.log").read_text().splitlines()) == 2
+    now.unlink()
+    now.symlink_to(Path(sys.executable).resolve())
+    old.unlink()
+    assert not (root / "current/1.installed").exists(), "this is where the role looks"
+    subprocess.run([now, file, root], check=True)
+    assert current(root) == "1"
+    subprocess.run([root / "current/bin/python", "-c", "import zipfile"], check=True)
 
 
 # ------------------------------------------------------------ the command line

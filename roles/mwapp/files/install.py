@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import venv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,11 +37,11 @@ def install(bundle: Path, root: Path) -> None:
         if not mark.exists():
             # What is here without the mark is the rest of an interrupted run.
             shutil.rmtree(home, ignore_errors=True)
-            venv.create(home, symlinks=True, with_pip=False)
+            _make_venv(home)
             with tempfile.TemporaryDirectory() as wheels:
                 archive.extractall(wheels)
                 _pip_install(home / "bin" / "python", Path(wheels))
-            mark.touch()
+            mark.symlink_to("bin/python")
     link, new = root / "current", root / "current.new"
     new.unlink(missing_ok=True)
     new.symlink_to(home.relative_to(root))
@@ -51,8 +50,13 @@ def install(bundle: Path, root: Path) -> None:
 
 
 def _mark(home: Path) -> Path:
-    """Is there when the release is whole."""
+    """Is there when the release is whole, and its interpreter too, which a new version of Debian replaces."""
     return home / f"{home.name}.installed"
+
+
+def _make_venv(home: Path) -> None:
+    """For python3.11, say, and not for python3: modules installed for the one are not there for the next."""
+    _run([Path(sys.executable).resolve(), "-m", "venv", "--symlinks", "--without-pip", home])
 
 
 def _pip_install(python: Path, wheels: Path) -> None:
@@ -67,9 +71,8 @@ def _pip_install(python: Path, wheels: Path) -> None:
 def _run(command: Sequence[str | Path]) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode != 0:
-        raise InstallError(
-            f"pip {command[3]} ended with exit status {done.returncode}: {done.stdout.strip()}"
-        )
+        what = f"{Path(command[2]).name} {command[3]}"
+        raise InstallError(f"{what} ended with exit status {done.returncode}: {done.stdout.strip()}")
 
 
 def _remove_old(current: Path) -> None:

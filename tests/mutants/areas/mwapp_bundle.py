@@ -144,14 +144,20 @@ MUTANTS = [
         "the rest of a run that was cut short is taken for whole",
     ),
     install(
-        "            shutil.rmtree(home, ignore_errors=True)\n            venv",
-        "            venv",
+        "            shutil.rmtree(home, ignore_errors=True)\n            _make_venv",
+        "            _make_venv",
         "the rest of another run is mixed in",
     ),
-    install("            mark.touch()\n", "", "it is installed by every run"),
+    install('            mark.symlink_to("bin/python")\n', "", "it is installed by every run"),
+    install('mark.symlink_to("bin/python")', "mark.touch()", "a release without its Python passes for whole"),
     install(
-        '                _pip_install(home / "bin" / "python", Path(wheels))\n            mark.touch()\n',
-        '                mark.touch()\n                _pip_install(home / "bin" / "python", Path(wheels))\n',
+        "Path(sys.executable).resolve()",
+        "sys.executable",
+        "after an upgrade of Debian another Python looks for the modules in vain",
+    ),
+    install(
+        '                _pip_install(home / "bin" / "python", Path(wheels))\n            mark.symlink_to("bin/python")\n',
+        '                mark.symlink_to("bin/python")\n                _pip_install(home / "bin" / "python", Path(wheels))\n',
         "what could not be installed is taken for whole",
     ),
     install("new.unlink(missing_ok=True)", "pass", "a run that was cut short is never made good"),
@@ -189,9 +195,5 @@ MUTANTS = [
     install("except (OSError, InstallError) as problem:", "except InstallError as problem:", "a traceback"),
     install("if sys.version_info < OLDEST_PYTHON:", "if False:", "an old Python fails somewhere"),
     install("len(sys.argv) != 2", "len(sys.argv) < 1", "a traceback"),
-    install(
-        "venv.create(home, symlinks=True, with_pip=False)",
-        "venv.create(home, symlinks=False, with_pip=False)",
-        equivalent="a copy of the interpreter does as well, until Debian mends it",
-    ),
+    install('"--symlinks"', '"--copies"', "a copy of the interpreter stays, without what it needs"),
 ]
