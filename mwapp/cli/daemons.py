@@ -222,9 +222,7 @@ def master(**settings: Any) -> None:
 
     def build(process: Process, address: str) -> Described:
         duty = _make_master(process, settings)
-        election = Election(process, settings["name"], address, duty)
-        duty.fenced = election.fenced
-        return election
+        return Election(process, settings["name"], address, duty)
 
     _run("master", settings, build)
 
@@ -275,7 +273,6 @@ def node(**settings: Any) -> None:
         duty = _make_master(process, settings)
         its_worker = _make_worker(process, address, settings)
         election = Election(process, settings["name"], address, PeerDuty(duty, its_worker))
-        duty.fenced = election.fenced
         return Peer(election, its_worker)
 
     _run("node", settings, build)

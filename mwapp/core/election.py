@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Office, show_session
-from mwapp.core.session import Process, Scope
+from mwapp.core.session import Call, Process, Scope
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,11 @@ MOST_AT_ONCE = 10
 class Duty(Protocol):
     """What the elected one does."""
 
-    def begin(self, epoch: int) -> None:
-        """The office is ours under this epoch (again, perhaps: after a cut it is begun anew)."""
+    def begin(self, epoch: int, fenced: Call) -> None:
+        """The office is ours under this epoch (again, perhaps: after a cut it is begun anew).
+
+        ``fenced`` is to be called when a write finds another epoch.
+        """
 
     def end(self) -> None:
         """It is not, or not known to be. Nothing of it may be done any more."""
@@ -95,7 +98,7 @@ class Election:
 
     # ------------------------------------------------------------ for the duty
 
-    def fenced(self) -> None:
+    def _fenced(self) -> None:
         """A write found another epoch: step down at once and look again."""
         log.warning("stepping down: epoch %s is over", self.epoch)
         self._restart()
@@ -225,7 +228,7 @@ class Election:
         self.epoch, self.state = epoch, "active"
         self._epochs = epoch
         log.info("active: epoch %d", epoch)
-        self._duty.begin(epoch)
+        self._duty.begin(epoch, self._fenced)
         self._look()  # keeps a watch on the office while it is held
 
 

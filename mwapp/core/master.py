@@ -60,7 +60,7 @@ class _Step:
 
 
 class Master:
-    """The :class:`~mwapp.core.election.Duty` of the elected one. Connect it with :attr:`fenced`."""
+    """The :class:`~mwapp.core.election.Duty` of the elected one."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Master:
         self._refusals = 0  # in a row
         self._aside: set[str] = set()  # tasks that are not acted on for now
         self._has_result: set[str] = set()  # tasks to be ended without writing one
-        self.fenced: Call = lambda: None  # told when a write finds another epoch
+        self._fenced: Call  # from the beginning of a term on
         # For the status endpoint.
         self.elected_at: float | None = None
         self.first_write_at: float | None = None
@@ -105,8 +105,9 @@ class Master:
 
     # ------------------------------------------------------------ Duty
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, fenced: Call) -> None:
         """Read everything, then act."""
+        self._fenced = fenced
         if epoch != self._epoch:
             self.elected_at, self.first_write_at = self._wall(), None
         self._epoch = epoch
@@ -161,7 +162,7 @@ class Master:
         """
         self.end()
         self._scope = self._process.scope()
-        self._scope.after(RETRY_SECONDS, self.fenced)
+        self._scope.after(RETRY_SECONDS, self._fenced)
 
     # ------------------------------------------------------------ committing
 
@@ -238,7 +239,7 @@ class Master:
         if isinstance(result, Failed):
             self.counters["refused"] += 1
             if result.index == 0:
-                self.fenced()
+                self._fenced()
             return False
         self.counters["transactions"] += 1
         if self.first_write_at is None:

@@ -7,6 +7,7 @@ again when it has lost the office. So a single peer runs nothing; two or more do
 from typing import Any
 
 from mwapp.core.master import Master
+from mwapp.core.session import Call
 from mwapp.core.worker import Worker
 
 
@@ -16,10 +17,10 @@ class PeerDuty:
     def __init__(self, master: Master, worker: Worker) -> None:
         self._master, self._worker = master, worker
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, fenced: Call) -> None:
         """Lead, and leave the work to the others."""
         self._worker.pause()
-        self._master.begin(epoch)
+        self._master.begin(epoch, fenced)
 
     def end(self) -> None:
         """Be a worker again."""

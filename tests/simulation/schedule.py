@@ -287,7 +287,6 @@ class Schedule:
     def build_master(self, host: Host, process: Process) -> None:
         duty = self._duty(host, process)
         host.election = Election(process, host.name, f"{host.name}:2223", duty)
-        duty.fenced = host.election.fenced
 
     def _duty(self, host: Host, process: Process) -> Master:
         retention = self._retention if self.bug.retention is None else self.bug.retention
@@ -306,7 +305,6 @@ class Schedule:
         duty = self._duty(host, process)
         name = host.name.rstrip("'")
         host.election = Election(process, name, f"{host.name}:2224", PeerDuty(duty, worker))
-        duty.fenced = host.election.fenced
 
     # ------------------------------------------------------------ how it must end
 

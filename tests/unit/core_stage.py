@@ -76,7 +76,6 @@ class Stage:
             actor.process, wall=lambda: actor.wall, max_attempts=max_attempts, retention=retention
         )
         actor.election = Election(actor.process, name, f"{name}:2223", actor.master)
-        actor.master.fenced = actor.election.fenced
         return actor.connect()
 
     def worker(

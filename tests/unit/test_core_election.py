@@ -5,6 +5,7 @@ from typing import Any
 from mwapp.core.election import MOST_AT_ONCE, RETRY_SECONDS, Election
 from mwapp.core.messages import Exists, Get, Request
 from mwapp.core.protocol import Office
+from mwapp.core.session import Call
 from tests.unit.core_stage import Actor, Stage
 
 
@@ -14,7 +15,7 @@ class Duty:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def begin(self, epoch: int) -> None:
+    def begin(self, epoch: int, fenced: Call) -> None:  # noqa: ARG002 - no write of its own
         self.told.append(f"begin {epoch}")
 
     def end(self) -> None:

@@ -15,7 +15,6 @@ def peer(stage: Stage, name: str) -> Actor:
     actor.worker = Worker(actor.process, name, f"{name}:2223")
     duty = PeerDuty(actor.master, actor.worker)
     actor.election = Election(actor.process, name, f"{name}:2223", duty)
-    actor.master.fenced = actor.election.fenced
     return actor.connect()
 
 

@@ -153,7 +153,7 @@ MUTANTS = [
         "what was put aside is forgotten when all is read anew",
     ),
     master(
-        "            if result.index == 0:\n                self.fenced()\n",
+        "            if result.index == 0:\n                self._fenced()\n",
         "",
         "a deposed master does not step down when its write is refused",
     ),
@@ -163,7 +163,7 @@ MUTANTS = [
         "what came due while a transaction was under way waits for the next change",
     ),
     master(
-        "self._scope.after(RETRY_SECONDS, self.fenced)",
+        "self._scope.after(RETRY_SECONDS, self._fenced)",
         "pass",
         "a master that could not read a parent that is missing waits for ever",
     ),
