@@ -27,7 +27,7 @@ class Servers:
         """
         hosts, slash, path = connect.strip().partition("/")
         chroot = (slash + path).rstrip("/")
-        if chroot and not (_CHROOT.fullmatch(chroot) and not {"", ".", ".."} & set(path.split("/")[:-1])):
+        if chroot and not (_CHROOT.fullmatch(chroot) and not {".", ".."} & set(chroot.split("/"))):
             raise BadInputError(f"--connect: {chroot!r} is not a znode's path; write for example /mwapp")
         return cls(tuple(_address(part.strip()) for part in hosts.split(",")), chroot)
 

@@ -168,7 +168,22 @@ def test_connect_string() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ",", "zk1,", "zk1:0", "zk1:70000", "zk1:x", "a b", "zk1//a", "zk1/a/../b", "zk1/./a", "/app"]
+    "text",
+    [
+        "",
+        ",",
+        "zk1,",
+        "zk1:0",
+        "zk1:70000",
+        "zk1:x",
+        "a b",
+        "zk1//a",
+        "zk1/a/../b",
+        "zk1/./a",
+        "/app",
+        "zk1/a/..",
+        "zk1/./",
+    ],
 )
 def test_bad_connect_string(text: str) -> None:
     with pytest.raises(BadInputError, match=r"^--connect: .*write for example"):
