@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -96,8 +97,9 @@ class Harness:
 
     def told(self, word: str) -> str:
         """Wait until systemd is told something with this in it; what it is."""
+        end = time.monotonic() + PATIENCE
         while word not in (message := self.manager.recv(1000).decode()):
-            pass
+            assert time.monotonic() < end, message
         return message
 
     def status(self) -> dict[str, Any]:
@@ -137,6 +139,7 @@ def test_systemd_hears_that_it_is_ready_when_it_has_a_session(harness: Harness, 
     harness.start(server.connect)
     harness.told("READY=1")
     assert server.sessions == 1
+    assert harness.status()["session"]["server"] == server.connect
 
 
 # ---------------------------------------------------------------- signals

@@ -1,0 +1,358 @@
+"""A daemon's own: the main loop, its session's file, systemd, the status endpoint."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (
+    pytest(
+        *(f"tests/unit/test_{name}.py" for name in ("daemon_turns", "daemon", "loop", "endpoint", "clock"))
+    ),
+    pytest("tests/unit/test_daemon_process.py"),
+)
+
+loop = partial(Mutant, "mwapp/loop.py")
+daemon = partial(Mutant, "mwapp/daemon.py")
+endpoint = partial(Mutant, "mwapp/endpoint.py")
+snapshot = partial(Mutant, "mwapp/snapshot.py")
+systemd = partial(Mutant, "mwapp/systemd.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- the main loop
+    loop(
+        "            self._runner.kill_all()\n            self.closed_cleanly = self._ensemble.close(CLOSE_PATIENCE)",
+        "            self.closed_cleanly = self._ensemble.close(CLOSE_PATIENCE)\n            self._runner.kill_all()",
+        "the session is closed while commands still run: others begin them at once",
+    ),
+    loop("            self._runner.kill_all()\n", "", "commands outlive their daemon"),
+    loop(
+        "for at in (self.process.deadline, self._ensemble.deadline)",
+        "for at in (self._ensemble.deadline,)",
+        "the core's deadline comes up to a second late",
+    ),
+    loop(
+        "        if not items:\n            self._ensemble.look_after(now)",
+        "        pass",
+        "no session is ever opened",
+    ),
+    loop(
+        "for item in items or [Tick()]:",
+        "for item in items:",
+        "timers and the deadline wait for the next news",
+    ),
+    loop("        self._ensemble.flush()\n", "", "what is asked is not sent"),
+    loop(
+        "                if self.process.usable or not self._open:\n                    heard = now\n",
+        "",
+        "a command that has long been connected is told that the ensemble does not answer",
+    ),
+    loop(
+        "if timeout is not None and self._open and now - started >= timeout:",
+        "if timeout is not None and now - started >= timeout:",
+        "what is done in time at the last moment is told to be late",
+    ),
+    loop(
+        "                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:\n                    self._on_session(self._ensemble.session)\n",
+        "",
+        "the session of a daemon is noted nowhere: who takes over after a kill waits for its time-out",
+    ),
+    loop(
+        "            case Kill(run, grace):\n                self._runner.kill(run, grace)",
+        "            case Kill(run, grace):\n                self._runner.kill(run)",
+        "a command that is cancelled gets no time to end by itself",
+    ),
+    loop(
+        "            case Abandon():\n                self._ensemble.abandon(now)\n",
+        "",
+        "a session that was given up is used on",
+    ),
+    loop(
+        "            case Close():\n                self._open = False",
+        "            case Close():\n                pass",
+        "a daemon never ends",
+    ),
+    loop(
+        "        self._open = False\n        self._queue.put(Tick())",
+        "        self._open = False",
+        "who is to end now ends at the next turn",
+    ),
+    loop(
+        "            self.longest_turn = BOUNDED_TURN",
+        "            pass",
+        "a command with a bound on its time ends up to a second after it",
+    ),
+    loop(
+        "isinstance(event, Connected | Resumed)",
+        "isinstance(event, Connected)",
+        "who is to release the session asks a server that is gone first",
+    ),
+    loop(
+        "                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:\n                    self._on_session(self._ensemble.session)\n                for command in self.process.handle(now, event):\n                    self._carry_out(command, now)",
+        "                for command in self.process.handle(now, event):\n                    self._carry_out(command, now)\n                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:\n                    self._on_session(self._ensemble.session)",
+        "a daemon that is killed right after it has a session leaves no note of it",
+    ),
+    loop(
+        "            now = clock.now()\n            for event",
+        "            for event",
+        "what came during a turn is taken to have come before it: up to a second",
+    ),
+    loop(
+        "        started = heard = time.monotonic()",
+        "        started, heard = time.monotonic(), 0.0",
+        "the ensemble is given up before it was asked",
+    ),
+    loop(
+        "        self._on_turn()\n", "", "the endpoint shows for ever how it began, and systemd hears nothing"
+    ),
+    loop(
+        "                self._runner.start(command)",
+        "                self._runner.kill(command.run)",
+        "no command is ever run",
+    ),
+    loop(
+        "            while len(items) < MOST_ITEMS:\n                items.append(self._queue.get_nowait())",
+        "            pass",
+        equivalent="one item a turn: slower, which no test may judge",
+    ),
+    # ---------------------------------------------------------------- the daemon
+    daemon(
+        "fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        "two processes note their sessions in one directory",
+    ),
+    daemon(
+        "        release.release(self._path)\n\n    def note",
+        "\n    def note",
+        "the session of a killed process holds its tasks until its time-out",
+    ),
+    daemon(
+        "[up.address, *others]",
+        "[*others, up.address]",
+        "the session is released at the server that knows it least",
+    ),
+    daemon(
+        "        if closed:\n            release.forget(self._path)\n        else:\n            release.release(self._path)",
+        "        release.forget(self._path)",
+        "a session that could not be closed holds its tasks until its time-out",
+    ),
+    daemon(
+        "self._state.end(self._loop.closed_cleanly)",
+        "self._state.end(True)",
+        "a session that could not be closed holds its tasks until its time-out",
+    ),
+    daemon(
+        "if self._stopping and number == signal.SIGINT:",
+        "if self._stopping:",
+        "systemd's second SIGTERM kills what was being finished",
+    ),
+    daemon(
+        "if not self._ready and self._process.usable:",
+        "if not self._ready:",
+        "systemd is told that it is ready before it has a session",
+    ),
+    daemon(
+        "self._next_sign = now + self._notifier.watchdog / 4",
+        "self._next_sign = now + self._notifier.watchdog * 4",
+        "systemd kills it for its silence",
+    ),
+    daemon(
+        "(self._notifier.watchdog or 4 * LONGEST_TURN) / 4",
+        "(4 * LONGEST_TURN) / 4",
+        "with a short watchdog systemd kills it for its silence",
+    ),
+    daemon(
+        "lease=process.lease if process.session is not None else None,",
+        "lease=process.lease,",
+        equivalent="without a session it is not connected, which is asked first",
+    ),
+    daemon(
+        '        if Abandon in map(type, commands):\n            self.connection = "expired"\n',
+        "        if Abandon in map(type, commands):\n",
+        "who has given its session up shows as suspended",
+    ),
+    daemon(
+        'if now < self._next_picture and self._process.usable == (self._snapshot.connection == "connected"):',
+        "if now < self._next_picture:",
+        equivalent="the next picture is a tenth of a second later",
+    ),
+    daemon(
+        "            self._loop.longest_turn = PICTURE  # there may be news; have another look soon\n",
+        "",
+        "what the endpoint shows is up to a second behind the news",
+    ),
+    daemon("            self._complained = True\n", "", "in a long cut every turn is a line in the log"),
+    daemon(
+        "        self._stopping = True\n",
+        "",
+        "who is impatient at a keyboard is not heeded",
+    ),
+    daemon(
+        "if summary != self._said and not self._stopping and",
+        "if summary != self._said and",
+        "who is stopping is shown as if it were not",
+    ),
+    daemon(
+        "and self._notifier.send(STATUS=summary):\n            self._said = summary",
+        "and (self._notifier.send(STATUS=summary) or True):\n            self._said = summary",
+        "what systemd could not take is not told again",
+    ),
+    daemon(
+        "            self._ready = self._notifier.send(READY=1)",
+        "            self._notifier.send(READY=1)\n            self._ready = True",
+        "a unit hangs in its start for ever if systemd was busy when it was ready",
+    ),
+    daemon(
+        "            self._said = summary\n",
+        "            pass\n",
+        "systemd is told the same ten times a second",
+    ),
+    daemon(
+        "        self._loop.longest_turn = self._longest_turn\n",
+        "",
+        "an idle daemon turns ten times a second for ever",
+    ),
+    daemon(
+        "            self._cut_since = now\n",
+        "",
+        "after an hour of quiet the shortest cut is a line in the log",
+    ),
+    daemon(
+        "            self._complained = False\n",
+        "",
+        "the second long cut is in no log",
+        at="Daemon._complain",
+    ),
+    daemon(
+        "and now - self._cut_since > LONG_CUT:",
+        "and now - self._started_at > LONG_CUT:",
+        "a long cut is never in the log: one clock is set against another",
+    ),
+    daemon(
+        "self._address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)",
+        "self._address = _advertised(settings.listen[0], self._endpoint.port)",
+        "--advertise has no effect",
+    ),
+    daemon(
+        "_advertised(settings.listen[0], self._endpoint.port)",
+        "_advertised(*settings.listen)",
+        "who chose any free port shows port 0",
+    ),
+    daemon("if everywhere else host", "if not everywhere else host", "nobody can reach what its znode shows"),
+    daemon('in ("0.0.0.0", "::")', 'in ("0.0.0.0",)', "who listens everywhere the new way cannot be reached"),
+    daemon(
+        "            on_session=self._session,\n",
+        "",
+        "the session of a killed process holds its tasks until its time-out",
+    ),
+    daemon("            on_turn=self._turned,\n", "", "systemd hears nothing"),
+    daemon(
+        "for number in (signal.SIGTERM, signal.SIGINT):",
+        "for number in (signal.SIGTERM,):",
+        "at a keyboard its session is not closed",
+    ),
+    daemon("path.mkdir(mode=0o700,", "path.mkdir(", "others may look into the state directory"),
+    daemon("        self._up = up\n", "", "it does not say which server it is on"),
+    # ---------------------------------------------------------------- systemd
+    systemd(
+        'address = os.environ.pop("NOTIFY_SOCKET", "")',
+        'address = os.environ.get("NOTIFY_SOCKET", "")',
+        "a command speaks to systemd in the daemon's name",
+    ),
+    systemd("self._socket.setblocking(False)", "pass", "a busy systemd stops the main loop"),
+    systemd(
+        '"\\0" + address[1:] if address.startswith("@") else address',
+        "address",
+        "a systemd whose address is no file hears nothing",
+    ),
+    systemd('mine = pid in ("", str(os.getpid()))', "mine = True", "it heeds somebody else's watchdog"),
+    systemd('mine = pid in ("", str(os.getpid()))', 'mine = pid == ""', "it does not heed its own watchdog"),
+    systemd("int(microseconds) / 1e6", "int(microseconds) / 1e3", "systemd kills it for its silence"),
+    systemd(
+        "            return False\n",
+        "            return True\n",
+        "what systemd could not take is not told again",
+    ),
+    systemd(
+        "        if self._socket is None:\n            return True\n",
+        "        if self._socket is None:\n            return False\n",
+        "without systemd it tries to tell it something in each turn",
+    ),
+    # ---------------------------------------------------------------- the endpoint
+    snapshot(
+        "if clock.now() >= self.lease:",
+        "if False:",
+        "it says that it is ready when its session may be over",
+    ),
+    snapshot(
+        'if self.connection != "connected" or self.lease is None:',
+        "if self.lease is None:",
+        "it says that it is ready when it is cut off",
+    ),
+    snapshot(
+        "        return self.unhealthy()\n",
+        "        return None\n",
+        "it says that it is ready when its main loop hangs",
+    ),
+    snapshot("HANGS = 5.0", "HANGS = 1.0", "a daemon that has nothing to do is killed for it"),
+    snapshot("HANGS = 5.0", "HANGS = 500.0", "a main loop that hangs is not told of"),
+    snapshot(
+        "if clock.now() >= self.lease:",
+        "if time.monotonic() >= self.lease:",
+        "after a suspend it says that it is ready with a session that is over",
+    ),
+    snapshot(
+        "self.session & (1 << 64) - 1:#x",
+        "self.session:#x",
+        "the session's id is not as the servers' logs have it",
+    ),
+    snapshot(
+        "*known, *([problem] if problem else [])",
+        "*known",
+        "systemctl status does not show that it is cut off",
+    ),
+    endpoint(
+        'socket.AF_INET6 if ":" in address[0] else socket.AF_INET',
+        "socket.AF_INET",
+        "it cannot listen on an IPv6 address",
+    ),
+    endpoint(
+        "len(value) if isinstance(value, list) else value",
+        "value",
+        "an active master has no metrics",
+    ),
+    endpoint("if value is not None:", "if value:", "a queue that is empty has no metric"),
+    endpoint(
+        'path = self.path.partition("?")[0]',
+        "path = self.path",
+        "a path with a query is not found",
+    ),
+    endpoint("str(len(body) + 1)", "str(len(body))", "answers end without a line end, or in the midst"),
+    endpoint(
+        'elif path == "/ready":\n            self._judge(snapshot.unready())',
+        'elif path == "/ready":\n            self._judge(snapshot.unhealthy())',
+        "a load balancer sends work to who is cut off",
+    ),
+    endpoint(
+        'if path == "/health":\n            self._judge(snapshot.unhealthy())',
+        'if path == "/health":\n            self._judge(snapshot.unready())',
+        "who is cut off is killed for it",
+    ),
+    endpoint(
+        "labels = [role, now.name]",
+        "labels = [now.role, now.name]",
+        "a node's master and worker are one",
+    ),
+    endpoint("self._room.release()", "pass", "after sixteen requests it answers none"),
+    endpoint(
+        "            self.shutdown_request(request)",
+        "            pass",
+        "a request that is turned away is never answered",
+    ),
+    endpoint("    timeout = REQUEST_TIME\n", "", "idle connections use it up for ever"),
+    endpoint(
+        "ready.add_metric(labels, now.unready() is None)",
+        "ready.add_metric(labels, now.unhealthy() is None)",
+        "the metric says that it is ready when it is cut off",
+    ),
+]
