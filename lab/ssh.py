@@ -29,7 +29,7 @@ _CONFIG = """Host {name}
   GlobalKnownHostsFile none
   StrictHostKeyChecking yes
   ControlMaster auto
-  ControlPath {run}/ctl/%n
+  ControlPath {run}/ctl/%r@%n
   ControlPersist 60
   ConnectTimeout 5
   ServerAliveInterval 5
@@ -100,9 +100,10 @@ def answers(node: Node, seconds: float = 1.0) -> bool:
 
 
 def hang_up(spec: Spec, node: Node) -> None:
-    """End the shared connection to a node: it would hang until it finds out by itself that it is dead."""
-    if (spec.run / "ctl" / node.name).exists():
-        argv = ["ssh", "-F", str(spec.run / "ssh_config"), "-O", "exit", node.name]
+    """End the shared connections to a node: they would hang until they find out that it is dead."""
+    for socket_file in (spec.run / "ctl").glob(f"*@{node.name}"):
+        user = socket_file.name.removesuffix(f"@{node.name}")
+        argv = ["ssh", "-F", str(spec.run / "ssh_config"), "-O", "exit", "-l", user, node.name]
         subprocess.run(argv, capture_output=True, check=False)
 
 

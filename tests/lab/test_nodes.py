@@ -98,6 +98,13 @@ def test_a_node_can_be_renamed(lab: Lab) -> None:
     lab.exec("c", ["hostnamectl", "hostname", "c"], check=True)
 
 
+def test_a_connection_is_shared_by_one_user_alone(lab: Lab) -> None:
+    """Or whoever comes within a minute after another would be logged in as that one."""
+    assert ssh(lab, "a", "id -un").stdout == "root\n"
+    other = ssh(lab, "nobody@a", "id -un")
+    assert (other.returncode, other.stdout) == (255, "")
+
+
 def test_exec_takes_far_less_than_a_login(lab: Lab) -> None:
     def seconds(run: Callable[[], object]) -> float:
         began = time.monotonic()
