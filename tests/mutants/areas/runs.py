@@ -12,6 +12,7 @@ processes = partial(Mutant, "mwapp/processes.py")
 commands = partial(Mutant, "mwapp/commands.py")
 pool = partial(Mutant, "mwapp/handler_pool.py")
 warm = partial(Mutant, "mwapp/warm_process.py")
+inside = partial(Mutant, "mwapp/handler_process.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- what runs
@@ -138,4 +139,155 @@ MUTANTS = [
         "the output of one handler is in that of the next",
     ),
     warm("            self._owner.useless(self)\n", "", "a process that is lost is given the next run"),
+    pool(
+        "dict(task.environment) | dict(run.environment)",
+        "dict(run.environment) | dict(task.environment)",
+        "a handler's task can forge its token",
+    ),
+    pool("if process.runs < MOST_RUNS:", "if process.runs <= MOST_RUNS:", "a process has one run too many"),
+    pool(
+        "if now - process.idle_since > IDLE]",
+        "if now - process.idle_since < IDLE]",
+        "processes end when they are used, and stay when not",
+    ),
+    pool(
+        "self._idle.pop().begin(",
+        "self._idle.pop(0).begin(",
+        "all processes are used in turn, so none is ever idle for long",
+    ),
+    pool(
+        "if len(self._starting) >= min(len(self._waiting), STARTING):",
+        "if len(self._starting) >= STARTING:",
+        "for one run four processes are started",
+    ),
+    pool(
+        "if len(self._starting) >= min(len(self._waiting), STARTING):",
+        "if len(self._starting) >= len(self._waiting):",
+        "for a thousand runs a thousand processes are started at once",
+    ),
+    pool(
+        "        self._processes.discard(process)\n        self._starting",
+        "        self._starting",
+        "who ends waits for processes that are gone",
+    ),
+    pool(
+        "            self._again = self._loop.call_later(left, self._look_again)\n            return False",
+        "            return False",
+        "beyond sixteen processes a run waits for whoever ends, however long",
+    ),
+    pool(
+        "        self.useless(process)\n        self._processes",
+        "        self._processes",
+        equivalent="its channel ends before it does, which has told the pool",
+    ),
+    warm(
+        "        self._killed = True\n",
+        "",
+        "who was asked to end, and has, is used again",
+        at="WarmProcess.kill",
+    ),
+    warm(
+        "            self._loop.add_writer(self._channel, self._send_the_rest)",
+        "            pass",
+        "a large argument never arrives",
+    ),
+    warm("            code = 1\n", "            pass\n", "a handler that ends its process has succeeded"),
+    warm(
+        "self._loop.call_later(FAREWELL, self._group.kill)",
+        "pass",
+        "a process that cannot end stays for ever",
+    ),
+    warm(
+        'begun=not reply.get("late")',
+        "begun=True",
+        "a run that was too late to begin counts as a failure of its task",
+    ),
+    warm("        self._group.read_all()\n", "", "the last of a handler's output is lost"),
+    warm(
+        "self.run = None\n        self._owner.over(exited)",
+        "self._owner.over(exited)",
+        "when an idle process dies its last run ends again",
+    ),
+    # ---------------------------------------------------------------- inside a handler's process
+    inside(
+        "self._environment | own", "own | self._environment", "the daemon's environment is over the task's"
+    ),
+    inside(
+        "        for name in self._variables.keys() - wanted.keys():\n            del os.environb[name]\n",
+        "",
+        "a run finds what the one before it has set",
+    ),
+    inside(
+        "        signal.setitimer(signal.ITIMER_REAL, 0)\n",
+        "",
+        "the alarm that one handler has set kills the next",
+    ),
+    inside(
+        "            signal.signal(number, action)\n",
+        "            pass\n",
+        "after a handler that ignored SIGTERM no other can be asked to end",
+    ),
+    inside(
+        "        signal.pthread_sigmask(signal.SIG_SETMASK, ())\n",
+        "",
+        "after a handler that blocked SIGTERM no other can be asked to end",
+    ),
+    inside(
+        "os.umask(self._umask)\n        os.fchdir", "os.fchdir", "the next run's files are open to everybody"
+    ),
+    inside("        os.fchdir(self._directory)\n", "", "a run is in the directory of the one before it"),
+    inside("        os.dup2(self._output, 1)\n", "", "what the next run prints is lost"),
+    inside("        os.dup2(self._output, 2)\n", "", "the next run's errors are lost"),
+    inside(
+        "sys.stdout, sys.stderr = self._streams",
+        "pass",
+        "what the next run prints is lost",
+        at="Surroundings.restore",
+    ),
+    inside(
+        "        os.environ = self._environ", "        pass", "a run finds what the one before it has set"
+    ),
+    inside(
+        "return not _left_behind()", "return True", "what a handler leaves behind goes on beside the next"
+    ),
+    inside(
+        "threading.active_count() > 1", "threading.active_count() > 2", "a thread goes on beside the next run"
+    ),
+    inside("clean and code == 0", "clean", "after an exception a handler's modules are used half done"),
+    inside(
+        "    if os.getpid() != process:  # a child that the handler forked has come back here\n        os._exit(code)\n",
+        "",
+        "a handler that forks ends twice",
+    ),
+    inside("(leaving.code or 0) & 0xFF", "leaving.code or 0", "an exit status is none that there can be"),
+    inside(
+        'if clock.now() >= request["until"]:',
+        "if False:",
+        "a handler is begun whose session may be over, if its import took long",
+    ),
+    inside(
+        "except BaseException as problem:",
+        "except Exception as problem:",
+        "a module that leaves when it is imported ends the process, and nobody hears why",
+    ),
+    inside(
+        "    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)",
+        "    pass",
+        "handlers run on behind a daemon that was killed",
+    ),
+    inside(
+        "    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)",
+        "    pass",
+        "a handler's orphans go on beside the next run",
+    ),
+    inside(
+        "    os.set_inheritable(channel, False)",
+        "    pass",
+        "a program that a handler starts can answer for it",
+    ),
+    inside(
+        "            self._loaded[name] = point.load()",
+        "            return point.load()",
+        equivalent="Python keeps modules itself",
+    ),
 ]

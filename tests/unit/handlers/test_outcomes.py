@@ -73,6 +73,12 @@ def test_a_flood_is_bounded(shared: Harness) -> None:
     assert shared.run("returns", "x" * 1000).truncated is False
 
 
+def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Harness) -> None:
+    exited = shared.run("enlarges", 900_000)
+    assert b"[... 899000 bytes left out ...]" in exited.output
+    assert shared.run("returns", "the next").output == b"the next"
+
+
 @pytest.mark.parametrize(
     ("handler", "argument", "code", "said"),
     [
@@ -106,7 +112,10 @@ def test_failures(shared: Harness, handler: str, argument: Any, code: int, said:
 @pytest.mark.parametrize(
     ("handler", "reason"),
     [
-        ("nothing", "unknown handler 'nothing'; known are: cannot_end, closes, closes_all, dies, echo, "),
+        (
+            "nothing",
+            "unknown handler 'nothing'; known are: cannot_end, closes, closes_all, dies, echo, enlarges, ",
+        ),
         (
             "missing_module",
             "handler missing_module (nowhere:x) cannot be loaded: ModuleNotFoundError: No module",

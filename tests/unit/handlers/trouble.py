@@ -3,7 +3,7 @@
 from pathlib import Path
 
 MODULE = """
-import atexit, os, signal, subprocess, sys, threading, time
+import atexit, fcntl, os, signal, subprocess, sys, threading, time
 
 def returns(argument, run):
     '''Gives back what it is given.
@@ -30,6 +30,10 @@ def flood(argument, run):
 
 def large(argument, run):
     return "x" * argument
+
+def enlarges(argument, run):
+    fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)
+    os.write(1, b"x" * argument)
 
 def fails(argument, run):
     raise ValueError("no such picture")
@@ -136,11 +140,12 @@ def meddles(argument, run):
             os.write(number, b"x" * 100_000 if argument is None else argument.encode())
         except OSError:
             pass
-    time.sleep(600)
+    if argument != "no":
+        time.sleep(600)
 
 def starts_a_meddler(argument, run):
-    number = "for number in 3 4 5 6 7 8 9; do eval 'echo no >&'$number; done 2>/dev/null"
-    subprocess.run(["/bin/sh", "-c", number], close_fds=False)
+    program = "import sys, trouble; trouble.meddles('no', None)"
+    subprocess.run([sys.executable, "-c", program], close_fds=False)
     return "all is well"
 
 def closes_all(argument, run):
