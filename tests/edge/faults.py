@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.edge.links import Links
+from tests.simulation.server_faults import ServerFaults
 from tests.simulation.world import Chance
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ class Faults:
     def __init__(self, schedule: "Schedule") -> None:
         self._schedule = schedule
         self._world, self._service, self._met = schedule.world, schedule.service, schedule.met
+        self._servers = ServerFaults(self._world, self._service, schedule.timeout)
         draw = self._world.random
         strikes = [
             *(self._hole, self._stall, self._lag, self._outage, self._server_crash, self._isolate),
@@ -41,12 +43,7 @@ class Faults:
         self._world.note("peace", "begins")
         self._schedule.network.mend()
         self.links.mend()
-        self._service.slow = 0.0
-        self._service.set_quorum(True)
-        for number, server in enumerate(self._service.servers):
-            server.up, server.lag = True, 0.0
-            if server.isolated:
-                self._service.isolate(number, False)
+        self._servers.mend()
         for player in self._schedule.players:
             player.thaw()
             self._world.after(0.0, player.start)
@@ -117,36 +114,16 @@ class Faults:
 
     def _lag(self, draw: Chance) -> None:
         """A server is slow to apply what was committed."""
-        draw.random.choice(self._service.servers).lag = draw.random.choice([0.0, 0.05, 0.5, 3.0])
+        self._servers.lag(draw)
 
     def _outage(self, draw: Chance) -> None:
         """No quorum for a while, or just another leader."""
-        if self._service.quorum:
-            self._world.note("ensemble", "loses its quorum")
-            self._service.set_quorum(False)
-            longest = draw.random.choice([0.3, 2 * self._schedule.timeout])
-            self._later(longest * draw.random.random(), lambda: self._service.set_quorum(True))
+        self._servers.outage(draw)
 
     def _server_crash(self, draw: Chance) -> None:
         """A server dies and comes back."""
-        number = draw.random.randrange(len(self._service.servers))
-        server = self._service.servers[number]
-        if server.up and sum(s.up for s in self._service.servers) > 2:
-            self._world.note(f"zk{number + 1}", "dies")
-            self._service.drop_all(number)
-            server.up = False
-            self._later(draw.between(0.1, 5.0), lambda: setattr(server, "up", True))
+        self._servers.crash(draw)
 
     def _isolate(self, draw: Chance) -> None:
         """A server loses its leader but not its clients, and answers their reads until it notices."""
-        number = draw.random.randrange(len(self._service.servers))
-        if not any(server.isolated for server in self._service.servers):
-            self._world.note(f"zk{number + 1}", "is isolated")
-            self._service.isolate(number, True)
-            back = draw.random.random() * self._schedule.timeout
-
-            def mend() -> None:
-                if self._service.servers[number].isolated:
-                    self._service.isolate(number, False)
-
-            self._later(back, mend)
+        self._servers.isolate(draw, draw.random.randrange(len(self._service.servers)), confined=0.0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Delete
 from tests.simulation.host import Host
+from tests.simulation.server_faults import ServerFaults
 from tests.simulation.tree import LAST_NUMBER
 from tests.simulation.world import Chance
 
@@ -23,6 +24,7 @@ class Faults:
     def __init__(self, schedule: "Schedule") -> None:
         self._schedule = schedule
         self._world, self._service = schedule.world, schedule.service
+        self._servers = ServerFaults(self._world, self._service, schedule.timeout)
         self._kinds: list[Callable[[], None]] = []
         self.at_war = False
         self._at_writes = 0.0  # how often something goes wrong just when a process writes
@@ -59,12 +61,7 @@ class Faults:
         """Mend everything."""
         self.at_war = False
         self._world.note("peace", "begins")
-        self._service.slow = 0.0
-        self._service.set_quorum(True)
-        for number, server in enumerate(self._service.servers):
-            server.up, server.lag = True, 0.0
-            if server.isolated:
-                self._service.isolate(number, False)
+        self._servers.mend()
         for host in self._schedule.hosts:
             host.runner.slow = 0.0
             host.runner.mend()
@@ -217,48 +214,22 @@ class Faults:
 
     def lag(self) -> None:
         """A server is slow to apply what was committed, so its reads are old and its watches late."""
-        server = self._draw.random.choice(self._service.servers)
-        server.lag = self._draw.random.choice([0.0, 0.05, 0.5, 3.0])
+        self._servers.lag(self._draw)
 
     def server_crash(self) -> None:
         """A server dies and comes back."""
-        number = self._draw.random.randrange(len(self._service.servers))
-        server = self._service.servers[number]
-        if server.up and sum(s.up for s in self._service.servers) > 2:
-            self._world.note(f"zk{number + 1}", "dies")
-            self._service.drop_all(number)
-            server.up = False
-
-            def back() -> None:
-                server.up = True
-
-            self._world.after(self._draw.between(0.1, 5.0), back)
+        self._servers.crash(self._draw)
 
     def isolate(self) -> None:
         """A server loses its leader but not its clients, and answers their reads until it notices."""
         number = self._draw.random.randrange(len(self._service.servers))
         if self._victim is not None and self._victim.edge.server is not None:
             number = self._victim.edge.server
-        if not any(server.isolated for server in self._service.servers):
-            self._world.note(f"zk{number + 1}", "is isolated")
-            self._service.isolate(number, True)
-            if self._draw.chance(0.5 if self._victim is None else 0.9):
-                self._service.confine(number)
-            longest = self._draw.random.choice([0.5, 2.0, 3.0]) * self._schedule.timeout
-
-            def back() -> None:
-                if self._service.servers[number].isolated:
-                    self._world.note(f"zk{number + 1}", "is back")
-                    self._service.isolate(number, False)
-
-            self._world.after(self._draw.random.random() * longest, back)
+        self._servers.isolate(self._draw, number, 0.5 if self._victim is None else 0.9)
 
     def outage(self) -> None:
         """No quorum for a while, or just another leader."""
-        if self._service.quorum:
-            self._world.note("ensemble", "loses its quorum")
-            self._service.set_quorum(False)
-            self._back_after(0.3, 2 * self._schedule.timeout)
+        self._servers.outage(self._draw)
 
     def lose(self) -> None:
         """No quorum for a while, and what was committed last may be gone for ever, though acknowledged."""
@@ -274,15 +245,7 @@ class Faults:
             self._schedule.lost(lost)
             which = f"zxid {lost[0].zxid} to {lost[-1].zxid}"
             self._world.note("ensemble", f"loses its quorum, and what it had committed, {which}")
-            self._back_after(0.3, self._schedule.timeout)
-
-    def _back_after(self, *longest: float) -> None:
-        def back() -> None:
-            if not self._service.quorum:
-                self._world.note("ensemble", "has a quorum")
-                self._service.set_quorum(True)
-
-        self._world.after(self._draw.random.random() * self._draw.random.choice(longest), back)
+            self._servers.back_after(self._draw, 0.3, self._schedule.timeout)
 
     # ------------------------------------------------------------ people
 

@@ -25,12 +25,12 @@ PLANTED = {
     "last_zxid = max(zxid, self.client.last_zxid) -> nothing": ("seen", 0),
     "self._received.clear() -> nothing": ("faithful", 0),
     "present.again = now + AGAIN return [] -> nothing": ("chroot", 84),
-    "elif now > due + GRACE: -> elif False:": ("silence", 43),
-    "another's session": ("nothing-after", 48),
+    "elif now > due + GRACE: -> elif False:": ("silence", 53),
+    "another's session": ("nothing-after", 58),
     "half a greeting is waited for": ("liveness", 40),
     "a change that is longer than it says": ("faithful", 46),
     "what cannot be read is taken for seen": ("seen", 3),
-    "if code and error(code) is not Error.SESSION_EXPIRED": ("closed", 142),
+    "if code and error(code) is not Error.SESSION_EXPIRED": ("closed", 25),
 }
 # One that so many schedules do not bring to light would be overlooked.
 AT_MOST = 300
