@@ -385,7 +385,8 @@ class Mirror:
             self.queued.pop(task, None)
             self.bad.pop(task, None)
             self.unread.pop(task, None)
-        self.pointless = (self.pointless | (gone & self.wishes)) - new
+        # The requests that are known were read before this list, and each is made after its task.
+        self.pointless = self.wishes - self.tasks
         ordered, size = sorted(new, key=task_order), self._scope.limits.page
         if not self.complete:
             # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the

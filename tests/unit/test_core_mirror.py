@@ -102,3 +102,16 @@ def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
     assert not queued
     assert TASK in mirror.held[NOBODY]
     assert not mirror.unread
+
+
+def test_a_cancel_request_for_a_task_that_went_before_tasks_were_listed_is_pointless() -> None:
+    """It was there when the request was looked at, so only the list shows that it is not."""
+    server = Server(**{f"cancel__{TASK}": b"", f"tasks__{TASK}": b"date"})
+    mirror = Mirror(cast(Scope, server), changed=lambda: None, adopt=lambda *_: None, unreadable=lambda: None)
+    mirror.read()
+    while server.waiting[0][0] != "/tasks":
+        server.answer(server.waiting[0][0])
+    assert not mirror.pointless
+    del server.nodes[f"/tasks/{TASK}"]
+    server.answer("/tasks")
+    assert mirror.pointless == {TASK}

@@ -142,13 +142,13 @@ MUTANTS = [
         "a request for no task is never found out",
     ),
     mirror(
-        "self.pointless = (self.pointless | (gone & self.wishes)) - new",
-        "self.pointless = self.pointless | (gone & self.wishes)",
+        "self.pointless = self.wishes - self.tasks",
+        "self.pointless |= self.wishes - self.tasks",
         "a request made before its task is there is taken back when it comes",
     ),
     mirror(
-        "self.pointless = (self.pointless | (gone & self.wishes)) - new",
-        "self.pointless = self.pointless - new",
+        "self.pointless = self.wishes - self.tasks",
+        "self.pointless -= self.tasks",
         "a request for a task that was deleted stays for the next of its name",
     ),
     mirror(
