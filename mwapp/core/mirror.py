@@ -472,6 +472,7 @@ class Mirror:
 
     def _sort_in(self, task: str, data: bytes) -> None:
         """The task has no final state: it is to be assigned, unless it is, or can never run."""
+        self.finished.pop(task, None)  # it had one, until somebody deleted that
         if task in self.tasks and not any(task in held for held in self.held.values()):
             try:
                 self.queued[task] = frozenset(Task.decode(data).labels)

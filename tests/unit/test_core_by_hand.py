@@ -398,6 +398,23 @@ def test_task_that_can_never_run_ends_although_a_person_wrote_a_result() -> None
     assert stage.data("/tasks/bad/result") == "by hand"
 
 
+def test_task_whose_final_state_is_deleted_and_that_is_returned_by_hand_runs_again() -> None:
+    """The master had seen it end: it assigned it and took it back again, for ever."""
+    stage = Stage()
+    master, worker = stage.master("m1"), stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    worker.finish(TASK)
+    person.delete_all(f"/tasks/{TASK}/status")
+    person.delete_all(f"/tasks/{TASK}/result")
+    person.create(f"/returned/{TASK}", '{"attempt":2}')
+    stage.settle()
+    assert worker.running() == [TASK]
+    assert master.master.counters["assigned"] == 2
+    worker.finish(TASK)
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+
+
 def test_submission_waits_for_tasks_to_be_made_anew() -> None:
     stage = Stage()
     stage.master("m1")

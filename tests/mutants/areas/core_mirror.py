@@ -328,4 +328,9 @@ MUTANTS = [
         "",
         "what a person created without -e is given tasks",
     ),
+    mirror(
+        "        self.finished.pop(task, None)  # it had one",
+        "        # it had one",
+        "a task whose final state was deleted is assigned and taken back for ever",
+    ),
 ]
