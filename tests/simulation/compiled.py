@@ -3,10 +3,10 @@
     python -m tests.simulation.compiled --seeds 100000
 
 Core and simulation are compiled as they are now; the result stays below build/ until they change. A few
-schedules must have the same history in both forms. What cannot be compiled (there is no C compiler, say) is
-interpreted.
+schedules must have the same history in both forms. Without a C compiler, say, it is interpreted.
 """
 
+import ast
 import hashlib
 import os
 import re
@@ -23,39 +23,29 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "simulation"
 PACKAGES = ("mwapp/core", "tests/simulation")
 COMPARED = 30  # schedules
+AROUND = ("compiled", "covered", "many")  # these run schedules, and are not run by them
 
 
 class CannotBuildError(Exception):
-    """The message is what the compiler said."""
+    """Why it cannot be compiled."""
 
 
 def main() -> None:
-    """Runs ``python -m tests.simulation`` in its place, compiled if that can be."""
-    where = ROOT
+    """Runs ``python -m tests.simulation``, compiled. Raises SystemExit if that is not the same."""
     try:
-        where = built() if _compiler() else ROOT
-    except CannotBuildError as problem:
-        print(f"interpreted, at half the speed, for it cannot be compiled:\n{problem}", file=sys.stderr)
+        where = built()
+    except CannotBuildError as why:
+        print(f"interpreted, at half the speed: {why}", file=sys.stderr, flush=True)
+        where = ROOT
     os.chdir(where)  # there the modules are found first
     os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606
 
 
-def _compiler() -> bool:
-    """Whether there is what it takes; if not, says so."""
-    compiler, headers = sysconfig.get_config_var("CC").split()[0], sysconfig.get_path("include")
-    there = shutil.which(compiler) is not None and Path(headers, "Python.h").exists()
-    if not there:
-        print(f"interpreted, at half the speed: no {compiler} or no {headers}/Python.h", file=sys.stderr)
-    return there
-
-
 def built() -> Path:
-    """The directory to run it from.
-
-    Raises:
-        CannotBuildError: it cannot be compiled.
-        SystemExit: compiled, it does something else.
-    """
+    """The directory to run it from. Raises CannotBuildError; SystemExit if it is not the same."""
+    compiler, headers = sysconfig.get_config_var("CC").split()[0], sysconfig.get_path("include")
+    if shutil.which(compiler) is None or not Path(headers, "Python.h").exists():
+        raise CannotBuildError(f"there is no {compiler} or no {headers}/Python.h")
     sources = [path for package in PACKAGES for path in sorted((ROOT / package).glob("*.py"))]
     name = hashlib.sha256(sys.version.encode())
     for path in sources:
@@ -77,15 +67,37 @@ def built() -> Path:
 
 
 def _compilable(source: str) -> str:
-    """mypyc knows a dataclass, and not what is one by another name."""
-    source = re.sub(r"^@dataclass_transform.*\n", "", source, flags=re.MULTILINE)
-    return re.sub(r"^@message$", "@dataclass(slots=True, unsafe_hash=True)", source, flags=re.MULTILINE)
+    """A module as it is compiled: mypyc knows no dataclass by another name, and leaves the ``__init__`` of a
+    dataclass to the interpreter, which makes thousands of them in each schedule."""
+    lines = re.sub(r"^@dataclass_transform.*\n", "", source, flags=re.MULTILINE).splitlines()
+    kinds = [node for node in ast.parse("\n".join(lines)).body if isinstance(node, ast.ClassDef)]
+    for kind in reversed(kinds):
+        decorator = ast.unparse(kind.decorator_list[0]) if kind.decorator_list else ""
+        if decorator.startswith(("message", "dataclass(")):
+            options, init = _spelt_out(kind, decorator)
+            lines[kind.end_lineno : kind.end_lineno] = init
+            lines[kind.decorator_list[0].lineno - 1] = f"@dataclass({options})"
+    return "\n".join(lines)
+
+
+def _spelt_out(kind: ast.ClassDef, decorator: str) -> tuple[str, list[str]]:
+    """What to tell ``dataclass``, and the ``__init__`` it need not make."""
+    options = "slots=True, unsafe_hash=True"
+    if decorator != "message":
+        options = decorator.removeprefix("dataclass")[1:-1].replace("frozen=True", "unsafe_hash=True")
+    fields = [line for line in kind.body if isinstance(line, ast.AnnAssign)]
+    if any(isinstance(field.value, ast.Call) for field in fields):
+        return options, []
+    arguments = ", ".join(ast.unparse(field) for field in fields)
+    names = [ast.unparse(field.target) for field in fields]
+    init = [f"    def __init__(self, {arguments}) -> None:", "        pass"]
+    return f"{options}, init=False", init + [f"        self.{name} = {name}" for name in names]
 
 
 def build_here() -> None:
     """Compile the modules below the working directory, each package by a process of its own."""
     groups: list[tuple[list[str], str | None]] = [
-        (sorted(str(path) for path in Path(package).glob("[a-z]*.py") if path.stem != "compiled"), name)
+        (sorted(str(path) for path in Path(package).glob("[a-z]*.py") if path.stem not in AROUND), name)
         for package, name in zip(PACKAGES, ("core", "simulation"), strict=True)
     ]
     extensions = mypycify(
@@ -100,7 +112,8 @@ def _in(where: Path, program: str) -> str:
         [sys.executable, "-c", program], cwd=where, capture_output=True, text=True, check=False
     )
     if ran.returncode:
-        raise CannotBuildError("\n".join((ran.stdout + ran.stderr).splitlines()[-30:]))
+        last = "\n".join((ran.stdout + ran.stderr).splitlines()[-30:])
+        raise CannotBuildError(f"{program} ended with {ran.returncode} in {where}: {last}")
     return ran.stdout
 
 
