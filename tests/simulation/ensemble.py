@@ -200,9 +200,7 @@ class SimEnsemble:
     def catch_up(self, server: int, position: int | None = None) -> None:
         """Let a server apply the log up to a position (all of it by default, or if there is less)."""
         replica = self.servers[server]
-        end = len(self.log) if position is None else min(position, len(self.log))
-        while replica.applied < end:
-            entry = self.log[replica.applied]
+        for entry in self.log[replica.applied : position]:
             replica.applied += 1
             for change in entry.changes:
                 replica.tree.apply(change, entry.zxid, entry.time)

@@ -1,10 +1,10 @@
 """Simulated time: what happens next, drawn from a seed, and a trace of what happened."""
 
-import heapq
 import random
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from heapq import heappop, heappush
 from typing import Any
 
 # Whether all is over is asked so often, simulated seconds.
@@ -72,7 +72,11 @@ class World(Chance):
         self.trace: list[tuple[float, str, Any]] = []
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = 0
-        self.steps = 0
+
+    @property
+    def steps(self) -> int:
+        """How many things have happened."""
+        return self._numbers - len(self._queue)
 
     def after(self, delay: float, call: Callable[[], None]) -> None:
         """Let it happen ``delay`` seconds from now."""
@@ -84,22 +88,21 @@ class World(Chance):
         What must keep an order is given its time here: ``now + (time - now)`` is not always ``time``.
         """
         self._numbers += 1
-        heapq.heappush(self._queue, (time, self._numbers, call))
+        heappush(self._queue, (time, self._numbers, call))
 
     def note(self, who: str, what: Any) -> None:
         """Put it on the trace; shown only if something goes wrong."""
         self.trace.append((self.now, who, what))
 
-    def run(self, until: float, over: Callable[[], bool] | None = None) -> None:
+    def run(self, until: float, over: Callable[[], bool] = lambda: False) -> None:
         """Let things happen until that time, or until ``over`` (asked every so often)."""
-        queue, pop, ask = self._queue, heapq.heappop, float("-inf")
+        queue, ask = self._queue, self.now
         while queue and queue[0][0] <= until:
             if self.now >= ask:
-                if over is not None and over():
+                if over():
                     return
-                ask = self.now + EVERY if over is not None else float("inf")
-            self.now, _, call = pop(queue)
-            self.steps += 1
+                ask = self.now + EVERY
+            self.now, _, call = heappop(queue)
             call()
         self.now = max(self.now, until)
 
