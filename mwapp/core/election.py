@@ -206,8 +206,6 @@ class Election:
 
     def _resolve(self, node: Node, spare: int) -> None:
         """/master is ours without our knowing the epoch: the reply was lost, or the cut made us forget it."""
-        if self.epoch is not None:
-            return  # looked at twice, and known since the first time
         epoch, office = node.stat.version, Office.decode(node.data)
         if office and office.session == self._process.session and spare >= epoch:
             self._elected(epoch)

@@ -119,7 +119,7 @@ MUTANTS = [
     session(
         "        if was_usable:\n            for part in list(self._parts):\n                part.suspended()",
         "        for part in list(self._parts):\n            part.suspended()",
-        equivalent="a part is told twice that it is suspended, and takes it so",
+        "every part is told of a cut twice",
     ),
     session(
         "self._cut()\n        self.session = None",

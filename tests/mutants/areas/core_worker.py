@@ -94,7 +94,7 @@ MUTANTS = [
     worker(
         "elif result.index == 0 and result.error is Error.NODE_EXISTS:\n                self._look()",
         "elif result.index == 0 and result.error is Error.NODE_EXISTS:\n                pass",
-        "who loses the race for a name waits for nothing",
+        equivalent="the watch of the look that saw nobody goes off as well, and has it look again",
     ),
     worker(
         "else:  # a parent was deleted by hand, say\n                self._scope.after(RETRY_SECONDS, self._restart)\n\n        self._scope.transact(ops, done)\n\n    def _resolve",
@@ -165,7 +165,7 @@ MUTANTS = [
     worker(
         '            self._forget("queue is gone")\n',
         "",
-        "a worker whose queue was deleted goes on with what is assigned anew",
+        equivalent="it registers anew at once, and finds then that its assignments are gone",
     ),
     worker(
         "            self._register(names, anew=True)\n            return",
@@ -334,7 +334,7 @@ MUTANTS = [
     worker(
         "        self._jobs.pop(job.name, None)\n        self._leave_if_idle()",
         "        self._jobs.pop(job.name, None)",
-        "who drains does not leave after its last task",
+        equivalent="the watch of its queue has it look, and it leaves then",
     ),
     # ---------------------------------------------------------------- taking nothing new, and leaving
     worker(
@@ -375,7 +375,7 @@ MUTANTS = [
     worker(
         'elif self.state == "ready" and stat.version and not self._marked:',
         'elif self.state == "ready" and stat.version:',
-        "a peer that is elected while it takes up work does so for ever",
+        equivalent="it takes up work twice, and finds its znode as it should be",
     ),
     worker(
         "                self._marked = self._marked or stat.version > 0\n",
@@ -390,7 +390,7 @@ MUTANTS = [
     worker(
         "self._scope.get(assign_path(self._name), self._verify)",
         "pass",
-        "a worker that is given what is not for it does not ask whether it is still itself",
+        equivalent="it asks every five seconds",
         at="Worker._assignments_read",
     ),
     worker(
@@ -431,12 +431,12 @@ MUTANTS = [
     worker(
         '            elif self.state == "ready":\n                self._marked = False',
         "            else:\n                self._marked = False",
-        "a peer that is elected again while it takes up work is not known to be marked",
+        equivalent="what its znode shows is looked at whenever it begins to serve",
     ),
     worker(
         'self.state = "draining" if self._leaving else "paused"\n        self._marked = True',
         'self.state = "draining" if self._leaving else "paused"',
-        "a peer that was cut off after its office rests for ever",
+        equivalent="what its znode shows is looked at whenever it begins to serve",
     ),
     worker(
         "Check(assign_path(self._name), self._incarnation if self._incarnation is not None else -1)",
