@@ -128,6 +128,14 @@ def test_what_systemd_could_not_take_is_told_again(harness: Harness) -> None:
     assert harness.told() == ["WATCHDOG=1"], "once is enough"
 
 
+def test_systemd_hears_how_it_is_and_not_how_it_was(harness: Harness) -> None:
+    harness.turn()
+    harness.told()
+    harness.roles[0].state = "busy"
+    harness.turn()
+    assert "STATUS=role busy, no session with the ensemble yet" in harness.told()
+
+
 def test_who_is_stopping_is_shown_as_stopping_until_its_end(harness: Harness) -> None:
     harness.turn()
     harness.told()

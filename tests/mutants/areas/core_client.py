@@ -461,4 +461,30 @@ MUTANTS = [
     client(
         "        if numbers > 0:\n", "        if True:\n", "submissions wait for numbers that will never come"
     ),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    client(
+        "numbers = limits.numbers - tasks.created",
+        "numbers = limits.numbers - tasks.children",
+        "numbers that are used up are given out",
+    ),
+    wait(
+        "page[max(ended, default=-1) + 1 :]",
+        "page[max(ended, default=0) :]",
+        "a page that has ended is looked at once more",
+    ),
+    client(
+        "self._max_tasks - tasks.children))",
+        "self._max_tasks - tasks.children + 1))",
+        "a task too many is let in",
+    ),
+    client(
+        'task_order(after) if after is not None else (-1, "")',
+        'task_order(after) if after is not None else (1, "")',
+        "the first tasks of all are doubled if their reply is lost",
+    ),
+    client(
+        "self._scope.after(self._uncertain_until - self._process.now, self._begin)",
+        "self._scope.after(self._uncertain_until, self._begin)",
+        "after a lost session nothing is submitted for as long as the machine has run",
+    ),
 ]

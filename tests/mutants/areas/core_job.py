@@ -185,4 +185,15 @@ MUTANTS = [
         "an assignment by hand has the epoch None",
     ),
     running('"MWAPP_INCARNATION": str(incarnation),', "", "a command does not know its worker's incarnation"),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    job(
+        "        del self._due[: len(batch)]",
+        "        self._due.clear()",
+        "what did not fit into a transaction is never recorded",
+    ),
+    job(
+        "            self._due[:0] = batch",
+        "            self._due.extend(batch)",
+        equivalent="the same is recorded, only in another order",
+    ),
 ]

@@ -454,4 +454,20 @@ MUTANTS = [
         "        self._mirror.finished[task] = self._scope.now\n",
         "one that cannot be removed stays first, and is tried again as such",
     ),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    master(
+        "held.orphaned(self._mirror.workers.get(other))",
+        "held.orphaned(self._mirror.workers.get(queue))",
+        "a task in two queues is taken from who runs it",
+    ),
+    master(
+        "key=lambda name: (load[name] / workers[name].slots, name)",
+        "key=lambda name: (workers[name].slots / (load[name] + 1), name)",
+        "who has the most to do is given more",
+    ),
+    retention(
+        "in enumerate(islice(finished.items(), self._most))",
+        "in enumerate(islice(finished.items(), self._most), 1)",
+        "one finished task too many is kept",
+    ),
 ]

@@ -333,4 +333,35 @@ MUTANTS = [
         "        # it had one",
         "a task whose final state was deleted is assigned and taken back for ever",
     ),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    mirror(
+        "self._look_at_queue(queue, then=partial(read, queue))",
+        "self._look_at_queue(queue, then=lambda: read(queue))",
+        "with many queues the tasks are never read",
+    ),
+    mirror(
+        "self._scope.exists(task_path(task), partial(looked, task))",
+        "self._scope.exists(task_path(task), lambda stat: looked(task, stat))",
+        "of many cancel requests for what there is not one is taken back at a time",
+    ),
+    mirror(
+        "        for queue in sorted(set(queues) - self._watched):",
+        "        for queue in sorted(set(queues) - self.held.keys()):",
+        equivalent="between a look at a queue and its answer it is looked at twice",
+    ),
+    mirror(
+        "self._outdated = True, set(self._vanished)",
+        "self._outdated = True, self._vanished",
+        "a reading from before a task was returned counts",
+    ),
+    mirror(
+        "ordered = ordered[-size:] + ordered[:-size]",
+        "ordered = ordered[-size:] + ordered[: -size - 1]",
+        "at a take-over one task is forgotten",
+    ),
+    mirror(
+        "partial(self._look_at_queue, queue, then))\n            return",
+        "partial(self._look_at_queue, queue))\n            return",
+        "a master that could not read a queue at its take-over never assigns anything",
+    ),
 ]

@@ -460,4 +460,15 @@ MUTANTS = [
         "an epoch comes twice when /tasks is deleted, and /epoch after it",
     ),
     election("][:MOST_AT_ONCE]", "]", "a transaction that raises the epoch may be too large"),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    session(
+        "                self._prove(max(self._proof, now if asked is None else asked))",
+        "                self._prove(max(self.lease, now if asked is None else asked))",
+        "a lease is taken for a proof of life: it goes on for ever",
+    ),
+    session(
+        "                self.session, self.timeout = session, timeout\n                self._prove(now if asked is None else asked)",
+        "                self._prove(now if asked is None else asked)\n                self.session, self.timeout = session, timeout",
+        "the lease is reckoned by the time-out of the session before",
+    ),
 ]

@@ -390,7 +390,7 @@ MUTANTS = [
     worker(
         "self._scope.get(assign_path(self._name), self._verify)",
         "pass",
-        equivalent="it asks every five seconds",
+        "a worker that is given what is not for it does not ask whether it is still itself",
         at="Worker._assignments_read",
     ),
     worker(
@@ -519,5 +519,16 @@ MUTANTS = [
         '            elif self.state == "ready" and stat.version and not self._marked:  # set by a person\n                self._reopen()\n',
         "",
         "a worker whose znode a person has set is given no task any more",
+    ),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    worker(
+        "        if queue.stat.version != self._incarnation or",
+        "        if queue.stat.version <= self._spent or",
+        "a worker does not notice that another bears its name",
+    ),
+    worker(
+        '        self._scope = self._process.scope()\n        self.state = "disconnected"  # the queue\'s watch went with the scope: serve anew even if registered\n        ensure_parents(self._scope, self._look)\n        self._verify_later()\n',
+        '        self._verify_later()\n        self._scope = self._process.scope()\n        self.state = "disconnected"  # the queue\'s watch went with the scope: serve anew even if registered\n        ensure_parents(self._scope, self._look)\n',
+        "after its first connection a worker never looks whether it is still itself",
     ),
 ]

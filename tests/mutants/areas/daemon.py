@@ -17,6 +17,7 @@ daemon = partial(Mutant, "mwapp/daemon.py")
 endpoint = partial(Mutant, "mwapp/endpoint.py")
 snapshot = partial(Mutant, "mwapp/snapshot.py")
 systemd = partial(Mutant, "mwapp/systemd.py")
+servers = partial(Mutant, "mwapp/servers.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- the main loop
@@ -354,5 +355,16 @@ MUTANTS = [
         "ready.add_metric(labels, now.unready() is None)",
         "ready.add_metric(labels, now.unhealthy() is None)",
         "the metric says that it is ready when it is cut off",
+    ),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    daemon(
+        "        self._snapshot = self._picture(now)\n        self._say(self._snapshot.summary())",
+        "        self._say(self._snapshot.summary())\n        self._snapshot = self._picture(now)",
+        "systemctl status is a moment behind",
+    ),
+    servers(
+        "names[: i + 1]) for i in range(len(names))",
+        "names[:i]) for i in range(len(names))",
+        "a chroot in a chroot is never made",
     ),
 ]

@@ -290,4 +290,10 @@ MUTANTS = [
         "            return point.load()",
         equivalent="Python keeps modules itself",
     ),
+    # ---------------------------------------------------------------- the wrong variable, one off, out of turn
+    warm(
+        "        self._began = time.monotonic()\n",
+        "",
+        "a run seems to have taken as long as the machine runs",
+    ),
 ]

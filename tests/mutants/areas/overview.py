@@ -1,0 +1,62 @@
+"""What `mwapp status` and its kin read of the ensemble."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (pytest("tests/unit/test_overview.py"),)
+
+overview = partial(Mutant, "mwapp/overview.py")
+
+MUTANTS = [
+    overview(
+        "        page = paths[len(results) : len(results) + PIPELINE]",
+        "        page = paths[len(results) : PIPELINE]",
+        "with more tasks than are read at once mwapp status fails",
+    ),
+    overview(
+        "            if len(read) == len(paths) + 1:",
+        "            if len(read) == len(paths):",
+        "mwapp status fails, or shows no cancel requests",
+    ),
+    overview(
+        "queue.stat.version if isinstance(queue, Node) else None,",
+        "worker.stat.version if isinstance(queue, Node) else None,",
+        "a worker's incarnation is not shown",
+    ),
+    overview(
+        "known.get(name) or states[name]",
+        "states[name]",
+        "what has ended is asked for all the time, and fails",
+    ),
+    overview(
+        'state = "paused" if leads else "draining"',
+        'state = "draining"',
+        "a peer that is the master seems about to leave",
+    ),
+    overview(
+        "if tasks and queue != NOBODY)", "if queue != NOBODY)", "every worker there ever was is shown as gone"
+    ),
+    overview(
+        "_state(status, holder not in (None, NOBODY))",
+        "_state(status, holder is not None)",
+        "what was returned seems assigned",
+    ),
+    overview("        cancelling = False\n", "", "what has ended seems to be about to be cancelled"),
+    overview(
+        "office.name if office and isinstance(master, Node) else None",
+        "office.name if office else None",
+        "who was the master before seems to be it",
+    ),
+    overview(
+        "isinstance(master, Node) and not master.stat.owner",
+        "False",
+        "nobody is told of a /master that was made by hand",
+    ),
+    overview(
+        '"ready" if worker.stat.owner else "persistent"',
+        '"ready"',
+        "nobody is told of a worker's znode that was made by hand",
+    ),
+]

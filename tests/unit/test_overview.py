@@ -1,0 +1,150 @@
+"""What `mwapp status` and its kin read: every state a task or worker can be in, however many there are."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import pytest
+
+from mwapp import overview
+from mwapp.core.session import Scope
+from mwapp.overview import Look, OfficeView, TaskView, WorkerView
+from tests.unit.core_stage import Actor, Stage
+
+T = TypeVar("T")
+
+
+def seen(stage: Stage, read: Callable[[Scope, Callable[[T], None]], None]) -> T:
+    """What is there now."""
+    found: list[T] = []
+    stage.client(lambda process: Look(process, lambda scope: read(scope, found.append)))
+    (one,) = found
+    return one
+
+
+def tasks(stage: Stage, *names: str) -> list[tuple[str, str, str | None, int | None]]:
+    views: list[TaskView] = seen(stage, lambda scope, then: overview.read_tasks(scope, names, then))
+    return [(view.task, view.state, view.worker, view.attempt) for view in views]
+
+
+def workers(stage: Stage) -> list[WorkerView]:
+    return seen(stage, overview.read_workers)
+
+
+def office(stage: Stage) -> OfficeView:
+    return seen(stage, overview.read_office)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """Tasks of every state: t1 done, t2 runs, t3 waits for a slot, t4 was returned, t5 waits, t6 failed."""
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1"), stage.person()
+    person.create("/tasks/t1", "one")
+    worker.finish("t1")
+    for name in ("t2", "t5"):
+        person.create(f"/tasks/{name}", "date")
+    person.create("/tasks/t3", '{"command":"three","labels":["gpu"]}')
+    person.create("/tasks/t4", '{"command":"four","labels":["gpu"]}')
+    person.create("/tasks/t6", "{}")
+    person.create("/assign/w1/t3", '{"attempt":3}')
+    person.create("/returned/t4", '{"attempt":2,"labels":["gpu"]}')
+    return stage
+
+
+def worker_of(stage: Stage) -> Actor:
+    return next(actor for actor in stage.actors if actor.started)
+
+
+ALL = ("t1", "t2", "t3", "t4", "t5", "t6")
+STATES = ["done", "assigned", "assigned", "queued", "queued", "failed"]
+
+
+@pytest.mark.parametrize("pipeline", [600, 24, 7, 1])
+def test_tasks_are_shown_as_they_are_however_many_are_read_at_once(
+    stage: Stage, pipeline: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overview, "PIPELINE", pipeline)
+    assert tasks(stage, *ALL, "none") == [
+        ("t1", "done", "w1", 1),
+        ("t2", "assigned", "w1", 1),
+        ("t3", "assigned", "w1", 3),
+        ("t4", "queued", None, 2),
+        ("t5", "queued", None, None),
+        ("t6", "failed", None, None),
+    ]
+    known = {"t1": "done"}
+    states: dict[str, str] = seen(stage, lambda scope, then: overview.read_states(scope, ALL, known, then))
+    assert states == dict(zip(ALL, STATES, strict=True))
+    assert seen(stage, overview.read_names) == list(ALL)
+
+
+def test_a_task_shows_what_it_is_and_what_it_asks_for(stage: Stage) -> None:
+    worker_of(stage).kills = False  # it takes its time to end
+    stage.actors[0].die()  # who takes back what comes too late
+    for name in ("t1", "t2"):
+        stage.person().create(f"/cancel/{name}")
+    views: list[TaskView] = seen(stage, lambda scope, then: overview.read_tasks(scope, ALL, then))
+    one, two, _, four, _, six = views
+    assert (one.command, one.ended, one.outcome and one.outcome.code) == ("one", True, 0)
+    assert (four.command, four.labels, four.ended) == ("four", ("gpu",), False)
+    assert [view.cancelling for view in (one, two, four)] == [False, True, False]
+    assert six.command is None
+
+
+def test_workers_and_the_queues_of_those_that_are_gone(stage: Stage) -> None:
+    assert workers(stage) == [WorkerView("w1", "ready", "w1:2224", 0, 1, ("t2", "t3"))]
+    person = stage.person()
+    for _ in range(2):
+        person.set("/assign/w1", stage.data("/assign/w1") or "")
+        stage.settle(10)
+    person.create("/workers/hand", "by hand")
+    stage.worker("w2", slots=2, prefetch=1, labels=("gpu",)).worker.pause()
+    stage.settle(1)
+    by_name: dict[str, Any] = {view.worker: view for view in workers(stage)}
+    assert by_name["w1"].incarnation == int((stage.ensemble.decided.nodes["/assign/w1"]).version)
+    assert (by_name["w2"].state, by_name["w2"].slots, by_name["w2"].labels) == ("draining", 3, ("gpu",))
+    assert (by_name["hand"].state, by_name["hand"].incarnation) == ("persistent", None)
+
+
+def test_a_queue_of_a_worker_that_is_gone_is_shown_as_long_as_it_holds_something(stage: Stage) -> None:
+    worker_of(stage).die()
+    assert workers(stage) == [WorkerView("w1", "gone", None, None, None, ("t2", "t3"))]
+
+
+def test_who_has_left_and_holds_nothing_is_not_shown() -> None:
+    stage = Stage()
+    stage.master("m1")
+    stage.worker("w1").die()
+    assert workers(stage) == []
+
+
+def test_a_peer_that_is_the_master_is_shown_as_paused() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    peer, other = stage.person(), stage.person()
+    peer.create("/master", "p1", e=True)
+    for name, who in (("p1", peer), ("p2", other)):
+        who.create(f"/workers/{name}", name, e=True)
+        who.set(f"/workers/{name}", name)
+    assert [view.state for view in workers(stage)] == ["paused", "draining"]
+
+
+def test_who_is_the_master(stage: Stage) -> None:
+    now = office(stage)
+    assert (now.address, now.epoch, now.name, now.persistent) == ("m1:2223", 1, "m1", False)
+    stage.actors[0].die()
+    vacant = office(stage)
+    assert (vacant.address, vacant.epoch, vacant.name, vacant.since) == (None, 1, None, None)
+    stage.person().create("/master", "by hand")
+    assert office(stage).persistent
+
+
+def test_a_look_begins_anew_after_a_cut(stage: Stage) -> None:
+    found: list[OfficeView] = []
+    looker = stage.client(
+        lambda process: Look(process, lambda scope: overview.read_office(scope, found.append))
+    )
+    looker.cut()
+    looker.resume()
+    assert len(found) == 2
