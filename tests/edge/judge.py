@@ -11,7 +11,7 @@ seen           last_zxid is what was seen, and goes to every server
 credentials    id, password and time-out of every first packet are right
 chroot         nothing is touched but what is below it, and it is there before the core hears of the session
 silence        who is silent is left in time, and who is not is not
-at-once        what becomes of a connection or a session is told at once
+at-once        what becomes of a connection or a session is told at once, and the next server tried
 bounded        so many reads in one request
 given-up       a session that was given up is closed as soon as a server can
 closed         what is said to be closed is closed, and in time
@@ -62,6 +62,8 @@ GRACE = 0.2
 # Who thaws may need so long to turn, seconds.
 LATE = 0.01
 AT_ONCE = 0.025
+# The first pause between two rounds through the servers is no longer than that, seconds.
+PAUSE = 0.1
 
 
 class Judge(Watcher):
@@ -73,6 +75,8 @@ class Judge(Watcher):
         self._talks: dict[Link, Talk] = {}
         self._last: dict[Thread, list[Talk]] = {}  # of each thread that connects
         self._slow: dict[Thread, int] = {}  # how many servers in a row it has waited for in vain
+        # Of each when its last connection ended, and how many have failed in a row.
+        self._before: dict[Thread, tuple[float, int]] = {}
 
     # ------------------------------------------------------------ in bytes
 
@@ -305,6 +309,7 @@ class Judge(Watcher):
         """The edge has done with a connection: who has not greeted it had its time, and no more."""
         side, slow = self.sides[link.machine.name], self._slow.get(link.thread, 0)
         talk, took = self._talks.get(link), now - link.begun
+        self._follows(side, link, now, known=talk is not None and talk.known)
         patience = ATTEMPT * (1 + slow // side.servers)
         if talk is not None and (talk.known or talk.over):
             self._slow[link.thread] = 0
@@ -313,6 +318,13 @@ class Judge(Watcher):
         if took > longest + SLACK and side.thawed_at < link.begun and not link.machine.off:
             raise Violation("silence", f"{side.name} waits {took:.1f} s for a server to greet it")
         self._slow[link.thread] = slow + (took >= patience)
+
+    def _follows(self, side: Side, link: Link, now: float, *, known: bool) -> None:
+        """One connection soon follows the other, until all servers have been tried in vain."""
+        before, failed = self._before.get(link.thread, (link.begun, 0))
+        if link.begun > before + PAUSE and failed < side.servers and side.thawed_at < before:
+            raise Violation("at-once", f"{side.name} tries no server for {link.begun - before:.2f} s")
+        self._before[link.thread] = now, 0 if known else failed + 1
 
     def _waits_since(self, side: Side) -> float | None:
         """For an answer of its server."""
