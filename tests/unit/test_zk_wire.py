@@ -207,6 +207,16 @@ def test_results_of_several_reads() -> None:
     ]
 
 
+@pytest.mark.parametrize("created", [8, 2**30, 2**31 - 1])
+def test_how_many_children_there_were_also_if_changes_are_more_than_32_bits_hold(created: int) -> None:
+    deleted = created - 8
+    changes = (created + deleted + 2**31) % 2**32 - 2**31
+    stat = struct.pack("!qqqqiiiqiiq", *STAT_FIELDS[:5], changes, *STAT_FIELDS[6:])
+    read = Reader(stat).result(Exists("/a"), 0, "")
+    assert isinstance(read, Stat)
+    assert read.created == created
+
+
 def test_several_results_of_which_some_are_nobody_s() -> None:
     three = multi(refusal(-101), refusal(-101), refusal(-101))
     with pytest.raises(ValueError, match="more results"):
