@@ -97,6 +97,12 @@ def refuses_to_close(_server: FakeServer, connection: socket.socket) -> None:
     connection.sendall(struct.pack(">iiqi", 16, 1, 99, -127))
 
 
+def ends_it_first(_server: FakeServer, connection: socket.socket) -> None:
+    """The session's time is over when it is to be closed."""
+    accepts(connection)
+    connection.sendall(struct.pack(">iiqi", 16, 1, 99, -112))
+
+
 def accepts(connection: socket.socket) -> None:
     """Take the session over, and read the request to close it."""
     receive(connection)
@@ -164,6 +170,13 @@ def test_the_next_server_is_tried(
     assert release.release(str(tmp_path)) == 0
     assert not good.alive
     assert time.monotonic() - started < release.LONGEST
+
+
+def test_session_that_ends_just_then(tmp_path: Path, serve: Serve) -> None:
+    other = serve(proper)
+    note(tmp_path, serve(ends_it_first), other)
+    assert release.release(str(tmp_path)) == 0
+    assert not other.hellos, "there is nothing left to close"
 
 
 def test_lost_reply_to_close(tmp_path: Path, serve: Serve) -> None:
