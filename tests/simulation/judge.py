@@ -485,7 +485,8 @@ class Judge:
         of its batch may get those that are left."""
         tasks = self.ensemble.decided.nodes.get(TASKS)
         others = self.limits.batch if taken else 0
-        known = self.excuses.uncounted or (taken and self.excuses.numbered)
+        # What the ensemble has lost was counted when the client looked.
+        known = self.excuses.uncounted or self.lost or (taken and self.excuses.numbered)
         if tasks is not None and tasks.created + others < self.limits.numbers and not known:
             raise Violation("acked-never-lost", f"{task} got no number after {tasks.created}")
         self.refused(task)
