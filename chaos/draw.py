@@ -1,6 +1,6 @@
 """The history as a picture: lanes for who was what, the clients' writes, the tasks. SVG, and PNG made of it.
 
-One is wide, for a page; one is narrow, for a phone, where the marks of the faults bear figures alone.
+One is wide, for a page; one is narrow, for a phone, where the marks of the faults have figures alone.
 """
 
 import resvg_py

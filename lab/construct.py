@@ -76,7 +76,7 @@ def stand_up(lab: str, names: Sequence[str], suite: str | None, backend: str | N
 
 
 def tear_down(lab: str, say: Say) -> None:
-    """Remove all that bears the name of a lab, whether or not its state tells of it. Holds no lock."""
+    """Remove all that has the name of a lab, whether or not its state tells of it. Holds no lock."""
     spec = load(lab)
     if spec:
         backend = backend_of(spec)

@@ -16,9 +16,9 @@ from mwapp.core.protocol import (
     TASKS,
     WORKERS,
     Assignment,
-    Office,
     Outcome,
     Registration,
+    Winner,
     assign_path,
     result_path,
     status_path,
@@ -71,7 +71,7 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
-class OfficeView:
+class MasterView:
     """Who is the master."""
 
     address: str | None  # None: vacant
@@ -181,17 +181,17 @@ def read_workers(scope: Scope, then: Callable[[list[WorkerView]], None]) -> None
     _read_queues(scope, lambda queues, _: scope.children(WORKERS, partial(listed, queues)))
 
 
-def read_office(scope: Scope, then: Callable[[OfficeView], None]) -> None:
+def read_master(scope: Scope, then: Callable[[MasterView], None]) -> None:
     """Who is the master."""
 
     def read(nodes: list[Node | Failed]) -> None:
         master, epoch = nodes
-        office = Office.decode(epoch.data) if isinstance(epoch, Node) else None
+        winner = Winner.decode(epoch.data) if isinstance(epoch, Node) else None
         then(
-            OfficeView(
+            MasterView(
                 master.data.decode(errors="replace") if isinstance(master, Node) else None,
                 epoch.stat.version if isinstance(epoch, Node) else None,
-                office.name if office and isinstance(master, Node) else None,
+                winner.name if winner and isinstance(master, Node) else None,
                 master.stat.ctime if isinstance(master, Node) else None,
                 isinstance(master, Node) and not master.stat.owner,
             )

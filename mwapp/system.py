@@ -18,7 +18,7 @@ from mwapp.errors import BadInputError
 from mwapp.overview import (
     ASSIGNED,
     QUEUED,
-    OfficeView,
+    MasterView,
     TaskView,
     WorkerView,
     read_names,
@@ -67,7 +67,7 @@ class System:
     """All of it at one moment. Without a quorum only the servers are known, and ``problem`` says why."""
 
     servers: Sequence[ServerView]
-    office: OfficeView | None = None
+    master: MasterView | None = None
     master_state: str | None = None  # what the master's own endpoint says
     master_problem: str | None = None  # why it says nothing
     workers: Sequence[WorkerView] = ()
@@ -84,16 +84,16 @@ class System:
         for server in self.servers:
             if server.problem:
                 yield f"server {server.address} does not answer: {server.problem}"
-        if self.office is None or self.tasks is None:
+        if self.master is None or self.tasks is None:
             return
         ready = [worker for worker in self.workers if worker.state == "ready"]
         paused = [worker for worker in self.workers if worker.state == "paused"]
-        if self.office.address is None:
+        if self.master.address is None:
             yield "no master is active, so no task is assigned: start two (mwapp master, or mwapp node)"
-        elif self.office.persistent:
+        elif self.master.persistent:
             yield "/master was made by hand and is no ephemeral, so nobody can be elected: delete it"
         elif self.master_problem:
-            yield f"the master's status endpoint {self.office.address}: {self.master_problem}"
+            yield f"the master's status endpoint {self.master.address}: {self.master_problem}"
         for worker in self.workers:
             if worker.state == "persistent":
                 yield f"/workers/{worker.worker} was made by hand and is no ephemeral: delete it"

@@ -40,7 +40,7 @@ mtype = { one_master_per_epoch, epoch_monotonic, no_stale_write, master_steps_do
 #define BUG 0
 #endif
 #define FENCING 1               /* a master writes whatever the epoch is */
-#define INCARNATION_ASSIGN 2    /* it assigns to whoever bears the name */
+#define INCARNATION_ASSIGN 2    /* it assigns to whoever has the name */
 #define INCARNATION_RECORD 3    /* a worker records what is assigned to its name */
 #define TORN 4                  /* it records the status, and deletes its assignment later */
 #define DOUBLING 5              /* it hands back, and keeps */

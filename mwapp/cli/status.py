@@ -18,7 +18,7 @@ from mwapp.cli.session import Target, look
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError
-from mwapp.overview import TaskView, WorkerView, read_office, read_workers
+from mwapp.overview import TaskView, WorkerView, read_master, read_workers
 from mwapp.servers import Servers
 from mwapp.system import System, TasksView, ask_master, ask_servers, read_tasks_view, since
 
@@ -101,30 +101,30 @@ def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableE
     servers = ask_servers(target.connect.addresses)
     known = before.states if before else {}
     try:
-        office, workers, tasks = look(
-            target, read_office, read_workers, lambda scope, then: read_tasks_view(scope, known, then)
+        master, workers, tasks = look(
+            target, read_master, read_workers, lambda scope, then: read_tasks_view(scope, known, then)
         )
     except UnreachableError as problem:
         return System(
             servers, problem="the ensemble does not answer: without a majority nothing goes on"
         ), problem
-    told = ask_master(office.address) if office.address else (None, None)
-    return System(servers, office, *told, workers, tasks), None
+    told = ask_master(master.address) if master.address else (None, None)
+    return System(servers, master, *told, workers, tasks), None
 
 
 # ---------------------------------------------------------------- for programs
 
 
 def _document(system: System) -> dict[str, Any]:
-    office, tasks = system.office, system.tasks
+    master, tasks = system.master, system.tasks
     return {
         "servers": [asdict(server) for server in system.servers],
-        "master": office
+        "master": master
         and {
-            "name": office.name,
-            "address": office.address,
-            "epoch": office.epoch,
-            "since": office.since,
+            "name": master.name,
+            "address": master.address,
+            "epoch": master.epoch,
+            "since": master.since,
             "state": system.master_state,
             "problem": system.master_problem,
         },
@@ -159,7 +159,7 @@ def _screen(system: System, connect: Servers) -> list[str]:
     room = (width() or 80) - len(clock) - 2
     title = str(connect) if len(str(connect)) <= room else str(connect)[: room - 3] + "..."
     blocks = [[bold(title) + " " * (room - len(title) + 2) + clock], _servers(system)]
-    if system.office is not None and system.tasks is not None:
+    if system.master is not None and system.tasks is not None:
         blocks += [_master(system), _workers(system.workers), _tasks(system.tasks)]
     warnings = system.warnings()
     if warnings:
@@ -184,13 +184,13 @@ def _servers(system: System) -> list[str]:
 
 
 def _master(system: System) -> list[str]:
-    office = system.office
-    if office is None or office.address is None:
-        row: tuple[object, ...] = ("(vacant)", None, office and office.epoch, None, None)
+    master = system.master
+    if master is None or master.address is None:
+        row: tuple[object, ...] = ("(vacant)", None, master and master.epoch, None, None)
     else:
-        held = since(office.since)
+        held = since(master.since)
         state = system.master_state or "unknown"
-        row = (office.name, state, office.epoch, None if held is None else age(held), office.address)
+        row = (master.name, state, master.epoch, None if held is None else age(held), master.address)
     return table(("MASTER", "STATE", "EPOCH", "SINCE", "ADDRESS"), [row], (_FIRST, _SECOND, 7))
 
 

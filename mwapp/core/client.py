@@ -72,7 +72,7 @@ class Refusal:
 class Submit(ClientPart):
     """Create one task for each of ``tasks``.
 
-    Every one bears a key of its own, or has a name of the client's choice (``names``, by index). Those
+    Every one has a key of its own, or has a name of the client's choice (``names``, by index). Those
     without a name are created many at once. A create whose reply was lost is resolved on the next connection:
     a transaction first (so that what may still be under way is ordered before it), then the tasks that are
     newer than the last acknowledged one, if that is still there, are read, from the newest on, until each
@@ -338,7 +338,7 @@ def _key(node: Node | Failed) -> str | None:
 
 
 class Cancel(ClientPart):
-    """Wish that each of ``tasks`` (names) end.
+    """Ask that each of ``tasks`` (names) be cancelled.
 
     ``asked(name, known)`` is called for each: known is False if there is no such task. Whether the task ends
     by that, or was just ending otherwise, its final state says: wait for it. ``finished()`` after the last.
@@ -364,18 +364,18 @@ class Cancel(ClientPart):
             self._finished()
         self._unsent = iter(list(self._open))
         for _ in range(self._process.limits.pipeline):
-            self._wish_next()
+            self._ask_next()
 
-    def _wish_next(self) -> None:
+    def _ask_next(self) -> None:
         name = next(self._unsent, None)
         if name is not None:
-            # A wish that comes too late the master takes back.
+            # The master deletes a request that comes too late.
             ops: list[Op] = [Check(task_path(name)), Create(cancel_path(name))]
-            self._scope.transact(ops, partial(self._wished, name))
+            self._scope.transact(ops, partial(self._answered, name))
 
-    def _wished(self, name: str, result: tuple[Any, ...] | Failed) -> None:
+    def _answered(self, name: str, result: tuple[Any, ...] | Failed) -> None:
         unknown = result == Failed(Error.NO_NODE, 0)
-        self._wish_next()
+        self._ask_next()
         if isinstance(result, Failed) and not unknown and result.error is not Error.NODE_EXISTS:
             if not self._again:
                 self._again = True

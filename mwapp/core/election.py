@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
-from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Office, show_session
+from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Winner, show_session
 from mwapp.core.session import Call, Process, Scope
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Duty(Protocol):
     """What the elected one does."""
 
     def begin(self, epoch: int, fenced: Call) -> None:
-        """The office is ours under this epoch (again, perhaps: after a cut it is begun anew).
+        """Leadership is ours under this epoch (again, perhaps: after a cut it is begun anew).
 
         ``fenced`` is to be called when a write finds another epoch.
         """
@@ -45,7 +45,7 @@ class Duty(Protocol):
 
 
 class Election:
-    """A candidate for the office, and a :class:`~mwapp.core.session.Part` of its process.
+    """A candidate for leadership, and a :class:`~mwapp.core.session.Part` of its process.
 
     ``address`` is the ``host:port`` that ``/master`` shows.
     """
@@ -56,7 +56,7 @@ class Election:
         self._address = address
         self._duty = duty
         self._scope: Scope = process.scope()
-        self.epoch: int | None = None  # of the office held, None if not held
+        self.epoch: int | None = None  # of leadership held, None if not held
         self._epochs = 0  # as many as there were when it last looked
         self.state = "disconnected"
         process.add(self)
@@ -64,18 +64,18 @@ class Election:
     # ------------------------------------------------------------ Part
 
     def connected(self) -> None:
-        """Look who holds the office."""
+        """Look who holds leadership."""
         if self._process.stopping:
             self._vacate()
         else:
             self._restart()
 
     def suspended(self) -> None:
-        """Without a connection no office can be exercised."""
+        """Without a connection no leadership can be exercised."""
         self._resign("disconnected")
 
     def expired(self) -> None:
-        """The office, if it was ours, is somebody else's to win."""
+        """Leadership, if it was ours, is somebody else's to win."""
         self._resign("disconnected")
         if self._process.stopping:
             self._process.part_stopped(self)
@@ -84,7 +84,7 @@ class Election:
         """No commands here."""
 
     def stop(self) -> None:
-        """Give the office up at once: the session may live on until a peer's tasks are finished."""
+        """Give up leadership at once: the session may live on until a peer's tasks are finished."""
         self._resign("stopped")
         if self._process.session is None or self._process.alone:
             self._process.part_stopped(self)  # the session's end deletes /master
@@ -162,7 +162,7 @@ class Election:
         if stat is None:
             if self.epoch is None:
                 self._win(epoch.stat.version, spare.stat.version)
-            else:  # deleted by hand; the epoch may still be ours, but the office is open to all
+            else:  # deleted by hand; the epoch may still be ours, but leadership is open to all
                 self._restart()
         elif stat.owner != self._process.session:
             if self.epoch is not None:
@@ -170,7 +170,7 @@ class Election:
             elif self.state != "standby":
                 self.state = "standby"
                 if stat.owner:
-                    log.info("standby: session %s holds the office", show_session(stat.owner))
+                    log.info("standby: session %s holds leadership", show_session(stat.owner))
                 else:
                     log.warning("/master was made by hand and is no ephemeral: nobody can win; delete it")
         elif self.epoch is None:
@@ -187,7 +187,7 @@ class Election:
         number = max(epoch, spare)
         wins = number - min(epoch, spare) < MOST_AT_ONCE
         if wins:
-            won = Office(self._name, self._process.session or 0).encode()
+            won = Winner(self._name, self._process.session or 0).encode()
             ops: list[Op] = [Create(MASTER, self._address.encode(), ephemeral=True)]
             for count, version in ((EPOCH, epoch), (TASKS, spare)):
                 ops += [*_raise(count, version, number), Set(count, won, number)]
@@ -206,8 +206,8 @@ class Election:
 
     def _resolve(self, node: Node, spare: int) -> None:
         """/master is ours without our knowing the epoch: the reply was lost, or the cut made us forget it."""
-        epoch, office = node.stat.version, Office.decode(node.data)
-        if office and office.session == self._process.session and spare >= epoch:
+        epoch, winner = node.stat.version, Winner.decode(node.data)
+        if winner and winner.session == self._process.session and spare >= epoch:
             self._elected(epoch)
             return
         # Ours, but under an epoch that is somebody else's, or is not counted twice any more: vacate it. The
@@ -227,7 +227,7 @@ class Election:
         self._epochs = epoch
         log.info("active: epoch %d", epoch)
         self._duty.begin(epoch, self._fenced)
-        self._look()  # keeps a watch on the office while it is held
+        self._look()  # keeps a watch on leadership while it is held
 
 
 def _raise(count: str, version: int, number: int) -> list[Op]:

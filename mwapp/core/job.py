@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from mwapp.core.batching import Batching
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op
-from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
     NOBODY,
     Assignment,
@@ -49,7 +49,7 @@ class Job:
     run: int | None = None  # the command's number while it runs
     clock: Scope | None = None  # of its timeout
     late: bool = False  # it ran for longer than it may
-    cancelled: bool = False  # somebody wishes that it end
+    cancelled: bool = False  # it has a cancel request
     record: tuple[Op, ...] | None = None  # once it is over: what is to be created
     outcome: Outcome | None = None  # if it has ended
     ends_as: str = ""  # the counter of that
@@ -83,7 +83,7 @@ class Job:
 
 class Recorder:
     """Records jobs for one incarnation after the other. ``over`` is told of each once nothing is left to do
-    for it, and whether it was recorded as it said; ``taken_over`` if another incarnation bears the name.
+    for it, and whether it was recorded as it said; ``taken_over`` if another incarnation has the name.
     ``at_hand`` says how many others wait to be started."""
 
     def __init__(
@@ -98,7 +98,7 @@ class Recorder:
         self._at_hand = at_hand
         self._over = over
         self._taken_over = taken_over
-        self._pace = Pace(self._commit)
+        self._batching = Batching(self._commit)
         self._scope: Scope | None = None
         self._incarnation = -1
         self._due: list[Job] = []
@@ -128,7 +128,7 @@ class Recorder:
         if self._alone or len(self._due) >= self._scope.limits.batch:
             self._commit()
         elif self._due:
-            self._pace.ask(self._scope)
+            self._batching.ask(self._scope)
 
     def _commit(self) -> int | None:
         if self._busy or not self._due or self._scope is None:

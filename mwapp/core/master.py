@@ -1,12 +1,12 @@
 """The master's duty: every task gets one live worker, whatever dies.
 
-While it holds the office it keeps a :class:`~mwapp.core.mirror.Mirror` of the znodes, and commits what the
+While it holds leadership it keeps a :class:`~mwapp.core.mirror.Mirror` of the znodes, and commits what the
 mirror says is due in one transaction at a time:
 
     task nobody has            -> create its assignment
     assignment nobody runs     -> delete it and create the next attempt elsewhere, in one transaction
     task that can never run    -> write status ``failed`` and the reason
-    task somebody wishes to end -> write status ``cancelled``, unless its worker does
+    task with a cancel request   -> write status ``cancelled``, unless its worker does
     task finished long ago     -> delete it (mwapp/core/retention.py)
     worker a person plays      -> note its session at its queue, so that it too has an incarnation
 
@@ -22,9 +22,9 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from mwapp.core.batching import Batching
 from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set
 from mwapp.core.mirror import Mirror
-from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
     EPOCH,
     NOBODY,
@@ -79,7 +79,7 @@ class Master:
         self._wall = wall
         self._max_attempts = max_attempts
         self._retention = retention
-        self._pace = Pace(self._act)
+        self._batching = Batching(self._act)
         self._scope = process.scope()  # of one reading: it ends with what was asked on the strength of it
         self._mirror = self._blank()
         self._remover: Remover | None = None
@@ -168,7 +168,7 @@ class Master:
 
     def _act_soon(self) -> None:
         """Something may be due."""
-        self._pace.ask(self._scope)
+        self._batching.ask(self._scope)
 
     def _act(self) -> int | None:
         if not self._mirror.complete or self._mirror.blind or self._committing:
@@ -307,7 +307,7 @@ class Master:
                     taken.add(task)
         for task in sorted(filter(ready, mirror.bad), key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=mirror.bad[task])))
-        full: set[frozenset[str]] = set()  # labels that no worker with room bears
+        full: set[frozenset[str]] = set()  # labels that no worker with room has
         for task, labels in mirror.queued.items():
             if len(steps) == room or frozenset() in full:
                 break
@@ -321,9 +321,9 @@ class Master:
         return steps
 
     def _cancellations(self) -> Iterator[_Step]:
-        """What somebody wishes to end and no worker of ours will; and the wishes that came true."""
+        """What has a cancel request and no worker of ours will end; and the requests that are served."""
         mirror = self._mirror
-        for task in sorted(mirror.wishes - self._aside, key=task_order):
+        for task in sorted(mirror.cancels - self._aside, key=task_order):
             if task in mirror.finished or task in mirror.pointless:
                 yield _Step(task, [Delete(cancel_path(task))], partial(mirror.granted, task))
                 continue

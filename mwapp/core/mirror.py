@@ -2,7 +2,7 @@
 
     /workers, each worker and its queue  -> workers: who is alive, under which incarnation
     /assign/<worker>, /returned          -> held: who has which task; what is returned is nobody's
-    /cancel                              -> wishes: tasks that somebody wishes to end
+    /cancel                              -> cancels: tasks with a cancel request
     /tasks, each task not held           -> queued, bad or finished
 
 The mirror only reads. Whenever there may be something to do it says ``changed``; what is to be done, and
@@ -96,8 +96,8 @@ class Mirror:
         self.workers: dict[str, LiveWorker] = {}
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
         self.tasks: set[str] = set()  # all there are
-        self.wishes: set[str] = set()  # tasks that somebody wishes to end
-        self.pointless: set[str] = set()  # wishes for tasks that do not exist
+        self.cancels: set[str] = set()  # tasks with a cancel request
+        self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
         self.queued: dict[str, frozenset[str]] = {}  # in the order of arrival, and the labels they ask for
         self.bad: dict[str, str] = {}  # unassigned ones that can never run: the reason
         self.finished: dict[str, float] = {}  # and when that was seen, monotonic seconds
@@ -122,7 +122,7 @@ class Mirror:
     def read(self) -> None:
         """Read workers, then queues, then tasks, and keep watching them."""
         self.look_at_workers(then=partial(self._look_at_queues, self._queues_listed))
-        self._look_at_wishes()
+        self._look_at_cancels()
 
     # ------------------------------------------------------------ what the master has committed
 
@@ -151,7 +151,7 @@ class Mirror:
         """The finished task was deleted."""
         self.finished.pop(task, None)
         self.tasks.discard(task)
-        if task in self.wishes:
+        if task in self.cancels:
             self.pointless.add(task)
 
     def look_again(self, task: str) -> None:
@@ -160,8 +160,8 @@ class Mirror:
         self._read_again(task)
 
     def granted(self, task: str) -> None:
-        """The wish that the task end was deleted."""
-        self.wishes.discard(task)
+        """The cancel request was deleted."""
+        self.cancels.discard(task)
         self.pointless.discard(task)
 
     # ------------------------------------------------------------ workers
@@ -339,24 +339,24 @@ class Mirror:
                 status_path(task), lambda stat: self._finished(task) if stat else None, watch=again
             )
 
-    # ------------------------------------------------------------ wishes to cancel
+    # ------------------------------------------------------------ cancel requests
 
-    def _look_at_wishes(self) -> None:
-        self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)
+    def _look_at_cancels(self) -> None:
+        self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)
 
-    def _wishes_seen(self, names: tuple[str, ...] | Failed) -> None:
+    def _cancels_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
             self._unreadable()
             return
-        self.wishes = set(names)
-        self.pointless &= self.wishes
+        self.cancels = set(names)
+        self.pointless &= self.cancels
 
         def looked(task: str, stat: Stat | None) -> None:
-            if stat is None and task in self.wishes:
+            if stat is None and task in self.cancels:
                 self.pointless.add(task)
                 self._changed()
 
-        for task in sorted(self.wishes - self.tasks):  # new ones, perhaps, that we have not heard of yet
+        for task in sorted(self.cancels - self.tasks):  # new ones, perhaps, that we have not heard of yet
             self._scope.exists(task_path(task), partial(looked, task))
         self._changed()
 
@@ -386,7 +386,7 @@ class Mirror:
             self.bad.pop(task, None)
             self.unread.pop(task, None)
         # The requests that are known were read before this list, and each is made after its task.
-        self.pointless = self.wishes - self.tasks
+        self.pointless = self.cancels - self.tasks
         ordered, size = sorted(new, key=task_order), self._scope.limits.page
         if not self.complete:
             # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the

@@ -1,7 +1,7 @@
 """Equal peers: every one is a worker, and one of them is elected.
 
 It is the master then and no worker: it takes nothing new, hands back what has not begun, and is a worker
-again when it has lost the office. So a single peer runs nothing; two or more do.
+again when it has lost leadership. So a single peer runs nothing; two or more do.
 """
 
 from typing import Any

@@ -57,7 +57,7 @@ def status_path(task: str) -> str:
 
 
 def cancel_path(task: str) -> str:
-    """Somebody's wish that the task end; it goes when the task has ended, in whatever way."""
+    """A request to cancel the task; it goes when the task has ended, in whatever way."""
     return f"{CANCEL}/{task}"
 
 
@@ -108,7 +108,7 @@ class Registration:
     session: int
     slots: int = 1  # how many tasks it takes at once
     adopted: bool = False  # written by the master for a worker that a person plays
-    labels: tuple[str, ...] = ()  # a task that asks for labels goes to a worker that bears them all
+    labels: tuple[str, ...] = ()  # a task that asks for labels goes to a worker that has them all
 
     def encode(self) -> bytes:
         """The znode's data."""
@@ -138,7 +138,7 @@ class Assignment:
     """
 
     attempt: int = 1
-    incarnation: int | None = None  # of the worker it is meant for; None: whoever bears the name
+    incarnation: int | None = None  # of the worker it is meant for; None: whoever has the name
     epoch: int | None = None  # of the master that made it: with the attempt, the command's fencing token
     failures: int = 0  # how many of the earlier attempts ended by failing; of the others the worker was lost
     labels: tuple[str, ...] = ()  # that the task asks for: who moves it need not read it
@@ -180,7 +180,7 @@ class Assignment:
         return self.incarnation in (None, incarnation)
 
 
-# ---------------------------------------------------------------- results and the office
+# ---------------------------------------------------------------- results, and who won an epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Outcome:
     truncated: bool = False  # output was cut to MAX_OUTPUT_BYTES
     seconds: float | None = None
     reason: str | None = None  # why it failed, if not by its exit status
-    cancelled: bool = False  # ended because somebody wished so
+    cancelled: bool = False  # ended because of a cancel request
 
     @property
     def status(self) -> str:
@@ -231,7 +231,7 @@ _OUTCOME_TYPES: dict[str, type | tuple[type, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Office:
+class Winner:
     """Data of ``/epoch``: who won the epoch that is its version."""
 
     name: str
@@ -242,8 +242,8 @@ class Office:
         return _dump({"name": self.name, "session": show_session(self.session)})
 
     @staticmethod
-    def decode(data: bytes) -> "Office | None":
+    def decode(data: bytes) -> "Winner | None":
         """None when nobody of ours won it."""
         value = _json_object(data) or {}
         name, session = value.get("name"), _read_session(value.get("session"))
-        return Office(name, session) if session is not None and isinstance(name, str) else None
+        return Winner(name, session) if session is not None and isinstance(name, str) else None

@@ -41,7 +41,7 @@ class Task:
     retries: int = 0  # how often a run that failed is repeated
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: str | None = None  # to run in
-    labels: tuple[str, ...] = ()  # only a worker that bears all of them may run it
+    labels: tuple[str, ...] = ()  # only a worker that has all of them may run it
 
     def encode(self) -> bytes:
         """The znode's data. Raises BadTaskError for one that could never run."""

@@ -75,7 +75,7 @@ class Worker:
         self._recorder = Recorder(
             name, over=self._recorded, taken_over=self._taken_over, at_hand=lambda: len(self._next)
         )
-        self._wishes: set[str] = set()  # tasks that somebody wishes to end
+        self._cancels: set[str] = set()  # tasks with a cancel request
         self._leaving = False
         self._paused = False
         self._marked = False  # our znode says that we take nothing new
@@ -245,7 +245,7 @@ class Worker:
     def _serve(self) -> None:
         assert self._incarnation is not None  # noqa: S101 - who is registered has one; tells mypy
         self.state = "ready"
-        self._look_at_wishes()
+        self._look_at_cancels()
         jobs = list(self._jobs.values())
         for job in jobs:
             job.read = False
@@ -324,7 +324,7 @@ class Worker:
                 job.task = Task.decode(task.data)
             except BadTaskError as error:
                 self._end(job, Outcome(worker=self._name, attempt=assignment.attempt, reason=str(error)))
-            if name in self._wishes:
+            if name in self._cancels:
                 self._cancel(job)
         self._start()
 
@@ -343,17 +343,17 @@ class Worker:
                 self.counters["started"] += 1
                 self._running.start(next_one, self._incarnation)
 
-    # ------------------------------------------------------------ wishes to cancel
+    # ------------------------------------------------------------ cancel requests
 
-    def _look_at_wishes(self) -> None:
-        self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)
+    def _look_at_cancels(self) -> None:
+        self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)
 
-    def _wishes_seen(self, names: tuple[str, ...] | Failed) -> None:
+    def _cancels_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):  # deleted by hand; there may be one again
-            self._scope.after(RETRY_SECONDS, self._look_at_wishes)
+            self._scope.after(RETRY_SECONDS, self._look_at_cancels)
             return
-        self._wishes = set(names)
-        for name in sorted(self._jobs.keys() & self._wishes):
+        self._cancels = set(names)
+        for name in sorted(self._jobs.keys() & self._cancels):
             self._cancel(self._jobs[name])
 
     def _cancel(self, job: Job) -> None:
@@ -455,7 +455,7 @@ class Worker:
             self._taken_over()
 
     def _taken_over(self) -> None:
-        """Another incarnation than ours bears the name: a person set the queue by hand, say."""
+        """Another incarnation than ours has the name: a person set the queue by hand, say."""
         self._forget("registration was taken over")
         self.state = "disconnected"
         self._scope.after(RETRY_SECONDS, self._restart)

@@ -209,9 +209,9 @@ def status_table(report: Row) -> str:
             + _remarks(ensemble["problems"] + _server_remarks(ensemble["servers"]))
         )
     if application["services"]:
-        office = f" ({application['active_master']} is the active master)"
+        active = f" ({application['active_master']} is the active master)"
         blocks.append(
-            f"Application: {application['state']}{office if application['active_master'] else ''}\n\n"
+            f"Application: {application['state']}{active if application['active_master'] else ''}\n\n"
             + _table([_service_cells(row) for row in application["services"]])
             + _remarks(application["problems"])
         )

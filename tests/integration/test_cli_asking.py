@@ -76,8 +76,8 @@ def test_cancel_what_is_not_there(site: Site) -> None:
     assert [end["state"] for end in ends] == ["cancelled"]
 
 
-def test_a_wish_stands_without_a_master(ensemble: Ensemble, tmp_path: Path) -> None:
-    with Site(f"{ensemble.connect_string}/wish", tmp_path) as site:
+def test_a_cancel_request_stands_without_a_master(ensemble: Ensemble, tmp_path: Path) -> None:
+    with Site(f"{ensemble.connect_string}/cancel", tmp_path) as site:
         task = submit(site, "true")
         assert site.json("cancel", task, "--timeout", "0.5", status=5) == []
         (seen,) = site.json("tasks", task)

@@ -1,4 +1,4 @@
-"""Masters and workers as processes: what becomes of the office and of the tasks when they die."""
+"""Masters and workers as processes: what becomes of leadership and of the tasks when they die."""
 
 import contextlib
 import json
@@ -70,7 +70,7 @@ def test_killed_master_without_release(site: Site) -> None:
     assert elected_at(backup) - killed_at < LATE
 
 
-def test_stopped_master_gives_the_office_up_at_once(site: Site) -> None:
+def test_stopped_master_gives_up_leadership_at_once(site: Site) -> None:
     active, backup = two_masters(site)
     stopped_at = time.time()
     assert active.stop() == 0
@@ -79,7 +79,7 @@ def test_stopped_master_gives_the_office_up_at_once(site: Site) -> None:
 
 
 def test_frozen_master(site: Site) -> None:
-    """It loses the office by time, and does nothing when it wakes."""
+    """It loses leadership by time, and does nothing when it wakes."""
     active, backup = two_masters(site)
     frozen_at = time.time()
     active.signal(signal.SIGSTOP)

@@ -103,7 +103,7 @@ def running(attack: Attack, task: str) -> Daemon:
     return wait_until("somebody has it", probe)
 
 
-# ---------------------------------------------------------------- the office
+# ---------------------------------------------------------------- leadership
 
 
 def test_one_master_per_epoch(attack: Attack) -> None:
@@ -127,7 +127,7 @@ def test_epoch_monotonic(attack: Attack) -> None:
 
 
 def test_no_stale_write(attack: Attack) -> None:
-    """A write is under way when the office goes to another, and arrives when all it says has come to pass."""
+    """A write is under way when leadership goes to another, and arrives when all it says has come to pass."""
     master = attack.active()
     with held_assignment(attack) as caught:
         (task,) = submitted(attack, "true")
@@ -252,7 +252,7 @@ def test_single_assignment(attack: Attack) -> None:
 
 
 def test_no_assign_to_absent_incarnation(bare: Attack) -> None:
-    """A worker dies, and another bears its name, while a task is on its way to it."""
+    """A worker dies, and another has its name, while a task is on its way to it."""
     bare.staff(workers=1)
     (worker,) = bare.of("worker")
     namesake = bare.site.start("worker", worker.name, "--state-dir", str(bare.home / "namesake"))
@@ -454,7 +454,7 @@ def known(attack: Attack) -> list[str]:
 
 
 def test_no_leak(attack: Attack) -> None:
-    """After all has ended and all have left, no ephemeral, no assignment, no wish and no watch is there."""
+    """After all has ended and all have left, no ephemeral, no assignment, no cancel request and no watch is there."""
     tasks = submitted(attack, "--retries", "1", "exit 1", "exit 1", "true")
     ended(attack, *tasks)
     (endless,) = submitted(attack, "sleep 300")

@@ -32,9 +32,9 @@ WRITES: dict[str, Frame] = {
     "hand back": has(b"/assign/w1/", b"/returned/", without=(BY_MASTER,)),
     "move": has(BY_MASTER, b"/returned/", b"/assign/w1/"),
     "give up": has(BY_MASTER, b"/status", b"failed"),
-    "wish": has(b"/cancel/", without=(BY_MASTER,)),
+    "ask to cancel": has(b"/cancel/", without=(BY_MASTER,)),
     "cancel": has(b"/assign/w1/", b"/status", b"cancelled", without=(BY_MASTER,)),
-    "take back a wish": has(BY_MASTER, b"/cancel/"),
+    "take back a cancel request": has(BY_MASTER, b"/cancel/"),
     "drain": has(b"/workers/w1", b"/assign/w1", without=(BY_MASTER, b'"session"', b"/status", b"/returned/")),
 }
 

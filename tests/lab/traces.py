@@ -22,7 +22,7 @@ _PODMAN = (
 
 
 def traces(name: str) -> dict[str, set[str]]:
-    """What on this machine bears the name of a lab, or may belong to one, by kind.
+    """What on this machine has the name of a lab, or may belong to one, by kind.
 
     Other labs come and go while tests run; so where a trace shows whose it is, only this lab's counts.
     """

@@ -57,7 +57,7 @@ class Unfenced(_Rewriting):
 
 
 class AssignedByName(_Rewriting):
-    """A master assigns to whichever incarnation bears the name."""
+    """A master assigns to whichever incarnation has the name."""
 
     def rewrite(self, op: Op, by_master: bool) -> Op:
         return _any_version(op) if by_master and op.path.startswith(ASSIGN) else op
@@ -237,7 +237,7 @@ class Relentless(_Rewriting):
 
 
 class Boastful(_Rewriting):
-    """A worker says that it bears every label."""
+    """A worker says that it has every label."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
         registration = Registration.decode(op.data) if isinstance(op, Create | Set) else None

@@ -18,7 +18,7 @@ PLACE = {
     "duplicates-explained",
     "token-grows",
     "attempts-bounded",
-    "result-faithful",  # two runs bear one number
+    "result-faithful",  # two runs have one number
     "labels-honoured",
     "peer-rests",
     "no-leak",  # a watch, for a task that there never was
@@ -59,7 +59,7 @@ class Excuses:
             case ["", "assign", _, task] | ["", "returned", task], _:
                 self._tasks[task] |= PLACE
                 if not isinstance(change, Deleted) and Assignment.decode(change.data).labels:
-                    self.endless.add(task)  # it is for whoever bears them, whatever the task asks for
+                    self.endless.add(task)  # it is for whoever has them, whatever the task asks for
             case ["", "tasks", task], Created():
                 self.numbered = self.numbered or task.startswith("task-")
             case ["", "tasks", task], Changed():

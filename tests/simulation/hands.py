@@ -67,7 +67,7 @@ class Hands:
         every = [
             *(self.delete, self.delete_all, self.delete_parent, self.lose_epoch),
             *(self.misplace, self.report, self.litter, self.spoil),
-            *(self.occupy_office, self.occupy_name),
+            *(self.occupy_leadership, self.occupy_name),
         ]
         only = self._schedule.bug.faults
         self._kinds = [kind for kind in every if kind.__name__ in only]
@@ -169,7 +169,7 @@ class Hands:
         if path in blocks:
             self._in_the_way.append(f"{path}/{name}")
 
-    def occupy_office(self) -> None:
+    def occupy_leadership(self) -> None:
         """Create /master: for good, or as a master would."""
         self._occupy(MASTER)
 

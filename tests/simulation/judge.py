@@ -1,7 +1,7 @@
 """What must hold at every moment, whatever happens: the invariants, checked after every step.
 
 The judge builds a picture of its own from what was committed, and knows nothing of what the processes
-think. Invariants bear the names of docs/protocol.md.
+think. Invariants have the names of docs/protocol.md.
 """
 
 from collections import defaultdict
@@ -47,7 +47,7 @@ SLACK = 0.5
 
 @dataclass(slots=True)
 class Incarnation:
-    """Who bears a worker's name: the version and the session of its registration."""
+    """Who has a worker's name: the version and the session of its registration."""
 
     version: int
     session: int | None
@@ -97,8 +97,8 @@ class Judge:
         self.status: dict[str, bytes] = {}  # of all that have ended
         self.ended_at: dict[str, float] = {}
         self.removed: set[str] = set()
-        self.wished: set[str] = set()  # tasks that somebody ever wished to end
-        self.wishes: set[str] = set()  # those that are still there
+        self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
+        self.cancels: set[str] = set()  # those that are still there
         self.returned = 0
         self.labels: dict[str, frozenset[str]] = {}  # of workers, as they are configured
         self.ended_by_hand: set[str] = set()  # tasks: their assignment is left for the master to remove
@@ -143,7 +143,7 @@ class Judge:
                 case ["", "assign", worker]:
                     self._registered(entry, change, worker, by_hand)
                 case ["", "cancel", task]:
-                    self._wish(entry, change, task, by_hand)
+                    self._cancel_request(entry, change, task, by_hand)
                 case ["", "returned", task]:
                     touched.add(task)
                     self._returned(entry, change, task, held[task], before, by_hand)
@@ -212,7 +212,7 @@ class Judge:
         self._incarnations[worker] = Incarnation(version, registration.session if registration else None)
         registers = any(c.path == f"/workers/{worker}" and isinstance(c, Created) for c in entry.changes)
         if not by_hand and not registers:
-            self._needs_office(entry, f"{worker} adopted")
+            self._needs_leadership(entry, f"{worker} adopted")
 
     def _assigned(
         self,
@@ -228,7 +228,7 @@ class Judge:
             held[worker] = Assignment.decode(change.data)
             self._attempts.assigned(task, held[worker].attempt, held[worker].epoch)
             if not by_hand:
-                self._needs_office(entry, f"{task} assigned to {worker}")
+                self._needs_leadership(entry, f"{task} assigned to {worker}")
                 self._dated(task, held[worker])
                 self._present(worker, task, held[worker])
                 self._bounded(task, held[worker])
@@ -249,7 +249,7 @@ class Judge:
         if not by_hand and not mine:
             if entry.session not in self.winners.values():
                 self._broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")
-            self._needs_office(entry, f"{task} taken from {worker}")
+            self._needs_leadership(entry, f"{task} taken from {worker}")
             self._attempts.lost(task)
 
     def _returned(
@@ -265,7 +265,7 @@ class Judge:
         if isinstance(change, Deleted):
             del waiting[NOBODY]
             if not by_hand:
-                self._needs_office(entry, f"{task} taken from /returned")
+                self._needs_leadership(entry, f"{task} taken from /returned")
             return
         waiting[NOBODY] = Assignment.decode(change.data)
         self.returned += 1
@@ -292,22 +292,22 @@ class Judge:
         asked = self.asked.get(task)
         missing = set(asked.labels if asked is not None else ()) - self.labels.get(worker, frozenset())
         if missing:
-            self._broken("labels-honoured", task, f"{task} goes to {worker}, who does not bear {missing}")
+            self._broken("labels-honoured", task, f"{task} goes to {worker}, who does not have {missing}")
         session = self._incarnations[worker].session
         marked = session not in self.evicted and worker not in self.denied.marks
         if session == entry.session and marked:
-            self._broken("peer-rests", task, f"{task} goes to {worker}, who holds the office")
+            self._broken("peer-rests", task, f"{task} goes to {worker}, who holds leadership")
 
-    def _wish(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
+    def _cancel_request(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
         if isinstance(change, Created):
-            self.wished.add(task)
-            self.wishes.add(task)
+            self.cancel_asked.add(task)
+            self.cancels.add(task)
         elif isinstance(change, Deleted):
-            self.wishes.discard(task)
+            self.cancels.discard(task)
             if not by_hand:
-                self._needs_office(entry, f"wish to cancel {task} taken back")
+                self._needs_leadership(entry, f"request to cancel {task} deleted")
             if not by_hand and task in self.tasks and task not in self.status:
-                self._broken("cancel-final", task, f"the wish to cancel {task} was taken back")
+                self._broken("cancel-final", task, f"the request to cancel {task} was deleted")
 
     def _present(self, worker: str, task: str, assignment: Assignment) -> None:
         node = self.ensemble.decided.nodes.get(f"/workers/{worker}")
@@ -333,7 +333,7 @@ class Judge:
         if isinstance(change, Deleted):
             if task not in self.status:
                 self._broken("acked-never-lost", task, f"{task} was deleted, and has not ended")
-            self._needs_office(entry, f"{task} removed")
+            self._needs_leadership(entry, f"{task} removed")
             age = entry.time - self.ended_at.get(task, entry.time)
             kept = self._retention
             surplus = len(self.status) - len(self.removed) + self.excuses.uncounted > kept.keep
@@ -382,8 +382,8 @@ class Judge:
             return
         if change.data not in (DONE.encode(), FAILED.encode(), CANCELLED.encode()):
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
-        if change.data == CANCELLED.encode() and task not in self.wished:
-            self._unasked(task, f"{task} was cancelled, and nobody wished it")
+        if change.data == CANCELLED.encode() and task not in self.cancel_asked:
+            self._unasked(task, f"{task} was cancelled, and nobody asked for it")
         if result_path(task) not in self.ensemble.decided.nodes:
             raise Violation("result-faithful", f"{task} ended without a result")
         for worker in held:
@@ -419,7 +419,7 @@ class Judge:
             holder = next(iter(held))
             self._broken("status-from-holder", task, f"{task} has ended but is assigned to {holder}")
 
-    def _needs_office(self, entry: Transacted, what: str) -> None:
+    def _needs_leadership(self, entry: Transacted, what: str) -> None:
         stale = self.winners.get(self._epoch) != entry.session
         if stale and (self._epoch, entry.session) not in self._earlier:
             raise Violation(
@@ -493,7 +493,7 @@ class Judge:
 
     def asked_to_end(self, task: str, *, known: bool) -> None:
         """A client was told that its cancel request stands, or that there is no such task."""
-        if known and task not in self.wished:
+        if known and task not in self.cancel_asked:
             self._unasked(task, f"a client was told that {task} will be cancelled: nobody asked")
         if not known and task in self.tasks - self.removed:
             self._unasked(task, f"a client was told that there is no {task}")
@@ -518,10 +518,10 @@ class Judge:
             self._broken("result-faithful", name, f"a client was told of {name}: {outcome}")
 
     def all_ended(self) -> bool:
-        """Whether every task has a final state, no assignment is left, and no wish."""
+        """Whether every task has a final state, no assignment is left, and no cancel request."""
         # Asked all the time: what is mostly so, and quickly seen, comes first.
         left = len(self.tasks) != len(self.status) and self.left()
-        return not left and not self.wishes and not self._held()
+        return not left and not self.cancels and not self._held()
 
     def _held(self) -> bool:
         held = any(self.holders.values())

@@ -75,7 +75,7 @@ class Load:
         # A person may have changed what is asked, or said that it has ended.
         runs = [execution for host in self._schedule.hosts for execution in host.executions]
         asks |= {run.task: run.asked for run in runs if run.task in self._judge.tasks}
-        for task in sorted(asks.keys() - self._judge.wishes):
+        for task in sorted(asks.keys() - self._judge.cancels):
             asked = asks[task]
             if asked is not None and asked.command == HANG and asked.timeout is None:
                 self._schedule.person.do(Create(cancel_path(task)))

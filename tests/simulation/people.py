@@ -6,7 +6,7 @@ from tests.simulation.service import Service
 from tests.simulation.tree import ZNode
 from tests.simulation.world import World
 
-# Nobody of ours bears this name.
+# Nobody of ours has this name.
 NAME = "hand"
 
 

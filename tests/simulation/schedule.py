@@ -39,7 +39,7 @@ MAX_ATTEMPTS = 4
 PEACE = 60.0
 DRAIN = 3.0
 # The clocks of hosts go wrong by so much at most, as a part of the time: as they do in general (NTP corrects
-# no more than 500 ppm), and as far as mwapp bears.
+# no more than 500 ppm), and as far as mwapp tolerates.
 DRIFTS = (0.0, 0.0005, 0.0005, DRIFT)
 # Hosts have run for so long at most when a schedule begins, seconds.
 UPTIME = 1e6
@@ -62,7 +62,7 @@ class Bug(NamedTuple):
     """What a planted bug replaces; the default is none.
 
     ``faults`` names the only kinds of fault there are, for a bug that few combinations bring to light; with
-    ``namesake``, two hosts always bear one name; with ``lag``, servers are so far behind, seconds.
+    ``namesake``, two hosts always have one name; with ``lag``, servers are so far behind, seconds.
     """
 
     process: Callable[[Limits], Process] = Process
@@ -128,7 +128,7 @@ class Schedule:
         if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
-            self._offices()
+            self._masters_and_workers()
         self.load = Load(self)
         self.hosts = self.judge.hosts = list(dict.fromkeys([*self.masters, *self.workers, *self.load.hosts]))
         if world.chance(0.1):
@@ -154,13 +154,13 @@ class Schedule:
 
     # ------------------------------------------------------------ staff
 
-    def _offices(self) -> None:
+    def _masters_and_workers(self) -> None:
         """Masters with their backups, and workers."""
         world, draw = self.world, self.world.random
         self.masters = [self.host(f"m{i + 1}", self.build_master) for i in range(draw.choice([1, 2, 2, 3]))]
         names = [f"w{i + 1}" for i in range(draw.choice([1, 2, 2, 3]))]
         if world.chance(0.35) or self.bug.namesake:
-            names.append("w1'")  # another host bears the name of w1, by mistake
+            names.append("w1'")  # another host has the name of w1, by mistake
         self.workers = [self.host(name, partial(self.build_worker, self._capacity(name))) for name in names]
 
     def _peers(self) -> None:
@@ -172,7 +172,7 @@ class Schedule:
         self.masters = self.workers
 
     def _capacity(self, name: str) -> Capacity:
-        """What a worker is given. One worker bears the label, and of peers two, one of whom works."""
+        """What a worker is given. One worker has the label, and of peers two, one of whom works."""
         draw = self.world.random
         labels = (LABEL,) if self.labelled and name.rstrip("'") in ("w1", "n1", "n2") else ()
         self.judge.labels[name.rstrip("'")] = frozenset(labels)
@@ -326,10 +326,10 @@ class Schedule:
             left = sorted(self.judge.left())
             raise Violation(
                 "liveness",
-                f"no final status after {peace:.0f} s of peace: {left or 'a client waits, or a wish'}",
+                f"no final status after {peace:.0f} s of peace: {left or 'a client waits, or a cancel request'}",
             )
         if MASTER not in self._nodes:
-            raise Violation("election-bounded", "nobody holds the office in peace")
+            raise Violation("election-bounded", "nobody holds leadership in peace")
         for host in self.hosts:
             for execution in host.executions:
                 raise Violation("liveness", f"{execution.task} has ended, yet goes on at {host.name}")

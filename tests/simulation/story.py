@@ -1,7 +1,7 @@
 """What happened in a schedule, told for people: faults, commands, and what was committed in plain words."""
 
 from mwapp.core.messages import Abandon, Close, Connected, Expired, Resumed, Stop, Suspended
-from mwapp.core.protocol import Assignment, Office, Outcome
+from mwapp.core.protocol import Assignment, Outcome, Winner
 from tests.simulation.ensemble import Transacted
 from tests.simulation.tree import Change, Created, Deleted
 from tests.simulation.world import World
@@ -50,8 +50,8 @@ def _change(change: Change, entry: Transacted) -> str:
     paths = {other.path for other in entry.changes}
     match change.path.strip("/").split("/"):
         case ["epoch"] if "/master" in paths:
-            office = Office.decode(data)
-            return f"wins the office as {office.name}" if office else "wins the office"
+            winner = Winner.decode(data)
+            return f"wins leadership as {winner.name}" if winner else "wins leadership"
         case ["master" | "tasks"] if {"/master", "/epoch"} <= paths:
             return ""
         case ["workers", worker] if isinstance(change, Created):
@@ -71,9 +71,9 @@ def _change(change: Change, entry: Transacted) -> str:
             return f"submits {change.path}: {data.decode(errors='replace')}"
         case ["cancel", task]:
             return (
-                f"wishes that {task} end"
+                f"asks to cancel {task}"
                 if isinstance(change, Created)
-                else f"takes the wish for {task} back"
+                else f"deletes the request to cancel {task}"
             )
     return f"{verb} {change.path}" + (f" {data.decode(errors='replace')}" if data else "")
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import count
 
+from mwapp.core.batching import MOST
 from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.master import Master
@@ -36,7 +37,6 @@ from mwapp.core.messages import (
     Tick,
     Transaction,
 )
-from mwapp.core.pace import MOST
 from mwapp.core.request_size import size
 from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
@@ -45,7 +45,7 @@ from tests.simulation.denials import Denials
 from tests.simulation.ensemble import Kind, SimEnsemble
 
 TIMEOUT = 6.0
-# Time for what waits a moment for company (mwapp/core/pace.py), and for what follows from it.
+# Time for what waits a moment for company (mwapp/core/batching.py), and for what follows from it.
 SOON = 5 * MOST
 
 
@@ -70,7 +70,7 @@ class Stage:
     # ------------------------------------------------------------ who plays
 
     def master(self, name: str, max_attempts: int = 5, retention: Retention = RETENTION) -> "Actor":
-        """A candidate for the office."""
+        """A candidate for leadership."""
         actor = Actor(self)
         actor.master = Master(
             actor.process, wall=lambda: actor.wall, max_attempts=max_attempts, retention=retention

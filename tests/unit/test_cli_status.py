@@ -8,7 +8,7 @@ import pytest
 from mwapp.cli.status import _screen
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import Outcome
-from mwapp.overview import OfficeView, TaskView, WorkerView
+from mwapp.overview import MasterView, TaskView, WorkerView
 from mwapp.servers import Servers
 from mwapp.system import ServerView, System, TasksView
 
@@ -21,7 +21,7 @@ def worker(name: str = "w", state: str = "ready", **more: Any) -> WorkerView:
 
 WELL = System(
     servers=[ServerView("zk1:2181", "leader", "3.9.3", 0.41, 12, 7)],
-    office=OfficeView("m:2223", 3, "m", 0.0),
+    master=MasterView("m:2223", 3, "m", 0.0),
     master_state="active",
     workers=[worker()],
     tasks=TasksView(0, {"queued": 0, "done": 0}),
@@ -39,8 +39,8 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
     ("change", "warning"),
     [
         ({"servers": [ServerView("zk1:2181", problem="Connection refused")]}, "zk1:2181 does not answer"),
-        ({"office": OfficeView(None, 3, None, None)}, "no master is active"),
-        ({"office": OfficeView("x", 3, None, 0.0, persistent=True)}, "/master was made by hand"),
+        ({"master": MasterView(None, 3, None, None)}, "no master is active"),
+        ({"master": MasterView("x", 3, None, 0.0, persistent=True)}, "/master was made by hand"),
         ({"workers": [worker(), worker("v", "persistent")]}, "/workers/v was made by hand"),
         ({"master_problem": "Connection refused"}, "m:2223: Connection refused"),
         ({"workers": []}, "no worker accepts tasks"),
@@ -52,7 +52,7 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
             "2 queued: no worker has the labels gpu zone=a; "
             "start one (mwapp worker --label gpu --label zone=a)",
         ),
-        ({"office": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
+        ({"master": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
     ],
 )
 def test_warnings(change: dict[str, Any], warning: str) -> None:

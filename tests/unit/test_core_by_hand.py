@@ -88,7 +88,7 @@ def test_task_reported_by_a_worker_by_hand_that_left_before_a_master_looked_is_n
     assert stage.holders(TASK) == []
 
 
-def test_deleted_epoch_does_not_leave_the_office_empty() -> None:
+def test_deleted_epoch_does_not_leave_it_without_a_master() -> None:
     stage = Stage()
     master = stage.master("m1")
     backup = stage.master("m2")

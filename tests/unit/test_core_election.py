@@ -1,10 +1,10 @@
-"""Scenes of the office: what a duty is told, and which epoch it is of."""
+"""Scenes of leadership: what a duty is told, and which epoch it is of."""
 
 from typing import Any
 
 from mwapp.core.election import MOST_AT_ONCE, RETRY_SECONDS, Election
 from mwapp.core.messages import Exists, Get, Request
-from mwapp.core.protocol import Office
+from mwapp.core.protocol import Winner
 from mwapp.core.session import Call
 from tests.unit.core_stage import Actor, Stage
 
@@ -49,14 +49,14 @@ def test_the_end_of_a_session_ends_the_duty_once() -> None:
     assert duty.told == ["begin 1", "end", "begin 2"]
 
 
-def test_who_finds_its_office_deleted_ends_its_duty_before_it_wins_anew() -> None:
+def test_who_finds_its_leadership_deleted_ends_its_duty_before_it_wins_anew() -> None:
     stage = Stage()
     _, duty = candidate(stage, "m1")
     stage.person().delete("/master")
     assert duty.told == ["begin 1", "end", "begin 2"]
 
 
-def test_who_finds_another_in_its_office_ends_its_duty() -> None:
+def test_who_finds_another_in_its_place_ends_its_duty() -> None:
     stage = Stage()
     actor, duty = candidate(stage, "m1")
     person = stage.person()
@@ -94,17 +94,17 @@ def test_who_looks_twice_before_it_knows_its_epoch_begins_once() -> None:
 
 
 def test_an_epoch_that_another_has_won_or_written_is_nobodys_to_act_under() -> None:
-    for office in (Office("m2", 7), Office("m1", 7), None):
+    for winner in (Winner("m2", 7), Winner("m1", 7), None):
         stage = Stage()
         actor, duty = candidate(stage, "m1")
         actor.cut()
-        stage.person().set("/epoch", office.encode().decode() if office else "by hand")
+        stage.person().set("/epoch", winner.encode().decode() if winner else "by hand")
         actor.resume()
         assert duty.told == ["begin 1", "end", "begin 3"]
         assert stage.ensemble.decided.nodes["/master"].owner == actor.session
 
 
-def test_who_vacates_an_office_does_not_delete_that_of_who_has_won_it_meanwhile() -> None:
+def test_who_vacates_leadership_does_not_delete_that_of_who_has_won_it_meanwhile() -> None:
     stage = Stage()
     actor, duty = candidate(stage, "m1")
     person = stage.person()
@@ -116,7 +116,7 @@ def test_who_vacates_an_office_does_not_delete_that_of_who_has_won_it_meanwhile(
             actor.meanwhile = None
             person.delete("/master", settle=False)
             person.create("/master", "m2:2223", e=True, settle=False)
-            person.set("/epoch", Office("m2", person.session).encode().decode(), settle=False)
+            person.set("/epoch", Winner("m2", person.session).encode().decode(), settle=False)
 
     actor.meanwhile = overtakes
     actor.resume()

@@ -21,7 +21,7 @@ def entries_since(stage: Stage, path: str) -> int:
 
 
 def test_what_is_still_there_goes_on() -> None:
-    """An office, a registration, an end, an assignment and a submission are lost at once."""
+    """An winner, a registration, an end, an assignment and a submission are lost at once."""
     stage = Stage()
     first, second = stage.master("m1"), stage.master("m2")
     one = stage.worker("w1", slots=2)
@@ -30,7 +30,7 @@ def test_what_is_still_there_goes_on() -> None:
         submit(stage, client, part, key)
     entries = len(stage.ensemble.log)
     one.finish(names[0])  # an end
-    first.die()  # an office
+    first.die()  # leadership
     assert second.election.state == "active"
     two = stage.worker("w2")  # a registration
     submit(stage, client, part, "lost")  # a submission, and an assignment

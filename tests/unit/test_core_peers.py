@@ -18,7 +18,7 @@ def peer(stage: Stage, name: str) -> Actor:
     return actor.connect()
 
 
-def test_a_peer_that_is_stopped_hands_the_office_on_while_it_finishes_its_task() -> None:
+def test_a_peer_that_is_stopped_hands_leadership_on_while_it_finishes_its_task() -> None:
     stage = Stage()
     first, second, third = (peer(stage, name) for name in ("a", "b", "c"))
     stage.person().create("/tasks/task-", "sleep 20", s=True)
@@ -37,7 +37,7 @@ def test_a_peer_that_is_stopped_hands_the_office_on_while_it_finishes_its_task()
     assert not busy.alive
 
 
-def test_a_peer_that_is_stopped_while_cut_off_hands_the_office_on_when_it_is_back() -> None:
+def test_a_peer_that_is_stopped_while_cut_off_hands_leadership_on_when_it_is_back() -> None:
     stage = Stage()
     first = peer(stage, "a")
     others = [peer(stage, name) for name in ("b", "c")]
@@ -91,7 +91,7 @@ def test_who_registered_as_resting_and_hears_of_it_when_it_may_work_again_takes_
     assert worker.running() == [task]
 
 
-def test_who_won_unanswered_and_is_stopped_hands_the_office_on_whatever_its_server_shows() -> None:
+def test_who_won_unanswered_and_is_stopped_hands_leadership_on_whatever_its_server_shows() -> None:
     stage = Stage()
     first, second = peer(stage, "a"), peer(stage, "b")
     task = stage.person().create("/tasks/task-", "sleep 20", s=True).rpartition("/")[2]

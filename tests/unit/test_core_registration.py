@@ -1,4 +1,4 @@
-"""Scenes of a worker's name: who bears it, and what an earlier bearer may still do."""
+"""Scenes of a worker's name: who has it, and what an earlier holder may still do."""
 
 import json
 
@@ -7,7 +7,7 @@ from tests.unit.core_stage import Actor, Stage
 
 
 def replaced(stage: Stage, worker: Actor, slots: int = 1) -> Actor:
-    """Another host bears the worker's name, and the worker has not heard of it: its server lags."""
+    """Another host has the worker's name, and the worker has not heard of it: its server lags."""
     stage.lagging = True
     worker.cut()
     worker.resume(server=1)

@@ -61,7 +61,7 @@ def test_the_attempts_are_kept_when_returned_was_deleted() -> None:
     assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
 
 
-def test_a_wish_for_a_task_that_vanishes_is_no_wish_for_the_next_of_its_name() -> None:
+def test_a_request_to_cancel_a_task_that_vanishes_is_none_for_the_next_of_its_name() -> None:
     stage = Stage()
     person = stage.person()
     stage.master("m1")

@@ -22,7 +22,7 @@ from tests.unit.core_stage import TIMEOUT, Stage, creates
 TASK = "task-0000000000"
 
 
-# ---------------------------------------------------------------- the office
+# ---------------------------------------------------------------- leadership
 
 
 def test_backup_takes_over() -> None:

@@ -161,7 +161,7 @@ def test_who_has_lost_its_registration_begins_nothing() -> None:
     assert ran(worker) == names[:1]
     stage.settle(5.0)
     assert worker.worker.state == "ready"
-    assert names[1] in worker.running(), "a person's is for whoever bears the name"
+    assert names[1] in worker.running(), "a person's is for whoever has the name"
 
 
 def test_what_runs_is_killed_when_the_queue_is_deleted() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from mwapp import overview
 from mwapp.core.session import Scope
-from mwapp.overview import Look, OfficeView, TaskView, WorkerView
+from mwapp.overview import Look, MasterView, TaskView, WorkerView
 from tests.unit.core_stage import Actor, Stage
 
 T = TypeVar("T")
@@ -30,8 +30,8 @@ def workers(stage: Stage) -> list[WorkerView]:
     return seen(stage, overview.read_workers)
 
 
-def office(stage: Stage) -> OfficeView:
-    return seen(stage, overview.read_office)
+def winner(stage: Stage) -> MasterView:
+    return seen(stage, overview.read_master)
 
 
 @pytest.fixture
@@ -131,19 +131,19 @@ def test_a_peer_that_is_the_master_is_shown_as_paused() -> None:
 
 
 def test_who_is_the_master(stage: Stage) -> None:
-    now = office(stage)
+    now = winner(stage)
     assert (now.address, now.epoch, now.name, now.persistent) == ("m1:2223", 1, "m1", False)
     stage.actors[0].die()
-    vacant = office(stage)
+    vacant = winner(stage)
     assert (vacant.address, vacant.epoch, vacant.name, vacant.since) == (None, 1, None, None)
     stage.person().create("/master", "by hand")
-    assert office(stage).persistent
+    assert winner(stage).persistent
 
 
 def test_a_look_begins_anew_after_a_cut(stage: Stage) -> None:
-    found: list[OfficeView] = []
+    found: list[MasterView] = []
     looker = stage.client(
-        lambda process: Look(process, lambda scope: overview.read_office(scope, found.append))
+        lambda process: Look(process, lambda scope: overview.read_master(scope, found.append))
     )
     looker.cut()
     looker.resume()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mwapp.core.protocol import Assignment, Office, Outcome, Registration
+from mwapp.core.protocol import Assignment, Outcome, Registration, Winner
 from mwapp.core.task import MAX_TASK_BYTES, BadTaskError, Task, check_task_name, task_order
 
 versions = st.none() | st.integers(0)
@@ -102,7 +102,7 @@ def test_a_task_that_can_never_run_says_why(data: bytes, reason: str) -> None:
 def test_no_data_breaks_a_reader(data: bytes) -> None:
     Assignment.decode(data)
     Registration.decode(data)
-    Office.decode(data)
+    Winner.decode(data)
     Outcome.decode(data)
 
 
@@ -128,8 +128,8 @@ def test_a_registration_is_read_as_it_was_written(
     assert Registration.decode(registration.encode()) == registration
 
 
-def test_an_office_is_read_as_it_was_written() -> None:
-    assert Office.decode(Office("mw1", 0x1000).encode()) == Office("mw1", 0x1000)
+def test_a_winner_is_read_as_it_was_written() -> None:
+    assert Winner.decode(Winner("mw1", 0x1000).encode()) == Winner("mw1", 0x1000)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_every_invariant_holds(first: int) -> None:
     assert len(met) == 16, f"not every kind of fault was met: {sorted(met)}"
     assert len(by_hand) >= 5, f"hardly anybody worked by hand: {sorted(by_hand)}"
     assert len(errors) >= 2, f"hardly any other errors were met: {sorted(errors)}"
-    assert moved > SCHEDULES / 4, "the office hardly ever moved"
+    assert moved > SCHEDULES / 4, "leadership hardly ever moved"
     assert min(seen.values()) > SCHEDULES / 4, f"hardly ever met: {seen}"
 
 

@@ -1,4 +1,4 @@
-"""Masters and workers: what is on each host, who is in office, and a task from end to end."""
+"""Masters and workers: what is on each host, who is active, and a task from end to end."""
 
 import json
 from typing import Any
@@ -89,7 +89,7 @@ def test_a_task_cannot_do_what_is_not_its_business(host: Host, command: str, why
     assert why in task["output"]
 
 
-def test_one_master_is_in_office_and_the_other_stands_by(host: Host) -> None:
+def test_one_master_is_active_and_the_other_stands_by(host: Host) -> None:
     states = {}
     for master in MASTERS:
         ask = f"import urllib.request as it; print(it.urlopen('http://{master}:2223/status').read().decode())"

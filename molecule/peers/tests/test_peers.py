@@ -90,7 +90,7 @@ def test_a_killed_worker_is_replaced(cluster: Peers, submitter: Submitter) -> No
     assert 2 in {end["attempt"] for end in ends}
 
 
-def test_a_stopped_master_hands_the_office_on_at_once(cluster: Peers, figures: list[str]) -> None:
+def test_a_stopped_master_hands_leadership_on_at_once(cluster: Peers, figures: list[str]) -> None:
     """Even when it still runs a task of the time when it was a worker."""
     old = cluster.master()
     heirs = [node for node in cluster.masters if node != old]

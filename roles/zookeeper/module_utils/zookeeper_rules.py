@@ -1,4 +1,4 @@
-"""What preflight refuses. Pure: wishes and findings in, messages out.
+"""What preflight refuses. Pure: settings and findings in, messages out.
 
 Every message names the variable and the remedy.
 """

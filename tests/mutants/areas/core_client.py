@@ -262,7 +262,7 @@ MUTANTS = [
         "what is refused twice is not asked for again",
     ),
     client(
-        "        self._wish_next()\n        if isinstance(result",
+        "        self._ask_next()\n        if isinstance(result",
         "        if isinstance(result",
         "of many requests only the first are made",
     ),
@@ -270,7 +270,7 @@ MUTANTS = [
         "            if not self._open:\n                self._finished()",
         "            pass",
         "who cancels never hears that it is done",
-        at="Cancel._wished",
+        at="Cancel._answered",
     ),
     client(
         "        if not self._open:\n            self._finished()\n",

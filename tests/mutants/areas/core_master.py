@@ -55,7 +55,7 @@ MUTANTS = [
     master(
         "replace(attempt, incarnation=incarnation, epoch=self._epoch)",
         "replace(attempt, epoch=self._epoch)",
-        "an assignment for whichever incarnation bears the name",
+        "an assignment for whichever incarnation has the name",
     ),
     master(
         "return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)",
@@ -175,12 +175,12 @@ MUTANTS = [
     master(
         "        self._scope.cancel()\n        self._mirror = self._blank()\n\n    def status",
         "        self._mirror = self._blank()\n\n    def status",
-        "a master that has lost the office goes on reading and acting",
+        "a master that has lost leadership goes on reading and acting",
     ),
     master(
         "if epoch != self._epoch:\n            self.elected_at",
         "if True:\n            self.elected_at",
-        "after a cut it seems that the office was won anew",
+        "after a cut it seems that leadership was won anew",
     ),
     # ---------------------------------------------------------------- what is due
     master(
@@ -271,7 +271,7 @@ MUTANTS = [
     master(
         "full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}",
         "full |= {labels, frozenset()}",
-        "a task for which no worker bears the labels holds up those behind it",
+        "a task for which no worker has the labels holds up those behind it",
     ),
     master(
         "full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}",
@@ -348,7 +348,7 @@ MUTANTS = [
     master(
         "and labels <= workers[name].labels]",
         "and (not labels or labels & workers[name].labels)]",
-        "a worker that bears one of the labels is given what asks for two",
+        "a worker that has one of the labels is given what asks for two",
     ),
     master(
         "(load[name] / workers[name].slots, name)",

@@ -126,33 +126,33 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- the mirror: cancel requests
     mirror(
-        "self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)",
-        "self._scope.children(CANCEL, self._wishes_seen)",
+        "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)",
+        "self._scope.children(CANCEL, self._cancels_seen)",
         "of cancel requests only those are known that were there at first",
     ),
-    mirror("self.pointless &= self.wishes", "pass", "a request that went comes back as one for no task"),
+    mirror("self.pointless &= self.cancels", "pass", "a request that went comes back as one for no task"),
     mirror(
-        "if stat is None and task in self.wishes:",
+        "if stat is None and task in self.cancels:",
         "if stat is None:",
         "a request is deleted that is there no longer, and all is read anew",
     ),
     mirror(
-        "for task in sorted(self.wishes - self.tasks):",
-        "for task in sorted(self.wishes & self.tasks):",
+        "for task in sorted(self.cancels - self.tasks):",
+        "for task in sorted(self.cancels & self.tasks):",
         "a request for no task is never found out",
     ),
     mirror(
-        "self.pointless = self.wishes - self.tasks",
-        "self.pointless |= self.wishes - self.tasks",
+        "self.pointless = self.cancels - self.tasks",
+        "self.pointless |= self.cancels - self.tasks",
         "a request made before its task is there is taken back when it comes",
     ),
     mirror(
-        "self.pointless = self.wishes - self.tasks",
+        "self.pointless = self.cancels - self.tasks",
         "self.pointless -= self.tasks",
         "a request for a task that was deleted stays for the next of its name",
     ),
     mirror(
-        "        if task in self.wishes:\n            self.pointless.add(task)\n",
+        "        if task in self.cancels:\n            self.pointless.add(task)\n",
         "",
         "a request for a task that was removed stays for ever",
         at="Mirror.removed",

@@ -9,7 +9,7 @@ KILLERS = CORE
 
 session = partial(Mutant, "mwapp/core/session.py")
 election = partial(Mutant, "mwapp/core/election.py")
-pace = partial(Mutant, "mwapp/core/pace.py")
+pace = partial(Mutant, "mwapp/core/batching.py")
 layout = partial(Mutant, "mwapp/core/layout.py")
 node = partial(Mutant, "mwapp/core/node.py")
 
@@ -245,7 +245,7 @@ MUTANTS = [
         at="Process.part_stopped",
     ),
     session(
-        "return len(self._parts) == 1", "return len(self._parts) <= 2", "a peer's office ends with its tasks"
+        "return len(self._parts) == 1", "return len(self._parts) <= 2", "a peer's winner ends with its tasks"
     ),
     session(
         "Run(run, task, environment, self.lease)",
@@ -261,7 +261,7 @@ MUTANTS = [
     election(
         "[Create(MASTER, self._address.encode(), ephemeral=True)]",
         "[Create(MASTER, self._address.encode())]",
-        "an office that outlives its holder",
+        "leadership that outlives its holder",
     ),
     election(
         "self._elected(number + 1)", "self._elected(number)", "a master acts under the epoch before its own"
@@ -307,18 +307,18 @@ MUTANTS = [
         "nobody can win after a person has deleted a count",
     ),
     election(
-        "office.session == self._process.session and spare >= epoch:",
-        "office.session == self._process.session:",
-        "an office is gone on with whose epoch is not counted twice",
+        "winner.session == self._process.session and spare >= epoch:",
+        "winner.session == self._process.session:",
+        "leadership is gone on with whose epoch is not counted twice",
     ),
     election(
-        "if office and office.session == self._process.session and spare >= epoch:",
-        "if office and spare >= epoch:",
-        "the office is taken under an epoch of somebody else's",
+        "if winner and winner.session == self._process.session and spare >= epoch:",
+        "if winner and spare >= epoch:",
+        "leadership is taken under an epoch of somebody else's",
     ),
     election(
-        "if office and office.session == self._process.session and spare >= epoch:",
-        "if office and office.name == self._name and spare >= epoch:",
+        "if winner and winner.session == self._process.session and spare >= epoch:",
+        "if winner and winner.name == self._name and spare >= epoch:",
         "another process of the same name has won the epoch",
     ),
     election(
@@ -329,7 +329,7 @@ MUTANTS = [
     election(
         "            if self.epoch is None:\n                self._win(epoch",
         "            if True:\n                self._win(epoch",
-        "a master whose office is gone wins anew without ending what it did",
+        "a master whose leadership is gone wins anew without ending what it did",
     ),
     election(
         "self._scope.transact([Check(EPOCH, epoch), Delete(MASTER)], done)",
@@ -376,7 +376,7 @@ MUTANTS = [
         "the epoch of a tenure that is over is shown, and believed",
     ),
     election(
-        "self._look()  # keeps a watch on the office while it is held",
+        "self._look()  # keeps a watch on leadership while it is held",
         "pass",
         equivalent="the watch of the look that saw nobody goes off when it wins, and has it look",
     ),
@@ -384,20 +384,20 @@ MUTANTS = [
         "elif stat.owner != self._process.session:\n            if self.epoch is not None:\n"
         "                self._restart()\n            elif",
         "elif stat.owner != self._process.session:\n            if",
-        "a master that sees another in its office goes on",
+        "a master that sees another in its leadership goes on",
     ),
     election(
-        "self._vacate()\n        else:", "pass\n        else:", "a stopped peer is not rid of its office"
+        "self._vacate()\n        else:", "pass\n        else:", "a stopped peer is not rid of its leadership"
     ),
     election(
         "elif self._process.usable:\n            self._vacate()",
         "elif self._process.usable:\n            self._process.part_stopped(self)",
-        "a peer that is stopped holds the office until its tasks are finished",
+        "a peer that is stopped holds leadership until its tasks are finished",
     ),
     election(
         "if stat is not None and stat.owner == self._process.session:",
         "if stat is not None:",
-        "who is stopped deletes the office of another",
+        "who is stopped deletes leadership of another",
         at="Election._vacate",
     ),
     election(
@@ -438,8 +438,8 @@ MUTANTS = [
         at="ensure_parents.look.made",
     ),
     node("self._worker.pause()\n", "pass\n", "the elected peer goes on as a worker"),
-    node("self._worker.resume()", "pass", "a peer that has lost the office never works again"),
-    node("self._master.end()\n", "pass\n", "a peer that has lost the office goes on as a master"),
+    node("self._worker.resume()", "pass", "a peer that has lost leadership never works again"),
+    node("self._master.end()\n", "pass\n", "a peer that has lost leadership goes on as a master"),
     # ---------------------------------------------------------------- what is refused
     session(
         "elif refused and pending.insist:",

@@ -128,7 +128,7 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- serving
     worker(
-        "        self._look_at_wishes()\n        jobs",
+        "        self._look_at_cancels()\n        jobs",
         "        jobs",
         "a worker does not hear of cancel requests",
     ),
@@ -223,7 +223,7 @@ MUTANTS = [
         "an empty command is run for a task that was deleted",
     ),
     worker(
-        "            if name in self._wishes:\n                self._cancel(job)\n",
+        "            if name in self._cancels:\n                self._cancel(job)\n",
         "",
         "a cancel request that was there before its task came is not heeded",
     ),
@@ -269,18 +269,18 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- cancel requests
     worker(
-        "self._scope.children(CANCEL, self._wishes_seen, watch=self._look_at_wishes)",
-        "self._scope.children(CANCEL, self._wishes_seen)",
+        "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)",
+        "self._scope.children(CANCEL, self._cancels_seen)",
         "of cancel requests only those are heeded that were there at first",
     ),
     worker(
-        "self._scope.after(RETRY_SECONDS, self._look_at_wishes)\n            return",
+        "self._scope.after(RETRY_SECONDS, self._look_at_cancels)\n            return",
         "return",
         "after /cancel was deleted no request is heeded",
     ),
     worker(
-        "        self._wishes = set(names)\n",
-        "        self._wishes |= set(names)\n",
+        "        self._cancels = set(names)\n",
+        "        self._cancels |= set(names)\n",
         "a task of the same name is cancelled by a request that went long ago",
     ),
     worker(
@@ -472,7 +472,7 @@ MUTANTS = [
     worker(
         'self._forget("registration was taken over")',
         "pass",
-        "a worker whose name another incarnation bears goes on",
+        "a worker whose name another incarnation has goes on",
     ),
     worker(
         'self.state = "disconnected"\n        self._scope.after(RETRY_SECONDS, self._restart)',
@@ -501,7 +501,7 @@ MUTANTS = [
     worker(
         '        if self.state == "paused":\n            self._reopen()',
         "",
-        "a peer that has lost the office never works again",
+        "a peer that has lost leadership never works again",
     ),
     worker(
         'if self.state == "ready":\n            self._take_nothing_new()',
@@ -524,7 +524,7 @@ MUTANTS = [
     worker(
         "        if queue.stat.version != self._incarnation or",
         "        if queue.stat.version <= self._spent or",
-        "a worker does not notice that another bears its name",
+        "a worker does not notice that another has its name",
     ),
     worker(
         '        self._scope = self._process.scope()\n        self.state = "disconnected"  # the queue\'s watch went with the scope: serve anew even if registered\n        ensure_parents(self._scope, self._look)\n        self._verify_later()\n',

@@ -45,8 +45,8 @@ MUTANTS = [
     ),
     overview("        cancelling = False\n", "", "what has ended seems to be about to be cancelled"),
     overview(
-        "office.name if office and isinstance(master, Node) else None",
-        "office.name if office else None",
+        "winner.name if winner and isinstance(master, Node) else None",
+        "winner.name if winner else None",
         "who was the master before seems to be it",
     ),
     overview(

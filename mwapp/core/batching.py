@@ -15,7 +15,7 @@ from mwapp.core.session import Scope
 EACH, LEAST, MOST = 0.002, 0.01, 0.05
 
 
-class Pace:
+class Batching:
     """Has something done: at once, or, if it just was, a moment later, once for all who ask until then.
 
     ``do`` returns for how many things the next is to wait; None if there was nothing to do: then it need not.

@@ -1,11 +1,11 @@
-"""Under load things go together, and what comes alone waits for nothing (mwapp/core/pace.py)."""
+"""Under load things go together, and what comes alone waits for nothing (mwapp/core/batching.py)."""
 
 from itertools import pairwise
 
 import pytest
 
+from mwapp.core.batching import EACH, LEAST, MOST, Batching
 from mwapp.core.messages import Tick
-from mwapp.core.pace import EACH, LEAST, MOST, Pace
 from mwapp.core.session import Process
 from tests.unit.core_stage import Actor, Stage
 
@@ -63,7 +63,7 @@ def test_a_scope_that_ends_takes_what_was_due_with_it_and_leaves_nothing_blocked
         done.append(process.now)
         return 3
 
-    pace = Pace(do)
+    pace = Batching(do)
     old, new = process.scope(), process.scope()
     pace.ask(old)
     pace.ask(old)
@@ -87,7 +87,7 @@ def test_the_more_there_was_the_longer_the_moment_up_to_a_bound() -> None:
         done.append(process.now)
         return things[len(done) - 1]
 
-    pace = Pace(do)
+    pace = Batching(do)
     for step in range(100):
         process.handle(100.0 + step / 1000, Tick())
         if len(done) < len(things):
