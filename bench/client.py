@@ -11,7 +11,7 @@ from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
 from mwapp.loop import Loop
-from mwapp.servers import Servers
+from mwapp.zookeeper.connect_string import Servers
 
 SESSION_SECONDS = 10.0
 PATIENCE = 120.0

@@ -22,7 +22,7 @@ from mwapp.core.retention import RETENTION
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.loop import Loop
-from mwapp.servers import Servers
+from mwapp.zookeeper.connect_string import Servers
 
 WRITE_EVERY = 0.02  # pause after each acknowledged write, seconds
 PUMP_EVERY = 0.02

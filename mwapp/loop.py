@@ -21,11 +21,11 @@ from mwapp.core.messages import (
     Tick,
 )
 from mwapp.core.session import Process
-from mwapp.ensemble import Ensemble, Note
 from mwapp.errors import TimedOutError, UnreachableError
-from mwapp.runner import Runner
-from mwapp.servers import Servers
-from mwapp.zk import Up
+from mwapp.execution.runner import Runner
+from mwapp.zookeeper.client import Up
+from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.sessions import Ensemble, Note
 
 # The loop turns at least so often, seconds: who looks at it from outside can tell that it is alive.
 LONGEST_TURN = 1.0

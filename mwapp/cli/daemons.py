@@ -19,9 +19,9 @@ from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
-from mwapp.daemon import Build, Daemon, Described, Settings
+from mwapp.daemon.service import Build, Daemon, Described, Settings
 from mwapp.errors import BadInputError
-from mwapp.servers import parse_address, show
+from mwapp.zookeeper.connect_string import parse_address, show
 
 # A client that was cut off looks for its tasks when it is connected again, or has a new session: see
 # mwapp/core/client.py. Until then, with a margin, they must not have been removed, seconds; and with many

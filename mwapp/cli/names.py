@@ -10,8 +10,8 @@ from mwapp.cli.options import F
 from mwapp.cli.session import Target, look
 from mwapp.core.protocol import TASK_PREFIX, TASKS
 from mwapp.errors import BadInputError, MwappError
-from mwapp.overview import read_names
-from mwapp.servers import Servers
+from mwapp.status.overview import read_names
+from mwapp.zookeeper.connect_string import Servers
 
 # At a TAB the ensemble gets this long, seconds; and so many names are offered, the newest.
 PATIENCE = 1.0

@@ -11,7 +11,7 @@ import click
 
 from mwapp import logs
 from mwapp.errors import BadInputError
-from mwapp.servers import Servers
+from mwapp.zookeeper.connect_string import Servers
 
 DEFAULT_CONFIG = Path("/etc/mwapp/mwapp.toml")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from mwapp.core.session import Call, Process, Scope
 from mwapp.loop import Loop
-from mwapp.overview import Look
-from mwapp.servers import Servers
+from mwapp.status.overview import Look
+from mwapp.zookeeper.connect_string import Servers
 
 # Of the sessions of commands, seconds. Nothing of theirs is ephemeral. What became of a submission whose
 # reply was lost they have to find out (UNDER_WAY in core/client.py) before it can have been removed

@@ -18,9 +18,9 @@ from mwapp.cli.session import Target, look
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError
-from mwapp.overview import TaskView, WorkerView, read_master, read_workers
-from mwapp.servers import Servers
-from mwapp.system import System, TasksView, ask_master, ask_servers, read_tasks_view, since
+from mwapp.status.health import System, TasksView, ask_master, ask_servers, read_tasks_view, since
+from mwapp.status.overview import TaskView, WorkerView, read_master, read_workers
+from mwapp.zookeeper.connect_string import Servers
 
 # A screen has room for so many workers.
 MOST_WORKERS = 12

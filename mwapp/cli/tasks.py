@@ -13,8 +13,8 @@ from mwapp.cli.session import Target, look
 from mwapp.cli.wait import outcome_document
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
 from mwapp.errors import NotFoundError
-from mwapp.overview import ASSIGNED, QUEUED, TaskView, WorkerView, read_names, read_tasks, read_workers
-from mwapp.system import no_worker, unschedulable
+from mwapp.status.health import no_worker, unschedulable
+from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, WorkerView, read_names, read_tasks, read_workers
 
 # Of the tasks a worker has so many are named.
 MOST_NAMED = 3

@@ -17,7 +17,7 @@ from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Call, Process
 from mwapp.core.wait import Wait
 from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
-from mwapp.overview import read_tasks
+from mwapp.status.overview import read_tasks
 
 # So long `cancel` waits unless told otherwise, seconds: a command may take two to end.
 CANCEL_SECONDS = 30.0

@@ -3,9 +3,9 @@
     python -m tests.edge --seeds 10000    many schedules, every tenth of the whole: the core on the real edge
     python -m tests.edge 4711             one of them again, and all that is said in it
 
-What runs is the product: mwapp.ensemble, mwapp.zk, mwapp.zk_connection, mwapp.zk_wire, mwapp.release and
-kazoo. They take their clock, threads and sockets from a machine (mwapp.machine), and here it is a simulated
-one: one thread runs at a time, time passes only when all of them wait, and a seed gives one history.
+What runs is the product: mwapp/zookeeper, mwapp.release and kazoo. They take their clock, threads and sockets
+from a machine (mwapp.zookeeper.machine), and here it is a simulated one: one thread runs at a time, time
+passes only when all of them wait, and a seed gives one history.
 
     machine    threads, clock, events         judge      what the edge owes, by name
     network    bytes: pieces, cuts, holes     schedule   a schedule, from its seed to its end
@@ -17,9 +17,9 @@ one: one thread runs at a time, time passes only when all of them wait, and a se
     sides      what was said on a connection, and what a core was told
 
 Behind the servers is the ensemble of tests/simulation, which is compared with real ones; what they say in
-bytes is written after the protocol and not after mwapp.zk_wire, and compared with kazoo's own classes
+bytes is written after the protocol and not after mwapp.zookeeper.wire, and compared with kazoo's own classes
 (tests/unit/test_edge_wire.py).
 
-What is not simulated: mwapp.machine's own calls of the system, names that are looked up, and that a thread
-may be interrupted anywhere: here it is where it waits, where it posts and where it wakes another.
+What is not simulated: mwapp.zookeeper.machine's own calls of the system, names that are looked up, and that a
+thread may be interrupted anywhere: here it is where it waits, where it posts and where it wakes another.
 """

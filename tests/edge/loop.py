@@ -5,8 +5,8 @@ from typing import Any
 
 from mwapp.core.messages import Event
 from mwapp.core.request_size import RequestSize
-from mwapp.ensemble import Note
-from mwapp.servers import Servers
+from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.sessions import Note
 from tests.edge.machine import SimMachine
 from tests.edge.network import Link
 from tests.edge.planted import Edge

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from mwapp.machine import Machine
+from mwapp.zookeeper.machine import Machine
 from tests.edge.network import Network, Pair
 from tests.simulation.world import Violation, World
 

@@ -6,17 +6,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from mwapp.ensemble import Ensemble
 from mwapp.release import end_session
+from mwapp.zookeeper.sessions import Ensemble
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 # Each after those it imports.
-MODULES = ("release", "machine", "zk_wire", "zk_connection", "zk", "ensemble")
+MODULES = (
+    "release",
+    *("zookeeper.machine", "zookeeper.wire", "zookeeper.connection"),
+    *("zookeeper.client", "zookeeper.sessions"),
+)
 
 
 class Edge(NamedTuple):
-    """What is tested: mwapp.ensemble.Ensemble, and mwapp.release.end_session."""
+    """What is tested: mwapp.zookeeper.sessions.Ensemble, and mwapp.release.end_session."""
 
     ensemble: Callable[..., Any]
     end_session: Callable[..., None]
@@ -35,7 +39,7 @@ def edge(mutant: Mutant) -> Edge:
         for name in names:
             sys.modules.pop(name, None)
         sys.modules.update(kept)
-    return Edge(made["mwapp.ensemble"].Ensemble, made["mwapp.release"].end_session)
+    return Edge(made["mwapp.zookeeper.sessions"].Ensemble, made["mwapp.release"].end_session)
 
 
 def _module(name: str, mutant: Mutant) -> ModuleType:

@@ -14,7 +14,7 @@ from mwapp.core.messages import (
     Suspended,
 )
 from mwapp.core.request_size import RequestSize
-from mwapp.servers import Servers
+from mwapp.zookeeper.connect_string import Servers
 from tests.edge import asks
 from tests.edge.judge import SLACK, Judge
 from tests.edge.loop import PATIENCE, Loop

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from mwapp.core.messages import Error, Failed, Node, Operation, OpResult, Result, Stat, Transaction
 from mwapp.core.request_size import RequestSize
-from mwapp.servers import Servers
+from mwapp.zookeeper.connect_string import Servers
 from tests.edge.network import Link
 from tests.edge.server import Said
 from tests.simulation.world import Violation

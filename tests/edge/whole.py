@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from mwapp.core.messages import Connected, Event, Expired, Operation, Resumed, Transaction
 from mwapp.core.request_size import RequestSize
-from mwapp.servers import Servers as Addresses
-from mwapp.servers import show
+from mwapp.zookeeper.connect_string import Servers as Addresses
+from mwapp.zookeeper.connect_string import show
 from tests.edge.links import Links
 from tests.edge.loop import PATIENCE, Loop
 from tests.edge.machine import SimMachine

@@ -1,4 +1,4 @@
-"""ZooKeeper's protocol as a server speaks it, written after its description and not after mwapp.zk_wire.
+"""ZooKeeper's protocol as a server speaks it, written after its description, not after ours.
 
 Compared with kazoo's own classes by tests/unit/test_edge_wire.py.
 """

@@ -34,9 +34,9 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
-from mwapp.ensemble import SILENCE, Note
-from mwapp.ensemble import Ensemble as Edge
-from mwapp.servers import Servers
+from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.sessions import SILENCE, Note
+from mwapp.zookeeper.sessions import Ensemble as Edge
 from tests.ensemble import Ensemble, Server
 
 TIMEOUT = 4.0

@@ -67,7 +67,7 @@ def test_handlers_of_the_bundle_are_found(tmp_path: Path) -> None:
     # The daemon's way to them, with this installation's Python.
     program = (
         "import queue; from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
-        "from mwapp.runner import Runner\n"
+        "from mwapp.execution.runner import Runner\n"
         "told = queue.SimpleQueue(); runner = Runner(told.put)\n"
         "token = dict.fromkeys(['MWAPP_TASK', 'MWAPP_WORKER'], 'x')\n"
         "token |= dict.fromkeys(['MWAPP_ATTEMPT', 'MWAPP_EPOCH', 'MWAPP_INCARNATION'], '1')\n"

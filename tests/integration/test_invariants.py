@@ -454,7 +454,7 @@ def known(attack: Attack) -> list[str]:
 
 
 def test_no_leak(attack: Attack) -> None:
-    """After all has ended and all have left, no ephemeral, no assignment, no cancel request and no watch is there."""
+    """After all has ended and all have left there is no ephemeral, assignment, cancel request or watch."""
     tasks = submitted(attack, "--retries", "1", "exit 1", "exit 1", "true")
     ended(attack, *tasks)
     (endless,) = submitted(attack, "sleep 300")

@@ -1,6 +1,6 @@
 """Between a simulated process and the simulated ensemble: its session and its connection.
 
-What mwapp.ensemble and mwapp.zk are to a real process. One lives as long as its process.
+What mwapp.zookeeper is to a real process. One lives as long as its process.
 """
 
 from collections.abc import Callable

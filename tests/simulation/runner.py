@@ -1,6 +1,6 @@
 """What a simulated host runs for its process: to start a command and to end it takes time, and may fail.
 
-What mwapp.runner and the kernel are to a real process.
+What mwapp.execution.runner and the kernel are to a real process.
 """
 
 from collections.abc import Callable

@@ -326,7 +326,7 @@ class Schedule:
             left = sorted(self.judge.left())
             raise Violation(
                 "liveness",
-                f"no final status after {peace:.0f} s of peace: {left or 'a client waits, or a cancel request'}",
+                f"no final status after {peace:.0f} s of peace: {left or 'somebody waits'}",
             )
         if MASTER not in self._nodes:
             raise Violation("election-bounded", "nobody holds leadership in peace")

@@ -59,8 +59,8 @@ class Chance:
 class World(Chance):
     """A queue of things to happen at their times (seconds).
 
-    What a schedule is made of (submissions, cancel requests, faults ...) is numbered as it comes, and draws from a
-    stream of its own: so one of them can be left out (``without``) and the others stay what they are.
+    What a schedule is made of (submissions, cancel requests, faults ...) is numbered as it comes, and
+    draws from a stream of its own: so one can be left out (``without``) and the others stay what they are.
     """
 
     def __init__(self, seed: int, without: frozenset[int] = frozenset()) -> None:

@@ -18,8 +18,8 @@ from mwapp.cli import options as options_module
 from mwapp.cli.completion import SHELLS
 from mwapp.cli.keys import Keys
 from mwapp.cli.output import age, plain, several, show_table, table
-from mwapp.daemon import Build, Settings
-from mwapp.servers import Servers
+from mwapp.daemon.service import Build, Settings
+from mwapp.zookeeper.connect_string import Servers
 
 Run = Callable[..., tuple[int, str]]
 

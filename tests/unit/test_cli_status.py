@@ -8,9 +8,9 @@ import pytest
 from mwapp.cli.status import _screen
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import Outcome
-from mwapp.overview import MasterView, TaskView, WorkerView
-from mwapp.servers import Servers
-from mwapp.system import ServerView, System, TasksView
+from mwapp.status.health import ServerView, System, TasksView
+from mwapp.status.overview import MasterView, TaskView, WorkerView
+from mwapp.zookeeper.connect_string import Servers
 
 CONNECT = Servers.parse("zk1,zk2,zk3/mwapp")
 

@@ -16,9 +16,9 @@ import pytest
 from mwapp import clock
 from mwapp.core.messages import Command, Connected, Event
 from mwapp.core.session import Process
+from mwapp.daemon.snapshot import Snapshot
 from mwapp.loop import Loop
-from mwapp.servers import Servers
-from mwapp.snapshot import Snapshot
+from mwapp.zookeeper.connect_string import Servers
 
 SLEPT = 1000  # seconds
 ASLEEP = ["unshare", "--map-root-user", "--time", "--boottime", str(SLEPT)]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from mwapp import logs
-from mwapp.daemon import StateDirectory
+from mwapp.daemon.service import StateDirectory
+from mwapp.daemon.systemd import Notifier
 from mwapp.errors import BadInputError, MwappError, UnreachableError
-from mwapp.servers import Servers, parse_address, show
-from mwapp.systemd import Notifier
-from mwapp.zk import Up
+from mwapp.zookeeper.client import Up
+from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
 UP = Up(5, b"password", 6.0, ("zk2", 2181))
 
@@ -49,7 +49,7 @@ def test_a_full_disk_does_not_stop_the_daemon(tmp_path: Path, caplog: pytest.Log
     state = StateDirectory(tmp_path / "gone")
     (tmp_path / "gone/lock").unlink()
     (tmp_path / "gone").rmdir()
-    with caplog.at_level(logging.ERROR, logger="mwapp.daemon"):
+    with caplog.at_level(logging.ERROR, logger="mwapp.daemon.service"):
         logging.getLogger("mwapp").propagate = True
         state.note(Servers.parse("zk1"), UP)
     assert "take-over will be slow" in caplog.text

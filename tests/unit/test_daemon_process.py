@@ -19,8 +19,8 @@ from mwapp import loop, release
 from mwapp.core.messages import Exited
 from mwapp.core.session import Process
 from mwapp.core.task import Task
-from mwapp.daemon import Daemon, Settings
-from mwapp.servers import Servers
+from mwapp.daemon.service import Daemon, Settings
+from mwapp.zookeeper.connect_string import Servers
 from tests.ports import free_ports
 from tests.unit.zk_server import PATIENCE, Server, wait_until
 

@@ -17,8 +17,8 @@ import pytest
 from mwapp import clock
 from mwapp.core.messages import Connected, Suspended
 from mwapp.core.session import Process
-from mwapp.daemon import Daemon, Settings, _advertised
-from mwapp.servers import Servers
+from mwapp.daemon.service import Daemon, Settings, _advertised
+from mwapp.zookeeper.connect_string import Servers
 
 NOBODY = Servers.parse("127.0.0.1:1")  # no server listens there
 PATIENCE = 20.0
@@ -56,7 +56,9 @@ class Harness:
         self.roles: list[Role] = []
         self.now = time.monotonic()
         self.daemon = self.make()
-        patch.setattr("mwapp.daemon.time", SimpleNamespace(monotonic=lambda: self.now, time=time.time))
+        patch.setattr(
+            "mwapp.daemon.service.time", SimpleNamespace(monotonic=lambda: self.now, time=time.time)
+        )
 
     def make(self, advertise: str | None = None) -> Daemon:
         settings = Settings("role", "r1", NOBODY, 2.0, ("127.0.0.1", 0), advertise)

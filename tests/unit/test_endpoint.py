@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pytest
 
-from mwapp import clock, endpoint
-from mwapp.endpoint import MOST_REQUESTS, Endpoint
+from mwapp import clock
+from mwapp.daemon import endpoint
+from mwapp.daemon.endpoint import MOST_REQUESTS, Endpoint
+from mwapp.daemon.snapshot import Snapshot
 from mwapp.errors import BadInputError
-from mwapp.snapshot import Snapshot
 
 
 def picture() -> Snapshot:

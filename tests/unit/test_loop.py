@@ -17,8 +17,8 @@ from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.loop import Loop
-from mwapp.servers import Servers
-from mwapp.zk import Up
+from mwapp.zookeeper.client import Up
+from mwapp.zookeeper.connect_string import Servers
 from tests.unit.zk_server import PATIENCE, Server, wait_until
 
 NOBODY = "127.0.0.1:1"  # no server listens there
@@ -194,7 +194,7 @@ def test_a_session_that_goes_on_at_another_server_is_told_of_again(loop_of: Harn
 def test_commands_are_killed_before_the_session_is_closed(
     loop_of: Harness, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mwapp.runner.LAST_PATIENCE", PATIENCE)
+    monkeypatch.setattr("mwapp.execution.runner.LAST_PATIENCE", PATIENCE)
     process = Process()
     Part(process, begin=lambda: process.run(1, Task(f"echo $$ > {tmp_path}/pid; exec sleep 60"), {}))
     loop = loop_of(process, server.connect)

@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from mwapp import clock
-from mwapp.machine import REAL
+from mwapp.zookeeper.machine import REAL
 
 
 def test_threads_wait_for_each_other() -> None:

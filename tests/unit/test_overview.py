@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from mwapp import overview
 from mwapp.core.session import Scope
-from mwapp.overview import Look, MasterView, TaskView, WorkerView
+from mwapp.status import overview
+from mwapp.status.overview import Look, MasterView, TaskView, WorkerView
 from tests.unit.core_stage import Actor, Stage
 
 T = TypeVar("T")

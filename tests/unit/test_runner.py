@@ -16,8 +16,8 @@ import pytest
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
-from mwapp.processes import Output
-from mwapp.runner import Runner
+from mwapp.execution.process_group import Output
+from mwapp.execution.runner import Runner
 
 PATIENCE = 10.0
 
@@ -278,7 +278,7 @@ def test_many_files_are_allowed_but_only_to_us() -> None:
     given = resource.getrlimit(resource.RLIMIT_NOFILE)
     low = (min(64, given[0]), given[1])
     code = (
-        "import mwapp.runner as r, queue, resource\n"
+        "import mwapp.execution.runner as r, queue, resource\n"
         "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
         "told = queue.SimpleQueue(); runner = r.Runner(told.put)\n"
         "for n in range(50): runner.start(Run(n, Task('sleep 0.3; ulimit -n')))\n"

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from mwapp import ensemble as module
 from mwapp.core.messages import (
     Connected,
     Create,
@@ -25,9 +24,10 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.core.request_size import LOSSES
-from mwapp.ensemble import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
-from mwapp.servers import Servers
-from mwapp.zk import Answered, Changed, Down, Happening, Over, Up
+from mwapp.zookeeper import sessions as module
+from mwapp.zookeeper.client import Answered, Changed, Down, Happening, Over, Up
+from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.sessions import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
 
 CUT, REFUSED = Failed(Error.CONNECTION_LOSS), Failed(Error.REFUSED)
 TOO_LARGE = Transaction((Create("/a", b"x" * 1_100_000),))
@@ -36,7 +36,7 @@ HOST = ("zk1", 2181)
 
 
 class FakeClient:
-    """Stands in for mwapp.zk.Client."""
+    """Stands in for mwapp.zookeeper.client.Client."""
 
     made: list["FakeClient"]
 

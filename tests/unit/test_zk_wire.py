@@ -24,7 +24,7 @@ from mwapp.core.messages import (
     Stat,
     Transaction,
 )
-from mwapp.zk_wire import MULTI_READ, LostError, Reader, Record, below, encode, encode_all, simple_read
+from mwapp.zookeeper.wire import MULTI_READ, LostError, Reader, Record, below, encode, encode_all, simple_read
 
 # czxid mzxid ctime mtime version cversion aversion ephemeralOwner dataLength numChildren pzxid
 STAT_FIELDS = (11, 12, 1500, 2500, 3, 4, 5, -6, 7, 8, 13)

@@ -13,11 +13,11 @@ KILLERS = (
 )
 
 loop = partial(Mutant, "mwapp/loop.py")
-daemon = partial(Mutant, "mwapp/daemon.py")
-endpoint = partial(Mutant, "mwapp/endpoint.py")
-snapshot = partial(Mutant, "mwapp/snapshot.py")
-systemd = partial(Mutant, "mwapp/systemd.py")
-servers = partial(Mutant, "mwapp/servers.py")
+daemon = partial(Mutant, "mwapp/daemon/service.py")
+endpoint = partial(Mutant, "mwapp/daemon/endpoint.py")
+snapshot = partial(Mutant, "mwapp/daemon/snapshot.py")
+systemd = partial(Mutant, "mwapp/daemon/systemd.py")
+servers = partial(Mutant, "mwapp/zookeeper/connect_string.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- the main loop

@@ -13,10 +13,10 @@ KILLERS = (
     edge(range(300, 2500)),
 )
 
-sessions = partial(Mutant, "mwapp/ensemble.py")
-client = partial(Mutant, "mwapp/zk.py")
-connection = partial(Mutant, "mwapp/zk_connection.py")
-wire = partial(Mutant, "mwapp/zk_wire.py")
+sessions = partial(Mutant, "mwapp/zookeeper/sessions.py")
+client = partial(Mutant, "mwapp/zookeeper/client.py")
+connection = partial(Mutant, "mwapp/zookeeper/connection.py")
+wire = partial(Mutant, "mwapp/zookeeper/wire.py")
 ending = partial(Mutant, "mwapp/release.py")
 
 STAT = "czxid, _, ctime, _, version, changes, _, owner, _, children, _ ="

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_overview.py"),)
 
-overview = partial(Mutant, "mwapp/overview.py")
+overview = partial(Mutant, "mwapp/status/overview.py")
 
 MUTANTS = [
     overview(

@@ -7,12 +7,12 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_runner.py"), pytest("tests/unit/handlers"))
 
-runner = partial(Mutant, "mwapp/runner.py")
-processes = partial(Mutant, "mwapp/processes.py")
-commands = partial(Mutant, "mwapp/commands.py")
-pool = partial(Mutant, "mwapp/handler_pool.py")
-warm = partial(Mutant, "mwapp/warm_process.py")
-inside = partial(Mutant, "mwapp/handler_process.py")
+runner = partial(Mutant, "mwapp/execution/runner.py")
+processes = partial(Mutant, "mwapp/execution/process_group.py")
+commands = partial(Mutant, "mwapp/execution/shell.py")
+pool = partial(Mutant, "mwapp/execution/handler_pool.py")
+warm = partial(Mutant, "mwapp/execution/warm_process.py")
+inside = partial(Mutant, "mwapp/execution/handler_process.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- what runs

@@ -25,7 +25,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def harness(distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """For one test; no thread of it may be left."""
     monkeypatch.setenv("PYTHONPATH", f"{distribution}:{ROOT}")
-    monkeypatch.setattr("mwapp.runner.LAST_PATIENCE", PATIENCE)
+    monkeypatch.setattr("mwapp.execution.runner.LAST_PATIENCE", PATIENCE)
     before = set(threading.enumerate())
     harness = Harness()
     yield harness

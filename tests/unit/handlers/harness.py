@@ -8,7 +8,7 @@ from typing import Any
 
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
-from mwapp.runner import Runner
+from mwapp.execution.runner import Runner
 
 PATIENCE = 20.0
 TOKEN = {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mwapp import handler_pool, warm_process
+from mwapp.execution import handler_pool, warm_process
 from tests.unit.handlers.conftest import ROOT
 from tests.unit.handlers.harness import PATIENCE, Harness, alive, gone, read_number, wait_for
 
@@ -152,7 +152,7 @@ DAEMON = """
 import sys, time
 from mwapp.core.messages import Run
 from mwapp.core.task import Task
-from mwapp.runner import Runner
+from mwapp.execution.runner import Runner
 from tests.unit.handlers.harness import PATIENCE, TOKEN
 runner = Runner(print)
 runner.start(Run(1, Task(handler="sleeps", argument=sys.argv[1]), TOKEN))

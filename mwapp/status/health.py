@@ -15,7 +15,7 @@ from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import CANCELLED, DONE, FAILED
 from mwapp.core.session import Scope
 from mwapp.errors import BadInputError
-from mwapp.overview import (
+from mwapp.status.overview import (
     ASSIGNED,
     QUEUED,
     MasterView,
@@ -25,7 +25,7 @@ from mwapp.overview import (
     read_states,
     read_tasks,
 )
-from mwapp.servers import parse_address, show
+from mwapp.zookeeper.connect_string import parse_address, show
 
 # A server or an endpoint that is asked directly gets this long, seconds.
 PATIENCE = 1.0

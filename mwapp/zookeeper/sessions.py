@@ -29,10 +29,10 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.core.request_size import RequestSize, size
-from mwapp.machine import REAL, Machine
 from mwapp.release import end_session
-from mwapp.servers import Servers, show
-from mwapp.zk import Answered, Changed, Client, Down, Happening, Over, Up
+from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Up
+from mwapp.zookeeper.connect_string import Servers, show
+from mwapp.zookeeper.machine import REAL, Machine
 
 log = logging.getLogger(__name__)
 

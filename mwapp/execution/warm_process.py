@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mwapp.core.messages import Exited
-from mwapp.processes import Group, Output, own_environment
+from mwapp.execution.process_group import Group, Output, own_environment
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -57,7 +57,7 @@ class WarmProcess:
         with theirs:
             number = theirs.fileno()
             # -P: not whatever lies in the daemon's directory.
-            arguments = [sys.executable, "-P", "-m", "mwapp.handler_process", str(number)]
+            arguments = [sys.executable, "-P", "-m", "mwapp.execution.handler_process", str(number)]
             output = Output(output_limit)
             try:
                 self._group = Group(

@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from mwapp.daemon.snapshot import Snapshot
 from mwapp.errors import BadInputError
-from mwapp.servers import show
-from mwapp.snapshot import Snapshot
+from mwapp.zookeeper.connect_string import show
 
 log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
-"""The process that runs handlers, one after the other: python -m mwapp.handler_process CHANNEL
+"""The process that runs handlers, one after the other: python -m mwapp.execution.handler_process CHANNEL
 
 CHANNEL is the number of a socket. Requests come and replies go as lines of JSON; the first reply says that
-the process is ready. Output goes where stdout goes. It ends when the channel is closed. The other side is
-``mwapp.handler_pool``, which does not rely on this one: a handler can do to its process what it likes.
+the process is ready. Output goes where stdout goes. It ends when the channel is closed. The other side,
+``mwapp.execution.handler_pool``, does not rely on this one: a handler can do to its process what it likes.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""One ZooKeeper session on one kazoo client; it and :mod:`mwapp.zk_connection` alone know kazoo.
+"""One ZooKeeper session on one kazoo client; it and :mod:`mwapp.zookeeper.connection` alone know kazoo.
 
 kazoo reconnects by itself and, once its session has expired, silently goes on with a new one; a request
 made in the old session would then be carried out in the new. So a :class:`Client` has one session and is
@@ -17,9 +17,9 @@ from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 
 from mwapp.core.messages import Operation, Result
-from mwapp.machine import Machine
-from mwapp.servers import Servers
-from mwapp.zk_connection import Asked, Connection, Handler
+from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.connection import Asked, Connection, Handler
+from mwapp.zookeeper.machine import Machine
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
-from mwapp.processes import Group, Output, own_environment
+from mwapp.execution.process_group import Group, Output, own_environment
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

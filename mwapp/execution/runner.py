@@ -8,11 +8,11 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mwapp.commands import Commands
 from mwapp.core.messages import Exited, Run
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
-from mwapp.handler_pool import HandlerPool
-from mwapp.processes import GROUP_END, LAST_OUTPUT, allow_many_files
+from mwapp.execution.handler_pool import HandlerPool
+from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files
+from mwapp.execution.shell import Commands
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

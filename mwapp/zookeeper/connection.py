@@ -1,7 +1,7 @@
-"""kazoo's connection to one server after the other, with requests of our own; :mod:`mwapp.zk` is its client.
+"""kazoo's connection to one server after the other, with requests of our own, for its client (client.py).
 
 kazoo tries the servers, takes up the session and knows what has become of it. What goes over the connection
-is written and read here (:mod:`mwapp.zk_wire`): kazoo sends each request by itself, reads each reply in two
+is written and read here (wire.py): kazoo sends each request by itself, reads each reply in two
 parts, and waits before each of these. For a server, too, many reads in one request are much less work than as
 many requests.
 """
@@ -20,8 +20,8 @@ from kazoo.protocol.serialization import Close, Connect
 from kazoo.protocol.states import KeeperState
 
 from mwapp.core.messages import Error, Failed, Operation, Result
-from mwapp.machine import Machine
-from mwapp.zk_wire import MULTI_READ, Reader, Record, encode, encode_all, error, simple_read
+from mwapp.zookeeper.machine import Machine
+from mwapp.zookeeper.wire import MULTI_READ, Reader, Record, encode, encode_all, error, simple_read
 
 # A server gets this long to accept a connection, and as long again to answer the first request on it, so
 # that a frozen or black-holed one is passed over fast. Every further round of time-outs adds as much again,

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 from mwapp import release
 from mwapp.core.messages import Abandon, Command, Connected, Event, Expired, Resumed, Suspended
 from mwapp.core.session import Process
-from mwapp.endpoint import Endpoint
+from mwapp.daemon.endpoint import Endpoint
+from mwapp.daemon.snapshot import Snapshot
+from mwapp.daemon.systemd import Notifier
 from mwapp.errors import OK, BadInputError
 from mwapp.loop import LONGEST_TURN, Loop
-from mwapp.servers import Servers, show
-from mwapp.snapshot import Snapshot
-from mwapp.systemd import Notifier
-from mwapp.zk import Up
+from mwapp.zookeeper.client import Up
+from mwapp.zookeeper.connect_string import Servers, show
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Exited, Run
-from mwapp.warm_process import WarmProcess
+from mwapp.execution.warm_process import WarmProcess
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle

@@ -1,0 +1,1 @@
+"""A long-running role: signals, systemd, the session file, the status endpoint."""

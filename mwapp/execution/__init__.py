@@ -1,0 +1,1 @@
+"""What runs tasks: shell commands and handlers, each in a process group of its own."""

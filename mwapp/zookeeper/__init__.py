@@ -1,0 +1,1 @@
+"""What talks to ZooKeeper: sessions, each on one connection after the other. Only this knows kazoo."""
