@@ -49,7 +49,8 @@ def release(directory: str) -> int:
     try:
         end_session(servers, session, password)
     except OSError as problem:
-        print(f"mwapp release: session {session:#x} not closed: {problem}", file=sys.stderr)
+        shown = f"{session & (1 << 64) - 1:#x}"  # as everywhere: show_session would take too long to import
+        print(f"mwapp release: session {shown} not closed: {problem}", file=sys.stderr)
         return 3
     os.unlink(path)
     return 0

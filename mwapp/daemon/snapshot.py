@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mwapp import clock
+from mwapp.core.protocol import show_session
 
 # The main loop turns every second even when nothing happens; a longer silence means that it hangs.
 HANGS = 5.0
@@ -59,7 +60,7 @@ class Snapshot:
             "started_at": self.started_at,
             "session": {
                 "state": self.connection,
-                "id": None if self.session is None else f"{self.session & (1 << 64) - 1:#x}",
+                "id": None if self.session is None else show_session(self.session),
                 "timeout": self.timeout,
                 "server": self.server,
                 "events": dict(self.session_events),

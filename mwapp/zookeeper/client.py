@@ -17,6 +17,7 @@ from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 
 from mwapp.core.messages import Operation, Result
+from mwapp.core.protocol import show_session
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Asked, Connection, Handler
 from mwapp.zookeeper.machine import Machine
@@ -40,7 +41,7 @@ class Up:
     asked: float | None = None  # when this connection was begun, on mwapp.clock
 
     def __repr__(self) -> str:  # the password must not get into a log
-        return f"Up(session={self.session:#x}, timeout={self.timeout}, address={self.address})"
+        return f"Up(session={show_session(self.session)}, timeout={self.timeout}, address={self.address})"
 
 
 @dataclass(frozen=True, slots=True)

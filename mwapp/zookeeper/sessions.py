@@ -28,6 +28,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.core.protocol import show_session
 from mwapp.core.request_size import RequestSize, size
 from mwapp.release import end_session
 from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Up
@@ -218,7 +219,7 @@ class Ensemble:
 
     def _up(self, present: _Session, up: Up, now: float) -> list[Event]:
         present.up, present.connected, self._last = up, True, present.client
-        log.info("session %#x on %s", up.session, show(up.address))
+        log.info("session %s on %s", show_session(up.session), show(up.address))
         self._end_given_up(up)
         if present.announced:
             return [Resumed(up.asked)]
@@ -304,6 +305,6 @@ def _end(servers: list[tuple[str, int]], up: Up, machine: Machine) -> None:
     try:
         end_session(servers, up.session, up.password, machine.connect, machine.now)
     except OSError as problem:
-        log.warning("session %#x is left to its time-out: %s", up.session, problem)
+        log.warning("session %s is left to its time-out: %s", show_session(up.session), problem)
     else:
-        log.info("session %#x, which was given up, is over", up.session)
+        log.info("session %s, which was given up, is over", show_session(up.session))

@@ -205,12 +205,12 @@ def test_a_session_that_nobody_ends(
     harness: Harness, endings: Endings, caplog: pytest.LogCaptureFixture
 ) -> None:
     endings.problem = OSError("zk1:2181: timed out")
-    harness.tell(up(1))
+    harness.tell(up(-1))
     harness.ensemble.abandon(harness.now)
     harness.look(1)
     assert harness.tell(up(2)) == [Connected(2, TIMEOUT)]
     harness.ensemble.close(5.0)
-    assert "session 0x1 is left to its time-out: zk1:2181: timed out" in caplog.text
+    assert "session 0xffffffffffffffff is left to its time-out: zk1:2181: timed out" in caplog.text
     assert "secret" not in caplog.text
 
 
