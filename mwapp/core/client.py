@@ -29,7 +29,7 @@ TAKEN = "a task has the next number already, by hand or for the numbers are used
 
 
 class ClientPart:
-    """What submitting, waiting and cancelling share: they begin anew with every connection."""
+    """What submitting, waiting, cancelling and looking share: they begin anew with every connection."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -39,7 +39,7 @@ class ClientPart:
     def connected(self) -> None:
         self._scope.cancel()
         self._scope = self._process.scope()
-        ensure_parents(self._scope, self._begin)
+        self._start()
 
     def suspended(self) -> None:
         self._scope.cancel()
@@ -56,6 +56,9 @@ class ClientPart:
 
     def status(self) -> dict[str, Any]:
         return {}
+
+    def _start(self) -> None:
+        ensure_parents(self._scope, self._begin)
 
     def _begin(self) -> None:
         raise NotImplementedError

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from mwapp.core.messages import Exited, Failed, Node
+from mwapp.core.client import ClientPart
+from mwapp.core.messages import Failed, Node
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
@@ -81,40 +81,15 @@ class MasterView:
     persistent: bool = False  # made by hand, and no ephemeral: nobody can win
 
 
-class Look:
+class Look(ClientPart):
     """A part that reads once, from the start again after a cut. ``read`` gets the scope to read through."""
 
     def __init__(self, process: Process, read: Callable[[Scope], None]) -> None:
-        self._process = process
         self._read = read
-        self._scope = process.scope()
-        process.add(self)
+        super().__init__(process)
 
-    def connected(self) -> None:
-        """Read what is there now."""
-        self._scope.cancel()
-        self._scope = self._process.scope()
+    def _start(self) -> None:  # it makes nothing: whoever only looks may have no permission to
         self._read(self._scope)
-
-    def suspended(self) -> None:
-        """Start over when connected again."""
-        self._scope.cancel()
-
-    def expired(self) -> None:
-        """Start over when connected again."""
-        self._scope.cancel()
-
-    def exited(self, event: Exited) -> None:
-        """No commands here."""
-
-    def stop(self) -> None:
-        """Nothing is left to do."""
-        self._scope.cancel()
-        self._process.part_stopped(self)
-
-    def status(self) -> dict[str, Any]:
-        """Nothing to tell."""
-        return {}
 
 
 def read_names(scope: Scope, then: Callable[[list[str]], None]) -> None:

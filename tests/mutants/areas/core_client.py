@@ -279,8 +279,8 @@ MUTANTS = [
         at="Cancel._begin",
     ),
     client(
-        "        self._scope.cancel()\n        self._scope = self._process.scope()\n        ensure",
-        "        self._scope = self._process.scope()\n        ensure",
+        "        self._scope.cancel()\n        self._scope = self._process.scope()\n        self._start",
+        "        self._scope = self._process.scope()\n        self._start",
         equivalent="it was cancelled when the connection was cut, and a new one has nothing to cancel",
     ),
     client(
