@@ -151,8 +151,6 @@ class Mirror:
         """The finished task was deleted."""
         self.finished.pop(task, None)
         self.tasks.discard(task)
-        if task in self.cancels:
-            self.pointless.add(task)
 
     def look_again(self, task: str) -> None:
         """It was taken for finished, and is not: somebody deleted it, and there is another of its name."""

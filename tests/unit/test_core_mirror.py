@@ -53,6 +53,11 @@ class Server:
         assert asked == path
         reply()
 
+    def answer_all(self) -> None:
+        """Answer whatever is asked, until nothing is."""
+        while self.waiting:
+            self.answer(self.waiting[0][0])
+
     def _ask(self, path: str, reply: Callable[[], None]) -> None:
         self.waiting.append((path, reply))
 
@@ -97,21 +102,51 @@ def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
     server.answer("/tasks")
     server.answer("/returned")
     server.answer(f"/tasks/{TASK}/status")  # it has not ended
-    while server.waiting:
-        server.answer(server.waiting[0][0])
+    server.answer_all()
     assert not queued
     assert TASK in mirror.held[NOBODY]
     assert not mirror.unread
 
 
+def mirror_of(server: Server) -> Mirror:
+    mirror = Mirror(cast(Scope, server), changed=lambda: None, adopt=lambda *_: None, unreadable=lambda: None)
+    mirror.read()
+    return mirror
+
+
 def test_a_cancel_request_for_a_task_that_went_before_tasks_were_listed_is_pointless() -> None:
     """It was there when the request was looked at, so only the list shows that it is not."""
     server = Server(**{f"cancel__{TASK}": b"", f"tasks__{TASK}": b"date"})
-    mirror = Mirror(cast(Scope, server), changed=lambda: None, adopt=lambda *_: None, unreadable=lambda: None)
-    mirror.read()
+    mirror = mirror_of(server)
     while server.waiting[0][0] != "/tasks":
         server.answer(server.waiting[0][0])
     assert not mirror.pointless
     del server.nodes[f"/tasks/{TASK}"]
     server.answer("/tasks")
     assert mirror.pointless == {TASK}
+
+
+def test_a_cancel_request_is_not_pointless_any_more_when_its_task_comes() -> None:
+    server = Server(**{f"cancel__{TASK}": b""})
+    mirror = mirror_of(server)
+    server.answer_all()
+    assert mirror.pointless == {TASK}
+    server.nodes[f"/tasks/{TASK}"] = b"date"
+    server.watches["/tasks"]()
+    server.answer_all()
+    assert not mirror.pointless
+
+
+def test_a_cancel_request_that_comes_again_is_looked_at_again() -> None:
+    """Its task may have come with it, and not be listed yet."""
+    server = Server(**{f"cancel__{TASK}": b""})
+    mirror = mirror_of(server)
+    server.answer_all()
+    del server.nodes[f"/cancel/{TASK}"]
+    server.watches["/cancel"]()
+    server.answer_all()
+    server.nodes |= {f"/cancel/{TASK}": b"", f"/tasks/{TASK}": b"date"}
+    server.watches["/cancel"]()
+    server.answer_all()
+    assert mirror.cancels == {TASK}
+    assert not mirror.pointless

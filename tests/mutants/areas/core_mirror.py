@@ -151,12 +151,6 @@ MUTANTS = [
         "self.pointless -= self.tasks",
         "a request for a task that was deleted stays for the next of its name",
     ),
-    mirror(
-        "        if task in self.cancels:\n            self.pointless.add(task)\n",
-        "",
-        "a request for a task that was removed stays for ever",
-        at="Mirror.removed",
-    ),
     # ---------------------------------------------------------------- the mirror: tasks
     mirror(
         "self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)",
