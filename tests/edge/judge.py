@@ -302,7 +302,10 @@ class Judge(Watcher):
         since, talk, side.thawed_at = self._waits_since(side), side.talk, now
         if since is None or talk is None:
             return
-        if now > max(since + talk.timeout * SILENCE, side.trusts_until) + GRACE + LATE:
+        late = now - max(since + talk.timeout * SILENCE, side.may_trust_until) - GRACE
+        if late > -LATE:
+            side.may_trust_until = now + GRACE + LATE
+        if late > LATE:
             side.trusts_until = now + GRACE
 
     def closed(self, link: Link, now: float) -> None:

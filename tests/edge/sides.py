@@ -86,7 +86,7 @@ class Side:
         self.given_up: set[int] = set()  # sessions
         self.cut = False  # the core is being told so
         self.thawed_at = 0.0
-        self.trusts_until = 0.0  # its server, for it stood still itself
+        self.trusts_until = self.may_trust_until = 0.0  # its server, for it stood still itself
 
     def ends(self) -> None:
         """Its session is over, or its process."""

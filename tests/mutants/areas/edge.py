@@ -207,9 +207,8 @@ MUTANTS = [
     connection(
         "        self._xid = 0\n",
         "",
-        at="Connection._connect",
-        equivalent="a server sends numbers back, whatever they are; kazoo has none before the first connection, "
-        "so the first takes it from the class",
+        "the first request has no number",
+        "Connection._connect",
     ),
     # ---------------------------------------------------------------- replies
     connection(
@@ -304,7 +303,7 @@ MUTANTS = [
     connection(
         "            self._unsent = False\n",
         "",
-        equivalent="the thread is woken, and finds nothing to send",
+        "each turn wakes the thread, which never comes to sending a ping",
     ),
     connection(
         "            self._over()\n",
