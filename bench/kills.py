@@ -17,7 +17,8 @@ from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.interfaces import IAsyncResult
 
 from bench.report import Report
-from tests.ensemble import Ensemble, EnsembleError, Server
+from testbed.ensemble import Ensemble, EnsembleError, Server
+from testbed.waiting import NotInTimeError
 
 # Leaders of one ensemble that are killed, one after the other.
 KILLS = 6
@@ -92,7 +93,7 @@ def _kill_leaders(way: str) -> tuple[str, str | None]:
             ensemble.heal()
             found = _broken(ensemble, writers)
             return way, f"started anew: {found}" if found else None
-    except (EnsembleError, KazooException, KazooTimeoutError) as problem:
+    except (EnsembleError, NotInTimeError, KazooException, KazooTimeoutError) as problem:
         return way, f"{type(problem).__name__}: {problem}"
 
 

@@ -18,8 +18,8 @@ from chaos.cluster import Cluster
 from lab import Lab
 from mwapp.core.protocol import TASKS
 from mwapp.core.task import Task
-from tests.ensemble import Ensemble
-from tests.integration.processes import Site
+from testbed.daemons import Site
+from testbed.ensemble import Ensemble
 
 # What costs nothing by itself, in a process that is warm.
 NOTHING = Task(handler="echo", key="0" * 32)

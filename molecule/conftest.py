@@ -11,7 +11,7 @@ import pytest
 from chaos.cluster import Cluster
 from chaos.load import Writer
 from lab import Lab, LabError
-from tests import evidence
+from testbed import evidence
 
 UNITS = ("zookeeper", "mwapp-master", "mwapp-worker", "mwapp-node")
 # A line of a server says its level itself; all others have journald's.

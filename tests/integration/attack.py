@@ -12,10 +12,11 @@ from typing import Any
 
 from kazoo.exceptions import KazooException
 
-from tests.ensemble import Ensemble
+from testbed.daemons import Daemon, Site
+from testbed.ensemble import Ensemble
+from testbed.waiting import PATIENCE, wait_for
 from tests.integration import replay
 from tests.integration.person import Person, person_at
-from tests.integration.processes import PATIENCE, Daemon, Site, wait_until
 from tests.integration.proxy import Network
 from tests.simulation.judge import Judge
 from tests.simulation.tree import Tree
@@ -54,7 +55,7 @@ class Attack:
     def active(self) -> Daemon:
         """The active master; waits for it."""
         probe = lambda: next((m for m in self.of("master") if m.status().get("state") == "active"), None)  # noqa: E731 - for the next line only
-        return wait_until("a master is active", probe)
+        return wait_for("a master is active", probe)
 
     def command(self, seconds: float | None = None) -> str:
         """What a task does: leave a line that tells which attempt runs, wait so long or for :meth:`go`."""
@@ -96,7 +97,7 @@ class Attack:
         self.network.heal()
         self.ensemble.heal()
         acked = self._acknowledged()
-        tasks = wait_until("every task has ended", self._all_ended, seconds)
+        tasks = wait_for("every task has ended", self._all_ended, seconds)
         assert set(acked) <= tasks.keys(), "acked-never-lost"
         assert len(acked) == len(set(acked)), "submit-idempotent"
         assert all(count == 1 for count in self.runs().values()), "duplicates-explained"

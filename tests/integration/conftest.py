@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import evidence
-from tests.ensemble import Ensemble
+from testbed import evidence
+from testbed.ensemble import Ensemble
 
 WHOLE = Path("build/failed")  # the logs of the time of a test that failed
 BEGAN = pytest.StashKey[str]()

@@ -6,7 +6,7 @@ from typing import Any
 
 from kazoo.client import KazooClient
 
-from tests.integration.processes import PATIENCE
+from testbed.waiting import PATIENCE
 
 
 class Person(KazooClient):  # type: ignore[misc]  # kazoo has no types

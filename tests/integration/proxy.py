@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-from tests.ensemble import Ensemble
+from testbed.ensemble import Ensemble
 
 CHUNK = 65536
 

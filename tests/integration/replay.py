@@ -7,8 +7,8 @@ from typing import NamedTuple
 from kazoo.exceptions import NoNodeError
 from kazoo.protocol.states import ZnodeStat
 
+from testbed.ensemble import Ensemble, Server
 from tests import txnlog
-from tests.ensemble import Ensemble, Server
 from tests.simulation.ensemble import Transacted
 from tests.simulation.tree import Tree, ZNode
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ensemble import Ensemble
+from testbed.daemons import Site
+from testbed.ensemble import Ensemble
+from testbed.waiting import PATIENCE, wait_for
 from tests.integration.person import person_at
-from tests.integration.processes import PATIENCE, Site, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def site(nodes: Site, shared_ensemble: Ensemble) -> Site:
         states = [node.status().get("state") for node in nodes.daemons]
         return sorted(map(str, states)) == ["active", "ready"] and len(nodes.json("workers")) == 2
 
-    wait_until("one is the master, both are registered", at_work)
+    wait_for("one is the master, both are registered", at_work)
     return nodes
 
 
@@ -54,7 +55,7 @@ def test_cancel_what_runs_what_waits_and_what_has_ended(site: Site) -> None:
     waits = submit(site, "--label", "nobody", "true")
     # It ignores SIGTERM, and so does what it started.
     runs = submit(site, "trap '' TERM; (trap '' TERM; sleep 600) & sleep 600")
-    wait_until("it runs", lambda: running(site, runs))
+    wait_for("it runs", lambda: running(site, runs))
     ends = site.json("cancel", ended, waits, runs)
     assert [(end["task"], end["state"], end["already_ended"]) for end in ends] == [
         (ended, "done", True),
@@ -181,7 +182,7 @@ def test_finished_tasks_are_removed_when_there_are_too_many(ensemble: Ensemble, 
             assert all(answer.get() for answer in ended)
         site.start("master", "m", "--keep", "1000").wait_for_state("active")
         kept = lambda: len(person.get_children("/tasks")) == 1001  # noqa: E731 - the queued one is none of them
-        wait_until("the oldest are removed", kept)
+        wait_for("the oldest are removed", kept)
         assert site.json("tasks", "0")[0]["state"] == "queued"
         site.mwapp("wait", "1", status=4)
 
@@ -217,12 +218,12 @@ def test_watch_survives_an_outage_and_ends_cleanly(ensemble: Ensemble, tmp_path:
                 shown += os.read(terminal, 1 << 16)
             return what in shown.rpartition(b"\x1b[H")[2]
 
-        wait_until("the first picture", lambda: shows(b"no master is active"))
+        wait_for("the first picture", lambda: shows(b"no master is active"))
         for server in ensemble.servers[:2]:
             server.kill()
-        wait_until("it says so", lambda: shows(b"the ensemble does not answer"))
+        wait_for("it says so", lambda: shows(b"the ensemble does not answer"))
         ensemble.start()
-        wait_until("and goes on", lambda: shows(b"(vacant)"))
+        wait_for("and goes on", lambda: shows(b"(vacant)"))
         watching.send_signal(signal.SIGINT)
         assert watching.wait(PATIENCE) == 0
         assert b"Traceback" not in shown
@@ -246,4 +247,4 @@ def test_names_are_completed(site: Site) -> None:
         return done.stdout
 
     # One who finds nothing within a second says nothing.
-    assert wait_until("something is offered", tab) == "plain,completed\n"
+    assert wait_for("something is offered", tab) == "plain,completed\n"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.ensemble import Ensemble
+from testbed.daemons import Site
+from testbed.ensemble import Ensemble
+from testbed.waiting import wait_for
 from tests.integration.person import Person, person_at
-from tests.integration.processes import Site, wait_until
 from tests.integration.proxy import Network, Trap
 
 # Enough to keep them busy while servers die.
@@ -113,7 +114,7 @@ def test_tasks(running: Site, by_hand: Person) -> None:
 
 def test_workers_and_status(running: Site, ensemble: Ensemble) -> None:
     (task,) = running.mwapp("submit", "sleep 600").split()
-    wait_until("it is assigned", lambda: running.json("workers")[0]["running"] == [task])
+    wait_for("it is assigned", lambda: running.json("workers")[0]["running"] == [task])
     port = running.daemons[1].port
     assert running.json("workers") == [
         {
@@ -201,9 +202,7 @@ def test_submitting_while_servers_die(site: Site, ensemble: Ensemble, by_hand: P
     submitters = [threading.Thread(target=submit, args=(who,)) for who in range(SUBMITTERS)]
     for submitter in submitters:
         submitter.start()
-    wait_until(
-        "it has begun", lambda: by_hand.exists("/tasks") and by_hand.exists("/tasks").numChildren > 100
-    )
+    wait_for("it has begun", lambda: by_hand.exists("/tasks") and by_hand.exists("/tasks").numChildren > 100)
     kills = 0
     for server in cycle(ensemble.servers):
         if not any(submitter.is_alive() for submitter in submitters):

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ensemble import Ensemble
-from tests.integration.processes import LEFT_ALONE, PATIENCE, SESSION_TIMEOUT, Daemon, Site, wait_until
+from testbed.daemons import LEFT_ALONE, SESSION_TIMEOUT, Daemon, Site
+from testbed.ensemble import Ensemble
+from testbed.waiting import PATIENCE, wait_for
 
 # A session left to its time-out is over soon after it; who went by anything else would be later.
 LATE = 2 * SESSION_TIMEOUT
@@ -34,7 +35,7 @@ def two_masters(site: Site) -> tuple[Daemon, Daemon]:
 
 def elected_at(master: Daemon) -> float:
     """When it was elected, Unix seconds; waits for it."""
-    wait_until(f"{master.name} is active", lambda: master.status().get("state") == "active")
+    wait_for(f"{master.name} is active", lambda: master.status().get("state") == "active")
     return float(master.status()["elected_at"])
 
 
@@ -54,7 +55,7 @@ def test_killed_master(site: Site) -> None:
         # Nothing to write without a task.
         site.mwapp("submit", f"echo {turn}")
         seconds.append(elected_at(backup) - killed_at)
-        wait_until("it has written", partial(has_written, backup, killed_at))
+        wait_for("it has written", partial(has_written, backup, killed_at))
         active.start()
         active.wait_for_state("standby")
         active, backup = backup, active
@@ -99,7 +100,7 @@ def test_killed_worker(site: Site, tmp_path: Path) -> None:
     (task,) = site.mwapp(
         "submit", f"echo $MWAPP_WORKER $MWAPP_ATTEMPT >> {tmp_path}/runs; [ $MWAPP_ATTEMPT = 2 ] || sleep 600"
     ).split()
-    wait_until("it runs", (tmp_path / "runs").exists)
+    wait_for("it runs", (tmp_path / "runs").exists)
     site.start("worker", "w2").wait_for_state("ready")
     worker.kill()
     worker.release()
@@ -126,7 +127,7 @@ def test_worker_drains(site: Site) -> None:
     worker = site.start("worker", "w1", "--slots", "1")
     worker.wait_for_state("ready")
     (running,) = site.mwapp("submit", "sleep 1; echo finished").split()
-    wait_until("it runs", lambda: worker.running() == [running])
+    wait_for("it runs", lambda: worker.running() == [running])
     worker.signal(signal.SIGTERM)
     other = site.start("worker", "w2")
     other.wait_for_state("ready")
@@ -144,17 +145,17 @@ def test_readiness_is_honest(site: Site, ensemble: Ensemble) -> None:
     assert worker.get("/ready") == (200, "ok\n")
     for server in ensemble.servers[:2]:
         server.kill()
-    wait_until("not ready", lambda: (worker.get("/ready") or (0,))[0] == 503)
+    wait_for("not ready", lambda: (worker.get("/ready") or (0,))[0] == 503)
     assert worker.get("/health") == (200, "ok\n")
     ensemble.start()
-    wait_until("ready again", lambda: worker.get("/ready") == (200, "ok\n"))
+    wait_for("ready again", lambda: worker.get("/ready") == (200, "ok\n"))
 
 
 def test_start_before_the_ensemble(site: Site, ensemble: Ensemble) -> None:
     for server in ensemble.servers:
         server.kill()
     worker = site.start("worker", "w1")
-    wait_until("it answers", lambda: worker.get("/ready"))
+    wait_for("it answers", lambda: worker.get("/ready"))
     assert (worker.get("/ready") or (0,))[0] == 503
     ensemble.start()
     worker.wait_for_state("ready")
@@ -200,7 +201,7 @@ def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> N
                 with contextlib.suppress(BlockingIOError):
                     noise.sendto(b"noise", str(tmp_path / "notify"))
         ensemble.start()
-        wait_until("it serves", lambda: worker.status().get("state") == "ready")
+        wait_for("it serves", lambda: worker.status().get("state") == "ready")
         # Nothing was taken meanwhile: what is to be known is told again.
         hear("READY=1")
         hear("STATUS=worker ready, incarnation 0")

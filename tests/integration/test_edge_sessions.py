@@ -37,7 +37,7 @@ from mwapp.core.messages import (
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.sessions import SILENCE, Note
 from mwapp.zookeeper.sessions import Ensemble as Edge
-from tests.ensemble import Ensemble, Server
+from testbed.ensemble import Ensemble, Server
 
 TIMEOUT = 4.0
 PATIENCE = 30.0

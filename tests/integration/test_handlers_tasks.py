@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ensemble import Ensemble
-from tests.integration.processes import Daemon, Site, wait_until
+from testbed.daemons import Daemon, Site
+from testbed.ensemble import Ensemble
+from testbed.waiting import wait_for
 
 MODULE = """
 import os, time
@@ -53,7 +54,7 @@ def start(site: Site, installed: Path, name: str) -> Daemon:
 
 
 def pid_in(path: Path) -> int:
-    return int(wait_until(f"{path} is written", lambda: path.read_text() if path.exists() else ""))
+    return int(wait_for(f"{path} is written", lambda: path.read_text() if path.exists() else ""))
 
 
 def ended(pid: int) -> bool:
@@ -102,6 +103,6 @@ def test_a_handler_dies_with_its_worker_and_runs_again(site: Site, installed: Pa
     start(site, installed, "w2")
     first.signal(signal.SIGKILL)
     first.process.wait()
-    wait_until("the handler has ended", lambda: ended(handler))
+    wait_for("the handler has ended", lambda: ended(handler))
     (task,) = site.json("wait", "0")
     assert (task["state"], task["worker"], task["attempt"], task["output"]) == ("done", "w2", 2, "slept")

@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from tests.ensemble import Ensemble
+from testbed.daemons import LEFT_ALONE, Daemon
+from testbed.ensemble import Ensemble
+from testbed.waiting import PATIENCE, wait_for
 from tests.integration import replay
 from tests.integration.attack import Attack, attack_on
-from tests.integration.processes import LEFT_ALONE, PATIENCE, Daemon, wait_until
 from tests.integration.proxy import Trap
 
 
@@ -58,7 +59,7 @@ def depose(attack: Attack) -> Daemon:
     frozen = attack.active()
     before = znode(attack, "/epoch")[1]
     frozen.signal(signal.SIGSTOP)
-    wait_until("another one wins", lambda: znode(attack, "/epoch")[1] > before)
+    wait_for("another one wins", lambda: znode(attack, "/epoch")[1] > before)
     return frozen
 
 
@@ -100,7 +101,7 @@ def running(attack: Attack, task: str) -> Daemon:
                 return worker
         return None
 
-    return wait_until("somebody has it", probe)
+    return wait_for("somebody has it", probe)
 
 
 # ---------------------------------------------------------------- leadership
@@ -144,7 +145,7 @@ def test_master_steps_down(attack: Attack) -> None:
     session = attack.person.exists("/master").ephemeralOwner
     attack.submit(30, seconds=0.05)
     attack.network.deaf = attack.network.mute = True
-    wait_until("its session is over", lambda: not attack.person.exists("/master"))
+    wait_for("its session is over", lambda: not attack.person.exists("/master"))
     assert set(attack.verdict().values()) == {"done"}
     assert master.said_at("session given up") < replay.ends(attack.ensemble)[session]
 
@@ -154,7 +155,7 @@ def test_deadline_first(attack: Attack) -> None:
     sessions = {daemon: daemon.session() for daemon in attack.site.daemons}
     attack.network.deaf = attack.network.mute = True
     over = lambda: set(sessions.values()) <= replay.ends(attack.ensemble).keys()  # noqa: E731 - for the next line only
-    wait_until("every session is over", over)
+    wait_for("every session is over", over)
     ends = replay.ends(attack.ensemble)
     assert all(daemon.said_at("session given up") < ends[session] for daemon, session in sessions.items())
 
@@ -198,7 +199,7 @@ def test_assign_liveness(bare: Attack) -> None:
     """Nobody is there when tasks come; they run when somebody comes."""
     tasks = submitted(bare, "true", "true", "true")
     bare.staff(masters=1, workers=0)
-    wait_until("they are seen", lambda: bare.active().status().get("queued") == 3)
+    wait_for("they are seen", lambda: bare.active().status().get("queued") == 3)
     bare.site.start("worker", "w1")
     assert [end["state"] for end in ended(bare, *tasks)] == ["done"] * 3
 
@@ -206,7 +207,7 @@ def test_assign_liveness(bare: Attack) -> None:
 def test_one_final_status(attack: Attack) -> None:
     """A worker that was taken for dead comes back with a result: the state stays what it is."""
     (task,) = submitted(attack, attack.command())
-    wait_until("it runs", lambda: lines(attack))
+    wait_for("it runs", lambda: lines(attack))
     worker = running(attack, task)
     worker.signal(signal.SIGSTOP)
     attack.go()
@@ -222,10 +223,10 @@ def test_one_final_status(attack: Attack) -> None:
 def test_status_from_holder(attack: Attack) -> None:
     """A worker's registration is taken from it while it runs a task: it kills that, and records nothing."""
     (task,) = submitted(attack, attack.command())
-    wait_until("it runs", lambda: lines(attack))
+    wait_for("it runs", lambda: lines(attack))
     worker = running(attack, task)
     attack.person.delete(f"/workers/{worker.name}")
-    wait_until("it runs again", lambda: [task, "2"] in lines(attack))
+    wait_for("it runs again", lambda: [task, "2"] in lines(attack))
     attack.go()
     (end,) = ended(attack, task)
     assert end["attempt"] == 2
@@ -285,17 +286,17 @@ def test_peer_rests(bare: Attack) -> None:
         holder = znode(bare, "/epoch")[0]
         return str(json.loads(holder)["name"])
 
-    wait_until("all have come", lambda: all(bare.person.exists(f"/workers/{name}") for name in peers))
+    wait_for("all have come", lambda: all(bare.person.exists(f"/workers/{name}") for name in peers))
     for _ in range(2):
         chief = elected()
-        wait_until("it rests", partial(_rests, bare, chief))
+        wait_for("it rests", partial(_rests, bare, chief))
         # Quick ones might all go to one of the two.
         ends = ended(bare, *submitted(bare, *["sleep 0.3"] * 9))
         assert {end["worker"] for end in ends} == peers.keys() - {chief}
         peers[chief].stop()
         peers[chief].start()
-        wait_until("another one is elected", partial(_is_other, elected, chief))
-        wait_until("all are back", lambda: all(bare.person.exists(f"/workers/{name}") for name in peers))
+        wait_for("another one is elected", partial(_is_other, elected, chief))
+        wait_for("all are back", lambda: all(bare.person.exists(f"/workers/{name}") for name in peers))
     bare.verdict()
 
 
@@ -333,7 +334,7 @@ def test_token_grows(attack: Attack) -> None:
     task = f'echo "$MWAPP_EPOCH,$MWAPP_ATTEMPT" >> {attack.home}/noted; test "$MWAPP_ATTEMPT" = 3 || sleep 60'
     (name,) = submitted(attack, task)
     for count in (1, 2):
-        wait_until("it runs", partial(_has_run, attack, count))
+        wait_for("it runs", partial(_has_run, attack, count))
         if count == 1:
             master = attack.active()
             master.stop()
@@ -348,7 +349,7 @@ def test_token_grows(attack: Attack) -> None:
 def test_duplicates_explained(attack: Attack) -> None:
     """A task runs twice only if its worker was lost: every attempt once, and one more for each loss."""
     tasks = submitted(attack, *[attack.command()] * 4)
-    wait_until("all run", lambda: len(lines(attack)) == 4)
+    wait_for("all run", lambda: len(lines(attack)) == 4)
     worker = running(attack, tasks[0])
     lost = set(attack.person.get_children(f"/assign/{worker.name}"))
     worker.signal(signal.SIGSTOP)
@@ -366,7 +367,7 @@ def test_timeout_enforced(attack: Attack) -> None:
     (end,) = ended(attack, *submitted(attack, "--run-timeout", "2", command))
     assert (end["state"], end["reason"]) == ("failed", "timed out after 2 s")
     child = int((attack.home / "child").read_text())
-    wait_until("what it started is gone", lambda: not _lives(child))
+    wait_for("what it started is gone", lambda: not _lives(child))
     attack.verdict()
 
 
@@ -381,7 +382,7 @@ def _lives(pid: int) -> bool:
 def test_cancel_final(attack: Attack) -> None:
     """A running one is killed, a waiting one never runs, a finished one stays what it is."""
     running = submitted(attack, *[f"echo r >> {attack.home}/noted; sleep 300"] * 6)  # every slot
-    wait_until("all run", lambda: len(lines(attack, "noted")) == 6)
+    wait_for("all run", lambda: len(lines(attack, "noted")) == 6)
     (waiting,) = submitted(attack, f"echo w >> {attack.home}/noted")
     cancelled = attack.site.json("cancel", waiting, *running)
     assert {task["state"] for task in cancelled} == {"cancelled"}
@@ -397,11 +398,11 @@ def test_no_zombie_run(attack: Attack) -> None:
     """The network is silent: workers kill what they run before the ensemble can give it to others."""
     lives = f"while [ $MWAPP_ATTEMPT = 1 ]; do date +%s.%N >> {attack.home}/$MWAPP_TASK; sleep 0.05; done"
     tasks = submitted(attack, *[lives] * 3)
-    wait_until("all run", lambda: all((attack.home / task).exists() for task in tasks))
+    wait_for("all run", lambda: all((attack.home / task).exists() for task in tasks))
     workers = {task: running(attack, task).name for task in tasks}
     sessions = {task: attack.person.exists(f"/workers/{workers[task]}").ephemeralOwner for task in tasks}
     attack.network.deaf = attack.network.mute = True
-    wait_until("the sessions are over", lambda: not attack.person.get_children("/workers"))
+    wait_for("the sessions are over", lambda: not attack.person.get_children("/workers"))
     assert set(attack.verdict().values()) == {"done"}
     over = replay.ends(attack.ensemble)
     lived = {task: float((attack.home / task).read_text().split()[-1]) for task in tasks}
@@ -415,10 +416,10 @@ def test_retention_kept(bare: Attack) -> None:
     (slow,) = submitted(bare, bare.command())
     (quick,) = submitted(bare, "true")
     ended(bare, quick)
-    wait_until("it is removed", lambda: not bare.person.exists(f"/tasks/{quick}"))
+    wait_for("it is removed", lambda: not bare.person.exists(f"/tasks/{quick}"))
     assert bare.person.exists(f"/tasks/{slow}")
     bare.go()
-    wait_until("all are removed", lambda: not bare.person.get_children("/tasks"))
+    wait_for("all are removed", lambda: not bare.person.get_children("/tasks"))
     judge = bare.judge()
     assert judge.removed == {slow, quick}
     assert all(entry == b"done" for entry in judge.status.values())
@@ -434,10 +435,10 @@ def test_drain(attack: Attack) -> None:
     for worker in attack.of("worker")[:2]:
         worker.stop()
     tasks = submitted(attack, *[attack.command()] * 6)
-    wait_until("all are assigned", lambda: len(attack.person.get_children("/assign/w3")) == 6)
-    wait_until("one runs", lambda: lines(attack))
+    wait_for("all are assigned", lambda: len(attack.person.get_children("/assign/w3")) == 6)
+    wait_for("one runs", lambda: lines(attack))
     greedy.signal(signal.SIGTERM)
-    wait_until("what waits is handed back", lambda: len(attack.person.get_children("/assign/w3")) == 1)
+    wait_for("what waits is handed back", lambda: len(attack.person.get_children("/assign/w3")) == 1)
     attack.of("worker")[0].start()
     attack.go()
     assert greedy.process.wait(PATIENCE) == 0
@@ -466,7 +467,7 @@ def test_no_leak(attack: Attack) -> None:
     assert not person.exists("/master")
     assert not any(map(person.get_children, ("/workers", "/returned", "/cancel")))
     assert [name for name in person.get_children("/assign") if person.get_children(f"/assign/{name}")] == []
-    wait_until("no server knows of a watch or an ephemeral", lambda: not known(attack))
+    wait_for("no server knows of a watch or an ephemeral", lambda: not known(attack))
     attack.verdict()
 
 
@@ -480,7 +481,7 @@ def test_health_honest(attack: Attack) -> None:
 
     assert codes(master) == codes(worker) == (200, 200)
     attack.network.deaf = attack.network.mute = True
-    wait_until("they say so", lambda: codes(master) == codes(worker) == (200, 503))
+    wait_for("they say so", lambda: codes(master) == codes(worker) == (200, 503))
     attack.network.heal()
-    wait_until("they are ready again", lambda: codes(worker) == (200, 200))
+    wait_for("they are ready again", lambda: codes(worker) == (200, 200))
     attack.judge()

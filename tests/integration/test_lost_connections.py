@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ensemble import Ensemble
+from testbed.ensemble import Ensemble
+from testbed.waiting import wait_for
 from tests.integration.attack import Attack, attack_on
-from tests.integration.processes import wait_until
 from tests.integration.proxy import Trap
 
 Frame = Callable[[bytes], bool]
@@ -61,16 +61,16 @@ def test_connection_lost_at_a_write(attack: Attack, write: str, committed: bool)
     flaky = f'test "$MWAPP_ATTEMPT" = 2; code=$?; echo {attack.home}; exit $code'
     (tried_again,) = site.mwapp("submit", "--retries", "1", flaky).split()
     (endless,) = site.mwapp("submit", "sleep 60").split()
-    wait_until("it runs", lambda: endless in worker.running())
+    wait_for("it runs", lambda: endless in worker.running())
     ended = site.json("cancel", endless)
     tasks = (bad, tried_again, endless)
-    wait_until("all have ended", lambda: all(person.exists(f"/tasks/{task}/status") for task in tasks))
+    wait_for("all have ended", lambda: all(person.exists(f"/tasks/{task}/status") for task in tasks))
     states = {task: person.get(f"/tasks/{task}/status")[0] for task in tasks}
     assert states == {bad: b"failed", tried_again: b"done", endless: b"cancelled"}
     assert [task["state"] for task in ended] == ["cancelled"]
 
     places = ("/cancel", "/returned", "/assign/w1")
-    wait_until("nothing is left", lambda: not any(map(person.get_children, places)))
+    wait_for("nothing is left", lambda: not any(map(person.get_children, places)))
     assert worker.stop() == 0
     assert trap.caught.is_set(), "there was no such write"
     attack.verdict()
@@ -82,6 +82,6 @@ def test_connection_lost_when_finished_tasks_are_removed(attack: Attack, committ
     attack.site.start("master", "m1", program="tests.integration.tidy").wait_for_state("active")
     attack.site.start("worker", "w1").wait_for_state("ready")
     names = attack.site.mwapp("submit", "true", "true", "false").split()
-    wait_until("they are removed", lambda: trap.caught.is_set() and not attack.person.get_children("/tasks"))
+    wait_for("they are removed", lambda: trap.caught.is_set() and not attack.person.get_children("/tasks"))
     judge = attack.judge()
     assert judge.removed == judge.status.keys() == set(names)

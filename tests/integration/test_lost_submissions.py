@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ensemble import Ensemble
+from testbed.ensemble import Ensemble
+from testbed.waiting import PATIENCE, wait_for
 from tests.integration.attack import Attack, attack_on
-from tests.integration.processes import PATIENCE, wait_until
 from tests.integration.proxy import Trap
 
 MULTI_READ = 22  # what ZooKeeper calls several reads in one request
@@ -39,13 +39,13 @@ def test_a_search_that_is_cut_off_doubles_nothing(attack: Attack, cut_at: int) -
         submitter.stdin.write("".join(f"echo {number}\n" for number in range(MANY)))
         submitter.stdin.close()
         person = attack.person
-        wait_until("all are created", lambda: person.exists("/tasks") and _tasks(attack) == MANY)
+        wait_for("all are created", lambda: person.exists("/tasks") and _tasks(attack) == MANY)
         reads = count(1)
         trap = attack.network.trap = Trap(
             lambda frame: _kind(frame) == MULTI_READ and next(reads) == cut_at, committed=False
         )
         attack.network.heal()
-        wait_until("the search is cut off", trap.caught.is_set)
+        wait_for("the search is cut off", trap.caught.is_set)
         assert submitter.stdout
         names = submitter.stdout.read().split()
         assert submitter.wait(PATIENCE) == 0

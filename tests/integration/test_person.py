@@ -1,6 +1,6 @@
 """Whoever looks on in a test sees what happened before, by whichever server it looks."""
 
-from tests.ensemble import Ensemble
+from testbed.ensemble import Ensemble
 from tests.integration.person import person_at
 
 

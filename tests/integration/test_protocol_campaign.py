@@ -16,9 +16,10 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
 
-from tests.ensemble import Ensemble, Server
+from testbed.daemons import SESSION_TIMEOUT, Daemon
+from testbed.ensemble import Ensemble, Server
+from testbed.waiting import wait_for
 from tests.integration.attack import Attack, attack_on
-from tests.integration.processes import SESSION_TIMEOUT, Daemon, wait_until
 from tests.simulation.world import Violation
 
 SECONDS = 20.0
@@ -189,7 +190,7 @@ def test_everything_at_once(attack: Attack, seed: int) -> None:
 def test_a_campaign_reaches_the_commands(attack: Attack) -> None:
     """Those of a worker, which its threads start; one that is killed has failed."""
     attack.submit(1)
-    wait_until("it runs", attack.runs)
+    wait_for("it runs", attack.runs)
     for worker in attack.of("worker"):
         Campaign(attack, 1)._commands(worker, signal.SIGKILL)
     assert list(attack.verdict().values()) == ["failed"]

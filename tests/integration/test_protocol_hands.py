@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from kazoo.exceptions import NotEmptyError
 
-from tests.ensemble import Ensemble
+from testbed.daemons import Daemon
+from testbed.ensemble import Ensemble
+from testbed.waiting import wait_for
 from tests.integration.attack import Attack, attack_on
-from tests.integration.processes import Daemon, wait_until
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_the_master_is_deleted(attack: Attack) -> None:
             stat = attack.person.exists("/master")
             return stat is not None and stat.czxid != before
 
-        wait_until("somebody wins", won)
+        wait_for("somebody wins", won)
     tasks = attack.verdict()
     assert len(tasks) == 30
     assert attack.person.get("/epoch")[1].version >= 6
@@ -88,7 +89,7 @@ def test_a_person_is_the_master(attack: Attack) -> None:
         master.wait_for_state("standby")
     (by_hand,) = created(attack, b"echo assigned by hand")
     attack.person.create(f"/assign/w1/{by_hand}", b"")
-    wait_until("it has ended", lambda: attack.person.exists(f"/tasks/{by_hand}/status"))
+    wait_for("it has ended", lambda: attack.person.exists(f"/tasks/{by_hand}/status"))
     created(attack, b"echo assigned by ours")
     attack.person.delete("/master")
     attack.active()
@@ -99,12 +100,12 @@ def test_a_person_is_the_master(attack: Attack) -> None:
 def test_a_worker_is_deleted(attack: Attack) -> None:
     """It comes back as another incarnation, and what it ran is run again, not twice at a time."""
     attack.submit(4)
-    wait_until("all run", lambda: len(attack.runs()) == 4)
+    wait_for("all run", lambda: len(attack.runs()) == 4)
     worker = attack.of("worker")[0]
     running = attack.person.get_children("/assign/w1")
     before = attack.person.get("/assign/w1")[1].version
     attack.person.delete("/workers/w1")
-    wait_until("it is back", lambda: (worker.status().get("incarnation") or 0) > before)
+    wait_for("it is back", lambda: (worker.status().get("incarnation") or 0) > before)
     attack.go()
     tasks = attack.verdict()
     assert set(tasks.values()) == {"done"}
@@ -122,7 +123,7 @@ def test_a_session_is_ended(attack: Attack, role: str) -> None:
 
     for _ in range(3):
         attack.submit(4, seconds=1.0)
-        daemon = wait_until("somebody is there, perhaps again", holder)
+        daemon = wait_for("somebody is there, perhaps again", holder)
         assert daemon.release() == 0
     tasks = attack.verdict()
     assert len(tasks) == 12
@@ -133,12 +134,12 @@ def test_an_assignment_is_deleted(attack: Attack) -> None:
     """The command is stopped, and the task given to somebody anew."""
     noted = attack.home / "pid"
     (task,) = created(attack, f"test -s {noted} || {{ echo $$ > {noted}; exec sleep 600; }}".encode())
-    pid = int(str(wait_until("it runs", lambda: noted.exists() and noted.read_text())))
+    pid = int(str(wait_for("it runs", lambda: noted.exists() and noted.read_text())))
     (worker,) = [w for w in attack.of("worker") if attack.person.exists(f"/assign/{w.name}/{task}")]
     master = attack.active()
     master.signal(signal.SIGSTOP)  # or it may be given to the same worker before that has looked
     attack.person.delete(f"/assign/{worker.name}/{task}")
-    wait_until("it is stopped", lambda: not Path(f"/proc/{pid}").exists())
+    wait_for("it is stopped", lambda: not Path(f"/proc/{pid}").exists())
     master.signal(signal.SIGCONT)
     assert attack.verdict() == {task: "done"}
 
@@ -146,12 +147,12 @@ def test_an_assignment_is_deleted(attack: Attack) -> None:
 def test_everything_is_deleted(attack: Attack) -> None:
     """Queues, workers and tasks are gone from one moment to the next: ours make themselves at home again."""
     attack.submit(6)
-    wait_until("all run", lambda: len(attack.runs()) == 6)
+    wait_for("all run", lambda: len(attack.runs()) == 6)
     for path in ("/assign", "/tasks", "/workers"):
-        wait_until(f"{path} is deleted", partial(deleted, attack, path))
-    wait_until("w1 is back", lambda: attack.person.exists("/workers/w1"))
-    wait_until("w2 is back", lambda: attack.person.exists("/workers/w2"))
-    wait_until("tasks can be created", lambda: attack.person.exists("/tasks"))
+        wait_for(f"{path} is deleted", partial(deleted, attack, path))
+    wait_for("w1 is back", lambda: attack.person.exists("/workers/w1"))
+    wait_for("w2 is back", lambda: attack.person.exists("/workers/w2"))
+    wait_for("tasks can be created", lambda: attack.person.exists("/tasks"))
     (task,) = created(attack, b"echo anew")
-    wait_until("it is done", lambda: attack.person.exists(f"/tasks/{task}/status"))
+    wait_for("it is done", lambda: attack.person.exists(f"/tasks/{task}/status"))
     assert attack.person.get(f"/tasks/{task}/status")[0] == b"done"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.ensemble import Ensemble
+from testbed.ensemble import Ensemble
+from testbed.waiting import wait_for
 from tests.integration.attack import Attack, attack_on
-from tests.integration.processes import wait_until
 
 
 @pytest.fixture
@@ -38,10 +38,10 @@ def test_short_failures(attack: Attack, fault: str) -> None:
 def test_silence_longer_than_the_sessions(attack: Attack) -> None:
     """Every worker is lost at once; whatever ran runs once more, and no more than that."""
     attack.submit(6)
-    wait_until("all run", lambda: len(attack.runs()) == 6)
+    wait_for("all run", lambda: len(attack.runs()) == 6)
     attack.network.deaf = attack.network.mute = True
-    wait_until("every session is over", lambda: not attack.person.get_children("/workers"))
-    wait_until("no worker runs any", lambda: not any(worker.running() for worker in attack.of("worker")))
+    wait_for("every session is over", lambda: not attack.person.get_children("/workers"))
+    wait_for("no worker runs any", lambda: not any(worker.running() for worker in attack.of("worker")))
     attack.go()
     assert len(attack.runs()) == 6
     tasks = attack.verdict()

@@ -32,7 +32,7 @@ from mwapp.core.messages import (
     Set,
     Transaction,
 )
-from tests.ensemble import Ensemble
+from testbed.ensemble import Ensemble
 from tests.integration.drawn import SESSIONS, Drawn
 from tests.simulation.ensemble import Kind, SimEnsemble
 from tests.simulation.tree import ZNode

@@ -21,8 +21,9 @@ from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.daemon.service import Daemon, Settings
 from mwapp.zookeeper.connect_string import Servers
-from tests.ports import free_ports
-from tests.unit.zk_server import PATIENCE, Server, wait_until
+from testbed.ports import free_ports
+from testbed.waiting import PATIENCE, wait_for
+from tests.unit.zk_server import Server
 
 NOBODY = "127.0.0.1:1"  # no server listens there
 
@@ -152,7 +153,7 @@ def test_a_second_sigterm_changes_nothing_and_who_is_impatient_at_a_keyboard_end
     wait = f"i=0; until [ -e {home}/go ] || [ $((i += 1)) = 3000 ]; do sleep 0.01; done"
     command = f"touch {home}/begun; {wait}; touch {home}/over"
     daemon = harness.start(server.connect, command)
-    wait_until("it runs", (home / "begun").exists)
+    wait_for("it runs", (home / "begun").exists)
     for _ in range(2):
         daemon.send_signal(signal.SIGTERM)
         assert harness.told("STOPPING=1")
@@ -163,7 +164,7 @@ def test_a_second_sigterm_changes_nothing_and_who_is_impatient_at_a_keyboard_end
         (home / name).unlink()
 
     daemon = harness.start(server.connect, command)
-    wait_until("it runs", (home / "begun").exists)
+    wait_for("it runs", (home / "begun").exists)
     for _ in range(2):
         daemon.send_signal(signal.SIGINT)
         assert harness.told("STOPPING=1")
@@ -216,7 +217,7 @@ def test_who_has_given_its_session_up_says_so(harness: Harness) -> None:
         states.append(str(harness.status()["session"]["state"]))
         return states[-1] == "expired"
 
-    wait_until("it gives its session up", gave_up)
+    wait_for("it gives its session up", gave_up)
     status = harness.status()
     assert (status["ready"], status["reason"]) == (False, "session with the ensemble is expired")
     assert status["session"]["events"]["abandoned"] >= 1

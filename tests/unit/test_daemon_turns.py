@@ -19,9 +19,9 @@ from mwapp.core.messages import Connected, Suspended
 from mwapp.core.session import Process
 from mwapp.daemon.service import Daemon, Settings, _advertised
 from mwapp.zookeeper.connect_string import Servers
+from testbed.waiting import PATIENCE
 
 NOBODY = Servers.parse("127.0.0.1:1")  # no server listens there
-PATIENCE = 20.0
 
 
 class Role:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import evidence
+from testbed import evidence
 
 SINCE = "2026-01-01T10:00:00.000"
 SERVER = """\

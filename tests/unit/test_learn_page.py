@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.walkthrough import Names, PageError, Step, difference, fences, steps
+from testbed.walkthrough import Names, PageError, Step, difference, fences, steps
 
 PROJECT = Path(__file__).parents[2]
 PAGE = PROJECT / "docs" / "learn.md"

@@ -19,7 +19,8 @@ from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.loop import Loop
 from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers
-from tests.unit.zk_server import PATIENCE, Server, wait_until
+from testbed.waiting import PATIENCE, wait_for
+from tests.unit.zk_server import Server
 
 NOBODY = "127.0.0.1:1"  # no server listens there
 
@@ -98,7 +99,7 @@ def once(what: str, probe: Callable[[], object], then: Callable[[], None]) -> No
     """When it is so, on another thread."""
 
     def wait() -> None:
-        wait_until(what, probe)
+        wait_for(what, probe)
         then()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -6,7 +6,7 @@ import sys
 # In a process that goes on until its input ends.
 TAKE = """
 import sys
-from tests import ports
+from testbed import ports
 ports.FIRST, ports.LAST = 10_000, 10_000 + 2 * ports.BLOCK
 print(*ports.free_ports(3), flush=True)
 sys.stdin.read()

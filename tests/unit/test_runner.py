@@ -18,8 +18,7 @@ from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
 from mwapp.execution.process_group import Output
 from mwapp.execution.runner import Runner
-
-PATIENCE = 10.0
+from testbed.waiting import PATIENCE, alive, read_number, wait_for
 
 
 class Harness:
@@ -50,30 +49,6 @@ def harness() -> Iterator[Harness]:
     while (leaked := set(threading.enumerate()) - before) and time.monotonic() < end:
         time.sleep(0.01)
     assert not leaked
-
-
-def alive(pid: int) -> bool:
-    """Whether the process runs (a zombie nobody reaps does not)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(path: Path) -> None:
-    end = time.monotonic() + PATIENCE
-    while not path.exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def read_number(path: Path) -> int:
-    wait_for(path)
-    end = time.monotonic() + PATIENCE
-    while not path.read_text().strip():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    return int(path.read_text())
 
 
 def test_output_and_status(harness: Harness) -> None:
@@ -135,7 +110,7 @@ def test_kill_takes_the_whole_group(harness: Harness, tmp_path: Path) -> None:
 
 def test_grace(harness: Harness, tmp_path: Path) -> None:
     harness.start(f"trap 'echo asked; exit 3' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
-    wait_for(tmp_path / "set")
+    wait_for("the trap", (tmp_path / "set").exists)
     harness.runner.kill(1, 60)
     exited = harness.exited()
     assert exited.code == 3
@@ -158,7 +133,7 @@ def test_grace_is_for_the_whole_group_and_ends_with_sigkill(harness: Harness, tm
 @pytest.mark.parametrize("later", [0.0, 0.2])
 def test_a_later_kill_can_shorten_the_grace(harness: Harness, tmp_path: Path, later: float) -> None:
     harness.start(f"trap '' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
-    wait_for(tmp_path / "set")
+    wait_for("the trap", (tmp_path / "set").exists)
     for grace in (600, later, 600):
         harness.runner.kill(1, grace)
     exited = harness.exited()
@@ -198,7 +173,7 @@ def test_who_forks_twice_is_killed_all_the_same(harness: Harness, tmp_path: Path
 
 def test_one_that_forks_without_end_is_killed(harness: Harness, tmp_path: Path) -> None:
     harness.start(f"touch {tmp_path}/set; while :; do (sleep 600 &) & sleep 0.001; done")
-    wait_for(tmp_path / "set")
+    wait_for("the trap", (tmp_path / "set").exists)
     time.sleep(0.1)
     harness.runner.kill(1)
     exited = harness.exited()

@@ -4,13 +4,13 @@ import contextlib
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
+
+from testbed.waiting import PATIENCE
 
 CLOSE_SESSION = -11
 PING = -2
 NO_NODE = -101
-PATIENCE = 20.0
 
 
 class Server:
@@ -73,11 +73,3 @@ class Server:
 def _frame(read: Callable[[int], bytes]) -> bytes:
     head = read(4)
     return read(struct.unpack("!i", head)[0]) if len(head) == 4 else b""
-
-
-def wait_until(what: str, probe: Callable[[], object]) -> None:
-    """Ask until the answer is true."""
-    end = time.monotonic() + PATIENCE
-    while not probe():
-        assert time.monotonic() < end, what
-        time.sleep(0.005)

@@ -11,8 +11,8 @@ import pytest
 
 from chaos.cluster import Cluster
 from chaos.load import SESSION_SECONDS, Writer
-from tests import playbook
-from tests.archive import Release, build
+from testbed import playbook
+from testbed.archive import Release, build
 
 Play = Callable[..., playbook.Played]
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import Play
 
 from chaos.cluster import Cluster
-from tests.archive import Release
+from testbed.archive import Release
 
 SERVERS = ("zk1", "zk2", "zk3")
 RELEASES = "/opt/zookeeper"

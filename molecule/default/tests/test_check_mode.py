@@ -1,6 +1,6 @@
 """Check mode on converged hosts tells the truth: there is nothing to change."""
 
-from tests.playbook import play
+from testbed.playbook import play
 
 
 def test_check_mode_finds_nothing_to_change() -> None:

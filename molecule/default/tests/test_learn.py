@@ -13,7 +13,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
 from chaos.cluster import Cluster
-from tests.walkthrough import Names, Step, difference, steps
+from testbed.walkthrough import Names, Step, difference, steps
 
 PAGE = Path(__file__).parents[3] / "docs" / "learn.md"
 SECONDS = 60  # for one step; far more than it takes, for a machine may be busy

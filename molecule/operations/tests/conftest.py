@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.cluster import Cluster
-from tests import playbook
+from testbed import playbook
 
 TOOLS = {"oldest": playbook.PROJECT / ".venv/oldest/bin", "newest": playbook.TOOLS}
 UNITS = {

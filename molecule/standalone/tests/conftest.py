@@ -7,7 +7,7 @@ import pytest
 
 from chaos.cluster import Cluster
 from chaos.load import Writer
-from tests import playbook
+from testbed import playbook
 
 INVENTORIES = playbook.PROJECT / "molecule/standalone/inventory"
 

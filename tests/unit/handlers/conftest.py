@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from testbed.waiting import PATIENCE
 from tests.unit.handlers import trouble
-from tests.unit.handlers.harness import PATIENCE, Harness
+from tests.unit.handlers.harness import Harness
 
 # Where the code under test is: its processes are to be of the same checkout as we.
 ROOT = Path(__file__).parents[3]

@@ -2,15 +2,13 @@
 
 import queue
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
 from mwapp.execution.runner import Runner
+from testbed.waiting import PATIENCE, alive
 
-PATIENCE = 20.0
 TOKEN = {
     "MWAPP_TASK": "task-7",
     "MWAPP_ATTEMPT": "2",
@@ -41,27 +39,8 @@ class Harness:
         return int(self.run("pid").output)
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def wait_for(probe: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not probe():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
 def gone(pid: int) -> bool:
     end = time.monotonic() + PATIENCE
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.01)
     return not alive(pid)
-
-
-def read_number(path: Path) -> int:
-    wait_for(lambda: path.exists() and bool(path.read_text().strip()))
-    return int(path.read_text())

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tests.unit.handlers.harness import PATIENCE, Harness, alive, read_number
+from testbed.waiting import PATIENCE, alive, read_number
+from tests.unit.handlers.harness import Harness
 
 
 def test_kill(harness: Harness, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.handlers.harness import PATIENCE, Harness
+from testbed.waiting import PATIENCE
+from tests.unit.handlers.harness import Harness
 
 
 @pytest.mark.parametrize(

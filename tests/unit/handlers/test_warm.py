@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from mwapp.execution import handler_pool, warm_process
+from testbed.waiting import PATIENCE, alive, read_number, wait_for
 from tests.unit.handlers.conftest import ROOT
-from tests.unit.handlers.harness import PATIENCE, Harness, alive, gone, read_number, wait_for
+from tests.unit.handlers.harness import Harness, gone
 
 
 def test_a_process_is_used_again_and_found_as_it_was(harness: Harness) -> None:
@@ -81,7 +82,7 @@ def test_beyond_a_few_a_run_waits_for_a_free_process_first(
 def test_the_one_used_last_is_used_again_so_that_others_can_end(harness: Harness, tmp_path: Path) -> None:
     for number in range(2):
         harness.start("waits", str(tmp_path), number)
-    wait_for(lambda: len(list(tmp_path.iterdir())) == 2)
+    wait_for("both", lambda: len(list(tmp_path.iterdir())) == 2)
     (tmp_path / "go").touch()
     assert {harness.exited().run, harness.exited().run} == {0, 1}
     assert len({harness.pid() for _ in range(4)}) == 1
@@ -153,7 +154,8 @@ import sys, time
 from mwapp.core.messages import Run
 from mwapp.core.task import Task
 from mwapp.execution.runner import Runner
-from tests.unit.handlers.harness import PATIENCE, TOKEN
+from testbed.waiting import PATIENCE
+from tests.unit.handlers.harness import TOKEN
 runner = Runner(print)
 runner.start(Run(1, Task(handler="sleeps", argument=sys.argv[1]), TOKEN))
 time.sleep(2 * PATIENCE)

@@ -14,8 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -23,8 +22,9 @@ from typing import TypeVar
 from kazoo.client import KazooClient
 
 from mwapp.release import close_session
-from tests import evidence
-from tests.ports import free_ports
+from testbed import evidence
+from testbed.ports import free_ports
+from testbed.waiting import NotInTimeError, wait_for
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ JVM = (
     "-Dzookeeper.admin.enableServer=false",
     "-Duser.timezone=UTC",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",  # as tests.evidence wants it
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSS'Z'",  # as testbed.evidence wants it
 )
 
 
@@ -63,18 +63,6 @@ def missing() -> str | None:
         f"needs java and {' '.join(map(str, CLASSPATH))}: "
         "apt-get install openjdk-17-jre-headless libzookeeper-java libslf4j-java"
     )
-
-
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float) -> T:
-    """Ask until the answer is true. Raises EnsembleError with ``what`` after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = probe()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise EnsembleError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.02)
 
 
 class Server:
@@ -226,7 +214,7 @@ class Ensemble:
         self._start()
         try:
             self._wait_until_in_step()
-        except EnsembleError:
+        except (EnsembleError, NotInTimeError):
             # ZooKeeper 3.8.0: a leader may keep the lead while followers join it anew, and then waits for
             # ever for their word on what it had proposed before. A new election gets it out of that.
             self.leader().kill()
@@ -319,7 +307,7 @@ class Ensemble:
 
 
 def main() -> None:
-    """Run an ensemble by hand until interrupted: ``python -m tests.ensemble``."""
+    """Run an ensemble by hand until interrupted: ``python -m testbed.ensemble``."""
     with Ensemble() as ensemble, contextlib.suppress(KeyboardInterrupt):
         print(ensemble.connect_string, flush=True)
         signal.pause()

@@ -2,7 +2,7 @@
 
     release = build("bookworm")  # release.path, release.checksum; kept in the cache
 
-By hand: ``python -m tests.archive bookworm`` prints the two.
+By hand: ``python -m testbed.archive bookworm`` prints the two.
 """
 
 import gzip
@@ -157,7 +157,7 @@ def main() -> None:
     try:
         release = build(sys.argv[1])
     except (IndexError, KeyError):
-        sys.exit(f"usage: python -m tests.archive {{{'|'.join(VERSIONS)}}}")
+        sys.exit(f"usage: python -m testbed.archive {{{'|'.join(VERSIONS)}}}")
     except subprocess.SubprocessError as error:
         sys.exit(str(error))
     print(release.path, release.checksum)

@@ -6,33 +6,21 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-from tests import evidence
-from tests.ports import free_ports
+from testbed import evidence
+from testbed.ports import free_ports
+from testbed.waiting import PATIENCE, wait_for
 
-T = TypeVar("T")
-PATIENCE = 30.0
 SESSION_TIMEOUT = 3.0
 # A session that is left to its time-out lives so long after its process: the last sign of life may be older.
 LEFT_ALONE = SESSION_TIMEOUT - 0.5
 HOME = "MWAPP_TEST_HOME"  # in the environment of a site's daemons, and so of the commands they run
-
-
-def wait_until(what: str, probe: Callable[[], T | None], seconds: float = PATIENCE) -> T:
-    """Ask until the answer is true."""
-    end = time.monotonic() + seconds
-    while not (answer := probe()):
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
-    return answer
 
 
 class Daemon:
@@ -105,7 +93,7 @@ class Daemon:
     def wait_for_state(self, *states: str) -> str:
         """Until it is in one of these states; which."""
         probe = lambda: next((s for s in states if self.status().get("state") == s), None)  # noqa: E731 - for the next line only
-        return wait_until(f"{self.role} {self.name} is {' or '.join(states)}", probe)
+        return wait_for(f"{self.role} {self.name} is {' or '.join(states)}", probe)
 
     def release(self) -> int:
         """What its unit's ExecStopPost does."""

@@ -1,0 +1,1 @@
+"""What tests, scenarios and benchmarks share: a real ensemble, daemons, playbooks, waiting, evidence."""
