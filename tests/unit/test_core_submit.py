@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from mwapp.core.client import Refusal, Submit
-from mwapp.core.messages import Check, Request, Tick, Transaction
+from mwapp.core.messages import Check, Create, Request, Tick, Transaction
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from tests.unit.core_stage import Actor, Stage, creates
@@ -154,8 +154,11 @@ def test_a_client_hears_once_that_all_are_settled_after_the_last() -> None:
 
 def test_a_transaction_takes_no_more_than_zookeeper_does() -> None:
     stage = Stage()
-    submitter = Submitter(stage, keyed(5, 400_000))
+    submitter = Submitter(stage, keyed(5, 200_000))
     assert len(submitter.accepted) == 5
+    creates = [[op for op in entry.ops if isinstance(op, Create)] for entry in stage.ensemble.log]
+    batches = [len(ops) for ops in creates if ops and ops[0].path == "/tasks/task-"]
+    assert batches == [2, 2, 1], "half a megabyte at a time"
 
 
 def test_what_has_a_name_that_is_there_already_takes_nothing_else_with_it() -> None:
