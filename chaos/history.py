@@ -8,43 +8,16 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-Event = dict[str, Any]
+from chaos.lanes import Act, Event, Span, read
 
-HOST_FAULTS = ("off", "frozen")  # states of a host that are faults
-ONE_ACT = 0.3  # what follows on itself within so many seconds is the same act
+__all__ = ["Act", "BadRecordError", "Event", "Fault", "History", "Span"]
+
 DRAWN_GAP = 0.3  # a client writes fifty times a second: a longer silence is worth showing, seconds
 
 
 class BadRecordError(Exception):
     """The record cannot be read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A part was seen in one state from ``begin`` to ``end``."""
-
-    begin: float
-    end: float
-    state: str
-    epoch: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The state in words."""
-        return self.state if self.epoch is None else f"{self.state}, epoch {self.epoch}"
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """What happened to a host or to a process on it. A kill has no duration."""
-
-    at: float
-    kind: str  # kill, off, frozen
-    node: str
-    until: float
-    unit: str = ""
 
 
 @dataclass(slots=True)
@@ -73,8 +46,7 @@ class History:
         self.end: float = max(1.0, self.events[-1]["t"])
         self.machine = self.last("machine") or {}
         self.ledger = self.last("ledger")
-        self.lanes = self._spans()
-        self.acts = self._acts()
+        self.lanes, self.acts = read(self.events, self.end)
         self.faults = self._faults()
         self.accepted = sorted(at for event in self._all("accepted") for at, _ in event["tasks"])
         self.ended = sorted(at for at, *_ in (self.ledger or {}).get("ends", ()))
@@ -143,8 +115,10 @@ class History:
         """Who was what at a time, and how many tasks, in one line."""
         now = [(lane, span) for lane, spans in self.lanes.items() for span in spans]
         now = [(lane, span) for lane, span in now if span.begin <= time < span.end]
-        masters = [f"{node} (epoch {s.epoch})" for (kind, node), s in now if kind == "master" and s.epoch]
-        leaders = [node for (kind, node), s in now if kind == "server" and s.state == "leader"]
+        masters = [
+            f"{node} (epoch {s.epoch})" for (kind, node), s in now if (kind, s.state) == ("master", "active")
+        ]
+        leaders = [node for (kind, node), s in now if (kind, s.state) == ("server", "leader")]
         counts = f"{bisect_right(self.accepted, time)} submitted"
         if self.ledger:
             counts += f", {bisect_right(self.ended, time)} ended"
@@ -173,40 +147,6 @@ class History:
     def last(self, name: str) -> Event | None:
         """The last event of a name."""
         return next(iter(self._all(name)[-1:]), None)
-
-    def _spans(self) -> dict[tuple[str, str], list[Span]]:
-        seen: dict[tuple[str, str], list[Event]] = {}
-        for event in self._all("seen"):
-            seen.setdefault((event["kind"], event["node"]), []).append(event)
-        spans = {}
-        for lane, events in seen.items():
-            # A master says itself when it was elected: more exact than when it was first asked about it.
-            begins: list[float] = []
-            for event in events:
-                at: float = event["elected"] if begins and "elected" in event else event["t"]
-                begins.append(max([at, *begins[-1:]]))
-            spans[lane] = [
-                Span(begin, end, event["state"], event.get("epoch"))
-                for event, (begin, end) in zip(events, pairwise([*begins, self.end]), strict=True)
-            ]
-        return spans
-
-    def _acts(self) -> list[Act]:
-        acts = [Act(e["t"], "kill", e["node"], e["t"], e["unit"]) for e in self._all("kill")]
-        for (kind, node), spans in self.lanes.items():
-            if kind != "host":
-                continue
-            found: list[Act] = []
-            for span in spans:
-                if span.state not in HOST_FAULTS:
-                    continue
-                begin = span.begin
-                # Cutting the power freezes the host for a moment: that is one act, and not two.
-                if found and begin - found[-1].until < ONE_ACT:
-                    begin = found.pop().at
-                found.append(Act(begin, span.state, node, span.end))
-            acts += found
-        return sorted(acts, key=lambda act: act.at)
 
     def _faults(self) -> list[Fault]:
         faults = [

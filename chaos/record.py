@@ -2,7 +2,7 @@
 
 Nothing here is what the story means to do. Daemons and servers are asked for their state again and again,
 hosts are looked at, kills are noted by the host they happen on, and acknowledgements are those that clients
-got. ``chaos.history`` reads it back.
+got. ``chaos.lanes`` and ``chaos.history`` read it back.
 """
 
 import json
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.cluster import MASTER_PORT, WORKER_PORT, Cluster
+from chaos.lanes import NO_ANSWER
 from chaos.load import Submitter, Writer
 from lab import Lab, LabError
 
@@ -24,7 +25,6 @@ SERVERS_EVERY = 0.1
 HOSTS_EVERY = 0.05
 LOAD_EVERY = 0.5
 
-NO_ANSWER = "no answer"
 NOT_SERVING = "not serving"  # a server that runs but has no quorum with it
 
 State = dict[str, Any]
@@ -125,15 +125,17 @@ class Recorder:
 
     def _watch(self, kind: str, node: str, every: float, look: Callable[[str], State | None]) -> None:
         last: State | None = None
+        after: dict[str, float] = {}  # when the look began that was the last to see it so
         while not self._stop.wait(every):
             asked = self._log.now()
             seen = look(node)
-            if seen is None or seen == last:
-                continue
-            # Silence began when it was asked at the latest; an answer is true when it comes.
-            at = asked if seen["state"] == NO_ANSWER else self._log.now()
-            self._log.write("seen", at, kind=kind, node=node, **seen)
-            last = seen
+            if seen is not None and seen != last:
+                # Silence began when it was asked at the latest; an answer is true when it comes.
+                at = asked if seen["state"] == NO_ANSWER else self._log.now()
+                self._log.write("seen", at, kind=kind, node=node, **seen, **after)
+                last = seen
+            if seen is not None:
+                after["after"] = asked
 
     def _master(self, node: str) -> State:
         status = self._cluster.endpoint(node, MASTER_PORT)
@@ -150,8 +152,11 @@ class Recorder:
         answer = self._cluster.ask(node, "srvr")
         if answer is None:
             return {"state": NO_ANSWER}
-        modes = [line.partition(": ")[2] for line in answer.splitlines() if line.startswith("Mode: ")]
-        return {"state": modes[0] if modes else NOT_SERVING}
+        told = dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
+        seen: State = {"state": told.get("Mode", NOT_SERVING)}
+        if seen["state"] == "leader":
+            seen["epoch"] = int(told["Zxid"], 16) >> 32
+        return seen
 
     def _host(self, node: str) -> State | None:
         try:

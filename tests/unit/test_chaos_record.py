@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,6 +74,34 @@ def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
     (active,) = _events(path, state="active")
     assert active["epoch"] == 7
     assert active["elected"] < 0  # long before the record began
+
+
+def test_a_change_is_written_down_with_the_last_look_that_saw_it_otherwise(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    cluster = _Cluster()
+    with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
+        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4, PATIENCE)
+        time.sleep(0.5)  # looked at several times more
+        changed = log.now()
+        cluster.master = {"state": "looking"}
+        wait_for("the change", lambda: _states(path, "master") == ["standby", "looking"], PATIENCE)
+    first, second = _events(path, event="seen", kind="master")
+    assert "after" not in first
+    assert first["t"] < second["after"] < changed < second["t"]
+
+
+def test_a_leader_is_written_down_with_its_epoch(tmp_path: Path) -> None:
+    """It is in its last transaction's number, and tells it from one that was deposed and does not know it."""
+    path = tmp_path / "events.jsonl"
+    cluster = _Cluster()
+    cluster.answer = "Zookeeper version: 3.9.3\nZxid: 0x1200000003\nMode: leader\nNode count: 5\n"
+    with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
+        wait_for("leader", lambda: _states(path, "server") == ["leader"], PATIENCE)
+        cluster.answer = cluster.answer.replace("leader", "follower")
+        wait_for("follower", lambda: _states(path, "server")[1:] == ["follower"], PATIENCE)
+    leader, follower = _events(path, event="seen", kind="server")
+    assert leader["epoch"] == 18
+    assert "epoch" not in follower  # it learns its leader's with the next transaction
 
 
 def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path) -> None:

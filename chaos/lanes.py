@@ -1,0 +1,234 @@
+"""Who was what, and when: what the looks saw, without what cannot have been so any more.
+
+A look tells what a part says of itself, and that holds until the next look only as long as its host runs, its
+process lives, and nobody has taken its place. What is known better from elsewhere in the record overrules it.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from math import inf
+from typing import Any
+
+from chaos import faults
+
+Event = dict[str, Any]
+Lane = tuple[str, str]  # the kind of part, and its node
+
+HOST_FAULTS = ("off", "frozen")  # states of a host that are faults
+ONE_ACT = 0.3  # what follows on itself within so many seconds is the same act
+
+UNITS = {"master": faults.MASTER_UNIT, "worker": faults.WORKER_UNIT, "server": faults.SERVER_UNIT}
+NO_ANSWER = "no answer"
+DEPOSED = "deposed"  # it says that it leads, but a later epoch has begun
+ALONE = "leader without a quorum"  # it says that it leads, but too few are there to follow
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part was in one state from ``begin`` to ``end``; the last look that saw it so began at ``seen``."""
+
+    begin: float
+    end: float
+    state: str
+    epoch: int | None = None
+    seen: float = field(default=inf, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The state in words."""
+        return self.state if self.epoch is None else f"{self.state}, epoch {self.epoch}"
+
+    def but(self, begin: float, end: float, state: str, *, epoch: int | None = None) -> "list[Span]":
+        """The same, but in another state from ``begin`` to ``end``: up to three spans."""
+        begin, end = max(begin, self.begin), min(end, self.end)
+        if begin >= end:
+            return [self]
+        parts = [
+            replace(self, end=begin),
+            replace(self, begin=begin, end=end, state=state, epoch=epoch),
+            replace(self, begin=end),
+        ]
+        return [part for part in parts if part.begin < part.end]
+
+
+Lanes = dict[Lane, list[Span]]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What happened to a host or to a process on it. A kill has no duration."""
+
+    at: float
+    kind: str  # kill, off, frozen
+    node: str
+    until: float
+    unit: str = ""
+
+    def hits(self, lane: Lane) -> bool:
+        """Whether it stops the part of that lane."""
+        kind, node = lane
+        return node == self.node and kind in UNITS and self.unit in ("", UNITS[kind])
+
+
+def read(events: list[Event], end: float) -> tuple[Lanes, list[Act]]:
+    """The lanes and the acts of a record (its events in order of time) that ends at ``end``."""
+    looks: dict[Lane, list[Event]] = {}
+    for event in events:
+        if event["event"] == "seen":
+            looks.setdefault((event["kind"], event["node"]), []).append(event)
+    lanes = {lane: _spans(seen, end) for lane, seen in looks.items()}
+    acts = sorted([*_kills(events), *_host_faults(lanes)], key=lambda act: act.at)
+    for act in acts:
+        lanes |= {lane: _stopped(spans, act) for lane, spans in lanes.items() if act.hits(lane)}
+    _leave_alone(lanes)
+    _lead_from_first_proof(lanes)
+    _depose(lanes, "master", ("active",))
+    _depose(lanes, "server", ("leader", ALONE))
+    return {lane: _joined(spans) for lane, spans in lanes.items()}, acts
+
+
+# ------------------------------------------------------------ what was seen and done
+
+
+def _spans(looks: list[Event], end: float) -> list[Span]:
+    begins: list[float] = []
+    for look in looks:
+        at: float = look["t"]
+        # A master says itself when it was elected: more exact than when it was first asked about it.
+        # If it was seen otherwise since, it is no new master, but one that has found a server again.
+        if begins and begins[-1] < look.get("elected", -inf) < at:
+            at = look["elected"]
+        begins.append(at)
+    # A record without "after" tells no more than that it was so when it was first seen so.
+    seen = [*(look.get("after", begin) for look, begin in zip(looks[1:], begins, strict=False)), end]
+    return [
+        Span(begin, until, look["state"], look.get("epoch"), max(begin, last))
+        for look, last, (begin, until) in zip(looks, seen, pairwise([*begins, end]), strict=True)
+        if begin < until
+    ]
+
+
+def _kills(events: list[Event]) -> list[Act]:
+    return [Act(e["t"], "kill", e["node"], e["t"], e["unit"]) for e in events if e["event"] == "kill"]
+
+
+def _host_faults(lanes: Lanes) -> list[Act]:
+    acts: list[Act] = []
+    for (kind, node), spans in lanes.items():
+        found: list[Act] = []
+        for span in spans if kind == "host" else ():
+            if span.state not in HOST_FAULTS:
+                continue
+            begin = span.begin
+            # Cutting the power freezes the host for a moment: that is one act, and not two.
+            if found and begin - found[-1].until < ONE_ACT:
+                begin = found.pop().at
+            found.append(Act(begin, span.state, node, span.end))
+        acts += found
+    return acts
+
+
+# ------------------------------------------------------------ what overrules it
+
+
+def _stopped(spans: list[Span], act: Act) -> list[Span]:
+    """While a part is stopped it is nothing else. After that it is unknown until it has been seen again."""
+    parts: list[Span] = []
+    for span in spans:
+        unknown = span.begin <= act.until and span.seen < act.until
+        for part in span.but(act.until, inf, NO_ANSWER) if unknown else [span]:
+            parts += part.but(act.at, act.until, act.kind)
+    return parts
+
+
+def _leave_alone(lanes: Lanes) -> None:
+    """A leader without half of the others leads nobody, and may not know it yet."""
+    servers = {lane: spans for lane, spans in lanes.items() if lane[0] == "server"}
+    absences = {lane: _absences(spans) for lane, spans in servers.items()}
+    for lane, spans in servers.items():
+        others = [absence for other, found in absences.items() if other != lane for absence in found]
+        parts: list[Span] = []
+        for span in spans:
+            # Who has just been elected has followers, even if they are looked at a moment later.
+            absent = [it for it in others if span.begin < it.at_least] if span.state == "leader" else []
+            whole = [span]
+            for begin, end in pairwise(sorted({time for it in absent for time in (it.begin, it.end)})):
+                if 2 * sum(it.begin <= begin < it.end for it in absent) > len(servers) - 1:
+                    whole = [part for one in whole for part in one.but(begin, end, ALONE, epoch=span.epoch)]
+            parts += whole
+        lanes[lane] = parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Absence:
+    """A server surely followed nobody until ``at_least``, and was seen to follow again at ``end``."""
+
+    begin: float
+    at_least: float
+    end: float
+
+
+def _absences(spans: list[Span]) -> list[_Absence]:
+    """One that does not answer may only be slow: it counts as what it was before."""
+    found: list[_Absence] = []
+    since: float | None = None
+    for before, span in pairwise([spans[0], *spans]):
+        if since is None and span.state not in ("follower", NO_ANSWER):
+            since = span.begin
+        elif since is not None and span.state == "follower":
+            found.append(_Absence(since, min(before.seen, span.begin), span.begin))
+            since = None
+    return found if since is None else [*found, _Absence(since, inf, inf)]
+
+
+def _lead_from_first_proof(lanes: Lanes) -> None:
+    """Nobody begins to follow, and no master becomes active, without a leader.
+
+    So whoever is the next to be seen leading led then already, if it was not asked since.
+    """
+    servers = [spans for (kind, _), spans in lanes.items() if kind == "server"]
+    masters = [spans for (kind, _), spans in lanes.items() if kind == "master"]
+    led = [span for spans in servers for span in spans if span.state == "leader"]
+    proofs = [it.end for spans in servers for it in _absences(spans)]
+    proofs += [
+        span.begin
+        for spans in masters
+        for before, span in pairwise(spans)
+        if span.state == "active" and before.state not in HOST_FAULTS
+    ]
+    proofs = sorted(at for at in proofs if not any(span.begin < at < span.end for span in led))
+    for spans in servers:
+        for index in range(1, len(spans)):
+            before, span = spans[index - 1 : index + 1]
+            later = proofs[bisect_right(proofs, max(before.begin, before.seen)) :]
+            if span.state == "leader" and before.state not in HOST_FAULTS and later and later[0] < span.begin:
+                spans[index - 1 : index + 1] = replace(before, end=later[0]), replace(span, begin=later[0])
+
+
+def _depose(lanes: Lanes, kind: str, states: tuple[str, ...]) -> None:
+    """Whoever leads does so until a later epoch begins; without epochs, until another is seen to lead."""
+    mine = {lane: spans for lane, spans in lanes.items() if lane[0] == kind}
+
+    def rank(lane: Lane, span: Span) -> tuple[int, float, Lane]:
+        return span.epoch or 0, span.begin, lane
+
+    claims = [rank(lane, span) for lane, spans in mine.items() for span in spans if span.state == states[0]]
+    for lane, spans in mine.items():
+        parts: list[Span] = []
+        for span in spans:
+            later = [claim[1] for claim in claims if claim > rank(lane, span)]
+            until = min(later, default=inf) if span.state in states else inf
+            parts += span.but(until, inf, DEPOSED, epoch=span.epoch)
+        lanes[lane] = parts
+
+
+def _joined(spans: list[Span]) -> list[Span]:
+    """Neighbours of one state are one span."""
+    joined: list[Span] = []
+    for span in spans:
+        if joined and joined[-1].name == span.name:
+            joined[-1] = replace(joined[-1], end=span.end, seen=span.seen)
+        else:
+            joined.append(span)
+    return joined
