@@ -3,48 +3,26 @@
 One is wide, for a page; one is narrow, for a phone, where the marks of the faults have figures alone.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import resvg_py
 
-from chaos import faults
 from chaos.cluster import Cluster
-from chaos.history import Act, History, Span
+from chaos.history import History, Span
+from chaos.lanes import ALONE, UNITS
+from chaos.legend import BAR, HATCHED, LEGEND, LOOKS, OTHER
 from chaos.palette import CSS, FONT
 from chaos.svg import Svg, text_width
 from chaos.texts import brief
 
 WIDE, NARROW = 1000, 360
-LANE, BAR, ROW = 20, 14, 20  # from lane to lane, a bar's height, from one fault's label to the next
+LANE, ROW = 20, 20  # from lane to lane, from one fault's label to the next
 CHART = 96
 LANES = (
-    ("masters", "master", Cluster.masters, faults.MASTER_UNIT),
-    ("workers", "worker", Cluster.workers, faults.WORKER_UNIT),
-    ("ZooKeeper servers", "server", Cluster.servers, faults.SERVER_UNIT),
-)
-# How a state is drawn, and how thick. Any other is that of a part that has no session.
-LOOKS = {
-    "active": ("loud", BAR),
-    "leader": ("loud", BAR),
-    "standby": ("quiet", 4),
-    "follower": ("quiet", 4),
-    "ready": ("quiet", 4),
-    "not serving": ("lost", BAR),
-    "no answer": ("", 0),
-}
-OTHER = ("adrift", 2)
-LEGEND = (
-    ("master loud", 10, "active master"),
-    ("server loud", 10, "leading server"),
-    ("master quiet", 4, "standby"),
-    ("server quiet", 4, "following"),
-    ("worker quiet", 4, "worker ready"),
-    ("adrift", 2, "without a connection"),
-    ("lost", 10, "server without a quorum"),
-    ("off", 10, "no power"),
-    ("frozen", 10, "frozen"),
-    ("kill", 0, "kill -9"),
-    ("write", 10, "writes acknowledged"),
-    ("submitted", 0, "tasks submitted"),
-    ("ended", 0, "tasks ended"),
+    ("masters", "master", Cluster.masters, UNITS["master"]),
+    ("workers", "worker", Cluster.workers, UNITS["worker"]),
+    ("ZooKeeper servers", "server", Cluster.servers, UNITS["server"]),
 )
 
 
@@ -61,6 +39,11 @@ def draw(history: History, width: int = WIDE) -> str:
     return _Picture(history, width).svg
 
 
+def words(history: History) -> list[tuple[str, str, list[str]]]:
+    """What the picture tells when pointed at: of each part the link's target, its title, and its texts."""
+    return _Picture(history, WIDE).words
+
+
 def png(svg: str, zoom: int = 2) -> bytes:
     """The picture in light, so many pixels to a unit."""
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom))
@@ -73,7 +56,8 @@ class _Picture:
         self._left, self._right = (56.0, width - 24.0) if self._wide else (38.0, width - 14.0)
         self._scale = (self._right - self._left) / history.end  # units per second
         label = "Timeline: who was master and leader, writes, tasks, and the faults"
-        self._svg = Svg(width, label, font=FONT, css=CSS, hatched=("off", "frozen", "lost"))
+        self._svg = Svg(width, label, font=FONT, css=CSS, hatched=HATCHED)
+        self.words: list[tuple[str, str, list[str]]] = []
         rules = self._svg.add("g")  # under everything else
         y, marks = self._faults(18)
         for lanes in LANES:
@@ -101,23 +85,26 @@ class _Picture:
             row = 1 + max((row for filled, row in placed if filled > begin - 8), default=-1)
             placed.append((end, row))
             middle = y + ROW * row
-            mark = self._svg.add("g", said=f"{fault.number}. {brief(fault)} (at {fault.at:.1f} s)")
-            self._svg.add("circle", "badge", mark, cx=x, cy=middle, r=8.5)
-            self._svg.text(x, middle + 4, str(fault.number), 11, "number", "middle", parent=mark)
+            said = f"{fault.number}. {brief(fault)} (at {fault.at:.1f} s)"
             side, anchor = (x - 14, "end") if left else (x + 14, "start")
-            self._svg.text(side, middle + 4, label, 12, "ink strong halo", anchor, parent=mark)
+            with self._svg.link(f"fault-{fault.number}", said):
+                self._svg.add("circle", "badge", said=said, cx=x, cy=middle, r=8.5)
+                self._svg.text(x, middle + 4, str(fault.number), 11, "number", "middle")
+                self._svg.text(side, middle + 4, label, 12, "ink strong halo", anchor)
             marks.append((x, middle + 9))
         return y + ROW * len({row for _, row in placed}), marks
 
     def _lanes(self, y: float, title: str, kind: str, nodes: tuple[str, ...], unit: str) -> float:
         y = self._title(y, title)
         for node in nodes:
-            self._track(y, node)
-            for span in self._history.lanes.get((kind, node), ()):
-                self._span(y, kind, node, span)
-            for act in self._history.acts:
-                if act.node == node and act.unit in ("", unit):
-                    self._act(y, act)
+            with self._told(f"{kind} on {node}"):
+                self._track(y, node)
+                for span in self._history.lanes.get((kind, node), ()):
+                    self._span(y, kind, node, span)
+                for act in self._history.acts:
+                    if act.node == node and act.unit == unit:
+                        said = f"{unit} on {node}: kill -9 at {act.at:.2f} s"
+                        self._svg.cross(self._x(act.at), y + BAR / 2, "kill", said)
             y += LANE
         return y
 
@@ -125,13 +112,14 @@ class _Picture:
         """A strip for each writing client; where it is blank, nothing was acknowledged."""
         y = self._title(y, "writes acknowledged, by the server each client began at")
         for client, times in sorted(self._history.writes.items()):
-            self._track(y, client)
-            gaps = self._history.gaps(client)
-            edges = [times[0], *(edge for gap in gaps for edge in gap), times[-1]]
-            for begin, end in zip(edges[::2], edges[1::2], strict=True):
-                self._bar(y, begin, end, "write", f"client at {client}: writes acknowledged", BAR - 4)
-            for begin, end in gaps:
-                self._label(y, begin, end, (f"{end - begin:.1f} s",), "ink", middle=True)
+            with self._told(f"writes of the client that began at {client}"):
+                self._track(y, client)
+                gaps = self._history.gaps(client)
+                edges = [times[0], *(edge for gap in gaps for edge in gap), times[-1]]
+                for begin, end in zip(edges[::2], edges[1::2], strict=True):
+                    self._bar(y, begin, end, "write", f"client at {client}: writes acknowledged", BAR - 4)
+                for begin, end in gaps:
+                    self._label(y, begin, end, (f"{end - begin:.1f} s",), "ink", middle=True)
             y += LANE
         return y
 
@@ -160,10 +148,11 @@ class _Picture:
         if history.ledger:
             self._svg.line("ended", lines["ended"])
         self._svg.line("submitted", lines["submitted"])
-        for second in range(int(history.end) + 1):
-            x, end = self._x(second), self._x(second + 1)
-            said = history.tell(second)
-            self._svg.add("rect", "hover", said=said, x=x, y=top, width=end - x, height=CHART)
+        with self._told("second by second"):
+            for second in range(int(history.end) + 1):
+                x, end = self._x(second), self._x(second + 1)
+                said = history.tell(second)
+                self._svg.add("rect", "hover", said=said, x=x, y=top, width=end - x, height=CHART)
         return bottom
 
     def _axis(self, y: float) -> float:
@@ -176,17 +165,17 @@ class _Picture:
 
     def _legend(self, y: float) -> float:
         x = 4.0
-        for look, height, label in LEGEND:
-            room = 26 + text_width(label, 10)
+        for key in LEGEND:
+            room = 26 + text_width(key.name, 10)
             if x + room > self._right:
                 x, y = 4.0, y + LANE
-            if look == "kill":
-                self._svg.cross(x + 9, y, look)
-            elif height:
-                self._svg.bar(x, y, 18, height, look)
+            if key.look == "kill":
+                self._svg.cross(x + 9, y, key.look)
+            elif key.thick:
+                self._svg.bar(x, y, 18, key.thick, key.look)
             else:
-                self._svg.line(look, f"M{x} {y}h18")
-            self._svg.text(x + 23, y + 4, label, 10, "ink")
+                self._svg.line(key.look, f"M{x} {y}h18")
+            self._svg.text(x + 23, y + 4, key.name, 10, "ink")
             x += room + 8
         return y + 14
 
@@ -200,23 +189,27 @@ class _Picture:
         self._svg.text(self._left - 8, y + BAR - 3, name, 12, "ink", "end")
         self._svg.bar(self._left, y + BAR / 2, self._right - self._left, BAR, "track")
 
+    @contextmanager
+    def _told(self, title: str) -> Iterator[None]:
+        """A part of the picture, and the same in words for the page."""
+        target = f"words-{len(self.words) + 1}"
+        with self._svg.link(target, title) as part:
+            yield
+        self.words.append((target, title, [text.text or "" for text in part.iter("title")]))
+
     def _span(self, y: float, kind: str, node: str, span: Span) -> None:
         look, thick = LOOKS.get(span.state, OTHER)
-        if not thick:
-            return
-        look = look if look in ("lost", "adrift") else f"{kind} {look}"
-        self._bar(y, span.begin, span.end, look, f"{kind} on {node}: {span.name}", thick)
-        if thick == BAR and look != "lost":
-            texts = (f"epoch {span.epoch}", str(span.epoch)) if span.epoch else (span.state,)
-            self._label(y, span.begin, span.end, texts, "on")
-
-    def _act(self, y: float, act: Act) -> None:
-        if act.kind == "kill":
-            self._svg.cross(self._x(act.at), y + BAR / 2, "kill", f"{act.node}: kill -9 at {act.at:.2f} s")
-            return
-        word = "no power" if act.kind == "off" else "frozen"
-        self._bar(y, act.at, act.until, act.kind, f"{act.node}: {word}")
-        self._label(y, act.at, act.until, (f"{word} {act.until - act.at:.1f} s", word), "ink")
+        look = f"{kind} {look}" if look in ("loud", "quiet") else look
+        name = "no power" if span.state == "off" else span.name
+        self._bar(y, span.begin, span.end, look, f"{kind} on {node}: {name}", thick)
+        texts, ink = {
+            "active": ((f"epoch {span.epoch}", str(span.epoch)), "on"),
+            "leader": (("leader",), "on"),
+            ALONE: ((ALONE, "no quorum"), "ink halo"),
+            "off": ((f"no power {span.end - span.begin:.1f} s", "no power"), "ink"),
+            "frozen": ((f"frozen {span.end - span.begin:.1f} s", "frozen"), "ink"),
+        }.get(span.state, ((), ""))
+        self._label(y, span.begin, span.end, texts, ink)
 
     def _bar(self, y: float, begin: float, end: float, look: str, said: str, thick: float = BAR) -> None:
         said = f"{said}, {begin:.1f} to {end:.1f} s"

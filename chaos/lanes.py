@@ -17,6 +17,7 @@ Lane = tuple[str, str]  # the kind of part, and its node
 
 HOST_FAULTS = ("off", "frozen")  # states of a host that are faults
 ONE_ACT = 0.3  # what follows on itself within so many seconds is the same act
+SWITCHING = 2.0  # a host is seen to be off at most so long after its power was cut, seconds
 
 UNITS = {"master": faults.MASTER_UNIT, "worker": faults.WORKER_UNIT, "server": faults.SERVER_UNIT}
 NO_ANSWER = "no answer"
@@ -78,7 +79,7 @@ def read(events: list[Event], end: float) -> tuple[Lanes, list[Act]]:
         if event["event"] == "seen":
             looks.setdefault((event["kind"], event["node"]), []).append(event)
     lanes = {lane: _spans(seen, end) for lane, seen in looks.items()}
-    acts = sorted([*_kills(events), *_host_faults(lanes)], key=lambda act: act.at)
+    acts = sorted([*_kills(events), *_host_faults(events, lanes)], key=lambda act: act.at)
     for act in acts:
         lanes |= {lane: _stopped(spans, act) for lane, spans in lanes.items() if act.hits(lane)}
     _leave_alone(lanes)
@@ -113,20 +114,33 @@ def _kills(events: list[Event]) -> list[Act]:
     return [Act(e["t"], "kill", e["node"], e["t"], e["unit"]) for e in events if e["event"] == "kill"]
 
 
-def _host_faults(lanes: Lanes) -> list[Act]:
+def _host_faults(events: list[Event], lanes: Lanes) -> list[Act]:
+    told = [event["t"] for event in events if event["event"] == "fault"]
     acts: list[Act] = []
     for (kind, node), spans in lanes.items():
         found: list[Act] = []
         for span in spans if kind == "host" else ():
             if span.state not in HOST_FAULTS:
                 continue
-            begin = span.begin
+            # Not before the last act was over, nor before somebody was about to do it.
+            over = [at for at in (*told, *(act.until for act in found)) if at <= span.begin]
+            begin = max([*over, _silent_since(lanes, node, span.begin)])
             # Cutting the power freezes the host for a moment: that is one act, and not two.
             if found and begin - found[-1].until < ONE_ACT:
                 begin = found.pop().at
             found.append(Act(begin, span.state, node, span.end))
         acts += found
     return acts
+
+
+def _silent_since(lanes: Lanes, node: str, at: float) -> float:
+    """When a host stopped that was seen stopped at ``at``: its parts may have been silent before."""
+    parts = [spans for (kind, other), spans in lanes.items() if kind in UNITS and other == node]
+    silent = [span for spans in parts for span in spans if span.begin <= at < span.end]
+    if not silent or any(span.state != NO_ANSWER for span in silent):
+        return at
+    since = max(span.begin for span in silent)
+    return since if at - since < SWITCHING else at
 
 
 # ------------------------------------------------------------ what overrules it

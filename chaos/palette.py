@@ -8,6 +8,7 @@ _SHAPES = """
 .timeline .halo { paint-order: stroke; stroke-width: 4px; stroke-linejoin: round }
 .timeline path { fill: none; stroke-width: 1 }
 .timeline .off-line, .timeline .frozen-line, .timeline .lost-line { stroke-width: 2 }
+.timeline .silent-line, .timeline .deposed-line { stroke-width: 2 }
 .timeline .rule { stroke-dasharray: 2 3 }
 .timeline .kill { stroke-width: 2.6; stroke-linecap: round }
 .timeline .submitted { stroke-width: 1.4; stroke-dasharray: 4 3 }
@@ -44,6 +45,9 @@ _COLOURS = """
 .timeline .frozen-line {{ stroke: {frozen_line} }}
 .timeline .lost-ground {{ fill: {track} }}
 .timeline .lost-line {{ stroke: {orange} }}
+.timeline .silent-ground, .timeline .deposed-ground {{ fill: {track} }}
+.timeline .silent-line {{ stroke: {muted} }}
+.timeline .deposed-line {{ stroke: {ink} }}
 """
 
 _LIGHT = {

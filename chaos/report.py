@@ -5,6 +5,7 @@ was killed.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,9 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from chaos import texts
-from chaos.draw import NARROW, draw, png
+from chaos.draw import NARROW, draw, png, words
 from chaos.history import BadRecordError, History
+from chaos.legend import LEGEND
 
+ROOT = Path(__file__).parents[1]
 RECORD = Path("build/demo/events.jsonl")
 NAMES = ("summary.json", "report.html", "timeline.svg", "timeline.png")
 
@@ -71,8 +74,14 @@ def headline(history: History) -> str:
     return f"{faults}, {ledger['submitted']} tasks: {', '.join(wrong) or 'none lost, none recorded twice'}"
 
 
-def html(history: History) -> str:
-    """The report: one page that needs nothing else. Raises jinja2.UndefinedError if the template is wrong."""
+def html(history: History, directory: Path = RECORD.parent) -> str:
+    """The report: one page that needs nothing else.
+
+    Its links lead to what is beside it in ``directory``, and to the documentation of this checkout.
+
+    Raises:
+        jinja2.UndefinedError: the template is wrong.
+    """
     environment = Environment(
         loader=PackageLoader("chaos", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -81,6 +90,10 @@ def html(history: History) -> str:
         history=history,
         headline=headline(history),
         figures=summary(history),
+        legend=LEGEND,
+        words=words(history),
+        protocol=texts.PROTOCOL,
+        link=lambda path: os.path.relpath(ROOT / path, directory),
         text_of=texts.text_of,
         span=texts.span,
         when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began["unix"])) if began else "",
@@ -95,7 +108,7 @@ def write(history: History, directory: Path) -> None:
     (directory / "summary.json").write_text(json.dumps(summary(history), indent=2) + "\n")
     (directory / "timeline.svg").write_text(picture + "\n")
     (directory / "timeline.png").write_bytes(png(picture))
-    (directory / "report.html").write_text(html(history))
+    (directory / "report.html").write_text(html(history, directory))
 
 
 def main() -> int:

@@ -1,5 +1,7 @@
 """A little SVG: shapes with a look (a class of the style sheet), hatching, and how wide a text may be."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
 
@@ -21,8 +23,9 @@ class Svg:
         self._width = width
         self._hatched = hatched
         self.root = Element(
-            "svg", {"xmlns": "http://www.w3.org/2000/svg", "class": "timeline", "role": "img"}
+            "svg", {"xmlns": "http://www.w3.org/2000/svg", "class": "timeline", "role": "group"}
         )
+        self._parent = self.root
         self.root.set("aria-label", label)
         self.root.set("font-family", font)
         self.add("style").text = css
@@ -44,11 +47,19 @@ class Svg:
         self.root.attrib.update(size)
         return ElementTree.tostring(self.root, encoding="unicode")
 
+    @contextmanager
+    def link(self, target: str, label: str) -> Iterator[Element]:
+        """What is drawn meanwhile leads to where the page tells the same: the keyboard gets there, too."""
+        outer, self._parent = self._parent, self.add("a", href=f"#{target}")
+        self._parent.set("aria-label", label)
+        yield self._parent
+        self._parent = outer
+
     def add(
         self, tag: str, look: str = "", parent: Element | None = None, *, said: str = "", **more: Any
     ) -> Element:
         """Any element; ``said`` is shown to who points at it."""
-        element = ElementTree.SubElement(self.root if parent is None else parent, tag)
+        element = ElementTree.SubElement(self._parent if parent is None else parent, tag)
         if look:
             element.set("class", look)
         for name, value in more.items():

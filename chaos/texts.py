@@ -15,13 +15,12 @@ class Text:
     seen: str
     why: str
     invariant: str  # a name of docs/protocol.md
-    read: str
+    read: tuple[str, str] | None  # a file of the checkout, and what to look for in it
 
 
-_PROTOCOL = "docs/protocol.md"
-_UNKNOWN = Text(
-    "A fault without a text of its own", "", "See the record.", "", "", "", "build/demo/events.jsonl"
-)
+PROTOCOL = "docs/protocol.md"
+_LAB = "docs/lab.md"
+_UNKNOWN = Text("A fault without a text of its own", "", "See the record.", "", "", "", None)
 
 FAULTS = {
     "sigkill": Text(
@@ -33,7 +32,7 @@ FAULTS = {
         "the death and ends that session at once. ZooKeeper tells the standby, which becomes the active "
         "master under the next number, its epoch.",
         invariant="one-master-per-epoch",
-        read=f"{_PROTOCOL}, the transaction “win”",
+        read=(PROTOCOL, "the transaction “win”"),
     ),
     "frozen": Text(
         title="Master frozen",
@@ -45,7 +44,7 @@ FAULTS = {
         "wakes up, it still believes that it is the active master, and that is dangerous. Therefore every "
         "write of a master names its epoch, and ZooKeeper refuses writes of a past epoch.",
         invariant="no-stale-write",
-        read=f"{_PROTOCOL}, “Deadlines”",
+        read=(PROTOCOL, "“Deadlines”"),
     ),
     "worker_power_cut": Text(
         title="Worker without power",
@@ -56,7 +55,7 @@ FAULTS = {
         "worker's session has timed out (6 s), the master moves each task in one transaction: a task is "
         "never assigned to two workers, nor to none.",
         invariant="acked-never-lost",
-        read=f"{_PROTOCOL}, the transaction “move”",
+        read=(PROTOCOL, "the transaction “move”"),
     ),
     "leader_kill": Text(
         title="Leader killed",
@@ -66,7 +65,7 @@ FAULTS = {
         why="What was acknowledged is on two of three disks, and two servers agree on a new leader that has "
         "it. Clients keep their sessions and go on at another server.",
         invariant="no acknowledged write is lost",
-        read=f"{_PROTOCOL}, “The transactions”",
+        read=(PROTOCOL, "“The transactions”"),
     ),
     "one_of_three_down": Text(
         title="One server down",
@@ -76,7 +75,7 @@ FAULTS = {
         "and move to another. Those at the others hardly waited.",
         why="Two of three are a quorum: more than half. They go on as if nothing had happened.",
         invariant="two of three are enough",
-        read="docs/lab.md, “Breaking things”",
+        read=(_LAB, "“Breaking things”"),
     ),
     "two_of_three_down": Text(
         title="Quorum lost",
@@ -90,7 +89,7 @@ FAULTS = {
         "given up, so it waits three and a half session time-outs before it looks which of them arrived, "
         "and submits only the others.",
         invariant="no write without a quorum",
-        read="docs/lab.md, “Breaking things”",
+        read=(_LAB, "“Breaking things”"),
     ),
 }
 

@@ -84,6 +84,47 @@ def test_a_host_that_is_off_or_frozen_is_so_in_all_its_lanes() -> None:
     assert "master none" in told.tell(4.0)
 
 
+def test_a_host_that_is_seen_to_be_off_was_off_when_it_fell_silent() -> None:
+    """On a busy machine a second may pass until it is seen. Its effects must not come before it."""
+    told = history(
+        seen(0.0, "host", "mw2", "running"),
+        seen(0.0, "master", "mw2", "standby"),
+        seen(0.0, "worker", "mw2", "ready"),
+        event(2.9, "fault", fault="worker_power_cut"),
+        seen(3.0, "master", "mw2", "no answer"),
+        seen(3.1, "worker", "mw2", "no answer"),
+        seen(3.9, "host", "mw2", "off"),
+        END,
+    )
+    assert [(act.at, act.kind) for act in told.faults[0].acts] == [(3.1, "off")]
+    assert _lane(told, "worker", "mw2") == [(0.0, 3.1, "ready"), (3.1, 10.0, "off")]
+
+
+def test_a_host_was_not_off_before_its_power_was_about_to_be_cut() -> None:
+    """Whoever was asked before that, and not answered in time, was asked too early by a moment."""
+    told = history(
+        seen(0.0, "host", "zk1", "running"),
+        seen(0.0, "server", "zk1", "follower"),
+        event(1.0, "fault", fault="leader_kill"),
+        event(3.0, "fault", fault="one_of_three_down"),
+        seen(2.9, "server", "zk1", "no answer"),
+        seen(3.5, "host", "zk1", "off"),
+        END,
+    )
+    assert [[act.at for act in fault.acts] for fault in told.faults] == [[], [3.0]]
+
+
+def test_a_process_that_was_dead_for_long_was_not_without_power_since() -> None:
+    told = history(
+        seen(0.0, "host", "zk1", "running"),
+        seen(0.0, "server", "zk1", "follower"),
+        seen(1.0, "server", "zk1", "no answer"),
+        seen(6.0, "host", "zk1", "off"),
+        END,
+    )
+    assert _lane(told, "server", "zk1")[1:] == [(1.0, 6.0, "no answer"), (6.0, 10.0, "off")]
+
+
 def test_what_was_seen_again_after_a_moment_of_standstill_goes_on() -> None:
     told = history(
         seen(0.0, "host", "zk1", "running"),

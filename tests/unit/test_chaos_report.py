@@ -5,15 +5,19 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from chaos import report
+from chaos.draw import NARROW, WIDE, draw
 from chaos.history import History
+from chaos.legend import LEGEND
 from chaos.texts import FAULTS
 from tests.unit.chaos_records import RECORD, demo, event, history, ledger
 
 ROOT = Path(__file__).parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 class _Page(HTMLParser):
@@ -44,11 +48,12 @@ def test_every_fault_is_told_with_its_figure() -> None:
     assert len(told.faults) == 6
     for fault in told.faults:
         text = FAULTS[fault.key]
-        for words in (text.title, text.done, text.seen, text.why, text.invariant, text.read):
+        assert text.read
+        for words in (text.title, text.done, text.seen, text.why, text.invariant, *text.read):
             assert " ".join(words.split()) in page.text
-    for figure in ("105 ms", "6.4 s", "6.6 s", "515 ms", "2.1 s", "9.3 s"):
+    for figure in ("105 ms", "6.9 s", "505 ms", "2.5 s", "10.7 s"):
         assert figure in page.text
-    assert "6 faults, 811 tasks: none lost, none recorded twice" in page.text
+    assert "6 faults, 912 tasks: none lost, none recorded twice" in page.text
     assert "was refused" in page.text
     assert "0 writes were acknowledged in 3 s" in page.text
 
@@ -81,11 +86,52 @@ def test_the_page_needs_nothing_but_itself() -> None:
     html = report.html(history())
     page = _Page(html)
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
-    assert [value for name, value in page.attributes if name in ("src", "href")] == []
+    assert [value for name, value in page.attributes if name == "src"] == []
     assert re.findall(r"@import|url\((?!#)", html) == []
     assert set(re.findall(r"https?://[^\s\"<]+", html)) == {
         "http://www.w3.org/2000/svg"
     }  # a name, not a place
+
+
+def test_every_link_leads_somewhere(tmp_path: Path) -> None:
+    """The record is beside the page, the documentation in this checkout, all else in the page."""
+    (tmp_path / "events.jsonl").touch()
+    report.write(history(), tmp_path)
+    page = _Page((tmp_path / "report.html").read_text())
+    links = {value for name, value in page.attributes if name == "href"}
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    files = {(tmp_path / link).resolve() for link in links if not link.startswith("#")}
+    assert {
+        tmp_path / name for name in ("events.jsonl", "summary.json", "timeline.svg", "timeline.png")
+    } < files
+    assert {ROOT / "docs/protocol.md", ROOT / "docs/lab.md"} < files
+    assert all(file.is_file() for file in files)
+
+
+def test_what_is_told_to_a_pointer_is_in_the_page_and_the_keyboard_gets_there() -> None:
+    told = history()
+    html = report.html(told)
+    page = _Page(html)
+    for width in (WIDE, NARROW):
+        picture = ElementTree.fromstring(draw(told, width))  # noqa: S314 - our own
+        links = list(picture.iter(f"{SVG}a"))
+        for link in links:
+            assert f'id="{link.attrib["href"][1:]}"' in html
+            assert link.attrib["aria-label"]
+        titles = [title.text or "" for title in picture.iter(f"{SVG}title")]
+        assert titles == [title.text for link in links for title in link.iter(f"{SVG}title")]
+        for title in titles:
+            fault = re.fullmatch(r"\d\. (.*): (\S+ m?s) .* \(at (\S+) s\)", title)
+            for words in fault.groups() if fault else [title]:
+                assert words in page.text, title
+
+
+def test_every_mark_is_explained() -> None:
+    page = _Page(report.html(history()))
+    for key in LEGEND:
+        assert f"{key.name} {key.meaning}" in page.text
 
 
 @pytest.mark.parametrize("lines", [1, 40, 150, 300])
@@ -131,7 +177,7 @@ def test_the_report_can_be_made_again(
     record.write_bytes(RECORD.read_bytes())
     monkeypatch.setattr("sys.argv", ["report", str(record)])
     assert report.main() == 0
-    assert "submitted 811   done 810   failed 1   lost 0   doubled 0" in capsys.readouterr().out
+    assert "submitted 912   done 911   failed 1   lost 0   doubled 0" in capsys.readouterr().out
     record.unlink()
     assert report.main() == 2
     assert "make demo" in capsys.readouterr().err
@@ -139,7 +185,8 @@ def test_the_report_can_be_made_again(
 
 def test_what_there_is_to_read_on_is_there() -> None:
     for text in FAULTS.values():
-        path, _, where = text.read.partition(", ")
+        assert text.read
+        path, where = text.read
         words = where.split("“")[1].rstrip("”")
         assert words in (ROOT / path).read_text(), text.read
         if "-" in text.invariant:
