@@ -109,10 +109,9 @@ class Client:
         self._kazoo.add_listener(self._state_changed)
         self._kazoo.start_async()
 
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection, as far as kazoo knows."""
-        return bool(self._kazoo.connected)
+    def still(self, up: "Up | None") -> bool:
+        """Whether that connection is still there, as far as kazoo knows: another may have followed it."""
+        return bool(self._kazoo.connected) and up is not None and self._connection.asked == up.asked
 
     def ask(self, number: int, operation: Operation, chroot: str) -> bool:
         """Have a request sent by :meth:`flush`; paths in it, and in what comes back, are below the chroot.

@@ -150,7 +150,7 @@ class Ensemble:
             self._refuse(present, number, Error.REFUSED)
         elif not present.connected:
             self._refuse(present, number, Error.CONNECTION_LOSS)
-        elif not present.client.connected:
+        elif not present.client.still(present.up):
             pass  # its Down is on the way, and answers it
         elif not present.client.ask(number, operation, self._servers.chroot):
             self._refuse(present, number, Error.REFUSED)
@@ -279,7 +279,7 @@ class Ensemble:
     def _own(self, present: _Session, number: int, operation: Operation, now: float) -> None:
         present.outstanding[number] = operation, now
         present.last_step = number
-        if not present.client.connected:
+        if not present.client.still(present.up):
             pass  # its Down is on the way; the client would send it over the next connection
         elif not present.client.ask(number, operation, ""):
             self._post(Note(present.client, Answered(number, Failed(Error.REFUSED))))

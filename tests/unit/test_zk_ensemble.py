@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -25,8 +26,9 @@ from mwapp.core.messages import (
 )
 from mwapp.core.request_size import LOSSES
 from mwapp.zookeeper import sessions as module
-from mwapp.zookeeper.client import Answered, Changed, Down, Happening, Over, Up
+from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Up
 from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.connection import Connection
 from mwapp.zookeeper.sessions import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
 
 CUT, REFUSED = Failed(Error.CONNECTION_LOSS), Failed(Error.REFUSED)
@@ -54,6 +56,9 @@ class FakeClient:
     def ask(self, number: int, operation: Operation, chroot: str) -> bool:
         self.asked.append((number, operation, chroot))
         return self.writable
+
+    def still(self, up: Up | None) -> bool:
+        return self.connected and up is not None
 
     def flush(self) -> None:
         self.flushed += 1
@@ -421,3 +426,17 @@ def test_close_before_any_session(harness: Harness) -> None:
 
 def test_the_password_is_not_shown() -> None:
     assert "secret" not in repr(up())
+
+
+@pytest.mark.parametrize(
+    ("connected", "asked", "still"), [(True, 3.0, True), (False, 3.0, False), (True, 4.0, False)]
+)
+def test_a_connection_that_another_has_followed_is_there_no_longer(
+    connected: bool, asked: float, still: bool
+) -> None:
+    """Down and the next Up may both be in the queue: what is asked now is not for that one."""
+    client = object.__new__(Client)
+    client._kazoo = SimpleNamespace(connected=connected)
+    client._connection = cast(Connection, SimpleNamespace(asked=asked))
+    assert client.still(Up(1, b"", 4.0, ("zk1", 1), asked=3.0)) is still
+    assert not client.still(None)

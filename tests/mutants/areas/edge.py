@@ -64,12 +64,12 @@ MUTANTS = [
         "three losses over a day are taken for three in a row",
     ),
     sessions(
-        "        elif not present.client.connected:\n            pass  # its Down is on the way, and answers it\n",
+        "        elif not present.client.still(present.up):\n            pass  # its Down is on the way, and answers it\n",
         "",
         "it travels on the next connection, when it was said to be lost",
     ),
     sessions(
-        "        if not present.client.connected:\n"
+        "        if not present.client.still(present.up):\n"
         "            pass  # its Down is on the way; the client would send it over the next connection\n"
         "        elif not present.client.ask",
         "        if not present.client.ask",
@@ -132,6 +132,9 @@ MUTANTS = [
     sessions("and not given_up.client.closed:", "and given_up.client.closed:", "what lives on is left"),
     # ---------------------------------------------------------------- the client
     client("path[len(self._chroot) :] or", "path or", "a watch tells of a path the core does not know"),
+    client(
+        " and self._connection.asked == up.asked", "", "it travels on a connection the core has not heard of"
+    ),
     client("            self._tell(self, Down())", "            pass", "nobody hears of a lost connection"),
     client(
         "connection.granted, ", "self._kazoo._session_timeout / 1000, ", "what was asked for, not granted"
