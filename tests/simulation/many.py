@@ -62,11 +62,10 @@ def run_chosen(kind: Kind, options: argparse.Namespace) -> int:
     number = options.seeds
     if number is None:
         number = 200 if options.minutes == math.inf else ENDLESS
-    seeds: list[Seeds] = [kind.fixed, range(number)]
-    if options.first is not None:
-        seeds = [range(options.first, options.first + number)]
-    end = time.monotonic() + 60 * options.minutes
-    return run(kind, [*seeds, fresh(options.fresh)], end, options.jobs)
+    first = options.first or 0
+    usual: Seeds = kind.fixed if options.first is None else ()
+    seeds = [usual, fresh(options.fresh), range(first, first + number)]  # new ones before time is up
+    return run(kind, seeds, time.monotonic() + 60 * options.minutes, options.jobs)
 
 
 def fresh(number: int) -> range:
