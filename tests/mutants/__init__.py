@@ -14,5 +14,5 @@ a reader has chosen says something: a dropped check of a transaction, a conditio
 that is missing, what is stale and was not cleared. A mutant that changes nothing anybody can see is listed
 with its reason, is tried as well, and must live.
 
-Not part of ``make test``: it takes a quarter of an hour. That every entry still applies is (tests/unit).
+Not part of ``make test``: it takes an hour or two. That every entry still applies is (tests/unit).
 """
