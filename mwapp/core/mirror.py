@@ -111,6 +111,7 @@ class Mirror:
         There may be many thousands of tasks, so what is known of them is kept, but of those that are held,
         unread or ``in_doubt``.
         """
+        in_doubt = in_doubt | self.unread.keys()
         new = Mirror(scope, changed=self._changed, adopt=self._adopt, unreadable=self._unreadable)
         new.queued, new.bad, new._persistent = self.queued, self.bad, self._persistent
         new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}

@@ -150,3 +150,19 @@ def test_a_cancel_request_that_comes_again_is_looked_at_again() -> None:
     server.answer_all()
     assert mirror.cancels == {TASK}
     assert not mirror.pointless
+
+
+def test_what_is_in_doubt_stays_so_over_a_second_reading_that_begins_before_it_was_read() -> None:
+    """It was assigned, perhaps, and has ended since; as it still stood in the queue it was assigned again."""
+    server = Server(**{f"tasks__{TASK}": b"date"})
+    first = mirror_of(server)
+    server.answer_all()
+    assert TASK in first.queued
+    second = first.renewed(cast(Scope, server), {TASK})
+    third = second.renewed(cast(Scope, server), set())
+    assert TASK in third.unread
+    server.nodes[f"/tasks/{TASK}/status"] = b"done"
+    third.read()
+    server.answer_all()
+    assert TASK not in third.queued
+    assert TASK in third.finished

@@ -358,4 +358,9 @@ MUTANTS = [
         "partial(self._look_at_queue, queue))\n            return",
         "a master that could not read a queue at its take-over never assigns anything",
     ),
+    mirror(
+        "        in_doubt = in_doubt | self.unread.keys()\n",
+        "",
+        "what ended while the master read anew twice is assigned again",
+    ),
 ]
