@@ -416,7 +416,7 @@ class Mirror:
         self._scope.get_all([task_path(task) for task in page], read)
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
-        if isinstance(node, Failed):
+        if isinstance(node, Failed) or node.stat.children:  # until more is known it is not to be acted on
             self.queued.pop(task, None)
             self.bad.pop(task, None)
         if node == GONE:  # deleted by hand

@@ -166,3 +166,17 @@ def test_what_is_in_doubt_stays_so_over_a_second_reading_that_begins_before_it_w
     server.answer_all()
     assert TASK not in third.queued
     assert TASK in third.finished
+
+
+def test_what_is_in_doubt_is_not_acted_on_before_its_final_state_has_been_looked_for() -> None:
+    server = Server(**{f"tasks__{TASK}": b"date"})
+    first = mirror_of(server)
+    server.answer_all()
+    second = first.renewed(cast(Scope, server), {TASK})
+    server.nodes[f"/tasks/{TASK}/status"] = b"done"
+    second.read()
+    while server.waiting[0][0] != f"/tasks/{TASK}/status":
+        server.answer(server.waiting[0][0])
+    assert TASK in second.unread or TASK not in second.queued
+    server.answer_all()
+    assert TASK in second.finished

@@ -363,4 +363,9 @@ MUTANTS = [
         "",
         "what ended while the master read anew twice is assigned again",
     ),
+    mirror(
+        "if isinstance(node, Failed) or node.stat.children:",
+        "if isinstance(node, Failed):",
+        "what ended while the master read anew is assigned again, before its final state was looked for",
+    ),
 ]
