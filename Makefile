@@ -7,14 +7,12 @@ SEEDS ?= 10000
 FRESH ?= 0
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 0
-# Named like the modules they belong to, so mypy cannot see both at once.
-ACTIONS := $(wildcard roles/*/action_plugins/*.py)
 SCENARIOS ?= default failover archive standalone peers operations
 export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit model simulate coverage mutants integration lab-test molecule test bench clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit model simulate coverage mutants integration lab-test molecule test bench collection clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -52,13 +50,14 @@ down: ## remove the hosts and every trace of them
 
 test: setup-tests lint unit model simulate integration lab-test molecule ## all tests
 
+lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
 lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as specified
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
 	mypy
-	mypy $(filter-out $(ACTIONS),$(wildcard roles/*/*/*.py playbooks/*/*.py)) molecule/conftest.py
-	mypy $(ACTIONS)
+	mypy --package ansible_collections.zklab.zookeeper.plugins
+	mypy roles/*/files/*.py molecule/conftest.py
 	set -e; for tests in molecule/*/tests; do mypy $$tests; done # each has modules named as another's are
 	python scripts/role_docs.py --check
 	ansible-lint --offline --profile production
@@ -97,6 +96,9 @@ molecule: setup-tests setup-oldest ## real hosts: SCENARIOS="default failover"
 
 bench: setup-tests ## what it costs, against the floor; figures in build/bench: make bench PART=tasks
 	python -m bench $(PART)
+
+collection: setup-python ## the roles, playbooks and application as a file for ansible-galaxy, in build/collection
+	@scripts/collection
 
 clean: ## remove what was built here
 	rm -rf build .venv .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info lab/*.egg-info

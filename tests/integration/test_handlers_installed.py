@@ -18,8 +18,8 @@ ROLE = PROJECT / "roles/mwapp"
 WHEELHOUSE = PROJECT / "build/wheelhouse"
 
 
-def load(path: str) -> Any:
-    spec = importlib.util.spec_from_file_location(Path(path).stem, ROLE / path)
+def load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -28,7 +28,7 @@ def load(path: str) -> Any:
     return module
 
 
-bundle = load("library/mwapp_bundle.py")
+bundle = load(PROJECT / "plugins/modules/mwapp_bundle.py")
 
 
 @pytest.fixture

@@ -22,6 +22,11 @@ def test_the_oldest_is_what_the_roles_say(role: str) -> None:
     assert meta["galaxy_info"]["min_ansible_version"] == pinned("requirements-oldest.txt")
 
 
+def test_the_oldest_is_what_the_collection_says() -> None:
+    runtime = yaml.safe_load((PROJECT / "meta/runtime.yml").read_text())
+    assert runtime["requires_ansible"] == f">={pinned('requirements-oldest.txt')}.0"
+
+
 def test_readers_are_told_the_range() -> None:
     said = f"ansible-core {pinned('requirements-oldest.txt')} to {pinned('requirements.txt')}"
     assert said in (PROJECT / "README.md").read_text()

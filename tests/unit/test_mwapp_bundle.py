@@ -17,7 +17,7 @@ from tests.unit.ansible_module import load, run
 PROJECT = Path(__file__).parents[2]
 INSTALLER = PROJECT / "roles/mwapp/files/install.py"
 
-bundle = load(PROJECT / "roles/mwapp/library/mwapp_bundle.py")
+bundle = load(PROJECT / "plugins/modules/mwapp_bundle.py")
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
-ROLE = PROJECT / "roles/mwapp"
 
 
 # ------------------------------------------------------------ scenarios
@@ -38,12 +37,15 @@ mwapp_workers: {hosts: {mw1: }}
 - hosts: mwapp_nodes
   gather_facts: false
   tasks:
-    - ansible.builtin.include_role: {name: mwapp, tasks_from: preflight}
+    - ansible.builtin.include_role: {name: zklab.zookeeper.mwapp, tasks_from: preflight}
 """)
     done = subprocess.run(
         [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, playbook],
         env=os.environ
-        | {"ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "ANSIBLE_ROLES_PATH": str(ROLE.parent)},
+        | {
+            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+            "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "playbooks/collections"),
+        },
         capture_output=True,
         text=True,
         check=False,

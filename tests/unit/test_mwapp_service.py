@@ -15,7 +15,7 @@ import pytest
 from tests.unit.ansible_module import load, reroot, run
 from tests.unit.four_letters import serving
 
-service = load(Path(__file__).parents[2] / "roles/mwapp/library/mwapp_service.py")
+service = load(Path(__file__).parents[2] / "plugins/modules/mwapp_service.py")
 
 UNIT = "mwapp-worker.service"
 READY = {"role": "worker", "ready": True, "worker": {"state": "ready"}}

@@ -10,8 +10,8 @@ import pytest
 from tests.unit.four_letters import MNTR
 from tests.unit.zookeeper_role import load_file
 
-status = load_file("library/zookeeper_status.py")
-report = load_file("../../playbooks/filter_plugins/status_report.py")
+status = load_file("modules/zookeeper_status.py")
+report = load_file("filter/status_report.py")
 
 HOSTS = ["zk1", "zk2", "zk3"]
 GROUPS = {"zookeeper": HOSTS, "mwapp_masters": ["mw1"], "mwapp_workers": ["mw1", "mw2"]}

@@ -22,8 +22,8 @@ import pytest
 from tests.unit.ansible_module import run as run_module
 from tests.unit.zookeeper_role import load_file
 
-module = load_file("library/zookeeper_archive.py")
-action = load_file("action_plugins/zookeeper_archive.py")
+module = load_file("modules/zookeeper_archive.py")
+action = load_file("action/zookeeper_archive.py")
 
 RELEASE = {
     "lib/zookeeper-3.9.3.jar": b"server",

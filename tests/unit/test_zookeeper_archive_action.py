@@ -27,7 +27,7 @@ class Here(action.ActionModule):  # type: ignore[misc] # loaded by its path
         self.tmp, self.ran, self.sent, self.full = tmp, 0, 0, False
 
     def _execute_module(self, *, module_name: str, module_args: Any, task_vars: Any) -> dict[str, Any]:
-        assert (module_name, task_vars) == ("zookeeper_archive", {"x": 1})
+        assert (module_name, task_vars) == ("zklab.zookeeper.zookeeper_archive", {"x": 1})
         self.ran += 1
         return run(module, dict(module_args), check=self._task.check_mode)
 

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.ansible_module import run
 from tests.unit.zookeeper_role import load_file
 
-files = load_file("library/zookeeper_files.py")
+files = load_file("modules/zookeeper_files.py")
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the files belong to it")
 

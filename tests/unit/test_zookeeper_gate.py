@@ -12,7 +12,7 @@ from tests.unit.ansible_module import run
 from tests.unit.four_letters import Serve, Server, closed_port, in_turn, serving
 from tests.unit.zookeeper_role import load_file
 
-gate = load_file("library/zookeeper_gate.py")
+gate = load_file("modules/zookeeper_gate.py")
 
 
 @pytest.fixture

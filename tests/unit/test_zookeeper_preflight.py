@@ -16,7 +16,7 @@ import yaml
 from tests.unit.ansible_module import reroot, run
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
-preflight = load_file("library/zookeeper_preflight.py")
+preflight = load_file("modules/zookeeper_preflight.py")
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 VARS: dict[str, Any] = yaml.safe_load((ROLE / "vars/main.yml").read_text())

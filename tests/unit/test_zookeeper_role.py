@@ -10,8 +10,8 @@ import yaml
 
 from tests.unit.zookeeper_role import ROLE, load_file
 
-filters = load_file("filter_plugins/zookeeper_filters.py")
-preflight = load_file("library/zookeeper_preflight.py")
+filters = load_file("filter/zookeeper_filters.py")
+preflight = load_file("modules/zookeeper_preflight.py")
 
 PORTS = {"client_port": 2181, "quorum_port": 2888, "election_port": 3888}
 

@@ -14,7 +14,7 @@ from tests.unit.ansible_module import reroot, run
 from tests.unit.four_letters import IDLE, MNTR, SRVR, Serve, closed_port, serving
 from tests.unit.zookeeper_role import load_file
 
-status = load_file("library/zookeeper_status.py")
+status = load_file("modules/zookeeper_status.py")
 
 
 def test_what_a_server_says() -> None:

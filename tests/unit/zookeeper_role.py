@@ -1,4 +1,4 @@
-"""Import what the role zookeeper brings along, the way Ansible does: as parts of ``ansible.module_utils``."""
+"""Import what the role zookeeper brings along, the way Ansible does: as parts of the collection."""
 
 from __future__ import annotations
 
@@ -6,22 +6,17 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-import ansible.module_utils
-
 from tests.unit import ansible_module
 
-ROLE = Path(__file__).parents[2] / "roles/zookeeper"
+PROJECT = Path(__file__).parents[2]
+ROLE = PROJECT / "roles/zookeeper"
 
 
 def load(name: str) -> Any:
-    """One of the role's module_utils."""
-    directory = str(ROLE / "module_utils")
-    if directory not in ansible.module_utils.__path__:
-        ansible.module_utils.__path__.append(directory)
-    return importlib.import_module(f"ansible.module_utils.{name}")
+    """One of the module_utils."""
+    return importlib.import_module(f"ansible_collections.zklab.zookeeper.plugins.module_utils.{name}")
 
 
 def load_file(path: str) -> Any:
-    """One of the role's modules or filters, by its path below the role."""
-    load("zookeeper_rules")  # puts the directory on the path
-    return ansible_module.load(ROLE / path)
+    """One of the modules, actions or filters, by its path below plugins/."""
+    return ansible_module.load(PROJECT / "plugins" / path)

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_mwapp_install.py", "tests/unit/test_mwapp_bundle.py"),)
 
-bundle = partial(Mutant, "roles/mwapp/library/mwapp_bundle.py")
+bundle = partial(Mutant, "plugins/modules/mwapp_bundle.py")
 install = partial(Mutant, "roles/mwapp/files/install.py")
 
 MUTANTS = [

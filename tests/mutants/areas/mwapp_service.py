@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_mwapp_service.py"),)
 
-service = partial(Mutant, "roles/mwapp/library/mwapp_service.py")
+service = partial(Mutant, "plugins/modules/mwapp_service.py")
 
 MUTANTS = [
     service(

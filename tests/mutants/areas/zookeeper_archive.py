@@ -7,8 +7,8 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_zookeeper_archive.py", "tests/unit/test_zookeeper_archive_action.py"),)
 
-archive = partial(Mutant, "roles/zookeeper/library/zookeeper_archive.py")
-action = partial(Mutant, "roles/zookeeper/action_plugins/zookeeper_archive.py")
+archive = partial(Mutant, "plugins/modules/zookeeper_archive.py")
+action = partial(Mutant, "plugins/action/zookeeper_archive.py")
 
 MUTANTS = [
     archive(

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_zookeeper_files.py"),)
 
-files = partial(Mutant, "roles/zookeeper/library/zookeeper_files.py")
+files = partial(Mutant, "plugins/modules/zookeeper_files.py")
 
 MUTANTS = [
     files('not (module.params["hold"] and entry["restart"])', 'not module.params["hold"]', "tools wait, too"),

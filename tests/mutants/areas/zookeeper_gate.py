@@ -7,8 +7,8 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_zookeeper_gate.py", "tests/unit/test_zookeeper_ensemble.py"),)
 
-gate = partial(Mutant, "roles/zookeeper/library/zookeeper_gate.py")
-ensemble = partial(Mutant, "roles/zookeeper/module_utils/zookeeper_ensemble.py")
+gate = partial(Mutant, "plugins/modules/zookeeper_gate.py")
+ensemble = partial(Mutant, "plugins/module_utils/zookeeper_ensemble.py")
 
 MUTANTS = [
     gate(

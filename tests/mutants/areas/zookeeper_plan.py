@@ -8,11 +8,11 @@ from tests.mutants.mutant import Mutant
 FILES = ("plan", "rules", "role", "ensemble")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
 
-plan = partial(Mutant, "roles/zookeeper/filter_plugins/zookeeper_plan.py")
-filters = partial(Mutant, "roles/zookeeper/filter_plugins/zookeeper_filters.py")
-rules = partial(Mutant, "roles/zookeeper/module_utils/zookeeper_rules.py")
-settings = partial(Mutant, "roles/zookeeper/module_utils/zookeeper_settings.py")
-ensemble = partial(Mutant, "roles/zookeeper/module_utils/zookeeper_ensemble.py")
+plan = partial(Mutant, "plugins/filter/zookeeper_plan.py")
+filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
+rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
+settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
+ensemble = partial(Mutant, "plugins/module_utils/zookeeper_ensemble.py")
 
 MUTANTS = [
     # ------------------------------------------------------------ the plan

@@ -7,8 +7,8 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_zookeeper_status.py", "tests/unit/test_status.py"),)
 
-status = partial(Mutant, "roles/zookeeper/library/zookeeper_status.py")
-report = partial(Mutant, "playbooks/filter_plugins/status_report.py")
+status = partial(Mutant, "plugins/modules/zookeeper_status.py")
+report = partial(Mutant, "plugins/filter/status_report.py")
 
 MUTANTS = [
     status(

@@ -3,22 +3,6 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
-import re
-import shutil
-import tarfile
-import urllib.error
-from collections.abc import Iterator
-from http.client import HTTPException
-from pathlib import Path, PurePosixPath
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import ConnectionError as TlsError
-from ansible.module_utils.urls import open_url
-
 DOCUMENTATION = r"""
 module: zookeeper_archive
 short_description: Unpack a release of ZooKeeper
@@ -44,12 +28,12 @@ options:
   source:
     description: Where the archive is on this host. The action plugin sets it.
     type: path
-author: zklab
+author: zklab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: Unpack the release
-  zookeeper_archive:
+  zklab.zookeeper.zookeeper_archive:
     archive: https://archive.apache.org/dist/zookeeper/zookeeper-3.9.3/apache-zookeeper-3.9.3-bin.tar.gz
     checksum: "{{ zookeeper_archive_checksum }}"
     home: /opt/zookeeper/apache-zookeeper-3.9.3-bin
@@ -63,6 +47,22 @@ restored:
   type: list
   returned: always
 """
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tarfile
+import urllib.error
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import ConnectionError as TlsError
+from ansible.module_utils.urls import open_url
 
 SUMS = "SHA256SUMS"  # of what was unpacked; the last file to be written
 STARTED_WITH = Path("/run/zookeeper/started-with")

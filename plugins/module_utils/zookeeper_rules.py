@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from typing import Any
 
-from ansible.module_utils.zookeeper_settings import setting_problem
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import setting_problem
 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.

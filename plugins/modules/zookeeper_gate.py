@@ -3,24 +3,6 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
-from typing import Any, NamedTuple
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.zookeeper_ensemble import (
-    Member,
-    Problem,
-    State,
-    idle,
-    judge,
-    judge_change,
-    look,
-    rolling,
-)
-
 DOCUMENTATION = r"""
 module: zookeeper_gate
 short_description: Wait until a ZooKeeper ensemble is healthy
@@ -60,12 +42,12 @@ options:
     description: Seconds after which pending servers that serve nobody are no longer waited for (RV(idle)).
     type: float
     default: 10
-author: zklab
+author: zklab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: Wait until the ensemble is healthy
-  zookeeper_gate:
+  zklab.zookeeper.zookeeper_gate:
     members:
       - {name: zk1, host: 10.0.0.11, client_port: 2181}
       - {name: zk2, host: 10.0.0.12, client_port: 2181}
@@ -85,8 +67,26 @@ rolling:
   type: list
   returned: always
 idle: {description: Pending members that run but serve nobody., type: list, returned: always}
-waited: {description: How long it took, in seconds., type: float, returned: always}
+waited: {description: "How long it took, in seconds.", type: float, returned: always}
 """
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_ensemble import (
+    Member,
+    Problem,
+    State,
+    idle,
+    judge,
+    judge_change,
+    look,
+    rolling,
+)
 
 ANSWER_SECONDS = 2.0  # a server that takes longer is of no use to its clients either
 PAUSE_SECONDS = 0.25

@@ -4,6 +4,54 @@
 its environment, so a run that was broken off between writing and restarting is made good by the next.
 """
 
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mwapp_service
+short_description: Have a service of mwapp enabled, running the wanted revision, and ready; or have it gone
+description:
+  - Judges by the running process. It has its revision in its environment, so a run that was cut short between
+    writing and restarting is completed by the next.
+  - Fails with the end of the journal if the service does not become ready in time.
+  - In check mode it only looks. RV(due) says whether it would do something.
+options:
+  name: {description: The unit's name without .service., type: str, required: true}
+  state:
+    description:
+      - V(ready) enables it, (re)starts it unless its process has this revision, and waits for it to be ready.
+      - V(absent) stops it (which lets it drain), disables it and removes its unit file.
+    choices: [ready, absent]
+    default: ready
+    type: str
+  revision: {description: MWAPP_REVISION that the process is to have., type: str, default: ""}
+  host: {description: "Where its status endpoint listens, seen from the host itself.", type: str, default: ""}
+  port: {description: The endpoint's port., type: int, default: 0}
+  timeout: {description: "Seconds in which it has to stop, start and be ready.", type: int, default: 60}
+author: zklab (!UNKNOWN)
+"""
+
+EXAMPLES = r"""
+- name: Have the master run this revision
+  zklab.zookeeper.mwapp_service:
+    name: mwapp-master
+    revision: 0123456789abcdef
+    host: 127.0.0.1
+    port: 2223
+
+- name: Have no worker
+  zklab.zookeeper.mwapp_service:
+    name: mwapp-worker
+    state: absent
+"""
+
+RETURN = r"""
+due: {description: Whether something is to be done., type: bool, returned: success}
+observed:
+  description: What was found - exists, enabled, running, revision, ready, state (active ...), reload.
+  type: dict
+  returned: always
+"""
+
 import os
 import subprocess
 import time
@@ -15,36 +63,11 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-DOCUMENTATION = r"""
-module: mwapp_service
-short_description: Have a service of mwapp enabled, running the wanted revision, and ready; or have it gone
-options:
-  name: {description: The unit's name without .service., type: str, required: true}
-  state:
-    description:
-      - V(ready) enables it, (re)starts it unless its process has this revision, and waits for it to be ready.
-      - V(absent) stops it (which lets it drain), disables it and removes its unit file.
-    choices: [ready, absent]
-    default: ready
-    type: str
-  revision: {description: MWAPP_REVISION that the process is to have., type: str, default: ""}
-  host: {description: Where its status endpoint listens, seen from the host itself., type: str, default: ""}
-  port: {description: The endpoint's port., type: int, default: 0}
-  timeout: {description: "Seconds in which it has to stop, start and be ready.", type: int, default: 60}
-"""
-
-RETURN = r"""
-due: {description: Whether something is to be done., type: bool, returned: success}
-observed:
-  description: What was found - exists, enabled, running, revision, ready, state (active ...), reload.
-  type: dict
-  returned: always
-"""
-
 PATIENCE = 2.0  # for one answer of the status endpoint, seconds
 PAUSE = 0.1  # between two looks, seconds
 JOURNAL_LINES = 30
-PROC, UNITS = Path("/proc"), Path("/etc/systemd/system")
+PROC = Path("/proc")
+UNITS = Path("/etc/systemd/system")
 PROPERTIES = "LoadState,UnitFileState,ActiveState,SubState,Result,MainPID,NeedDaemonReload"
 
 

@@ -6,21 +6,17 @@ and a digest of all that goes into it. The release is known before anything is b
 tell what would happen.
 """
 
-import hashlib
-import re
-import subprocess
-import sys
-import tempfile
-import tomllib
-import zipfile
-from collections.abc import Sequence
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
+from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mwapp_bundle
 short_description: Build the file that installs mwapp on a host, if it is not there yet
+description:
+  - Runs on the controller. Builds wheels of mwapp and of O(handlers), adds those of the dependencies and the
+    installer, and makes one executable file of them.
+  - Downloads the dependencies once for each set of pins. Needs PyPI, or the mirror that pip has in its
+    configuration.
+  - Builds nothing if O(dest) has the file already.
 options:
   checkout:
     description: Directory with pyproject.toml, requirements.txt, constraints.txt and the package mwapp.
@@ -41,12 +37,35 @@ options:
     type: list
     elements: path
     default: []
+author: zklab (!UNKNOWN)
+"""
+
+EXAMPLES = r"""
+- name: Build the bundle
+  zklab.zookeeper.mwapp_bundle:
+    checkout: /srv/zklab
+    installer: /srv/zklab/roles/mwapp/files/install.py
+    dest: /var/cache/mwapp
+  delegate_to: localhost
+  run_once: true
 """
 
 RETURN = r"""
 release: {description: Version and digest of what is in the bundle., type: str, returned: success}
 bundle: {description: The file. In check mode it may not exist yet., type: str, returned: success}
 """
+
+import hashlib
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
 
 # A zip's idea of no date: equal input gives an equal file.
 NO_DATE = (1980, 1, 1, 0, 0, 0)
@@ -149,8 +168,8 @@ class Bundle:
     def _build_wheels(self, scratch: Path) -> list[Path]:
         """Of mwapp and of what has handlers."""
         trouble = (
-            "cannot build mwapp's wheel. The Python that runs Ansible needs setuptools as pinned in "
-            "requirements.txt (`make setup` makes a .venv that has it)"
+            "cannot build mwapp's wheel. The Python that runs Ansible needs setuptools 77 or newer: install "
+            "it there (in a checkout, `make setup` makes a .venv that has it)"
         )
         wheels = [build_wheel(self._mwapp, scratch / "mwapp", trouble)]
         for number, distribution in enumerate(self._handlers):

@@ -3,24 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import pwd
-import re
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.zookeeper_rules import (
-    PORTS,
-    heap_mb,
-    host_problems,
-    member_problems,
-    servers,
-    setting_problems,
-    warnings,
-)
-from ansible.module_utils.zookeeper_settings import client_port, directories, in_force
-
 DOCUMENTATION = r"""
 module: zookeeper_preflight
 short_description: Check the plan for a ZooKeeper server against its host
@@ -53,12 +35,12 @@ options:
     description: The service user.
     type: str
     required: true
-author: zklab
+author: zklab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: Refuse what would harm
-  zookeeper_preflight:
+  zklab.zookeeper.zookeeper_preflight:
     name: "{{ inventory_hostname }}"
     members: "{{ members }}"
     settings: "{{ settings }}"
@@ -89,13 +71,36 @@ servers:
 deployed_port: {description: Client port of the running server., type: int, returned: always}
 """
 
+import hashlib
+import pwd
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
+    PORTS,
+    heap_mb,
+    host_problems,
+    member_problems,
+    servers,
+    setting_problems,
+    warnings,
+)
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
+    client_port,
+    directories,
+    in_force,
+)
+
 UNIT = "zookeeper.service"
 ON_DISK = Path("/etc/zookeeper/zoo.cfg")
 # What the server was started with, and the sums of all that it read then. Both go when it stops.
 RUNNING = Path("/run/zookeeper/zoo.cfg")
 STARTED_WITH = Path("/run/zookeeper/started-with")
 OS_RELEASE = Path("/etc/os-release")
-MANUALS, APT_LISTS = Path("/usr/share/man/man1"), Path("/var/lib/apt/lists")
+MANUALS = Path("/usr/share/man/man1")
+APT_LISTS = Path("/var/lib/apt/lists")
 PROC = Path("/proc")
 LISTEN = "0A"
 NUMBERS = (
@@ -279,6 +284,7 @@ def main() -> None:
         module.exit_json(
             problems=[f"{name} is not in the group `zookeeper`, which names the members: add it."]
         )
+        return
     if name == members[0]["name"]:  # once is enough
         for text in warnings(members):
             module.warn(text)

@@ -3,16 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.zookeeper_ensemble import Member, ask
-from ansible.module_utils.zookeeper_settings import directories, in_force, parse_config
-
 DOCUMENTATION = r"""
 module: zookeeper_status
 short_description: Report on the ZooKeeper server of this host
@@ -33,12 +23,12 @@ options:
     description: Text of the zoo.cfg that the inventory wants.
     type: str
     required: true
-author: zklab
+author: zklab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: Report on the server
-  zookeeper_status:
+  zklab.zookeeper.zookeeper_status:
     host: zk1.example.com
     port: 2181
     config: "{{ lookup('ansible.builtin.template', 'zoo.cfg.j2') }}"
@@ -62,8 +52,23 @@ config:
   returned: always
 """
 
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_ensemble import Member, ask
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
+    directories,
+    in_force,
+    parse_config,
+)
+
 ANSWER_SECONDS = 2.0
-ON_DISK, RUNNING = Path("/etc/zookeeper/zoo.cfg"), Path("/run/zookeeper/zoo.cfg")
+ON_DISK = Path("/etc/zookeeper/zoo.cfg")
+RUNNING = Path("/run/zookeeper/zoo.cfg")
 BLOCK = 512  # unit of st_blocks, whatever the file system's blocks are
 
 

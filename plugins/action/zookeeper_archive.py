@@ -79,6 +79,6 @@ class ActionModule(ActionBase):  # type: ignore[misc] # ansible-core has no type
 
     def _module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         answer: dict[str, Any] = self._execute_module(
-            module_name="zookeeper_archive", module_args=arguments, task_vars=task_vars
+            module_name="zklab.zookeeper.zookeeper_archive", module_args=arguments, task_vars=task_vars
         )
         return answer

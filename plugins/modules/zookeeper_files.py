@@ -3,14 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import tempfile
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-
 DOCUMENTATION = r"""
 module: zookeeper_files
 short_description: Place the directories and files of a ZooKeeper server
@@ -82,12 +74,12 @@ options:
     description: Whether to hold back the files which the server reads when it starts.
     type: bool
     default: false
-author: zklab
+author: zklab (!UNKNOWN)
 """
 
 EXAMPLES = r"""
 - name: Place the configuration
-  zookeeper_files:
+  zklab.zookeeper.zookeeper_files:
     directories:
       - {path: /etc/zookeeper, owner: root, group: root, mode: "0755"}
     files:
@@ -97,6 +89,14 @@ EXAMPLES = r"""
 RETURN = r"""
 waiting: {description: What was held back and differs from what it shall be., type: list, returned: always}
 """
+
+import os
+import pwd
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
 
 
 class Placer:
