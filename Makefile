@@ -7,7 +7,7 @@ SEEDS ?= 10000
 FRESH ?= 0
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 0
-SCENARIOS ?= default failover archive standalone peers operations
+SCENARIOS ?= default failover archive standalone peers operations collection
 export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)

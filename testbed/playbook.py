@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
-TOOLS = Path(sys.executable).parent  # of the ansible-core that is pinned
+NEWEST = Path(sys.executable).parent
+# Where the commands of the oldest and the newest ansible-core are that the roles support.
+TOOLS = {"oldest": NEWEST.parent / "oldest/bin", "newest": NEWEST}
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,23 @@ class Played:
         return " ".join(self.output.split())
 
 
-def play(name: str, *options: str, tools: Path = TOOLS) -> Played:
-    """Play a playbook by its name, with nothing of what Molecule tells its own Ansible."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+def environment(**more: str) -> dict[str, str]:
+    """That of this process and ``more``, with nothing of what Molecule tells its own Ansible."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")} | more
+
+
+def play(name: str, *options: str, tools: Path = NEWEST) -> Played:
+    """Play one of the checkout's playbooks by its name."""
+    return play_in(PROJECT, f"playbooks/{name}.yml", *options, tools=tools, env=environment())
+
+
+def play_in(directory: Path, playbook: str, *options: str, tools: Path, env: dict[str, str]) -> Played:
+    """Play a playbook from that directory."""
     began = time.monotonic()
     done = subprocess.run(
-        [str(tools / "ansible-playbook"), f"playbooks/{name}.yml", *options],
-        cwd=PROJECT,
-        env=environment,
+        [str(tools / "ansible-playbook"), playbook, *options],
+        cwd=directory,
+        env=env,
         stdin=subprocess.DEVNULL,  # nobody is there to answer questions
         capture_output=True,
         text=True,

@@ -10,7 +10,6 @@ import pytest
 from chaos.cluster import Cluster
 from testbed import playbook
 
-TOOLS = {"oldest": playbook.PROJECT / ".venv/oldest/bin", "newest": playbook.TOOLS}
 UNITS = {
     "zk1": "zookeeper",
     "zk2": "zookeeper",
@@ -40,7 +39,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
         options = ("--inventory=molecule/operations/inventory", *options)
         if name == "status":
             options = (f"--extra-vars=status_file={file}", *options)
-        played = playbook.play(name, *options, tools=TOOLS[player])
+        played = playbook.play(name, *options, tools=playbook.TOOLS[player])
         report = json.loads(file.read_text()) if name == "status" and file.exists() else {}
         file.unlink(missing_ok=True)
         return Played(**vars(played), report=report)
