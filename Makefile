@@ -12,7 +12,7 @@ export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit model simulate coverage mutants integration lab-test molecule test bench collection clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit model simulate coverage mutants integration lab-test molecule test bench collection sanity clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -99,6 +99,9 @@ bench: setup-tests ## what it costs, against the floor; figures in build/bench: 
 
 collection: setup-python ## the roles, playbooks and application as a file for ansible-galaxy, in build/collection
 	@scripts/collection
+
+sanity: setup-python ## ansible-test sanity on that collection; it needs the Internet
+	@scripts/sanity
 
 clean: ## remove what was built here
 	rm -rf build .venv .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info lab/*.egg-info
