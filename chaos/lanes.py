@@ -150,6 +150,9 @@ def _stopped(spans: list[Span], act: Act) -> list[Span]:
     """While a part is stopped it is nothing else. After that it is unknown until it has been seen again."""
     parts: list[Span] = []
     for span in spans:
+        if span.state in HOST_FAULTS:  # it is already; a kill there is none
+            parts.append(span)
+            continue
         unknown = span.begin <= act.until and span.seen < act.until
         for part in span.but(act.until, inf, NO_ANSWER) if unknown else [span]:
             parts += part.but(act.at, act.until, act.kind)
