@@ -3,7 +3,7 @@
 LAB ?= lab
 NODE ?= zk1
 # The same schedules each time, and so many others.
-SEEDS ?= 10000
+SEEDS ?= 40000
 FRESH ?= 0
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 0
@@ -73,7 +73,7 @@ unit: setup-python ## logic without root, and a short simulation
 
 # Compiled if it can be. A busy machine is not to fail: it runs fewer, and says so.
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000
-	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 6
+	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 5
 	python -m tests.edge --seeds $(EDGE_SEEDS) --fresh $(EDGE_FRESH) --minutes 1
 
 model: setup-tests ## the protocol as a model, every state of it: python -m tests.model 2 for larger bounds
