@@ -14,11 +14,13 @@ from mwapp.core.protocol import (
     CANCELLED,
     DONE,
     FAILED,
+    MASTER,
     NOBODY,
     TASKS,
     Assignment,
     Outcome,
     Registration,
+    Winner,
     result_path,
 )
 from mwapp.core.retention import Retention
@@ -198,8 +200,14 @@ class Judge:
         if not (wins or by_hand):
             raise Violation("one-master-per-epoch", f"epoch {epoch} was set without winning /master")
         self._epoch = epoch
-        self.winners[epoch], self.won_at = entry.session, entry.time
+        self.winners[epoch], self.won_at = self._winner(entry, change), entry.time
         self.excuses.counts.clear()
+
+    def _winner(self, entry: Transacted, change: Changed) -> int:
+        """The session that has the new epoch: a person may give it to the one that holds /master."""
+        held, winner = self.ensemble.decided.nodes.get(MASTER), Winner.decode(change.data)
+        given = held is not None and winner is not None and winner.session == held.owner
+        return winner.session if given and winner is not None else entry.session
 
     def _registered(self, entry: Transacted, change: Change, worker: str, by_hand: bool) -> None:
         if by_hand and worker in self._incarnations:
