@@ -485,7 +485,8 @@ class Judge:
     def refused(self, task: Task) -> None:
         """A client was told that its submission is no task."""
         if task.key in self.keys:
-            raise Violation("submit-idempotent", f"{task} was refused, but is {self.keys[task.key]}")
+            name = self.keys[task.key]  # unless somebody deleted that, and it was submitted anew
+            self._broken("submit-idempotent", name, f"{task} was refused, but is {name}")
         self._refused |= {task.key} if task.key else set()
 
     def without_number(self, task: Task, *, taken: bool) -> None:
