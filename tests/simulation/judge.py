@@ -322,8 +322,12 @@ class Judge:
         incarnation = self._incarnations.get(worker)
         if node is not None and node.owner in {0, *self.persons}:
             return  # created by hand over a registration that is another's: no check can tell
-        if node is None or incarnation is None or incarnation.session != node.owner:
-            raise Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who is not there")
+        absent = Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who is not there")
+        if node is None or incarnation is None:
+            raise absent
+        # A queue that a person made anew, at the version that it had, is not known to be another.
+        if incarnation.session != node.owner and node.owner not in self.evicted:
+            raise absent
         if node.version:
             raise Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who drains")
         if assignment.incarnation != incarnation.version:
