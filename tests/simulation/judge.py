@@ -206,8 +206,7 @@ class Judge:
     def _winner(self, entry: Transacted, change: Changed) -> int:
         """The session that has the new epoch: a person may give it to the one that holds /master."""
         held, winner = self.ensemble.decided.nodes.get(MASTER), Winner.decode(change.data)
-        given = held is not None and winner is not None and winner.session == held.owner
-        return winner.session if given and winner is not None else entry.session
+        return held.owner if held and winner and held.owner == winner.session else entry.session
 
     def _registered(self, entry: Transacted, change: Change, worker: str, by_hand: bool) -> None:
         if by_hand and worker in self._incarnations:

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from mwapp.core.client import Submit
-from mwapp.core.messages import Tick
+from mwapp.core.messages import Get, Request, Tick
+from mwapp.core.protocol import Registration
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from tests.unit.core_stage import Stage
@@ -459,3 +460,41 @@ def test_returned_is_deleted_and_there_again_before_the_master_has_looked() -> N
     assert len(stage.holders(TASK)) + (TASK in stage.children("/returned")) == 1
     stage.settle(3.0)
     assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
+
+
+def test_worker_by_hand_that_is_gone_before_it_is_adopted_gets_no_queue() -> None:
+    stage = Stage()
+    master, person = stage.master("m1"), stage.person()
+
+    def leave(request: Request) -> None:
+        if request.operation == Get("/workers/hand"):
+            master.meanwhile = None
+            person.quit()
+
+    master.meanwhile = leave
+    person.create("/workers/hand", "hand:2224", e=True)
+    stage.settle()
+    assert master.meanwhile is None
+    assert stage.children("/assign") == []
+
+
+def test_worker_that_registers_while_a_person_is_to_be_adopted_keeps_its_own_registration() -> None:
+    """The master has read the queue as it was before: what it writes there checks that it still is so."""
+    stage = Stage()
+    person = stage.person()
+    stage.worker("w1").die()
+    master, other = stage.master("m1"), stage.person()  # who does what a worker of ours does
+    own = Registration(other.session, 3).encode().decode()
+
+    def replace(request: Request) -> None:
+        if request.operation == Get("/assign/w1"):
+            master.meanwhile = None
+            person.delete("/workers/w1", settle=False)
+            other.create("/workers/w1", "w1:2224", e=True, settle=False)
+            other.set("/assign/w1", own, settle=False)
+
+    master.meanwhile = replace
+    person.create("/workers/w1", "hand:2224", e=True)
+    stage.settle()
+    assert master.meanwhile is None
+    assert stage.data("/assign/w1") == own
