@@ -40,7 +40,7 @@ class Links:
         for script in self._doomed:
             script.mend()
 
-    def manner(self, machine: "SimMachine", server: int) -> Manner:  # noqa: ARG002
+    def manner(self, machine: "SimMachine", server: int) -> Manner:  # noqa: ARG002 - others need it
         """How the next connection goes, and what its server will do wrong (:meth:`script`)."""
         manner, script = self._drawn = Manner(), Script(slow=self.sluggish)
         draw = self._world.ingredient() if self._at_war and self._kinds else None

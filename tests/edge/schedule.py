@@ -135,7 +135,7 @@ class Schedule:
         talk = self._settle(player)
         player.rests()
         player.ask(asks.MUCH)
-        answered = lambda: not player.side.outstanding  # noqa: E731
+        answered = lambda: not player.side.outstanding  # noqa: E731 - asked once
         self._until(answered, "silence", f"{player.name} does not send all it was to", 0.3 * talk.timeout)
 
     def _check_idle(self, player: Player) -> None:
@@ -147,7 +147,7 @@ class Schedule:
             if player.side.talk is not talk:
                 raise Violation("silence", f"{player.name} leaves a server that answers its pings")
             talk.link.down.stop()
-            left = lambda link=talk.link: link.left_at is not None  # noqa: E731
+            left = lambda link=talk.link: link.left_at is not None  # noqa: E731 - asked once
             self._until(
                 left, "silence", f"{player.name} is not answered, and stays", 0.7 * talk.timeout + 0.5
             )
@@ -160,9 +160,9 @@ class Schedule:
             talk.link.down.stop()
         player.abandon()
         self._settle(player)
-        over = lambda: talk.session not in self.service.ensemble.sessions  # noqa: E731
+        over = lambda: talk.session not in self.service.ensemble.sessions  # noqa: E731 - asked once
         self._until(over, "given-up", f"{player.name} has not closed {talk.session:#x}", CLOSED_IN)
-        alone = lambda: player.machine.alive == 1  # noqa: E731
+        alone = lambda: player.machine.alive == 1  # noqa: E731 - asked once
         self._until(alone, "no-crash", f"threads of {player.name} stay", self.timeout / 3 + 1.0)
 
     def _check_closed(self, player: Player) -> None:

@@ -38,7 +38,7 @@ def main() -> None:
         print(f"interpreted, at half the speed: {why}", file=sys.stderr, flush=True)
         where = ROOT
     os.chdir(where)  # there the modules are found first
-    os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606 - no shell
 
 
 def built() -> Path:

@@ -136,7 +136,7 @@ class Hands:
         pause = self._draw.random.choice([0.0, 0.0, 0.001, 0.02])
         for number, each in enumerate(self._person.below(path)):
             if pause:
-                self._world.after(number * pause, lambda each=each: self._person.do(Delete(each)))  # type: ignore[misc]
+                self._world.after(number * pause, lambda each=each: self._person.do(Delete(each)))  # type: ignore[misc]  # a default binds it
             else:
                 self._person.do(Delete(each))
 

@@ -33,7 +33,7 @@ class Server:
         then: Callable[[Any], None],
         *,
         watch: Callable[[], None] = lambda: None,
-        insist: bool = True,  # noqa: ARG002
+        insist: bool = True,  # noqa: ARG002 - as Scope's
     ) -> None:
         self.watches[path] = watch
         self._ask(path, lambda: then(self._below(path)))

@@ -192,7 +192,7 @@ def test_the_first_request_of_a_connection_is_a_transaction() -> None:
     process = Process()
     part = Part(process)
     scope = process.scope()
-    part.connected = lambda: scope.exists("/x", print)  # type: ignore[method-assign]
+    part.connected = lambda: scope.exists("/x", print)  # type: ignore[method-assign]  # a part of this test
     for event in (Connected(7, TIMEOUT), Resumed()):
         requests = [c.operation for c in process.handle(100.0, event) if isinstance(c, Request)]
         assert requests == [Transaction((Check("/"),)), Exists("/x")]
@@ -218,7 +218,7 @@ def test_a_watch_is_told_once_and_the_later_of_two_counts() -> None:
     edge = Edge()
     other = edge.process.scope()
     for word in ("earlier", "later"):
-        edge.scope.exists("/x", lambda _: None, watch=lambda word=word: edge.heard.append(word))  # type: ignore[misc]
+        edge.scope.exists("/x", lambda _: None, watch=lambda word=word: edge.heard.append(word))  # type: ignore[misc]  # a default binds it
     other.children("/x", lambda _: None, watch=lambda: edge.heard.append("other"))
     edge.event(Fired("/x"))
     edge.event(Fired("/x"))
@@ -258,7 +258,7 @@ def test_who_reads_several_is_told_once_in_their_order_and_who_reads_none_at_onc
     numbers = [c.number for c in edge.event(Tick()) if isinstance(c, Request)]
     for number, result in zip(numbers, "abc", strict=True):
         assert edge.heard == []
-        edge.event(Reply(number, result))  # type: ignore[arg-type]
+        edge.event(Reply(number, result))  # type: ignore[arg-type]  # whatever comes
     assert edge.heard == [["a", "b", "c"]]
 
 
@@ -287,6 +287,6 @@ def test_nobody_ends_who_was_not_asked_to() -> None:
 
 def test_a_session_that_is_being_closed_is_not_given_up_as_well() -> None:
     edge = Edge()
-    edge.part.expired = lambda: edge.process.part_stopped(edge.part)  # type: ignore[method-assign]
+    edge.part.expired = lambda: edge.process.part_stopped(edge.part)  # type: ignore[method-assign]  # a part of this test
     edge.event(Stop())
     assert edge.event(Tick(), 100.0 + LEASE) == [Close()]
