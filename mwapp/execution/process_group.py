@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mwapp.core.protocol import MAX_OUTPUT_BYTES
+from mwapp.execution.output import Output
 
 if TYPE_CHECKING:  # who runs nothing need not wait for its import
     from asyncio import AbstractEventLoop, TimerHandle
@@ -46,36 +46,6 @@ def allow_many_files() -> None:
 def own_environment() -> dict[str, str]:
     """The daemon's environment, as far as it is for what it runs."""
     return {name: value for name, value in os.environ.items() if name not in _PRIVATE}
-
-
-class Output:
-    """Keeps the beginning and the end of what was written, at most ``limit`` bytes and a mark between."""
-
-    def __init__(self, limit: int = MAX_OUTPUT_BYTES) -> None:
-        self._half = limit // 2
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._left_out = 0
-
-    def write(self, data: bytes) -> None:
-        """Add what came next."""
-        room = self._half - len(self._head)
-        self._head += data[:room]
-        self._tail += data[room:]
-        excess = len(self._tail) - self._half
-        if excess > 0:
-            del self._tail[:excess]
-            self._left_out += excess
-
-    @property
-    def truncated(self) -> bool:
-        """Whether anything was left out."""
-        return self._left_out > 0
-
-    def value(self) -> bytes:
-        """What was kept."""
-        mark = b"\n[... %d bytes left out ...]\n" % self._left_out if self._left_out else b""
-        return bytes(self._head + mark + self._tail)
 
 
 class Group:

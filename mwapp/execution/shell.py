@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
-from mwapp.execution.process_group import Group, Output, own_environment
+from mwapp.execution.output import Output
+from mwapp.execution.process_group import Group, own_environment
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

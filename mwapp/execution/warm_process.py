@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mwapp.core.messages import Exited
-from mwapp.execution.process_group import Group, Output, own_environment
+from mwapp.execution.output import Output
+from mwapp.execution.process_group import Group, own_environment
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

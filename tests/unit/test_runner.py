@@ -16,7 +16,7 @@ import pytest
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
-from mwapp.execution.process_group import Output
+from mwapp.execution.output import Output
 from mwapp.execution.runner import Runner
 from testbed.waiting import PATIENCE, alive, read_number, wait_for
 

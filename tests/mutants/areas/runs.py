@@ -9,6 +9,7 @@ KILLERS = (pytest("tests/unit/test_runner.py"), pytest("tests/unit/handlers"))
 
 runner = partial(Mutant, "mwapp/execution/runner.py")
 processes = partial(Mutant, "mwapp/execution/process_group.py")
+output = partial(Mutant, "mwapp/execution/output.py")
 commands = partial(Mutant, "mwapp/execution/shell.py")
 pool = partial(Mutant, "mwapp/execution/handler_pool.py")
 warm = partial(Mutant, "mwapp/execution/warm_process.py")
@@ -79,7 +80,7 @@ MUTANTS = [
     ),
     processes("stdin=subprocess.DEVNULL,", "", "a command reads the daemon's own input"),
     processes('"NOTIFY_SOCKET", ', "", "a command speaks to systemd in the daemon's name"),
-    processes("del self._tail[:excess]", "del self._tail[excess:]", "the end of a long output is not kept"),
+    output("del self._tail[:excess]", "del self._tail[excess:]", "the end of a long output is not kept"),
     commands(
         "own_environment() | dict(task.environment) | dict(run.environment),",
         "own_environment() | dict(run.environment) | dict(task.environment),",
