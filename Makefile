@@ -40,7 +40,7 @@ up: provision ## boot six hosts and provision them
 	@scripts/next_steps
 
 demo: provision ## the same, then the story of failures, told as it happens
-	@python -m chaos.story
+	@python -m demo
 
 ssh: ## a shell on a host: make ssh NODE=mw1
 	@lab ssh $(NODE)

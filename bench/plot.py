@@ -6,9 +6,8 @@ from statistics import median
 from typing import Any
 
 from bench import report
-from chaos.draw import png
-from chaos.palette import CSS, FONT
-from chaos.svg import Svg, text_width
+from drawing.palette import CSS, FONT
+from drawing.svg import Svg, png, text_width
 
 WIDTH, MARGIN, GAP = 900, 16, 14
 TITLE, ROW, AXIS = 44, 34, 34

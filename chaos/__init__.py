@@ -1,5 +1,4 @@
-"""Faults on the running system, what they cost, and the story told with them.
+"""Faults on the running system under load, and what they cost.
 
-Used by the demo (``python -m chaos.story``) and by the failover scenario's tests, on a lab that
-``playbooks/site.yml`` has provisioned.
+The demo, the scenarios and the benchmarks use it on a lab that ``playbooks/site.yml`` has provisioned.
 """

@@ -7,9 +7,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from chaos.draw import NARROW, WIDE, draw, nice, png
-from chaos.history import Event
-from tests.unit.chaos_records import demo, event, history, seen
+from demo.report.history import Event
+from demo.report.timeline import NARROW, WIDE, draw, nice
+from drawing.svg import png
+from tests.unit.demo_records import demo, event, history, seen
 
 SVG = "{http://www.w3.org/2000/svg}"
 Box = tuple[float, float, float, float]
@@ -36,7 +37,7 @@ def _crowded() -> list[Event]:
     events = []
     for at in [0.1, 0.2, 0.3, 5.0, 5.0, 5.01, 9.8, 9.9, 10.0]:
         events.append(event(at, "fault", fault="worker_power_cut"))
-        events.append(event(at, "kill", node="mw1", unit="mwapp-master.service"))
+        events.append(event(at, "kill", kind="master", node="mw1", unit="mwapp-master.service"))
         events.append(event(at, "figure", fault="worker_power_cut", kind="takeover", ms=12345.6))
     return [*events, event(10.0, "end", problem=None)]
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from chaos.cluster import Cluster, wait_for
 from chaos.load import Submitter, Writer
-from chaos.record import EventLog, Recorder
+from demo.recorder import EventLog, Recorder
 from lab import LabError
 
 PATIENCE = 30.0  # what takes a moment may take long on a busy machine, seconds

@@ -1,4 +1,4 @@
-"""The history as a picture: lanes for who was what, the clients' writes, the tasks. SVG, and PNG made of it.
+"""The history as a picture: lanes for who was what, the clients' writes, the tasks. SVG.
 
 One is wide, for a page; one is narrow, for a phone, where the marks of the faults have figures alone.
 """
@@ -6,24 +6,17 @@ One is wide, for a page; one is narrow, for a phone, where the marks of the faul
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import resvg_py
-
-from chaos.cluster import Cluster
-from chaos.history import History, Span
-from chaos.lanes import ALONE, UNITS
-from chaos.legend import BAR, HATCHED, LEGEND, LOOKS, OTHER
-from chaos.palette import CSS, FONT
-from chaos.svg import Svg, text_width
-from chaos.texts import brief
+from demo.report.history import History, Span
+from demo.report.lanes import ALONE
+from demo.report.legend import BAR, HATCHED, LEGEND, LOOKS, OTHER
+from demo.report.texts import brief
+from drawing.palette import CSS, FONT
+from drawing.svg import Svg, text_width
 
 WIDE, NARROW = 1000, 360
 LANE, ROW = 20, 20  # from lane to lane, from one fault's label to the next
 CHART = 96
-LANES = (
-    ("masters", "master", Cluster.masters, UNITS["master"]),
-    ("workers", "worker", Cluster.workers, UNITS["worker"]),
-    ("ZooKeeper servers", "server", Cluster.servers, UNITS["server"]),
-)
+LANES = (("masters", "master"), ("workers", "worker"), ("ZooKeeper servers", "server"))
 
 
 def nice(least: float) -> int:
@@ -42,11 +35,6 @@ def draw(history: History, width: int = WIDE) -> str:
 def words(history: History) -> list[tuple[str, str, list[str]]]:
     """What the picture tells when pointed at: of each part the link's target, its title, and its texts."""
     return _Picture(history, WIDE).words
-
-
-def png(svg: str, zoom: int = 2) -> bytes:
-    """The picture in light, so many pixels to a unit."""
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom))
 
 
 class _Picture:
@@ -94,16 +82,16 @@ class _Picture:
             marks.append((x, middle + 9))
         return y + ROW * len({row for _, row in placed}), marks
 
-    def _lanes(self, y: float, title: str, kind: str, nodes: tuple[str, ...], unit: str) -> float:
+    def _lanes(self, y: float, title: str, kind: str) -> float:
         y = self._title(y, title)
-        for node in nodes:
+        for node in self._history.nodes(kind):
             with self._told(f"{kind} on {node}"):
                 self._track(y, node)
                 for span in self._history.lanes.get((kind, node), ()):
                     self._span(y, kind, node, span)
                 for act in self._history.acts:
-                    if act.node == node and act.unit == unit:
-                        said = f"{unit} on {node}: kill -9 at {act.at:.2f} s"
+                    if act.node == node and act.part == kind:
+                        said = f"{act.unit} on {node}: kill -9 at {act.at:.2f} s"
                         self._svg.cross(self._x(act.at), y + BAR / 2, "kill", said)
             y += LANE
         return y

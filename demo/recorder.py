@@ -2,7 +2,7 @@
 
 Nothing here is what the story means to do. Daemons and servers are asked for their state again and again,
 hosts are looked at, kills are noted by the host they happen on, and acknowledgements are those that clients
-got. ``chaos.lanes`` and ``chaos.history`` read it back.
+got. ``demo.report`` reads it back.
 """
 
 import json
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from chaos.cluster import MASTER_PORT, WORKER_PORT, Cluster
-from chaos.lanes import NO_ANSWER
+from chaos.faults import MASTER_UNIT, SERVER_UNIT, WORKER_UNIT
 from chaos.load import Submitter, Writer
+from demo.report.lanes import NO_ANSWER
 from lab import Lab, LabError
 
 # Seconds between two looks. Asking costs the hosts time, which the take-overs measured here do not have.
@@ -25,6 +26,7 @@ SERVERS_EVERY = 0.1
 HOSTS_EVERY = 0.05
 LOAD_EVERY = 0.5
 
+KINDS = {MASTER_UNIT: "master", WORKER_UNIT: "worker", SERVER_UNIT: "server"}  # of parts, as in what is seen
 NOT_SERVING = "not serving"  # a server that runs but has no quorum with it
 
 State = dict[str, Any]
@@ -79,7 +81,7 @@ class RecordedCluster(Cluster):
     def kill(self, node: str, unit: str, *args: Any, **more: Any) -> float:
         """As ever."""
         at = super().kill(node, unit, *args, **more)
-        self._log.write("kill", self._log.at_unix(at), node=node, unit=unit)
+        self._log.write("kill", self._log.at_unix(at), kind=KINDS[unit], node=node, unit=unit)
         return at
 
 

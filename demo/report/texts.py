@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chaos.history import Fault
+from demo.report.history import Fault
 
 
 @dataclass(frozen=True, slots=True)

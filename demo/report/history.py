@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from chaos.lanes import Act, Event, Span, read
+from demo.report.lanes import Act, Event, Span, read
 
 __all__ = ["Act", "BadRecordError", "Event", "Fault", "History", "Span"]
 
+RECORD = Path("build/demo/events.jsonl")  # of the last story
 DRAWN_GAP = 0.3  # a client writes fifty times a second: a longer silence is worth showing, seconds
 
 
@@ -100,6 +101,10 @@ class History:
         return self.problem is None
 
     # ------------------------------------------------------------ questions
+
+    def nodes(self, kind: str) -> list[str]:
+        """Where there is a part of this kind."""
+        return sorted(node for part, node in self.lanes if part == kind)
 
     def gaps(self, client: str) -> list[tuple[float, float]]:
         """When a client waited for an acknowledgement for longer than usual."""

@@ -1,9 +1,11 @@
-"""A little SVG: shapes with a look (a class of the style sheet), hatching, and how wide a text may be."""
+"""A little SVG: shapes with a look (a class of the style sheet), hatching, how wide text may be; PNG."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
+
+import resvg_py
 
 Element = ElementTree.Element
 # How wide letters are in a wide bold font, in sizes of the font; readers' fonts are narrower, if anything.
@@ -14,6 +16,11 @@ def text_width(text: str, size: float) -> float:
     """How wide a text is at most."""
     letters = (0.38 if c in SLIM else 0.5 if c in LEAN else 1.05 if c in BROAD else 0.69 for c in text)
     return size * sum(letters)
+
+
+def png(svg: str, zoom: int = 2) -> bytes:
+    """The picture in light, so many pixels to a unit."""
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom))
 
 
 class Svg:

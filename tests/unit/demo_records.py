@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from chaos.history import Event, History
+from demo.report.history import Event, History
 
 RECORD = Path(__file__).parent / "records" / "demo.jsonl"
 

@@ -5,14 +5,18 @@ from itertools import chain, pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos import faults
-from chaos.cluster import Cluster
-from chaos.history import Event, History, Span
-from tests.unit.chaos_records import event, history, seen
+from demo.report.history import Event, History, Span
+from tests.unit.demo_records import event, history, seen
 
 END = event(10.0, "end", problem=None)
 Told = list[tuple[float, float, str]]
-MASTER, SERVER = faults.MASTER_UNIT, faults.SERVER_UNIT
+UNITS = {"master": "mwapp-master.service", "server": "zookeeper.service"}
+SERVERS, MASTERS, WORKERS = ("zk1", "zk2", "zk3"), ("mw1", "mw2"), ("mw1", "mw2", "mw3")
+
+
+def _kill(t: float, kind: str, node: str) -> Event:
+    """A process was killed."""
+    return event(t, "kill", kind=kind, node=node, unit=UNITS[kind])
 
 
 def _lane(told: History, kind: str, node: str) -> Told:
@@ -147,7 +151,7 @@ def test_what_is_killed_on_a_host_without_power_has_none_until_the_host_has() ->
         seen(1.0, "master", "mw1", "active", epoch=4, elected=1.0),
         seen(1.0, "host", "mw1", "running"),
         seen(3.0, "host", "mw1", "off"),
-        event(4.0, "kill", node="mw1", unit=MASTER),
+        _kill(4.0, "master", "mw1"),
         seen(6.0, "host", "mw1", "running"),
         seen(6.5, "master", "mw1", "standby", after=2.9),
         END,
@@ -164,7 +168,7 @@ def test_who_was_killed_is_nothing_until_seen_again() -> None:
     told = history(
         seen(0.0, "master", "mw1", "active", epoch=4, elected=-1.0),
         seen(0.0, "worker", "mw1", "ready"),
-        event(2.0, "kill", node="mw1", unit=MASTER),
+        _kill(2.0, "master", "mw1"),
         seen(2.3, "master", "mw1", "looking", after=1.95),
         END,
     )
@@ -218,7 +222,7 @@ def test_a_leader_that_wakes_up_does_not_lead_beside_its_successor() -> None:
 def test_a_leader_whose_followers_are_gone_leads_nobody() -> None:
     """It calls itself leader until it notices. When the others are back, they have elected another."""
     told = history(
-        *(seen(0.0, "host", node, "running") for node in Cluster.servers),
+        *(seen(0.0, "host", node, "running") for node in SERVERS),
         *(seen(0.0, "server", node, "follower") for node in ("zk1", "zk3")),
         seen(0.0, "server", "zk2", "leader", epoch=4),
         seen(2.0, "host", "zk1", "off"),
@@ -245,7 +249,7 @@ def test_a_leader_whose_followers_are_gone_leads_nobody() -> None:
 
 def test_a_leader_has_its_quorum_although_it_was_looked_at_before_its_followers() -> None:
     told = history(
-        *(seen(0.0, "server", node, "not serving") for node in Cluster.servers),
+        *(seen(0.0, "server", node, "not serving") for node in SERVERS),
         seen(2.0, "server", "zk1", "leader", epoch=4, after=1.9),
         seen(2.1, "server", "zk2", "follower", after=1.95),
         END,
@@ -253,14 +257,14 @@ def test_a_leader_has_its_quorum_although_it_was_looked_at_before_its_followers(
     assert _lane(told, "server", "zk1") == [(0.0, 2.0, "not serving"), (2.0, 10.0, "leader")]
 
 
-NODES = {"master": Cluster.masters, "worker": Cluster.workers, "server": Cluster.servers}
+NODES = {"master": MASTERS, "worker": WORKERS, "server": SERVERS}
 STATES = {
     "master": ["active", "standby", "looking", "no answer"],
     "worker": ["ready", "disconnected", "no answer"],
     "server": ["leader", "follower", "not serving", "no answer"],
     "host": ["running", "off", "frozen"],
 }
-NODES["host"] = tuple(dict.fromkeys([*Cluster.servers, *Cluster.workers]))
+NODES["host"] = tuple(dict.fromkeys([*SERVERS, *WORKERS]))
 
 
 @st.composite
@@ -269,7 +273,7 @@ def _look(draw: st.DrawFn, at: float) -> Event:
     kind = draw(st.sampled_from(sorted(NODES)))
     node = draw(st.sampled_from(NODES[kind]))
     if kind != "host" and draw(st.integers(0, 9)) == 0:
-        return event(at, "kill", node=node, unit=draw(st.sampled_from([MASTER, SERVER])))
+        return _kill(at, draw(st.sampled_from(list(UNITS))), node)
     look = seen(at, kind, node, draw(st.sampled_from(STATES[kind])))
     look["after"] = at - draw(st.sampled_from([0.1, 0.6]))
     if look["state"] in ("active", "leader"):

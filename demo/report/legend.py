@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from chaos.lanes import ALONE, DEPOSED, NO_ANSWER
+from demo.report.lanes import ALONE, DEPOSED, NO_ANSWER
 
 BAR = 14  # a bar's height
 # How a state is drawn, and how thick. Any other is that of a part that has no session.

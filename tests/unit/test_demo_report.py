@@ -9,12 +9,13 @@ from xml.etree import ElementTree
 
 import pytest
 
-from chaos import report
-from chaos.draw import NARROW, WIDE, draw
-from chaos.history import History
-from chaos.legend import LEGEND
-from chaos.texts import FAULTS
-from tests.unit.chaos_records import RECORD, demo, event, history, ledger
+from demo.report import __main__ as again
+from demo.report import page as report
+from demo.report.history import History
+from demo.report.legend import LEGEND
+from demo.report.texts import FAULTS
+from demo.report.timeline import NARROW, WIDE, draw
+from tests.unit.demo_records import RECORD, demo, event, history, ledger
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -176,10 +177,10 @@ def test_the_report_can_be_made_again(
     record = tmp_path / "events.jsonl"
     record.write_bytes(RECORD.read_bytes())
     monkeypatch.setattr("sys.argv", ["report", str(record)])
-    assert report.main() == 0
+    assert again.main() == 0
     assert "submitted 912   done 911   failed 1   lost 0   doubled 0" in capsys.readouterr().out
     record.unlink()
-    assert report.main() == 2
+    assert again.main() == 2
     assert "make demo" in capsys.readouterr().err
 
 

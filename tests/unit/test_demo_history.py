@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.history import Act, BadRecordError, Event, History, Span
-from tests.unit.chaos_records import RECORD, demo, event, history, ledger, seen
+from demo.report.history import Act, BadRecordError, Event, History, Span
+from tests.unit.demo_records import RECORD, demo, event, history, ledger, seen
 
 END = event(10.0, "end", problem=None)
 

@@ -1,31 +1,21 @@
-"""The story of the seeds, played on the running lab and told as it happens.
-
-``python -m chaos.story`` prints it with times, then a table. What was seen goes to build/demo: events.jsonl
-(the record), report.html and timeline.svg/.png (drawn from it) and summary.json (the figures). All are
-written if the story breaks off, too. Exit status 0 only if the story held.
-"""
+"""The story of the seeds, played on the running lab and told as it happens."""
 
 import logging
-import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from chaos import faults, report
+from chaos import faults
 from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
-from chaos.history import History
 from chaos.load import Submitter, Writer
-from chaos.machine import about
-from chaos.record import EventLog, RecordedCluster, Recorder
-from lab import Lab, LabError
+from demo.machine import about
+from demo.recorder import EventLog, RecordedCluster, Recorder
+from lab import Lab
 
 log = logging.getLogger(__name__)
 
-BUILD = Path("build/demo")
 LOAD_PER_SECOND = 20
 REFUSAL_SECONDS = 3
 
@@ -54,7 +44,7 @@ class Story:
         self.events.write("figure", fault=fault, kind="gap", ms=round(ms, 1))
 
     def fault(self, key: str) -> None:
-        """What is done from now on belongs to this fault (a key of ``chaos.report.FAULTS``)."""
+        """What is done from now on belongs to this fault (a key of ``demo.report.texts.FAULTS``)."""
         self.events.write("fault", fault=key)
 
     @contextmanager
@@ -232,7 +222,7 @@ class Story:
         )
 
 
-def _tell(lab: Lab, events: EventLog) -> str | None:
+def play(lab: Lab, events: EventLog) -> str | None:
     """Play the story; returns what did not hold, if anything."""
     story: Story | None = None
     problem: str | None = None
@@ -259,35 +249,3 @@ def _tell(lab: Lab, events: EventLog) -> str | None:
             except (Exception, KeyboardInterrupt) as error:
                 problem = problem or f"the tasks could not be accounted for: {type(error).__name__}: {error}"
     return problem
-
-
-def main() -> int:
-    """Play the story on the lab that LAB names; what broke off is told as far as it came."""
-    logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    lab = Lab()
-    try:
-        print(f"The story of lab {lab.name}: {', '.join(lab.nodes)}")
-    except LabError as error:
-        print(error, file=sys.stderr)
-        return 2
-    record = BUILD / "events.jsonl"
-    for old in (record, *(BUILD / name for name in report.NAMES)):
-        old.unlink(missing_ok=True)  # those of an earlier run must not pass for this one's
-    with EventLog(record) as events:
-        events.write("end", problem=_tell(lab, events))
-    history = History.load(record)
-    report.tell(history)
-    report.write(history, BUILD)
-    print(f"\n  {BUILD}/report.html shows what happened. The lab is still up; look around:")
-    for command in (
-        "make ssh NODE=zk1          # then: zkServer.sh status; zkCli.sh",
-        "make ssh NODE=mw1          # then: mwapp status; mwapp submit 'echo hello' --wait",
-        "make down                  # removes everything",
-    ):
-        print(f"    {command}")
-    return 0 if history.held else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,8 +10,6 @@ from itertools import pairwise
 from math import inf
 from typing import Any
 
-from chaos import faults
-
 Event = dict[str, Any]
 Lane = tuple[str, str]  # the kind of part, and its node
 
@@ -19,7 +17,7 @@ HOST_FAULTS = ("off", "frozen")  # states of a host that are faults
 ONE_ACT = 0.3  # what follows on itself within so many seconds is the same act
 SWITCHING = 2.0  # a host is seen to be off at most so long after its power was cut, seconds
 
-UNITS = {"master": faults.MASTER_UNIT, "worker": faults.WORKER_UNIT, "server": faults.SERVER_UNIT}
+PARTS = ("master", "worker", "server")  # kinds of what runs on a host
 NO_ANSWER = "no answer"
 DEPOSED = "deposed"  # it says that it leads, but a later epoch has begun
 ALONE = "leader without a quorum"  # it says that it leads, but too few are there to follow
@@ -64,12 +62,13 @@ class Act:
     kind: str  # kill, off, frozen
     node: str
     until: float
+    part: str = ""  # what was killed, and as which unit
     unit: str = ""
 
     def hits(self, lane: Lane) -> bool:
         """Whether it stops the part of that lane."""
         kind, node = lane
-        return node == self.node and kind in UNITS and self.unit in ("", UNITS[kind])
+        return node == self.node and kind in PARTS and self.part in ("", kind)
 
 
 def read(events: list[Event], end: float) -> tuple[Lanes, list[Act]]:
@@ -111,7 +110,8 @@ def _spans(looks: list[Event], end: float) -> list[Span]:
 
 
 def _kills(events: list[Event]) -> list[Act]:
-    return [Act(e["t"], "kill", e["node"], e["t"], e["unit"]) for e in events if e["event"] == "kill"]
+    kills = (event for event in events if event["event"] == "kill")
+    return [Act(it["t"], "kill", it["node"], it["t"], it["kind"], it["unit"]) for it in kills]
 
 
 def _host_faults(events: list[Event], lanes: Lanes) -> list[Act]:
@@ -135,7 +135,7 @@ def _host_faults(events: list[Event], lanes: Lanes) -> list[Act]:
 
 def _silent_since(lanes: Lanes, node: str, at: float) -> float:
     """When a host stopped that was seen stopped at ``at``: its parts may have been silent before."""
-    parts = [spans for (kind, other), spans in lanes.items() if kind in UNITS and other == node]
+    parts = [spans for (kind, other), spans in lanes.items() if kind in PARTS and other == node]
     silent = [span for spans in parts for span in spans if span.begin <= at < span.end]
     if not silent or any(span.state != NO_ANSWER for span in silent):
         return at

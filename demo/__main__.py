@@ -1,0 +1,48 @@
+"""``python -m demo`` plays the story and prints it with times, then a table.
+
+What was seen goes to build/demo: events.jsonl (the record), report.html and timeline.svg/.png (drawn from it)
+and summary.json (the figures). All are written if the story breaks off, too. Exit status 0 only if the story
+held.
+"""
+
+import logging
+import signal
+import sys
+
+from demo.recorder import EventLog
+from demo.report import page, summary
+from demo.report.history import RECORD, History
+from demo.story import play
+from lab import Lab, LabError
+
+
+def main() -> int:
+    """Play the story on the lab that LAB names; what broke off is told as far as it came."""
+    logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lab = Lab()
+    try:
+        print(f"The story of lab {lab.name}: {', '.join(lab.nodes)}")
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 2
+    build = RECORD.parent
+    for old in (RECORD, *(build / name for name in page.NAMES)):
+        old.unlink(missing_ok=True)  # those of an earlier run must not pass for this one's
+    with EventLog(RECORD) as events:
+        events.write("end", problem=play(lab, events))
+    history = History.load(RECORD)
+    summary.tell(history)
+    page.write(history, build)
+    print(f"\n  {build}/report.html shows what happened. The lab is still up; look around:")
+    for command in (
+        "make ssh NODE=zk1          # then: zkServer.sh status; zkCli.sh",
+        "make ssh NODE=mw1          # then: mwapp status; mwapp submit 'echo hello' --wait",
+        "make down                  # removes everything",
+    ):
+        print(f"    {command}")
+    return 0 if history.held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
