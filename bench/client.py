@@ -13,8 +13,8 @@ from mwapp.core.wait import Wait
 from mwapp.loop import Loop
 from mwapp.zookeeper.connect_string import Servers
 
-SESSION_SECONDS = 10.0
-PATIENCE = 120.0
+CLIENT_SESSION_SECONDS = 10.0
+CLIENT_SECONDS = 120.0  # for all that it submits and waits for
 
 
 class BenchError(Exception):
@@ -36,11 +36,11 @@ class _Client:
         self._submit = Submit(
             process, [], accepted=self._accepted, refused=self._refused, finished=self._connected
         )
-        self._loop = Loop(process, Servers.parse(connect), SESSION_SECONDS)
+        self._loop = Loop(process, Servers.parse(connect), CLIENT_SESSION_SECONDS)
 
     def run(self) -> None:
         """Until it is stopped. Raises BenchError, and what the loop raises."""
-        self._loop.run(connect_timeout=PATIENCE, timeout=PATIENCE)
+        self._loop.run(connect_timeout=CLIENT_SECONDS, timeout=CLIENT_SECONDS)
         if self._problem is not None:
             raise BenchError(self._problem)
 

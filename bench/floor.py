@@ -24,7 +24,7 @@ from mwapp.core.task import Task
 HOME = "/bench-floor"
 # Batches under way at once; with more nothing gets faster.
 UNDER_WAY, SINGLE_UNDER_WAY = 12, 300
-PATIENCE = 60.0
+ANSWER_SECONDS = 60.0
 
 _ASSIGNMENT = Assignment(incarnation=3, epoch=7).encode()
 _STATUS = DONE.encode()
@@ -54,7 +54,7 @@ class Floor:
         for batch in batches[:under_way]:
             begin(0, batch)
         while left:
-            step, names, answer = answers.get(timeout=PATIENCE)
+            step, names, answer = answers.get(timeout=ANSWER_SECONDS)
             names = _names(names, answer)
             if step + 1 < len(self._steps):
                 begin(step + 1, names)
@@ -70,7 +70,7 @@ class Floor:
         names, began = [""], time.perf_counter()
         for step in self._steps:
             answer = step(names)
-            answer.wait(PATIENCE)
+            answer.wait(ANSWER_SECONDS)
             names = _names(names, answer)
         return time.perf_counter() - began
 
@@ -84,7 +84,7 @@ class Floor:
                     transaction.delete(f"{parent}/{name}{below}")
             answers.append(transaction.commit_async())
         for answer in answers:
-            answer.get(timeout=PATIENCE)
+            answer.get(timeout=ANSWER_SECONDS)
 
     def _submit(self, names: list[str]) -> Any:
         transaction = self._submitter.transaction()
@@ -124,7 +124,7 @@ def floor(connect: str, task: Task) -> Iterator[Floor]:
         for _ in range(3):
             client = KazooClient(connect, timeout=20)
             stack.callback(client.close)
-            client.start(timeout=PATIENCE)
+            client.start(timeout=ANSWER_SECONDS)
             stack.callback(client.stop)
             clients.append(client)
         clients[0].ensure_path(f"{HOME}/tasks")

@@ -24,7 +24,7 @@ from testbed.waiting import NotInTimeError
 KILLS = 6
 WAYS = {"ZooKeeper's own": False, "snapshots": True}
 # Until what was sent is answered or lost with the connection, seconds.
-PATIENCE = 30.0
+SETTLED_SECONDS = 30.0
 # Ensembles of each way at a time: they have to be short of processors.
 AT_ONCE = 2
 PARENT = "/written"
@@ -51,7 +51,7 @@ class Writer:
 
     def acknowledged(self) -> set[str]:
         """The paths, when nothing is under way any more."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + SETTLED_SECONDS
         for result in self._sent:
             result.wait(max(0.0, end - time.monotonic()))
         return {result.get() for result in self._sent if result.successful()}

@@ -13,6 +13,7 @@ from lab import Lab
 CLIENT_PORT = 2181
 MASTER_PORT = 2223
 WORKER_PORT = 2224
+ROLE_SESSION_SECONDS = 6.0  # the role's default, mwapp_session_timeout
 
 T = TypeVar("T")
 

@@ -28,7 +28,8 @@ WRITE_EVERY = 0.02  # pause after each acknowledged write, seconds
 PUMP_EVERY = 0.02
 PATH = "/chaos"
 # A plain client notices a dead server when two thirds of its session time-out have passed in silence.
-SESSION_SECONDS = 4.0
+LOAD_SESSION_SECONDS = 4.0
+TASKS_PER_SECOND = 20
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
 
 
@@ -67,7 +68,7 @@ class Writer:
     def _run(self) -> None:
         client = KazooClient(
             self._hosts,
-            timeout=SESSION_SECONDS,
+            timeout=LOAD_SESSION_SECONDS,
             randomize_hosts=False,
             connection_retry=RECONNECT,
         )
@@ -157,7 +158,7 @@ class Submitter:
         )
         self._process = process
         self._problems: list[str] = []
-        self._loop = Loop(process, Servers.parse(self._hosts), SESSION_SECONDS)
+        self._loop = Loop(process, Servers.parse(self._hosts), LOAD_SESSION_SECONDS)
         self._thread = threading.Thread(target=self._loop.run, name="submitter", daemon=True)
 
     def __enter__(self) -> "Submitter":

@@ -12,9 +12,7 @@ from functools import partial
 from chaos import faults
 from chaos.cluster import Cluster, StoryError
 from chaos.faults import SERVER_UNIT, Takeover
-from chaos.load import Submitter, Writer
-
-LOAD_PER_SECOND = 20
+from chaos.load import TASKS_PER_SECOND, Submitter, Writer
 
 TAKEOVERS: dict[str, Callable[[Cluster], Takeover]] = {
     "SIGKILL": faults.kill_master,
@@ -42,7 +40,7 @@ def takeovers(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
     """
     cluster.settle()
     with Submitter(cluster) as submitter:
-        submitter.load(LOAD_PER_SECOND)
+        submitter.load(TASKS_PER_SECOND)
         for _ in range(runs):
             for name, fault in TAKEOVERS.items():
                 yield name, fault(cluster).ms

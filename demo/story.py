@@ -9,14 +9,13 @@ from typing import Any
 
 from chaos import faults
 from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
-from chaos.load import Submitter, Writer
+from chaos.load import TASKS_PER_SECOND, Submitter, Writer
 from demo.machine import about
 from demo.recorder import EventLog, RecordedCluster, Recorder
 from lab import Lab
 
 log = logging.getLogger(__name__)
 
-LOAD_PER_SECOND = 20
 REFUSAL_SECONDS = 3
 
 
@@ -85,8 +84,8 @@ class Story:
                     said=said,
                 )
                 self.submitter.expected_failures += ending.state == "failed"
-            self.submitter.load(LOAD_PER_SECOND)
-            self.say(f"from now on {LOAD_PER_SECOND} tasks a second, and a client writing at each server")
+            self.submitter.load(TASKS_PER_SECOND)
+            self.say(f"from now on {TASKS_PER_SECOND} tasks a second, and a client writing at each server")
             time.sleep(2)
 
     def master_dies(self) -> None:

@@ -37,7 +37,7 @@ GARBAGE = 20_000
 # With a bound on its time it looks at the clock so often, seconds.
 BOUNDED_TURN = 0.1
 # A session that cannot be closed in this time is left to its time-out, or to `mwapp release`, seconds.
-CLOSE_PATIENCE = 2.0
+CLOSE_SECONDS = 2.0
 
 
 class Loop:
@@ -102,7 +102,7 @@ class Loop:
                     raise TimedOutError
         finally:
             self._runner.kill_all()
-            self.closed_cleanly = self._ensemble.close(CLOSE_PATIENCE)
+            self.closed_cleanly = self._ensemble.close(CLOSE_SECONDS)
 
     def _turn(self) -> None:
         now = clock.now()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SESSION_FILE = "session"
 # For connecting to one server, and for each of its answers, seconds; and for everything.
-PATIENCE = 1.0
-LONGEST = 4.0
+ANSWER_SECONDS = 1.0
+RELEASE_SECONDS = 4.0
 
 _CLOSE_SESSION, _SESSION_EXPIRED = -11, -112
 
@@ -83,7 +83,7 @@ def end_session(
     now: "Callable[[], float]" = time.monotonic,
 ) -> None:
     """Close the session at the first server that can. Raises OSError: none could; it tells what each said."""
-    end = now() + LONGEST
+    end = now() + RELEASE_SECONDS
     reasons = []
     for host, port in servers:
         try:
@@ -111,7 +111,7 @@ def close_session(
         EOFError: it does not serve at present, or is no ZooKeeper server.
     """
     # As bytes, for text makes Python load the tables of international names; its types know of text only.
-    with connect((host.encode(), port), PATIENCE) as connection:
+    with connect((host.encode(), port), ANSWER_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Protocol version, last zxid seen, session time-out (ms), session, password, not read-only.
         # The shortest time-out there is: an attempt that comes to nothing is not to prolong the session.

@@ -15,11 +15,11 @@ from typing import Any
 
 from testbed import evidence
 from testbed.ports import free_ports
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 
-SESSION_TIMEOUT = 3.0
+DAEMON_SESSION_SECONDS = 3.0
 # A session that is left to its time-out lives so long after its process: the last sign of life may be older.
-LEFT_ALONE = SESSION_TIMEOUT - 0.5
+LEFT_ALONE = DAEMON_SESSION_SECONDS - 0.5
 HOME = "MWAPP_TEST_HOME"  # in the environment of a site's daemons, and so of the commands they run
 
 
@@ -44,7 +44,7 @@ class Daemon:
         self.arguments = [
             *(sys.executable, "-m", program, role, "--name", name, "--connect", connect),
             *("--listen", f"127.0.0.1:{self.port}", "--state-dir", str(self.state_dir)),
-            *("--session-timeout", str(SESSION_TIMEOUT), "--log-level", "debug", *options),
+            *("--session-timeout", str(DAEMON_SESSION_SECONDS), "--log-level", "debug", *options),
         ]
         self.environment = os.environ | environment | {HOME: str(home)}
         self.process: subprocess.Popen[bytes]
@@ -111,7 +111,7 @@ class Daemon:
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         self.signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(LONGEST_WAIT)
 
 
 class Site:
@@ -144,7 +144,7 @@ class Site:
             input=text,
             capture_output=True,
             text=True,
-            timeout=2 * PATIENCE,
+            timeout=2 * LONGEST_WAIT,
             check=False,
         )
         assert status is None or done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"

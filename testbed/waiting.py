@@ -7,14 +7,14 @@ from typing import TypeVar
 
 T = TypeVar("T")
 # What takes a moment may take long on a busy machine, seconds.
-PATIENCE = 30.0
+LONGEST_WAIT = 30.0
 
 
 class NotInTimeError(AssertionError):
     """The message says what did not come."""
 
 
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = PATIENCE) -> T:
+def wait_for(what: str, probe: Callable[[], T | None], seconds: float = LONGEST_WAIT) -> T:
     """Ask until the answer is true, and return it. Raises NotInTimeError."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):

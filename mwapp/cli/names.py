@@ -14,7 +14,7 @@ from mwapp.status.overview import read_names
 from mwapp.zookeeper.connect_string import Servers
 
 # At a TAB the ensemble gets this long, seconds; and so many names are offered, the newest.
-PATIENCE = 1.0
+COMPLETION_SECONDS = 1.0
 MOST_OFFERED = 50
 
 
@@ -55,7 +55,7 @@ def _offer(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     """Names that begin so. Whatever is wrong, a TAB prints nothing but names."""
     logging.disable()
     try:
-        (names,) = look(Target(_connect(ctx), PATIENCE), read_names)
+        (names,) = look(Target(_connect(ctx), COMPLETION_SECONDS), read_names)
     except MwappError:
         return []
     return [name for name in reversed(names) if name.startswith(incomplete)][:MOST_OFFERED]

@@ -13,7 +13,7 @@ from mwapp.zookeeper.connect_string import Servers
 # Of the sessions of commands, seconds. Nothing of theirs is ephemeral. What became of a submission whose
 # reply was lost they have to find out (UNDER_WAY in core/client.py) before it can have been removed
 # (Retention.least in core/retention.py).
-SESSION_TIMEOUT = 4.0
+COMMAND_SESSION_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def converse(target: Target, build: Callable[[Process, Call], object], timeout: 
         TimedOutError: not done after ``timeout`` seconds.
     """
     process = Process()
-    loop = Loop(process, target.connect, SESSION_TIMEOUT)
+    loop = Loop(process, target.connect, COMMAND_SESSION_SECONDS)
     build(process, loop.stop)
     loop.run(connect_timeout=target.connect_timeout, timeout=timeout)
 

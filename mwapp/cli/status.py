@@ -26,7 +26,7 @@ from mwapp.zookeeper.connect_string import Servers
 MOST_WORKERS = 12
 WATCH_SECONDS = 2.0
 # An outage is told after so long, seconds.
-WATCH_PATIENCE = 3.0
+WATCH_CONNECT_SECONDS = 3.0
 
 
 @click.command()
@@ -65,7 +65,7 @@ def status(watch: float | None, **settings: Any) -> None:
 
 
 def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
-    target = Target(target.connect, min(target.connect_timeout, WATCH_PATIENCE))
+    target = Target(target.connect, min(target.connect_timeout, WATCH_CONNECT_SECONDS))
     tasks = None
     keys = Keys()
     signal.signal(signal.SIGINT, lambda *_: _leave(keys))

@@ -17,7 +17,8 @@ from mwapp.core.protocol import (
 from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
-RETRY_SECONDS = 0.5
+# After an answer nobody foresees it looks again, but does not spin.
+CLIENT_RETRY_SECONDS = 0.5
 # For so many session time-outs a request of a session that was given up may still be carried out: one in
 # which it is on its way to a server, one in which that is cut off from the leader and saves the session by
 # coming back, one until the leader ends it, and half a one for its ticks.
@@ -160,7 +161,7 @@ class Submit(ClientPart):
 
     def _search(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
-            self._scope.after(RETRY_SECONDS, self.connected)
+            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)
         elif self._last is None:
             self._search_all(names, None)
         else:
@@ -201,7 +202,7 @@ class Submit(ClientPart):
             if self._searched.issuperset(page):
                 self._search_page(rest)
             else:
-                self._scope.after(RETRY_SECONDS, self._begin)
+                self._scope.after(CLIENT_RETRY_SECONDS, self._begin)
 
         self._scope.get_all([task_path(name) for name in page], read)
 
@@ -246,7 +247,7 @@ class Submit(ClientPart):
         def seen(stat: Stat | None) -> None:
             self._looking = False
             if stat is None:
-                self._scope.after(RETRY_SECONDS, self.connected)
+                self._scope.after(CLIENT_RETRY_SECONDS, self.connected)
                 return
             self._take_room(stat)
             self._send()
@@ -290,7 +291,7 @@ class Submit(ClientPart):
         elif result.error is Error.NO_NODE:  # a person has deleted /tasks
             self._send_again(batch)
             self._resolved = False
-            self._scope.after(RETRY_SECONDS, self.connected)
+            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)
             return
         elif result.index is None and len(batch) > 1:  # too much for the servers, perhaps
             self._by_itself.update(batch)
@@ -382,7 +383,7 @@ class Cancel(ClientPart):
         if isinstance(result, Failed) and not unknown and result.error is not Error.NODE_EXISTS:
             if not self._again:
                 self._again = True
-                self._scope.after(RETRY_SECONDS, self._begin)
+                self._scope.after(CLIENT_RETRY_SECONDS, self._begin)
             return
         if name in self._open:
             del self._open[name]

@@ -23,7 +23,7 @@ from mwapp.core.session import Call, Process, Scope
 log = logging.getLogger(__name__)
 
 # After an answer nobody foresees (no permission, say) look again, but do not spin.
-RETRY_SECONDS = 1.0
+ELECTION_RETRY_SECONDS = 1.0
 # A count that is behind the other by more than this is raised by so much at a time.
 MOST_AT_ONCE = 10
 
@@ -156,7 +156,7 @@ class Election:
 
     def _seen(self, stat: Stat | None, epoch: Node | Failed, spare: Node | Failed) -> None:
         if isinstance(epoch, Failed) or isinstance(spare, Failed):
-            self._scope.after(RETRY_SECONDS, self._restart)
+            self._scope.after(ELECTION_RETRY_SECONDS, self._restart)
             return
         self._count(max(epoch.stat.version, spare.stat.version))
         if stat is None:
@@ -200,7 +200,7 @@ class Election:
             elif isinstance(result, tuple) or result.error in (Error.NODE_EXISTS, Error.BAD_VERSION):
                 self._look()  # somebody was faster, or a watch of ours is behind it; looking shows which
             else:  # a parent was deleted by hand, say
-                self._scope.after(RETRY_SECONDS, self._restart)
+                self._scope.after(ELECTION_RETRY_SECONDS, self._restart)
 
         self._scope.transact(ops, done)
 
@@ -216,7 +216,7 @@ class Election:
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, Failed):
-                self._scope.after(RETRY_SECONDS, self._restart)
+                self._scope.after(ELECTION_RETRY_SECONDS, self._restart)
             else:
                 self._restart()
 

@@ -29,7 +29,7 @@ from mwapp.core.task import Task
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 1.0
+WORKER_RETRY_SECONDS = 1.0
 # Less of an output is not worth cutting, characters.
 LEAST_OUTPUT = 100
 
@@ -185,4 +185,4 @@ class Recorder:
             self._due.insert(0, job)
         elif self._scope is not None:
             log.error("%s: cannot be recorded: %s", job.name, result.error.value)
-            self._scope.after(RETRY_SECONDS, partial(self.record, job))
+            self._scope.after(WORKER_RETRY_SECONDS, partial(self.record, job))

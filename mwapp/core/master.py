@@ -45,7 +45,7 @@ from mwapp.core.task import task_order
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
-RETRY_SECONDS = 0.5
+MASTER_RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
 
 
@@ -162,7 +162,7 @@ class Master:
         """
         self.end()
         self._scope = self._process.scope()
-        self._scope.after(RETRY_SECONDS, self._fenced)
+        self._scope.after(MASTER_RETRY_SECONDS, self._fenced)
 
     # ------------------------------------------------------------ committing
 
@@ -212,7 +212,7 @@ class Master:
                 self._read(in_doubt)
                 return
             self._refused(steps[0], result)
-            self._scope.after(RETRY_SECONDS, partial(self._read, in_doubt))
+            self._scope.after(MASTER_RETRY_SECONDS, partial(self._read, in_doubt))
 
     def _refused(self, step: _Step, result: Failed) -> None:
         """With a fresh mirror, and alone: do not spin, nor hold up the others."""
@@ -265,7 +265,7 @@ class Master:
             if self._written(result):
                 self._mirror.look_at_workers()
             elif isinstance(result, Failed) and result.index != 0:
-                self._mirror.look_at_workers_after(RETRY_SECONDS)
+                self._mirror.look_at_workers_after(MASTER_RETRY_SECONDS)
 
         self._scope.transact(ops, done)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 
-from mwapp.core.client import RETRY_SECONDS, ClientPart
+from mwapp.core.client import CLIENT_RETRY_SECONDS, ClientPart
 from mwapp.core.messages import Error, Failed, Node
 from mwapp.core.protocol import Outcome, result_path, status_path, task_path
 from mwapp.core.session import Call, Process
@@ -130,7 +130,7 @@ class Wait(ClientPart):
 
     def _watch_later(self, name: str) -> None:
         """The ensemble has refused to say what we need to know: do not spin."""
-        self._scope.after(RETRY_SECONDS, partial(self._watch, name))
+        self._scope.after(CLIENT_RETRY_SECONDS, partial(self._watch, name))
 
     def _fired(self, name: str) -> None:
         if name in self._watched:

@@ -15,7 +15,7 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
-from mwapp.core.job import RETRY_SECONDS, Job, Recorder
+from mwapp.core.job import WORKER_RETRY_SECONDS, Job, Recorder
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import (
@@ -215,7 +215,7 @@ class Worker:
             elif result.index == 0 and result.error is Error.NODE_EXISTS:
                 self._look()  # somebody was faster on the name
             else:  # a parent was deleted by hand, say
-                self._scope.after(RETRY_SECONDS, self._restart)
+                self._scope.after(WORKER_RETRY_SECONDS, self._restart)
 
         self._scope.transact(ops, done)
 
@@ -350,7 +350,7 @@ class Worker:
 
     def _cancels_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):  # deleted by hand; there may be one again
-            self._scope.after(RETRY_SECONDS, self._look_at_cancels)
+            self._scope.after(WORKER_RETRY_SECONDS, self._look_at_cancels)
             return
         self._cancels = set(names)
         for name in sorted(self._jobs.keys() & self._cancels):
@@ -396,7 +396,7 @@ class Worker:
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, Failed) and result.error is Error.REFUSED:
-                self._scope.after(RETRY_SECONDS, self._restart)
+                self._scope.after(WORKER_RETRY_SECONDS, self._restart)
             elif isinstance(result, Failed) and result.index == 0:
                 self._taken_over()
             else:  # what was assigned before the mark is handed back, too, so the queue is read once more
@@ -415,7 +415,7 @@ class Worker:
             if isinstance(result, Failed) and result.index == 0 and result.error is not Error.REFUSED:
                 self._taken_over()
             elif isinstance(result, Failed):
-                self._scope.after(RETRY_SECONDS, self._restart)
+                self._scope.after(WORKER_RETRY_SECONDS, self._restart)
             elif self.state == "ready":
                 self._marked = False
 
@@ -458,7 +458,7 @@ class Worker:
         """Another incarnation than ours has the name: a person set the queue by hand, say."""
         self._forget("registration was taken over")
         self.state = "disconnected"
-        self._scope.after(RETRY_SECONDS, self._restart)
+        self._scope.after(WORKER_RETRY_SECONDS, self._restart)
 
     def _forget(self, why: str) -> None:
         """We are no registered worker any more: nothing of ours may go on running."""

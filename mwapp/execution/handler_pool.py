@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 MOST_RUNS = 5000
 IDLE = 60.0
 
-# So many are started at once. Beyond FEW another is started only if a run has waited for PATIENCE seconds:
-# a stream of quick handlers is served by few processes, however many slots the worker has.
+# So many are started at once. Beyond FEW another is started only if a run has waited for so long, seconds: a
+# stream of quick handlers is served by few processes, however many slots the worker has.
 STARTING = 4
 FEW = 16
-PATIENCE = 0.2
+START_ANOTHER_AFTER = 0.2
 
 
 class HandlerPool:
@@ -128,7 +128,7 @@ class HandlerPool:
         if len(self._starting) >= min(len(self._waiting), STARTING):
             return False
         _, since = next(iter(self._waiting.values()))
-        left = since + PATIENCE - self._loop.time()
+        left = since + START_ANOTHER_AFTER - self._loop.time()
         if len(self._processes) >= FEW and left > 0:
             if self._again is not None:
                 self._again.cancel()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # At the end, what was killed is given so long to be gone, seconds.
-LAST_PATIENCE = GROUP_END + LAST_OUTPUT + 0.5
+THREAD_END = GROUP_END + LAST_OUTPUT + 0.5
 
 
 class Runner:
@@ -47,7 +47,7 @@ class Runner:
         """Kill all that runs, at the end of the process, and wait until it is gone."""
         if self._loop is not None:
             self._call(self._close)
-            self._thread.join(LAST_PATIENCE)
+            self._thread.join(THREAD_END)
 
     def _open(self) -> None:
         import asyncio

@@ -28,7 +28,7 @@ from mwapp.status.overview import (
 from mwapp.zookeeper.connect_string import parse_address, show
 
 # A server or an endpoint that is asked directly gets this long, seconds.
-PATIENCE = 1.0
+PROBE_SECONDS = 1.0
 # Above so many tasks their states are not counted one by one.
 MOST_COUNTED = 20_000
 # So many failures are shown, and of so many queued tasks the labels are looked at.
@@ -171,7 +171,7 @@ def ask_servers(addresses: Sequence[tuple[str, int]]) -> list[ServerView]:
 def _ask_server(address: tuple[str, int]) -> ServerView:
     name = show(address)
     try:
-        with socket.create_connection(address, PATIENCE) as connection:
+        with socket.create_connection(address, PROBE_SECONDS) as connection:
             connection.sendall(b"srvr")
             text = b"".join(iter(lambda: connection.recv(4096), b"")).decode(errors="replace")
     except OSError as problem:
@@ -203,7 +203,7 @@ def ask_master(address: str) -> tuple[str | None, str | None]:
     """The state that the active master's endpoint tells, or why it tells none."""
     try:
         host, port = parse_address(address, "/master")
-        connection = http.client.HTTPConnection(host, port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
         connection.request("GET", "/status")
         document: Any = json.loads(connection.getresponse().read(1 << 20))
         connection.close()

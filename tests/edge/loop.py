@@ -5,14 +5,12 @@ from typing import Any
 
 from mwapp.core.messages import Event
 from mwapp.core.request_size import RequestSize
+from mwapp.loop import LONGEST_TURN
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.sessions import Note
 from tests.edge.machine import SimMachine
 from tests.edge.network import Link
 from tests.edge.planted import Edge
-
-# It turns at least so often, and a daemon gives so much to closing, seconds.
-TURN, PATIENCE = 1.0, 2.0
 
 
 class Loop:
@@ -71,4 +69,4 @@ class Loop:
         if self._notes:  # posted meanwhile
             self._plan(self._machine.latency())
         due = self.ensemble.deadline
-        self._plan(TURN if due is None else min(TURN, max(0.0, due - now) + 1e-6))
+        self._plan(LONGEST_TURN if due is None else min(LONGEST_TURN, max(0.0, due - now) + 1e-6))

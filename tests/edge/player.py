@@ -14,10 +14,11 @@ from mwapp.core.messages import (
     Suspended,
 )
 from mwapp.core.request_size import RequestSize
+from mwapp.loop import CLOSE_SECONDS
 from mwapp.zookeeper.connect_string import Servers
 from tests.edge import asks
 from tests.edge.judge import SLACK, Judge
-from tests.edge.loop import PATIENCE, Loop
+from tests.edge.loop import Loop
 from tests.edge.machine import SimMachine
 from tests.edge.network import Link
 from tests.edge.planted import Edge
@@ -122,11 +123,11 @@ class Player:
 
     def _closing(self, loop: Loop, session: int | None) -> None:
         began = self._world.now
-        closed = loop.ensemble.close(PATIENCE)
+        closed = loop.ensemble.close(CLOSE_SECONDS)
         took = self._world.now - began
         self._world.note(self.name, f"has {'' if closed else 'not '}closed it")
         self.closed.append(closed)
-        if took > PATIENCE + 1 + SLACK and began > self.side.thawed_at and not self.machine.frozen:
+        if took > CLOSE_SECONDS + 1 + SLACK and began > self.side.thawed_at and not self.machine.frozen:
             raise Violation("closed", f"{self.name} takes {took:.1f} s to close")
         if closed and session in self._judge.ensemble.sessions:
             raise Violation("closed", f"{self.name} says that {session:#x} is closed")

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 from mwapp.core.messages import Connected, Event, Expired, Operation, Resumed, Transaction
 from mwapp.core.request_size import RequestSize
+from mwapp.loop import CLOSE_SECONDS
 from mwapp.zookeeper.connect_string import Servers as Addresses
 from mwapp.zookeeper.connect_string import show
 from tests.edge.links import Links
-from tests.edge.loop import PATIENCE, Loop
+from tests.edge.loop import Loop
 from tests.edge.machine import SimMachine
 from tests.edge.network import How, Link, Manner, Network
 from tests.edge.planted import REAL, Edge
@@ -88,7 +89,7 @@ class RealEdge(SimEdge):
         self._loop.stop()
 
         def closing() -> None:
-            self._loop.ensemble.close(PATIENCE)
+            self._loop.ensemble.close(CLOSE_SECONDS)
             self._world.after(0.0, self.machine.switch_off)
 
         self.machine.spawn(closing)

@@ -12,16 +12,15 @@ from typing import Any
 
 from kazoo.exceptions import KazooException
 
+from mwapp.core.master import MAX_ATTEMPTS
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration import replay
 from tests.integration.person import Person, person_at
 from tests.integration.proxy import Network
 from tests.simulation.judge import Judge
 from tests.simulation.tree import Tree
-
-MAX_ATTEMPTS = 5
 
 
 @dataclass
@@ -72,7 +71,7 @@ class Attack:
         submitter = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mwapp", "submit", "--connect", self.site.connect),
-                *("--connect-timeout", str(PATIENCE), "-"),
+                *("--connect-timeout", str(LONGEST_WAIT), "-"),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -89,7 +88,7 @@ class Attack:
         lines = path.read_text().splitlines() if path.exists() else []
         return Counter((task, int(attempt)) for task, attempt in (line.split() for line in lines))
 
-    def verdict(self, seconds: float = 2 * PATIENCE) -> dict[str, Any]:
+    def verdict(self, seconds: float = 2 * LONGEST_WAIT) -> dict[str, Any]:
         """Heal everything, wait until every task has ended, judge all that happened.
 
         Returns the final states by task.
@@ -110,7 +109,7 @@ class Attack:
         for submitter in self._submitters:
             assert submitter.stdout
             names += submitter.stdout.read().split()
-            assert submitter.wait(PATIENCE) == 0
+            assert submitter.wait(LONGEST_WAIT) == 0
         return names
 
     def _all_ended(self) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from kazoo.client import KazooClient
 
-from testbed.waiting import PATIENCE
+from testbed.waiting import LONGEST_WAIT
 
 
 class Person(KazooClient):  # type: ignore[misc]  # kazoo has no types
@@ -40,8 +40,8 @@ class Person(KazooClient):  # type: ignore[misc]  # kazoo has no types
 def person_at(connect: str) -> Iterator[Person]:
     """A person at ``servers[/chroot]``; the chroot is made."""
     servers, _, chroot = connect.partition("/")
-    person = Person(servers, command_retry={"max_tries": -1, "max_delay": 0.3, "deadline": PATIENCE})
-    person.start(PATIENCE)
+    person = Person(servers, command_retry={"max_tries": -1, "max_delay": 0.3, "deadline": LONGEST_WAIT})
+    person.start(LONGEST_WAIT)
     try:
         person.ensure_path(f"/{chroot}")
         person.chroot = f"/{chroot}" if chroot else ""

@@ -13,7 +13,7 @@ import pytest
 
 from testbed.daemons import Site
 from testbed.ensemble import Ensemble
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration.person import person_at
 
 
@@ -225,7 +225,7 @@ def test_watch_survives_an_outage_and_ends_cleanly(ensemble: Ensemble, tmp_path:
         ensemble.start()
         wait_for("and goes on", lambda: shows(b"(vacant)"))
         watching.send_signal(signal.SIGINT)
-        assert watching.wait(PATIENCE) == 0
+        assert watching.wait(LONGEST_WAIT) == 0
         assert b"Traceback" not in shown
 
 
@@ -240,7 +240,7 @@ def test_names_are_completed(site: Site) -> None:
             | {"MWAPP_CONNECT": site.connect},
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=LONGEST_WAIT,
             check=False,
         )
         assert done.stderr == ""

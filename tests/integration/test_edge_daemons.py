@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from testbed.daemons import LEFT_ALONE, SESSION_TIMEOUT, Daemon, Site
+from testbed.daemons import DAEMON_SESSION_SECONDS, LEFT_ALONE, Daemon, Site
 from testbed.ensemble import Ensemble
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 
 # A session left to its time-out is over soon after it; who went by anything else would be later.
-LATE = 2 * SESSION_TIMEOUT
+LATE = 2 * DAEMON_SESSION_SECONDS
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_worker_drains(site: Site) -> None:
     ends = {end["task"]: end for end in site.json("wait", running, later)}
     assert (ends[running]["worker"], ends[running]["output"]) == ("w1", "finished\n")
     assert ends[later]["worker"] == "w2"
-    assert worker.process.wait(PATIENCE) == 0
+    assert worker.process.wait(LONGEST_WAIT) == 0
 
 
 def test_readiness_is_honest(site: Site, ensemble: Ensemble) -> None:
@@ -181,10 +181,10 @@ def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> N
     heard: list[str] = []
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(PATIENCE)
+        manager.settimeout(LONGEST_WAIT)
 
         def hear(word: str) -> None:
-            end = time.monotonic() + PATIENCE
+            end = time.monotonic() + LONGEST_WAIT
             while not any(word in message for message in heard):
                 assert time.monotonic() < end, f"{word} is not among {heard}"
                 heard.append(manager.recv(1000).decode())
@@ -213,11 +213,11 @@ def test_what_systemd_hears(site: Site, ensemble: Ensemble, tmp_path: Path) -> N
                 manager.recv(1000)
             pytest.fail("a frozen process gives signs of life")
         worker.signal(signal.SIGCONT)
-        manager.settimeout(PATIENCE)
+        manager.settimeout(LONGEST_WAIT)
         hear("WATCHDOG=1")
         worker.signal(signal.SIGTERM)
         hear("STOPPING=1")
-        assert worker.process.wait(PATIENCE) == 0
+        assert worker.process.wait(LONGEST_WAIT) == 0
 
 
 def test_nothing_secret_is_shown(site: Site) -> None:

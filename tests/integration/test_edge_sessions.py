@@ -38,15 +38,15 @@ from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.sessions import SILENCE, Note
 from mwapp.zookeeper.sessions import Ensemble as Edge
 from testbed.ensemble import Ensemble, Server
+from testbed.waiting import LONGEST_WAIT
 
-TIMEOUT = 4.0
-PATIENCE = 30.0
+SESSION_SECONDS = 4.0
 
 
 class Driver:
     """Plays the main loop: turns what happens into the list of events the core would get."""
 
-    def __init__(self, connect: str, timeout: float = TIMEOUT) -> None:
+    def __init__(self, connect: str, timeout: float = SESSION_SECONDS) -> None:
         self._notes: queue.SimpleQueue[Note] = queue.SimpleQueue()
         self.edge = Edge(Servers.parse(connect), timeout, self._notes.put)
         self.events: list[Event] = []
@@ -72,7 +72,7 @@ class Driver:
 
     def wait(self, wanted: Callable[[Event], bool], since: int = 0) -> Event:
         """The first such event since so many."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LONGEST_WAIT
         while True:
             for event in self.events[since:]:
                 if wanted(event):
@@ -104,7 +104,7 @@ class Driver:
         """Ask for a proof of life every 200 ms, as the core does; seconds until the event."""
         started = beat = time.monotonic()
         while not any(isinstance(event, kind) for event in self.events[since:]):
-            assert time.monotonic() < started + PATIENCE
+            assert time.monotonic() < started + LONGEST_WAIT
             self.pump()
             if time.monotonic() > beat:
                 beat = time.monotonic() + 0.2
@@ -136,7 +136,7 @@ Open = Callable[..., Driver]
 def open_driver(ensemble: Ensemble, root: str) -> Iterator[Open]:
     drivers: list[Driver] = []
 
-    def make(connect: str | None = None, timeout: float = TIMEOUT) -> Driver:
+    def make(connect: str | None = None, timeout: float = SESSION_SECONDS) -> Driver:
         driver = Driver(connect or ensemble.connect_string + root, timeout)
         drivers.append(driver)
         driver.wait_for(Connected)
@@ -178,7 +178,7 @@ def test_a_watch_comes_before_newer_data(open_driver: Open) -> None:
         since = len(reader.events)
         numbers = [reader.send(Get("/n", watch=True))]
         writing = writer.send(Transaction((Set("/n", b""),)))
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LONGEST_WAIT
         while not any(isinstance(event, Fired) for event in reader.events[since:]):
             assert time.monotonic() < end, "the watch does not go off"
             if writer.answered(writing):  # one at a time: a slow server must not be buried
@@ -290,10 +290,10 @@ def test_abandoned_sessions_leave_nothing(open_driver: Open) -> None:
         driver.edge.abandon(time.monotonic())
         driver.wait_for(Connected, since)
         assert [type(event) for event in driver.events[since:] if not isinstance(event, Reply)] == [Connected]
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LONGEST_WAIT
         while witness.ask_fresh(Exists("/e")) is not None:
             assert time.monotonic() < end
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LONGEST_WAIT
     while (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) > (threads, files):
         assert time.monotonic() < end, "threads or files were leaked"
         time.sleep(0.05)
@@ -320,7 +320,7 @@ def test_closing_ends_the_session(open_driver: Open) -> None:
     driver, witness = open_driver(), open_driver()
     driver.commit(Create("/e", ephemeral=True))
     driver.send(Transaction((Create("/last"),)))
-    assert driver.edge.close(PATIENCE)
+    assert driver.edge.close(LONGEST_WAIT)
     assert witness.ask_fresh(Exists("/e")) is None
     assert witness.ask(Exists("/last")) is not None, "what was asked before is done before"
 
@@ -351,5 +351,5 @@ def test_an_absent_host_is_passed_over(ensemble: Ensemble, root: str) -> None:
     resolved = time.monotonic()
     driver = Driver(f"nowhere.invalid:1,127.0.0.1:1,{ensemble.connect_string}{root}")
     driver.wait_for(Connected)
-    assert time.monotonic() - resolved < TIMEOUT + 2 * (resolved - started)
+    assert time.monotonic() - resolved < SESSION_SECONDS + 2 * (resolved - started)
     driver.edge.close(2.0)

@@ -20,7 +20,7 @@ import pytest
 
 from testbed.daemons import LEFT_ALONE, Daemon
 from testbed.ensemble import Ensemble
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration import replay
 from tests.integration.attack import Attack, attack_on
 from tests.integration.proxy import Trap
@@ -72,7 +72,7 @@ class Held(Trap):
 
     def request(self, frame: bytes, server: socket.socket) -> bool:
         if super().request(frame, server):
-            self.let_go.wait(PATIENCE)
+            self.let_go.wait(LONGEST_WAIT)
         return False
 
 
@@ -132,7 +132,7 @@ def test_no_stale_write(attack: Attack) -> None:
     master = attack.active()
     with held_assignment(attack) as caught:
         (task,) = submitted(attack, "true")
-        assert caught.wait(PATIENCE)
+        assert caught.wait(LONGEST_WAIT)
         attack.person.delete("/master")
         assert [end["state"] for end in ended(attack, task)] == ["done"]
     master.wait_for_state("standby")  # which it asked for after that write
@@ -260,7 +260,7 @@ def test_no_assign_to_absent_incarnation(bare: Attack) -> None:
     namesake.wait_for_state("waiting")
     with held_assignment(bare) as caught:
         (task,) = submitted(bare, "true")
-        assert caught.wait(PATIENCE)
+        assert caught.wait(LONGEST_WAIT)
         worker.kill()
         worker.release()
         namesake.wait_for_state("ready")
@@ -314,7 +314,7 @@ def test_attempts_bounded(bare: Attack) -> None:
     worker = bare.site.start("worker", "w1")
     (poison,) = submitted(bare, f'echo "$MWAPP_ATTEMPT" >> {bare.home}/noted; kill -9 $PPID')
     for _ in range(2):
-        worker.process.wait(PATIENCE)
+        worker.process.wait(LONGEST_WAIT)
         worker.release()
         worker.start()
     (failing,) = submitted(bare, "--retries", "2", "exit 1")
@@ -441,7 +441,7 @@ def test_drain(attack: Attack) -> None:
     wait_for("what waits is handed back", lambda: len(attack.person.get_children("/assign/w3")) == 1)
     attack.of("worker")[0].start()
     attack.go()
-    assert greedy.process.wait(PATIENCE) == 0
+    assert greedy.process.wait(LONGEST_WAIT) == 0
     ends = ended(attack, *tasks)
     assert [end["attempt"] for end in ends] == [1] * 6
     assert {end["worker"] for end in ends} == {"w1", "w3"}

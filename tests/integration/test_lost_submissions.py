@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from testbed.ensemble import Ensemble
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration.attack import Attack, attack_on
 from tests.integration.proxy import Trap
 
@@ -48,7 +48,7 @@ def test_a_search_that_is_cut_off_doubles_nothing(attack: Attack, cut_at: int) -
         wait_for("the search is cut off", trap.caught.is_set)
         assert submitter.stdout
         names = submitter.stdout.read().split()
-        assert submitter.wait(PATIENCE) == 0
+        assert submitter.wait(LONGEST_WAIT) == 0
     assert sorted(names) == sorted(person.get_children("/tasks"))
     assert len(names) == MANY
 

@@ -16,13 +16,13 @@ import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException
 
-from testbed.daemons import SESSION_TIMEOUT, Daemon
+from testbed.daemons import DAEMON_SESSION_SECONDS, Daemon
 from testbed.ensemble import Ensemble, Server
 from testbed.waiting import wait_for
 from tests.integration.attack import Attack, attack_on
 from tests.simulation.world import Violation
 
-SECONDS = 20.0
+CAMPAIGN_SECONDS = 20.0
 
 
 class Campaign:
@@ -91,7 +91,7 @@ class Campaign:
         daemon = self._daemon()
         if daemon is None:
             return
-        seconds = self._draw.choice([0.5, 2 * SESSION_TIMEOUT])
+        seconds = self._draw.choice([0.5, 2 * DAEMON_SESSION_SECONDS])
         self._note(f"freeze {daemon.name} for {seconds} s")
         daemon.signal(signal.SIGSTOP)
         self._commands(daemon, signal.SIGSTOP)
@@ -129,7 +129,7 @@ class Campaign:
         """The network loses requests, answers or both for a while."""
         network = self._attack.network
         network.deaf, network.mute = self._draw.choice([(True, False), (False, True), (True, True)])
-        seconds = self._draw.choice([0.1, 1.0, 1.5 * SESSION_TIMEOUT])
+        seconds = self._draw.choice([0.1, 1.0, 1.5 * DAEMON_SESSION_SECONDS])
         self._note(f"lose, deaf={network.deaf}, mute={network.mute}, for {seconds} s")
         self._after(seconds, network.heal)
 
@@ -177,7 +177,7 @@ def attack(ensemble: Ensemble, tmp_path: Path) -> Iterator[Attack]:
 def test_everything_at_once(attack: Attack, seed: int) -> None:
     campaign = Campaign(attack, seed)
     try:
-        campaign.run(SECONDS)
+        campaign.run(CAMPAIGN_SECONDS)
         tasks = attack.verdict(seconds=120.0)
     finally:
         print("\n".join(campaign.log))

@@ -6,11 +6,11 @@ from mwapp.cli import main
 from mwapp.core import master
 from mwapp.core.retention import Remover, Retention
 
-SECONDS = 3.0
+KEPT_SECONDS = 3.0
 
 
 def _remover(_: Retention, *rest: Any) -> Remover:
-    return Remover(Retention(SECONDS, 1_000_000), *rest)
+    return Remover(Retention(KEPT_SECONDS, 1_000_000), *rest)
 
 
 if __name__ == "__main__":

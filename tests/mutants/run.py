@@ -14,9 +14,9 @@ from tests.mutants.killers import Killer
 from tests.mutants.mutant import Mutant
 
 # A killer that takes so many times what it takes without a mutant, and some seconds, is at no end.
-PATIENCE, SPARE = 5, 30.0
+TIMES_USUAL, SPARE = 5, 30.0
 # And without one it takes so long at most, seconds.
-LONGEST = 1800.0
+LONGEST_UNMUTATED = 1800.0
 
 
 class RedError(Exception):
@@ -72,7 +72,7 @@ class _Usual:
         """Seconds. Raises RedError."""
         with self._lock:
             if killer not in self._seconds:
-                noticed, self._seconds[killer] = self.copy.noticed(killer, LONGEST)
+                noticed, self._seconds[killer] = self.copy.noticed(killer, LONGEST_UNMUTATED)
                 if noticed:
                     raise RedError(f"without a mutant {' '.join(killer.command)} fails: {noticed}")
             return self._seconds[killer]
@@ -83,7 +83,7 @@ def _try(free: "SimpleQueue[Copy]", mutant: Mutant, killers: Sequence[Killer], u
     try:
         with copy.mutated(mutant):
             for killer in killers:
-                noticed, took = copy.noticed(killer, PATIENCE * usual.of(killer) + SPARE)
+                noticed, took = copy.noticed(killer, TIMES_USUAL * usual.of(killer) + SPARE)
                 seconds += took
                 if noticed:
                     return Verdict(mutant, killer.name, noticed, seconds)

@@ -44,7 +44,7 @@ from mwapp.core.worker import Worker
 from tests.simulation.denials import Denials
 from tests.simulation.ensemble import Kind, SimEnsemble
 
-TIMEOUT = 6.0
+SESSION_SECONDS = 6.0
 # Time for what waits a moment for company (mwapp/core/batching.py), and for what follows from it.
 SOON = 5 * MOST
 
@@ -241,10 +241,10 @@ class Actor:
     def connect(self, server: int = 0) -> "Actor":
         """Begin a session."""
         self.connection += 1
-        self.session = self._stage.ensemble.open(TIMEOUT, self._stage.now)
+        self.session = self._stage.ensemble.open(SESSION_SECONDS, self._stage.now)
         self.server = server
         self._stage.ensemble.connect(self.session, server)
-        self.event(Connected(self.session, TIMEOUT))
+        self.event(Connected(self.session, SESSION_SECONDS))
         self._stage.settle()
         return self
 
@@ -353,7 +353,7 @@ class Person:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self.session = stage.ensemble.open(TIMEOUT, stage.now)
+        self.session = stage.ensemble.open(SESSION_SECONDS, stage.now)
         stage.ensemble.connect(self.session, 0)
 
     def create(

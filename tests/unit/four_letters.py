@@ -32,7 +32,7 @@ zk_znode_count\t14
 zk_uptime\t47048
 """
 # So long a silent server is silent, seconds: who waits on is answered, and fails its test.
-PATIENCE = 10.0
+SILENT_SECONDS = 10.0
 IDLE = "This ZooKeeper instance is not currently serving requests\n"
 
 
@@ -61,7 +61,7 @@ class Server:
 
     def _reply(self, connection: socket.socket, answer: str | None) -> None:
         if answer is None:
-            connection.settimeout(PATIENCE)
+            connection.settimeout(SILENT_SECONDS)
             with suppress(TimeoutError):
                 while connection.recv(65536):  # until the other hangs up
                     pass

@@ -305,7 +305,7 @@ def test_without_an_ensemble_no_names_are_offered(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MWAPP_CONNECT", "127.0.0.1:1")
-    monkeypatch.setattr(names_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(names_module, "COMPLETION_SECONDS", 0.2)
     monkeypatch.setattr(logging, "disable", lambda: None)  # it would outlive this test
     assert completed(monkeypatch, capsys, "mwapp cancel ") == []
 

@@ -1,11 +1,11 @@
 """Scenes of cancel requests: none is lost, and none is for another task."""
 
-from mwapp.core.client import RETRY_SECONDS, Cancel
+from mwapp.core.client import CLIENT_RETRY_SECONDS, Cancel
 from mwapp.core.limits import LIMITS
 from mwapp.core.messages import Create
 from mwapp.core.mirror import LISTING_SECONDS
 from mwapp.core.session import HEARTBEATS, Process
-from tests.unit.core_stage import TIMEOUT, Actor, Stage
+from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage
 
 
 class Canceller:
@@ -65,8 +65,8 @@ def test_what_is_refused_is_asked_for_again_and_no_more_often_than_at_first() ->
     stage.forbids = lambda op: isinstance(op, Create) and op.path.startswith("/cancel/")
     canceller = Canceller(stage, "a", "b", "c")
     before = stage.carried_out
-    stage.settle(10 * RETRY_SECONDS)
-    assert 3 * 9 <= stage.carried_out - before - 5.0 / TIMEOUT * HEARTBEATS <= 3 * 11
+    stage.settle(10 * CLIENT_RETRY_SECONDS)
+    assert 3 * 9 <= stage.carried_out - before - 5.0 / SESSION_SECONDS * HEARTBEATS <= 3 * 11
     assert canceller.asked == []
     stage.forbids = lambda _: False
     stage.settle(1.0)

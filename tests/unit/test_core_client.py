@@ -7,7 +7,7 @@ from mwapp.core.messages import Get, Tick
 from mwapp.core.session import HEARTBEATS, Process
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
-from tests.unit.core_stage import SOON, TIMEOUT, Actor, Stage, creates
+from tests.unit.core_stage import SESSION_SECONDS, SOON, Actor, Stage, creates
 
 TASK = "task-0000000000"
 
@@ -129,7 +129,7 @@ def test_nothing_is_submitted_anew_while_a_request_of_the_old_session_may_be_car
     stage = Stage()
     task = Task("date", key="one")
     _, names = under_way(stage, task)
-    stage.settle(UNDER_WAY * TIMEOUT - 1)
+    stage.settle(UNDER_WAY * SESSION_SECONDS - 1)
     assert (names, stage.children("/tasks")) == ([TASK], [TASK])
     stage.person().create("/tasks/task-", task.encode().decode(), s=True)
     stage.settle(3)
@@ -141,8 +141,8 @@ def test_what_was_carried_out_in_the_old_session_is_found_at_a_server_that_lags(
     stage = Stage()
     task = Task("date", key="one")
     _, names = under_way(stage, task, server=1)
-    left = UNDER_WAY * TIMEOUT - SOON
-    last_beat = UNDER_WAY * HEARTBEATS // 1 * TIMEOUT / HEARTBEATS - SOON
+    left = UNDER_WAY * SESSION_SECONDS - SOON
+    last_beat = UNDER_WAY * HEARTBEATS // 1 * SESSION_SECONDS / HEARTBEATS - SOON
     assert last_beat + 0.1 < left
     stage.settle(last_beat + 0.1)
     stage.lagging = True
@@ -154,7 +154,7 @@ def test_what_was_carried_out_in_the_old_session_is_found_at_a_server_that_lags(
 def test_what_was_not_carried_out_in_the_old_session_is_submitted_anew() -> None:
     stage = Stage()
     _, names = under_way(stage, Task("date", key="one"))
-    stage.settle(UNDER_WAY * TIMEOUT + 1)
+    stage.settle(UNDER_WAY * SESSION_SECONDS + 1)
     assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
 
 

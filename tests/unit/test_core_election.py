@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mwapp.core.election import MOST_AT_ONCE, RETRY_SECONDS, Election
+from mwapp.core.election import ELECTION_RETRY_SECONDS, MOST_AT_ONCE, Election
 from mwapp.core.messages import Exists, Get, Request
 from mwapp.core.protocol import Winner
 from mwapp.core.session import Call
@@ -133,7 +133,7 @@ def test_who_cannot_win_for_an_answer_nobody_foresees_tries_again_now_and_then()
     assert stage.carried_out - before < 60
     assert duty.told == []
     stage.forbids = lambda _: False
-    stage.settle(2 * RETRY_SECONDS)
+    stage.settle(2 * ELECTION_RETRY_SECONDS)
     assert (duty.told, actor.election.state) == (["begin 1"], "active")
 
 

@@ -6,7 +6,7 @@ from mwapp.core.client import Submit
 from mwapp.core.messages import Resumed, Tick
 from mwapp.core.session import Process
 from mwapp.core.task import Task
-from tests.unit.core_stage import TIMEOUT, Actor, Stage, creates
+from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage, creates
 
 FIRST, SECOND = "task-0000000000", "task-0000000001"
 
@@ -43,7 +43,7 @@ def test_what_is_still_there_goes_on() -> None:
         stage.ensemble.end(session, stage.now)  # nobody's any more, in time
     stage.spread()
     two.connect()
-    stage.settle(TIMEOUT)
+    stage.settle(SESSION_SECONDS)
     assert (second.election.state, second.election.epoch) == ("active", 2), "the same once more"
     assert one.running() == names[:2], "what had ended runs again, what ran runs on"
     assert len(one.started) == 3

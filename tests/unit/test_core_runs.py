@@ -2,10 +2,10 @@
 
 from mwapp.core.messages import Exited
 from mwapp.core.session import SAFETY_MARGIN
-from tests.unit.core_stage import TIMEOUT, Actor, Stage
+from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage
 
 TASK = "task-0000000000"
-MARGIN = TIMEOUT * SAFETY_MARGIN
+MARGIN = SESSION_SECONDS * SAFETY_MARGIN
 
 
 def set_up(task: str = "date") -> tuple[Stage, Actor]:
@@ -36,12 +36,12 @@ def dies(worker: Actor) -> None:
 def test_a_run_may_begin_while_the_session_is_sure_to_live() -> None:
     stage, worker = set_up()
     assert worker.started[0].until == worker.process.lease
-    assert stage.now < worker.started[0].until <= stage.now + TIMEOUT - MARGIN
+    assert stage.now < worker.started[0].until <= stage.now + SESSION_SECONDS - MARGIN
 
 
 def test_what_was_not_begun_in_time_begins_anew_in_the_time_there_is_now() -> None:
     stage, worker = set_up()
-    stage.settle(TIMEOUT)
+    stage.settle(SESSION_SECONDS)
     too_late(stage, worker)
     first, second = worker.started
     assert worker.running() == [TASK]
@@ -172,5 +172,5 @@ def test_who_has_nothing_that_dies_closes_it_at_once() -> None:
     worker.finish(TASK)
     session = worker.session
     worker.cut()
-    stage.settle(TIMEOUT)
+    stage.settle(SESSION_SECONDS)
     assert session not in stage.ensemble.sessions

@@ -17,7 +17,7 @@ from mwapp.core.messages import (
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import HEARTBEATS, REPORT, SAFETY_MARGIN, Process
 from mwapp.core.worker import Worker
-from tests.unit.core_stage import TIMEOUT, Stage, creates
+from tests.unit.core_stage import SESSION_SECONDS, Stage, creates
 
 TASK = "task-0000000000"
 
@@ -183,44 +183,45 @@ def test_commands_are_killed_before_the_ensemble_can_end_the_session() -> None:
     worker.cut()
     while worker.running():
         stage.settle(0.1)
-    assert stage.now < since + TIMEOUT
+    assert stage.now < since + SESSION_SECONDS
 
 
 def test_a_session_confirmed_late_is_as_old_as_the_asking() -> None:
     """The ensemble counts since it made the session: one that may be over is given up, not begun."""
     process = Process()
     Worker(process, "w1", "w1:2224")
-    late = Connected(7, TIMEOUT, asked=100.0)
-    assert process.handle(100.0 + TIMEOUT * (1 - SAFETY_MARGIN), late) == [Abandon()]
+    late = Connected(7, SESSION_SECONDS, asked=100.0)
+    assert process.handle(100.0 + SESSION_SECONDS * (1 - SAFETY_MARGIN), late) == [Abandon()]
     assert process.session is None
-    process.handle(110.0, Connected(8, TIMEOUT, asked=109.0))
+    process.handle(110.0, Connected(8, SESSION_SECONDS, asked=109.0))
     assert process.usable
-    assert process.lease < 109.0 + TIMEOUT
+    assert process.lease < 109.0 + SESSION_SECONDS
 
 
 def test_what_a_server_may_not_have_reported_yet_proves_nothing() -> None:
     """The leader hears of us twice a tick at least, and of the last answers perhaps never."""
     process = Process()
-    report = TIMEOUT * REPORT
+    report = SESSION_SECONDS * REPORT
 
     def beat(now: float) -> None:
         """Ask for a proof of life, and have it answered at once."""
         asked = [c for c in process.handle(now, Tick()) if isinstance(c, Request)]
         process.handle(now, Reply(asked[-1].number, (None,)))
 
-    [first] = process.handle(100.0, Connected(7, TIMEOUT, asked=100.0))
+    [first] = process.handle(100.0, Connected(7, SESSION_SECONDS, asked=100.0))
     assert isinstance(first, Request)
     process.handle(100.5, Reply(first.number, (None,)))
-    beat(100.0 + TIMEOUT / HEARTBEATS)  # less than a report later: the first may not have been reported
-    assert process.lease == 100.0 + TIMEOUT * (1 - SAFETY_MARGIN)
+    # Less than a report later: the first may not have been reported.
+    beat(100.0 + SESSION_SECONDS / HEARTBEATS)
+    assert process.lease == 100.0 + SESSION_SECONDS * (1 - SAFETY_MARGIN)
     second = 100.5 + report + 0.1
     beat(second)  # it has: but it had been sent when the session began
-    assert process.lease == 100.0 + TIMEOUT * (1 - SAFETY_MARGIN)
+    assert process.lease == 100.0 + SESSION_SECONDS * (1 - SAFETY_MARGIN)
     beat(second + report)  # so has the one before the second, and the second itself
-    assert process.lease == second + TIMEOUT * (1 - SAFETY_MARGIN)
+    assert process.lease == second + SESSION_SECONDS * (1 - SAFETY_MARGIN)
     process.handle(second + report + 0.1, Suspended())
     process.handle(second + report + 0.3, Resumed(second + report + 0.2))  # the leader was asked
-    assert process.lease == second + report + 0.2 + TIMEOUT * (1 - SAFETY_MARGIN)
+    assert process.lease == second + report + 0.2 + SESSION_SECONDS * (1 - SAFETY_MARGIN)
 
 
 def test_answers_of_a_server_without_its_leader_prove_nothing() -> None:
@@ -233,7 +234,7 @@ def test_answers_of_a_server_without_its_leader_prove_nothing() -> None:
     stage.isolated = True
     while worker.running():
         stage.settle(0.1)
-        assert stage.now < since + TIMEOUT
+        assert stage.now < since + SESSION_SECONDS
 
 
 # ---------------------------------------------------------------- leaving

@@ -28,9 +28,9 @@ from mwapp.core.messages import (
 )
 from mwapp.core.session import REPORT, SAFETY_MARGIN, Process, Scope
 from mwapp.core.task import Task
+from tests.unit.core_stage import SESSION_SECONDS
 
-TIMEOUT = 6.0
-LEASE = TIMEOUT * (1 - SAFETY_MARGIN)
+LEASE = SESSION_SECONDS * (1 - SAFETY_MARGIN)
 
 
 class Part:
@@ -68,7 +68,7 @@ class Edge:
         self.process = Process()
         self.part = Part(self.process)
         self.heard: list[object] = []
-        self.event(Connected(7, TIMEOUT))
+        self.event(Connected(7, SESSION_SECONDS))
         self.part.told.clear()
         self.scope = self.process.scope()
 
@@ -112,7 +112,7 @@ def test_what_was_only_just_answered_may_not_be_reported_however_long_ago_it_was
     edge = Edge()
     edge.answered(100.5, 104.0)
     assert edge.answered(104.1, 104.2) == 100.0 + LEASE
-    assert edge.answered(104.0 + TIMEOUT * REPORT, 105.6) == 100.5 + LEASE
+    assert edge.answered(104.0 + SESSION_SECONDS * REPORT, 105.6) == 100.5 + LEASE
 
 
 def test_answered_reads_prove_nothing() -> None:
@@ -150,7 +150,7 @@ def test_the_process_is_to_be_woken_at_its_deadline() -> None:
 
 
 def test_who_hears_late_that_its_session_is_over_or_another_has_begun_gives_up_nothing() -> None:
-    for event in (Expired(), Connected(8, TIMEOUT)):
+    for event in (Expired(), Connected(8, SESSION_SECONDS)):
         edge = Edge()
         assert edge.event(event, 100.0 + LEASE + 1) == []
         assert edge.part.told[:2] == ["suspended", "expired"]
@@ -193,7 +193,7 @@ def test_the_first_request_of_a_connection_is_a_transaction() -> None:
     part = Part(process)
     scope = process.scope()
     part.connected = lambda: scope.exists("/x", print)  # type: ignore[method-assign]  # a part of this test
-    for event in (Connected(7, TIMEOUT), Resumed()):
+    for event in (Connected(7, SESSION_SECONDS), Resumed()):
         requests = [c.operation for c in process.handle(100.0, event) if isinstance(c, Request)]
         assert requests == [Transaction((Check("/"),)), Exists("/x")]
 

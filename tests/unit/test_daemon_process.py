@@ -22,7 +22,7 @@ from mwapp.core.task import Task
 from mwapp.daemon.service import Daemon, Settings
 from mwapp.zookeeper.connect_string import Servers
 from testbed.ports import free_ports
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.zk_server import Server
 
 NOBODY = "127.0.0.1:1"  # no server listens there
@@ -63,8 +63,8 @@ class Role:
 def run_daemon() -> int:
     """What the process of a test does. A server that is slow to answer is not given up."""
     connect, home, port, command, patience = sys.argv[1:]
-    loop.CLOSE_PATIENCE = float(patience)
-    release.PATIENCE = release.LONGEST = PATIENCE
+    loop.CLOSE_SECONDS = float(patience)
+    release.ANSWER_SECONDS = release.RELEASE_SECONDS = LONGEST_WAIT
     listen, state = ("127.0.0.1", int(port)), Path(home) / "state"
     settings = Settings("role", "r1", Servers.parse(connect), 2.0, listen, state_dir=state)
     return Daemon(settings, lambda process, _: Role(process, command)).run()
@@ -78,11 +78,11 @@ class Harness:
         self._stack = stack
         self.manager = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         self.manager.bind(str(home / "notify"))
-        self.manager.settimeout(PATIENCE)
+        self.manager.settimeout(LONGEST_WAIT)
         (self.port,) = free_ports(1)
 
     def start(
-        self, connect: str, command: str = "", *, watchdog: float = 60.0, patience: float = PATIENCE
+        self, connect: str, command: str = "", *, watchdog: float = 60.0, patience: float = LONGEST_WAIT
     ) -> "subprocess.Popen[bytes]":
         """``patience`` is for the end of its session, seconds."""
         arguments = [connect, str(self.home), str(self.port), command, str(patience)]
@@ -98,13 +98,13 @@ class Harness:
 
     def told(self, word: str) -> str:
         """Wait until systemd is told something with this in it; what it is."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + LONGEST_WAIT
         while word not in (message := self.manager.recv(1000).decode()):
             assert time.monotonic() < end, message
         return message
 
     def status(self) -> dict[str, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_WAIT)
         try:
             connection.request("GET", "/status")
             return dict(json.loads(connection.getresponse().read()))
@@ -158,7 +158,7 @@ def test_a_second_sigterm_changes_nothing_and_who_is_impatient_at_a_keyboard_end
         daemon.send_signal(signal.SIGTERM)
         assert harness.told("STOPPING=1")
     (home / "go").touch()
-    assert daemon.wait(PATIENCE) == 0
+    assert daemon.wait(LONGEST_WAIT) == 0
     assert (home / "over").exists()
     for name in ("begun", "go", "over"):
         (home / name).unlink()
@@ -168,7 +168,7 @@ def test_a_second_sigterm_changes_nothing_and_who_is_impatient_at_a_keyboard_end
     for _ in range(2):
         daemon.send_signal(signal.SIGINT)
         assert harness.told("STOPPING=1")
-    assert daemon.wait(PATIENCE) == 0
+    assert daemon.wait(LONGEST_WAIT) == 0
     assert not (home / "over").exists()
 
 
@@ -191,7 +191,7 @@ def test_a_session_that_was_closed_is_kept_no_longer(harness: Harness, server: S
     harness.told("READY=1")
     assert (harness.home / "state/session").exists()
     daemon.terminate()
-    assert daemon.wait(PATIENCE) == 0
+    assert daemon.wait(LONGEST_WAIT) == 0
     assert server.closed == [1]
     assert not (harness.home / "state/session").exists()
 
@@ -201,7 +201,7 @@ def test_a_session_that_could_not_be_closed_is_kept_for_who_can(harness: Harness
     daemon = harness.start(server.connect, patience=0.1)
     harness.told("READY=1")
     daemon.terminate()
-    assert daemon.wait(PATIENCE) == 0
+    assert daemon.wait(LONGEST_WAIT) == 0
     server.close()
     assert (harness.home / "state/session").exists()
 

@@ -19,7 +19,7 @@ from mwapp.core.messages import Connected, Suspended
 from mwapp.core.session import Process
 from mwapp.daemon.service import Daemon, Settings, _advertised
 from mwapp.zookeeper.connect_string import Servers
-from testbed.waiting import PATIENCE
+from testbed.waiting import LONGEST_WAIT
 
 NOBODY = Servers.parse("127.0.0.1:1")  # no server listens there
 
@@ -177,7 +177,7 @@ def test_a_long_cut_is_a_line_in_the_log_each(harness: Harness, caplog: pytest.L
 def test_who_is_impatient_is_heeded_also_while_the_main_loop_is_busy(harness: Harness) -> None:
     for _ in range(2):  # before it turns
         harness.daemon._signalled(signal.SIGINT, None)
-    late = threading.Timer(PATIENCE, harness.daemon._loop.abort)
+    late = threading.Timer(LONGEST_WAIT, harness.daemon._loop.abort)
     late.start()
     harness.daemon._loop.run()
     in_time = late.is_alive()

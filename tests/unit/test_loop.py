@@ -19,7 +19,7 @@ from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.loop import Loop
 from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers
-from testbed.waiting import PATIENCE, wait_for
+from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.zk_server import Server
 
 NOBODY = "127.0.0.1:1"  # no server listens there
@@ -77,7 +77,7 @@ class Harness:
         on_turn: Callable[[], None] = lambda: None,
     ) -> Loop:
         loop = Loop(process, Servers.parse(connect), timeout, on_session=self.ups.append, on_turn=on_turn)
-        self._late = threading.Timer(PATIENCE, loop.abort)
+        self._late = threading.Timer(LONGEST_WAIT, loop.abort)
         self._late.start()
         return loop
 
@@ -136,10 +136,10 @@ def test_what_is_done_at_the_last_moment_is_not_late(loop_of: Harness) -> None:
 
 def test_who_is_to_end_now_does_not_wait_for_the_next_turn(loop_of: Harness) -> None:
     loop = loop_of(Process(), on_turn=lambda: threading.Timer(0.05, loop.abort).start())
-    loop.longest_turn = 10 * PATIENCE
+    loop.longest_turn = 10 * LONGEST_WAIT
     began = time.monotonic()
     loop.run()
-    assert time.monotonic() - began < PATIENCE
+    assert time.monotonic() - began < LONGEST_WAIT
 
 
 def test_timers_come_when_they_are_due_though_nothing_else_happens(loop_of: Harness) -> None:
@@ -149,7 +149,7 @@ def test_timers_come_when_they_are_due_though_nothing_else_happens(loop_of: Harn
 
     def fire() -> None:
         fired.append(time.monotonic())
-        if len(fired) < 2 * PATIENCE:
+        if len(fired) < 2 * LONGEST_WAIT:
             scope.after(0.001, fire)
         else:
             loop.abort()
@@ -157,7 +157,7 @@ def test_timers_come_when_they_are_due_though_nothing_else_happens(loop_of: Harn
     scope.after(0.001, fire)
     loop = loop_of(process)
     loop.run()
-    assert len(fired) == 2 * PATIENCE
+    assert len(fired) == 2 * LONGEST_WAIT
 
 
 def test_what_is_asked_is_sent_and_the_session_is_told_of_before(loop_of: Harness, server: Server) -> None:
@@ -195,7 +195,7 @@ def test_a_session_that_goes_on_at_another_server_is_told_of_again(loop_of: Harn
 def test_commands_are_killed_before_the_session_is_closed(
     loop_of: Harness, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mwapp.execution.runner.LAST_PATIENCE", PATIENCE)
+    monkeypatch.setattr("mwapp.execution.runner.THREAD_END", LONGEST_WAIT)
     process = Process()
     Part(process, begin=lambda: process.run(1, Task(f"echo $$ > {tmp_path}/pid; exec sleep 60"), {}))
     loop = loop_of(process, server.connect)
@@ -230,7 +230,7 @@ def test_a_kill_comes_with_its_grace(loop_of: Harness, server: Server, tmp_path:
         if part.exits:
             loop.abort()
         elif set_up.exists():
-            process.kill(1, PATIENCE)
+            process.kill(1, LONGEST_WAIT)
         scope.after(0.02, look)
 
     scope.after(0.02, look)

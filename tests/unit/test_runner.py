@@ -18,7 +18,7 @@ from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
 from mwapp.execution.output import Output
 from mwapp.execution.runner import Runner
-from testbed.waiting import PATIENCE, alive, read_number, wait_for
+from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
 
 class Harness:
@@ -32,7 +32,7 @@ class Harness:
         self.runner.start(Run(number, Task(task) if isinstance(task, str) else task, environment or {}))
 
     def exited(self) -> Exited:
-        return self.told.get(timeout=PATIENCE)
+        return self.told.get(timeout=LONGEST_WAIT)
 
     def run(self, task: Task | str, **environment: str) -> Exited:
         self.start(task, environment=environment)
@@ -45,7 +45,7 @@ def harness() -> Iterator[Harness]:
     harness = Harness()
     yield harness
     harness.runner.kill_all()
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LONGEST_WAIT
     while (leaked := set(threading.enumerate()) - before) and time.monotonic() < end:
         time.sleep(0.01)
     assert not leaked
@@ -55,7 +55,7 @@ def test_output_and_status(harness: Harness) -> None:
     exited = harness.run("echo out; echo err >&2; exit 7")
     assert (exited.run, exited.code, exited.truncated) == (1, 7, False)
     assert exited.output == b"out\nerr\n"
-    assert 0 < exited.seconds < PATIENCE
+    assert 0 < exited.seconds < LONGEST_WAIT
 
 
 def test_signal(harness: Harness) -> None:

@@ -33,7 +33,7 @@ from mwapp.zookeeper.sessions import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Ensemb
 
 CUT, REFUSED = Failed(Error.CONNECTION_LOSS), Failed(Error.REFUSED)
 TOO_LARGE = Transaction((Create("/a", b"x" * 1_100_000),))
-TIMEOUT = 6.0
+SESSION_SECONDS = 6.0
 HOST = ("zk1", 2181)
 
 
@@ -79,7 +79,7 @@ class Harness:
     def __init__(self, connect: str = "zk1") -> None:
         self.now = 100.0
         self.notes: list[Note] = []
-        self.ensemble = Ensemble(Servers.parse(connect), TIMEOUT, self.notes.append)
+        self.ensemble = Ensemble(Servers.parse(connect), SESSION_SECONDS, self.notes.append)
         self.clients = FakeClient.made
         self.look()
 
@@ -105,7 +105,7 @@ class Harness:
 
 
 def up(session: int = 1) -> Up:
-    return Up(session, b"secret", TIMEOUT, HOST)
+    return Up(session, b"secret", SESSION_SECONDS, HOST)
 
 
 @pytest.fixture(autouse=True)
@@ -140,7 +140,7 @@ def harness() -> Harness:
 
 
 def test_the_life_of_a_session(harness: Harness) -> None:
-    assert harness.tell(up(7)) == [Connected(7, TIMEOUT)]
+    assert harness.tell(up(7)) == [Connected(7, SESSION_SECONDS)]
     harness.ask(1)
     assert harness.clients[0].asked == [(1, Get("/a"), "")]
     assert harness.tell(Answered(1, ("x",)), Changed("/a")) == [Reply(1, ("x",)), Fired("/a")]
@@ -175,11 +175,11 @@ def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
     harness.tell(up(1))
     harness.ask(1)
     harness.ensemble.abandon(harness.now)
-    assert harness.clients[0].close_patience == TIMEOUT / 3
+    assert harness.clients[0].close_patience == SESSION_SECONDS / 3
     assert harness.tell(Answered(1, ()), Changed("/a"), Down(), up(1), Over(), client=0) == []
     harness.look(1)
     assert len(harness.clients) == 2
-    assert harness.tell(up(2)) == [Connected(2, TIMEOUT)]
+    assert harness.tell(up(2)) == [Connected(2, SESSION_SECONDS)]
     assert harness.tell(Down(), client=0) == []
     harness.ask(2)
     assert harness.clients[0].asked == [(1, Get("/a"), "")], "a request travels on its own session only"
@@ -213,7 +213,7 @@ def test_a_session_that_nobody_ends(
     harness.tell(up(-1))
     harness.ensemble.abandon(harness.now)
     harness.look(1)
-    assert harness.tell(up(2)) == [Connected(2, TIMEOUT)]
+    assert harness.tell(up(2)) == [Connected(2, SESSION_SECONDS)]
     harness.ensemble.close(5.0)
     assert "session 0xffffffffffffffff is left to its time-out: zk1:2181: timed out" in caplog.text
     assert "secret" not in caplog.text
@@ -250,8 +250,8 @@ def test_a_silent_server_is_left_in_time(harness: Harness) -> None:
     harness.ask(1)
     harness.look(1.0)
     harness.ask(2)
-    assert harness.ensemble.deadline == pytest.approx(100 + TIMEOUT * SILENCE)
-    harness.look(TIMEOUT * SILENCE - 1.0)
+    assert harness.ensemble.deadline == pytest.approx(100 + SESSION_SECONDS * SILENCE)
+    harness.look(SESSION_SECONDS * SILENCE - 1.0)
     assert harness.clients[0].dropped == 1
     assert harness.tell(Down()) == [Reply(1, CUT), Reply(2, CUT), Suspended()]
 
@@ -343,7 +343,7 @@ def test_existing_chroot() -> None:
     harness = Harness("zk1,zk2/app/one")
     assert harness.tell(up()) == []
     assert harness.clients[0].asked == [(-1, Exists("/app/one"), "")]
-    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, TIMEOUT)]
+    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, SESSION_SECONDS)]
     harness.ask(1)
     assert harness.clients[0].asked[-1] == (1, Get("/a"), "/app/one")
 
@@ -356,7 +356,7 @@ def test_missing_chroot_is_made_first() -> None:
         (-3, Transaction((Create("/app/one"),)), ""),
     ]
     assert harness.tell(Answered(-2, Failed(Error.NODE_EXISTS, 0))) == []
-    assert harness.tell(Answered(-3, ("/app/one",))) == [Connected(1, TIMEOUT)]
+    assert harness.tell(Answered(-3, ("/app/one",))) == [Connected(1, SESSION_SECONDS)]
 
 
 def test_a_chroot_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -375,7 +375,7 @@ def test_a_chroot_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFi
     harness.look(2 * AGAIN)
     assert len(asked) == 3, "not without a connection"
     assert harness.tell(up()) == []
-    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, TIMEOUT)]
+    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, SESSION_SECONDS)]
 
 
 def test_a_chroot_is_not_made_on_a_connection_that_is_lost_already() -> None:
@@ -387,7 +387,7 @@ def test_a_chroot_is_not_made_on_a_connection_that_is_lost_already() -> None:
     harness.clients[0].connected = True
     assert harness.tell(Down(), up()) == []
     assert harness.clients[0].asked == [(-1, Exists("/app"), "")]
-    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, TIMEOUT)]
+    assert harness.tell(Answered(-1, Stat(1, 0))) == [Connected(1, SESSION_SECONDS)]
 
 
 def test_chroot_survives_a_cut() -> None:

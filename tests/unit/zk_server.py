@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable
 
-from testbed.waiting import PATIENCE
+from testbed.waiting import LONGEST_WAIT
 
 CLOSE_SESSION = -11
 PING = -2
@@ -17,7 +17,7 @@ class Server:
     """Gives every connection a session; takes one over only to have it closed. What is asked it refuses; or,
     ``silent``, it says nothing and takes over none. Sessions last longer than a test waits, unless told."""
 
-    def __init__(self, timeout: float = 3 * PATIENCE, *, silent: bool = False) -> None:
+    def __init__(self, timeout: float = 3 * LONGEST_WAIT, *, silent: bool = False) -> None:
         self.sessions = 0
         self.closed: list[int] = []  # sessions
         self._silent = silent

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chaos.cluster import Cluster
-from chaos.load import SESSION_SECONDS, Writer
+from chaos.load import LOAD_SESSION_SECONDS, Writer
 from testbed import playbook
 from testbed.archive import Release, build
 
@@ -51,7 +51,7 @@ def play(writers: list[Writer], figures: list[str]) -> Play:
         played = playbook.play("zookeeper", f"--extra-vars={json.dumps(variables)}")
         gap = max(writer.longest_gap(played.began, played.ended) for writer in writers)
         figures.append(f"{what}: {played.seconds:.1f} s, longest write gap of any client {gap * 1000:.0f} ms")
-        assert gap < SESSION_SECONDS, played.output
+        assert gap < LOAD_SESSION_SECONDS, played.output
         return played
 
     return run

@@ -16,7 +16,7 @@ from chaos.cluster import Cluster
 from testbed.walkthrough import Names, Step, difference, steps
 
 PAGE = Path(__file__).parents[3] / "docs" / "learn.md"
-SECONDS = 60  # for one step; far more than it takes, for a machine may be busy
+STEP_SECONDS = 60  # for one step; far more than it takes, for a machine may be busy
 PROMPT = re.compile(r"\[zk: \S+\(\w+\) \d+\] ?")
 # Asking for this znode, which is not there, marks the end of what a command prints: 3.8 shows no prompt here.
 MARK = "/end-of-step-"
@@ -61,7 +61,7 @@ class Terminal:
         """Type a command; what it has printed. Notices are left for `look`, but at the end of the session."""
         with self._changed:
             self._type(command)
-            self._changed.wait_for(self._quiet, SECONDS)
+            self._changed.wait_for(self._quiet, STEP_SECONDS)
             lines = self._lines
             self._lines = [] if self._ended else [line for line in lines if NOTICE.match(line)]
             return "\n".join(line for line in lines if line not in self._lines)
@@ -70,7 +70,7 @@ class Terminal:
         """What nobody has read, once it is what the step expects, or has not become so in time."""
         with self._changed:
             self._changed.wait_for(
-                lambda: self._quiet() and names.matches(step.expected, self._seen()), SECONDS
+                lambda: self._quiet() and names.matches(step.expected, self._seen()), STEP_SECONDS
             )
             seen, self._lines = self._seen(), []
             return seen
@@ -149,7 +149,7 @@ class Learner:
         if step.terminal is None:
             assert step.host
             done = subprocess.run(
-                ssh(step.host, command), capture_output=True, text=True, timeout=SECONDS, check=False
+                ssh(step.host, command), capture_output=True, text=True, timeout=STEP_SECONDS, check=False
             )
             return done.stdout + done.stderr
         if step.host is not None:

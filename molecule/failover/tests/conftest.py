@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chaos.cluster import Cluster
-from chaos.load import Submitter, Writer
-
-SESSION_MS = 6000  # the role's default, mwapp_session_timeout
+from chaos.load import TASKS_PER_SECOND, Submitter, Writer
 
 Measured = Callable[[str, list[float]], None]
 
@@ -20,9 +18,9 @@ def measured(figures: list[str]) -> Measured:
 
 @pytest.fixture(scope="session")
 def submitter(cluster: Cluster) -> Iterator[Submitter]:
-    """Twenty tasks a second, for the whole session."""
+    """Tasks again and again, for the whole session."""
     with Submitter(cluster) as submitter:
-        submitter.load(20)
+        submitter.load(TASKS_PER_SECOND)
         yield submitter
 
 
@@ -36,7 +34,7 @@ def nothing_is_lost(cluster: Cluster, writers: list[Writer], submitter: Submitte
     submitter.load(0)
     submitter.drain()
     ledger = submitter.ledger()
-    submitter.load(20)
+    submitter.load(TASKS_PER_SECOND)
     assert ledger.submitted > 0
     assert ledger.lost == []
     assert ledger.doubled == []

@@ -7,12 +7,13 @@ figures to reach, which are measured on an idle one (``make bench``, ``make demo
 import time
 
 import pytest
-from conftest import SESSION_MS, Measured
+from conftest import Measured
 
 from chaos import faults
-from chaos.cluster import MASTER_PORT, Cluster, wait_for
+from chaos.cluster import MASTER_PORT, ROLE_SESSION_SECONDS, Cluster, wait_for
 from chaos.load import Submitter, Writer
 
+SESSION_MS = ROLE_SESSION_SECONDS * 1000
 # Whom nobody releases loses the session by time-out: up to a tick later than that, and then the others must
 # be told and act. On an idle machine that is within 1.5 s; the rest allows for a busy one.
 BY_TIME_OUT_MS = SESSION_MS * 1.5

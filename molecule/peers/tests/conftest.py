@@ -9,7 +9,6 @@ from chaos.load import Submitter
 
 NODE_PORT = 2223
 UNIT = "mwapp-node.service"
-TASKS_PER_SECOND = 10
 
 
 class Peers(Cluster):
@@ -49,7 +48,7 @@ def submitter(cluster: Peers) -> Iterator[Submitter]:
 def nothing_is_lost(cluster: Peers, submitter: Submitter) -> Iterator[None]:
     """What holds whatever a test breaks."""
     cluster.settle()
-    submitter.load(TASKS_PER_SECOND)
+    submitter.load(10)
     yield
     cluster.settle()
     submitter.load(0)

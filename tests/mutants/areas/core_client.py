@@ -196,17 +196,17 @@ MUTANTS = [
         "tasks are refused because a person has deleted /tasks",
     ),
     client(
-        "            self._resolved = False\n            self._scope.after(RETRY_SECONDS, self.connected)\n",
-        "            self._scope.after(RETRY_SECONDS, self.connected)\n",
+        "            self._resolved = False\n            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)\n",
+        "            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)\n",
         "what is added while /tasks is gone is sent in vain, again and again",
     ),
     client(
-        "            self._scope.after(RETRY_SECONDS, self.connected)\n            return\n        elif",
+        "            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)\n            return\n        elif",
         "            return\n        elif",
         "what could not be submitted for /tasks was gone never is",
     ),
     client(
-        "            self._scope.after(RETRY_SECONDS, self.connected)\n        elif self._last is None",
+        "            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)\n        elif self._last is None",
         "            pass\n        elif self._last is None",
         "a search that finds no /tasks never ends",
     ),
@@ -357,7 +357,7 @@ MUTANTS = [
         "what the ensemble refuses once to show is waited for",
     ),
     wait(
-        "self._scope.after(RETRY_SECONDS, partial(self._watch, name))",
+        "self._scope.after(CLIENT_RETRY_SECONDS, partial(self._watch, name))",
         "self._watch(name)",
         "what the ensemble refuses is asked for without a pause",
     ),

@@ -76,7 +76,7 @@ MUTANTS = [
         "what a person wrote a result for is never recorded",
     ),
     job(
-        "self._scope.after(RETRY_SECONDS, partial(self.record, job))",
+        "self._scope.after(WORKER_RETRY_SECONDS, partial(self.record, job))",
         "pass",
         "what cannot be recorded at once never is",
     ),

@@ -163,7 +163,7 @@ MUTANTS = [
         "what came due while a transaction was under way waits for the next change",
     ),
     master(
-        "self._scope.after(RETRY_SECONDS, self._fenced)",
+        "self._scope.after(MASTER_RETRY_SECONDS, self._fenced)",
         "pass",
         "a master that could not read a parent that is missing waits for ever",
     ),

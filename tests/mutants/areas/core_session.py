@@ -254,7 +254,7 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- the election
     election(
-        "else:  # a parent was deleted by hand, say\n                self._scope.after(RETRY_SECONDS, self._restart)",
+        "else:  # a parent was deleted by hand, say\n                self._scope.after(ELECTION_RETRY_SECONDS, self._restart)",
         "else:\n                pass",
         "no candidate any more after an answer nobody foresaw",
     ),
@@ -337,9 +337,9 @@ MUTANTS = [
         "who vacates deletes what another has won meanwhile",
     ),
     election(
-        "            if isinstance(result, Failed):\n                self._scope.after(RETRY_SECONDS, self._restart)\n"
+        "            if isinstance(result, Failed):\n                self._scope.after(ELECTION_RETRY_SECONDS, self._restart)\n"
         "            else:\n                self._restart()",
-        "            self._scope.after(RETRY_SECONDS, self._restart)",
+        "            self._scope.after(ELECTION_RETRY_SECONDS, self._restart)",
         equivalent="it looks again a second later, as after any other answer",
         at="Election._resolve.done",
     ),

@@ -97,7 +97,7 @@ MUTANTS = [
         equivalent="the watch of the look that saw nobody goes off as well, and has it look again",
     ),
     worker(
-        "else:  # a parent was deleted by hand, say\n                self._scope.after(RETRY_SECONDS, self._restart)\n\n        self._scope.transact(ops, done)\n\n    def _resolve",
+        "else:  # a parent was deleted by hand, say\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n\n        self._scope.transact(ops, done)\n\n    def _resolve",
         "\n        self._scope.transact(ops, done)\n\n    def _resolve",
         "a worker that could not register never tries again",
     ),
@@ -274,7 +274,7 @@ MUTANTS = [
         "of cancel requests only those are heeded that were there at first",
     ),
     worker(
-        "self._scope.after(RETRY_SECONDS, self._look_at_cancels)\n            return",
+        "self._scope.after(WORKER_RETRY_SECONDS, self._look_at_cancels)\n            return",
         "return",
         "after /cancel was deleted no request is heeded",
     ),
@@ -363,7 +363,7 @@ MUTANTS = [
         equivalent="it looks at its registration every five seconds",
     ),
     worker(
-        "            elif isinstance(result, Failed):\n                self._scope.after(RETRY_SECONDS, self._restart)\n            elif self.state",
+        "            elif isinstance(result, Failed):\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n            elif self.state",
         "            elif self.state",
         "a worker that could not take up work again rests for ever",
     ),
@@ -475,7 +475,7 @@ MUTANTS = [
         "a worker whose name another incarnation has goes on",
     ),
     worker(
-        'self.state = "disconnected"\n        self._scope.after(RETRY_SECONDS, self._restart)',
+        'self.state = "disconnected"\n        self._scope.after(WORKER_RETRY_SECONDS, self._restart)',
         'self.state = "disconnected"',
         "a worker whose registration was taken over never registers again",
         at="Worker._taken_over",

@@ -22,8 +22,8 @@ servers = partial(Mutant, "mwapp/zookeeper/connect_string.py")
 MUTANTS = [
     # ---------------------------------------------------------------- the main loop
     loop(
-        "            self._runner.kill_all()\n            self.closed_cleanly = self._ensemble.close(CLOSE_PATIENCE)",
-        "            self.closed_cleanly = self._ensemble.close(CLOSE_PATIENCE)\n            self._runner.kill_all()",
+        "            self._runner.kill_all()\n            self.closed_cleanly = self._ensemble.close(CLOSE_SECONDS)",
+        "            self.closed_cleanly = self._ensemble.close(CLOSE_SECONDS)\n            self._runner.kill_all()",
         "the session is closed while commands still run: others begin them at once",
     ),
     loop("            self._runner.kill_all()\n", "", "commands outlive their daemon"),

@@ -38,7 +38,7 @@ MUTANTS = [
         "what was lost sight of runs on behind the core's back",
     ),
     runner(
-        "            self._thread.join(LAST_PATIENCE)",
+        "            self._thread.join(THREAD_END)",
         "            pass",
         "a daemon closes its session while its commands still run",
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.waiting import PATIENCE
+from testbed.waiting import LONGEST_WAIT
 from tests.unit.handlers import trouble
 from tests.unit.handlers.harness import Harness
 
@@ -26,7 +26,7 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def harness(distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """For one test; no thread of it may be left."""
     monkeypatch.setenv("PYTHONPATH", f"{distribution}:{ROOT}")
-    monkeypatch.setattr("mwapp.execution.runner.LAST_PATIENCE", PATIENCE)
+    monkeypatch.setattr("mwapp.execution.runner.THREAD_END", LONGEST_WAIT)
     before = set(threading.enumerate())
     harness = Harness()
     yield harness

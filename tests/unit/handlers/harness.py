@@ -7,7 +7,7 @@ from typing import Any
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
 from mwapp.execution.runner import Runner
-from testbed.waiting import PATIENCE, alive
+from testbed.waiting import LONGEST_WAIT, alive
 
 TOKEN = {
     "MWAPP_TASK": "task-7",
@@ -29,7 +29,7 @@ class Harness:
         self.runner.start(Run(number, Task(handler=handler, argument=argument, **task), TOKEN))
 
     def exited(self) -> Exited:
-        return self.told.get(timeout=PATIENCE)
+        return self.told.get(timeout=LONGEST_WAIT)
 
     def run(self, handler: str, argument: Any = None, **task: Any) -> Exited:
         self.start(handler, argument, **task)
@@ -40,7 +40,7 @@ class Harness:
 
 
 def gone(pid: int) -> bool:
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LONGEST_WAIT
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.01)
     return not alive(pid)

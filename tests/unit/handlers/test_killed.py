@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from testbed.waiting import PATIENCE, alive, read_number
+from testbed.waiting import LONGEST_WAIT, alive, read_number
 from tests.unit.handlers.harness import Harness
 
 
@@ -45,5 +45,5 @@ def test_a_stubborn_one_is_killed_with_its_children(harness: Harness, tmp_path: 
     harness.runner.kill(1, 0.2)
     exited = harness.exited()
     assert exited.code == -9
-    assert exited.seconds < PATIENCE
+    assert exited.seconds < LONGEST_WAIT
     assert not alive(child)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testbed.waiting import PATIENCE
+from testbed.waiting import LONGEST_WAIT
 from tests.unit.handlers.harness import Harness
 
 
@@ -22,7 +22,7 @@ from tests.unit.handlers.harness import Harness
 def test_what_is_returned_is_the_output(shared: Harness, argument: Any, output: str) -> None:
     exited = shared.run("returns", argument)
     assert (exited.run, exited.code, exited.output.decode()) == (1, 0, output)
-    assert 0 < exited.seconds < PATIENCE
+    assert 0 < exited.seconds < LONGEST_WAIT
 
 
 def test_echo_comes_with_mwapp(shared: Harness) -> None:

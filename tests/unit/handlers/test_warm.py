@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mwapp.execution import handler_pool, warm_process
-from testbed.waiting import PATIENCE, alive, read_number, wait_for
+from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 from tests.unit.handlers.conftest import ROOT
 from tests.unit.handlers.harness import Harness, gone
 
@@ -67,12 +67,12 @@ def test_beyond_a_few_a_run_waits_for_a_free_process_first(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(handler_pool, "FEW", 1)
-    monkeypatch.setattr(handler_pool, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(handler_pool, "START_ANOTHER_AFTER", LONGEST_WAIT)
     harness.pid()
     for number in range(50):
         harness.start("pid", None, number)
     assert len({harness.exited().output for _ in range(50)}) == 1
-    monkeypatch.setattr(handler_pool, "PATIENCE", 0.01)
+    monkeypatch.setattr(handler_pool, "START_ANOTHER_AFTER", 0.01)
     for number in range(3):
         harness.start("sleeps", str(tmp_path / str(number)), number)
     for number in range(3):
@@ -95,14 +95,14 @@ def test_for_one_run_one_process_is_started_and_for_many_a_few_at_once(harness: 
     hold, counted = threading.Event(), queue.SimpleQueue[int]()
 
     def held() -> None:
-        hold.wait(PATIENCE)
+        hold.wait(LONGEST_WAIT)
 
     harness.runner._call(held)
     for number in range(40):
         harness.start("sleeps", "/dev/null", number)
     harness.runner._call(lambda: counted.put(len(children() - before)))
     hold.set()
-    assert counted.get(timeout=PATIENCE) == 5
+    assert counted.get(timeout=LONGEST_WAIT) == 5
 
 
 def children() -> set[str]:
@@ -154,11 +154,11 @@ import sys, time
 from mwapp.core.messages import Run
 from mwapp.core.task import Task
 from mwapp.execution.runner import Runner
-from testbed.waiting import PATIENCE
+from testbed.waiting import LONGEST_WAIT
 from tests.unit.handlers.harness import TOKEN
 runner = Runner(print)
 runner.start(Run(1, Task(handler="sleeps", argument=sys.argv[1]), TOKEN))
-time.sleep(2 * PATIENCE)
+time.sleep(2 * LONGEST_WAIT)
 runner.kill_all()
 """
 
