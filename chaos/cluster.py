@@ -1,37 +1,20 @@
 """What the running system says of itself: who leads, who is master, how the services are."""
 
-import json
-import socket
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from lab import Lab
+from testbed import asking
+from testbed.waiting import wait_for
 
 CLIENT_PORT = 2181
 MASTER_PORT = 2223
 WORKER_PORT = 2224
 ROLE_SESSION_SECONDS = 6.0  # the role's default, mwapp_session_timeout
+ANSWER_SECONDS = 0.5  # for who is asked directly
 
-T = TypeVar("T")
 
-
-class StoryError(AssertionError):
+class BrokenPromiseError(AssertionError):
     """Something that was to hold did not."""
-
-
-def wait_for(what: str, look: Callable[[], T | None], seconds: float, every: float = 0.02) -> T:
-    """Look until there is something to see. Raises StoryError after that many seconds."""
-    end = time.monotonic() + seconds
-    while True:
-        seen = look()
-        if seen:
-            return seen
-        if time.monotonic() > end:
-            raise StoryError(f"not within {seconds:g} s: {what}")
-        time.sleep(every)
 
 
 class Cluster:
@@ -55,19 +38,13 @@ class Cluster:
 
     # ------------------------------------------------------------ the ensemble
 
-    def ask(self, node: str, word: str) -> str | None:
-        """What the server answers to a four-letter word; None if it does not answer."""
-        try:
-            with socket.create_connection((self.address(node), CLIENT_PORT), timeout=0.5) as connection:
-                connection.sendall(word.encode())
-                return b"".join(iter(lambda: connection.recv(4096), b"")).decode() or None
-        except OSError:
-            return None
+    def ask(self, node: str, word: str) -> str:
+        """What the server answers to a four-letter word; empty if it does not answer."""
+        return asking.four_letter_word(self.address(node), CLIENT_PORT, word, ANSWER_SECONDS)
 
     def server(self, node: str) -> dict[str, str]:
         """What the server answers to ``mntr``, by key; empty if it does not serve."""
-        answer = self.ask(node, "mntr") or ""
-        return dict(line.split("\t", 1) for line in answer.splitlines() if "\t" in line)
+        return asking.fields(self.ask(node, "mntr"), "\t")
 
     def told(self, node: str, key: str) -> str:
         """One of these answers; waits for it."""
@@ -96,12 +73,7 @@ class Cluster:
 
     def endpoint(self, node: str, port: int) -> dict[str, Any]:
         """What a daemon's status endpoint says of its role; empty if it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://{self.address(node)}:{port}/status", timeout=0.5) as answer:
-                status = json.load(answer)
-                return dict(status[status["role"]])
-        except (OSError, urllib.error.URLError, ValueError):
-            return {}
+        return asking.role_status(self.address(node), port, ANSWER_SECONDS)
 
     def epoch(self, node: str, port: int = MASTER_PORT) -> int:
         """The epoch of the master there; waits for it."""

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 from kazoo.exceptions import KazooException
 
-from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
+from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
 from chaos.load import PATH, Ending, Submitter, Writer, reader
 from mwapp.core.protocol import EPOCH
+from testbed.waiting import wait_for
 
 MASTER_UNIT = "mwapp-master.service"
 WORKER_UNIT = "mwapp-worker.service"
 SERVER_UNIT = "zookeeper.service"
+REFUSAL_SECONDS = 3  # for which it is watched that no write is acknowledged without a quorum
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,9 @@ def _await_takeover(cluster: Cluster, old: str, epoch: int, began: float, second
             return None
         return Takeover(other, status["epoch"], (status["first_write_at"] - began) * 1000)
 
-    takeover = wait_for(f"{other} takes over from {old}", look, seconds)
+    takeover = wait_for(f"{other} takes over from {old}", look, seconds, every=0.02)
     if takeover.epoch <= epoch:
-        raise StoryError(f"epoch did not grow: {epoch} -> {takeover.epoch}")
+        raise BrokenPromiseError(f"epoch did not grow: {epoch} -> {takeover.epoch}")
     return takeover
 
 
@@ -121,10 +123,10 @@ def lose_worker(cluster: Cluster, submitter: Submitter, *, power: bool) -> tuple
     endings = [submitter.wait(name) for name in held]
     endings = [ending for ending in endings if ending.at > over]  # not what ended as we came
     if not endings:
-        raise StoryError("mw3 ran nothing any more when it was lost")
+        raise BrokenPromiseError("mw3 ran nothing any more when it was lost")
     for ending in endings:
         if ending.state != "done" or (power and ending.outcome.worker == "mw3"):
-            raise StoryError(f"{ending.task} of mw3 was not run elsewhere: {ending}")
+            raise BrokenPromiseError(f"{ending.task} of mw3 was not run elsewhere: {ending}")
     return endings, max(ending.began - began for ending in endings) * 1000
 
 
@@ -134,11 +136,7 @@ def kill_leader(cluster: Cluster, writers: list[Writer]) -> tuple[str, float]:
     began = time.monotonic()
     cluster.kill(old, SERVER_UNIT)
     new = cluster.leader(seconds=60)  # a JVM on a busy machine takes its time
-    wait_for(
-        "every client writes again", lambda: all(w.writes_since(time.monotonic() - 0.3) for w in writers), 20
-    )
-    time.sleep(1)  # a client that moves to another server later would show its gap now
-    return new, max(w.longest_gap(began, time.monotonic()) for w in writers) * 1000
+    return new, _survived_since(began, writers, 20)
 
 
 def write_gap(writers: list[Writer], fault: Callable[[], object]) -> float:
@@ -146,8 +144,52 @@ def write_gap(writers: list[Writer], fault: Callable[[], object]) -> float:
     began = time.monotonic()
     fault()
     time.sleep(0.5)  # what stops does so at once, if the fault concerns it
-    wait_for(
-        "every client writes again", lambda: all(w.writes_since(time.monotonic() - 0.3) for w in writers), 60
-    )
+    return _survived_since(began, writers, 60)
+
+
+def lose_server(cluster: Cluster, node: str, writers: list[Writer]) -> float:
+    """One server of three loses power and stays off. The longest write gap of any client, ms."""
+    began = time.monotonic()
+    cluster.lab.power_cut(node)
+    wait_for("writes go on", lambda: all(w.writes_since(began + 1) > 20 for w in writers), 15)
+    return _longest_gap(began, writers)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Since when there is no quorum (monotonic), and how many writes were acknowledged nevertheless."""
+
+    since: float
+    written: int
+
+
+def lose_quorum(cluster: Cluster, node: str, writers: list[Writer]) -> Outage:
+    """Another server loses power and stays off: one of three is no quorum."""
+    cluster.lab.power_cut(node)
+    time.sleep(1)  # what the leader had under way when its last follower went
+    since = time.monotonic()
+    time.sleep(REFUSAL_SECONDS)
+    return Outage(since, sum(w.writes_since(since) for w in writers))
+
+
+def regain_quorum(cluster: Cluster, outage: Outage, writers: list[Writer]) -> float:
+    """All have power again. The longest write gap of any client since then, ms."""
+    cluster.mend()
+    cluster.leader()
+    healed = time.monotonic()
+    wait_for("every client writes again", lambda: all(w.writes_since(healed) for w in writers), 30)
+    return _longest_gap(outage.since, writers)
+
+
+def _survived_since(began: float, writers: list[Writer], seconds: float) -> float:
+    def write() -> bool:
+        return all(w.writes_since(time.monotonic() - 0.3) for w in writers)
+
+    wait_for("every client writes again", write, seconds)
     time.sleep(1)  # a client that moves to another server later would show its gap now
+    return _longest_gap(began, writers)
+
+
+def _longest_gap(began: float, writers: list[Writer]) -> float:
+    """Of any client from then until now, ms."""
     return max(w.longest_gap(began, time.monotonic()) for w in writers) * 1000

@@ -15,7 +15,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 
-from chaos.cluster import Cluster, StoryError, wait_for
+from chaos.cluster import BrokenPromiseError, Cluster
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.protocol import DONE, TASKS, Outcome, result_path, status_path, task_path
 from mwapp.core.retention import RETENTION
@@ -23,6 +23,7 @@ from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.loop import Loop
 from mwapp.zookeeper.connect_string import Servers
+from testbed.waiting import NotInTimeError, wait_for
 
 WRITE_EVERY = 0.02  # pause after each acknowledged write, seconds
 PUMP_EVERY = 0.02
@@ -88,12 +89,14 @@ class Writer:
             client.close()
 
     def verify(self) -> None:
-        """Raise StoryError if an acknowledged write is not stored."""
+        """Raise BrokenPromiseError if an acknowledged write is not stored."""
         acknowledged = self.acknowledged[-1][1]
         with reader(self._hosts) as client:
             stored = int(client.retry(client.get, self._path)[0])
         if stored < acknowledged:
-            raise StoryError(f"{self._path}: write {acknowledged} was acknowledged, {stored} is stored")
+            raise BrokenPromiseError(
+                f"{self._path}: write {acknowledged} was acknowledged, {stored} is stored"
+            )
 
 
 @contextmanager
@@ -215,7 +218,7 @@ class Submitter:
             return Ending(name, state.decode(), outcome, stat.ctime / 1000)
 
     def drain(self, seconds: float = 60) -> None:
-        """Wait until every submission is acknowledged and has a final state; raises StoryError."""
+        """Wait until every submission is acknowledged and has a final state; raises BrokenPromiseError."""
 
         def open_ones() -> str:
             unanswered = self._submit.unacknowledged
@@ -224,10 +227,10 @@ class Submitter:
 
         try:
             wait_for("all tasks end", lambda: not open_ones(), seconds, every=0.3)
-        except StoryError:
-            raise StoryError(f"not ended after {seconds:g} s: {open_ones()}") from None
+        except NotInTimeError:
+            raise BrokenPromiseError(f"not ended after {seconds:g} s: {open_ones()}") from None
         if self._problems:
-            raise StoryError("; ".join(self._problems[:5]))
+            raise BrokenPromiseError("; ".join(self._problems[:5]))
 
     def ledger(self) -> Ledger:
         """Account for every acknowledged task as it is now.

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from functools import partial
 
 from chaos import faults
-from chaos.cluster import Cluster, StoryError
+from chaos.cluster import BrokenPromiseError, Cluster
 from chaos.faults import SERVER_UNIT, Takeover
 from chaos.load import TASKS_PER_SECOND, Submitter, Writer
 
@@ -36,7 +36,7 @@ def takeovers(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
     """Every fault in turn, so often; yields fault and ms.
 
     Raises:
-        StoryError: there was no take-over, or a task was lost or done twice.
+        BrokenPromiseError: there was no take-over, or a task was lost or done twice.
     """
     cluster.settle()
     with Submitter(cluster) as submitter:
@@ -51,14 +51,16 @@ def takeovers(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
         submitter.drain()
         ledger = submitter.ledger()
     if ledger.lost or ledger.doubled:
-        raise StoryError(f"of {ledger.submitted} tasks lost: {ledger.lost}, doubled: {ledger.doubled}")
+        raise BrokenPromiseError(
+            f"of {ledger.submitted} tasks lost: {ledger.lost}, doubled: {ledger.doubled}"
+        )
 
 
 def gaps(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
     """Every fault in turn, so often; yields fault and the longest gap, ms.
 
     Raises:
-        StoryError: clients did not write again, or an acknowledged write is not stored.
+        BrokenPromiseError: clients did not write again, or an acknowledged write is not stored.
     """
     cluster.settle()
     with ExitStack() as stack:

@@ -18,6 +18,7 @@ from chaos.faults import MASTER_UNIT, SERVER_UNIT, WORKER_UNIT
 from chaos.load import Submitter, Writer
 from demo.report.lanes import NO_ANSWER
 from lab import Lab, LabError
+from testbed import asking
 
 # Seconds between two looks. Asking costs the hosts time, which the take-overs measured here do not have.
 MASTERS_EVERY = 0.1
@@ -152,9 +153,9 @@ class Recorder:
 
     def _server(self, node: str) -> State:
         answer = self._cluster.ask(node, "srvr")
-        if answer is None:
+        if not answer:
             return {"state": NO_ANSWER}
-        told = dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
+        told = asking.fields(answer, ": ")
         seen: State = {"state": told.get("Mode", NOT_SERVING)}
         if seen["state"] == "leader":
             seen["epoch"] = int(told["Zxid"], 16) >> 32

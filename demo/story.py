@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from chaos import faults
-from chaos.cluster import MASTER_PORT, Cluster, StoryError, wait_for
+from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
 from chaos.load import TASKS_PER_SECOND, Submitter, Writer
 from demo.machine import about
 from demo.recorder import EventLog, RecordedCluster, Recorder
 from lab import Lab
+from testbed.waiting import wait_for
 
 log = logging.getLogger(__name__)
-
-REFUSAL_SECONDS = 3
 
 
 @dataclass(slots=True)
@@ -119,7 +118,9 @@ class Story:
             committed = faults.write_as(self.cluster, epoch)
             self.events.write("stale", epoch=epoch, committed=committed)
             if committed:
-                raise StoryError(f"a write under epoch {epoch} was accepted in epoch {takeover.epoch}")
+                raise BrokenPromiseError(
+                    f"a write under epoch {epoch} was accepted in epoch {takeover.epoch}"
+                )
             self.say(f"a write with its epoch {epoch} is refused: it is fenced off")
 
     def worker_loses_power(self) -> None:
@@ -149,38 +150,24 @@ class Story:
         with self.chapter("One server of three down, then two"):
             leader = self.cluster.leader()
             first, second = (node for node in self.cluster.servers if node != leader)
-            began = time.monotonic()
+            self.say(f"{first} is switched off")
             self.fault("one_of_three_down")
-            self.cluster.lab.power_cut(first)
-            self.say(f"{first} is off")
-            wait_for("writes go on", lambda: all(w.writes_since(began + 1) > 20 for w in self.writers), 15)
-            gap = max(w.longest_gap(began, time.monotonic()) for w in self.writers) * 1000
+            gap = faults.lose_server(self.cluster, first, self.writers)
             self.gap("one_of_three_down", gap)
             self.say("two servers still are a quorum: writes go on")
             self.say(f"(its clients noticed the silence and changed over in {gap / 1000:.1f} s)")
+            self.say(f"{second} is switched off too: {leader} alone is no quorum")
             self.fault("two_of_three_down")
-            self.cluster.lab.power_cut(second)
-            self.say(f"{second} is off too: {leader} alone is no quorum")
-            time.sleep(1)
-            dark = time.monotonic()
-            time.sleep(REFUSAL_SECONDS)
-            written = sum(w.writes_since(dark) for w in self.writers)
-            self.events.write("dark", seconds=REFUSAL_SECONDS, written=written)
-            if written:
-                raise StoryError(f"{written} writes were acknowledged without a quorum")
-            self.say(f"for {REFUSAL_SECONDS} s no write was acknowledged")
-            self.cluster.lab.boot(first)
-            self.cluster.lab.boot(second)
-            self.say(f"{first} and {second} have power again")
-            self.cluster.leader()
-            healed = time.monotonic()
-            wait_for(
-                "every client writes again", lambda: all(w.writes_since(healed) for w in self.writers), 30
-            )
+            outage = faults.lose_quorum(self.cluster, second, self.writers)
+            self.events.write("dark", seconds=faults.REFUSAL_SECONDS, written=outage.written)
+            if outage.written:
+                raise BrokenPromiseError(f"{outage.written} writes were acknowledged without a quorum")
+            self.say(f"for {faults.REFUSAL_SECONDS} s no write was acknowledged")
+            self.say(f"{first} and {second} are switched on again")
+            gap = faults.regain_quorum(self.cluster, outage, self.writers)
             for writer in self.writers:
                 writer.verify()
             self.events.write("verified", writes=sum(len(w.acknowledged) for w in self.writers))
-            gap = max(w.longest_gap(dark, time.monotonic()) for w in self.writers) * 1000
             self.gap("two_of_three_down", gap)
             self.say("the quorum is back, every client writes, every acknowledged write is there")
 

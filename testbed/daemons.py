@@ -6,14 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from testbed import evidence
+from testbed import asking, evidence
 from testbed.ports import free_ports
 from testbed.waiting import LONGEST_WAIT, wait_for
 
@@ -62,18 +60,11 @@ class Daemon:
 
     def get(self, path: str) -> tuple[int, str] | None:
         """Ask the endpoint; None if it does not answer."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as answer:
-            return answer.code, answer.read().decode()
-        except OSError:
-            return None
+        return asking.endpoint("127.0.0.1", self.port, path)
 
     def status(self) -> dict[str, Any]:
         """What its endpoint says of its role, empty if it does not answer."""
-        answer = self.get("/status")
-        return dict(json.loads(answer[1])[self.role]) if answer else {}
+        return asking.role_status("127.0.0.1", self.port)
 
     def session(self) -> int:
         """The session it has noted, or -1."""

@@ -11,7 +11,6 @@ The servers die with the process that started them, even when that is killed.
 import contextlib
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from typing import TypeVar
 from kazoo.client import KazooClient
 
 from mwapp.release import close_session
-from testbed import evidence
+from testbed import asking, evidence
 from testbed.ports import free_ports
 from testbed.waiting import NotInTimeError, wait_for
 
@@ -133,20 +132,11 @@ class Server:
 
     def ask(self, word: str, seconds: float = 1.0) -> str:
         """The answer to a four-letter word, empty if there is none."""
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=seconds) as connection:
-                connection.sendall(word.encode())
-                with connection.makefile("rb") as answer:
-                    return answer.read().decode()
-        except OSError:
-            return ""
+        return asking.four_letter_word("127.0.0.1", self.port, word, seconds)
 
     def mode(self) -> str | None:
         """``leader`` or ``follower`` (``standalone`` for a single one); None while it does not serve."""
-        for line in self.ask("srvr").splitlines():
-            if line.startswith("Mode: "):
-                return line.removeprefix("Mode: ")
-        return None
+        return asking.fields(self.ask("srvr"), ": ").get("Mode")
 
     def commits(self) -> bool:
         """Whether a session can be opened and closed through it: then it and a quorum are in step.

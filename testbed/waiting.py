@@ -14,13 +14,15 @@ class NotInTimeError(AssertionError):
     """The message says what did not come."""
 
 
-def wait_for(what: str, probe: Callable[[], T | None], seconds: float = LONGEST_WAIT) -> T:
-    """Ask until the answer is true, and return it. Raises NotInTimeError."""
+def wait_for(
+    what: str, probe: Callable[[], T | None], seconds: float = LONGEST_WAIT, every: float = 0.01
+) -> T:
+    """Ask until the answer is true, with pauses between, and return it. Raises NotInTimeError."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
         if time.monotonic() > deadline:
             raise NotInTimeError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.01)
+        time.sleep(every)
     return answer
 
 

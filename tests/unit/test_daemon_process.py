@@ -1,6 +1,5 @@
 """A daemon as a process: what systemd, a signal and the next of its name find."""
 
-import http.client
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.daemon.service import Daemon, Settings
 from mwapp.zookeeper.connect_string import Servers
+from testbed.asking import endpoint
 from testbed.ports import free_ports
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.zk_server import Server
@@ -104,12 +104,9 @@ class Harness:
         return message
 
     def status(self) -> dict[str, Any]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONGEST_WAIT)
-        try:
-            connection.request("GET", "/status")
-            return dict(json.loads(connection.getresponse().read()))
-        finally:
-            connection.close()
+        answer = endpoint("127.0.0.1", self.port, "/status", LONGEST_WAIT)
+        assert answer
+        return dict(json.loads(answer[1]))
 
 
 @pytest.fixture

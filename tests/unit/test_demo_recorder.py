@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-from chaos.cluster import Cluster, wait_for
+from chaos.cluster import Cluster
 from chaos.load import Submitter, Writer
 from demo.recorder import EventLog, Recorder
 from lab import LabError
-from testbed.waiting import LONGEST_WAIT
+from testbed.waiting import wait_for
 
 
 class _Lab:
@@ -31,7 +31,7 @@ class _Cluster:
     def __init__(self) -> None:
         self.lab = _Lab()
         self.master: dict[str, Any] = {"state": "standby"}
-        self.answer: str | None = "Zookeeper version: 3.9.3\nMode: follower\n"
+        self.answer = "Zookeeper version: 3.9.3\nMode: follower\n"
 
     def endpoint(self, node: str, port: int) -> dict[str, Any]:  # noqa: ARG002 - as Cluster's
         return self.master
@@ -39,7 +39,7 @@ class _Cluster:
     def state(self, node: str, port: int) -> str | None:  # noqa: ARG002 - as Cluster's
         return "ready"
 
-    def ask(self, node: str, word: str) -> str | None:  # noqa: ARG002 - as Cluster's
+    def ask(self, node: str, word: str) -> str:  # noqa: ARG002 - as Cluster's
         return self.answer
 
 
@@ -56,17 +56,17 @@ def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "new" / "events.jsonl"
     cluster = _Cluster()
     with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
-        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4, LONGEST_WAIT)
+        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4)
         cluster.master = {"state": "active", "epoch": 7, "elected_at": 0.0}
         cluster.answer = "This ZooKeeper instance is not currently serving requests\n"
         cluster.lab.states["mw1"] = "switching"
-        wait_for("active", lambda: _states(path, "master") == ["standby", "active"], LONGEST_WAIT)
-        wait_for("no quorum", lambda: _states(path, "server")[1:] == ["not serving"], LONGEST_WAIT)
-        cluster.master, cluster.answer = {}, None
+        wait_for("active", lambda: _states(path, "master") == ["standby", "active"])
+        wait_for("no quorum", lambda: _states(path, "server")[1:] == ["not serving"])
+        cluster.master, cluster.answer = {}, ""
         cluster.lab.states["mw1"] = "off"
-        wait_for("silence", lambda: _states(path, "master")[2:] == ["no answer"], LONGEST_WAIT)
-        wait_for("silence", lambda: _states(path, "server")[2:] == ["no answer"], LONGEST_WAIT)
-        wait_for("no power", lambda: "off" in _states(path, "host"), LONGEST_WAIT)
+        wait_for("silence", lambda: _states(path, "master")[2:] == ["no answer"])
+        wait_for("silence", lambda: _states(path, "server")[2:] == ["no answer"])
+        wait_for("no power", lambda: "off" in _states(path, "host"))
     assert _states(path, "server") == ["follower", "not serving", "no answer"]
     assert sorted(_states(path, "host")) == ["off", "running", "running"]
     assert _states(path, "worker") == ["ready"]
@@ -79,11 +79,11 @@ def test_a_change_is_written_down_with_the_last_look_that_saw_it_otherwise(tmp_p
     path = tmp_path / "events.jsonl"
     cluster = _Cluster()
     with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
-        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4, LONGEST_WAIT)
+        wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4)
         time.sleep(0.5)  # looked at several times more
         changed = log.now()
         cluster.master = {"state": "looking"}
-        wait_for("the change", lambda: _states(path, "master") == ["standby", "looking"], LONGEST_WAIT)
+        wait_for("the change", lambda: _states(path, "master") == ["standby", "looking"])
     first, second = _events(path, event="seen", kind="master")
     assert "after" not in first
     assert first["t"] < second["after"] < changed < second["t"]
@@ -95,9 +95,9 @@ def test_a_leader_is_written_down_with_its_epoch(tmp_path: Path) -> None:
     cluster = _Cluster()
     cluster.answer = "Zookeeper version: 3.9.3\nZxid: 0x1200000003\nMode: leader\nNode count: 5\n"
     with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
-        wait_for("leader", lambda: _states(path, "server") == ["leader"], LONGEST_WAIT)
+        wait_for("leader", lambda: _states(path, "server") == ["leader"])
         cluster.answer = cluster.answer.replace("leader", "follower")
-        wait_for("follower", lambda: _states(path, "server")[1:] == ["follower"], LONGEST_WAIT)
+        wait_for("follower", lambda: _states(path, "server")[1:] == ["follower"])
     leader, follower = _events(path, event="seen", kind="server")
     assert leader["epoch"] == 18
     assert "epoch" not in follower  # it learns its leader's with the next transaction
@@ -114,7 +114,7 @@ def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path
     load = Load()
     with EventLog(path) as log, Recorder(log, cast(Cluster, _Cluster())) as recorder:
         recorder.follow(cast(Submitter, load), {"zk1": cast(Writer, load)})
-        wait_for("the first", lambda: _events(path, event="writes"), LONGEST_WAIT)
+        wait_for("the first", lambda: _events(path, event="writes"))
         load.accepted.append((4.0, "task-1"))
         load.acknowledged.append((5.0, 3))
     names = [name for event in _events(path, event="accepted") for _, name in event["tasks"]]

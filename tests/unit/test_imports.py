@@ -15,8 +15,8 @@ PURE = {
 OURS = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 # What each may know of ours, besides itself.
 KNOWS: dict[str, set[str]] = {
-    "chaos": {"lab", "mwapp"},
-    "demo": {"chaos", "lab", "drawing"},
+    "chaos": {"lab", "mwapp", "testbed"},
+    "demo": {"chaos", "lab", "drawing", "testbed"},
     "demo/report": {"drawing"},
     "drawing": set(),
     "lab": set(),

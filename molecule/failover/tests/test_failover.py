@@ -4,14 +4,13 @@ The bounds tell a mechanism that works from one that does not, on a busy machine
 figures to reach, which are measured on an idle one (``make bench``, ``make demo``).
 """
 
-import time
-
 import pytest
 from conftest import Measured
 
 from chaos import faults
-from chaos.cluster import MASTER_PORT, ROLE_SESSION_SECONDS, Cluster, wait_for
+from chaos.cluster import MASTER_PORT, ROLE_SESSION_SECONDS, Cluster
 from chaos.load import Submitter, Writer
+from testbed.waiting import wait_for
 
 SESSION_MS = ROLE_SESSION_SECONDS * 1000
 # Whom nobody releases loses the session by time-out: up to a tick later than that, and then the others must
@@ -72,21 +71,13 @@ def test_one_server_of_three_down_is_served_and_two_refuse(
 ) -> None:
     leader = cluster.leader()
     first, second = (node for node in cluster.servers if node != leader)
-    cluster.lab.power_cut(first)
-    cut = time.monotonic()
-    wait_for("writes go on", lambda: all(w.writes_since(cut + 1) > 20 for w in writers), 15)
-    gap = max(w.longest_gap(cut, time.monotonic()) for w in writers) * 1000
+    gap = faults.lose_server(cluster, first, writers)
     measured("one server of three without power, longest write gap of any client", [gap])
 
-    cluster.lab.power_cut(second)
-    time.sleep(1)  # what the leader had under way when its last follower went
-    dark = time.monotonic()
+    outage = faults.lose_quorum(cluster, second, writers)
+    assert outage.written == 0
     wait_for("the leader steps down", lambda: not cluster.server(leader), 30)
-    assert sum(w.writes_since(dark) for w in writers) == 0
+    assert sum(w.writes_since(outage.since) for w in writers) == 0
 
-    cluster.mend()
-    cluster.leader()
-    healed = time.monotonic()
-    wait_for("every client writes again", lambda: all(w.writes_since(healed) for w in writers), 30)
-    gap = max(w.longest_gap(dark, time.monotonic()) for w in writers) * 1000
+    gap = faults.regain_quorum(cluster, outage, writers)
     measured("two servers of three without power and back, longest write gap of any client", [gap])

@@ -7,8 +7,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 from conftest import Play, Started
 
-from chaos.cluster import Cluster, wait_for
+from chaos.cluster import Cluster
 from chaos.load import Writer, reader
+from testbed.waiting import wait_for
 
 SERVERS = ("zk1", "zk2", "zk3")
 NAMES = ",".join(SERVERS)

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos.cluster import Cluster, wait_for
+from chaos.cluster import Cluster
 from chaos.load import Submitter
+from testbed.waiting import wait_for
 
 NODE_PORT = 2223
 UNIT = "mwapp-node.service"

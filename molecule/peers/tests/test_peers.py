@@ -6,8 +6,9 @@ from typing import Any
 
 from conftest import NODE_PORT, UNIT, Peers
 
-from chaos.cluster import ROLE_SESSION_SECONDS, wait_for
+from chaos.cluster import ROLE_SESSION_SECONDS
 from chaos.load import Submitter
+from testbed.waiting import wait_for
 
 LABELS = {"mw1": "zone=a", "mw2": "zone=b", "mw3": "zone=c"}  # of the inventory
 

@@ -4,7 +4,8 @@ import re
 
 from conftest import Play
 
-from chaos.cluster import Cluster, wait_for
+from chaos.cluster import Cluster
+from testbed.waiting import wait_for
 
 DATA = "/var/lib/zookeeper/zkData"
 LOGS = "/var/lib/zookeeper/txnlog"

@@ -1,0 +1,47 @@
+"""What a server or a daemon says when it is asked, from outside and without a session.
+
+`mwapp status` and the roles' modules have clients of their own: they run where this is not.
+"""
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from typing import Any
+
+
+def four_letter_word(host: str, port: int, word: str, seconds: float = 1.0) -> str:
+    """A server's answer; empty if there is none."""
+    try:
+        with socket.create_connection((host, port), timeout=seconds) as connection:
+            connection.sendall(word.encode())
+            with connection.makefile("rb") as answer:
+                return answer.read().decode()
+    except OSError:
+        return ""
+
+
+def fields(answer: str, between: str) -> dict[str, str]:
+    """The answer to `srvr` (``between`` is a colon and a blank) or `mntr` (a tab), by key."""
+    return dict(line.split(between, 1) for line in answer.splitlines() if between in line)
+
+
+def endpoint(host: str, port: int, path: str, seconds: float = 2.0) -> tuple[int, str] | None:
+    """A daemon's HTTP status and page; None if it does not answer."""
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=seconds) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read().decode()
+    except (OSError, HTTPException):
+        return None
+
+
+def role_status(host: str, port: int, seconds: float = 2.0) -> dict[str, Any]:
+    """What a daemon's /status says of its role; empty if it does not answer."""
+    answer = endpoint(host, port, "/status", seconds)
+    if answer is None or answer[0] != 200:
+        return {}
+    document = json.loads(answer[1])
+    return dict(document[document["role"]])
