@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from bench import faults, kills, provisioning, tasks
+from bench import kills, provisioning, takeovers, tasks
 from bench.report import Report
 
 PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
@@ -17,8 +17,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
         prefetch=options.prefetch,
         lab=options.lab,
     ),
-    "takeovers": lambda options: faults.measure("takeovers", options.runs),
-    "gaps": lambda options: faults.measure("gaps", options.runs),
+    "takeovers": lambda options: takeovers.measure("takeovers", options.runs),
+    "gaps": lambda options: takeovers.measure("gaps", options.runs),
     "kills": lambda options: kills.measure(options.runs),
     "provisioning": lambda options: provisioning.measure(options.rounds),
 }

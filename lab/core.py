@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 from typing import Any
 
-from lab import construct, faults, host, network, ssh
+from lab import construct, host, network, packet_loss, ssh
 from lab.errors import LabError, UnknownError
 from lab.run import Say, lock, silent
 from lab.spec import (
@@ -116,7 +116,7 @@ class Lab:
 
         One way: what they send is lost, what is sent to them arrives. SSH from this machine always works.
         """
-        self.loss(side, faults.ALL, other, one_way=one_way)
+        self.loss(side, packet_loss.ALL, other, one_way=one_way)
 
     def loss(
         self,
@@ -130,8 +130,8 @@ class Lab:
 
         Sides and `one_way` are as for `cut`. 0 undoes it; what is said last about a direction holds.
         """
-        if not 0 <= percent <= faults.ALL:
-            raise UnknownError(f"a loss of {percent} percent: use 0 to {faults.ALL}")
+        if not 0 <= percent <= packet_loss.ALL:
+            raise UnknownError(f"a loss of {percent} percent: use 0 to {packet_loss.ALL}")
         with self._locked():
             spec = self.spec
             spec.losses |= dict.fromkeys(self._between(spec, side, other, one_way), percent)
@@ -217,10 +217,10 @@ class Lab:
                 "address": node.address,
                 "pid": backend.pid(node),
                 "ssh": state == "running" and ssh.answers(node),
-                "cut_to": [name for name, percent in to.items() if percent == faults.ALL],
-                "cut_from": [name for name, percent in from_.items() if percent == faults.ALL],
-                "loss_to": {name: percent for name, percent in to.items() if percent < faults.ALL},
-                "loss_from": {name: percent for name, percent in from_.items() if percent < faults.ALL},
+                "cut_to": [name for name, percent in to.items() if percent == packet_loss.ALL],
+                "cut_from": [name for name, percent in from_.items() if percent == packet_loss.ALL],
+                "loss_to": {name: percent for name, percent in to.items() if percent < packet_loss.ALL},
+                "loss_from": {name: percent for name, percent in from_.items() if percent < packet_loss.ALL},
                 "disk_left": spec.full.get(node.name),
             }
 
@@ -240,12 +240,12 @@ class Lab:
 
     def _between(
         self, spec: Spec, side: str | Iterable[str], other: str | Iterable[str], one_way: bool = False
-    ) -> set[faults.Direction]:
+    ) -> set[packet_loss.Direction]:
         ours, theirs = _set(side), _set(other)
         for name in (ours | theirs) - {HOST}:
             spec.node(name)
         theirs = theirs or {*spec.nodes, HOST} - ours
-        found = faults.between(ours, theirs, one_way=one_way)
+        found = packet_loss.between(ours, theirs, one_way=one_way)
         if not found:
             raise UnknownError(f"{_words(ours)} and {_words(theirs)} are not two sides: name different nodes")
         return found

@@ -6,7 +6,7 @@ import ipaddress
 import json
 from pathlib import Path
 
-from lab import faults
+from lab import packet_loss
 from lab.errors import LabError
 from lab.run import Say, run, succeeds
 from lab.spec import Node, Spec
@@ -65,7 +65,7 @@ def unplug(node: Node) -> None:
 def lose(spec: Spec) -> None:
     """Make the losses of the spec, and no others, true."""
     links = {node.name: node.link for node in spec.nodes.values()}
-    run(["nft", "-f", "-"], stdin=faults.render(_table(spec.name), links, spec.losses))
+    run(["nft", "-f", "-"], stdin=packet_loss.render(_table(spec.name), links, spec.losses))
 
 
 def remove(name: str) -> None:

@@ -25,7 +25,7 @@ from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.execution.runner import Runner
 from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers
-from mwapp.zookeeper.sessions import Ensemble, Note
+from mwapp.zookeeper.sessions import Note, Sessions
 
 # The loop turns at least so often, seconds: who looks at it from outside can tell that it is alive.
 LONGEST_TURN = 1.0
@@ -61,7 +61,7 @@ class Loop:
         self.closed_cleanly = False  # once run() has returned: nothing is left of the session
         self._queue: queue.SimpleQueue[Note | Event] = queue.SimpleQueue()
         self._servers = servers
-        self._ensemble = Ensemble(servers, session_timeout, self._queue.put)
+        self._sessions = Sessions(servers, session_timeout, self._queue.put)
         self._runner = Runner(self._queue.put)
         self._on_session = on_session
         self._on_turn = on_turn
@@ -102,25 +102,25 @@ class Loop:
                     raise TimedOutError
         finally:
             self._runner.kill_all()
-            self.closed_cleanly = self._ensemble.close(CLOSE_SECONDS)
+            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)
 
     def _turn(self) -> None:
         now = clock.now()
-        due = [at for at in (self.process.deadline, self._ensemble.deadline) if at is not None]
+        due = [at for at in (self.process.deadline, self._sessions.deadline) if at is not None]
         wait = min([self.longest_turn, *(at - now for at in due)])
         items = self._next(max(0.0, wait))
         for item in items or [Tick()]:
             now = clock.now()
-            for event in self._ensemble.accept(item, now) if isinstance(item, Note) else [item]:
-                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:
-                    self._on_session(self._ensemble.session)
+            for event in self._sessions.accept(item, now) if isinstance(item, Note) else [item]:
+                if isinstance(event, Connected | Resumed) and self._sessions.session is not None:
+                    self._on_session(self._sessions.session)
                 for command in self.process.handle(now, event):
                     self._carry_out(command, now)
             if not self._open:
                 return
-        self._ensemble.flush()
+        self._sessions.flush()
         if not items:
-            self._ensemble.look_after(now)
+            self._sessions.look_after(now)
         self._on_turn()
 
     def _next(self, wait: float) -> list[Note | Event]:
@@ -135,12 +135,12 @@ class Loop:
     def _carry_out(self, command: Command, now: float) -> None:
         match command:
             case Request(number, operation):
-                self._ensemble.request(now, number, operation)
+                self._sessions.request(now, number, operation)
             case Run():
                 self._runner.start(command)
             case Kill(run, grace):
                 self._runner.kill(run, grace)
             case Abandon():
-                self._ensemble.abandon(now)
+                self._sessions.abandon(now)
             case Close():
                 self._open = False

@@ -1,7 +1,7 @@
 """The ensemble as the core sees it: one session at a time, and after it the next.
 
 Lives on the main loop's thread, but for the ending of a session that was given up. What the clients tell
-comes as :class:`Note` through the main loop's queue; :meth:`Ensemble.accept` turns it into the core's events
+comes as :class:`Note` through the main loop's queue; :meth:`Sessions.accept` turns it into the core's events
 and keeps the promises of :mod:`mwapp.core.messages`: every request gets one reply, and nothing comes from a
 session that was given up.
 """
@@ -72,7 +72,7 @@ class _Session:
     again: float | None = None  # when to try again to make it
 
 
-class Ensemble:
+class Sessions:
     """Sessions on the ensemble, one at a time."""
 
     def __init__(

@@ -25,7 +25,7 @@ class Loop:
         handle: Callable[[Event, Link | None], None],
         request_size: RequestSize | None = None,
     ) -> None:
-        self.ensemble: Any = edge.ensemble(servers, timeout, self._post, machine, request_size)
+        self.sessions: Any = edge.sessions(servers, timeout, self._post, machine, request_size)
         self._machine, self._world, self._handle = machine, machine.world, handle
         self._notes: list[tuple[Note, Link | None]] = []
         self._turns_at: float | None = None
@@ -58,15 +58,15 @@ class Loop:
         notes, self._notes = self._notes, []
         now = self._machine.now()
         for note, link in notes:
-            for event in self.ensemble.accept(note, now):
+            for event in self.sessions.accept(note, now):
                 self._handle(event, link)
                 if self._stopped:
                     return
-        self.ensemble.flush()
+        self.sessions.flush()
         if not notes:
-            self.ensemble.look_after(now)
+            self.sessions.look_after(now)
         self._turns_at = None
         if self._notes:  # posted meanwhile
             self._plan(self._machine.latency())
-        due = self.ensemble.deadline
+        due = self.sessions.deadline
         self._plan(LONGEST_TURN if due is None else min(LONGEST_TURN, max(0.0, due - now) + 1e-6))

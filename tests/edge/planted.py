@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from mwapp.release import end_session
-from mwapp.zookeeper.sessions import Ensemble
+from mwapp.zookeeper.sessions import Sessions
 from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
@@ -20,13 +20,13 @@ MODULES = (
 
 
 class Edge(NamedTuple):
-    """What is tested: mwapp.zookeeper.sessions.Ensemble, and mwapp.release.end_session."""
+    """What is tested: mwapp.zookeeper.sessions.Sessions, and mwapp.release.end_session."""
 
-    ensemble: Callable[..., Any]
+    sessions: Callable[..., Any]
     end_session: Callable[..., None]
 
 
-REAL = Edge(Ensemble, end_session)
+REAL = Edge(Sessions, end_session)
 
 
 def edge(mutant: Mutant) -> Edge:
@@ -39,7 +39,7 @@ def edge(mutant: Mutant) -> Edge:
         for name in names:
             sys.modules.pop(name, None)
         sys.modules.update(kept)
-    return Edge(made["mwapp.zookeeper.sessions"].Ensemble, made["mwapp.release"].end_session)
+    return Edge(made["mwapp.zookeeper.sessions"].Sessions, made["mwapp.release"].end_session)
 
 
 def _module(name: str, mutant: Mutant) -> ModuleType:

@@ -67,7 +67,7 @@ class Player:
         if self._loop is None:
             return
         self._world.note(self.name, "dies")
-        up = self._end(self._loop).ensemble.session
+        up = self._end(self._loop).sessions.session
         self.machine.switch_off()
         if up is not None and release:
             self.side.given_up.add(up.session)
@@ -88,7 +88,7 @@ class Player:
             self._world.note(self.name, f"gives {self.side.session:#x} up")
             self._judge.gives_up(self.side)
             self.usable = False
-            self._loop.ensemble.abandon(self._world.now)
+            self._loop.sessions.abandon(self._world.now)
             self._loop.soon()
 
     def freeze(self) -> None:
@@ -123,7 +123,7 @@ class Player:
 
     def _closing(self, loop: Loop, session: int | None) -> None:
         began = self._world.now
-        closed = loop.ensemble.close(CLOSE_SECONDS)
+        closed = loop.sessions.close(CLOSE_SECONDS)
         took = self._world.now - began
         self._world.note(self.name, f"has {'' if closed else 'not '}closed it")
         self.closed.append(closed)
@@ -181,7 +181,7 @@ class Player:
             sent = asks.can_be_sent(operation)
             self._judge.wants(self.side, self._numbers, operation, self._world.now, sent=sent)
             self._world.note(self.name, Request(self._numbers, operation))
-            self._loop.ensemble.request(self._world.now, self._numbers, operation)
+            self._loop.sessions.request(self._world.now, self._numbers, operation)
         self._loop.soon()
 
     def _ask_some(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mwapp.core.messages import Create
 from tests.edge import asks
-from tests.edge.faults import Faults
+from tests.edge.edge_faults import Faults
 from tests.edge.judge import Judge
 from tests.edge.machine import SimMachine
 from tests.edge.network import Network

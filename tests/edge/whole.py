@@ -75,12 +75,12 @@ class RealEdge(SimEdge):
         if isinstance(operation, Transaction) and operation.ops[0].path != HEARTBEAT:
             self._owner.writes()
         self.requests += 1
-        self._loop.ensemble.request(self.machine.now(), number, operation)
+        self._loop.sessions.request(self.machine.now(), number, operation)
         self._loop.soon()
 
     def abandon(self) -> None:
         self.session = self._link = None
-        self._loop.ensemble.abandon(self.machine.now())
+        self._loop.sessions.abandon(self.machine.now())
         self._loop.soon()
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class RealEdge(SimEdge):
         self._loop.stop()
 
         def closing() -> None:
-            self._loop.ensemble.close(CLOSE_SECONDS)
+            self._loop.sessions.close(CLOSE_SECONDS)
             self._world.after(0.0, self.machine.switch_off)
 
         self.machine.spawn(closing)

@@ -35,8 +35,7 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.zookeeper.connect_string import Servers
-from mwapp.zookeeper.sessions import SILENCE, Note
-from mwapp.zookeeper.sessions import Ensemble as Edge
+from mwapp.zookeeper.sessions import SILENCE, Note, Sessions
 from testbed.ensemble import Ensemble, Server
 from testbed.waiting import LONGEST_WAIT
 
@@ -48,7 +47,7 @@ class Driver:
 
     def __init__(self, connect: str, timeout: float = SESSION_SECONDS) -> None:
         self._notes: queue.SimpleQueue[Note] = queue.SimpleQueue()
-        self.edge = Edge(Servers.parse(connect), timeout, self._notes.put)
+        self.edge = Sessions(Servers.parse(connect), timeout, self._notes.put)
         self.events: list[Event] = []
         self._number = 0
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import faults, kernel, network, spec, words
+from lab import kernel, network, packet_loss, spec, words
 from lab.backends.podman import Podman
 from lab.cli import cli
 from lab.core import Lab
@@ -121,15 +121,15 @@ def test_no_subnet_left() -> None:
 
 
 def test_cuts_both_ways_and_one_way() -> None:
-    both = faults.between({"a"}, {"b", "host"})
+    both = packet_loss.between({"a"}, {"b", "host"})
     assert both == {("a", "b"), ("b", "a"), ("a", "host"), ("host", "a")}
-    assert faults.between({"a"}, {"b"}, one_way=True) == {("a", "b")}
-    assert faults.between({"a", "b"}, {"a"}) == {("a", "b"), ("b", "a")}
+    assert packet_loss.between({"a"}, {"b"}, one_way=True) == {("a", "b")}
+    assert packet_loss.between({"a", "b"}, {"a"}) == {("a", "b"), ("b", "a")}
 
 
 def test_rules_of_cuts_and_losses() -> None:
     losses = {("a", "b"): 100, ("b", "host"): 100, ("host", "b"): 30}
-    rules = faults.render("t", {"a": "l-1", "b": "l-2"}, losses)
+    rules = packet_loss.render("t", {"a": "l-1", "b": "l-2"}, losses)
     assert "iifname l-1 oifname l-2 drop" in rules
     assert "iifname l-2 oifname l-1 drop" not in rules
     lines = [line.strip() for line in rules.splitlines()]

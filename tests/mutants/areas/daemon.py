@@ -22,18 +22,18 @@ servers = partial(Mutant, "mwapp/zookeeper/connect_string.py")
 MUTANTS = [
     # ---------------------------------------------------------------- the main loop
     loop(
-        "            self._runner.kill_all()\n            self.closed_cleanly = self._ensemble.close(CLOSE_SECONDS)",
-        "            self.closed_cleanly = self._ensemble.close(CLOSE_SECONDS)\n            self._runner.kill_all()",
+        "            self._runner.kill_all()\n            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)",
+        "            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)\n            self._runner.kill_all()",
         "the session is closed while commands still run: others begin them at once",
     ),
     loop("            self._runner.kill_all()\n", "", "commands outlive their daemon"),
     loop(
-        "for at in (self.process.deadline, self._ensemble.deadline)",
-        "for at in (self._ensemble.deadline,)",
+        "for at in (self.process.deadline, self._sessions.deadline)",
+        "for at in (self._sessions.deadline,)",
         "the core's deadline comes up to a second late",
     ),
     loop(
-        "        if not items:\n            self._ensemble.look_after(now)",
+        "        if not items:\n            self._sessions.look_after(now)",
         "        pass",
         "no session is ever opened",
     ),
@@ -42,7 +42,7 @@ MUTANTS = [
         "for item in items:",
         "timers and the deadline wait for the next news",
     ),
-    loop("        self._ensemble.flush()\n", "", "what is asked is not sent"),
+    loop("        self._sessions.flush()\n", "", "what is asked is not sent"),
     loop(
         "                if self.process.usable or not self._open:\n                    heard = now\n",
         "",
@@ -54,7 +54,7 @@ MUTANTS = [
         "what is done in time at the last moment is told to be late",
     ),
     loop(
-        "                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:\n                    self._on_session(self._ensemble.session)\n",
+        "                if isinstance(event, Connected | Resumed) and self._sessions.session is not None:\n                    self._on_session(self._sessions.session)\n",
         "",
         "the session of a daemon is noted nowhere: who takes over after a kill waits for its time-out",
     ),
@@ -64,7 +64,7 @@ MUTANTS = [
         "a command that is cancelled gets no time to end by itself",
     ),
     loop(
-        "            case Abandon():\n                self._ensemble.abandon(now)\n",
+        "            case Abandon():\n                self._sessions.abandon(now)\n",
         "",
         "a session that was given up is used on",
     ),
@@ -89,8 +89,8 @@ MUTANTS = [
         "who is to release the session asks a server that is gone first",
     ),
     loop(
-        "                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:\n                    self._on_session(self._ensemble.session)\n                for command in self.process.handle(now, event):\n                    self._carry_out(command, now)",
-        "                for command in self.process.handle(now, event):\n                    self._carry_out(command, now)\n                if isinstance(event, Connected | Resumed) and self._ensemble.session is not None:\n                    self._on_session(self._ensemble.session)",
+        "                if isinstance(event, Connected | Resumed) and self._sessions.session is not None:\n                    self._on_session(self._sessions.session)\n                for command in self.process.handle(now, event):\n                    self._carry_out(command, now)",
+        "                for command in self.process.handle(now, event):\n                    self._carry_out(command, now)\n                if isinstance(event, Connected | Resumed) and self._sessions.session is not None:\n                    self._on_session(self._sessions.session)",
         "a daemon that is killed right after it has a session leaves no note of it",
     ),
     loop(

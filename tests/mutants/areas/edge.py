@@ -81,7 +81,7 @@ MUTANTS = [
         "                present.heard = now\n",
         "",
         "a busy server is taken for a silent one",
-        "Ensemble.accept",
+        "Sessions.accept",
     ),
     sessions("            present.client.drop_connection()", "            pass", "a silent server is kept"),
     sessions("SILENCE = 1 / 3", "SILENCE = 2 / 3", "a silent server is kept for too long"),
@@ -95,7 +95,7 @@ MUTANTS = [
     ),
     sessions(", self._trust_from)", ", 0.0)", "our own silence is the server's"),
     # ---------------------------------------------------------------- the chroot
-    sessions("and result is None:", "and False:", "the chroot is never made", "Ensemble._prepared"),
+    sessions("and result is None:", "and False:", "the chroot is never made", "Sessions._prepared"),
     sessions("number != present.last_step", "False", "the core hears of its session before it is made"),
     sessions("            present.again = now + AGAIN\n            return []\n", "", "a session without one"),
     sessions("is not Error.NODE_EXISTS", "is not Error.NO_NODE", "somebody else was faster"),

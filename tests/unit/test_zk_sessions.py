@@ -29,7 +29,7 @@ from mwapp.zookeeper import sessions as module
 from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Up
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Connection
-from mwapp.zookeeper.sessions import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Ensemble, Note
+from mwapp.zookeeper.sessions import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Note, Sessions
 
 CUT, REFUSED = Failed(Error.CONNECTION_LOSS), Failed(Error.REFUSED)
 TOO_LARGE = Transaction((Create("/a", b"x" * 1_100_000),))
@@ -74,12 +74,12 @@ class FakeClient:
 
 
 class Harness:
-    """An ensemble at a time of the test's choosing."""
+    """Sessions at a time of the test's choosing."""
 
     def __init__(self, connect: str = "zk1") -> None:
         self.now = 100.0
         self.notes: list[Note] = []
-        self.ensemble = Ensemble(Servers.parse(connect), SESSION_SECONDS, self.notes.append)
+        self.sessions = Sessions(Servers.parse(connect), SESSION_SECONDS, self.notes.append)
         self.clients = FakeClient.made
         self.look()
 
@@ -87,8 +87,8 @@ class Harness:
         end = self.now + seconds
         while self.now < end:
             self.now = min(end, self.now + 1.0)
-            self.ensemble.look_after(self.now)
-        self.ensemble.look_after(self.now)
+            self.sessions.look_after(self.now)
+        self.sessions.look_after(self.now)
 
     def tell(self, *happenings: Happening, client: int = -1) -> list[Event]:
         """What the core hears when these happen to the client."""
@@ -98,10 +98,10 @@ class Harness:
 
     def hear(self) -> list[Event]:
         notes, self.notes[:] = list(self.notes), []
-        return [event for note in notes for event in self.ensemble.accept(note, self.now)]
+        return [event for note in notes for event in self.sessions.accept(note, self.now)]
 
     def ask(self, number: int, operation: Operation = Get("/a")) -> None:  # noqa: B008 - it is frozen
-        self.ensemble.request(self.now, number, operation)
+        self.sessions.request(self.now, number, operation)
 
 
 def up(session: int = 1) -> Up:
@@ -174,7 +174,7 @@ def test_a_request_that_meets_a_lost_connection(harness: Harness) -> None:
 def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
     harness.tell(up(1))
     harness.ask(1)
-    harness.ensemble.abandon(harness.now)
+    harness.sessions.abandon(harness.now)
     assert harness.clients[0].close_patience == SESSION_SECONDS / 3
     assert harness.tell(Answered(1, ()), Changed("/a"), Down(), up(1), Over(), client=0) == []
     harness.look(1)
@@ -189,20 +189,20 @@ def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
 def test_an_abandoned_session_is_ended_by_the_next(endings: Endings) -> None:
     harness = Harness("zk2,zk1,zk3")
     harness.tell(up(1), Down())
-    harness.ensemble.abandon(harness.now)
+    harness.sessions.abandon(harness.now)
     harness.look(1)
     harness.tell(up(2), Down(), up(2))
-    harness.ensemble.close(5.0)  # it is waited for
+    harness.sessions.close(5.0)  # it is waited for
     assert endings.seen == [([HOST, ("zk2", 2181), ("zk3", 2181)], 1, b"secret")], "once, here first"
 
 
 def test_what_is_closed_is_not_ended_again(harness: Harness, endings: Endings) -> None:
     harness.tell(up(1))
-    harness.ensemble.abandon(harness.now)
+    harness.sessions.abandon(harness.now)
     harness.clients[0].closed = True
     harness.look(1)
     harness.tell(up(2))
-    harness.ensemble.close(5.0)
+    harness.sessions.close(5.0)
     assert endings.seen == []
 
 
@@ -211,17 +211,17 @@ def test_a_session_that_nobody_ends(
 ) -> None:
     endings.problem = OSError("zk1:2181: timed out")
     harness.tell(up(-1))
-    harness.ensemble.abandon(harness.now)
+    harness.sessions.abandon(harness.now)
     harness.look(1)
     assert harness.tell(up(2)) == [Connected(2, SESSION_SECONDS)]
-    harness.ensemble.close(5.0)
+    harness.sessions.close(5.0)
     assert "session 0xffffffffffffffff is left to its time-out: zk1:2181: timed out" in caplog.text
     assert "secret" not in caplog.text
 
 
 def test_requests_without_a_session_go_nowhere(harness: Harness) -> None:
     harness.tell(up(1))
-    harness.ensemble.abandon(harness.now)
+    harness.sessions.abandon(harness.now)
     harness.ask(5)
     assert harness.clients[0].asked == []
     assert harness.hear() == []
@@ -232,7 +232,7 @@ def test_clients_that_fail_at_once_do_not_follow_each_other_fast(harness: Harnes
         assert harness.tell(Over()) == [], "the core never heard of it"
         harness.look()
         count = len(harness.clients)
-        assert harness.ensemble.deadline == pytest.approx(harness.now + REOPEN_DELAY)
+        assert harness.sessions.deadline == pytest.approx(harness.now + REOPEN_DELAY)
         harness.look(REOPEN_DELAY)
         assert len(harness.clients) == count + 1
 
@@ -250,7 +250,7 @@ def test_a_silent_server_is_left_in_time(harness: Harness) -> None:
     harness.ask(1)
     harness.look(1.0)
     harness.ask(2)
-    assert harness.ensemble.deadline == pytest.approx(100 + SESSION_SECONDS * SILENCE)
+    assert harness.sessions.deadline == pytest.approx(100 + SESSION_SECONDS * SILENCE)
     harness.look(SESSION_SECONDS * SILENCE - 1.0)
     assert harness.clients[0].dropped == 1
     assert harness.tell(Down()) == [Reply(1, CUT), Reply(2, CUT), Suspended()]
@@ -274,10 +274,10 @@ def test_our_own_silence_is_not_the_server_s(harness: Harness, before: float, pa
     harness.ask(1)
     harness.look(before)
     harness.now += pause  # the process was stopped; the reply may be waiting to be read
-    harness.ensemble.look_after(harness.now)
+    harness.sessions.look_after(harness.now)
     assert harness.clients[0].dropped == 0
     harness.now += GRACE
-    harness.ensemble.look_after(harness.now)
+    harness.sessions.look_after(harness.now)
     assert harness.clients[0].dropped == 1
 
 
@@ -366,7 +366,7 @@ def test_a_chroot_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFi
     harness.tell(up(), Answered(-1, None))
     assert harness.tell(Answered(-2, REFUSED)) == []
     assert "--connect: cannot make /app: refused" in caplog.text
-    assert harness.ensemble.deadline == harness.now + AGAIN
+    assert harness.sessions.deadline == harness.now + AGAIN
     harness.look(AGAIN)
     assert asked[2:] == [(-1, Exists("/app"), "")]
     assert harness.clients[0].flushed == 1, "nothing else is to be sent"
@@ -400,28 +400,28 @@ def test_chroot_survives_a_cut() -> None:
 def test_close(harness: Harness) -> None:
     harness.tell(up())
     harness.clients[0].closed = True
-    assert harness.ensemble.close(2.0)
+    assert harness.sessions.close(2.0)
     assert harness.tell(Over()) == []
 
 
 def test_close_that_nobody_confirms(harness: Harness) -> None:
     harness.tell(up(), Down())
-    assert not harness.ensemble.close(2.0)
+    assert not harness.sessions.close(2.0)
 
 
 def test_close_after_the_session_was_abandoned(harness: Harness) -> None:
     harness.tell(up())
-    harness.ensemble.abandon(harness.now)
-    assert not harness.ensemble.close(2.0), "it may live on"
+    harness.sessions.abandon(harness.now)
+    assert not harness.sessions.close(2.0), "it may live on"
 
 
 def test_close_after_the_session_has_expired(harness: Harness) -> None:
     harness.tell(up(), Down(), Over())
-    assert harness.ensemble.close(2.0)
+    assert harness.sessions.close(2.0)
 
 
 def test_close_before_any_session(harness: Harness) -> None:
-    assert harness.ensemble.close(2.0)
+    assert harness.sessions.close(2.0)
 
 
 def test_the_password_is_not_shown() -> None:
