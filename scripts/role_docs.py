@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
 """Writes the table of variables into each role's README.md, from its meta/argument_specs.yml.
 
-With --check nothing is written: it says what is stale, and where the defaults and the specification disagree.
+With --check nothing is written: it says what is stale, and where the specification, the defaults, and what
+uses the variables disagree.
 """
 
 from __future__ import annotations
 
 import re
+import runpy
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,34 @@ def _is_template(value: Any) -> bool:
     return isinstance(value, str) and "{{" in value
 
 
+def unspecified(settings: Path, options: Options) -> list[str]:
+    """Where a role's table of settings says something else than its specification."""
+    found = []
+    for setting in runpy.run_path(str(settings))["SETTINGS"]:
+        name, option = setting.variable, options.get(setting.variable)
+        if option is None:
+            found.append(f"{name} is in {settings.name}: describe it in meta/argument_specs.yml, too.")
+        elif "default" not in option:
+            found.append(f"{name} is in {settings.name}: give it a default in meta/argument_specs.yml.")
+        elif option.get("type") != setting.type:
+            found.append(
+                f"{name} is of type {setting.type} in {settings.name}, but {option.get('type')} in "
+                "meta/argument_specs.yml: make them the same."
+            )
+    return found
+
+
+def unused(files: Iterable[Path], options: Options) -> list[str]:
+    """Variables that are specified, and do nothing."""
+    words = set(chain(*(re.findall(r"\w+", file.read_text()) for file in files)))
+    return [
+        f"{name} is in meta/argument_specs.yml, but nothing uses it: name it in the role or its plugins "
+        "(for a key of zoo.cfg, in plugins/module_utils/zookeeper_settings.py)."
+        for name in options
+        if name not in words
+    ]
+
+
 def table(options: Options, defaults: Mapping[str, Any]) -> str:
     """The variables as Markdown, in the order of the specification."""
     rows = ["| variable | type | default | meaning |", "|---|---|---|---|"]
@@ -114,7 +145,12 @@ def check(role: Path, *, write: bool) -> list[str]:
     """What is wrong with a role; a stale README is renewed, or without ``write`` is one more thing wrong."""
     options = _load(role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
     defaults = _load(role / "defaults/main.yml")
+    plugins = role.parents[1] / "plugins"
+    settings = plugins / f"module_utils/{role.name}_settings.py"
     found = disagreements(role.name, options, defaults)
+    found += unspecified(settings, options) if settings.exists() else []
+    files = chain(*(role.glob(f"{part}/*") for part in ("tasks", "templates", "vars")))
+    found += unused(chain(files, plugins.glob("*/*.py")), options)
     if found:
         return found
     readme = role / "README.md"

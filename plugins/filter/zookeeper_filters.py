@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-TRUE = ("true", "yes", "on", "1")  # of what inventories say for true
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
 
 
 def zookeeper_members(
@@ -28,7 +28,7 @@ def zookeeper_members(
             "id": hostvars[name].get("zookeeper_id"),
             # The address by which Ansible comes in is one that certainly leads to the host.
             "host": str(hostvars[name].get("zookeeper_host") or hostvars[name].get("ansible_host") or name),
-            "observer": str(hostvars[name].get("zookeeper_observer", False)).lower() in TRUE,
+            "observer": is_true(hostvars[name].get("zookeeper_observer", False)),
             **{key: int(hostvars[name].get(f"zookeeper_{key}") or port) for key, port in ports.items()},
         }
         for name in names
@@ -90,12 +90,18 @@ def zookeeper_ports(names: list[str], hostvars: Mapping[str, Mapping[str, Any]])
     return {name: hostvars[name]["__zookeeper_found"]["deployed_port"] for name in names}
 
 
+def zookeeper_lines(settings: Mapping[str, Any], part: str) -> str:
+    """Write a part of zoo.cfg."""
+    return "\n".join(lines(part, settings))
+
+
 class FilterModule:
     """What Ansible looks for."""
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
         return {
+            "zookeeper_lines": zookeeper_lines,
             "zookeeper_members": zookeeper_members,
             "zookeeper_pending": zookeeper_pending,
             "zookeeper_refusals": zookeeper_refusals,

@@ -9,29 +9,14 @@ import re
 from collections import Counter
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import setting_problem
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import setting_problem
 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
 UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - refused
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
 HEAP_MIN_MB, HEAP_MAX_MB = 128, 4096
-LEAST = {
-    "zookeeper_tick_time": 1,
-    "zookeeper_init_limit": 1,
-    "zookeeper_sync_limit": 1,
-    "zookeeper_min_session_timeout": 0,
-    "zookeeper_max_session_timeout": 0,
-    "zookeeper_max_client_connections": 0,
-    "zookeeper_max_connections": 0,
-    "zookeeper_max_outstanding": 1,
-    "zookeeper_max_buffer": 4096,
-    "zookeeper_snapshot_every": 2,  # ZooKeeper's own minimum
-    "zookeeper_preallocate_kb": 64,
-    "zookeeper_fsync_warning_ms": 1,
-    "zookeeper_purge_keep": 3,  # ZooKeeper's own minimum
-    "zookeeper_purge_hours": 1,
-}
 
 Settings = dict[str, Any]
 
@@ -119,9 +104,9 @@ def setting_problems(settings: Settings) -> list[str]:
             "zookeeper_txnlog_dir is zookeeper_data_dir: give the transaction log a directory of its own."
         )
     problems += [
-        f"{name} is {settings[name]}: use {least} or more."
-        for name, least in LEAST.items()
-        if settings[name] < least
+        f"{setting.variable} is {settings[setting.variable]}: use {setting.least} or more."
+        for setting in SETTINGS
+        if setting.least is not None and settings[setting.variable] < setting.least
     ]
     problems += _session_problems(settings)
     if not {"mntr", "*"} & set(settings["zookeeper_4lw_whitelist"]):

@@ -1,153 +1,100 @@
-"""The keys of zoo.cfg.
+"""The variables that make a server's configuration, in one table.
 
-ZooKeeper takes an unknown key for a system property and says nothing, so a misspelt key would go unnoticed.
+How preflight reads a variable and which values it refuses, the variable's line in zoo.cfg, and that
+zookeeper_config must not have its key: all of that follows from here. So a new setting is one line of this
+table, its description in the role's meta/argument_specs.yml, and its value in defaults/main.yml.
+`scripts/role_docs.py --check` tells which of them is missing.
 """
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-# Keys this role writes itself, and the variable to use for each.
-OWNED = {
-    "dataDir": "zookeeper_data_dir",
-    "dataLogDir": "zookeeper_txnlog_dir",
-    "clientPort": "zookeeper_client_port",
-    "clientPortAddress": "zookeeper_client_address",
-    "tickTime": "zookeeper_tick_time",
-    "initLimit": "zookeeper_init_limit",
-    "syncLimit": "zookeeper_sync_limit",
-    "minSessionTimeout": "zookeeper_min_session_timeout",
-    "maxSessionTimeout": "zookeeper_max_session_timeout",
-    "maxClientCnxns": "zookeeper_max_client_connections",
-    "maxCnxns": "zookeeper_max_connections",
-    "globalOutstandingLimit": "zookeeper_max_outstanding",
-    "snapCount": "zookeeper_snapshot_every",
-    "preAllocSize": "zookeeper_preallocate_kb",
-    "fsync.warningthresholdms": "zookeeper_fsync_warning_ms",
-    "jute.maxbuffer": "zookeeper_max_buffer",
-    "peerType": "zookeeper_observer",
-    "autopurge.snapRetainCount": "zookeeper_purge_keep",
-    "autopurge.purgeInterval": "zookeeper_purge_hours",
-    "4lw.commands.whitelist": "zookeeper_4lw_whitelist",
-    "admin.enableServer": "zookeeper_admin_server",
-    "admin.serverPort": "zookeeper_admin_port",
-    "admin.serverAddress": "zookeeper_admin_server (always on loopback)",
-}
-# Keys that nobody may set, or how such keys begin, and why.
-REFUSED = {
-    "server.": "the members come from the group `zookeeper`",
-    "dynamicConfigFile": "the members come from the group `zookeeper`",
-    "reconfigEnabled": "ZooKeeper would rewrite a file that the role keeps",
-    "standaloneEnabled": "the members come from the group `zookeeper`, and a single one serves alone",
-    "group.": "the role counts on plain majorities",
-    "weight.": "the role counts on plain majorities",
-    "db.autocreate": "the role keeps it false, so that a server that lost its data cannot vote",
-}
-PREFIXES = (
-    "DigestAuthenticationProvider.",
-    "IPAuthenticationProvider.",
-    "SASLAuthenticationProvider.",
-    "X509AuthenticationProvider.",
-    "authProvider.",
-    "metricsProvider.",
-    "quorum.auth.",
-    "ssl.",
-)
-# fmt: off
-KNOWN = frozenset((
-    "admin.commandURL", "admin.forceHttps", "admin.httpVersion", "admin.idleTimeout", "admin.needClientAuth",
-    "admin.portUnification", "admin.rateLimiterIntervalInMS", "admin.restore.enabled",
-    "admin.snapshot.enabled", "allowSaslFailedClients", "audit.enable", "audit.impl.class",
-    "bitHashCacheSize", "client.certReload", "client.portUnification", "clientPortListenBacklog",
-    "clientTcpKeepAlive", "closeSessionTxn.enabled", "cnxTimeout", "commitLogCount",
-    "commitProcessor.maxCommitBatchSize", "commitProcessor.maxReadBatchSize",
-    "commitProcessor.numWorkerThreads", "commitProcessor.shutdownTimeout", "connectToLearnerMasterLimit",
-    "connection_throttle_decrease_ratio", "connection_throttle_drop_decrease",
-    "connection_throttle_drop_increase", "connection_throttle_fill_count", "connection_throttle_fill_time",
-    "connection_throttle_freeze_time", "connection_throttle_global_session_weight",
-    "connection_throttle_local_session_weight", "connection_throttle_renew_session_weight",
-    "connection_throttle_tokens", "connection_throttle_weight_enabled", "datadir.autocreate",
-    "digest.enabled", "electionAlg", "electionPortBindRetry", "emulate353TTLNodes", "enableEagerACLCheck",
-    "enforce.auth.enabled", "enforce.auth.schemes", "enforceQuota", "ensembleAuthName",
-    "extendedTypesEnabled", "fastleader.maxNotificationInterval", "fastleader.minNotificationInterval",
-    "fips-mode", "flushDelay", "follower.skipLearnerRequestToNextProcessor", "forceSnapshotSync", "forceSync",
-    "forward_learner_requests_to_commit_processor_disabled", "intBufferStartingSizeBytes",
-    "jvm.pause.info-threshold.ms", "jvm.pause.monitor", "jvm.pause.sleep.time.ms",
-    "jvm.pause.warn-threshold.ms", "kerberos.canonicalizeHostNames", "kerberos.minReLoginTimeMs",
-    "kerberos.removeHostFromPrincipal", "kerberos.removeRealmFromPrincipal", "kinit", "largeRequestMaxBytes",
-    "largeRequestThreshold", "leader.ackLoggingFrequency", "leader.closeSocketAsync",
-    "leader.maxConcurrentDiffSyncs", "leader.maxConcurrentSnapSyncs", "leader.maxTimeToWaitForEpoch",
-    "leaderConnectDelayDuringRetryMs", "leaderServes", "learner.asyncSending", "learner.closeSocketAsync",
-    "letAnySaslUserDoX", "localSessionsEnabled", "localSessionsUpgradingEnabled", "maxBatchSize",
-    "maxGetChildrenResponseCacheSize", "maxInProcessingDeadWatchers", "maxResponseCacheSize",
-    "maxWriteQueuePollTime", "messageTracker.BufferSize", "messageTracker.Enabled", "multiAddress.enabled",
-    "multiAddress.reachabilityCheckEnabled", "multiAddress.reachabilityCheckTimeoutMs",
-    "netty.advancedFlowControl.enabled", "netty.server.earlyDropSecureConnectionHandshakes",
-    "netty.server.outstandingHandshake.limit", "nio.directBufferBytes", "nio.numSelectorThreads",
-    "nio.numWorkerThreads", "nio.sessionlessCnxnTimeout", "nio.shutdownTimeout", "observer.election.DelayMs",
-    "observer.reconnectDelayMs", "observer.syncEnabled", "observerMaster.sizeLimit", "observerMasterPort",
-    "oraclePath", "pathStats.delay", "pathStats.enabled", "pathStats.initialDelay", "pathStats.maxDepth",
-    "pathStats.sampleRate", "pathStats.slotCapacity", "pathStats.slotDuration", "pathStats.topPathMax",
-    "portUnification", "quorum.cnxn.threads.size", "quorumCnxnTimeoutMs", "quorumListenOnAllIPs",
-    "request.timeout", "request_stale_connection_check", "request_stale_latency_check",
-    "request_throttle_drop_stale", "request_throttle_max_requests", "request_throttle_stall_time",
-    "request_throttler.shutdownTimeout", "requireKerberosConfig", "sasl.serverconfig", "secureClientPort",
-    "secureClientPortAddress", "security.auth_to_local", "serializeLastProcessedZxid.enabled",
-    "server.principal", "server.realm", "serverCnxnFactory", "sessionRequireClientSASLAuth", "skipACL",
-    "snapSizeLimitInKb", "snapshot.compression.method", "snapshot.trust.empty", "snapshotSizeFactor",
-    "sslQuorum", "sslQuorumReloadCertFiles", "superUser", "syncEnabled", "tcpKeepAlive",
-    "throttled_op_wait_time", "txnLogSizeLimitInKb", "watchManagerName", "watcherCleanIntervalInSeconds",
-    "watcherCleanThreadsNum", "watcherCleanThreshold",
-))
-# fmt: on
+TRUE = ("true", "yes", "on", "1")  # of what inventories say for true
 
 
-def setting_problem(key: str, value: object) -> str | None:
-    """What is wrong with one entry of ``zookeeper_config``, and the remedy; None if nothing."""
-    if key in OWNED:
-        return f"zookeeper_config sets {key}: set {OWNED[key]} instead."
-    for start, reason in REFUSED.items():
-        if key.startswith(start) and key not in KNOWN:
-            return f"zookeeper_config sets {key}: remove it, {reason}."
-    if key not in KNOWN and not key.startswith(PREFIXES):
-        close = difflib.get_close_matches(key, KNOWN | OWNED.keys(), n=1)
-        return f"zookeeper_config has the unknown key {key}: " + (
-            f"did you mean {close[0]}?"
-            if close
-            else "a system property of your own goes to zookeeper_jvm_flags."
-        )
-    if isinstance(value, dict | list) or value is None or "\n" in str(value):
-        return f"zookeeper_config sets {key} to {value!r}: give it one number, boolean or line of text."
-    return None
+class Setting(NamedTuple):
+    """A variable of the role.
 
-
-def parse_config(text: str) -> dict[str, str]:
-    """Read a zoo.cfg (a Java properties file without the exotic parts)."""
-    lines = (line.strip() for line in text.splitlines())
-    pairs = (line.partition("=") for line in lines if line and not line.startswith(("#", "!")))
-    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
-
-
-def in_force(*texts: str | None) -> dict[str, str]:
-    """The first zoo.cfg that there is, read; empty if there is none.
-
-    In force is what the server was started with, before what waits on disk for its next start.
+    ``key`` is its name in zoo.cfg, if it is there. An ``optional`` one is not written while it is 0 or empty:
+    ZooKeeper's default then holds.
     """
-    return parse_config(next((text for text in texts if text), ""))
+
+    variable: str
+    key: str = ""
+    type: str = "int"  # as in meta/argument_specs.yml
+    least: int | None = None
+    optional: bool = False
 
 
-def directories(config: dict[str, str], data_dir: str, txnlog_dir: str) -> tuple[str, str]:
-    """Where a server has its data and its transaction log.
+# By the parts of zoo.cfg, each in the order of its lines.
+PARTS = {
+    "clients": (
+        Setting("zookeeper_data_dir", "dataDir", "path"),
+        Setting("zookeeper_txnlog_dir", "dataLogDir", "path"),
+        Setting("zookeeper_client_port", "clientPort"),
+        Setting("zookeeper_client_address", "clientPortAddress", "str", optional=True),
+        Setting("zookeeper_max_client_connections", "maxClientCnxns", least=0),
+        Setting("zookeeper_max_connections", "maxCnxns", least=0),
+        Setting("zookeeper_max_outstanding", "globalOutstandingLimit", least=1),
+    ),
+    "ticks": (
+        Setting("zookeeper_tick_time", "tickTime", least=1),
+        Setting("zookeeper_init_limit", "initLimit", least=1),
+        Setting("zookeeper_sync_limit", "syncLimit", least=1),
+        Setting("zookeeper_min_session_timeout", "minSessionTimeout", least=0, optional=True),
+        Setting("zookeeper_max_session_timeout", "maxSessionTimeout", least=0, optional=True),
+    ),
+    "disk": (
+        Setting("zookeeper_snapshot_every", "snapCount", least=2),  # ZooKeeper's own minimum
+        Setting("zookeeper_preallocate_kb", "preAllocSize", least=64),
+        Setting("zookeeper_fsync_warning_ms", "fsync.warningthresholdms", least=1),
+        Setting("zookeeper_purge_keep", "autopurge.snapRetainCount", least=3),  # ZooKeeper's own minimum
+        Setting("zookeeper_purge_hours", "autopurge.purgeInterval", least=1),
+    ),
+    "commands": (
+        Setting("zookeeper_4lw_whitelist", "4lw.commands.whitelist", "list"),
+        Setting("zookeeper_admin_server", "admin.enableServer", "bool"),
+    ),
+    # What the templates write by themselves, and what zoo.cfg does not have.
+    "": (
+        Setting("zookeeper_admin_port", "admin.serverPort"),
+        Setting("zookeeper_observer", "peerType", "bool"),
+        Setting("zookeeper_max_buffer", "jute.maxbuffer", least=4096),  # a flag of the JVM
+        Setting("zookeeper_quorum_port"),
+        Setting("zookeeper_election_port"),
+        Setting("zookeeper_config", type="dict"),
+        Setting("zookeeper_heap_mb"),
+        Setting("zookeeper_jvm_flags", type="list"),
+    ),
+}
+SETTINGS = tuple(setting for part in PARTS.values() for setting in part)
 
-    ``config`` is what is in force. Where there is none yet, they are what the inventory says (the other two).
-    """
-    if not config:
-        return data_dir, txnlog_dir
-    data_dir = config.get("dataDir", data_dir)
-    return data_dir, config.get("dataLogDir", data_dir)
+
+def is_true(value: object) -> bool:
+    """Whether an inventory means true by it."""
+    return str(value).lower() in TRUE
 
 
-def client_port(config: dict[str, str]) -> int | None:
-    """The port that a zoo.cfg names; None if it names none that could be."""
-    port = config.get("clientPort", "")
-    return int(port) if port.isdecimal() else None
+def argument(setting: Setting) -> dict[str, Any]:
+    """The setting as an argument of a module. A path is text, so that it is judged as it is written."""
+    elements = {"elements": "str"} if setting.type == "list" else {}
+    return {"type": "str" if setting.type == "path" else setting.type, "required": True, **elements}
+
+
+def lines(part: str, values: Mapping[str, Any]) -> list[str]:
+    """A part of zoo.cfg, from the values by variable."""
+    pairs = [(setting, values[setting.variable]) for setting in PARTS[part]]
+    return [
+        f"{setting.key}={_text(setting.type, value)}"
+        for setting, value in pairs
+        if not (setting.optional and str(value) in ("", "0"))
+    ]
+
+
+def _text(kind: str, value: Any) -> str:
+    """As zoo.cfg has it."""
+    if kind == "bool":
+        return str(is_true(value)).lower()
+    return ", ".join(map(str, value)) if kind == "list" else str(value)

@@ -87,7 +87,8 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
     setting_problems,
     warnings,
 )
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS, argument
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     client_port,
     directories,
     in_force,
@@ -103,25 +104,6 @@ MANUALS = Path("/usr/share/man/man1")
 APT_LISTS = Path("/var/lib/apt/lists")
 PROC = Path("/proc")
 LISTEN = "0A"
-NUMBERS = (
-    *PORTS,
-    "zookeeper_admin_port",
-    "zookeeper_fsync_warning_ms",
-    "zookeeper_heap_mb",
-    "zookeeper_init_limit",
-    "zookeeper_max_buffer",
-    "zookeeper_max_client_connections",
-    "zookeeper_max_connections",
-    "zookeeper_max_outstanding",
-    "zookeeper_max_session_timeout",
-    "zookeeper_min_session_timeout",
-    "zookeeper_preallocate_kb",
-    "zookeeper_purge_hours",
-    "zookeeper_purge_keep",
-    "zookeeper_snapshot_every",
-    "zookeeper_sync_limit",
-    "zookeeper_tick_time",
-)
 
 
 def read(path: Path) -> str | None:
@@ -260,16 +242,7 @@ ARGUMENTS = {
         "type": "dict",
         "required": True,
         # typed, because -e gives every value as text
-        "options": {
-            **{name: {"type": "int", "required": True} for name in NUMBERS},
-            "zookeeper_client_address": {"type": "str", "required": True},
-            "zookeeper_data_dir": {"type": "str", "required": True},
-            "zookeeper_txnlog_dir": {"type": "str", "required": True},
-            "zookeeper_4lw_whitelist": {"type": "list", "elements": "str", "required": True},
-            "zookeeper_admin_server": {"type": "bool", "required": True},
-            "zookeeper_config": {"type": "dict", "required": True},
-            "zookeeper_jvm_flags": {"type": "list", "elements": "str", "required": True},
-        },
+        "options": {setting.variable: argument(setting) for setting in SETTINGS},
     },
     "packages": {"type": "list", "elements": "str", "required": True},
     "user": {"type": "str", "required": True},

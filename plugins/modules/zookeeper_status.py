@@ -60,7 +60,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_ensemble import Member, ask
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     directories,
     in_force,
     parse_config,

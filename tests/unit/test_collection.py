@@ -32,7 +32,7 @@ def stems(kind: str) -> set[str]:
 
 
 ROLES = {directory.name for directory in (PROJECT / "roles").iterdir()}
-MODULES, UTILS = stems("modules"), stems("module_utils")
+MODULES, UTILS, LOOKUPS = stems("modules"), stems("module_utils"), stems("lookup")
 FILTERS = set(chain(*(load_file(f"filter/{name}.py").FilterModule().filters() for name in stems("filter"))))
 
 # ------------------------------------------------------------ names
@@ -61,11 +61,11 @@ def texts(tree: Any) -> Iterator[str]:
 
 
 def in_template(text: str) -> set[str]:
-    """Filters of ours that a template calls by a short name, by itself or in ``map`` and its like."""
+    """Filters and lookups of ours that a template calls by a short name, or names in ``map`` and its like."""
     tree = jinja2.Environment(extensions=["jinja2.ext.loopcontrols"]).parse(text)  # noqa: S701 - parses only
     called = {node.name for node in tree.find_all(nodes.Filter)}
     called |= {node.value for node in tree.find_all(nodes.Const) if isinstance(node.value, str)}
-    return called & FILTERS
+    return called & (FILTERS | LOOKUPS)
 
 
 def in_python(text: str) -> Iterator[str]:
@@ -119,6 +119,7 @@ def test_what_is_ours_is_called_by_its_full_name(path: str) -> None:
         ("roles/x/tasks/x.yml", "- ansible.builtin.debug: {msg: '{{ 1 | status_table }}'}", "status_table"),
         ("roles/x/vars/x.yml", "x: ['{{ y | map(\"zookeeper_plan\") }}']", "zookeeper_plan"),
         ("roles/x/templates/x.j2", "{% for x in y | zookeeper_seen(z) %}{% endfor %}", "zookeeper_seen"),
+        ("roles/x/vars/x.yml", "x: '{{ lookup(\"zookeeper_settings\") }}'", "zookeeper_settings"),
         ("playbooks/x.yml", "- roles: [{role: zookeeper}]", "zookeeper"),
         ("playbooks/x.yml", "- roles: [mwapp]", "mwapp"),
         ("playbooks/x.yml", "- tasks: [{ansible.builtin.include_role: {name: mwapp}}]", "mwapp"),
@@ -184,7 +185,7 @@ def test_its_version_is_that_of_the_application() -> None:
     assert galaxy["version"] == project["version"]
 
 
-@pytest.mark.parametrize(("kind", "names"), [("module", MODULES), ("filter", FILTERS)])
+@pytest.mark.parametrize(("kind", "names"), [("module", MODULES), ("filter", FILTERS), ("lookup", LOOKUPS)])
 def test_ansible_doc_shows_every_plugin(kind: str, names: set[str]) -> None:
     full = {f"{COLLECTION}.{name}" for name in names}
     shown = json.loads(tool("ansible-doc", "--json", "--type", kind, *sorted(full)))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.role_docs import BEGIN, END, ROLES, check, disagreements, table
+from scripts.role_docs import BEGIN, END, ROLES, check, disagreements, table, unspecified, unused
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "demo_port": {"type": "int", "default": 1, "description": "A port."},
@@ -57,6 +57,38 @@ def test_disagreements_are_named(options: dict[str, Any], defaults: dict[str, An
     assert word in found
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            'Setting("demo_more", "int")',
+            "demo_more is in demo_settings.py: describe it in meta/argument_specs",
+        ),
+        (
+            'Setting("demo_id", "int")',
+            "demo_id is in demo_settings.py: give it a default in meta/argument_specs",
+        ),
+        (
+            'Setting("demo_port", "str")',
+            "demo_port is of type str in demo_settings.py, but int in meta/argument",
+        ),
+    ],
+)
+def test_a_table_of_settings_that_says_something_else(tmp_path: Path, line: str, said: str) -> None:
+    file = tmp_path / "demo_settings.py"
+    tuple_ = 'from collections import namedtuple\nSetting = namedtuple("Setting", "variable, type")\n'
+    file.write_text(f'{tuple_}SETTINGS = (Setting("demo_port", "int"), {line})\n')
+    (found,) = unspecified(file, OPTIONS)
+    assert found.startswith(said)
+
+
+def test_a_variable_that_nothing_uses(tmp_path: Path) -> None:
+    file = tmp_path / "main.yml"
+    file.write_text("{{ demo_port }} {{ demo_words_of_another }} {{ demo_name }} {{ demo_id }}")
+    (found,) = unused([file], OPTIONS)
+    assert found.startswith("demo_words is in meta/argument_specs.yml, but nothing uses it")
+
+
 def test_the_table() -> None:
     assert table(OPTIONS, DEFAULTS).splitlines()[2:] == [
         "| `demo_port` | int | `1` | A port. |",
@@ -67,7 +99,7 @@ def test_the_table() -> None:
 
 
 def test_a_stale_readme_is_found_and_renewed(tmp_path: Path) -> None:
-    role = tmp_path / "demo"
+    role = tmp_path / "roles/demo"
     for name, content in (
         ("meta/argument_specs", {"main": {"options": OPTIONS}}),
         ("defaults/main", DEFAULTS),
@@ -75,6 +107,8 @@ def test_a_stale_readme_is_found_and_renewed(tmp_path: Path) -> None:
         (role / name).parent.mkdir(parents=True)
         data = {"argument_specs": content} if name.startswith("meta") else content
         (role / f"{name}.yml").write_text(yaml.safe_dump(data, sort_keys=False))
+    (role / "tasks").mkdir()
+    (role / "tasks/main.yml").write_text(f"- debug: {{msg: {' '.join(OPTIONS)}}}\n")
     readme = role / "README.md"
     readme.write_text("no marks\n")
     assert "needs these two lines" in check(role, write=True)[0]

@@ -45,7 +45,9 @@ class Host:
         self.write("proc/meminfo", "MemTotal:        4096000 kB\nMemFree:         2048000 kB\n")
         self.unit(LoadState="not-found", ActiveState="inactive", MainPID=0)
         self.packages()
-        settings = {key: value for key, value in DEFAULTS.items() if key in VARS["__zookeeper_settings"]}
+        settings = {
+            setting.variable: DEFAULTS[setting.variable] for setting in load("zookeeper_settings").SETTINGS
+        }
         settings |= {f"zookeeper_{name}_port": port for name, port in PORTS.items()}
         self.data, self.txnlog = root / "data", root / "txnlog"
         directories = {"zookeeper_data_dir": str(self.data), "zookeeper_txnlog_dir": str(self.txnlog)}

@@ -8,10 +8,9 @@ import jinja2
 import pytest
 import yaml
 
-from tests.unit.zookeeper_role import ROLE, load_file
+from tests.unit.zookeeper_role import ROLE, load, load_file
 
 filters = load_file("filter/zookeeper_filters.py")
-preflight = load_file("modules/zookeeper_preflight.py")
 
 PORTS = {"client_port": 2181, "quorum_port": 2888, "election_port": 3888}
 
@@ -69,16 +68,12 @@ def test_a_file_that_was_restored_is_no_reason_to_restart() -> None:
         assert filters.zookeeper_pending(["zk1"], {"zk1": host}) == pending
 
 
-def test_preflight_sees_every_variable_it_judges() -> None:
-    assert set(preflight.NUMBERS) < read("vars/main.yml")["__zookeeper_settings"].keys()
-
-
 def render(name: str, **variables: object) -> str:
     """Render a template with the role's variables, as far as Jinja alone can."""
     environment = jinja2.Environment(  # noqa: S701 - configuration files, no HTML
         trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters["bool"] = bool
+    environment.filters |= {"bool": bool, "zklab.zookeeper.zookeeper_lines": filters.zookeeper_lines}
     constants = {key: value for key, value in read("vars/main.yml").items() if "{{" not in str(value)}
     inputs = {
         "__zookeeper_inputs": ["/etc/zookeeper/zoo.cfg"],
@@ -87,7 +82,8 @@ def render(name: str, **variables: object) -> str:
         "zookeeper_id": 1,
     }
     every = read("defaults/main.yml") | constants | inputs | variables
-    return environment.from_string((ROLE / "templates" / name).read_text()).render(every)
+    text = (ROLE / "templates" / name).read_text()
+    return environment.from_string(text).render(every, __zookeeper_settings=every)
 
 
 def stage(*hosts: str, observers: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -144,6 +140,14 @@ def test_bounds_of_sessions_are_written_only_when_set() -> None:
     text = render("zoo.cfg.j2", **stage("zk1"), zookeeper_max_session_timeout=90000)
     assert "maxSessionTimeout=90000" in text.splitlines()
     assert "minSessionTimeout" not in text
+
+
+def test_every_key_that_a_variable_has_is_written() -> None:
+    several = {"zookeeper_client_address": "::1", "zookeeper_admin_server": True}
+    several |= dict.fromkeys(("zookeeper_min_session_timeout", "zookeeper_max_session_timeout"), 9000)
+    text = render("zoo.cfg.j2", **stage("zk1", "zk2", observers=("zk2",)), **several)
+    keys = {line.partition("=")[0] for line in text.splitlines()} | {"jute.maxbuffer"}  # a flag, see below
+    assert load("zookeeper_zoo_cfg").OWNED.keys() <= keys
 
 
 def test_the_largest_request_is_the_same_for_server_and_shell() -> None:

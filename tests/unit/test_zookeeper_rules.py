@@ -10,7 +10,7 @@ import yaml
 from tests.unit.zookeeper_role import ROLE, load
 
 rules = load("zookeeper_rules")
-settings_of = load("zookeeper_settings")
+zoo_cfg = load("zookeeper_zoo_cfg")
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 
@@ -142,6 +142,10 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ({"zookeeper_config": {"snapcount": 1}}, "unknown key snapcount: did you mean snapCount?"),
         ({"zookeeper_config": {"snapCount": 1}}, "set zookeeper_snapshot_every instead"),
         ({"zookeeper_config": {"db.autocreate": True}}, "remove it, the role keeps it false"),
+        (
+            {"zookeeper_config": {"admin.serverAddress": "::"}},
+            "remove it, AdminServer always listens on loop",
+        ),
         ({"zookeeper_config": {"weight.1": 2}}, "remove it, the role counts on plain majorities"),
         ({"zookeeper_config": {"whatever": 1}}, "unknown key whatever: a system property"),
         ({"zookeeper_config": {"tickTime": 1}}, "set zookeeper_tick_time instead"),
@@ -181,7 +185,7 @@ def test_a_word_for_all_words_is_enough() -> None:
     "key", ["ssl.keyStore.location", "metricsProvider.className", "commitLogCount", "server.principal"]
 )
 def test_keys_of_zoo_cfg_without_a_variable(key: str) -> None:
-    assert settings_of.setting_problem(key, "x") is None
+    assert zoo_cfg.setting_problem(key, "x") is None
 
 
 def test_an_unsupported_system() -> None:
@@ -255,7 +259,7 @@ def test_a_host_may_get_another_name() -> None:
 
 def test_zoo_cfg_is_read() -> None:
     text = "# c=1\n! c=1\n\ndataDir = /d \nserver.1=zk1:2888:3888\nbroken\nautopurge.snapRetainCount=3"
-    assert settings_of.parse_config(text) == {
+    assert zoo_cfg.parse_config(text) == {
         "dataDir": "/d",
         "server.1": "zk1:2888:3888",
         "autopurge.snapRetainCount": "3",

@@ -5,13 +5,14 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-FILES = ("plan", "rules", "role", "ensemble")
+FILES = ("plan", "rules", "role", "ensemble", "settings")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
 
 plan = partial(Mutant, "plugins/filter/zookeeper_plan.py")
 filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
+zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 ensemble = partial(Mutant, "plugins/module_utils/zookeeper_ensemble.py")
 
 MUTANTS = [
@@ -120,7 +121,7 @@ MUTANTS = [
     ),
     filters('or hostvars[name].get("ansible_host") or name', "or name", "a name that peers cannot resolve"),
     filters(
-        'str(hostvars[name].get("zookeeper_observer", False)).lower() in TRUE',
+        'is_true(hostvars[name].get("zookeeper_observer", False))',
         'bool(hostvars[name].get("zookeeper_observer", False))',
         "'false' by -e is true",
     ),
@@ -186,8 +187,12 @@ MUTANTS = [
     rules("if not 0 < port < 65536]", "if not 0 < port <= 65536]", "port 65536"),
     rules('path.startswith(top + "/")', "path.startswith(top)", "/devices is refused"),
     rules("path == top or", "", "/run itself"),
-    rules("if settings[name] < least", "if settings[name] <= least", "the least is refused"),
-    rules('"zookeeper_snapshot_every": 2,', '"zookeeper_snapshot_every": 0,', "ZooKeeper does not start"),
+    rules(
+        "settings[setting.variable] < setting",
+        "settings[setting.variable] <= setting",
+        "the least is refused",
+    ),
+    settings('"snapCount", least=2)', '"snapCount", least=0)', "ZooKeeper does not start"),
     rules("or 2 * tick", "or tick", "another bound"),
     rules("or 20 * tick", "or 10 * tick", "another bound"),
     rules("if shortest <= longest:", "if shortest < longest:", "one time-out for all is refused"),
@@ -219,19 +224,32 @@ MUTANTS = [
     ),
     rules('r"server\\.\\d+"', 'r"server.\\d+"', equivalent="no other key of zoo.cfg looks like that"),
     rules("(?::observer)?$", "$", "an observer's ports may not be looked at"),
-    # ------------------------------------------------------------ keys of zoo.cfg
+    # ------------------------------------------------------------ settings and keys of zoo.cfg
+    settings("str(value).lower() in TRUE", "value in TRUE", "True is not true"),
+    settings('not (setting.optional and str(value) in ("", "0"))', "True", "sessions of 0 ms"),
     settings(
+        'setting.optional and str(value) in ("", "0")',
+        'str(value) in ("", "0")',
+        "no limit is ZooKeeper's limit",
+    ),
+    settings(
+        'setting.optional and str(value) in ("", "0")', "setting.optional and not value", "0 by -e is no 0"
+    ),
+    settings('if kind == "bool":', "if False:", "ZooKeeper reads Yes as false"),
+    settings('if kind == "list" else', "if False else", "the words as Python has them"),
+    zoo_cfg("if setting.key}", "}", equivalent="no key is empty"),
+    zoo_cfg(
         "if key.startswith(start) and key not in KNOWN:",
         "if key.startswith(start):",
         "server.principal is a member",
         at="setting_problem",
     ),
-    settings("and not key.startswith(PREFIXES)", "", "metricsProvider.className is unknown"),
-    settings("KNOWN | OWNED.keys(), n=1", "KNOWN, n=1", "a key with a variable is not guessed"),
-    settings('or "\\n" in str(value)', "", "a second line smuggles in a key"),
-    settings("value is None or", "", "None is written"),
-    settings('("#", "!")', '("#",)', "a comment is a key"),
-    settings("if equals}", "}", "a line without = is a key"),
+    zoo_cfg("and not key.startswith(PREFIXES)", "", "metricsProvider.className is unknown"),
+    zoo_cfg("KNOWN | OWNED.keys(), n=1", "KNOWN, n=1", "a key with a variable is not guessed"),
+    zoo_cfg('or "\\n" in str(value)', "", "a second line smuggles in a key"),
+    zoo_cfg("value is None or", "", "None is written"),
+    zoo_cfg('("#", "!")', '("#",)', "a comment is a key"),
+    zoo_cfg("if equals}", "}", "a line without = is a key"),
     # ------------------------------------------------------------ what servers say
     ensemble("if NOT_SERVING in srvr:", "if srvr:", "garbage is a server that waits"),
     ensemble(

@@ -5,11 +5,12 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-FILES = ("preflight", "rules", "role")
+FILES = ("preflight", "rules", "role", "settings")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
 
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
+zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 
 MUTANTS = [
@@ -128,11 +129,13 @@ MUTANTS = [
     ),
     preflight('Path("/run/zookeeper/zoo.cfg")', 'Path("/run/zookeeper/zoo.conf")', "never what runs"),
     preflight('Path("/run/zookeeper/started-with")', 'Path("/run/started-with")', "always stale"),
-    preflight(
-        '**{name: {"type": "int", "required": True} for name in NUMBERS}',
-        '**{name: {"type": "raw"} for name in NUMBERS}',
-        "a number given by -e is text",
+    settings('"str" if setting.type == "path" else setting.type', '"raw"', "a number given by -e is text"),
+    settings(
+        '"str" if setting.type == "path" else setting.type',
+        "setting.type",
+        "a path is judged as the shell reads it",
     ),
+    settings('{"elements": "str"} if setting.type == "list" else {}', "{}", "one word is a list of letters"),
     preflight("changed=False,", "changed=bool(problems),", "looking changes something"),
     preflight("supports_check_mode=True", "supports_check_mode=False", "check mode sees nothing"),
     preflight('servers=servers(found["config"])', "servers={}", "every ensemble is new"),
@@ -146,31 +149,31 @@ MUTANTS = [
         'member["name"] == name), members[0])',
         "a stranger is taken for the first",
     ),
-    settings(
+    zoo_cfg(
         'if text), "")',
         'if text is not None), "")',
         "a record cut short hides what is on disk",
         at="in_force",
     ),
-    settings(
+    zoo_cfg(
         "if not config:\n",
         "if False:\n",
         "before the first start the log is looked for with the data",
         at="directories",
     ),
-    settings(
+    zoo_cfg(
         'config.get("dataLogDir", data_dir)',
         'config.get("dataLogDir", txnlog_dir)',
         "logs of nobody",
         at="directories",
     ),
-    settings(
+    zoo_cfg(
         'config.get("dataDir", data_dir)',
         'config["dataDir"]',
         "a zoo.cfg that lost a line ends the run that would mend it",
         at="directories",
     ),
-    settings(
+    zoo_cfg(
         "if port.isdecimal() else None",
         "if port else None",
         "a zoo.cfg with a typing error ends the run that would mend it",

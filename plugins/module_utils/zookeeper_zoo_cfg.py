@@ -1,0 +1,132 @@
+"""The keys of zoo.cfg, and how to read one.
+
+ZooKeeper takes an unknown key for a system property and says nothing, so a misspelt key would go unnoticed.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
+
+# Keys that have a variable, and which.
+OWNED = {setting.key: setting.variable for setting in SETTINGS if setting.key}
+# Keys that nobody may set, or how such keys begin, and why.
+REFUSED = {
+    "server.": "the members come from the group `zookeeper`",
+    "dynamicConfigFile": "the members come from the group `zookeeper`",
+    "reconfigEnabled": "ZooKeeper would rewrite a file that the role keeps",
+    "standaloneEnabled": "the members come from the group `zookeeper`, and a single one serves alone",
+    "group.": "the role counts on plain majorities",
+    "weight.": "the role counts on plain majorities",
+    "admin.serverAddress": "AdminServer always listens on loopback",
+    "db.autocreate": "the role keeps it false, so that a server that lost its data cannot vote",
+}
+PREFIXES = (
+    "DigestAuthenticationProvider.",
+    "IPAuthenticationProvider.",
+    "SASLAuthenticationProvider.",
+    "X509AuthenticationProvider.",
+    "authProvider.",
+    "metricsProvider.",
+    "quorum.auth.",
+    "ssl.",
+)
+# fmt: off
+KNOWN = frozenset((
+    "admin.commandURL", "admin.forceHttps", "admin.httpVersion", "admin.idleTimeout", "admin.needClientAuth",
+    "admin.portUnification", "admin.rateLimiterIntervalInMS", "admin.restore.enabled",
+    "admin.snapshot.enabled", "allowSaslFailedClients", "audit.enable", "audit.impl.class",
+    "bitHashCacheSize", "client.certReload", "client.portUnification", "clientPortListenBacklog",
+    "clientTcpKeepAlive", "closeSessionTxn.enabled", "cnxTimeout", "commitLogCount",
+    "commitProcessor.maxCommitBatchSize", "commitProcessor.maxReadBatchSize",
+    "commitProcessor.numWorkerThreads", "commitProcessor.shutdownTimeout", "connectToLearnerMasterLimit",
+    "connection_throttle_decrease_ratio", "connection_throttle_drop_decrease",
+    "connection_throttle_drop_increase", "connection_throttle_fill_count", "connection_throttle_fill_time",
+    "connection_throttle_freeze_time", "connection_throttle_global_session_weight",
+    "connection_throttle_local_session_weight", "connection_throttle_renew_session_weight",
+    "connection_throttle_tokens", "connection_throttle_weight_enabled", "datadir.autocreate",
+    "digest.enabled", "electionAlg", "electionPortBindRetry", "emulate353TTLNodes", "enableEagerACLCheck",
+    "enforce.auth.enabled", "enforce.auth.schemes", "enforceQuota", "ensembleAuthName",
+    "extendedTypesEnabled", "fastleader.maxNotificationInterval", "fastleader.minNotificationInterval",
+    "fips-mode", "flushDelay", "follower.skipLearnerRequestToNextProcessor", "forceSnapshotSync", "forceSync",
+    "forward_learner_requests_to_commit_processor_disabled", "intBufferStartingSizeBytes",
+    "jvm.pause.info-threshold.ms", "jvm.pause.monitor", "jvm.pause.sleep.time.ms",
+    "jvm.pause.warn-threshold.ms", "kerberos.canonicalizeHostNames", "kerberos.minReLoginTimeMs",
+    "kerberos.removeHostFromPrincipal", "kerberos.removeRealmFromPrincipal", "kinit", "largeRequestMaxBytes",
+    "largeRequestThreshold", "leader.ackLoggingFrequency", "leader.closeSocketAsync",
+    "leader.maxConcurrentDiffSyncs", "leader.maxConcurrentSnapSyncs", "leader.maxTimeToWaitForEpoch",
+    "leaderConnectDelayDuringRetryMs", "leaderServes", "learner.asyncSending", "learner.closeSocketAsync",
+    "letAnySaslUserDoX", "localSessionsEnabled", "localSessionsUpgradingEnabled", "maxBatchSize",
+    "maxGetChildrenResponseCacheSize", "maxInProcessingDeadWatchers", "maxResponseCacheSize",
+    "maxWriteQueuePollTime", "messageTracker.BufferSize", "messageTracker.Enabled", "multiAddress.enabled",
+    "multiAddress.reachabilityCheckEnabled", "multiAddress.reachabilityCheckTimeoutMs",
+    "netty.advancedFlowControl.enabled", "netty.server.earlyDropSecureConnectionHandshakes",
+    "netty.server.outstandingHandshake.limit", "nio.directBufferBytes", "nio.numSelectorThreads",
+    "nio.numWorkerThreads", "nio.sessionlessCnxnTimeout", "nio.shutdownTimeout", "observer.election.DelayMs",
+    "observer.reconnectDelayMs", "observer.syncEnabled", "observerMaster.sizeLimit", "observerMasterPort",
+    "oraclePath", "pathStats.delay", "pathStats.enabled", "pathStats.initialDelay", "pathStats.maxDepth",
+    "pathStats.sampleRate", "pathStats.slotCapacity", "pathStats.slotDuration", "pathStats.topPathMax",
+    "portUnification", "quorum.cnxn.threads.size", "quorumCnxnTimeoutMs", "quorumListenOnAllIPs",
+    "request.timeout", "request_stale_connection_check", "request_stale_latency_check",
+    "request_throttle_drop_stale", "request_throttle_max_requests", "request_throttle_stall_time",
+    "request_throttler.shutdownTimeout", "requireKerberosConfig", "sasl.serverconfig", "secureClientPort",
+    "secureClientPortAddress", "security.auth_to_local", "serializeLastProcessedZxid.enabled",
+    "server.principal", "server.realm", "serverCnxnFactory", "sessionRequireClientSASLAuth", "skipACL",
+    "snapSizeLimitInKb", "snapshot.compression.method", "snapshot.trust.empty", "snapshotSizeFactor",
+    "sslQuorum", "sslQuorumReloadCertFiles", "superUser", "syncEnabled", "tcpKeepAlive",
+    "throttled_op_wait_time", "txnLogSizeLimitInKb", "watchManagerName", "watcherCleanIntervalInSeconds",
+    "watcherCleanThreadsNum", "watcherCleanThreshold",
+))
+# fmt: on
+
+
+def setting_problem(key: str, value: object) -> str | None:
+    """What is wrong with one entry of ``zookeeper_config``, and the remedy; None if nothing."""
+    if key in OWNED:
+        return f"zookeeper_config sets {key}: set {OWNED[key]} instead."
+    for start, reason in REFUSED.items():
+        if key.startswith(start) and key not in KNOWN:
+            return f"zookeeper_config sets {key}: remove it, {reason}."
+    if key not in KNOWN and not key.startswith(PREFIXES):
+        close = difflib.get_close_matches(key, KNOWN | OWNED.keys(), n=1)
+        return f"zookeeper_config has the unknown key {key}: " + (
+            f"did you mean {close[0]}?"
+            if close
+            else "a system property of your own goes to zookeeper_jvm_flags."
+        )
+    if isinstance(value, dict | list) or value is None or "\n" in str(value):
+        return f"zookeeper_config sets {key} to {value!r}: give it one number, boolean or line of text."
+    return None
+
+
+def parse_config(text: str) -> dict[str, str]:
+    """Read a zoo.cfg (a Java properties file without the exotic parts)."""
+    lines = (line.strip() for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if line and not line.startswith(("#", "!")))
+    return {key.strip(): value.strip() for key, equals, value in pairs if equals}
+
+
+def in_force(*texts: str | None) -> dict[str, str]:
+    """The first zoo.cfg that there is, read; empty if there is none.
+
+    In force is what the server was started with, before what waits on disk for its next start.
+    """
+    return parse_config(next((text for text in texts if text), ""))
+
+
+def directories(config: dict[str, str], data_dir: str, txnlog_dir: str) -> tuple[str, str]:
+    """Where a server has its data and its transaction log.
+
+    ``config`` is what is in force. Where there is none yet, they are what the inventory says (the other two).
+    """
+    if not config:
+        return data_dir, txnlog_dir
+    data_dir = config.get("dataDir", data_dir)
+    return data_dir, config.get("dataLogDir", data_dir)
+
+
+def client_port(config: dict[str, str]) -> int | None:
+    """The port that a zoo.cfg names; None if it names none that could be."""
+    port = config.get("clientPort", "")
+    return int(port) if port.isdecimal() else None
