@@ -26,35 +26,40 @@ def test_every_scenario_has_tests() -> None:
 # ------------------------------------------------------------ preflight
 
 
-def test_nodes_that_are_something_else_too_or_alone_are_refused(tmp_path: Path) -> None:
-    inventory, playbook = tmp_path / "hosts.yml", tmp_path / "play.yml"
-    inventory.write_text("""
-zookeeper: {hosts: {zk1: }}
-mwapp_nodes: {hosts: {mw1: {mwapp_labels: ["a b"], mwapp_keep: 5}}}
-mwapp_workers: {hosts: {mw1: }}
-""")
-    playbook.write_text("""
-- hosts: mwapp_nodes
-  gather_facts: false
-  tasks:
-    - ansible.builtin.include_role: {name: zklab.zookeeper.mwapp, tasks_from: preflight}
-""")
+def refusal(directory: Path, inventory: str, role: str = "zklab.zookeeper.mwapp") -> str:
+    """What the role says to the hosts of an inventory, all of which it must refuse: on one line."""
+    hosts, playbook = directory / "hosts.yml", directory / "play.yml"
+    hosts.write_text(inventory)
+    playbook.write_text(f"[{{hosts: all, gather_facts: false, roles: [{role}]}}]")
+    where = {
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "playbooks/collections"),
+    }
     done = subprocess.run(
-        [Path(sys.executable).parent / "ansible-playbook", "-i", inventory, playbook],
-        env=os.environ
-        | {
-            "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
-            "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "playbooks/collections"),
-        },
+        [Path(sys.executable).parent / "ansible-playbook", "-i", hosts, playbook],
+        env=os.environ | where,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode != 0
+    assert done.returncode != 0, done.stdout
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_settings_that_cannot_work_are_all_told_at_once(tmp_path: Path) -> None:
+    said = refusal(
+        tmp_path,
+        """
+mwapp_nodes: {hosts: {mw1: {mwapp_labels: ["a b"], mwapp_keep: 5, mwapp_handlers: [/no/such.whl]}}}
+mwapp_workers: {hosts: {mw1: }}
+""",
+    )
     for problem in (
-        "this host is in mwapp_nodes and in mwapp_workers, but a node is master and worker already",
-        "group mwapp_nodes has only one host, mw1: the node that is the master runs no tasks",
-        'mwapp_labels is ["a b"]: a label is',
-        "mwapp_keep (5) 1000 to 20000 tasks",
+        "mw1: - this host is in mwapp_nodes and in mwapp_workers, but a node is master and worker already",
+        "- group mwapp_nodes has only one host, mw1: the node that is the master runs no tasks",
+        '- mwapp_connect is "": put the servers in group zookeeper',
+        '- mwapp_labels has "a b": a label is',
+        "- mwapp_keep is 5: use 1000 to 20000 tasks",
+        "there is no /no/such.whl",
     ):
-        assert problem in done.stdout + done.stderr
+        assert problem in said

@@ -1,0 +1,255 @@
+"""Jinja filter: why the role mwapp refuses what it is given. Each reason names the setting and the remedy.
+
+mwapp itself refuses some of it, too, but only when a service starts on a host. tests/unit/test_mwapp_rules.py
+holds the two together.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.common.validation import check_type_path
+
+Variables = Mapping[str, Any]
+Hostvars = Mapping[str, Variables]
+Groups = Mapping[str, Sequence[str]]
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/:-]{0,62}")
+SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
+CHROOT = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f]+)*/*")
+PORTS = (1, 65535)
+SESSION = (0.1, 3600)  # seconds, whatever the servers grant
+FORGOTTEN = "a client that was cut off must still find the task it submitted, or it would submit it again"
+# The least, the most, of what, and why.
+BOUNDS = {
+    "mwapp_slots": (1, 1000, "tasks at once", ""),
+    "mwapp_prefetch": (0, 1000, "tasks beyond the slots", ""),
+    "mwapp_retention": (60, math.inf, "seconds", FORGOTTEN),
+    "mwapp_keep": (1000, 20000, "tasks", FORGOTTEN),
+    "mwapp_max_attempts": (1, math.inf, "attempts", ""),
+    "mwapp_drain": (0, math.inf, "seconds", ""),
+    "mwapp_watchdog": (1, math.inf, "seconds", ""),
+    "mwapp_ready_timeout": (1, math.inf, "seconds", ""),
+}
+ZOOKEEPER_PORTS = {
+    "zookeeper_client_port": 2181,
+    "zookeeper_quorum_port": 2888,
+    "zookeeper_election_port": 3888,
+}
+SOURCES = ("pyproject.toml", "requirements.txt", "constraints.txt", "mwapp")
+
+
+def mwapp_problems(
+    host: str, variables: Variables, hostvars: Hostvars, groups: Groups, play_hosts: Sequence[str]
+) -> list[str]:
+    """Tell everything that speaks against what a host is given.
+
+    Args:
+        host: its inventory name.
+        variables: the role's, by name, as they are for this host.
+        hostvars: of every host. The defaults of a role are not among them.
+        groups: of the inventory.
+        play_hosts: names of the hosts of the play; one bundle is built for all, of what the first one says.
+    """
+    checkout, handlers = variables["mwapp_checkout"], variables["mwapp_handlers"]
+    name = str(variables["mwapp_name"])
+    return [
+        *role_problems(variables["mwapp_roles"], groups),
+        *connect_problems(str(variables["mwapp_connect"])),
+        *session_problems(variables["mwapp_session_timeout"], _tick_ms(hostvars, groups)),
+        *name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),
+        *port_problems(variables, _server_ports(host, hostvars, groups)),
+        *amount_problems(variables),
+        *label_problems([str(label) for label in variables["mwapp_labels"]]),
+        *source_problems(checkout, handlers),
+        *release_problems(handlers, play_hosts[0], hostvars[play_hosts[0]].get("mwapp_handlers", [])),
+    ]
+
+
+# ------------------------------------------------------------ what the inventory says of others
+
+
+def _tick_ms(hostvars: Hostvars, groups: Groups) -> float:
+    ticks = (hostvars[host].get("zookeeper_tick_time") for host in groups.get("zookeeper", []))
+    return number(next((tick for tick in ticks if tick is not None), 2000))
+
+
+def _named(name: str, hostvars: Hostvars, groups: Groups) -> list[str]:
+    """The application's hosts with this name."""
+    hosts = dict.fromkeys(
+        host for role in ("master", "worker", "node") for host in groups.get(f"mwapp_{role}s", [])
+    )
+    return [host for host in hosts if str(hostvars[host].get("mwapp_name", host)) == name]
+
+
+def _server_ports(host: str, hostvars: Hostvars, groups: Groups) -> dict[str, Any]:
+    if host not in groups.get("zookeeper", []):
+        return {}
+    return {name: hostvars[host].get(name, port) for name, port in ZOOKEEPER_PORTS.items()}
+
+
+# ------------------------------------------------------------ rules
+
+
+def number(value: Any) -> float:
+    """Read a number, which is text if -e gave it. What is none is NaN, and so within no bounds."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def role_problems(roles: Sequence[str], groups: Groups) -> list[str]:
+    """Of the services of this host, and of the groups they follow from."""
+    masters, nodes = groups.get("mwapp_masters", []), groups.get("mwapp_nodes", [])
+    others = [f"mwapp_{role}s" for role in roles if role != "node"]
+    problems = []
+    if not roles:
+        problems.append(
+            "mwapp_roles is empty: put this host in group mwapp_masters, mwapp_workers or both, or in "
+            "mwapp_nodes."
+        )
+    if "node" in roles and others:
+        problems.append(
+            f"this host is in mwapp_nodes and in {' and '.join(others)}, but a node is master and worker "
+            "already: take it out of one of them."
+        )
+    if len(nodes) == 1:
+        problems.append(
+            f"group mwapp_nodes has only one host, {nodes[0]}: the node that is the master runs no tasks, so "
+            "none would run. Put two or more in it, or use mwapp_masters and mwapp_workers."
+        )
+    if not masters and not nodes:
+        problems.append(
+            "group mwapp_masters is empty, so no task would ever be assigned: put a host in it (two, so that "
+            "one may fail)."
+        )
+    return problems
+
+
+def connect_problems(connect: str) -> list[str]:
+    """Of the connect string."""
+    servers, slash, path = connect.strip().partition("/")
+    found = [SERVER.fullmatch(server.strip()) for server in servers.split(",")]
+    if all(one and _is_port(one[1] or 1) for one in found) and CHROOT.fullmatch(slash + path):
+        return []
+    return [
+        f'mwapp_connect is "{connect}": put the servers in group zookeeper, or set it to host:port,host:port '
+        "with the znode it may use, if not all, at the end (/path)."
+    ]
+
+
+def _is_port(value: Any) -> bool:
+    return PORTS[0] <= number(value) <= PORTS[1]
+
+
+def session_problems(timeout: Any, tick_ms: float) -> list[str]:
+    """Of the session time-out: servers grant 2 to 20 ticks."""
+    least, most = max(SESSION[0], 2 * tick_ms / 1000), min(SESSION[1], 20 * tick_ms / 1000)
+    if least <= number(timeout) <= most:
+        return []
+    return [
+        f"mwapp_session_timeout is {timeout} s, but with zookeeper_tick_time {tick_ms:g} ms servers grant "
+        f"{least:g} to {most:g} s: choose one of these."
+    ]
+
+
+def name_problems(name: str, others: Sequence[str]) -> list[str]:
+    """Of the name in the ensemble; ``others`` are other hosts that have it."""
+    problems = []
+    if not NAME.fullmatch(name):
+        problems.append(
+            f'mwapp_name is "{name}": use letters, digits, dot, dash and underscore, at most 128, and begin '
+            "with a letter or digit."
+        )
+    if others:
+        problems.append(f"mwapp_name {name} is the name of {' and '.join(others)}, too: give each its own.")
+    return problems
+
+
+def port_problems(variables: Variables, server: Mapping[str, Any]) -> list[str]:
+    """Of the status endpoints' ports, beside those of a ZooKeeper ``server`` here."""
+    own = {f"mwapp_{role}_port": variables[f"mwapp_{role}_port"] for role in variables["mwapp_roles"]}
+    problems = [
+        f"{name} is {port}: use {PORTS[0]} to {PORTS[1]}." for name, port in own.items() if not _is_port(port)
+    ]
+    users: dict[float, list[str]] = {}
+    for name, port in {**own, **server}.items():
+        users.setdefault(number(port), []).append(name)
+    for port, names in users.items():
+        if len(names) > 1 and names[0] in own:
+            problems.append(
+                f"{' and '.join(names)} have one port, {port:g}, on this host: give each its own."
+            )
+    return problems
+
+
+def amount_problems(variables: Variables) -> list[str]:
+    """Of numbers that are too small or too large."""
+    return [
+        f"{name} is {variables[name]}: use {_range(least, most)} {unit}{why and f'; {why}'}."
+        for name, (least, most, unit, why) in BOUNDS.items()
+        if not least <= number(variables[name]) <= most
+    ]
+
+
+def _range(least: float, most: float) -> str:
+    return f"{least} or more" if math.isinf(most) else f"{least} to {most}"
+
+
+def label_problems(labels: Sequence[str]) -> list[str]:
+    """Of the labels."""
+    wrong = [f'"{label}"' for label in labels if not LABEL.fullmatch(label)]
+    if not wrong:
+        return []
+    return [
+        f"mwapp_labels has {', '.join(wrong)}: a label is up to 63 letters, digits and any of . _ = / : - "
+        "and begins with a letter or digit, such as gpu or zone=a."
+    ]
+
+
+def source_problems(checkout: str, handlers: Sequence[str]) -> list[str]:
+    """Of what the release is made of, on this machine, where Ansible runs."""
+    top = Path(check_type_path(checkout))
+    lacks = [name for name in SOURCES if not (top / name).exists()]
+    paths = [top / check_type_path(handler) for handler in handlers]
+    missing = [str(path) for path in paths if not path.exists()]
+    problems = []
+    if lacks:
+        problems.append(
+            f"mwapp_checkout is {checkout}, and there is no {', '.join(lacks)}: set it to a checkout of "
+            "zklab, or to the collection zklab.zookeeper, on this machine, where Ansible runs."
+        )
+    if missing:
+        problems.append(
+            f"mwapp_handlers: on this machine, where Ansible runs, there is no {', '.join(missing)}; a "
+            "relative path begins at mwapp_checkout."
+        )
+    return problems
+
+
+def release_problems(handlers: Sequence[str], first: str, of_first: Sequence[str]) -> list[str]:
+    """Of handlers that are not the same for all: one release is made, for the ``first`` host of the play."""
+    if list(handlers) == list(of_first):
+        return []
+    return [
+        f"mwapp_handlers is {_show(handlers)} here and {_show(of_first)} on {first}, but all hosts get one "
+        "release: set it for all of them (group_vars/all.yml)."
+    ]
+
+
+def _show(values: Sequence[str]) -> str:
+    return ", ".join(values) or "empty"
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name the filters."""
+        return {"mwapp_problems": mwapp_problems}

@@ -1,0 +1,118 @@
+"""What the role mwapp refuses."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (pytest("tests/unit/test_mwapp_rules.py"),)
+
+rules = partial(Mutant, "plugins/filter/mwapp_rules.py")
+
+MUTANTS = [
+    # ------------------------------------------------------------ what is looked at
+    rules(
+        'variables["mwapp_roles"], groups),',
+        'variables["mwapp_roles"], {}),',
+        "every inventory lacks masters",
+    ),
+    rules("if one != host]", "]", "a host clashes with itself"),
+    rules(
+        "*name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),",
+        "*name_problems(name, []),",
+        "two hosts take each other's place",
+    ),
+    rules("        *amount_problems(variables),\n", "", "any number passes"),
+    rules(
+        "        *port_problems(variables, _server_ports(host, hostvars, groups)),\n", "", "any port passes"
+    ),
+    rules(
+        "        *source_problems(checkout, handlers),\n",
+        "",
+        "where the sources are is found out by the bundle",
+    ),
+    rules('str(variables["mwapp_name"])', 'variables["mwapp_name"]', "a host called 7 ends the run"),
+    rules("[str(label) for label in", "[label for label in", "a label 7 ends the run"),
+    rules('groups.get("zookeeper", [])', "groups", "ticks of the application's hosts", at="_tick_ms"),
+    rules("if tick is not None), 2000)", "), 2000)", "a host without the variable has no ticks"),
+    rules('("master", "worker", "node")', '("master", "worker")', "two nodes have one name"),
+    rules('("master", "worker", "node")', '("worker", "node")', "two masters have one name"),
+    rules('.get("mwapp_name", host)', '.get("mwapp_name")', "the name that another has by default is free"),
+    rules(
+        "str(hostvars[host].get", "(hostvars[host].get", "a host called 7 has another name than one called 7"
+    ),
+    rules(
+        'if host not in groups.get("zookeeper", []):',
+        "if not groups:",
+        "servers on other hosts take this one's ports",
+    ),
+    rules(
+        "hostvars[host].get(name, port) for name, port in ZOOKEEPER",
+        "port for name, port in ZOOKEEPER",
+        "a server on another port is overlooked",
+    ),
+    # ------------------------------------------------------------ rules
+    rules("(TypeError, ValueError)", "TypeError", "a word where a number belongs ends the run"),
+    rules("(TypeError, ValueError)", "ValueError", "null where a number belongs ends the run"),
+    rules("return math.nan", "return 0.0", "a word is a number, and within some bounds", at="number"),
+    rules('if role != "node"]', "]", "a node is refused beside itself"),
+    rules("    if not roles:", "    if roles == [None]:", "a host without service passes"),
+    rules('if "node" in roles and others:', "if False:", "a host is master twice"),
+    rules("if len(nodes) == 1:", "if len(nodes) == 0:", "a node alone, which runs nothing"),
+    rules("if not masters and not nodes:", "if not masters:", "nodes need masters"),
+    rules("if not masters and not nodes:", "if False:", "workers without master"),
+    rules("connect.strip()", "connect", "what mwapp takes is refused"),
+    rules("server.strip()", "server", "what mwapp takes is refused: blanks after commas"),
+    rules("if all(one and", "if any(one and", "one sound server is enough"),
+    rules("_is_port(one[1] or 1)", "one", "port 0, and 99999"),
+    rules("(one[1] or 1)", "(one[1])", "a port that is left out, as mwapp allows"),
+    rules(" and CHROOT.fullmatch(slash + path)", "", "any path"),
+    rules(r"(?!\.{1,2}(?:/|$))", "", "/.. is a path"),
+    rules(r"{1,2}(?:/|$)", r"{1,2}", "/.a is none"),
+    rules(r"]+)*/*", r"]+)*", "/mwapp/ is refused"),
+    rules(r"\[[0-9A-Fa-f:.]+\]|", "", "IPv6 is refused"),
+    rules("PORTS = (1, 65535)", "PORTS = (0, 65535)", "port 0"),
+    rules("PORTS = (1, 65535)", "PORTS = (1, 65536)", "port 65536"),
+    rules("PORTS = (1, 65535)", "PORTS = (1, 65534)", "the last port is refused"),
+    rules("SESSION = (0.1, 3600)", "SESSION = (0, 3600)", "shorter than mwapp takes it"),
+    rules("SESSION = (0.1, 3600)", "SESSION = (0.1, 36000)", "longer than mwapp takes it"),
+    rules("2 * tick_ms", "tick_ms", "the servers grant twice as long"),
+    rules("20 * tick_ms", "21 * tick_ms", "the servers do not grant it"),
+    rules(
+        "if least <= number(timeout) <= most:", "if least < number(timeout) < most:", "the bounds themselves"
+    ),
+    rules("if not NAME.fullmatch(name):", "if not NAME.match(name):", "any end of a name"),
+    rules("{0,127}", "{0,128}", "a name mwapp does not take"),
+    rules("{0,62}", "{0,63}", "a label mwapp does not take"),
+    rules("    if others:\n", "    if False:\n", "two hosts with one name"),
+    rules('for role in variables["mwapp_roles"]}', 'for role in ("master", "worker")}', "services elsewhere"),
+    rules("if not _is_port(port)", "if _is_port(port)", "sound ports are refused"),
+    rules("{**own, **server}", "{**own}", "a ZooKeeper server's port"),
+    rules("setdefault(number(port), [])", "setdefault(port, [])", "2223 and '2223' are two"),
+    rules("if len(names) > 1 and names[0] in own:", "if len(names) > 2:", "two services with one port"),
+    rules("if len(names) > 1 and names[0] in own:", "if len(names) > 1:", "what is the server's own affair"),
+    rules("if not least <= number(variables[name]) <= most", "if number(variables[name]) < least", "no most"),
+    rules("if not least <= number(variables[name]) <= most", "if number(variables[name]) > most", "no least"),
+    rules("if math.isinf(most) else", "if most is None else", "use 1 to inf"),
+    rules('"mwapp_slots": (1, 1000', '"mwapp_slots": (0, 1000', "a worker that runs nothing"),
+    rules('"mwapp_slots": (1, 1000', '"mwapp_slots": (1, 1001', "more than mwapp takes"),
+    rules('"mwapp_prefetch": (0, 1000', '"mwapp_prefetch": (1, 1000', "its own default is refused"),
+    rules('"mwapp_retention": (60,', '"mwapp_retention": (59,', "less than mwapp takes"),
+    rules('"mwapp_keep": (1000, 20000', '"mwapp_keep": (999, 20000', "less than mwapp takes"),
+    rules('"mwapp_keep": (1000, 20000', '"mwapp_keep": (1000, 20001', "more than mwapp takes"),
+    rules('"mwapp_max_attempts": (1,', '"mwapp_max_attempts": (0,', "a task that is never run"),
+    rules('"mwapp_drain": (0,', '"mwapp_drain": (1,', "not to drain is refused"),
+    rules('"mwapp_watchdog": (1,', '"mwapp_watchdog": (0,', "no watchdog, though mwapp tells it"),
+    rules('"mwapp_ready_timeout": (1,', '"mwapp_ready_timeout": (0,', "every start fails"),
+    rules("if not LABEL.fullmatch(label)", "if not LABEL.match(label)", "any end of a label"),
+    rules("Path(check_type_path(checkout))", "Path(checkout)", "~ is no directory"),
+    rules("if not (top / name).exists()", "if (top / name).exists()", "sources that are there are missing"),
+    rules('SOURCES = ("pyproject.toml", ', "SOURCES = (", "another project's directory"),
+    rules("top / check_type_path(handler)", "top / handler", "~ is a directory in the checkout"),
+    rules("top / check_type_path(handler)", "Path(check_type_path(handler))", "relative to where one stands"),
+    rules("if not path.exists()]", "]", "handlers that are there are missing"),
+    rules("if list(handlers) == list(of_first):", "if True:", "one host's handlers are missing"),
+    rules("if list(handlers) == list(of_first):", "if not handlers:", "handlers of the first host alone"),
+    rules("hostvars[play_hosts[0]]", "hostvars[host]", "a host is compared with itself"),
+    rules('.join(values) or "empty"', ".join(values)", "mwapp_handlers is  here"),
+]

@@ -1,0 +1,272 @@
+"""What the role mwapp refuses: each refusal names the variable and the remedy, and mwapp itself agrees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mwapp.cli.daemons import master, node, worker
+from mwapp.errors import BadInputError
+from mwapp.logs import LEVELS
+from tests.unit.zookeeper_role import PROJECT, load_file
+
+rules = load_file("filter/mwapp_rules.py")
+
+ROLE = PROJECT / "roles/mwapp"
+OPTIONS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+
+GROUPS = {"zookeeper": ["zk1"], "mwapp_masters": ["mw1", "mw2"], "mwapp_workers": ["mw1", "mw3"]}
+HOSTVARS: dict[str, dict[str, Any]] = {name: {} for name in ("zk1", "mw1", "mw2", "mw3")}
+GIVEN = {name: option["default"] for name, option in OPTIONS.items() if "default" in option} | {
+    "mwapp_roles": ["master", "worker"],
+    "mwapp_connect": "zk1:2181",
+    "mwapp_name": "mw1",
+    "mwapp_checkout": str(PROJECT),
+}
+
+
+def problems(
+    changed: dict[str, Any] | None = None,
+    hostvars: dict[str, dict[str, Any]] | None = None,
+    groups: dict[str, list[str]] | None = None,
+) -> list[str]:
+    """Of mw1, which is a master and a worker, with these settings and these variables of hosts."""
+    made: list[str] = rules.mwapp_problems(
+        "mw1", GIVEN | (changed or {}), HOSTVARS | (hostvars or {}), groups or GROUPS, ["mw2", "mw1", "mw3"]
+    )
+    return made
+
+
+def test_what_fits_together_passes() -> None:
+    assert problems() == []
+    assert problems({"mwapp_roles": ["node"]}, groups={"mwapp_nodes": ["mw1", "mw2"]}) == []
+    assert problems({"mwapp_roles": ["worker"]}, groups={"mwapp_nodes": ["mw2", "mw3"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"mwapp_roles": []}, "mwapp_roles is empty: put this host in group mwapp_masters, mwapp_workers"),
+        ({"mwapp_roles": ["worker", "node"]}, "is in mwapp_nodes and in mwapp_workers, but a node is master"),
+        ({"mwapp_connect": ""}, 'mwapp_connect is "": put the servers in group zookeeper'),
+        ({"mwapp_connect": "zk1:0"}, 'mwapp_connect is "zk1:0": put the servers'),
+        ({"mwapp_session_timeout": 3.9}, "mwapp_session_timeout is 3.9 s, but with zookeeper_tick_time 2000"),
+        ({"mwapp_session_timeout": "41"}, "servers grant 4 to 40 s: choose one of these."),
+        ({"mwapp_name": "a b"}, 'mwapp_name is "a b": use letters, digits, dot'),
+        ({"mwapp_master_port": 0}, "mwapp_master_port is 0: use 1 to 65535."),
+        ({"mwapp_worker_port": "65536"}, "mwapp_worker_port is 65536: use 1 to 65535."),
+        (
+            {"mwapp_worker_port": "2223"},
+            "mwapp_master_port and mwapp_worker_port have one port, 2223, on this host",
+        ),
+        ({"mwapp_slots": 0}, "mwapp_slots is 0: use 1 to 1000 tasks at once."),
+        ({"mwapp_slots": 1001}, "mwapp_slots is 1001: use 1 to 1000 tasks at once."),
+        ({"mwapp_slots": "many"}, "mwapp_slots is many: use 1 to 1000 tasks at once."),
+        ({"mwapp_drain": "soon"}, "mwapp_drain is soon: use 0 or more seconds."),
+        ({"mwapp_slots": None}, "mwapp_slots is None: use 1 to 1000 tasks at once."),
+        ({"mwapp_prefetch": -1}, "mwapp_prefetch is -1: use 0 to 1000 tasks beyond the slots."),
+        ({"mwapp_retention": 59.9}, "mwapp_retention is 59.9: use 60 or more seconds; a client that was"),
+        ({"mwapp_keep": 999}, "mwapp_keep is 999: use 1000 to 20000 tasks; a client that was cut off"),
+        ({"mwapp_keep": 20001}, "mwapp_keep is 20001: use 1000 to 20000 tasks; a client"),
+        ({"mwapp_max_attempts": 0}, "mwapp_max_attempts is 0: use 1 or more attempts."),
+        ({"mwapp_drain": -1}, "mwapp_drain is -1: use 0 or more seconds."),
+        ({"mwapp_watchdog": 0}, "mwapp_watchdog is 0: use 1 or more seconds."),
+        ({"mwapp_ready_timeout": "0"}, "mwapp_ready_timeout is 0: use 1 or more seconds."),
+        ({"mwapp_labels": ["gpu", "a b", "-"]}, 'mwapp_labels has "a b", "-": a label is up to 63 letters'),
+    ],
+)
+def test_a_setting_that_cannot_work(changed: dict[str, Any], said: str) -> None:
+    [problem] = problems(changed)
+    assert said in problem
+
+
+def test_all_problems_are_told_at_once() -> None:
+    assert len(problems({"mwapp_slots": 0, "mwapp_keep": 0, "mwapp_name": "", "mwapp_labels": [""]})) == 4
+
+
+def test_numbers_may_be_text_and_text_numbers() -> None:
+    """-e gives all as text, and an inventory may call a host 7."""
+    text = {name: str(GIVEN[name]) for name in rules.BOUNDS} | {"mwapp_session_timeout": "6"}
+    assert problems(text | {"mwapp_name": 7, "mwapp_labels": [7], "mwapp_master_port": "2223"}) == []
+    assert "name of mw2" in problems({"mwapp_name": "7"}, {"mw2": {"mwapp_name": 7}})[0]
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        ({"mwapp_workers": ["mw1"]}, "group mwapp_masters is empty, so no task would ever be assigned"),
+        ({"mwapp_nodes": ["mw1"]}, "group mwapp_nodes has only one host, mw1: the node that is the master"),
+    ],
+)
+def test_groups_that_would_run_nothing(groups: dict[str, list[str]], said: str) -> None:
+    [problem] = problems(groups=groups)
+    assert said in problem
+
+
+@pytest.mark.parametrize(
+    ("tick", "least", "most"), [(1000, 2, 20), ("500", 1, 10), (20, 0.1, 0.4), (200_000, 400, 3600)]
+)
+def test_a_session_lasts_2_to_20_ticks_of_the_servers(tick: object, least: float, most: float) -> None:
+    """And neither shorter nor longer than mwapp takes."""
+    for timeout in (least, most):
+        assert problems({"mwapp_session_timeout": timeout}, {"zk1": {"zookeeper_tick_time": tick}}) == []
+    for timeout in (least - 0.01, most + 0.01):
+        [said] = problems({"mwapp_session_timeout": timeout}, {"zk1": {"zookeeper_tick_time": tick}})
+        assert f"zookeeper_tick_time {tick} ms servers grant {least} to {most} s" in said
+
+
+def test_a_name_that_others_have() -> None:
+    """Though they have it from the inventory, or only in another group."""
+    assert problems({"mwapp_name": "mw2"})[0].startswith("mwapp_name mw2 is the name of mw2, too: give each")
+    [said] = problems({"mwapp_name": "x"}, {"mw2": {"mwapp_name": "x"}, "mw3": {"mwapp_name": "x"}})
+    assert "is the name of mw2 and mw3, too" in said
+    nodes = GROUPS | {"mwapp_nodes": ["n1", "n2"]}
+    [said] = problems({}, {"n1": {"mwapp_name": "mw1"}, "n2": {}}, nodes)
+    assert "is the name of n1, too" in said
+
+
+def test_ports_of_a_zookeeper_server_on_the_same_host() -> None:
+    both = GROUPS | {"zookeeper": ["mw1"]}
+    [said] = problems({"mwapp_master_port": 2181}, groups=both)
+    assert said.startswith("mwapp_master_port and zookeeper_client_port have one port, 2181, on this host")
+    moved = {"mw1": {"zookeeper_client_port": "2224"}}
+    assert problems({"mwapp_master_port": 2181}) == problems({}, moved) == []
+    [said] = problems({}, moved, both)
+    assert "mwapp_worker_port and zookeeper_client_port have one port, 2224" in said
+    assert problems({}, {"mw1": {"zookeeper_quorum_port": 2181}}, both) == [], "the server's own affair"
+
+
+def test_a_port_of_a_service_that_is_not_here() -> None:
+    assert problems({"mwapp_roles": ["master"], "mwapp_worker_port": 2223, "mwapp_node_port": 0}) == []
+
+
+# ------------------------------------------------------------ sources
+
+
+@pytest.mark.parametrize("lacks", [["pyproject.toml"], ["mwapp"], ["requirements.txt", "constraints.txt"]])
+def test_a_checkout_without_sources(
+    lacks: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is by default if somebody has copied the role."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("pyproject.toml", "requirements.txt", "constraints.txt", "mwapp"):
+        (tmp_path / name).touch()
+    assert problems({"mwapp_checkout": "~"}) == []
+    for name in lacks:
+        (tmp_path / name).unlink()
+    [said] = problems({"mwapp_checkout": "~"})
+    assert said.startswith(f"mwapp_checkout is ~, and there is no {', '.join(lacks)}: set it to a checkout")
+
+
+def test_handlers_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "own.whl").touch()
+    handlers = ["examples/handlers", "~/own.whl", str(tmp_path / "own.whl"), "none", "~/none.whl"]
+    [said] = problems({"mwapp_handlers": handlers}, {"mw2": {"mwapp_handlers": handlers}})
+    assert f"there is no {PROJECT}/none, {tmp_path}/none.whl; a relative path begins at" in said
+
+
+def test_handlers_that_are_not_the_same_for_all() -> None:
+    [said] = problems({"mwapp_handlers": ["examples/handlers"]})
+    assert said.startswith("mwapp_handlers is examples/handlers here and empty on mw2, but all hosts get one")
+    [said] = problems({}, {"mw2": {"mwapp_handlers": ["examples/handlers"]}})
+    assert said.startswith("mwapp_handlers is empty here and examples/handlers on mw2, but all hosts get one")
+
+
+# ------------------------------------------------------------ what mwapp itself takes
+
+
+def takes(command: click.Command, key: str, value: object) -> bool:
+    """Whether a daemon takes this for its option, or as this key of its config file."""
+    [option] = [one for one in command.params if one.name == key]
+    try:
+        option.process_value(click.Context(command), value)
+    except (click.BadParameter, BadInputError):
+        return False
+    return True
+
+
+WORDS = st.text(st.sampled_from("aZ09._=/:-[] ,\n\té٣"), max_size=8)
+LONG = st.sampled_from([62, 63, 64, 127, 128, 129]).map(lambda length: "x" * length)
+
+
+@given(WORDS | LONG)
+def test_a_name_is_what_mwapp_takes_for_one(name: str) -> None:
+    assert (rules.name_problems(name, []) == []) == takes(node, "name", name)
+
+
+@given(WORDS | LONG)
+def test_a_label_is_what_mwapp_takes_for_one(label: str) -> None:
+    assert (rules.label_problems([label]) == []) == takes(worker, "label", (label,))
+
+
+SERVERS = ["zk1", "10.0.0.1", "[::1]", "::1", "[]", "a_b.c", "é", "", "a b"]
+PORTS = ["", ":", ":0", ":1", ":65535", ":65536", ":021810", ":٣", ":1 ", ":1,zk2", ":1, zk2:3", ":1,", ","]
+PATHS = [
+    "",
+    "/",
+    "//",
+    "/a/",
+    "/a/b",
+    "a",
+    "/a//b",
+    "/.",
+    "/..",
+    "/../a",
+    "/.a",
+    "/...",
+    "/\x1f",
+    "/é",
+    "/a b",
+    "\n",
+]
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("port", PORTS)
+def test_a_connect_string_is_what_mwapp_takes_for_one(server: str, port: str) -> None:
+    for connect in (server + port + path for path in PATHS):
+        assert (rules.connect_problems(connect) == []) == takes(worker, "connect", connect), connect
+
+
+@given(WORDS)
+def test_whatever_else_is_given_for_a_connect_string(connect: str) -> None:
+    assert (rules.connect_problems(connect) == []) == takes(worker, "connect", connect)
+
+
+@pytest.mark.parametrize("setting", ["slots", "prefetch", "retention", "keep", "max_attempts", "drain"])
+def test_bounds_are_those_of_mwapp(setting: str) -> None:
+    least, most, *_ = rules.BOUNDS[f"mwapp_{setting}"]
+    for value in {least - 1, least, min(most, 10**9), min(most, 10**9) + 1}:
+        wrong = rules.amount_problems(GIVEN | {f"mwapp_{setting}": value})
+        assert (wrong == []) == takes(node, setting, value)
+
+
+@given(st.floats(0, 5000), st.floats(1, 1e6))
+def test_a_session_that_the_role_takes_is_one_for_mwapp(timeout: float, tick_ms: float) -> None:
+    assert rules.session_problems(timeout, tick_ms) or takes(worker, "session_timeout", timeout)
+
+
+@given(st.integers(-1, 70_000))
+def test_a_port_that_the_role_takes_is_one_for_mwapp(port: int) -> None:
+    changed = {"mwapp_roles": ["worker"], "mwapp_worker_port": port}
+    assert rules.port_problems(GIVEN | changed, {}) or takes(worker, "listen", f"0.0.0.0:{port}")
+
+
+@pytest.mark.parametrize("command", [master, worker, node], ids=lambda command: command.name)
+def test_defaults_are_those_of_mwapp(command: click.Command) -> None:
+    own: dict[Any, Any] = {option.name: option.default for option in command.params}
+    own["listen"], _, port = own["listen"].rpartition(":")
+    own[f"{command.name}_port"] = int(port)
+    for name in own.keys() & {variable.removeprefix("mwapp_") for variable in GIVEN} - {"connect", "name"}:
+        assert GIVEN[f"mwapp_{name}"] == own[name], name
+
+
+def test_levels_of_the_log_are_those_of_mwapp() -> None:
+    assert sorted(OPTIONS["mwapp_log_level"]["choices"]) == sorted(LEVELS)
