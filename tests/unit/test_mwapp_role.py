@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,19 @@ mwapp_workers: {hosts: {mw1: }}
         "there is no /no/such.whl",
     ):
         assert problem in said
+
+
+def test_a_copy_of_the_role_says_which_setting_it_lacks(tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "roles/mwapp", tmp_path / "roles/mwapp")
+    said = refusal(
+        tmp_path,
+        """
+zookeeper: {hosts: {mw1: }}
+mwapp_masters: {hosts: {mw1: }}
+""",
+        role="mwapp",
+    )
+    lacks = "pyproject.toml, requirements.txt, constraints.txt, mwapp"
+    assert (
+        f"mw1: - mwapp_checkout is {tmp_path}, and there is no {lacks}: set it to a checkout of zklab" in said
+    )
