@@ -77,16 +77,15 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_ensemble import (
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import (
     Member,
     Problem,
     State,
-    idle,
     judge,
     judge_change,
     look,
-    rolling,
 )
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_restart_order import idle, rolling
 
 ANSWER_SECONDS = 2.0  # a server that takes longer is of no use to its clients either
 PAUSE_SECONDS = 0.25

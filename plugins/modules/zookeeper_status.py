@@ -59,7 +59,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_ensemble import Member, ask
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import Member, ask
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     directories,
     in_force,

@@ -117,7 +117,7 @@ def test_what_is_ours_is_called_by_its_full_name(path: str) -> None:
         ("roles/x/tasks/x.yml", "- zookeeper_gate: {timeout: 1}", "zookeeper_gate"),
         ("roles/x/tasks/x.yml", "- block: [{always: [{mwapp_service: }]}]", "mwapp_service"),
         ("roles/x/tasks/x.yml", "- ansible.builtin.debug: {msg: '{{ 1 | status_table }}'}", "status_table"),
-        ("roles/x/vars/x.yml", "x: ['{{ y | map(\"zookeeper_plan\") }}']", "zookeeper_plan"),
+        ("roles/x/vars/x.yml", "x: ['{{ y | map(\"zookeeper_voter_stages\") }}']", "zookeeper_voter_stages"),
         ("roles/x/templates/x.j2", "{% for x in y | zookeeper_seen(z) %}{% endfor %}", "zookeeper_seen"),
         ("roles/x/vars/x.yml", "x: '{{ lookup(\"zookeeper_settings\") }}'", "zookeeper_settings"),
         ("playbooks/x.yml", "- roles: [{role: zookeeper}]", "zookeeper"),

@@ -5,10 +5,9 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_zookeeper_gate.py", "tests/unit/test_zookeeper_ensemble.py"),)
+KILLERS = (pytest("tests/unit/test_zookeeper_gate.py", "tests/unit/test_zookeeper_health.py"),)
 
 gate = partial(Mutant, "plugins/modules/zookeeper_gate.py")
-ensemble = partial(Mutant, "plugins/module_utils/zookeeper_ensemble.py")
 
 MUTANTS = [
     gate(

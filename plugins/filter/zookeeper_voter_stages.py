@@ -21,7 +21,7 @@ class RefusalError(Exception):
     """Why there is no way, and the remedy."""
 
 
-def zookeeper_plan(
+def zookeeper_voter_stages(
     members: list[Member], seen: Mapping[str, Mapping[str, Any]], play_hosts: list[str]
 ) -> dict[str, Any]:
     """Plan the stages of a run.
@@ -206,4 +206,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"zookeeper_plan": zookeeper_plan}
+        return {"zookeeper_voter_stages": zookeeper_voter_stages}

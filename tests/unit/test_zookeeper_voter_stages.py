@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.zookeeper_role import load_file
 
-plan_of = load_file("filter/zookeeper_plan.py").zookeeper_plan
+plan_of = load_file("filter/zookeeper_voter_stages.py").zookeeper_voter_stages
 
 Found = dict[str, Any]
 

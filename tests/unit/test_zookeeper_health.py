@@ -1,45 +1,32 @@
-"""The quorum gate's judgement: parsing of srvr and mntr, health, order of restarts."""
+"""The quorum gate's judgement: what it reads in srvr and mntr, and when an ensemble is healthy."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.unit.four_letters import IDLE, MNTR, SRVR, closed_port, in_turn, serving
-from tests.unit.zookeeper_role import load
-
-ensemble = load("zookeeper_ensemble")
-Member, State = ensemble.Member, ensemble.State
-
-THREE = [Member(f"zk{i}", f"10.0.0.{i}", 2181) for i in (1, 2, 3)]
-
-
-def leader(synced: int | None = 2) -> object:
-    return State(reachable=True, mode="leader", synced_followers=synced)
-
-
-def follower() -> object:
-    return State(reachable=True, mode="follower")
-
-
-def idle() -> object:
-    return State(reachable=True)
-
-
-def gone() -> object:
-    return State(reachable=False, error="Connection refused")
-
-
-def states(*servers: object) -> dict[str, object]:
-    return {f"zk{i}": state for i, state in enumerate(servers, 1)}
+from tests.unit.zookeeper_states import (
+    OBSERVED,
+    THREE,
+    Member,
+    State,
+    follower,
+    gone,
+    health,
+    idle,
+    leader,
+    observer,
+    states,
+)
 
 
 def texts(*three: object) -> str:
-    return "\n".join(problem.text for problem in ensemble.judge(THREE, states(*three)))
+    return "\n".join(problem.text for problem in health.judge(THREE, states(*three)))
 
 
 @pytest.mark.parametrize("mode", ["leader", "follower", "observer", "standalone"])
 def test_srvr_is_read_as_structure(mode: str) -> None:
-    state = ensemble.parse(SRVR.format(mode=mode), MNTR.format(synced=2))
+    state = health.parse(SRVR.format(mode=mode), MNTR.format(synced=2))
     assert (state.reachable, state.mode, state.version, state.zxid) == (True, mode, "3.9.3", "0x10000000a")
 
 
@@ -47,16 +34,16 @@ def test_srvr_is_read_as_structure(mode: str) -> None:
     ("written", "read"), [("2", 2), ("0", 0), ("2.0", 2), ("", None), ("-1", None), ("NaN", None)]
 )
 def test_the_count_of_synced_followers(written: str, read: int | None) -> None:
-    assert ensemble.parse(SRVR.format(mode="leader"), MNTR.format(synced=written)).synced_followers == read
+    assert health.parse(SRVR.format(mode="leader"), MNTR.format(synced=written)).synced_followers == read
 
 
 def test_a_refused_mntr_tells_no_count() -> None:
     refusal = "mntr is not executed because it is not in the whitelist.\n"
-    assert ensemble.parse(SRVR.format(mode="leader"), refusal).synced_followers is None
+    assert health.parse(SRVR.format(mode="leader"), refusal).synced_followers is None
 
 
 def test_a_server_without_quorum_is_reachable_and_serves_nobody() -> None:
-    assert ensemble.parse(IDLE) == State(reachable=True)
+    assert health.parse(IDLE) == State(reachable=True)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +58,7 @@ def test_a_server_without_quorum_is_reachable_and_serves_nobody() -> None:
     ],
 )
 def test_garbage_is_not_taken_for_a_server(garbage: str) -> None:
-    state = ensemble.parse(garbage)
+    state = health.parse(garbage)
     assert not state.reachable
     assert state.mode is None
     assert state.error
@@ -100,7 +87,7 @@ def test_a_leader_that_does_not_count_is_not_trusted() -> None:
 
 
 def test_two_that_claim_to_lead() -> None:
-    problems = ensemble.judge(THREE, states(leader(), leader(1), follower()))
+    problems = health.judge(THREE, states(leader(), leader(1), follower()))
     assert [problem.member for problem in problems] == ["zk1", "zk2"]
 
 
@@ -120,60 +107,35 @@ def test_a_server_for_itself_is_no_member() -> None:
 
 def test_a_single_server_is_healthy_alone() -> None:
     one = THREE[:1]
-    assert ensemble.judge(one, {"zk1": State(reachable=True, mode="standalone")}) == []
-    assert "zk1 is a follower, though the only host" in ensemble.judge(one, {"zk1": follower()})[0].text
-
-
-def test_the_leader_is_restarted_last() -> None:
-    seen = states(leader(), follower(), follower())
-    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk2", "zk3", "zk1"]
-    assert ensemble.rolling(THREE, seen, {"zk1", "zk3"}) == ["zk3", "zk1"]
-    assert ensemble.rolling(THREE, seen, set()) == []
-
-
-def test_the_only_server_is_restarted_too() -> None:
-    assert ensemble.rolling(THREE[:1], {"zk1": State(reachable=True, mode="standalone")}, {"zk1"}) == ["zk1"]
-
-
-OBSERVED = [*THREE, Member("zk4", "10.0.0.4", 2181, observer=True)]
-
-
-def observer() -> object:
-    return State(reachable=True, mode="observer")
+    assert health.judge(one, {"zk1": State(reachable=True, mode="standalone")}) == []
+    assert "zk1 is a follower, though the only host" in health.judge(one, {"zk1": follower()})[0].text
 
 
 def test_an_observer_serves_but_does_not_count_as_a_follower() -> None:
     lead = State(reachable=True, mode="leader", synced_followers=2, synced_others=1)
-    assert ensemble.judge(OBSERVED, states(lead, follower(), follower(), observer())) == []
+    assert health.judge(OBSERVED, states(lead, follower(), follower(), observer())) == []
     late = State(reachable=True, mode="leader", synced_followers=2, synced_others=0)
-    [problem] = ensemble.judge(OBSERVED, states(late, follower(), follower(), observer()))
+    [problem] = health.judge(OBSERVED, states(late, follower(), follower(), observer()))
     assert problem.text == "the leader zk1 has 0 observers in sync, not 1"
     short = State(reachable=True, mode="leader", synced_followers=1, synced_others=2)
-    [problem] = ensemble.judge(OBSERVED, states(short, follower(), follower(), observer()))
+    [problem] = health.judge(OBSERVED, states(short, follower(), follower(), observer()))
     assert problem.text == "the leader zk1 has 1 followers in sync, not 2"
 
 
 def test_an_observer_that_votes() -> None:
     lead = State(reachable=True, mode="leader", synced_followers=3)
-    [first, *_] = ensemble.judge(OBSERVED, states(lead, follower(), follower(), follower()))
+    [first, *_] = health.judge(OBSERVED, states(lead, follower(), follower(), follower()))
     assert first.text == "zk4 is a follower, where an observer is expected"
 
 
 def test_followers_that_the_leader_does_not_count_are_no_followers() -> None:
     mntr = "zk_synced_followers\t3\nzk_synced_non_voting_followers\t1\nzk_synced_observers\t2\n"
-    state = ensemble.parse(SRVR.format(mode="leader"), mntr)
+    state = health.parse(SRVR.format(mode="leader"), mntr)
     assert (state.synced_followers, state.synced_others) == (2, 3)
 
 
-def test_observers_are_restarted_first() -> None:
-    seen = states(leader(), follower(), observer(), observer())
-    assert ensemble.rolling(OBSERVED, seen, {"zk1", "zk2", "zk3", "zk4"}) == ["zk3", "zk4", "zk2", "zk1"]
-    leads = states(follower(), follower(), follower(), leader())  # and shall observe
-    assert ensemble.rolling(OBSERVED, leads, {"zk1", "zk4"}) == ["zk4", "zk1"]
-
-
 def changing(pending: set[str], *servers: object, size: int = 3) -> str:
-    problems = ensemble.judge_change(THREE[:size], states(*servers), pending)
+    problems = health.judge_change(THREE[:size], states(*servers), pending)
     return "\n".join(problem.text for problem in problems)
 
 
@@ -203,44 +165,29 @@ def test_of_two_voters_the_first_with_the_new_list_waits_for_the_second() -> Non
     assert changing({"zk2"}, idle(), idle(), size=2) == "", "none can lead until both have it"
 
 
-def test_who_waits_is_restarted_too_while_voters_change() -> None:
-    seen = states(leader(1), idle(), gone())
-    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}, changing=True) == ["zk2", "zk1"]
-    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk1"]
-    seen = states(follower(), idle(), leader(1))
-    first, *_ = ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}, changing=True)
-    assert first == "zk2", "it costs the quorum nothing"
-
-
-def test_only_a_server_that_says_so_is_idle() -> None:
-    seen = states(idle(), gone(), follower())
-    assert ensemble.idle(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk1"]
-    assert ensemble.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk3"]
-
-
 def test_looking_at_a_leader_asks_both_words() -> None:
     with serving() as serve:
-        state = ensemble.look(Member("zk1", "127.0.0.1", serve(in_turn("leader")).port), 5.0)
+        state = health.look(Member("zk1", "127.0.0.1", serve(in_turn("leader")).port), 5.0)
     assert (state.mode, state.synced_followers) == ("leader", 2)
 
 
 def test_a_frozen_server_does_not_hang_the_gate() -> None:
     with serving() as serve:
-        state = ensemble.look(Member("zk1", "127.0.0.1", serve(in_turn(None)).port), 0.02)
+        state = health.look(Member("zk1", "127.0.0.1", serve(in_turn(None)).port), 0.02)
     assert (state.reachable, state.error) == (False, "no answer within 0.02 s")
 
 
 def test_what_never_ends_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ensemble, "MAX_ANSWER", 1000)
+    monkeypatch.setattr(health, "MAX_ANSWER", 1000)
     with serving() as serve:
-        answer = ensemble.ask(Member("zk1", "127.0.0.1", serve(lambda _: "x" * 300_000).port), "srvr", 5.0)
+        answer = health.ask(Member("zk1", "127.0.0.1", serve(lambda _: "x" * 300_000).port), "srvr", 5.0)
     assert 1000 <= len(answer) < 100_000
 
 
 def test_a_closed_port_is_told() -> None:
-    assert "refused" in ensemble.look(Member("zk1", "127.0.0.1", closed_port()), 1.0).error
+    assert "refused" in health.look(Member("zk1", "127.0.0.1", closed_port()), 1.0).error
 
 
 def test_what_cannot_be_a_name_is_told() -> None:
-    state = ensemble.look(Member("zk1", "zk1..example.org", 2181), 1.0)
+    state = health.look(Member("zk1", "zk1..example.org", 2181), 1.0)
     assert (state.reachable, state.error) == (False, "zk1..example.org cannot be the name of a host")

@@ -1,0 +1,36 @@
+"""In which order the servers of an ensemble restart. Pure: members and their states in, names out."""
+
+from __future__ import annotations
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import Member, State
+
+
+def rolling(
+    members: list[Member], states: dict[str, State], pending: set[str], *, changing: bool = False
+) -> list[str]:
+    """The order in which serving servers (while voters are ``changing``, waiting ones, too) are restarted.
+
+    Those that do not vote, or shall not any more, come first: they cost the quorum least. The leader is the
+    last, so that one election is enough.
+    """
+
+    def place(member: Member) -> int:
+        mode = states[member.name].mode
+        if member.observer or mode in ("observer", None):
+            return 0
+        return 2 if mode in ("leader", "standalone") else 1
+
+    due = [member for member in members if member.name in pending and states[member.name].reachable]
+    return [member.name for member in sorted(due, key=place) if changing or states[member.name].mode]
+
+
+def idle(members: list[Member], states: dict[str, State], pending: set[str]) -> list[str]:
+    """Servers that say they serve nobody: restarting them takes nothing from the quorum.
+
+    One that cannot be reached is not among them: it may well serve others.
+    """
+    return [
+        member.name
+        for member in members
+        if member.name in pending and states[member.name].reachable and states[member.name].mode is None
+    ]

@@ -1,0 +1,117 @@
+"""When an ensemble is healthy, and in which order its servers restart."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+FILES = ("health", "restart_order")
+KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
+
+health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
+order = partial(Mutant, "plugins/module_utils/zookeeper_restart_order.py")
+
+MUTANTS = [
+    # ------------------------------------------------------------ what servers say, and what that means
+    health("if NOT_SERVING in srvr:", "if srvr:", "garbage is a server that waits"),
+    health("None if followers is None else followers - uncounted", "followers", "who is not counted counts"),
+    health(
+        'uncounted + (_number(mntr, "zk_synced_observers") or 0)',
+        '_number(mntr, "zk_synced_observers") or 0',
+        "one that comes is never in sync",
+    ),
+    health(r"(\d+)(?:\.\d+)?", r"(\d+)", "2.0 followers are none"),
+    health(
+        "if size == 1:\n        return problems",
+        "if False:\n        return problems",
+        "one that is alone has no leader",
+    ),
+    health(
+        "if len(leaders) != 1:\n        return problems + _leader",
+        "if not leaders:\n        return problems + _leader",
+        "two leaders are well",
+    ),
+    health("size - observers - 1", "size - 1", "observers are missed among the followers"),
+    health(
+        "leader.synced_followers != wanted",
+        "leader.synced_followers < wanted - 1",
+        "one that is not in sync is well",
+    ),
+    health(
+        "elif leader.synced_others < observers:", "elif False:", "an observer that is not in sync is well"
+    ),
+    health(
+        "if leader.synced_followers is None:",
+        "if False:",
+        "a leader that does not count is compared with a number",
+    ),
+    health("for member in members) <= 2", "for member in members) <= 3", "of three any may wait"),
+    health(
+        "may_wait = few or (due and leaders and leaders[0] not in pending)",
+        "may_wait = few or due",
+        "two servers wait at once: no quorum",
+    ),
+    health(
+        "may_wait = few or (due and leaders and leaders[0] not in pending)",
+        "may_wait = few",
+        "who waits for its restart stops the change",
+    ),
+    health(
+        "waits = state.reachable and state.mode is None",
+        "waits = state.mode is None",
+        "one that is gone may wait",
+    ),
+    health(
+        "len(members), what_it_was=due)", "len(members), what_it_was=True)", "who should have changed has not"
+    ),
+    health("    if few:\n        return problems\n", "", "of two voters one may not wait"),
+    health(
+        "(leader.synced_followers or 0) + leader.synced_others",
+        "leader.synced_followers or 0",
+        "observers are not in sync",
+    ),
+    health("synced < serving - 1", "synced < serving - 2", "one may be behind"),
+    health("    if what_it_was:\n        return None\n", "", "who is still what it was stops the change"),
+    health('size == 1 and state.mode != "standalone"', "False", "a follower of strangers is well alone"),
+    health('size > 1 and state.mode == "standalone"', "False", "one for itself is called something else"),
+    health('state.mode == "observer" and not member.observer', "False", "an observer passes for a voter"),
+    health('state.mode != "observer" and member.observer', "False", "a voter passes for an observer"),
+    health('parse(srvr).mode == "leader"', "False", "a leader that tells nothing", at="look"),
+    health(
+        "except TimeoutError:",
+        "except ZeroDivisionError:",
+        "the reason is 'timed out', without how long",
+        at="look",
+    ),
+    health("timeout=timeout)", "timeout=None)", "a frozen server hangs the gate"),
+    health("len(answer) < MAX_ANSWER and", "", "what never ends is read for ever"),
+    health(
+        "except UnicodeError as error:",
+        "except ZeroDivisionError as error:",
+        "a name that is none ends the run",
+    ),
+    # ------------------------------------------------------------ the order
+    order(
+        'member.observer or mode in ("observer", None)',
+        'mode in ("observer", None)',
+        "one that leads and shall observe is the last",
+    ),
+    order(
+        'mode in ("observer", None):', 'mode == "observer":', "one that waits is restarted after followers"
+    ),
+    order('2 if mode in ("leader", "standalone") else 1', "1", "an election more than needed"),
+    order(
+        "member.name in pending and states[member.name].reachable]",
+        "member.name in pending]",
+        "one that is gone is restarted first",
+    ),
+    order(
+        "if changing or states[member.name].mode]", "]", "who serves nobody is rolled like one that serves"
+    ),
+    order(
+        "states[member.name].reachable and states[member.name].mode is None\n",
+        "states[member.name].mode is None\n",
+        "one that cannot be reached is idle: it may serve others",
+        at="idle",
+    ),
+]

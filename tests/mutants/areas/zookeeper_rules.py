@@ -1,0 +1,154 @@
+"""What the role zookeeper makes of its variables and of what it found: settings, rules and filters."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+FILES = ("rules", "role", "settings")
+KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
+
+filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
+rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
+settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
+zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
+
+MUTANTS = [
+    # ------------------------------------------------------------ filters
+    filters(
+        'hostvars[name].get("zookeeper_host") or hostvars[name].get("ansible_host")',
+        'hostvars[name].get("ansible_host") or hostvars[name].get("zookeeper_host")',
+        "the address of another network",
+    ),
+    filters('or hostvars[name].get("ansible_host") or name', "or name", "a name that peers cannot resolve"),
+    filters(
+        'is_true(hostvars[name].get("zookeeper_observer", False))',
+        'bool(hostvars[name].get("zookeeper_observer", False))',
+        "'false' by -e is true",
+    ),
+    filters(
+        'hostvars[name].get(f"zookeeper_{key}") or port',
+        'hostvars[name].get(f"zookeeper_{key}", port)',
+        "a port that is empty ends the run",
+    ),
+    filters('(len(str(member["id"])), str(member["id"]))', 'str(member["id"])', "10 before 2"),
+    filters('elif found.get("unreachable"):', "elif False:", "an unreachable host is not called that"),
+    filters("        elif not found:\n", "        elif False:\n", "serial is not refused by its name"),
+    filters("list(dict.fromkeys(reasons))", "reasons", "each reason as often as there are hosts"),
+    filters(
+        'result["item"]: result for result in left_out}',
+        'result["item"]: result for result in left_out if "servers" not in result}',
+        "members that --limit leaves out are unseen",
+    ),
+    filters(
+        'set(host["__zookeeper_found"]["stale"]) - set(restored)',
+        'set(host["__zookeeper_found"]["stale"])',
+        "a repair restarts servers for nothing",
+    ),
+    filters(
+        'bool(host["__zookeeper_files"].get("waiting") or stale)',
+        "bool(stale)",
+        "a change of settings is never brought into use",
+    ),
+    filters(
+        'bool(host["__zookeeper_files"].get("waiting") or stale)',
+        'bool(host["__zookeeper_files"].get("waiting"))',
+        "an upgrade is never brought into use",
+    ),
+    filters(
+        '["unit"]["running"] and due',
+        '["unit"]["active"] and due',
+        "one that fails again and again is rolled like one that serves",
+    ),
+    filters(
+        '["__zookeeper_found"]["deployed_port"]',
+        '["__zookeeper_found"].get("port")',
+        "old ports are not asked",
+    ),
+    # ------------------------------------------------------------ rules
+    rules("wanted or min(", "min(", "zookeeper_heap_mb does nothing"),
+    rules("memory_mb // 4", "memory_mb // 2", "half the memory"),
+    rules("HEAP_MIN_MB), HEAP_MAX_MB)", "HEAP_MIN_MB), HEAP_MAX_MB * 4)", "a heap with long pauses"),
+    rules("isinstance(value, bool) or not", "not", equivalent="what is true or false is no digits, either"),
+    rules("254 if extended_types(settings) else 255", "255", "an id that TTL nodes take for themselves"),
+    rules("not 1 <= number <= highest", "not 0 <= number <= highest", "id 0"),
+    rules('as_id(m["id"]) for m in members}', 'm["id"] for m in members}', "2 and '2' are two"),
+    rules("if value is not None)", ")", "two without an id have the same"),
+    rules("f\"{m['host']}:{m['quorum_port']}\"", "m['host']", "two servers on one host are refused"),
+    rules('str(value).lower() == "true"', 'value == "true"', "True is not true"),
+    rules('sum(not member["observer"] for member in members)', "len(members)", "observers make it even"),
+    rules("size // 2 - 1}", "size // 2}", "one loss too many"),
+    rules(
+        'if settings["zookeeper_admin_server"]:',
+        "if True:",
+        "a port that is not used is refused",
+        at="setting_problems",
+    ),
+    rules("if not 0 < port < 65536]", "if not 0 <= port < 65536]", "port 0"),
+    rules("if not 0 < port < 65536]", "if not 0 < port <= 65536]", "port 65536"),
+    rules('path.startswith(top + "/")', "path.startswith(top)", "/devices is refused"),
+    rules("path == top or", "", "/run itself"),
+    rules(
+        "settings[setting.variable] < setting",
+        "settings[setting.variable] <= setting",
+        "the least is refused",
+    ),
+    settings('"snapCount", least=2)', '"snapCount", least=0)', "ZooKeeper does not start"),
+    rules("or 2 * tick", "or tick", "another bound"),
+    rules("or 20 * tick", "or 10 * tick", "another bound"),
+    rules("if shortest <= longest:", "if shortest < longest:", "one time-out for all is refused"),
+    rules('{"mntr", "*"}', '{"mntr"}', "all words are not enough"),
+    rules('("-Xmx", "-Xms")', '("-Xmx",)', "two heaps"),
+    rules('if heap > found["memory_mb"]:', 'if heap > 2 * found["memory_mb"]:', "a heap beyond all memory"),
+    rules(
+        '["zookeeper_admin_port"] if settings["zookeeper_admin_server"] else []',
+        '["zookeeper_admin_port"]',
+        "a port that is not used is taken",
+    ),
+    rules(
+        'found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]',
+        'found["data_dir"]["filled"]',
+        "logs are left behind",
+    ),
+    rules('as_id(myid) != as_id(me["id"])', 'myid != me["id"]', "'1' is another than 1"),
+    rules("if myid is not None and", "if", "data without myid are another's"),
+    rules(
+        'if found[key]["filled"] and path != settings[variable]:',
+        "if path != settings[variable]:",
+        "an empty directory may not change",
+    ),
+    rules("not in (None, _ports_of(m))", "!= _ports_of(m)", "a line without ports is another's"),
+    rules(
+        'line.partition(";")[0].removesuffix(":participant")',
+        'line.partition(";")[0]',
+        "who takes part is a stranger",
+    ),
+    rules('r"server\\.\\d+"', 'r"server.\\d+"', equivalent="no other key of zoo.cfg looks like that"),
+    rules("(?::observer)?$", "$", "an observer's ports may not be looked at"),
+    # ------------------------------------------------------------ settings and keys of zoo.cfg
+    settings("str(value).lower() in TRUE", "value in TRUE", "True is not true"),
+    settings('not (setting.optional and str(value) in ("", "0"))', "True", "sessions of 0 ms"),
+    settings(
+        'setting.optional and str(value) in ("", "0")',
+        'str(value) in ("", "0")',
+        "no limit is ZooKeeper's limit",
+    ),
+    settings(
+        'setting.optional and str(value) in ("", "0")', "setting.optional and not value", "0 by -e is no 0"
+    ),
+    settings('if kind == "bool":', "if False:", "ZooKeeper reads Yes as false"),
+    settings('if kind == "list" else', "if False else", "the words as Python has them"),
+    zoo_cfg("if setting.key}", "}", equivalent="no key is empty"),
+    zoo_cfg(
+        "if key.startswith(start) and key not in KNOWN:",
+        "if key.startswith(start):",
+        "server.principal is a member",
+        at="setting_problem",
+    ),
+    zoo_cfg("and not key.startswith(PREFIXES)", "", "metricsProvider.className is unknown"),
+    zoo_cfg("KNOWN | OWNED.keys(), n=1", "KNOWN, n=1", "a key with a variable is not guessed"),
+    zoo_cfg('or "\\n" in str(value)', "", "a second line smuggles in a key"),
+    zoo_cfg("value is None or", "", "None is written"),
+    zoo_cfg('("#", "!")', '("#",)', "a comment is a key"),
+    zoo_cfg("if equals}", "}", "a line without = is a key"),
+]
