@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the table of variables into each role's README.md, from its meta/argument_specs.yml.
+"""Writes the tables of entry points and variables into each role's README.md, from its argument_specs.yml.
 
 With --check nothing is written: it says what is stale, and where the specification, the defaults, and what
 uses the variables disagree.
@@ -22,6 +22,7 @@ BEGIN = "<!-- Made from meta/argument_specs.yml by `make docs`: change it there.
 END = "<!-- Here ends what is made. -->\n"
 
 Options = Mapping[str, Mapping[str, Any]]
+Specs = Mapping[str, Mapping[str, Any]]  # by entry point
 
 
 def disagreements(role: str, options: Options, defaults: Mapping[str, Any]) -> list[str]:
@@ -67,6 +68,34 @@ def _is_template(value: Any) -> bool:
     return isinstance(value, str) and "{{" in value
 
 
+def misnamed(tasks: Iterable[str], specs: Specs) -> list[str]:
+    """Files of tasks that are not named as what they are.
+
+    An entry point, which a play names in ``tasks_from``, has a specification. The other names begin with an
+    underscore.
+    """
+    named = {name for name in tasks if not name.startswith("_")}
+    found = [
+        f"tasks/{name}.yml is not in meta/argument_specs.yml: specify it there; or, if it is no entry point, "
+        f"call it _{name}.yml."
+        for name in sorted(named - specs.keys())
+    ]
+    return found + [
+        f"{name} is an entry point in meta/argument_specs.yml: write tasks/{name}.yml."
+        for name in sorted(specs.keys() - named)
+    ]
+
+
+def unlike_main(specs: Specs) -> list[str]:
+    """Variables that another entry point describes otherwise than main does."""
+    return [
+        f"{option} of {name} in meta/argument_specs.yml is not that of main: make it an alias (*) of it."
+        for name, spec in specs.items()
+        for option, described in spec["options"].items()
+        if described != specs["main"]["options"].get(option)
+    ]
+
+
 def unspecified(settings: Path, options: Options) -> list[str]:
     """Where a role's table of settings says something else than its specification."""
     found = []
@@ -93,6 +122,18 @@ def unused(files: Iterable[Path], options: Options) -> list[str]:
         for name in options
         if name not in words
     ]
+
+
+def entry_points(specs: Specs) -> str:
+    """What a play may name in ``tasks_from``, as Markdown; nothing if that is main alone."""
+    if len(specs) == 1:
+        return ""
+    rows = ["| entry point | what it does | variables |", "|---|---|---|"]
+    for name, spec in specs.items():
+        every = spec["options"] == specs["main"]["options"]
+        variables = "all" if every else ", ".join(f"`{option}`" for option in spec["options"])
+        rows.append(f"| `{name}` | {_meaning(spec)} | {variables} |")
+    return "".join(f"{row}\n" for row in [*rows, ""])
 
 
 def table(options: Options, defaults: Mapping[str, Any]) -> str:
@@ -124,8 +165,8 @@ def _meaning(option: Mapping[str, Any]) -> str:
     return text.replace("|", "\\|")
 
 
-def renewed(readme: str, rows: str) -> str:
-    """The README with these rows between its marks.
+def renewed(readme: str, tables: str) -> str:
+    """The README with these tables between its marks.
 
     Raises:
         ValueError: it lacks a mark.
@@ -133,8 +174,8 @@ def renewed(readme: str, rows: str) -> str:
     head, begin, rest = readme.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"README.md needs these two lines, for the table to go between:\n{BEGIN}{END}")
-    return f"{head}{BEGIN}\n{rows}\n{END}{tail}"
+        raise ValueError(f"README.md needs these two lines, for the tables to go between:\n{BEGIN}{END}")
+    return f"{head}{BEGIN}\n{tables}\n{END}{tail}"
 
 
 def _load(file: Path) -> Any:
@@ -143,7 +184,8 @@ def _load(file: Path) -> Any:
 
 def check(role: Path, *, write: bool) -> list[str]:
     """What is wrong with a role; a stale README is renewed, or without ``write`` is one more thing wrong."""
-    options = _load(role / "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    specs = _load(role / "meta/argument_specs.yml")["argument_specs"]
+    options = specs["main"]["options"]
     defaults = _load(role / "defaults/main.yml")
     plugins = role.parents[1] / "plugins"
     settings = plugins / f"module_utils/{role.name}_settings.py"
@@ -151,12 +193,14 @@ def check(role: Path, *, write: bool) -> list[str]:
     found += unspecified(settings, options) if settings.exists() else []
     files = chain(*(role.glob(f"{part}/*") for part in ("tasks", "templates", "vars")))
     found += unused(chain(files, plugins.glob("*/*.py")), options)
+    if len(specs) > 1:
+        found += misnamed((file.stem for file in role.glob("tasks/*.yml")), specs) + unlike_main(specs)
     if found:
         return found
     readme = role / "README.md"
     text = readme.read_text()
     try:
-        fresh = renewed(text, table(options, defaults))
+        fresh = renewed(text, entry_points(specs) + table(options, defaults))
     except ValueError as problem:
         return [str(problem)]
     if fresh == text:

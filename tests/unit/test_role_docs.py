@@ -8,7 +8,21 @@ from typing import Any
 import pytest
 import yaml
 
-from scripts.role_docs import BEGIN, END, ROLES, check, disagreements, table, unspecified, unused
+from scripts.role_docs import (
+    BEGIN,
+    END,
+    ROLES,
+    Options,
+    Specs,
+    check,
+    disagreements,
+    entry_points,
+    misnamed,
+    table,
+    unlike_main,
+    unspecified,
+    unused,
+)
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "demo_port": {"type": "int", "default": 1, "description": "A port."},
@@ -87,6 +101,46 @@ def test_a_variable_that_nothing_uses(tmp_path: Path) -> None:
     file.write_text("{{ demo_port }} {{ demo_words_of_another }} {{ demo_name }} {{ demo_id }}")
     (found,) = unused([file], OPTIONS)
     assert found.startswith("demo_words is in meta/argument_specs.yml, but nothing uses it")
+
+
+def specs(**others: Options) -> Specs:
+    points = {"main": OPTIONS, **others}
+    return {name: {"description": f"Does {name}.", "options": options} for name, options in points.items()}
+
+
+@pytest.mark.parametrize(
+    ("tasks", "said"),
+    [
+        (
+            ["main", "reset", "_look", "look"],
+            "tasks/look.yml is not in meta/argument_specs.yml: specify it there",
+        ),
+        (["main", "_reset"], "reset is an entry point in meta/argument_specs.yml: write tasks/reset.yml"),
+    ],
+)
+def test_a_file_of_tasks_that_is_not_named_as_what_it_is(tasks: list[str], said: str) -> None:
+    assert misnamed(["main", "reset", "_look"], specs(reset={})) == []
+    (found,) = misnamed(tasks, specs(reset={}))
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize("option", ["demo_port", "demo_more"])
+def test_a_variable_is_the_same_at_every_entry_point(option: str) -> None:
+    assert unlike_main(specs(reset={"demo_port": OPTIONS["demo_port"]}, status=OPTIONS)) == []
+    (found,) = unlike_main(specs(reset={option: {"type": "int", "description": "x"}}))
+    assert found.startswith(f"{option} of reset in meta/argument_specs.yml is not that of main")
+
+
+def test_the_entry_points() -> None:
+    assert entry_points(specs()) == ""
+    assert entry_points(specs(status=OPTIONS, reset={"demo_port": OPTIONS["demo_port"]})).splitlines()[
+        2:
+    ] == [
+        "| `main` | Does main. | all |",
+        "| `status` | Does status. | all |",
+        "| `reset` | Does reset. | `demo_port` |",
+        "",
+    ]
 
 
 def test_the_table() -> None:
