@@ -22,8 +22,9 @@ from mwapp.status.health import System, TasksView, ask_master, ask_servers, read
 from mwapp.status.overview import TaskView, WorkerView, read_master, read_workers
 from mwapp.zookeeper.connect_string import Servers
 
-# A screen has room for so many workers.
+# A screen has room for so many workers, and masters that stand by: in a system of nodes each does.
 MOST_WORKERS = 12
+MOST_STANDBYS = 3
 WATCH_SECONDS = 2.0
 # An outage is told after so long, seconds.
 WATCH_CONNECT_SECONDS = 3.0
@@ -128,6 +129,7 @@ def _document(system: System) -> dict[str, Any]:
             "state": system.master_state,
             "problem": system.master_problem,
         },
+        "standbys": master and master.standbys and [asdict(standby) for standby in master.standbys],
         "workers": None if tasks is None else [worker_document(worker) for worker in system.workers],
         "tasks": tasks
         and {
@@ -191,7 +193,14 @@ def _master(system: System) -> list[str]:
         held = since(master.since)
         state = system.master_state or "unknown"
         row = (master.name, state, master.epoch, None if held is None else age(held), master.address)
-    return table(("MASTER", "STATE", "EPOCH", "SINCE", "ADDRESS"), [row], (_FIRST, _SECOND, 7))
+    standbys = (master and master.standbys) or ()
+    rows = [
+        (it.name, "standby", None, age(since(it.since) or 0.0), it.address) for it in standbys[:MOST_STANDBYS]
+    ]
+    lines = table(("MASTER", "STATE", "EPOCH", "SINCE", "ADDRESS"), [row, *rows], (_FIRST, _SECOND, 7))
+    if len(standbys) > MOST_STANDBYS:
+        lines.append(f"... and {len(standbys) - MOST_STANDBYS} more, standby")
+    return lines
 
 
 def _workers(workers: Sequence[WorkerView]) -> list[str]:

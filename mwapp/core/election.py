@@ -1,8 +1,10 @@
 """Who is the master: one transaction wins ``/master`` and an epoch, and the epoch fences every write.
 
     looking -> standby   somebody holds /master; watch it
-    looking -> elected   [create /master, set /epoch and /tasks] committed; the version of /epoch is the epoch
-    elected -> looking   /master is no longer ours, a write was fenced off, or the connection was cut
+    standby, looking -> active
+                         [create /master, set /epoch and /tasks] committed; the version of /epoch is the epoch
+    active -> looking    /master is no longer ours, or a write was fenced off
+    (any) -> disconnected, stopped
 
 A lost reply needs no case of its own: after every cut the candidate looks again, and finds by
 ``ephemeralOwner`` and by the session noted in ``/epoch`` whether it had won.
@@ -15,15 +17,24 @@ import logging
 from functools import partial
 from typing import Any, Protocol
 
+from mwapp.core.candidates import stand, withdraw
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Winner, show_session
 from mwapp.core.session import Call, Process, Scope
+from mwapp.core.states import step
 
 log = logging.getLogger(__name__)
 
 # After an answer nobody foresees (no permission, say) look again, but do not spin.
 ELECTION_RETRY_SECONDS = 1.0
+TRANSITIONS = {
+    "disconnected": ("disconnected", "looking", "stopped"),
+    "looking": ("looking", "standby", "active", "disconnected", "stopped"),
+    "standby": ("active", "looking", "disconnected", "stopped"),
+    "active": ("looking", "disconnected", "stopped"),
+    "stopped": ("stopped", "disconnected"),  # cut off before /master was surely deleted
+}
 # A count that is behind the other by more than this is raised by so much at a time.
 MOST_AT_ONCE = 10
 
@@ -56,7 +67,7 @@ class Election:
         self._address = address
         self._duty = duty
         self._scope: Scope = process.scope()
-        self.epoch: int | None = None  # of leadership held, None if not held
+        self.epoch: int | None = None  # of leadership held, None if not active
         self._epochs = 0  # as many as there were when it last looked
         self.state = "disconnected"
         process.add(self)
@@ -107,24 +118,35 @@ class Election:
 
     def _resign(self, state: str) -> None:
         self._scope.cancel()
-        self.state = state
-        if self.epoch is not None:
-            self.epoch = None
+        self._become(state)
+
+    def _become(self, state: str, epoch: int | None = None) -> None:
+        """Every change of the state; the duty begins and ends with it."""
+        before, self.epoch = self.epoch, epoch
+        self.state = step(TRANSITIONS, self.state, state)
+        if before is not None:
             self._duty.end()
+        if epoch is not None:
+            self._duty.begin(epoch, self._fenced)
 
     def _restart(self) -> None:
         self._resign("looking")
         if self._process.stopping:
             return
         self._scope = self._process.scope()
-        ensure_parents(self._scope, self._look)
+        ensure_parents(self._scope, self._begin)
+
+    def _begin(self) -> None:
+        self._look()
+        stand(self._scope, self._process.session or 0, self._name, self._address)
 
     def _vacate(self) -> None:
         """If /master is ours, whether we knew it or not, delete it; the check makes sure that it still is."""
         scope = self._scope = self._process.scope()
+        withdraw(scope, self._process.session or 0, self._name)
 
         def stopped(_: object) -> None:
-            self.state = "stopped"
+            self._become("stopped")
             self._process.part_stopped(self)
 
         def seen(stat: Stat | None) -> None:
@@ -168,7 +190,7 @@ class Election:
             if self.epoch is not None:
                 self._restart()
             elif self.state != "standby":
-                self.state = "standby"
+                self._become("standby")
                 if stat.owner:
                     log.info("standby: session %s holds leadership", show_session(stat.owner))
                 else:
@@ -223,10 +245,9 @@ class Election:
         self._scope.transact([Check(EPOCH, epoch), Delete(MASTER)], done)
 
     def _elected(self, epoch: int) -> None:
-        self.epoch, self.state = epoch, "active"
         self._epochs = epoch
         log.info("active: epoch %d", epoch)
-        self._duty.begin(epoch, self._fenced)
+        self._become("active", epoch)
         self._look()  # keeps a watch on leadership while it is held
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MASTER = "/master"
+CANDIDATES = "/candidates"
 EPOCH = "/epoch"
 WORKERS = "/workers"
 ASSIGN = "/assign"
@@ -19,7 +20,7 @@ CANCEL = "/cancel"
 TASKS = "/tasks"
 TASK_PREFIX = f"{TASKS}/task-"
 # Parents every role relies on; whoever comes first makes them.
-PARENTS = (EPOCH, WORKERS, ASSIGN, RETURNED, CANCEL, TASKS)
+PARENTS = (CANDIDATES, EPOCH, WORKERS, ASSIGN, RETURNED, CANCEL, TASKS)
 
 DONE = "done"
 FAILED = "failed"
@@ -33,6 +34,16 @@ LOST = "the ensemble has lost what it had acknowledged, unless somebody has dele
 
 # Of a task's output so much is kept.
 MAX_OUTPUT_BYTES = 64 * 1024
+
+
+def candidate_path(name: str, session: int) -> str:
+    """The ephemeral znode of a master, active or not. Two of one name differ by their sessions."""
+    return f"{CANDIDATES}/{name}-{show_session(session).removeprefix('0x')}"
+
+
+def candidate_name(znode: str) -> str:
+    """The name of the master that has that znode in ``/candidates``."""
+    return znode.rpartition("-")[0] or znode
 
 
 def worker_path(name: str) -> str:

@@ -6,6 +6,9 @@
     draining  -> the same, and leaves when nothing runs any more
     (any)     -> session over: every command is killed before the ensemble gives its task to another
 
+Ready, paused and draining are one phase, *serving*: a registered worker that acts. Which of them it is
+follows from whether it is to take tasks.
+
 Who it is, is its incarnation: the version that ``/assign/<name>`` got in the transaction that created
 ``/workers/<name>``. Everything it writes checks that.
 """
@@ -32,11 +35,18 @@ from mwapp.core.protocol import (
 )
 from mwapp.core.running import Running
 from mwapp.core.session import AGAIN_SECONDS, REFUSED, Process, Scope
+from mwapp.core.states import step
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
+TRANSITIONS = {
+    "disconnected": ("disconnected", "waiting", "serving", "stopped"),
+    "waiting": ("disconnected", "serving", "stopped"),
+    "serving": ("serving", "disconnected", "waiting", "stopped"),
+    "stopped": ("stopped",),
+}
 # So often a worker looks whether its registration is still its own.
 VERIFY_SECONDS = 5.0
 
@@ -76,10 +86,9 @@ class Worker:
             name, over=self._recorded, taken_over=self._taken_over, at_hand=lambda: len(self._next)
         )
         self._cancels: set[str] = set()  # tasks with a cancel request
-        self._leaving = False
-        self._paused = False
+        self._phase = "disconnected"
+        self._paused = False  # not to take tasks, until resumed
         self._marked = False  # our znode says that we take nothing new
-        self.state = "disconnected"
         self.counters = {
             "started": 0,
             "done": 0,
@@ -100,13 +109,13 @@ class Worker:
         """Commands go on: the session may live. What ends meanwhile is recorded when we are back."""
         self._scope.cancel()
         self._recorder.end()
-        self.state = "disconnected"
+        self._become("disconnected")
 
     def expired(self) -> None:
         """Whatever runs is no longer ours to finish."""
         self._scope.cancel()
         self._forget("session over")
-        self.state = "disconnected"
+        self._become("disconnected")
         if self._process.stopping:
             self._process.part_stopped(self)
 
@@ -117,29 +126,28 @@ class Worker:
             self._end(job, outcome)
         else:
             heappush(self._next, task_order(job.name))
-        if self.state in ("ready", "paused", "draining"):
+        if self._phase == "serving":
             self._start()
 
     def stop(self) -> None:
         """Drain: hand back what has not begun, finish what runs, then leave."""
-        self._leaving = True
         if self._incarnation is None:
             self._leave()
             return
         self._process.scope().after(self._drain, self._leave)
-        if self.state in ("ready", "paused"):  # otherwise as soon as it is
+        if self._phase == "serving":  # otherwise as soon as it is
             self._take_nothing_new()
 
     def pause(self) -> None:
         """Take nothing new until :meth:`resume`, hand back what has not begun, finish what runs."""
-        self._paused = True
-        if self.state == "ready":
+        was, self._paused = self.state, True
+        if was == "ready":
             self._take_nothing_new()
 
     def resume(self) -> None:
         """Take tasks again."""
-        self._paused = False
-        if self.state == "paused":
+        was, self._paused = self.state, False
+        if was == "paused":
             self._reopen()
 
     def status(self) -> dict[str, Any]:
@@ -154,12 +162,29 @@ class Worker:
             "counters": dict(self.counters),
         }
 
+    # ------------------------------------------------------------ the state
+
+    @property
+    def state(self) -> str:
+        """disconnected, waiting, ready, paused, draining or stopped."""
+        if self._phase != "serving":
+            return self._phase
+        return "ready" if self._takes_tasks else "draining" if self._process.stopping else "paused"
+
+    @property
+    def _takes_tasks(self) -> bool:
+        return not self._paused and not self._process.stopping
+
+    def _become(self, phase: str) -> None:
+        """Every change of the phase."""
+        self._phase = step(TRANSITIONS, self._phase, phase)
+
     # ------------------------------------------------------------ registration
 
     def _restart(self) -> None:
         self._scope.cancel()
         self._scope = self._process.scope()
-        self.state = "disconnected"  # the queue's watch went with the scope: serve anew even if registered
+        self._become("disconnected")  # the queue's watch went with the scope: serve anew even if registered
         ensure_parents(self._scope, self._look)
         self._verify_later()
 
@@ -171,15 +196,15 @@ class Worker:
             if self._incarnation is None:  # registered, but the reply was lost
                 marked = stat.version > 0
                 self._scope.get(assign_path(self._name), partial(self._resolve, marked))
-            elif self.state in ("disconnected", "waiting"):
+            elif self._phase != "serving":
                 self._marked = self._marked or stat.version > 0
                 self._serve()
             elif self.state == "ready" and stat.version and not self._marked:  # set by a person
                 self._reopen()
         elif stat is not None:
             self._forget("the name is held by another session")
-            if self.state != "waiting":
-                self.state = "waiting"
+            if self._phase != "waiting":
+                self._become("waiting")
                 holder = (
                     f"session {show_session(stat.owner)}"
                     if stat.owner
@@ -199,7 +224,7 @@ class Worker:
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
-        marked = self._paused or self._leaving
+        marked = not self._takes_tasks
         if marked:  # from its beginning: a master is not to see it otherwise
             ops.append(Set(worker_path(self._name), self._address.encode()))
         if isinstance(queue, Node):
@@ -244,14 +269,14 @@ class Worker:
 
     def _serve(self) -> None:
         assert self._incarnation is not None  # noqa: S101 - who is registered has one; tells mypy
-        self.state = "ready"
+        self._become("serving")
         self._look_at_cancels()
         jobs = list(self._jobs.values())
         for job in jobs:
             job.read = False
         self._recorder.begin(self._process.scope(), self._incarnation)
         self._read_again(jobs)
-        if self._leaving or self._paused:
+        if not self._takes_tasks:
             self._take_nothing_new()
         elif self._marked:
             self._reopen()
@@ -330,7 +355,7 @@ class Worker:
 
     def _start(self) -> None:
         """Begin what there is room for, in the order of submission."""
-        if self._leaving or self._paused:
+        if not self._takes_tasks:
             for job in [job for job in self._jobs.values() if job.waits]:
                 job.returned(job.assignment.attempt, job.assignment.failures)
                 self._record(job)
@@ -390,7 +415,6 @@ class Worker:
     # ------------------------------------------------------------ taking nothing new, and leaving
 
     def _take_nothing_new(self) -> None:
-        self.state = "draining" if self._leaving else "paused"
         self._marked = True
         mark: list[Op] = [self._still_me(), Set(worker_path(self._name), self._address.encode())]
 
@@ -406,7 +430,6 @@ class Worker:
 
     def _reopen(self) -> None:
         """Our znode begins at version 0 again, and the incarnation stays."""
-        self.state = "ready"
         path = worker_path(self._name)
         ops: list[Op] = [self._still_me(), Delete(path)]
         ops.append(Create(path, self._address.encode(), ephemeral=True))
@@ -416,7 +439,7 @@ class Worker:
                 self._taken_over()
             elif isinstance(result, Failed):
                 self._scope.after(WORKER_RETRY_SECONDS, self._restart)
-            elif self.state == "ready":
+            elif self._takes_tasks:
                 self._marked = False
 
         self._scope.transact(ops, done)
@@ -426,14 +449,14 @@ class Worker:
         return Check(assign_path(self._name), self._incarnation if self._incarnation is not None else -1)
 
     def _leave_if_idle(self) -> None:
-        if self._leaving and not self._jobs:
+        if self._process.stopping and not self._jobs:
             self._leave()
 
     def _leave(self) -> None:
         """Whatever still runs is killed, and moved by the master once our session is closed."""
         self._forget("worker stops")
         self._scope.cancel()
-        self.state = "stopped"
+        self._become("stopped")
         self._process.part_stopped(self)
 
     def _verify_later(self) -> None:
@@ -457,7 +480,7 @@ class Worker:
     def _taken_over(self) -> None:
         """Another incarnation than ours has the name: a person set the queue by hand, say."""
         self._forget("registration was taken over")
-        self.state = "disconnected"
+        self._become("disconnected")
         self._scope.after(WORKER_RETRY_SECONDS, self._restart)
 
     def _forget(self, why: str) -> None:

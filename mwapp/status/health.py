@@ -94,6 +94,11 @@ class System:
             yield "/master was made by hand and is no ephemeral, so nobody can be elected: delete it"
         elif self.master_problem:
             yield f"the master's status endpoint {self.master.address}: {self.master_problem}"
+        if self._no_standby and not (paused and not ready):
+            yield (
+                "no master stands by: if the active one is lost, no task is assigned until it is back; "
+                "start another (mwapp master, or mwapp node)"
+            )
         for worker in self.workers:
             if worker.state == "persistent":
                 yield f"/workers/{worker.worker} was made by hand and is no ephemeral: delete it"
@@ -111,6 +116,17 @@ class System:
             )
         for labels, count in sorted(Counter(map(_labels, self._unschedulable())).items()):
             yield f"{count} queued: {no_worker(labels)}"
+
+    @property
+    def _no_standby(self) -> bool:
+        master = self.master
+        return (
+            master is not None
+            and bool(master.address)
+            and not master.persistent
+            and master.standbys is not None
+            and not master.standbys
+        )
 
     def _unschedulable(self) -> Iterator[TaskView]:
         return (task for task in (self.tasks or TasksView()).waiting if unschedulable(task, self.workers))

@@ -9,6 +9,7 @@ from mwapp.core.messages import Failed, Node
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
+    CANDIDATES,
     EPOCH,
     MASTER,
     NOBODY,
@@ -20,6 +21,7 @@ from mwapp.core.protocol import (
     Registration,
     Winner,
     assign_path,
+    candidate_name,
     result_path,
     status_path,
     task_path,
@@ -71,14 +73,24 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
+class StandbyView:
+    """A master that is not active."""
+
+    name: str
+    address: str
+    since: float  # when it came, seconds since the Unix epoch
+
+
+@dataclass(frozen=True, slots=True)
 class MasterView:
-    """Who is the master."""
+    """Who is the master, and who stands by."""
 
     address: str | None  # None: vacant
     epoch: int | None
     name: str | None  # of the winner of the epoch, if it was one of ours
     since: float | None  # when it was taken, seconds since the Unix epoch
     persistent: bool = False  # made by hand, and no ephemeral: nobody can win
+    standbys: Sequence[StandbyView] | None = ()  # None: the active one is not listed, so others may not be
 
 
 class Look(ClientPart):
@@ -157,10 +169,16 @@ def read_workers(scope: Scope, then: Callable[[list[WorkerView]], None]) -> None
 
 
 def read_master(scope: Scope, then: Callable[[MasterView], None]) -> None:
-    """Who is the master."""
+    """Who is the master, and who stands by."""
 
-    def read(nodes: list[Node | Failed]) -> None:
-        master, epoch = nodes
+    def listed(names: Children) -> None:
+        candidates = sorted(_names(names))
+        paths = [MASTER, EPOCH, *(f"{CANDIDATES}/{name}" for name in candidates)]
+        _get_pages(scope, paths, partial(read, candidates))
+
+    def read(candidates: list[str], nodes: list[Node | Failed]) -> None:
+        master, epoch, *others = nodes
+        found = {name: node for name, node in zip(candidates, others, strict=True) if isinstance(node, Node)}
         winner = Winner.decode(epoch.data) if isinstance(epoch, Node) else None
         then(
             MasterView(
@@ -169,10 +187,11 @@ def read_master(scope: Scope, then: Callable[[MasterView], None]) -> None:
                 winner.name if winner and isinstance(master, Node) else None,
                 master.stat.ctime if isinstance(master, Node) else None,
                 isinstance(master, Node) and not master.stat.owner,
+                _standbys(master, found),
             )
         )
 
-    scope.get_all([MASTER, EPOCH], read)
+    scope.children(CANDIDATES, listed)
 
 
 # ---------------------------------------------------------------- inside
@@ -219,6 +238,17 @@ def _state(status: Node | Failed, held: bool) -> str:
     if isinstance(status, Node):
         return status.data.decode(errors="replace")
     return ASSIGNED if held else QUEUED
+
+
+def _standbys(master: Node | Failed, candidates: Mapping[str, Node]) -> list[StandbyView] | None:
+    active = master.stat.owner if isinstance(master, Node) else 0
+    if active and all(node.stat.owner != active for node in candidates.values()):
+        return None
+    return [
+        StandbyView(candidate_name(znode), node.data.decode(errors="replace"), node.stat.ctime)
+        for znode, node in candidates.items()
+        if node.stat.owner not in (active, 0)  # 0: made by hand, and no ephemeral
+    ]
 
 
 def _task(

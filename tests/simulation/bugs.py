@@ -14,6 +14,7 @@ from mwapp.core.messages import (
     Create,
     Delete,
     Event,
+    Exists,
     Failed,
     Kill,
     Node,
@@ -23,7 +24,7 @@ from mwapp.core.messages import (
     Set,
     Transaction,
 )
-from mwapp.core.protocol import ASSIGN, EPOCH, RETURNED, TASKS, WORKERS, Assignment, Registration
+from mwapp.core.protocol import ASSIGN, CANDIDATES, EPOCH, RETURNED, TASKS, WORKERS, Assignment, Registration
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
 from tests.simulation.bugs_refused import Presumptuous, Stubborn, Undivided
@@ -268,6 +269,19 @@ class Uncounted(_Rewriting):
         return Check(op.path) if isinstance(op, Set) and op.path == TASKS else op
 
 
+class Unlisted(Process):
+    """A candidate that does not watch its znode: a person deletes it, and it is listed no more."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        return [self._unwatched(command) for command in super().handle(now, event)]
+
+    def _unwatched(self, command: Command) -> Command:
+        if isinstance(command, Request) and isinstance(command.operation, Exists):
+            path = command.operation.path
+            return Request(command.number, Exists(path, command.operation.watch and CANDIDATES not in path))
+        return command
+
+
 # What each is, and the invariants one of which must be seen to break.
 BUGS: dict[str, tuple[Bug, set[str]]] = {
     "fencing": (Bug(Unfenced), {"no-stale-write"}),
@@ -318,6 +332,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     ),
     "search when turned away": (Bug(Forgetful, faults=("turn_away",)), {"submit-idempotent"}),
     "less after too much": (Bug(Undivided, faults=("bound",)), {"liveness"}),
+    "watch on one's own znode": (Bug(Unlisted, faults=("delete",)), {"candidates-listed"}),
     "retention": (Bug(retention=Retention(1.0, 1_000_000)), {"retention-kept"}),
     "retention of many": (Bug(retention=Retention(1e9, keep=0, least=1.0)), {"retention-kept"}),
 }

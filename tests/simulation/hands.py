@@ -44,7 +44,7 @@ ASSIGNMENTS = (
     b'{"attempt": -3, "incarnation": -1, "failures": 7}',
     Assignment(3, incarnation=0, epoch=10**9, failures=2).encode(),
     Assignment(2, incarnation=1).encode(),
-    Assignment(1, labels=("nobody-bears-it",)).encode(),
+    Assignment(1, labels=("nobody-has-it",)).encode(),
 )
 WORDS = (b"done", b"finished", b"", b"DONE\n", b"\xff")
 NOBODYS = "ghost"  # no worker has this name

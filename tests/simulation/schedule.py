@@ -1,6 +1,6 @@
 """One schedule: a world drawn from a seed, a time of faults, then peace in which everything must end well."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from mwapp.core.election import Election
 from mwapp.core.limits import Limits
 from mwapp.core.master import Master
 from mwapp.core.node import PeerDuty
-from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome
+from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome, candidate_path
 from mwapp.core.retention import Retention
 from mwapp.core.session import DRIFT, Process
 from mwapp.core.wait import Wait
@@ -208,6 +208,7 @@ class Schedule:
         world.run(world.now + self.load.longest(), self._at_rest)
         self._check_spin()
         self._check_liveness(world.now - war)
+        self._check_candidates()
         self._check_wait()
         if self._retention.keep < MANY or self._retention.seconds < FOR_EVER:
             self._check_leaks()
@@ -333,6 +334,26 @@ class Schedule:
         for host in self.hosts:
             for execution in host.executions:
                 raise Violation("liveness", f"{execution.task} has ended, yet goes on at {host.name}")
+
+    def _check_candidates(self) -> None:
+        """Every master is listed, active or not."""
+
+        def missing() -> list[str]:
+            return [path for host, path in self._candidates() if not self._owns(host, path)]
+
+        self.world.run(self.world.now + 10.0, lambda: not missing())
+        if missing():
+            raise Violation("candidates-listed", f"{missing()} are missing")
+
+    def _candidates(self) -> Iterator[tuple[Host, str]]:
+        for host in self.hosts:
+            election = host.election
+            if host.process is not None and election is not None and election.state in ("active", "standby"):
+                yield host, host.chroot + candidate_path(host.name.rstrip("'"), host.process.session or 0)
+
+    def _owns(self, host: Host, path: str) -> bool:
+        session = host.process.session if host.process is not None else None
+        return path in self._nodes and self._nodes[path].owner == session
 
     def _check_wait(self) -> None:
         """What a client that waits is told is what is there."""

@@ -9,7 +9,7 @@ from mwapp.cli.status import _screen
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import Outcome
 from mwapp.status.health import ServerView, System, TasksView
-from mwapp.status.overview import MasterView, TaskView, WorkerView
+from mwapp.status.overview import MasterView, StandbyView, TaskView, WorkerView
 from mwapp.zookeeper.connect_string import Servers
 
 CONNECT = Servers.parse("zk1,zk2,zk3/mwapp")
@@ -19,9 +19,14 @@ def worker(name: str = "w", state: str = "ready", **more: Any) -> WorkerView:
     return WorkerView(name, state, f"{name}:2224", 0, 4, (), **more)
 
 
+def master(*standbys: StandbyView) -> MasterView:
+    return MasterView("m:2223", 3, "m", 0.0, standbys=standbys)
+
+
+SECOND = StandbyView("s", "s:2223", 7000.0)
 WELL = System(
     servers=[ServerView("zk1:2181", "leader", "3.9.3", 0.41, 12, 7)],
-    master=MasterView("m:2223", 3, "m", 0.0),
+    master=master(SECOND),
     master_state="active",
     workers=[worker()],
     tasks=TasksView(0, {"queued": 0, "done": 0}),
@@ -41,6 +46,8 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
         ({"servers": [ServerView("zk1:2181", problem="Connection refused")]}, "zk1:2181 does not answer"),
         ({"master": MasterView(None, 3, None, None)}, "no master is active"),
         ({"master": MasterView("x", 3, None, 0.0, persistent=True)}, "/master was made by hand"),
+        ({"master": master()}, "no master stands by"),
+        ({"master": master(), "workers": [worker("n", "paused")]}, "n is the master, and there is no other"),
         ({"workers": [worker(), worker("v", "persistent")]}, "/workers/v was made by hand"),
         ({"master_problem": "Connection refused"}, "m:2223: Connection refused"),
         ({"workers": []}, "no worker accepts tasks"),
@@ -58,6 +65,11 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
 def test_warnings(change: dict[str, Any], warning: str) -> None:
     (told,) = replace(WELL, **change).warnings()
     assert warning in told
+
+
+def test_who_stands_by_is_not_known_of_masters_that_do_not_say_so() -> None:
+    unlisted = MasterView("m:2223", 3, "m", 0.0, standbys=None)
+    assert replace(WELL, master=unlisted).warnings() == []
 
 
 def test_a_label_that_a_worker_has() -> None:
@@ -82,6 +94,7 @@ def test_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
         "",
         "MASTER             STATE        EPOCH  SINCE  ADDRESS",
         "m                  active           3  2h     m:2223",
+        "s                  standby          -  5m     s:2223",
         "",
         "WORKER             STATE      TASKS    LABELS  ADDRESS",
         "w                  ready      0/4      gpu     w:2224",
@@ -100,6 +113,13 @@ def test_a_screen_without_a_quorum() -> None:
     lines = _screen(System(WELL.servers, problem="the ensemble does not answer"), CONNECT)
     assert lines[-1] == "! the ensemble does not answer"
     assert not any(line.startswith("MASTER") for line in lines)
+
+
+def test_many_standbys_fit_on_a_screen() -> None:
+    crowd = [StandbyView(f"n{number}", "n:2224", 0.0) for number in range(500)]
+    lines = _screen(replace(WELL, master=master(*crowd)), CONNECT)
+    assert len(lines) < 30
+    assert "... and 497 more, standby" in lines
 
 
 def test_many_workers_fit_on_a_screen() -> None:

@@ -140,6 +140,26 @@ def test_who_is_the_master(stage: Stage) -> None:
     assert winner(stage).persistent
 
 
+def test_who_stands_by(stage: Stage) -> None:
+    assert winner(stage).standbys == []
+    stage.master("m-2"), stage.master("m-2")
+    standbys = winner(stage).standbys or ()
+    assert [(it.name, it.address) for it in standbys] == [("m-2", "m-2:2223")] * 2
+    assert all(100 <= it.since <= stage.now for it in standbys)
+    stage.actors[0].die()  # m-2 wins; the other m-2 stands by
+    assert [it.name for it in winner(stage).standbys or ()] == ["m-2"]
+
+
+def test_masters_that_are_not_listed_are_not_known(stage: Stage) -> None:
+    """Those of version 0.2.0, say; and what a person made is nobody."""
+    person = stage.person()
+    person.create("/candidates/by-hand", "x")
+    assert winner(stage).standbys == []
+    stage.actors[0].die()
+    person.create("/master", "m:2223", e=True)
+    assert winner(stage).standbys is None
+
+
 def test_a_look_begins_anew_after_a_cut(stage: Stage) -> None:
     found: list[MasterView] = []
     looker = stage.client(

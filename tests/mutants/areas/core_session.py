@@ -9,6 +9,7 @@ KILLERS = CORE
 
 session = partial(Mutant, "mwapp/core/session.py")
 election = partial(Mutant, "mwapp/core/election.py")
+candidates = partial(Mutant, "mwapp/core/candidates.py")
 pace = partial(Mutant, "mwapp/core/batching.py")
 layout = partial(Mutant, "mwapp/core/layout.py")
 node = partial(Mutant, "mwapp/core/node.py")
@@ -362,17 +363,15 @@ MUTANTS = [
         at="Election.expired",
     ),
     election(
-        "self._scope.cancel()\n        self.state = state",
-        "self.state = state",
+        "self._scope.cancel()\n        self._become(state)",
+        "self._become(state)",
         "what was asked in an ended tenure is answered to the next",
         at="Election._resign",
     ),
+    election("            self._duty.end()", "            pass", "the duty is never ended"),
     election(
-        "self.epoch = None\n            self._duty.end()", "self.epoch = None", "the duty is never ended"
-    ),
-    election(
-        "self.epoch = None\n            self._duty.end()",
-        "self._duty.end()",
+        "before, self.epoch = self.epoch, epoch",
+        "before, self.epoch = self.epoch, epoch or self.epoch",
         "the epoch of a tenure that is over is shown, and believed",
     ),
     election(
@@ -470,5 +469,41 @@ MUTANTS = [
         "                self.session, self.timeout = session, timeout\n                self._prove(now if asked is None else asked)",
         "                self._prove(now if asked is None else asked)\n                self.session, self.timeout = session, timeout",
         "the lease is reckoned by the time-out of the session before",
+    ),
+    # ---------------------------------------------------------------- being listed
+    election(
+        "self.state = step(TRANSITIONS, self.state, state)",
+        "self.state = state",
+        equivalent="the table is a check: no step that is taken is missing in it",
+    ),
+    election(
+        "        stand(self._scope, self._process.session or 0, self._name, self._address)\n",
+        "",
+        "no candidate is listed",
+    ),
+    election(
+        "        withdraw(scope, self._process.session or 0, self._name)\n",
+        "",
+        "a peer that drains is listed as one that stands by",
+    ),
+    candidates("ephemeral=True", "ephemeral=False", "a candidate is listed for ever"),
+    candidates("watch=look", "watch=None", "a candidate whose znode a person deletes is listed no more"),
+    candidates(
+        "elif stat.owner != session:",
+        "elif False:",
+        "a znode made by hand stands for a candidate that is gone",
+    ),
+    candidates(
+        "scope.transact([Delete(path), create], created)",
+        "scope.transact([create], created)",
+        "a znode made by hand is never replaced",
+    ),
+    candidates(
+        "            scope.after(AGAIN_SECONDS, partial(ensure_parents, scope, look))",
+        "            pass",
+        "a candidate that could not be listed once never is",
+    ),
+    candidates(
+        "partial(ensure_parents, scope, look)", "look", "after /candidates was deleted nobody is listed again"
     ),
 ]

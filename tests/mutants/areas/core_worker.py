@@ -24,19 +24,19 @@ MUTANTS = [
         at="Worker.expired",
     ),
     worker(
-        'self._scope.cancel()\n        self._recorder.end()\n        self.state = "disconnected"',
-        'self._recorder.end()\n        self.state = "disconnected"',
+        'self._scope.cancel()\n        self._recorder.end()\n        self._become("disconnected")',
+        'self._recorder.end()\n        self._become("disconnected")',
         equivalent="requests and watches are gone with the connection, and timers find it starting over as they would have it do",
         at="Worker.suspended",
     ),
     worker(
-        '        self._recorder.end()\n        self.state = "disconnected"',
+        '        self._recorder.end()\n        self._become("disconnected")',
         "        self._recorder.end()",
         "a worker that is cut off begins what it cannot know to be its own",
         at="Worker.suspended",
     ),
     worker(
-        'self.state = "disconnected"  # the queue\'s watch went with the scope: serve anew even if registered\n',
+        'self._become("disconnected")  # the queue\'s watch went with the scope: serve anew even if registered\n',
         "pass\n",
         "a worker that begins anew watches nothing any more",
     ),
@@ -67,8 +67,8 @@ MUTANTS = [
         "who registers while it rests is given tasks at first",
     ),
     worker(
-        "marked = self._paused or self._leaving",
-        "marked = self._leaving",
+        "marked = not self._takes_tasks",
+        "marked = self._process.stopping",
         "a peer that registers while it leads is given tasks at first",
     ),
     worker(
@@ -228,8 +228,8 @@ MUTANTS = [
         "a cancel request that was there before its task came is not heeded",
     ),
     worker(
-        "if self._leaving or self._paused:\n            for job in [",
-        "if self._leaving:\n            for job in [",
+        "if not self._takes_tasks:\n            for job in [",
+        "if self._process.stopping:\n            for job in [",
         "an elected peer begins what it has at hand",
     ),
     worker(
@@ -258,12 +258,12 @@ MUTANTS = [
         "an attempt begins beside an earlier one that is still dying",
     ),
     worker(
-        "            heappush(self._next, task_order(job.name))\n        if self.state",
-        "            pass\n        if self.state",
+        "            heappush(self._next, task_order(job.name))\n        if self._phase",
+        "            pass\n        if self._phase",
         "what was not begun in time, or waited for a dying one, never begins",
     ),
     worker(
-        'if self.state in ("ready", "paused", "draining"):\n            self._start()',
+        'if self._phase == "serving":\n            self._start()',
         'if self.state in ("paused", "draining"):\n            self._start()',
         "a slot that is free again is not used",
     ),
@@ -363,8 +363,8 @@ MUTANTS = [
         equivalent="it looks at its registration every five seconds",
     ),
     worker(
-        "            elif isinstance(result, Failed):\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n            elif self.state",
-        "            elif self.state",
+        "            elif isinstance(result, Failed):\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n            elif self._takes_tasks",
+        "            elif self._takes_tasks",
         "a worker that could not take up work again rests for ever",
     ),
     worker(
@@ -383,7 +383,7 @@ MUTANTS = [
         "a worker whose znode a person has set while it was cut off is given nothing for ever",
     ),
     worker(
-        'elif self.state in ("disconnected", "waiting"):',
+        'elif self._phase != "serving":',
         "elif True:",
         "every change of its own znode has a worker begin to serve anew",
     ),
@@ -429,13 +429,13 @@ MUTANTS = [
         "an earlier incarnation deletes the znode of a later one",
     ),
     worker(
-        '            elif self.state == "ready":\n                self._marked = False',
+        "            elif self._takes_tasks:\n                self._marked = False",
         "            else:\n                self._marked = False",
         equivalent="what its znode shows is looked at whenever it begins to serve",
     ),
     worker(
-        'self.state = "draining" if self._leaving else "paused"\n        self._marked = True',
-        'self.state = "draining" if self._leaving else "paused"',
+        "self._marked = True\n        mark:",
+        "mark:",
         equivalent="what its znode shows is looked at whenever it begins to serve",
     ),
     worker(
@@ -444,8 +444,8 @@ MUTANTS = [
         "an earlier incarnation acts for a later one",
     ),
     worker(
-        "if self._leaving and not self._jobs:",
-        "if self._leaving:",
+        "if self._process.stopping and not self._jobs:",
+        "if self._process.stopping:",
         "who drains leaves at once, and kills what runs",
     ),
     worker(
@@ -475,8 +475,8 @@ MUTANTS = [
         "a worker whose name another incarnation has goes on",
     ),
     worker(
-        'self.state = "disconnected"\n        self._scope.after(WORKER_RETRY_SECONDS, self._restart)',
-        'self.state = "disconnected"',
+        'self._become("disconnected")\n        self._scope.after(WORKER_RETRY_SECONDS, self._restart)',
+        'self._become("disconnected")',
         "a worker whose registration was taken over never registers again",
         at="Worker._taken_over",
     ),
@@ -499,12 +499,12 @@ MUTANTS = [
         at="Worker._forget",
     ),
     worker(
-        '        if self.state == "paused":\n            self._reopen()',
+        '        if was == "paused":\n            self._reopen()',
         "",
         "a peer that has lost leadership never works again",
     ),
     worker(
-        'if self.state == "ready":\n            self._take_nothing_new()',
+        'if was == "ready":\n            self._take_nothing_new()',
         "if True:\n            self._take_nothing_new()",
         "who is to rest before it is registered marks what is not its own",
         at="Worker.pause",
@@ -527,8 +527,34 @@ MUTANTS = [
         "a worker does not notice that another has its name",
     ),
     worker(
-        '        self._scope = self._process.scope()\n        self.state = "disconnected"  # the queue\'s watch went with the scope: serve anew even if registered\n        ensure_parents(self._scope, self._look)\n        self._verify_later()\n',
-        '        self._verify_later()\n        self._scope = self._process.scope()\n        self.state = "disconnected"  # the queue\'s watch went with the scope: serve anew even if registered\n        ensure_parents(self._scope, self._look)\n',
+        '        self._scope = self._process.scope()\n        self._become("disconnected")  # the queue\'s watch went with the scope: serve anew even if registered\n        ensure_parents(self._scope, self._look)\n        self._verify_later()\n',
+        '        self._verify_later()\n        self._scope = self._process.scope()\n        self._become("disconnected")  # the queue\'s watch went with the scope: serve anew even if registered\n        ensure_parents(self._scope, self._look)\n',
         "after its first connection a worker never looks whether it is still itself",
+    ),
+    # ---------------------------------------------------------------- the state
+    worker(
+        'return "ready" if self._takes_tasks else "draining" if self._process.stopping else "paused"',
+        'return "ready" if self._takes_tasks else "paused" if self._paused else "draining"',
+        "an elected peer that is being stopped says that it is paused",
+    ),
+    worker(
+        "return not self._paused and not self._process.stopping",
+        "return not self._paused",
+        "a worker that is being stopped goes on taking tasks",
+    ),
+    worker(
+        "self._phase = step(TRANSITIONS, self._phase, phase)",
+        "self._phase = phase",
+        equivalent="the table is a check: no step that is taken is missing in it",
+    ),
+    worker(
+        'self._become("waiting")\n',
+        "pass\n",
+        "who waits for its name says that it is disconnected, and warns at every look",
+    ),
+    worker(
+        "was, self._paused = self.state, True",
+        "self._paused, was = True, self.state",
+        "an elected peer does not mark that it takes no tasks",
     ),
 ]
