@@ -171,6 +171,25 @@ def test_election_bounded(attack: Attack) -> None:
     attack.judge()
 
 
+def test_candidates_listed(attack: Attack) -> None:
+    """The one that stands by is shown, also after somebody has deleted its znode, until it is active."""
+
+    def standbys() -> list[str]:
+        return [standby["name"] for standby in attack.site.json("status")["standbys"]]
+
+    (name,) = standbys()
+    for znode_name in attack.person.get_children("/candidates"):
+        attack.person.delete(f"/candidates/{znode_name}")
+    wait_for("the standby is listed again", lambda: standbys() == [name])
+    master = attack.active()
+    master.kill()
+    master.release()
+    attack.active()
+    wait_for("the new active one stands by no more", lambda: not standbys())
+    assert any("no master stands by" in warning for warning in attack.site.json("status")["warnings"])
+    attack.judge()
+
+
 # ---------------------------------------------------------------- tasks
 
 
