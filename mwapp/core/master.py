@@ -127,9 +127,9 @@ class Master:
             "first_write_at": self.first_write_at,
             "loaded": known,
             "workers": len(mirror.workers) if known else None,
-            "queued": len(mirror.queued) + len(mirror.held.get(NOBODY, ())) if known else None,
+            "queued": len(mirror.tasks.queued) + len(mirror.held.get(NOBODY, ())) if known else None,
             "assigned": sum(len(held) for name, held in mirror.held.items() if name) if known else None,
-            "finished": len(mirror.finished) if known else None,
+            "finished": len(mirror.tasks.finished) if known else None,
             "counters": dict(self.counters),
         }
 
@@ -273,13 +273,13 @@ class Master:
 
     def _plan(self) -> list[_Step]:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
-        mirror = self._mirror
+        mirror, known = self._mirror, self._mirror.tasks
         room = 1 if self._refusals else self._process.limits.batch
         steps = list(islice(self._cancellations(), max(1, room // 2)))  # the rest is for those who wait
         taken = {step.task for step in steps} | self._aside
 
         def ready(task: str) -> bool:
-            return task not in taken and task not in mirror.unread
+            return task not in taken and task not in known.unread
 
         load = {
             name: sum(h.assignment.meant_for(w.incarnation) for h in mirror.held.get(name, {}).values())
@@ -291,12 +291,12 @@ class Master:
             due = [
                 task
                 for task, held in tasks.items()
-                if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)
+                if task in known.finished or task not in known.names or held.orphaned(worker)
             ]
             for task in sorted(set(due) - taken, key=task_order):
                 if len(steps) == room:
                     return steps
-                if task in mirror.finished or task not in mirror.tasks:
+                if task in known.finished or task not in known.names:
                     step: _Step | None = self._clear(queue, task)
                 elif (holder := self._holder(queue, task)) is not None:
                     step = self._clear(queue, task, holder)
@@ -305,10 +305,10 @@ class Master:
                 if step is not None:
                     steps.append(step)
                     taken.add(task)
-        for task in sorted(filter(ready, mirror.bad), key=task_order)[: room - len(steps)]:
-            steps.append(self._give_up(task, Outcome(reason=mirror.bad[task])))
+        for task in sorted(filter(ready, known.bad), key=task_order)[: room - len(steps)]:
+            steps.append(self._give_up(task, Outcome(reason=known.bad[task])))
         full: set[frozenset[str]] = set()  # labels that no worker with room has
-        for task, labels in mirror.queued.items():
+        for task, labels in known.queued.items():
             if len(steps) == room or frozenset() in full:
                 break
             if labels in full or not ready(task):
@@ -322,18 +322,18 @@ class Master:
 
     def _cancellations(self) -> Iterator[_Step]:
         """What has a cancel request and no worker of ours will end; and the requests that are served."""
-        mirror = self._mirror
+        mirror, known = self._mirror, self._mirror.tasks
         for task in sorted(mirror.cancels - self._aside, key=task_order):
-            if task in mirror.finished or task in mirror.pointless:
+            if task in known.finished or task in mirror.pointless:
                 yield _Step(task, [Delete(cancel_path(task))], partial(mirror.granted, task))
                 continue
             queue = next((queue for queue, held in mirror.held.items() if task in held), None)
             worker = mirror.workers.get(queue) if queue is not None else None
             if queue is None:
-                known = (task in mirror.queued or task in mirror.bad) and task not in mirror.unread
+                due = (task in known.queued or task in known.bad) and task not in known.unread
             else:
-                known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted
-            if known:
+                due = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted
+            if due:
                 outcome = Outcome(reason="cancelled before it began", cancelled=True)
                 yield self._give_up(task, outcome, queue)
 

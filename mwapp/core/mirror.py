@@ -3,7 +3,7 @@
     /workers, each worker and its queue  -> workers: who is alive, under which incarnation
     /assign/<worker>, /returned          -> held: who has which task; what is returned is nobody's
     /cancel                              -> cancels: tasks with a cancel request
-    /tasks, each task not held           -> queued, bad or finished
+    /tasks, each task not held           -> tasks: queued, bad or finished
 
 The mirror only reads. Whenever there may be something to do it says ``changed``; what is to be done, and
 whether it is done, is the :class:`~mwapp.core.master.Master`'s, which notes here what it has committed.
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from mwapp.core.known_tasks import KnownTasks
 from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.protocol import (
     ASSIGN,
@@ -77,8 +78,7 @@ class Mirror:
     ``changed`` is called when something may be due; ``adopt`` when a worker has no registration of its own,
     for a person made its znode by hand; ``unreadable`` when a parent is missing, so that nothing is known.
 
-    A task is :attr:`held`, or it is :attr:`queued`, :attr:`bad` or :attr:`finished`; of those that are
-    :attr:`unread` it is not known, or not for sure. One both held and finished was reported by hand.
+    A task is :attr:`held`, or :attr:`tasks` says what it is. One both held and finished was reported by hand.
     """
 
     def __init__(self, scope: Scope, *, changed: Call, adopt: Adopt, unreadable: Call) -> None:
@@ -95,29 +95,16 @@ class Mirror:
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
-        self.tasks: set[str] = set()  # all there are
+        self.tasks = KnownTasks()
         self.cancels: set[str] = set()  # tasks with a cancel request
         self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
-        self.queued: dict[str, frozenset[str]] = {}  # in the order of arrival, and the labels they ask for
-        self.bad: dict[str, str] = {}  # unassigned ones that can never run: the reason
-        self.finished: dict[str, float] = {}  # and when that was seen, monotonic seconds
-        self.unread: dict[str, None] = {}  # to be read, in this order
         self._vanished: set[str] = set()  # from a queue; into which state is being looked at
         self._outdated: set[str] = set()  # those for which the reading of a page that is under way is too old
 
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
-        """The next reading, to be begun by :meth:`read`.
-
-        There may be many thousands of tasks, so what is known of them is kept, but of those that are held,
-        unread or ``in_doubt``.
-        """
-        in_doubt = in_doubt | self.unread.keys()
+        """The next reading, begun by :meth:`read`. It keeps what is known of tasks, if not ``in_doubt``."""
         new = Mirror(scope, changed=self._changed, adopt=self._adopt, unreadable=self._unreadable)
-        new.queued, new.bad, new._persistent = self.queued, self.bad, self._persistent
-        new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}
-        new.tasks = new.queued.keys() | new.bad.keys() | new.finished.keys()
-        # They keep their places in the queue.
-        new.unread = dict.fromkeys(sorted(in_doubt & new.tasks, key=task_order))
+        new.tasks, new._persistent = self.tasks.renewed(in_doubt), self._persistent
         return new
 
     def read(self) -> None:
@@ -129,7 +116,7 @@ class Mirror:
 
     def assigned(self, queue: str, task: str, assignment: Assignment) -> None:
         """The worker has got the task."""
-        self.queued.pop(task, None)
+        self.tasks.take(task)
         self.held.setdefault(queue, {})[task] = Held(assignment)
         self._watch_if_adopted(queue, task)
 
@@ -144,18 +131,19 @@ class Mirror:
 
     def given_up(self, task: str) -> None:
         """The task was recorded as failed."""
-        self.bad.pop(task, None)
-        self.queued.pop(task, None)
-        self._note_finished(task)
+        self.tasks.finish(task, self._scope.now)
 
     def removed(self, task: str) -> None:
         """The finished task was deleted."""
-        self.finished.pop(task, None)
-        self.tasks.discard(task)
+        self.tasks.remove(task)
+
+    def put_off(self, task: str) -> None:
+        """The finished task could not be deleted."""
+        self.tasks.put_off(task, self._scope.now)
 
     def look_again(self, task: str) -> None:
         """It was taken for finished, and is not: somebody deleted it, and there is another of its name."""
-        self.finished.pop(task, None)
+        self.tasks.reopen(task)
         self._read_again(task)
 
     def granted(self, task: str) -> None:
@@ -298,9 +286,9 @@ class Mirror:
             for task, node, status in zip(tasks, nodes[::2], nodes[1::2], strict=True):
                 if isinstance(node, Node) and (isinstance(status, Node) or status == GONE):
                     self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
-                    self.queued.pop(task, None)
+                    self.tasks.take(task)
                     if isinstance(status, Node):
-                        self._note_finished(task)
+                        self.tasks.finish(task, self._scope.now)
                     else:
                         self._watch_if_adopted(queue, task)
                 elif node != GONE:
@@ -316,7 +304,7 @@ class Mirror:
     def _keep_held(self, queue: str, task: str) -> None:
         """It may not be read, or its status: it stays where it is until it may."""
         self.held.setdefault(queue, {})[task] = Held(Assignment(), fresh=False)
-        self.queued.pop(task, None)
+        self.tasks.take(task)
         log.error("%s may not be read: looking again", assign_path(queue, task))
         self._scope.after(AGAIN_SECONDS, partial(self._read_held, queue, [task]))
 
@@ -355,7 +343,8 @@ class Mirror:
                 self.pointless.add(task)
                 self._changed()
 
-        for task in sorted(self.cancels - self.tasks):  # new ones, perhaps, that we have not heard of yet
+        # New ones, perhaps, that we have not heard of yet.
+        for task in sorted(self.cancels - self.tasks.names):
             self._scope.exists(task_path(task), partial(looked, task))
         self._changed()
 
@@ -366,8 +355,9 @@ class Mirror:
 
     def _look_at_tasks_again(self) -> None:
         """A list of many names, which changes with every one of them, is not read all the time."""
-        wait = self._tasks_listed + len(self.tasks) * LISTING_SECONDS - self._scope.now
-        if wait > 0 and len(self.tasks) > self._scope.limits.short_list:
+        known = len(self.tasks.names)
+        wait = self._tasks_listed + known * LISTING_SECONDS - self._scope.now
+        if wait > 0 and known > self._scope.limits.short_list:
             self._scope.after(wait, self._look_at_tasks)
         else:
             self._look_at_tasks()
@@ -377,38 +367,32 @@ class Mirror:
             self._unreadable()
             return
         self._tasks_listed = self._scope.now
-        before, self.tasks = self.tasks, set(names)
-        new, gone = self.tasks - before, before - self.tasks
-        for task in gone:
-            self.finished.pop(task, None)
-            self.queued.pop(task, None)
-            self.bad.pop(task, None)
-            self.unread.pop(task, None)
+        new = self.tasks.listed(names)
         # The requests that are known were read before this list, and each is made after its task.
-        self.pointless = self.cancels - self.tasks
+        self.pointless = self.cancels - self.tasks.names
         ordered, size = sorted(new, key=task_order), self._scope.limits.page
         if not self.complete:
             # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the
             # first write shall not wait for these: some of the newest first, then from the oldest on.
             size = self._scope.limits.newest
             ordered = ordered[-size:] + ordered[:-size]
-        self.unread |= dict.fromkeys(ordered)
+        self.tasks.unread |= dict.fromkeys(ordered)
         self.complete = True
         self._changed()
         self._read_tasks(size)
 
     def _read_tasks(self, size: int | None = None) -> None:
         """Page by page: thousands at once would hold up our writes, and make the server seem silent."""
-        if self._reading or not self.unread:
+        if self._reading or not self.tasks.unread:
             return
-        page = list(islice(self.unread, size or self._scope.limits.page))
+        page = list(islice(self.tasks.unread, size or self._scope.limits.page))
         self._reading, self._outdated = True, set(self._vanished)
 
         def read(nodes: list[Node | Failed]) -> None:
             self._reading = False
             for task, node in zip(page, nodes, strict=True):
                 if task not in self._outdated:
-                    self.unread.pop(task, None)
+                    self.tasks.unread.pop(task, None)
                     self._task_seen(task, node)
             self._changed()
             self._read_tasks()
@@ -417,8 +401,7 @@ class Mirror:
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
         if isinstance(node, Failed) or node.stat.children:  # until more is known it is not to be acted on
-            self.queued.pop(task, None)
-            self.bad.pop(task, None)
+            self.tasks.doubt(task)
         if node == GONE:  # deleted by hand
             return
         if isinstance(node, Failed):
@@ -430,7 +413,7 @@ class Mirror:
             self._scope.exists(status_path(task), partial(self._looked_at_status, task, node.data))
 
     def _read_again(self, task: str) -> None:
-        self.unread[task] = None
+        self.tasks.unread[task] = None
         self._read_tasks()
 
     def _looked_at_status(self, task: str, data: bytes, stat: Stat | None) -> None:
@@ -460,22 +443,15 @@ class Mirror:
         self._scope.get(status_path(task), looked)
 
     def _finished(self, task: str) -> None:
-        self.queued.pop(task, None)
-        self.bad.pop(task, None)
-        if task in self.tasks:
-            self._note_finished(task)
+        if task in self.tasks.names:
+            self.tasks.finish(task, self._scope.now)
         self._changed()
-
-    def _note_finished(self, task: str) -> None:
-        self.finished.setdefault(task, self._scope.now)
 
     def _sort_in(self, task: str, data: bytes) -> None:
         """The task has no final state: it is to be assigned, unless it is, or can never run."""
-        self.finished.pop(task, None)  # it had one, until somebody deleted that
-        if task in self.tasks and not any(task in held for held in self.held.values()):
+        self.tasks.reopen(task)  # it had one, until somebody deleted that
+        if task in self.tasks.names and not any(task in held for held in self.held.values()):
             try:
-                self.queued[task] = frozenset(Task.decode(data).labels)
-                self.bad.pop(task, None)  # a person has set its data: it is one or the other
+                self.tasks.queue(task, frozenset(Task.decode(data).labels))
             except BadTaskError as error:
-                self.bad[task] = str(error)
-                self.queued.pop(task, None)
+                self.tasks.spoil(task, str(error))

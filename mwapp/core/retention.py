@@ -60,7 +60,7 @@ class Remover:
         scope.after(TIDY_SECONDS, self._tidy)
 
     def _tidy(self) -> None:
-        finished = self._mirror.finished
+        finished = self._mirror.tasks.finished
         surplus = len(finished) - self._retention.keep
         age, least = self._retention.seconds, self._retention.least
         due = [
@@ -124,6 +124,5 @@ class Remover:
 
     def _later(self, task: str) -> None:
         log.warning("%s: has ended but cannot be removed; it stays", task)
-        self._mirror.finished.pop(task, None)
-        self._mirror.finished[task] = self._scope.now
+        self._mirror.put_off(task)
         self._scope.after(TIDY_SECONDS, self._tidy)

@@ -80,7 +80,7 @@ def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
     queued: list[str] = []
     mirror = Mirror(
         cast(Scope, server),
-        changed=lambda: queued.extend(mirror.queued),
+        changed=lambda: queued.extend(mirror.tasks.queued),
         adopt=lambda *_: None,
         unreadable=lambda: None,
     )
@@ -105,7 +105,7 @@ def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
     server.answer_all()
     assert not queued
     assert TASK in mirror.held[NOBODY]
-    assert not mirror.unread
+    assert not mirror.tasks.unread
 
 
 def mirror_of(server: Server) -> Mirror:
@@ -157,15 +157,15 @@ def test_what_is_in_doubt_stays_so_over_a_second_reading_that_begins_before_it_w
     server = Server(**{f"tasks__{TASK}": b"date"})
     first = mirror_of(server)
     server.answer_all()
-    assert TASK in first.queued
+    assert TASK in first.tasks.queued
     second = first.renewed(cast(Scope, server), {TASK})
     third = second.renewed(cast(Scope, server), set())
-    assert TASK in third.unread
+    assert TASK in third.tasks.unread
     server.nodes[f"/tasks/{TASK}/status"] = b"done"
     third.read()
     server.answer_all()
-    assert TASK not in third.queued
-    assert TASK in third.finished
+    assert TASK not in third.tasks.queued
+    assert TASK in third.tasks.finished
 
 
 def test_what_is_in_doubt_is_not_acted_on_before_its_final_state_has_been_looked_for() -> None:
@@ -177,6 +177,6 @@ def test_what_is_in_doubt_is_not_acted_on_before_its_final_state_has_been_looked
     second.read()
     while server.waiting[0][0] != f"/tasks/{TASK}/status":
         server.answer(server.waiting[0][0])
-    assert TASK in second.unread or TASK not in second.queued
+    assert TASK in second.tasks.unread or TASK not in second.tasks.queued
     server.answer_all()
-    assert TASK in second.finished
+    assert TASK in second.tasks.finished

@@ -194,7 +194,7 @@ MUTANTS = [
         "a task is cancelled and assigned in one transaction",
     ),
     master(
-        "return task not in taken and task not in mirror.unread",
+        "return task not in taken and task not in known.unread",
         "return task not in taken",
         "a task whose state is in doubt is assigned",
     ),
@@ -209,28 +209,28 @@ MUTANTS = [
         "what an earlier incarnation left takes slots of the present one",
     ),
     master(
-        "if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)\n",
-        "if task not in mirror.tasks or held.orphaned(worker)\n",
+        "if task in known.finished or task not in known.names or held.orphaned(worker)\n",
+        "if task not in known.names or held.orphaned(worker)\n",
         "an assignment that a person has reported on is never removed",
     ),
     master(
-        "if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)\n",
-        "if task in mirror.finished or held.orphaned(worker)\n",
+        "if task in known.finished or task not in known.names or held.orphaned(worker)\n",
+        "if task in known.finished or held.orphaned(worker)\n",
         "the assignment of a task that was deleted stays where its worker does not serve it",
     ),
     master(
-        "if task in mirror.finished or task not in mirror.tasks or held.orphaned(worker)\n",
-        "if task in mirror.finished or task not in mirror.tasks\n",
+        "if task in known.finished or task not in known.names or held.orphaned(worker)\n",
+        "if task in known.finished or task not in known.names\n",
         "orphans are never moved",
     ),
     master(
-        "if task in mirror.finished or task not in mirror.tasks:\n                    step:",
-        "if task in mirror.finished:\n                    step:",
+        "if task in known.finished or task not in known.names:\n                    step:",
+        "if task in known.finished:\n                    step:",
         "the assignment of a task that was deleted is moved on and on",
     ),
     master(
-        "if task in mirror.finished or task not in mirror.tasks:\n                    step:",
-        "if task not in mirror.tasks:\n                    step:",
+        "if task in known.finished or task not in known.names:\n                    step:",
+        "if task not in known.names:\n                    step:",
         "an orphan that has ended is run once more",
     ),
     master(
@@ -295,38 +295,38 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- cancel requests
     master(
-        "if task in mirror.finished or task in mirror.pointless:",
-        "if task in mirror.finished or task in mirror.pointless or task not in mirror.tasks:",
+        "if task in known.finished or task in mirror.pointless:",
+        "if task in known.finished or task in mirror.pointless or task not in known.names:",
         "a cancel request for a task not heard of yet is taken back",
     ),
     master(
-        "if task in mirror.finished or task in mirror.pointless:",
-        "if task in mirror.finished:",
+        "if task in known.finished or task in mirror.pointless:",
+        "if task in known.finished:",
         "a cancel request for no task stays for ever",
     ),
     master(
-        "if task in mirror.finished or task in mirror.pointless:",
+        "if task in known.finished or task in mirror.pointless:",
         "if task in mirror.pointless:",
         "a cancel request that came too late stays for ever",
     ),
     master(
-        "known = (task in mirror.queued or task in mirror.bad) and task not in mirror.unread",
-        "known = task in mirror.queued or task in mirror.bad",
+        "due = (task in known.queued or task in known.bad) and task not in known.unread",
+        "due = task in known.queued or task in known.bad",
         "a task is cancelled whose state is in doubt",
     ),
     master(
-        "known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
-        "known = True",
+        "due = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
+        "due = True",
         "a master cancels what a worker runs",
     ),
     master(
-        "known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
-        "known = mirror.held[queue][task].orphaned(worker) or worker is None",
+        "due = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
+        "due = mirror.held[queue][task].orphaned(worker) or worker is None",
         "what a worker by hand has cannot be cancelled",
     ),
     master(
-        "known = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
-        "known = worker is None or worker.adopted",
+        "due = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted",
+        "due = worker is None or worker.adopted",
         "an orphan of an earlier incarnation is moved instead of cancelled",
     ),
     master(
@@ -415,7 +415,7 @@ MUTANTS = [
     ),
     retention(
         "surplus = len(finished) - self._retention.keep",
-        "surplus = len(self._mirror.tasks) - self._retention.keep",
+        "surplus = len(self._mirror.tasks.names) - self._retention.keep",
         "tasks that wait count as finished ones",
     ),
     retention(
@@ -450,8 +450,8 @@ MUTANTS = [
         "one batch is removed, and never another",
     ),
     retention(
-        "        self._mirror.finished.pop(task, None)\n        self._mirror.finished[task] = self._scope.now\n",
-        "        self._mirror.finished[task] = self._scope.now\n",
+        "        self._mirror.put_off(task)\n",
+        "",
         "one that cannot be removed stays first, and is tried again as such",
     ),
     # ---------------------------------------------------------------- the wrong variable, one off, out of turn

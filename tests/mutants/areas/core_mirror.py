@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = CORE
 
 mirror = partial(Mutant, "mwapp/core/mirror.py")
+known = partial(Mutant, "mwapp/core/known_tasks.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- the mirror: workers and queues
@@ -100,7 +101,7 @@ MUTANTS = [
         "a master that takes over never comes to read the tasks",
     ),
     mirror(
-        "                    if isinstance(status, Node):\n                        self._note_finished(task)\n                    else:",
+        "                    if isinstance(status, Node):\n                        self.tasks.finish(task, self._scope.now)\n                    else:",
         "                    if True:",
         "what a person reported before the master looked is run again",
     ),
@@ -110,7 +111,7 @@ MUTANTS = [
         "what was handed back before a worker left stays with nobody",
     ),
     mirror(
-        "                    self.queued.pop(task, None)\n                    if isinstance(status",
+        "                    self.tasks.take(task)\n                    if isinstance(status",
         "                    if isinstance(status",
         "what is held is assigned once more",
     ),
@@ -137,18 +138,18 @@ MUTANTS = [
         "a request is deleted that is there no longer, and all is read anew",
     ),
     mirror(
-        "for task in sorted(self.cancels - self.tasks):",
-        "for task in sorted(self.cancels & self.tasks):",
+        "for task in sorted(self.cancels - self.tasks.names):",
+        "for task in sorted(self.cancels & self.tasks.names):",
         "a request for no task is never found out",
     ),
     mirror(
-        "self.pointless = self.cancels - self.tasks",
-        "self.pointless |= self.cancels - self.tasks",
+        "self.pointless = self.cancels - self.tasks.names",
+        "self.pointless |= self.cancels - self.tasks.names",
         "a request made before its task is there is taken back when it comes",
     ),
     mirror(
-        "self.pointless = self.cancels - self.tasks",
-        "self.pointless -= self.tasks",
+        "self.pointless = self.cancels - self.tasks.names",
+        "self.pointless -= self.tasks.names",
         "a request for a task that was deleted stays for the next of its name",
     ),
     # ---------------------------------------------------------------- the mirror: tasks
@@ -158,12 +159,12 @@ MUTANTS = [
         "new tasks are not heard of",
     ),
     mirror(
-        "if wait > 0 and len(self.tasks) > self._scope.limits.short_list:",
+        "if wait > 0 and known > self._scope.limits.short_list:",
         "if wait > 0:",
         "a lone task waits for the next reading of a short list",
     ),
     mirror(
-        "if wait > 0 and len(self.tasks) > self._scope.limits.short_list:",
+        "if wait > 0 and known > self._scope.limits.short_list:",
         "if False:",
         "a list of many names is read at every change",
     ),
@@ -177,19 +178,18 @@ MUTANTS = [
         "ordered = ordered[:size] + ordered[size:]",
         "at a take-over what waits is read after all that has ended",
     ),
-    mirror(
-        "            self.queued.pop(task, None)\n            self.bad.pop(task, None)\n            self.unread.pop(task, None)\n",
-        "            self.bad.pop(task, None)\n            self.unread.pop(task, None)\n",
-        "a task that was deleted is assigned",
+    known("            self._put(task)\n", "", "a task that was deleted is assigned"),
+    known(
+        "            self.unread.pop(task, None)\n", "", "a task that was deleted is read, again and again"
     ),
     mirror(
-        "        if self._reading or not self.unread:",
-        "        if not self.unread:",
+        "        if self._reading or not self.tasks.unread:",
+        "        if not self.tasks.unread:",
         "pages are read beside each other, thousands of tasks at once",
     ),
     mirror(
-        "                if task not in self._outdated:\n                    self.unread.pop(task, None)",
-        "                if True:\n                    self.unread.pop(task, None)",
+        "                if task not in self._outdated:\n                    self.tasks.unread.pop(task, None)",
+        "                if True:\n                    self.tasks.unread.pop(task, None)",
         "a reading from before a task was returned counts",
     ),
     mirror(
@@ -232,48 +232,48 @@ MUTANTS = [
         "",
         "what has vanished once is never read again",
     ),
-    mirror(
-        "self.finished.setdefault(task, self._scope.now)",
-        "self.finished[task] = self._scope.now",
+    known(
+        "self._put(task, self.finished, self.finished.get(task, now))",
+        "self._put(task, self.finished, now)",
         "the time a finished task is kept begins anew whenever it is seen",
     ),
     mirror(
-        "        if task in self.tasks:\n            self._note_finished(task)\n        self._changed()",
-        "        self._note_finished(task)\n        self._changed()",
+        "        if task in self.tasks.names:\n            self.tasks.finish(task, self._scope.now)\n        self._changed()",
+        "        self.tasks.finish(task, self._scope.now)\n        self._changed()",
         "what was removed while it was looked at is removed again and again",
     ),
     mirror(
-        "if task in self.tasks and not any(task in held for held in self.held.values()):",
-        "if task in self.tasks:",
+        "if task in self.tasks.names and not any(task in held for held in self.held.values()):",
+        "if task in self.tasks.names:",
         "what is held is queued as well",
     ),
     mirror(
-        "if task in self.tasks and not any(task in held for held in self.held.values()):",
+        "if task in self.tasks.names and not any(task in held for held in self.held.values()):",
         "if not any(task in held for held in self.held.values()):",
         "a task that was removed while it was read is assigned",
     ),
     mirror(
-        "            except BadTaskError as error:\n                self.bad[task] = str(error)",
-        "            except BadTaskError:\n                self.queued[task] = frozenset()",
+        "            except BadTaskError as error:\n                self.tasks.spoil(task, str(error))",
+        "            except BadTaskError:\n                self.tasks.queue(task, frozenset())",
         equivalent="a worker is given it, and ends it for the same reason",
     ),
-    mirror(
+    known(
         "new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}",
         "new.finished = dict(self.finished)",
         "what was refused is known from before",
-        at="Mirror.renewed",
+        at="KnownTasks.renewed",
     ),
-    mirror(
-        "new.unread = dict.fromkeys(sorted(in_doubt & new.tasks, key=task_order))",
+    known(
+        "new.unread = dict.fromkeys(sorted(in_doubt & new.names, key=task_order))",
         "new.unread = {}",
         "what was refused is taken for what it was",
-        at="Mirror.renewed",
+        at="KnownTasks.renewed",
     ),
-    mirror(
-        "new.queued, new.bad, new._persistent = self.queued, self.bad, self._persistent",
-        "new._persistent = self._persistent",
+    known(
+        "        new.queued, new.bad = self.queued, self.bad\n",
+        "",
         "a backlog is read again whenever a transaction is refused",
-        at="Mirror.renewed",
+        at="KnownTasks.renewed",
     ),
     mirror(
         "                self._report_persistent(name)\n                continue  # nobody's",
@@ -323,7 +323,7 @@ MUTANTS = [
         "what a person created without -e is given tasks",
     ),
     mirror(
-        "        self.finished.pop(task, None)  # it had one",
+        "        self.tasks.reopen(task)  # it had one",
         "        # it had one",
         "a task whose final state was deleted is assigned and taken back for ever",
     ),
@@ -358,7 +358,7 @@ MUTANTS = [
         "partial(self._look_at_queue, queue))\n            return",
         "a master that could not read a queue at its take-over never assigns anything",
     ),
-    mirror(
+    known(
         "        in_doubt = in_doubt | self.unread.keys()\n",
         "",
         "what ended while the master read anew twice is assigned again",
@@ -366,6 +366,37 @@ MUTANTS = [
     mirror(
         "if isinstance(node, Failed) or node.stat.children:",
         "if isinstance(node, Failed):",
+        "what ended while the master read anew is assigned again, before its final state was looked for",
+    ),
+    # ---------------------------------------------------------------- each task in one state
+    known(
+        "            if known is not to:\n                known.pop(task, None)\n",
+        "            if False:\n                known.pop(task, None)\n",
+        "a task is in two states at once",
+    ),
+    known(
+        "            if known is not to:\n",
+        "            if True:\n",
+        "what is read again loses its place in the queue",
+    ),
+    known(
+        "        self.finished.pop(task, None)\n        self.finished[task] = now",
+        "        self.finished[task] = now",
+        "one that cannot be removed stays first, and is tried again as such",
+    ),
+    known(
+        "        self.names.discard(task)\n",
+        "",
+        "what was removed counts as there until the list is read",
+    ),
+    known(
+        '"""Somebody has it."""\n        self.queued.pop(task, None)',
+        '"""Somebody has it."""',
+        "what is held is assigned once more",
+    ),
+    known(
+        "        self.queued.pop(task, None)\n        self.bad.pop(task, None)",
+        "        self.bad.pop(task, None)",
         "what ended while the master read anew is assigned again, before its final state was looked for",
     ),
 ]
