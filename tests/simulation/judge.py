@@ -45,6 +45,8 @@ REPEATED = {
 }
 # A command may be over so much later than it must, seconds: timers are late, and so is what they set going.
 SLACK = 0.5
+# A master may take so long to see that the list of tasks has changed, seconds: it stood still, say.
+UNSEEN = 10.0
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class Judge:
         self.asked: dict[str, Task | None] = {}  # by task; None: it can never run
         self.status: dict[str, bytes] = {}  # of all that have ended
         self.ended_at: dict[str, float] = {}
+        self._deleted_at: dict[str, float] = {}  # those that had ended, by hand
         self.removed: set[str] = set()
         self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
         self.cancels: set[str] = set()  # those that are still there
@@ -340,6 +343,8 @@ class Judge:
             self.tasks.discard(task)
             self.status.pop(task, None)
             self.ended_by_hand.discard(task)
+            if task in self.ended_at:
+                self._deleted_at[task] = entry.time
             return
         if isinstance(change, Deleted):
             if task not in self.status:
@@ -356,6 +361,8 @@ class Judge:
         self.tasks.add(task)
         if isinstance(change, Created):
             self._attempts.begin(task)
+            if entry.time - self._deleted_at.pop(task, -UNSEEN) < UNSEEN:
+                self.excuses.endless.add(task)  # a master that saw neither takes it for the first: seed 13502
         try:
             asked = Task.decode(change.data)
         except BadTaskError:
@@ -396,7 +403,7 @@ class Judge:
         if change.data == CANCELLED.encode() and task not in self.cancel_asked:
             self._unasked(task, f"{task} was cancelled, and nobody asked for it")
         if result_path(task) not in self.ensemble.decided.nodes:
-            raise Violation("result-faithful", f"{task} ended without a result")
+            self._broken("result-faithful", task, f"{task} ended without a result")  # seed 21565
         for worker in held:
             if worker in before and before[worker].session == entry.session:
                 self._faithful(entry, worker, task, change.data.decode())
