@@ -182,25 +182,31 @@ def _load(file: Path) -> Any:
     return yaml.safe_load(file.read_text())
 
 
+def problems(role: Path, specs: Specs, defaults: Mapping[str, Any]) -> list[str]:
+    """Where a role's specifications disagree with the rest of it, whatever its README says."""
+    options = specs["main"]["options"]
+    plugins = role.parents[1] / "plugins"
+    settings = plugins / f"module_utils/{role.name}_settings.py"
+    parts = (role.glob(f"{part}/*") for part in ("tasks", "templates", "vars"))
+    files = chain(*parts, plugins.glob("*/*.py"))
+    found = disagreements(role.name, options, defaults) + unused(files, options)
+    if settings.exists():
+        found += unspecified(settings, options)
+    if len(specs) > 1:
+        found += misnamed((file.stem for file in role.glob("tasks/*.yml")), specs) + unlike_main(specs)
+    return found
+
+
 def check(role: Path, *, write: bool) -> list[str]:
     """What is wrong with a role; a stale README is renewed, or without ``write`` is one more thing wrong."""
     specs = _load(role / "meta/argument_specs.yml")["argument_specs"]
-    options = specs["main"]["options"]
     defaults = _load(role / "defaults/main.yml")
-    plugins = role.parents[1] / "plugins"
-    settings = plugins / f"module_utils/{role.name}_settings.py"
-    found = disagreements(role.name, options, defaults)
-    found += unspecified(settings, options) if settings.exists() else []
-    files = chain(*(role.glob(f"{part}/*") for part in ("tasks", "templates", "vars")))
-    found += unused(chain(files, plugins.glob("*/*.py")), options)
-    if len(specs) > 1:
-        found += misnamed((file.stem for file in role.glob("tasks/*.yml")), specs) + unlike_main(specs)
-    if found:
+    if found := problems(role, specs, defaults):
         return found
     readme = role / "README.md"
     text = readme.read_text()
     try:
-        fresh = renewed(text, entry_points(specs) + table(options, defaults))
+        fresh = renewed(text, entry_points(specs) + table(specs["main"]["options"], defaults))
     except ValueError as problem:
         return [str(problem)]
     if fresh == text:
