@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
+# Given by -e, numbers are text. What is no number is 0: preflight refuses it, and status shows such a host.
+from jinja2.filters import do_float, do_int
+
+Row = dict[str, Any]
+Variables = Mapping[str, Any]
+Hostvars = Mapping[str, Variables]
+
 CLIENT_PORT = 2181
+# In the order in which they go: while workers give their tasks back, nobody shall hand these out again.
+ROLES = ("master", "node", "worker")
+STOP_SECONDS = 10
 
 
-def mwapp_connect(servers: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> str:
+def mwapp_connect(servers: list[str], hostvars: Hostvars) -> str:
     """Write the connect string of an ensemble from the variables that the role zookeeper takes.
 
     Args:
@@ -18,9 +30,91 @@ def mwapp_connect(servers: list[str], hostvars: Mapping[str, Mapping[str, Any]])
     return ",".join(_address(name, hostvars[name]) for name in servers)
 
 
-def _address(name: str, its: Mapping[str, Any]) -> str:
+def _address(name: str, its: Variables) -> str:
     host = str(its.get("zookeeper_host") or its.get("ansible_host") or name)
     return f"{f'[{host}]' if ':' in host else host}:{its.get('zookeeper_client_port') or CLIENT_PORT}"
+
+
+def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
+    """Describe every service that a host may have.
+
+    Args:
+        host: its inventory name.
+        variables: the role's, by name, as they are for this host.
+        shared: what each service must be restarted for, besides what follows from ``variables``.
+
+    Returns:
+        For each role its host and role; state (ready, or absent if it is not for this host); settings, which
+        are its table of the config file; stop_timeout and watchdog of its unit; timeout, in which it has to
+        stop, start and be ready; address and port of its status endpoint, seen from the host; revision, a
+        digest of all that it must be restarted for.
+    """
+    return [_service(host, role, variables, shared) for role in ROLES]
+
+
+def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
+    stop_timeout = STOP_SECONDS + (do_int(its["mwapp_drain"]) if role != "master" else 0)
+    unit = {
+        "role": role,
+        "settings": _settings(role, its),
+        "stop_timeout": stop_timeout,
+        "watchdog": do_int(its["mwapp_watchdog"]),
+    }
+    return {
+        **unit,
+        "host": host,
+        "state": "ready" if role in its["mwapp_roles"] else "absent",
+        "timeout": stop_timeout + do_int(its["mwapp_ready_timeout"]),
+        "address": "127.0.0.1" if its["mwapp_listen"] == "0.0.0.0" else its["mwapp_listen"],  # noqa: S104
+        "port": do_int(its[f"mwapp_{role}_port"]),
+        "revision": _digest([unit, shared]),
+    }
+
+
+def _settings(role: str, its: Variables) -> Row:
+    """The options of a daemon."""
+    port = its[f"mwapp_{role}_port"]
+    master = {
+        "max_attempts": do_int(its["mwapp_max_attempts"]),
+        "retention": do_float(its["mwapp_retention"]),
+        "keep": do_int(its["mwapp_keep"]),
+    }
+    worker = {
+        "slots": do_int(its["mwapp_slots"]),
+        "prefetch": do_int(its["mwapp_prefetch"]),
+        "label": list(its["mwapp_labels"]),
+        "drain": do_int(its["mwapp_drain"]),
+    }
+    return {
+        "listen": f"{its['mwapp_listen']}:{port}",
+        "advertise": f"{its['mwapp_host']}:{port}",
+        **(master if role != "worker" else {}),
+        **(worker if role != "master" else {}),
+        "log_level": its["mwapp_log_level"],
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def mwapp_restart_order(hosts: list[str], hostvars: Hostvars) -> list[Row]:
+    """Put the services of these hosts into the order in which they restart, one after the other.
+
+    Those that stand by come first, then the active master or node: leadership passes on at once to one that
+    is ready. Then come the workers.
+
+    Args:
+        hosts: inventory names.
+        hostvars: variables of every host; ``__mwapp_seen`` is what mwapp_service saw of each service there.
+    """
+
+    def place(seen: Row) -> int:
+        if seen["item"]["role"] == "worker":
+            return 2
+        return int(seen["observed"]["state"] == "active")
+
+    return sorted((seen for host in hosts for seen in hostvars[host]["__mwapp_seen"]["results"]), key=place)
 
 
 class FilterModule:
@@ -28,4 +122,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"mwapp_connect": mwapp_connect}
+        return {
+            "mwapp_connect": mwapp_connect,
+            "mwapp_restart_order": mwapp_restart_order,
+            "mwapp_services": mwapp_services,
+        }

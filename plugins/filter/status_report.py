@@ -168,7 +168,7 @@ def _application(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list
 
 def _service(role: str, host: str, known: Mapping[str, Any]) -> Row:
     status = known.get("__mwapp_status") or {}
-    result = next((it for it in status.get("results") or [] if it["item"] == role), status)
+    result = next((it for it in status.get("results") or [] if it["item"]["role"] == role), status)
     document = result.get("json") or {}
     part = document.get(role) or {}
     if role == "node":  # the master's figures count while it is that

@@ -1,10 +1,26 @@
-"""What the role mwapp makes of its variables."""
+"""What the role mwapp makes of its variables: its services, and the order in which they restart."""
 
 from __future__ import annotations
 
-from tests.unit.zookeeper_role import load_file
+import tomllib
+from typing import Any
+
+import jinja2
+import pytest
+import yaml
+from jinja2 import meta, nodes
+
+from tests.unit.zookeeper_role import PROJECT, load_file
 
 filters = load_file("filter/mwapp_filters.py")
+
+ROLE = PROJECT / "roles/mwapp"
+UNIT = (ROLE / "templates/mwapp.service.j2").read_text()
+VARIABLES = yaml.safe_load((ROLE / "defaults/main.yml").read_text()) | {
+    "mwapp_roles": ["master", "worker"],
+    "mwapp_host": "192.0.2.1",
+}
+SHARED = {"release": "1-abc"}
 
 
 def test_the_ensemble_is_where_the_inventory_says() -> None:
@@ -20,3 +36,165 @@ def test_the_ensemble_is_where_the_inventory_says() -> None:
     connect = filters.mwapp_connect(["zk1", "zk2", "zk3"], hostvars)
     assert connect == "zk1.internal:2182,[2001:db8::2]:2181,zk3:2181"
     assert filters.mwapp_connect([], {}) == ""
+
+
+# ------------------------------------------------------------ services
+
+
+def services(shared: dict[str, Any] = SHARED, **changed: object) -> dict[str, Any]:
+    """The services of mw1 by their roles, with these variables."""
+    made = filters.mwapp_services("mw1", VARIABLES | changed, shared)
+    return {service["role"]: service for service in made}
+
+
+def test_every_service_has_a_state_and_masters_go_first() -> None:
+    """Those that are not for this host are to go: it may have been in another group."""
+    assert {role: one["state"] for role, one in services().items()} == {
+        "master": "ready",
+        "node": "absent",
+        "worker": "ready",
+    }
+    assert list(services()) == ["master", "node", "worker"]
+
+
+def test_what_a_service_is() -> None:
+    worker = services(mwapp_drain="60", mwapp_ready_timeout="5")["worker"]
+    settings, revision = worker.pop("settings"), worker.pop("revision")
+    assert worker == {
+        "host": "mw1",
+        "role": "worker",
+        "state": "ready",
+        "address": "127.0.0.1",
+        "port": 2224,
+        "watchdog": 10,
+        "stop_timeout": 70,
+        "timeout": 75,
+    }
+    assert settings["drain"] == 60
+    assert len(revision) == 16
+    assert services(mwapp_listen="192.0.2.1")["worker"]["address"] == "192.0.2.1"
+
+
+def test_a_master_does_not_drain() -> None:
+    made = services(mwapp_drain=60, mwapp_ready_timeout=5)
+    assert [made[role]["stop_timeout"] for role in ("master", "worker", "node")] == [10, 70, 70]
+    assert [made[role]["timeout"] for role in ("master", "worker", "node")] == [15, 75, 75]
+
+
+MASTERS = {"max_attempts": 5, "retention": 3600.0, "keep": 10000}
+WORKERS = {"slots": 1, "prefetch": 0, "label": [], "drain": 30}
+
+
+@pytest.mark.parametrize(
+    ("role", "port", "own"),
+    [("master", 2223, MASTERS), ("worker", 2224, WORKERS), ("node", 2223, MASTERS | WORKERS)],
+)
+def test_settings_of_a_service(role: str, port: int, own: dict[str, object]) -> None:
+    """A node is both. What -e gives as text is a number in the file."""
+    where = {"listen": f"0.0.0.0:{port}", "advertise": f"192.0.2.1:{port}"}
+    assert services()[role]["settings"] == where | own | {"log_level": "info"}
+    text: dict[str, Any] = {name: str(value) for name, value in VARIABLES.items() if isinstance(value, int)}
+    assert services(**text) == services()
+
+
+@pytest.mark.parametrize(
+    ("changed", "restarted"),
+    [
+        ({"mwapp_slots": 2}, {"worker", "node"}),
+        ({"mwapp_labels": ["gpu"]}, {"worker", "node"}),
+        ({"mwapp_drain": 60}, {"worker", "node"}),
+        ({"mwapp_keep": 5000}, {"master", "node"}),
+        ({"mwapp_worker_port": 2225}, {"worker"}),
+        ({"mwapp_watchdog": 20}, {"master", "worker", "node"}),
+        ({"mwapp_log_level": "debug"}, {"master", "worker", "node"}),
+        ({"shared": {"release": "2-def"}}, {"master", "worker", "node"}),
+        ({"mwapp_ready_timeout": 90}, set()),
+        ({"mwapp_roles": ["node"]}, set()),
+        ({"mwapp_handlers": ["x"]}, set()),  # they are part of the release
+    ],
+)
+def test_a_setting_restarts_the_services_that_use_it(changed: dict[str, Any], restarted: set[str]) -> None:
+    before, after = services(), services(**changed)
+    assert {role for role in before if before[role]["revision"] != after[role]["revision"]} == restarted
+
+
+def test_what_is_no_number_does_not_keep_others_from_being_looked_at() -> None:
+    """It is preflight's to refuse: status shows a host whose variables are wrong, too."""
+    wrong = services(mwapp_drain="soon", mwapp_retention=None, mwapp_node_port="x")
+    assert (wrong["worker"]["stop_timeout"], wrong["worker"]["port"], wrong["node"]["port"]) == (10, 2224, 0)
+
+
+def test_no_two_services_have_one_revision() -> None:
+    assert len({service["revision"] for service in services().values()}) == 3
+
+
+# ------------------------------------------------------------ their files
+
+
+def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
+    """Or else a change would be written, and what runs would not be restarted for it."""
+    tree = jinja2.Environment().parse(UNIT)  # noqa: S701 - a unit is no HTML
+    assert meta.find_undeclared_variables(tree) == {
+        "ansible_managed",
+        "__mwapp_home",
+        "__mwapp_config",
+        "__mwapp_service",
+    }
+    shared = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__mwapp_services"]
+    for name in ("__mwapp_home", "__mwapp_config", "mwapp.service.j2"):
+        assert name in shared
+    used = {node.attr for node in tree.find_all(nodes.Getattr)}
+    assert used == {"role", "revision", "stop_timeout", "watchdog"}
+
+
+def render(name: str, **variables: object) -> str:
+    """A template with these variables."""
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701
+    environment.filters["to_json"] = filters.json.dumps
+    return environment.from_string((ROLE / "templates" / name).read_text()).render(
+        ansible_managed="by Ansible", __mwapp_home="/opt/mwapp", __mwapp_config="/etc/mwapp.toml", **variables
+    )
+
+
+@pytest.mark.parametrize("role", ["master", "worker", "node"])
+def test_the_unit_of_a_service(role: str) -> None:
+    service = services()[role]
+    lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
+    assert {
+        f"Environment=MWAPP_REVISION={service['revision']}",
+        f"ExecStart=/opt/mwapp/current/bin/mwapp {role} --config /etc/mwapp.toml",
+        f"TimeoutStopSec={service['stop_timeout']}",
+        "WatchdogSec=10",
+    } <= set(lines)
+    assert ("DynamicUser=true" in lines) == (role != "master")
+
+
+def test_the_config_file() -> None:
+    both = [services()[role] for role in ("master", "worker")]
+    common = {"connect": "zk1:2181", "name": "mw1", "session_timeout": 6.0}
+    text = render("mwapp.toml.j2", __mwapp_settings=common, __mwapp_wanted=both)
+    assert tomllib.loads(text) == common | {service["role"]: service["settings"] for service in both}
+
+
+# ------------------------------------------------------------ the order of restarts
+
+
+def test_the_active_one_restarts_after_those_that_stand_by_and_workers_last() -> None:
+    def seen(role: str, state: str) -> dict[str, Any]:
+        return {"item": {"role": role}, "observed": {"state": state}}
+
+    found = {
+        "mw1": [seen("worker", "ready"), seen("master", "active")],
+        "mw2": [seen("master", "standby"), seen("worker", "active")],  # a worker is never the leader
+        "mw3": [seen("node", "ready")],
+    }
+    hostvars = {host: {"__mwapp_seen": {"results": results}} for host, results in found.items()}
+    order = filters.mwapp_restart_order(["mw1", "mw2", "mw3"], hostvars)
+    assert [(one["item"]["role"], one["observed"]["state"]) for one in order] == [
+        ("master", "standby"),
+        ("node", "ready"),
+        ("master", "active"),
+        ("worker", "ready"),
+        ("worker", "active"),
+    ]
+    assert len(filters.mwapp_restart_order(["mw2"], hostvars)) == 2

@@ -49,7 +49,7 @@ def server(role: str) -> dict[str, Any]:
 
 def service(role: str, **part: object) -> dict[str, Any]:
     document = {"role": role, "ready": True, "session": {"server": "10.0.0.1:2181"}, role: part}
-    return {"item": role, "json": document}
+    return {"item": {"role": role}, "json": document}
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_an_application_that_is_not_well(found: dict[str, dict[str, Any]]) -> No
     refused = (
         "Status code was -1 and not [200]: Request failed: <urlopen error [Errno 111] Connection refused>"
     )
-    found["mw1"]["__mwapp_status"]["results"][0] = {"item": "master", "msg": refused}
+    found["mw1"]["__mwapp_status"]["results"][0] = {"item": {"role": "master"}, "msg": refused}
     found["mw2"] = {"__mwapp_status": {"unreachable": True, "msg": "gone"}}
     made = look(found)
     assert [(row["service"], row["host"]) for row in made["application"]["services"]] == [

@@ -1,4 +1,4 @@
-"""What the role mwapp makes of its variables."""
+"""What the role mwapp makes of its variables: its services, and the order in which they restart."""
 
 from functools import partial
 
@@ -14,4 +14,50 @@ MUTANTS = [
     filters('or its.get("ansible_host") or name', "or name", "a name that nobody resolves", at="_address"),
     filters("f'[{host}]' if ':' in host else host", "host", "IPv6 cannot be told from its port"),
     filters("its.get('zookeeper_client_port') or CLIENT_PORT", "CLIENT_PORT", "a server on another port"),
+    # ------------------------------------------------------------ services
+    filters(
+        'ROLES = ("master", "node", "worker")',
+        'ROLES = ("worker", "master", "node")',
+        "while a worker gives its tasks back, its own master hands them out again",
+    ),
+    filters(
+        'if role != "master" else 0', "if True else 0", "a master that hangs is waited for", at="_service"
+    ),
+    filters('do_int(its["mwapp_drain"]) if', "30 if", "systemd kills what drains", at="_service"),
+    filters("STOP_SECONDS + (", "(", "systemd kills what has just drained"),
+    filters('do_int(its["mwapp_watchdog"])', "10", "systemd's watchdog is another than is wanted"),
+    filters('"settings": _settings(role, its),\n', '"settings": {},\n', "no settings"),
+    filters('if role in its["mwapp_roles"] else', 'if its["mwapp_roles"] else', "every service everywhere"),
+    filters(
+        'stop_timeout + do_int(its["mwapp_ready_timeout"])',
+        'do_int(its["mwapp_ready_timeout"])',
+        "the role gives up what drains",
+    ),
+    filters('== "0.0.0.0" else its["mwapp_listen"]', '== "0.0.0.0" else "127.0.0.1"', "nobody listens there"),
+    filters(
+        'do_int(its[f"mwapp_{role}_port"])', 'do_int(its["mwapp_master_port"])', "another service is asked"
+    ),
+    filters("_digest([unit, shared])", "_digest([unit])", "an upgrade is not brought into use"),
+    filters("_digest([unit, shared])", "_digest([shared])", "a setting is not brought into use"),
+    filters("_digest([unit, shared])", "_digest([its, shared])", "a worker's setting restarts masters"),
+    filters('do_int(its["mwapp_slots"])', 'its["mwapp_slots"]', "-e restarts what it does not change"),
+    filters(
+        'do_float(its["mwapp_retention"])', 'its["mwapp_retention"]', "-e restarts what it does not change"
+    ),
+    filters("{its['mwapp_host']}:", "{its['mwapp_listen']}:", "nobody reaches it at what it publishes"),
+    filters('(master if role != "worker" else {})', "master", "a worker does not start: it knows no keep"),
+    filters('(worker if role != "master" else {})', "worker", "a master does not start: it knows no slots"),
+    filters(
+        'do_int(its[f"mwapp_{role}_port"])',
+        'int(its[f"mwapp_{role}_port"])',
+        "a host whose variables are wrong has no status",
+    ),
+    # ------------------------------------------------------------ the order
+    filters('== "worker":\n            return 2', '== "worker":\n            return 0', "workers first"),
+    filters(
+        'int(seen["observed"]["state"] == "active")',
+        "0",
+        "the active one restarts before one that stands by has: leadership changes twice",
+    ),
+    filters('["state"] == "active")', '["state"] != "active")', "the active one first"),
 ]

@@ -130,8 +130,8 @@ MUTANTS = [
     ),
     report("'s are' if len(active) > 1 else ' is'", "' is'", "2 master is active"),
     report(
-        'if it["item"] == role), status)',
-        'if it["item"] == role), {})',
+        'if it["item"]["role"] == role), status)',
+        'if it["item"]["role"] == role), {})',
         "why a host was not asked is not said",
     ),
     report("if leads else {}", "", "a master that stands by has figures"),
