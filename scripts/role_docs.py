@@ -131,7 +131,7 @@ def entry_points(specs: Specs) -> str:
     rows = ["| entry point | what it does | variables |", "|---|---|---|"]
     for name, spec in specs.items():
         every = spec["options"] == specs["main"]["options"]
-        variables = "all" if every else ", ".join(f"`{option}`" for option in spec["options"])
+        variables = "all" if every else ", ".join(f"`{option}`" for option in spec["options"]) or "none"
         rows.append(f"| `{name}` | {_meaning(spec)} | {variables} |")
     return "".join(f"{row}\n" for row in [*rows, ""])
 

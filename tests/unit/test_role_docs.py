@@ -133,12 +133,12 @@ def test_a_variable_is_the_same_at_every_entry_point(option: str) -> None:
 
 def test_the_entry_points() -> None:
     assert entry_points(specs()) == ""
-    assert entry_points(specs(status=OPTIONS, reset={"demo_port": OPTIONS["demo_port"]})).splitlines()[
-        2:
-    ] == [
+    points = specs(status=OPTIONS, reset={"demo_port": OPTIONS["demo_port"]}, purge={})
+    assert entry_points(points).splitlines()[2:] == [
         "| `main` | Does main. | all |",
         "| `status` | Does status. | all |",
         "| `reset` | Does reset. | `demo_port` |",
+        "| `purge` | Does purge. | none |",
         "",
     ]
 
