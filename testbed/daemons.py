@@ -18,7 +18,6 @@ from testbed.waiting import LONGEST_WAIT, wait_for
 DAEMON_SESSION_SECONDS = 3.0
 # A session that is left to its time-out lives so long after its process: the last sign of life may be older.
 LEFT_ALONE = DAEMON_SESSION_SECONDS - 0.5
-HOME = "MWAPP_TEST_HOME"  # in the environment of a site's daemons, and so of the commands they run
 
 
 class Daemon:
@@ -44,7 +43,7 @@ class Daemon:
             *("--listen", f"127.0.0.1:{self.port}", "--state-dir", str(self.state_dir)),
             *("--session-timeout", str(DAEMON_SESSION_SECONDS), "--log-level", "debug", *options),
         ]
-        self.environment = os.environ | environment | {HOME: str(home)}
+        self.environment = os.environ | environment
         self.process: subprocess.Popen[bytes]
         self.start()
 
@@ -145,14 +144,6 @@ class Site:
         """Run a command with --output json; what it printed."""
         return json.loads(self.mwapp(*arguments, "--output", "json", status=status))
 
-    def _kill_commands(self) -> None:
-        """On a host that is systemd's: a killed worker's commands go with its control group."""
-        mark = f"{HOME}={self._home}".encode()
-        for environ in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):  # gone as we look
-                if mark in environ.read_bytes().split(b"\0"):
-                    os.kill(int(environ.parent.name), signal.SIGKILL)
-
     def __enter__(self) -> "Site":
         return self
 
@@ -163,4 +154,3 @@ class Site:
             with contextlib.suppress(ProcessLookupError):
                 daemon.signal(signal.SIGCONT)
             daemon.kill()
-        self._kill_commands()

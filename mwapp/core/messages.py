@@ -196,7 +196,7 @@ class Fired:
 
 @message
 class Exited:
-    """A command that :class:`Run` started is over, and so is its whole process group.
+    """A command that :class:`Run` started is over, and so is everything that it had started.
 
     ``code`` is the exit status, or minus the signal's number; None when it could not be started,
     and then ``output`` says why. ``begun`` False: nothing was started, for ``Run.until`` had come.
@@ -235,7 +235,7 @@ class Request:
 
 @message
 class Run:
-    """Start what the task asks for in a process group of its own; answer with Exited.
+    """Start what the task asks for; answer with Exited.
 
     Its command or handler, environment and directory are the edge's business, its timeout is the core's.
     To start it may take the edge a while, and our session may end meanwhile: so it looks at the clock last of
@@ -250,7 +250,7 @@ class Run:
 
 @message
 class Kill:
-    """End the run's process group: SIGTERM, and after ``grace`` seconds SIGKILL; without grace SIGKILL now.
+    """End the run and all its processes: SIGTERM, and after ``grace`` seconds SIGKILL; without grace SIGKILL now.
 
     Its Exited still follows; late if the kernel cannot end it yet, because it waits for a dead disk, say.
     Another Kill may come before, with less grace. Unknown runs are ignored.

@@ -283,7 +283,7 @@ class Process:
         self._out.append(Run(run, task, environment, self.lease))
 
     def kill(self, run: int, grace: float = 0.0) -> None:
-        """End it and all of its process group, now or after so many seconds to end by itself."""
+        """End it and all that it has started, now or after so many seconds to end by itself."""
         self._out.append(Kill(run, grace))
 
     @property

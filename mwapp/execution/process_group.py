@@ -1,19 +1,23 @@
 """A process in a group of its own, followed to its end by the event loop.
 
-It is over when it has exited. Whatever it left behind in its group is killed then; what left the group
-(``setsid``) is not waited for, even if it keeps the output open.
+It is over when it has exited and everything that it has started is gone. What it leaves behind is killed, in
+other groups and sessions, too (:mod:`mwapp.execution.processes`).
 """
 
 import os
 import resource
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
+from itertools import count
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from mwapp.execution.output import Output
+from mwapp.execution.processes import MARK, Census, Orphans, kill
 
 if TYPE_CHECKING:  # who runs nothing need not wait for its import
     from asyncio import AbstractEventLoop, TimerHandle
@@ -25,6 +29,11 @@ GROUP_END = 1.0
 
 CHUNK = 64 * 1024
 MOST_CHUNKS = 17  # of a pipe that was made as large as may be (1 MiB)
+
+# What this process starts has a mark that begins like this.
+MARKS = uuid4().hex[:12]
+_numbers = count(1)
+_orphans, _census = Orphans(), Census()
 
 # The daemon's talk with systemd is no business of what it runs.
 _PRIVATE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
@@ -72,6 +81,7 @@ class Group:
         self._loop = loop
         self._ended = ended
         self._deadline: TimerHandle | None = None  # of SIGKILL
+        self._mark = f"{MARKS}.{next(_numbers)}"
         self._process = subprocess.Popen(
             arguments,
             stdin=subprocess.DEVNULL,
@@ -79,7 +89,7 @@ class Group:
             stderr=subprocess.STDOUT,
             bufsize=0,
             start_new_session=True,
-            env=environment,
+            env={**environment, MARK: self._mark},
             cwd=directory,
             pass_fds=pass_fds,
         )
@@ -134,16 +144,24 @@ class Group:
         return bool(data)
 
     def _signal(self, number: int) -> None:
+        """To the group, and to each process that belongs to the run and is in another."""
+        _census.take()  # before: whose parent has ended is harder to find
+        self._signal_group(number)
+        for process in _census.of(self._process.pid, self._mark):
+            if process.group != self._process.pid:
+                kill(process.pid, number)
+
+    def _signal_group(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
     def _exited(self) -> None:
         self._loop.remove_reader(self._exit)
         os.close(self._exit)
-        # It is a zombie until wait(): its number, which is the group's, stays ours.
-        self._signal(signal.SIGKILL)
-        self.code = self._process.wait()
-        self._exited_at = self._loop.time()
+        # It is a zombie until all is over: its number, which is the group's and the session's, stays ours.
+        self._signal_group(signal.SIGKILL)
+        self.code = _exit_code(self._process.pid)
+        self._exited_at = time.monotonic()
         if self._deadline is not None:
             self._deadline.cancel()
         if self._pipe is None:
@@ -163,47 +181,36 @@ class Group:
             self._pipe = None
 
     def _await_group(self, pause: float = 0.001) -> None:
-        """Wait for the kernel to have done with the killed group."""
-        now = self._loop.time()
-        if now - self._exited_at > GROUP_END or not self._is_there() or not self._may_live(pause, now):
+        """Kill what is left, and wait for the kernel to have done with it."""
+        if time.monotonic() - self._exited_at > GROUP_END or not self._is_left():
+            self._process.wait()
             self._ended()
         else:
             self._loop.call_later(pause, self._await_group, min(2 * pause, 0.05))
 
-    def _may_live(self, pause: float, now: float) -> bool:
-        # What nobody reaps (a container without init) is dead all the same; finding that out costs more.
-        return pause < 0.01 or _census.lives(self._process.pid, self._exited_at, now)
-
-    def _is_there(self) -> bool:
-        try:
-            os.killpg(self._process.pid, 0)
-        except ProcessLookupError:
+    def _is_left(self) -> bool:
+        # The leader is dead, so what is left is an orphan, or descends from one.
+        if not _orphans.belong_to(self._process.pid, self._mark):
             return False
-        return True
+        _census.take(self._exited_at)
+        left = _census.of(self._process.pid, self._mark)
+        for process in left:
+            kill(process.pid)
+        return bool(left)
 
 
-class _Census:
-    """Which groups have a process that is not dead. To look at all processes takes a while: one for many."""
-
-    def __init__(self) -> None:
-        self._at = 0.0
-        self._living: frozenset[int] = frozenset()
-
-    def lives(self, group: int, killed: float, now: float) -> bool:
-        """Whether the group lives that was killed at that time."""
-        stale = self._at < killed or (group in self._living and now - self._at > 0.05)
-        if stale:
-            self._at, self._living = now, frozenset(_living_groups())
-        return group in self._living
+def _exit_code(process: int) -> int:
+    """The exit status, or minus the signal's number, of one that has ended. It stays to be waited for."""
+    ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    assert ended is not None  # noqa: S101 - only with WNOHANG it is; tells mypy
+    return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
-_census = _Census()
+def start_guard() -> subprocess.Popen[bytes]:
+    """Have everything with a mark of ours killed when this process ends, in whatever way. Raises OSError.
 
-
-def _living_groups() -> Iterator[int]:
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal():
-            with suppress(OSError):  # it has just ended
-                state, _parent, group = (process / "stat").read_bytes().rpartition(b")")[2].split()[:3]
-                if state not in (b"Z", b"X"):
-                    yield int(group)
+    To be called in the loop's thread: what the main thread has for children are orphans.
+    """
+    arguments = [sys.executable, "-P", "-m", "mwapp.execution.guard", f"{MARKS}."]
+    environment = own_environment()
+    return subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True, env=environment)

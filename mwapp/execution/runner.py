@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mwapp.core.messages import Exited, Run
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
 from mwapp.execution.handler_pool import HandlerPool
-from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files
+from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files, start_guard
+from mwapp.execution.processes import adopt_orphans
 from mwapp.execution.shell import Commands
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Runner:
         import asyncio
 
         allow_many_files()
+        adopt_orphans()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._broken)
         self._commands = Commands(self._loop, self._ended, self._limit)
@@ -68,7 +70,9 @@ class Runner:
 
     def _follow(self, loop: "AbstractEventLoop") -> None:
         try:
-            loop.run_forever()
+            with start_guard() as guard:
+                loop.run_forever()
+                guard.kill()  # nothing is left for it
         finally:
             loop.close()
 

@@ -428,6 +428,19 @@ def test_no_zombie_run(attack: Attack) -> None:
     assert {task: lived[task] for task in tasks if lived[task] > over[sessions[task]]} == {}
 
 
+def test_no_zombie_run_of_a_killed_worker(attack: Attack) -> None:
+    """No systemd is there to kill what a killed worker was running, and what has left its process group."""
+    lives = f"while [ $MWAPP_ATTEMPT = 1 ]; do date +%s.%N >> {attack.home}/$MWAPP_TASK; sleep 0.05; done"
+    (task,) = submitted(attack, f"timeout 600 setsid -w sh -c '{lives}'; true")
+    wait_for("it runs", (attack.home / task).exists)
+    worker = running(attack, task)
+    session = attack.person.exists(f"/workers/{worker.name}").ephemeralOwner
+    worker.kill()
+    assert attack.verdict() == {task: "done"}
+    over = replay.ends(attack.ensemble)[session]
+    assert float((attack.home / task).read_text().split()[-1]) <= over
+
+
 def test_retention_kept(bare: Attack) -> None:
     """What has ended is removed in its time, and what runs is not."""
     bare.site.start("master", "m1", program="tests.integration.tidy")

@@ -1,6 +1,5 @@
 """Commands: started, followed, killed with all they started, and never waited for in vain."""
 
-import os
 import queue
 import resource
 import subprocess
@@ -148,15 +147,66 @@ def test_what_the_shell_leaves_in_its_group_is_killed(harness: Harness, tmp_path
     assert not alive(read_number(tmp_path / "pid"))
 
 
-def test_who_left_the_group_and_keeps_the_output_open_is_not_waited_for(
-    harness: Harness, tmp_path: Path
+# How a process leaves the group that its command began with; $1 is what writes its number and then sleeps.
+ESCAPES = {
+    "another group": "timeout 500 sh -c '$1'",
+    "another group, in a pipe": "timeout 500 sh -c '$1' | cat",
+    "another session": "setsid -w sh -c '$1'",
+    "another session, twice": "setsid -w setsid -w sh -c '$1'",
+    "no parent": "(setsid sh -c '$1' &) ; sleep 600",
+    "no parent, and output elsewhere": "(setsid nohup sh -c '$1' >/dev/null 2>&1 &) ; sleep 600",
+    "no environment": "env -i setsid -w sh -c '$1'",
+}
+
+
+def escaping(how: str, tmp_path: Path) -> str:
+    return ESCAPES[how].replace("$1", f"echo $$ > {tmp_path}/pid; exec sleep 600")
+
+
+@pytest.mark.parametrize("how", ESCAPES)
+@pytest.mark.parametrize("grace", [0.0, 60.0])
+def test_who_leaves_the_group_is_killed_with_it(
+    harness: Harness, tmp_path: Path, how: str, grace: float
 ) -> None:
-    exited = harness.run(f"setsid sleep 600 & echo $! > {tmp_path}/pid; sleep 0.1; echo done")
-    try:
-        assert (exited.code, exited.output) == (0, b"done\n")
-        assert exited.seconds < 5
-    finally:
-        os.kill(read_number(tmp_path / "pid"), 9)
+    harness.start(f"{escaping(how, tmp_path)}; true")
+    escaped = read_number(tmp_path / "pid")
+    harness.runner.kill(1, grace)
+    assert harness.exited().seconds < 5
+    assert not alive(escaped)
+
+
+@pytest.mark.parametrize("how", [how for how in ESCAPES if how != "no environment"])
+def test_who_leaves_the_group_does_not_outlive_its_command(
+    harness: Harness, tmp_path: Path, how: str
+) -> None:
+    exited = harness.run(
+        f"({escaping(how, tmp_path)}) & while ! [ -s {tmp_path}/pid ]; do :; done; echo done"
+    )
+    assert (exited.code, exited.output) == (0, b"done\n")
+    assert exited.seconds < 5
+    assert not alive(read_number(tmp_path / "pid"))
+
+
+def test_what_another_run_left_behind_is_let_be(harness: Harness, tmp_path: Path) -> None:
+    harness.start(escaping("no parent", tmp_path), 2)
+    other = read_number(tmp_path / "pid")
+    assert harness.run("(setsid sleep 600 &) ; true").code == 0
+    assert alive(other)
+
+
+def test_whoever_escapes_is_killed_when_the_daemon_is(tmp_path: Path) -> None:
+    code = (
+        "import os, pathlib, queue, sys, time; import mwapp.execution.runner as r\n"
+        "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
+        "r.Runner(queue.SimpleQueue().put).start(Run(1, Task(sys.argv[1])))\n"
+        "while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.01)\n"
+        "time.sleep(0.1); os.kill(os.getpid(), 9)\n"
+    )
+    command = escaping("no parent", tmp_path)
+    daemon = subprocess.run([sys.executable, "-c", code, command, str(tmp_path / "pid")], check=False)
+    assert daemon.returncode == -9
+    escaped = read_number(tmp_path / "pid")
+    wait_for("its guard has killed it", lambda: not alive(escaped))
 
 
 def test_closed_output_is_no_end(harness: Harness) -> None:

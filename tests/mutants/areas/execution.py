@@ -8,7 +8,9 @@ from tests.mutants.mutant import Mutant
 KILLERS = (pytest("tests/unit/test_runner.py"), pytest("tests/unit/handlers"))
 
 runner = partial(Mutant, "mwapp/execution/runner.py")
-processes = partial(Mutant, "mwapp/execution/process_group.py")
+group = partial(Mutant, "mwapp/execution/process_group.py")
+table = partial(Mutant, "mwapp/execution/processes.py")
+guard = partial(Mutant, "mwapp/execution/guard.py")
 output = partial(Mutant, "mwapp/execution/output.py")
 commands = partial(Mutant, "mwapp/execution/shell.py")
 pool = partial(Mutant, "mwapp/execution/handler_pool.py")
@@ -42,44 +44,129 @@ MUTANTS = [
         "            pass",
         "a daemon closes its session while its commands still run",
     ),
-    processes("start_new_session=True,", "start_new_session=False,", "to kill a command kills the daemon"),
-    processes(
-        "        self._signal(signal.SIGKILL)\n        self.code = self._process.wait()",
-        "        self.code = self._process.wait()",
-        "what a command leaves behind in its group goes on",
+    group(
+        "start_new_session=True,\n            env={",
+        "start_new_session=False,\n            env={",
+        "to kill a command kills the daemon",
     ),
-    processes(
+    group(
+        "        self._signal_group(signal.SIGKILL)\n        self.code",
+        "        self.code",
+        equivalent="what is left is found among the orphans, a moment later",
+    ),
+    group(
+        "        for process in _census.of(self._process.pid, self._mark):\n            if process.group",
+        "        for process in []:\n            if process.group",
+        "what has left the group is not asked to end, or is not killed",
+    ),
+    group(
+        "            if process.group != self._process.pid:\n                kill(process.pid, number)",
+        "            pass",
+        "what has left the group is not asked to end, or is not killed",
+    ),
+    group(
+        "        _census.take()  # before: whose parent has ended is harder to find\n        self._signal_group(number)\n",
+        "        self._signal_group(number)\n        _census.take()\n",
+        "whose environment was emptied is not found once its parent is killed",
+    ),
+    group(
+        "        for process in left:\n            kill(process.pid)\n",
+        "",
+        "what a command leaves behind in another session goes on",
+    ),
+    group(
+        "if not _orphans.belong_to(self._process.pid, self._mark):",
+        "if True:",
+        "what a command leaves behind in another session goes on",
+    ),
+    group(
+        "os.WEXITED | os.WNOWAIT",
+        "os.WEXITED",
+        "the number of a group that is not over can be another's",
+    ),
+    group(
+        "return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status",
+        "return ended.si_status",
+        "a command that was killed has an exit status",
+    ),
+    group("env={**environment, MARK: self._mark},", "env=environment,", "an orphan is nobody's"),
+    group(
+        'self._mark = f"{MARKS}.{next(_numbers)}"',
+        'self._mark = f"{MARKS}."',
+        "what one run leaves behind counts as another's",
+    ),
+    table(
+        "leader in (process.group, process.session) or marked in environment",
+        "leader in (process.group, process.session)",
+        "who forks twice goes on",
+    ),
+    table(
+        "leader in (process.group, process.session) or marked in environment",
+        "True",
+        "every orphan belongs to every run",
+    ),
+    table(
+        "if leader in (p.pid, p.group, p.session)}",
+        "if leader == p.group}",
+        "who has a group of its own in the session is asked for nothing",
+    ),
+    table(
+        "        while to_follow:\n",
+        "        while False:\n",
+        "of what has left the session the children go on",
+    ),
+    table(
+        "for pid in found if not self._processes[pid].dead]",
+        "for pid in found]",
+        "a run is over only when somebody has waited for its dead",
+    ),
+    table(" or _buried(pid):", ":", "the dead that a run leaves behind stay for ever"),
+    table("looks = 0 if found else looks + 1", "looks = LOOKS", "one look is enough for the guard"),
+    runner("        adopt_orphans()\n", "", "who forks twice is init's"),
+    runner(
+        "with start_guard() as guard:",
+        "with start_guard() as guard:\n                guard.kill()",
+        "nobody kills what a dead daemon ran",
+    ),
+    guard(
+        "        signal.signal(number, signal.SIG_IGN)\n",
+        "        pass\n",
+        "who asks all to end, ends the guard first",
+    ),
+    guard("    sys.stdin.buffer.read()\n", "", "the guard kills what runs"),
+    guard("    kill_marked(sys.argv[1])\n", "    pass\n", "the guard kills nobody"),
+    group(
         "        elif self._deadline.when() <= self._loop.time() + grace:\n            return\n",
         "        elif True:\n            return\n",
         "a second kill with less grace is not heeded",
     ),
-    processes(
+    group(
         "self._deadline = self._loop.call_later(grace, self._signal, signal.SIGKILL)",
         "pass",
         "a command that ignores SIGTERM goes on",
     ),
-    processes(
+    group(
         "os.killpg(self._process.pid, number)",
         "os.kill(self._process.pid, number)",
         "children of a command are not killed with it",
     ),
-    processes(
+    group(
         "            self._loop.call_later(LAST_OUTPUT, self._no_more_output)",
         "            pass",
         "who left the group and keeps the output open is waited for",
     ),
-    processes(
+    group(
         "        for _ in range(MOST_CHUNKS):\n            if not self._read():\n                return",
         "        self._read()",
         "the last of a handler's output is lost, or is in that of the next",
     ),
-    processes(
+    group(
         "        if self.code is not None:\n            return\n        if grace <= 0:",
         "        if grace <= 0:",
         "a number that is somebody else's by now is killed",
     ),
-    processes("stdin=subprocess.DEVNULL,", "", "a command reads the daemon's own input"),
-    processes('"NOTIFY_SOCKET", ', "", "a command speaks to systemd in the daemon's name"),
+    group("stdin=subprocess.DEVNULL,", "", "a command reads the daemon's own input"),
+    group('"NOTIFY_SOCKET", ', "", "a command speaks to systemd in the daemon's name"),
     output("del self._tail[:excess]", "del self._tail[excess:]", "the end of a long output is not kept"),
     commands(
         "own_environment() | dict(task.environment) | dict(run.environment),",
