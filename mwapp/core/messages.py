@@ -250,7 +250,7 @@ class Run:
 
 @message
 class Kill:
-    """End the run and all its processes: SIGTERM, and after ``grace`` seconds SIGKILL; without grace SIGKILL now.
+    """End all processes of the run: SIGTERM, and after ``grace`` seconds SIGKILL; without grace SIGKILL now.
 
     Its Exited still follows; late if the kernel cannot end it yet, because it waits for a dead disk, say.
     Another Kill may come before, with less grace. Unknown runs are ignored.

@@ -2,6 +2,7 @@
 
 import queue
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -155,12 +156,17 @@ ESCAPES = {
     "another session, twice": "setsid -w setsid -w sh -c '$1'",
     "no parent": "(setsid sh -c '$1' &) ; sleep 600",
     "no parent, and output elsewhere": "(setsid nohup sh -c '$1' >/dev/null 2>&1 &) ; sleep 600",
+    "no parent, no environment, and another group": "(env -i timeout 500 sh -c '$1' &) ; sleep 600",
     "no environment": "env -i setsid -w sh -c '$1'",
 }
 
 
 def escaping(how: str, tmp_path: Path) -> str:
     return ESCAPES[how].replace("$1", f"echo $$ > {tmp_path}/pid; exec sleep 600")
+
+
+def leaving(how: str, tmp_path: Path) -> str:
+    return f"({escaping(how, tmp_path)}) & while ! [ -s {tmp_path}/pid ]; do :; done; echo done"
 
 
 @pytest.mark.parametrize("how", ESCAPES)
@@ -179,12 +185,41 @@ def test_who_leaves_the_group_is_killed_with_it(
 def test_who_leaves_the_group_does_not_outlive_its_command(
     harness: Harness, tmp_path: Path, how: str
 ) -> None:
-    exited = harness.run(
-        f"({escaping(how, tmp_path)}) & while ! [ -s {tmp_path}/pid ]; do :; done; echo done"
-    )
+    exited = harness.run(leaving(how, tmp_path))
     assert (exited.code, exited.output) == (0, b"done\n")
     assert exited.seconds < 5
-    assert not alive(read_number(tmp_path / "pid"))
+    assert not Path("/proc", str(read_number(tmp_path / "pid"))).exists(), "not even as a zombie"
+
+
+def test_the_number_of_a_run_is_nobody_elses_until_all_of_it_is_gone(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mwapp.execution.process_group.kill", lambda _: None)
+    harness.start(f"echo $$ > {tmp_path}/shell; {leaving('another session', tmp_path)}")
+    escaped, shell = read_number(tmp_path / "pid"), read_number(tmp_path / "shell")
+    wait_for("the shell is a zombie", lambda: not alive(shell))
+    assert Path(f"/proc/{shell}").exists()
+    monkeypatch.undo()
+    assert harness.exited().code == 0
+    assert not alive(escaped)
+    assert not Path(f"/proc/{shell}").exists()
+
+
+def test_a_guard_heeds_no_signal_that_asks_it_to_end() -> None:
+    environment = {"MWAPP_RUN": "guarded.1", "PATH": "/usr/bin:/bin"}
+    sleeper = subprocess.Popen(["sleep", "600"], env=environment)
+    command = [sys.executable, "-m", "mwapp.execution.guard", "guarded."]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as guard:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            wait_for("it ignores the signal", lambda number=number: ignores(guard.pid, number))  # type: ignore[misc]
+            guard.send_signal(number)
+        assert sleeper.poll() is None
+    assert (guard.returncode, sleeper.wait(LONGEST_WAIT)) == (0, -signal.SIGKILL)
+
+
+def ignores(process: int, number: int) -> bool:
+    status = Path(f"/proc/{process}/status").read_text()
+    return bool(int(status.partition("SigIgn:\t")[2].split()[0], 16) >> (number - 1) & 1)
 
 
 def test_what_another_run_left_behind_is_let_be(harness: Harness, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ MUTANTS = [
     group(
         "        self._signal_group(signal.SIGKILL)\n        self.code",
         "        self.code",
-        equivalent="what is left is found among the orphans, a moment later",
+        "what a command leaves behind in its group is killed a moment later, and keeps the output open till then",
     ),
     group(
         "        for process in _census.of(self._process.pid, self._mark):\n            if process.group",
@@ -103,7 +103,7 @@ MUTANTS = [
     table(
         "leader in (process.group, process.session) or marked in environment",
         "True",
-        "every orphan belongs to every run",
+        equivalent="it takes longer: the census tells whose they are",
     ),
     table(
         "if leader in (p.pid, p.group, p.session)}",
