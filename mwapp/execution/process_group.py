@@ -193,10 +193,9 @@ class Group:
         if not _orphans.belong_to(self._process.pid, self._mark):
             return False
         _census.take(self._exited_at)
-        left = _census.of(self._process.pid, self._mark)
-        for process in left:
+        for process in _census.of(self._process.pid, self._mark):
             kill(process.pid)
-        return bool(left)
+        return True
 
 
 def _exit_code(process: int) -> int:

@@ -60,17 +60,21 @@ class Orphans:
         self._known: dict[int, tuple[Process, list[bytes]]] = {}  # with their environments
 
     def belong_to(self, leader: int, mark: str) -> bool:
-        """Whether any of them belongs to the run with that mark, whose first process was the leader."""
+        """Whether any of them belongs to the run with that mark, whose first process was the leader.
+
+        Also if that cannot be told yet: one that is dying, or begins another program, has no environment.
+        """
         marked, own = f"{MARK}={mark}".encode(), os.getsid(0)
         seen, self._known = self._known, {}
         for pid in _children_of_main_thread():
             process, environment = seen.get(pid) or (_process(pid), [])
             if process is None or process.session == own or _buried(pid):
                 continue
-            # One that is just beginning another program has none, for a moment.
             self._known[pid] = process, environment or _environment(pid)
         return any(
-            leader in (process.group, process.session) or marked in environment
+            leader in (process.group, process.session)
+            or marked in environment
+            or (not environment and process.pid not in seen)
             for process, environment in self._known.values()
         )
 

@@ -1,5 +1,7 @@
 """Commands: started, followed, killed with all they started, and never waited for in vain."""
 
+import asyncio
+import os
 import queue
 import resource
 import signal
@@ -17,6 +19,7 @@ from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
 from mwapp.execution.output import Output
+from mwapp.execution.process_group import Group
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
@@ -130,6 +133,23 @@ def test_grace_is_for_the_whole_group_and_ends_with_sigkill(harness: Harness, tm
     assert not alive(grandchild)
 
 
+def test_all_of_the_group_is_asked_to_end(harness: Harness, tmp_path: Path) -> None:
+    child = f"trap 'echo child; exit' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done"
+    harness.start(f"trap 'echo parent' TERM; ({child}) & while ! wait; do :; done")
+    wait_for("the trap", (tmp_path / "set").exists)
+    harness.runner.kill(1, 60)
+    assert set(harness.exited().output.split()) >= {b"parent", b"child"}
+
+
+def test_who_is_over_is_not_killed_its_number_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = asyncio.new_event_loop()
+    group = Group(loop, ["true"], {}, Output(10), loop.stop)
+    loop.run_forever()
+    monkeypatch.setattr(os, "killpg", lambda *_: pytest.fail("somebody is killed"))
+    group.kill()
+    loop.close()
+
+
 @pytest.mark.parametrize("later", [0.0, 0.2])
 def test_a_later_kill_can_shorten_the_grace(harness: Harness, tmp_path: Path, later: float) -> None:
     harness.start(f"trap '' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
@@ -222,11 +242,18 @@ def ignores(process: int, number: int) -> bool:
     return bool(int(status.partition("SigIgn:\t")[2].split()[0], 16) >> (number - 1) & 1)
 
 
-def test_what_another_run_left_behind_is_let_be(harness: Harness, tmp_path: Path) -> None:
-    harness.start(escaping("no parent", tmp_path), 2)
+@pytest.mark.parametrize("emptied", ["", "env -i "])
+def test_what_another_run_left_behind_is_let_be(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emptied: str
+) -> None:
+    monkeypatch.setattr("mwapp.execution.process_group.GROUP_END", 10 * LONGEST_WAIT)  # nor waited for
+    harness.start(f"({emptied}setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 600' &) ; sleep 600", 2)
     other = read_number(tmp_path / "pid")
-    assert harness.run("(setsid sleep 600 &) ; true").code == 0
-    assert alive(other)
+    try:
+        assert harness.run("(setsid sleep 600 &) ; true").code == 0
+        assert alive(other)
+    finally:
+        os.kill(other, signal.SIGKILL)
 
 
 def test_whoever_escapes_is_killed_when_the_daemon_is(tmp_path: Path) -> None:

@@ -70,14 +70,19 @@ MUTANTS = [
         "whose environment was emptied is not found once its parent is killed",
     ),
     group(
-        "        for process in left:\n            kill(process.pid)\n",
-        "",
+        "            kill(process.pid)\n        return True",
+        "            pass\n        return True",
         "what a command leaves behind in another session goes on",
     ),
     group(
         "if not _orphans.belong_to(self._process.pid, self._mark):",
         "if True:",
         "what a command leaves behind in another session goes on",
+    ),
+    group(
+        "        return True\n\n\ndef _exit_code",
+        "        return False\n\n\ndef _exit_code",
+        "a run is over when what it leaves behind is killed, and not yet gone",
     ),
     group(
         "os.WEXITED | os.WNOWAIT",
@@ -95,15 +100,19 @@ MUTANTS = [
         'self._mark = f"{MARKS}."',
         "what one run leaves behind counts as another's",
     ),
+    table("            or marked in environment\n", "", "who forks twice goes on"),
     table(
-        "leader in (process.group, process.session) or marked in environment",
-        "leader in (process.group, process.session)",
-        "who forks twice goes on",
+        "            or marked in environment\n", "            or True\n", "every orphan belongs to every run"
     ),
     table(
-        "leader in (process.group, process.session) or marked in environment",
-        "True",
-        equivalent="it takes longer: the census tells whose they are",
+        "            or (not environment and process.pid not in seen)\n",
+        "",
+        equivalent="a process that is just dying stays as a zombie until the next run ends",
+    ),
+    table(
+        "(not environment and process.pid not in seen)",
+        "not environment",
+        "a run ends a second late if any other has let go of an orphan without environment",
     ),
     table(
         "if leader in (p.pid, p.group, p.session)}",
@@ -118,7 +127,7 @@ MUTANTS = [
     table(
         "for pid in found if not self._processes[pid].dead]",
         "for pid in found]",
-        "a run is over only when somebody has waited for its dead",
+        equivalent="a signal to the dead does nothing",
     ),
     table(" or _buried(pid):", ":", "the dead that a run leaves behind stay for ever"),
     table("looks = 0 if found else looks + 1", "looks = LOOKS", "one look is enough for the guard"),
