@@ -85,7 +85,7 @@ def choose(name: str, among: Mapping[str, list[EntryPoint]]) -> EntryPoint:
     if not points:
         names = ", ".join(among) or "none"
         names = names if len(names) <= MOST_NAMES else names[:MOST_NAMES] + " ..."
-        raise UnknownHandlerError(f"unknown handler {name[:80]!r}; known are: {names} (mwapp handlers)")
+        raise UnknownHandlerError(f"unknown handler {name[:80]!r}; known handlers: {names} (mwapp handlers)")
     if len(points) > 1:
         raise UnknownHandlerError(
             f"handler {name!r} is offered by several distributions: {', '.join(map(origin, points))}"

@@ -96,7 +96,7 @@ class Loop:
                 if connect_timeout is not None and now - heard >= connect_timeout:
                     raise UnreachableError(
                         f"--connect {self._servers}: the ensemble has not answered for "
-                        f"{connect_timeout:g} s; does a majority of its servers run? (mwapp status)"
+                        f"{connect_timeout:g} s; check that a majority of its servers runs (mwapp status)"
                     )
                 if timeout is not None and self._open and now - started >= timeout:
                     raise TimedOutError

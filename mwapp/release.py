@@ -134,7 +134,7 @@ def _send(connection: socket.socket, packet: bytes) -> None:
 def _receive(connection: socket.socket, least: int) -> bytes:
     (length,) = struct.unpack(">i", _exactly(connection, 4))
     if not least <= length < 1 << 20:
-        raise EOFError("this is no ZooKeeper server")
+        raise EOFError("this is not a ZooKeeper server")
     return _exactly(connection, length)
 
 
@@ -143,7 +143,7 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     while len(data) < size:
         chunk = connection.recv(size - len(data))
         if not chunk:
-            raise EOFError("the server does not serve at present")
+            raise EOFError("the server is not serving")
         data += chunk
     return data
 

@@ -107,7 +107,7 @@ def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableE
         )
     except UnreachableError as problem:
         return System(
-            servers, problem="the ensemble does not answer: without a majority nothing goes on"
+            servers, problem="the ensemble does not answer: it needs a majority of its servers"
         ), problem
     told = ask_master(master.address) if master.address else (None, None)
     return System(servers, master, *told, workers, tasks), None

@@ -25,8 +25,8 @@ CLIENT_RETRY_SECONDS = 0.5
 UNDER_WAY = 3.5
 
 
-NO_NUMBERS = "the numbers of tasks are used up: submit under names, or delete /tasks when it is empty"
-TAKEN = "a task has the next number already, by hand or for the numbers are used up: submit under a name"
+NO_NUMBERS = "task numbers have run out: submit under names, or delete /tasks when it is empty"
+TAKEN = "the next number is taken (by hand, or numbers have run out): submit under a name"
 
 
 class ClientPart:
@@ -267,7 +267,7 @@ class Submit(ClientPart):
                 self._refuse(index, Refusal(NO_NUMBERS))
         if self._room or not self._left:
             return
-        full = Refusal(f"{tasks.children} tasks are there, of {self._max_tasks} at most", full=True)
+        full = Refusal(f"there are {tasks.children} tasks, the limit is {self._max_tasks}", full=True)
         refused, self._left = list(self._left), deque()
         for index in refused:
             self._sent.add(index)

@@ -194,14 +194,14 @@ class Election:
                 if stat.owner:
                     log.info("standby: session %s holds leadership", show_session(stat.owner))
                 else:
-                    log.warning("/master was made by hand and is no ephemeral: nobody can win; delete it")
+                    log.warning("/master was created by hand and is not ephemeral: nobody can win; delete it")
         elif self.epoch is None:
             self._resolve(epoch, spare.stat.version)
 
     def _count(self, epochs: int) -> None:
         """A person can make them fewer only by deleting both znodes that count them."""
         if epochs < self._epochs:
-            log.error("there were %d epochs and are %d: %s /epoch and /tasks", self._epochs, epochs, LOST)
+            log.error("epochs fell from %d to %d: %s /epoch and /tasks", self._epochs, epochs, LOST)
         self._epochs = epochs
 
     def _win(self, epoch: int, spare: int) -> None:
@@ -234,7 +234,7 @@ class Election:
             return
         # Ours, but under an epoch that is somebody else's, or is not counted twice any more: vacate it. The
         # check makes sure that what is deleted is still ours, since whoever wins raises the epoch.
-        log.warning("vacating /master: epoch %d was not won by this session, or /tasks is new", epoch)
+        log.warning("vacating /master: this session did not win epoch %d, or /tasks is new", epoch)
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, Failed):

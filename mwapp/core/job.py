@@ -181,7 +181,7 @@ class Recorder:
             job.record = record[:1]
             self._due.insert(0, job)
         elif result.index is None and job.shorten():  # servers may take less in one request than we think
-            log.warning("%s: its output is recorded in part: %s", job.name, result.error.value)
+            log.warning("%s: only part of its output is recorded: %s", job.name, result.error.value)
             self._due.insert(0, job)
         elif self._scope is not None:
             log.error("%s: cannot be recorded: %s", job.name, result.error.value)

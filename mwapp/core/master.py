@@ -203,9 +203,7 @@ class Master:
                 self._act()
         elif isinstance(result, Failed) and result.index != 0:
             # A worker went, came back or began to drain, or somebody works by hand: our mirror is old.
-            log.info(
-                "transaction refused (%s at operation %s): reading anew", result.error.value, result.index
-            )
+            log.info("transaction refused (%s at operation %s): rereading", result.error.value, result.index)
             self._refusals += 1
             in_doubt = {step.task for step in steps}
             if self._refusals == 1:
@@ -225,7 +223,7 @@ class Master:
             self._put_aside(step.task)
 
     def _put_aside(self, task: str) -> None:
-        log.error("%s: cannot be assigned or ended, others come first", task)
+        log.error("%s: cannot assign or end it, trying others first", task)
         self._aside.add(task)
 
         def take_up() -> None:
@@ -360,7 +358,7 @@ class Master:
     def _move(self, queue: str, task: str, last: Assignment, load: dict[str, int]) -> _Step | None:
         """It was returned, or its worker is gone or another incarnation. None: nobody has room for it."""
         if queue != NOBODY and last.lost >= self._max_attempts:
-            reason = f"given up after {last.attempt} attempts: {last.lost} workers were lost over it"
+            reason = f"given up after {last.attempt} attempts: {last.lost} workers died while running it"
             return self._give_up(task, Outcome(attempt=last.attempt, reason=reason), queue)
         target = self._choose(load, frozenset(last.labels))
         if target is None:

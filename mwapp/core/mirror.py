@@ -208,14 +208,14 @@ class Mirror:
     def _keep_worker(self, name: str) -> None:
         """It is there, and may not be read: what it holds it keeps, and it is given nothing."""
         self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=False, readable=False)
-        log.error("worker %s may not be read: looking again", name)
+        log.error("no permission to read worker %s: trying again", name)
         self.look_at_workers_after(AGAIN_SECONDS)
 
     def _report_persistent(self, name: str) -> None:
         if name not in self._persistent:
             self._persistent.add(name)
             log.warning(
-                "%s was made by hand and is no ephemeral: it stands for no worker; delete it",
+                "%s was created by hand and is not ephemeral: no worker is there; delete it",
                 worker_path(name),
             )
 
@@ -255,7 +255,7 @@ class Mirror:
 
     def _queue_seen(self, queue: str, then: Call | None, names: tuple[str, ...] | Failed) -> None:
         if names == REFUSED:
-            log.error("%s may not be read: nothing is assigned until it may", assign_path(queue))
+            log.error("no permission to read %s: nothing is assigned until there is", assign_path(queue))
             self.blind.add(queue)
             self._scope.after(AGAIN_SECONDS, partial(self._look_at_queue, queue, then))
             return
@@ -305,7 +305,7 @@ class Mirror:
         """It may not be read, or its status: it stays where it is until it may."""
         self.held.setdefault(queue, {})[task] = Held(Assignment(), fresh=False)
         self.tasks.take(task)
-        log.error("%s may not be read: looking again", assign_path(queue, task))
+        log.error("no permission to read %s: trying again", assign_path(queue, task))
         self._scope.after(AGAIN_SECONDS, partial(self._read_held, queue, [task]))
 
     def _refresh_held(self, queue: str) -> None:
@@ -405,7 +405,7 @@ class Mirror:
         if node == GONE:  # deleted by hand
             return
         if isinstance(node, Failed):
-            log.error("%s may not be read: looking again", task_path(task))
+            log.error("no permission to read %s: trying again", task_path(task))
             self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))
         elif node.stat.children == 0:
             self._sort_in(task, node.data)

@@ -30,7 +30,7 @@ CANCELLED = "cancelled"
 NOBODY = ""
 
 # Versions count: epochs, incarnations. What is to be said if one is less than it was, before the znodes.
-LOST = "the ensemble has lost what it had acknowledged, unless somebody has deleted"
+LOST = "the ensemble has lost acknowledged writes, unless somebody deleted"
 
 # Of a task's output so much is kept.
 MAX_OUTPUT_BYTES = 64 * 1024

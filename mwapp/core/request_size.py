@@ -54,7 +54,7 @@ class RequestSize:
             self._losses, self._most, self._until = 0, self._smallest - 1, now + FORGET_SECONDS
             log.error(
                 "the connection is lost whenever a request of %d bytes is sent: sending less at a time; "
-                "is jute.maxbuffer of the servers lower than 1 MiB?",
+                "set the servers' jute.maxbuffer to 1 MiB or more",
                 self._smallest,
             )
 

@@ -123,6 +123,6 @@ class Remover:
         self._tidy()
 
     def _later(self, task: str) -> None:
-        log.warning("%s: has ended but cannot be removed; it stays", task)
+        log.warning("%s: has ended, but cannot be removed; it stays", task)
         self._mirror.put_off(task)
         self._scope.after(TIDY_SECONDS, self._tidy)

@@ -86,7 +86,7 @@ class Running:
             return self._dying.pop(event.run), None
         job = self._forget(event.run)
         if not (event.begun or job.cancelled or job.late):
-            log.info("%s: begins anew: starting it took longer than we were sure of our session", job.name)
+            log.info("%s: starting again: the start took longer than our session was sure to last", job.name)
             return job, None
         output = event.output.decode(errors="replace")
         reason = None

@@ -333,7 +333,7 @@ class Process:
             pending.then(result)
 
     def _ask_again(self, refused: _Pending, path: str) -> None:
-        log.error("%s may not be read: asking again", path)
+        log.error("no permission to read %s: trying again", path)
         # Unless the watch went off meanwhile: then it looks anew by itself.
         watch = self._watches.get(path, {}).get(refused.scope)
         again = partial(self.send, refused.scope, refused.operation, refused.then, watch)

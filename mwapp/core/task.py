@@ -91,7 +91,7 @@ def check_task_name(text: str) -> str:
     if not re.fullmatch(r"(?!task-)(?!\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
         raise BadTaskError(
             f"name {_short(text)}: a task's name is up to 100 letters, digits and any of . _ - , begins "
-            "with a letter or digit, is no number, and does not begin with task- as numbered ones do"
+            "with a letter or digit, is not a number, and does not begin with task- (numbered tasks do)"
         )
     return text
 
@@ -111,14 +111,14 @@ def _from_json(text: str) -> Task:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadTaskError(f"task opens like a JSON object but is none: {error}") from None
+        raise BadTaskError(f"task starts like a JSON object but is not valid JSON: {error}") from None
     for name in value:
         if name not in _READ:
-            raise BadTaskError(f"unknown task field {_short(name)}; known are: {', '.join(_READ)}")
+            raise BadTaskError(f"unknown task field {_short(name)}; known fields: {', '.join(_READ)}")
     if ("command" in value) == ("handler" in value):
         raise BadTaskError("a task has either a field 'command' or a field 'handler'")
     if "argument" in value and "handler" not in value:
-        raise BadTaskError("task field 'argument' is for a handler; a command has its own")
+        raise BadTaskError("task field 'argument' is for a handler; write a command's arguments in 'command'")
     return Task(**{name: _READ[name](setting) for name, setting in value.items()})
 
 
@@ -145,7 +145,7 @@ def _text(name: str) -> Callable[[Any], str]:
 
 def _clean(name: str, text: str) -> str:
     if "\0" in text:
-        raise BadTaskError(f"the {name} has a NUL character, which no program can be given")
+        raise BadTaskError(f"the {name} has a NUL character, which no program accepts")
     if re.search(r"[\ud800-\udfff]", text):  # JSON can escape halves of characters
         raise BadTaskError(f"the {name} is not valid UTF-8")
     return text
@@ -172,7 +172,7 @@ def _retries(setting: Any) -> int:
 
 def _environment(setting: Any) -> dict[str, str]:
     if not isinstance(setting, dict) or not all(isinstance(value, str) for value in setting.values()):
-        raise _wrong("environment", setting, "an object of names and texts")
+        raise _wrong("environment", setting, "an object of names and strings")
     for name, value in setting.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(RESERVED_VARIABLES):
             raise BadTaskError(
@@ -192,7 +192,7 @@ def _directory(setting: Any) -> str:
 
 def _labels(setting: Any) -> tuple[str, ...]:
     if not isinstance(setting, list) or not all(isinstance(label, str) for label in setting):
-        raise _wrong("labels", setting, "a list of texts")
+        raise _wrong("labels", setting, "a list of strings")
     return tuple(sorted({check_label(label) for label in setting}))
 
 

@@ -208,7 +208,7 @@ class Worker:
                 holder = (
                     f"session {show_session(stat.owner)}"
                     if stat.owner
-                    else "a znode made by hand, to delete,"
+                    else "a znode created by hand (delete it)"
                 )
                 log.warning("waiting: %s holds the name %s", holder, self._name)
         elif self._process.stopping:
@@ -261,7 +261,7 @@ class Worker:
         """``marked``: as taking nothing new, which may have changed while we did not know that we are."""
         if incarnation <= self._spent:
             path = assign_path(self._name)
-            log.error("incarnation %d comes after %d: %s %s", incarnation, self._spent, LOST, path)
+            log.error("incarnation %d follows %d: %s %s", incarnation, self._spent, LOST, path)
         self._incarnation = incarnation
         self._marked = marked
         log.info("registered: %s, incarnation %d", self._name, incarnation)
@@ -295,7 +295,7 @@ class Worker:
             if self._jobs.get(job.name) is not job:
                 continue
             if node == REFUSED:
-                log.error("the assignment of %s may not be read: looking again", job.name)
+                log.error("no permission to read the assignment of %s: trying again", job.name)
                 self._scope.after(AGAIN_SECONDS, partial(self._read_again, [job]))
             elif isinstance(node, Failed) or node.stat.czxid != job.czxid:
                 del self._jobs[job.name]
@@ -331,7 +331,7 @@ class Worker:
             if name in self._jobs or self._incarnation is None:
                 continue
             if REFUSED in (assigned, task):
-                log.error("%s, or its assignment, may not be read: looking again", name)
+                log.error("no permission to read %s or its assignment: trying again", name)
                 self._scope.after(AGAIN_SECONDS, partial(self._read_assignments, [name]))
                 continue
             if isinstance(assigned, Failed):
@@ -395,7 +395,7 @@ class Worker:
         """It is over: for good, unless it failed and is to be tried again."""
         failures = job.assignment.failures
         if outcome.status == FAILED and failures < job.task.retries:
-            log.info("%s: attempt %d failed, to be tried again", job.name, job.assignment.attempt)
+            log.info("%s: attempt %d failed, it will be tried again", job.name, job.assignment.attempt)
             job.returned(job.assignment.attempt + 1, failures + 1)
         else:
             job.ended(outcome)

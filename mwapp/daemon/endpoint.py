@@ -39,8 +39,8 @@ _GAUGES = {
     "finished": "Finished tasks kept, as known to the active master.",
     "slots": "Tasks this worker runs at once at most.",
     "running": "Tasks this worker runs now.",
-    "elected_at": "When this master won its present epoch, seconds since the Unix epoch.",
-    "first_write_at": "When it committed its first fenced write in it, seconds since the Unix epoch.",
+    "elected_at": "When this master won its current epoch, seconds since the Unix epoch.",
+    "first_write_at": "When it committed its first fenced write in that epoch, seconds since the Unix epoch.",
 }
 
 
@@ -78,7 +78,7 @@ class Metrics:
         labels = [now.role, now.name]
         ready = self._gauge("ready", "Whether the session with the ensemble can be used.")
         ready.add_metric(labels, now.unready() is None)
-        state = GaugeMetricFamily("mwapp_state", "1 for the present state.", labels=[*_LABELS, "state"])
+        state = GaugeMetricFamily("mwapp_state", "1 for the current state.", labels=[*_LABELS, "state"])
         state.add_metric([*labels, str(now.part.get("state", "starting"))], 1)
         started = self._gauge("start_time_seconds", "When the process started, Unix time.")
         started.add_metric(labels, now.started_at)

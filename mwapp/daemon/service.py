@@ -87,7 +87,7 @@ class StateDirectory:
         try:
             release.note(self._path, [up.address, *others], up.session, up.password)
         except OSError as problem:
-            log.error("cannot note the session in %s: %s; a take-over will be slow", self._path, problem)
+            log.error("cannot store the session in %s: %s; a take-over will be slow", self._path, problem)
 
     def end(self, closed: bool) -> None:
         """The process ends: see to it that its session has ended."""

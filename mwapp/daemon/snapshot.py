@@ -32,7 +32,7 @@ class Snapshot:
     def unhealthy(self) -> str | None:
         """Why the process cannot be called alive; None if it can."""
         silent = time.monotonic() - self.turned
-        return f"the main loop has not turned for {silent:.1f} s" if silent > HANGS else None
+        return f"the main loop has been stuck for {silent:.1f} s" if silent > HANGS else None
 
     def unready(self) -> str | None:
         """Why the process cannot do its work at present; None if it can."""

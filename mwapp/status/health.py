@@ -91,7 +91,7 @@ class System:
         if self.master.address is None:
             yield "no master is active, so no task is assigned: start two (mwapp master, or mwapp node)"
         elif self.master.persistent:
-            yield "/master was made by hand and is no ephemeral, so nobody can be elected: delete it"
+            yield "/master was created by hand and is not ephemeral, so nobody can be elected: delete it"
         elif self.master_problem:
             yield f"the master's status endpoint {self.master.address}: {self.master_problem}"
         if self._no_standby and not (paused and not ready):
@@ -101,7 +101,7 @@ class System:
             )
         for worker in self.workers:
             if worker.state == "persistent":
-                yield f"/workers/{worker.worker} was made by hand and is no ephemeral: delete it"
+                yield f"/workers/{worker.worker} was created by hand and is not ephemeral: delete it"
         if not ready and paused:
             yield (
                 f"{paused[0].worker} is the master, and there is no other node to run tasks: "
@@ -111,8 +111,8 @@ class System:
             yield "no worker accepts tasks: start one (mwapp worker)"
         if self.tasks.total >= 0.9 * LIMITS.max_tasks:
             yield (
-                f"there are {self.tasks.total} tasks, of {LIMITS.max_tasks} at most; beyond that new ones "
-                "are refused: remove finished ones sooner (mwapp master --retention, --keep)"
+                f"there are {self.tasks.total} tasks; at {LIMITS.max_tasks} clients submit no more: "
+                "remove finished tasks sooner (mwapp master --retention, --keep)"
             )
         for labels, count in sorted(Counter(map(_labels, self._unschedulable())).items()):
             yield f"{count} queued: {no_worker(labels)}"

@@ -200,10 +200,10 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         self._submit(connect, self._handler.patience)
         (size,) = _FRAME.unpack(self._exactly(_FRAME.size, end))
         if not _WELCOME[0] <= size <= _WELCOME[1]:
-            raise ConnectionDropped("this is no ZooKeeper server")
+            raise ConnectionDropped("this is not a ZooKeeper server")
         answer, _ = Connect.deserialize(self._exactly(size, end), 0)
         if answer.time_out > 0 and connect.session_id not in (0, answer.session_id):
-            raise ConnectionDropped("the server takes us for somebody else")
+            raise ConnectionDropped("the server answers with another session")
         self.granted = answer.time_out / 1000
         return answer, None
 
@@ -216,7 +216,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
                     raise ConnectionDropped("the server is too slow")
                 part = self._socket.recv(size - len(data))
                 if not part:
-                    raise ConnectionDropped("the server does not serve at present")
+                    raise ConnectionDropped("the server is not serving")
                 data += part
         return data
 
@@ -261,7 +261,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         try:
             self._take_all(self._received)
         except (ValueError, struct.error, IndexError) as problem:
-            raise ConnectionDropped(f"this is no reply: {problem!r}") from problem
+            raise ConnectionDropped(f"this is not a reply: {problem!r}") from problem
 
     def _take_all(self, received: bytearray) -> None:
         """Take what is complete out of what was received."""

@@ -146,7 +146,7 @@ class Sessions:
             return  # the core has been told, or has itself said, that its session is over
         present.outstanding[number] = operation, now
         if not self._request_size.allows(operation, now):
-            log.error("a request of %d bytes was not sent: servers would not take it", size(operation))
+            log.error("a request of %d bytes was not sent: it is too large for the servers", size(operation))
             self._refuse(present, number, Error.REFUSED)
         elif not present.connected:
             self._refuse(present, number, Error.CONNECTION_LOSS)
@@ -295,7 +295,7 @@ class Sessions:
         if number != present.last_step:
             return []
         if isinstance(result, Failed) and result.error is not Error.NODE_EXISTS:
-            log.error("--connect: cannot make %s: %s", self._servers.chroot, result.error.value)
+            log.error("--connect: cannot create %s: %s", self._servers.chroot, result.error.value)
             present.again = now + AGAIN
             return []
         return self._announce(present)
@@ -305,6 +305,6 @@ def _end(servers: list[tuple[str, int]], up: Up, machine: Machine) -> None:
     try:
         end_session(servers, up.session, up.password, machine.connect, machine.now)
     except OSError as problem:
-        log.warning("session %s is left to its time-out: %s", show_session(up.session), problem)
+        log.warning("session %s is left to time out: %s", show_session(up.session), problem)
     else:
         log.info("session %s, which was given up, is over", show_session(up.session))

@@ -77,7 +77,7 @@ def test_a_handler_is_given_its_argument_and_told_which_run_it_is(site: Site, in
         "variables": ["task-0000000000", "mine"],
     }
     (task,) = site.json("submit", "--wait", "--handler", "nothing", status=1)
-    assert "unknown handler 'nothing'; known are: echo, nap, whoami" in task["reason"]
+    assert "unknown handler 'nothing'; known handlers: echo, nap, whoami" in task["reason"]
 
 
 @pytest.mark.parametrize("way", ["cancel", "timeout"])

@@ -45,15 +45,15 @@ WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
     [
         ({"servers": [ServerView("zk1:2181", problem="Connection refused")]}, "zk1:2181 does not answer"),
         ({"master": MasterView(None, 3, None, None)}, "no master is active"),
-        ({"master": MasterView("x", 3, None, 0.0, persistent=True)}, "/master was made by hand"),
+        ({"master": MasterView("x", 3, None, 0.0, persistent=True)}, "/master was created by hand"),
         ({"master": master()}, "no master stands by"),
         ({"master": master(), "workers": [worker("n", "paused")]}, "n is the master, and there is no other"),
-        ({"workers": [worker(), worker("v", "persistent")]}, "/workers/v was made by hand"),
+        ({"workers": [worker(), worker("v", "persistent")]}, "/workers/v was created by hand"),
         ({"master_problem": "Connection refused"}, "m:2223: Connection refused"),
         ({"workers": []}, "no worker accepts tasks"),
         ({"workers": [worker(state="draining"), worker("v", "gone")]}, "no worker accepts tasks"),
         ({"workers": [worker("n", "paused")]}, "n is the master, and there is no other node"),
-        ({"tasks": TasksView(int(0.95 * LIMITS.max_tasks))}, f"of {LIMITS.max_tasks} at most"),
+        ({"tasks": TasksView(int(0.95 * LIMITS.max_tasks))}, f"at {LIMITS.max_tasks} clients submit no more"),
         (
             {"tasks": TasksView(2, waiting=[WAITING, WAITING]), "workers": [worker(labels=("gpu",))]},
             "2 queued: no worker has the labels gpu zone=a; "

@@ -249,7 +249,7 @@ def test_persistent_master_holds_everything_up_until_it_is_deleted(caplog: pytes
     master = stage.master("m1")
     stage.settle(5)
     assert master.election.state == "standby"
-    assert "/master was made by hand" in caplog.text
+    assert "/master was created by hand" in caplog.text
     person.delete("/master")
     assert master.election.state == "active"
 
@@ -266,7 +266,7 @@ def test_persistent_worker_is_no_worker(caplog: pytest.LogCaptureFixture) -> Non
     assert named.running() == []
     other = stage.worker("w2")
     assert other.running() == [TASK]
-    assert "/workers/w1 was made by hand" in caplog.text
+    assert "/workers/w1 was created by hand" in caplog.text
     other.finish(TASK)
     person.delete("/workers/w1")
     person.create("/tasks/task-", "date", s=True)

@@ -106,7 +106,7 @@ def test_a_master_says_that_epochs_are_fewer(caplog: pytest.LogCaptureFixture) -
     stage.spread()
     stage.settle()
     assert (second.election.epoch, stage.data("/master")) == (2, "m2:2223")
-    assert "there were 2 epochs and are 1: the ensemble has lost what it had acknowledged" in caplog.text
+    assert "epochs fell from 2 to 1: the ensemble has lost acknowledged writes" in caplog.text
 
 
 def test_a_worker_says_that_its_incarnation_comes_again(caplog: pytest.LogCaptureFixture) -> None:
@@ -120,7 +120,7 @@ def test_a_worker_says_that_its_incarnation_comes_again(caplog: pytest.LogCaptur
     stage.lose(len(stage.ensemble.log) - entries)
     stage.settle(3.0)
     assert worker.worker.status()["incarnation"] == 1
-    assert "incarnation 1 comes after 1: the ensemble has lost what it had acknowledged" in caplog.text
+    assert "incarnation 1 follows 1: the ensemble has lost acknowledged writes" in caplog.text
     attempts = [run.environment["MWAPP_ATTEMPT"] for run in worker.started]
     assert attempts == ["1", "2", "2"], "what was begun and killed before the loss has its number no more"
     assert worker.running() == [FIRST]

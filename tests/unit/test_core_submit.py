@@ -107,7 +107,7 @@ def test_what_was_sent_before_a_cut_counts_against_the_room_of_after_it() -> Non
         stage.person().create("/tasks/task-", "date", s=True)
     submitter.client.resume()
     submitter.add(Task("date", key="two"))
-    assert submitter.refused == {1: "6 tasks are there, of 3 at most"}
+    assert submitter.refused == {1: "there are 6 tasks, the limit is 3"}
 
 
 def test_who_is_cut_off_while_it_looks_for_room_looks_again() -> None:
@@ -141,7 +141,7 @@ def test_a_client_with_no_room_asks_once() -> None:
     submitter = Submitter(stage, keyed(1), max_tasks=1)
     before = stage.carried_out
     submitter.add(Task("date", key="two"))
-    assert submitter.refused == {1: "1 tasks are there, of 1 at most"}
+    assert submitter.refused == {1: "there are 1 tasks, the limit is 1"}
     assert stage.carried_out - before == 1
 
 

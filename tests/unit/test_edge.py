@@ -99,7 +99,7 @@ def test_passwords_get_into_no_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "mwapp")
     schedule = Schedule(102)
     schedule.run()
-    assert "this is no ZooKeeper server" in caplog.text
+    assert "this is not a ZooKeeper server" in caplog.text
     assert schedule.passwords
     for password in schedule.passwords.values():
         assert password.hex() not in caplog.text

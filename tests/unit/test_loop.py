@@ -107,7 +107,7 @@ def once(what: str, probe: Callable[[], object], then: Callable[[], None]) -> No
 
 def test_an_ensemble_that_does_not_answer_is_told(loop_of: Harness) -> None:
     loop = loop_of(Process())
-    with pytest.raises(UnreachableError, match=rf"--connect {NOBODY}: .* for 0.2 s; does a majority"):
+    with pytest.raises(UnreachableError, match=rf"--connect {NOBODY}: .* for 0.2 s; check that a majority"):
         loop.run(connect_timeout=0.2)
     assert loop.longest_turn <= 0.1, "not much later"
 

@@ -215,7 +215,7 @@ def test_a_session_that_nobody_ends(
     harness.look(1)
     assert harness.tell(up(2)) == [Connected(2, SESSION_SECONDS)]
     harness.sessions.close(5.0)
-    assert "session 0xffffffffffffffff is left to its time-out: zk1:2181: timed out" in caplog.text
+    assert "session 0xffffffffffffffff is left to time out: zk1:2181: timed out" in caplog.text
     assert "secret" not in caplog.text
 
 
@@ -365,7 +365,7 @@ def test_a_chroot_that_cannot_be_made_is_tried_again(caplog: pytest.LogCaptureFi
     asked = harness.clients[0].asked
     harness.tell(up(), Answered(-1, None))
     assert harness.tell(Answered(-2, REFUSED)) == []
-    assert "--connect: cannot make /app: refused" in caplog.text
+    assert "--connect: cannot create /app: refused" in caplog.text
     assert harness.sessions.deadline == harness.now + AGAIN
     harness.look(AGAIN)
     assert asked[2:] == [(-1, Exists("/app"), "")]

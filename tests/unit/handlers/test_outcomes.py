@@ -115,7 +115,7 @@ def test_failures(shared: Harness, handler: str, argument: Any, code: int, said:
     [
         (
             "nothing",
-            "unknown handler 'nothing'; known are: cannot_end, closes, closes_all, dies, echo, enlarges, ",
+            "unknown handler 'nothing'; known handlers: cannot_end, closes, closes_all, dies, echo, ",
         ),
         (
             "missing_module",
