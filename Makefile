@@ -67,7 +67,9 @@ lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as 
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
-# One process more than there are cores, for some tests wait; what takes longest first.
+# One process more than there are cores, for some tests wait; what takes longest first. What one
+# of them has compiled the others need not.
+unit: export PYTHONDONTWRITEBYTECODE :=
 unit: setup-python ## logic without root, and a short simulation
 	pytest -n $(shell expr $$(nproc) + 1) --dist worksteal tests/unit/test_simulation.py tests/unit
 

@@ -4,6 +4,7 @@ import ast
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 
 class DriftError(Exception):
@@ -18,9 +19,17 @@ def _parsed(source: str) -> ast.Module:
     return ast.parse(source)
 
 
-@lru_cache(16)
-def _dumped(source: str) -> str:
-    return ast.dump(_parsed(source))
+def _same(one: Any, other: Any, line: int) -> bool:
+    """Whether two programs are the same. Before this line they are, which need not be looked at."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(_same(a, b, line) for a, b in zip(one, other, strict=True))
+    if not isinstance(one, ast.AST):
+        return bool(one == other)
+    if getattr(one, "end_lineno", line) == getattr(other, "end_lineno", line) < line:
+        return True
+    return all(_same(getattr(one, name, None), getattr(other, name, None), line) for name in one._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,7 @@ class Mutant:
             raise DriftError(f"{self}: the old text occurs {found} times there")
         at = source.index(self.old, start)
         text = source[:at] + self.new + source[at + len(self.old) :]
-        self._check(source, text)
+        self._check(source, text, source.count("\n", 0, at) + 1)
         return text
 
     def line(self, tree: Path) -> int:
@@ -77,11 +86,11 @@ class Mutant:
         first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
         return sum(map(len, lines[:first])), sum(map(len, lines[: node.end_lineno]))
 
-    def _check(self, source: str, text: str) -> None:
+    def _check(self, source: str, text: str, line: int) -> None:
         if bool(self.why) == bool(self.equivalent):
             raise DriftError(f"{self}: it needs a reason why it is a mistake, or one why it is none")
         try:
-            same = _dumped(source) == ast.dump(ast.parse(text))
+            same = _same(_parsed(source), ast.parse(text), line)
         except SyntaxError as error:
             raise DriftError(f"{self}: what it makes is no Python: {error}") from None
         if same:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -43,9 +44,15 @@ class _Page(HTMLParser):
         self._words.append(data)
 
 
+@cache
+def _html() -> str:
+    """Of the demo."""
+    return report.html(history())
+
+
 def test_every_fault_is_told_with_its_figure() -> None:
     told = history()
-    page = _Page(report.html(told))
+    page = _Page(_html())
     assert len(told.faults) == 6
     for fault in told.faults:
         text = FAULTS[fault.key]
@@ -84,7 +91,7 @@ def test_output_of_tasks_is_text() -> None:
 
 
 def test_the_page_needs_nothing_but_itself() -> None:
-    html = report.html(history())
+    html = _html()
     page = _Page(html)
     assert not {"script", "link", "img", "iframe", "object"} & set(page.tags)
     assert [value for name, value in page.attributes if name == "src"] == []
@@ -113,7 +120,7 @@ def test_every_link_leads_somewhere(tmp_path: Path) -> None:
 
 def test_what_is_told_to_a_pointer_is_in_the_page_and_the_keyboard_gets_there() -> None:
     told = history()
-    html = report.html(told)
+    html = _html()
     page = _Page(html)
     for width in (WIDE, NARROW):
         picture = ElementTree.fromstring(draw(told, width))  # noqa: S314 - our own
@@ -130,7 +137,7 @@ def test_what_is_told_to_a_pointer_is_in_the_page_and_the_keyboard_gets_there() 
 
 
 def test_every_mark_is_explained() -> None:
-    page = _Page(report.html(history()))
+    page = _Page(_html())
     for key in LEGEND:
         assert f"{key.name} {key.meaning}" in page.text
 
