@@ -16,7 +16,7 @@ a fresh mirror, is put aside for a while: some oddity made by hand must not hold
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -335,10 +335,17 @@ class Master:
                 outcome = Outcome(reason="cancelled before it began", cancelled=True)
                 yield self._give_up(task, outcome, queue)
 
-    def _choose(self, load: dict[str, int], labels: frozenset[str]) -> str | None:
-        """The worker with these labels that has the smallest part of its slots taken; None: no room."""
+    def _choose(
+        self, load: dict[str, int], labels: frozenset[str], others: Container[str] = ()
+    ) -> str | None:
+        """The worker with these labels that has the smallest part of its slots taken, and is none of
+        ``others``; None: no room."""
         workers = self._mirror.workers
-        free = [name for name in load if load[name] < workers[name].slots and labels <= workers[name].labels]
+        free = [
+            name
+            for name in load
+            if load[name] < workers[name].slots and labels <= workers[name].labels and name not in others
+        ]
         if not free:
             return None
         chosen = min(free, key=lambda name: (load[name] / workers[name].slots, name))
@@ -360,7 +367,9 @@ class Master:
         if queue != NOBODY and last.lost >= self._max_attempts:
             reason = f"given up after {last.attempt} attempts: {last.lost} workers died while running it"
             return self._give_up(task, Outcome(attempt=last.attempt, reason=reason), queue)
-        target = self._choose(load, frozenset(last.labels))
+        # If a person put it into several queues, each of these has its own to move.
+        others = {other for other, tasks in self._mirror.held.items() if other != queue and task in tasks}
+        target = self._choose(load, frozenset(last.labels), others)
         if target is None:
             return None
         attempt = last.attempt if queue == NOBODY else last.attempt + 1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mwapp.core.client import Submit
-from mwapp.core.messages import Get, Request, Tick
+from mwapp.core.messages import Get, Request, Stop, Tick
 from mwapp.core.protocol import Registration
 from mwapp.core.session import Process
 from mwapp.core.task import Task
@@ -285,6 +285,24 @@ def test_task_in_a_queue_that_nobody_has_is_taken_from_there() -> None:
     stage.settle(5)
     assert worker.running() == [TASK]
     assert stage.children("/assign/ghost") == []
+
+
+def test_task_that_nobody_runs_in_two_queues_goes_on_from_one() -> None:
+    stage = Stage()
+    leaving, worker, person = stage.worker("w1"), stage.worker("w2"), stage.person()
+    person.create("/tasks/other", "date")
+    person.create("/assign/w1/other", '{"incarnation":0}')
+    leaving.event(Stop())  # it takes nothing new, and finishes the other
+    person.create(f"/tasks/{TASK}", "date")
+    for queue in ("/assign/w1", "/assign/w2"):  # of incarnations that are over
+        person.create(f"{queue}/{TASK}", '{"attempt":2,"incarnation":7}')
+    stage.master("m1")
+    stage.settle(30.0)
+    assert worker.running() == [TASK]
+    worker.finish(TASK)
+    stage.settle(5.0)
+    assert stage.holders(TASK) == []
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
 
 
 def test_task_in_two_queues_stays_with_who_runs_it() -> None:

@@ -470,4 +470,9 @@ MUTANTS = [
         "in enumerate(islice(finished.items(), self._most), 1)",
         "one finished task too many is kept",
     ),
+    master(
+        "self._choose(load, frozenset(last.labels), others)",
+        "self._choose(load, frozenset(last.labels))",
+        "a task in the queues of two dead incarnations is moved from one to the other, for ever in vain",
+    ),
 ]
