@@ -341,13 +341,13 @@ MUTANTS = [
         "a worker is given more than it takes",
     ),
     master(
-        "and labels <= workers[name].labels]",
-        "and labels & workers[name].labels == labels & labels]",
+        "and labels <= workers[name].labels and",
+        "and labels & workers[name].labels == labels & labels and",
         equivalent="written otherwise",
     ),
     master(
-        "and labels <= workers[name].labels]",
-        "and (not labels or labels & workers[name].labels)]",
+        "and labels <= workers[name].labels and",
+        "and (not labels or labels & workers[name].labels) and",
         "a worker that has one of the labels is given what asks for two",
     ),
     master(
