@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.machine import Noise, describe
+from bench.noise import Noise
+from testbed.machine import describe
 
 DIRECTORY = Path("build/bench")
 

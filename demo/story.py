@@ -10,7 +10,7 @@ from typing import Any
 from chaos import faults
 from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
 from chaos.load import TASKS_PER_SECOND, Submitter, Writer
-from demo.machine import about
+from demo.about import about
 from demo.recorder import EventLog, RecordedCluster, Recorder
 from lab import Lab
 from testbed.waiting import wait_for

@@ -1,9 +1,7 @@
-"""What machine this is, and how much of it others take while we measure."""
+"""How much of the machine others take while we measure."""
 
 import os
-import platform
 import statistics
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -11,19 +9,6 @@ from typing import Any
 # A fixed amount of work, again and again: how much its time varies is the noise of the machine.
 SPINS = 20
 SPIN = 200_000
-
-
-def describe() -> dict[str, Any]:
-    """Processor, memory and versions."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory / 2**30, 1),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "java": _first_line(["java", "-version"]),
-    }
 
 
 class Noise:
@@ -65,18 +50,3 @@ def _busy(seconds: float) -> float:
 def _ticks() -> tuple[int, int]:
     fields = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
     return fields[3] + fields[4], sum(fields)  # idle and waiting for disks; all
-
-
-def _processor() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(": ")[2]
-    return platform.machine()
-
-
-def _first_line(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:
-        return "none"
-    return (done.stderr or done.stdout).partition("\n")[0]

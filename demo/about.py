@@ -4,27 +4,26 @@ import os
 import platform
 import subprocess
 from importlib.metadata import version
-from pathlib import Path
 
 from chaos.cluster import Cluster
+from testbed.machine import describe
 
 
 def about(cluster: Cluster) -> tuple[dict[str, str], dict[str, str]]:
     """Versions of what is run, and the machine under it."""
-    cores = f"{os.cpu_count()} cores, {_field('/proc/cpuinfo', 'model name') or platform.machine()}"
-    memory = int((_field("/proc/meminfo", "MemTotal") or "0").split()[0])  # KiB
+    here = describe()
     suites = sorted({node.suite for node in cluster.lab.nodes.values()})
     versions = {
         "this checkout": _said("git", "describe", "--always", "--dirty") or "not a git checkout",
         "ZooKeeper": _zookeeper(cluster),
         "hosts": f"Debian {', '.join(suites)}",
         **{name: version(name) for name in ("mwapp", "kazoo", "ansible-core")},
-        "Python": platform.python_version(),
+        "Python": here["python"],
     }
     machine = {
-        "kernel": f"{platform.system()} {platform.release()}",
-        "processor": cores,
-        "memory": f"{memory / 2**20:.0f} GiB",
+        "kernel": f"{platform.system()} {here['kernel']}",
+        "processor": f"{here['cores']} cores, {here['processor']}",
+        "memory": f"{here['memory_gib']:.0f} GiB",
         "load before": f"{os.getloadavg()[0]:.1f} processes running or waiting (1 min)",
     }
     return versions, machine
@@ -41,8 +40,3 @@ def _said(*command: str) -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
-
-
-def _field(file: str, name: str) -> str:
-    lines = (line.partition(":") for line in Path(file).read_text().splitlines())
-    return next((value.strip() for key, _, value in lines if key.strip() == name), "")
