@@ -17,11 +17,11 @@ from mwapp.core.protocol import (
 from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
-# After an answer nobody foresees it looks again, but does not spin.
+# After an unforeseen answer it looks again, but does not spin.
 CLIENT_RETRY_SECONDS = 0.5
-# For so many session time-outs a request of a session that was given up may still be carried out: one in
-# which it is on its way to a server, one in which that is cut off from the leader and saves the session by
-# coming back, one until the leader ends it, and half a one for its ticks.
+# For this many session time-outs a request of a session that was given up may still be carried out: one while
+# it travels to a server, one while that server is cut off from the leader and saves the session by coming
+# back, one until the leader ends the session, and half of one for the leader's ticks.
 UNDER_WAY = 3.5
 
 
@@ -30,7 +30,8 @@ TAKEN = "the next number is taken (by hand, or numbers have run out): submit und
 
 
 class ClientPart:
-    """What submitting, waiting, cancelling and looking share: they begin anew with every connection."""
+    """What submitting, waiting, cancelling and looking have in common: they start over at every
+    connection."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -70,22 +71,21 @@ class Refusal:
     """Why a task was not taken."""
 
     reason: str
-    full: bool = False  # there are too many already: later there may be room
+    full: bool = False  # too many tasks exist: later there may be room
 
 
 class Submit(ClientPart):
     """Create one task for each of ``tasks``.
 
-    Every one has a key of its own, or has a name of the client's choice (``names``, by index). Those
-    without a name are created many at once. A create whose reply was lost is resolved on the next connection:
-    a transaction first (so that what may still be under way is ordered before it), then the tasks that are
-    newer than the last acknowledged one, if that is still there, are read, from the newest on, until each
-    missing key has been found or cannot be there. Where the search begins changes only when it is complete:
-    cut off, it goes on with what it has not read. One with a name is just created again: that it exists is as
-    good, if it is the same.
+    Each task has its own key, or a name that the client chose (``names``, by index). Tasks without a name are
+    created many at once. If the reply to a create was lost, the next connection resolves it. A transaction
+    comes first, so that anything still under way is ordered before it. Then the client reads the tasks that
+    are newer than the last acknowledged one (all, if that is gone), newest first, until it has found each
+    missing key or knows that it is not there. A search that is cut off continues with the tasks it has not
+    read. A task with a name is simply created again: if the same task exists, that is success.
 
-    ``accepted(index, name)`` is called as each is acknowledged, ``refused(index, refusal)`` for one that
-    cannot be taken, ``finished()`` after the last.
+    ``accepted(index, name)`` is called for each acknowledged task, ``refused(index, refusal)`` for each
+    refused one, ``finished()`` after the last.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class Submit(ClientPart):
         super().__init__(process)
         self._tasks = list(tasks)
         self._max_tasks = max_tasks or process.limits.max_tasks
-        self._room = 0  # so many may be sent before looking again whether there is room
+        self._room = 0  # this many may be sent before the next look for room
         self._left = deque(range(len(tasks)))  # not sent
         self._sent: set[int] = set()  # the outcome is open
         self._last: tuple[str, str | None] | None = None  # name and key of what a reply acknowledged last
-        self._searched: set[str] = set()  # tasks read in vain, or found, since the reply was lost
-        self._by_itself: set[int] = set()  # together with others it was refused
+        self._searched: set[str] = set()  # tasks read since the reply was lost, found or not
+        self._by_itself: set[int] = set()  # refused together with others
         self._uncertain_until = 0.0
-        self._resolved = False  # connected, and no outcome of an earlier connection is open
+        self._resolved = False  # connected, and every outcome of earlier connections is known
         self._looking = False  # whether there is room
         self._accepted, self._refused, self._finished = accepted, refused, finished
 
@@ -154,7 +154,7 @@ class Submit(ClientPart):
             self._send()
         elif self._process.now < self._uncertain_until:
             self._scope.after(self._uncertain_until - self._process.now, self._begin)
-        else:  # what was carried out of an earlier session a moment ago is not to be missed
+        else:  # do not miss what an earlier session created a moment ago
             self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))
 
     # ------------------------------------------------------------ resolving lost replies
@@ -171,8 +171,8 @@ class Submit(ClientPart):
     def _search_newer(
         self, names: tuple[str, ...], last: str, key: str | None, nodes: list[Node | Failed]
     ) -> None:
-        """What is lost came after the one that was acknowledged last, and has a higher number. If that one is
-        not there any more, or may not be read, numbers may have begun anew."""
+        """The missing tasks came after the last acknowledged one, and have higher numbers. If that one is
+        gone or cannot be read, numbers may have started again."""
         self._search_all(names, last if _key(nodes[0]) == key else None)
 
     def _search_all(self, names: tuple[str, ...], after: str | None) -> None:
@@ -221,7 +221,7 @@ class Submit(ClientPart):
             self._finished()
 
     def _next_batch(self) -> dict[int, Create]:
-        """What comes next, by index: one with a name, which may exist already, is by itself."""
+        """What comes next, by index. A task with a name goes alone, because it may exist already."""
         batch: dict[int, Create] = {}
         room = self._process.limits.batch_bytes
         while self._left and len(batch) < min(self._process.limits.batch, self._room):
@@ -239,7 +239,7 @@ class Submit(ClientPart):
         return batch
 
     def _look_for_room(self) -> None:
-        """So many submitters may look at once that a few too many are created: the bound allows for that."""
+        """If many submitters look at once they create a few too many; the limit allows for that."""
         if self._looking:
             return
         self._looking = True
@@ -274,7 +274,7 @@ class Submit(ClientPart):
             name = self._names.get(index)
             if name is None:
                 self._refuse(index, full)
-            else:  # it may be one of those that are there
+            else:  # it may already exist
                 self._scope.get(task_path(name), partial(self._compare, index, name, full))
 
     def _created(self, batch: list[int], result: tuple[Any, ...] | Failed) -> None:
@@ -299,7 +299,7 @@ class Submit(ClientPart):
         else:
             to_blame = batch if result.index is None else [batch[result.index]]
             why = f"the ensemble refused the task: {result.error.value}"
-            if result.error is Error.NODE_EXISTS:  # the next number is as long the next one as it is taken
+            if result.error is Error.NODE_EXISTS:  # it stays the next number as long as it is taken
                 why = TAKEN
             for index in to_blame:
                 self._refuse(index, Refusal(why))
@@ -311,7 +311,7 @@ class Submit(ClientPart):
         self._left = deque(sorted([*batch, *self._left]))  # in their order, however many transactions failed
 
     def _compare(self, index: int, name: str, full: Refusal | None, node: Node | Failed) -> None:
-        """If there is a task of that name already: is it the same one, submitted earlier, or another?"""
+        """If a task of that name exists: is it the same one, submitted earlier, or another?"""
         if isinstance(node, Node) and node.data == self._tasks[index].encode():
             self._acknowledge(index, name)
         elif isinstance(node, Node):
@@ -344,8 +344,8 @@ def _key(node: Node | Failed) -> str | None:
 class Cancel(ClientPart):
     """Ask that each of ``tasks`` (names) be cancelled.
 
-    ``asked(name, known)`` is called for each: known is False if there is no such task. Whether the task ends
-    by that, or was just ending otherwise, its final state says: wait for it. ``finished()`` after the last.
+    ``asked(name, known)`` is called for each: known is False if there is no such task. The final state says
+    whether the task ended by that or in another way: wait for it. ``finished()`` after the last.
     """
 
     def __init__(
@@ -359,7 +359,7 @@ class Cancel(ClientPart):
         super().__init__(process)
         self._open = dict.fromkeys(tasks)
         self._unsent: Iterator[str] = iter(())
-        self._again = False  # we shall begin anew in a moment
+        self._again = False  # we start over in a moment
         self._asked, self._finished = asked, finished
 
     def _begin(self) -> None:

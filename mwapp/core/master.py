@@ -1,7 +1,7 @@
 """The master's duty: every task gets one live worker, whatever dies.
 
-While it holds leadership it keeps a :class:`~mwapp.core.mirror.Mirror` of the znodes, and commits what the
-mirror says is due in one transaction at a time:
+While it leads, it keeps a :class:`~mwapp.core.mirror.Mirror` of the znodes, and commits what is due, one
+transaction at a time:
 
     task nobody has            -> create its assignment
     assignment nobody runs     -> delete it and create the next attempt elsewhere, in one transaction
@@ -11,8 +11,8 @@ mirror says is due in one transaction at a time:
     worker a person plays      -> note its session at its queue, so that it too has an incarnation
 
 Every transaction starts with ``check(/epoch, my epoch)``. The mirror may lag; the transaction decides.
-When one fails for another reason than the epoch the mirror is read anew. What fails again, alone and with
-a fresh mirror, is put aside for a while: some oddity made by hand must not hold up everything else.
+If one fails, and not by its epoch, the master rereads the mirror. It puts aside for a while what fails again,
+alone and with a fresh mirror, because an oddity made by hand must not hold up everything else.
 """
 
 import logging
@@ -70,17 +70,17 @@ class Master:
         max_attempts: int = MAX_ATTEMPTS,
         retention: Retention = RETENTION,
     ) -> None:
-        """``max_attempts``: so many workers may be lost over one task.
+        """``max_attempts``: a task fails after this many workers died while running it.
 
-        ``wall`` tells the time, seconds since the Unix epoch. It may jump: it is for people and for comparing
-        hosts, and nothing is decided by it.
+        ``wall`` tells the time, seconds since the Unix epoch. It may jump: people read it and compare hosts
+        with it, but no decision depends on it.
         """
         self._process = process
         self._wall = wall
         self._max_attempts = max_attempts
         self._retention = retention
         self._batching = Batching(self._act)
-        self._scope = process.scope()  # of one reading: it ends with what was asked on the strength of it
+        self._scope = process.scope()  # of one reading: requests based on that reading end with it
         self._mirror = self._blank()
         self._remover: Remover | None = None
         self._epoch = -1
@@ -114,7 +114,7 @@ class Master:
         self._read()
 
     def end(self) -> None:
-        """Forget everything: whoever begins next reads it anew."""
+        """Forget everything: the next term rereads it."""
         self._scope.cancel()
         self._mirror = self._blank()
 
@@ -141,13 +141,13 @@ class Master:
         )
 
     def _read(self, in_doubt: set[str] | None = None) -> None:
-        """Read everything; or all but the tasks, which are known apart from those ``in_doubt``."""
+        """Read everything. Tasks that are known and not ``in_doubt`` are kept."""
         self._scope.cancel()
         self._scope = self._process.scope()
         if in_doubt is None or self._remover is None:
             self._mirror = self._blank()
         else:
-            # What is under way now will be answered to nobody.
+            # The answer to what is under way now will be dropped.
             in_doubt = in_doubt | self._under_way | self._remover.under_way
             self._mirror = self._mirror.renewed(self._scope, in_doubt)
         self._under_way = set()
@@ -156,9 +156,9 @@ class Master:
         self._remover = Remover(self._retention, self._mirror, self._scope, self._epoch, self._removed)
 
     def _begin_anew_later(self) -> None:
-        """Something a master relies on is missing: a parent deleted by hand, say. Do not spin.
+        """A znode that a master needs is missing (a parent deleted by hand, say). Do not spin.
 
-        Nor act on what is known: it may be there again by then, and nobody watches it.
+        Do not act on what is known either: the znode may be back by then, and nobody watches it.
         """
         self.end()
         self._scope = self._process.scope()
@@ -178,7 +178,8 @@ class Master:
             return None
         ops: list[Op] = [Check(EPOCH, self._epoch)]
         for name in sorted({step.worker for step in steps if step.worker}):
-            # Alive and not draining (version 0), and the incarnation the assignment is meant for.
+            # The worker is alive, not draining (version 0), and of the incarnation that the assignment is
+            # meant for.
             ops += [
                 Check(worker_path(name), 0),
                 Check(assign_path(name), self._mirror.workers[name].incarnation),
@@ -187,7 +188,7 @@ class Master:
             ops += step.ops
         self._committing, self._under_way = True, {step.task for step in steps}
         self._scope.transact(ops, partial(self._committed, steps))
-        # While the next tasks wait the workers are to have enough to do.
+        # While the next tasks wait, the workers need enough to do.
         at_hand = sum(len(held) for name, held in self._mirror.held.items() if name)
         return min(len(steps), at_hand // 4)
 
@@ -202,7 +203,7 @@ class Master:
             else:
                 self._act()
         elif isinstance(result, Failed) and result.index != 0:
-            # A worker went, came back or began to drain, or somebody works by hand: our mirror is old.
+            # A worker left, came back or began to drain, or somebody works by hand: our mirror is old.
             log.info("transaction refused (%s at operation %s): rereading", result.error.value, result.index)
             self._refusals += 1
             in_doubt = {step.task for step in steps}
@@ -213,10 +214,10 @@ class Master:
             self._scope.after(MASTER_RETRY_SECONDS, partial(self._read, in_doubt))
 
     def _refused(self, step: _Step, result: Failed) -> None:
-        """With a fresh mirror, and alone: do not spin, nor hold up the others."""
+        """It was alone, and the mirror fresh: neither spin nor hold up the others."""
         at = None if result.index is None else result.index - 1 - 2 * bool(step.worker)
         if at is not None and at < 0:
-            return  # its worker is another by now
+            return  # its worker has changed meanwhile
         if at is not None and step.ops[at].path == result_path(step.task):
             self._has_result.add(step.task)  # a person wrote one: the status is what counts
         else:
@@ -273,7 +274,7 @@ class Master:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
         mirror, known = self._mirror, self._mirror.tasks
         room = 1 if self._refusals else self._process.limits.batch
-        steps = list(islice(self._cancellations(), max(1, room // 2)))  # the rest is for those who wait
+        steps = list(islice(self._cancellations(), max(1, room // 2)))  # the rest is for waiting tasks
         taken = {step.task for step in steps} | self._aside
 
         def ready(task: str) -> bool:
@@ -319,7 +320,7 @@ class Master:
         return steps
 
     def _cancellations(self) -> Iterator[_Step]:
-        """What has a cancel request and no worker of ours will end; and the requests that are served."""
+        """Tasks with a cancel request that no worker of ours will end; and requests that can be deleted."""
         mirror, known = self._mirror, self._mirror.tasks
         for task in sorted(mirror.cancels - self._aside, key=task_order):
             if task in known.finished or task in mirror.pointless:
@@ -363,7 +364,7 @@ class Master:
         return _Step(task, [Create(assign_path(target, task), assignment.encode())], apply, target)
 
     def _move(self, queue: str, task: str, last: Assignment, load: dict[str, int]) -> _Step | None:
-        """It was returned, or its worker is gone or another incarnation. None: nobody has room for it."""
+        """It was returned, or its worker is gone or has another incarnation. None: nobody has room for it."""
         if queue != NOBODY and last.lost >= self._max_attempts:
             reason = f"given up after {last.attempt} attempts: {last.lost} workers died while running it"
             return self._give_up(task, Outcome(attempt=last.attempt, reason=reason), queue)
@@ -398,7 +399,7 @@ class Master:
         return _Step(task, ops, apply)
 
     def _holder(self, queue: str, task: str) -> str | None:
-        """Who runs it, if a person put it into that queue, too; of what is nobody's, who has it at all."""
+        """Who runs it, if a person put it into this queue, too; for /returned, whoever holds it."""
         for other, tasks in self._mirror.held.items():
             held = tasks.get(task) if other != queue else None
             if held is not None and (queue == NOBODY or not held.orphaned(self._mirror.workers.get(other))):
@@ -406,7 +407,7 @@ class Master:
         return None
 
     def _clear(self, queue: str, task: str, holder: str | None = None) -> _Step:
-        """An assignment of no use: the task is finished or was deleted, or ``holder`` has it, really."""
+        """A useless assignment: the task is finished or was deleted, or ``holder`` really has it."""
         ops: list[Op] = [Check(assign_path(holder, task))] if holder is not None else []
         ops.append(Delete(assign_path(queue, task)))
         return _Step(task, ops, lambda: self._mirror.cleared(queue, task))

@@ -5,11 +5,12 @@
     /cancel                              -> cancels: tasks with a cancel request
     /tasks, each task not held           -> tasks: queued, bad or finished
 
-The mirror only reads. Whenever there may be something to do it says ``changed``; what is to be done, and
-whether it is done, is the :class:`~mwapp.core.master.Master`'s, which notes here what it has committed.
+The mirror only reads. It calls ``changed`` whenever something may be due. The
+:class:`~mwapp.core.master.Master` decides what to do, and notes here what it has committed.
 
-It may lag behind the ensemble, yet a task that looks unassigned is: only the master creates assignments,
-and queues are read before tasks, so a task read without children after that is neither held nor finished.
+It may lag behind the ensemble, but a task that looks unassigned is unassigned: only the master creates
+assignments, and the mirror reads queues before tasks. So a task that it then reads without children is
+neither held nor finished.
 """
 
 import logging
@@ -39,8 +40,8 @@ from mwapp.core.task import BadTaskError, Task, task_order
 log = logging.getLogger(__name__)
 
 GONE = Failed(Error.NO_NODE)
-# Between two readings of the tasks' names there is at least this for each of them, seconds; of a short list
-# every change is read at once.
+# The pause between two readings of the tasks' names is at least this for each name, seconds. If the list is
+# short, every change is read at once.
 LISTING_SECONDS = 5e-6
 
 # The name, its queue if there is one, and the worker's znode.
@@ -56,7 +57,7 @@ class LiveWorker:
     draining: bool
     adopted: bool
     labels: frozenset[str] = frozenset()
-    readable: bool = True  # otherwise nobody knows which incarnation it is
+    readable: bool = True  # otherwise its incarnation is unknown
 
 
 @dataclass(slots=True)
@@ -67,7 +68,8 @@ class Held:
     fresh: bool = True  # read or written since its worker last changed
 
     def orphaned(self, worker: LiveWorker | None) -> bool:
-        """Whether nobody runs it. What is not fresh may have been recorded meanwhile: not yet known."""
+        """Whether nobody runs it. If it is not fresh, it may have been recorded meanwhile, so nobody knows
+        yet."""
         elsewhere = worker is None or (worker.readable and not self.assignment.meant_for(worker.incarnation))
         return self.fresh and elsewhere
 
@@ -75,8 +77,8 @@ class Held:
 class Mirror:
     """One reading of the znodes, which ends with its ``scope``; after that :meth:`renewed` begins the next.
 
-    ``changed`` is called when something may be due; ``adopt`` when a worker has no registration of its own,
-    for a person made its znode by hand; ``unreadable`` when a parent is missing, so that nothing is known.
+    ``changed`` is called when something may be due; ``adopt`` when a worker has no registration, because a
+    person created its znode by hand; ``unreadable`` when a parent is missing, so that nothing is known.
 
     A task is :attr:`held`, or :attr:`tasks` says what it is. One both held and finished was reported by hand.
     """
@@ -89,20 +91,21 @@ class Mirror:
         self._reading = False  # a page of tasks is under way
         self._workers_due = False  # they will be looked at again
         self._watched: set[str] = set()  # queues
-        self._persistent: set[str] = set()  # names of which it was said that they are nobody's
+        self._persistent: set[str] = set()  # names already reported as nobody's
         self._tasks_listed = float("-inf")
-        self.blind: set[str] = set()  # queues that may not be read: what looks unassigned may be there
+        self.blind: set[str] = set()  # queues without permission to read: they may hold what looks unassigned
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
         self.tasks = KnownTasks()
         self.cancels: set[str] = set()  # tasks with a cancel request
         self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
-        self._vanished: set[str] = set()  # from a queue; into which state is being looked at
-        self._outdated: set[str] = set()  # those for which the reading of a page that is under way is too old
+        self._vanished: set[str] = set()  # from a queue; we are looking up their state
+        self._outdated: set[str] = set()  # those for which the page under way is too old
 
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
-        """The next reading, begun by :meth:`read`. It keeps what is known of tasks, if not ``in_doubt``."""
+        """The next reading, which :meth:`read` begins. It keeps what is known of tasks that are not
+        ``in_doubt``."""
         new = Mirror(scope, changed=self._changed, adopt=self._adopt, unreadable=self._unreadable)
         new.tasks, new._persistent = self.tasks.renewed(in_doubt), self._persistent
         return new
@@ -125,7 +128,7 @@ class Mirror:
         self.held[queue].pop(task, None)
 
     def cleared(self, queue: str, task: str) -> None:
-        """An assignment of no use was deleted; what became of its task is looked at once more."""
+        """A useless assignment was deleted; look again what became of its task."""
         self.released(queue, task)
         self._look_if_finished(task)
 
@@ -142,7 +145,7 @@ class Mirror:
         self.tasks.put_off(task, self._scope.now)
 
     def look_again(self, task: str) -> None:
-        """It was taken for finished, and is not: somebody deleted it, and there is another of its name."""
+        """It seemed finished, but somebody deleted it and there is another task of its name."""
         self.tasks.reopen(task)
         self._read_again(task)
 
@@ -154,11 +157,11 @@ class Mirror:
     # ------------------------------------------------------------ workers
 
     def look_at_workers(self, then: Call | None = None) -> None:
-        """Read them, who has come and who is gone; ``then`` is called when all of them are known."""
+        """Read who has come and who is gone; ``then`` is called when all workers are known."""
         self._scope.children(WORKERS, partial(self._workers_seen, then), watch=self.look_at_workers)
 
     def look_at_workers_after(self, delay: float) -> None:
-        """The same in ``delay`` seconds: once for all who ask, or it would double each time they do."""
+        """The same in ``delay`` seconds: once for all callers, or reads would double each time."""
         if not self._workers_due:
             self._workers_due = True
             self._scope.after(delay, self.look_at_workers)
@@ -168,8 +171,8 @@ class Mirror:
         if isinstance(names, Failed):
             self._unreadable()
             return
-        # The queue before the worker: a worker that registers between the two reads shows as one whose
-        # queue is older than itself, and adopting that fails by the queue's version.
+        # The queue before the worker: if a worker registers between the two reads, its queue looks older than
+        # itself, and adopting it fails by the queue's version.
         paths = [path for name in names for path in (assign_path(name), worker_path(name))]
         self._scope.get_all(paths, partial(self._workers_read, then, names))
 
@@ -183,11 +186,11 @@ class Mirror:
                 continue
             if not worker.stat.owner:
                 self._report_persistent(name)
-                continue  # nobody's: it would never go, whoever is dead
+                continue  # nobody's: it would stay whoever dies
             registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
             if isinstance(queue, Failed) or not registered or registered.session != worker.stat.owner:
                 self._adopt(name, queue, worker)
-                # It is there, and keeps what a person assigned to it, but is given nothing yet.
+                # It is there and keeps what a person assigned to it, but gets nothing yet.
                 self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=True)
                 continue
             version = queue.stat.version
@@ -206,7 +209,7 @@ class Mirror:
         self._changed()
 
     def _keep_worker(self, name: str) -> None:
-        """It is there, and may not be read: what it holds it keeps, and it is given nothing."""
+        """It is there, but we have no permission to read it: it keeps what it holds, and gets nothing."""
         self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=False, readable=False)
         log.error("no permission to read worker %s: trying again", name)
         self.look_at_workers_after(AGAIN_SECONDS)
@@ -226,7 +229,7 @@ class Mirror:
         self._scope.children(ASSIGN, then, watch=again)
 
     def _queues_changed(self, queues: tuple[str, ...] | Failed) -> None:
-        """A worker has come that there never was, or somebody works by hand."""
+        """A worker with a new name has come, or somebody works by hand."""
         if isinstance(queues, Failed):
             self._unreadable()
             return
@@ -279,7 +282,7 @@ class Mirror:
         self._read_held(queue, [task for task in present if task not in known], read)
 
     def _read_held(self, queue: str, tasks: list[str], then: Call | None = None) -> None:
-        # With the status, for whoever held it may have reported by hand and left the assignment.
+        # Read the status too: a person who held the task may have reported by hand and left the assignment.
         paths = [path for task in tasks for path in (assign_path(queue, task), status_path(task))]
 
         def read(nodes: list[Node | Failed]) -> None:
@@ -302,14 +305,14 @@ class Mirror:
         self._scope.get_all(paths, read)
 
     def _keep_held(self, queue: str, task: str) -> None:
-        """It may not be read, or its status: it stays where it is until it may."""
+        """No permission to read it, or its status: it stays where it is until there is."""
         self.held.setdefault(queue, {})[task] = Held(Assignment(), fresh=False)
         self.tasks.take(task)
         log.error("no permission to read %s: trying again", assign_path(queue, task))
         self._scope.after(AGAIN_SECONDS, partial(self._read_held, queue, [task]))
 
     def _refresh_held(self, queue: str) -> None:
-        """The worker came, went or changed: what it held may have been handed back; read it anew."""
+        """The worker came, went or changed, and may have handed back what it held: reread that."""
         held = self.held.get(queue, {})
         for entry in held.values():
             entry.fresh = False
@@ -317,7 +320,7 @@ class Mirror:
             self._read_held(queue, list(held))
 
     def _watch_if_adopted(self, queue: str, task: str) -> None:
-        """A person reports by creating the status and leaves the assignment: that is for us to remove."""
+        """A person reports by creating the status, and leaves the assignment for us to remove."""
         worker = self.workers.get(queue)
         held = queue != NOBODY and task in self.held.get(queue, {})
         if held and (worker is None or worker.adopted):
@@ -343,7 +346,7 @@ class Mirror:
                 self.pointless.add(task)
                 self._changed()
 
-        # New ones, perhaps, that we have not heard of yet.
+        # These may be new tasks that we have not heard of yet.
         for task in sorted(self.cancels - self.tasks.names):
             self._scope.exists(task_path(task), partial(looked, task))
         self._changed()
@@ -354,7 +357,7 @@ class Mirror:
         self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)
 
     def _look_at_tasks_again(self) -> None:
-        """A list of many names, which changes with every one of them, is not read all the time."""
+        """Do not reread a long list of names at each of its changes."""
         known = len(self.tasks.names)
         wait = self._tasks_listed + known * LISTING_SECONDS - self._scope.now
         if wait > 0 and known > self._scope.limits.short_list:
@@ -368,12 +371,12 @@ class Mirror:
             return
         self._tasks_listed = self._scope.now
         new = self.tasks.listed(names)
-        # The requests that are known were read before this list, and each is made after its task.
+        # We read the known requests before this list, and a client creates each after its task.
         self.pointless = self.cancels - self.tasks.names
         ordered, size = sorted(new, key=task_order), self._scope.limits.page
         if not self.complete:
-            # At a take-over it is the newest that wait, behind thousands of finished ones perhaps, and the
-            # first write shall not wait for these: some of the newest first, then from the oldest on.
+            # At a take-over the newest tasks wait, perhaps behind thousands of finished ones, and the first
+            # write must not wait for those. So read some of the newest first, then continue from the oldest.
             size = self._scope.limits.newest
             ordered = ordered[-size:] + ordered[:-size]
         self.tasks.unread |= dict.fromkeys(ordered)
@@ -382,7 +385,7 @@ class Mirror:
         self._read_tasks(size)
 
     def _read_tasks(self, size: int | None = None) -> None:
-        """Page by page: thousands at once would hold up our writes, and make the server seem silent."""
+        """Read page by page: thousands at once would delay our writes, and make the server seem silent."""
         if self._reading or not self.tasks.unread:
             return
         page = list(islice(self.tasks.unread, size or self._scope.limits.page))
@@ -400,7 +403,7 @@ class Mirror:
         self._scope.get_all([task_path(task) for task in page], read)
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
-        if isinstance(node, Failed) or node.stat.children:  # until more is known it is not to be acted on
+        if isinstance(node, Failed) or node.stat.children:  # do not act on it until more is known
             self.tasks.doubt(task)
         if node == GONE:  # deleted by hand
             return
@@ -409,7 +412,7 @@ class Mirror:
             self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))
         elif node.stat.children == 0:
             self._sort_in(task, node.data)
-        else:  # a final state, unless somebody keeps children of another kind there
+        else:  # a final state, unless a person created other children there
             self._scope.exists(status_path(task), partial(self._looked_at_status, task, node.data))
 
     def _read_again(self, task: str) -> None:
@@ -424,10 +427,11 @@ class Mirror:
             self._finished(task)
 
     def _look_if_finished(self, task: str) -> None:
-        """Its assignment is gone: it is over or returned, unless somebody deleted the assignment by hand.
+        """Its assignment is gone: it has ended or was returned, unless a person deleted the assignment.
 
-        A read of the task that is under way may be answered before we know that it is returned: it does not
-        count. One that is sent after looking here does, for that /returned has changed is told before.
+        A read of the task that is under way does not count: its answer may come before we know that the task
+        was returned. A read sent after this look counts, because the watch on /returned fires before its
+        answer.
         """
         self._vanished.add(task)
         self._outdated.add(task)
@@ -439,7 +443,7 @@ class Mirror:
             else:
                 self._read_again(task)
 
-        # Not whether it exists, which would do: reads of data go together in one request.
+        # exists() would be enough, but reads of data share one request.
         self._scope.get(status_path(task), looked)
 
     def _finished(self, task: str) -> None:
@@ -448,8 +452,8 @@ class Mirror:
         self._changed()
 
     def _sort_in(self, task: str, data: bytes) -> None:
-        """The task has no final state: it is to be assigned, unless it is, or can never run."""
-        self.tasks.reopen(task)  # it had one, until somebody deleted that
+        """The task has no final state: queue it, unless it is assigned or can never run."""
+        self.tasks.reopen(task)  # it had a final state until somebody deleted that
         if task in self.tasks.names and not any(task in held for held in self.held.values()):
             try:
                 self.tasks.queue(task, frozenset(Task.decode(data).labels))

@@ -1,8 +1,8 @@
 """One process's view of its ZooKeeper session: requests, watches, timers and the local deadline.
 
-A :class:`Process` takes events and gives commands. What it is for is in its parts (election, master,
-worker, client), which talk to the ensemble through a :class:`Scope`: cancel the scope and every answer,
-watch and timer still to come for it is dropped, so that nothing of an ended tenure can act later.
+A :class:`Process` takes events and gives commands. Its parts (election, master, worker, client) do the work.
+They talk to the ensemble through a :class:`Scope`. Cancelling the scope drops every answer, watch and timer
+still to come for it, so nothing of an ended tenure can act later.
 """
 
 import logging
@@ -47,16 +47,17 @@ log = logging.getLogger(__name__)
 
 # The clocks of two machines, ours and the leader's, differ by less than this part of the time.
 DRIFT = 0.01
-# A server tells the leader whom it has heard of twice a tick. A time-out is at least two ticks, so the leader
-# hears of us this part of it later at the most; or never, if the two are cut off from each other before.
+# Twice a tick a server tells the leader which sessions it has heard from. A time-out is at least two ticks,
+# so the leader hears of us at most this part of a time-out later; or never, if the two are cut off before
+# that.
 REPORT = 0.25 * (1 + DRIFT)
-# The local deadline comes this part of the session time-out before its end as we reckon it: DRIFT, and the
-# rest is the time to stop what must not outlive the session.
+# The local deadline is this part of a time-out before the session's end by our count. It covers DRIFT, and
+# the rest is the time to stop what must not outlive the session.
 SAFETY_MARGIN = 0.05
-# So many proofs of life are asked for per session time-out: two are further apart than REPORT, with some time
-# for the answer.
+# We ask for this many proofs of life per session time-out. Two intervals between them are longer than REPORT,
+# with some time for the answer.
 HEARTBEATS = 7
-# What may not be read is asked for again after so many seconds: somebody may allow it.
+# If a read is refused, it is repeated after this many seconds: somebody may allow it.
 AGAIN_SECONDS = 1.0
 REFUSED = Failed(Error.REFUSED)
 # After these every part starts over.
@@ -67,17 +68,17 @@ Call = Callable[[], None]
 
 
 class Part(Protocol):
-    """A state machine that lives in a process. Every method is called with nothing in between."""
+    """A state machine that lives in a process. No two of its methods run at the same time."""
 
     def connected(self) -> None:
-        """A session is usable: new, or resumed after a cut. Re-read whatever you act on: nothing is missed
-        of what this process has sent before, nor of what others were told before the connection was made."""
+        """A session is usable: new, or resumed after a cut. Reread whatever you act on. Reads now see what
+        this process sent before, and what others were told before the connection was made."""
 
     def suspended(self) -> None:
         """Watches and outstanding requests are gone. Ask nothing until connected again."""
 
     def expired(self) -> None:
-        """The session is over, or must be taken as over. Stop everything that needed it."""
+        """The session is over, or may be over. Stop everything that needed it."""
 
     def exited(self, event: Exited) -> None:
         """A command this process started is over."""
@@ -95,7 +96,7 @@ class _Pending:
     then: Then
     sent: float
     operation: Operation
-    insist: bool  # ask again for what may not be read
+    insist: bool  # repeat the read if it is refused
 
 
 class Scope:
@@ -118,13 +119,14 @@ class Scope:
     def get(self, path: str, then: Then, *, watch: Call | None = None) -> None:
         """Read a znode; ``then`` gets its Node or NO_NODE. ``watch`` is called once when it changes.
 
-        What may not be read is not absent: it is asked for again until it may, here and in what follows.
+        A refused read does not mean that the znode is absent. It is repeated until it succeeds, here and in
+        the methods below.
         """
         self._process.send(self, Get(path, watch is not None), then, watch)
 
     def children(self, path: str, then: Then, *, watch: Call | None = None, insist: bool = True) -> None:
-        """Read the children's names; ``watch`` is called once when they change. Unless ``insist``, ``then``
-        gets REFUSED for what may not be read."""
+        """Read the children's names; ``watch`` is called once when they change. Without ``insist``, ``then``
+        gets REFUSED if the read is refused."""
         self._process.send(self, Children(path, watch is not None), then, watch, insist=insist)
 
     def exists(self, path: str, then: Then, *, watch: Call | None = None) -> None:
@@ -138,7 +140,7 @@ class Scope:
     def get_all(self, paths: list[str], then: Then) -> None:
         """Read several znodes; ``then`` gets the list of Nodes and Faileds, in the order of the paths.
 
-        REFUSED, and not NO_NODE, is what may not be read: the others are not to wait for it.
+        A refused read gives REFUSED, not NO_NODE; it is not repeated, so that the others need not wait.
         """
         results: dict[int, Any] = {}
 
@@ -164,7 +166,7 @@ class Scope:
 class Process:
     """The parts of one operating-system process and the session they share.
 
-    Events must come with a ``now`` in seconds that never goes back and goes on while the machine sleeps. The
+    The ``now`` of events is in seconds, never goes back, and continues while the machine sleeps. The
     edge calls :meth:`handle` with a ``Tick`` at :attr:`deadline`, or as soon after it as it can.
     """
 
@@ -187,7 +189,7 @@ class Process:
         self._proof = 0.0  # the leader knows that we lived then
         self._answered: deque[tuple[float, float]] = deque()  # transactions: when, and when they were sent
         self._heart: Scope | None = None
-        self._runs: set[int] = set()  # those started and not over, be it that they were killed
+        self._runs: set[int] = set()  # started and not over, killed or not
         self._given_up: Scope | None = None  # of a session that is to be closed when they are over
 
     def add(self, part: Part) -> None:
@@ -217,7 +219,7 @@ class Process:
                 if self._given_up is not None and not self._runs:
                     self._abandon()
             case Connected(session, timeout, asked):
-                # The ensemble has counted since it made the session, not since we were told.
+                # The ensemble counts from when it made the session, not from when we heard of it.
                 self.session, self.timeout = session, timeout
                 self._prove(now if asked is None else asked)
                 if self._session_is_over():
@@ -225,7 +227,7 @@ class Process:
                 else:
                     self._begin()
             case Resumed(asked) if self.session is not None:
-                # Whoever takes a session over asks the leader whether it lives.
+                # A server that takes a session over asks the leader whether it lives.
                 self._prove(max(self._proof, now if asked is None else asked))
                 self._begin()
             case Suspended():
@@ -260,14 +262,15 @@ class Process:
     def send(
         self, scope: Scope, operation: Operation, then: Then, watch: Call | None, *, insist: bool = True
     ) -> None:
-        """Ask the ensemble. Dropped while there is no usable connection: parts start over in connected()."""
+        """Ask the ensemble. The request is dropped if there is no usable connection: parts start over in
+        connected()."""
         if not self.usable or scope.cancelled:
             return
         number = self._numbers = self._numbers + 1
         if watch is not None and not isinstance(operation, Transaction):
             calls = self._watches.setdefault(operation.path, {})
             for other in [other for other in calls if other.cancelled]:
-                del calls[other]  # by the way: a path may not change for years
+                del calls[other]  # clean up here: a path may not change for years
             calls[scope] = watch
         self._pending[number] = _Pending(scope, then, self.now, operation, insist)
         self._out.append(Request(number, operation))
@@ -283,12 +286,12 @@ class Process:
         self._out.append(Run(run, task, environment, self.lease))
 
     def kill(self, run: int, grace: float = 0.0) -> None:
-        """End it and all that it has started, now or after so many seconds to end by itself."""
+        """End it and all that it has started, now or after ``grace`` seconds to end by itself."""
         self._out.append(Kill(run, grace))
 
     @property
     def alone(self) -> bool:
-        """Whether but one part lives: when it stops, the session is closed."""
+        """Whether only one part is left: when it stops, the session is closed."""
         return len(self._parts) == 1
 
     def part_stopped(self, part: Part) -> None:
@@ -304,14 +307,14 @@ class Process:
         self._cut()
         self.usable = True
         self._heart = self.scope()
-        # The first request is a transaction. A server may lag behind what this session has done unanswered,
-        # on the connection before; what is read after a transaction is no older than that.
+        # The first request is a transaction. A server may lag behind what this session did on the connection
+        # before without an answer. Reads after a transaction are no older than it.
         self._beat()
         for part in list(self._parts):
             part.connected()
 
     def _beat(self) -> None:
-        """Ask for a proof of life: kazoo's own pings are neither shown to us nor sent while it is busy."""
+        """Ask for a proof of life. kazoo does not show us its own pings, and sends none while it is busy."""
         if self._heart is not None:
             self._heart.transact([Check("/")], lambda _: None)
             self._heart.after(self.timeout / HEARTBEATS, self._beat)
@@ -321,10 +324,10 @@ class Process:
         if pending is None:
             return
         if isinstance(result, Failed) and result.error in CUT_OFF:
-            return  # every part re-reads what it acts on, so there is nothing to tell it
+            return  # every part rereads what it acts on, so there is nothing to tell it
         refused = isinstance(result, Failed) and result.error is Error.REFUSED
         if isinstance(pending.operation, Transaction):
-            if not refused:  # that may be the edge's own word, for a request too large to be sent
+            if not refused:  # the edge itself may have refused a request that is too large
                 self._lives(pending.sent)
         elif refused and pending.insist:
             self._ask_again(pending, pending.operation.path)
@@ -334,17 +337,17 @@ class Process:
 
     def _ask_again(self, refused: _Pending, path: str) -> None:
         log.error("no permission to read %s: trying again", path)
-        # Unless the watch went off meanwhile: then it looks anew by itself.
+        # Unless the watch fired meanwhile: then the part looks again by itself.
         watch = self._watches.get(path, {}).get(refused.scope)
         again = partial(self.send, refused.scope, refused.operation, refused.then, watch)
         self.call_at(self.now + AGAIN_SECONDS, refused.scope, again)
 
     def _lives(self, sent: float) -> None:
-        """A transaction that was sent then has been answered.
+        """A transaction that was sent at ``sent`` has been answered.
 
-        So its server was in touch with the leader, and had reported what it had heard long enough before: the
-        transactions answered REPORT earlier. Of this one the leader may never hear. Answered reads prove
-        nothing: a server that is cut off from its leader goes on answering them.
+        So its server was in touch with the leader, and had reported the transactions that it answered REPORT
+        earlier. The leader may never hear of this one. Answered reads prove nothing, because a server that is
+        cut off from its leader still answers them.
         """
         while self._answered and self._answered[0][0] <= sent - self.timeout * REPORT:
             self._prove(max(self._proof, self._answered.popleft()[1]))
@@ -358,7 +361,7 @@ class Process:
         was_usable, self.usable = self.usable, False
         self._pending.clear()
         self._watches.clear()
-        self._answered.clear()  # what that server had still to report, it may never
+        self._answered.clear()  # that server may never report what it still had to report
         if self._heart is not None:
             self._heart.cancel()
         if was_usable:
@@ -382,9 +385,9 @@ class Process:
             self._give_up()
 
     def _give_up(self) -> None:
-        """Have the session closed, but not while what ran in it is dying: others would begin it at once.
+        """Have the session closed, but not while its commands are dying: others would start them at once.
 
-        The time for that is what the deadline came early for. Then the session can have ended by itself.
+        That may take as long as the deadline came early. After that the session may have ended by itself.
         """
         self._given_up = self.scope()
         if self._runs:

@@ -9,8 +9,8 @@
 Ready, paused and draining are one phase, *serving*: a registered worker that acts. Which of them it is
 follows from whether it is to take tasks.
 
-Who it is, is its incarnation: the version that ``/assign/<name>`` got in the transaction that created
-``/workers/<name>``. Everything it writes checks that.
+Its identity is its incarnation: the version that ``/assign/<name>`` got in the transaction that created
+``/workers/<name>``. Every write checks it.
 """
 
 import logging
@@ -47,16 +47,16 @@ TRANSITIONS = {
     "serving": ("serving", "disconnected", "waiting", "stopped"),
     "stopped": ("stopped",),
 }
-# So often a worker looks whether its registration is still its own.
+# A worker checks this often, in seconds, whether its registration is still its own.
 VERIFY_SECONDS = 5.0
 
 
 class Worker:
     """A worker, and a :class:`~mwapp.core.session.Part` of its process.
 
-    ``address`` is the ``host:port`` that its znode shows; ``slots`` how many tasks it runs at once, and
-    ``prefetch`` how many more it takes to have them at hand; ``labels`` what tasks may ask for; ``drain``
-    how long a graceful stop waits for running commands, seconds.
+    ``address`` is the ``host:port`` that its znode shows; ``slots`` the number of tasks it runs at once;
+    ``prefetch`` the number of tasks it takes beyond the slots; ``labels`` what tasks may ask for; ``drain``
+    how many seconds a graceful stop waits for running commands.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class Worker:
         self._drain = drain
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
-        self._spent = -1  # the last one before: what was begun under it, or earlier, must not be begun again
+        self._spent = -1  # the previous one: do not start again what started under it or earlier
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
-        self._next: list[tuple[int, str]] = []  # a heap: those that wait, and some that no longer do
+        self._next: list[tuple[int, str]] = []  # a heap of those that wait, and some that no longer do
         self._recorder = Recorder(
             name, over=self._recorded, taken_over=self._taken_over, at_hand=lambda: len(self._next)
         )
@@ -102,17 +102,17 @@ class Worker:
     # ------------------------------------------------------------ Part
 
     def connected(self) -> None:
-        """Register, or find that we still are, and see what is assigned."""
+        """Register, or find that we are still registered, and read what is assigned."""
         self._restart()
 
     def suspended(self) -> None:
-        """Commands go on: the session may live. What ends meanwhile is recorded when we are back."""
+        """Commands continue: the session may live. We record what ends meanwhile when we are back."""
         self._scope.cancel()
         self._recorder.end()
         self._become("disconnected")
 
     def expired(self) -> None:
-        """Whatever runs is no longer ours to finish."""
+        """What runs here is no longer ours to finish."""
         self._scope.cancel()
         self._forget("session over")
         self._become("disconnected")
@@ -218,14 +218,15 @@ class Worker:
             self._scope.get(assign_path(self._name), self._register)
 
     def _register(self, queue: Node | Failed, *, anew: bool = False) -> None:
-        """``anew``: our znode is there, and goes in the same transaction, if the queue is as it was read."""
+        """``anew``: our znode exists, and is deleted in the same transaction if the queue is as it was
+        read."""
         data = Registration(
             self._process.session or 0, self._running.slots + self._prefetch, labels=self._labels
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
         marked = not self._takes_tasks
-        if marked:  # from its beginning: a master is not to see it otherwise
+        if marked:  # from the start: a master must not see it without the mark
             ops.append(Set(worker_path(self._name), self._address.encode()))
         if isinstance(queue, Node):
             ops.append(Set(path, data, queue.stat.version if anew else -1))
@@ -251,14 +252,15 @@ class Worker:
             self._register(queue, anew=True)
 
     def _ours(self, queue: Node) -> bool:
-        """Whether it is we who registered there."""
+        """Whether we registered there."""
         registered = Registration.decode(queue.data)
         return (
             registered is not None and registered.session == self._process.session and not registered.adopted
         )
 
     def _registered(self, incarnation: int, marked: bool) -> None:
-        """``marked``: as taking nothing new, which may have changed while we did not know that we are."""
+        """``marked``: as taking nothing new. That may have changed while we did not know that we are
+        registered."""
         if incarnation <= self._spent:
             path = assign_path(self._name)
             log.error("incarnation %d follows %d: %s %s", incarnation, self._spent, LOST, path)
@@ -286,10 +288,10 @@ class Worker:
         self._scope.get_all(paths, partial(self._recognize, jobs))
 
     def _recognize(self, jobs: list[Job], nodes: list[Node | Failed]) -> None:
-        """What we have is still ours, if it is the same znode.
+        """A job is still ours if its assignment is the same znode.
 
-        We may have recorded it, and were not told; then the task may be back as another attempt. Or another
-        task has the name and all the numbers of ours, for the ensemble has lost what it had acknowledged.
+        We may have recorded it without hearing the reply; then the task may be back as another attempt. Or
+        the ensemble has lost acknowledged writes, and another task has its name and numbers.
         """
         for job, node in zip(jobs, nodes, strict=True):
             if self._jobs.get(job.name) is not job:
@@ -317,7 +319,7 @@ class Worker:
             return
         for name in sorted(self._jobs.keys() - set(names)):
             job = self._jobs[name]
-            if job.record is None:  # taken from us; if it is over, recording it finds out by itself
+            if job.record is None:  # taken from us; if it is over, recording it will find that out
                 del self._jobs[name]
                 self._kill(job, "its assignment is gone")
         self._read_assignments(sorted(set(names) - self._jobs.keys(), key=task_order))
@@ -338,7 +340,7 @@ class Worker:
                 continue
             assignment = Assignment.decode(assigned.data)
             if not assignment.meant_for(self._incarnation):
-                # An orphan of an earlier incarnation, which the master moves; unless it is we who are that.
+                # An orphan of an earlier incarnation, which the master moves; unless we are that incarnation.
                 self._scope.get(assign_path(self._name), self._verify)
                 continue
             job = self._jobs[name] = Job(name, assignment, assigned.stat.czxid)
@@ -354,7 +356,7 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
-        """Begin what there is room for, in the order of submission."""
+        """Start as many as there is room for, in the order of submission."""
         if not self._takes_tasks:
             for job in [job for job in self._jobs.values() if job.waits]:
                 job.returned(job.assignment.attempt, job.assignment.failures)
@@ -392,7 +394,7 @@ class Worker:
     # ------------------------------------------------------------ recording
 
     def _end(self, job: Job, outcome: Outcome) -> None:
-        """It is over: for good, unless it failed and is to be tried again."""
+        """The run is over, and the task too, unless it failed and has retries left."""
         failures = job.assignment.failures
         if outcome.status == FAILED and failures < job.task.retries:
             log.info("%s: attempt %d failed, it will be tried again", job.name, job.assignment.attempt)
@@ -402,7 +404,7 @@ class Worker:
         self._record(job)
 
     def _record(self, job: Job) -> None:
-        """Have it recorded, if it is over and surely ours: otherwise as soon as that has been read."""
+        """Have it recorded if it is over and certainly ours; otherwise as soon as we have read that it is."""
         if job.read and job.record is not None and self._incarnation is not None:
             self._recorder.record(job)
 
@@ -423,13 +425,13 @@ class Worker:
                 self._scope.after(WORKER_RETRY_SECONDS, self._restart)
             elif isinstance(result, Failed) and result.index == 0:
                 self._taken_over()
-            else:  # what was assigned before the mark is handed back, too, so the queue is read once more
+            else:  # tasks assigned before the mark are handed back, too, so read the queue again
                 self._look_at_queue()
 
         self._scope.transact(mark, done)
 
     def _reopen(self) -> None:
-        """Our znode begins at version 0 again, and the incarnation stays."""
+        """Our znode starts at version 0 again; the incarnation stays."""
         path = worker_path(self._name)
         ops: list[Op] = [self._still_me(), Delete(path)]
         ops.append(Create(path, self._address.encode(), ephemeral=True))
@@ -445,7 +447,7 @@ class Worker:
         self._scope.transact(ops, done)
 
     def _still_me(self) -> Check:
-        """Without it an earlier incarnation could act on what is a later one's."""
+        """Without this check an earlier incarnation could act for a later one."""
         return Check(assign_path(self._name), self._incarnation if self._incarnation is not None else -1)
 
     def _leave_if_idle(self) -> None:
@@ -453,38 +455,38 @@ class Worker:
             self._leave()
 
     def _leave(self) -> None:
-        """Whatever still runs is killed, and moved by the master once our session is closed."""
+        """Kill what still runs; the master moves it once our session is closed."""
         self._forget("worker stops")
         self._scope.cancel()
         self._become("stopped")
         self._process.part_stopped(self)
 
     def _verify_later(self) -> None:
-        """Nobody tells us that a person has set our queue, or has deleted it and a master made it anew."""
+        """No watch tells us that a person set our queue, or deleted it and a master created it again."""
 
         def verify() -> None:
             if self._incarnation is not None:
                 self._scope.get(assign_path(self._name), self._verify)
-                self._look_at_queue()  # nor that an assignment, which was for another, is for us now
+                self._look_at_queue()  # nor that an assignment for another incarnation is for us now
             self._verify_later()
 
         self._scope.after(VERIFY_SECONDS, verify)
 
     def _verify(self, queue: Node | Failed) -> None:
-        """Whether the registration is ours, and not only of our incarnation's number."""
+        """Check that the registration is ours, and not only its incarnation's number."""
         if isinstance(queue, Failed) or self._incarnation is None:
             return
         if queue.stat.version != self._incarnation or not self._ours(queue):
             self._taken_over()
 
     def _taken_over(self) -> None:
-        """Another incarnation than ours has the name: a person set the queue by hand, say."""
+        """Another incarnation has our name: a person set the queue by hand, say."""
         self._forget("registration was taken over")
         self._become("disconnected")
         self._scope.after(WORKER_RETRY_SECONDS, self._restart)
 
     def _forget(self, why: str) -> None:
-        """We are no registered worker any more: nothing of ours may go on running."""
+        """We are no longer registered: stop everything we run."""
         if self._incarnation is not None:
             self._spent = max(self._spent, self._incarnation)
         self._incarnation = None

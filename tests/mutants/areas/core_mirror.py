@@ -223,8 +223,8 @@ MUTANTS = [
         equivalent="it is read with the other tasks, and found to have a child",
     ),
     mirror(
-        "                self._read_again(task)\n\n        # Not whether",
-        "                pass\n\n        # Not whether",
+        "                self._read_again(task)\n\n        # exists() would",
+        "                pass\n\n        # exists() would",
         "a task whose assignment somebody deleted is never assigned again",
     ),
     mirror(
@@ -318,13 +318,13 @@ MUTANTS = [
         "a task that could not be read is never looked at again",
     ),
     mirror(
-        "            if not worker.stat.owner:\n                self._report_persistent(name)\n                continue  # nobody's: it would never go, whoever is dead\n",
+        "            if not worker.stat.owner:\n                self._report_persistent(name)\n                continue  # nobody's: it would stay whoever dies\n",
         "",
         "what a person created without -e is given tasks",
     ),
     mirror(
-        "        self.tasks.reopen(task)  # it had one",
-        "        # it had one",
+        "        self.tasks.reopen(task)  # it had a final",
+        "        # it had a final",
         "a task whose final state was deleted is assigned and taken back for ever",
     ),
     # ---------------------------------------------------------------- the wrong variable, one off, out of turn

@@ -65,8 +65,8 @@ MUTANTS = [
         "a read that was answered is taken for a proof",
     ),
     session(
-        "            if not refused:  # that may",
-        "            if True:  # that may",
+        "            if not refused:  # the edge",
+        "            if True:  # the edge",
         "what the edge refused by itself is taken for an answer of the ensemble",
     ),
     session(

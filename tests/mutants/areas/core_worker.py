@@ -343,7 +343,7 @@ MUTANTS = [
         "the znode of a namesake is marked",
     ),
     worker(
-        "            else:  # what was assigned before the mark is handed back, too, so the queue is read once more\n                self._look_at_queue()",
+        "            else:  # tasks assigned before the mark are handed back, too, so read the queue again\n                self._look_at_queue()",
         "            else:\n                pass",
         "what was assigned just before the mark is not handed back",
     ),
@@ -353,8 +353,8 @@ MUTANTS = [
         "who drains goes on to be given tasks",
     ),
     worker(
-        "if isinstance(result, Failed) and result.index == 0:\n                self._taken_over()\n            else:  # what",
-        "if False:\n                self._taken_over()\n            else:  # what",
+        "if isinstance(result, Failed) and result.index == 0:\n                self._taken_over()\n            else:  # tasks",
+        "if False:\n                self._taken_over()\n            else:  # tasks",
         equivalent="it looks at its registration every five seconds",
     ),
     worker(
@@ -394,13 +394,13 @@ MUTANTS = [
         at="Worker._assignments_read",
     ),
     worker(
-        "            if self._incarnation is not None:\n                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment, which was for another, is for us now\n            self._verify_later()",
+        "            if self._incarnation is not None:\n                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment for another incarnation is for us now\n            self._verify_later()",
         "            pass",
         "a worker whose queue was set by hand is given what it never takes",
     ),
     worker(
-        "                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment, which was for another, is for us now\n            self._verify_later()",
-        "                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment, which was for another, is for us now",
+        "                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment for another incarnation is for us now\n            self._verify_later()",
+        "                self._scope.get(assign_path(self._name), self._verify)\n                self._look_at_queue()  # nor that an assignment for another incarnation is for us now",
         "a worker looks once whether it is still itself, and never again",
     ),
     worker(
