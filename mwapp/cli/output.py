@@ -11,9 +11,9 @@ from typing import Any
 _SECONDS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def show_json(value: Any, indent: int | None = 1) -> None:
-    """Print as JSON."""
-    show(json.dumps(value, indent=indent, ensure_ascii=False))
+def show_json(value: Any, indent: int | None = 1) -> bool:
+    """Print as JSON. Returns whether somebody read it."""
+    return show(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -70,13 +70,15 @@ def styled(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
-def show(text: str, end: str = "\n") -> None:
-    """Print now. If whoever reads it has had enough, end: that is no problem of ours."""
+def show(text: str, end: str = "\n") -> bool:
+    """Print now. Returns whether somebody reads it. If nobody does any more, the command goes on,
+    and its exit status says what became of it."""
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
-        sys.exit(0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
 
 
 def plain(value: object) -> str:

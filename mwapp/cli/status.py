@@ -75,10 +75,10 @@ def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
         system, _ = _see(target, tasks)
         tasks = system.tasks or tasks
         if as_json:
-            show_json(_document(system), indent=None)
+            read = show_json(_document(system), indent=None)
         else:
-            _draw(_screen(system, target.connect))
-        if keys.pressed("q", next_look - time.monotonic()):
+            read = _draw(_screen(system, target.connect))
+        if not read or keys.pressed("q", next_look - time.monotonic()):
             _leave(keys)
 
 
@@ -90,12 +90,12 @@ def _leave(keys: Keys) -> NoReturn:
     os._exit(OK)
 
 
-def _draw(lines: list[str]) -> None:
-    """Over what was there, so that nothing flickers; not on a terminal: one after the other."""
+def _draw(lines: list[str]) -> bool:
+    """Over what was there, so that nothing flickers; not on a terminal: one after the other. Returns whether
+    somebody read it."""
     if width() is None:
-        show("\n".join([*lines, ""]))
-    else:
-        show("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="")
+        return show("\n".join([*lines, ""]))
+    return show("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="")
 
 
 def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableError | None]:

@@ -3,22 +3,23 @@
 import json
 import sys
 import uuid
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from mwapp.cli.names import timeout
 from mwapp.cli.options import client, option
-from mwapp.cli.output import show_json
-from mwapp.cli.session import Target, converse
+from mwapp.cli.output import show, show_json
+from mwapp.cli.session import Target, converse, look
 from mwapp.cli.wait import output_option, wait_and_show
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.limits import LIMITS
 from mwapp.core.session import Call, Process
 from mwapp.core.task import MAX_RETRIES, MAX_TIMEOUT, BadTaskError, Task, check_label, check_task_name
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
+from mwapp.status.health import no_worker, schedulable
+from mwapp.status.overview import read_workers
 
 
 @click.command()
@@ -94,11 +95,32 @@ def submit(
     """
     tasks = _tasks(list(commands), task_name, settings)
     target, as_json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
-    names = _submit(target, tasks, task_name, max_tasks, printed=not as_json)
+    accepted: dict[int, str] = {}
+    try:
+        _submit(target, tasks, task_name, max_tasks, accepted, printed=not as_json)
+    except BaseException:  # also if somebody interrupts it: these tasks are stored
+        if as_json:
+            _show_accepted(tasks, accepted)
+        raise
     if wait:
+        names = [accepted[index] for index in range(len(tasks))]
+        _warn_if_unschedulable(target, tasks)
         wait_and_show(target, names, timeout, show_output=show_output, json=as_json)
     elif as_json:
-        show_json([{"task": name, "command": task.title} for name, task in zip(names, tasks, strict=True)])
+        _show_accepted(tasks, accepted)
+
+
+def _show_accepted(tasks: Sequence[Task], accepted: Mapping[int, str]) -> None:
+    show_json([{"task": accepted[index], "command": tasks[index].title} for index in sorted(accepted)])
+
+
+def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
+    """All have the same labels. They may wait for ever, so say so now."""
+    labels = tasks[0].labels if tasks else ()
+    if labels:
+        (workers,) = look(target, read_workers)
+        if not schedulable(labels, workers):
+            print(f"mwapp: waiting: {no_worker(labels)}", file=sys.stderr)
 
 
 def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> list[Task]:
@@ -115,7 +137,7 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
             "--argument: needs --handler; write a shell command's arguments in the command itself"
         )
     if commands == ["-"]:
-        commands = [line for line in sys.stdin.read().splitlines() if line.strip()]
+        commands = _lines(sys.stdin.buffer.read())
     what: list[dict[str, Any]] = [{"command": command} for command in commands]
     if handler is not None:
         what = [{"handler": handler, "argument": _argument(settings["argument"])}]
@@ -138,6 +160,16 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
     for one in what:
         _check("COMMAND" if handler is None else "--argument", **one, **how)
     return [Task(**one, **how, key=None if name else uuid.uuid4().hex) for one in what]
+
+
+def _lines(text: bytes) -> list[str]:
+    """The lines that are not blank. Only a line feed ends a line: a command may have any other character."""
+    try:
+        lines = text.decode().split("\n")
+    except UnicodeDecodeError as problem:
+        line = text[: problem.start].count(b"\n") + 1
+        raise BadInputError(f"standard input: line {line} is not UTF-8; nothing was submitted") from None
+    return [line.removesuffix("\r") for line in lines if line.strip()]
 
 
 def _variable(setting: str) -> tuple[str, str]:
@@ -168,16 +200,21 @@ def _check_by(setting: str, check: Any, value: Any) -> Any:
 
 
 def _submit(
-    target: Target, tasks: Sequence[Task], name: str | None, max_tasks: int, *, printed: bool
-) -> list[str]:
-    names: dict[int, str] = {}
+    target: Target,
+    tasks: Sequence[Task],
+    name: str | None,
+    max_tasks: int,
+    names: dict[int, str],
+    *,
+    printed: bool,
+) -> None:
+    """``names`` gets the name of each task that is accepted, by index, as it is."""
     refusals: list[Refusal] = []
 
     def accepted(index: int, name: str) -> None:
         names[index] = name
         if printed:
-            with suppress(BrokenPipeError):  # nobody reads the names; the tasks are wanted all the same
-                print(name, flush=True)
+            show(name)
 
     def build(process: Process, finished: Call) -> None:
         Submit(
@@ -205,4 +242,3 @@ def _submit(
         )
     if refusals:
         raise RefusedError(f"{len(refusals)} of {len(tasks)} tasks refused: {refusals[0].reason}")
-    return [names[index] for index in range(len(tasks))]

@@ -1,7 +1,7 @@
 """mwapp wait, mwapp cancel."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -73,12 +73,13 @@ def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
     def build(process: Process, finished: Call) -> None:
         Cancel(process, requested, asked=lambda *_: None, finished=finished)
 
-    converse(target, build)
+    if requested:
+        converse(target, build)
     ends = _wait(target, [view.task for view in views], timeout)
-    _show(ends.ended, json=json, already=ended)
+    _show(ends, json=json, already=ended)
     if ends.open:
         raise TimedOutError(
-            f"{ends.open} of {len(views)} tasks have not ended in time; their cancel requests remain. "
+            f"{len(ends.open)} of {len(views)} tasks have not ended in time; their cancel requests remain. "
             "Check with `mwapp status` that a master and the tasks' workers are running"
         )
     missing = [name for name in names if name not in {view.task for view in views}]
@@ -100,20 +101,20 @@ class _End:
 class _Ends:
     ended: list[_End]
     missing: list[str]
-    open: int  # so many have not ended in time
+    open: list[str]  # have not ended in time
 
 
 def wait_and_show(
     target: Target, names: Sequence[str], timeout: float | None, *, show_output: bool, json: bool
 ) -> None:
     """Wait for these tasks, tell how they ended, and raise what the exit status is to say."""
-    ends = _wait(target, names, timeout)
-    _show(ends.ended, json=json)
+    ends = _wait(target, names, timeout, json=json)
+    _show(ends, json=json)
     if show_output and not json:
         for end in ends.ended:
             show(f"--- {end.task}\n{end.outcome.output}", end="")
     if ends.open:
-        raise TimedOutError(f"{ends.open} of {len(set(names))} tasks have not ended in time")
+        raise TimedOutError(f"{len(ends.open)} of {len(set(names))} tasks have not ended in time")
     if ends.missing:
         raise NotFoundError(f"no such task: {', '.join(ends.missing)}")
     others = Counter(end.state for end in ends.ended if end.state != DONE)
@@ -122,7 +123,8 @@ def wait_and_show(
         raise TaskFailedError(f"not all are done: {counted}, of {len(ends.ended)} tasks")
 
 
-def _wait(target: Target, names: Sequence[str], timeout: float | None) -> _Ends:
+def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False) -> _Ends:
+    """``json``: if it is broken off, show what is known: a program wants the names of its tasks."""
     names = list(dict.fromkeys(names))
     found: dict[str, _End | None] = {}
 
@@ -132,27 +134,36 @@ def _wait(target: Target, names: Sequence[str], timeout: float | None) -> _Ends:
     def build(process: Process, finished: Call) -> None:
         Wait(process, names, ended=ended, finished=finished)
 
-    with suppress(TimedOutError):  # what has not ended is counted
-        converse(target, build, timeout)
+    try:
+        with suppress(TimedOutError):  # what has not ended is told
+            converse(target, build, timeout)
+    except BaseException:
+        if json:
+            _show(_ends(names, found), json=True)
+        raise
+    return _ends(names, found)
+
+
+def _ends(names: Sequence[str], found: Mapping[str, _End | None]) -> _Ends:
     known = [found.get(name) for name in names]
     missing = [name for name in names if name in found and found[name] is None]
-    return _Ends([end for end in known if end is not None], missing, len(names) - len(found))
+    still_open = [name for name in names if name not in found]
+    return _Ends([end for end in known if end is not None], missing, still_open)
 
 
-def _show(ends: Sequence[_End], *, json: bool, already: Collection[str] | None = None) -> None:
+def _show(ends: _Ends, *, json: bool, already: Collection[str] | None = None) -> None:
     """``already``: for `cancel`, those that had ended before."""
     if json:
-        show_json(
-            [
-                {"task": end.task, "state": end.state}
-                | outcome_document(end.outcome)
-                | ({} if already is None else {"already_ended": end.task in already})
-                for end in ends
-            ]
-        )
+        documents = [
+            {"task": end.task, "state": end.state}
+            | outcome_document(end.outcome)
+            | ({} if already is None else {"already_ended": end.task in already})
+            for end in ends.ended
+        ]
+        show_json([*documents, *({"task": name, "state": None} for name in ends.open)])
         return
     rows = []
-    for end in ends:
+    for end in ends.ended:
         it = end.outcome
         reason = "had ended already" if end.task in (already or ()) else it.reason
         rows.append((end.task, end.state, it.code, it.worker, it.attempt, it.seconds, reason))

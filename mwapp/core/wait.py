@@ -62,6 +62,9 @@ class Wait(ClientPart):
         super().suspended()
         self._begun = False
 
+    def _start(self) -> None:  # who only reads makes nothing
+        self._begin()
+
     def _begin(self) -> None:
         self._watched.clear()
         self._unwatched.clear()

@@ -138,8 +138,12 @@ def _labels(task: TaskView) -> tuple[str, ...]:
 
 def unschedulable(task: TaskView, workers: Sequence[WorkerView]) -> bool:
     """Whether it waits for labels that no worker has."""
-    has = (set(task.labels) <= set(worker.labels) for worker in workers if worker.state not in ABSENT)
-    return task.state == QUEUED and bool(task.labels) and not any(has)
+    return task.state == QUEUED and bool(task.labels) and not schedulable(task.labels, workers)
+
+
+def schedulable(labels: Sequence[str], workers: Sequence[WorkerView]) -> bool:
+    """Whether a worker has all of these labels."""
+    return any(set(labels) <= set(worker.labels) for worker in workers if worker.state not in ABSENT)
 
 
 def no_worker(labels: Sequence[str]) -> str:

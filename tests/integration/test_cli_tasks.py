@@ -82,7 +82,7 @@ def test_wait_for_what_takes_too_long(site: Site) -> None:
     """No worker: it stays queued."""
     site.start("master", "m").wait_for_state("active")
     site.mwapp("submit", "true")
-    assert site.json("wait", "0", "--timeout", "0.5", status=5) == []
+    assert site.json("wait", "0", "--timeout", "0.5", status=5) == [{"task": task, "state": None}]
 
 
 def test_tasks(running: Site, by_hand: Person) -> None:

@@ -18,7 +18,7 @@ from mwapp.core.messages import (
     Tick,
     Transaction,
 )
-from mwapp.core.protocol import PARENTS, Outcome
+from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
 from mwapp.core.wait import Wait
 from tests.unit.core_stage import Actor, Stage
@@ -301,8 +301,6 @@ def test_a_server_that_is_slow_to_answer_is_not_asked_for_more_watches() -> None
             for command in process.handle(100.0 + 1.1 * second, events.pop(0)):
                 assert isinstance(command, Request)
                 match command.operation:
-                    case Children("/"):
-                        events.append(Reply(command.number, tuple(path[1:] for path in PARENTS)))
                     case Children(path):
                         asked.append(path)  # no answer
                     case Transaction(ops):

@@ -290,8 +290,8 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- waiting
     wait(
-        "        self._begun = False\n\n    def _begin",
-        "\n    def _begin",
+        "        self._begun = False\n\n    def _start",
+        "\n    def _start",
         equivalent="what it asks for while cut off is dropped, and all are taken up anew",
     ),
     wait(

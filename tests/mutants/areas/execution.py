@@ -52,7 +52,7 @@ MUTANTS = [
     group(
         "        self._signal_group(signal.SIGKILL)\n        self.code",
         "        self.code",
-        "what a command leaves behind in its group is killed a moment later, and keeps the output open till then",
+        equivalent="what is left is found among the orphans, a moment later",
     ),
     group(
         "        for process in _census.of(self._process.pid, self._mark):\n            if process.group",

@@ -1,0 +1,116 @@
+"""What scripts rely on: every accepted task is told, and the exit status says what became of it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.daemons import Site
+from testbed.ensemble import Ensemble
+from testbed.waiting import LONGEST_WAIT, wait_for
+from tests.integration.person import person_at
+
+
+@pytest.fixture
+def site(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    chroot = re.sub(r"\W", "-", request.node.name)
+    with Site(f"{ensemble.connect_string}/{chroot}", tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+def running(site: Site) -> Site:
+    """A master and a worker."""
+    site.start("master", "m").wait_for_state("active")
+    site.start("worker", "w", "--slots", "4").wait_for_state("ready")
+    return site
+
+
+def begun(site: Site, *arguments: str) -> subprocess.Popen[bytes]:
+    """A command that goes on."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "mwapp", *arguments],
+        env=os.environ | {"MWAPP_CONNECT": site.connect},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def commands(site: Site) -> list[str]:
+    return [task["command"] for task in site.json("tasks")]
+
+
+def test_a_full_queue_tells_what_it_took(site: Site) -> None:
+    taken = json.loads(site.mwapp("submit", "--output", "json", "--max-tasks", "2", *["true"] * 5, status=6))
+    assert [task["task"] for task in taken] == ["task-0000000000", "task-0000000001"]
+
+
+@pytest.mark.parametrize("how", ["time is up", "interrupted"])
+def test_who_stops_waiting_is_told_the_names(running: Site, how: str) -> None:
+    waits = ("submit", "--wait", "--output", "json", "true", "sleep 600")
+    if how == "time is up":
+        told: Any = json.loads(running.mwapp(*waits, "--timeout", "2", status=5))
+    else:
+        with begun(running, *waits) as command:
+            states = lambda: [task["state"] for task in running.json("tasks")]  # noqa: E731
+            wait_for("one is done", lambda: states() == ["done", "assigned"])
+            command.send_signal(signal.SIGINT)
+            stdout, _ = command.communicate(timeout=LONGEST_WAIT)
+        assert command.returncode == 130
+        told = json.loads(stdout)
+    assert [(task["task"], task["state"]) for task in told] == [
+        ("task-0000000000", "done"),
+        ("task-0000000001", None),
+    ]
+
+
+@pytest.mark.parametrize(("command", "status"), [("exit 3", 1), ("true", 0)])
+def test_the_status_is_told_even_if_nobody_reads(running: Site, command: str, status: int) -> None:
+    with begun(running, "submit", "--wait", command) as submit:
+        assert submit.stdout is not None
+        submit.stdout.close()
+        assert submit.wait(LONGEST_WAIT) == status
+
+
+def test_watching_ends_when_nobody_reads(running: Site) -> None:
+    with begun(running, "status", "--watch", "0.1") as watch:
+        assert watch.stdout is not None
+        watch.stdout.readline()
+        watch.stdout.close()
+        assert watch.wait(LONGEST_WAIT) == 0
+
+
+def test_only_a_line_feed_ends_a_command(site: Site) -> None:
+    odd = "echo 'a\u2028rm -rf x\x0b\x0c\x1c\x85 b'"
+    site.mwapp("submit", "-", text=f"{odd}\n\n  \nsecond\r\nthird")
+    assert commands(site) == [odd, "second", "third"]
+
+
+def test_input_that_is_no_text_submits_nothing(site: Site) -> None:
+    with begun(site, "submit", "-") as submit:
+        _, stderr = submit.communicate(b"first\nsecond \xff\n", timeout=LONGEST_WAIT)
+    assert (submit.returncode, commands(site)) == (2, [])
+    assert "line 2 is not UTF-8" in stderr.decode()
+
+
+def test_labels_that_nobody_has_are_told_to_who_waits(running: Site) -> None:
+    with begun(running, "submit", "--wait", "--label", "gpu", "--timeout", "1", "true") as submit:
+        _, stderr = submit.communicate(timeout=LONGEST_WAIT)
+    assert submit.returncode == 5
+    assert "no worker has the label gpu; start one (mwapp worker --label gpu)" in stderr.decode()
+
+
+@pytest.mark.parametrize("command", [("tasks",), ("workers",), ("status",), ("wait", "7"), ("cancel", "7")])
+def test_who_only_reads_makes_nothing(site: Site, command: tuple[str, ...]) -> None:
+    with person_at(site.connect) as person:
+        before = person.get_children("/")
+        site.mwapp(*command, status=None)
+        assert person.get_children("/") == before
