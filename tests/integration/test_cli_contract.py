@@ -48,6 +48,10 @@ def commands(site: Site) -> list[str]:
     return [task["command"] for task in site.json("tasks")]
 
 
+def states(site: Site) -> list[str]:
+    return [task["state"] for task in site.json("tasks")]
+
+
 def test_a_full_queue_tells_what_it_took(site: Site) -> None:
     taken = json.loads(site.mwapp("submit", "--output", "json", "--max-tasks", "2", *["true"] * 5, status=6))
     assert [task["task"] for task in taken] == ["task-0000000000", "task-0000000001"]
@@ -60,8 +64,7 @@ def test_who_stops_waiting_is_told_the_names(running: Site, how: str) -> None:
         told: Any = json.loads(running.mwapp(*waits, "--timeout", "2", status=5))
     else:
         with begun(running, *waits) as command:
-            states = lambda: [task["state"] for task in running.json("tasks")]  # noqa: E731
-            wait_for("one is done", lambda: states() == ["done", "assigned"])
+            wait_for("one is done", lambda: states(running) == ["done", "assigned"])
             command.send_signal(signal.SIGINT)
             stdout, _ = command.communicate(timeout=LONGEST_WAIT)
         assert command.returncode == 130

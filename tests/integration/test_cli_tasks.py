@@ -81,7 +81,7 @@ def test_wait_for_what_is_not_there(running: Site) -> None:
 def test_wait_for_what_takes_too_long(site: Site) -> None:
     """No worker: it stays queued."""
     site.start("master", "m").wait_for_state("active")
-    site.mwapp("submit", "true")
+    task = site.mwapp("submit", "true").strip()
     assert site.json("wait", "0", "--timeout", "0.5", status=5) == [{"task": task, "state": None}]
 
 
