@@ -27,12 +27,18 @@ def mwapp_connect(servers: list[str], hostvars: Hostvars) -> str:
         servers: inventory names.
         hostvars: variables of every host. The defaults of a role are not among them.
     """
-    return ",".join(_address(name, hostvars[name]) for name in servers)
+    return ",".join(_client_address(name, hostvars[name]) for name in servers)
 
 
-def _address(name: str, its: Variables) -> str:
-    host = str(its.get("zookeeper_host") or its.get("ansible_host") or name)
-    return f"{f'[{host}]' if ':' in host else host}:{its.get('zookeeper_client_port') or CLIENT_PORT}"
+def _client_address(name: str, its: Variables) -> str:
+    host = its.get("zookeeper_host") or its.get("ansible_host") or name
+    return _address(host, its.get("zookeeper_client_port") or CLIENT_PORT)
+
+
+def _address(host: Any, port: Any) -> str:
+    """As mwapp reads it: an IPv6 address in brackets."""
+    host = str(host)
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
@@ -86,8 +92,8 @@ def _settings(role: str, its: Variables) -> Row:
         "drain": do_int(its["mwapp_drain"]),
     }
     return {
-        "listen": f"{its['mwapp_listen']}:{port}",
-        "advertise": f"{its['mwapp_host']}:{port}",
+        "listen": _address(its["mwapp_listen"], port),
+        "advertise": _address(its["mwapp_host"], port),
         **(master if role != "worker" else {}),
         **(worker if role != "master" else {}),
         "log_level": its["mwapp_log_level"],

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from jinja2 import meta, nodes
 
+from mwapp.zookeeper.connect_string import parse_address
 from tests.unit.zookeeper_role import PROJECT, load_file
 
 filters = load_file("filter/mwapp_filters.py")
@@ -95,6 +96,13 @@ def test_settings_of_a_service(role: str, port: int, own: dict[str, object]) -> 
     assert services()[role]["settings"] == where | own | {"log_level": "info"}
     text: dict[str, Any] = {name: str(value) for name, value in VARIABLES.items() if isinstance(value, int)}
     assert services(**text) == services()
+
+
+@pytest.mark.parametrize("host", ["mw1", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"])
+def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
+    settings = services(mwapp_listen=host, mwapp_host=host)["worker"]["settings"]
+    for key in ("listen", "advertise"):
+        assert parse_address(settings[key], key) == (host.strip("[]"), 2224)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,12 @@ filters = partial(Mutant, "plugins/filter/mwapp_filters.py")
 
 MUTANTS = [
     filters('its.get("zookeeper_host") or its', "its", "where Ansible goes in, and the others cannot"),
-    filters('or its.get("ansible_host") or name', "or name", "a name that nobody resolves", at="_address"),
-    filters("f'[{host}]' if ':' in host else host", "host", "IPv6 cannot be told from its port"),
-    filters("its.get('zookeeper_client_port') or CLIENT_PORT", "CLIENT_PORT", "a server on another port"),
+    filters(
+        'or its.get("ansible_host") or name', "or name", "a name that nobody resolves", at="_client_address"
+    ),
+    filters('its.get("zookeeper_client_port") or CLIENT_PORT', "CLIENT_PORT", "a server on another port"),
+    filters('if ":" in host and', "if False and", "IPv6 cannot be told from its port"),
+    filters(' and not host.startswith("[")', "", "what has brackets is given others"),
     # ------------------------------------------------------------ services
     filters(
         'ROLES = ("master", "node", "worker")',
@@ -44,7 +47,9 @@ MUTANTS = [
     filters(
         'do_float(its["mwapp_retention"])', 'its["mwapp_retention"]', "-e restarts what it does not change"
     ),
-    filters("{its['mwapp_host']}:", "{its['mwapp_listen']}:", "nobody reaches it at what it publishes"),
+    filters(
+        '_address(its["mwapp_host"], port)', '_address(its["mwapp_listen"], port)', "nobody reaches it there"
+    ),
     filters('(master if role != "worker" else {})', "master", "a worker does not start: it knows no keep"),
     filters('(worker if role != "master" else {})', "worker", "a master does not start: it knows no slots"),
     filters(
