@@ -1,7 +1,7 @@
-"""Under load things go together: what was just done is done again a moment later, for what came meanwhile.
+"""Under load work is done in batches: the next run comes a moment later, for everything that came meanwhile.
 
-A transaction costs the ensemble about the same for one task as for many. The more it had, the longer the
-moment, as long as nobody stands idle for it: what comes alone never waits, and a stream of tasks finds the
+A transaction costs the ensemble about the same for one task as for many. The more tasks it had, the longer
+the wait, as long as nobody is idle meanwhile. So a lone task never waits, and a stream of tasks finds the
 rhythm that it needs.
 """
 
@@ -10,24 +10,25 @@ from functools import partial
 
 from mwapp.core.session import Scope
 
-# The moment for each thing that was done and has left as much work at hand, and what it is at least and at
-# most, seconds.
+# The wait for each task in the last batch that left others enough to do, and its least and greatest value,
+# seconds.
 EACH, LEAST, MOST = 0.002, 0.01, 0.05
 
 
 class Batching:
-    """Has something done: at once, or, if it just was, a moment later, once for all who ask until then.
+    """Runs ``do`` at once; or, if it ran just now, a moment later, once for all who ask until then.
 
-    ``do`` returns for how many things the next is to wait; None if there was nothing to do: then it need not.
+    ``do`` returns how many things the next run has to wait for; None if there was nothing to do, so it need
+    not wait.
     """
 
     def __init__(self, do: Callable[[], int | None]) -> None:
         self._do = do
         self._not_before = float("-inf")  # monotonic seconds
-        self._due: Scope | None = None  # it will be, unless this ends
+        self._due: Scope | None = None  # a run is due, unless this ends
 
     def ask(self, scope: Scope) -> None:
-        """Have it done, unless the scope ends before."""
+        """Have it run, unless the scope ends before."""
         if self._due is scope:
             return
         wait = self._not_before - scope.now

@@ -1,4 +1,5 @@
-"""Who stands for election: a znode each, for people and `mwapp status` to see. No decision depends on it."""
+"""Who stands for election: one znode for each, which only people and `mwapp status` read. No decision depends
+on it."""
 
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from mwapp.core.session import AGAIN_SECONDS, Scope
 def stand(scope: Scope, session: int, name: str, address: str) -> None:
     """Create the candidate's znode in ``/candidates``, and again whenever somebody has deleted it.
 
-    Its name has the session in it, so nobody else can be in the way, and after a lost reply it is there.
+    Its name contains the session, so nobody else can have it, and after a lost reply it exists.
     """
     path = candidate_path(name, session)
     create = Create(path, address.encode(), ephemeral=True)
@@ -34,6 +35,6 @@ def stand(scope: Scope, session: int, name: str, address: str) -> None:
 
 
 def withdraw(scope: Scope, session: int, name: str) -> None:
-    """Delete it while the session lives on. Failing that, it goes with the session."""
+    """Delete it while the session lives on. If that fails, it goes with the session."""
     ops: list[Op] = [Delete(candidate_path(name, session))]
     scope.transact(ops, lambda _: None)

@@ -6,11 +6,11 @@
     active -> looking    /master is no longer ours, or a write was fenced off
     (any) -> disconnected, stopped
 
-A lost reply needs no case of its own: after every cut the candidate looks again, and finds by
-``ephemeralOwner`` and by the session noted in ``/epoch`` whether it had won.
+A lost reply needs no special case: after every cut the candidate looks again, and ``ephemeralOwner`` and the
+session noted in ``/epoch`` tell whether it won.
 
-A znode that was deleted and created again begins at version 0. So the version of ``/tasks`` counts epochs,
-too, and who wins raises both above the higher one: no epoch comes twice when a person deletes one of them.
+A recreated znode starts at version 0. So the version of ``/tasks`` counts the epochs, too, and the winner
+raises both above the higher one: no epoch repeats if a person deletes one of them.
 """
 
 import logging
@@ -26,7 +26,7 @@ from mwapp.core.states import step
 
 log = logging.getLogger(__name__)
 
-# After an answer nobody foresees (no permission, say) look again, but do not spin.
+# After an unforeseen answer (no permission, say) look again, but do not spin.
 ELECTION_RETRY_SECONDS = 1.0
 TRANSITIONS = {
     "disconnected": ("disconnected", "looking", "stopped"),
@@ -35,7 +35,7 @@ TRANSITIONS = {
     "active": ("looking", "disconnected", "stopped"),
     "stopped": ("stopped", "disconnected"),  # cut off before /master was surely deleted
 }
-# A count that is behind the other by more than this is raised by so much at a time.
+# A count that is behind the other by more than this is raised by this much at a time.
 MOST_AT_ONCE = 10
 
 
@@ -43,13 +43,13 @@ class Duty(Protocol):
     """What the elected one does."""
 
     def begin(self, epoch: int, fenced: Call) -> None:
-        """Leadership is ours under this epoch (again, perhaps: after a cut it is begun anew).
+        """We lead under this epoch (perhaps again: after a cut the duty begins anew).
 
-        ``fenced`` is to be called when a write finds another epoch.
+        Call ``fenced`` when a write finds another epoch.
         """
 
     def end(self) -> None:
-        """It is not, or not known to be. Nothing of it may be done any more."""
+        """We do not lead, or do not know it. Do nothing more of the duty."""
 
     def status(self) -> dict[str, Any]:
         """What the status endpoint says of it."""
@@ -67,7 +67,7 @@ class Election:
         self._address = address
         self._duty = duty
         self._scope: Scope = process.scope()
-        self.epoch: int | None = None  # of leadership held, None if not active
+        self.epoch: int | None = None  # None if not active
         self._epochs = 0  # as many as there were when it last looked
         self.state = "disconnected"
         process.add(self)
@@ -82,11 +82,11 @@ class Election:
             self._restart()
 
     def suspended(self) -> None:
-        """Without a connection no leadership can be exercised."""
+        """Without a connection nobody can lead."""
         self._resign("disconnected")
 
     def expired(self) -> None:
-        """Leadership, if it was ours, is somebody else's to win."""
+        """If we led, others can win leadership now."""
         self._resign("disconnected")
         if self._process.stopping:
             self._process.part_stopped(self)
@@ -141,7 +141,7 @@ class Election:
         stand(self._scope, self._process.session or 0, self._name, self._address)
 
     def _vacate(self) -> None:
-        """If /master is ours, whether we knew it or not, delete it; the check makes sure that it still is."""
+        """If /master is ours, known to us or not, delete it; the check makes sure that it is still ours."""
         scope = self._scope = self._process.scope()
         withdraw(scope, self._process.session or 0, self._name)
 
@@ -173,7 +173,7 @@ class Election:
                 self._seen(found[MASTER], *found[EPOCH])
 
         self._scope.exists(MASTER, partial(note, MASTER), watch=self._look)
-        # At the same time: who finds /master vacant must know the counts to win it.
+        # Read both at the same time: to win a vacant /master a candidate must know the counts.
         self._scope.get_all([EPOCH, TASKS], partial(note, EPOCH))
 
     def _seen(self, stat: Stat | None, epoch: Node | Failed, spare: Node | Failed) -> None:
@@ -184,7 +184,7 @@ class Election:
         if stat is None:
             if self.epoch is None:
                 self._win(epoch.stat.version, spare.stat.version)
-            else:  # deleted by hand; the epoch may still be ours, but leadership is open to all
+            else:  # deleted by hand; the epoch may still be ours, but anybody can win now
                 self._restart()
         elif stat.owner != self._process.session:
             if self.epoch is not None:
@@ -199,13 +199,13 @@ class Election:
             self._resolve(epoch, spare.stat.version)
 
     def _count(self, epochs: int) -> None:
-        """A person can make them fewer only by deleting both znodes that count them."""
+        """Epochs get fewer only if a person deletes both znodes that count them."""
         if epochs < self._epochs:
             log.error("epochs fell from %d to %d: %s /epoch and /tasks", self._epochs, epochs, LOST)
         self._epochs = epochs
 
     def _win(self, epoch: int, spare: int) -> None:
-        """The counts are as they were read. If one is far behind, it is raised before."""
+        """The counts are as read. If one is far behind, raise it first."""
         number = max(epoch, spare)
         wins = number - min(epoch, spare) < MOST_AT_ONCE
         if wins:
@@ -220,20 +220,20 @@ class Election:
             if isinstance(result, tuple) and wins:
                 self._elected(number + 1)
             elif isinstance(result, tuple) or result.error in (Error.NODE_EXISTS, Error.BAD_VERSION):
-                self._look()  # somebody was faster, or a watch of ours is behind it; looking shows which
+                self._look()  # somebody was faster, or our watch is late; looking tells which
             else:  # a parent was deleted by hand, say
                 self._scope.after(ELECTION_RETRY_SECONDS, self._restart)
 
         self._scope.transact(ops, done)
 
     def _resolve(self, node: Node, spare: int) -> None:
-        """/master is ours without our knowing the epoch: the reply was lost, or the cut made us forget it."""
+        """/master is ours, but we do not know the epoch: the reply was lost, or we forgot it at a cut."""
         epoch, winner = node.stat.version, Winner.decode(node.data)
         if winner and winner.session == self._process.session and spare >= epoch:
             self._elected(epoch)
             return
-        # Ours, but under an epoch that is somebody else's, or is not counted twice any more: vacate it. The
-        # check makes sure that what is deleted is still ours, since whoever wins raises the epoch.
+        # It is ours, but under an epoch that somebody else won, or that /tasks no longer counts: vacate it.
+        # The check makes sure that it is still ours, because every winner raises the epoch.
         log.warning("vacating /master: this session did not win epoch %d, or /tasks is new", epoch)
 
         def done(result: tuple[Any, ...] | Failed) -> None:
@@ -248,7 +248,7 @@ class Election:
         self._epochs = epoch
         log.info("active: epoch %d", epoch)
         self._become("active", epoch)
-        self._look()  # keeps a watch on leadership while it is held
+        self._look()  # watch /master while we lead
 
 
 def _raise(count: str, version: int, number: int) -> list[Op]:

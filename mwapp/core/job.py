@@ -1,11 +1,11 @@
-"""A worker's jobs, and how they are recorded: one transaction at a time, with all that are over by then.
+"""A worker's jobs, and how it records them: one transaction at a time, with all jobs that are over by then.
 
     check /assign/<worker>, my incarnation        or an earlier incarnation could act for a later one
     delete /assign/<worker>/<task>                 the fence: what is no longer mine cannot be ended by me
     create status and result                       it has ended
     or create /returned/<task>                     it has not: the master finds it another worker
 
-A transaction of several jobs that is refused is tried again job by job, and what is to blame found so.
+If a transaction of several jobs is refused, each job is tried alone; that finds the one to blame.
 """
 
 import logging
@@ -30,7 +30,7 @@ from mwapp.core.task import Task
 log = logging.getLogger(__name__)
 
 WORKER_RETRY_SECONDS = 1.0
-# Less of an output is not worth cutting, characters.
+# Shorter output is not worth cutting, characters.
 LEAST_OUTPUT = 100
 
 
@@ -39,20 +39,20 @@ _UNREAD = Task("")
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An assignment of this incarnation. It waits, runs, or is over and to be recorded."""
+    """An assignment of this incarnation. It waits, runs, or is over and has to be recorded."""
 
     name: str
     assignment: Assignment
-    czxid: int  # of the assignment's creation: there is no second with that
-    read: bool = True  # on this connection: it is that znode
+    czxid: int  # of the assignment's creation: no other has the same
+    read: bool = True  # on this connection: it is still that znode
     task: Task = _UNREAD
     run: int | None = None  # the command's number while it runs
     clock: Scope | None = None  # of its timeout
-    late: bool = False  # it ran for longer than it may
+    late: bool = False  # it ran longer than its timeout
     cancelled: bool = False  # it has a cancel request
-    record: tuple[Op, ...] | None = None  # once it is over: what is to be created
+    record: tuple[Op, ...] | None = None  # once it is over: what to create
     outcome: Outcome | None = None  # if it has ended
-    ends_as: str = ""  # the counter of that
+    ends_as: str = ""  # the name of that counter
 
     @property
     def waits(self) -> bool:
@@ -75,16 +75,16 @@ class Job:
         return True
 
     def returned(self, attempt: int, failures: int) -> None:
-        """It is for another worker, or for us once more: as this attempt, after so many that failed."""
+        """It goes to another worker, or to us once more, as this attempt, after this many failures."""
         then = Assignment(attempt, failures=failures, labels=self.task.labels)
         self.record = (Create(assign_path(NOBODY, self.name), then.encode()),)
         self.ends_as = "returned"
 
 
 class Recorder:
-    """Records jobs for one incarnation after the other. ``over`` is told of each once nothing is left to do
-    for it, and whether it was recorded as it said; ``taken_over`` if another incarnation has the name.
-    ``at_hand`` says how many others wait to be started."""
+    """Records jobs for one incarnation after the other. It calls ``over`` for each job when nothing is left
+    to do for it, with whether the record was written; ``taken_over`` if another incarnation has the name.
+    ``at_hand`` says how many other jobs wait to be started."""
 
     def __init__(
         self,
@@ -103,15 +103,15 @@ class Recorder:
         self._incarnation = -1
         self._due: list[Job] = []
         self._busy = False
-        self._alone = 0  # so many are to be tried one by one
+        self._alone = 0  # this many have to be tried one by one
 
     def begin(self, scope: Scope, incarnation: int) -> None:
-        """From now on for this incarnation, in this scope. What was under way is to be given anew."""
+        """Start for this incarnation, in this scope. Jobs that were under way have to be passed in again."""
         self.end()
         self._scope, self._incarnation = scope, incarnation
 
     def end(self) -> None:
-        """Record nothing more, and tell nothing more."""
+        """Record nothing more, and report nothing more."""
         if self._scope is not None:
             self._scope.cancel()
         self._scope = None
@@ -165,7 +165,7 @@ class Recorder:
         self._go_on()
 
     def _refused(self, job: Job, result: Failed) -> None:
-        """A transaction with this job alone was refused."""
+        """The ensemble refused a transaction with this job alone."""
         record = job.record or ()
         gone = result.error is Error.NO_NODE
         exists = result.error is Error.NODE_EXISTS
@@ -173,7 +173,8 @@ class Recorder:
             # The assignment is gone: it was recorded before a reply was lost, or somebody else has it now.
             self._over(job, False)
         elif result.index == 2 and record and (exists or (gone and job.ends_as != "returned")):
-            # The task has a final state already, or was deleted: nothing to record, only to let go.
+            # The task already has a final state, or was deleted: there is nothing to record, only the
+            # assignment to let go.
             log.warning("%s: not recorded: %s", job.name, result.error.value)
             job.record = ()
             self._due.insert(0, job)

@@ -1,4 +1,4 @@
-"""What a master knows of each task. Every change of it is a method here, so that no two places differ.
+"""What a master knows of each task. Every change is a method here, so there is one place for each.
 
     names       all tasks there are
     queued      nobody has it: the labels it asks for, in the order of arrival
@@ -27,7 +27,7 @@ class KnownTasks:
         self.unread: dict[str, None] = {}
 
     def renewed(self, in_doubt: set[str]) -> "KnownTasks":
-        """For the next reading: there may be many thousands, so all is kept but what is held or in doubt."""
+        """For the next reading. There may be many thousands, so keep all but those held or in doubt."""
         in_doubt = in_doubt | self.unread.keys()
         new = KnownTasks()
         new.queued, new.bad = self.queued, self.bad
@@ -46,7 +46,7 @@ class KnownTasks:
         return self.names - before
 
     def queue(self, task: str, labels: frozenset[str]) -> None:
-        """Nobody has it. If it was queued before it keeps its place."""
+        """Nobody has it. If it was queued before, it keeps its place."""
         self._put(task, self.queued, labels)
 
     def spoil(self, task: str, reason: str) -> None:
@@ -58,7 +58,7 @@ class KnownTasks:
         self._put(task, self.finished, self.finished.get(task, now))
 
     def put_off(self, task: str, now: float) -> None:
-        """It is finished, and comes last in their order, as if that was seen now."""
+        """It is finished; move it to the end of the order, as if it had just been seen."""
         self.finished.pop(task, None)
         self.finished[task] = now
 
@@ -67,7 +67,7 @@ class KnownTasks:
         self.queued.pop(task, None)
 
     def doubt(self, task: str) -> None:
-        """Until more is known of it, it is not to be assigned, nor given up."""
+        """Do not assign it, or give it up, until more is known."""
         self.queued.pop(task, None)
         self.bad.pop(task, None)
 

@@ -1,4 +1,4 @@
-"""Make the parents every role relies on, whoever comes first."""
+"""Create the parents that every role relies on; the first process does it."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from mwapp.core.session import Call, Scope
 def ensure_parents(scope: Scope, then: Call) -> None:
     """Create what is missing of :data:`PARENTS`, then call ``then``.
 
-    Each in a transaction of its own: somebody else may be doing the same, and NODE_EXISTS is as good.
+    Each in a separate transaction: another process may be doing the same, and NODE_EXISTS is success.
     """
 
     def look(names: object) -> None:

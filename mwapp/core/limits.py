@@ -1,7 +1,7 @@
 """How much is done at once: every such bound of the core, in one place.
 
 A process carries its limits (``Process(limits)``), and its parts find them in their scope. The simulation
-draws them from the seed, from 1 upwards, so that a handful of tasks walks every path that is there for many.
+draws them from the seed, from 1 upwards, so that a handful of tasks takes every path for many.
 """
 
 from dataclasses import dataclass
@@ -11,31 +11,31 @@ from dataclasses import dataclass
 class Limits:
     """Numbers of tasks unless the name says otherwise. All are at least 1."""
 
-    # One transaction takes so many, and so much of their data: ZooKeeper takes no request of more than
-    # jute.maxbuffer (1 MiB - 1 by default).
+    # The most in one transaction, and the most data: ZooKeeper takes no request larger than jute.maxbuffer (1
+    # MiB - 1 by default).
     batch: int = 100
     batch_bytes: int = 512 * 1024
-    # /tasks has at most so many children, finished ones included: their names must fit into one reply, which
-    # a Java client (zkCli.sh) takes only up to the same limit.
+    # The most children of /tasks, including finished ones. Their names must fit into one reply, and a Java
+    # client (zkCli.sh) has the same limit for replies.
     max_tasks: int = 40_000
 
-    # So many are numbered, for ZooKeeper counts in 31 bits and then begins to give numbers twice: some fewer,
-    # for many clients may look at once how far it is.
+    # The most numbers given. ZooKeeper counts in 31 bits, and then gives numbers twice; this is lower,
+    # because many clients may check it at once.
     numbers: int = (1 << 31) - 1_000_000
 
-    # The master reads so many at once; at a take-over so many of the newest first; and it lists up to so many
-    # anew at every change.
+    # How many the master reads at once; how many of the newest it reads first at a take-over; and up to how
+    # many it lists again at every change.
     page: int = 100
     newest: int = 20
     short_list: int = 1000
 
-    # A client has so many reads or cancel requests under way at once, and so many submissions: a few
+    # How many reads or cancel requests a client has under way at once, and how many submissions: a few
     # transactions, each of which costs the ensemble about as much as one with a single task.
     pipeline: int = 100
     submissions: int = 400
 
-    # Who waits watches so many, and more every second: watched_more, or watched_many_more if none has ended
-    # meanwhile. It looks at the others in pages, from the smallest to the largest.
+    # A client that waits watches this many, and every second more: watched_more, or watched_many_more if none
+    # has ended meanwhile. It reads the others in pages, from the smallest to the largest.
     watched: int = 10
     watched_more: int = 200
     watched_many_more: int = 1000

@@ -6,9 +6,9 @@ The core does no I/O. An edge (kazoo, or the simulated ensemble of the tests) fe
 The edge owes the core what a ZooKeeper session gives:
 
 * replies arrive in the order of their requests, watches before any newer data;
-* every request gets exactly one :class:`Reply`; one that was cut off gets ``CONNECTION_LOSS``, which
-  leaves open whether a transaction was carried out;
-* a request never travels on another session than the one it was made in;
+* every request gets exactly one :class:`Reply`; after a cut that is ``CONNECTION_LOSS``, which leaves open
+whether a transaction was carried out;
+* a request never travels on a session other than its own;
 * a watch fires at most once, and is gone after :class:`Suspended`.
 """
 
@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def message(kind: type[T]) -> type[T]:
-    """A dataclass that only mypy keeps from being changed: checked at run time, too, a message takes two to
-    four times as long to make, and nothing is made as often."""
+    """A dataclass that only mypy keeps from being changed. With a check at run time a message takes two to
+    four times as long to create, and nothing is created as often."""
     return dataclass(slots=True, unsafe_hash=True)(kind)
 
 
@@ -69,7 +69,7 @@ class Create:
 
 @message
 class Set:
-    """Result: the new :class:`Stat`. Version -1 sets whatever the version is."""
+    """Result: the new :class:`Stat`. Version -1 sets any version."""
 
     path: str
     data: bytes
@@ -78,7 +78,7 @@ class Set:
 
 @message
 class Delete:
-    """Result: None. Version -1 deletes whatever the version is."""
+    """Result: None. Version -1 deletes any version."""
 
     path: str
     version: int = -1
@@ -86,7 +86,7 @@ class Delete:
 
 @message
 class Check:
-    """Let the transaction fail unless the znode has this version (-1: unless it is there). Result: None."""
+    """Fail the transaction unless the znode has this version (-1: unless it exists). Result: None."""
 
     path: str
     version: int = -1
@@ -111,7 +111,7 @@ Operation = Get | Children | Exists | Transaction
 class Stat:
     """The part of a znode's stat the core uses."""
 
-    czxid: int  # zxid of its creation: tells a recreated znode from the one before
+    czxid: int  # zxid of its creation: differs if the znode was recreated
     version: int  # number of times the data was set since
     owner: int = 0  # session that owns it if ephemeral, else 0
     children: int = 0  # how many children it has
@@ -196,10 +196,10 @@ class Fired:
 
 @message
 class Exited:
-    """A command that :class:`Run` started is over, and so is everything that it had started.
+    """A command that :class:`Run` started is over, with everything that it started.
 
-    ``code`` is the exit status, or minus the signal's number; None when it could not be started,
-    and then ``output`` says why. ``begun`` False: nothing was started, for ``Run.until`` had come.
+    ``code`` is the exit status, or minus the signal's number; None if it could not be started, and then
+    ``output`` says why. ``begun`` False: nothing was started, because ``Run.until`` had passed.
     """
 
     run: int
@@ -237,14 +237,14 @@ class Request:
 class Run:
     """Start what the task asks for; answer with Exited.
 
-    Its command or handler, environment and directory are the edge's business, its timeout is the core's.
-    To start it may take the edge a while, and our session may end meanwhile: so it looks at the clock last of
-    all, and from ``until`` on does not start it.
+    The edge handles its command or handler, environment and directory, the core its timeout. Starting it may
+    take a while, and our session may end meanwhile. So the edge looks at the clock last of all, and does not
+    start it from ``until`` on.
     """
 
     run: int
     task: Task
-    environment: Mapping[str, str] = field(default_factory=dict)  # goes over the task's and the daemon's own
+    environment: Mapping[str, str] = field(default_factory=dict)  # overrides the task's and the daemon's own
     until: float = math.inf  # on the clock of ``now``
 
 
@@ -252,8 +252,8 @@ class Run:
 class Kill:
     """End all processes of the run: SIGTERM, and after ``grace`` seconds SIGKILL; without grace SIGKILL now.
 
-    Its Exited still follows; late if the kernel cannot end it yet, because it waits for a dead disk, say.
-    Another Kill may come before, with less grace. Unknown runs are ignored.
+    Its Exited still follows; late if the kernel cannot end it yet (it waits for a dead disk, say). Another
+    Kill with less grace may come before. Unknown runs are ignored.
     """
 
     run: int
@@ -262,7 +262,7 @@ class Kill:
 
 @message
 class Abandon:
-    """Give the session up, for it may be over, and open a new one. No event of the old one may follow."""
+    """Give up the session, which may be over, and open a new one. No event of the old one may follow."""
 
 
 @message

@@ -1,7 +1,7 @@
-"""Equal peers: every one is a worker, and one of them is elected.
+"""Equal peers: each is a worker, and they elect one of themselves.
 
-It is the master then and no worker: it takes nothing new, hands back what has not begun, and is a worker
-again when it has lost leadership. So a single peer runs nothing; two or more do.
+The elected peer is the master and no longer a worker: it takes no new tasks and hands back those that have
+not begun. When it loses leadership it is a worker again. So a single peer runs nothing; two or more do.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from mwapp.core.worker import Worker
 
 
 class PeerDuty:
-    """The :class:`~mwapp.core.election.Duty` of a peer: the master's, and its worker pauses meanwhile."""
+    """The :class:`~mwapp.core.election.Duty` of a peer: that of a master, while its worker pauses."""
 
     def __init__(self, master: Master, worker: Worker) -> None:
         self._master, self._worker = master, worker

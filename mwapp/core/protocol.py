@@ -19,7 +19,7 @@ RETURNED = "/returned"
 CANCEL = "/cancel"
 TASKS = "/tasks"
 TASK_PREFIX = f"{TASKS}/task-"
-# Parents every role relies on; whoever comes first makes them.
+# Parents that every role relies on; the first process creates them.
 PARENTS = (CANDIDATES, EPOCH, WORKERS, ASSIGN, RETURNED, CANCEL, TASKS)
 
 DONE = "done"
@@ -29,15 +29,15 @@ CANCELLED = "cancelled"
 # Whose queue /returned is: the tasks in it wait for a worker.
 NOBODY = ""
 
-# Versions count: epochs, incarnations. What is to be said if one is less than it was, before the znodes.
+# Versions count epochs and incarnations. What to say, before the znodes' names, if one has become smaller.
 LOST = "the ensemble has lost acknowledged writes, unless somebody deleted"
 
-# Of a task's output so much is kept.
+# How much of a task's output is kept.
 MAX_OUTPUT_BYTES = 64 * 1024
 
 
 def candidate_path(name: str, session: int) -> str:
-    """The ephemeral znode of a master, active or not. Two of one name differ by their sessions."""
+    """The ephemeral znode of a master, active or not. Namesakes differ by their sessions."""
     return f"{CANDIDATES}/{name}-{show_session(session).removeprefix('0x')}"
 
 
@@ -68,12 +68,12 @@ def status_path(task: str) -> str:
 
 
 def cancel_path(task: str) -> str:
-    """A request to cancel the task; it goes when the task has ended, in whatever way."""
+    """A request to cancel the task; the master deletes it when the task has ended in any way."""
     return f"{CANCEL}/{task}"
 
 
 def result_path(task: str) -> str:
-    """What there is to say about how the task ended: JSON of :class:`Outcome`."""
+    """How the task ended: JSON of :class:`Outcome`."""
     return f"{TASKS}/{task}/result"
 
 
@@ -119,7 +119,7 @@ class Registration:
     session: int
     slots: int = 1  # how many tasks it takes at once
     adopted: bool = False  # written by the master for a worker that a person plays
-    labels: tuple[str, ...] = ()  # a task that asks for labels goes to a worker that has them all
+    labels: tuple[str, ...] = ()  # a task goes only to a worker that has all its labels
 
     def encode(self) -> bytes:
         """The znode's data."""
@@ -132,7 +132,7 @@ class Registration:
 
     @staticmethod
     def decode(data: bytes) -> "Registration | None":
-        """None when nobody registered there (a queue made by hand, say)."""
+        """None if nobody registered there (a person created the queue, say)."""
         value = _json_object(data) or {}
         session = _read_session(value.get("session"))
         if session is None:
@@ -143,20 +143,20 @@ class Registration:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """Data of ``/assign/<worker>/<task>``. Empty data, as a person writes, is a first attempt for anyone.
+    """Data of ``/assign/<worker>/<task>``. Empty data, which a person writes, is a first attempt for anyone.
 
     In ``/returned/<task>`` it is the attempt that comes next.
     """
 
     attempt: int = 1
-    incarnation: int | None = None  # of the worker it is meant for; None: whoever has the name
+    incarnation: int | None = None  # of the worker it is meant for; None: any worker of that name
     epoch: int | None = None  # of the master that made it: with the attempt, the command's fencing token
-    failures: int = 0  # how many of the earlier attempts ended by failing; of the others the worker was lost
-    labels: tuple[str, ...] = ()  # that the task asks for: who moves it need not read it
+    failures: int = 0  # how many earlier attempts failed; in the others the worker died
+    labels: tuple[str, ...] = ()  # of the task, so that moving it needs no read
 
     @property
     def lost(self) -> int:
-        """How many workers were lost over it, if this attempt's is lost too."""
+        """How many workers died over it, including that of this attempt."""
         return self.attempt - self.failures
 
     def encode(self) -> bytes:
@@ -174,7 +174,7 @@ class Assignment:
 
     @staticmethod
     def decode(data: bytes) -> "Assignment":
-        """Read leniently: what a person wrote is a first attempt."""
+        """Read leniently: a person's text is a first attempt."""
         value = _json_object(data) or {}
         incarnation, epoch = _integer(value.get("incarnation"), -1), _integer(value.get("epoch"), -1)
         attempt = max(1, _integer(value.get("attempt"), 1))
@@ -187,7 +187,7 @@ class Assignment:
         )
 
     def meant_for(self, incarnation: int) -> bool:
-        """Whether a worker of this incarnation is to run it."""
+        """Whether it is for a worker of this incarnation."""
         return self.incarnation in (None, incarnation)
 
 

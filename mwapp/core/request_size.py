@@ -1,9 +1,10 @@
-"""How large a request may be: as large as servers usually take, or less where they prove to take less.
+"""How large a request may be: as large as servers usually accept, or less if they turn out to accept less.
 
-A server drops the connection of whoever sends more than its jute.maxbuffer in one request. That looks like
-any lost connection, after which the request would be sent again, and again. So what is too large is not sent
-but refused, and whoever asked sends less at a time. Servers may be set to take less than we think: when the
-connection is lost some times in a row while a large request is under way, its size is taken for the reason.
+A server drops the connection of a client that sends more than its jute.maxbuffer in one request. That looks
+like any lost connection, and the client would send the request again and again. So a request that is too
+large is refused, not sent, and the caller sends less at a time. Servers may have a smaller limit than we
+assume: if the connection is lost several times in a row while a large request is under way, its size counts
+as the reason.
 """
 
 import logging
@@ -15,10 +16,10 @@ log = logging.getLogger(__name__)
 
 # jute.maxbuffer is 1 MiB - 1 unless configured.
 MOST_BYTES = 1_000_000
-# Smaller requests are never taken for the reason of a loss.
+# Smaller requests never count as the reason of a loss.
 SUSPECT_BYTES = 64 * 1024
 LOSSES = 3
-# What was learnt is tried again after so many seconds: it may have been the network.
+# After this many seconds larger requests are tried again: the network may have been the reason.
 FORGET_SECONDS = 600.0
 
 
@@ -26,7 +27,7 @@ class RequestSize:
     """The bound of one process."""
 
     def __init__(self, most: int = MOST_BYTES, suspect: int = SUSPECT_BYTES) -> None:
-        """``suspect``: from so many bytes on a request may be the reason why a connection is lost."""
+        """``suspect``: from this many bytes on, a request may be the reason why a connection is lost."""
         self._usual, self._most, self._suspect = most, most, suspect
         self._losses = 0
         self._smallest = 0  # of the largest ones under way when the connection was lost
@@ -39,7 +40,7 @@ class RequestSize:
         return not isinstance(operation, Transaction) or size(operation) <= self._most
 
     def answered(self, operation: Operation) -> None:
-        """A server has taken it."""
+        """A server has accepted it."""
         if self._losses and size(operation) >= self._smallest:
             self._losses = 0
 
@@ -60,7 +61,7 @@ class RequestSize:
 
 
 def size(operation: Operation) -> int:
-    """Of the request in bytes, about: no less than it has."""
+    """The request's approximate size in bytes, never less than its real size."""
     if not isinstance(operation, Transaction):
         return len(operation.path)
     # Each operation has a header, a version or flags, and an access control list beside path and data.

@@ -1,10 +1,10 @@
-"""Finished tasks are removed after a time, or sooner when there are too many of them.
+"""The master removes finished tasks after a time, or sooner if there are too many.
 
     check /epoch; delete status, result and task, for many tasks in one transaction
 
-Deleting ``status`` makes sure that only what has ended is removed. A task that cannot be deleted so, for a
-person kept something there, is looked at and deleted by itself; if that fails too, it stays for another
-while.
+Deleting ``status`` makes sure that only ended tasks are removed. If a task cannot be deleted in this way,
+because a person created something below it, the master reads it and deletes it alone. If that fails too, the
+task stays for another while.
 """
 
 import logging
@@ -30,8 +30,8 @@ class Retention:
 
     seconds: float
     keep: int
-    # However many there are, none goes sooner than so many seconds: a client that was cut off must find what
-    # it submitted, and one that waits how it ended.
+    # No task is removed sooner than this, seconds, however many there are: a client that was cut off must
+    # find what it submitted, and a client that waits must find how it ended.
     least: float = 20.0
 
 
@@ -41,8 +41,8 @@ RETENTION = Retention(seconds=3600.0, keep=10_000)
 class Remover:
     """Removes what is due, for one reading of the znodes.
 
-    ``written`` is told of each transaction how many tasks it removed and its result; it returns whether all
-    is well.
+    ``written`` is called for each transaction with the number of tasks removed and the result; it returns
+    whether to continue.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Remover:
         self._retention, self._mirror, self._scope, self._written = retention, mirror, scope, written
         self._fence = Check(EPOCH, epoch)
         self._most = scope.limits.batch  # at once
-        self.under_way: set[str] = set()  # being removed: not known whether they are
+        self.under_way: set[str] = set()  # being removed, no reply yet
         scope.after(TIDY_SECONDS, self._tidy)
 
     def _tidy(self) -> None:
@@ -89,7 +89,7 @@ class Remover:
             self._account(tasks, result)
 
     def _one(self, task: str) -> None:
-        """Without a result, or with more than that: delete what is there."""
+        """It has no result, or other children as well: delete what is there."""
 
         def listed(names: tuple[str, ...] | Failed) -> None:
             if names == REFUSED:

@@ -11,7 +11,7 @@ from mwapp.core.session import Process
 
 log = logging.getLogger(__name__)
 
-# A command that is cancelled, or runs for too long, gets so many seconds between SIGTERM and SIGKILL.
+# The time between SIGTERM and SIGKILL for a command that is cancelled or too late, seconds.
 GRACE_SECONDS = 2.0
 
 
@@ -37,7 +37,7 @@ class Running:
         return [job.name for job in self._jobs.values()]
 
     def may_start(self, job: Job) -> bool:
-        """Whether no earlier attempt of it is still dying here."""
+        """Whether every earlier attempt of it here is gone."""
         return all(job.name != other.name for other in self._dying.values())
 
     def start(self, job: Job, incarnation: int | None) -> None:
@@ -50,7 +50,7 @@ class Running:
             job.clock.after(job.task.timeout, partial(self._out_of_time, job))
 
     def _environment(self, job: Job, incarnation: int | None) -> dict[str, str]:
-        """The fencing token: attempt and epoch only grow for a task, so a store can refuse the older."""
+        """The fencing token. A task's attempt and epoch only grow, so a store can refuse older ones."""
         return {
             "MWAPP_TASK": job.name,
             "MWAPP_ATTEMPT": str(job.assignment.attempt),
@@ -64,14 +64,14 @@ class Running:
         self.end(job)
 
     def end(self, job: Job) -> bool:
-        """Have it end, with some grace. Returns whether it runs."""
+        """End it, with some grace. Returns whether it runs."""
         if job.run is None:
             return False
         self._process.kill(job.run, GRACE_SECONDS)
         return True
 
     def kill(self, job: Job, why: str) -> bool:
-        """Kill it: nothing more is heard of it. Returns whether it ran."""
+        """Kill it, and report nothing more of it. Returns whether it ran."""
         if job.run is None:
             return False
         log.warning("%s: killed: %s", job.name, why)
@@ -81,7 +81,7 @@ class Running:
         return True
 
     def over(self, event: Exited) -> tuple[Job, Outcome | None]:
-        """Which job is over and how it ended; None: what has that name may begin now."""
+        """Which job is over, and its outcome; None: a task of that name may start now."""
         if event.run in self._dying:  # it belonged to nobody any more
             return self._dying.pop(event.run), None
         job = self._forget(event.run)

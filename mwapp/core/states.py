@@ -1,4 +1,4 @@
-"""The states of a part, and where it may go from each: a table, as h11 has it for HTTP."""
+"""The states of a part and its possible steps as a table, like h11's for HTTP."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ Transitions = Mapping[str, tuple[str, ...]]
 
 
 class ImpossibleTransitionError(Exception):
-    """A mistake in the part. Its process must not go on: it would act on a state that it is not in."""
+    """A defect in the part. Its process must stop, or it would act on a state that it is not in."""
 
 
 def step(transitions: Transitions, state: str, to: str) -> str:

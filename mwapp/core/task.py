@@ -4,7 +4,7 @@
     {"command": "make -j2", "directory": "/srv/src", "timeout": 600, "retries": 2, "labels": ["gcc"]}
     {"handler": "resize", "argument": {"width": 640}}
 
-So a person at zkCli.sh submits with ``create -s /tasks/task- "date"``.
+So a person at zkCli.sh can submit with ``create -s /tasks/task- "date"``.
 """
 
 import json
@@ -21,7 +21,7 @@ MAX_TASK_BYTES = 512 * 1024
 
 MAX_RETRIES = 1000
 MAX_TIMEOUT = 30 * 24 * 3600.0  # seconds
-# What the worker itself tells a command begins so.
+# The worker's own variables begin like this.
 RESERVED_VARIABLES = "MWAPP_"
 
 
@@ -38,7 +38,7 @@ class Task:
     handler: str | None = None  # name of a Python function the workers know
     argument: Any = None  # JSON, for the handler
     timeout: float | None = None  # seconds a run may take
-    retries: int = 0  # how often a run that failed is repeated
+    retries: int = 0  # how often a failed run is repeated
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: str | None = None  # to run in
     labels: tuple[str, ...] = ()  # only a worker that has all of them may run it
@@ -65,7 +65,7 @@ class Task:
             text = data.decode()
         except UnicodeDecodeError as error:
             raise BadTaskError(f"task is not UTF-8: {error}") from None
-        # `{ date; }` is a shell command; only what opens like a JSON object is taken for one.
+        # `{ date; }` is a shell command; only text that starts like a JSON object is read as one.
         if re.match(r'\s*\{\s*["}]', text):
             return _from_json(text)
         return Task(_command(text))
@@ -77,7 +77,7 @@ class Task:
 
 
 def check_label(text: str) -> str:
-    """Returns the label. Raises BadTaskError for one that could not be typed or shown."""
+    """Returns the label. Raises BadTaskError if it could not be typed or shown."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._=/:-]{0,62}", text):
         raise BadTaskError(
             f"label {_short(text)}: a label is up to 63 letters, digits and any of . _ = / : - and begins "
@@ -87,7 +87,7 @@ def check_label(text: str) -> str:
 
 
 def check_task_name(text: str) -> str:
-    """Returns a task's name that a client may choose. Raises BadTaskError."""
+    """Returns the name, if a client may choose it. Raises BadTaskError."""
     if not re.fullmatch(r"(?!task-)(?!\d+$)[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
         raise BadTaskError(
             f"name {_short(text)}: a task's name is up to 100 letters, digits and any of . _ - , begins "
@@ -97,7 +97,7 @@ def check_task_name(text: str) -> str:
 
 
 def task_order(name: str) -> tuple[int, str]:
-    """Sort key: sequential names in the order of their submission, names of clients' choice after them."""
+    """Sort key: sequential names in the order of their submission, then names that clients chose."""
     # ZooKeeper numbers with ten digits, and after 2147483647 with -2147483648, or that last one again and
     # again; what a person numbers with thousands int() would refuse.
     numbered = re.fullmatch(r"task-(-?[0-9]{1,10})", name)
@@ -128,7 +128,7 @@ def _wrong(name: str, setting: object, wanted: str) -> BadTaskError:
 
 
 def _short(text: str) -> str:
-    """To be shown in a reason, which has to fit into one transaction with those of others."""
+    """Shorten it for a reason, which has to fit into one transaction with others."""
     return ascii(text if len(text) <= 80 else text[:80] + "...")
 
 

@@ -1,14 +1,14 @@
 """The client's side: wait for tasks to end.
 
-Tasks end about in the order in which they were submitted. So of many only some are watched, and when one of
-these has ended those that are not are looked at, from the first on, many in one request:
+Tasks end roughly in the order of their submission. So a client that waits for many watches only some. When
+one of these has ended it reads the others, from the first on, many in one request:
 
     overtaken by one that has ended -> watch it
     first of those behind the last that has ended -> watch it
     the rest -> look again when that one has ended
 
-A watch for each would cost the servers more than all the other reads of a task. Whatever ends out of turn is
-not missed: every second some more are watched, and many more when nothing has ended meanwhile.
+A watch for each would cost the servers more than all other reads of a task. It does not miss a task that ends
+out of turn: it watches some more every second, and many more if nothing has ended meanwhile.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,8 +26,8 @@ class Wait(ClientPart):
 
     ``ended(name, state, outcome)`` is called for each as it ends: state is the status word, or None if
     there is no such task; outcome is None where no result was written. ``finished()`` after the last.
-    A task that is added is watched as long as few are. Of the others as many are looked at together as had
-    ended of those looked at before, half as many more, and the smallest page (mwapp/core/limits.py).
+    A task that is added is watched as long as few are. The number of others read together is the number that
+    had ended at the last read, half as many more, and the smallest page (mwapp/core/limits.py).
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Wait(ClientPart):
         self._ended, self._finished = ended, finished
 
     def add(self, task: str) -> None:
-        """Wait for one more, which this process has submitted (between two events)."""
+        """Wait for one more task, which this process has submitted (between two events)."""
         self._waiting[task] = None
         if self._begun:
             self._take_up(task)
 
     def suspended(self) -> None:
-        """All are looked at anew. An expired session was suspended before."""
+        """Read all again. An expired session was suspended before."""
         super().suspended()
         self._begun = False
 
@@ -76,7 +76,7 @@ class Wait(ClientPart):
         self._look_through(iter(list(self._waiting)))
 
     def _look_through(self, rest: Iterator[str]) -> None:
-        """Any number may have ended before, wherever they are."""
+        """Any number of them may have ended before, anywhere in the list."""
         page = list(islice(rest, self._limits.largest_look))
         if page:
             self._read(page, then=partial(self._look_through, rest))
@@ -126,13 +126,13 @@ class Wait(ClientPart):
                 self._fired(name)
         elif children.error is Error.NO_NODE:
             self._end(name, None, None)
-            for following in list(islice(self._unwatched, 1)):  # it may be gone, too: retention takes many
+            for following in list(islice(self._unwatched, 1)):  # it may be gone, too: retention removes many
                 self._watch(following)
         else:
             self._watch_later(name)
 
     def _watch_later(self, name: str) -> None:
-        """The ensemble has refused to say what we need to know: do not spin."""
+        """The ensemble refused a read that we need: do not spin."""
         self._scope.after(CLIENT_RETRY_SECONDS, partial(self._watch, name))
 
     def _fired(self, name: str) -> None:
@@ -167,13 +167,13 @@ class Wait(ClientPart):
 
         def read(nodes: list[Node | Failed]) -> None:
             for name, status, result in zip(names, nodes[::2], nodes[1::2], strict=True):
-                if scope.cancelled:  # who is told may stop us
+                if scope.cancelled:  # the callback may stop us
                     return
                 if isinstance(status, Node):
                     outcome = Outcome.decode(result.data) if isinstance(result, Node) else None
                     self._end(name, status.data.decode(errors="replace"), outcome)
                 elif name in self._watched:
-                    if status.error is Error.NO_NODE:  # what has changed was something else
+                    if status.error is Error.NO_NODE:  # something else has changed
                         self._watch(name)
                     else:
                         self._watch_later(name)

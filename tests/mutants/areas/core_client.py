@@ -402,12 +402,12 @@ MUTANTS = [
         "when a whole page has ended it is not looked on",
     ),
     wait(
-        "                if scope.cancelled:  # who is told may stop us\n                    return\n",
+        "                if scope.cancelled:  # the callback may stop us\n                    return\n",
         "",
         "who has stopped is told more",
     ),
     wait(
-        "                    if status.error is Error.NO_NODE:  # what has changed was something else\n                        self._watch(name)\n                    else:\n                        self._watch_later(name)",
+        "                    if status.error is Error.NO_NODE:  # something else has changed\n                        self._watch(name)\n                    else:\n                        self._watch_later(name)",
         "                    pass",
         "what had another child first is not watched any more",
     ),

@@ -375,7 +375,7 @@ MUTANTS = [
         "the epoch of a tenure that is over is shown, and believed",
     ),
     election(
-        "self._look()  # keeps a watch on leadership while it is held",
+        "self._look()  # watch /master while we lead",
         "pass",
         equivalent="the watch of the look that saw nobody goes off when it wins, and has it look",
     ),
