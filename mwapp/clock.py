@@ -1,17 +1,16 @@
-"""The clock that sessions are reckoned on.
+"""The clock that measures sessions.
 
-It goes on while the machine is suspended. ``time.monotonic()`` stands still then, and whoever wakes up would
-take a session for alive that is long over. (A hypervisor that pauses its guest may stop both: see "Clocks" in
-docs/protocol.md.)
+It continues while the machine is suspended. ``time.monotonic()`` stands still then, so a process that wakes
+up would believe that its session is alive when it ended long ago. (A hypervisor that pauses its guest may
+stop both: see "Clocks" in docs/protocol.md.)
 
-What only waits (``select``, a queue, a pause between two attempts) stays on ``time.monotonic()``, as the
-kernel does. So it may wake late, by as long as the machine slept; what it does then begins with a look at
-this clock.
+Waits (``select``, a queue, a pause between two attempts) stay on ``time.monotonic()``, as the kernel does. So
+they may end late, by as long as the machine slept; the code after them first looks at this clock.
 """
 
 import time
 
 
 def now() -> float:
-    """Seconds since the machine was started, suspended or not: the same in all of its processes."""
+    """Seconds since the machine started, suspended or not; the same in all its processes."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -7,8 +7,8 @@ A distribution offers them by entry points (docs/handlers.md):
 
     def resize(argument: dict[str, int], run: mwapp.handlers.Run) -> str: ...
 
-``argument`` is whatever JSON the task gives. What is printed is the task's output, and at its end what is
-returned: text as it is, anything else as JSON. An exception fails the task.
+``argument`` is the task's JSON. The task's output is what the function prints, and then what it returns: text
+as it is, anything else as JSON. An exception fails the task.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,31 +16,31 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 GROUP = "mwapp.handlers"
-# Of the handlers' names so many characters are shown in a reason.
+# How many characters of the handlers' names a reason shows.
 MOST_NAMES = 1000
 
 
 class UnknownHandlerError(Exception):
-    """There is no such handler; the message says which there are."""
+    """There is no such handler; the message lists those that exist."""
 
 
-class Run(NamedTuple):  # no dataclass: every process that runs handlers would wait for their import
+class Run(NamedTuple):  # no dataclass: every process that runs handlers would wait for that import
     """Which run of which task this is."""
 
     task: str
     attempt: int  # from 1 on; grows with every run of the task that may have begun
-    epoch: int | None  # of the master that assigned it; None: a person did
+    epoch: int | None  # of the master that assigned it; None: a person assigned it
     incarnation: int  # of the worker: how often its name was registered before
     worker: str
 
     @property
     def token(self) -> tuple[int, int]:
-        """The fencing token (epoch, attempt): of two runs of a task the later one's is the greater."""
+        """The fencing token (epoch, attempt): the later of two runs of a task has the greater one."""
         return (-1 if self.epoch is None else self.epoch, self.attempt)
 
     @staticmethod
     def read(environment: Mapping[str, str]) -> "Run":
-        """From the variables that every run has; for a command written in Python, ``os.environ``.
+        """Read it from the variables that every run has; in a command written in Python, ``os.environ``.
 
         Raises:
             KeyError: it is not run by a worker.
@@ -63,7 +63,7 @@ def echo(argument: Any, _run: Run) -> Any:
 
 
 def offered() -> dict[str, list[EntryPoint]]:
-    """Every handler that this installation knows, by name. Two of one name cannot be used."""
+    """Every handler of this installation, by name. Two handlers of one name cannot be used."""
     found: dict[str, list[EntryPoint]] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, origin(point))):
         found.setdefault(point.name, []).append(point)
@@ -71,7 +71,7 @@ def offered() -> dict[str, list[EntryPoint]]:
 
 
 def origin(point: EntryPoint) -> str:
-    """The distribution it is from, and its version."""
+    """Its distribution and version."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "?"
 
 

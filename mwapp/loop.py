@@ -27,23 +27,24 @@ from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.sessions import Note, Sessions
 
-# The loop turns at least so often, seconds: who looks at it from outside can tell that it is alive.
+# The loop turns at least this often, seconds, so that an observer can tell that it is alive.
 LONGEST_TURN = 1.0
-# It takes so much out of its queue in one turn, so that what each turn costs is shared by many under load.
+# The most items it takes from its queue in one turn, so that under load many share the cost of a turn.
 MOST_ITEMS = 500
-# Python looks for cycles of garbage whenever so many more objects were made than dropped. A busy turn makes
-# many that the next one drops, none of them in a cycle: at the usual 700 a tenth of our time goes into it.
+# Python looks for cycles of garbage whenever this many more objects were created than dropped. A busy turn
+# creates many that the next one drops, none of them in a cycle. With the default of 700 that costs a tenth of
+# our time.
 GARBAGE = 20_000
-# With a bound on its time it looks at the clock so often, seconds.
+# If its time is limited, it looks at the clock this often, seconds.
 BOUNDED_TURN = 0.1
-# A session that cannot be closed in this time is left to its time-out, or to `mwapp release`, seconds.
+# How long to try to close the session, seconds; after that it is left to time out, or to `mwapp release`.
 CLOSE_SECONDS = 2.0
 
 
 class Loop:
     """Runs one core process on the ensemble until it closes.
 
-    ``on_session`` is called with every session and every change of its server, before it is used;
+    ``on_session`` is called for every session, and every change of its server, before its first use;
     ``on_turn`` at every turn.
     """
 
@@ -58,7 +59,7 @@ class Loop:
     ) -> None:
         self.process = process
         self.longest_turn = LONGEST_TURN
-        self.closed_cleanly = False  # once run() has returned: nothing is left of the session
+        self.closed_cleanly = False  # after run(): nothing is left of the session
         self._queue: queue.SimpleQueue[Note | Event] = queue.SimpleQueue()
         self._servers = servers
         self._sessions = Sessions(servers, session_timeout, self._queue.put)
@@ -68,11 +69,11 @@ class Loop:
         self._open = True
 
     def stop(self) -> None:
-        """Ask for a graceful end; may be called from a signal handler."""
+        """Ask for a graceful end. Signal handlers may call it."""
         self._queue.put(Stop())
 
     def abort(self) -> None:
-        """End now: kill what runs, close the session. For a signal handler, too."""
+        """End now: kill what runs, and close the session. Signal handlers may call it."""
         self._open = False
         self._queue.put(Tick())
 
@@ -124,7 +125,7 @@ class Loop:
         self._on_turn()
 
     def _next(self, wait: float) -> list[Note | Event]:
-        """What is in the queue, after at most so many seconds."""
+        """What is in the queue, after at most this many seconds."""
         items: list[Note | Event] = []
         with suppress(queue.Empty):
             items.append(self._queue.get(timeout=wait))

@@ -2,12 +2,12 @@
 
     python -I -m mwapp.release DIR
 
-reads ``DIR/session``, which the daemon keeps there while its session lives, takes the session over with
-its id and password, and closes it. Run it only when the process is gone (systemd runs ExecStopPost then):
-the backup takes over in milliseconds rather than after the session time-out.
+It reads ``DIR/session``, which the daemon keeps there while its session lives, takes over the session with
+its id and password, and closes it. Run it only when the process is gone (systemd runs ExecStopPost then). A
+standby then takes over in milliseconds, not after the session time-out.
 
-It runs between a death and the take-over, so it is fast: the standard library's lightest modules (not even
-pathlib) and ZooKeeper's wire protocol, no kazoo.
+It runs between a death and the take-over, so it must be fast. It uses only the standard library's lightest
+modules (not even pathlib) and ZooKeeper's wire protocol, not kazoo.
 """
 
 import os
@@ -17,13 +17,13 @@ import sys
 import time
 from contextlib import suppress
 
-TYPE_CHECKING = False  # what the type checker takes for true; typing takes too long to import
+TYPE_CHECKING = False  # the type checker takes it as true; typing takes too long to import
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
 SESSION_FILE = "session"
-# For connecting to one server, and for each of its answers, seconds; and for everything.
+# The time to connect to one server, and for each of its answers, seconds; and for everything.
 ANSWER_SECONDS = 1.0
 RELEASE_SECONDS = 4.0
 
@@ -57,10 +57,10 @@ def release(directory: str) -> int:
 
 
 def note(directory: str, servers: list[tuple[str, int]], session: int, password: bytes) -> None:
-    """Keep what :func:`release` needs, readable by the owner alone. Raises OSError."""
+    """Store what :func:`release` needs, readable only by the owner. Raises OSError."""
     path = os.path.join(directory, SESSION_FILE)
     new = path + ".new"
-    # Lines, for reading JSON takes longer to import than all the rest of us.
+    # Lines, not JSON, whose import takes longer than all the rest.
     lines = [str(session), password.hex(), *(f"{host} {port}" for host, port in servers)]
     with suppress(FileNotFoundError):
         os.unlink(new)
@@ -70,7 +70,7 @@ def note(directory: str, servers: list[tuple[str, int]], session: int, password:
 
 
 def forget(directory: str) -> None:
-    """Remove what :func:`note` kept, because the session is closed."""
+    """Remove what :func:`note` stored: the session is closed."""
     with suppress(FileNotFoundError):
         os.unlink(os.path.join(directory, SESSION_FILE))
 
@@ -82,7 +82,8 @@ def end_session(
     connect: "Callable[..., Any]" = socket.create_connection,
     now: "Callable[[], float]" = time.monotonic,
 ) -> None:
-    """Close the session at the first server that can. Raises OSError: none could; it tells what each said."""
+    """Close the session at the first server that can. Raises OSError if none could, with each one's
+    answer."""
     end = now() + RELEASE_SECONDS
     reasons = []
     for host, port in servers:
@@ -104,17 +105,17 @@ def close_session(
     password: bytes,
     connect: "Callable[..., Any]" = socket.create_connection,
 ) -> bool:
-    """Take the session over at this server and close it; False if it had ended already.
+    """Take over the session at this server, and close it; False if it had already ended.
 
     Raises:
         OSError: the server cannot be reached, or is too slow.
-        EOFError: it does not serve at present, or is no ZooKeeper server.
+        EOFError: it is not serving, or is not a ZooKeeper server.
     """
-    # As bytes, for text makes Python load the tables of international names; its types know of text only.
+    # As bytes: text makes Python load the tables of international names. Its types know only text.
     with connect((host.encode(), port), ANSWER_SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Protocol version, last zxid seen, session time-out (ms), session, password, not read-only.
-        # The shortest time-out there is: an attempt that comes to nothing is not to prolong the session.
+        # The shortest time-out possible: a failed attempt must not prolong the session.
         hello = struct.pack(">iqiqi", 0, 0, 0, session, len(password)) + password + b"\0"
         _send(connection, hello)
         _, granted = struct.unpack_from(">ii", _receive(connection, 8))
@@ -149,12 +150,12 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def enter(directory: str) -> None:
-    """Go into the directory, and as root become its owner: what is in there is the owner's word, not ours.
+    """Enter the directory, and as root become its owner, because its files are the owner's word, not ours.
 
-    systemd runs us as root and outside the unit's sandbox, whose making would take as long as all the rest.
-    Raises OSError.
+    systemd runs us as root and outside the unit's sandbox, because setting that up would take as long as all
+    the rest. Raises OSError.
     """
-    os.chdir(directory)  # first: the way to it may be closed to the owner
+    os.chdir(directory)  # first: the owner may have no access to the path
     if os.geteuid() == 0:
         owner = os.stat(os.curdir)
         os.setgroups([])

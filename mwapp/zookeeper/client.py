@@ -1,9 +1,9 @@
 """One ZooKeeper session on one kazoo client; it and :mod:`mwapp.zookeeper.connection` alone know kazoo.
 
-kazoo reconnects by itself and, once its session has expired, silently goes on with a new one; a request
-made in the old session would then be carried out in the new. So a :class:`Client` has one session and is
-thrown away with it. What happens to it is told in the order in which it happened, by kazoo's connection
-thread: kazoo's own threads for watches and for replies, which do not keep that order, are not used.
+kazoo reconnects by itself. When its session has expired, it silently continues with a new one, which would
+then carry out requests made in the old one. So a :class:`Client` has one session, and is thrown away with it.
+kazoo's connection thread reports what happens to it, in order. We do not use kazoo's own threads for watches
+and replies, because they do not keep that order.
 """
 
 import logging
@@ -24,7 +24,7 @@ from mwapp.zookeeper.machine import Machine
 
 log = logging.getLogger(__name__)
 
-# Pauses between rounds through the servers, seconds; they double from the first to the longest.
+# Pauses between rounds through the servers, seconds: they double from the first value to the last.
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 0.35
 
 # ---------------------------------------------------------------- what happens to a client
@@ -46,12 +46,12 @@ class Up:
 
 @dataclass(frozen=True, slots=True)
 class Down:
-    """The connection is lost; the client is looking for another server to go on with its session."""
+    """The connection is lost; the client is looking for another server to continue its session."""
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """The client is done for: its session has expired or cannot be gone on with."""
+    """The client is finished: its session has expired or cannot continue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Client:
         self._machine = machine
         self._handler = Handler(machine)
         logger = logging.getLogger("mwapp.kazoo")
-        # Never lower: kazoo's log at level "debug" holds znodes' data, and below it session passwords.
+        # Never lower: kazoo logs znodes' data at level "debug", and session passwords below that.
         logger.setLevel(logging.WARNING if log.isEnabledFor(logging.DEBUG) else logging.ERROR)
         self._kazoo = KazooClient(
             hosts=servers.hosts,
@@ -110,13 +110,13 @@ class Client:
         self._kazoo.start_async()
 
     def still(self, up: "Up | None") -> bool:
-        """Whether that connection is still there, as far as kazoo knows: another may have followed it."""
+        """Whether that connection is still the current one, as far as kazoo knows."""
         return bool(self._kazoo.connected) and up is not None and self._connection.asked == up.asked
 
     def ask(self, number: int, operation: Operation, chroot: str) -> bool:
-        """Have a request sent by :meth:`flush`; paths in it, and in what comes back, are below the chroot.
+        """Queue a request for :meth:`flush`. Its paths, and those in its answer, are below the chroot.
 
-        It is answered, or the connection is lost; False: neither, for it cannot be written down.
+        It is answered, or the connection is lost. False: neither, because it cannot be encoded.
         """
 
         def told(result: Result) -> None:
@@ -130,17 +130,17 @@ class Client:
         return True
 
     def flush(self) -> None:
-        """Send what was asked since the last time."""
+        """Send the requests queued since the last flush."""
         self._connection.flush()
 
     def drop_connection(self) -> None:
-        """Have the connection cut and the next server tried."""
+        """Cut the connection, and try the next server."""
         self._handler.drop_connection()
 
     def close(self, patience: float) -> Any:
-        """Close the session after what was asked before, and give everything up; seconds to wait for it.
+        """Close the session after the queued requests, and give everything up; seconds to wait for it.
 
-        The event is set when all is over; :attr:`closed` says whether the ensemble has confirmed.
+        The event is set when that is done; :attr:`closed` says whether the ensemble has confirmed it.
         """
         over = self._machine.event()
 
@@ -148,12 +148,12 @@ class Client:
             try:
                 self._kazoo.stop()
                 self._kazoo.close()
-            except Exception:  # nothing depends on a client that was given up
+            except Exception:  # nothing depends on this client any more
                 log.exception("cannot dispose of a ZooKeeper client")
             finally:
                 over.set()
 
-        def hurry() -> None:  # kazoo's stop() has no bound of its own; a cut connection ends it
+        def hurry() -> None:  # kazoo's stop() has no time limit; a cut connection ends it
             if not over.wait(patience):
                 self.drop_connection()
 

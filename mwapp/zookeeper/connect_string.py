@@ -1,4 +1,4 @@
-"""The connect string: where the ensemble is, and below which znode everything lives."""
+"""The connect string: where the ensemble is, and which znode contains everything."""
 
 import re
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Servers:
 
     @property
     def parents(self) -> tuple[str, ...]:
-        """Every znode the chroot consists of, outermost first."""
+        """The chroot and its parents, outermost first."""
         names = self.chroot.split("/")[1:]
         return tuple("/" + "/".join(names[: i + 1]) for i in range(len(names)))
 

@@ -1,9 +1,8 @@
-"""kazoo's connection to one server after the other, with requests of our own, for its client (client.py).
+"""kazoo's connection to one server after the other, with our own requests, for client.py.
 
-kazoo tries the servers, takes up the session and knows what has become of it. What goes over the connection
-is written and read here (wire.py): kazoo sends each request by itself, reads each reply in two
-parts, and waits before each of these. For a server, too, many reads in one request are much less work than as
-many requests.
+kazoo tries the servers, resumes the session and knows its state. We write and read what goes over the
+connection (wire.py), because kazoo sends each request alone, reads each reply in two parts, and waits before
+each of these. Many reads in one request are also much less work for a server than as many requests.
 """
 
 import socket
@@ -23,23 +22,24 @@ from mwapp.core.messages import Error, Failed, Operation, Result
 from mwapp.zookeeper.machine import Machine
 from mwapp.zookeeper.wire import MULTI_READ, Reader, Record, encode, encode_all, error, simple_read
 
-# A server gets this long to accept a connection, and as long again to answer the first request on it, so
-# that a frozen or black-holed one is passed over fast. Every further round of time-outs adds as much again,
-# for an ensemble that is only slow must be reached too.
+# A server gets this long to accept a connection, and as long again to answer the first request on it, so that
+# we skip a frozen or black-holed one quickly. Every further round of time-outs adds as much again, because we
+# must also reach an ensemble that is only slow.
 ATTEMPT = 1.0
-# Who sends nothing for so much of the session time-out pings; who sees no answer by the next ping is cut off.
+# If we send nothing for this part of the session time-out, we ping. If no answer comes by the next ping, we
+# are cut off.
 PING = 1 / 3
 
-# So many reads go into one request: their replies come in one piece, which a server has to hold in memory,
-# and a task may have half a megabyte.
+# The most reads in one request. Their replies come in one piece, which a server has to hold in memory, and a
+# task may have half a megabyte.
 MOST_READS = 25
-# So much is sent before replies are read again, and so much read at once, bytes.
+# How much to send before reading replies again, and how much to read at once, bytes.
 CHUNK = 256 * 1024
 
 _FRAME = struct.Struct("!i")  # length of what follows
 _REQUEST = struct.Struct("!iii")  # length, number of the request on this connection (xid), kind
 _REPLY = struct.Struct("!iqi")  # xid, zxid, error
-_WELCOME = 20, 256  # length of the answer to who we are: version, time-out, session, password, read-only
+_WELCOME = 20, 256  # length of the server's greeting: version, time-out, session, password, read-only
 
 # ---------------------------------------------------------------- requests under way
 
@@ -48,7 +48,7 @@ class Asked:
     """A request."""
 
     def __init__(self, operation: Operation, chroot: str, told: Callable[[Result], None]) -> None:
-        """Raises ValueError or struct.error if it cannot be written down."""
+        """Raises ValueError or struct.error if it cannot be encoded."""
         self.record = encode(operation, chroot)
         self.simple_read = simple_read(operation)
         self.operation = operation
@@ -56,11 +56,11 @@ class Asked:
         self._chroot = chroot
 
     def read(self, code: int, reader: Reader) -> Result:
-        """The reply, which has come with this error."""
+        """Read the reply, which came with this error."""
         return reader.result(self.operation, code, self._chroot)
 
     def tell(self, result: Result) -> None:
-        """Say what was read."""
+        """Report what was read."""
         self._told(result)
 
 
@@ -85,7 +85,7 @@ class _Reads:
 
 
 class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
-    """kazoo's way to the machine, without its callback threads: our callbacks never block and run at once."""
+    """kazoo's access to the machine, without callback threads: our callbacks never block, and run at once."""
 
     running = False
 
@@ -110,14 +110,14 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no
         return self.connection
 
     def drop_connection(self) -> None:
-        """Cut it; kazoo finds out by reading."""
+        """Cut it; kazoo notices when it reads."""
         if self.connection is not None:
             with suppress(OSError):  # it is gone already
                 self.connection.shutdown(socket.SHUT_RDWR)
 
 
 class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
-    """kazoo's connection thread, bounded in time and to one session, with requests of our own."""
+    """kazoo's connection thread, limited in time and to one session, with our own requests."""
 
     _socket: Any
     _xid: int  # of the last request on this connection
@@ -133,23 +133,23 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         self._now = handler.machine.now
         self._changed = changed
         self._over = over
-        self._slow = 0  # attempts in a row that ran into a time-out
-        self._unsent = False  # something was asked since the last flush
-        self._received = bytearray()  # of replies that are still to be completed
+        self._slow = 0  # attempts in a row that timed out
+        self._unsent = False  # requests are queued since the last flush
+        self._received = bytearray()  # of incomplete replies
 
     def ask(self, asked: Asked) -> None:
-        """Have it sent with the next :meth:`flush`. If the connection is lost nothing more is said of it."""
+        """Queue it for the next :meth:`flush`. If the connection is lost, nothing more is reported of it."""
         self.client._queue.append((asked, None))
         self._unsent = True
 
     def flush(self) -> None:
-        """Wake the thread, if there is something to send."""
+        """Wake the thread if there is something to send."""
         if self._unsent:
             self._unsent = False
             self._wake()
 
     def _wake(self) -> None:
-        with suppress(OSError, AttributeError):  # the client is being closed on another thread
+        with suppress(OSError, AttributeError):  # another thread is closing the client
             self._write_sock.send(b"\0")
 
     def zk_loop(self) -> None:
@@ -159,7 +159,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             self._over()
 
     def _connect_attempt(self, host: str, hostip: str, port: int, retry: Any) -> Any:
-        """Go on with the session at this server; whether that is to be tried at others."""
+        """Continue the session at this server. Returns whether to try others."""
         self._socket = None
         self._tell(KeeperState.CONNECTING)
         try:
@@ -179,7 +179,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         return STOP_CONNECTING
 
     def _tell(self, state: str) -> None:
-        """Have kazoo's client know what has become of the connection."""
+        """Tell kazoo's client what has become of the connection."""
         self.client._session_callback(state)
 
     def _connect(self, *args: Any) -> None:
@@ -195,7 +195,8 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         self._slow = 0
 
     def _invoke(self, _timeout: float, connect: Any, _xid: Any = None) -> Any:
-        """Say who we are. kazoo's own logs that, the password too, when it cannot read the answer."""
+        """Greet the server. kazoo's own method logs the greeting, with the password, if it cannot read the
+        answer."""
         end = self._now() + self._handler.patience
         self._submit(connect, self._handler.patience)
         (size,) = _FRAME.unpack(self._exactly(_FRAME.size, end))
@@ -208,7 +209,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         return answer, None
 
     def _exactly(self, size: int, end: float) -> bytes:
-        """The next so many bytes, which have until then to come."""
+        """Exactly the next ``size`` bytes, which must arrive by ``end``."""
         data = b""
         with self._socket_error_handling():
             while len(data) < size:
@@ -221,7 +222,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         return data
 
     def _carry(self) -> None:
-        """Send what is asked and read what comes, until the session is closed."""
+        """Send requests and read replies until the session is closed."""
         both = [self._socket, self._read_sock]
         self.ping_outstanding.clear()
         ping = self._now() + self.granted * PING
@@ -240,8 +241,8 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             ping = self._now() + self.granted * PING
 
     def _send_requests(self) -> None:
-        """Somebody has put something into the queue: send all there is."""
-        self._read_sock.recv(CHUNK)  # before: what comes from now on wakes the thread again
+        """Somebody has queued something: send everything that is there."""
+        self._read_sock.recv(CHUNK)  # first: what is queued from now on wakes the thread again
         queue, packet = self.client._queue, bytearray()
         while queue and len(packet) < CHUNK:
             request, record = _next(queue)
@@ -253,7 +254,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             self._wake()
 
     def _read_socket(self) -> None:
-        """Read what has come, and tell of it."""
+        """Read what has arrived, and report it."""
         data = self._socket.recv(CHUNK)
         if not data:
             raise ConnectionDropped("the server has closed the connection")
@@ -264,7 +265,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             raise ConnectionDropped(f"this is not a reply: {problem!r}") from problem
 
     def _take_all(self, received: bytearray) -> None:
-        """Take what is complete out of what was received."""
+        """Take the complete replies out of the received bytes."""
         at = 0
         while len(received) >= at + _FRAME.size:
             begin = at + _FRAME.size
@@ -303,7 +304,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
 
 
 def _next(queue: deque[Any]) -> tuple[Asked | _Reads | None, Record]:
-    """What is to be sent next; None: the end of the session."""
+    """The next request to send; None: the end of the session."""
     request, _ = queue.popleft()
     if not isinstance(request, Asked):
         return None, Record(Close.type, b"")

@@ -1,4 +1,4 @@
-"""What the edge takes from its machine: a clock, threads, sockets. The tests have a simulated one."""
+"""What the edge needs from its machine: a clock, threads, sockets. The tests have a simulated machine."""
 
 import select
 import socket
@@ -14,15 +14,15 @@ class Machine:
     """The real one."""
 
     def now(self) -> float:
-        """Seconds, on the clock that sessions are reckoned on."""
+        """Seconds, on the clock that measures sessions."""
         return clock.now()
 
     def sleep(self, seconds: float) -> None:
-        """Do nothing for so long."""
+        """Do nothing for this long."""
         time.sleep(seconds)
 
     def spawn(self, call: Callable[[], None]) -> Any:
-        """Call it on a thread of its own, which can be joined."""
+        """Call it on a new thread, which can be joined."""
         thread = threading.Thread(target=call, daemon=True)
         thread.start()
         return thread
@@ -32,17 +32,17 @@ class Machine:
         return threading.Event()
 
     def connect(self, address: tuple[str, int], timeout: float) -> Any:
-        """A TCP connection, which from then on waits so many seconds at most. Raises OSError."""
+        """A TCP connection, whose operations wait at most this many seconds. Raises OSError."""
         connection = socket.create_connection(address, timeout)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
 
     def socket_pair(self) -> tuple[Any, Any]:
-        """Two sockets: what is written into one can be read from the other."""
+        """Two connected sockets."""
         return socket.socketpair()
 
     def select(self, reads: list[Any], writes: list[Any], _errors: list[Any], timeout: float) -> Any:
-        """Which of the sockets can be read and written, after so many seconds at most. kazoo's own makes and
+        """The sockets that can be read and written, after at most this many seconds. kazoo's own creates and
         closes a selector for every wait."""
         poll = select.poll()
         for wanted in reads:

@@ -1,9 +1,9 @@
 """The ensemble as the core sees it: one session at a time, and after it the next.
 
-Lives on the main loop's thread, but for the ending of a session that was given up. What the clients tell
-comes as :class:`Note` through the main loop's queue; :meth:`Sessions.accept` turns it into the core's events
-and keeps the promises of :mod:`mwapp.core.messages`: every request gets one reply, and nothing comes from a
-session that was given up.
+Runs on the main loop's thread, except that another thread ends a session that was given up. What the clients
+report comes as :class:`Note` through the main loop's queue. :meth:`Sessions.accept` turns it into the core's
+events, and keeps the promises of :mod:`mwapp.core.messages`: every request gets one reply, and nothing comes
+from a session that was given up.
 """
 
 import logging
@@ -37,15 +37,15 @@ from mwapp.zookeeper.machine import REAL, Machine
 
 log = logging.getLogger(__name__)
 
-# A server that answers nothing, though asked, for this part of the session time-out is taken for dead and the
-# next one tried, early enough for the session to be saved there. kazoo would not notice while we keep
-# asking: it takes every request it sends for a proof of life.
+# If a server answers no request for this part of the session time-out, we take it for dead and try the next
+# one, early enough to save the session there. kazoo would not notice while we keep asking, because it counts
+# every request it sends as a proof of life.
 SILENCE = 1 / 3
-# Clients that fail at once do not follow each other faster than this, seconds.
+# The shortest time between two clients, seconds, even if each fails at once.
 REOPEN_DELAY = 0.5
-# After a pause of the whole process (frozen, starved) its server gets this long to be heard, seconds.
+# After a pause of the whole process (frozen, starved) its server has this long to answer, seconds.
 GRACE = 0.2
-# A chroot that could not be made is tried again after so many seconds.
+# If the chroot could not be created, we try again after this many seconds.
 AGAIN = 1.0
 
 
@@ -59,17 +59,17 @@ class Note:
 
 @dataclass(slots=True)
 class _Session:
-    """The present client and what has become of it."""
+    """The current client and its state."""
 
     client: Client
     up: Up | None = None  # where it was last connected, and as which session
     connected: bool = False
     announced: bool = False  # the core knows of it
     outstanding: dict[int, tuple[Operation, float]] = field(default_factory=dict)  # and when it was sent
-    unsent: dict[int, Failed] = field(default_factory=dict)  # those of them that were not sent, and why
+    unsent: dict[int, Failed] = field(default_factory=dict)  # those among them that were not sent, and why
     heard: float = 0.0  # when the last reply came
-    last_step: int = 0  # number of the request that completes the chroot
-    again: float | None = None  # when to try again to make it
+    last_step: int = 0  # number of the last request for the chroot
+    again: float | None = None  # when to try again to create it
 
 
 class Sessions:
@@ -85,29 +85,29 @@ class Sessions:
     ) -> None:
         """``timeout`` is the session time-out to ask for, seconds; ``post`` must be thread-safe.
 
-        Without ``request_size`` requests are as large as servers take them as they are shipped.
+        Without ``request_size``, requests may be as large as servers with default settings accept.
         """
         self._servers = servers
         self._timeout = timeout
         self._post = post
         self._machine = machine
         self._present: _Session | None = None
-        self._last: Client | None = None  # that had a session, unless the session has expired
+        self._last: Client | None = None  # the last that had a session, unless that has expired
         self._given_up: _Session | None = None  # which may live on
-        self._ending: Any = None  # the thread that ends such a one
+        self._ending: Any = None  # the thread that ends it
         self._open_at = 0.0
         self._opened = -REOPEN_DELAY
         self._request_size = request_size or RequestSize()
-        self._trust_from = 0.0  # until then what seems silence may be our own
+        self._trust_from = 0.0  # until then the silence may be our own fault
 
     @property
     def session(self) -> Up | None:
-        """The present session and where it was last connected."""
+        """The current session and where it was last connected."""
         return self._present.up if self._present else None
 
     @property
     def deadline(self) -> float | None:
-        """When :meth:`look_after` is next needed, on the clock of ``now``."""
+        """When to call :meth:`look_after` next, on the clock of ``now``."""
         if self._present is None:
             return self._open_at
         if self._present.again is not None:
@@ -119,9 +119,9 @@ class Sessions:
         return max(silent_since + self._present.up.timeout * SILENCE, self._trust_from)
 
     def look_after(self, now: float) -> None:
-        """Open a session if there is none; change over to another server if this one is silent.
+        """Open a session if there is none; move to another server if this one is silent.
 
-        To be called when :attr:`deadline` says so, or soon after, and there is nothing in the queue.
+        Call it at :attr:`deadline` or soon after, when the queue is empty.
         """
         present, due = self._present, self.deadline
         if due is None or now < due:
@@ -132,7 +132,7 @@ class Sessions:
         elif present.again is not None:
             self._prepare(present, now)
             self.flush()
-        elif now > due + GRACE:  # it is we who stood still
+        elif now > due + GRACE:  # we ourselves stood still
             self._trust_from = now + GRACE
         elif present.up is not None:
             log.warning("%s is silent: trying another server", show(present.up.address))
@@ -140,10 +140,10 @@ class Sessions:
             present.client.drop_connection()
 
     def request(self, now: float, number: int, operation: Operation) -> None:
-        """Have the core's request sent on the present session, by :meth:`flush`."""
+        """Queue the core's request on the current session, for :meth:`flush`."""
         present = self._present
         if present is None:
-            return  # the core has been told, or has itself said, that its session is over
+            return  # the core knows, or itself said, that its session is over
         present.outstanding[number] = operation, now
         if not self._request_size.allows(operation, now):
             log.error("a request of %d bytes was not sent: it is too large for the servers", size(operation))
@@ -151,19 +151,19 @@ class Sessions:
         elif not present.connected:
             self._refuse(present, number, Error.CONNECTION_LOSS)
         elif not present.client.still(present.up):
-            pass  # its Down is on the way, and answers it
+            pass  # its Down is on the way, and will answer it
         elif not present.client.ask(number, operation, self._servers.chroot):
             self._refuse(present, number, Error.REFUSED)
 
     def flush(self) -> None:
-        """Send what was asked since the last time, in as few packets as may be."""
+        """Send the queued requests in as few packets as possible."""
         if self._present is not None:
             self._present.client.flush()
 
     def abandon(self, now: float) -> None:
-        """Give the session up: nothing more is heard of it.
+        """Give up the session, and report nothing more of it.
 
-        It is closed at once or, if no server can be asked, as soon as the next session has one.
+        It is closed at once or, if no server answers, as soon as the next session has a server.
         """
         if self._present is not None:
             self._present.client.close(self._timeout * SILENCE)
@@ -171,7 +171,7 @@ class Sessions:
             self._next(now)
 
     def close(self, patience: float) -> bool:
-        """Close the session, waiting at most ``patience`` seconds; whether the last one is over."""
+        """Close the session within ``patience`` seconds. Returns whether the last session is over."""
         present, self._present = self._present, None
         end = self._machine.now() + patience
         if present is not None:
@@ -181,7 +181,7 @@ class Sessions:
         return self._last is None or self._last.closed
 
     def accept(self, note: Note, now: float) -> list[Event]:
-        """What the note means to the core."""
+        """The events that the note means for the core."""
         present = self._present
         if present is None or note.client is not present.client:
             return []
@@ -229,8 +229,8 @@ class Sessions:
         return []
 
     def _end_given_up(self, up: Up) -> None:
-        """After an outage the ensemble gives every session its full time-out again: so long its ephemerals
-        would hold our own name, and our tasks, against us."""
+        """After an outage the ensemble gives every session its full time-out again. Until then the old
+        session's ephemerals would keep our own name and tasks from us."""
         given_up, self._given_up = self._given_up, None
         if given_up is not None and given_up.up is not None and not given_up.client.closed:
             servers = [up.address, *(a for a in self._servers.addresses if a != up.address)]
@@ -244,7 +244,8 @@ class Sessions:
         present.unsent.clear()
         return [*replies, *events] if present.announced else []
 
-    # Replies come in the order of their requests, so a request that is not sent is answered in its turn.
+    # Replies come in the order of their requests, so a request that was not sent is also answered in its
+    # turn.
 
     def _refuse(self, present: _Session, number: int, why: Error) -> None:
         present.unsent[number] = Failed(why)
@@ -269,7 +270,7 @@ class Sessions:
         up = present.up
         return [Connected(up.session, up.timeout, up.asked)] if up else []
 
-    # The chroot is made, if it is missing, before the core hears of the session. Our own requests have
+    # If the chroot is missing, we create it before the core hears of the session. Our own requests have
     # negative numbers.
 
     def _prepare(self, present: _Session, now: float) -> None:
@@ -287,7 +288,7 @@ class Sessions:
     def _prepared(self, present: _Session, number: int, result: Result, now: float) -> list[Event]:
         asked = present.outstanding.pop(number, None)
         if asked is None:
-            return []  # the connection has been lost meanwhile: it starts over when there is another
+            return []  # the connection was lost meanwhile: start over on the next one
         if isinstance(asked[0], Exists) and result is None:
             for i, path in enumerate(self._servers.parents):
                 self._own(present, -2 - i, Transaction((Create(path),)), now)

@@ -1,7 +1,8 @@
 """The core's operations and results as bytes: the records of ZooKeeper's protocol that we use.
 
-kazoo has all of this, at a multiple of the time: it makes objects of everything on the way. Lengths, versions
-and kinds are 32 bit integers, zxids and times 64 bit, all big-endian; a length of -1 is no value.
+kazoo has all of this, but takes several times as long, because it creates objects for everything on the way.
+Lengths, versions and kinds are 32 bit integers, zxids and times 64 bit, all big-endian; a length of -1 is no
+value.
 """
 
 import logging
@@ -38,9 +39,9 @@ _SIMPLE = (Get, Children)
 _INT = Struct("!i")
 _FLAG = Struct("!?")
 _STAT = Struct("!qqqqiiiqiiq")
-_PART = Struct("!i?i")  # of a multi: kind, whether it is the end, error
+_PART = Struct("!i?i")  # in a multi: kind, whether it is the end, error
 _END = _PART.pack(_ERROR, True, -1)
-# Everybody may do everything: one entry, all permissions, world:anyone.
+# Anybody may do anything: one entry, all permissions, world:anyone.
 _OPEN = _INT.pack(1) + _INT.pack(31) + _INT.pack(5) + b"world" + _INT.pack(6) + b"anyone"
 
 _NO_NODE = -101
@@ -51,10 +52,10 @@ _ERRORS = {
     -111: Error.NOT_EMPTY,
     -112: Error.SESSION_EXPIRED,
 }
-# The connection is of no use: it is lost, or the session has moved to another. Or the server has too much to
-# do and has not carried the request out (-127), but goes on with later ones: so all of them count as lost.
+# The connection is useless: it is lost, or the session has moved to another. Or the server has too much to do
+# and did not carry out the request (-127), but continues with later ones; so all of them count as lost.
 _LOST = (-4, -118, -127)
-# In the result of a multi that failed: what was rolled back, and what was never tried.
+# In the result of a failed multi: what was rolled back, and what was never tried.
 _NOT_TO_BLAME = (0, -2)
 
 
@@ -64,11 +65,11 @@ def below(chroot: str, path: str) -> str:
 
 
 class LostError(ValueError):
-    """A reply that says that the connection is lost."""
+    """A reply says that the connection is lost."""
 
 
 def error(code: int) -> Error:
-    """The core's word for an error of ZooKeeper's. Raises LostError."""
+    """The core's word for a ZooKeeper error. Raises LostError."""
     if code in _LOST:
         raise LostError(f"error {code}")
     if code not in _ERRORS:
@@ -78,7 +79,7 @@ def error(code: int) -> Error:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A request: what kind it is, and the rest of it."""
+    """A request: its kind, and the rest."""
 
     kind: int
     body: bytes
@@ -100,7 +101,7 @@ def encode(operation: Operation, chroot: str) -> Record:
 
 
 def simple_read(operation: Operation) -> bool:
-    """Whether several such may be sent in one :data:`MULTI_READ`."""
+    """Whether several of these may go into one :data:`MULTI_READ`."""
     return isinstance(operation, _SIMPLE) and not operation.watch
 
 
@@ -136,9 +137,9 @@ def _text(text: str) -> bytes:
 
 
 class Reader:
-    """Takes one value after the other out of a buffer, beginning at ``at``, and goes on where it was.
+    """Reads one value after the other from a buffer, starting at ``at``.
 
-    Raises ValueError or struct.error for what cannot be read.
+    Raises ValueError or struct.error if it cannot read one.
     """
 
     def __init__(self, buffer: bytes | bytearray, at: int = 0) -> None:
@@ -161,19 +162,19 @@ class Reader:
         return self._committed(chroot)
 
     def results(self, operations: Sequence[Operation]) -> list[Result]:
-        """The reply to several reads that were sent in one, without an error of its own."""
+        """The reply to several reads in one request, which itself has no error."""
         results = [self.result(operation, self._part()[1], "") for operation in operations]
         if not self._part()[2]:
             raise ValueError("more results than reads")
         return results
 
     def changed(self) -> str:
-        """The path that a watch tells of."""
-        self._int(), self._int()  # what has changed about it, and the connection's state
+        """The path whose watch fired."""
+        self._int(), self._int()  # the kind of change, and the connection's state
         return self._text()
 
     def end(self, at: int) -> None:
-        """Nothing beyond was read. Raises ValueError."""
+        """Check that nothing beyond the end was read. Raises ValueError."""
         if self._at > at:
             raise ValueError("cut short")
 
@@ -192,7 +193,7 @@ class Reader:
                 results.append(self._stat() if kind == SET else None)
 
     def _part(self) -> tuple[int, int, bool]:
-        """What an operation's result begins with: kind, error and whether there is none any more."""
+        """The start of an operation's result: kind, error, and whether it is the end."""
         kind, end, _ = _PART.unpack_from(self._buffer, self._at)
         self._at += _PART.size
         return kind, self._int() if kind == _ERROR and not end else 0, end

@@ -64,7 +64,7 @@ MUTANTS = [
         "three losses over a day are taken for three in a row",
     ),
     sessions(
-        "        elif not present.client.still(present.up):\n            pass  # its Down is on the way, and answers it\n",
+        "        elif not present.client.still(present.up):\n            pass  # its Down is on the way, and will answer it\n",
         "",
         "it travels on the next connection, when it was said to be lost",
     ),
