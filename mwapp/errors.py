@@ -1,6 +1,6 @@
 """What can go wrong, and the exit status each problem has.
 
-The statuses are an interface: scripts test them, so a number is never given a new meaning.
+The statuses are an interface: scripts test them, so no number ever gets a new meaning.
 
 ====  =========================================================================
 code  meaning
@@ -10,9 +10,9 @@ code  meaning
 2     wrong usage or bad input; the message names the setting and the remedy
 3     the ensemble cannot be reached
 4     there is no such task
-5     the time allowed by an option ran out
-6     there are too many tasks already: later there may be room
-7     refused: another task has the name, or the ensemble says no (no permission, for example)
+5     the time limit of an option was reached
+6     there are too many tasks; later there may be room
+7     refused: another task has the name, or the ensemble refuses (no permission, for example)
 70    a defect in mwapp itself; the message is a traceback worth reporting
 130   interrupted from the keyboard
 ====  =========================================================================
@@ -60,13 +60,13 @@ class NotFoundError(MwappError):
 
 
 class TimedOutError(MwappError):
-    """The time allowed ran out."""
+    """The time limit was reached."""
 
     exit_code = 5
 
 
 class FullError(MwappError):
-    """There are too many tasks already."""
+    """There are too many tasks."""
 
     exit_code = 6
 

@@ -60,7 +60,7 @@ for group in GROUPS.values():
 
 
 def main() -> None:
-    """Run the command line; every problem of the user's ends in one line and a stable exit status."""
+    """Run the command line. Every user error ends in one line and a stable exit status."""
     sys.exit(run(sys.argv[1:]))
 
 
@@ -90,7 +90,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _misplaced(problem: click.UsageError) -> str | None:
-    """For an option of a command that stands before it: where it belongs."""
+    """The message for a command's option that was written before the command."""
     if not isinstance(problem, click.NoSuchOption) or problem.ctx is None or problem.ctx.command is not cli:
         return None
     flag = problem.option_name

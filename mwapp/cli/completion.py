@@ -12,9 +12,9 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that has SHELL complete what is typed.
+    """Print a script that adds completion to SHELL.
 
-    It knows the commands, their options and the names of tasks.
+    It completes commands, options and the names of tasks.
 
     \b
     Examples:

@@ -24,14 +24,14 @@ from mwapp.errors import BadInputError
 from mwapp.zookeeper.connect_string import parse_address, show
 
 # A client that was cut off looks for its tasks when it is connected again, or has a new session: see
-# mwapp/core/client.py. Until then, with a margin, they must not have been removed, seconds; and with many
-# tasks a second not for their number, either.
+# mwapp/core/client.py. Until then, with a margin, nothing may remove them: not their age (seconds), and not
+# their number if there are many tasks a second.
 LEAST_RETENTION = 60.0
 LEAST_KEPT = 1000
 
 
 def _name(value: str) -> str:
-    # It becomes a znode's name: no "/", nothing a terminal would show otherwise than it is.
+    # It becomes a znode's name: no "/", and nothing that a terminal shows differently.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", value):
         raise BadInputError(f"--name: {value!r}: use letters, digits, dot, dash and underscore, at most 128")
     return value
@@ -279,7 +279,7 @@ def node(**settings: Any) -> None:
 
 
 class Peer:
-    """What a node says of itself: that it is the master, or else how its worker is."""
+    """What a node says of itself: that it is the master, or else its worker's state."""
 
     def __init__(self, election: Election, worker: Worker) -> None:
         self._election, self._worker = election, worker

@@ -42,7 +42,7 @@ def _handlers() -> list[dict[str, str | None]]:
             description, problem = None, None
             try:
                 description = (inspect.getdoc(point.load()) or "").partition("\n")[0] or None
-            except (Exception, SystemExit) as error:  # whatever its module does: the others are listed
+            except (Exception, SystemExit) as error:  # whatever its module does, list the others
                 problem = f"cannot be loaded: {type(error).__name__}: {error}"
             if len(points) > 1:
                 problem = "cannot be used: several distributions offer it"

@@ -1,4 +1,4 @@
-"""Single keys from the terminal, for a command that shows something until somebody has seen enough."""
+"""Single keys from the terminal, for a command that runs until somebody has seen enough."""
 
 import os
 import select
@@ -9,9 +9,9 @@ import tty
 
 
 class Keys:
-    """The keys pressed from now on, one by one and unseen, until :meth:`close`.
+    """The keys pressed from now on, one by one and without echo, until :meth:`close`.
 
-    Nobody presses any if standard input is no terminal, or belongs to another command in the foreground.
+    There are none if standard input is not a terminal, or belongs to another command in the foreground.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Keys:
             termios.tcsetattr(self._terminal, termios.TCSANOW, self._before)
 
     def pressed(self, key: str, seconds: float) -> bool:
-        """Wait up to that long, in seconds, for this key; whether it was pressed."""
+        """Wait up to that many seconds for this key. Returns whether it was pressed."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if self._terminal is None:
@@ -44,5 +44,5 @@ class Keys:
 def _in_foreground() -> bool:
     try:
         return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except OSError:  # it is not the terminal of this session
+    except OSError:  # it is not this session's terminal
         return False

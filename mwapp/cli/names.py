@@ -13,7 +13,7 @@ from mwapp.errors import BadInputError, MwappError
 from mwapp.status.overview import read_names
 from mwapp.zookeeper.connect_string import Servers
 
-# At a TAB the ensemble gets this long, seconds; and so many names are offered, the newest.
+# How long a TAB waits for the ensemble, seconds; and how many of the newest names it offers.
 COMPLETION_SECONDS = 1.0
 MOST_OFFERED = 50
 
@@ -25,7 +25,7 @@ def tasks_argument(*, required: bool) -> Callable[[F], F]:
 
 
 def task_name(text: str) -> str:
-    """The name of the task that is meant by a name, a number or a path."""
+    """The name of the task for a name, a number or a path."""
     name = text.removeprefix(TASKS + "/")
     if name.isdecimal():
         name = f"{TASK_PREFIX.rpartition('/')[2]}{int(name):010}"
@@ -52,7 +52,7 @@ def timeout(text: str, default: float | None = None) -> Callable[[F], F]:
 
 
 def _offer(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Names that begin so. Whatever is wrong, a TAB prints nothing but names."""
+    """Names with that beginning. Whatever goes wrong, a TAB prints only names."""
     logging.disable()
     try:
         (names,) = look(Target(_connect(ctx), COMPLETION_SECONDS), read_names)
@@ -62,7 +62,7 @@ def _offer(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 
 
 def _connect(ctx: click.Context) -> Servers:
-    """Completing, click does not read the config file."""
+    """During completion click does not read the config file."""
     settings = {}
     if options.DEFAULT_CONFIG.is_file():
         settings = options.read_config(options.DEFAULT_CONFIG, ctx)

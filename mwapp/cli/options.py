@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """For a setting with a syntax of its own: what raises BadInputError, which names the setting."""
+    """A callback for a setting with its own syntax. It raises BadInputError, which names the setting."""
 
     def callback(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Any:
         return None if value is None else parse(value)
@@ -32,8 +32,8 @@ def option(
 ) -> Callable[[F], F]:
     """An option ``--some-name``, variable ``MWAPP_SOME_NAME``, key ``some_name``.
 
-    ``key``: another one than that, where one flag means different things to different commands.
-    ``environment``: variables that serve where ``MWAPP_...`` is not set.
+    ``key``: a different key, for a flag that means different things to different commands. ``environment``:
+    variables to use if ``MWAPP_...`` is not set.
     """
     key = key or flag.removeprefix("--").replace("-", "_")
     settings.setdefault("show_default", settings.get("default") is not None)
@@ -52,10 +52,10 @@ def _load(ctx: click.Context, _param: click.Parameter, path: Path | None) -> Pat
 
 
 def read_config(path: Path, ctx: click.Context) -> dict[str, Any]:
-    """What the file sets for this command: its top level, and over it the command's own table.
+    """What the file sets for this command: its top level, overridden by the command's own table.
 
     Raises:
-        BadInputError: it cannot be read, or has a key that is none.
+        BadInputError: it cannot be read, or has an unknown key.
     """
     try:
         document = tomllib.loads(path.read_text())

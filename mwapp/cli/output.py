@@ -22,9 +22,9 @@ def show_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]], least: Sequence[int] = ()) -> list[str]:
-    """The lines of a table: numbers to the right, a bold head, cut to fit a terminal.
+    """The lines of a table: numbers on the right, a bold head, cut to fit a terminal.
 
-    ``least``: widths that columns have at least, so that tables can stand in line with each other.
+    ``least``: minimal widths of the columns, so that several tables can be aligned.
     """
     cells = [[plain(cell) for cell in row] for row in rows]
     columns = list(zip(head, *cells, strict=True))
@@ -48,7 +48,7 @@ def _is_number(cell: object) -> bool:
 
 
 def width() -> int | None:
-    """The terminal's columns; None: it is none, and nothing need be cut."""
+    """The terminal's columns; None: there is no terminal, so cut nothing."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -66,13 +66,13 @@ def yellow(text: str) -> str:
 
 
 def styled(text: str, code: str) -> str:
-    """With an attribute of terminals, unless it is none or NO_COLOR is set."""
+    """With a terminal attribute, unless there is no terminal or NO_COLOR is set."""
     return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
 
 
 def show(text: str, end: str = "\n") -> bool:
-    """Print now. Returns whether somebody reads it. If nobody does any more, the command goes on,
-    and its exit status says what became of it."""
+    """Print now. Returns whether somebody reads it. If nobody does, the command continues, and its exit
+    status tells its result."""
     try:
         print(text, end=end, flush=True)
     except BrokenPipeError:
@@ -82,7 +82,7 @@ def show(text: str, end: str = "\n") -> bool:
 
 
 def plain(value: object) -> str:
-    """One line that does to a terminal nothing but be seen; "-" for nothing."""
+    """One line without control characters; "-" for nothing."""
     if value is None or value == "":
         return "-"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
@@ -97,6 +97,6 @@ def age(seconds: float) -> str:
 
 
 def several(words: Sequence[str], most: int) -> str:
-    """The first so many, and how many more there are."""
+    """The first few, and how many more there are."""
     rest = len(words) - most
     return " ".join(words[:most]) + (f" +{rest}" if rest > 0 else "")

@@ -1,4 +1,4 @@
-"""Running a part of the core for the length of one command."""
+"""Runs a part of the core for the length of one command."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from mwapp.loop import Loop
 from mwapp.status.overview import Look
 from mwapp.zookeeper.connect_string import Servers
 
-# Of the sessions of commands, seconds. Nothing of theirs is ephemeral. What became of a submission whose
-# reply was lost they have to find out (UNDER_WAY in core/client.py) before it can have been removed
+# Session time-out of commands, seconds. They create no ephemerals. If the reply to a submission is lost, they
+# must find out what became of it (UNDER_WAY in core/client.py) before the task can be removed
 # (Retention.least in core/retention.py).
 COMMAND_SESSION_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Which ensemble, and how long it may keep silent (seconds)."""
+    """Which ensemble, and how long it may stay silent (seconds)."""
 
     connect: Servers
     connect_timeout: float
 
 
 def converse(target: Target, build: Callable[[Process, Call], object], timeout: float | None = None) -> None:
-    """Run the part that ``build`` makes until it calls the function it is given.
+    """Run the part that ``build`` creates until it calls the function that it got.
 
     Raises:
         UnreachableError: the ensemble does not answer.

@@ -22,11 +22,11 @@ from mwapp.status.health import System, TasksView, ask_master, ask_servers, read
 from mwapp.status.overview import TaskView, WorkerView, read_master, read_workers
 from mwapp.zookeeper.connect_string import Servers
 
-# A screen has room for so many workers, and masters that stand by: in a system of nodes each does.
+# How many workers and standby masters fit on a screen. In a system of nodes every other node is a standby.
 MOST_WORKERS = 12
 MOST_STANDBYS = 3
 WATCH_SECONDS = 2.0
-# An outage is told after so long, seconds.
+# How long until an outage is shown, seconds.
 WATCH_CONNECT_SECONDS = 3.0
 
 
@@ -44,7 +44,7 @@ def status(watch: float | None, **settings: Any) -> None:
     """Show the whole system on one screen, with warnings.
 
     MEAN MS and WORST MS are a server's mean and longest request latency since it started. Exit status 3
-    if the ensemble does not answer; its servers are shown all the same.
+    if the ensemble does not answer; its servers are still shown.
 
     \b
     Examples:
@@ -83,15 +83,16 @@ def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
 
 
 def _leave(keys: Keys) -> NoReturn:
-    """At once, whatever is being waited for: a session that only reads need not be closed."""
+    """Leave at once, whatever we wait for: a session that only reads need not be closed."""
     keys.close()
     if width() is not None:
-        os.write(sys.stdout.fileno(), b"\n")  # the shell's prompt begins a line
+        os.write(sys.stdout.fileno(), b"\n")  # start a new line for the shell's prompt
     os._exit(OK)
 
 
 def _draw(lines: list[str]) -> bool:
-    """Over what was there, so that nothing flickers; not on a terminal: one after the other. Returns whether
+    """Draw over the previous screen, so that nothing flickers; without a terminal print one after the
+    other. Returns whether
     somebody read it."""
     if width() is None:
         return show("\n".join([*lines, ""]))
@@ -169,7 +170,7 @@ def _screen(system: System, connect: Servers) -> list[str]:
     return "\n\n".join("\n".join(block) for block in blocks).splitlines()
 
 
-# The tables stand in line with each other.
+# Align the tables.
 _FIRST, _SECOND = 17, 9
 
 
@@ -204,7 +205,7 @@ def _master(system: System) -> list[str]:
 
 
 def _workers(workers: Sequence[WorkerView]) -> list[str]:
-    # Those that need a look first, if not all can be shown.
+    # If not all can be shown, show those with problems first.
     chosen = workers
     if len(workers) > MOST_WORKERS:
         chosen = sorted(workers, key=lambda it: it.state == "ready")[:MOST_WORKERS]

@@ -98,7 +98,7 @@ def submit(
     accepted: dict[int, str] = {}
     try:
         _submit(target, tasks, task_name, max_tasks, accepted, printed=not as_json)
-    except BaseException:  # also if somebody interrupts it: these tasks are stored
+    except BaseException:  # also if interrupted: these tasks are stored
         if as_json:
             _show_accepted(tasks, accepted)
         raise
@@ -124,7 +124,7 @@ def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
 
 
 def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> list[Task]:
-    """Every setting is checked by itself, so that what is wrong can be named."""
+    """Check every setting alone, so that the message can name the wrong one."""
     handler = settings["handler"]
     if handler is None and not commands:
         raise BadInputError(
@@ -150,7 +150,7 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
     how = {
         "timeout": settings["run_timeout"],
         "retries": settings["retries"],
-        # In one order: the same task is then the same bytes.
+        # In sorted order, so that the same task is the same bytes.
         "environment": dict(sorted(map(_variable, settings["env"]))),
         "directory": settings["directory"],
         "labels": tuple(sorted({_check_by("--label", check_label, it) for it in settings["task_label"]})),
@@ -208,7 +208,7 @@ def _submit(
     *,
     printed: bool,
 ) -> None:
-    """``names`` gets the name of each task that is accepted, by index, as it is."""
+    """``names`` gets the name of each accepted task, by index, at once."""
     refusals: list[Refusal] = []
 
     def accepted(index: int, name: str) -> None:

@@ -16,7 +16,7 @@ from mwapp.errors import NotFoundError
 from mwapp.status.health import no_worker, unschedulable
 from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, WorkerView, read_names, read_tasks, read_workers
 
-# Of the tasks a worker has so many are named.
+# How many of a worker's tasks to name.
 MOST_NAMED = 3
 
 
@@ -50,7 +50,7 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
     """
     target, wanted = Target(settings["connect"], settings["connect_timeout"]), [task_name(t) for t in tasks]
     (names,) = look(target, read_names) if not wanted else (wanted,)
-    # A state is known only by reading: then the limit is for what is shown.
+    # Only reading tells the state, so with --state the limit applies to what is shown.
     chosen = names[-limit:] if limit and not state and not wanted else names
     views, workers = look(target, lambda scope, then: read_tasks(scope, chosen, then), read_workers)
     found = {view.task for view in views}
@@ -98,7 +98,7 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outc
         "hint": no_worker(view.labels) if unschedulable(view, workers) else None,
         "command": view.command,
     }
-    # Of what has not ended, worker and attempt are those of its assignment.
+    # For a task that has not ended, worker and attempt come from its assignment.
     return (outcome_document(view.outcome or Outcome()) if outcome else {}) | document
 
 
@@ -110,9 +110,9 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outc
 def workers(**settings: Any) -> None:
     """List workers: those alive, and those gone that still hold tasks.
 
-    "paused" is a node while it is the master; "persistent" is no worker, but a znode that a person
-    created without -e, to be deleted. SLOTS counts the tasks a worker takes at once, those
-    included that it only has at hand (--prefetch).
+    State "paused": the node is the master. "persistent": not a worker, but a znode that a person created
+    without -e; delete it. SLOTS counts the tasks a worker takes at once, including prefetched tasks
+    (--prefetch).
 
     \b
     Examples:

@@ -19,7 +19,7 @@ from mwapp.core.wait import Wait
 from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
 from mwapp.status.overview import read_tasks
 
-# So long `cancel` waits unless told otherwise, seconds: a command may take two to end.
+# How long `cancel` waits by default, seconds: a command may take two to end.
 CANCEL_SECONDS = 30.0
 
 output_option = option("--show-output", is_flag=True, help="Also print the output of each task.")
@@ -107,7 +107,7 @@ class _Ends:
 def wait_and_show(
     target: Target, names: Sequence[str], timeout: float | None, *, show_output: bool, json: bool
 ) -> None:
-    """Wait for these tasks, tell how they ended, and raise what the exit status is to say."""
+    """Wait for these tasks, show how they ended, and raise the error for the exit status."""
     ends = _wait(target, names, timeout, json=json)
     _show(ends, json=json)
     if show_output and not json:
@@ -124,7 +124,7 @@ def wait_and_show(
 
 
 def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False) -> _Ends:
-    """``json``: if it is broken off, show what is known: a program wants the names of its tasks."""
+    """``json``: if interrupted, show what is known: a program needs the names of its tasks."""
     names = list(dict.fromkeys(names))
     found: dict[str, _End | None] = {}
 
@@ -135,7 +135,7 @@ def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: 
         Wait(process, names, ended=ended, finished=finished)
 
     try:
-        with suppress(TimedOutError):  # what has not ended is told
+        with suppress(TimedOutError):  # the message counts those that have not ended
             converse(target, build, timeout)
     except BaseException:
         if json:
@@ -152,7 +152,7 @@ def _ends(names: Sequence[str], found: Mapping[str, _End | None]) -> _Ends:
 
 
 def _show(ends: _Ends, *, json: bool, already: Collection[str] | None = None) -> None:
-    """``already``: for `cancel`, those that had ended before."""
+    """``already``: for `cancel`, tasks that had ended before."""
     if json:
         documents = [
             {"task": end.task, "state": end.state}

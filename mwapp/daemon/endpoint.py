@@ -1,6 +1,7 @@
 """The HTTP status endpoint: /health, /ready, /status, /metrics.
 
-It shows the main loop's latest :class:`Snapshot` and has no other tie to it, so neither can delay the other.
+It shows the main loop's latest :class:`Snapshot`, and has no other connection to it, so neither can delay the
+other.
 """
 
 import json
@@ -23,11 +24,12 @@ from mwapp.zookeeper.connect_string import show
 
 log = logging.getLogger(__name__)
 
-# Requests answered at once; more are turned away. And how long one may take to be sent, seconds.
+# How many requests to answer at once (more are turned away), and how long a client may take to send one,
+# seconds.
 MOST_REQUESTS = 16
 REQUEST_TIME = 5.0
 
-# The master's and the worker's counters that are no counts of tasks.
+# Counters of the master and the worker that do not count tasks.
 _TRANSACTIONS = {"transactions": "committed", "refused": "refused"}
 _LABELS = ["role", "name"]
 _GAUGES = {
@@ -51,11 +53,11 @@ class Metrics:
         self._snapshot = snapshot
 
     def describe(self) -> list[Metric]:
-        """Nothing: what there is depends on the role."""
+        """Nothing: the metrics depend on the role."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric of the present snapshot. A node's are those of a master and of a worker."""
+        """Every metric of the current snapshot. A node has those of a master and of a worker."""
         now = self._snapshot()
         yield from self._of_process(now)
         families = {name: self._gauge(name, text) for name, text in _GAUGES.items()}
@@ -151,7 +153,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
-        # HTTPServer's own looks the host's name up, which may take many seconds and serves nothing here.
+        # HTTPServer's own looks up the host's name, which may take many seconds and is useless here.
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -171,13 +173,13 @@ class _Server(ThreadingHTTPServer):
 
 
 class Endpoint:
-    """The endpoint, listening from its making to :meth:`close`."""
+    """The endpoint, which listens from its creation to :meth:`close`."""
 
     def __init__(self, listen: tuple[str, int], snapshot: Callable[[], Snapshot]) -> None:
         """``snapshot`` is called on other threads.
 
         Raises:
-            BadInputError: the address cannot be listened on.
+            BadInputError: it cannot listen on the address.
         """
         try:
             self._server = _Server(listen, snapshot)

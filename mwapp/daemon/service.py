@@ -1,4 +1,4 @@
-"""A long-running role: its signals, its talk with systemd, its session file and its status endpoint."""
+"""A long-running role: its signals, systemd notifications, session file and status endpoint."""
 
 import fcntl
 import logging
@@ -24,10 +24,10 @@ from mwapp.zookeeper.connect_string import Servers, show
 
 log = logging.getLogger(__name__)
 
-# A new picture for the endpoint is made no more often than this, seconds.
+# The shortest time between two snapshots for the endpoint, seconds.
 PICTURE = 0.1
 
-# A cut that lasts longer than this is a line in the log, seconds.
+# A cut that lasts longer than this is logged, seconds.
 LONG_CUT = 10.0
 
 _CONNECTION = {Connected: "connected", Resumed: "connected", Suspended: "suspended", Expired: "expired"}
@@ -35,7 +35,7 @@ _CONNECTION = {Connected: "connected", Resumed: "connected", Suspended: "suspend
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What every daemon is told. ``advertise`` is host:port; None: made from ``listen``."""
+    """The settings of every daemon. ``advertise`` is host:port; None: derived from ``listen``."""
 
     role: str
     name: str
@@ -47,32 +47,32 @@ class Settings:
 
 
 class Described(Protocol):
-    """What tells how a role is."""
+    """An object that reports a role's state."""
 
     def status(self) -> dict[str, Any]:
         """For the status endpoint; at least ``state``."""
 
 
 class Build(Protocol):
-    """Makes the role's part, or parts, in the process."""
+    """Creates the role's part, or parts, in the process."""
 
     def __call__(self, process: Process, address: str) -> Described:
         """``address`` is the host:port that the role's znode shows."""
 
 
 class StateDirectory:
-    """Keeps the session for :mod:`mwapp.release`, and other processes out, while this one lives."""
+    """Stores the session for :mod:`mwapp.release`, and keeps other processes out while this one lives."""
 
     def __init__(self, path: Path) -> None:
-        """Make it if it is missing; end the session that a killed process left there.
+        """Create it if it is missing; end the session that a killed process left there.
 
         Raises:
-            BadInputError: it cannot be used, or another process uses it.
+            BadInputError: it is unusable, or another process uses it.
         """
         self._path = str(path)
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Held, and never inherited by commands, until the process ends in whatever way.
+            # Held until the process ends in any way; commands never inherit it.
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -82,7 +82,7 @@ class StateDirectory:
         release.release(self._path)
 
     def note(self, servers: Servers, up: Up) -> None:
-        """Keep a new session; the server it is on comes first."""
+        """Store a new session, with its current server first."""
         others = [address for address in servers.addresses if address != up.address]
         try:
             release.note(self._path, [up.address, *others], up.session, up.password)
@@ -90,7 +90,7 @@ class StateDirectory:
             log.error("cannot store the session in %s: %s; a take-over will be slow", self._path, problem)
 
     def end(self, closed: bool) -> None:
-        """The process ends: see to it that its session has ended."""
+        """The process ends: make sure that its session has ended."""
         if closed:
             release.forget(self._path)
         else:
@@ -98,7 +98,7 @@ class StateDirectory:
 
 
 class _Observed(Process):
-    """A core process that notes what becomes of its session."""
+    """A core process that records what becomes of its session."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class _Observed(Process):
         if type(event) in _CONNECTION:
             self.connection = _CONNECTION[type(event)]
             self.session_events[type(event).__name__.lower()] += 1
-            if not isinstance(event, Connected):  # which has a line of its own
+            if not isinstance(event, Connected):  # which has its own log line
                 log.info("session with the ensemble: %s", type(event).__name__.lower())
         commands = super().handle(now, event)
         if Abandon in map(type, commands):
@@ -126,7 +126,7 @@ class Daemon:
         """Open the endpoint and the state directory.
 
         Raises:
-            BadInputError: one of them cannot be used.
+            BadInputError: one of them is unusable.
         """
         self._settings = settings
         self._state = StateDirectory(settings.state_dir) if settings.state_dir else None
@@ -148,11 +148,11 @@ class Daemon:
         self._notifier = Notifier()
         self._said = ""
         self._ready = False
-        self._stopping = False  # asked to; the core may not have heard of it
+        self._stopping = False  # asked to stop; the core may not know yet
         self._cut_since = time.monotonic()
         self._complained = False
         self._next_picture = 0.0
-        self._next_sign = 0.0  # of life to systemd
+        self._next_sign = 0.0  # next sign of life to systemd
         self._longest_turn = min(LONGEST_TURN, (self._notifier.watchdog or 4 * LONGEST_TURN) / 4)
 
     def run(self) -> int:
@@ -189,7 +189,7 @@ class Daemon:
             self._notifier.send(WATCHDOG=1)
         self._complain(now)
         if now < self._next_picture and self._process.usable == (self._snapshot.connection == "connected"):
-            self._loop.longest_turn = PICTURE  # there may be news; have another look soon
+            self._loop.longest_turn = PICTURE  # there may be news; look again soon
             return
         self._next_picture = now + PICTURE
         self._loop.longest_turn = self._longest_turn

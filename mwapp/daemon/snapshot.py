@@ -1,4 +1,4 @@
-"""What the main loop lets others see of itself: an unchanging picture, replaced as a whole."""
+"""What the main loop shows of itself: an immutable snapshot, replaced as a whole."""
 
 import time
 from collections.abc import Mapping
@@ -19,9 +19,9 @@ class Snapshot:
     role: str
     name: str
     address: str  # host:port others see
-    turned: float  # when the main loop made this picture, monotonic seconds: it does not hang in a suspend
+    turned: float  # when the main loop made this, monotonic seconds: a suspend does not count as a hang
     connection: str = "connecting"  # or connected, suspended, expired
-    lease: float | None = None  # until then the session is sure to live, on mwapp.clock; None: there is none
+    lease: float | None = None  # the session certainly lives until then, on mwapp.clock; None: no session
     session: int | None = None
     timeout: float | None = None  # session time-out granted, seconds
     server: str | None = None  # of the ensemble, host:port, last connected to
@@ -30,12 +30,12 @@ class Snapshot:
     session_events: Mapping[str, int] = field(default_factory=dict)
 
     def unhealthy(self) -> str | None:
-        """Why the process cannot be called alive; None if it can."""
+        """Why the process is not alive; None if it is."""
         silent = time.monotonic() - self.turned
         return f"the main loop has been stuck for {silent:.1f} s" if silent > HANGS else None
 
     def unready(self) -> str | None:
-        """Why the process cannot do its work at present; None if it can."""
+        """Why the process cannot do its work now; None if it can."""
         if self.connection == "connecting":
             return "no session with the ensemble yet"
         if self.connection != "connected" or self.lease is None:
@@ -45,7 +45,7 @@ class Snapshot:
         return self.unhealthy()
 
     def roles(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """What each role in the process says of itself: a node is a master and a worker."""
+        """What each role in the process says of itself. A node is a master and a worker."""
         both = [(role, self.part[role]) for role in ("master", "worker") if role in self.part]
         return both or [(self.role, self.part)]
 

@@ -1,14 +1,15 @@
-"""What a service tells systemd (sd_notify). Does nothing when systemd did not start the process."""
+"""What a service tells systemd (sd_notify). Does nothing if systemd did not start the process."""
 
 import os
 import socket
 
 
 class Notifier:
-    """Talks to the service manager. It must never stop the service: nobody waits for it to take a message."""
+    """Talks to the service manager. It must never block the service: it does not wait until a message is
+    accepted."""
 
     def __init__(self) -> None:
-        # Taken out of the environment: whatever the service starts must not speak in its name.
+        # Removed from the environment: what the service starts must not speak in its name.
         address = os.environ.pop("NOTIFY_SOCKET", "")
         microseconds = os.environ.pop("WATCHDOG_USEC", "")
         pid = os.environ.pop("WATCHDOG_PID", "")
@@ -21,7 +22,8 @@ class Notifier:
         """How often systemd wants to hear from the main loop, seconds; None: never."""
 
     def send(self, **fields: str | int) -> bool:
-        """Send for example ``READY=1, STATUS="..."``; False: it was not taken, perhaps there are too many."""
+        """Send, for example, ``READY=1, STATUS="..."``; False: not accepted, perhaps because there are too
+        many."""
         if self._socket is None:
             return True
         message = "\n".join(f"{name}={value}" for name, value in fields.items())
@@ -32,6 +34,6 @@ class Notifier:
         return True
 
     def close(self) -> None:
-        """Say nothing more."""
+        """Send nothing more."""
         if self._socket is not None:
             self._socket.close()

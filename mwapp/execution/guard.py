@@ -1,8 +1,8 @@
 """Outlives the daemon that started it, and kills what it ran: python -m mwapp.execution.guard PREFIX
 
-In a unit of systemd everything that a killed daemon leaves is killed anyway. Elsewhere nobody does it, and
-the task begins on another worker while its first run goes on. The daemon holds the other end of stdin, which
-is closed when it dies, however that happens.
+In a systemd unit, systemd kills everything that a killed daemon leaves. Elsewhere nobody does, and the task
+would start on another worker while its first run continues. The daemon holds the other end of stdin, which
+closes when it dies in any way.
 """
 
 import signal
@@ -12,7 +12,7 @@ from mwapp.execution.processes import kill_marked
 
 
 def main() -> None:
-    """Wait for the end of the daemon, then kill everything with that beginning of a mark."""
+    """Wait for the end of the daemon, then kill everything whose mark begins with the prefix."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()

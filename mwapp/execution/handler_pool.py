@@ -1,7 +1,7 @@
 """Warm processes that run handlers: as many as run at once, each used again after a run that ended cleanly.
 
-To start a Python process takes longer than most handlers do. So a run waits for whichever comes first, a
-process that has become free or a new one. All of this is used in the loop's thread only.
+Starting a Python process takes longer than most handlers do. So a run waits for a process that becomes free
+or for a new one, whichever comes first. Use all of this only in the loop's thread.
 """
 
 import json
@@ -15,12 +15,12 @@ from mwapp.execution.warm_process import WarmProcess
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle
 
-# A process is replaced after so many runs, whatever leaks in it, or when it had none for so long, seconds.
+# A process ends after this many runs, in case it leaks, or after this many seconds without a run.
 MOST_RUNS = 5000
 IDLE = 60.0
 
-# So many are started at once. Beyond FEW another is started only if a run has waited for so long, seconds: a
-# stream of quick handlers is served by few processes, however many slots the worker has.
+# How many processes may start at once. Beyond FEW processes, another starts only if a run has waited this
+# long, seconds, so that few processes serve a stream of quick handlers, however many slots the worker has.
 STARTING = 4
 FEW = 16
 START_ANOTHER_AFTER = 0.2
@@ -36,17 +36,17 @@ class HandlerPool:
         self._waiting: dict[int, tuple[bytes, float]] = {}  # the request, and since when; the oldest first
         self._processes: set[WarmProcess] = set()
         self._starting: set[WarmProcess] = set()
-        self._idle: list[WarmProcess] = []  # the one that was used last is the last
+        self._idle: list[WarmProcess] = []  # the last used one is last
         self._again: TimerHandle | None = None
         self._closed = False
 
     @property
     def empty(self) -> bool:
-        """Whether there is no run and no process."""
+        """Whether it has no run and no process."""
         return not self._waiting and not self._processes
 
     def start(self, run: Run) -> None:
-        """Start a handler; its Exited follows, also if it cannot be started."""
+        """Start a handler; its Exited follows, even if it cannot be started."""
         task = run.task
         request = {
             "run": run.run,
@@ -85,7 +85,7 @@ class HandlerPool:
         self._post(exited)
 
     def free(self, process: WarmProcess) -> None:
-        """It can run the next."""
+        """It can run the next one."""
         self._starting.discard(process)
         if process.runs < MOST_RUNS:
             self._idle.append(process)
@@ -101,7 +101,7 @@ class HandlerPool:
             self._idle.remove(process)
 
     def gone(self, process: WarmProcess, why: str | None) -> None:
-        """It has ended; ``why`` if it never got ready."""
+        """It has ended; ``why`` if it never became ready."""
         self.useless(process)
         self._processes.discard(process)
         self._starting.discard(process)

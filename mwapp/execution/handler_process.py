@@ -2,7 +2,7 @@
 
 CHANNEL is the number of a socket. Requests come and replies go as lines of JSON; the first reply says that
 the process is ready. Output goes where stdout goes. It ends when the channel is closed. The other side,
-``mwapp.execution.handler_pool``, does not rely on this one: a handler can do to its process what it likes.
+``mwapp.execution.handler_pool``, does not rely on this one: a handler can do anything to its process.
 """
 
 import ctypes
@@ -22,31 +22,31 @@ from mwapp.handlers import Handler, Run, UnknownHandlerError, choose, offered
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
-# What a handler may have set for itself, and the next run must not find.
+# What a handler may have set for itself, and must not leave to the next run.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD)
 
-# Of a traceback the innermost frames.
+# How many of a traceback's innermost frames to show.
 MOST_FRAMES = 50
-# Of what goes into a reason so many characters.
+# How many characters of a text a reason shows.
 MOST_REASON = 2000
 
 
 class CannotRunError(Exception):
-    """The handler cannot be run at all; the message says why."""
+    """The handler cannot run at all; the message says why."""
 
 
 class Surroundings:
-    """What of the process a handler can change, and the next run finds as it was."""
+    """The parts of the process that a handler can change, and that the next run must find unchanged."""
 
     def __init__(self) -> None:
-        # Every line at once: a handler that is killed has been heard up to there.
-        # Their types know of TextIO, which cannot do this; until somebody replaces them they are more.
+        # Write every line at once: then a killed handler's output is complete up to there.
+        # Their type is TextIO, which cannot do this; the real streams can, until somebody replaces them.
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]  # see above
         self._streams = sys.stdout, sys.stderr
         self._output = os.dup(1)
         self._directory = os.open(".", os.O_PATH | os.O_CLOEXEC)
-        # The dict beneath it, encoded: whoever asks os.environ has every variable decoded, one by one.
+        # The encoded dict below it: os.environ would decode every variable, one by one.
         self._environ, self._variables = os.environ, vars(os.environ)["_data"]
         self._environment = dict(self._variables)
         self._signals = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -54,7 +54,7 @@ class Surroundings:
         os.umask(self._umask)
 
     def prepare(self, environment: Mapping[str, str], directory: str | None) -> None:
-        """Let the run find its own environment and directory.
+        """Set up the run's own environment and directory.
 
         Raises:
             CannotRunError: the directory cannot be used.
@@ -75,11 +75,12 @@ class Surroundings:
             ) from None
 
     def write(self, text: str) -> None:
-        """Write to the output, whatever became of stdout."""
+        """Write to the output, whatever happened to stdout."""
         _write(self._output, text.encode(errors="backslashreplace"))
 
     def restore(self) -> bool:
-        """As it was; False if that is not possible, so that this process should not be used again."""
+        """Restore everything; False if that is not possible, so that nothing should use this process
+        again."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, action in self._signals.items():
             signal.signal(number, action)
@@ -105,7 +106,8 @@ def _write(file: int, data: bytes) -> None:
 
 
 def _left_behind() -> bool:
-    """Whether threads or processes of the run go on. Its processes' orphans are our children (subreaper)."""
+    """Whether threads or processes of the run are left. Orphans of its processes are our children
+    (subreaper)."""
     if threading.active_count() > 1:
         return True
     with suppress(ChildProcessError):
@@ -116,7 +118,7 @@ def _left_behind() -> bool:
 
 
 class Handlers:
-    """Those that were looked up stay loaded."""
+    """Handlers, which stay loaded once they are looked up."""
 
     def __init__(self) -> None:
         self._offered = offered()
@@ -146,19 +148,19 @@ def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings)
         function = handlers.load(request["handler"])
     except CannotRunError as problem:
         return {"reason": str(problem), "clean": surroundings.restore()}
-    if clock.now() >= request["until"]:  # last of all: to import it may have taken long
+    if clock.now() >= request["until"]:  # last of all: its import may have taken long
         return {"late": True, "clean": surroundings.restore()}
     code, text = _call(function, request["argument"], Run.read(request["environment"]))
-    if os.getpid() != process:  # a child that the handler forked has come back here
+    if os.getpid() != process:  # a child that the handler forked has returned to here
         os._exit(code)
     clean = surroundings.restore()
     surroundings.write(text)
-    # An exception may leave anything half done, and is rare enough for a new process.
+    # An exception may leave anything half done, and is rare enough to justify a new process.
     return {"code": code, "clean": clean and code == 0}
 
 
 def _call(function: Handler, argument: Any, of: Run) -> tuple[int, str]:
-    """The exit status, and what is to be written."""
+    """The exit status, and what to write."""
     try:
         result = function(argument, of)
         if result is None or isinstance(result, str):
@@ -170,7 +172,7 @@ def _call(function: Handler, argument: Any, of: Run) -> tuple[int, str]:
         return 1, f"{leaving.code}\n"
     except BaseException as error:
         if error.__traceback__ is not None:
-            error.__traceback__ = error.__traceback__.tb_next  # begins in the handler, not here
+            error.__traceback__ = error.__traceback__.tb_next  # start in the handler, not here
         import traceback  # seldom needed
 
         return 1, "".join(traceback.format_exception(error, limit=-MOST_FRAMES))
@@ -181,7 +183,7 @@ def main() -> None:
     channel = int(sys.argv[1])
     os.set_inheritable(channel, False)
     libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing runs on behind a dead daemon
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing continues after the daemon's death
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     faulthandler.enable()
     surroundings, handlers = Surroundings(), Handlers()

@@ -1,7 +1,7 @@
 """A process in a group of its own, followed to its end by the event loop.
 
-It is over when it has exited and everything that it has started is gone. What it leaves behind is killed, in
-other groups and sessions, too (:mod:`mwapp.execution.processes`).
+It is over when it has exited and everything that it started is gone. What it leaves behind is killed, also in
+other groups and sessions (:mod:`mwapp.execution.processes`).
 """
 
 import os
@@ -19,33 +19,33 @@ from uuid import uuid4
 from mwapp.execution.output import Output
 from mwapp.execution.processes import MARK, Census, Orphans, kill
 
-if TYPE_CHECKING:  # who runs nothing need not wait for its import
+if TYPE_CHECKING:  # a process that runs nothing need not wait for its import
     from asyncio import AbstractEventLoop, TimerHandle
 
-# How long to wait, once the process has exited and its group was killed, for the last output, and for the
-# kernel to have done with the group (a process stuck on a dead disk would take for ever), seconds.
+# How long to wait, after the process has exited and its group was killed, for the last output, and for the
+# kernel to remove the group (a process stuck on a dead disk would take forever), seconds.
 LAST_OUTPUT = 0.2
 GROUP_END = 1.0
 
 CHUNK = 64 * 1024
-MOST_CHUNKS = 17  # of a pipe that was made as large as may be (1 MiB)
+MOST_CHUNKS = 17  # of a pipe of the largest size (1 MiB)
 
-# What this process starts has a mark that begins like this.
+# Everything that this process starts has a mark with this prefix.
 MARKS = uuid4().hex[:12]
 _numbers = count(1)
 _orphans, _census = Orphans(), Census()
 
-# The daemon's talk with systemd is no business of what it runs.
+# What the daemon runs must not talk to systemd in its place.
 _PRIVATE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
-# A thousand runs need three files each. What is run keeps the limit that we were given: programs that use
+# A thousand runs need three files each. The runs keep the limit that we were given, because programs that use
 # select() cannot have more.
 _MOST_FILES = 8192
 _GIVEN_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def allow_many_files() -> None:
-    """Raise this process's own limit on open files, as far as it may."""
+    """Raise this process's own limit on open files as far as possible."""
     soft, hard = _GIVEN_FILES
     if 0 <= soft < _MOST_FILES:
         wanted = _MOST_FILES if hard < 0 else min(_MOST_FILES, hard)
@@ -53,15 +53,15 @@ def allow_many_files() -> None:
 
 
 def own_environment() -> dict[str, str]:
-    """The daemon's environment, as far as it is for what it runs."""
+    """The part of the daemon's environment that its runs get."""
     return {name: value for name, value in os.environ.items() if name not in _PRIVATE}
 
 
 class Group:
-    """A process, what it starts in its group, and what they write. To be used in the loop's thread only.
+    """A process, what it starts in its group, and what they write. Use it only in the loop's thread.
 
-    ``output`` gets what is written (it may be exchanged); ``ended`` is called once, when all is over and
-    ``code`` is set: the exit status, or minus the signal's number.
+    ``output`` gets what they write (it may be replaced); ``ended`` is called once, when everything is over
+    and ``code`` is set: the exit status, or minus the signal's number.
     """
 
     def __init__(
@@ -123,13 +123,13 @@ class Group:
         self._deadline = self._loop.call_later(grace, self._signal, signal.SIGKILL)
 
     def read_all(self) -> None:
-        """Take what is written by now, but no more than a pipe can hold."""
+        """Read what has been written, but no more than a pipe can hold."""
         for _ in range(MOST_CHUNKS):
             if not self._read():
                 return
 
     def _read(self) -> bool:
-        """A chunk at a time, so that a flood does not hold up the others."""
+        """Read one chunk at a time, so that a flood does not delay the others."""
         if self._pipe is None:
             return False
         try:
@@ -144,8 +144,8 @@ class Group:
         return bool(data)
 
     def _signal(self, number: int) -> None:
-        """To the group, and to each process that belongs to the run and is in another."""
-        _census.take()  # before: whose parent has ended is harder to find
+        """Send it to the group, and to each process of the run in another group."""
+        _census.take()  # first: processes whose parent has ended are harder to find
         self._signal_group(number)
         for process in _census.of(self._process.pid, self._mark):
             if process.group != self._process.pid:
@@ -158,7 +158,8 @@ class Group:
     def _exited(self) -> None:
         self._loop.remove_reader(self._exit)
         os.close(self._exit)
-        # It is a zombie until all is over: its number, which is the group's and the session's, stays ours.
+        # It stays a zombie until everything is over, so its number, also the group's and the session's, stays
+        # ours.
         self._signal_group(signal.SIGKILL)
         self.code = _exit_code(self._process.pid)
         self._exited_at = time.monotonic()
@@ -181,7 +182,7 @@ class Group:
             self._pipe = None
 
     def _await_group(self, pause: float = 0.001) -> None:
-        """Kill what is left, and wait for the kernel to have done with it."""
+        """Kill what is left, and wait until the kernel has removed it."""
         if time.monotonic() - self._exited_at > GROUP_END or not self._is_left():
             self._process.wait()
             self._ended()
@@ -189,7 +190,7 @@ class Group:
             self._loop.call_later(pause, self._await_group, min(2 * pause, 0.05))
 
     def _is_left(self) -> bool:
-        # The leader is dead, so what is left is an orphan, or descends from one.
+        # The leader is dead, so the rest are orphans, or descend from one.
         if not _orphans.belong_to(self._process.pid, self._mark):
             return False
         _census.take(self._exited_at)
@@ -199,16 +200,16 @@ class Group:
 
 
 def _exit_code(process: int) -> int:
-    """The exit status, or minus the signal's number, of one that has ended. It stays to be waited for."""
+    """The exit status, or minus the signal's number, of an ended process, which remains a zombie."""
     ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     assert ended is not None  # noqa: S101 - only with WNOHANG it is; tells mypy
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
 
 def start_guard() -> subprocess.Popen[bytes]:
-    """Have everything with a mark of ours killed when this process ends, in whatever way. Raises OSError.
+    """Kill everything with a mark of ours when this process ends in any way. Raises OSError.
 
-    To be called in the loop's thread: what the main thread has for children are orphans.
+    Call it in the loop's thread: the main thread's children are orphans.
     """
     arguments = [sys.executable, "-P", "-m", "mwapp.execution.guard", f"{MARKS}."]
     environment = own_environment()

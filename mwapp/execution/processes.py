@@ -1,14 +1,14 @@
 """Which processes belong to a run, wherever they have gone.
 
-What a run starts may leave its process group (``timeout``), its session (``setsid``) or its parent (a daemon
-forks twice). It is found again by three signs:
+A process of a run may leave its process group (``timeout``), its session (``setsid``) or its parent (a daemon
+forks twice). Three signs identify it:
 
-- It is in the group or session that the run began with.
+- It is in the run's first group or session.
 - It descends from a process that belongs to the run.
 - It has lost its parent, so it is now a child of this process (a subreaper), and its environment has the mark
   of the run.
 
-A process in a new session, whose parent has ended and whose environment was emptied, is not found.
+We do not find a process in a new session whose parent has ended and whose environment was emptied.
 """
 
 import ctypes
@@ -24,19 +24,20 @@ from typing import NamedTuple
 MARK = "MWAPP_RUN"
 
 _PR_SET_CHILD_SUBREAPER = 36
-# To look at all processes takes a while. What was seen is good for so long, seconds: many runs end at once.
+# Reading all processes takes a while, and many runs end at once. So one reading is good for this long,
+# seconds.
 FRESH_SECONDS = 0.005
-# Between two looks at what is being killed, seconds, and how many looks find nothing before all is gone: what
-# is about to begin has no mark yet.
+# The time between two looks at what is being killed, seconds, and how many looks must find nothing: a process
+# that is about to start has no mark yet.
 PAUSE, LOOKS = 0.02, 3
 MOST_LOOKS = 250
 
 
 class Process(NamedTuple):
-    """What the kernel says of one."""
+    """What the kernel says of a process."""
 
     pid: int
-    dead: bool  # though nobody has waited for it
+    dead: bool  # but nobody has waited for it
     parent: int
     group: int
     session: int
@@ -48,21 +49,22 @@ def adopt_orphans() -> None:
 
 
 def kill(process: int, number: int = signal.SIGKILL) -> None:
-    """Send a signal, to nobody if it has ended or changed its user."""
+    """Send a signal; nothing happens if the process has ended or changed its user."""
     with suppress(ProcessLookupError, PermissionError):
         os.kill(process, number)
 
 
 class Orphans:
-    """The processes that this one has adopted. It is quick, for it is asked whenever a run ends."""
+    """The processes that this one has adopted. It must be quick, because every end of a run asks it."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Process, list[bytes]]] = {}  # with their environments
 
     def belong_to(self, leader: int, mark: str) -> bool:
-        """Whether any of them belongs to the run with that mark, whose first process was the leader.
+        """Whether one of them belongs to the run with that mark, whose first process was the leader.
 
-        Also if that cannot be told yet: one that is dying, or begins another program, has no environment.
+        True also if that is not known yet: a process that is dying, or starts another program, has no
+        environment.
         """
         marked, own = f"{MARK}={mark}".encode(), os.getsid(0)
         seen, self._known = self._known, {}
@@ -80,7 +82,8 @@ class Orphans:
 
 
 def _children_of_main_thread() -> list[int]:
-    """Orphans become the main thread's; what another thread has started is that thread's."""
+    """Orphans become children of the main thread; processes that another thread started are that thread's
+    children."""
     main = os.getpid()
     with suppress(OSError):
         return [int(pid) for pid in Path(f"/proc/self/task/{main}/children").read_bytes().split()]
@@ -88,7 +91,7 @@ def _children_of_main_thread() -> list[int]:
 
 
 def _buried(pid: int) -> bool:
-    """Whether it was dead; then nobody need wait for it any more."""
+    """Whether it was dead; if so, it has now been waited for."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
@@ -99,12 +102,12 @@ class Census:
     """All processes at one moment."""
 
     def __init__(self) -> None:
-        self._began = self._ended = float("-inf")  # the look, monotonic seconds
+        self._began = self._ended = float("-inf")  # of the look, monotonic seconds
         self._processes: dict[int, Process] = {}
         self._below: dict[int, list[int]] = {}
 
     def take(self, since: float = float("-inf")) -> None:
-        """Look, unless that was done just now, and after ``since`` (monotonic seconds)."""
+        """Look, unless the last look was just now and after ``since`` (monotonic seconds)."""
         if self._began > since and time.monotonic() < self._ended + FRESH_SECONDS:
             return
         self._began = time.monotonic()
@@ -116,7 +119,7 @@ class Census:
 
     def of(self, leader: int, mark: str) -> list[Process]:
         """The living processes of the run with that mark. Its first process, the leader, may be dead, but
-        nobody may have waited for it: otherwise its number could be another's."""
+        nobody may have waited for it, or its number could belong to another process."""
         marked = f"{MARK}={mark}".encode()
         found = {p.pid for p in self._processes.values() if leader in (p.pid, p.group, p.session)}
         found |= {pid for pid in self._below.get(os.getpid(), []) if marked in _environment(pid)}
@@ -129,7 +132,7 @@ class Census:
 
 
 def kill_marked(prefix: str) -> None:
-    """Kill all processes whose mark begins like that, until none is left, or for some seconds."""
+    """Kill all processes whose mark begins like that, until none is left or some seconds have passed."""
     begins, looks = f"{MARK}={prefix}".encode(), 0
     for _ in range(MOST_LOOKS):
         found = [
@@ -146,7 +149,7 @@ def kill_marked(prefix: str) -> None:
 
 
 def _all_processes() -> Iterator[Process]:
-    for name in os.listdir("/proc"):  # noqa: PTH208 - quicker, and there may be thousands
+    for name in os.listdir("/proc"):  # noqa: PTH208 - faster, and there may be thousands
         process = _process(int(name)) if name.isdecimal() else None
         if process is not None:
             yield process

@@ -1,6 +1,6 @@
-"""Runs what tasks ask for, commands and handlers, and tells when one is over.
+"""Runs the commands and handlers of tasks, and reports when one is over.
 
-One thread with an event loop follows all of them, so that a thousand cost no more threads than one.
+One thread with an event loop follows all of them, so a thousand need no more threads than one.
 """
 
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# At the end, what was killed is given so long to be gone, seconds.
+# At the end, killed runs get this long to be gone, seconds.
 THREAD_END = GROUP_END + LAST_OUTPUT + 0.5
 
 
@@ -30,12 +30,12 @@ class Runner:
     def __init__(self, post: Callable[[Exited], None], output_limit: int = MAX_OUTPUT_BYTES) -> None:
         self._post = post
         self._limit = output_limit
-        self._running: set[int] = set()  # of those begun and not answered
+        self._running: set[int] = set()  # started, and not answered
         self._loop: AbstractEventLoop | None = None
         self._closing = False
 
     def start(self, run: Run) -> None:
-        """Start a command or a handler; returns at once. Its Exited follows, also if it cannot be started."""
+        """Start a command or a handler; returns at once. Its Exited follows, even if it cannot be started."""
         if self._loop is None:
             self._open()
         self._call(self._start, run)
@@ -72,7 +72,7 @@ class Runner:
         try:
             with start_guard() as guard:
                 loop.run_forever()
-                guard.kill()  # nothing is left for it
+                guard.kill()  # it has nothing left to do
         finally:
             loop.close()
 
@@ -105,7 +105,8 @@ class Runner:
             self._loop.call_later(0.005, self._close)
 
     def _broken(self, _loop: "AbstractEventLoop", context: dict[str, Any]) -> None:
-        """A defect, and unknown whose: the core waits for answers, and nothing may run on behind its back."""
+        """A defect in an unknown place. The core waits for answers, and nothing may continue without its
+        knowledge."""
         problem = context.get("exception") or context["message"]
         log.error("lost sight of what runs: %s", problem, exc_info=context.get("exception"))
         for run in list(self._running):

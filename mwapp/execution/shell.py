@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Commands:
-    """The commands that run; ``post`` gets their Exited. To be used in the loop's thread only."""
+    """The commands that run; ``post`` gets their Exited. Use it only in the loop's thread."""
 
     def __init__(self, loop: "AbstractEventLoop", post: Callable[[Exited], None], output_limit: int) -> None:
         self._loop = loop
@@ -32,13 +32,13 @@ class Commands:
         return not self._runs
 
     def start(self, run: Run) -> None:
-        """Start a command; its Exited follows, also if it cannot be started."""
+        """Start a command; its Exited follows, even if it cannot be started."""
         self._runs[run.run] = None
         if run.task.directory is None:
             self._start(run)
         else:
-            # To look at a directory of a dead server takes for ever: only this thread then. The process is
-            # started after that, since meanwhile nothing else of ours would run.
+            # Looking at a directory of a dead file server takes forever, so a separate thread does it. Only
+            # then do we start the process; otherwise nothing else of ours would run meanwhile.
             look = threading.Thread(target=self._look, args=(run, run.task.directory), daemon=True)
             look.start()
 
@@ -60,10 +60,10 @@ class Commands:
         try:
             os.close(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         except PermissionError:
-            pass  # what counts is whether it can be entered
+            pass  # what matters is whether it can be entered
         except (OSError, ValueError) as error:
             problem = error
-        with suppress(RuntimeError):  # the loop is closed: nobody wants it any more
+        with suppress(RuntimeError):  # the loop is closed: nobody needs it any more
             self._loop.call_soon_threadsafe(self._start, run, problem)
 
     def _start(self, run: Run, problem: Exception | None = None) -> None:

@@ -1,4 +1,4 @@
-"""A warm process that runs handlers, as the daemon sees it: its group, the channel to it, its present run."""
+"""A warm process that runs handlers, as the daemon sees it: its group, the channel to it, its current run."""
 
 import json
 import socket
@@ -13,36 +13,36 @@ from mwapp.execution.process_group import Group, own_environment
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-# One that is dismissed may close what it has open, seconds.
+# How long a dismissed process may take to close what it has open, seconds.
 FAREWELL = 5.0
 
-# A reply has no output in it.
+# A reply contains no output.
 MOST_REPLY = 64 * 1024
 
 
 class Owner(Protocol):
-    """Is told what becomes of a process."""
+    """Hears what becomes of a process."""
 
     def over(self, exited: Exited) -> None:
         """A run is over."""
 
     def free(self, process: "WarmProcess") -> None:
-        """It can run the next."""
+        """It can run the next one."""
 
     def useless(self, process: "WarmProcess") -> None:
         """It cannot run anything, even if it seemed free."""
 
     def gone(self, process: "WarmProcess", why: str | None) -> None:
-        """It has ended; ``why`` if it never got ready."""
+        """It has ended; ``why`` if it never became ready."""
 
 
 class WarmProcess:
-    """One process that runs handlers, and the channel to it. To be used in the loop's thread only."""
+    """One process that runs handlers, and the channel to it. Use it only in the loop's thread."""
 
     def __init__(self, loop: "AbstractEventLoop", output_limit: int, owner: Owner) -> None:
         """Start it. Raises OSError."""
         self.run: int | None = None  # the run's number
-        self.runs = 0  # how many it had
+        self.runs = 0  # how many it has had
         self.idle_since = 0.0
         self._loop = loop
         self._limit = output_limit
@@ -57,7 +57,7 @@ class WarmProcess:
         self._channel.setblocking(False)
         with theirs:
             number = theirs.fileno()
-            # -P: not whatever lies in the daemon's directory.
+            # -P: do not import from the daemon's directory.
             arguments = [sys.executable, "-P", "-m", "mwapp.execution.handler_process", str(number)]
             output = Output(output_limit)
             try:
@@ -79,7 +79,7 @@ class WarmProcess:
         self._send()
 
     def kill(self, grace: float = 0.0) -> None:
-        """Kill it; it is not used again."""
+        """Kill it; nothing uses it again."""
         self._killed = True
         self._group.kill(grace)
 
@@ -95,7 +95,7 @@ class WarmProcess:
             del self._unsent[: self._channel.send(self._unsent)]
         except BlockingIOError:
             pass
-        except OSError:  # it has ended, as we shall hear
+        except OSError:  # it has ended, and we shall hear of it
             self._unsent.clear()
         if self._unsent:
             self._loop.add_writer(self._channel, self._send_the_rest)
@@ -118,7 +118,7 @@ class WarmProcess:
             self._received.clear()
             self._replied(reply)
         elif not data or end or len(self._received) > MOST_REPLY:
-            # It has ended, or a handler has got hold of the channel.
+            # It has ended, or a handler has taken the channel.
             self._loop.remove_reader(self._channel)
             self._owner.useless(self)
             self._group.kill()
@@ -174,7 +174,7 @@ class WarmProcess:
         self._owner.gone(self, why)
 
     def _lost(self) -> Exited:
-        """It ended in the midst of the run."""
+        """It ended during the run."""
         code = self._group.code
         if code == 0:
             code = 1

@@ -1,1 +1,1 @@
-"""What there is in the ensemble and how it is, for the commands that show it."""
+"""What the ensemble contains, and its state, for the commands that show it."""

@@ -27,14 +27,14 @@ from mwapp.status.overview import (
 )
 from mwapp.zookeeper.connect_string import parse_address, show
 
-# A server or an endpoint that is asked directly gets this long, seconds.
+# How long to wait for a server or an endpoint, seconds.
 PROBE_SECONDS = 1.0
-# Above so many tasks their states are not counted one by one.
+# Above this many tasks we do not count their states one by one.
 MOST_COUNTED = 20_000
-# So many failures are shown, and of so many queued tasks the labels are looked at.
+# How many failures to show, and of how many queued tasks to check the labels.
 FAILURES = 3
 MOST_WAITING = 500
-# States of workers that are not there.
+# States of workers that are not present.
 ABSENT = ("gone", "persistent")
 
 
@@ -45,7 +45,7 @@ class ServerView:
     address: str
     mode: str | None = None  # leader, follower, observer, standalone
     version: str | None = None
-    mean_ms: float | None = None  # how long a request took it since it started
+    mean_ms: float | None = None  # mean latency of its requests since it started
     worst_ms: int | None = None  # ... and the longest
     clients: int | None = None  # connections
     problem: str | None = None  # why it says nothing
@@ -64,7 +64,7 @@ class TasksView:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """All of it at one moment. Without a quorum only the servers are known, and ``problem`` says why."""
+    """Everything at one moment. Without a quorum only the servers are known, and ``problem`` says why."""
 
     servers: Sequence[ServerView]
     master: MasterView | None = None
@@ -220,7 +220,7 @@ _NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError)
 
 
 def ask_master(address: str) -> tuple[str | None, str | None]:
-    """The state that the active master's endpoint tells, or why it tells none."""
+    """The state that the active master's endpoint reports, or why it reports none."""
     try:
         host, port = parse_address(address, "/master")
         connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)

@@ -1,4 +1,4 @@
-"""What is in the ensemble: tasks, workers, the master. Read with many requests under way at once."""
+"""What the ensemble contains: tasks, workers, the master. It is read with many requests under way at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from mwapp.core.protocol import (
 from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
-# So many reads are under way at once.
+# How many reads are under way at once.
 PIPELINE = 600
 
 QUEUED, ASSIGNED = "queued", "assigned"
@@ -41,7 +41,7 @@ Queues = dict[str, tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task as it was found."""
+    """A task as it was read."""
 
     task: str
     state: str  # queued, assigned, or its final state: done, failed, cancelled
@@ -50,7 +50,7 @@ class TaskView:
     worker: str | None = None
     attempt: int | None = None
     outcome: Outcome | None = None
-    labels: tuple[str, ...] = ()  # that its worker must have
+    labels: tuple[str, ...] = ()  # which its worker must have
     cancelling: bool = False  # there is a cancel request
 
     @property
@@ -87,20 +87,20 @@ class MasterView:
 
     address: str | None  # None: vacant
     epoch: int | None
-    name: str | None  # of the winner of the epoch, if it was one of ours
+    name: str | None  # of the epoch's winner, if it was one of ours
     since: float | None  # when it was taken, seconds since the Unix epoch
-    persistent: bool = False  # made by hand, and no ephemeral: nobody can win
-    standbys: Sequence[StandbyView] | None = ()  # None: the active one is not listed, so others may not be
+    persistent: bool = False  # created by hand and not ephemeral: nobody can win
+    standbys: Sequence[StandbyView] | None = ()  # None: the active one is not listed, others may be missing
 
 
 class Look(ClientPart):
-    """A part that reads once, from the start again after a cut. ``read`` gets the scope to read through."""
+    """A part that reads once, and starts over after a cut. ``read`` gets the scope to read through."""
 
     def __init__(self, process: Process, read: Callable[[Scope], None]) -> None:
         self._read = read
         super().__init__(process)
 
-    def _start(self) -> None:  # it makes nothing: whoever only looks may have no permission to
+    def _start(self) -> None:  # it creates nothing: a reader may have no permission to
         self._read(self._scope)
 
 
@@ -110,7 +110,7 @@ def read_names(scope: Scope, then: Callable[[list[str]], None]) -> None:
 
 
 def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView]], None]) -> None:
-    """Look at these tasks; those that do not exist are left out."""
+    """Read these tasks, except those that do not exist."""
 
     def with_queues(queues: Queues, cancel_requests: frozenset[str]) -> None:
         holders = {task: queue for queue, tasks in queues.items() for task in tasks}
@@ -128,14 +128,14 @@ def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView
 
         _get_pages(scope, paths, read)
 
-    # Who holds what before how it ended: a task is then never seen as neither held nor ended.
+    # Read the holders before the ends: then no task looks neither held nor ended.
     _read_queues(scope, with_queues)
 
 
 def read_states(
     scope: Scope, names: Sequence[str], known: Mapping[str, str], then: Callable[[dict[str, str]], None]
 ) -> None:
-    """The state of each of these tasks. ``known``: final states that need not be read again."""
+    """The state of each of these tasks. ``known``: final states, which need not be read again."""
 
     def with_queues(queues: Queues, _: frozenset[str]) -> None:
         held = {task for queue, tasks in queues.items() if queue != NOBODY for task in tasks}
@@ -198,7 +198,7 @@ def read_master(scope: Scope, then: Callable[[MasterView], None]) -> None:
 
 
 def _read_queues(scope: Scope, then: Callable[[Queues, frozenset[str]], None]) -> None:
-    """Every worker's queue and the tasks assigned in it, what was returned, and the cancel requests."""
+    """Every worker's queue and the tasks in it, the returned tasks, and the cancel requests."""
 
     def listed(names: Children) -> None:
         paths = {queue: assign_path(queue) for queue in _names(names)} | {NOBODY: RETURNED}
@@ -247,7 +247,7 @@ def _standbys(master: Node | Failed, candidates: Mapping[str, Node]) -> list[Sta
     return [
         StandbyView(candidate_name(znode), node.data.decode(errors="replace"), node.stat.ctime)
         for znode, node in candidates.items()
-        if node.stat.owner not in (active, 0)  # 0: made by hand, and no ephemeral
+        if node.stat.owner not in (active, 0)  # 0: created by hand and not ephemeral
     ]
 
 

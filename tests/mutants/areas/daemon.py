@@ -178,7 +178,7 @@ MUTANTS = [
         equivalent="the next picture is a tenth of a second later",
     ),
     daemon(
-        "            self._loop.longest_turn = PICTURE  # there may be news; have another look soon\n",
+        "            self._loop.longest_turn = PICTURE  # there may be news; look again soon\n",
         "",
         "what the endpoint shows is up to a second behind the news",
     ),

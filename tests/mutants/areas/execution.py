@@ -65,7 +65,7 @@ MUTANTS = [
         "what has left the group is not asked to end, or is not killed",
     ),
     group(
-        "        _census.take()  # before: whose parent has ended is harder to find\n        self._signal_group(number)\n",
+        "        _census.take()  # first: processes whose parent has ended are harder to find\n        self._signal_group(number)\n",
         "        self._signal_group(number)\n        _census.take()\n",
         "whose environment was emptied is not found once its parent is killed",
     ),
@@ -352,7 +352,7 @@ MUTANTS = [
     ),
     inside("clean and code == 0", "clean", "after an exception a handler's modules are used half done"),
     inside(
-        "    if os.getpid() != process:  # a child that the handler forked has come back here\n        os._exit(code)\n",
+        "    if os.getpid() != process:  # a child that the handler forked has returned to here\n        os._exit(code)\n",
         "",
         "a handler that forks ends twice",
     ),
