@@ -125,9 +125,7 @@ def unused(files: Iterable[Path], options: Options) -> list[str]:
 
 
 def entry_points(specs: Specs) -> str:
-    """What a play may name in ``tasks_from``, as Markdown; nothing if that is main alone."""
-    if len(specs) == 1:
-        return ""
+    """What a play may name in ``tasks_from``, as Markdown."""
     rows = ["| entry point | what it does | variables |", "|---|---|---|"]
     for name, spec in specs.items():
         every = spec["options"] == specs["main"]["options"]
@@ -189,12 +187,13 @@ def problems(role: Path, specs: Specs, defaults: Mapping[str, Any]) -> list[str]
     settings = plugins / f"module_utils/{role.name}_settings.py"
     parts = (role.glob(f"{part}/*") for part in ("tasks", "templates", "vars"))
     files = chain(*parts, plugins.glob("*/*.py"))
-    found = disagreements(role.name, options, defaults) + unused(files, options)
-    if settings.exists():
-        found += unspecified(settings, options)
-    if len(specs) > 1:
-        found += misnamed((file.stem for file in role.glob("tasks/*.yml")), specs) + unlike_main(specs)
-    return found
+    return [
+        *disagreements(role.name, options, defaults),
+        *unused(files, options),
+        *(unspecified(settings, options) if settings.exists() else []),
+        *misnamed((file.stem for file in role.glob("tasks/*.yml")), specs),
+        *unlike_main(specs),
+    ]
 
 
 def check(role: Path, *, write: bool) -> list[str]:
