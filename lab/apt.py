@@ -1,6 +1,6 @@
 """How this machine reaches Debian packages, so that nodes reach them the same way.
 
-Nothing about mirrors, proxies or certificates is written in the project: all of it is read off the host.
+The project contains nothing about mirrors, proxies or certificates: the lab reads all of it from the host.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from lab.run import run
 
 ETC = Path("/etc/apt")
 
-# Names that the current and the last release also go by.
+# Other names of the current and the last release.
 _ALIASES = ("stable", "oldstable", "trixie", "bookworm")
 _PARTS = ("", "-updates", "-security", "/updates")
-# Settings of apt that are about the way to the packages, not about this host's taste.
+# Settings of apt about the way to the packages, not this host's preferences.
 _TRANSPORT = re.compile(
     r"Acquire::(http|https|ftp|Check-|Retries|ForceIPv|Max-ValidTime|AllowInsecure)", re.I
 )
@@ -120,12 +120,12 @@ def sources(suite: str, etc: Path = ETC) -> list[Source]:
 
 
 def keyrings(of: Iterable[Source]) -> list[Path]:
-    """Files of this machine that the sources are checked against."""
+    """This machine's files with the keys of the sources."""
     return [Path(source.signed_by) for source in of if source.signed_by.startswith("/")]
 
 
 def transport() -> str:
-    """The host's apt settings for reaching archives, as an apt.conf; proxies of the environment included."""
+    """The host's apt settings for reaching archives, as an apt.conf, with proxies from the environment."""
     lines = [line for line in run(["apt-config", "dump"]).splitlines() if _TRANSPORT.match(line)]
     for scheme in ("http", "https"):
         proxy = os.environ.get(f"{scheme}_proxy")

@@ -27,8 +27,8 @@ def _say(text: str) -> None:
 
 
 def pass_lab(command: Callable[..., None]) -> Callable[..., None]:
-    """Call the command with the lab that is meant. ``up`` means no other than the default by accident: it
-    would add nodes to it."""
+    """Call the command with the lab that is meant. ``up`` without a name always means the default lab: it
+    must not add nodes to another by accident."""
 
     @functools.wraps(command)
     @click.pass_context
@@ -41,7 +41,7 @@ def pass_lab(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _complete(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
-    """The nodes whose names begin so, and sets of them."""
+    """The nodes whose names begin like this, and sets of them."""
     before, comma, begun = begun.rpartition(",")
     with contextlib.suppress(LabError):
         nodes = Lab(context.find_root().params.get("name") or default_lab()).nodes
@@ -70,16 +70,16 @@ def cli(name: str | None) -> None:
     type=click.Choice(list(BACKENDS)),
     envvar="LAB_BACKEND",
     show_envvar=True,
-    help=f"What the machines of a new lab are made with.  [default: {DEFAULT_BACKEND}]",
+    help=f"The kind of machines in a new lab.  [default: {DEFAULT_BACKEND}]",
 )
 @pass_lab
 def up(lab: Lab, nodes: tuple[str, ...], suite: str | None, backend: str | None) -> None:
-    """Make sure that NODES are there and switched on."""
+    """Make sure that NODES exist and are on."""
     lab.up(nodes, suite=suite, backend=backend)
     _say(f"{' '.join(lab.nodes)} are up (lab {lab.name!r})")
 
 
-up.help = f"{up.help}\n\nDefault: {' '.join(DEFAULT_NODES)}. What runs is left as it is."
+up.help = f"{up.help}\n\nDefault: {' '.join(DEFAULT_NODES)}. Running nodes are not changed."
 
 
 @cli.command()
@@ -131,7 +131,7 @@ def exec_(lab: Lab, node: str, command: tuple[str, ...]) -> None:
 
 
 def _on_node(name: str, does: Callable[[Lab, str], None], said: str, help_: str) -> None:
-    """Add a verb that does one thing to each node named."""
+    """Add a verb that does one thing to each given node."""
 
     @cli.command(name, help=help_)
     @click.argument("nodes", nargs=-1, shell_complete=_complete, required=True)
@@ -143,10 +143,10 @@ def _on_node(name: str, does: Callable[[Lab, str], None], said: str, help_: str)
 
 
 _on_node("power-cut", Lab.power_cut, "has lost power", "Take the power from NODES: unsynced data is lost.")
-_on_node("power-off", Lab.power_off, "is off", "Shut NODES down in order.")
+_on_node("power-off", Lab.power_off, "is off", "Shut NODES down cleanly.")
 _on_node("boot", Lab.boot, "is up", "Switch NODES on again.")
-_on_node("freeze", Lab.freeze, "is frozen", "Stop all processes of NODES where they stand.")
-_on_node("thaw", Lab.thaw, "goes on", "Let frozen NODES go on.")
+_on_node("freeze", Lab.freeze, "is frozen", "Stop all processes of NODES, as if the machine hung.")
+_on_node("thaw", Lab.thaw, "continues", "Let frozen NODES continue.")
 _on_node("free-disk", Lab.free_disk, "has its space back", "Undo fill-disk on NODES.")
 
 
@@ -159,7 +159,7 @@ def _bytes(_: Any, __: Any, value: str) -> int:
 
 @cli.command("fill-disk")
 @click.argument("nodes", nargs=-1, shell_complete=_complete, required=True)
-@click.option("--leave", metavar="SIZE", default="0", callback=_bytes, help="Leave so much, such as 10M.")
+@click.option("--leave", metavar="SIZE", default="0", callback=_bytes, help="Leave this much, such as 10M.")
 @pass_lab
 def fill_disk(lab: Lab, nodes: tuple[str, ...], leave: int) -> None:
     """Fill the disks of NODES: writes get ENOSPC. A disk stays full over boots and power cuts."""
@@ -169,7 +169,7 @@ def fill_disk(lab: Lab, nodes: tuple[str, ...], leave: int) -> None:
 
 
 def _names(_: Any, __: Any, values: tuple[str, ...] | str | None) -> list[str]:
-    """Names apart by spaces or commas, as people write them."""
+    """Names separated by spaces or commas."""
     given = values.split() if isinstance(values, str) else values or ()
     return [name for value in given for name in value.split(",") if name]
 
@@ -181,12 +181,12 @@ def _names(_: Any, __: Any, values: tuple[str, ...] | str | None) -> list[str]:
     "other",
     callback=_names,
     shell_complete=_complete,
-    help="From these only, such as zk2,zk3 (or: host).",
+    help="Only from these, such as zk2,zk3 (or: host).",
 )
-@click.option("--one-way", is_flag=True, help="Only what NODES send is lost.")
+@click.option("--one-way", is_flag=True, help="Lose only what NODES send.")
 @pass_lab
 def cut(lab: Lab, nodes: list[str], other: list[str], one_way: bool) -> None:
-    """Cut NODES off from all others and this machine. SSH from this machine goes on working."""
+    """Cut NODES off from all others and this machine. SSH from this machine still works."""
     lab.cut(nodes, other, one_way=one_way)
     _say(f"{' '.join(nodes)} cut off{' one way' if one_way else ''} from {' '.join(other) or 'all others'}")
 
@@ -199,15 +199,15 @@ def cut(lab: Lab, nodes: list[str], other: list[str], one_way: bool) -> None:
     "other",
     callback=_names,
     shell_complete=_complete,
-    help="From and to these only, such as zk2,zk3 (or: host).",
+    help="Only from and to these, such as zk2,zk3 (or: host).",
 )
-@click.option("--one-way", is_flag=True, help="Only of what NODES send.")
+@click.option("--one-way", is_flag=True, help="Lose only packets that NODES send.")
 @pass_lab
 def loss(lab: Lab, nodes: list[str], percent: int, other: list[str], one_way: bool) -> None:
     """Lose packets at random between NODES and all others and this machine, in each direction."""
     lab.loss(nodes, percent, other, one_way=one_way)
     way = "to" if one_way else "to and from"
-    _say(f"{' '.join(nodes)}: {percent} % is lost on the way {way} {' '.join(other) or 'all others'}")
+    _say(f"{' '.join(nodes)}: {percent} % of packets lost {way} {' '.join(other) or 'all others'}")
 
 
 @cli.command()
@@ -227,7 +227,7 @@ def heal(lab: Lab, nodes: list[str], other: list[str]) -> None:
 
 
 def main() -> None:
-    """Exit status 0, 1 if it failed, 2 if it was asked wrongly."""
+    """Exit status 0 on success, 1 on failure, 2 on wrong usage."""
     try:
         cli()
     except UnknownError as error:

@@ -1,4 +1,4 @@
-"""Raising a lab and razing it, over whatever an earlier attempt may have left."""
+"""Creates a lab and removes it, whatever an earlier attempt may have left."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BACKENDS = {"nspawn": Nspawn, "podman": Podman}
 
 T = TypeVar("T")
 
-# Appends what is not there yet; what else a playbook has put into the file stays.
+# Appends missing lines; what a playbook has written into the file stays.
 _LEARN = 'while read -r line; do grep -qxF "$line" /etc/hosts || echo "$line" >>/etc/hosts; done'
 
 _ENVIRONMENT = (
@@ -42,7 +42,7 @@ def command(spec: Spec, node: Node, argv: Sequence[str], *environment: str) -> l
 
 
 def stand_up(lab: str, names: Sequence[str], suite: str | None, backend: str | None, say: Say) -> None:
-    """See to it that the nodes of these names exist, and that all nodes of the lab are on. Holds no lock."""
+    """Make sure that the nodes of these names exist, and that all nodes of the lab are on. Takes no lock."""
     spec = load(lab) or _found(lab, backend or DEFAULT_BACKEND, say)
     if backend not in (None, spec.backend):
         raise LabError(
@@ -68,7 +68,7 @@ def stand_up(lab: str, names: Sequence[str], suite: str | None, backend: str | N
     boot(spec, [node for node, state in states.items() if state == "off"], say)
     running = [node for node, state in states.items() if state == "running"]
     ready = dict(_each(lambda node: (node, _ready(spec, node)), running))
-    # What an `up` that was killed had begun may just have ended.
+    # Work of an `up` that was killed may just have ended.
     boot(spec, [node for node in running if not ready[node]], say)
     frozen = [node.name for node, state in states.items() if state == "frozen"]
     if frozen:
@@ -76,13 +76,13 @@ def stand_up(lab: str, names: Sequence[str], suite: str | None, backend: str | N
 
 
 def tear_down(lab: str, say: Say) -> None:
-    """Remove all that has the name of a lab, whether or not its state tells of it. Holds no lock."""
+    """Remove everything with the name of a lab, even if its state does not mention it. Takes no lock."""
     spec = load(lab)
     if spec:
         backend = backend_of(spec)
         on = [node for node in spec.nodes.values() if backend.pid(node) and backend.state(node) == "running"]
         debs.keep(spec, {node.name: partial(command, spec, node) for node in on})
-    backend_of(spec or Spec(lab, "")).remove()  # of whichever kind they are
+    backend_of(spec or Spec(lab, "")).remove()  # of any kind
     if spec:
         for node in spec.nodes.values():
             ssh.hang_up(spec, node)
@@ -97,15 +97,15 @@ def tear_down(lab: str, say: Say) -> None:
 
 
 def boot(spec: Spec, nodes: Sequence[Node], say: Say, *, wait: bool = True) -> None:
-    """Switch on nodes that are off, all at once. Raises LabError if one does not come up."""
+    """Switch on all nodes that are off, in parallel. Raises LabError if one does not come up."""
     backend = backend_of(spec)
 
     def start(node: Node) -> None:
         backend.boot(node)
         if wait:
             if not _ready(spec, node):
-                raise LabError(f"{node.name} went off as it booted: {backend.last_words(node)}")
-            if node.name in spec.full:  # of what was not synced, the space is free again
+                raise LabError(f"{node.name} switched off while booting: {backend.last_words(node)}")
+            if node.name in spec.full:  # the space of unsynced data is free again
                 backend.fill_disk(node, spec.full[node.name])
             say(f"{node.name} is up at {node.address}")
 
@@ -113,18 +113,18 @@ def boot(spec: Spec, nodes: Sequence[Node], say: Say, *, wait: bool = True) -> N
 
 
 def _found(lab: str, backend: str, say: Say) -> Spec:
-    """A new lab with a network of its own."""
+    """A new lab with its own network."""
     tear_down(lab, say)
     with lock("labs", say):
         spec = Spec(lab, pick_subnet(lab, network.in_use()), backend)
         spec.save()
-        # The bridge claims the subnet before the lock is given up.
+        # The bridge claims the subnet before the lock is released.
         network.raise_(spec, say)
     return spec
 
 
 def _ready(spec: Spec, node: Node) -> bool:
-    """Wait until a node can be logged into and knows the others; False if it goes off instead."""
+    """Wait until a node accepts logins and knows the others; False if it switches off instead."""
     backend = backend_of(spec)
     what = f"{node.name}: SSH at {node.address}"
     until(lambda: ssh.answers(node) or backend.state(node) == "off", BOOT_SECONDS, what)
@@ -135,6 +135,6 @@ def _ready(spec: Spec, node: Node) -> bool:
 
 
 def _each(work: Callable[[Node], T], nodes: Sequence[Node]) -> list[T]:
-    """The results of doing this to all nodes at the same time."""
+    """The results of doing this to all nodes in parallel."""
     with ThreadPoolExecutor(len(nodes) or 1) as pool:
         return list(pool.map(work, nodes))

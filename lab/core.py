@@ -1,4 +1,4 @@
-"""A lab and everything one does to it."""
+"""A lab and everything you can do to it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ from lab.spec import (
 
 
 class Lab:
-    """The lab of a name, standing or not. Methods raise LabError, or UnknownError for names it does not have.
+    """The lab of a name, up or not. Methods raise LabError, or UnknownError for names it does not have.
 
     One process at a time changes a lab; the others wait for it.
     """
 
     def __init__(self, name: str | None = None, *, say: Say = silent) -> None:
-        """`name`: of the lab, by default what the variable LAB says, or "lab". `say` is told of progress."""
+        """`name`: the lab's name, by default that in the variable LAB, or "lab". `say` gets progress
+        messages."""
         self.name = check_name("lab", name or os.environ.get("LAB") or DEFAULT_LAB)
         self._say = say
 
@@ -53,11 +54,11 @@ class Lab:
         return MappingProxyType(self.spec.nodes)
 
     def up(self, names: Iterable[str] = (), *, suite: str | None = None, backend: str | None = None) -> None:
-        """See to it that these nodes (by default the six of DEFAULT_NODES) are there and switched on.
+        """Make sure that these nodes (by default the six of DEFAULT_NODES) exist and are on.
 
-        What runs is left alone; what is off is booted; the remains of a crashed run are removed first.
-        `backend`: what the machines of a new lab are made with, by default what the variable LAB_BACKEND
-        says, or "nspawn".
+        It leaves running nodes alone, boots nodes that are off, and first removes the remains of a crashed
+        run. `backend`: the kind of machines in a new lab, by default that in the variable LAB_BACKEND, or
+        "nspawn".
         """
         wanted = [check_name("node", name) for name in names] or list(DEFAULT_NODES)
         if suite is not None and suite not in SUITES:
@@ -72,49 +73,49 @@ class Lab:
             construct.stand_up(self.name, wanted, suite, backend, self._say)
 
     def down(self) -> None:
-        """Remove the lab and every trace of it, a broken one's too. It is no error if there is none."""
+        """Remove the lab and every trace of it, even if it is broken. No error if there is none."""
         host.require({})
         with self._locked():
             construct.tear_down(self.name, self._say)
 
     def boot(self, name: str, *, wait: bool = True) -> None:
-        """Switch a node on that is off; `wait` until it can be logged into."""
+        """Switch on a node that is off; `wait` until it accepts logins."""
         with self._locked():
             node = self._in_state(name, "off")
             construct.boot(self.spec, [node], self._say, wait=wait)
 
     def power_off(self, name: str) -> None:
-        """Shut a node down in order and wait until it is off."""
+        """Shut a node down cleanly, and wait until it is off."""
         with self._locked():
             node = self._in_state(name, "running")
             construct.backend_of(self.spec).power_off(node)
             network.unplug(node)
 
     def power_cut(self, name: str) -> None:
-        """Take the power from a node: it falls silent at once and loses what it had not synced."""
+        """Take the power from a node: it is silent at once, and loses unsynced data."""
         with self._locked():
             node = self._in_state(name, "running", "frozen")
-            # The cable first: dying processes would say goodbye on their connections, dead machines do not.
+            # Unplug the cable first: dying processes would close their connections, and dead machines do not.
             network.unplug(node)
             construct.backend_of(self.spec).power_cut(node)
             ssh.hang_up(self.spec, node)
 
     def freeze(self, name: str) -> None:
-        """Stop all processes of a node; its kernel still takes connections and acknowledges data."""
+        """Stop all processes of a node; its kernel still accepts connections and acknowledges data."""
         with self._locked():
             construct.backend_of(self.spec).freeze(self._in_state(name, "running"))
 
     def thaw(self, name: str) -> None:
-        """Let a frozen node go on; no error if it is running."""
+        """Let a frozen node continue; no error if it is running."""
         with self._locked():
             construct.backend_of(self.spec).thaw(self._in_state(name, "frozen", "running"))
 
     def cut(
         self, side: str | Iterable[str], other: str | Iterable[str] = (), *, one_way: bool = False
     ) -> None:
-        """Part nodes from others (by default from all others and this machine).
+        """Cut nodes off from others (by default from all others and this machine).
 
-        One way: what they send is lost, what is sent to them arrives. SSH from this machine always works.
+        One way: packets from them are lost, packets to them arrive. SSH from this machine always works.
         """
         self.loss(side, packet_loss.ALL, other, one_way=one_way)
 
@@ -126,9 +127,9 @@ class Lab:
         *,
         one_way: bool = False,
     ) -> None:
-        """Lose so many percent of the packets, at random, in each direction between nodes and others.
+        """Lose this percentage of the packets, at random, in each direction between nodes and others.
 
-        Sides and `one_way` are as for `cut`. 0 undoes it; what is said last about a direction holds.
+        Sides and `one_way` are as for `cut`. 0 undoes it; the last call for a direction counts.
         """
         if not 0 <= percent <= packet_loss.ALL:
             raise UnknownError(f"a loss of {percent} percent: use 0 to {packet_loss.ALL}")
@@ -138,7 +139,7 @@ class Lab:
             self._lose(spec)
 
     def heal(self, side: str | Iterable[str] = (), other: str | Iterable[str] = ()) -> None:
-        """Undo cuts and losses: all, those that concern some nodes, or those between two sets."""
+        """Undo cuts and losses: all, those of some nodes, or those between two sets."""
         with self._locked():
             spec = self.spec
             healed = self._between(spec, side, other) if _set(side) or _set(other) else spec.losses
@@ -146,9 +147,9 @@ class Lab:
             self._lose(spec)
 
     def fill_disk(self, name: str, *, leave: int = 0) -> None:
-        """Let a node's disk have no space but for `leave` bytes, also after a reboot or a power cut."""
+        """Fill a node's disk except for `leave` bytes; it stays full after a reboot or a power cut."""
         if leave < 0:
-            raise UnknownError(f"{leave} bytes to be left on a disk: use 0 or more")
+            raise UnknownError(f"{leave} bytes to leave on a disk: use 0 or more")
         with self._locked():
             spec = self.spec
             construct.backend_of(spec).fill_disk(self._in_state(name, "running", "frozen"), leave)
@@ -156,7 +157,7 @@ class Lab:
             spec.save()
 
     def free_disk(self, name: str) -> None:
-        """Give a node the space on its disk back; no error if it has it."""
+        """Give a node its disk space back; no error if it has it."""
         with self._locked():
             spec = self.spec
             construct.backend_of(spec).free_disk(self._in_state(name, "running", "frozen"))
@@ -172,24 +173,24 @@ class Lab:
         timeout: float | None = None,
         stdin: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program on a node as root, with an environment of its own, and return how it ended.
+        """Run a program on a node as root, with a clean environment, and return its result.
 
-        It enters the node from here, not over the network: it works on nodes that are cut off, and takes
-        a few ms. Raises subprocess.TimeoutExpired after `timeout` seconds, CalledProcessError with `check`.
+        It enters the node from here, not over the network. So it works on nodes that are cut off, and takes a
+        few ms. Raises subprocess.TimeoutExpired after `timeout` seconds, CalledProcessError with `check`.
         """
         command = self.command(name, argv)
-        # Without input it reads nothing, rather than what the caller's own input is.
+        # Without input it reads nothing, not the caller's own input.
         return subprocess.run(
             command, input=stdin or "", capture_output=True, text=True, check=check, timeout=timeout
         )
 
     def command(self, name: str, argv: Sequence[str]) -> list[str]:
-        """What to run on this machine so that `argv` runs on the node."""
+        """The command for this machine that runs `argv` on the node."""
         node = self._in_state(name, "running")
         return construct.command(self.spec, node, argv, f"TERM={os.environ.get('TERM', 'dumb')}")
 
     def reachable(self, name: str) -> Spec:
-        """The spec, if this node is in a state to be logged into."""
+        """The spec, if this node accepts logins."""
         self._in_state(name, "running")
         return self.spec
 
@@ -198,10 +199,10 @@ class Lab:
         return construct.backend_of(self.spec).state(self.spec.node(name))
 
     def status(self) -> list[dict[str, Any]]:
-        """Each node: node, state, suite, address, pid, ssh (does it answer), and the faults it suffers.
+        """Each node: node, state, suite, address, pid, ssh (does it answer), and its faults.
 
         cut_to, cut_from: names; loss_to, loss_from: percent by name;
-        disk_left: bytes left on a disk that was filled, or None.
+        disk_left: bytes left on a filled disk, or None.
         """
         spec = self.spec
         backend = construct.backend_of(spec)

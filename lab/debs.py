@@ -1,7 +1,7 @@
 """Packages that nodes have downloaded, kept for later nodes as a layer below their disks.
 
-A layer is never changed once it is made, because running nodes stand on it; what comes new makes a new one.
-apt checks each file against its signed lists before it uses it.
+A finished layer never changes, because running nodes use it; new packages go into a new layer. apt checks
+each file against its signed lists before it uses it.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from lab.spec import CACHE, Spec, labs
 
 STORE = CACHE / "debs"
 ARCHIVES = "var/cache/apt/archives"
-KEPT_DAYS = 30  # since it was downloaded; longer, and Debian has a newer version
+KEPT_DAYS = 30  # since the download; after that Debian has a newer version
 
 _DEB = re.compile(r"[A-Za-z0-9_.+~%-]+\.deb")
 
 
 def newest(suite: str) -> Path | None:
-    """The layer for new nodes of a release, if there is one yet."""
+    """The layer for new nodes of a release, if it exists."""
     return max(STORE.glob(f"{suite}-[0-9]*"), default=None)
 
 
 def keep(spec: Spec, commands: dict[str, Callable[[Sequence[str]], list[str]]]) -> None:
-    """Take over what the nodes of a lab have downloaded.
+    """Keep what the nodes of a lab have downloaded.
 
-    `commands` gives, for each node that runs, how to run something there. What cannot be had is no loss.
+    `commands` gives, for each running node, the command to run something there. Failures do not matter.
     """
     for name, command in commands.items():
         suite = spec.nodes[name].suite
@@ -47,7 +47,7 @@ def keep(spec: Spec, commands: dict[str, Callable[[Sequence[str]], list[str]]]) 
 
 
 def _grow(suite: str, last: Path | None, tar: bytes) -> None:
-    """Make the next layer: what was in the last and is not too old, and the content of a tar file."""
+    """Make the next layer: the files of the last one that are not too old, and those of a tar file."""
     number = int(last.name.rpartition("-")[2]) + 1 if last else 1
     making = STORE / f".making-{suite}"
     shutil.rmtree(making, ignore_errors=True)
@@ -61,7 +61,7 @@ def _grow(suite: str, last: Path | None, tar: bytes) -> None:
     making.replace(STORE / f"{suite}-{number:06d}")
     used = {layer for spec in labs() for node in spec.nodes.values() for layer in node.image.split(":")}
     for layer in STORE.glob(f"{suite}-[0-9]*"):
-        # A lab that is just made may have chosen the last one, and not noted that yet.
+        # A lab that is being created may have chosen the last one, and not noted that yet.
         if str(layer) not in used and layer not in (last, newest(suite)):
             shutil.rmtree(layer)
 

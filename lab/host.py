@@ -1,4 +1,4 @@
-"""Whether this machine can carry a lab."""
+"""Whether this machine can run a lab."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PROGRAMS = {
 
 
 def require(programs: Mapping[str, str]) -> None:
-    """Raises LabError, in one line: what is missing, how to get it, and the way that needs no lab.
+    """Raises LabError, in one line: what is missing, how to get it, and how to do without a lab.
 
-    `programs`: those that are needed beside the lab's own, and the Debian package of each.
+    `programs`: further programs that are needed, and the Debian package of each.
     """
     needed = {**_PROGRAMS, **programs}
-    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # su without - leaves them out
+    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"  # su without - omits them
     missing = []
     if platform.system() != "Linux":
         missing.append("Linux")
@@ -43,6 +43,6 @@ def require(programs: Mapping[str, str]) -> None:
             missing.append(f"{', '.join(absent)} (apt-get install {packages})")
     if missing:
         raise LabError(
-            f"this machine cannot carry a lab, it lacks: {'; '.join(missing)}. "
+            f"this machine cannot run a lab, it lacks: {'; '.join(missing)}. "
             "Without a lab: put your own VMs into a copy of inventory/example (see README)"
         )

@@ -15,10 +15,10 @@ from lab.run import Say, lock, remove
 from lab.spec import CACHE, labs
 
 IMAGES = CACHE / "images"
-MAX_AGE_DAYS = 7  # then security updates are worth a new one
+MAX_AGE_DAYS = 7  # then security updates justify a new one
 LOCAL_CAS = Path("/usr/local/share/ca-certificates")
 
-# What any server has before someone's playbook arrives.
+# What any server has before a playbook runs.
 PACKAGES = [
     "systemd",
     "systemd-sysv",
@@ -32,8 +32,8 @@ PACKAGES = [
     "procps",
 ]
 
-# force-unsafe-io: dpkg's own syncs guard against a crash in the middle of an installation, and cost most of
-# its time on a busy machine. A node whose power is cut while packages are installed is provisioned again.
+# force-unsafe-io: dpkg's own syncs protect against a crash during an installation, and cost most of its time
+# on a busy machine. A node that loses power during an installation is provisioned again.
 DPKG = "force-unsafe-io\n"
 APT = 'Acquire::Languages "none";\n'
 
@@ -45,7 +45,7 @@ MaxSessions 64
 MaxStartups 100
 """
 
-# Nothing may take the lock of apt or dpkg behind a playbook's back; host keys come from the lab.
+# Nothing may take the lock of apt or dpkg while a playbook runs; host keys come from the lab.
 MASKED = [
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -67,15 +67,15 @@ chroot "$1" apt-cache gencaches >/dev/null
 """
 
 
-# Which of mmdebstrap's lines are of interest while one waits.
+# Which of mmdebstrap's lines to show while you wait.
 _TOLD = ("I: running apt-get update", "I: downloading", "I: extracting", "I: installing")
 
 
 def layers(suite: str, say: Say) -> str:
     """The directories that new nodes of a Debian release start from, uppermost first, joined by ":".
 
-    The image is built now if there is none of this recipe, or only an old one.
-    Raises LabError with mmdebstrap's last words if it cannot be built and there is none.
+    Builds the image now if this recipe has none, or only an old one. Raises LabError with mmdebstrap's last
+    words if that fails and there is none.
     """
     recipe = _recipe(suite)
     digest = hashlib.sha256()
@@ -92,14 +92,14 @@ def layers(suite: str, say: Say) -> str:
             except LabError as error:
                 if have is None:
                     raise
-                say(f"going on with the image of {MAX_AGE_DAYS} days ago or more: {error}")
+                say(f"using an image that is {MAX_AGE_DAYS} days old or more: {error}")
             _prune(suite, have)
         packages = debs.newest(suite)
         return ":".join(str(layer) for layer in (packages, have / "root") if layer is not None)
 
 
 def _recipe(suite: str) -> dict[str, bytes]:
-    """All that an image depends on, by path; those with a leading / are files of the image itself."""
+    """Everything that an image depends on, by path; paths with a leading / are files of the image itself."""
     sources = apt.sources(suite)
     # More than the rest: two packages' files that the host's administrator put beside its apt sources.
     secrets = [apt.ETC / "auth.conf", *sorted((apt.ETC / "auth.conf.d").glob("*"))]
@@ -120,7 +120,7 @@ def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
     work = IMAGES / f".building-{suite}"
     remove(work)  # of a build that died
     IMAGES.mkdir(parents=True, exist_ok=True)
-    IMAGES.chmod(0o700)  # it may hold the host's passwords for its package archive
+    IMAGES.chmod(0o700)  # it may contain the host's passwords for its package archive
     for name, data in recipe.items():
         file = work / "files" / name.removeprefix("/") if name.startswith("/") else work / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -130,16 +130,16 @@ def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
     say(f"building the {suite} image from Debian packages (once; kept in {IMAGES})")
     log = work / "log"
     argv = [
-        # All of it ends with us, however we end.
+        # All of it ends with us, in any way.
         *["setpriv", "--pdeathsig=KILL", "unshare", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"],
         *["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}"],
-        # Lists stay: a fresh node then installs without an update.
+        # Keep the lists: a fresh node can then install without an update.
         *["--skip=cleanup/apt", "--format=directory"],
         f"--setup-hook=sync-in {work}/files /",
         f'--customize-hook=sh {work}/hook "$1"',
         *[suite, str(work / "root"), str(work / "suite.sources")],
     ]
-    environment = {**os.environ, "TMPDIR": str(work)}  # what a killed build leaves goes with the rest of it
+    environment = {**os.environ, "TMPDIR": str(work)}  # this also removes what a killed build leaves
     with (
         log.open("w") as out,
         subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, stdout=out, env=environment) as build,
@@ -161,9 +161,9 @@ def _build(suite: str, recipe: dict[str, bytes], final: Path, say: Say) -> None:
 
 
 def _prune(suite: str, keep: Path) -> None:
-    """Remove images of this release that no lab stands on: those `keep` replaces, and any that are old.
+    """Remove images of this release that no lab uses: those that `keep` replaces, and all old ones.
 
-    Another checkout may have a recipe of its own; its images are not ours to remove while they are in use.
+    Another checkout may have its own recipe; we must not remove its images while they are in use.
     """
     used = {layer for spec in labs() for node in spec.nodes.values() for layer in node.image.split(":")}
     for image in IMAGES.glob(f"{suite}-*"):

@@ -1,4 +1,4 @@
-"""Settings of this machine's kernel that labs need: raised while one stands, put back after the last."""
+"""Settings of this machine's kernel that labs need: raised while a lab is up, restored after the last."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from lab.spec import RUN
 
 NEEDED = {
     Path("/proc/sys/net/ipv4/ip_forward"): 1,  # the nodes' way out
-    # Each node takes half a dozen, all of them count as root's, and the default is 128: the 25th node would
-    # boot without some of its units, or not at all.
+    # Each node takes half a dozen, all count as root's, and the default is 128. So the 25th node would boot
+    # without some of its units, or not at all.
     Path("/proc/sys/fs/inotify/max_user_instances"): 8192,
 }
 
 
 def raise_settings() -> None:
-    """Raise what is lower than labs need, and remember what it was."""
+    """Raise settings that are too low for labs, and remember the old values."""
     for setting, least in NEEDED.items():
         now = setting.read_text()
         if int(now) < least:
@@ -26,7 +26,7 @@ def raise_settings() -> None:
 
 
 def restore_settings() -> None:
-    """Put everything back to what it was before the first lab."""
+    """Restore the values from before the first lab."""
     for setting in NEEDED:
         before = RUN / setting.name
         if before.exists():

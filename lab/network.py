@@ -1,4 +1,4 @@
-"""A lab's network: a bridge, a cable for each node, the way out, and what gets lost in it."""
+"""A lab's network: a bridge, a cable for each node, the way out, and its losses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def in_use() -> list[str]:
 
 
 def raise_(spec: Spec, say: Say) -> None:
-    """Make the bridge and the way out; what is there already is left. Losses are as the spec has them."""
+    """Make the bridge and the way out, if missing, with the losses of the spec."""
     for chain in barriers(run(["nft", "--json", "list", "chains"])):
         rules = " and ".join(
             f"nft insert rule {chain} {io} {spec.bridge} accept" for io in ("iifname", "oifname")
@@ -29,7 +29,7 @@ def raise_(spec: Spec, say: Say) -> None:
         say(f"a firewall drops what this machine forwards; if nodes get no packages, run {rules}")
     if not succeeds(["ip", "link", "show", spec.bridge]):
         run(["ip", "link", "add", spec.bridge, "mtu", _mtu(), "type", "bridge"])
-    # The alias is how the links of a lab are found when its state is lost.
+    # The alias identifies a lab's links when its state is lost.
     run(["ip", "link", "set", spec.bridge, "alias", _alias(spec.name), "up"])
     run(["ip", "addr", "replace", f"{spec.gateway}/24", "dev", spec.bridge])
     run(["nft", "-f", "-"], stdin=_way_out(spec))
@@ -58,30 +58,30 @@ def plug(spec: Spec, node: Node, pid: int) -> None:
 def unplug(node: Node) -> None:
     """Take the node's cable away, if there is one."""
     if Path("/sys/class/net", node.link).exists():
-        # It goes by itself when the last process of the node does, perhaps just now.
+        # It disappears with the node's last process, perhaps just now.
         succeeds(["ip", "link", "del", node.link])
 
 
 def lose(spec: Spec) -> None:
-    """Make the losses of the spec, and no others, true."""
+    """Set the losses to those of the spec."""
     links = {node.name: node.link for node in spec.nodes.values()}
     run(["nft", "-f", "-"], stdin=packet_loss.render(_table(spec.name), links, spec.losses))
 
 
 def remove(name: str) -> None:
-    """Remove all that belongs to a lab's network, found by its name alone."""
+    """Remove everything of a lab's network, knowing only its name."""
     for link in json.loads(run(["ip", "-json", "link"])):
         if link.get("ifalias") == _alias(name):
-            succeeds(["ip", "link", "del", link["ifname"]])  # a cable goes by itself with its node
+            succeeds(["ip", "link", "del", link["ifname"]])  # a cable disappears with its node
     for family in ("ip", "bridge"):
         table = f"{family} {_table(name)}"
         run(["nft", "-f", "-"], stdin=f"table {table} {{}}\ndelete table {table}\n")
 
 
 def barriers(chains: str) -> list[str]:
-    """Chains of somebody's (often Docker's) that drop forwarded packets unless told otherwise.
+    """Chains of other programs (often Docker) that drop forwarded packets by default.
 
-    `chains`: the JSON that nft lists them in. No table of ours can overrule them, so a person has to.
+    `chains`: nft's list as JSON. No table of ours can overrule them, so a person has to.
     """
     found = [item["chain"] for item in json.loads(chains)["nftables"] if "chain" in item]
     found = [chain for chain in found if chain["family"] in ("ip", "inet")]
@@ -93,7 +93,7 @@ def barriers(chains: str) -> list[str]:
 
 
 def resolvers() -> list[str]:
-    """Name servers of this machine that nodes can reach too. Raises LabError if there is none."""
+    """This machine's name servers that nodes can reach, too. Raises LabError if there are none."""
     # systemd-resolved shows itself in the first file and its upstream servers in the second.
     for file in (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf")):
         if file.exists():
@@ -117,7 +117,7 @@ def _table(name: str) -> str:
 
 
 def _mtu() -> str:
-    """That of the way out: a larger one on the bridge would rely on ICMP to be found out."""
+    """The MTU of the way out. A larger one on the bridge would depend on ICMP to be discovered."""
     routes = json.loads(run(["ip", "-json", "-4", "route", "show", "default"]))
     mtus = [
         Path("/sys/class/net", route["dev"], "mtu").read_text().strip() for route in routes if "dev" in route
@@ -126,7 +126,7 @@ def _mtu() -> str:
 
 
 def _way_out(spec: Spec) -> str:
-    """NAT for what nodes send; and nobody outside may open a connection to a node."""
+    """NAT for the nodes' packets; nobody outside may open a connection to a node."""
     table, bridge = f"ip {_table(spec.name)}", spec.bridge
     return f"""table {table} {{}}
 delete table {table}

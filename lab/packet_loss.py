@@ -1,4 +1,4 @@
-"""What gets lost in which direction between which two: pure set algebra, and the rules that lose it."""
+"""What is lost in which direction between which two: pure set algebra, and the rules for it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def between(side: Iterable[str], other: Iterable[str], *, one_way: bool = False)
 
 
 def render(table: str, links: Mapping[str, str], losses: Mapping[Direction, int]) -> str:
-    """The nft rules that lose so many percent of the packets, as one transaction that replaces earlier ones.
+    """The nft rules that lose these percentages of packets, as one transaction that replaces earlier rules.
 
     `links` gives the cable of each node. Host and node always keep SSH (TCP port 22), as a machine in a rack
-    keeps its console: what is cut off can still be looked at.
+    keeps its console: you can still look at a node that is cut off.
     """
     chains: dict[str, list[str]] = {"forward": [], "input": [], "output": []}
     for (a, b), percent in sorted(losses.items()):

@@ -1,4 +1,4 @@
-"""Programs, locks and waiting: the three things everything else here is made of."""
+"""Programs, locks and waiting, which everything else here uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def silent(_: str) -> None:
 def run(argv: Sequence[str], *, stdin: str | None = None) -> str:
     """Run a program to its end and return its standard output.
 
-    Raises LabError with the program's own last words if it fails.
+    Raises LabError with the program's last words if it fails.
     """
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -34,7 +34,7 @@ def run(argv: Sequence[str], *, stdin: str | None = None) -> str:
 
 
 def succeeds(argv: Sequence[str]) -> bool:
-    """Whether a program ends with status 0; its output is of no interest."""
+    """Whether a program ends with status 0; its output is dropped."""
     return subprocess.run(argv, capture_output=True, check=False).returncode == 0
 
 
@@ -48,9 +48,9 @@ def until(true: Callable[[], bool], seconds: float, what: str) -> None:
 
 
 def remove(tree: Path) -> None:
-    """Remove a directory with all that is in it. It is no error if it is not there.
+    """Remove a directory and everything in it. No error if it does not exist.
 
-    What a command had begun that was killed may outlive it by a moment and still write there: wait for that.
+    Children of a killed command may live a moment longer and still write there: wait for them.
     """
 
     def gone() -> bool:
@@ -64,7 +64,7 @@ def remove(tree: Path) -> None:
 def lock(name: str, say: Say = silent) -> Iterator[None]:
     """Hold the machine-wide lock of this name; the kernel frees it when its holder dies.
 
-    The files stay in the cache: a lock file that is removed locks nothing.
+    The files stay in the cache, because a removed lock file locks nothing.
     """
     path = CACHE / "locks" / name
     try:

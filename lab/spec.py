@@ -21,7 +21,7 @@ DEFAULT_LAB = "lab"
 DEFAULT_NODES = ("zk1", "zk2", "zk3", "mw1", "mw2", "mw3")
 SUITES = ("trixie", "bookworm")
 DEFAULT_BACKEND = "nspawn"
-HOST = "host"  # this machine (and all behind it), as the far end of a cut
+HOST = "host"  # this machine (and everything behind it), as the far end of a cut
 
 # Labs take /24s out of this network. Addresses end in .1 for this machine, from .11 for nodes.
 NETWORK = ipaddress.IPv4Network("10.213.0.0/16")
@@ -55,11 +55,11 @@ class Node:
 
 @dataclass
 class Spec:
-    """The state of a lab that cannot be read off the machine; kept as JSON in its run directory."""
+    """The state of a lab that cannot be read from the machine; stored as JSON in its run directory."""
 
     name: str
     subnet: str
-    backend: str = DEFAULT_BACKEND  # what its machines are made with
+    backend: str = DEFAULT_BACKEND  # the kind of its machines
     nodes: dict[str, Node] = field(default_factory=dict)
     # (from, to): percent of what `from` sends `to` that is lost; all of it is a cut.
     losses: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class Spec:
         return ipaddress.IPv4Network(self.subnet).network_address.packed[2]
 
     def node(self, name: str) -> Node:
-        """Raises UnknownError for a name that is no node of this lab."""
+        """Raises UnknownError if this lab has no node of that name."""
         if name not in self.nodes:
             raise UnknownError(
                 f"no node {name!r} in lab {self.name!r}: it has {' '.join(self.nodes) or 'none'}"
@@ -127,7 +127,7 @@ def run_directory(name: str) -> Path:
 
 
 def default_lab() -> str:
-    """The lab that is meant if none is named: "lab" if it is up, or else the only one that is.
+    """The lab that is meant without a name: "lab" if it is up, otherwise the only one that is up.
 
     Raises UnknownError if there are several others: it lists them.
     """
@@ -148,7 +148,7 @@ def load(name: str) -> Spec | None:
     except PermissionError as error:
         raise LabError(f"labs belong to root: sudo lab --name {name} ...") from error
     nodes = {node["name"]: Node(**node) for node in data["nodes"]}
-    # A lab may stand that was made before there were backends, partial losses and full disks.
+    # A lab may be up that is older than backends, partial losses and full disks.
     backend = data.get("backend", DEFAULT_BACKEND)
     losses = {(a, b): rest[0] if rest else 100 for a, b, *rest in data["cuts"]}
     return Spec(data["name"], data["subnet"], backend, nodes, losses, data.get("full", {}))

@@ -1,4 +1,5 @@
-"""Keys and files by which this machine and its nodes know each other, made before a node's first boot."""
+"""Keys and files with which this machine and its nodes know each other, created before a node's first
+boot."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from lab.spec import DISKS, Node, Spec
 
 _HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
-# Whoever often connects without logging in is refused by OpenSSH 9.8 and later. That is what `answers` does,
-# and Ansible and all others would be refused with it. Older ones do not know the setting.
+# OpenSSH 9.8 and later refuse clients that often connect without logging in. `answers` does that, and Ansible
+# and all others would be refused with it. Older versions do not know the setting.
 _PENALTIES = "etc/ssh/sshd_config.d/penalties.conf"
 _WITHOUT_PENALTIES = ("bookworm",)
 
@@ -40,7 +41,7 @@ _CONFIG = """Host {name}
 
 
 def seed(spec: Spec, node: Node) -> None:
-    """Write the files that make a node this node; what was written before is left, so its keys stay."""
+    """Write the files of this node's identity; existing files stay, so it keeps its keys."""
     directory = seed_directory(spec, node)
     if directory.exists():
         return
@@ -100,7 +101,7 @@ def answers(node: Node, seconds: float = 1.0) -> bool:
 
 
 def hang_up(spec: Spec, node: Node) -> None:
-    """End the shared connections to a node: they would hang until they find out that it is dead."""
+    """End the shared connections to a node: they would hang until they notice that it is dead."""
     for socket_file in (spec.run / "ctl").glob(f"*@{node.name}"):
         user = socket_file.name.removesuffix(f"@{node.name}")
         argv = ["ssh", "-F", str(spec.run / "ssh_config"), "-O", "exit", "-l", user, node.name]

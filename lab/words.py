@@ -10,7 +10,7 @@ _LINE = "{:<12} {:<8} {:<9} {:<15} {:>8}  {:<4} {}"
 
 
 def bytes_of(size: str) -> int:
-    """A size as people write it, such as 512K, 10M or 1G. Raises ValueError if it is none."""
+    """A size as people write it, such as 512K, 10M or 1G. Raises ValueError for anything else."""
     unit = size[-1:].upper() if size[-1:].upper() in _UNITS else ""
     number = size.removesuffix(size[-1:]) if unit else size
     if not (number.isascii() and number.isdigit()):
@@ -34,7 +34,7 @@ def table(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _faults(row: dict[str, Any]) -> list[str]:
-    """What a node suffers, as arrows to and from others, and as words."""
+    """A node's faults, as arrows to and from others, and as words."""
     sent = dict.fromkeys(row["cut_to"], "/") | {name: f"{loss}%" for name, loss in row["loss_to"].items()}
     got = dict.fromkeys(row["cut_from"], "/") | {name: f"{loss}%" for name, loss in row["loss_from"].items()}
     both = {name for name in sent if sent[name] == got.get(name)}

@@ -1,4 +1,4 @@
-"""The one interface between a lab and what its machines are made of."""
+"""The interface between a lab and a kind of machines."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ State = Literal["running", "frozen", "off"]
 
 
 class Backend(Protocol):
-    """Makes and breaks single machines; addresses, keys and cuts belong to the lab.
+    """Creates and breaks single machines; addresses, keys and cuts belong to the lab.
 
-    Every method raises LabError when it cannot do its work.
+    Every method raises LabError if it fails.
     """
 
     PROGRAMS: ClassVar[Mapping[str, str]]
     """What it runs here, and the Debian package of each."""
 
     def boot(self, node: Node) -> None:
-        """Switch on a machine that is off, over whatever its last life left behind."""
+        """Switch on a machine that is off, whatever its last life left behind."""
 
     def power_off(self, node: Node) -> None:
-        """Shut down in order, as its power button would."""
+        """Shut down cleanly, as its power button would."""
 
     def power_cut(self, node: Node) -> None:
-        """Stop everything in this instant; what was not synced to its disk is lost."""
+        """Stop everything immediately; unsynced data is lost."""
 
     def freeze(self, node: Node) -> None:
-        """Stop its processes where they stand; its network stack still answers."""
+        """Stop its processes; its network stack still answers."""
 
     def thaw(self, node: Node) -> None:
-        """Let its processes go on."""
+        """Let its processes continue."""
 
     def fill_disk(self, node: Node, leave: int) -> None:
-        """Take the space of the disk of a machine that is on, but for `leave` bytes; it stays taken."""
+        """Fill the disk of a machine that is on, except for `leave` bytes; it stays full."""
 
     def free_disk(self, node: Node) -> None:
         """Give that space back."""
@@ -46,10 +46,10 @@ class Backend(Protocol):
         """The process here that is its PID 1, if it is on."""
 
     def command(self, node: Node, argv: Sequence[str], environment: Sequence[str]) -> list[str]:
-        """What to run here so that `argv` runs there as root."""
+        """The command that runs `argv` there as root."""
 
     def last_words(self, node: Node) -> str:
-        """The end of what it has said on its console, on one line."""
+        """Its last words on the console, on one line."""
 
     def remove(self) -> None:
-        """Remove every machine of the lab, its disk too, however little is known about it."""
+        """Remove every machine of the lab and its disk, however little is known about it."""

@@ -1,4 +1,4 @@
-"""Machines as containers, each with a disk, a keeper and control groups of its own."""
+"""Machines as containers, each with its own disk, keeper and control groups."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _POWER_OFF = signal.SIGRTMIN + 4
 class Containers(ABC):
     """The machines of one lab. `plug(node, pid)` gives the network namespace of a process its cable.
 
-    What boots a container from a directory, in the namespaces and control group that it is started in, is all
-    that differs between kinds.
+    Kinds differ only in the command that boots a container from a directory, in the namespaces and control
+    group that it is started in.
     """
 
     lab: str
@@ -47,7 +47,7 @@ class Containers(ABC):
 
     @abstractmethod
     def start(self, node: Node, root: Path) -> list[str]:
-        """What boots the machine from the directory `root` and ends when it is off.
+        """The command that boots the machine from the directory `root`, and ends when it is off.
 
         It is run in the keeper's namespaces, in the child "machine" of the node's control group.
         """
@@ -62,7 +62,8 @@ class Containers(ABC):
         group.kill()
         group.remove()
         group.create("keeper", "machine", "exec")
-        # The kernel unmounts a moment after the last process is gone, and two mounts of one disk destroy it.
+        # The kernel unmounts a moment after the last process has ended, and two mounts would destroy the
+        # disk.
         disk = self._disk(node)
         until(lambda: not disk.in_use, 10, f"{node.name}: release of its disk by its last life")
         disk.make()
@@ -98,10 +99,10 @@ class Containers(ABC):
         until(lambda: not self.group(node).populated, 60, f"{node.name}: orderly shutdown")
 
     def power_cut(self, node: Node) -> None:
-        # Processes stand still before the disk stops: an fsync caught by that very instant can return success
-        # without having written, and nobody may act on that.
+        # Stop the processes before the disk: an fsync at that very instant can return success without having
+        # written, and nobody may act on that.
         group = self.group(node)
-        with contextlib.suppress(LabError):  # one that cannot be frozen is killed all the same
+        with contextlib.suppress(LabError):  # if freezing fails, kill it anyway
             group.freeze(True)
         self._disk(node).shut_down()
         group.kill()
@@ -137,11 +138,11 @@ class Containers(ABC):
             raise LabError(f"{node.name} has not started its init yet")
         namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root"]
         return [
-            # In a group of the node, so that it is frozen and killed with the rest of it.
+            # In a group of the node, so that it is frozen and killed with the node.
             *self._into(self.group(node).child("exec")),
             *["nsenter", f"--target={pid}", *namespaces, "--"],
-            # Whoever gives up on it, by a time-out or ^C, ends it there too. And root on a node is not root
-            # here: without bounds, `date -s` would set the clock of this machine.
+            # A caller that gives up (time-out, ^C) ends it there, too. And root on a node is not root here:
+            # without limits, `date -s` would set the clock of this machine.
             *["setpriv", "--pdeathsig=KILL", f"--bounding-set={_capabilities(pid)}", "--"],
             *["env", "-i", "--chdir=/", *environment, *argv],
         ]
@@ -174,14 +175,14 @@ class Containers(ABC):
 
     @staticmethod
     def _into(group: Cgroup) -> list[str]:
-        """A prefix that moves a command into this group before it is run."""
+        """A prefix that moves a command into this group before it starts."""
         return ["sh", "-c", 'echo 0 >"$0" && exec "$@"', str(group.path / "cgroup.procs")]
 
 
 def remove_shared() -> None:
-    """Remove what the labs of this machine had in common, once there is none and none can come."""
+    """Remove what the labs of this machine shared, once there is none and none can be created."""
     for directory in (Cgroup(Path("zklab")).path, DISKS):
-        with contextlib.suppress(OSError):  # a lab whose state was lost may be in there
+        with contextlib.suppress(OSError):  # a lab with lost state may be in there
             directory.rmdir()
 
 
@@ -196,7 +197,7 @@ def _is_init(pid: int) -> bool:
 
 
 def _capabilities(pid: int) -> str:
-    """All that a process and its descendants can have, as setpriv takes it."""
+    """All that a process and its descendants can have, in setpriv's syntax."""
     mask = int("".join(_status(pid, "CapBnd")) or "0", 16)
     return ",".join(["-all", *(f"+cap_{n}" for n in range(mask.bit_length()) if mask >> n & 1)])
 

@@ -15,29 +15,30 @@ from lab.run import run
 
 SIZE = "8G"  # of the sparse file; what a node sees as its disk
 
-# linux/fs.h: stop this file system in this instant, losing what its journal has not on disk.
+# linux/fs.h: stop this file system immediately, and lose what its journal does not have on disk.
 _EXT4_IOC_SHUTDOWN = 0x8004587D
 _NOLOGFLUSH = (2).to_bytes(4, "little")
 
-# Takes the space of a full disk. Beside the node's root, not in it: nobody on the node sees it or frees it.
+# Takes the space of a full disk. It is beside the node's root, not in it, so nobody on the node can see or
+# remove it.
 _FILLER = "filler"
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A disk by its file. `mounted` is where its file system can be reached while its node is on."""
+    """A disk by its file. `mounted` is where its file system is while its node is on."""
 
     image: Path
     mounted: Path | None = None
 
     def make(self) -> None:
-        """Make a disk that is not there yet; under its name it is always whole."""
+        """Create a disk that does not exist; under its name it is always complete."""
         if self.image.exists():
             return
         new = self.image.with_suffix(".new")
         new.unlink(missing_ok=True)
         run(["truncate", f"--size={SIZE}", str(new)])
-        # A journal of 64 MB is enough and quicker to make; a journal there must be, for power cuts.
+        # A journal of 64 MB is enough, and faster to create. Power cuts need a journal.
         run(["mkfs.ext4", "-q", "-m", "0", "-J", "size=64", "-L", "zklab", str(new)])
         new.replace(self.image)
 
@@ -48,14 +49,14 @@ class Disk:
         return any(_read(file) == str(self.image) for file in files)
 
     def shut_down(self) -> None:
-        """Stop its file system in this instant, if it is mounted."""
+        """Stop its file system immediately, if it is mounted."""
         with contextlib.suppress(LabError), self._open() as directory:
             fcntl.ioctl(directory, _EXT4_IOC_SHUTDOWN, _NOLOGFLUSH)
 
     def fill(self, leave: int) -> None:
-        """Take its free space, but for `leave` bytes; costs this machine next to nothing.
+        """Take its free space except for `leave` bytes; uses almost no space on this machine.
 
-        Raises LabError if less than that is free already.
+        Raises LabError if less than that is free.
         """
         with self._open() as directory:
             flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC
@@ -85,7 +86,7 @@ class Disk:
             raise off
         try:
             directory = os.open(self.mounted, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:  # the last process of the node has just gone, and its mounts with it
+        except OSError as error:  # the node's last process has just ended, and its mounts with it
             raise off from error
         try:
             device = os.fstat(directory).st_dev
@@ -98,15 +99,15 @@ class Disk:
 
 
 def _resize(filler: int, leave: int) -> None:
-    """Make this file as large as it must be for so much to be left."""
+    """Make this file large enough to leave this much."""
     size, free = os.fstat(filler).st_size, _free(filler)
     wanted = size + free - leave
     if wanted < 0:
-        raise LabError(f"only {free >> 20}M are free, less than is to be left: use a smaller --leave")
+        raise LabError(f"only {free >> 20}M are free, less than --leave: use a smaller value")
     if wanted <= size:
         os.ftruncate(filler, wanted)
         return
-    # Its extents take blocks of their own, so the last of the space goes in ever smaller pieces.
+    # Its extents take blocks, too, so the rest of the space is filled in ever smaller pieces.
     step = wanted - size
     while step and (space := _free(filler) - leave) > 0:
         step = min(step, space)
