@@ -1,10 +1,11 @@
-"""What the judge counts of attempts by itself, for the counters in the znodes may be what is wrong."""
+"""The judge's own counts of attempts, because the counters in the znodes may be wrong."""
 
 from collections import Counter, defaultdict
 
 
 class Attempts:
-    """Of every task: how many runs failed, how many workers were lost, and in which epoch it was assigned."""
+    """For every task: how many runs failed, how many workers died over it, and in which epochs it was
+    assigned."""
 
     def __init__(self) -> None:
         self._failed: Counter[str] = Counter()
@@ -12,16 +13,16 @@ class Attempts:
         self._epochs: defaultdict[tuple[str, int], set[int | None]] = defaultdict(set)
 
     def begin(self, task: str) -> None:
-        """It was created: another of its name has nothing to do with it."""
+        """It was created; it has nothing to do with an earlier task of its name."""
         self._failed.pop(task, None)
         self._lost.pop(task, None)
 
     def assigned(self, task: str, attempt: int, epoch: int | None) -> None:
-        """The attempt was given to a worker; epoch None: by hand."""
+        """A worker got the attempt; epoch None: by hand."""
         self._epochs[task, attempt].add(epoch)
 
     def failed(self, task: str) -> None:
-        """It ran, and is to be tried again."""
+        """It ran, and will be tried again."""
         self._failed[task] += 1
 
     def lost(self, task: str) -> None:
@@ -29,7 +30,7 @@ class Attempts:
         self._lost[task] += 1
 
     def exceeds(self, task: str, retries: int, max_attempts: int) -> str:
-        """Why it may not be assigned once more; "" if it may."""
+        """Why it must not be assigned again; "" if it may."""
         if self._failed[task] > retries:
             return f"{self._failed[task]} runs have failed"
         if self._lost[task] >= max_attempts:
@@ -37,5 +38,5 @@ class Attempts:
         return ""
 
     def epochs(self, task: str, attempt: int) -> set[str]:
-        """Which epochs a command of that attempt may be told."""
+        """The epochs that a command of that attempt may get."""
         return {"" if epoch is None else str(epoch) for epoch in self._epochs[task, attempt]}

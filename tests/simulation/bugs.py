@@ -1,6 +1,6 @@
 """Planted bugs: each takes one protection away. The simulation must notice, or it is not sharp enough.
 
-They change what a process sends, between the core and its edge, so that the product has no such switch.
+They change what a process sends, between the core and its edge, so the product needs no switch for them.
 """
 
 import math
@@ -33,7 +33,7 @@ from tests.simulation.schedule import Bug
 
 
 class _Rewriting(Process):
-    """A process whose transactions are rewritten, operation by operation, so that indexes stay the same."""
+    """A process whose transactions are rewritten operation by operation, so that indexes stay the same."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         return [self._changed(command) for command in super().handle(now, event)]
@@ -51,21 +51,21 @@ class _Rewriting(Process):
 
 
 class Unfenced(_Rewriting):
-    """A master writes whatever the epoch is."""
+    """A master writes in any epoch."""
 
     def rewrite(self, op: Op, by_master: bool) -> Op:
         return _any_version(op) if by_master and op.path == EPOCH else op
 
 
 class AssignedByName(_Rewriting):
-    """A master assigns to whichever incarnation has the name."""
+    """A master assigns to any incarnation of the name."""
 
     def rewrite(self, op: Op, by_master: bool) -> Op:
         return _any_version(op) if by_master and op.path.startswith(ASSIGN) else op
 
 
 class CompletedByName(_Rewriting):
-    """A worker completes what is assigned to its name, whichever incarnation it is meant for."""
+    """A worker completes what is assigned to its name, for any incarnation."""
 
     def rewrite(self, op: Op, by_master: bool) -> Op:
         return _any_version(op) if not by_master and op.path.startswith(ASSIGN) else op
@@ -98,7 +98,7 @@ class Torn(Process):
 
 
 class Careless(Process):
-    """A process that believes its session to live until it is told otherwise."""
+    """A process that believes its session alive until it hears otherwise."""
 
     def _prove(self, lived: float) -> None:
         super()._prove(lived)
@@ -106,14 +106,14 @@ class Careless(Process):
 
 
 class Hasty(Process):
-    """A process that takes what its server knows for what the leader knows."""
+    """A process that assumes the leader knows what its server knows."""
 
     def _lives(self, sent: float) -> None:
         self._prove(max(self._proof, sent))
 
 
 class Marginless(Process):
-    """A process that goes on until its session ends by its own clock."""
+    """A process that continues until its session ends by its own clock."""
 
     def _prove(self, lived: float) -> None:
         super()._prove(lived)
@@ -121,14 +121,14 @@ class Marginless(Process):
 
 
 class Abrupt(Process):
-    """A worker whose session is closed while its commands are dying."""
+    """A worker that closes its session while its commands are dying."""
 
     def _give_up(self) -> None:
         self._abandon()
 
 
 class Credulous(Process):
-    """A worker that takes an assignment with the same name and numbers for the one it had."""
+    """A worker that mistakes an assignment with the same name and numbers for its own."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         if isinstance(event, Reply) and isinstance(event.result, Node):
@@ -145,7 +145,7 @@ class Merciless(Process):
 
 
 class Trusting(Process):
-    """A process that asks for signs of life by reading, and takes any answer for a proof."""
+    """A process that reads as a sign of life, and takes any answer as proof."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         if isinstance(event, Reply) and not isinstance(event.result, Failed):
@@ -160,7 +160,7 @@ class Trusting(Process):
 
 
 class Blind(Process):
-    """A process that reads on a new connection what its server shows, however far that is behind."""
+    """A process that reads on a new connection whatever its server shows, however old."""
 
     def _begin(self) -> None:
         self._at_once = False
@@ -175,7 +175,7 @@ class Blind(Process):
 
 
 class Forgetful(Process):
-    """A client that, after a lost reply, submits again without having looked for its task."""
+    """A client that submits again after a lost reply, without a search for its task."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
@@ -196,7 +196,7 @@ class Forgetful(Process):
 
 
 class Late(Process):
-    """A client that waits and does not look whether what it begins to watch has ended just before."""
+    """A client that begins to watch a task without checking whether it has just ended."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
@@ -217,7 +217,7 @@ class Late(Process):
 
 
 class Doubling(_Rewriting):
-    """A worker hands back, and keeps."""
+    """A worker hands a task back, and keeps it."""
 
     def _changed(self, command: Command) -> Command:
         if isinstance(command, Request) and isinstance(command.operation, Transaction):
@@ -229,7 +229,7 @@ class Doubling(_Rewriting):
 
 
 class Relentless(_Rewriting):
-    """A worker tries again and again: it does not count what failed."""
+    """A worker tries again and again, because it does not count failures."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
         if isinstance(op, Create) and op.path.startswith(f"{RETURNED}/"):
@@ -238,7 +238,7 @@ class Relentless(_Rewriting):
 
 
 class Boastful(_Rewriting):
-    """A worker says that it has every label."""
+    """A worker claims every label."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
         registration = Registration.decode(op.data) if isinstance(op, Create | Set) else None
@@ -248,14 +248,14 @@ class Boastful(_Rewriting):
 
 
 class Patient(Process):
-    """A worker that lets commands go on that are cancelled or late."""
+    """A worker that lets cancelled or late commands continue."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         return [c for c in super().handle(now, event) if not (isinstance(c, Kill) and c.grace)]
 
 
 class Busy(_Rewriting):
-    """A peer that goes on as a worker when it is elected."""
+    """A peer that continues as a worker when it is elected."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
         marks = isinstance(op, Set) and op.path.startswith(f"{WORKERS}/")
@@ -263,14 +263,14 @@ class Busy(_Rewriting):
 
 
 class Uncounted(_Rewriting):
-    """A candidate that counts epochs in /epoch alone."""
+    """A candidate that counts epochs only in /epoch."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
         return Check(op.path) if isinstance(op, Set) and op.path == TASKS else op
 
 
 class Unlisted(Process):
-    """A candidate that does not watch its znode: a person deletes it, and it is listed no more."""
+    """A candidate that does not watch its znode: if a person deletes that, it is no longer listed."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         return [self._unwatched(command) for command in super().handle(now, event)]
@@ -282,7 +282,7 @@ class Unlisted(Process):
         return command
 
 
-# What each is, and the invariants one of which must be seen to break.
+# Each bug, and the invariants of which one must break.
 BUGS: dict[str, tuple[Bug, set[str]]] = {
     "fencing": (Bug(Unfenced), {"no-stale-write"}),
     "atomic completion": (Bug(Torn), {"status-from-holder"}),

@@ -1,4 +1,4 @@
-"""Planted bugs of processes that are refused something: see bugs.py."""
+"""Planted bugs in the handling of refusals: see bugs.py."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from mwapp.core.session import Process
 
 
 class Stubborn(Process):
-    """A process that sends what was refused again, at once and for ever."""
+    """A process that repeats a refused request at once, forever."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits)
@@ -27,7 +27,7 @@ class Stubborn(Process):
 
 
 class Presumptuous(Process):
-    """A process that takes what it may not read for absent."""
+    """A process that takes a znode that it may not read for absent."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         if isinstance(event, Reply) and event.result == Failed(Error.REFUSED):
@@ -39,7 +39,7 @@ class Presumptuous(Process):
 
 
 class Undivided(Process):
-    """A process that asks for what is too much again and again, and never for less."""
+    """A process that repeats a request that is too large, and never asks for less."""
 
     def handle(self, now: float, event: Event) -> list[Command]:
         if isinstance(event, Reply) and event.result == Failed(Error.REFUSED):

@@ -1,4 +1,4 @@
-"""Clients of a schedule: some that submit and wait, and some that come to cancel or to wait and go again."""
+"""Clients of a schedule: some submit and wait, others come to cancel or wait, and leave."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.simulation.world import Violation
 
 
 class Submitter:
-    """A client that submits tasks and waits for their ends. ``host`` is to be set to where it runs."""
+    """A client that submits tasks and waits for their ends. Set ``host`` to where it runs."""
 
     host: Host
 
@@ -23,17 +23,17 @@ class Submitter:
         self._judge, self._name, self._max_tasks = judge, name, max_tasks
         self._submit: Submit | None = None
         self._untold: set[str] = set()  # tasks whose end it waits for
-        self._asked: list[tuple[Task, str | None]] = []  # of its present life, by index
+        self._asked: list[tuple[Task, str | None]] = []  # of its current life, by index
         self._count = 0
 
     @property
     def waits(self) -> bool:
-        """Whether it has still to hear that a submission is a task, or that a task has ended."""
+        """Whether it must still hear that a submission is a task, or that a task has ended."""
         untold = self._untold - self._judge.excuses.endless
         return bool(untold or (self._submit is not None and self._submit.unacknowledged))
 
     def submit(self, tasks: Iterable[tuple[Task, str | None]]) -> None:
-        """Submit some at once, under the name that is given with each, if any."""
+        """Submit some at once, each under its name, if it has one."""
         if self._submit is None or self.host.process is None or self.host.frozen:
             return
         for task, name in tasks:
@@ -63,7 +63,7 @@ class Submitter:
             elif full or ("refused" in refusal.reason and self._judge.denied.submissions):
                 self._judge.refused(task)
             elif name is not None and self._judge.explained("acked-never-lost", name):
-                pass  # somebody has made another of the one under this name
+                pass  # somebody has replaced the task of this name
             elif name is None or self._judge.asked.get(name) in (None, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
 
@@ -77,7 +77,7 @@ class Submitter:
 
 
 def canceller(judge: Judge, names: list[str]) -> Build:
-    """A client that asks that these tasks end, waits for their ends, and ends itself."""
+    """A client that cancels these tasks, waits for their ends, and ends."""
 
     def build(host: Host, process: Process) -> None:
         left = dict.fromkeys(names)

@@ -1,17 +1,17 @@
-"""The clock of a simulated host: it began when the host did, and runs a little fast or slow."""
+"""The clock of a simulated host: it started with the host, and runs a little fast or slow."""
 
 from tests.simulation.world import World
 
 
 class Clock:
-    """What a process on the host is told of time.
+    """The time that a process on the host sees.
 
-    With ``counts_sleep`` it goes on while the host is suspended, as CLOCK_BOOTTIME does and CLOCK_MONOTONIC
-    does not.
+    With ``counts_sleep`` it continues while the host is suspended, like CLOCK_BOOTTIME and unlike
+    CLOCK_MONOTONIC.
     """
 
     def __init__(self, world: World, *, began: float, drift: float, counts_sleep: bool = True) -> None:
-        """``began``: what it shows at the beginning; ``drift``: by what part of the time it is too fast."""
+        """``began``: its value at the start; ``drift``: the part of the time by which it is too fast."""
         self._world = world
         self._shows, self._rate = began, 1 + drift
         self._counts_sleep = counts_sleep
@@ -23,11 +23,11 @@ class Clock:
         return self._shows + self._rate * (self._world.now - self._lost)
 
     def wall(self) -> float:
-        """What a wall clock shows that somebody sets again and again: anything."""
+        """A wall clock that somebody sets again and again: it may show anything."""
         return self._world.now * 1e9 % 2e9
 
     def left(self, until: float) -> float:
-        """In how many seconds of the world it will show that, if the host does not sleep; 0: it does."""
+        """In how many seconds of the world it will show that, if the host does not sleep; 0: it shows it."""
         return max(0.0, (until - self.now()) / self._rate)
 
     def sleep(self) -> None:
@@ -35,6 +35,6 @@ class Clock:
         self._asleep_since = self._world.now
 
     def wake(self) -> None:
-        """The host goes on."""
+        """The host continues."""
         if not self._counts_sleep:
             self._lost += self._world.now - self._asleep_since

@@ -1,6 +1,7 @@
-"""What the simulated servers say no to: by an access control list, by being busy, or for no reason we know.
+"""What the simulated servers refuse: by an access control list, because they are busy, or for an unknown
+reason.
 
-A transaction that is refused is logged with its error, as on a real server: so it shows what was before it.
+A refused transaction is logged with its error, as on a real server, so it shows what was before it.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,21 +23,21 @@ from mwapp.core.messages import (
 from tests.simulation.tree import ZNode, parent_of
 from tests.simulation.world import Chance
 
-# Nothing is there, so that a transaction fails where this takes the place of one of its operations.
+# Nothing exists there, so a transaction fails where this replaces one of its operations.
 NOWHERE = Check("/zookeeper/nowhere")
 
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
     """The answer to a request that was not carried out: the server has too much to do, or the session has
-    moved. Whoever gets it takes the connection for lost."""
+    moved. A process that gets it treats the connection as lost."""
 
     request: int
 
 
 @dataclass
 class _Lot:
-    """How often what a host asks is refused, or turned away."""
+    """How often a host's requests are refused, or turned away."""
 
     draw: Chance
     refused: float = 0.0
@@ -44,11 +45,11 @@ class _Lot:
 
 
 class Denials:
-    """What is denied at present, to everybody but people."""
+    """What is denied now, to everybody except people."""
 
     def __init__(self, nodes: Callable[[], Mapping[str, ZNode]]) -> None:
         self._nodes = nodes
-        self._forbidden: dict[str, tuple[int, str]] = {}  # by path: which znode there, and to do what
+        self._forbidden: dict[str, tuple[int, str]] = {}  # by path: which znode there, and which operations
         self._lots: dict[str, _Lot] = {}  # by host
 
     @property
@@ -65,11 +66,11 @@ class Denials:
         self._forbidden.pop(path, None)
 
     def refuse(self, host: str, draw: Chance, share: float) -> None:
-        """Refuse so much of what the host asks."""
+        """Refuse this share of the host's requests."""
         self._lots[host] = _Lot(draw, refused=share)
 
     def turn_away(self, host: str, draw: Chance, share: float) -> None:
-        """Answer so much of what the host asks by :class:`TurnedAway`."""
+        """Answer this share of the host's requests with :class:`TurnedAway`."""
         self._lots[host] = _Lot(draw, turned_away=share)
 
     def relent(self, host: str) -> None:
@@ -79,12 +80,12 @@ class Denials:
     # ------------------------------------------------------------ asked by the servers
 
     def turns_away(self, host: str) -> bool:
-        """Whether the host's next request is to be."""
+        """Whether to turn away the host's next request."""
         lot = self._lots.get(host)
         return lot is not None and lot.draw.chance(lot.turned_away)
 
     def ask(self, host: str, operation: Operation, serve: Callable[[Operation], Result]) -> Result:
-        """The answer to a request; ``serve`` gives it where nothing is denied."""
+        """The answer to a request; ``serve`` gives it if nothing is denied."""
         lot = self._lots.get(host)
         refused = lot is not None and lot.draw.chance(lot.refused)
         if not isinstance(operation, Transaction):

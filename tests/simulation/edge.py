@@ -1,6 +1,6 @@
 """Between a simulated process and the simulated ensemble: its session and its connection.
 
-What mwapp.zookeeper is to a real process. One lives as long as its process.
+It is what mwapp.zookeeper is to a real process. One lives as long as its process.
 """
 
 from collections.abc import Callable
@@ -27,11 +27,11 @@ from tests.simulation.denials import TurnedAway
 from tests.simulation.service import Connection, Service
 from tests.simulation.world import World
 
-HEARTBEAT = "/"  # what a heartbeat checks, and nothing else here
+HEARTBEAT = "/"  # only heartbeats check it here
 REDIAL = 0.3
-# Requests of so many bytes may be why the connection is lost; as shipped it is far more.
+# Requests of this size may be why the connection is lost, bytes; the default is far larger.
 SUSPECT_BYTES = 700
-# A server that leaves a request unanswered for so much of the session time-out is given up.
+# A server that leaves a request unanswered for this part of the session time-out is given up.
 SILENCE = 1 / 3
 
 
@@ -48,7 +48,7 @@ class Owner(Protocol):
         """Give the process an event."""
 
     def deferred(self, call: Callable[[], None]) -> bool:
-        """Whether the host is frozen; then it calls when it is thawed."""
+        """Whether the host is frozen; if so, the call comes when it is thawed."""
 
     def connected(self) -> None:
         """The process has a connection."""
@@ -83,7 +83,7 @@ class Edge:
 
     def request(self, number: int, operation: Operation) -> None:
         """Send a request."""
-        if self._connection is None:  # the cut crossed it on the way
+        if self._connection is None:  # the cut came while it was on the way
             lost = Reply(number, Failed(Error.CONNECTION_LOSS))
             self._world.after(0.0, lambda: self._owner.event(lost) if self._alive else None)
             return
@@ -100,7 +100,7 @@ class Edge:
         self._watch_silence()
 
     def abandon(self) -> None:
-        """Give the session up and open another, which ends it if closing it has come to nothing."""
+        """Give up the session and open another, which ends the old one if closing it failed."""
         self.close()
         self._given_up = self.session
         self._connection, self.session = None, None
@@ -109,12 +109,12 @@ class Edge:
         self._redial(self._world.between(0.01, REDIAL))
 
     def close(self) -> None:
-        """Close the session, if that can be done."""
+        """Close the session, if possible."""
         if self._connection is not None:
             self._service.send(self._connection, 0, None)
 
     def die(self) -> None:
-        """The process is gone; what it had sent may still arrive."""
+        """The process is gone; what it sent may still arrive."""
         self._alive = False
         if self._connection is not None:
             self._connection.deaf = True
@@ -132,7 +132,7 @@ class Edge:
             self._world.after(notice, lambda: self.lost(connection))
 
     def stall(self, seconds: float, *, up: bool) -> None:
-        """Let what is sent (up) or received from now on be late; nothing is lost."""
+        """Delay what is sent (up) or received from now on; nothing is lost."""
         if self._connection is not None:
             self._world.note(self.name, f"stalls {seconds:.3f} s, {up=}")
             self._connection.stall(self._world.now + seconds, up=up)
@@ -140,12 +140,12 @@ class Edge:
     # ------------------------------------------------------------ the connection
 
     def received(self, connection: Connection, event: Event | TurnedAway, seen: int) -> None:
-        """Something came over a connection; what comes over an old one is not heard."""
-        if self._owner.frozen:  # asked first: it mostly is not, and this is the busiest place
+        """Something came over a connection; ignore what comes over an old one."""
+        if self._owner.frozen:  # checked first: usually it is not, and this is the busiest place
             self._owner.deferred(partial(self.received, connection, event, seen))
         elif connection is not self._connection:
             pass
-        elif isinstance(event, TurnedAway):  # its request was not carried out, but later ones are perhaps
+        elif isinstance(event, TurnedAway):  # its request was not carried out, but later ones may be
             self.lost(connection)
         else:
             self._seen = max(self._seen, seen)
@@ -155,7 +155,7 @@ class Edge:
             self._refuse(connection)
 
     def _refuse(self, connection: Connection) -> None:
-        """Requests that were not sent are answered in their turn."""
+        """Answer requests that were not sent in their turn."""
         if self._owner.deferred(lambda: self._refuse(connection)):
             return
         while connection is self._connection and self._refused:
@@ -167,7 +167,7 @@ class Edge:
             self._owner.event(Reply(number, Failed(Error.REFUSED)))
 
     def lost(self, connection: Connection) -> None:
-        """The connection is gone: say so, and look for a server to go on with."""
+        """The connection is gone: report it, and look for another server."""
         if self._owner.deferred(lambda: self.lost(connection)):
             return
         if connection is self._connection:
@@ -185,14 +185,14 @@ class Edge:
         self._owner.event(why)
 
     def dial(self) -> None:
-        """Connect to some server, with the session there is or with a new one."""
+        """Connect to some server, with the current session or a new one."""
         session, asked = self.session, self._owner.clock.now()
 
         def told(connection: Connection | None, over: bool) -> None:
             if self._owner.deferred(lambda: told(connection, over)):
                 return
             if not self._alive or session != self.session:
-                return  # the process is another by now, or gave that session up
+                return  # the process has been replaced, or gave up that session
             if over:
                 self.session = None
                 self._cut_off(Expired())

@@ -1,10 +1,11 @@
 """A simulated ensemble: one log of transactions, and servers that apply it sooner or later.
 
-It keeps what ZooKeeper guarantees: transactions are atomic and in one order (zxid); a session sees its
-own writes and never goes back in time; a watch is told before any newer data; ephemerals end with their
-session. And it keeps no more than that: a read is answered by the session's server, which may be behind.
+It keeps ZooKeeper's guarantees: transactions are atomic and in one order (zxid); a session sees its own
+writes and never goes back in time; a watch fires before any newer data; ephemerals end with their session. It
+guarantees no more than that: the session's server answers reads, and may be behind.
 
-What ZooKeeper must not do, and some versions may, it does when told to (:meth:`SimEnsemble.lose`).
+On request it also loses writes (:meth:`SimEnsemble.lose`), which ZooKeeper must not do, but some versions
+may.
 """
 
 from bisect import bisect_left
@@ -28,7 +29,7 @@ class Kind(Enum):
 
 
 class Transacted(NamedTuple):
-    """An entry of the log. One that was refused has no changes."""
+    """An entry of the log. A refused one has no changes."""
 
     zxid: int
     time: float
@@ -51,7 +52,7 @@ class Server:
     child_watches: dict[str, set[int]] = field(default_factory=dict)
 
     def rewind(self, log: list[Transacted]) -> None:
-        """It has applied no more than this is; nobody is connected."""
+        """It has applied only this much; nobody is connected."""
         self.data_watches.clear()
         self.child_watches.clear()
         if self.applied > len(log):
@@ -67,7 +68,7 @@ class Server:
 
 
 def replayed(log: list[Transacted]) -> Tree:
-    """What it amounts to."""
+    """The resulting tree."""
     tree = Tree()
     for entry in log:
         for change in entry.changes:
@@ -85,18 +86,18 @@ class Session:
 
 
 class SimEnsemble:
-    """The ensemble. ``notify`` is called for every watch that goes off, at the moment it does."""
+    """The ensemble. ``notify`` is called for every watch at the moment it fires."""
 
     def __init__(self, notify: Notify, servers: int = 3) -> None:
         self.servers = [Server() for _ in range(servers)]
-        self.decided = Tree()  # what the log amounts to
+        self.decided = Tree()  # the state after the whole log
         self.log: list[Transacted] = []
         self.sessions: dict[int, Session] = {}
         self.on_commit: Callable[[Transacted], None] = lambda _: None  # of what changes or ends something
         self._notify = notify
         self._numbers = count(0x100000001)
         self._timeouts: dict[int, float] = {}  # of all sessions there ever were
-        self._lost = 0  # so many zxids are of entries that were lost
+        self._lost = 0  # number of zxids of lost entries
 
     @property
     def zxid(self) -> int:
@@ -119,9 +120,9 @@ class SimEnsemble:
         return number
 
     def connect(self, session: int, server: int, seen: int = 0) -> bool:
-        """Connect (or move) a session to a server. False: there is no such session any more.
+        """Connect (or move) a session to a server. False: the session no longer exists.
 
-        A server that is not as far as the client has ``seen`` (a zxid, at most the last) first applies more.
+        A server that is behind what the client has ``seen`` (a zxid, at most the last) first applies more.
         """
         found = self.sessions.get(session)
         if found is None:
@@ -165,7 +166,7 @@ class SimEnsemble:
         return result
 
     def read(self, number: int, session: int, operation: Get | Exists | Children) -> Result:
-        """Answer from what a server has applied; it may not have heard that the session is over."""
+        """Answer from what a server has applied; it may not know that the session is over."""
         server = self.servers[number]
         node = server.tree.nodes.get(operation.path)
         watches = server.child_watches if isinstance(operation, Children) else server.data_watches
@@ -179,7 +180,7 @@ class SimEnsemble:
             case Get():
                 return node.node()
             case Children():
-                # In no order, says the protocol; sorted, so that a seed gives one history.
+                # The protocol promises no order; sort, so that a seed gives one history.
                 return tuple(sorted(node.children))
 
     def transact(self, session: int, ops: tuple[Op, ...], now: float) -> Result:
@@ -198,7 +199,7 @@ class SimEnsemble:
         return self.log[applied - 1].zxid if applied else 0
 
     def catch_up(self, server: int, position: int | None = None) -> None:
-        """Let a server apply the log up to a position (all of it by default, or if there is less)."""
+        """Let a server apply the log up to a position (by default, or if the log is shorter, all of it)."""
         replica = self.servers[server]
         for entry in self.log[replica.applied : position]:
             replica.applied += 1
@@ -209,10 +210,10 @@ class SimEnsemble:
     # ------------------------------------------------------------ what must not be
 
     def lose(self, entries: int) -> list[Transacted]:
-        """The last entries of the log are lost, on every server; returns them. There are no connections.
+        """Lose the last entries of the log on every server; returns them. There are no connections.
 
-        Sessions are as the rest of the log has them: some that had ended live again. What comes next has
-        greater zxids all the same, for it is of a new leader.
+        Sessions are those of the remaining log: some that had ended live again. Later entries still have
+        greater zxids, because a new leader makes them.
         """
         kept = len(self.log) - entries
         lost = self.log[kept:]
@@ -234,7 +235,7 @@ class SimEnsemble:
     # ------------------------------------------------------------ inside
 
     def _position(self, zxid: int) -> int:
-        """So much of the log has to be applied by who shows that zxid."""
+        """How much of the log a server that shows that zxid must have applied."""
         return bisect_left(self.log, zxid, key=lambda entry: entry.zxid) + 1 if zxid else 0
 
     def _append(

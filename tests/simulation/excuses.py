@@ -1,7 +1,7 @@
 """What people who work by hand may break, and for whom: the table of docs/protocol.md, By hand.
 
-Each act explains that certain invariants do not hold any more, for the task or worker it touches. Everything
-else must hold whatever people do, and for all the others these, too.
+Each act excuses certain invariants for the task or worker it touches. Everything else must hold whatever
+people do, and so must these for all others.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ PLACE = {
 }
 DEFINITION = {"labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"}
 END = {"cancel-final", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
-# A namesake may come while somebody is still busy with the one that was deleted.
+# A namesake may come while a process still works on the deleted one.
 EXISTENCE = {*DEFINITION, *END}
 # What counts the epochs; when both are deleted, epochs begin anew.
 LOST = {"/epoch", "/tasks"}
@@ -41,7 +41,7 @@ class Denied:
 
 
 class Excuses:
-    """Notes what people do, and says what that explains."""
+    """Records what people do, and says what that excuses."""
 
     def __init__(self) -> None:
         self._tasks: defaultdict[str, set[str]] = defaultdict(set)  # invariants by task

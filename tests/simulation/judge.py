@@ -1,7 +1,7 @@
-"""What must hold at every moment, whatever happens: the invariants, checked after every step.
+"""The invariants, which must hold at every moment, checked after every step.
 
-The judge builds a picture of its own from what was committed, and knows nothing of what the processes
-think. Invariants have the names of docs/protocol.md.
+The judge builds its own picture from what was committed, and knows nothing of what the processes believe.
+Invariants have the names of docs/protocol.md.
 """
 
 from collections import defaultdict
@@ -35,23 +35,23 @@ from tests.simulation.runner import DEATH, Execution
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
 from tests.simulation.world import Violation
 
-# For who does not judge when tasks are removed.
+# For a judge that does not check when tasks are removed.
 AT_ONCE = Retention(seconds=0.0, keep=0, least=0.0)
-# What need not hold for a task of which the ensemble has lost something: its name, its attempts and their
-# epochs come again, and who was told of it was told what is so no longer.
+# What need not hold for a task of which the ensemble has lost something: its name, attempts and epochs
+# repeat, and what clients heard of it is no longer true.
 REPEATED = {
     *("attempts-bounded", "token-grows", "duplicates-explained"),
     *("acked-never-lost", "submit-idempotent", "cancel-final"),
 }
-# A command may be over so much later than it must, seconds: timers are late, and so is what they set going.
+# A command may end this much too late, seconds: timers are late, and so is what they start.
 SLACK = 0.5
-# A master may take so long to see that the list of tasks has changed, seconds: it stood still, say.
+# A master may take this long to see that the list of tasks has changed, seconds (it stood still, say).
 UNSEEN = 10.0
 
 
 @dataclass(slots=True)
 class Incarnation:
-    """Who has a worker's name: the version and the session of its registration."""
+    """The holder of a worker's name: the version and the session of its registration."""
 
     version: int
     session: int | None
@@ -70,11 +70,11 @@ class State(Protocol):
 
     @property
     def decided(self) -> Znodes:
-        """What the log amounts to."""
+        """The state after the whole log."""
 
     @property
     def sessions(self) -> Container[int]:
-        """The sessions that live."""
+        """The living sessions."""
 
 
 class Judge:
@@ -84,16 +84,16 @@ class Judge:
         self, *, max_attempts: int, retention: Retention = AT_ONCE, sees_executions: bool = True
     ) -> None:
         self._retention = retention
-        self.ensemble: State  # as it is after the transaction that is looked at
+        self.ensemble: State  # as it is after the current transaction
         self._max_attempts = max_attempts
         self._sees_executions = sees_executions
-        self.persons: set[int] = set()  # sessions of people who work by hand: free to do as they like
-        self.limits = LIMITS  # of all who act
+        self.persons: set[int] = set()  # sessions of people who work by hand and may do anything
+        self.limits = LIMITS  # of all processes
         self.excuses = Excuses()  # what that explains
         self.denied = Denied()  # and what servers refused
-        self.lost: set[str] = set()  # tasks of which the ensemble has lost what it had acknowledged
-        self.killed: set[int] = set()  # sessions that were ended by hand, or lost, while their process lived
-        self.evicted: set[int] = set()  # sessions whose worker's znode or queue was changed by hand
+        self.lost: set[str] = set()  # tasks with acknowledged writes that the ensemble has lost
+        self.killed: set[int] = set()  # sessions ended by hand, or lost, while their process lived
+        self.evicted: set[int] = set()  # sessions whose worker's znode or queue a person changed
         self.hosts: list[Host] = []
         self.acked: dict[str, str] = {}  # task by the client's key
         self.tasks: set[str] = set()  # all there ever were
@@ -103,10 +103,10 @@ class Judge:
         self._deleted_at: dict[str, float] = {}  # those that had ended, by hand
         self.removed: set[str] = set()
         self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
-        self.cancels: set[str] = set()  # those that are still there
+        self.cancels: set[str] = set()  # those that still exist
         self.returned = 0
         self.labels: dict[str, frozenset[str]] = {}  # of workers, as they are configured
-        self.ended_by_hand: set[str] = set()  # tasks: their assignment is left for the master to remove
+        self.ended_by_hand: set[str] = set()  # tasks whose assignment the master has to remove
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
         self.winners: dict[int, int] = {}  # session by epoch
         self.won_at = 0.0  # the last of them
@@ -164,7 +164,7 @@ class Judge:
             self._single(task)
 
     def beginner(self) -> "Judge":
-        """One that knows what this one was told in the beginning and by hosts, and nothing of the log."""
+        """A judge that knows what this one heard at the start and from hosts, and nothing of the log."""
         again = Judge(max_attempts=self._max_attempts, retention=self._retention, sees_executions=False)
         again.persons, again.labels, again._runs = self.persons, self.labels, self._runs
         again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
@@ -172,7 +172,7 @@ class Judge:
         return again
 
     def explained(self, invariant: str, task: str) -> bool:
-        """Whether it need not hold: for what somebody did by hand, or what the ensemble has lost."""
+        """Whether it need not hold, because of what a person did or the ensemble lost."""
         return self.excuses.explain(invariant, task) or (task in self.lost and invariant in REPEATED)
 
     def _broken(self, invariant: str, task: str, what: str) -> None:
@@ -189,17 +189,17 @@ class Judge:
         if isinstance(change, Deleted) and not by_hand:
             raise Violation("epoch-monotonic", "/epoch was deleted")
         while isinstance(change, Deleted) and self.winners.get(self._epoch) in self.persons:
-            self._epoch -= 1  # raised by hand, and by nobody who won
+            self._epoch -= 1  # raised by hand, not by a winner
         if not isinstance(change, Changed):
             return
         epoch = self.ensemble.decided.nodes["/epoch"].version
         wins = any(c.path == "/master" and isinstance(c, Created) for c in entry.changes)
-        if wins and self.excuses.counts == LOST:  # nobody can know how far they were
+        if wins and self.excuses.counts == LOST:  # nobody can know their former values
             self._earlier, self._epoch = set(self.winners.items()) | self._earlier, 0
         elif epoch <= self._epoch:
             if wins and self.winners.get(epoch) != entry.session:
                 raise Violation("epoch-monotonic", f"epoch {epoch} after {self._epoch}")
-            return  # raised again, to where it was at most
+            return  # raised again, at most to its former value
         if not (wins or by_hand):
             raise Violation("one-master-per-epoch", f"epoch {epoch} was set without winning /master")
         self._epoch = epoch
@@ -247,7 +247,7 @@ class Judge:
         assignment = held[worker]
         mine = worker in before and before[worker].session == entry.session
         if mine and not assignment.meant_for(before[worker].version):
-            mine = self.winners.get(self._epoch) != entry.session  # as the master a peer may
+            mine = self.winners.get(self._epoch) != entry.session  # a peer that is the master may
         if not by_hand and mine and not assignment.meant_for(before[worker].version):
             self._broken("status-from-holder", task, f"{worker} took {task} of another incarnation")
         if isinstance(change, Changed):
@@ -281,7 +281,7 @@ class Judge:
         self.returned += 1
         runs = [run for assignment in held.values() for run in self._runs[task, assignment.attempt]]
         if any(run.started <= entry.time for run in runs):
-            self._attempts.failed(task)  # it ran: it is not given back unstarted
+            self._attempts.failed(task)  # it ran, so it was not returned unstarted
         if not by_hand and not any(w in before and before[w].session == entry.session for w in held):
             self._broken("status-from-holder", task, f"{task} returned by one who has it not")
 
@@ -323,11 +323,11 @@ class Judge:
         node = self.ensemble.decided.nodes.get(f"/workers/{worker}")
         incarnation = self._incarnations.get(worker)
         if node is not None and node.owner in {0, *self.persons}:
-            return  # created by hand over a registration that is another's: no check can tell
+            return  # created by hand over another's registration: no check can tell
         absent = Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who is not there")
         if node is None or incarnation is None:
             raise absent
-        # A queue that a person made anew, at the version that it had, is not known to be another.
+        # Nobody can tell a queue that a person recreated with its old version from the old one.
         if incarnation.session != node.owner and node.owner not in self.evicted:
             raise absent
         if node.version:
@@ -362,7 +362,7 @@ class Judge:
         if isinstance(change, Created):
             self._attempts.begin(task)
             if entry.time - self._deleted_at.pop(task, -UNSEEN) < UNSEEN:
-                self.excuses.endless.add(task)  # a master that saw neither takes it for the first: seed 13502
+                self.excuses.endless.add(task)  # a master that saw neither: seed 13502
         try:
             asked = Task.decode(change.data)
         except BadTaskError:
@@ -424,7 +424,7 @@ class Judge:
             raise Violation("result-faithful", f"{task} is {state} but its result is {outcome}")
 
     def _was_run(self, task: str, outcome: Outcome) -> bool:
-        """Whether a run ended so: the last of that number, or any of this task if numbers came again."""
+        """Whether a run ended like this: the last of that number, or any of this task if numbers repeated."""
         runs, asked = self._runs[task, outcome.attempt or 0], self.asked.get(task)
         these = [run for run in runs if run.asked == asked] if task in self.lost else runs[-1:]
         return any(run.over and run.code == outcome.code for run in these)
@@ -447,7 +447,7 @@ class Judge:
     # ------------------------------------------------------------ the hosts' side
 
     def started(self, execution: Execution) -> None:
-        """A command is started."""
+        """A command starts."""
         task, attempt = execution.task, execution.attempt
         if (task, attempt) in self.executions:
             self._broken("attempts-bounded", task, f"{task}'s attempt {attempt} was started again")
@@ -472,7 +472,7 @@ class Judge:
         self._runs[task, attempt].append(execution)
 
     def _undisturbed(self, execution: Execution) -> bool:
-        """Whether its worker's session lives, and nobody worked at it by hand."""
+        """Whether its worker's session lives, and nobody changed it by hand."""
         session = execution.session
         return session in self.ensemble.sessions and session not in self.killed | self.evicted
 
@@ -485,7 +485,7 @@ class Judge:
             raise Violation("timeout-enforced", f"{execution.task} ran for {ran:.1f} s")
 
     def acknowledged(self, task: Task, name: str | None, told: str) -> None:
-        """A client was told that its submission is a task."""
+        """A client heard that its submission is a task."""
         if name is None and self.keys.get(task.key or "") != told:
             self._broken("acked-never-lost", told, f"{task} was acknowledged as {told}, which it is not")
         if name is not None and (told != name or self.asked.get(name) != task):
@@ -493,25 +493,25 @@ class Judge:
         self.acked[name or task.key or ""] = told
 
     def refused(self, task: Task) -> None:
-        """A client was told that its submission is no task."""
+        """A client heard that its submission is not a task."""
         if task.key in self.keys:
-            name = self.keys[task.key]  # unless somebody deleted that, and it was submitted anew
+            name = self.keys[task.key]  # unless somebody deleted it, and it was submitted again
             self._broken("submit-idempotent", name, f"{task} was refused, but is {name}")
         self._refused |= {task.key} if task.key else set()
 
     def without_number(self, task: Task, *, taken: bool) -> None:
-        """A client was told that there is no number for its submission, or that it is ``taken``: others
-        of its batch may get those that are left."""
+        """A client heard that there is no number for its submission, or that it is ``taken``. Others of its
+        batch may get the remaining numbers."""
         tasks = self.ensemble.decided.nodes.get(TASKS)
         others = self.limits.batch if taken else 0
-        # What the ensemble has lost was counted when the client looked.
+        # The client's count included what the ensemble has lost since.
         known = self.excuses.uncounted or self.lost or (taken and self.excuses.numbered)
         if tasks is not None and tasks.created + others < self.limits.numbers and not known:
             raise Violation("acked-never-lost", f"{task} got no number after {tasks.created}")
         self.refused(task)
 
     def asked_to_end(self, task: str, *, known: bool) -> None:
-        """A client was told that its cancel request stands, or that there is no such task."""
+        """A client heard that its cancel request exists, or that there is no such task."""
         if known and task not in self.cancel_asked:
             self._unasked(task, f"a client was told that {task} will be cancelled: nobody asked")
         if not known and task in self.tasks - self.removed:
@@ -522,14 +522,14 @@ class Judge:
             raise Violation("cancel-final", what)
 
     def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
-        """A client that waits was told how a task ended; state None: that there is no such task."""
+        """A client that waits heard how a task ended; state None: there is no such task."""
         status = self.status.get(name)
         known = status.decode(errors="replace") if status is not None else None
         gone = name in self.removed or name not in self.tasks
         if not gone if state is None else known != state:
             self._broken("acked-never-lost", name, f"a client was told that {name} is {state}")
         result = self.ensemble.decided.nodes.get(result_path(name))
-        if result is None or state is None or name in self.ended_by_hand:  # by hand it may be written later
+        if result is None or state is None or name in self.ended_by_hand:  # a person may write it later
             return
         if outcome is None and self.denied.reads:
             return
@@ -538,7 +538,7 @@ class Judge:
 
     def all_ended(self) -> bool:
         """Whether every task has a final state, no assignment is left, and no cancel request."""
-        # Asked all the time: what is mostly so, and quickly seen, comes first.
+        # This is called all the time, so common and fast checks come first.
         left = len(self.tasks) != len(self.status) and self.left()
         return not left and not self.cancels and not self._held()
 
@@ -547,11 +547,11 @@ class Judge:
         return held and any(self.holders[task] for task in self.holders.keys() - self.excuses.endless)
 
     def left(self) -> set[str]:
-        """Tasks that have still to end."""
+        """Tasks that have not ended."""
         return self.tasks - self.status.keys() - self.excuses.endless
 
     def awake(self, host: Host) -> None:
-        """It handles what it is told: so it does not go on without its session."""
+        """It handles events, so it must not continue without its session."""
         for execution in host.executions:
             dies = execution.killed and (execution.stuck or host.awake_for <= DEATH)
             if self._gone(execution.session) and not dies:
@@ -571,5 +571,5 @@ class Judge:
                 self.awake(host)
 
     def _gone(self, session: int) -> bool:
-        """Whether it has ended, and nobody did that by hand."""
+        """Whether it has ended, and not by hand."""
         return session not in self.ensemble.sessions and session not in self.killed
