@@ -1,4 +1,4 @@
-"""The core's limits, drawn from the seed: small ones, so that a handful of tasks is many."""
+"""The core's limits, drawn from the seed: small, so that a handful of tasks counts as many."""
 
 from random import Random
 
@@ -8,7 +8,7 @@ SMALL = [1, 1, 2, 3, 4]
 
 
 def draw_limits(draw: Random) -> Limits:
-    """Every limit by itself small or as shipped; sometimes all are as shipped."""
+    """Each limit is small or the default; sometimes all are the defaults."""
     if draw.random() < 0.2:
         return LIMITS
 

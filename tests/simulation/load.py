@@ -1,4 +1,5 @@
-"""What is asked of the system: tasks of every kind, submitted once or twice, waited for, and cancelled."""
+"""The requests to the system: tasks of every kind, which clients submit once or twice, wait for, and
+cancel."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -16,11 +17,11 @@ if TYPE_CHECKING:
 
 POISON = "poison"  # a command that takes down every host it runs on
 HANG = "hang"  # a command that does not end by itself
-# How long they take at most in peace, seconds: so many hosts are lost, one after the other; with a timeout
-# each attempt takes that, and some grace.
+# How long these take at most in peace, seconds: that many hosts die, one after the other; with a timeout each
+# attempt takes that, and some grace.
 POISON_SECONDS = 10.0
 HANG_SECONDS = 4.0
-# As a person writes them: some can run, most cannot.
+# Tasks as a person writes them: some can run, most cannot.
 ODD_TASKS = [
     *(b"date", b"{ date; }", b"", b" ", b"\xff", b'{"oops', b"{}"),
     *(b'{"command": 1}', b'{"command": " "}', b'{"command": "a\\u0000b"}', b'{"command": "\\ud800"}'),
@@ -37,7 +38,7 @@ NO_TASK = "task-9999999999"
 
 
 class Load:
-    """The clients of a schedule, and what they and a person ask for."""
+    """The clients of a schedule, and the requests of them and a person."""
 
     def __init__(self, schedule: "Schedule") -> None:
         self._schedule = schedule
@@ -46,7 +47,7 @@ class Load:
         self._submitters = [Submitter(self._judge, name, schedule.limits.max_tasks) for name in names]
         for name, submitter in zip(names, self._submitters, strict=True):
             submitter.host = schedule.host(name, submitter.build)
-        self._visitors: list[tuple[Host, list[str]]] = []  # come for some tasks, and go again
+        self._visitors: list[tuple[Host, list[str]]] = []  # come for some tasks, and leave
 
     @property
     def hosts(self) -> list[Host]:
@@ -54,7 +55,7 @@ class Load:
         return [submitter.host for submitter in self._submitters]
 
     def begin(self, seconds: float) -> None:
-        """Ask for things from now on."""
+        """Make requests from now on."""
         for _ in range(self._world.random.randint(3, 25)):
             self._plan(seconds, self._submit_some)
         for _ in range(self._world.random.choice([0, 0, 0, 1, 2])):
@@ -70,9 +71,9 @@ class Load:
         self._plan(seconds, lambda draw: self._schedule.person.play_worker() if draw.chance(0.2) else None)
 
     def end(self) -> None:
-        """From now on somebody cancels what hangs, unless somebody has: that must do."""
+        """From now on cancel what hangs, unless it has a cancel request: one must be enough."""
         asks = {task: self._judge.asked[task] for task in self._judge.left()}
-        # A person may have changed what is asked, or said that it has ended.
+        # A person may have changed the task, or recorded its end.
         runs = [execution for host in self._schedule.hosts for execution in host.executions]
         asks |= {run.task: run.asked for run in runs if run.task in self._judge.tasks}
         for task in sorted(asks.keys() - self._judge.cancels):
@@ -82,7 +83,7 @@ class Load:
         self._world.after(1.0, self.end)
 
     def longest(self) -> float:
-        """How long what poisons and hangs may take a worker that does one thing at a time, seconds."""
+        """How long poison and hanging tasks may occupy a worker with one slot, seconds."""
         asked = [self._judge.asked[task] for task in self._judge.tasks - self._judge.status.keys()]
         poison = sum(task is not None and task.command == POISON for task in asked)
         hangs = sum(task.retries + 1 for task in asked if task is not None and task.command == HANG)
@@ -90,7 +91,7 @@ class Load:
 
     @property
     def clients_wait(self) -> bool:
-        """Whether a client has still to hear what it has asked."""
+        """Whether a client still waits for an answer."""
         return any(submitter.waits for submitter in self._submitters) or not all(
             visitor.retired or not self._judge.excuses.endless.isdisjoint(names)
             for visitor, names in self._visitors
@@ -110,7 +111,7 @@ class Load:
         name = None
         if draw.chance(0.15):
             task = Task(HANG, timeout=timeout, retries=retries if timeout else 0, labels=labels)
-        elif draw.chance(0.2):  # mostly the same task under one name
+        elif draw.chance(0.2):  # usually the same task under one name
             name = f"named-{draw.random.randrange(3)}"
             task = Task(f"echo {draw.chance(0.2)}")
         else:
@@ -118,7 +119,7 @@ class Load:
         self._submit(draw, [(task, name)])
 
     def _submit_many(self, draw: Chance) -> None:
-        """Several at once, one of them under a name perhaps."""
+        """Submit several at once, one of them perhaps under a name."""
         tasks: list[tuple[Task, str | None]] = [
             (Task(f"echo {number}"), None) for number in range(draw.random.randint(2, 12))
         ]
@@ -152,7 +153,7 @@ class Load:
     # ------------------------------------------------------------ running
 
     def run(self, host: Host, execution: Execution) -> None:
-        """A command was started: how it will go."""
+        """A command was started: decide how it will go."""
         self._judge.started(execution)
         world, faults = self._world, self._schedule.faults
         if execution.asked.command == POISON:
@@ -163,7 +164,7 @@ class Load:
             return
         code = world.random.choice([0, 0, 0, 0, 1, None])
         if self._schedule.errors.bounded and code is not None and execution.number % 2:
-            execution.output *= 400  # more than goes into one request
-        slow = 2 * self._schedule.timeout if faults.at_war else 0.3  # peace need not last long
+            execution.output *= 400  # more than fits into one request
+        slow = 2 * self._schedule.timeout if faults.at_war else 0.3  # keep peace short
         longest = world.random.choice([0.01, 0.3, slow, 2 * slow])
         host.after(world.random.random() * longest, lambda: host.finish(execution, code))

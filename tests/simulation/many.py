@@ -1,4 +1,4 @@
-"""Many schedules, in as many processes as there are cores; the first that fails is told, made short."""
+"""Many schedules, in as many processes as there are cores; the first that fails is shortened and told."""
 
 import argparse
 import math
@@ -18,22 +18,23 @@ from tests.simulation.run import quiet, repeat, simulate
 from tests.simulation.schedule import Bug
 from tests.simulation.world import Violation
 
-# So many schedules are given to a process at a time.
+# How many schedules a process gets at a time.
 CHUNK = 20
-# Every so many seconds it says how far it is.
+# How often it reports progress, seconds.
 PROGRESS = 60.0
-# Seeds that failed once and lie beyond those that are mostly run.
+# Seeds that failed once, beyond those usually run.
 FAILED_ONCE = (11271, 13502, 21565, 29140, 43210, 99804, 2007434, 1795846645638)
 
-# As good as endless: a year's worth.
+# Practically endless: a year.
 ENDLESS = 10**9
 
 Seeds = Sequence[int]
 
 
 class Kind(NamedTuple):
-    """Which schedules: ``met`` runs the one with that seed and returns what it met, or raises Violation, told
-    short; ``repeat`` says how to see one again; ``fixed`` are those to run each time, before any others."""
+    """A kind of schedules: ``met`` runs the one with that seed and returns what it met, or raises Violation
+    with a shortened story; ``repeat`` says how to see one again; ``fixed`` are those to run each time, before
+    any others."""
 
     met: Callable[[int], Counter[str]]
     repeat: Callable[[int], str]
@@ -41,7 +42,7 @@ class Kind(NamedTuple):
 
 
 def with_bug(bug: Bug) -> Kind:
-    """Those of the simulation, with that planted bug."""
+    """The simulation's schedules, with that planted bug."""
     return Kind(partial(_met, bug), repeat, FAILED_ONCE)
 
 
@@ -58,7 +59,7 @@ def parser(prog: str, about: str | None) -> argparse.ArgumentParser:
 
 
 def run_chosen(kind: Kind, options: argparse.Namespace) -> int:
-    """Run what the command line says. Returns how many failed, 0 or 1."""
+    """Run what the command line asks for. Returns how many failed, 0 or 1."""
     number = options.seeds
     if number is None:
         number = 200 if options.minutes == math.inf else ENDLESS
@@ -69,15 +70,15 @@ def run_chosen(kind: Kind, options: argparse.Namespace) -> int:
 
 
 def fresh(number: int) -> range:
-    """So many that no run before had: a schedule takes longer than the millisecond that each stands for."""
+    """Seeds that no earlier run had: a schedule takes longer than the millisecond that each stands for."""
     first = time.time_ns() // 1_000_000
     return range(first, first + number)
 
 
 def run(kind: Kind, seeds: Sequence[Seeds], end: float, jobs: int) -> int:
-    """Run the schedules in so many processes, until ``end`` (monotonic seconds) at the latest.
+    """Run the schedules in this many processes, until ``end`` (monotonic seconds) at the latest.
 
-    Prints what they met, and what the first failure is. Returns how many failed, 0 or 1.
+    Prints what they met, and the first failure. Returns how many failed, 0 or 1.
     """
     seeds = [part for part in seeds if part]
     wanted = sum(map(len, seeds))
@@ -116,7 +117,7 @@ def _chunks(seeds: Sequence[Seeds], end: float) -> Iterator[Seeds]:
 
 
 def _in_processes(kind: Kind, chunks: Iterator[Seeds], jobs: int) -> Iterator[Counter[str] | str]:
-    """What each chunk has met, in their order; or the violation of the first that fails, told short."""
+    """What each chunk met, in order; or the violation of the first that fails, shortened."""
     under_way: list[tuple[Seeds, Future[Counter[str] | str]]] = []
     with ProcessPoolExecutor(jobs, initializer=quiet) as pool:
         try:
@@ -135,7 +136,7 @@ def _in_processes(kind: Kind, chunks: Iterator[Seeds], jobs: int) -> Iterator[Co
 
 
 def _all(kind: Kind, seeds: Seeds) -> Counter[str] | str:
-    """What the schedules met; or the violation of the first that fails, told short."""
+    """What the schedules met; or the violation of the first that fails, shortened."""
     met: Counter[str] = Counter()
     for seed in seeds:
         try:
@@ -159,7 +160,7 @@ def _met(bug: Bug, seed: int) -> Counter[str]:
 
 
 def _ended_by(kind: Kind, chunks: Iterable[Seeds]) -> str:
-    """Which seed ends its process (out of memory, say, or killed for it does not end)."""
+    """Which seed ends its process (out of memory, say, or killed because it does not end)."""
     for seed in [seed for chunk in chunks for seed in chunk]:
         with ProcessPoolExecutor(1, initializer=quiet) as alone:
             try:

@@ -1,4 +1,4 @@
-"""Another application on the same ensemble, below a path of its own: neither is to notice the other."""
+"""Another application on the same ensemble, below its own path: neither must notice the other."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class Neighbour:
 
     @property
     def waits(self) -> bool:
-        """Whether something has still to end, or somebody to be told."""
+        """Whether something has not ended, or a client still waits."""
         return not self.judge.all_ended() or self._submitter.waits
 
     def committed(self, entry: Transacted) -> None:
@@ -86,7 +86,7 @@ class Neighbour:
         self.judge.committed(self._concerns(entry))
 
     def lost(self, log: Iterable[Transacted], lost: Iterable[Transacted]) -> None:
-        """The ensemble has lost something, and this is left."""
+        """The ensemble has lost something; this is left."""
         rewind(self.judge, log, lost, self._concerns, self._seen)
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""What a judge knows when the ensemble has lost what it had committed last: it looks at what is left anew.
+"""What a judge knows after the ensemble has lost its last commits: it judges the rest again.
 
-What was lost explains nothing but itself: that tasks which it touched have names and tokens that come again,
-and that who was told of them was told what is so no longer.
+A loss excuses only itself: the tasks it touched may have names and tokens that repeat, and what clients heard
+of them may no longer be true.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,12 +20,12 @@ FROM_LOG = (
 
 
 class Past:
-    """An ensemble as it was: the log is gone through again."""
+    """An earlier state of the ensemble, from a replay of the log."""
 
     def __init__(self) -> None:
         self.tree = Tree()
         self.decided: Znodes = self.tree
-        self.sessions: frozenset[int] = frozenset()  # of no importance to what happened long ago
+        self.sessions: frozenset[int] = frozenset()  # irrelevant to what happened long ago
 
 
 def rewind(
@@ -35,9 +35,9 @@ def rewind(
     concerns: Callable[[Transacted], Transacted] = lambda entry: entry,
     seen: Callable[[Past], Znodes] = lambda past: past.decided,
 ) -> None:
-    """Let the judge know no more than that log.
+    """Reduce the judge's knowledge to that log.
 
-    ``concerns`` is what it looks at of an entry, and ``seen`` what it sees of the znodes.
+    ``concerns`` is the part of an entry that it judges, ``seen`` the part of the znodes that it sees.
     """
     past = Past()
     again = judge.beginner()

@@ -16,15 +16,16 @@ from tests.simulation.world import NO_HANG, Violation, World
 
 R = TypeVar("R", bound=Runs)
 
-# The last so many lines of a story are shown with a violation.
+# How many of a story's last lines are shown with a violation.
 TAIL = 80
 
 
 def quiet() -> Callable[[], None]:
     """For a process that runs many schedules. Returns how to undo it.
 
-    Processes that crash by the dozen have much to say, and a schedule is full of cycles: to look for garbage
-    while it runs takes a tenth of its time. It is done before the next one, and for what the last has left.
+    Processes that crash by the dozen log a lot, and a schedule is full of cycles: looking for garbage while
+    it runs takes a tenth of its time. So the search runs before the next schedule, for what the last one
+    left.
     """
     core = logging.getLogger("mwapp")
     level = core.level
@@ -42,7 +43,8 @@ def quiet() -> Callable[[], None]:
 
 
 def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
-    """Run one schedule. Raises Violation, with how to repeat it and its story, made short if asked for."""
+    """Run one schedule. Raises Violation, with the command to repeat it, and its story, shortened on
+    request."""
     return carry_out(partial(Schedule, seed, bug), tell, repeat(seed), short=short).figures()
 
 
@@ -54,13 +56,13 @@ def carry_out(
     Raises Violation, with ``repeat``, which says how to run it again, and the end of its story, told by
     ``tell`` and made short if asked for.
     """
-    gc.collect()  # what the one before has left
+    gc.collect()  # what the last one left
     tried = schedule(frozenset())
     try:
         tried.run()
     except Violation as violation:
         found, world, made_of = violation, tried.world, ""
-        # What never ends would be tried for hours.
+        # A schedule that never ends would be tried for hours.
         short = short and violation.invariant != NO_HANG
         shorter = shorten(schedule, violation.invariant) if short else None
         if shorter is not None:
@@ -69,18 +71,18 @@ def carry_out(
         story = "\n".join(tell(world)[-TAIL:])
         told = Violation(found.invariant, f"{found.what}\nseed {world.seed}{made_of}; {repeat}\n{story}")
         raise told from violation.__cause__
-    tried.world.trace.clear()  # most of what is to be looked through
+    tried.world.trace.clear()  # most of the garbage
     return tried
 
 
 def repeat(seed: int) -> str:
-    """How to see a schedule again."""
+    """The command to see a schedule again."""
     return f"repeat with: python -m tests.simulation {seed}"
 
 
 def explain(seed: int, bug: Bug = NONE) -> int:
-    """Run one schedule with the core's own log and print its whole trace; then, if it fails, its story made
-    short. Returns 1 on a violation."""
+    """Run one schedule with the core's own log, and print its whole trace and, if it fails, its shortened
+    story. Returns 1 on a violation."""
     schedule = Schedule(seed, bug)
     core = logging.getLogger("mwapp")
     core.setLevel(logging.DEBUG)
@@ -99,7 +101,7 @@ def explain(seed: int, bug: Bug = NONE) -> int:
 
 
 def verdict(seed: int, problem: Violation | None, again: Callable[[], object]) -> int:
-    """Print what became of a schedule; ``again`` runs it, and raises a Violation with its story made short.
+    """Print the result of a schedule; ``again`` runs it, and raises a Violation with its shortened story.
     Returns 1 if it fails."""
     if problem is None:
         print(f"seed {seed}: every invariant held")
@@ -124,7 +126,7 @@ class _ToTrace(logging.Handler):
 
 
 def _lines(world: World) -> list[str]:
-    """The trace without the heartbeats, which nobody wants to read."""
+    """The trace without the heartbeats."""
     beats: set[tuple[str, int]] = set()
     lines: list[str] = []
     for time, who, what in world.trace:
@@ -142,7 +144,7 @@ def _lines(world: World) -> list[str]:
 
 
 def history(seed: int) -> str:
-    """A digest of all that happens in a schedule, to see that it is the same again."""
+    """A digest of everything that happens in a schedule, to compare two runs."""
     schedule = Schedule(seed)
     schedule.run()
     return hashlib.sha256("\n".join(_lines(schedule.world)).encode()).hexdigest()

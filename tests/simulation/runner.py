@@ -1,6 +1,6 @@
-"""What a simulated host runs for its process: to start a command and to end it takes time, and may fail.
+"""What a simulated host runs for its process. Starting and ending a command takes time, and may fail.
 
-What mwapp.execution.runner and the kernel are to a real process.
+It is what mwapp.execution.runner and the kernel are to a real process.
 """
 
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from mwapp.core.task import Task
 from tests.simulation.clock import Clock
 from tests.simulation.world import Chance, World
 
-# What it takes at most, seconds: until a free thread looks at what it is told; to fork; to die of SIGKILL;
-# to tell that something is over.
+# The longest times, seconds: until a free thread handles a request; to fork; to die of SIGKILL; to report an
+# end.
 HAND_OVER, FORK, DEATH, NEWS = 0.005, 0.01, 0.005, 0.005
-# So many obey SIGTERM.
+# The share of commands that obey SIGTERM.
 OBEDIENT = 0.5
-# Of the commands on a host whose disk hangs so many wait for it.
+# The share of commands that wait for the disk if it hangs.
 STUCK = 0.5
 
 Call = Callable[[], None]
@@ -37,19 +37,19 @@ class Machine(Protocol):
 
     @property
     def awake_for(self) -> float:
-        """Seconds since it last could handle nothing for a while."""
+        """Seconds since it last was unable to handle anything."""
 
     def event(self, event: Event) -> None:
         """Give the process an event."""
 
     def after(self, delay: float, call: Call) -> None:
-        """Let it happen in this life of the process."""
+        """Let it happen, if this life of the process lasts."""
 
     def deferred(self, call: Call) -> bool:
-        """Whether the process is frozen; then this happens when it is thawed."""
+        """Whether the process is frozen; if so, this happens when it is thawed."""
 
     def stands_still(self, call: Call) -> bool:
-        """Whether its commands are frozen, too; then this happens when they are thawed."""
+        """Whether its commands are frozen, too; if so, this happens when they are thawed."""
 
 
 @dataclass(eq=False, slots=True)
@@ -61,7 +61,7 @@ class Execution:
     session: int  # the process had it when it decided to start this
     task: str
     attempt: int
-    epoch: str  # of who assigned it, as the command is told
+    epoch: str  # of the assigning master, as the command sees it
     asked: Task
     started: float
     life: int  # of its process
@@ -69,16 +69,16 @@ class Execution:
     over: bool = False
     code: int | None = None  # of one that was not killed
     output: bytes = b"output"
-    spared: float = 0.0  # so long nothing could end it, seconds
+    spared: float = 0.0  # how long nothing could end it, seconds
     killed: bool = False  # SIGKILL was sent
-    stuck: bool = False  # it waits for a disk that hangs: nothing ends it now
-    then: list[Call] = field(default_factory=list)  # what is to happen when the disk is back
+    stuck: bool = False  # it waits for a hanging disk: nothing can end it now
+    then: list[Call] = field(default_factory=list)  # what happens when the disk is back
 
 
 class Runner:
-    """The commands of a host; those of a process that died may be stuck and live on.
+    """The commands of a host. Those of a dead process may be stuck, and live on.
 
-    ``on_run`` and ``on_over`` are told of each; ``punctual`` is whether it heeds ``Run.until``.
+    ``on_run`` and ``on_over`` are called for each; ``punctual``: it respects ``Run.until``.
     """
 
     def __init__(
@@ -91,11 +91,11 @@ class Runner:
         punctual: bool = True,
     ) -> None:
         self.executions: list[Execution] = []  # those not over
-        self.slow = 0.0  # so much longer it may take to come to what it is told to start, seconds
+        self.slow = 0.0  # how much longer a start may take, seconds
         self._world, self._host, self._on_run, self._on_over = world, host, on_run, on_over
         self._punctual = punctual
-        self._asked: dict[int, tuple[Run, int]] = {}  # by number, with the session: not begun
-        self._forking: dict[int, list[Kill]] = {}  # and what is to be done next
+        self._asked: dict[int, tuple[Run, int]] = {}  # by number, with the session: not started
+        self._forking: dict[int, list[Kill]] = {}  # and what to do next
         self._hung_since: float | None = None
 
     # ------------------------------------------------------------ to start
@@ -144,7 +144,7 @@ class Runner:
     # ------------------------------------------------------------ to end
 
     def kill(self, kill: Kill) -> None:
-        """SIGTERM and SIGKILL, as it says; what has not begun never will."""
+        """SIGTERM and SIGKILL, as requested; what has not started never will."""
         if self._asked.pop(kill.run, None) is not None:
             self._tell(Exited(kill.run, -9))
         elif kill.run in self._forking:
@@ -199,7 +199,7 @@ class Runner:
     # ------------------------------------------------------------ the disk
 
     def hang(self, draw: Chance) -> None:
-        """The disk hangs. What waits for it cannot end."""
+        """The disk hangs. Commands that wait for it cannot end."""
         self._hung_since = self._world.now
         for execution in self.executions:
             execution.stuck = draw.chance(STUCK)

@@ -1,4 +1,5 @@
-"""One schedule: a world drawn from a seed, a time of faults, then peace in which everything must end well."""
+"""One schedule: a world drawn from a seed, a time of faults, then peace, in which everything must end
+well."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -34,25 +35,25 @@ from tests.simulation.tree import LAST_NUMBER, ZNode
 from tests.simulation.world import Violation, World, bounded
 
 MAX_ATTEMPTS = 4
-# How long peace may last, seconds: sessions expire, attempts are repeated, restarts are waited for. With
-# what takes long by itself it may last so much longer.
+# How long peace may last, seconds: sessions expire, attempts are repeated, hosts restart. Long tasks may add
+# to that.
 PEACE = 60.0
 DRAIN = 3.0
-# The clocks of hosts go wrong by so much at most, as a part of the time: as they do in general (NTP corrects
-# no more than 500 ppm), and as far as mwapp tolerates.
+# The greatest drift of the hosts' clocks, as a part of the time: what is usual (NTP corrects at most 500
+# ppm), and what mwapp tolerates.
 DRIFTS = (0.0, 0.0005, 0.0005, DRIFT)
-# Hosts have run for so long at most when a schedule begins, seconds.
+# The longest that hosts have been up when a schedule begins, seconds.
 UPTIME = 1e6
 # How long faults last, seconds.
 WARS = (2.0, 4.0, 8.0)
-# Finished tasks stay for so much longer than faults last as finding out that a session is over and resolving
-# a lost reply may take: a name that was removed and is submitted again is a new task, which the judge does
-# not expect. Session time-outs, and seconds beside them.
+# How much longer than the faults finished tasks stay: as long as it may take to learn that a session is over
+# and to resolve a lost reply. Otherwise a removed name that is submitted again would be a new task, which the
+# judge does not expect. Session time-outs, plus seconds.
 RETENTION = (UNDER_WAY + 2, 4.0)
 FOR_EVER = 1e9
 MANY = 1_000_000
 MOST_TIMERS = 20
-# Requests a second of a process that has nothing to do: it proves its life, and looks for what may come back.
+# Requests a second of an idle process: proofs of life, and checks for what may come back.
 MOST_REQUESTS = 100
 
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
@@ -61,8 +62,8 @@ Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 class Bug(NamedTuple):
     """What a planted bug replaces; the default is none.
 
-    ``faults`` names the only kinds of fault there are, for a bug that few combinations bring to light; with
-    ``namesake``, two hosts always have one name; with ``lag``, servers are so far behind, seconds.
+    ``faults``: the only kinds of fault, for a bug that few combinations reveal. ``namesake``: two hosts
+    always have the same name. ``lag``: how far behind servers are, seconds.
     """
 
     process: Callable[[Limits], Process] = Process
@@ -71,8 +72,8 @@ class Bug(NamedTuple):
     faults: tuple[str, ...] = ()
     namesake: bool = False
     lag: float = 0.0
-    punctual: bool = True  # a command is not started when its time to begin is over
-    counts_sleep: bool = True  # a process's clock goes on while its host is suspended
+    punctual: bool = True  # a command does not start after its deadline
+    counts_sleep: bool = True  # a process's clock continues while its host is suspended
 
 
 NONE = Bug()
@@ -80,7 +81,7 @@ NONE = Bug()
 
 @dataclass
 class Figures:
-    """What a schedule met, to see that the simulation is worth its time."""
+    """What a schedule met, to see that the simulation is useful."""
 
     seconds: float = 0.0  # simulated
     steps: int = 0
@@ -97,7 +98,7 @@ class Figures:
 
 
 class Schedule:
-    """Build with a seed, then :meth:`run`. What is numbered in ``without`` is left out."""
+    """Build with a seed, then :meth:`run`. The numbers in ``without`` are left out."""
 
     def __init__(self, seed: int, bug: Bug = NONE, without: frozenset[int] = frozenset()) -> None:
         self.bug = bug
@@ -139,14 +140,14 @@ class Schedule:
         self.errors = Errors(self)
 
     def _grow_old(self) -> None:
-        """As if there had been so many tasks that the next ones have the last numbers."""
+        """Pretend that there have been so many tasks that the next get the last numbers."""
         tasks = self._nodes.get(TASKS)
         if tasks is not None:
             self.world.note("ensemble", "has counted two thousand million tasks")
             tasks.created = LAST_NUMBER - self.world.stream("left").random.randint(0, 20)
 
     def _draw_retention(self) -> Retention:
-        """Finished tasks stay for ever, for as long as they are needed, or as long as there are few."""
+        """Finished tasks stay forever, as long as needed, or as long as there are few."""
         needed = self._war + RETENTION[0] * self.timeout + RETENTION[1]
         removes = self.world.random.choice([False, False, False, True])
         keep = self.world.random.choice([*[MANY] * 12, 0, 1, 3])
@@ -164,7 +165,7 @@ class Schedule:
         self.workers = [self.host(name, partial(self.build_worker, self._capacity(name))) for name in names]
 
     def _peers(self) -> None:
-        """Peers, the elected of which is no worker meanwhile."""
+        """Peers; the elected one is not a worker meanwhile."""
         names = [f"n{i + 1}" for i in range(self.world.random.choice([2, 3, 3]))]
         if self.world.chance(0.2):
             names.append("n1'")
@@ -172,7 +173,8 @@ class Schedule:
         self.masters = self.workers
 
     def _capacity(self, name: str) -> Capacity:
-        """What a worker is given. One worker has the label, and of peers two, one of whom works."""
+        """A worker's settings. One worker has the label; among peers two have it, so that one of them
+        works."""
         draw = self.world.random
         labels = (LABEL,) if self.labelled and name.rstrip("'") in ("w1", "n1", "n2") else ()
         self.judge.labels[name.rstrip("'")] = frozenset(labels)
@@ -234,11 +236,11 @@ class Schedule:
     def _committed(self, entry: Transacted) -> None:
         self.world.note("ensemble", entry)
         self.judge.committed(entry)
-        if self.neighbour is not None:  # there is none yet when its path is made
+        if self.neighbour is not None:  # there is none yet when its path is created
             self.neighbour.committed(entry)
 
     def lost(self, entries: list[Transacted]) -> None:
-        """The ensemble has lost these, though they were acknowledged."""
+        """The ensemble has lost these acknowledged writes."""
         log = self.service.ensemble.log
         rewind(self.judge, log, entries)
         if self.neighbour is not None:
@@ -254,7 +256,7 @@ class Schedule:
         chroot: str = "",
         on_run: Callable[[Host, Execution], None] | None = None,
     ) -> Host:
-        """One more, not yet started. ``on_run`` says how a command goes that it starts."""
+        """One more, not yet started. ``on_run`` decides how its commands go."""
         draw = self.world.random
         drift = draw.uniform(-self._drift, self._drift)
         clock = Clock(
@@ -282,7 +284,7 @@ class Schedule:
         )
 
     def edge(self, host: Host) -> Edge:
-        """What is between a process on the host and the ensemble."""
+        """The edge between a process on the host and the ensemble."""
         return Edge(self.world, self.service, host)
 
     def build_master(self, host: Host, process: Process) -> None:
@@ -318,7 +320,8 @@ class Schedule:
         return self.judge.all_ended() and not self.load.clients_wait and not others_wait
 
     def _at_rest(self) -> bool:
-        """Nothing is left to happen. Who cannot know yet that its session is over may run on for a while."""
+        """Nothing is left to happen. A process that cannot know yet that its session is over may still
+        run."""
         running = any(host.executions for host in self.hosts)
         return self._all_ended() and MASTER in self._nodes and not running
 
@@ -356,7 +359,7 @@ class Schedule:
         return path in self._nodes and self._nodes[path].owner == session
 
     def _check_wait(self) -> None:
-        """What a client that waits is told is what is there."""
+        """What a waiting client hears is what is there."""
         told: set[str] = set()
         tasks = set(self.judge.acked.values()) - self.judge.excuses.endless
 
@@ -375,7 +378,7 @@ class Schedule:
             raise Violation("liveness", f"a client that waits was not told of {sorted(tasks - told)}")
 
     def _check_spin(self) -> None:
-        """Who has nothing to do asks for little, even if something is left that it can do nothing about."""
+        """An idle process sends few requests, even if something is left that it cannot change."""
         before = {host: (host.edge, host.edge.requests) for host in self.hosts}
         self.world.run(self.world.now + 2.0)
         for host, (edge, requests) in before.items():
@@ -385,20 +388,21 @@ class Schedule:
         self.world.run(self.world.now + 10.0, self._at_rest)  # a session may have ended meanwhile
 
     def _all_removed(self) -> float:
-        """When all that has ended must have been removed. A master counts since it saw it: seed 11271."""
+        """When everything that ended must be removed. A master counts from when it saw the end: seed
+        11271."""
         since = max([self.judge.won_at, *self.judge.ended_at.values()])
         return since + self._retention.least + 10.0
 
     def _left(self, path: str) -> set[str]:
-        """What is there that should be gone one day."""
+        """What should be gone in the end, but is there."""
         return self._nodes[path].children - self.judge.excuses.endless - self.judge.excuses.staying
 
     def _check_leaks(self) -> None:
-        """What has ended is removed, but for what is kept, and nothing is left of it anywhere."""
+        """What has ended is removed, except what is kept, and nothing is left of it."""
         nodes = self._nodes
         keep = 0 if self._retention.seconds < FOR_EVER else self._retention.keep
 
-        # With each connection that is lost over too large a request the time begins anew.
+        # The time starts again with each connection that is lost because of a request that is too large.
         learns = self.service.most_taken < self.service.most_sent
 
         def removed() -> bool:
@@ -409,7 +413,7 @@ class Schedule:
             due = min(self._all_removed(), at_last)
             self.world.run(due, removed)
             self.world.run(self.world.now + 1.0)  # every server has heard of it by then
-            # What a client had sent before it died may arrive when all seems at rest: seeds 1434, 99804.
+            # What a client sent before it died may arrive when everything seems at rest: seeds 1434, 99804.
             if removed() or self.world.now > min(self._all_removed(), at_last):
                 break
         left = [path for path in (RETURNED, CANCEL) if self._left(path)] + [TASKS] * (not removed())
@@ -429,7 +433,7 @@ class Schedule:
                 raise Violation("no-leak", f"{timers} timers are left at {host.name}")
 
     def _check_stop(self) -> None:
-        """Everybody ends when asked to, and leaves no ephemeral behind."""
+        """Every process ends when asked to, and leaves no ephemeral."""
         self.faults.over = True
         for host in self.hosts:
             host.stop()

@@ -1,11 +1,11 @@
-"""What goes wrong with servers, and is over after a while: here, and in tests/edge."""
+"""Temporary faults of servers, here and in tests/edge."""
 
 from tests.simulation.service import Service
 from tests.simulation.world import Chance, World
 
 
 class ServerFaults:
-    """Of one service. ``timeout`` is that of sessions, seconds; each fault draws from ``draw``."""
+    """The faults of one service. ``timeout``: of sessions, seconds; each fault draws from ``draw``."""
 
     def __init__(self, world: World, service: Service, timeout: float) -> None:
         self._world, self._service, self._timeout = world, service, timeout
@@ -20,7 +20,7 @@ class ServerFaults:
                 self._service.isolate(number, False)
 
     def lag(self, draw: Chance) -> None:
-        """A server is slow to apply what was committed, so its reads are old and its watches late."""
+        """A server applies commits slowly, so its reads are old and its watches late."""
         server = draw.random.choice(self._service.servers)
         server.lag = draw.random.choice([0.0, 0.05, 0.5, 3.0])
 
@@ -41,7 +41,7 @@ class ServerFaults:
     def isolate(self, draw: Chance, number: int, confined: float) -> None:
         """A server loses its leader but not its clients, and answers their reads until it notices.
 
-        With the probability ``confined`` they can reach no other.
+        With probability ``confined`` they can reach no other server.
         """
         if not any(server.isolated for server in self._service.servers):
             self._world.note(f"zk{number + 1}", "is isolated")
@@ -65,7 +65,7 @@ class ServerFaults:
             self.back_after(draw, 0.3, 2 * self._timeout)
 
     def back_after(self, draw: Chance, *longest: float) -> None:
-        """There is a quorum again, after one of so many seconds at most."""
+        """The quorum is back, after at most this many seconds."""
 
         def back() -> None:
             if not self._service.quorum:

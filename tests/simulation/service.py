@@ -18,10 +18,10 @@ class Caller(Protocol):
     name: str
 
     def received(self, connection: "Connection", event: Event | TurnedAway, seen: int) -> None:
-        """Something came over the connection; ``seen`` is how much of the log it shows."""
+        """Something came over the connection; ``seen`` is how much of the log it reflects."""
 
     def lost(self, connection: "Connection") -> None:
-        """The connection was closed by the other side."""
+        """The other side closed the connection."""
 
 
 @dataclass(eq=False, slots=True)
@@ -48,7 +48,7 @@ class Connection:
 @dataclass(slots=True)
 class _Server:
     up: bool = True
-    lag: float = 0.0  # the longest it takes to apply what was committed, seconds
+    lag: float = 0.0  # the longest time to apply a commit, seconds
     isolated: bool = False  # cut off from the leader: still answers reads
     syncing: bool = False
     touched: set[int] = field(default_factory=set)  # sessions heard of since the leader last asked
@@ -67,14 +67,14 @@ class Service:
         self.ensemble.on_commit = self._commit
         self.denials = Denials(lambda: self.ensemble.decided.nodes)
         self.servers = [_Server() for _ in self.ensemble.servers]
-        self.most_sent = self.most_taken = MOST_BYTES  # in one request: by processes, and by servers
+        self.most_sent = self.most_taken = MOST_BYTES  # in one request, bytes: sent, and accepted
         self.quorum = True
         self.reachable: dict[str, int] = {}  # the only server a host can reach, by its name
-        self._connections: dict[int, Connection] = {}  # the present one of each session
+        self._connections: dict[int, Connection] = {}  # the current one of each session
         self._expiry: dict[int, float] = {}
         self._stalled: list[dict[int, list[Callable[[], None]]]] = [{} for _ in self.servers]  # by session
         self._report()
-        self._orphans: list[Connection] = []  # their server has not heard that the session is over
+        self._orphans: list[Connection] = []  # their server does not know that the session is over
 
     def delay(self) -> float:
         """How long a message takes."""
@@ -95,12 +95,12 @@ class Service:
     ) -> None:
         """Connect to some server, no older than ``seen``.
 
-        Told the connection; or None, and whether the session is over.
+        The callback gets the connection; or None, and whether the session is over.
         """
         server = self.reachable.get(caller.name, self._world.random.randrange(len(self.servers)))
 
         def arrive() -> None:
-            # Whoever has seen what the ensemble has lost is sent away until that is further again.
+            # A client that has seen what the ensemble lost is rejected until the ensemble is further again.
             refused = session is not None and seen > self.ensemble.zxid
             if refused or not self.quorum or not self.servers[server].up or self.servers[server].isolated:
                 self._world.after(self.delay(), lambda: told(None, False))
@@ -138,14 +138,14 @@ class Service:
             self._drop(connection)
 
     def take_over(self, session: int, server: int) -> None:
-        """Somebody with its password closes the session at that server, if it can be done."""
+        """Somebody with the session's password closes it at that server, if possible."""
         if self.quorum and self.servers[server].up and not self.servers[server].isolated:
             self.end(session)
 
     # ------------------------------------------------------------ faults
 
     def confine(self, server: int) -> None:
-        """Whoever uses this server can reach no other, as if in one rack, until it is isolated no longer."""
+        """This server's clients can reach no other, as if in one rack, until its isolation ends."""
         for connection in self._connections.values():
             if connection.attached and connection.server == server:
                 self.reachable[connection.caller.name] = server
@@ -157,7 +157,7 @@ class Service:
                 self._drop(connection)
 
     def set_quorum(self, there: bool) -> None:
-        """Without a quorum nothing is served; a new leader gives every session its full time again."""
+        """Without a quorum no server serves; a new leader gives every session its full time again."""
         self.quorum = there
         if not there:
             self.drop_all()
@@ -168,10 +168,10 @@ class Service:
             self._extend(session)
 
     def lose(self, entries: int, *, passed: bool) -> list[Transacted]:
-        """Lose the quorum, and with it what was committed last, though it was acknowledged.
+        """Lose the quorum, and with it the last commits, although they were acknowledged.
 
-        Who has seen that is served again by a server that has a later zxid: by the new leader at once
-        (``passed``), by others when something is committed.
+        A server with a later zxid serves clients that have seen them: the new leader at once (``passed``),
+        others after the next commit.
         """
         self.set_quorum(False)
         lost = self.ensemble.lose(entries)
@@ -188,15 +188,15 @@ class Service:
         return lost
 
     def isolate(self, server: int, isolated: bool) -> None:
-        """Cut a server off from the leader, or end that: it then drops whom it served."""
+        """Cut a server off from the leader, or end that; then it drops its clients."""
         self.servers[server].isolated = isolated
         if not isolated:
             self.reachable = {name: only for name, only in self.reachable.items() if only != server}
             waiting, self._stalled[server] = self._stalled[server], {}
             if self._world.chance(0.5):
                 self.drop_all(server)
-            else:  # in time for the leader not to have given it up
-                self._tell_leader(server)  # it has been asked all the time
+            else:  # before the leader has given it up
+                self._tell_leader(server)  # clients have used it all the time
                 for calls in waiting.values():
                     for call in calls:
                         call()
@@ -216,7 +216,7 @@ class Service:
         return session
 
     def _report(self) -> None:
-        """Twice a tick servers tell the leader whom they have heard of; only then their time is extended."""
+        """Twice a tick servers report the sessions they have heard from; only that extends their time."""
         for number, server in enumerate(self.servers):
             if self.quorum and server.up and not server.isolated:
                 self._tell_leader(number)
@@ -249,7 +249,7 @@ class Service:
             self._world.note(connection.caller.name, f"is cut off: {size(operation)} bytes at once")
             self._drop(connection)
         elif connection.attached and self.quorum and server.up:
-            # Whom it hears of it notes at once, also when what they ask has to wait.
+            # It notes at once which sessions it hears from, even if their requests have to wait.
             server.touched.add(connection.session)
             self._serve(connection, number, operation)
 
@@ -281,7 +281,7 @@ class Service:
         return self.ensemble.request(connection.session, operation, self._world.now)
 
     def _down(self, connection: Connection, event: Event | TurnedAway, seen: int = 0) -> None:
-        """A watch does not tell how much of the log the server has applied (``seen``)."""
+        """A watch does not show how much of the log the server has applied (``seen``)."""
         if connection.mute:
             return
         connection.last_down = max(connection.last_down, self._world.now + self.delay())
@@ -306,11 +306,11 @@ class Service:
         if transacted.changes:
             session = self.ensemble.sessions.get(transacted.session)
             for number in range(len(self.servers)):
-                if session is None or number != session.server:  # that one shows it before it answers
+                if session is None or number != session.server:  # that server applies it before it answers
                     self.sync(number)
 
     def sync(self, number: int) -> None:
-        """Soon a server applies all that was committed, unless it is cut off."""
+        """Soon a server applies all commits, unless it is cut off."""
         server = self.servers[number]
         if server.syncing or server.isolated:
             return

@@ -1,4 +1,4 @@
-"""A schedule that fails, made short: whatever can be left out without the failure going away is left out."""
+"""Shortens a failing schedule: leaves out everything without which it still fails."""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tests.simulation.world import Violation, World
 
-# So many schedules are tried at most.
+# How many schedules to try at most.
 TRIALS = 300
 
 
@@ -20,7 +20,7 @@ class Runs(Protocol):
         """Carry it out. Raises Violation."""
 
 
-# A schedule from which this is left out.
+# A schedule without this.
 Without = Callable[[frozenset[int]], Runs]
 
 
@@ -30,12 +30,12 @@ class Short:
 
     world: World
     violation: Violation
-    left: int  # of what it was made of
+    left: int  # number of its ingredients that are left
     of: int
 
 
 def shorten(schedule: Without, invariant: str) -> Short | None:
-    """Leave out halves, then quarters ... of what the schedule is made of. None: it does not fail so."""
+    """Leave out halves, then quarters ... of the schedule's ingredients. None: it does not fail like this."""
     best = _fails(schedule, invariant, frozenset())
     if best is None:
         return None
@@ -54,7 +54,7 @@ def shorten(schedule: Without, invariant: str) -> Short | None:
 
 
 def _parts(total: int) -> Iterator[frozenset[int]]:
-    """The later first: what came after the failure is of no use."""
+    """Later parts first: what came after the failure is useless."""
     size = total
     while size:
         for last in range(total, 0, -size):

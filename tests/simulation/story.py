@@ -1,4 +1,4 @@
-"""What happened in a schedule, told for people: faults, commands, and what was committed in plain words."""
+"""The story of a schedule for people: faults, commands and commits in plain words."""
 
 from mwapp.core.messages import Abandon, Close, Connected, Expired, Resumed, Stop, Suspended
 from mwapp.core.protocol import Assignment, Outcome, Winner
@@ -17,7 +17,7 @@ _SAID = {
 
 
 def tell(world: World) -> list[str]:
-    """A line for everything that matters."""
+    """One line for everything that matters."""
     names: dict[int, str] = {}
     lines = []
     for time, who, what in world.trace:

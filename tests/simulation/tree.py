@@ -1,6 +1,6 @@
 """The znodes of one simulated server, and what a transaction does to them.
 
-Every rule here is one of a real server's, and compared with it by test_sim_matches_server.py.
+Every rule here is a real server's; test_sim_matches_server.py compares them.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, OpResult, Set, Stat
 
-# A server's count of children stays here, and so does the number of the next sequential one.
+# From here on a server's count of children does not change, nor the next sequential number.
 LAST_NUMBER = (1 << 31) - 1
 
 
@@ -33,7 +33,7 @@ class ZNode:
         return 2 * self.created - len(self.children)
 
     def stat(self) -> Stat:
-        """What the core sees of it."""
+        """Its Stat, as the core sees it."""
         return Stat(self.czxid, self.version, self.owner, len(self.children), self.ctime, self.created)
 
     def node(self) -> Node:
@@ -66,7 +66,7 @@ Change = Created | Changed | Deleted
 
 
 class RefusedError(Exception):
-    """An operation that cannot be carried out."""
+    """An operation is impossible."""
 
     def __init__(self, error: Error) -> None:
         super().__init__(error.value)
@@ -93,7 +93,7 @@ class Tree:
     ) -> tuple[tuple[OpResult, ...], list[Change]] | Failed:
         """Carry out all of the operations or none; return their results and what changed.
 
-        A refused one costs a zxid but no sequential number, as on a real server.
+        A refused transaction costs a zxid, but no sequential number, as on a real server.
         """
         results: list[OpResult] = []
         changes: list[Change] = []

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from heapq import heappop, heappush
 from typing import Any
 
-# Whether all is over is asked so often, simulated seconds.
+# How often to check whether everything is over, simulated seconds.
 EVERY = 0.05
-# A schedule that takes so much time of a processor does not end, seconds: a thousand times what they take.
+# A schedule that takes this much processor time does not end, seconds: a thousand times the usual.
 LONGEST = 60.0
 NO_HANG = "no-hang"
 
@@ -24,8 +24,8 @@ class Violation(Exception):  # noqa: N818 - it is what was found, not an error o
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Raises Violation if what is within takes longer than LONGEST; should that not be heard, the process is
-    killed a little later."""
+    """Raises Violation if its body takes longer than LONGEST; if that has no effect, a signal kills the
+    process a little later."""
 
     def over(*_: object) -> None:
         raise Violation(NO_HANG, f"it took {LONGEST:.0f} s of a processor, and had not ended")
@@ -42,25 +42,25 @@ def bounded() -> Iterator[None]:
 
 
 class Chance:
-    """What is drawn from a seed."""
+    """Draws from a seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
 
     def chance(self, probability: float) -> bool:
-        """True as often as that."""
+        """True with this probability."""
         return self.random.random() < probability
 
     def between(self, low: float, high: float) -> float:
-        """Somewhere between, more often near the low end: delays are mostly short."""
+        """A value between these, more often near the low end, because most delays are short."""
         return low + (high - low) * self.random.random() ** 3
 
 
 class World(Chance):
     """A queue of things to happen at their times (seconds).
 
-    What a schedule is made of (submissions, cancel requests, faults ...) is numbered as it comes, and
-    draws from a stream of its own: so one can be left out (``without``) and the others stay what they are.
+    A schedule's ingredients (submissions, cancel requests, faults ...) are numbered as they come, and each
+    draws from its own stream. So one can be left out (``without``), and the others stay the same.
     """
 
     def __init__(self, seed: int, without: frozenset[int] = frozenset()) -> None:
@@ -83,9 +83,9 @@ class World(Chance):
         self.at(self.now + delay, call)
 
     def at(self, time: float, call: Callable[[], None]) -> None:
-        """Let it happen at that time, after what was already to happen then.
+        """Let it happen at that time, after what was already planned for it.
 
-        What must keep an order is given its time here: ``now + (time - now)`` is not always ``time``.
+        To keep an order, pass the time here: ``now + (time - now)`` is not always ``time``.
         """
         self._numbers += 1
         heappush(self._queue, (time, self._numbers, call))
@@ -107,11 +107,11 @@ class World(Chance):
         self.now = max(self.now, until)
 
     def stream(self, name: str) -> Chance:
-        """Draws of their own, which leave all the others as they are."""
+        """A separate stream of draws, which does not change the others."""
         return Chance((self.seed << 64) + int.from_bytes(name.encode()))
 
     def ingredient(self) -> Chance | None:
-        """The draws for the next of what the schedule is made of; None: it is to be left out."""
+        """The draws for the schedule's next ingredient; None: leave it out."""
         self.ingredients += 1
         if self.ingredients in self._without:
             return None
