@@ -1,4 +1,4 @@
-"""What the running system says of itself: who leads, who is master, how the services are."""
+"""What the running system says of itself: who leads, who is master, the state of the services."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ CLIENT_PORT = 2181
 MASTER_PORT = 2223
 WORKER_PORT = 2224
 ROLE_SESSION_SECONDS = 6.0  # the role's default, mwapp_session_timeout
-ANSWER_SECONDS = 0.5  # for who is asked directly
+ANSWER_SECONDS = 0.5  # for a direct question
 
 
 class BrokenPromiseError(AssertionError):
-    """Something that was to hold did not."""
+    """A promise did not hold."""
 
 
 class Cluster:
@@ -39,11 +39,11 @@ class Cluster:
     # ------------------------------------------------------------ the ensemble
 
     def ask(self, node: str, word: str) -> str:
-        """What the server answers to a four-letter word; empty if it does not answer."""
+        """The server's answer to a four-letter word; empty if it does not answer."""
         return asking.four_letter_word(self.address(node), CLIENT_PORT, word, ANSWER_SECONDS)
 
     def server(self, node: str) -> dict[str, str]:
-        """What the server answers to ``mntr``, by key; empty if it does not serve."""
+        """The server's answer to ``mntr``, by key; empty if it does not serve."""
         return asking.fields(self.ask(node, "mntr"), "\t")
 
     def told(self, node: str, key: str) -> str:
@@ -55,9 +55,9 @@ class Cluster:
         return {node: self.server(node).get("zk_server_state", "down") for node in self.servers}
 
     def leader(self, followers: int = 2, seconds: float = 30) -> str:
-        """The leader, once exactly one server leads and it says that ``followers`` are in step with it.
+        """The leader, once exactly one server leads and says that ``followers`` are in sync with it.
 
-        A server just thawed still calls itself leader for a moment: hence the question to all.
+        A server that was just thawed still calls itself leader for a moment, so ask all of them.
         """
 
         def look() -> str | None:
@@ -80,11 +80,11 @@ class Cluster:
         return int(wait_for(f"{node} tells its epoch", lambda: self.endpoint(node, port).get("epoch"), 30))
 
     def state(self, node: str, port: int) -> str | None:
-        """The state a daemon is in by its status endpoint; None if it does not answer."""
+        """A daemon's state by its status endpoint; None if it does not answer."""
         return self.endpoint(node, port).get("state")
 
     def master(self, seconds: float = 30) -> str:
-        """The node whose master is active, once there is one."""
+        """The node of the active master, once there is one."""
 
         def look() -> str | None:
             active = [node for node in self.masters if self.state(node, MASTER_PORT) == "active"]
@@ -97,7 +97,7 @@ class Cluster:
         return list(self.endpoint(node, WORKER_PORT).get("running", ()))
 
     def settle(self, seconds: float = 60) -> None:
-        """Wait until all is as it was made: three servers, two masters, three workers."""
+        """Wait until everything is as provisioned: three servers, two masters, three workers."""
         self.leader(seconds=seconds)
         self.master(seconds=seconds)
         wait_for(
@@ -112,7 +112,7 @@ class Cluster:
         )
 
     def mend(self) -> None:
-        """Switch on what is off, thaw what is frozen."""
+        """Switch on what is off, and thaw what is frozen."""
         for node in self.lab.nodes:
             state = self.lab.state(node)
             if state == "off":
@@ -123,10 +123,10 @@ class Cluster:
     # ------------------------------------------------------------ faults at a service
 
     def kill(self, node: str, unit: str, signal: str = "KILL") -> float:
-        """Signal the unit's main process; systemd does what its unit says. Returns when, Unix seconds."""
+        """Signal the unit's main process; systemd does what its unit says. Returns the time, Unix seconds."""
         show = ["systemctl", "show", "--property=MainPID", "--value", unit]
         pid = self.lab.exec(node, show, check=True).stdout.strip()
-        # The node notes the time, so that getting into it is not counted.
+        # The node notes the time, so that entering it does not count.
         done = self.lab.exec(node, ["sh", "-c", 'date +%s.%N && kill -s "$1" "$0"', pid, signal], check=True)
         return float(done.stdout)
 

@@ -1,7 +1,7 @@
 """Each fault as one function: do it, wait until it is survived, return what it cost.
 
-Times are milliseconds by this machine's clock, which lab nodes share. What was broken is left broken
-where mending it is part of the story; ``Cluster.settle`` waits until all is well again.
+Times are milliseconds by this machine's clock, which lab nodes share. What is broken stays broken if mending
+it is part of the story; ``Cluster.settle`` waits until all is well again.
 """
 
 import time
@@ -18,12 +18,12 @@ from testbed.waiting import wait_for
 MASTER_UNIT = "mwapp-master.service"
 WORKER_UNIT = "mwapp-worker.service"
 SERVER_UNIT = "zookeeper.service"
-REFUSAL_SECONDS = 3  # for which it is watched that no write is acknowledged without a quorum
+REFUSAL_SECONDS = 3  # how long to check that no write is acknowledged without a quorum
 
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """Who took over, under which epoch, and how long after the fault its first write was."""
+    """Who took over, under which epoch, and how long after the fault its first write came."""
 
     master: str
     epoch: int
@@ -58,7 +58,7 @@ def kill_master(cluster: Cluster) -> Takeover:
 
 
 def stop_master(cluster: Cluster) -> Takeover:
-    """SIGTERM to the active master: it gives up leadership. Afterwards it is started again."""
+    """SIGTERM to the active master, which gives up leadership. Then start it again."""
     old, epoch = _active(cluster)
     began = cluster.kill(old, MASTER_UNIT, "TERM")
     takeover = _await_takeover(cluster, old, epoch, began, 15)
@@ -78,7 +78,7 @@ def freeze_master(cluster: Cluster) -> Takeover:
 
 
 def write_as(cluster: Cluster, epoch: int) -> bool:
-    """Send a transaction as a master of this epoch would; whether it was committed."""
+    """Send a transaction like a master of this epoch. Returns whether it was committed."""
     with reader(cluster.hosts()) as client:
         transaction = client.transaction()
         transaction.check(EPOCH, epoch)
@@ -87,7 +87,7 @@ def write_as(cluster: Cluster, epoch: int) -> bool:
 
 
 def power_cut_master(cluster: Cluster) -> Takeover:
-    """The active master's host loses power. It stays off: boot it."""
+    """The active master's host loses power. It stays off until you boot it."""
     old, epoch = _active(cluster)
     began = time.time()
     cluster.lab.power_cut(old)
@@ -95,7 +95,7 @@ def power_cut_master(cluster: Cluster) -> Takeover:
 
 
 def cut_master(cluster: Cluster) -> Takeover:
-    """The active master's host is cut off past its session, then healed: it must find itself deposed."""
+    """Cut off the active master's host past its session, then heal it: it must find itself deposed."""
     old, epoch = _active(cluster)
     began = time.time()
     cluster.lab.cut(old)
@@ -108,8 +108,8 @@ def cut_master(cluster: Cluster) -> Takeover:
 def lose_worker(cluster: Cluster, submitter: Submitter, *, power: bool) -> tuple[list[Ending], float]:
     """mw3 loses power, or just the worker's process, while it runs something.
 
-    Returns how its tasks ended and the time until the last of them ran elsewhere, ms. Without power it
-    stays off: boot it.
+    Returns how its tasks ended, and the time until the last of them ran elsewhere, ms. After a power cut it
+    stays off until you boot it.
     """
     command = "sleep 3; echo on $MWAPP_WORKER, attempt $MWAPP_ATTEMPT"
     names = [submitter.submit(command) for _ in range(9)]
@@ -121,7 +121,7 @@ def lose_worker(cluster: Cluster, submitter: Submitter, *, power: bool) -> tuple
         cluster.kill("mw3", WORKER_UNIT)
     over = time.time()
     endings = [submitter.wait(name) for name in held]
-    endings = [ending for ending in endings if ending.at > over]  # not what ended as we came
+    endings = [ending for ending in endings if ending.at > over]  # not those that ended just before
     if not endings:
         raise BrokenPromiseError("mw3 ran nothing any more when it was lost")
     for ending in endings:
@@ -135,15 +135,15 @@ def kill_leader(cluster: Cluster, writers: list[Writer]) -> tuple[str, float]:
     old = cluster.leader()
     began = time.monotonic()
     cluster.kill(old, SERVER_UNIT)
-    new = cluster.leader(seconds=60)  # a JVM on a busy machine takes its time
+    new = cluster.leader(seconds=60)  # a JVM on a busy machine is slow
     return new, _survived_since(began, writers, 20)
 
 
 def write_gap(writers: list[Writer], fault: Callable[[], object]) -> float:
-    """The longest write gap of any client under a fault of the ensemble, ms. What is broken is left so."""
+    """The longest write gap of any client under a fault of the ensemble, ms. What is broken stays broken."""
     began = time.monotonic()
     fault()
-    time.sleep(0.5)  # what stops does so at once, if the fault concerns it
+    time.sleep(0.5)  # affected clients stop at once
     return _survived_since(began, writers, 60)
 
 
@@ -157,7 +157,7 @@ def lose_server(cluster: Cluster, node: str, writers: list[Writer]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Since when there is no quorum (monotonic), and how many writes were acknowledged nevertheless."""
+    """When the quorum was lost (monotonic), and how many writes were still acknowledged."""
 
     since: float
     written: int
@@ -166,14 +166,14 @@ class Outage:
 def lose_quorum(cluster: Cluster, node: str, writers: list[Writer]) -> Outage:
     """Another server loses power and stays off: one of three is no quorum."""
     cluster.lab.power_cut(node)
-    time.sleep(1)  # what the leader had under way when its last follower went
+    time.sleep(1)  # what the leader had under way when it lost its last follower
     since = time.monotonic()
     time.sleep(REFUSAL_SECONDS)
     return Outage(since, sum(w.writes_since(since) for w in writers))
 
 
 def regain_quorum(cluster: Cluster, outage: Outage, writers: list[Writer]) -> float:
-    """All have power again. The longest write gap of any client since then, ms."""
+    """Switch all on again. The longest write gap of any client since then, ms."""
     cluster.mend()
     cluster.leader()
     healed = time.monotonic()
@@ -191,5 +191,5 @@ def _survived_since(began: float, writers: list[Writer], seconds: float) -> floa
 
 
 def _longest_gap(began: float, writers: list[Writer]) -> float:
-    """Of any client from then until now, ms."""
+    """The longest of any client from then until now, ms."""
     return max(w.longest_gap(began, time.monotonic()) for w in writers) * 1000

@@ -1,4 +1,4 @@
-"""A load that keeps account of what it was promised: writers measure gaps, submitters lose nothing."""
+"""A load that keeps account of promises: writers measure gaps, submitters check that no task is lost."""
 
 import queue
 import threading
@@ -28,17 +28,17 @@ from testbed.waiting import NotInTimeError, wait_for
 WRITE_EVERY = 0.02  # pause after each acknowledged write, seconds
 PUMP_EVERY = 0.02
 PATH = "/chaos"
-# A plain client notices a dead server when two thirds of its session time-out have passed in silence.
+# A plain client notices a dead server after two thirds of its session time-out without an answer.
 LOAD_SESSION_SECONDS = 4.0
 TASKS_PER_SECOND = 20
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
 
 
 class Writer:
-    """A client that writes again and again, one write at a time, and notes when each was acknowledged.
+    """A client that writes again and again, one write at a time, and records each acknowledgement's time.
 
-    It has one session and goes on across servers. The value only grows, so that at the end what is
-    stored must be at least the last acknowledged one: fewer would be a lost write.
+    It keeps one session across servers. The value only grows, so at the end the stored value must be at least
+    the last acknowledged one; less would be a lost write.
     """
 
     def __init__(self, cluster: Cluster, first: str) -> None:
@@ -58,7 +58,7 @@ class Writer:
         self._thread.join(timeout=15)
 
     def longest_gap(self, since: float, until: float) -> float:
-        """Longest time between two acknowledged writes that touches [since, until], seconds."""
+        """The longest time between two acknowledged writes that overlaps [since, until], seconds."""
         times = [*(at for at, _ in list(self.acknowledged)), until]
         return max((b - a for a, b in pairwise(times) if b > since and a < until), default=until - since)
 
@@ -101,7 +101,7 @@ class Writer:
 
 @contextmanager
 def reader(hosts: str) -> Iterator[KazooClient]:
-    """A short-lived client. It sees every write acknowledged before it: its session is opened after that."""
+    """A short-lived client. It sees every write acknowledged before its session was opened."""
     client = KazooClient(hosts, connection_retry=RECONNECT, command_retry={"max_tries": -1, "deadline": 30})
     client.start(timeout=30)
     try:
@@ -128,22 +128,22 @@ class Ending:
 
 @dataclass(slots=True)
 class Ledger:
-    """What the submitter was promised, and what became of it (names of tasks)."""
+    """The promises to the submitter, and what became of them (names of tasks)."""
 
     submitted: int = 0
     done: int = 0
-    removed: int = 0  # ended when last seen, and there were more than are kept
+    removed: int = 0  # ended when last seen; removed because there were more than are kept
     failed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)  # acknowledged, but without a final state
     doubled: list[str] = field(default_factory=list)  # final state changed, or one submission stored twice
     moved: int = 0  # took more than one attempt
-    endings: list[Ending] = field(default_factory=list)  # of those that have a final state
+    endings: list[Ending] = field(default_factory=list)  # of tasks with a final state
 
 
 class Submitter:
     """Submits tasks through mwapp's own client and judges them by what a plain client reads.
 
-    The load is bounded by its rate and by whoever turns it on.
+    Its rate and its caller bound the load.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -183,7 +183,7 @@ class Submitter:
         return wait_for("the task is acknowledged", lambda: self._acknowledged.get(index), seconds)
 
     def load(self, per_second: float) -> None:
-        """From now on submit so many short tasks a second; 0 ends it."""
+        """From now on submit this many short tasks a second; 0 ends it."""
         self._rate = per_second
 
     def _pump(self) -> None:
@@ -233,9 +233,9 @@ class Submitter:
             raise BrokenPromiseError("; ".join(self._problems[:5]))
 
     def ledger(self) -> Ledger:
-        """Account for every acknowledged task as it is now.
+        """Account for the current state of every acknowledged task.
 
-        Who submits more than are kept must look now and then: what was never seen to end counts as lost.
+        If you submit more than are kept, call this now and then: a task never seen to end counts as lost.
         """
         with reader(self._hosts) as client:
             names = sorted(client.retry(client.get_children, TASKS))
@@ -274,7 +274,7 @@ def _task(command: str) -> Task:
 
 
 def _read(client: KazooClient, paths: list[str]) -> list[tuple[bytes, Any] | None]:
-    """Read many znodes at once; None for one that is not there."""
+    """Read many znodes at once; None for one that does not exist."""
     pending = [client.get_async(path) for path in paths]
     read: list[tuple[bytes, Any] | None] = []
     for answer in pending:

@@ -1,8 +1,8 @@
 """Distributions: how long a take-over takes, and how long no client can write, under each fault.
 
 ``python -m bench takeovers gaps`` measures them on a provisioned lab. A take-over lasts from the fault to the
-acknowledgement of the new master's first fenced write, under a load of tasks; a gap lasts from one
-acknowledged write to the next, of any of three clients, each of which begins on another server.
+acknowledgement of the new master's first fenced write, under a load of tasks. A gap lasts from one
+acknowledged write to the next, for any of three clients, each of which starts on a different server.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ TAKEOVERS: dict[str, Callable[[Cluster], Takeover]] = {
     "host cut off": faults.cut_master,
 }
 
-# What is done to which server.
+# The faults, and the server of each.
 GAPS: dict[str, tuple[str, Callable[[Cluster, str], object]]] = {
     "leader killed": ("leader", lambda cluster, node: cluster.kill(node, SERVER_UNIT)),
     "follower killed": ("follower", lambda cluster, node: cluster.kill(node, SERVER_UNIT)),
@@ -33,7 +33,7 @@ GAPS: dict[str, tuple[str, Callable[[Cluster, str], object]]] = {
 
 
 def takeovers(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
-    """Every fault in turn, so often; yields fault and ms.
+    """Every fault in turn, this many times; yields fault and ms.
 
     Raises:
         BrokenPromiseError: there was no take-over, or a task was lost or done twice.
@@ -46,7 +46,7 @@ def takeovers(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
                 yield name, fault(cluster).ms
                 cluster.mend()
                 cluster.settle()
-            submitter.ledger()  # before what ended first is removed, for there will be too many
+            submitter.ledger()  # before the first ended tasks are removed, because there are too many
         submitter.load(0)
         submitter.drain()
         ledger = submitter.ledger()
@@ -57,7 +57,7 @@ def takeovers(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
 
 
 def gaps(cluster: Cluster, runs: int) -> Iterator[tuple[str, float]]:
-    """Every fault in turn, so often; yields fault and the longest gap, ms.
+    """Every fault in turn, this many times; yields fault and the longest gap, ms.
 
     Raises:
         BrokenPromiseError: clients did not write again, or an acknowledged write is not stored.

@@ -1,4 +1,4 @@
-"""Releases of ZooKeeper as the Apache project lays them out, made of Debian's packages: tests need no more.
+"""ZooKeeper releases in the Apache project's layout, made from Debian's packages, which is enough for tests.
 
     release = build("bookworm")  # release.path, release.checksum; kept in the cache
 
@@ -42,7 +42,7 @@ PACKAGES = (
     "libzookeeper-java",
     "zookeeper",
 )
-# What a release has in lib/, by the names Debian gives its jars.
+# The contents of a release's lib/, by Debian's names of the jars.
 JARS = (
     "commons-cli",
     "commons-io",
@@ -87,7 +87,7 @@ class Release:
 
 
 def build(suite: str) -> Release:
-    """The version of a Debian release, made now if the cache has none from this recipe."""
+    """The version of a Debian release, built now if the cache has none from this recipe."""
     version = VERSIONS[suite]
     recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
     path = STORE / recipe / f"apache-zookeeper-{version}-bin.tar.gz"
@@ -104,7 +104,7 @@ def build(suite: str) -> Release:
 
 
 def _download(suite: str, directory: Path) -> None:
-    """The packages of another release, with the lists and the settings of apt that its image has."""
+    """Download another release's packages, with its image's apt lists and settings."""
     root = image.layers(suite, lambda _: None).split(":")[-1]
     config = directory / "apt.conf"
     settings = {"Dir": root, "Dir::Cache": str(directory), "APT::Sandbox::User": "root"}
@@ -138,7 +138,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
 
 
 def _without_class_path(jar: Path) -> bytes:
-    """Debian's jars name others in /usr/share/java; those of a release need not."""
+    """Debian's jars refer to others in /usr/share/java; those of a release need not."""
     result = io.BytesIO()
     with (
         zipfile.ZipFile(jar) as old,

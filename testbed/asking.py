@@ -1,6 +1,6 @@
-"""What a server or a daemon says when it is asked, from outside and without a session.
+"""What a server or a daemon answers, from outside and without a session.
 
-`mwapp status` and the roles' modules have clients of their own: they run where this is not.
+`mwapp status` and the roles' modules have their own clients, because they run where this does not exist.
 """
 
 import json
@@ -28,7 +28,7 @@ def fields(answer: str, between: str) -> dict[str, str]:
 
 
 def endpoint(host: str, port: int, path: str, seconds: float = 2.0) -> tuple[int, str] | None:
-    """A daemon's HTTP status and page; None if it does not answer."""
+    """A daemon's HTTP status and body; None if it does not answer."""
     try:
         with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=seconds) as answer:
             return answer.status, answer.read().decode()

@@ -16,7 +16,7 @@ from testbed.ports import free_ports
 from testbed.waiting import LONGEST_WAIT, wait_for
 
 DAEMON_SESSION_SECONDS = 3.0
-# A session that is left to its time-out lives so long after its process: the last sign of life may be older.
+# How long after its process a session lives that is left to time out: the last sign of life may be older.
 LEFT_ALONE = DAEMON_SESSION_SECONDS - 0.5
 
 
@@ -66,7 +66,7 @@ class Daemon:
         return asking.role_status("127.0.0.1", self.port)
 
     def session(self) -> int:
-        """The session it has noted, or -1."""
+        """The session it has stored, or -1."""
         with contextlib.suppress(FileNotFoundError):
             return int((self.state_dir / "session").read_text().split()[0])
         return -1
@@ -76,12 +76,12 @@ class Daemon:
         return list(self.status().get("running", ()))
 
     def said_at(self, words: str) -> float:
-        """When it first said so in its log, Unix seconds."""
+        """When its log first said this, Unix seconds."""
         line = next(line for line in self.log.read_text().splitlines() if words in line)
         return datetime.fromisoformat(line.split()[0]).timestamp()
 
     def wait_for_state(self, *states: str) -> str:
-        """Until it is in one of these states; which."""
+        """Wait until it is in one of these states; returns which."""
         probe = lambda: next((s for s in states if self.status().get("state") == s), None)  # noqa: E731 - for the next line only
         return wait_for(f"{self.role} {self.name} is {' or '.join(states)}", probe)
 
@@ -114,7 +114,7 @@ class Site:
 
     @property
     def chroot(self) -> str:
-        """Below which znode all of it is, "" or /path."""
+        """The znode that contains everything, "" or /path."""
         _, slash, path = self.connect.partition("/")
         return slash + path
 
@@ -127,7 +127,7 @@ class Site:
         return daemon
 
     def mwapp(self, *arguments: str, status: int | None = 0, text: str = "") -> str:
-        """Run a command; its stdout. Fails unless it ends with the status (None: whatever it is)."""
+        """Run a command; returns its stdout. Fails unless it ends with the status (None: any)."""
         done = subprocess.run(
             [sys.executable, "-m", "mwapp", *arguments],
             env=os.environ | {"MWAPP_CONNECT": self.connect},

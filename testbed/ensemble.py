@@ -4,8 +4,8 @@
         client = KazooClient(ensemble.connect_string)
         ensemble.leader().kill()
 
-Its files are in a temporary directory and its ports are free ones, so several may run side by side.
-The servers die with the process that started them, even when that is killed.
+Its files are in a temporary directory and it uses free ports, so several may run side by side. The servers
+die with the process that started them, even if that is killed.
 """
 
 import contextlib
@@ -28,19 +28,19 @@ from testbed.waiting import NotInTimeError, wait_for
 T = TypeVar("T")
 
 JARS = Path("/usr/share/java")
-# zookeeper.jar names its dependencies in its manifest; the logger is for the one who runs it to choose.
+# zookeeper.jar lists its dependencies in its manifest, except the logger, which the user chooses.
 CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
 START_SECONDS = 40.0
-# Servers that serve, and through one of which nothing is committed for so long, are stuck, and not slow.
+# If servers serve, but one commits nothing for this long, they are stuck, not slow.
 COMMIT_SECONDS = 10.0
 JVM = (
     "java",
-    # Short-lived: the time to start counts, the speed after an hour does not.
+    # Servers are short-lived: the time to start matters, not the speed after an hour.
     "-Xmx128m",
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-Xshare:auto",
-    # A crashed server keeps what it wrote in the page cache; only a power cut would need the fsync.
+    # The page cache keeps what a crashed server wrote; only a power cut would need the fsync.
     "-Dzookeeper.forceSync=no",
     "-Dzookeeper.preAllocSize=1024",
     "-Dzookeeper.admin.enableServer=false",
@@ -51,11 +51,11 @@ JVM = (
 
 
 class EnsembleError(Exception):
-    """The ensemble cannot run here, or did not do in time what it was asked."""
+    """The ensemble cannot run here, or did not do something in time."""
 
 
 def missing() -> str | None:
-    """Why no ensemble can be started on this machine, and the remedy; None if one can."""
+    """Why this machine cannot run an ensemble, and the remedy; None if it can."""
     if shutil.which("java") and all(jar.exists() for jar in CLASSPATH):
         return None
     return (
@@ -65,7 +65,7 @@ def missing() -> str | None:
 
 
 class Server:
-    """One ZooKeeper server process, which may be started and ended again and again."""
+    """One ZooKeeper server process, which can be started and ended repeatedly."""
 
     def __init__(self, number: int, port: int, directory: Path) -> None:
         self.number = number
@@ -83,7 +83,7 @@ class Server:
             return
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                # The server must not outlive the tests, whatever ends them.
+                # The server must not outlive the tests, however they end.
                 [
                     *("setpriv", "--pdeathsig", "KILL", *JVM, "-cp", ":".join(map(str, CLASSPATH))),
                     *("org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.directory / "zoo.cfg")),
@@ -92,7 +92,7 @@ class Server:
                 stdout=log,
                 stderr=log,
                 cwd=self.directory,
-                start_new_session=True,  # an interrupt from the keyboard is for the tests
+                start_new_session=True,  # a keyboard interrupt is for the tests
             )
 
     @property
@@ -102,7 +102,7 @@ class Server:
 
     @property
     def paused(self) -> bool:
-        """Whether the process is there and stands still."""
+        """Whether the process is paused."""
         if self._process is None or not self.running:
             return False
         return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
@@ -127,7 +127,7 @@ class Server:
         self.send(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a paused server go on."""
+        """Let a paused server continue."""
         self.send(signal.SIGCONT)
 
     def ask(self, word: str, seconds: float = 1.0) -> str:
@@ -139,10 +139,10 @@ class Server:
         return asking.fields(self.ask("srvr"), ": ").get("Mode")
 
     def commits(self) -> bool:
-        """Whether a session can be opened and closed through it: then it and a quorum are in step.
+        """Whether it opens and closes a session: then it is in sync with a quorum.
 
-        What it says of itself is not enough: one just resumed takes itself for the leader, or for a follower,
-        of an ensemble that has gone on without it.
+        Its own word is not enough: a server that has just resumed believes that it leads or follows in an
+        ensemble that has moved on.
         """
         with contextlib.suppress(OSError, EOFError):
             return close_session("127.0.0.1", self.port, session=0, password=bytes(16))
@@ -174,8 +174,8 @@ class Server:
 class Ensemble:
     """Some servers that know each other. ``tick`` in ms; sessions may be of 2 to 20 ticks.
 
-    ``snapshot_sync``: who joins a leader is sent a snapshot, and not what it lacks, or 3.8.0 may lose what it
-    acknowledged (bench/kills.py), and tests would judge mwapp for that.
+    ``snapshot_sync``: a server that joins a leader gets a snapshot, not a difference. Otherwise 3.8.0 may
+    lose acknowledged writes (bench/kills.py), and tests would blame mwapp.
     """
 
     def __init__(self, size: int = 3, *, tick: int = 500, snapshot_sync: bool = True) -> None:
@@ -187,13 +187,13 @@ class Ensemble:
 
     @property
     def connect_string(self) -> str:
-        """All servers, as a client wants them."""
+        """All servers, as a connect string."""
         return ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
 
     def start(self) -> None:
-        """Start every server that does not run, in parallel, and wait until all serve and are in step.
+        """Start every server that does not run, in parallel, and wait until all serve and are in sync.
 
-        Raises EnsembleError when they do not, or when this machine lacks what they need.
+        Raises EnsembleError if they do not, or if this machine lacks what they need.
         """
         problem = missing()
         if problem:
@@ -205,8 +205,8 @@ class Ensemble:
         try:
             self._wait_until_in_step()
         except (EnsembleError, NotInTimeError):
-            # ZooKeeper 3.8.0: a leader may keep the lead while followers join it anew, and then waits for
-            # ever for their word on what it had proposed before. A new election gets it out of that.
+            # ZooKeeper 3.8.0: a leader may keep leading while followers rejoin, and then waits forever for
+            # their answers to earlier proposals. A new election ends that.
             self.leader().kill()
             self._start()
             self._wait_until_in_step()
@@ -247,7 +247,7 @@ class Ensemble:
         return [server for server in self.servers if server is not leader and server.mode() == "follower"]
 
     def heal(self) -> None:
-        """Let every paused server go on, start those that ended; then as :meth:`start`."""
+        """Resume paused servers, start those that ended; then like :meth:`start`."""
         for server in self.servers:
             if server.paused:
                 server.resume()

@@ -1,6 +1,6 @@
-"""What logs say of a failure: what matters of the time in question, as one story, and not pages of it.
+"""What logs say of a failure: the lines that matter of the time in question, as one short story.
 
-A log's lines begin with the time in UTC, as ISO 8601 has it; whatever does not belongs to the line before it.
+A log's lines begin with the time in UTC (ISO 8601); a line without one belongs to the line before.
 """
 
 import re
@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-LINES = 30  # so many are shown
-WIDTH = 170  # and so much of each
+LINES = 30  # how many to show
+WIDTH = 170  # and how many characters of each
 
 NOISE, CHANGE, WARNING, ALARM = range(4)
-# The first that fits says how much a line matters. What fits none is noise.
+# The first pattern that matches says how much a line matters. A line without a match is noise.
 _RANKS = (
-    # A client or server that is gone, as told by those it was connected to; what our settings ask for.
+    # A lost client or server, as its peers report it; what our settings ask for.
     (NOISE, r"NIOServerCnxn\W+(Unexpected exc|Close of)|QuorumCnxManager\W|GOODBYE|in LearnerHandler"),
     (NOISE, r"maxCnxns is not configured|Forcing snapshot sync|Got zxid|kazoo: (Connection|Transition)"),
     (ALARM, r" (ERROR|error|critical) |[Dd]igests? (mismatch|are not)|Main process exited"),
@@ -26,7 +26,7 @@ _RANKS = (
 )
 _RANKING = [(rank, re.compile(pattern)) for rank, pattern in _RANKS]
 _BEGIN = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3})\S* +", re.ASCII)
-# Of a line of ZooKeeper's: which thread says it, and the packages of the class that does.
+# In a line of ZooKeeper's: the thread, and the packages of the class.
 _WHERE = re.compile(r"^act |^\[.*?\]+ (?=[A-Z]+ )|\b(?:[a-z]\w*\.){3,}")
 
 _kept: list[tuple[str, Path]] = []
@@ -44,7 +44,7 @@ class _Line:
 
 
 def keep(who: str, log: Path) -> None:
-    """From now on this log is looked at when something fails; it may not be there yet, or no longer."""
+    """From now on read this log when something fails; it may not exist yet, or any more."""
     _kept.append((who, log))
 
 
@@ -60,11 +60,11 @@ def now() -> str:
 
 
 def told(since: str, whole: Path) -> str:
-    """What the logs that are kept tell of the time since then, "" if nothing; all goes into a directory."""
+    """What the kept logs tell of the time since then, or ""; the whole logs go into a directory."""
     logs = [("test", "\n".join(_acts))]
     logs += [(who, log.read_text(errors="replace")) for who, log in _kept if log.exists()]
     lines: dict[str, list[str]] = {}
-    for who, text in logs:  # another of the same name may have been there before
+    for who, text in logs:  # there may have been another of this name
         lines.setdefault(who, []).extend(line.raw for line in _lines(who, text) if line.at >= since)
     if not any(lines.values()):
         return ""
@@ -76,10 +76,10 @@ def told(since: str, whole: Path) -> str:
 
 
 def extract(logs: Iterable[tuple[str, str]], since: str, most: int = LINES) -> str:
-    """What several logs, each with its name, tell of the time since then, in at most so many lines.
+    """What several named logs tell of the time since then, in a limited number of lines.
 
-    What is said again and again is told once. If there is too much, what matters less is left out, and of
-    what matters alike the middle.
+    Repeated lines appear once. If there is too much, less important lines are left out, and among equally
+    important ones the middle.
     """
     found = [line for who, text in logs for line in _lines(who, text) if line.at >= since]
     lines = _once(sorted((line for line in found if line.rank != NOISE), key=lambda line: line.at))
@@ -100,7 +100,7 @@ def _lines(who: str, text: str) -> Iterator[_Line]:
             line = _Line(begin[1], who, _WHERE.sub("", raw[begin.end() :]), _rank(raw), raw)
         elif line:
             line.raw += f"\n{raw}"
-            if raw.strip() and not raw.startswith("\tat "):  # of a traceback, what was wrong
+            if raw.strip() and not raw.startswith("\tat "):  # in a traceback, only the error
                 line.text += f" | {raw.strip()}"
     if line:
         yield line
@@ -111,7 +111,7 @@ def _rank(raw: str) -> int:
 
 
 def _once(lines: list[_Line]) -> list[_Line]:
-    """Where they are first said; what differs in numbers alone is the same."""
+    """The first of each; lines that differ only in numbers are the same."""
     first: dict[tuple[str, str], _Line] = {}
     for line in lines:
         said = first.setdefault((line.who, re.sub(r"\d+|0x[0-9a-f]+", "0", line.text)), line)
@@ -120,7 +120,7 @@ def _once(lines: list[_Line]) -> list[_Line]:
 
 
 def _ends(lines: list[_Line], most: int) -> list[_Line]:
-    """The first and the last of them, so many at most."""
+    """The first and the last of them, at most this many."""
     if len(lines) <= most:
         return lines
     return lines[: (most + 1) // 2] + lines[len(lines) - most // 2 :]

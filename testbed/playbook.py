@@ -1,4 +1,4 @@
-"""Playbooks, played as an operator plays them, and what is said of it at the end."""
+"""Plays playbooks as an operator does, and reads the result."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
 NEWEST = Path(sys.executable).parent
-# Where the commands of the oldest and the newest ansible-core are that the roles support.
+# The commands of the oldest and the newest ansible-core that the roles support.
 TOOLS = {"oldest": NEWEST.parent / "oldest/bin", "newest": NEWEST}
 
 
@@ -25,7 +25,7 @@ class Played:
 
     @property
     def changed(self) -> int:
-        """How many tasks changed something, over all hosts, by the recap; there has to be one."""
+        """How many tasks changed something, over all hosts, by the recap, which must exist."""
         counts = re.findall(r"changed=(\d+)", self.output)
         assert counts, self.output
         return sum(map(int, counts))
@@ -37,12 +37,12 @@ class Played:
 
     @property
     def text(self) -> str:
-        """What was said, whatever the lines were broken into."""
+        """The output without its line breaks."""
         return " ".join(self.output.split())
 
 
 def environment(**more: str) -> dict[str, str]:
-    """That of this process and ``more``, with nothing of what Molecule tells its own Ansible."""
+    """This process's environment and ``more``, without what Molecule sets for its own Ansible."""
     return {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")} | more
 
 
@@ -58,7 +58,7 @@ def play_in(directory: Path, playbook: str, *options: str, tools: Path, env: dic
         [str(tools / "ansible-playbook"), playbook, *options],
         cwd=directory,
         env=env,
-        stdin=subprocess.DEVNULL,  # nobody is there to answer questions
+        stdin=subprocess.DEVNULL,  # nobody can answer questions
         capture_output=True,
         text=True,
         check=False,

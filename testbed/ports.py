@@ -1,17 +1,17 @@
-"""Ports on loopback for servers, such that no other process that asks here is about to take them."""
+"""Ports on loopback for servers, which no other process that asks here gets."""
 
 import random
 import socket
 from collections.abc import Iterator
 
-# Below those that the kernel takes for outgoing connections: a server started again must find its port free.
+# Below the kernel's ports for outgoing connections: a restarted server must find its port free.
 FIRST, LAST, BLOCK = 12_000, 32_000, 100
 
 _claims: list[socket.socket] = []
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on. None is given twice, or to another process while this one lives."""
+    """Ports on which nobody listens. Each is given once, and to no other process while this one lives."""
     return [next(_ports) for _ in range(count)]
 
 
@@ -29,8 +29,8 @@ def _is_free(port: int) -> bool:
 
 
 def _blocks() -> Iterator[range]:
-    """Ranges of ports that are ours alone. A name outside the file system goes with the process that has it,
-    and is known as far as a port on loopback is: in this network namespace."""
+    """Ranges of ports that are only ours. A socket name outside the file system disappears with its process,
+    and has the scope of a port on loopback: this network namespace."""
     begins = list(range(FIRST, LAST, BLOCK))
     random.shuffle(begins)
     for begin in begins:

@@ -1,4 +1,4 @@
-"""Waiting for something that comes by itself, as long as a busy machine may need."""
+"""Waits for something, as long as a busy machine may need."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-# What takes a moment may take long on a busy machine, seconds.
+# What takes a moment may take this long on a busy machine, seconds.
 LONGEST_WAIT = 30.0
 
 
@@ -17,7 +17,7 @@ class NotInTimeError(AssertionError):
 def wait_for(
     what: str, probe: Callable[[], T | None], seconds: float = LONGEST_WAIT, every: float = 0.01
 ) -> T:
-    """Ask until the answer is true, with pauses between, and return it. Raises NotInTimeError."""
+    """Ask until the answer is true, with pauses, and return it. Raises NotInTimeError."""
     deadline = time.monotonic() + seconds
     while not (answer := probe()):
         if time.monotonic() > deadline:
@@ -35,6 +35,6 @@ def alive(pid: int) -> bool:
 
 
 def read_number(path: Path) -> int:
-    """The number that somebody writes to a file, as soon as it is there."""
+    """The number that another process writes to a file, as soon as it is there."""
     text = wait_for(f"a number in {path}", lambda: path.read_text().strip() if path.exists() else "")
     return int(text)

@@ -1,6 +1,6 @@
-"""A page of console blocks, read as steps that can be taken, and what was seen compared with what it says.
+"""Reads a page of console blocks as steps, and compares the output with what the page says.
 
-In a block a line that begins with a prompt is a command, and the lines below it are what is to be seen:
+In a block a line that begins with a prompt is a command, and the lines below it are the expected output:
 
     zk1# hostname           a shell on that host
     m1@zk1# zkCli.sh        opens the terminal m1 on that host; it stays open until `quit`
@@ -8,8 +8,8 @@ In a block a line that begins with a prompt is a command, and the lines below it
     m1>                     nothing is typed: what has come by itself
 
 ``...`` stands for anything: the rest of a line after a space, a part of it, or any number of lines. Blank
-lines do not count. A number in the name of a task (task-0000000012) is an example: the first name that is
-seen in its place is meant from then on.
+lines do not count. A number in the name of a task (task-0000000012) is an example: from then on it means the
+first name that appeared in its place.
 """
 
 import difflib
@@ -35,7 +35,7 @@ class DifferenceError(AssertionError):
 
 @dataclass(frozen=True)
 class Step:
-    """One command, or one look, and what is to be seen."""
+    """One command, or one look, and the expected output."""
 
     line: int  # of the page, from 1
     terminal: str | None  # None: a shell, for this command alone
@@ -89,17 +89,17 @@ def _block(start: int, lines: list[str]) -> list[Step]:
 
 
 class Names:
-    """What the page's tasks are called here."""
+    """The names of the page's tasks here."""
 
     def __init__(self) -> None:
         self._here: dict[str, str] = {}
 
     def command(self, command: str) -> str:
-        """The command with the names that tasks have here."""
+        """The command with the names of the tasks here."""
         return _TASK.sub(lambda match: self._here.get(match[0], match[0]), command)
 
     def matches(self, expected: tuple[str, ...], seen: str) -> bool:
-        """Whether that is what is expected; names of tasks that were seen for the first time are kept."""
+        """Whether the output is as expected; remembers task names that appear for the first time."""
         new: dict[str, str] = {}
         pattern = "".join(self._line(line, new) for line in expected)
         match = re.fullmatch(pattern, "".join(f"{line}\n" for line in _lines(seen)))
@@ -131,7 +131,7 @@ class Names:
 
 
 def difference(page: Path, step: Step, seen: str) -> DifferenceError:
-    """The step, and a diff of what the page says and what was seen."""
+    """The step, and a diff of the page and the output."""
     diff = difflib.ndiff(step.expected, _lines(seen))
     what = step.command or "(what comes by itself)"
     legend = f"{page.name}:{step.line}: {step.terminal or step.host}: {what}\n- the page says, + was seen"
