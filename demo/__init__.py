@@ -1,1 +1,1 @@
-"""`make demo`: the story of failures, played with what is in chaos/, recorded, and told by demo/report."""
+"""`make demo`: the story of failures, played with chaos/, recorded, and told by demo/report."""

@@ -1,8 +1,7 @@
 """``python -m demo`` plays the story and prints it with times, then a table.
 
-What was seen goes to build/demo: events.jsonl (the record), report.html and timeline.svg/.png (drawn from it)
-and summary.json (the figures). All are written if the story breaks off, too. Exit status 0 only if the story
-held.
+The results go to build/demo: events.jsonl (the record), report.html and timeline.svg/.png (drawn from it) and
+summary.json (the figures), even if the story breaks off. Exit status 0 only if the story held.
 """
 
 import logging
@@ -17,8 +16,8 @@ from lab import Lab, LabError
 
 
 def main() -> int:
-    """Play the story on the lab that LAB names; what broke off is told as far as it came."""
-    logging.basicConfig(level=logging.ERROR)  # clients warn of every connection we cut on purpose
+    """Play the story on the lab that LAB names; if it breaks off, tell it as far as it came."""
+    logging.basicConfig(level=logging.ERROR)  # clients warn about every connection that we cut on purpose
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     lab = Lab()
     try:
@@ -28,7 +27,7 @@ def main() -> int:
         return 2
     build = RECORD.parent
     for old in (RECORD, *(build / name for name in page.NAMES)):
-        old.unlink(missing_ok=True)  # those of an earlier run must not pass for this one's
+        old.unlink(missing_ok=True)  # files of an earlier run must not be mistaken for this one's
     with EventLog(RECORD) as events:
         events.write("end", problem=play(lab, events))
     history = History.load(RECORD)

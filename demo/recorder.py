@@ -1,8 +1,8 @@
-"""What is seen while the story runs, written down as it is seen: one JSON object a line, times monotonic.
+"""Records what is seen while the story runs: one JSON object a line, monotonic times.
 
-Nothing here is what the story means to do. Daemons and servers are asked for their state again and again,
-hosts are looked at, kills are noted by the host they happen on, and acknowledgements are those that clients
-got. ``demo.report`` reads it back.
+It does not know what the story intends. It asks daemons and servers for their state again and again, looks at
+hosts, and records kills as the host notes them, and acknowledgements as clients get them. ``demo.report``
+reads the record.
 """
 
 import json
@@ -20,7 +20,7 @@ from demo.report.lanes import NO_ANSWER
 from lab import Lab, LabError
 from testbed import asking
 
-# Seconds between two looks. Asking costs the hosts time, which the take-overs measured here do not have.
+# Seconds between two looks. Each costs the hosts time that the measured take-overs need.
 MASTERS_EVERY = 0.1
 WORKERS_EVERY = 0.2
 SERVERS_EVERY = 0.1
@@ -28,13 +28,13 @@ HOSTS_EVERY = 0.05
 LOAD_EVERY = 0.5
 
 KINDS = {MASTER_UNIT: "master", WORKER_UNIT: "worker", SERVER_UNIT: "server"}  # of parts, as in what is seen
-NOT_SERVING = "not serving"  # a server that runs but has no quorum with it
+NOT_SERVING = "not serving"  # a server that runs without a quorum
 
 State = dict[str, Any]
 
 
 class EventLog:
-    """An event a line; each line is written whole and at once, so that whatever breaks off leaves a record.
+    """One event a line. Each line is written whole and at once, so that a broken-off story leaves a record.
 
     ``t`` is seconds since the log was opened.
     """
@@ -66,28 +66,28 @@ class EventLog:
         return self.at(unix - self._offset)
 
     def write(self, event: str, at: float | None = None, **more: Any) -> None:
-        """Note an event that is seen now, or was at ``at`` (the log's time)."""
+        """Record an event that is seen now, or was at ``at`` (the log's time)."""
         line = json.dumps({"t": self.now() if at is None else at, "event": event, **more})
         with self._lock:
             self._file.write(line + "\n")
 
 
 class RecordedCluster(Cluster):
-    """A cluster whose killed processes are written down, at the time their host noted."""
+    """A cluster that records the processes it kills, at the time noted by their host."""
 
     def __init__(self, lab: Lab, log: EventLog) -> None:
         super().__init__(lab)
         self._log = log
 
     def kill(self, node: str, unit: str, *args: Any, **more: Any) -> float:
-        """As ever."""
+        """Kill it, and record that."""
         at = super().kill(node, unit, *args, **more)
         self._log.write("kill", self._log.at_unix(at), kind=KINDS[unit], node=node, unit=unit)
         return at
 
 
 class Recorder:
-    """Looks at every part of the cluster while it is open, and writes down each change of what it sees."""
+    """Looks at every part of the cluster while it is open, and records each change."""
 
     def __init__(self, log: EventLog, cluster: Cluster) -> None:
         self._log = log
@@ -116,7 +116,7 @@ class Recorder:
             thread.join(timeout=5)
 
     def follow(self, submitter: Submitter, writers: dict[str, Writer]) -> None:
-        """From now on write down what these clients are acknowledged."""
+        """From now on record these clients' acknowledgements."""
         self._threads.append(self._thread(partial(self._acknowledged, submitter, writers)))
         self._threads[-1].start()
 
@@ -128,12 +128,12 @@ class Recorder:
 
     def _watch(self, kind: str, node: str, every: float, look: Callable[[str], State | None]) -> None:
         last: State | None = None
-        after: dict[str, float] = {}  # when the look began that was the last to see it so
+        after: dict[str, float] = {}  # when the last look that saw it so began
         while not self._stop.wait(every):
             asked = self._log.now()
             seen = look(node)
             if seen is not None and seen != last:
-                # Silence began when it was asked at the latest; an answer is true when it comes.
+                # Silence began at the latest with the question; an answer is true when it comes.
                 at = asked if seen["state"] == NO_ANSWER else self._log.now()
                 self._log.write("seen", at, kind=kind, node=node, **seen, **after)
                 last = seen
@@ -164,7 +164,7 @@ class Recorder:
     def _host(self, node: str) -> State | None:
         try:
             return {"state": self._cluster.lab.state(node)}
-        except LabError:  # it is being switched: look again
+        except LabError:  # it is being switched on or off: look again
             return None
 
     # ------------------------------------------------------------ acknowledgements
@@ -174,7 +174,7 @@ class Recorder:
         written = dict.fromkeys(writers, 0)
         more = True
         while more:
-            more = not self._stop.wait(LOAD_EVERY)  # after the end, once again
+            more = not self._stop.wait(LOAD_EVERY)  # once more after the end
             if tasks := submitter.accepted[accepted:]:
                 accepted += len(tasks)
                 self._log.write("accepted", tasks=[[self._log.at(at), name] for at, name in tasks])

@@ -26,28 +26,28 @@ class Story:
     submitter: Submitter
     writers: list[Writer]
     events: EventLog
-    waited: bool = False  # every task was given the time to end
+    waited: bool = False  # every task had the time to end
 
     def say(self, text: str) -> None:
-        """Tell it, with the seconds since the story began."""
+        """Print it, with the seconds since the story began."""
         self.events.write("said", text=text)
         print(f"[{self.events.now():6.1f} s] {text}", flush=True)
 
     def takeover(self, fault: str, ms: float, **more: Any) -> None:
-        """Note a take-over time, milliseconds."""
+        """Record a take-over time, milliseconds."""
         self.events.write("figure", fault=fault, kind="takeover", ms=round(ms, 1), **more)
 
     def gap(self, fault: str, ms: float) -> None:
-        """Note the longest write gap of any client under a fault, milliseconds."""
+        """Record the longest write gap of any client under a fault, milliseconds."""
         self.events.write("figure", fault=fault, kind="gap", ms=round(ms, 1))
 
     def fault(self, key: str) -> None:
-        """What is done from now on belongs to this fault (a key of ``demo.report.texts.FAULTS``)."""
+        """From now on everything belongs to this fault (a key of ``demo.report.texts.FAULTS``)."""
         self.events.write("fault", fault=key)
 
     @contextmanager
     def chapter(self, title: str) -> Iterator[None]:
-        """A heading, and a moment of quiet afterwards in which all is well again."""
+        """A heading, and afterwards a moment of quiet in which all is well again."""
         print(f"\n{title}", flush=True)
         yield
         self.cluster.settle()
@@ -124,7 +124,7 @@ class Story:
             self.say(f"a write with its epoch {epoch} is refused: it is fenced off")
 
     def worker_loses_power(self) -> None:
-        """A worker's host goes dark with tasks on it; they are run elsewhere."""
+        """A worker's host goes dark with tasks on it; they run elsewhere."""
         with self.chapter("A worker's host loses power"):
             self.say("mw3 is given tasks of three seconds, and then no more electricity")
             self.fault("worker_power_cut")
@@ -137,7 +137,7 @@ class Story:
             self.say("mw3 has power again")
 
     def leader_dies(self) -> None:
-        """SIGKILL of the ensemble's leader; clients go on."""
+        """SIGKILL of the ensemble's leader; clients continue."""
         with self.chapter("The ensemble's leader is killed"):
             self.say(f"kill -9 of the server on {self.cluster.leader()}, the leader")
             self.fault("leader_kill")
@@ -187,7 +187,7 @@ class Story:
         self.submitter.drain()
 
     def account(self) -> None:
-        """Write down what became of every acknowledged task, as the ensemble has it."""
+        """Record the end of every acknowledged task, as the ensemble has it."""
         self.submitter.load(0)
         ledger = self.submitter.ledger()
         ends = [
@@ -226,7 +226,7 @@ def play(lab: Lab, events: EventLog) -> str | None:
             story.play()
         except KeyboardInterrupt:
             problem = "it was interrupted"
-        except Exception as error:  # whatever it is, the story did not hold, and what is known is told
+        except Exception as error:  # for any error: the story did not hold, and we tell what we know
             problem = f"{type(error).__name__}: {error}"
             log.exception("the story broke off")
         if story:

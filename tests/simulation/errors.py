@@ -1,6 +1,6 @@
-"""Errors other than a cut: requests that servers refuse, turn away, or will not have because of their size.
+"""Errors other than a cut: requests that servers refuse, turn away, or reject because of their size.
 
-Drawn from a stream of its own, in a part of the schedules; each is an ingredient.
+Drawn from a separate stream, in some of the schedules; each is an ingredient.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulation.judge import Judge
     from tests.simulation.schedule import Schedule
 
-# So many of the schedules have such errors.
+# The share of schedules with such errors.
 SHARE = 0.2
 
 
@@ -25,10 +25,10 @@ class Errors:
     def __init__(self, schedule: "Schedule") -> None:
         self._schedule = schedule
         self._world, self._denials = schedule.world, schedule.service.denials
-        self._draw: Chance = schedule.world  # of the present one
+        self._draw: Chance = schedule.world  # of the current one
         self._kinds: list[Callable[[], None]] = []
         self._ends: list[Callable[[], None]] = []
-        self.bounded = False  # in what goes into one request
+        self.bounded = False  # in the size of a request
         self.met: Counter[str] = Counter()
 
     def begin(self, seconds: float) -> None:
@@ -46,7 +46,7 @@ class Errors:
                 self._world.after(draw.random.random() * seconds, self._strike)
 
     def _bound(self, draw: Chance) -> None:
-        """Small requests are too large, and servers may take less than processes think."""
+        """Even small requests are too large, and servers may accept less than processes assume."""
         service = self._schedule.service
         self.bounded = True
         service.most_sent = draw.random.choice([1200, 2000, 4000, service.most_sent])
@@ -56,7 +56,7 @@ class Errors:
         self._world.note("ensemble", told)
 
     def end(self) -> None:
-        """Whatever is asked is answered again."""
+        """All requests are answered again."""
         self._kinds = []
         for end in self._ends:
             end()
@@ -70,7 +70,7 @@ class Errors:
             kind()
 
     def forbid(self) -> None:
-        """Somebody sets an access control list on one znode, and for a while it may not be read, say."""
+        """Somebody sets an access control list on one znode, which for a while forbids reads, say."""
         paths = [path for path in self._schedule.person.nodes if path.startswith(PARENTS)]
         if paths:
             path = self._draw.random.choice(sorted(paths))
@@ -85,7 +85,7 @@ class Errors:
             self._until_later(lambda: self._denials.allow(path), f"allows all at {path}")
 
     def refuse(self) -> None:
-        """Servers refuse some or all of what a process asks."""
+        """Servers refuse some or all requests of a process."""
         host, share = self._some_host(), self._draw.random.choice([0.1, 0.5, 1.0])
         self._world.note("ensemble", f"refuses {share:.0%} of what {host.name} asks")
         for judge in self._judges():
@@ -95,7 +95,7 @@ class Errors:
         self._until_later(lambda: self._denials.relent(host.name), f"refuses {host.name} nothing")
 
     def turn_away(self) -> None:
-        """Servers have too much to do and do not carry some of it out, or find that the session has moved."""
+        """Servers have too much to do and skip some requests, or find that the session has moved."""
         host, share = self._some_host(), self._draw.random.choice([0.05, 0.2, 0.5])
         self._world.note("ensemble", f"turns {share:.0%} of what {host.name} asks away")
         self._denials.turn_away(host.name, self._draw, share)

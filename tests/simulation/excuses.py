@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 from mwapp.core.protocol import Assignment
 from tests.simulation.tree import Change, Changed, Created, Deleted
 
-# Where a task is, which attempt that is and how many failed, stands in its assignment and nowhere else.
+# Only the assignment says where a task is, which attempt that is, and how many failed.
 PLACE = {
     "single-assignment",
     "status-from-holder",
-    "one-final-status",  # it runs in one queue when it has ended in the other
+    "one-final-status",  # it runs in one queue after it has ended in the other
     "duplicates-explained",
     "token-grows",
     "attempts-bounded",
     "result-faithful",  # two runs have one number
     "labels-honoured",
     "peer-rests",
-    "no-leak",  # a watch, for a task that there never was
+    "no-leak",  # a watch for a task that never existed
 }
 DEFINITION = {"labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"}
 END = {"cancel-final", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
 # A namesake may come while a process still works on the deleted one.
 EXISTENCE = {*DEFINITION, *END}
-# What counts the epochs; when both are deleted, epochs begin anew.
+# The znodes that count the epochs; if both are deleted, epochs start again.
 LOST = {"/epoch", "/tasks"}
 
 
@@ -37,7 +37,7 @@ class Denied:
 
     submissions: bool = False
     reads: bool = False
-    marks: set[str] = field(default_factory=set)  # workers', that they take nothing new
+    marks: set[str] = field(default_factory=set)  # of workers that take nothing new
 
 
 class Excuses:
@@ -45,11 +45,11 @@ class Excuses:
 
     def __init__(self) -> None:
         self._tasks: defaultdict[str, set[str]] = defaultdict(set)  # invariants by task
-        self.endless: set[str] = set()  # tasks that need not end, or not be told of
+        self.endless: set[str] = set()  # tasks that need not end, or need not be reported
         self.staying: set[str] = set()  # tasks that may stay when they have ended: something is below them
         self.numbered = False  # whether somebody ever gave a task a number
-        self.uncounted = 0  # so many tasks a master may still take for finished
-        self.counts: set[str] = set()  # of LOST those that were deleted since the last epoch was won
+        self.uncounted = 0  # how many tasks a master may still take for finished
+        self.counts: set[str] = set()  # those of LOST that were deleted since the last epoch was won
 
     def note(self, change: Change, path: list[str]) -> None:
         """A person has committed it; ``path`` in parts, from the root."""
@@ -59,7 +59,7 @@ class Excuses:
             case ["", "assign", _, task] | ["", "returned", task], _:
                 self._tasks[task] |= PLACE
                 if not isinstance(change, Deleted) and Assignment.decode(change.data).labels:
-                    self.endless.add(task)  # it is for whoever has them, whatever the task asks for
+                    self.endless.add(task)  # it goes to a worker with these labels, whatever the task says
             case ["", "tasks", task], Created():
                 self.numbered = self.numbered or task.startswith("task-")
             case ["", "tasks", task], Changed():

@@ -1,4 +1,4 @@
-"""What goes wrong, and when. Each seed draws which kinds of fault there are and how often they come."""
+"""What goes wrong, and when. Each seed draws the kinds of fault, and how often they come."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
 
-# An ensemble loses what it has committed no more often than that.
+# How often an ensemble loses commits at most.
 MOST_LOSSES = 3
 
 
@@ -29,14 +29,14 @@ class Faults:
         self.at_war = False
         self._at_writes = 0.0  # how often something goes wrong just when a process writes
         self._victim: Host | None = None
-        self._draw: Chance = schedule.world  # of the present fault
-        self._kept = 0  # so much of the log is never lost
-        self._losses = 0  # how often some of it was
-        self.over = False  # nothing is started any more
+        self._draw: Chance = schedule.world  # of the current fault
+        self._kept = 0  # how much of the log is never lost
+        self._losses = 0  # how often some was lost
+        self.over = False  # nothing starts any more
         self.met: Counter[str] = Counter()
 
     def begin(self, seconds: float) -> None:
-        """Faults from now on. A few kinds at a time find more than all of them always."""
+        """Start the faults. A few kinds at a time find more than always all of them."""
         draw = self._world.random
         self._kept = len(self._service.ensemble.log)
         every = [
@@ -81,7 +81,7 @@ class Faults:
             self._break(host)
 
     def connected(self, host: Host) -> None:
-        """A process has a connection: now it knows best until when its session lives."""
+        """A process has a connection: now it knows best how long its session lives."""
         if self.at_war and self._world.chance(self._at_writes):
             self._world.after(self._world.between(0.0, 0.01), lambda: self._strike(host))
 
@@ -96,7 +96,7 @@ class Faults:
         if draw is not None:
             self._draw = draw
             self._victim = victim
-            # What concerns the victim alone comes first: anybody may be cut, only a master is unseated.
+            # Special faults come first: any process can be cut, but only a master can be unseated.
             special = self.unseat if victim in self._schedule.masters else self.evict
             aimed = victim is not None and special in self._kinds and self._draw.chance(0.5)
             kind = special if aimed else self._draw.random.choice(self._kinds)
@@ -112,7 +112,7 @@ class Faults:
     # ------------------------------------------------------------ networks
 
     def cut(self) -> None:
-        """A connection breaks: requests, replies or both are lost, and it may take long to be noticed."""
+        """A connection breaks: requests, replies or both are lost, perhaps unnoticed for long."""
         host = self._some_host()
         if host is not None:
             self._break(host)
@@ -137,7 +137,7 @@ class Faults:
             self.kill(host)
 
     def kill(self, host: Host) -> None:
-        """Kill a process. Its session is left to expire, or released as its unit does: in peace always."""
+        """Kill a process. Its session expires, or is released as by its unit; in peace always released."""
         session = host.crash()
         if session is not None and (not self.at_war or self._draw.chance(0.5)):
             self._world.after(self._draw.between(0.001, 0.1), lambda: self._service.end(session))
@@ -152,14 +152,15 @@ class Faults:
             self._restart(host, self._draw.between(0.1, 6.0))
 
     def freeze(self) -> None:
-        """A process stands still, with its commands or alone, shorter or longer than its session lives."""
+        """A process stands still, with or without its commands, for less or more than its session
+        time-out."""
         host = self._some_host()
         if host is not None:
             host.freeze(alone=self._draw.chance(0.3))
             self._world.after(self._a_while(), lambda: self._thaw(host))
 
     def suspend(self) -> None:
-        """A host is suspended, shorter or longer than its session lives."""
+        """A host is suspended for less or more than its session time-out."""
         host = self._some_host()
         if host is not None:
             host.suspend()
@@ -170,7 +171,7 @@ class Faults:
             host.thaw()
 
     def starve(self) -> None:
-        """A host is so busy that for a while it takes long to start a command."""
+        """A host is so busy that for a while starting a command takes long."""
         host = self._some_host()
         if host is not None:
             longest = self._draw.random.choice([0.1, 1.0, 2.0]) * self._schedule.timeout
@@ -183,7 +184,7 @@ class Faults:
             self._world.after(self._a_while(), recover)
 
     def hang(self) -> None:
-        """A host's disk hangs: of the commands that run there some can neither end nor be killed."""
+        """A host's disk hangs: some of its commands can neither end nor be killed."""
         host = self._some_host()
         if host is not None and not host.runner.hangs:
             self._world.note(host.name, "its disk hangs")
@@ -213,7 +214,7 @@ class Faults:
     # ------------------------------------------------------------ servers
 
     def lag(self) -> None:
-        """A server is slow to apply what was committed, so its reads are old and its watches late."""
+        """A server applies commits slowly, so its reads are old and its watches late."""
         self._servers.lag(self._draw)
 
     def server_crash(self) -> None:
@@ -232,7 +233,7 @@ class Faults:
         self._servers.outage(self._draw)
 
     def lose(self) -> None:
-        """No quorum for a while, and what was committed last may be gone for ever, though acknowledged."""
+        """No quorum for a while, and the last commits may be lost, although they were acknowledged."""
         log = self._service.ensemble.log[self._kept :]
         changes = [number for number, entry in enumerate(log) if entry.changes or entry.ended]
         aged = self._schedule.limits.numbers == LAST_NUMBER  # of which the log knows nothing

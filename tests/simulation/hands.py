@@ -1,7 +1,7 @@
-"""What a person does by hand to znodes that are not theirs: deletes, creates and sets any at any time.
+"""A person who deletes, creates and sets any znode at any time.
 
-Drawn from a stream of its own, in a part of the schedules; each act is an ingredient. What must be out of the
-way for things to go on is taken away in the end; much of the rest is left as it is.
+Drawn from a separate stream, in some of the schedules; each act is an ingredient. In the end the person
+removes what blocks progress; much of the rest stays.
 """
 
 from collections import Counter
@@ -33,10 +33,10 @@ from tests.simulation.world import Chance
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
 
-# So many of the schedules have somebody who works by hand.
+# The share of schedules with a person who works by hand.
 SHARE = 0.25
 GARBAGE = (b"", b"x", b"{", b"[]", b"\xff", b"null", b'{"attempt": "one"}', b'{"session": "0x0"}')
-# A registration of a session that never was.
+# A registration of a session that never existed.
 DEAD = Registration(0xDEAD, slots=2).encode()
 ASSIGNMENTS = (
     b"",
@@ -56,9 +56,9 @@ class Hands:
     def __init__(self, schedule: "Schedule") -> None:
         self._schedule = schedule
         self._world, self._person = schedule.world, schedule.person
-        self._draw: Chance = schedule.world  # of the present act
+        self._draw: Chance = schedule.world  # of the current act
         self._kinds: list[Callable[[], None]] = []
-        self._in_the_way: list[str] = []  # what has to go before there can be peace
+        self._in_the_way: list[str] = []  # what must go before peace
         self.met: Counter[str] = Counter()
 
     def begin(self, seconds: float) -> None:
@@ -78,13 +78,13 @@ class Hands:
                 self._world.after(draw.random.random() * seconds, self._act)
 
     def end(self) -> None:
-        """Take away what nothing can go on with."""
+        """Remove what blocks progress."""
         self._kinds = []
-        for path in [*reversed(self._in_the_way), *self._uncounted()]:  # what is below comes first
+        for path in [*reversed(self._in_the_way), *self._uncounted()]:  # children come first
             self._person.do(Delete(path))
 
     def _uncounted(self) -> list[str]:
-        """Assignments over which workers are lost without end: those of no incarnation are not counted."""
+        """Assignments over which workers die without end: those without an incarnation do not count."""
         asked = self._schedule.judge.asked
         poison = {task for task, what in asked.items() if what is not None and what.command == POISON}
         return [
@@ -112,13 +112,14 @@ class Hands:
             self._person.do(Delete(path))
 
     def delete_all(self) -> None:
-        """Delete a znode and all below it."""
+        """Delete a znode and everything below it."""
         path = self._some(self._paths())
         if path is not None:
             self._delete_all(path)
 
     def delete_parent(self) -> None:
-        """Delete one of those that everybody relies on, with all below it or only if there is nothing."""
+        """Delete one of the parents that everybody needs, with everything below it, or only if it is
+        empty."""
         path = self._draw.random.choice([TASKS, ASSIGN, WORKERS, RETURNED, CANCEL])
         if self._draw.chance(0.5):
             self._delete_all(path)
@@ -132,7 +133,7 @@ class Hands:
             self._person.do(Delete(MASTER))
 
     def _delete_all(self, path: str) -> None:
-        """As deleteall does: what is there now, one after the other, at once or while others go on."""
+        """Like deleteall: delete what is there now, one by one, at once or while others continue."""
         pause = self._draw.random.choice([0.0, 0.0, 0.001, 0.02])
         for number, each in enumerate(self._person.below(path)):
             if pause:
@@ -151,7 +152,7 @@ class Hands:
         self._person.do(Create(assign_path(queue, task), self._draw.random.choice(ASSIGNMENTS)))
 
     def report(self) -> None:
-        """Write a status or a result, in whatever words."""
+        """Write a status or a result, in any words."""
         task, word = self._task(), self._draw.random.choice(WORDS)
         if self._draw.chance(0.7):
             self._person.do(Create(status_path(task), word))
@@ -159,7 +160,7 @@ class Hands:
             self._person.do(Create(result_path(task), word))
 
     def litter(self) -> None:
-        """Create something that does not belong there: below a task or an assignment, or far ahead."""
+        """Create something in the wrong place: below a task or an assignment, or far ahead."""
         task = self._task()
         queue = self._draw.random.choice(self._workers())
         blocks = [cancel_path(task), assign_path(queue, task), assign_path("", task), worker_path(queue)]
@@ -170,11 +171,11 @@ class Hands:
             self._in_the_way.append(f"{path}/{name}")
 
     def occupy_leadership(self) -> None:
-        """Create /master: for good, or as a master would."""
+        """Create /master: persistent, or like a master."""
         self._occupy(MASTER)
 
     def occupy_name(self) -> None:
-        """Create a worker's znode: for good, or as a worker would, and do nothing."""
+        """Create a worker's znode: persistent, or like a worker, and do nothing."""
         self._occupy(worker_path(self._draw.random.choice([*self._workers(), NOBODYS])))
 
     def _occupy(self, path: str) -> None:
@@ -188,7 +189,7 @@ class Hands:
     # ------------------------------------------------------------ setting
 
     def spoil(self) -> None:
-        """Set a znode's data: to garbage, to another's data, or to what might be true and is not."""
+        """Set a znode's data: to garbage, to another's data, or to something plausible but false."""
         path = self._some([*self._paths(), *PARENTS, MASTER]) or MASTER
         nodes = self._person.nodes
         if path in nodes:
@@ -203,7 +204,7 @@ class Hands:
         return [path for path in self._person.nodes if path.count("/") > 1 and path.startswith(PARENTS)]
 
     def _some(self, paths: list[str]) -> str | None:
-        """One of them, of each kind as often."""
+        """One of them, each kind with the same probability."""
         by_kind: dict[tuple[str, int], list[str]] = {}
         for path in sorted(paths):
             by_kind.setdefault((path.split("/")[1], path.count("/")), []).append(path)
@@ -212,7 +213,7 @@ class Hands:
         return self._draw.random.choice(by_kind[self._draw.random.choice(sorted(by_kind))])
 
     def _task(self) -> str:
-        """Mostly one that there is."""
+        """Usually one that exists."""
         tasks = sorted(self._person.nodes[TASKS].children) if TASKS in self._person.nodes else []
         return self._draw.random.choice([*tasks, *tasks, "task-0000000099", "named-1"])
 

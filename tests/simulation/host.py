@@ -12,21 +12,21 @@ from tests.simulation.runner import Call, Execution, Runner
 from tests.simulation.service import Service
 from tests.simulation.world import World
 
-# A slow host notices a timer late by up to so much, seconds.
+# A slow host notices a timer late by up to this much, seconds.
 TIMER_SLACK = 0.02
-# What waits when the host is suspended goes on waiting afterwards, but the main loop never for longer than
-# this, seconds.
+# A wait that is interrupted by a suspend continues after it, but in the main loop never longer than this,
+# seconds.
 LONGEST_TURN = 1.0
 
 Build = Callable[["Host", Process], None]
 
 
 class Host:
-    """Runs what ``build`` puts into a process, again after every crash, under the same name.
+    """Runs what ``build`` puts into a process, and again after every crash, under the same name.
 
-    ``on_run`` and ``on_over`` are told of commands, ``on_write`` of a transaction that is about to be sent,
-    ``on_connected`` of a connection, and ``on_awake`` when the process has handled the first event after it
-    could not for a while. ``edge`` makes what is between a process and the ensemble.
+    ``on_run`` and ``on_over`` are called for commands, ``on_write`` before a transaction is sent,
+    ``on_connected`` for a connection, and ``on_awake`` when the process has handled its first event after a
+    pause. ``edge`` makes the edge between a process and the ensemble.
     """
 
     def __init__(
@@ -53,9 +53,9 @@ class Host:
         self.clock = clock
         self.chroot = chroot
         self.process: Process | None = None
-        self.frozen = False  # the process hears of nothing
+        self.frozen = False  # the process gets no events
         self.awake = True  # it has handled something since
-        self.retired = False  # it has done what it was there for
+        self.retired = False  # it has done its work
         self.election: Election | None = None  # if it is a candidate
         self.life = 0
         self._world, self._service, self._build = world, service, build
@@ -64,9 +64,9 @@ class Host:
         self.runner = Runner(world, self, partial(on_run, self), on_over, punctual=punctual)
         self._woke_at = float("-inf")
         self._frozen_at = 0.0
-        self._alone = False  # the process is frozen, but not what it runs
+        self._alone = False  # the process is frozen, but not its commands
         self._suspended = False
-        self._inbox: list[Call] = []  # what is to happen after a freeze
+        self._inbox: list[Call] = []  # what happens after a freeze
         self._tick_at = self._waits_for = float("inf")
         self._new_edge = edge or partial(Edge, world, service)
         self.edge = Edge(world, service, self)
@@ -83,7 +83,7 @@ class Host:
 
     @property
     def awake_for(self) -> float:
-        """Seconds since it last could handle nothing for a while."""
+        """Seconds since it last was unable to handle anything."""
         return self._world.now - self._woke_at
 
     # ------------------------------------------------------------ life
@@ -101,14 +101,14 @@ class Host:
         self.edge.dial()
 
     def crash(self) -> int | None:
-        """The process dies and its commands with it (as its unit sees to). Returns its session."""
+        """The process dies, and its unit kills its commands. Returns its session."""
         self._world.note(self.name, "dies")
         session = self.edge.session
         self._die()
         return session
 
     def freeze(self, *, alone: bool = False) -> None:
-        """Nothing happens to the process, nor to its commands unless it is ``alone``, until it is thawed."""
+        """The process stands still until it is thawed; so do its commands, unless it is ``alone``."""
         self._world.note(self.name, "freezes" + (", but not its commands" if alone else ""))
         self._stand_still(alone=alone)
 
@@ -124,7 +124,7 @@ class Host:
         self.frozen, self._frozen_at, self._alone = True, self._world.now, alone
 
     def thaw(self) -> None:
-        """Everything goes on, and what came meanwhile comes at once, in its order."""
+        """Everything continues, and what came meanwhile arrives at once, in order."""
         self._world.note(self.name, "goes on")
         for execution in self.executions:
             execution.spared += self.frozen_for
@@ -145,7 +145,7 @@ class Host:
         return suspended
 
     def _oversleep(self) -> None:
-        """What it was waiting for when it was suspended it goes on waiting for."""
+        """It continues the wait in which it was suspended."""
         left = min(max(0.0, self._waits_for - self._frozen_at), LONGEST_TURN)
         self.after(left, lambda: None if self.awake else self.event(Tick()))
 
@@ -154,12 +154,12 @@ class Host:
         self.event(Stop())
 
     def retire(self) -> None:
-        """The process is to end (between two events), and is not started again."""
+        """End the process (between two events), and do not start it again."""
         self.retired = True
         self.after(0.0, self.stop)
 
     def event(self, event: Event) -> None:
-        """Give the process an event and carry out what it says."""
+        """Give the process an event, and carry out its commands."""
         if self.process is None:
             return
         if self.frozen:
@@ -175,17 +175,17 @@ class Host:
         self._set_tick()
 
     def deferred(self, call: Call) -> bool:
-        """Whether the process is frozen; then this happens when it is thawed."""
+        """Whether the process is frozen; if so, this happens when it is thawed."""
         if self.frozen:
             self._inbox.append(call)
         return self.frozen
 
     def stands_still(self, call: Call) -> bool:
-        """Whether its commands are frozen, too; then this happens when they are thawed."""
+        """Whether its commands are frozen, too; if so, this happens when they are thawed."""
         return not self._alone and self.deferred(call)
 
     def after(self, delay: float, call: Call) -> None:
-        """Let it happen in this life of the process."""
+        """Let it happen, if this life of the process lasts."""
         life = self.life
         self._world.after(delay, lambda: call() if life == self.life else None)
 

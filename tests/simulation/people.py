@@ -6,12 +6,12 @@ from tests.simulation.service import Service
 from tests.simulation.tree import ZNode
 from tests.simulation.world import World
 
-# Nobody of ours has this name.
+# No process of ours has this name.
 NAME = "hand"
 
 
 class Person:
-    """Works on what is committed, without delay, while there is a quorum."""
+    """Works on the committed state, without delay, while there is a quorum."""
 
     def __init__(self, world: World, service: Service) -> None:
         self._world, self._service = world, service
@@ -26,22 +26,22 @@ class Person:
 
     @property
     def nodes(self) -> dict[str, ZNode]:
-        """What is committed."""
+        """The committed znodes."""
         return self._service.ensemble.decided.nodes
 
     def below(self, path: str) -> list[str]:
-        """A znode and all below it, in an order in which they can be deleted."""
+        """A znode and everything below it, in an order in which they can be deleted."""
         nodes = self.nodes
         children = sorted(nodes[path].children) if path in nodes else []
         return [*(each for name in children for each in self.below(f"{path}/{name}")), path]
 
     def play_worker(self) -> None:
-        """Register as zkCli.sh can, and report on a task every now and then, until :meth:`leave`."""
+        """Register as zkCli.sh can, and report on a task now and then, until :meth:`leave`."""
         self._works = True
         self._work()
 
     def leave(self) -> None:
-        """Work no more."""
+        """Stop working."""
         self._works = False
         self.do(Delete(worker_path(NAME)))
 
