@@ -2,7 +2,7 @@
 # command `lab` and for inventory/lab it is "lab" unless you say otherwise.
 LAB ?= lab
 NODE ?= zk1
-# The same schedules each time, and so many others.
+# SEEDS are the same schedules each time, FRESH are new ones.
 SEEDS ?= 40000
 FRESH ?= 0
 EDGE_SEEDS ?= 1000
