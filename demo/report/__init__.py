@@ -1,1 +1,1 @@
-"""What the demo's record tells, drawn and written. It reads events, and knows nothing of what made them."""
+"""Draws and writes what the demo's record tells. It reads events, and knows nothing of their source."""

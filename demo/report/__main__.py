@@ -1,4 +1,4 @@
-"""``python -m demo.report [RECORD]`` makes the report again, also of a story that was killed."""
+"""``python -m demo.report [RECORD]`` makes the report again, even for a story that was killed."""
 
 import sys
 from pathlib import Path

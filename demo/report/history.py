@@ -1,4 +1,4 @@
-"""The record read back: spans of time, faults with what was done and measured, and the account of tasks.
+"""Reads the record: spans of time, faults with what was done and measured, and the account of tasks.
 
 All times are seconds since the record began.
 """
@@ -14,7 +14,7 @@ from demo.report.lanes import Act, Event, Span, read
 __all__ = ["Act", "BadRecordError", "Event", "Fault", "History", "Span"]
 
 RECORD = Path("build/demo/events.jsonl")  # of the last story
-DRAWN_GAP = 0.3  # a client writes fifty times a second: a longer silence is worth showing, seconds
+DRAWN_GAP = 0.3  # a client writes fifty times a second, so show a longer silence, seconds
 
 
 class BadRecordError(Exception):
@@ -23,7 +23,7 @@ class BadRecordError(Exception):
 
 @dataclass(slots=True)
 class Fault:
-    """One fault of the story: what was seen to be done, and what was measured."""
+    """One fault of the story: what the record saw of it, and the measurements."""
 
     number: int
     key: str
@@ -33,7 +33,7 @@ class Fault:
 
     @property
     def at(self) -> float:
-        """When it happened; when it was announced, if nothing was seen to happen."""
+        """When it happened; or, if the record saw nothing, when it was announced."""
         return self.acts[0].at if self.acts else self.told
 
 
@@ -57,10 +57,10 @@ class History:
 
     @staticmethod
     def load(path: Path) -> "History":
-        """Read a record. Its last line may be cut short by whatever ended the story.
+        """Read a record. Its last line may be incomplete if the story was cut off.
 
         Raises:
-            BadRecordError: it is not there, or not a record.
+            BadRecordError: it does not exist, or is not a record.
         """
         try:
             lines = path.read_text().splitlines()
@@ -103,21 +103,21 @@ class History:
     # ------------------------------------------------------------ questions
 
     def nodes(self, kind: str) -> list[str]:
-        """Where there is a part of this kind."""
+        """The nodes with a part of this kind."""
         return sorted(node for part, node in self.lanes if part == kind)
 
     def gaps(self, client: str) -> list[tuple[float, float]]:
-        """When a client waited for an acknowledgement for longer than usual."""
+        """When a client waited longer than usual for an acknowledgement."""
         times = self.writes.get(client, [])
         return [(a, b) for a, b in pairwise(times) if b - a > DRAWN_GAP]
 
     @property
     def longest_submission(self) -> tuple[float, float] | None:
-        """The longest time in which no submission was acknowledged, from the first to the last of them."""
+        """The longest time without an acknowledged submission, between the first and the last."""
         return max(pairwise(self.accepted), key=lambda pair: pair[1] - pair[0], default=None)
 
     def tell(self, time: float) -> str:
-        """Who was what at a time, and how many tasks, in one line."""
+        """Who was what at a time, and the number of tasks, in one line."""
         now = [(lane, span) for lane, spans in self.lanes.items() for span in spans]
         now = [(lane, span) for lane, span in now if span.begin <= time < span.end]
         masters = [
@@ -141,7 +141,7 @@ class History:
         return found
 
     def shown(self) -> list[Event]:
-        """The tasks that were looked at one by one."""
+        """The tasks shown one by one."""
         return self._all("shown")
 
     # ------------------------------------------------------------ reading

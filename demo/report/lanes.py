@@ -1,7 +1,7 @@
-"""Who was what, and when: what the looks saw, without what cannot have been so any more.
+"""Who was what, and when: what the looks saw, without what can no longer have been true.
 
-A look tells what a part says of itself, and that holds until the next look only as long as its host runs, its
-process lives, and nobody has taken its place. What is known better from elsewhere in the record overrules it.
+A look shows what a part says of itself. That holds until the next look only while its host runs, its process
+lives, and nobody has replaced it. Better knowledge from elsewhere in the record overrules it.
 """
 
 from bisect import bisect_right
@@ -14,18 +14,18 @@ Event = dict[str, Any]
 Lane = tuple[str, str]  # the kind of part, and its node
 
 HOST_FAULTS = ("off", "frozen")  # states of a host that are faults
-ONE_ACT = 0.3  # what follows on itself within so many seconds is the same act
-SWITCHING = 2.0  # a host is seen to be off at most so long after its power was cut, seconds
+ONE_ACT = 0.3  # repetitions within this many seconds are the same act
+SWITCHING = 2.0  # a host is seen off at most this long after its power cut, seconds
 
 PARTS = ("master", "worker", "server")  # kinds of what runs on a host
 NO_ANSWER = "no answer"
 DEPOSED = "deposed"  # it says that it leads, but a later epoch has begun
-ALONE = "leader without a quorum"  # it says that it leads, but too few are there to follow
+ALONE = "leader without a quorum"  # it says that it leads, but too few servers follow it
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part was in one state from ``begin`` to ``end``; the last look that saw it so began at ``seen``."""
+    """A part was in one state from ``begin`` to ``end``; the last look that saw it began at ``seen``."""
 
     begin: float
     end: float
@@ -62,11 +62,11 @@ class Act:
     kind: str  # kill, off, frozen
     node: str
     until: float
-    part: str = ""  # what was killed, and as which unit
+    part: str = ""  # what was killed, and its unit
     unit: str = ""
 
     def hits(self, lane: Lane) -> bool:
-        """Whether it stops the part of that lane."""
+        """Whether it stops that lane's part."""
         kind, node = lane
         return node == self.node and kind in PARTS and self.part in ("", kind)
 
@@ -95,12 +95,12 @@ def _spans(looks: list[Event], end: float) -> list[Span]:
     begins: list[float] = []
     for look in looks:
         at: float = look["t"]
-        # A master says itself when it was elected: more exact than when it was first asked about it.
-        # If it was seen otherwise since, it is no new master, but one that has found a server again.
+        # A master itself says when it was elected, which is more exact than the first look.
+        # If it has been in another state since, it is not a new master, but has found a server again.
         if begins and begins[-1] < look.get("elected", -inf) < at:
             at = look["elected"]
         begins.append(at)
-    # A record without "after" tells no more than that it was so when it was first seen so.
+    # A record without "after" tells only that the state held when it was first seen.
     seen = [*(look.get("after", begin) for look, begin in zip(looks[1:], begins, strict=False)), end]
     return [
         Span(begin, until, look["state"], look.get("epoch"), max(begin, last))
@@ -122,10 +122,10 @@ def _host_faults(events: list[Event], lanes: Lanes) -> list[Act]:
         for span in spans if kind == "host" else ():
             if span.state not in HOST_FAULTS:
                 continue
-            # Not before the last act was over, nor before somebody was about to do it.
+            # Not before the last act was over, nor before somebody started it.
             over = [at for at in (*told, *(act.until for act in found)) if at <= span.begin]
             begin = max([*over, _silent_since(lanes, node, span.begin)])
-            # Cutting the power freezes the host for a moment: that is one act, and not two.
+            # A power cut freezes the host for a moment: that is one act, not two.
             if found and begin - found[-1].until < ONE_ACT:
                 begin = found.pop().at
             found.append(Act(begin, span.state, node, span.end))
@@ -134,7 +134,7 @@ def _host_faults(events: list[Event], lanes: Lanes) -> list[Act]:
 
 
 def _silent_since(lanes: Lanes, node: str, at: float) -> float:
-    """When a host stopped that was seen stopped at ``at``: its parts may have been silent before."""
+    """When a host stopped that was seen stopped at ``at``: its parts may have been silent earlier."""
     parts = [spans for (kind, other), spans in lanes.items() if kind in PARTS and other == node]
     silent = [span for spans in parts for span in spans if span.begin <= at < span.end]
     if not silent or any(span.state != NO_ANSWER for span in silent):
@@ -147,10 +147,10 @@ def _silent_since(lanes: Lanes, node: str, at: float) -> float:
 
 
 def _stopped(spans: list[Span], act: Act) -> list[Span]:
-    """While a part is stopped it is nothing else. After that it is unknown until it has been seen again."""
+    """A stopped part has no other state. After that it is unknown until the next look."""
     parts: list[Span] = []
     for span in spans:
-        if span.state in HOST_FAULTS:  # it is already; a kill there is none
+        if span.state in HOST_FAULTS:  # it is already stopped, so a kill there is none
             parts.append(span)
             continue
         unknown = span.begin <= act.until and span.seen < act.until
@@ -160,14 +160,14 @@ def _stopped(spans: list[Span], act: Act) -> list[Span]:
 
 
 def _leave_alone(lanes: Lanes) -> None:
-    """A leader without half of the others leads nobody, and may not know it yet."""
+    """A leader that lacks more than half of the others leads nobody, and may not know it yet."""
     servers = {lane: spans for lane, spans in lanes.items() if lane[0] == "server"}
     absences = {lane: _absences(spans) for lane, spans in servers.items()}
     for lane, spans in servers.items():
         others = [absence for other, found in absences.items() if other != lane for absence in found]
         parts: list[Span] = []
         for span in spans:
-            # Who has just been elected has followers, even if they are looked at a moment later.
+            # A leader that was just elected has followers, even if a look sees them a moment later.
             absent = [it for it in others if span.begin < it.at_least] if span.state == "leader" else []
             whole = [span]
             for begin, end in pairwise(sorted({time for it in absent for time in (it.begin, it.end)})):
@@ -179,7 +179,7 @@ def _leave_alone(lanes: Lanes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Absence:
-    """A server surely followed nobody until ``at_least``, and was seen to follow again at ``end``."""
+    """A server certainly followed nobody until ``at_least``, and was seen to follow again at ``end``."""
 
     begin: float
     at_least: float
@@ -187,7 +187,7 @@ class _Absence:
 
 
 def _absences(spans: list[Span]) -> list[_Absence]:
-    """One that does not answer may only be slow: it counts as what it was before."""
+    """A server that does not answer may only be slow: it keeps its previous state."""
     found: list[_Absence] = []
     since: float | None = None
     for before, span in pairwise([spans[0], *spans]):
@@ -202,7 +202,7 @@ def _absences(spans: list[Span]) -> list[_Absence]:
 def _lead_from_first_proof(lanes: Lanes) -> None:
     """Nobody begins to follow, and no master becomes active, without a leader.
 
-    So whoever is the next to be seen leading led then already, if it was not asked since.
+    So the next part seen leading already led then, if no look asked it since.
     """
     servers = [spans for (kind, _), spans in lanes.items() if kind == "server"]
     masters = [spans for (kind, _), spans in lanes.items() if kind == "master"]
@@ -224,7 +224,7 @@ def _lead_from_first_proof(lanes: Lanes) -> None:
 
 
 def _depose(lanes: Lanes, kind: str, states: tuple[str, ...]) -> None:
-    """Whoever leads does so until a later epoch begins; without epochs, until another is seen to lead."""
+    """A leader leads until a later epoch begins; without epochs, until another is seen to lead."""
     mine = {lane: spans for lane, spans in lanes.items() if lane[0] == kind}
 
     def rank(lane: Lane, span: Span) -> tuple[int, float, Lane]:
@@ -241,7 +241,7 @@ def _depose(lanes: Lanes, kind: str, states: tuple[str, ...]) -> None:
 
 
 def _joined(spans: list[Span]) -> list[Span]:
-    """Neighbours of one state are one span."""
+    """Join neighbouring spans of one state."""
     joined: list[Span] = []
     for span in spans:
         if joined and joined[-1].name == span.name:

@@ -1,11 +1,11 @@
-"""How each state looks in the picture, and what that means."""
+"""How each state looks in the picture, and what it means."""
 
 from dataclasses import dataclass
 
 from demo.report.lanes import ALONE, DEPOSED, NO_ANSWER
 
 BAR = 14  # a bar's height
-# How a state is drawn, and how thick. Any other is that of a part that has no session.
+# How to draw a state, and how thick. Any other state is that of a part without a session.
 LOOKS = {
     "active": ("loud", BAR),
     "leader": ("loud", BAR),

@@ -1,4 +1,4 @@
-"""The story as one HTML file that shows it all, with the picture and the figures beside it."""
+"""The story as one HTML file with everything in it; the picture and the figures are also beside it."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def headline(history: History) -> str:
 def html(history: History, directory: Path = RECORD.parent) -> str:
     """The report: one page that needs nothing else.
 
-    Its links lead to what is beside it in ``directory``, and to the documentation of this checkout.
+    Its links lead to the files beside it in ``directory``, and to this checkout's documentation.
 
     Raises:
         jinja2.UndefinedError: the template is wrong.
@@ -52,7 +52,7 @@ def html(history: History, directory: Path = RECORD.parent) -> str:
         text_of=texts.text_of,
         span=texts.span,
         when=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(began["unix"])) if began else "",
-        wide=Markup(draw(history)),  # noqa: S704 - ElementTree has escaped what is in it
+        wide=Markup(draw(history)),  # noqa: S704 - ElementTree has escaped its content
         narrow=Markup(draw(history, NARROW)),  # noqa: S704 - the same
     )
 

@@ -6,7 +6,8 @@ from demo.report.history import History
 
 
 def summary(history: History) -> dict[str, Any]:
-    """The figures. ``tasks`` is None if they could not be accounted for; open ones had not ended yet."""
+    """The figures. ``tasks`` is None if the tasks could not be accounted for; open tasks had not ended
+    yet."""
     ledger = history.ledger
     return {
         "ok": history.held,

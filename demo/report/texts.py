@@ -1,4 +1,4 @@
-"""What the report says of each fault, for a reader who never saw ZooKeeper."""
+"""What the report says of each fault, for a reader who does not know ZooKeeper."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from demo.report.history import Fault
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Of one kind of fault. ``cost`` and ``seen`` are completed with the measured time."""
+    """The texts for one kind of fault. The measured time completes ``cost`` and ``seen``."""
 
     title: str
-    cost: str  # what the figure is, after it, in few words
+    cost: str  # what the figure means, in few words, after it
     done: str
     seen: str
     why: str
@@ -95,7 +95,7 @@ FAULTS = {
 
 
 def text_of(fault: Fault) -> Text:
-    """What there is to say of a fault, of an unknown one too."""
+    """The texts for a fault, even an unknown one."""
     return FAULTS.get(fault.key, _UNKNOWN)
 
 

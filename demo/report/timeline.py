@@ -1,6 +1,6 @@
 """The history as a picture: lanes for who was what, the clients' writes, the tasks. SVG.
 
-One is wide, for a page; one is narrow, for a phone, where the marks of the faults have figures alone.
+It has a wide form for a page, and a narrow one for a phone, where the faults' marks have only figures.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ def draw(history: History, width: int = WIDE) -> str:
 
 
 def words(history: History) -> list[tuple[str, str, list[str]]]:
-    """What the picture tells when pointed at: of each part the link's target, its title, and its texts."""
+    """What the picture tells at a pointer: the link's target, title and texts of each part."""
     return _Picture(history, WIDE).words
 
 
@@ -69,7 +69,7 @@ class _Picture:
             room = 16 + text_width(label, 12)
             left = x + room > self._right + 12  # no room on its right
             begin, end = (x - room, x + 10) if left else (x - 10, x + room)
-            # Below every label it would touch: then no earlier fault's rule runs through it.
+            # Put it below every label it would touch, so that no earlier fault's rule crosses it.
             row = 1 + max((row for filled, row in placed if filled > begin - 8), default=-1)
             placed.append((end, row))
             middle = y + ROW * row
@@ -112,21 +112,21 @@ class _Picture:
         return y
 
     def _tasks(self, y: float) -> float:
-        """Submitted and ended tasks, both counted from the beginning; between the two are the open ones."""
+        """Submitted and ended tasks, both counted from the start; the open ones are between the two lines."""
         history = self._history
         top = self._title(y, "tasks so far") + 4
         bottom = top + CHART
         most = max(1, len(history.accepted), len(history.ended))
         lines = {}
         for name, times in (("submitted", history.accepted), ("ended", history.ended)):
-            # One point to a unit, the last: more cannot be seen.
+            # One point per unit, the last: more is not visible.
             points = {
                 round(self._x(at)): bottom - CHART * number / most for number, at in enumerate(times, 1)
             }
-            # In steps: between two of them nothing happened, and a slope would say that something did.
+            # Draw steps: nothing happened between two of them, and a slope would suggest otherwise.
             steps = "".join(f"H{x:.0f}V{level:.1f}" for x, level in points.items())
             lines[name] = f"M{self._left:.0f} {bottom:.1f}{steps}H{self._right:.0f}"
-        if history.ledger:  # what is under the one line and not under the other is open
+        if history.ledger:  # open tasks are between the two lines
             self._svg.line("open", f"{lines['submitted']}V{bottom}Z")
             self._svg.line("ground", f"{lines['ended']}V{bottom}Z")
         for count in range(0, most + 1, nice(most / 5)):
@@ -179,7 +179,7 @@ class _Picture:
 
     @contextmanager
     def _told(self, title: str) -> Iterator[None]:
-        """A part of the picture, and the same in words for the page."""
+        """A part of the picture, and its words for the page."""
         target = f"words-{len(self.words) + 1}"
         with self._svg.link(target, title) as part:
             yield
@@ -206,7 +206,7 @@ class _Picture:
     def _label(
         self, y: float, begin: float, end: float, texts: tuple[str, ...], look: str, *, middle: bool = False
     ) -> None:
-        """The first of these texts that has room there, if one has."""
+        """The first of these texts that fits there, if any."""
         room = (end - begin) * self._scale - (2 if middle else 10)
         text = next((text for text in texts if text_width(text, 10) <= room), "")
         x, anchor = (self._x((begin + end) / 2), "middle") if middle else (self._x(begin) + 4, "start")
