@@ -247,13 +247,14 @@ def test_what_another_run_left_behind_is_let_be(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emptied: str
 ) -> None:
     monkeypatch.setattr("mwapp.execution.process_group.GROUP_END", 10 * LONGEST_WAIT)  # nor waited for
-    harness.start(f"({emptied}setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 600' &) ; sleep 600", 2)
-    other = read_number(tmp_path / "pid")
+    other = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec {emptied}sleep 600'"
+    harness.start(f"({other} &) ; sleep 600", 2)
+    left = read_number(tmp_path / "pid")
     try:
         assert harness.run("(setsid sleep 600 &) ; true").code == 0
-        assert alive(other)
+        assert alive(left)
     finally:
-        os.kill(other, signal.SIGKILL)
+        os.kill(left, signal.SIGKILL)
 
 
 def test_whoever_escapes_is_killed_when_the_daemon_is(tmp_path: Path) -> None:
