@@ -88,6 +88,9 @@ class Master:
         self._under_way: set[str] = set()  # tasks of the transaction that is not answered
         self._refusals = 0  # in a row
         self._aside: set[str] = set()  # tasks that are not acted on for now
+        self._given: dict[
+            str, int
+        ] = {}  # by worker, when it was last given a task: the number of the assignment
         self._has_result: set[str] = set()  # tasks to be ended without writing one
         self._fenced: Call  # from the beginning of a term on
         # For the status endpoint.
@@ -340,7 +343,7 @@ class Master:
         self, load: dict[str, int], labels: frozenset[str], others: Container[str] = ()
     ) -> str | None:
         """The worker with these labels that has the smallest part of its slots taken, and is none of
-        ``others``; None: no room."""
+        ``others``; of several the one that was given a task the longest ago. None: no room."""
         workers = self._mirror.workers
         free = [
             name
@@ -349,7 +352,9 @@ class Master:
         ]
         if not free:
             return None
-        chosen = min(free, key=lambda name: (load[name] / workers[name].slots, name))
+        chosen = min(
+            free, key=lambda name: (load[name] / workers[name].slots, self._given.get(name, 0), name)
+        )
         load[chosen] += 1
         return chosen
 
@@ -360,6 +365,7 @@ class Master:
         def apply() -> None:
             self._mirror.assigned(target, task, assignment)
             self.counters["assigned"] += 1
+            self._given[target] = self.counters["assigned"]
 
         return _Step(task, [Create(assign_path(target, task), assignment.encode())], apply, target)
 

@@ -337,3 +337,30 @@ def test_backlog_is_not_read_again_because_a_worker_leaves() -> None:
     assert stage.carried_out < 200
     worker.die()
     assert stage.worker("w2").running() == ["task-0000000001"]
+
+
+def test_idle_workers_take_turns() -> None:
+    stage = Stage()
+    stage.master("m1")
+    workers, person = [stage.worker(f"w{number}") for number in range(3)], stage.person()
+    for number in range(6):
+        person.create(f"/tasks/t{number}", "date")
+        for worker in workers:
+            for task in worker.running():
+                worker.finish(task)
+    assert [[run.environment["MWAPP_TASK"] for run in worker.started] for worker in workers] == [
+        ["t0", "t3"],
+        ["t1", "t4"],
+        ["t2", "t5"],
+    ]
+
+
+def test_a_worker_that_comes_has_waited_the_longest() -> None:
+    stage = Stage()
+    stage.master("m1")
+    first, person = stage.worker("a"), stage.person()
+    person.create("/tasks/t0", "date")
+    first.finish("t0")
+    late = stage.worker("z")
+    person.create("/tasks/t1", "date")
+    assert (first.running(), late.running()) == ([], ["t1"])

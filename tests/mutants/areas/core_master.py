@@ -351,8 +351,8 @@ MUTANTS = [
         "a worker that has one of the labels is given what asks for two",
     ),
     master(
-        "(load[name] / workers[name].slots, name)",
-        "(workers[name].slots, name)",
+        "(load[name] / workers[name].slots, self._given.get(name, 0), name)",
+        "(workers[name].slots, self._given.get(name, 0), name)",
         "one worker gets all, and the others nothing until it is full",
     ),
     master("        load[chosen] += 1\n", "", "a worker is given more at once than it takes"),
@@ -461,8 +461,8 @@ MUTANTS = [
         "a task in two queues is taken from who runs it",
     ),
     master(
-        "key=lambda name: (load[name] / workers[name].slots, name)",
-        "key=lambda name: (workers[name].slots / (load[name] + 1), name)",
+        "key=lambda name: (load[name] / workers[name].slots, self._given",
+        "key=lambda name: (workers[name].slots / (load[name] + 1), self._given",
         "who has the most to do is given more",
     ),
     retention(
@@ -474,5 +474,15 @@ MUTANTS = [
         "self._choose(load, frozenset(last.labels), others)",
         "self._choose(load, frozenset(last.labels))",
         "a task in the queues of two dead incarnations is moved from one to the other, for ever in vain",
+    ),
+    master(
+        '            self._given[target] = self.counters["assigned"]\n',
+        "",
+        "all that comes one by one goes to the first by name",
+    ),
+    master(
+        "self._given.get(name, 0), name)",
+        "-self._given.get(name, 0), name)",
+        "all that comes one by one goes to one worker",
     ),
 ]
