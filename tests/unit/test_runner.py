@@ -72,6 +72,17 @@ def test_environment_and_input(harness: Harness, monkeypatch: pytest.MonkeyPatch
     assert exited.output == b"kept task-1 []\n"
 
 
+def test_a_command_does_not_read_the_daemons_input(harness: Harness) -> None:
+    ours, (reader, writer) = os.dup(0), os.pipe()
+    try:
+        os.dup2(reader, 0)
+        assert harness.run("readlink /proc/self/fd/0").output == b"/dev/null\n"
+    finally:
+        os.dup2(ours, 0)
+        for file in (ours, reader, writer):
+            os.close(file)
+
+
 def test_the_tasks_environment_and_over_it_the_workers(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
