@@ -106,16 +106,55 @@ def _require_one_ensemble(holders: Mapping[int, Mapping[str, Any]], voters: Mapp
             {number: where.removesuffix(":observer") for number, where in holders[one]["servers"].items()}
             for one in (a, b)
         )
-        elsewhere = any(mine[number] != other[number] for number in mine.keys() & other.keys())
+        elsewhere = not _same_addresses(mine, other)
         # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
         alone = not mine or not other
         if elsewhere or alone or len(voters[a] ^ voters[b]) > 1:
             raise RefusalError(
                 f"Server {a} has data as a member of {_ids(voters[a])}, server {b} as a member of "
                 f"{_ids(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
-                "Stop the one whose data you do not want and empty its zookeeper_data_dir and "
-                "zookeeper_txnlog_dir; it is then sent the other's."
+                + _remedy(a, b, holders, voters)
             )
+
+
+def _same_addresses(mine: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two lists can be one ensemble's: apart from one member, which was replaced by another machine,
+    those they share are at the same addresses, and these are a majority of both."""
+    common = mine.keys() & other.keys()
+    moved = {number for number in common if mine[number] != other[number]}
+    return not moved or (len(moved) == 1 and 2 * len(common - moved) > max(len(mine), len(other)))
+
+
+def _remedy(a: int, b: int, holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> str:
+    """What can be done that loses nothing: the newest data stay, and so does a quorum that serves."""
+    zxids = {number: int(found["last_zxid"] or "0x0", 16) for number, found in holders.items()}
+    serving = {number for number in holders if _serves(number, holders, voters)}
+    kept = max(zxids, key=lambda number: (zxids[number], number in serving, -number))
+    ends = ", ".join(f"server {number}: {zxids[number]:#x}" for number in sorted(zxids))
+    text = (
+        f"The last zxid of each is {ends}. If they are two ensembles, take the hosts of one out of the group "
+        "`zookeeper`. "
+    )
+    spare = [number for number in (b, a) if number != kept and number not in serving]
+    if not spare:
+        return (
+            f"{text}Discard no data: server {kept} has the newest, and the others are needed for the quorum."
+        )
+    return (
+        f"{text}If they are one, server {kept} has the newest data: keep those. Stop server {spare[0]}, move "
+        "the contents of its zookeeper_data_dir and zookeeper_txnlog_dir to another place (do not delete "
+        "them), and run again: it is then sent the others' data."
+    )
+
+
+def _serves(number: int, holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> bool:
+    """Whether it may be needed for a quorum: without it, too few would run of those that go by its voters."""
+    running = {
+        one
+        for one, found in holders.items()
+        if found["unit"]["running"] and one in voters[number] and len(voters[one] ^ voters[number]) <= 1
+    }
+    return number in running and len(running) >= _majority(voters[number]) > len(running - {number})
 
 
 def _require_data(now: Voters, target: Voters, trusted: set[int]) -> None:

@@ -63,6 +63,7 @@ unit:
   returned: always
 stale: {description: Files that changed since the server was started with them., type: list, returned: always}
 data: {description: Whether there are data of a server., type: bool, returned: always}
+last_zxid: {description: The last transaction in these data (0x...)., type: str, returned: if there are any}
 marker: {description: Whether it may begin without data (file C(initialize))., type: bool, returned: always}
 servers:
   description: By id, where the members are of which the running (or last) configuration knows.
@@ -78,6 +79,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import last_zxid
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
     PORTS,
     heap_mb,
@@ -262,6 +264,7 @@ def main() -> None:
         for text in warnings(members):
             module.warn(text)
     found = look(module, settings)
+    zxid = last_zxid({found["data_dir"]["path"], found["txnlog_dir"]["path"]})
     problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)
     module.exit_json(
@@ -276,6 +279,7 @@ def main() -> None:
         stale=stale() if found["unit"]["active"] else [],
         deployed_port=found["deployed_port"],
         data=found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],
+        last_zxid=None if zxid is None else f"{zxid:#x}",
         marker=(Path(found["txnlog_dir"]["path"]) / "initialize").exists(),
         servers=servers(found["config"]),
     )

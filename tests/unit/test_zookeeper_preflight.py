@@ -307,6 +307,7 @@ def test_the_unit_notes_what_it_starts_with_where_the_module_looks() -> None:
 def test_a_snapshot_or_a_log_is_data(file: str, host: Host) -> None:
     host.write("data/version-2/currentEpoch", "-1")
     assert not host.look()["data"], "one that waits for its first data has its epochs"
+    assert host.look()["last_zxid"] is None
     host.write(file, "")
     assert host.look()["data"]
 

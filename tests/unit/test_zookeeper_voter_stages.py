@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.zookeeper_role import load_file
 
@@ -23,11 +26,24 @@ def servers(voters: str, observers: str = "") -> dict[str, str]:
 def holds(voters: str, observers: str = "", **other: Any) -> Found:
     """A server with data, and the members it knows of."""
     listed = servers(voters, observers) if len(voters + observers) > 1 else {}
-    return {"data": True, "marker": False, "servers": listed, "unit": {"running": True}} | other
+    found = {
+        "data": True,
+        "marker": False,
+        "servers": listed,
+        "unit": {"running": True},
+        "last_zxid": "0x100000001",
+    }
+    return found | other
 
 
 def empty(**other: Any) -> Found:
-    return {"data": False, "marker": False, "servers": {}, "unit": {"running": False}} | other
+    return {
+        "data": False,
+        "marker": False,
+        "servers": {},
+        "unit": {"running": False},
+        "last_zxid": None,
+    } | other
 
 
 def plan(
@@ -182,7 +198,85 @@ def test_data_of_a_namesake_does_not_join() -> None:
     foreign = holds("123", servers={n: f"test{n}:2888:3888" for n in "123"})
     text = refusal(plan({"1": holds("12"), "2": holds("12"), "3": foreign}))
     assert "at other addresses" in text
-    assert "empty its zookeeper_data_dir" in text
+    assert "take the hosts of one out of the group" in text
+
+
+def replaced(voters: str, moved: str, **other: Any) -> Found:
+    """It knows of these voters, of which some are at new addresses."""
+    return holds(voters, servers=servers(voters) | {n: f"new{n}:2888:3888" for n in moved}, **other)
+
+
+def test_a_member_on_another_machine_is_no_other_ensemble() -> None:
+    seen = {"1": holds("123"), "2": holds("123"), "3": replaced("123", "3")}
+    assert steps(plan(seen)) == ["123"]
+    assert steps(plan({"1": replaced("12345", "5")} | {n: holds("12345") for n in "2345"})) == ["12345"]
+
+
+def test_a_member_on_another_machine_while_another_begins_to_vote() -> None:
+    seen = {n: holds("123", "4") for n in "124"} | {"3": replaced("1234", "3")}
+    assert steps(plan(seen))[-1] == "1234"
+
+
+@pytest.mark.parametrize(("voters", "moved"), [("123", "23"), ("123", "123"), ("12", "2"), ("12345", "45")])
+def test_lists_that_differ_in_more_may_be_of_two_ensembles(voters: str, moved: str) -> None:
+    seen = {n: holds(voters) for n in voters} | {voters[-1]: replaced(voters, moved)}
+    assert "at other addresses: that is not one ensemble's" in refusal(plan(seen))
+
+
+ADVICE = re.compile(r"server (\d) has the newest data: keep those. Stop server (\d)")
+
+
+def test_the_advice_keeps_the_newest_data() -> None:
+    stopped: Found = {"unit": {"running": False}}
+    old, new = stopped | {"last_zxid": "0x2000000ff"}, stopped | {"last_zxid": "0x300000001"}
+    text = refusal(plan({"1": holds("1", **old), "2": holds("2", **new), "3": holds("3", **old)}))
+    assert "server 1: 0x2000000ff, server 2: 0x300000001, server 3: 0x2000000ff" in text
+    found = ADVICE.search(text)
+    assert found is not None
+    assert (found[1], found[2]) == ("2", "1")
+
+
+def test_no_advice_costs_the_quorum_that_serves() -> None:
+    serving = {n: holds("123") for n in "12"}
+    text = refusal(plan(serving | {"3": holds("456", last_zxid="0x900000000")}))
+    assert "Discard no data: server 3 has the newest, and the others are needed for the quorum" in text
+
+
+FOUND = st.builds(
+    lambda data, voters, zxid, running, moved: (
+        replaced(voters, moved, last_zxid=f"{zxid:#x}", unit={"running": running}) if data else empty()
+    ),
+    st.booleans() | st.just(True),
+    st.sampled_from(["1", "2", "3", "12", "123", "1234", "12345", "345"]),
+    st.integers(1, 4),
+    st.booleans(),
+    st.sampled_from(["", "", "3", "12"]),
+)
+
+
+@given(st.lists(FOUND, min_size=2, max_size=5))
+def test_whoever_follows_the_advice_to_the_letter_loses_nothing(found: list[Found]) -> None:
+    """Again and again, until there is none: the newest data are there, and who has a quorum keeps it."""
+    seen = {str(number): one for number, one in enumerate(found, 1)}
+    newest = max((int(one["last_zxid"], 16) for one in found if one["data"]), default=0)
+    for _ in range(len(found)):
+        answer = plan(seen)
+        advice = ADVICE.search(" ".join(answer["problems"]))
+        if advice is None:
+            return
+        before = quorums(seen)
+        seen[advice[2]] = empty()
+        assert max((int(one["last_zxid"], 16) for one in seen.values() if one["data"]), default=0) == newest
+        assert before <= quorums(seen)
+    raise AssertionError("there is no end to the advice")
+
+
+def quorums(seen: Mapping[str, Found]) -> set[frozenset[str]]:
+    """The lists of voters of which a majority runs that goes by that list."""
+    lists = {
+        n: frozenset(one["servers"]) or frozenset(n) for n, one in seen.items() if one["unit"]["running"]
+    }
+    return {v for v in lists.values() if 2 * sum(lists.get(n) == v for n in v) > len(v)}
 
 
 def test_a_change_that_was_cut_short_is_finished_first() -> None:

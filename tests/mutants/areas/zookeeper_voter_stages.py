@@ -5,9 +5,10 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_zookeeper_voter_stages.py"),)
+KILLERS = (pytest("tests/unit/test_zookeeper_voter_stages.py", "tests/unit/test_zookeeper_history.py"),)
 
 stages = partial(Mutant, "plugins/filter/zookeeper_voter_stages.py")
+history = partial(Mutant, "plugins/module_utils/zookeeper_history.py")
 
 MUTANTS = [
     stages('if not m["observer"])', ")", "observers are given a vote", at="_plan"),
@@ -106,4 +107,53 @@ MUTANTS = [
         '"observer": ids[m["name"]] not in voters}', '"observer": m["observer"]}', "who comes votes at once"
     ),
     stages("len(voters) // 2 + 1", "(len(voters) + 1) // 2", "half is a majority"),
+    # ---------------------------------------------------------------- data that do not fit together
+    stages(
+        "return not moved or (", "return not moved and (", "no member keeps its address", at="_same_addresses"
+    ),
+    stages(
+        "len(moved) == 1 and 2",
+        "len(moved) >= 1 and 2",
+        "two members were replaced at once",
+        at="_same_addresses",
+    ),
+    stages(
+        " and 2 * len(common - moved) > max(len(mine), len(other))",
+        "",
+        "of two members one was replaced: the other may be the other ensemble's",
+        at="_same_addresses",
+    ),
+    stages(
+        "kept = max(zxids, key=lambda number: (zxids[number], number in serving, -number))",
+        "kept = min(zxids, key=lambda number: (zxids[number], number in serving, -number))",
+        "the newest data are given up",
+    ),
+    stages(
+        "if number != kept and number not in serving]",
+        "if number not in serving]",
+        "the newest data are given up",
+    ),
+    stages("if number != kept and number not in serving]", "if number != kept]", "a quorum is given up"),
+    stages(
+        '        if found["unit"]["running"] and one in voters[number]',
+        "        if one in voters[number]",
+        "a server that does not run is counted for the quorum",
+    ),
+    stages(
+        " and len(voters[one] ^ voters[number]) <= 1\n",
+        "\n",
+        "a server of another ensemble is counted for the quorum",
+    ),
+    stages(
+        "len(running) >= _majority(voters[number]) > len(running - {number})",
+        "len(running) > _majority(voters[number])",
+        "a server is thought to be needless though the quorum hangs on it",
+    ),
+    history(
+        "sorted(logs, reverse=True)", "sorted(logs)", "the end of the first log is taken for that of the last"
+    ),
+    history("zlib.adler32(body) != checksum", "False", "an entry that was being written counts as written"),
+    history("            file.read(1)\n", "", "only the first entry of a log is seen"),
+    history(r"(\.snappy|\.gz)?", "", "a compressed snapshot is not seen"),
+    history("max([*snapshots,", "max([", "what is in snapshots alone is not seen"),
 ]
