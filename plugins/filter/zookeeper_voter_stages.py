@@ -128,14 +128,14 @@ def _same_addresses(mine: Mapping[str, str], other: Mapping[str, str]) -> bool:
 def _remedy(a: int, b: int, holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> str:
     """What can be done that loses nothing: the newest data stay, and so does a quorum that serves."""
     zxids = {number: int(found["last_zxid"] or "0x0", 16) for number, found in holders.items()}
-    serving = {number for number in holders if _serves(number, holders, voters)}
-    kept = max(zxids, key=lambda number: (zxids[number], number in serving, -number))
+    needed = _needed(holders, voters)
+    kept = max(zxids, key=lambda number: (zxids[number], number in needed, -number))
     ends = ", ".join(f"server {number}: {zxids[number]:#x}" for number in sorted(zxids))
     text = (
         f"The last zxid of each is {ends}. If they are two ensembles, take the hosts of one out of the group "
         "`zookeeper`. "
     )
-    spare = [number for number in (b, a) if number != kept and number not in serving]
+    spare = [number for number in (b, a) if number != kept and number not in needed]
     if not spare:
         return (
             f"{text}Discard no data: server {kept} has the newest, and the others are needed for the quorum."
@@ -147,14 +147,16 @@ def _remedy(a: int, b: int, holders: Mapping[int, Mapping[str, Any]], voters: Ma
     )
 
 
-def _serves(number: int, holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> bool:
-    """Whether it may be needed for a quorum: without it, too few would run of those that go by its voters."""
-    running = {
-        one
-        for one, found in holders.items()
-        if found["unit"]["running"] and one in voters[number] and len(voters[one] ^ voters[number]) <= 1
-    }
-    return number in running and len(running) >= _majority(voters[number]) > len(running - {number})
+def _needed(holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> set[int]:
+    """Those without which a quorum would be lost. Just enough of some voters run that go by them, or by a list
+    that differs in one server: it is on its way to vote, or no longer does."""
+    running = {number for number, found in holders.items() if found["unit"]["running"]}
+    needed: set[int] = set()
+    for mine in {voters[number] for number in running}:
+        for difference in (0, 1):
+            group = {one for one in running & mine if len(voters[one] ^ mine) <= difference}
+            needed |= group if len(group) == _majority(mine) else set()
+    return needed
 
 
 def _require_data(now: Voters, target: Voters, trusted: set[int]) -> None:

@@ -124,30 +124,38 @@ MUTANTS = [
         at="_same_addresses",
     ),
     stages(
-        "kept = max(zxids, key=lambda number: (zxids[number], number in serving, -number))",
-        "kept = min(zxids, key=lambda number: (zxids[number], number in serving, -number))",
+        "kept = max(zxids, key=lambda number: (zxids[number], number in needed, -number))",
+        "kept = min(zxids, key=lambda number: (zxids[number], number in needed, -number))",
         "the newest data are given up",
     ),
     stages(
-        "if number != kept and number not in serving]",
-        "if number not in serving]",
+        "if number != kept and number not in needed]",
+        "if number not in needed]",
         "the newest data are given up",
     ),
-    stages("if number != kept and number not in serving]", "if number != kept]", "a quorum is given up"),
+    stages("if number != kept and number not in needed]", "if number != kept]", "a quorum is given up"),
     stages(
-        '        if found["unit"]["running"] and one in voters[number]',
-        "        if one in voters[number]",
+        'if found["unit"]["running"]}\n    needed',
+        "}\n    needed",
         "a server that does not run is counted for the quorum",
     ),
     stages(
-        " and len(voters[one] ^ voters[number]) <= 1\n",
-        "\n",
+        "for one in running & mine if",
+        "for one in running if",
         "a server of another ensemble is counted for the quorum",
     ),
     stages(
-        "len(running) >= _majority(voters[number]) > len(running - {number})",
-        "len(running) > _majority(voters[number])",
-        "a server is thought to be needless though the quorum hangs on it",
+        "in (0, 1):", "in (1,):", "one that knows other voters is counted on, and has no quorum with them"
+    ),
+    stages(
+        "in (0, 1):",
+        "in (0,):",
+        "while the voters change, a server is given up though the quorum hangs on it",
+    ),
+    stages(
+        "if len(group) == _majority(mine)",
+        "if len(group) > _majority(mine)",
+        "a server is given up though the quorum hangs on it",
     ),
     history(
         "sorted(logs, reverse=True)", "sorted(logs)", "the end of the first log is taken for that of the last"
