@@ -148,14 +148,13 @@ def _remedy(a: int, b: int, holders: Mapping[int, Mapping[str, Any]], voters: Ma
 
 
 def _needed(holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> set[int]:
-    """Those without which a quorum would be lost. Just enough of some voters run that go by them, or by a list
-    that differs in one server: it is on its way to vote, or no longer does."""
+    """Those without which a quorum would be lost: of some voters just enough run. They go by these voters, or
+    by a list that differs in one server, which is on its way to vote or no longer does."""
     running = {number for number, found in holders.items() if found["unit"]["running"]}
     needed: set[int] = set()
     for mine in {voters[number] for number in running}:
-        for difference in (0, 1):
-            group = {one for one in running & mine if len(voters[one] ^ mine) <= difference}
-            needed |= group if len(group) == _majority(mine) else set()
+        group = {one for one in running & mine if len(voters[one] ^ mine) <= 1}
+        needed |= group if len(group) == _majority(mine) else set()
     return needed
 
 

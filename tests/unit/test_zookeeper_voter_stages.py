@@ -244,6 +244,11 @@ def test_no_advice_costs_the_quorum_that_serves() -> None:
     assert "Discard no data: server 3 has the newest, and the others are needed for the quorum" in text
 
 
+def test_no_advice_costs_the_quorum_while_the_voters_change() -> None:
+    seen = {"1": holds("12"), "2": holds("12"), "3": holds("123"), "4": holds("456", last_zxid="0x900000000")}
+    assert "Discard no data: server 4 has the newest" in refusal(plan(seen))
+
+
 FOUND = st.builds(
     lambda data, voters, zxid, running, moved: (
         replaced(voters, moved, last_zxid=f"{zxid:#x}", unit={"running": running}) if data else empty()
