@@ -1,7 +1,7 @@
 """What a judge knows after the ensemble has lost its last commits: it judges the rest again.
 
 A loss excuses only itself: the tasks it touched may have names and tokens that repeat, and what clients heard
-of them may no longer be true.
+of them may no longer be true. An elected peer may be given tasks if its mark was lost.
 """
 
 from collections.abc import Callable, Iterable
@@ -53,7 +53,10 @@ def rewind(
     for entry in map(concerns, lost):
         if not entry.ops and not entry.ended:
             judge.killed.add(entry.session)  # it was never opened
-        judge.lost |= {task for change in entry.changes if (task := _task(change.path.split("/")))}
+        paths = [change.path.split("/") for change in entry.changes]
+        judge.lost |= {task for path in paths if (task := _task(path))}
+        # What said that a peer takes nothing new, or that it is another by now: seed 72658.
+        judge.denied.marks |= {path[2] for path in paths if path[1:2] == ["workers"] and path[2:]}
 
 
 def _task(path: list[str]) -> str | None:
