@@ -80,7 +80,12 @@ class Remover:
     def _tidied(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
         self.under_way = set()
         whole = isinstance(result, Failed) and result.index is None
-        self._most = max(1, len(tasks) // 2) if whole else min(self._scope.limits.batch, 2 * self._most)
+        if whole:
+            self._most = max(1, len(tasks) // 2)
+        elif isinstance(
+            result, tuple
+        ):  # if one of them was refused, that did not tell how many may go at once
+            self._most = min(self._scope.limits.batch, 2 * self._most)
         if isinstance(result, Failed) and result.index:
             self._one(tasks[(result.index - 1) // 3])
         elif whole and len(tasks) == 1:
