@@ -82,9 +82,7 @@ class Remover:
         whole = isinstance(result, Failed) and result.index is None
         if whole:
             self._most = max(1, len(tasks) // 2)
-        elif isinstance(
-            result, tuple
-        ):  # if one of them was refused, that did not tell how many may go at once
+        elif isinstance(result, tuple):  # a refusal of one does not tell how many may go at once
             self._most = min(self._scope.limits.batch, 2 * self._most)
         if isinstance(result, Failed) and result.index:
             self._one(tasks[(result.index - 1) // 3])

@@ -206,6 +206,19 @@ def test_what_is_too_much_to_be_removed_at_once_is_removed_in_parts() -> None:
     assert stage.children("/tasks") == []
 
 
+def test_odd_tasks_do_not_hold_up_each_other_when_there_is_too_much_to_be_removed() -> None:
+    stage = Stage()
+    stage.most = 1500
+    person = stage.person()
+    person.create("/tasks")
+    for number in range(30):
+        person.create(f"/tasks/t{number}", "date", settle=False)
+        person.create(f"/tasks/t{number}/status", "done", settle=False)  # and no result
+    stage.master("m1", retention=Retention(seconds=1.0, keep=10))
+    stage.settle(12)
+    assert stage.children("/tasks") == []
+
+
 def test_task_that_may_not_be_listed_holds_up_no_removal() -> None:
     stage = Stage()
     submitted(stage, "", "")

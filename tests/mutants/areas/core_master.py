@@ -485,4 +485,14 @@ MUTANTS = [
         "-self._given.get(name, 0), name)",
         "all that comes one by one goes to one worker",
     ),
+    retention(
+        "        elif isinstance(result, tuple):  # a",
+        "        else:  # a",
+        "with odd tasks among them, one a second is removed",
+    ),
+    retention(
+        "            self._most = min(self._scope.limits.batch, 2 * self._most)\n",
+        "            pass\n",
+        "after one that was too large, every removal is a small one",
+    ),
 ]
