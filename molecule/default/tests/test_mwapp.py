@@ -1,6 +1,7 @@
 """Masters and workers: what is on each host, who is active, and a task from end to end."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -74,19 +75,24 @@ def test_installed_files_are_nobodys_to_change(host: Host) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "why"),
+    ("command", "why", "where"),
     [
-        ("touch /etc/mine", "Read-only file system"),
-        ("cat /run/mwapp-master/session", "Permission denied"),  # it is there: mw1 is asked before mw3
-        ("kill -0 1", "Operation not permitted"),
+        ("touch /etc/mine", "Read-only file system", WORKERS),
+        ("cat /run/mwapp-master/session", "Permission denied", MASTERS),
+        ("kill -0 1", "Operation not permitted", WORKERS),
     ],
 )
-def test_a_task_cannot_do_what_is_not_its_business(host: Host, command: str, why: str) -> None:
-    done = host.run(f"mwapp submit --wait --timeout 20 --output json '{command}'")
+def test_a_task_cannot_do_what_is_not_its_business(
+    host: Host, command: str, why: str, where: Collection[str]
+) -> None:
+    commands = f"'{command}' " * len(WORKERS)  # idle workers get one each
+    done = host.run(f"mwapp submit --wait --timeout 20 --output json {commands}")
     assert done.rc == 1
-    (task,) = json.loads(done.stdout)
-    assert task["state"] == "failed"
-    assert why in task["output"]
+    tried = [task for task in json.loads(done.stdout) if task["worker"] in where]
+    assert {task["worker"] for task in tried} == set(where)
+    for task in tried:
+        assert task["state"] == "failed"
+        assert why in task["output"]
 
 
 def test_one_master_is_active_and_the_other_stands_by(host: Host) -> None:
