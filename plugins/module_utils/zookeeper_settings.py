@@ -97,4 +97,7 @@ def _text(kind: str, value: Any) -> str:
     """As zoo.cfg has it."""
     if kind == "bool":
         return str(is_true(value)).lower()
-    return ", ".join(map(str, value)) if kind == "list" else str(value)
+    if kind == "list":
+        items = value.split(",") if isinstance(value, str) else value  # -e gives every value as text
+        return ", ".join(str(item).strip() for item in items)
+    return str(value)

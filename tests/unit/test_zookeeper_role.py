@@ -159,6 +159,8 @@ def test_flags_reach_the_jvm_as_they_are() -> None:
     text = render("zookeeper.service.j2", zookeeper_jvm_flags=['-Da=50% of $HOME "x" \\'])
     assert '"-Da=50%% of $$HOME \\"x\\" \\\\"' in text
     assert "-Xms256m -Xmx256m" in text
+    text = render("zookeeper.service.j2", zookeeper_jvm_flags="-Da=1,-Db=2")  # -e gives every value as text
+    assert '    "-Da=1" \\\n    "-Db=2" \\\n' in text
 
 
 @pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])

@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text
             "4lw.commands.whitelist=srvr, mntr",
             True,
         ),
+        ("commands", {"zookeeper_4lw_whitelist": "srvr,mntr"}, "4lw.commands.whitelist=srvr, mntr", True),
         ("commands", {"zookeeper_admin_server": "Yes"}, "admin.enableServer=true", True),
         ("commands", {"zookeeper_admin_server": "no"}, "admin.enableServer=false", True),
     ],

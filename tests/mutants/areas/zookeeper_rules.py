@@ -137,7 +137,11 @@ MUTANTS = [
         'setting.optional and str(value) in ("", "0")', "setting.optional and not value", "0 by -e is no 0"
     ),
     settings('if kind == "bool":', "if False:", "ZooKeeper reads Yes as false"),
-    settings('if kind == "list" else', "if False else", "the words as Python has them"),
+    settings(
+        '    if kind == "list":\n        items',
+        "    if False:\n        items",
+        "the words as Python has them",
+    ),
     zoo_cfg("if setting.key}", "}", equivalent="no key is empty"),
     zoo_cfg(
         "if key.startswith(start) and key not in KNOWN:",
