@@ -80,7 +80,7 @@ def test_cancel_what_is_not_there(site: Site) -> None:
 def test_a_cancel_request_stands_without_a_master(ensemble: Ensemble, tmp_path: Path) -> None:
     with Site(f"{ensemble.connect_string}/cancel", tmp_path) as site:
         task = submit(site, "true")
-        assert site.json("cancel", task, "--timeout", "0.5", status=5) == []
+        assert site.json("cancel", task, "--timeout", "0.5", status=5) == [{"task": task, "state": None}]
         (seen,) = site.json("tasks", task)
         assert (seen["state"], seen["cancelling"]) == ("queued", True)
         assert "cancelling" in site.mwapp("tasks")
