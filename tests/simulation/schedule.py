@@ -20,7 +20,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.edge import Edge
 from tests.simulation.ensemble import Transacted
 from tests.simulation.errors import Errors
-from tests.simulation.faults import Faults
+from tests.simulation.host_faults import Faults
 from tests.simulation.hands import Hands
 from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
