@@ -20,9 +20,9 @@ from tests.simulation.clock import Clock
 from tests.simulation.edge import Edge
 from tests.simulation.ensemble import Transacted
 from tests.simulation.errors import Errors
-from tests.simulation.host_faults import Faults
 from tests.simulation.hands import Hands
 from tests.simulation.host import Build, Host
+from tests.simulation.host_faults import Faults
 from tests.simulation.judge import Judge
 from tests.simulation.limits import draw_limits
 from tests.simulation.load import LABEL, Load
