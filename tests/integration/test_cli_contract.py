@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,20 @@ def running(site: Site) -> Site:
     return site
 
 
-def begun(site: Site, *arguments: str) -> subprocess.Popen[bytes]:
-    """A command that goes on."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "mwapp", *arguments],
+@contextmanager
+def begun(site: Site, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs until the test is over. It heeds SIGINT, also if the tests run in the background."""
+    with subprocess.Popen(
+        ["env", "--default-signal=INT", sys.executable, "-m", "mwapp", *arguments],
         env=os.environ | {"MWAPP_CONNECT": site.connect},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
+    ) as command:
+        try:
+            yield command
+        finally:
+            command.kill()
 
 
 def commands(site: Site) -> list[str]:
