@@ -36,7 +36,7 @@ def running(site: Site) -> Site:
 
 @contextmanager
 def begun(site: Site, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs until the test is over. It heeds SIGINT, also if the tests run in the background."""
+    """A command that runs until the test is over. It heeds SIGINT even if the tests do not."""
     with subprocess.Popen(
         ["env", "--default-signal=INT", sys.executable, "-m", "mwapp", *arguments],
         env=os.environ | {"MWAPP_CONNECT": site.connect},
