@@ -33,7 +33,8 @@ bundle = load(PROJECT / "plugins/modules/mwapp_bundle.py")
 
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(PROJECT / "examples/handlers", tmp_path / "example"))
+    compiled = shutil.ignore_patterns("__pycache__")  # as the unit tests leave it
+    return Path(shutil.copytree(PROJECT / "examples/handlers", tmp_path / "example", ignore=compiled))
 
 
 def make_bundle(*handlers: Path) -> Path:
