@@ -273,7 +273,7 @@ def test_a_node_boots_without_a_free_block(lab: Lab, tmp_path: Path) -> None:
 
 
 def test_no_more_can_be_left_than_there_is(lab: Lab) -> None:
-    with pytest.raises(LabError, match="smaller --leave"):
+    with pytest.raises(LabError, match="use a smaller value"):
         lab.fill_disk("a", leave=1 << 40)
     assert write(lab, "a", 8192) == ""
 
