@@ -5,7 +5,8 @@ One thread with an event loop follows all of them, so a thousand need no more th
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mwapp.core.messages import Exited, Run
@@ -70,11 +71,23 @@ class Runner:
 
     def _follow(self, loop: "AbstractEventLoop") -> None:
         try:
-            with start_guard() as guard:
+            with self._guard():
                 loop.run_forever()
-                guard.kill()  # it has nothing left to do
         finally:
             loop.close()
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """If no guard can be started, everything runs all the same."""
+        try:
+            guard = start_guard()
+        except OSError as problem:
+            log.error("no guard: if this process is killed, what it runs may go on: %s", problem)
+            yield
+            return
+        with guard:
+            yield
+            guard.kill()  # nothing is left for it
 
     def _start(self, run: Run) -> None:
         self._running.add(run.run)

@@ -71,7 +71,7 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
         "host": host,
         "state": "ready" if role in its["mwapp_roles"] else "absent",
         "timeout": stop_timeout + do_int(its["mwapp_ready_timeout"]),
-        "address": "127.0.0.1" if its["mwapp_listen"] == "0.0.0.0" else its["mwapp_listen"],  # noqa: S104
+        "address": "127.0.0.1" if its["mwapp_listen"] == "0.0.0.0" else its["mwapp_listen"],  # noqa: S104 - compared
         "port": do_int(its[f"mwapp_{role}_port"]),
         "revision": _digest([unit, shared]),
     }

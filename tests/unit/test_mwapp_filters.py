@@ -157,7 +157,7 @@ def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
 
 def render(name: str, **variables: object) -> str:
     """A template with these variables."""
-    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701 - no HTML
     environment.filters["to_json"] = filters.json.dumps
     return environment.from_string((ROLE / "templates" / name).read_text()).render(
         ansible_managed="by Ansible", __mwapp_home="/opt/mwapp", __mwapp_config="/etc/mwapp.toml", **variables

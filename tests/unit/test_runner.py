@@ -236,13 +236,23 @@ def test_the_number_of_a_run_is_nobody_elses_until_all_of_it_is_gone(
     assert not Path(f"/proc/{shell}").exists()
 
 
+def test_commands_run_without_a_guard_if_none_can_be_started(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> subprocess.Popen[bytes]:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr("mwapp.execution.runner.start_guard", full)
+    assert harness.run("echo hello").output == b"hello\n"
+
+
 def test_a_guard_heeds_no_signal_that_asks_it_to_end() -> None:
     environment = {"MWAPP_RUN": "guarded.1", "PATH": "/usr/bin:/bin"}
     sleeper = subprocess.Popen(["sleep", "600"], env=environment)
     command = [sys.executable, "-m", "mwapp.execution.guard", "guarded."]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as guard:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            wait_for("it ignores the signal", lambda number=number: ignores(guard.pid, number))  # type: ignore[misc]
+            wait_for("it ignores the signal", lambda number=number: ignores(guard.pid, number))  # type: ignore[misc]  # a default binds it
             guard.send_signal(number)
         assert sleeper.poll() is None
     assert (guard.returncode, sleeper.wait(LONGEST_WAIT)) == (0, -signal.SIGKILL)

@@ -133,8 +133,8 @@ MUTANTS = [
     table("looks = 0 if found else looks + 1", "looks = LOOKS", "one look is enough for the guard"),
     runner("        adopt_orphans()\n", "", "who forks twice is init's"),
     runner(
-        "with start_guard() as guard:",
-        "with start_guard() as guard:\n                guard.kill()",
+        "        with guard:\n",
+        "        with guard:\n            guard.kill()\n",
         "nobody kills what a dead daemon ran",
     ),
     guard(
