@@ -55,7 +55,8 @@ class Remover:
     ) -> None:
         self._retention, self._mirror, self._scope, self._written = retention, mirror, scope, written
         self._fence = Check(EPOCH, epoch)
-        self._most = scope.limits.batch  # at once
+        # At once: half as many after a refusal, one more after each success. Doubled it would be refused again.
+        self._most = scope.limits.batch
         self.under_way: set[str] = set()  # being removed, no reply yet
         scope.after(TIDY_SECONDS, self._tidy)
 
@@ -83,7 +84,7 @@ class Remover:
         if whole:
             self._most = max(1, len(tasks) // 2)
         elif isinstance(result, tuple):  # a refusal of one does not tell how many may go at once
-            self._most = min(self._scope.limits.batch, 2 * self._most)
+            self._most = min(self._scope.limits.batch, self._most + 1)
         if isinstance(result, Failed) and result.index:
             self._one(tasks[(result.index - 1) // 3])
         elif whole and len(tasks) == 1:
@@ -117,8 +118,8 @@ class Remover:
     def _account(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
         if self._written(0 if isinstance(result, Failed) else len(tasks), result):
             self._removed(tasks)
-        elif isinstance(result, Failed) and result.index is None:  # not fenced off, but refused as a whole
-            self._scope.after(TIDY_SECONDS, self._tidy)
+        elif isinstance(result, Failed) and result.index is None:  # not fenced off, but too many at once
+            self._tidy()
 
     def _removed(self, tasks: list[str]) -> None:
         for task in tasks:

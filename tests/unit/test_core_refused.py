@@ -206,6 +206,21 @@ def test_what_is_too_much_to_be_removed_at_once_is_removed_in_parts() -> None:
     assert stage.children("/tasks") == []
 
 
+def test_fewer_are_removed_at_once_without_a_pause_and_hardly_more_the_next_time() -> None:
+    stage = Stage()
+    stage.most = 3000
+    person = stage.person()
+    person.create("/tasks")
+    for number in range(300):
+        person.create(f"/tasks/t{number}", "date", settle=False)
+        person.create(f"/tasks/t{number}/result", "{}", settle=False)
+        person.create(f"/tasks/t{number}/status", "done", settle=False)
+    host = stage.master("m1", retention=Retention(seconds=1.0, keep=10))
+    stage.settle(4)
+    assert stage.children("/tasks") == []
+    assert host.master.counters["refused"] < 15, "doubled each time, every second one would be"
+
+
 def test_odd_tasks_do_not_hold_up_each_other_when_there_is_too_much_to_be_removed() -> None:
     stage = Stage()
     stage.most = 1500

@@ -440,7 +440,7 @@ MUTANTS = [
         "one that cannot be removed is tried again at once, for ever",
     ),
     retention(
-        "elif isinstance(result, Failed) and result.index is None:  # not fenced off, but refused as a whole\n            self._scope.after(TIDY_SECONDS, self._tidy)",
+        "elif isinstance(result, Failed) and result.index is None:  # not fenced off, but too many at once\n            self._tidy()",
         "else:\n            pass",
         "after one refusal nothing is removed",
     ),
@@ -491,8 +491,13 @@ MUTANTS = [
         "with odd tasks among them, one a second is removed",
     ),
     retention(
-        "            self._most = min(self._scope.limits.batch, 2 * self._most)\n",
+        "            self._most = min(self._scope.limits.batch, self._most + 1)\n",
         "            pass\n",
         "after one that was too large, every removal is a small one",
+    ),
+    retention(
+        "min(self._scope.limits.batch, self._most + 1)",
+        "min(self._scope.limits.batch, 2 * self._most)",
+        "every second one is too large",
     ),
 ]
