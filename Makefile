@@ -51,7 +51,7 @@ down: ## remove the hosts and every trace of them
 test: setup-tests lint unit model simulate integration lab-test molecule ## all tests
 
 lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
-lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as specified
+lint: setup-python setup-oldest ## ansible-lint, ansible-test sanity, yamllint, ruff, mypy, roles as specified
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
@@ -63,6 +63,7 @@ lint: setup-python setup-oldest ## ansible-lint, yamllint, ruff, mypy, roles as 
 	ansible-lint --offline --profile production
 	PATH=$(OLDEST):$$PATH ansible-lint --offline --profile production # it and ansible-doc, with the oldest ansible-core
 	$(OLDEST)/ansible-doc --type role --roles-path roles --json zookeeper mwapp >/dev/null
+	@scripts/sanity
 
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
@@ -102,7 +103,7 @@ bench: setup-tests ## what it costs, against the floor; figures in build/bench: 
 collection: setup-python ## the roles, playbooks and application as a file for ansible-galaxy, in build/collection
 	@scripts/collection
 
-sanity: setup-python ## ansible-test sanity on that collection; it needs the Internet
+sanity: setup-python ## ansible-test sanity on that collection
 	@scripts/sanity
 
 clean: ## remove what was built here
