@@ -63,7 +63,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
-PATIENCE = 2.0  # for one answer of the status endpoint, seconds
+ANSWER_SECONDS = 2.0  # for one answer of the status endpoint, seconds
 PAUSE = 0.1  # between two looks, seconds
 JOURNAL_LINES = 30
 PROC = Path("/proc")
@@ -133,7 +133,7 @@ class Service:
 
     def _ask(self) -> tuple[str, str]:
         """Why it is not ready (empty if it is), and the state it says it is in."""
-        connection = HTTPConnection(self._host, self._port, timeout=PATIENCE)
+        connection = HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
         try:
             connection.request("GET", "/status")
             status = loads(connection.getresponse().read())

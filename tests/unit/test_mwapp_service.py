@@ -192,7 +192,7 @@ def test_the_state_of_one_that_is_not_ready_is_told_too(host: Host, endpoint: En
 def test_a_port_where_something_else_is(
     says: str | None, problem: str, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "PATIENCE", 0.1)
+    monkeypatch.setattr(service, "ANSWER_SECONDS", 0.1)
     host.state(MainPID=host.process("new"))
     with serving() as serve:
         host.port = serve(lambda _: says).port

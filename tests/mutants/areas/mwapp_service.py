@@ -67,7 +67,7 @@ MUTANTS = [
         'reload=show["NeedDaemonReload"] == "yes"', "reload=False", "a changed unit is started as it was"
     ),
     service('"GET", "/status"', '"GET", "/"', "the wrong page"),
-    service("timeout=PATIENCE)", "timeout=60)", "a frozen process holds the run up"),
+    service("timeout=ANSWER_SECONDS)", "timeout=60)", "a frozen process holds the run up"),
     service(
         'return "" if status["ready"] else', 'return "" if state == "ready" else', "a master is never ready"
     ),
