@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import click
@@ -12,10 +13,13 @@ from mwapp.cli.output import age, several, show_json, show_table
 from mwapp.cli.session import Target, look
 from mwapp.cli.wait import outcome_document
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
+from mwapp.core.task import Task
 from mwapp.errors import NotFoundError
 from mwapp.status.health import no_worker, unschedulable
 from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, WorkerView, read_names, read_tasks, read_workers
 
+# What was asked for, beside the command and the labels.
+ASKED = [field.name for field in fields(Task) if field.name not in ("command", "labels")]
 # How many of a worker's tasks to name.
 MOST_NAMED = 3
 
@@ -59,7 +63,7 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
         views = views[-limit:] if limit else views
     now = time.time()
     if settings["output"] == "json":
-        show_json([_document(view, workers, now, outcome=bool(wanted)) for view in views])
+        show_json([_document(view, workers, now, whole=bool(wanted)) for view in views])
     else:
         show_table(
             ("TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "COMMAND"),
@@ -83,7 +87,8 @@ def _row(view: TaskView, now: float) -> tuple[object, ...]:
     return view.task, state, view.worker, view.attempt, code, age(now - view.created), command
 
 
-def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outcome: bool) -> dict[str, Any]:
+def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, whole: bool) -> dict[str, Any]:
+    """``whole``: with all that was asked for and came out, not only what a list needs."""
     document = {
         "task": view.task,
         "state": view.state,
@@ -98,8 +103,11 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, outc
         "hint": no_worker(view.labels) if unschedulable(view, workers) else None,
         "command": view.command,
     }
+    if not whole:
+        return document
+    asked = {name: getattr(view.asked, name) for name in ASKED} if view.asked else {}
     # For a task that has not ended, worker and attempt come from its assignment.
-    return (outcome_document(view.outcome or Outcome()) if outcome else {}) | document
+    return outcome_document(view.outcome or Outcome()) | asked | document
 
 
 # ---------------------------------------------------------------- workers

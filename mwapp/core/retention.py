@@ -55,7 +55,7 @@ class Remover:
     ) -> None:
         self._retention, self._mirror, self._scope, self._written = retention, mirror, scope, written
         self._fence = Check(EPOCH, epoch)
-        # At once: half as many after a refusal, one more after each success. Doubled it would be refused again.
+        # At once: half as many after a refusal, one more after a success (twice as many would be refused).
         self._most = scope.limits.batch
         self.under_way: set[str] = set()  # being removed, no reply yet
         scope.after(TIDY_SECONDS, self._tidy)

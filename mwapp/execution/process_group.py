@@ -16,6 +16,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
 from mwapp.execution.processes import MARK, Census, Orphans, kill
 
@@ -35,9 +36,6 @@ MARKS = uuid4().hex[:12]
 _numbers = count(1)
 _orphans, _census = Orphans(), Census()
 
-# What the daemon runs must not talk to systemd in its place.
-_PRIVATE = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
-
 # A thousand runs need three files each. The runs keep the limit that we were given, because programs that use
 # select() cannot have more.
 _MOST_FILES = 8192
@@ -50,11 +48,6 @@ def allow_many_files() -> None:
     if 0 <= soft < _MOST_FILES:
         wanted = _MOST_FILES if hard < 0 else min(_MOST_FILES, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
-
-
-def own_environment() -> dict[str, str]:
-    """The part of the daemon's environment that its runs get."""
-    return {name: value for name, value in os.environ.items() if name not in _PRIVATE}
 
 
 class Group:
@@ -212,5 +205,4 @@ def start_guard() -> subprocess.Popen[bytes]:
     Call it in the loop's thread: the main thread's children are orphans.
     """
     arguments = [sys.executable, "-P", "-m", "mwapp.execution.guard", f"{MARKS}."]
-    environment = own_environment()
-    return subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True, env=environment)
+    return subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True, env=of_runs())

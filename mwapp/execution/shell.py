@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
+from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
-from mwapp.execution.process_group import Group, own_environment
+from mwapp.execution.process_group import Group
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -85,7 +86,7 @@ class Commands:
             group = self._runs[run.run] = Group(
                 self._loop,
                 ["/bin/sh", "-c", task.command or ""],
-                own_environment() | dict(task.environment) | dict(run.environment),
+                of_runs() | dict(task.environment) | dict(run.environment),
                 output,
                 ended,
                 directory=task.directory,

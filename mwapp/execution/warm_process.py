@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mwapp.core.messages import Exited
+from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
-from mwapp.execution.process_group import Group, own_environment
+from mwapp.execution.process_group import Group
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -61,9 +62,7 @@ class WarmProcess:
             arguments = [sys.executable, "-P", "-m", "mwapp.execution.handler_process", str(number)]
             output = Output(output_limit)
             try:
-                self._group = Group(
-                    loop, arguments, own_environment(), output, self._ended, pass_fds=[number]
-                )
+                self._group = Group(loop, arguments, of_runs(), output, self._ended, pass_fds=[number])
             except OSError:
                 self._channel.close()
                 raise

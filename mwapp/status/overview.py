@@ -1,6 +1,7 @@
 """What the ensemble contains: tasks, workers, the master. It is read with many requests under way at once."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,13 +46,22 @@ class TaskView:
 
     task: str
     state: str  # queued, assigned, or its final state: done, failed, cancelled
-    command: str | None  # None: it is malformed
+    asked: Task | None  # None: it is malformed
     created: float  # seconds since the Unix epoch
     worker: str | None = None
     attempt: int | None = None
     outcome: Outcome | None = None
-    labels: tuple[str, ...] = ()  # which its worker must have
     cancelling: bool = False  # there is a cancel request
+
+    @property
+    def command(self) -> str | None:
+        """What it runs, for people; None if it is malformed."""
+        return self.asked.title if self.asked else None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its worker must have all of them."""
+        return self.asked.labels if self.asked else ()
 
     @property
     def ended(self) -> bool:
@@ -262,13 +272,9 @@ def _task(
 ) -> TaskView | None:
     if isinstance(task, Failed):
         return None
-    command: str | None = None
-    labels: tuple[str, ...] = ()
-    try:
+    asked = None
+    with suppress(BadTaskError):
         asked = Task.decode(task.data)
-        command, labels = asked.title, asked.labels
-    except BadTaskError:
-        pass  # it has no command
     state = _state(status, holder not in (None, NOBODY))
     worker, attempt, outcome = None, None, None
     if state not in (QUEUED, ASSIGNED):
@@ -279,7 +285,7 @@ def _task(
     elif holder is not None:
         worker = holder or None
         attempt = Assignment.decode(held.data).attempt if isinstance(held, Node) else None
-    return TaskView(name, state, command, task.stat.ctime, worker, attempt, outcome, labels, cancelling)
+    return TaskView(name, state, asked, task.stat.ctime, worker, attempt, outcome, cancelling)
 
 
 def _worker(

@@ -141,7 +141,9 @@ def test_a_name_is_one_task(site: Site) -> None:
     assert site.json(*other_order)[0]["output"] == "1 2\n"
     assert len([task for task in site.json("tasks") if task["task"] == "backup"]) == 1
     site.mwapp("submit", "--name", "backup", "echo something else", status=7)
-    assert site.json("tasks", "backup")[0]["command"] == "echo $A $B"
+    (whole,) = site.json("tasks", "backup")
+    assert whole["command"] == "echo $A $B"
+    assert (whole["environment"], whole["retries"], whole["timeout"]) == ({"A": "1", "B": "2"}, 0, None)
 
 
 def test_too_many_tasks(site: Site) -> None:

@@ -8,6 +8,7 @@ import pytest
 from mwapp.cli.status import _screen
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import Outcome
+from mwapp.core.task import Task
 from mwapp.status.health import ServerView, System, TasksView
 from mwapp.status.overview import MasterView, StandbyView, TaskView, WorkerView
 from mwapp.zookeeper.connect_string import Servers
@@ -37,7 +38,7 @@ def test_all_is_well() -> None:
     assert WELL.warnings() == []
 
 
-WAITING = TaskView("task-1", "queued", "true", 0.0, labels=("gpu", "zone=a"))
+WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0.0)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_a_label_that_a_worker_has() -> None:
 
 def test_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 7300.0)
-    failed = TaskView("task-0000000002", "failed", "exit 3\nor so", 7200.0, "w", 1, Outcome(code=3))
+    failed = TaskView("task-0000000002", "failed", Task("exit 3\nor so"), 7200.0, "w", 1, Outcome(code=3))
     tasks = TasksView(9, {"queued": 1, "assigned": 1, "done": 6, "failed": 1}, [failed])
     down = ServerView("zk2:2181", problem="Connection refused")
     system = replace(WELL, servers=[*WELL.servers, down], tasks=tasks, workers=[worker(labels=("gpu",))])

@@ -5,10 +5,11 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_runner.py"), pytest("tests/unit/handlers"))
+KILLERS = (pytest("tests/unit/test_execution_environment.py", "tests/unit/test_runner.py"), pytest("tests/unit/handlers"))
 
 runner = partial(Mutant, "mwapp/execution/runner.py")
 group = partial(Mutant, "mwapp/execution/process_group.py")
+environment = partial(Mutant, "mwapp/execution/environment.py")
 table = partial(Mutant, "mwapp/execution/processes.py")
 guard = partial(Mutant, "mwapp/execution/guard.py")
 output = partial(Mutant, "mwapp/execution/output.py")
@@ -175,11 +176,23 @@ MUTANTS = [
         "a number that is somebody else's by now is killed",
     ),
     group("stdin=subprocess.DEVNULL,", "", "a command reads the daemon's own input"),
-    group('"NOTIFY_SOCKET", ', "", "a command speaks to systemd in the daemon's name"),
+    environment('"NOTIFY_SOCKET", ', "", "a command speaks to systemd in the daemon's name"),
+    environment(
+        'if not os.access(shared.get("HOME", "")',
+        'if not os.access(shared.get("HOME", "/tmp")',
+        "there is no HOME",
+    ),
+    environment('in ("nologin", "false")', 'in ("false",)', "SHELL is nologin, as a service's user has it"),
+    environment(
+        '{"LC_ALL", "LC_CTYPE", "LANG"}', '{"LANG"}', "somebody's choice of a locale is overridden by ours"
+    ),
+    environment(
+        'shared.setdefault("PATH", PATH)', 'shared["PATH"] = PATH', "the daemon's PATH is not the run's"
+    ),
     output("del self._tail[:excess]", "del self._tail[excess:]", "the end of a long output is not kept"),
     commands(
-        "own_environment() | dict(task.environment) | dict(run.environment),",
-        "own_environment() | dict(run.environment) | dict(task.environment),",
+        "of_runs() | dict(task.environment) | dict(run.environment),",
+        "of_runs() | dict(run.environment) | dict(task.environment),",
         "a task can forge its token",
     ),
     commands(
