@@ -51,14 +51,45 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
         state, problems = "healthy", []
     else:
         state, problems = "degraded" if serving else "no quorum", list(view["problems"])
+    differ = differing(hosts, hostvars)
     return {
-        "state": state,
-        "problems": problems,
+        "state": "inconsistent" if differ and state == "healthy" else state,
+        "problems": problems + differ,
         "leader": next((name for name in serving if seen[name]["mode"] in ("leader", "standalone")), None),
         "serving": len(serving),
         "size": len(seen),
         "servers": [_server(host, hostvars[host], seen.get(host, {})) for host in hosts],
     }
+
+
+def differing(hosts: list[str], hostvars: Hostvars) -> list[str]:
+    """Whether servers have different data, as far as they tell."""
+    looked = {host: hostvars[host].get("__zookeeper_status") or {} for host in hosts}
+    problems = [
+        f"{host}: since its start its data were {count} times not the leader's. {REPAIR}"
+        for host, status in looked.items()
+        if (count := (status.get("server") or {}).get("digest_mismatches"))
+    ]
+    told = {host: digests for host, status in looked.items() if (digests := status.get("digests"))}
+    common = set.intersection(*map(set, told.values())) if told else set()
+    if common and (differ := _groups(told, newest := max(common, key=_zxid))):
+        problems.append(f"after transaction {newest} the data of {differ} differ. {REPAIR}")
+    return problems
+
+
+def _groups(told: Mapping[str, Mapping[str, str]], zxid: str) -> str:
+    """The servers by the data they have after a transaction, "zk1, zk2 and of zk3"; empty if by one."""
+    groups: dict[str, list[str]] = {}
+    for host, digests in told.items():
+        groups.setdefault(digests[zxid], []).append(host)
+    return " and of ".join(", ".join(group) for group in groups.values()) if len(groups) > 1 else ""
+
+
+def _zxid(text: str) -> int:
+    return int(text, 16)
+
+
+REPAIR = "Acknowledged writes may be lost: see 'Servers that differ' in the README of the role zookeeper."
 
 
 def _server(host: str, known: Mapping[str, Any], seen: Mapping[str, Any]) -> Row:
@@ -93,6 +124,7 @@ SAID = (
     "outstanding",
     "znodes",
     "uptime_s",
+    "digest_mismatches",
 )
 
 

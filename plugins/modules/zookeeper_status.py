@@ -38,7 +38,14 @@ RETURN = r"""
 server:
   description: >-
     What the server says; empty if it serves nobody: version, role, zxid, sessions (of the whole ensemble),
-    connections, latency_avg_ms and latency_max_ms, outstanding (requests), znodes, uptime_s.
+    connections, latency_avg_ms and latency_max_ms, outstanding (requests), znodes, uptime_s, and
+    digest_mismatches (transactions after which its data were not the leader's).
+  type: dict
+  returned: always
+digests:
+  description: >-
+    The digest of the data after some transactions, by their zxids (hexadecimal). At one zxid all servers
+    have the same; empty if the server does not tell.
   type: dict
   returned: always
 error: {description: Why it says nothing., type: str, returned: when it does not answer}
@@ -88,8 +95,14 @@ def server(mntr: str) -> dict[str, Any]:
         "latency_max_ms": _number(said, "max_latency"),
         "outstanding": _number(said, "outstanding_requests"),
         "znodes": _number(said, "znode_count"),
+        "digest_mismatches": _number(said, "digest_mismatches_count"),
         "uptime_s": None if millis is None else millis // 1000,
     }
+
+
+def digests(answer: str) -> dict[str, str]:
+    """What the answer to ``hash`` tells: the digest of the data by zxid, one for each 128 transactions."""
+    return {f"0x{zxid}": digest for zxid, digest in re.findall(r"^([0-9a-f]+): (\d+)$", answer, re.MULTILINE)}
 
 
 def _number(said: Mapping[str, str], key: str) -> int | float | None:
@@ -155,7 +168,7 @@ def main() -> None:
     data_dir, txnlog_dir = directories(
         in_force(running, on_disk), plan["dataDir"], plan.get("dataLogDir", plan["dataDir"])
     )
-    result: dict[str, Any] = {"server": {}}
+    result: dict[str, Any] = {"server": {}, "digests": {}}
     me = Member("", module.params["host"], module.params["port"])
     try:
         srvr, mntr = (ask(me, word, ANSWER_SECONDS) for word in ("srvr", "mntr"))
@@ -163,6 +176,7 @@ def main() -> None:
         zxid = re.search(r"^Zxid: (0x[0-9a-f]+)", srvr, re.MULTILINE)
         if result["server"]:
             result["server"]["zxid"] = zxid[1] if zxid else None
+            result["digests"] = digests(ask(me, "hash", ANSWER_SECONDS))
     except OSError as error:
         result["error"] = error.strerror or str(error)
     module.exit_json(

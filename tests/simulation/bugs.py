@@ -295,7 +295,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "proof of life": (Bug(Trusting, faults=("isolate",)), {"no-zombie-run", "master-steps-down"}),
     "proof that was reported": (
         Bug(Hasty, faults=("isolate", "stall")),
-        {"no-zombie-run", "master-steps-down"},
+        {"deadline-first", "no-zombie-run", "master-steps-down"},
     ),
     "transaction before reading": (
         Bug(Blind, faults=("cut",), lag=0.3),

@@ -29,7 +29,13 @@ zk_avg_latency\t4.5699
 zk_max_latency\t28
 zk_outstanding_requests\t0
 zk_znode_count\t14
+zk_digest_mismatches_count\t0
 zk_uptime\t47048
+"""
+HASH = """\
+100000080: 9269246130
+10000010c: 5855826806
+
 """
 # So long a silent server is silent, seconds: who waits on is answered, and fails its test.
 SILENT_SECONDS = 10.0

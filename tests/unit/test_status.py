@@ -129,6 +129,55 @@ def test_a_host_that_is_gone_is_a_row(found: dict[str, dict[str, Any]]) -> None:
     )
 
 
+def digests(found: dict[str, dict[str, Any]], host: str, **by_zxid: str) -> None:
+    found[host]["__zookeeper_status"]["digests"] = by_zxid
+
+
+def test_servers_that_have_the_same_data(found: dict[str, dict[str, Any]]) -> None:
+    digests(found, "zk1", **{"0x80": "1", "0x100": "2"})
+    digests(found, "zk2", **{"0x100": "2", "0x180": "3"})  # it is ahead
+    digests(found, "zk3")  # it was just started
+    assert look(found)["ok"]
+    digests(found, "zk3", **{"0x200": "9"})
+    assert look(found)["ok"], "there is nothing to compare"
+
+
+def test_servers_that_have_other_data(found: dict[str, dict[str, Any]]) -> None:
+    digests(found, "zk1", **{"0x80": "1", "0x100": "2"})
+    digests(found, "zk2", **{"0x80": "1", "0x100": "3"})
+    digests(found, "zk3", **{"0x80": "1", "0x100": "2", "0x180": "4"})
+    made = look(found)
+    assert (made["ok"], made["ensemble"]["state"]) == (False, "inconsistent")
+    assert lines(made, "0x100") == [
+        "- after transaction 0x100 the data of zk1, zk3 and of zk2 differ. Acknowledged writes may be lost: "
+        "see 'Servers that differ' in the README of the role zookeeper."
+    ]
+
+
+def test_servers_that_differ_beside_one_that_was_just_started(found: dict[str, dict[str, Any]]) -> None:
+    digests(found, "zk1", **{"0x100": "2"})
+    digests(found, "zk2", **{"0x100": "3"})
+    digests(found, "zk3")
+    for host in HOSTS:
+        found[host]["__zookeeper_gate"] |= {"healthy": False, "problems": ["zk3 does not serve yet"]}
+    made = look(found)["ensemble"]
+    assert (made["state"], len(made["problems"])) == ("degraded", 2)
+
+
+def test_servers_that_once_differed(found: dict[str, dict[str, Any]]) -> None:
+    """One has received a snapshot since. Only the newest that all have counts (0x100, not 0x80)."""
+    for host, old in zip(HOSTS, "112", strict=True):
+        digests(found, host, **{"0x80": old, "0x100": "2"})
+    assert look(found)["ok"]
+
+
+def test_a_server_that_has_noticed_that_it_differs(found: dict[str, dict[str, Any]]) -> None:
+    found["zk3"]["__zookeeper_status"]["server"]["digest_mismatches"] = 2
+    made = look(found)
+    assert (made["ok"], made["ensemble"]["state"]) == (False, "inconsistent")
+    assert "zk3: since its start its data were 2 times not the leader's" in made["ensemble"]["problems"][0]
+
+
 def test_the_view_that_sees_most_is_believed(found: dict[str, dict[str, Any]]) -> None:
     found["zk1"]["__zookeeper_gate"] = {
         "healthy": False,

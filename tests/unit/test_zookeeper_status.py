@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.unit.ansible_module import reroot, run
-from tests.unit.four_letters import IDLE, MNTR, SRVR, Serve, closed_port, serving
+from tests.unit.four_letters import HASH, IDLE, MNTR, SRVR, Serve, closed_port, serving
 from tests.unit.zookeeper_role import load_file
 
 status = load_file("modules/zookeeper_status.py")
@@ -27,6 +27,7 @@ def test_what_a_server_says() -> None:
         "latency_max_ms": 28,
         "outstanding": 0,
         "znodes": 14,
+        "digest_mismatches": 0,
         "uptime_s": 47,
     }
 
@@ -42,6 +43,11 @@ def test_a_server_that_serves_nobody_says_nothing(answer: str) -> None:
 def test_a_figure_that_is_none() -> None:
     said = status.server("zk_server_state\tleader\nzk_avg_latency\tunknown\n")
     assert (said["role"], said["latency_avg_ms"], said["uptime_s"]) == ("leader", None, None)
+
+
+def test_digests() -> None:
+    assert status.digests(HASH) == {"0x100000080": "9269246130", "0x10000010c": "5855826806"}
+    assert status.digests("hash is not executed because it is not in the whitelist.\n") == {}
 
 
 def test_disk(tmp_path: Path) -> None:
@@ -116,12 +122,12 @@ def look(root: Path, port: int = 0, *, check: bool = False, **arguments: Any) ->
 
 @pytest.mark.parametrize("check", [False, True])
 def test_what_a_server_tells(check: bool, root: Path, serve: Serve) -> None:
-    answer = look(
-        root, serve({"srvr": SRVR.format(mode="leader"), "mntr": MNTR.format(synced=2)}.get).port, check=check
-    )
+    words = {"srvr": SRVR.format(mode="leader"), "mntr": MNTR.format(synced=2), "hash": HASH}
+    answer = look(root, serve(words.get).port, check=check)
     assert "error" not in answer
     assert not answer["changed"]
     assert answer["server"] == {**status.server(MNTR.format(synced=2)), "zxid": "0x10000000a"}
+    assert answer["digests"] == status.digests(HASH)
 
 
 def test_one_that_serves_nobody_tells_nothing(root: Path, serve: Serve) -> None:

@@ -5,7 +5,10 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_execution_environment.py", "tests/unit/test_runner.py"), pytest("tests/unit/handlers"))
+KILLERS = (
+    pytest("tests/unit/test_execution_environment.py", "tests/unit/test_runner.py"),
+    pytest("tests/unit/handlers"),
+)
 
 runner = partial(Mutant, "mwapp/execution/runner.py")
 group = partial(Mutant, "mwapp/execution/process_group.py")

@@ -65,6 +65,28 @@ MUTANTS = [
     report('and application["state"] in', 'or application["state"] in', "ok if one of the two is"),
     report('"members" in (view :=', "(view :=", "a host that was not asked ends the report"),
     report(
+        'if differ and state == "healthy" else',
+        'if state == "healthy" and False else',
+        "other data are no matter",
+    ),
+    report(
+        'if differ and state == "healthy" else', "if differ else", "no quorum, and it is called inconsistent"
+    ),
+    report("problems + differ,", "problems,", "why it is inconsistent is not said"),
+    report("max(common, key=_zxid)", "min(common, key=_zxid)", "what once differed differs for ever"),
+    report("max(common, key=_zxid)", "max(common)", "0x80 is newer than 0x100"),
+    report("set.intersection(*map(set", "set.union(*map(set", "one that is ahead ends the report"),
+    report(
+        'if (digests := status.get("digests"))',
+        'if (digests := status.get("digests")) is not None',
+        "a server that was just started hides that the others differ",
+    ),
+    report(
+        "if len(groups) > 1 else", "if len(groups) > 2 else", "one that differs from the others is overlooked"
+    ),
+    status("^([0-9a-f]+): (\\d+)$", "^(\\d+): (\\d+)$", "of most zxids no digest is read"),
+    status('"digest_mismatches_count"', '"digest_mismatches"', "a server that has noticed it is not heard"),
+    report(
         'sum(bool(state["mode"])',
         'sum(bool(state["reachable"])',
         "who sees servers that serve nobody is believed",
