@@ -97,7 +97,7 @@ def setting_problems(settings: Settings) -> list[str]:
     problems += [f"{name} is {port}: use 1 to 65535." for name, port in ports.items() if not 0 < port < 65536]
     for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir"):
         path = settings[name]
-        if not path.startswith("/") or any(path == top or path.startswith(top + "/") for top in UNSEEN):
+        if not path.startswith("/") or _unseen(path):
             problems.append(f"{name} is {path}: use an absolute path outside {', '.join(UNSEEN)}.")
     if settings["zookeeper_data_dir"] == settings["zookeeper_txnlog_dir"]:
         problems.append(
@@ -122,6 +122,10 @@ def setting_problems(settings: Settings) -> list[str]:
     return problems
 
 
+def _unseen(path: str) -> bool:
+    return any(path == top or path.startswith(top + "/") for top in UNSEEN)
+
+
 def _session_problems(settings: Settings) -> list[str]:
     """Bounds between which there is no session. 0 stands for 2 and 20 ticks."""
     tick = settings["zookeeper_tick_time"]
@@ -139,7 +143,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     """Of one host: its system, memory, ports, and the data it holds.
 
     ``found``: os {id, version, name}, memory_mb, listeners {port: process}, config {key: value}
-    (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, filled} of those in force).
+    (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, filled} of those in force), targets
+    {variable: path} (of the wanted directories, where their links lead).
     """
     problems = []
     system = found["os"]
@@ -161,8 +166,26 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
                 f"{name} {settings[name]} is taken on {me['name']} by {owner}: "
                 "stop that, or set another port."
             )
+    problems += _link_problems(me["name"], settings, found["targets"])
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
         problems += _data_problems(me, members, settings, found)
+    return problems
+
+
+def _link_problems(name: str, settings: Settings, targets: dict[str, str]) -> list[str]:
+    """Of directories that are links, or are below one. Where none is, the settings were judged already."""
+    linked = {variable: path for variable, path in targets.items() if path != settings[variable]}
+    problems = [
+        f"{variable} is {settings[variable]}, which on {name} leads to {path}: the server cannot see what is "
+        f"in {', '.join(UNSEEN)}. Move the directory elsewhere, and let the link lead there."
+        for variable, path in linked.items()
+        if _unseen(path)
+    ]
+    if linked and len(set(targets.values())) < len(targets):
+        problems.append(
+            f"{' and '.join(targets)} lead to the same directory on {name}, {next(iter(linked.values()))}: "
+            "give the transaction log a directory of its own."
+        )
     return problems
 
 

@@ -116,7 +116,8 @@ class Placer:
             if self.module.check_mode:
                 return
             path.mkdir(parents=True)
-        self._attributes(path, entry)
+        # Of a link it is what it points to that the server must be able to enter.
+        self._attributes(path.resolve(), entry)
 
     def file(self, entry: dict[str, Any]) -> None:
         path = Path(entry["path"])

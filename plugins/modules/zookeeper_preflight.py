@@ -73,6 +73,7 @@ deployed_port: {description: Client port of the running server., type: int, retu
 """
 
 import hashlib
+import os
 import pwd
 import re
 from pathlib import Path
@@ -106,6 +107,7 @@ MANUALS = Path("/usr/share/man/man1")
 APT_LISTS = Path("/var/lib/apt/lists")
 PROC = Path("/proc")
 LISTEN = "0A"
+DIRECTORIES = ("zookeeper_data_dir", "zookeeper_txnlog_dir")
 
 
 def read(path: Path) -> str | None:
@@ -218,8 +220,7 @@ def _links(directory: Path) -> set[str]:
 def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
     """What ``host_problems`` has to know of this host; with unit and deployed_port."""
     config = in_force(read(RUNNING), read(ON_DISK))
-    wanted = settings["zookeeper_data_dir"], settings["zookeeper_txnlog_dir"]
-    data_dir, txnlog_dir = directories(config, *wanted)
+    data_dir, txnlog_dir = directories(config, *(settings[name] for name in DIRECTORIES))
     port = client_port(config) or settings["zookeeper_client_port"]
     server = unit(module)
     others, own = listeners(
@@ -232,6 +233,7 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         "config": config,
         "data_dir": data(data_dir),
         "txnlog_dir": data(txnlog_dir),
+        "targets": {name: os.path.realpath(settings[name]) for name in DIRECTORIES},
         "unit": server | {"running": server["active"] and port in own},
         "deployed_port": port,
     }

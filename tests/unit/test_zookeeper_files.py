@@ -133,6 +133,21 @@ def test_a_user_may_be_missing_in_check_mode_alone(tmp_path: Path) -> None:
     assert only(directories=[entry | {"owner": "root"}], check=True)["changed"]
 
 
+@needs_root
+def test_of_a_link_to_a_directory_the_directory_is_put_right(tmp_path: Path) -> None:
+    """Data on another disk, by a link: the server writes there, and the link stays as it is."""
+    disk, link = tmp_path / "disk", tmp_path / "data"
+    disk.mkdir(mode=0o700)
+    link.symlink_to(disk)
+    entry = {"path": str(link), "owner": "nobody", "group": "nogroup", "mode": "0750"}
+    assert only(directories=[entry], check=True)["changed"]
+    assert (mode(disk), disk.stat().st_uid) == (0o700, 0)
+    assert only(directories=[entry])["changed"]
+    assert (mode(disk), disk.owner(), disk.group()) == (0o750, "nobody", "nogroup")
+    assert (link.readlink(), link.lstat().st_uid) == (disk, 0)
+    assert not only(directories=[entry])["changed"]
+
+
 @pytest.mark.parametrize("kind", ["file", "link to nothing"])
 def test_what_is_in_the_way_of_a_directory_stays(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "data"

@@ -347,6 +347,12 @@ def test_whose_data_it_is(host: Host) -> None:
     assert f"empty {host.data} and {host.txnlog} first" in said
 
 
+def test_where_links_lead_is_looked_at(host: Host) -> None:
+    host.txnlog.mkdir()
+    host.data.symlink_to(host.txnlog)
+    assert "lead to the same directory on zk1" in host.look()["problems"][0]
+
+
 # ------------------------------------------------------------ what it refuses
 
 

@@ -44,6 +44,7 @@ def found(**changed: object) -> dict[str, Any]:
         "config": {},
         "data_dir": {"path": "/var/lib/zookeeper/zkData", "myid": None, "filled": False},
         "txnlog_dir": {"path": "/var/lib/zookeeper/txnlog", "myid": None, "filled": False},
+        "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
     } | changed
 
 
@@ -64,6 +65,26 @@ def test_a_sound_plan_passes() -> None:
     assert rules.warnings(THREE) == []
     assert host() == ""
     assert host(seen=with_data()) == ""
+
+
+def targets(**changed: str) -> dict[str, Any]:
+    """Where the links of the directories lead."""
+    return found(targets=found()["targets"] | changed)
+
+
+def test_a_link_leads_where_the_server_can_see_it() -> None:
+    assert host(seen=targets(zookeeper_data_dir="/disk2/zk")) == ""
+    said = host(seen=targets(zookeeper_data_dir="/home/zk"))
+    assert said.startswith(
+        "zookeeper_data_dir is /var/lib/zookeeper/zkData, which on zk1 leads to /home/zk: "
+    )
+
+
+def test_two_links_do_not_lead_to_one_directory() -> None:
+    """ZooKeeper looks at the names alone, and then refuses to start."""
+    both = {"zookeeper_data_dir": "/disk2/zk", "zookeeper_txnlog_dir": "/disk2/zk"}
+    said = host(seen=targets(**both))
+    assert said.startswith(f"{' and '.join(both)} lead to the same directory on zk1, /disk2/zk: ")
 
 
 @pytest.mark.parametrize("number", [0, 256, -1, "one", 1.5, True])

@@ -34,6 +34,11 @@ MUTANTS = [
         "a new directory is root's until the next run",
     ),
     files(
+        "self._attributes(path.resolve(), entry)",
+        "self._attributes(path, entry)",
+        "the link is the server's, and its data are not",
+    ),
+    files(
         "(path.exists() or path.is_symlink())",
         "path.exists()",
         "a link to nothing ends the run with a traceback",

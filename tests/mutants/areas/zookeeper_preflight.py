@@ -56,10 +56,15 @@ MUTANTS = [
         '"deployed_port": port', '"deployed_port": settings["zookeeper_client_port"]', "the port to come"
     ),
     preflight(
-        'settings["zookeeper_data_dir"], settings["zookeeper_txnlog_dir"]',
-        'settings["zookeeper_data_dir"], settings["zookeeper_data_dir"]',
+        "*(settings[name] for name in DIRECTORIES)",
+        "*(settings[DIRECTORIES[0]] for name in DIRECTORIES)",
         "the marker of a first start is looked for beside the data",
     ),
+    preflight("os.path.realpath(settings[name])", "settings[name]", "a link may lead anywhere"),
+    rules(
+        "if _unseen(path)\n", "if False\n", "a link leads where the server cannot see", at="_link_problems"
+    ),
+    rules("if linked and len(", "if False and len(", "two links lead to one directory"),
     preflight("data(txnlog_dir)", "data(data_dir)", "the log is never looked at"),
     preflight(
         'stale() if found["unit"]["active"] else []', "stale()", "what does not run is to be restarted"
