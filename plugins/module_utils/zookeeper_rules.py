@@ -144,7 +144,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
 
     ``found``: os {id, version, name}, memory_mb, listeners {port: process}, config {key: value}
     (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, filled} of those in force), targets
-    {variable: path} (of the wanted directories, where their links lead).
+    {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
+    zookeeper_config, what the installed jars do not have).
     """
     problems = []
     system = found["os"]
@@ -166,10 +167,20 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
                 f"{name} {settings[name]} is taken on {me['name']} by {owner}: "
                 "stop that, or set another port."
             )
+    problems += _class_problems(me["name"], found["lacking"])
     problems += _link_problems(me["name"], settings, found["targets"])
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
         problems += _data_problems(me, members, settings, found)
     return problems
+
+
+def _class_problems(host: str, lacking: dict[str, str]) -> list[str]:
+    return [
+        f"zookeeper_config sets {key} to {name}, but the jars on {host} have no such class: correct it, "
+        "or remove the key. (Debian's packages lack the metrics provider for Prometheus. The archive of a "
+        "release has it: set zookeeper_install_from.)"
+        for key, name in lacking.items()
+    ]
 
 
 def _link_problems(name: str, settings: Settings, targets: dict[str, str]) -> list[str]:

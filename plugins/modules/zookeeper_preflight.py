@@ -35,6 +35,10 @@ options:
     description: The service user.
     type: str
     required: true
+  classpath:
+    description: Where Java finds the server's classes.
+    type: str
+    required: true
 author: zklab (!UNKNOWN)
 """
 
@@ -46,6 +50,7 @@ EXAMPLES = r"""
     settings: "{{ settings }}"
     packages: [libzookeeper-java]
     user: zookeeper
+    classpath: /usr/share/java/zookeeper.jar
 """
 
 RETURN = r"""
@@ -70,6 +75,10 @@ servers:
   type: dict
   returned: always
 deployed_port: {description: Client port of the running server., type: int, returned: always}
+unseen:
+  description: Whether the settings name classes and the jars that should have them are not there yet.
+  type: bool
+  returned: always
 """
 
 import hashlib
@@ -81,6 +90,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import last_zxid
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
     PORTS,
     heap_mb,
@@ -250,6 +260,7 @@ ARGUMENTS = {
     },
     "packages": {"type": "list", "elements": "str", "required": True},
     "user": {"type": "str", "required": True},
+    "classpath": {"type": "str", "required": True},
 }
 
 
@@ -265,7 +276,9 @@ def main() -> None:
     if name == members[0]["name"]:  # once is enough
         for text in warnings(members):
             module.warn(text)
-    found = look(module, settings)
+    classes = named(settings["zookeeper_config"])
+    lacks = lacking(classes, module.params["classpath"]) if classes else {}
+    found = look(module, settings) | {"lacking": lacks or {}}
     zxid = last_zxid({found["data_dir"]["path"], found["txnlog_dir"]["path"]})
     problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)
@@ -284,6 +297,7 @@ def main() -> None:
         last_zxid=None if zxid is None else f"{zxid:#x}",
         marker=(Path(found["txnlog_dir"]["path"]) / "initialize").exists(),
         servers=servers(found["config"]),
+        unseen=lacks is None,
     )
 
 

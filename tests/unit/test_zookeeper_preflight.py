@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.unit.ansible_module import reroot, run
+from tests.unit.test_zookeeper_jars import jar
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
 preflight = load_file("modules/zookeeper_preflight.py")
@@ -100,6 +101,7 @@ class Host:
             "settings": self.settings | settings,
             "packages": ["java", "libzookeeper-java"],
             "user": ME,
+            "classpath": f"{self.root}/jars/*",
         }
         return run(preflight, arguments, check=check)
 
@@ -365,8 +367,24 @@ def test_everything_is_judged(host: Host) -> None:
     assert "zk1 runs 'Fedora Linux 40'" in said
     arguments = {"name": "zk1", "members": [{"name": "zk1", "id": None, "host": "a"} | {"observer": False}]}
     arguments["members"][0] |= {"quorum_port": 1, "election_port": 2}  # type: ignore[index, operator]
-    rest = {"settings": host.settings, "packages": ["java"], "user": ME}
+    rest = {"settings": host.settings, "packages": ["java"], "user": ME, "classpath": ""}
     assert "zookeeper_id is not set for zk1" in run(preflight, arguments | rest)["problems"][0]
+
+
+def test_a_class_that_the_jars_do_not_have(host: Host) -> None:
+    """Before they are installed nobody knows, and the caller is told to look again."""
+    config = {"metricsProvider.className": "org.example.Metrics"}
+    answer = host.look(zookeeper_config=config)
+    assert (answer["unseen"], answer["problems"]) == (True, [])
+    jar(host.root / "jars/a.jar", "org.example.Other")
+    answer = host.look(zookeeper_config=config)
+    assert not answer["unseen"]
+    assert answer["problems"][0].startswith(
+        "zookeeper_config sets metricsProvider.className to org.example.Metrics, but the jars on zk1 have no "
+    )
+    jar(host.root / "jars/b.jar", "org.example.Metrics")
+    assert host.look(zookeeper_config=config)["problems"] == []
+    assert not host.look()["unseen"]
 
 
 def test_a_system_that_does_not_say_what_it_is(host: Host) -> None:

@@ -45,6 +45,7 @@ def found(**changed: object) -> dict[str, Any]:
         "data_dir": {"path": "/var/lib/zookeeper/zkData", "myid": None, "filled": False},
         "txnlog_dir": {"path": "/var/lib/zookeeper/txnlog", "myid": None, "filled": False},
         "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
+        "lacking": {},
     } | changed
 
 

@@ -5,12 +5,13 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-FILES = ("preflight", "rules", "role", "settings")
+FILES = ("preflight", "rules", "role", "settings", "jars")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
 
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
+jars = partial(Mutant, "plugins/module_utils/zookeeper_jars.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 
 MUTANTS = [
@@ -65,6 +66,17 @@ MUTANTS = [
         "if _unseen(path)\n", "if False\n", "a link leads where the server cannot see", at="_link_problems"
     ),
     rules("if linked and len(", "if False and len(", "two links lead to one directory"),
+    preflight("unseen=lacks is None", "unseen=False", "a fresh host is given a class that nobody has"),
+    preflight("unseen=lacks is None", "unseen=bool(classes)", "every run looks twice"),
+    jars("if key in NAME_CLASSES or", "if", "the metrics provider is not looked for"),
+    jars("key.startswith(one) for one", "key == one for one", "other providers are not looked for"),
+    jars(
+        "return missing if seen else None", "return missing", "before the packages are there all is refused"
+    ),
+    jars("        todo += _references(jar)\n", "", "what Debian's zookeeper.jar refers to is refused"),
+    jars("if jar.resolve() in seen or not", "if not", "jars that name each other: no end"),
+    jars('re.sub(r"\\r?\\n ", "",', 're.sub("x", "x",', "long lists are cut"),
+    jars('"*.jar")) if entry.endswith("/*")', '"*.jar")) if False', "no class of an archive is found"),
     preflight("data(txnlog_dir)", "data(data_dir)", "the log is never looked at"),
     preflight(
         'stale() if found["unit"]["active"] else []', "stale()", "what does not run is to be restarted"
