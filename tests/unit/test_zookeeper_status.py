@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,6 +60,12 @@ def test_disk(tmp_path: Path) -> None:
     os.truncate(tmp_path / "version-2/log.1", 1 << 26)
     assert status.disk(str(tmp_path))["used"] < 40_000, "what is set aside for a log takes no room yet"
     assert status.disk(str(tmp_path / "none")) == {"path": f"{tmp_path}/none", "used": None, "free": None}
+
+
+def test_what_is_free_for_a_server_that_is_not_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = SimpleNamespace(f_bavail=3, f_bfree=5, f_frsize=4096)
+    monkeypatch.setattr(os, "statvfs", lambda _: room)
+    assert status.disk(str(tmp_path))["free"] == 3 * 4096
 
 
 def test_a_file_that_is_purged_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
