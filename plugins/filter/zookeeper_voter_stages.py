@@ -5,13 +5,18 @@ by the voters in its own zoo.cfg. Nothing acknowledged is lost as long as any ma
 in use meets any majority of any other, and that is so of two lists that differ in one server. Hence one voter
 comes or goes at a time, and all servers know of it before the next does. Who comes observes first: it votes
 when it has the data. A server without data has no vote anyway (db.autocreate=false) until it was sent them.
+
+Data whose zoo.cfg is gone, as after their host was installed anew, are known by their transactions. They may
+be a copy of an earlier day, and then not every majority is safe: those with the newest start first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from typing import Any
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import Trail, same_history
 
 Member = Mapping[str, Any]
 Voters = frozenset[int]
@@ -36,8 +41,9 @@ def zookeeper_voter_stages(
         new: whether this is the first start of an ensemble.
         gone: by id (as text) where servers are that belonged to the ensemble and are not in the group.
         stages: what to bring about, one after the other, the last being what the inventory says. Each has
-        members (with ``observer`` as it is in that stage), hosts (names of those to change), changing
-        (whether servers with different lists of voters meet), label.
+        members (with ``observer`` as it is in that stage), hosts (names of those to change), asked (those
+        members that must be healthy then), changing (whether servers with different lists of voters meet),
+        label.
     """
     try:
         return {"problems": [], **_plan(members, seen, play_hosts)}
@@ -71,10 +77,9 @@ def _plan(
             )
         return {"new": True, "gone": {}, "stages": [_stage(members, ids, target, list(ids), False)]}
 
-    voters = {number: _voters(number, found) for number, found in holders.items()}
+    voters = _lists(holders, target)
     _require_one_ensemble(holders, voters)
-    # An earlier run may have been cut short between two lists: what is nearer to the goal is finished first.
-    now = min(voters.values(), key=lambda one: (len(one ^ target), sorted(one)))
+    now = _nearest(voters.values(), target)
     whole = all(one == now for one in voters.values())
     addresses: dict[str, str] = {}
     for found in holders.values():
@@ -83,14 +88,30 @@ def _plan(
     gone = {number: where for number, where in addresses.items() if number not in known}
     trusted = {ids[name] for name in ids if name in unseen or seen[name]["data"] or seen[name]["marker"]}
     _require_data(now, target, trusted)
+    first = _newest_first(members, ids, holders, now)
     if whole and now == target:
-        return {"new": False, "gone": gone, "stages": [_stage(members, ids, target, list(ids), False)]}
+        return {
+            "new": False,
+            "gone": gone,
+            "stages": [*first, _stage(members, ids, target, list(ids), False)],
+        }
     if left_out:
         raise RefusalError(
             f"The voters change from {_ids(now)} to {_ids(target)}, and --limit leaves out {_and(left_out)}: "
             "all members must learn of it. Run without --limit."
         )
-    return {"new": False, "gone": gone, "stages": _stages(members, ids, seen, now, whole, target)}
+    return {"new": False, "gone": gone, "stages": first + _stages(members, ids, seen, now, whole, target)}
+
+
+def _nearest(lists: Iterable[Voters], target: Voters) -> Voters:
+    """After a run that was cut short there are two lists: what is nearer to the goal is finished first."""
+    return min(lists, key=lambda one: (len(one ^ target), sorted(one)), default=target)
+
+
+def _lists(holders: Mapping[int, Mapping[str, Any]], target: Voters) -> dict[int, Voters]:
+    """The voters each server goes by: without a zoo.cfg those that others know, or else the inventory."""
+    known = {number: _voters(number, found) for number, found in holders.items() if found["configured"]}
+    return dict.fromkeys(holders, _nearest(known.values(), target)) | known
 
 
 def _voters(number: int, found: Mapping[str, Any]) -> Voters:
@@ -101,20 +122,80 @@ def _voters(number: int, found: Mapping[str, Any]) -> Voters:
 
 def _require_one_ensemble(holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters]) -> None:
     """Data of different histories must not meet: ZooKeeper would mix them without a word."""
-    for a, b in combinations(sorted(holders), 2):
-        mine, other = (
-            {number: where.removesuffix(":observer") for number, where in holders[one]["servers"].items()}
-            for one in (a, b)
-        )
-        elsewhere = not _same_addresses(mine, other)
-        # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
-        alone = not mine or not other
-        if elsewhere or alone or len(voters[a] ^ voters[b]) > 1:
+    trails = {number: _trail(found) for number, found in holders.items()}
+    alike = {pair: same_history(*(trails[one] for one in pair)) for pair in combinations(sorted(holders), 2)}
+    for (a, b), same in alike.items():
+        if same is False:
             raise RefusalError(
-                f"Server {a} has data as a member of {_ids(voters[a])}, server {b} as a member of "
-                f"{_ids(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
+                f"The data of servers {a} and {b} have different transactions: they are not one ensemble's. "
                 + _remedy(a, b, holders, voters)
             )
+        if holders[a]["configured"] and holders[b]["configured"]:
+            _require_one_list(a, b, holders, voters, same)
+    _require_no_stranger(holders, voters, {frozenset(pair) for pair, same in alike.items() if same})
+
+
+def _trail(found: Mapping[str, Any]) -> Trail:
+    return {int(zxid, 16): checksum for zxid, checksum in found["trail"].items()}
+
+
+def _require_one_list(
+    a: int,
+    b: int,
+    holders: Mapping[int, Mapping[str, Any]],
+    voters: Mapping[int, Voters],
+    same: bool | None,
+) -> None:
+    mine, other = (
+        {number: where.removesuffix(":observer") for number, where in holders[one]["servers"].items()}
+        for one in (a, b)
+    )
+    elsewhere = not same and not _same_addresses(mine, other)
+    # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
+    alone = not mine or not other
+    if elsewhere or alone or len(voters[a] ^ voters[b]) > 1:
+        raise RefusalError(
+            f"Server {a} has data as a member of {_ids(voters[a])}, server {b} as a member of "
+            f"{_ids(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
+            + _remedy(a, b, holders, voters)
+        )
+
+
+def _require_no_stranger(
+    holders: Mapping[int, Mapping[str, Any]], voters: Mapping[int, Voters], alike: set[frozenset[int]]
+) -> None:
+    """Without a zoo.cfg, transactions that others have, too, must tell where data belong."""
+    ours = {number for number, found in holders.items() if found["configured"]} or set(_by_age(holders)[:1])
+    while more := {one for one in holders.keys() - ours if any({one, other} in alike for other in ours)}:
+        ours |= more
+    for stranger in sorted(holders.keys() - ours):
+        newest = next(number for number in _by_age(holders) if number in ours)
+        raise RefusalError(
+            f"Server {stranger} has data, but no zoo.cfg, and none of its last transactions is one of server "
+            f"{_ids(ours)}: they may be another ensemble's. {_remedy(newest, stranger, holders, voters)}"
+        )
+
+
+def _by_age(holders: Mapping[int, Mapping[str, Any]]) -> list[int]:
+    """The newest data first."""
+    return sorted(holders, key=lambda number: (-int(holders[number]["last_zxid"] or "0x0", 16), number))
+
+
+def _newest_first(
+    members: list[Member], ids: Mapping[str, int], holders: Mapping[int, Mapping[str, Any]], now: Voters
+) -> list[dict[str, Any]]:
+    """Where data may be a copy of an earlier day, the first majority to run must have the newest."""
+    running = {number for number in now if number in holders and holders[number]["unit"]["running"]}
+    lacking = _majority(now) - len(running)
+    if all(found["configured"] for found in holders.values()) or lacking <= 0 or len(now) == 1:
+        return []
+    begin = [number for number in _by_age(holders) if number in now - running][:lacking]
+    names = {number: name for name, number in ids.items()}
+    hosts = [names[number] for number in begin if number in names]
+    asked = [*hosts, *(names[number] for number in running if number in names)]
+    stage = _stage(members, ids, now, hosts, False)
+    label = f"the newest data first: {_ids(set(begin))}"
+    return [{**stage, "asked": [m for m in stage["members"] if m["name"] in asked], "label": label}]
 
 
 def _same_addresses(mine: Mapping[str, str], other: Mapping[str, str]) -> bool:
@@ -221,10 +302,12 @@ def _stages(
 def _stage(
     members: list[Member], ids: Mapping[str, int], voters: Voters, hosts: list[str], changing: bool
 ) -> dict[str, Any]:
+    now = [{**m, "observer": ids[m["name"]] not in voters} for m in members]
     return {
         "label": f"voters {_ids(voters)}",
-        "members": [{**m, "observer": ids[m["name"]] not in voters} for m in members],
+        "members": now,
         "hosts": hosts,
+        "asked": now,
         "changing": changing,
     }
 

@@ -204,11 +204,18 @@ def _data_problems(me: Settings, members: list[Settings], settings: Settings, fo
     """What must not change under a server that has data."""
     name, myid = me["name"], found["data_dir"]["myid"]
     problems = []
+    if myid is None and not found["config"]:
+        path = found["data_dir"]["path"]
+        problems.append(
+            f"{name} has data, but neither zoo.cfg nor {path}/myid tells which server's they are: if they "
+            f"are those of server {me['id']}, write {me['id']} to {path}/myid and run again."
+        )
     if myid is not None and as_id(myid) != as_id(me["id"]):
-        directories = " and ".join(found[key]["path"] for key in ("data_dir", "txnlog_dir"))
         problems.append(
             f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id "
-            f"back to {myid}; or, if it shall become another server, stop it and empty {directories} first."
+            f"back to {myid}, or mount the disk of server {me['id']} on {name}. If it shall become another "
+            'server, give it fresh data first, as "To give a single server fresh data" in '
+            "docs/operations.md says."
         )
     for variable, key in (("zookeeper_data_dir", "data_dir"), ("zookeeper_txnlog_dir", "txnlog_dir")):
         path = found[key]["path"]

@@ -34,6 +34,10 @@ options:
         description: Its mode.
         type: str
         required: true
+      contents:
+        description: What is in it that must have the same owner, with all that is below; empty for nothing.
+        type: str
+        default: ""
   files:
     description: Files of root.
     type: list
@@ -118,6 +122,8 @@ class Placer:
             path.mkdir(parents=True)
         # Of a link it is what it points to that the server must be able to enter.
         self._attributes(path.resolve(), entry)
+        if entry["contents"] and _known(entry["owner"]):
+            self._contents(path / entry["contents"], entry["owner"])
 
     def file(self, entry: dict[str, Any]) -> None:
         path = Path(entry["path"])
@@ -162,6 +168,16 @@ class Placer:
             self.changed = True
             self.diffs.append(diff)
 
+    def _contents(self, top: Path, owner: str) -> None:
+        # a disk that comes from another host has the numbers of the users there
+        user = pwd.getpwnam(owner)
+        strange = [path for path in (top, *top.rglob("*")) if _owner(path) not in (None, user.pw_uid)]
+        if not strange:
+            return
+        self._note(top, f"{len(strange)} files of another user\n", f"files of {owner}\n")
+        for path in [] if self.module.check_mode else strange:
+            os.lchown(path, user.pw_uid, user.pw_gid)
+
     def _note(self, path: Path, before: str, after: str) -> None:
         self.changed = True
         self.diffs.append(
@@ -172,6 +188,13 @@ class Placer:
 def _text(path: Path) -> str | None:
     # not read_text, to which all ends of lines are the same
     return path.read_bytes().decode(errors="replace") if path.is_file() else None
+
+
+def _owner(path: Path) -> int | None:
+    try:
+        return path.lstat().st_uid
+    except FileNotFoundError:  # a server that runs removes old ones
+        return None
 
 
 def _target(path: Path) -> str:
@@ -195,7 +218,8 @@ def main() -> None:
                 "required": True,
                 "options": {
                     key: {"type": "str", "required": True} for key in ("path", "owner", "group", "mode")
-                },
+                }
+                | {"contents": {"type": "str", "default": ""}},
             },
             "files": {
                 "type": "list",

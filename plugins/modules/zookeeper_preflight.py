@@ -69,6 +69,11 @@ unit:
 stale: {description: Files that changed since the server was started with them., type: list, returned: always}
 data: {description: Whether there are data of a server., type: bool, returned: always}
 last_zxid: {description: The last transaction in these data (0x...)., type: str, returned: if there are any}
+trail:
+  description: By zxid (0x...), checksums of some of these transactions, which tell data of one history.
+  type: dict
+  returned: always
+configured: {description: Whether there is a zoo.cfg., type: bool, returned: always}
 marker: {description: Whether it may begin without data (file C(initialize))., type: bool, returned: always}
 servers:
   description: By id, where the members are of which the running (or last) configuration knows.
@@ -89,7 +94,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import last_zxid
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import read_history
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
     PORTS,
@@ -279,7 +284,7 @@ def main() -> None:
     classes = named(settings["zookeeper_config"])
     lacks = lacking(classes, module.params["classpath"]) if classes else {}
     found = look(module, settings) | {"lacking": lacks or {}}
-    zxid = last_zxid({found["data_dir"]["path"], found["txnlog_dir"]["path"]})
+    history = read_history({found["data_dir"]["path"], found["txnlog_dir"]["path"]})
     problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)
     module.exit_json(
@@ -294,7 +299,9 @@ def main() -> None:
         stale=stale() if found["unit"]["active"] else [],
         deployed_port=found["deployed_port"],
         data=found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],
-        last_zxid=None if zxid is None else f"{zxid:#x}",
+        last_zxid=None if history.last is None else f"{history.last:#x}",
+        trail={f"{zxid:#x}": checksum for zxid, checksum in history.trail.items()},
+        configured=bool(found["config"]),
         marker=(Path(found["txnlog_dir"]["path"]) / "initialize").exists(),
         servers=servers(found["config"]),
         unseen=lacks is None,

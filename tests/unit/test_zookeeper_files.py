@@ -62,6 +62,26 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
 
 
 @needs_root
+def test_a_disk_from_another_host_is_given_to_the_user_of_this_one(tmp_path: Path) -> None:
+    (tmp_path / "data/version-2/more").mkdir(parents=True)
+    for path in (tmp_path / "data", *(tmp_path / "data").rglob("*")):
+        os.chown(path, 12345, 12345)
+    data = {"path": str(tmp_path / "data"), "owner": "root", "group": "root", "mode": "0750"}
+    assert not only(directories=[data | {"owner": "nobody-knows", "contents": "version-2"}], check=True)[
+        "changed"
+    ]
+    assert only(directories=[data | {"contents": "version-2"}], check=True)["changed"]
+    only(directories=[data])
+    strange = tmp_path / "data/version-2/more"
+    assert strange.stat().st_uid == 12345
+    answer = only(directories=[data | {"contents": "version-2"}])
+    assert answer["diff"][0]["before"] == "2 files of another user\n"
+    assert (strange.stat().st_uid, strange.stat().st_gid) == (0, 0)
+    assert not only(directories=[data | {"contents": "version-2"}])["changed"]
+    assert not only(directories=[data | {"contents": "nothing"}])["changed"]
+
+
+@needs_root
 @pytest.mark.parametrize("name", ["zk", "zk/zoo.cfg"])
 def test_owner_group_and_mode_are_put_right(name: str, tmp_path: Path) -> None:
     place(tmp_path)

@@ -1,4 +1,4 @@
-"""The last transaction on a server's disk, whatever state its files are in."""
+"""The last transactions on a server's disk, whatever state its files are in, and whose history they are."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ import zlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.zookeeper_role import load
 
-last_zxid = load("zookeeper_history").last_zxid
+history = load("zookeeper_history")
+same = history.same_history
 HEADER = b"ZKLG" + bytes(12)
 
 
-def entry(zxid: int) -> bytes:
+def entry(zxid: int, at: int = 0, more: bytes = b"") -> bytes:
     """One of a session's end: session, request, zxid, time, type."""
-    body = struct.pack(">qiqqi", 0x100000001, 7, zxid, 0, -11)
+    body = struct.pack(">qiqqi", 0x100000001, 7, zxid, at, -11) + more
     return struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
 
 
@@ -57,10 +60,84 @@ def log(*zxids: int) -> bytes:
 def test_the_last_transaction(tmp_path: Path, files: dict[str, bytes], last: int | None) -> None:
     for name, content in files.items():
         write(tmp_path, name, content)
-    assert last_zxid([str(tmp_path)]) == last
+    assert history.read_history([str(tmp_path)]).last == last
 
 
 def test_logs_in_a_directory_of_their_own(tmp_path: Path) -> None:
     write(tmp_path / "data", "snapshot.100000005")
     write(tmp_path / "txnlog", "log.100000001", log(0x100000007))
-    assert last_zxid([str(tmp_path / "data"), str(tmp_path / "txnlog")]) == 0x100000007
+    assert history.read_history([str(tmp_path / "data"), str(tmp_path / "txnlog")]).last == 0x100000007
+
+
+def trail(directory: Path) -> dict[int, int]:
+    return dict(history.read_history([str(directory)]).trail)
+
+
+def test_a_trail_gets_thinner_farther_back(tmp_path: Path) -> None:
+    write(tmp_path, "log.1", log(*range(1, 3000)))
+    write(tmp_path, "log.bb8", log(*range(3000, 5001)))
+    zxids = list(trail(tmp_path))
+    assert zxids == sorted(zxids)
+    assert set(range(4985, 5001)) <= set(zxids)
+    assert {zxid for zxid in zxids if zxid < 4985} == {
+        *range(4752, 4985, 16),
+        *range(1024, 4752, 256),
+        *(1 << power for power in range(13)),
+    }
+
+
+def test_it_is_read_no_farther_back_than_need_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "ENOUGH", 2)
+    for zxid in (1, 2, 3):
+        write(tmp_path, f"log.{zxid}", log(zxid))
+    assert list(trail(tmp_path)) == [2, 3]
+
+
+def test_a_transaction_is_known_by_its_session_request_and_time(tmp_path: Path) -> None:
+    for number, one in enumerate([entry(7), entry(7, more=b"x"), entry(7, at=1)]):
+        write(tmp_path / str(number), "log.7", HEADER + one)
+    mine, same_in_another_version, other = (trail(tmp_path / str(number)) for number in range(3))
+    assert same(mine, same_in_another_version)
+    assert same(mine, other) is False
+
+
+def taken(*zxids: int, at: int = 0) -> dict[int, int]:
+    """The trail of a server with these transactions, made at that time."""
+    return dict(history._trail(dict.fromkeys(sorted(zxids), at)))
+
+
+EPOCH = 1 << 32
+
+
+def test_nothing_in_common_tells_nothing() -> None:
+    assert same({}, {}) is None
+    assert same(taken(1, 2), {}) is None
+    assert same(taken(1, 2), taken(3, 4)) is None
+
+
+@pytest.mark.parametrize("unacknowledged", [0, 1, 500, 1000])
+@pytest.mark.parametrize("ahead", [0, 1, 100, 70_000])
+def test_proposals_that_died_with_their_leader_are_no_other_history(unacknowledged: int, ahead: int) -> None:
+    left_behind = taken(*range(1, 3000 + unacknowledged))
+    others = taken(*range(1, 3000), *range(EPOCH, EPOCH + ahead))
+    assert same(left_behind, others)
+    assert same(others, left_behind)
+
+
+def test_what_is_too_far_back_to_be_compared_counts_neither_way() -> None:
+    assert same(taken(*range(1, 8000)), taken(*range(1, 200_000)))
+
+
+def test_a_copy_that_went_its_own_way_is_another_history() -> None:
+    copied = [*range(1, 3000)]
+    assert same(taken(*copied, *range(3000, 9000)), taken(*copied, *range(EPOCH, EPOCH + 500))) is False
+
+
+@settings(max_examples=30)
+@given(st.integers(2, 30_000), st.integers(0, 30_000))
+def test_one_that_is_behind_is_known(has: int, ahead: int) -> None:
+    """However far, as long as the other still has its transactions."""
+    assert same(taken(*range(1, has)), taken(*range(1, has + ahead)))
+    if ahead < has:
+        other = taken(*range(1 + ahead, has + ahead))
+        assert same(taken(*range(1, has)), other) is not False

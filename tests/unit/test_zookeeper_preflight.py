@@ -7,6 +7,8 @@ import os
 import pwd
 import shutil
 import socket
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -345,8 +347,32 @@ def test_whose_data_it_is(host: Host) -> None:
     host.write("data/version-2/snapshot.0", "")
     assert host.look(2)["problems"] == []
     [said] = host.look(1)["problems"]
-    assert "zookeeper_id of zk1 is 1, but its data belongs to server 2" in said
-    assert f"empty {host.data} and {host.txnlog} first" in said
+    assert (
+        "zookeeper_id of zk1 is 1, but its data belongs to server 2: set zookeeper_id back to 2, or" in said
+    )
+
+
+def test_data_without_zoo_cfg(host: Host) -> None:
+    """As after the host was installed anew: they are those of the server that myid names."""
+    host.write("data/version-2/snapshot.0", "")
+    [said] = host.look(1)["problems"]
+    assert f"neither zoo.cfg nor {host.data}/myid tells" in said
+    assert f"write 1 to {host.data}/myid" in said
+    host.write("data/myid", "1\n")
+    answer = host.look(1)
+    assert (answer["problems"], answer["configured"]) == ([], False)
+    host.configured()
+    assert host.look(1)["configured"]
+
+
+def test_how_far_the_data_go(host: Host) -> None:
+    host.write("data/version-2/snapshot.0", "")
+    body = struct.pack(">qiqqi", 1, 7, 0x100000002, 0, -11)
+    entry = struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
+    host.write("txnlog/version-2/log.100000002", "").write_bytes(b"ZKLG" + bytes(12) + entry)
+    answer = host.look()
+    assert answer["last_zxid"] == "0x100000002"
+    assert answer["trail"] == {"0x100000002": zlib.crc32(body)}
 
 
 def test_where_links_lead_is_looked_at(host: Host) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -32,6 +32,8 @@ def holds(voters: str, observers: str = "", **other: Any) -> Found:
         "servers": listed,
         "unit": {"running": True},
         "last_zxid": "0x100000001",
+        "trail": {},
+        "configured": True,
     }
     return found | other
 
@@ -43,7 +45,19 @@ def empty(**other: Any) -> Found:
         "servers": {},
         "unit": {"running": False},
         "last_zxid": None,
+        "trail": {},
+        "configured": False,
     } | other
+
+
+def written(*zxids: int, at: int = 0) -> Found:
+    """These are its last transactions, made at that time."""
+    return {"last_zxid": f"{max(zxids):#x}", "trail": {f"{zxid:#x}": at for zxid in zxids}}
+
+
+def reinstalled(*zxids: int, at: int = 0) -> Found:
+    """A host on which nothing is left but the data: it knows of no members, and nothing runs."""
+    return holds("", servers={}, configured=False, unit={"running": False}) | written(*zxids, at=at)
 
 
 def plan(
@@ -225,6 +239,98 @@ def test_lists_that_differ_in_more_may_be_of_two_ensembles(voters: str, moved: s
     assert "at other addresses: that is not one ensemble's" in refusal(plan(seen))
 
 
+# ---------------------------------------------------------------- hosts that were installed anew
+
+
+def orders(answer: dict[str, Any]) -> list[str]:
+    """Hosts of each stage and, after a stroke, those that must be healthy then."""
+    assert answer["problems"] == []
+    digits = [
+        ("".join(name[-1] for name in stage["hosts"]), "".join(m["id"] for m in stage["asked"]))
+        for stage in answer["stages"]
+    ]
+    return [f"{hosts}|{asked}" for hosts, asked in digits]
+
+
+def test_a_host_that_was_installed_anew_is_what_its_data_are() -> None:
+    serving = {n: holds("123") | written(1, 2, 3) for n in "12"}
+    answer = plan(serving | {"3": reinstalled(1, 2)})
+    assert (steps(answer), answer["new"]) == (["123"], False)
+    assert orders(answer) == ["123|123"], "the others run: it gets what it lacks before it votes"
+
+
+def test_when_all_were_installed_anew_those_with_the_newest_data_start_first() -> None:
+    answer = plan({"1": reinstalled(1, 2), "2": reinstalled(1, 2, 3), "3": reinstalled(1, 2, 3, 4)})
+    assert steps(answer) == ["123", "123"]
+    assert orders(answer) == ["32|23", "123|123"]
+    assert "the newest data first: 2 and 3" in answer["stages"][0]["label"]
+
+
+def test_one_that_runs_is_of_the_first_majority() -> None:
+    running = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2)}
+    stopped = {n: reinstalled(*range(1, 3 + int(n))) for n in "345"}
+    assert orders(plan(running | stopped)) == ["5|125", "12345|12345"]
+
+
+def test_a_single_server_that_was_installed_anew_goes_on() -> None:
+    assert orders(plan({"1": reinstalled(1, 2)})) == ["1|1"]
+    assert "have no data" in refusal(plan({"1": reinstalled(1, 2), "2": empty(), "3": empty()}))
+
+
+def test_others_tell_which_members_there_are() -> None:
+    """So the next change of members is made in steps, as ever."""
+    seen = {n: holds("123") | written(1, 2) for n in "12"} | {"3": reinstalled(1, 2), "4": empty()}
+    assert steps(plan(seen)) == ["123|4", "1234"]
+    assert plan(seen)["stages"][0]["hosts"] == ["zk3", "zk4"]
+
+
+def test_a_strangers_disk_is_refused() -> None:
+    serving = {n: holds("123") | written(1, 2, 3) for n in "12"}
+    text = refusal(plan(serving | {"3": reinstalled(1, 2, at=7)}))
+    assert "The data of servers 1 and 3 have different transactions" in text
+    assert "If they are one, server 1 has the newest data: keep those. Stop server 3" in text
+
+
+def test_data_that_nothing_connects_with_the_others_are_refused() -> None:
+    serving = {n: holds("123") | written(1, 2, 3) for n in "12"}
+    text = refusal(plan(serving | {"3": reinstalled(9)}))
+    assert (
+        "Server 3 has data, but no zoo.cfg, and none of its last transactions is one of server 1 and 2"
+        in text
+    )
+    assert "Discard no data: server 3 has the newest" in text
+
+
+def test_two_ensembles_hosts_installed_anew_are_not_one() -> None:
+    seen = {n: reinstalled(1, 2) for n in "12"} | {n: reinstalled(8, 9) for n in "34"}
+    text = refusal(plan(seen))
+    assert "Server 1 has data, but no zoo.cfg" in text
+    assert "is one of server 3 and 4" in text
+
+
+def test_transactions_connect_by_way_of_others() -> None:
+    assert (
+        steps(plan({"1": reinstalled(1, 2), "2": reinstalled(2, 3), "3": reinstalled(3, 4)})) == ["123"] * 2
+    )
+
+
+# ---------------------------------------------------------------- all addresses changed
+
+
+def test_a_change_of_all_addresses_that_was_cut_short_goes_on() -> None:
+    """By its transactions it is one ensemble, whatever addresses its servers know."""
+    moved = replaced("123", "123") | written(1, 2)
+    seen = {"1": moved} | {n: holds("123") | written(1, 2, 3) for n in "23"}
+    answer = plan(seen)
+    assert (steps(answer), answer["stages"][0]["changing"]) == (["123"], False)
+
+
+def test_a_namesake_with_other_transactions_is_refused() -> None:
+    moved = replaced("123", "123") | written(1, 2, at=7)
+    seen = {"1": moved} | {n: holds("123") | written(1, 2, 3) for n in "23"}
+    assert "The data of servers 1 and 2 have different transactions" in refusal(plan(seen))
+
+
 ADVICE = re.compile(r"server (\d) has the newest data: keep those. Stop server (\d)")
 
 
@@ -260,10 +366,10 @@ FOUND = st.builds(
     st.integers(1, 4),
     st.booleans(),
     st.sampled_from(["", "", "3", "12"]),
-)
+) | st.builds(lambda last, at: reinstalled(*range(1, last + 1), at=at), st.integers(1, 4), st.integers(0, 1))
 
 
-@given(st.lists(FOUND, min_size=2, max_size=5))
+@given(st.lists(FOUND, min_size=2, max_size=7))
 def test_whoever_follows_the_advice_to_the_letter_loses_nothing(found: list[Found]) -> None:
     """Again and again, until there is none: the newest data are there, and who has a quorum keeps it."""
     numbered = {str(number): one for number, one in enumerate(found, 1)}
@@ -279,6 +385,32 @@ def test_whoever_follows_the_advice_to_the_letter_loses_nothing(found: list[Foun
         assert max((int(one["last_zxid"], 16) for one in seen.values() if one["data"]), default=0) == newest
         assert all(has_quorum(voters, seen) for voters in before)
     raise AssertionError("there is no end to the advice")
+
+
+@given(st.integers(1, 7), st.data())
+def test_whatever_was_installed_anew_the_newest_data_lead(size: int, data: st.DataObject) -> None:
+    """A majority runs, or the first to run are just a majority, and have the newest data."""
+    voters = "1234567"[:size]
+    states: dict[str, Callable[[int], Found]] = {
+        "runs": lambda last: holds(voters) | written(*range(1, last + 1)),
+        "stopped": lambda last: holds(voters, unit={"running": False}) | written(*range(1, last + 1)),
+        "reinstalled": lambda last: reinstalled(*range(1, last + 1)),
+        "empty": lambda _: empty(),
+    }
+    seen = {
+        n: states[data.draw(st.sampled_from(sorted(states)))](data.draw(st.integers(1, 9))) for n in voters
+    }
+    answer = plan(seen)
+    holders = {n: int(one["last_zxid"], 16) for n, one in seen.items() if one["data"]}
+    if answer["problems"] or answer["new"] or all(one["configured"] for one in seen.values() if one["data"]):
+        return
+    running = {n for n in voters if seen[n]["unit"]["running"]}
+    if size > 1 and 2 * len(running) <= size:
+        first = {m["id"] for m in answer["stages"][0]["asked"]}
+        assert first == running | {name[-1] for name in answer["stages"][0]["hosts"]}
+        assert len(first) == size // 2 + 1
+        assert max(holders[n] for n in first) == max(holders.values())
+    assert steps(answer)[-1] == voters
 
 
 def going_by(seen: Mapping[str, Found]) -> dict[str, frozenset[str]]:

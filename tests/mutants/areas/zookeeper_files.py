@@ -135,5 +135,15 @@ MUTANTS = [
         '"restart": {"type": "bool", "default": True}',
         "tools wait, too",
     ),
+    files("not in (None, user.pw_uid)]", "not in (None,)]", "every run changes the owner of the data"),
+    files('(top, *top.rglob("*"))', '(top, *top.glob("*"))', "not all the data are given to their server"),
+    files(
+        "for path in [] if self.module.check_mode else strange:", "for path in strange:", "check mode changes"
+    ),
+    files(
+        'entry["contents"] and _known(entry["owner"])',
+        'entry["contents"]',
+        "no check before the user is there",
+    ),
     files("supports_check_mode=True", "supports_check_mode=False", "check mode sees nothing"),
 ]

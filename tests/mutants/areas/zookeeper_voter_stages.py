@@ -32,8 +32,8 @@ MUTANTS = [
     stages("    _require_one_ensemble(holders, voters)\n", "", "data of two ensembles are mixed"),
     stages("    _require_data(now, target, trusted)\n", "", "a quorum without the data"),
     stages(
-        "now = min(voters.values()",
-        "now = max(voters.values()",
+        "return min(lists",
+        "return max(lists",
         "a change that was cut short goes another way",
     ),
     stages(
@@ -62,8 +62,8 @@ MUTANTS = [
     ),
     stages("frozenset(listed or {number})", "frozenset(listed)", "a server that serves alone has no voters"),
     stages(
-        '> 1:\n            raise RefusalError(\n                f"Server {a}',
-        '> 2:\n            raise RefusalError(\n                f"Server {a}',
+        '> 1:\n        raise RefusalError(\n            f"Server {a}',
+        '> 2:\n        raise RefusalError(\n            f"Server {a}',
         "lists that differ in two are mixed",
     ),
     stages("elsewhere or alone or", "alone or", "a namesake's data are mixed in"),
@@ -154,9 +154,83 @@ MUTANTS = [
         "if len(group) > _majority(mine)",
         "a server is given up though the quorum hangs on it",
     ),
-    history(
-        "sorted(logs, reverse=True)", "sorted(logs)", "the end of the first log is taken for that of the last"
+    # ---------------------------------------------------------------- hosts that were installed anew
+    stages(
+        'for number, found in holders.items() if found["configured"]}\n    return',
+        "for number, found in holders.items()}\n    return",
+        "a host that was installed anew is taken for a server that serves alone",
     ),
+    stages("dict.fromkeys(holders, _nearest(known.values(), target)) | known", "known", "it has no voters"),
+    stages("default=target)", "default=frozenset())", "all hosts installed anew have no voters"),
+    stages("if same is False:", "if False:", "a stranger's disk is mixed in"),
+    stages(
+        'if holders[a]["configured"] and holders[b]["configured"]:',
+        'if holders[a]["configured"] or holders[b]["configured"]:',
+        "a host that was installed anew is refused",
+    ),
+    stages(
+        "_require_no_stranger(holders, voters, {frozenset(pair) for pair, same in alike.items() if same})",
+        "pass",
+        "data that nothing connects with the others are mixed in",
+    ),
+    stages(
+        "or set(_by_age(holders)[:1])",
+        "or set(holders)",
+        "two ensembles' hosts that were installed anew are mixed",
+    ),
+    stages(
+        "        ours |= more\n", "        ours |= more\n        break\n", "who is connected by way of others"
+    ),
+    stages(
+        'key=lambda number: (-int(holders[number]["last_zxid"]',
+        'key=lambda number: (int(holders[number]["last_zxid"]',
+        "the oldest data lead",
+    ),
+    stages(
+        "elsewhere = not same and", "elsewhere =", "a change of all addresses that was cut short is refused"
+    ),
+    stages(
+        'and holders[number]["unit"]["running"]}\n    lacking',
+        "}\n    lacking",
+        "what does not run is counted for the first majority",
+    ),
+    stages("if number in now - running][:lacking]", "if number in now - running]", "any majority may begin"),
+    stages("if number in now - running][:lacking]", "if number in now][:lacking]", "too few begin"),
+    stages("lacking <= 0 or", "", "a quorum that serves waits for nobody"),
+    stages("or len(now) == 1:", ":", "one alone is asked before it is to be started"),
+    stages(
+        'if all(found["configured"] for found in holders.values()) or',
+        "if",
+        "whoever was switched off starts in two steps",
+    ),
+    history("reverse=True)", "reverse=False)", "the first logs are read, and not the last"),
+    history(
+        "dict(_transactions(logs[zxid])) | found",
+        "found | dict(_transactions(logs[zxid]))",
+        equivalent="only a server that serves alone writes a zxid again, after its end was torn",
+    ),
+    history("if len(found) >= ENOUGH:", "if True:", "a log that just began is all there is"),
+    history("if len(found) >= ENOUGH:", "if False:", "all logs are read, however many"),
+    history("body[:IDENTITY]", "body", "a server of another version is a stranger"),
+    history("body[:IDENTITY]", "body[:24]", "transactions of another time are the same"),
+    history("older[zxid] != newer[zxid]", "False", "one zxid makes one history"),
+    history(
+        "        return None\n    missed", "        return True\n    missed", "nothing in common will do"
+    ),
+    history("return not missed or sum", "return True or sum", "a copy that went its own way is one of ours"),
+    history("if zxid > max(shared) and", "if", "what was sent as a snapshot is missed"),
+    history("and _reaches(newer, zxid)]", "]", "who is far behind is a stranger"),
+    history(
+        "UNACKNOWLEDGED = 40", "UNACKNOWLEDGED = 8", "a leader that died under load is a stranger afterwards"
+    ),
+    history(
+        "        yield [zxid for zxid in zxids if not zxid % scale][-KEPT:]\n    yield",
+        "        pass\n    yield",
+        "only powers of two are compared",
+    ),
+    history("for scale in SCALES:", "for scale in SCALES[:1]:", "who is behind is a stranger"),
+    history("(zxid & COUNTER).bit_count() == 1", "False", "who is an epoch behind is a stranger"),
+    history("and zxid >= kept[0]", "", "what is no longer in the log is missed"),
     history("zlib.adler32(body) != checksum", "False", "an entry that was being written counts as written"),
     history("            file.read(1)\n", "", "only the first entry of a log is seen"),
     history(r"(\.snappy|\.gz)?", "", "a compressed snapshot is not seen"),
