@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from bench import kills, provisioning, takeovers, tasks
 from bench.report import Report
+from testbed.releases import ReleaseError
 
 PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "tasks": lambda options: tasks.measure(
@@ -19,7 +20,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     ),
     "takeovers": lambda options: takeovers.measure("takeovers", options.runs),
     "gaps": lambda options: takeovers.measure("gaps", options.runs),
-    "kills": lambda options: kills.measure(options.runs),
+    "kills": lambda options: kills.measure(options.runs, options.releases),
     "provisioning": lambda options: provisioning.measure(options.rounds),
 }
 
@@ -43,11 +44,21 @@ def main() -> int:
     broken.add_argument(
         "--runs", type=int, default=20, metavar="N", help="of each fault, or so many ensembles (default 20)"
     )
+    broken.add_argument(
+        "--releases",
+        nargs="+",
+        default=(),
+        metavar="VERSION",
+        help="kills: compare these, from Maven Central, such as 3.8.6 3.9.5",
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)  # clients lose connections: that is what is measured
     for part in options.part or PARTS:
         print(f"--- {part}", flush=True)
-        path = PARTS[part](options).save()
+        try:
+            path = PARTS[part](options).save()
+        except ReleaseError as error:
+            parser.error(str(error))
         print(f"{path} has the figures", flush=True)
     return 0
 

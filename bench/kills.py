@@ -1,5 +1,6 @@
-"""Whether servers lose what they acknowledged when leaders are killed under load, with ZooKeeper's own way to
-bring others up to date and with a snapshot for whoever joins (``forceSnapshotSync``), side by side.
+"""Whether servers lose what they acknowledged when leaders are killed under load: with ZooKeeper's own way to
+bring others up to date and with a snapshot for whoever joins (``forceSnapshotSync``), or of several releases.
+They run side by side.
 
 An ensemble is whole if every server shows every acknowledged znode, and all servers show the same ones, also
 once all of them were started anew from what is on their disks. It counts, it has no floor; few kills meet the
@@ -8,8 +9,10 @@ race that roles/zookeeper/README.md describes, hence the many.
 
 import random
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, suppress
+from typing import Any
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NodeExistsError
@@ -18,11 +21,15 @@ from kazoo.interfaces import IAsyncResult
 
 from bench.report import Report
 from testbed.ensemble import Ensemble, EnsembleError, Server
+from testbed.releases import jars
 from testbed.waiting import NotInTimeError
 
 # Leaders of one ensemble that are killed, one after the other.
 KILLS = 6
-WAYS = {"ZooKeeper's own": False, "snapshots": True}
+WAYS: dict[str, dict[str, Any]] = {
+    "ZooKeeper's own": {"snapshot_sync": False},
+    "snapshots": {"snapshot_sync": True},
+}
 # Until what was sent is answered or lost with the connection, seconds.
 SETTLED_SECONDS = 30.0
 # Ensembles of each way at a time: they have to be short of processors.
@@ -62,12 +69,13 @@ class Writer:
         self._client.close()
 
 
-def measure(runs: int) -> Report:
-    """``runs`` ensembles of each kind."""
-    report = Report("kills", runs=runs, kills=KILLS)
-    broken: dict[str, list[str]] = {way: [] for way in WAYS}
+def measure(runs: int, releases: Sequence[str] = ()) -> Report:
+    """``runs`` ensembles of each way, or of each release. Raises ReleaseError."""
+    report = Report("kills", runs=runs, kills=KILLS, releases=list(releases))
+    ways = {version: {"snapshot_sync": False, "jars": jars(version)} for version in releases} or WAYS
+    broken: dict[str, list[str]] = {way: [] for way in ways}
     with ProcessPoolExecutor(AT_ONCE * len(WAYS)) as pool:
-        for number, (way, found) in enumerate(pool.map(_kill_leaders, [*WAYS] * runs), 1):
+        for number, (way, found) in enumerate(pool.map(_kill_leaders, [*ways.items()] * runs), 1):
             broken[way] += [found] if found else []
             print(f"{number:3}  {_line(broken)}", flush=True)
     report.add(ensembles=runs, broken=broken)
@@ -79,10 +87,11 @@ def _line(broken: dict[str, list[str]]) -> str:
     return ", ".join(f"{way} {len(found)}" for way, found in broken.items())
 
 
-def _kill_leaders(way: str) -> tuple[str, str | None]:
+def _kill_leaders(way_and_settings: tuple[str, dict[str, Any]]) -> tuple[str, str | None]:
     """What was found wrong first, if anything."""
+    way, settings = way_and_settings
     try:
-        with Ensemble(snapshot_sync=WAYS[way]) as ensemble, ExitStack() as stack:
+        with Ensemble(**settings) as ensemble, ExitStack() as stack:
             writers = [stack.enter_context(closing(Writer(server.port))) for server in ensemble.servers]
             for _ in range(KILLS):
                 _kill_the_leader(ensemble, writers)

@@ -13,7 +13,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -67,8 +67,9 @@ def missing() -> str | None:
 class Server:
     """One ZooKeeper server process, which can be started and ended repeatedly."""
 
-    def __init__(self, number: int, port: int, directory: Path) -> None:
+    def __init__(self, number: int, port: int, directory: Path, jars: Sequence[Path] = CLASSPATH) -> None:
         self.number = number
+        self.jars = jars
         self.port = port
         self.directory = directory
         self.log = directory / "server.log"
@@ -85,7 +86,7 @@ class Server:
             self._process = subprocess.Popen(
                 # The server must not outlive the tests, however they end.
                 [
-                    *("setpriv", "--pdeathsig", "KILL", *JVM, "-cp", ":".join(map(str, CLASSPATH))),
+                    *("setpriv", "--pdeathsig", "KILL", *JVM, "-cp", ":".join(map(str, self.jars))),
                     *("org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.directory / "zoo.cfg")),
                 ],
                 stdin=subprocess.DEVNULL,
@@ -175,11 +176,15 @@ class Ensemble:
     """Some servers that know each other. ``tick`` in ms; sessions may be of 2 to 20 ticks.
 
     ``snapshot_sync``: a server that joins a leader gets a snapshot, not a difference. Otherwise 3.8.0 may
-    lose acknowledged writes (bench/kills.py), and tests would blame mwapp.
+    lose acknowledged writes (bench/kills.py), and tests would blame mwapp. ``jars``: of another release
+    (testbed/releases.py).
     """
 
-    def __init__(self, size: int = 3, *, tick: int = 500, snapshot_sync: bool = True) -> None:
+    def __init__(
+        self, size: int = 3, *, tick: int = 500, snapshot_sync: bool = True, jars: Sequence[Path] = CLASSPATH
+    ) -> None:
         self._size = size
+        self._jars = jars
         self._tick = tick
         self._snapshot_sync = snapshot_sync
         self._directory: Path | None = None
@@ -292,7 +297,7 @@ class Ensemble:
                 *(members if self._size > 1 else []),
             ]
             (home / "zoo.cfg").write_text("\n".join(settings) + "\n")
-            self.servers.append(Server(i + 1, ports[3 * i], home))
+            self.servers.append(Server(i + 1, ports[3 * i], home, self._jars))
             evidence.keep(f"zk{i + 1}", self.servers[-1].log)
 
 

@@ -1,0 +1,88 @@
+"""ZooKeeper's releases from Maven Central, to compare them: ``jars("3.9.4")`` is a server's class path.
+
+    python -m testbed.releases 3.9.4
+
+fetches one into the cache and prints it. It needs Maven (``apt-get install maven``).
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from lab.run import lock
+from lab.spec import CACHE
+
+STORE = CACHE / "releases"
+# Beside the release what its archive has and its description leaves to others.
+PROVIDED = ("io.dropwizard.metrics:metrics-core:4.1.12.1", "org.xerial.snappy:snappy-java:1.1.10.5")
+POM = """\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>testbed</groupId>
+  <artifactId>release</artifactId>
+  <version>1</version>
+  <dependencies>{dependencies}</dependencies>
+</project>
+"""
+DEPENDENCY = """
+    <dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>
+"""
+
+
+class ReleaseError(Exception):
+    """A release cannot be had."""
+
+
+def jars(version: str) -> tuple[Path, ...]:
+    """The server's jars and their dependencies, with the testbed's logger. Raises ReleaseError."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ReleaseError(f"{version!r} is no release: a number such as 3.9.4")
+    place = STORE / version
+    with lock("releases"):
+        if not place.exists():
+            _fetch(version, place)
+    return tuple(sorted(place.glob("*.jar")))
+
+
+def _fetch(version: str, place: Path) -> None:
+    """All of it, or nothing."""
+    STORE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=STORE) as temporary:
+        new = Path(temporary) / "jars"
+        wanted = (f"org.apache.zookeeper:zookeeper:{version}", *PROVIDED)
+        dependencies = "".join(DEPENDENCY.format(*artifact.split(":")) for artifact in wanted)
+        (Path(temporary) / "pom.xml").write_text(POM.format(dependencies=dependencies))
+        _maven(version, Path(temporary), "copy-dependencies", "-DincludeScope=runtime")
+        for logger in new.glob("logback-*.jar"):
+            logger.unlink()
+        (api,) = new.glob("slf4j-api-*.jar")
+        simple = f"org.slf4j:slf4j-simple:{api.stem.removeprefix('slf4j-api-')}"
+        _maven(version, Path(temporary), "copy", f"-Dartifact={simple}")
+        new.rename(place)
+
+
+def _maven(version: str, directory: Path, goal: str, option: str) -> None:
+    if not shutil.which("mvn"):
+        raise ReleaseError("releases come from Maven Central: apt-get install maven")
+    command = ["mvn", "-q", "-B", f"dependency:{goal}", option, f"-DoutputDirectory={directory / 'jars'}"]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    if done.returncode:
+        why = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr.strip()[-200:])
+        raise ReleaseError(f"ZooKeeper {version} cannot be fetched: {why}")
+
+
+def main() -> None:
+    """Fetch by hand."""
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m testbed.releases VERSION")
+    try:
+        print(":".join(map(str, jars(sys.argv[1]))))
+    except ReleaseError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

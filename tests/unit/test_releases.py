@@ -1,0 +1,37 @@
+"""Releases from Maven Central: what is said if one cannot be had."""
+
+from pathlib import Path
+
+import pytest
+
+from testbed import releases
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(releases, "STORE", tmp_path / "releases")
+    return tmp_path / "releases"
+
+
+@pytest.mark.parametrize("version", ["3.9", "latest", "3.9.4/../..", ""])
+def test_what_is_no_release(version: str) -> None:
+    with pytest.raises(releases.ReleaseError, match="a number such as"):
+        releases.jars(version)
+
+
+def test_no_maven(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(releases.ReleaseError, match="apt-get install maven"):
+        releases.jars("3.9.4")
+    assert not (store / "3.9.4").exists(), "half a release counts as one the next time"
+
+
+def test_what_maven_says(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mvn").write_text("#!/bin/sh\necho '[ERROR] no such artifact'\nexit 1\n")
+    (tmp_path / "mvn").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(
+        releases.ReleaseError, match=r"ZooKeeper 3.9.99 cannot be fetched: .*no such artifact"
+    ):
+        releases.jars("3.9.99")
+    assert not (store / "3.9.99").exists()
