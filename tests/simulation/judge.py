@@ -224,6 +224,14 @@ class Judge:
         if not by_hand and not registers:
             self._needs_leadership(entry, f"{worker} adopted")
 
+    def _holds(self, before: dict[str, Incarnation], worker: str, session: int) -> bool:
+        """Whether that session has the worker's queue.
+
+        Nobody can tell a queue that a person recreated with its old version from the old one: seed 5087705.
+        """
+        registered = before[worker].session if worker in before else 0
+        return registered == session or (registered is None and session in self.evicted)
+
     def _assigned(
         self,
         entry: Transacted,
@@ -245,7 +253,7 @@ class Judge:
                 self._placed(entry, worker, task)
             return
         assignment = held[worker]
-        mine = worker in before and before[worker].session == entry.session
+        mine = self._holds(before, worker, entry.session)
         if mine and not assignment.meant_for(before[worker].version):
             mine = self.winners.get(self._epoch) != entry.session  # a peer that is the master may
         if not by_hand and mine and not assignment.meant_for(before[worker].version):
@@ -282,7 +290,7 @@ class Judge:
         runs = [run for assignment in held.values() for run in self._runs[task, assignment.attempt]]
         if any(run.started <= entry.time for run in runs):
             self._attempts.failed(task)  # it ran, so it was not returned unstarted
-        if not by_hand and not any(w in before and before[w].session == entry.session for w in held):
+        if not by_hand and not any(self._holds(before, w, entry.session) for w in held):
             self._broken("status-from-holder", task, f"{task} returned by one who has it not")
 
     def _bounded(self, task: str, assignment: Assignment) -> None:
@@ -327,7 +335,7 @@ class Judge:
         absent = Violation("no-assign-to-absent-incarnation", f"{task} to {worker}, who is not there")
         if node is None or incarnation is None:
             raise absent
-        # Nobody can tell a queue that a person recreated with its old version from the old one.
+        # A person may have recreated the queue, as above.
         if incarnation.session != node.owner and node.owner not in self.evicted:
             raise absent
         if node.version:
@@ -405,7 +413,7 @@ class Judge:
         if result_path(task) not in self.ensemble.decided.nodes:
             self._broken("result-faithful", task, f"{task} ended without a result")  # seed 21565
         for worker in held:
-            if worker in before and before[worker].session == entry.session:
+            if self._holds(before, worker, entry.session):
                 self._faithful(entry, worker, task, change.data.decode())
                 return
         if self.winners.get(self._epoch) != entry.session:

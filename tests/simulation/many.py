@@ -23,7 +23,20 @@ CHUNK = 20
 # How often it reports progress, seconds.
 PROGRESS = 60.0
 # Seeds that failed once, beyond those usually run.
-FAILED_ONCE = (11118, 11271, 13502, 21565, 29140, 43210, 72658, 99804, 2007434, 1795846645638)
+FAILED_ONCE = (
+    11118,
+    11271,
+    13502,
+    21565,
+    29140,
+    43210,
+    72658,
+    99804,
+    2007434,
+    5028611,
+    5087705,
+    1795846645638,
+)
 
 # Practically endless: a year.
 ENDLESS = 10**9
