@@ -5,6 +5,7 @@ Every message names the variable and the remedy.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import Counter
 from typing import Any
@@ -145,7 +146,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     ``found``: os {id, version, name}, memory_mb, listeners {port: process}, config {key: value}
     (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, filled} of those in force), targets
     {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
-    zookeeper_config, what the installed jars do not have).
+    zookeeper_config, what the installed jars do not have), address {text, own} (what zookeeper_host is
+    there).
     """
     problems = []
     system = found["os"]
@@ -167,11 +169,32 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
                 f"{name} {settings[name]} is taken on {me['name']} by {owner}: "
                 "stop that, or set another port."
             )
+    if len(members) > 1:
+        problems += _address_problems(me, settings, found["address"])
     problems += _class_problems(me["name"], found["lacking"])
     problems += _link_problems(me["name"], settings, found["targets"])
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
         problems += _data_problems(me, members, settings, found)
     return problems
+
+
+def _address_problems(me: Settings, settings: Settings, address: Settings) -> list[str]:
+    """Of the address that a server resolves its own name to: it waits there for the others."""
+    text, name = address["text"], me["name"]
+    what = f"zookeeper_host of {name} is {me['host']}, which on {name} itself"
+    remedy = f"Set it to an address of {name} that the other servers reach, or correct its /etc/hosts or DNS."
+    if text is None:
+        return [f"{what} does not resolve. {remedy}"]
+    if str(settings["zookeeper_config"].get("quorumListenOnAllIPs", "")).lower() == "true":
+        return []
+    if ipaddress.ip_address(text.partition("%")[0]).is_loopback:
+        return [f"{what} is {text}, a loopback address: the other servers could not reach it there. {remedy}"]
+    if address["own"]:
+        return []
+    return [
+        f"{what} is {text}, which is no address of {name}: the server could not listen there. {remedy} (If a "
+        "router translates addresses, set zookeeper_config: {quorumListenOnAllIPs: true}.)"
+    ]
 
 
 def _class_problems(host: str, lacking: dict[str, str]) -> list[str]:

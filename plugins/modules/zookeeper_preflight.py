@@ -90,6 +90,7 @@ import hashlib
 import os
 import pwd
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,21 @@ def data(path: str) -> dict[str, Any]:
     }
 
 
+def address(host: str) -> dict[str, Any]:
+    """What a name is on this host, as Java sees it (IPv4 first), and whether a server can listen there."""
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError):
+        return {"text": None, "own": False}
+    family, kind, _, _, where = min(found, key=lambda one: one[0] != socket.AF_INET)
+    try:
+        with socket.socket(family, kind) as probe:
+            probe.bind(where)
+    except OSError:
+        return {"text": where[0], "own": False}
+    return {"text": where[0], "own": True}
+
+
 def listeners(ports: set[int], own_pid: int) -> tuple[dict[int, str], set[int]]:
     """Who else listens on which of these ports, and on which of them the server itself does."""
     sockets = {}
@@ -283,7 +299,7 @@ def main() -> None:
             module.warn(text)
     classes = named(settings["zookeeper_config"])
     lacks = lacking(classes, module.params["classpath"]) if classes else {}
-    found = look(module, settings) | {"lacking": lacks or {}}
+    found = look(module, settings) | {"lacking": lacks or {}, "address": address(me["host"])}
     history = read_history({found["data_dir"]["path"], found["txnlog_dir"]["path"]})
     problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)

@@ -28,6 +28,13 @@ PORTS = {"client": 2181, "quorum": 2888, "election": 3888, "admin": 8080}
 ME = pwd.getpwuid(os.geteuid()).pw_name
 
 
+def own_address() -> str:
+    """One of this machine's that is not loopback. (Nothing is sent.)"""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.1", 9))
+        return str(probe.getsockname()[0])
+
+
 # systemctl show zookeeper.service --property=A,B: what is asked for of what there is.
 SHOW = """
 [ "$1 $2" = "show zookeeper.service" ] || exit 1
@@ -97,6 +104,8 @@ class Host:
         members = [
             {"name": f"zk{n}", "id": n, "host": f"zk{n}", "observer": False} for n in range(1, size + 1)
         ]
+        if me <= size:
+            members[me - 1]["host"] = own_address()
         arguments = {
             "name": f"zk{me}",
             "members": [member | ports for member in members],
@@ -379,6 +388,20 @@ def test_where_links_lead_is_looked_at(host: Host) -> None:
     host.txnlog.mkdir()
     host.data.symlink_to(host.txnlog)
     assert "lead to the same directory on zk1" in host.look()["problems"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "own"),
+    [
+        ("127.0.1.1", "127.0.1.1", True),
+        ("192.0.2.9", "192.0.2.9", False),
+        ("zk1..example.org", None, False),
+        ("", None, False),
+    ],
+)
+def test_what_a_name_is_here(name: str, text: str | None, own: bool) -> None:
+    assert preflight.address(name) == {"text": text, "own": own}
+    assert preflight.address(own_address()) == {"text": own_address(), "own": True}
 
 
 # ------------------------------------------------------------ what it refuses

@@ -46,6 +46,7 @@ def found(**changed: object) -> dict[str, Any]:
         "txnlog_dir": {"path": "/var/lib/zookeeper/txnlog", "myid": None, "filled": False},
         "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
         "lacking": {},
+        "address": {"text": "192.0.2.1", "own": True},
     } | changed
 
 
@@ -86,6 +87,25 @@ def test_two_links_do_not_lead_to_one_directory() -> None:
     both = {"zookeeper_data_dir": "/disk2/zk", "zookeeper_txnlog_dir": "/disk2/zk"}
     said = host(seen=targets(**both))
     assert said.startswith(f"{' and '.join(both)} lead to the same directory on zk1, /disk2/zk: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "does not resolve"),
+        ("127.0.1.1", "is 127.0.1.1, a loopback address"),
+        ("::1", "is ::1, a loopback address"),
+        ("192.0.2.9", "is 192.0.2.9, which is no address of zk1"),
+        ("fe80::1%eth0", "is fe80::1%eth0, which is no address of zk1"),
+    ],
+)
+def test_a_server_must_be_able_to_listen_where_the_others_look_for_it(text: str | None, said: str) -> None:
+    """Debian's installer gives a host's own name 127.0.1.1: the server waits there alone, and never joins."""
+    seen = found(address={"text": text, "own": text in ("127.0.1.1", "::1")})
+    assert host(seen=seen).startswith(f"zookeeper_host of zk1 is zk1, which on zk1 itself {said}")
+    assert host(members=THREE[:1], seen=seen) == "", "a single server waits for nobody"
+    everywhere = settings(zookeeper_config={"quorumListenOnAllIPs": True})
+    assert bool(host(seen=seen, wanted=everywhere)) == (text is None)
 
 
 @pytest.mark.parametrize("number", [0, 256, -1, "one", 1.5, True])

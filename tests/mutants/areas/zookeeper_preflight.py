@@ -77,6 +77,13 @@ MUTANTS = [
     jars("if jar.resolve() in seen or not", "if not", "jars that name each other: no end"),
     jars('re.sub(r"\\r?\\n ", "",', 're.sub("x", "x",', "long lists are cut"),
     jars('"*.jar")) if entry.endswith("/*")', '"*.jar")) if False', "no class of an archive is found"),
+    rules(
+        "if len(members) > 1:\n", "if True:\n", "a single server must not be at localhost", at="host_problems"
+    ),
+    rules(").is_loopback:", ").is_unspecified:", "a server waits for the others where they cannot come"),
+    rules('text.partition("%")[0]', "text", "an address with a zone ends the run"),
+    rules('    if address["own"]:\n', "    if True:\n", "a server cannot listen, and fails again and again"),
+    preflight("(OSError, UnicodeError)", "OSError", "a name that cannot be one ends the run"),
     preflight("data(txnlog_dir)", "data(data_dir)", "the log is never looked at"),
     preflight(
         'stale() if found["unit"]["active"] else []', "stale()", "what does not run is to be restarted"
