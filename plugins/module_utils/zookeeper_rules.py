@@ -17,14 +17,20 @@ SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
 UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - refused
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
-HEAP_MIN_MB, HEAP_MAX_MB = 128, 4096
+HEAP_MIN_MB, HEAP_MAX_MB, HEAP_STEP_MB = 128, 4096, 16
 
 Settings = dict[str, Any]
 
 
-def heap_mb(wanted: int, memory_mb: int) -> int:
-    """The heap to use: what is wanted, or a quarter of the memory within bounds when that is 0."""
-    return wanted or min(max(memory_mb // 4, HEAP_MIN_MB), HEAP_MAX_MB)
+def heap_mb(wanted: int, memory_mb: int, installed: int) -> int:
+    """The heap to use: what is wanted, or when that is 0 a quarter of the memory within bounds.
+
+    A kernel's memory differs by some MB from boot to boot, which shall restart no server: the quarter is
+    rounded down, and what is ``installed`` (0: nothing) stays if it is near.
+    """
+    quarter = min(max(memory_mb // 4, HEAP_MIN_MB), HEAP_MAX_MB)
+    near = abs(installed - quarter) <= quarter // 16
+    return wanted or (installed if near else quarter // HEAP_STEP_MB * HEAP_STEP_MB)
 
 
 def as_id(value: object) -> int | None:
@@ -156,7 +162,7 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
         problems.append(
             f"{me['name']} runs {system['name']}: this role installs from the packages of {known}."
         )
-    heap = heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"])
+    heap = heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"], 0)
     if heap > found["memory_mb"]:
         problems.append(
             f"zookeeper_heap_mb is {heap}, but {me['name']} has {found['memory_mb']} MB of memory: "

@@ -114,6 +114,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
 )
 
 UNIT = "zookeeper.service"
+UNIT_FILE = Path("/etc/systemd/system/zookeeper.service")
 ON_DISK = Path("/etc/zookeeper/zoo.cfg")
 # What the server was started with, and the sums of all that it read then. Both go when it stops.
 RUNNING = Path("/run/zookeeper/zoo.cfg")
@@ -147,6 +148,12 @@ def system() -> dict[str, str]:
 def memory_mb() -> int:
     found = re.search(r"^MemTotal:\s+(\d+) kB", read(PROC / "meminfo") or "", re.MULTILINE)
     return int(found[1]) // 1024 if found else 0
+
+
+def in_unit(flag: str) -> int:
+    """The number in a flag of the JVM that the unit has; 0 if there is none."""
+    found = re.search(rf"\s{flag}\s", read(UNIT_FILE) or "")
+    return int(found[1]) if found else 0
 
 
 def user_exists(name: str) -> bool:
@@ -306,7 +313,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         problems=problems,
-        heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"]),
+        heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"], in_unit("-Xmx(\\d+)m")),
         user=user_exists(module.params["user"]),
         missing=missing(module, module.params["packages"]),
         manuals=MANUALS.is_dir(),

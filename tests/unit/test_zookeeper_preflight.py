@@ -136,7 +136,7 @@ def test_a_host_with_nothing_on_it(host: Host) -> None:
     assert answer["deployed_port"] == host.settings["zookeeper_client_port"]
     assert answer["missing"] == ["java", "libzookeeper-java"]
     assert (answer["manuals"], answer["apt_lists"]) == (False, False)
-    assert answer["heap_mb"] == 1000
+    assert answer["heap_mb"] == 992
 
 
 def test_check_mode_looks_too(host: Host) -> None:
@@ -455,7 +455,9 @@ def test_the_first_member_warns_for_all(host: Host) -> None:
 
 
 def test_the_heap_is_of_this_hosts_memory(host: Host) -> None:
-    assert host.look()["heap_mb"] == 1000, "a quarter of it"
+    assert host.look()["heap_mb"] == 992, "a quarter of it, rounded"
+    host.write("etc/systemd/system/zookeeper.service", "ExecStart=java \\\n    -Xms1000m -Xmx1000m \\\n")
+    assert host.look()["heap_mb"] == 1000, "what is installed, as it is near"
     assert host.look(zookeeper_heap_mb="700")["heap_mb"] == 700
     assert "but zk1 has 4000 MB of memory" in host.look(zookeeper_heap_mb=4001)["problems"][0]
 

@@ -66,7 +66,10 @@ MUTANTS = [
         "old ports are not asked",
     ),
     # ------------------------------------------------------------ rules
-    rules("wanted or min(", "min(", "zookeeper_heap_mb does nothing"),
+    rules("wanted or (", "(", "zookeeper_heap_mb does nothing"),
+    rules("installed if near else", "installed if installed else", "another memory changes nothing"),
+    rules("installed if near else", "", "a reboot alone is a change"),
+    rules("quarter // HEAP_STEP_MB * HEAP_STEP_MB)", "quarter)", "hosts alike have different heaps"),
     rules("memory_mb // 4", "memory_mb // 2", "half the memory"),
     rules("HEAP_MIN_MB), HEAP_MAX_MB)", "HEAP_MIN_MB), HEAP_MAX_MB * 4)", "a heap with long pauses"),
     rules("isinstance(value, bool) or not", "not", equivalent="what is true or false is no digits, either"),
