@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import last_line
+
 Row = dict[str, Any]
 Hostvars = Mapping[str, Mapping[str, Any]]
 
@@ -134,13 +136,15 @@ def _reason(result: Mapping[str, Any]) -> str:
         return "; ".join(result["problems"])
     if "timedout" in result:
         return f"no answer over SSH within {result['timedout']['period']} s"
-    text = " ".join(str(result.get("msg") or "it was not looked at").split())
-    # What Ansible, ssh and urllib wrap around it is no news.
+    message = str(result.get("msg") or "it was not looked at")
+    if result.get("unreachable"):
+        return last_line(message)
+    text = " ".join(message.split())
+    # What Ansible and urllib wrap around it is no news.
     refused = re.search(r"Request failed: <urlopen error (?:\[Errno \d+\] )?(.*)>", text)
     if refused:
         return f"its status endpoint does not answer: {refused[1]}"
-    connect = re.search(r"(?<=ssh: )connect to host .*", text)
-    return connect[0] if connect else text
+    return text
 
 
 def _drift(known: Mapping[str, Any]) -> list[dict[str, str]]:

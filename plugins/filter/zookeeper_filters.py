@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import unreachable
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
 
 
@@ -44,10 +45,8 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
         if "problems" in found:
             reasons += found["problems"]
         elif found.get("unreachable"):
-            reasons.append(
-                f"{name} cannot be reached over SSH: bring it back, or correct its ansible_host. "
-                "While a member is missing, the others are left alone."
-            )
+            text = unreachable(name, str(found.get("msg", "")))
+            reasons.append(f"{text} While a member is missing, the others are left alone.")
         elif not found:
             reasons.append(
                 f"{name} is in another batch: apply the role to all hosts at once, without serial."

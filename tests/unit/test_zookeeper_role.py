@@ -192,7 +192,7 @@ def test_refusals_of_all_hosts_are_told_once() -> None:
     }
     said = filters.zookeeper_refusals(list(hostvars), hostvars)
     assert said[:2] == ["ids clash", "a is full"]
-    assert said[2].startswith("c cannot be reached over SSH")
+    assert said[2].startswith("c cannot be reached over SSH: No route to host. Bring it back")
     assert said[3] == "d could not be looked at: no python"
     assert said[4].startswith("f is in another batch")
     assert len(said) == 5

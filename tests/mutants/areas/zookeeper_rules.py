@@ -6,9 +6,12 @@ from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
 FILES = ("rules", "role", "settings")
-KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
+KILLERS = (
+    pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES), "tests/unit/test_host_faults.py"),
+)
 
 filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
+faults = partial(Mutant, "plugins/module_utils/host_faults.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
@@ -32,6 +35,9 @@ MUTANTS = [
         "a port that is empty ends the run",
     ),
     filters('(len(str(member["id"])), str(member["id"]))', 'str(member["id"])', "10 before 2"),
+    faults("if part in message)", "if not part)", "one remedy for all that ssh may say"),
+    faults("lines[-1] if lines", "lines[0] if lines", "a banner is shown for the reason"),
+    faults('.removeprefix("ssh: ")', "", "ssh: ssh:"),
     filters('elif found.get("unreachable"):', "elif False:", "an unreachable host is not called that"),
     filters("        elif not found:\n", "        elif False:\n", "serial is not refused by its name"),
     filters("list(dict.fromkeys(reasons))", "reasons", "each reason as often as there are hosts"),

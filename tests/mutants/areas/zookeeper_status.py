@@ -114,7 +114,7 @@ MUTANTS = [
     report("_drift(known) if looked else None", "_drift(known)", "a host that is gone ends the report"),
     report('if "timedout" in result:', "if False:", "no reason for a frozen host"),
     report('"; ".join(result["problems"])', 'result["problems"][0]', "one problem of several"),
-    report("return connect[0] if connect else text", "return text", "what ssh wraps around it is shown"),
+    report('if result.get("unreachable"):', "if False:", "what ssh wraps around it is shown"),
     report('if found["missing"]:', "if False:", "a package that was removed is not seen"),
     report('if not found["unit"]["present"]:', "if False:", "a host without a server differs in everything"),
     report("            break\n", "", "one thing is told twice", at="_drift"),

@@ -1,0 +1,48 @@
+"""What is said of hosts that cannot be reached, from what ssh says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.zookeeper_role import load
+
+faults = load("host_faults")
+
+CHANGED = """\
+Failed to connect to the host via ssh: @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r
+Offending ED25519 key in /root/.ssh/known_hosts:3\r
+Host key verification failed."""
+UNKNOWN = """\
+Failed to connect to the host via ssh: No ED25519 host key is known for zk3 and you have requested strict.\r
+Host key verification failed.\r
+"""
+
+
+@pytest.mark.parametrize(
+    ("message", "said", "remedy"),
+    [
+        (CHANGED, "Host key verification failed", "ssh-keygen -R"),
+        (UNKNOWN, "Host key verification failed", "compare the fingerprint"),
+        (
+            "Failed to connect to the host via ssh: Note: x\nadmin@10.0.0.3: Permission denied (publickey).",
+            "admin@10.0.0.3: Permission denied (publickey)",
+            "ansible_user",
+        ),
+        (
+            "Failed to connect to the host via ssh: ssh: connect to host 10.0.0.3 port 22: No route to host",
+            "connect to host 10.0.0.3 port 22: No route to host",
+            "Bring it back, or correct its ansible_host",
+        ),
+        (
+            "Failed to connect to the host via ssh: ssh: Could not resolve hostname zk9: Name not known",
+            "Could not resolve hostname zk9: Name not known",
+            "Correct its ansible_host",
+        ),
+        ("", "no reason given", "Bring it back"),
+    ],
+)
+def test_ssh_has_the_word_and_the_remedy_fits(message: str, said: str, remedy: str) -> None:
+    text = faults.unreachable("zk3", message)
+    assert text.startswith(f"zk3 cannot be reached over SSH: {said}. ")
+    assert remedy in text
