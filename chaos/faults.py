@@ -57,6 +57,15 @@ def kill_master(cluster: Cluster) -> Takeover:
     return _await_takeover(cluster, old, epoch, began, 15)
 
 
+def kill_master_unit(cluster: Cluster) -> Takeover:
+    """SIGKILL all of the active master's unit. The kernel then kills what ends its session, too; the next
+    start does that."""
+    old, epoch = _active(cluster)
+    began = time.time()
+    cluster.lab.exec(old, ["systemctl", "kill", "--signal=KILL", MASTER_UNIT], check=True)
+    return _await_takeover(cluster, old, epoch, began, 15)
+
+
 def stop_master(cluster: Cluster) -> Takeover:
     """SIGTERM to the active master, which gives up leadership. Then start it again."""
     old, epoch = _active(cluster)

@@ -168,7 +168,11 @@ def render(name: str, **variables: object) -> str:
 def test_the_unit_of_a_service(role: str) -> None:
     service = services()[role]
     lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
+    release = f"/opt/mwapp/current/bin/python -I -m mwapp.release %t/mwapp-{role}"
     assert {
+        f"ExecStopPost=-+{release}",
+        f"ExecStartPre=-+{release}",
+        "RuntimeDirectoryPreserve=restart",  # or there is nothing left to release
         f"Environment=MWAPP_REVISION={service['revision']}",
         f"ExecStart=/opt/mwapp/current/bin/mwapp {role} --config /etc/mwapp.toml",
         f"TimeoutStopSec={service['stop_timeout']}",

@@ -4,6 +4,8 @@ The bounds tell a mechanism that works from one that does not, on a busy machine
 figures to reach, which are measured on an idle one (``make bench``, ``make demo``).
 """
 
+import time
+
 import pytest
 from conftest import Measured
 
@@ -17,6 +19,8 @@ SESSION_MS = ROLE_SESSION_SECONDS * 1000
 # be told and act. On an idle machine that is within 1.5 s; the rest allows for a busy one.
 BY_TIME_OUT_MS = SESSION_MS * 1.5
 
+WATCHDOG_SECONDS = 10  # mwapp_watchdog
+
 
 def test_a_killed_master_is_replaced_long_before_its_session_would_time_out(
     cluster: Cluster, measured: Measured
@@ -27,6 +31,29 @@ def test_a_killed_master_is_replaced_long_before_its_session_would_time_out(
         cluster.settle()
     measured("master SIGKILLed, first write of its successor after", times)
     assert max(times) < SESSION_MS - 1500, "systemd's ExecStopPost did not end the session"
+
+
+def test_a_master_whose_whole_unit_is_killed_is_replaced_nearly_as_fast(
+    cluster: Cluster, measured: Measured
+) -> None:
+    takeover = faults.kill_master_unit(cluster)
+    cluster.settle()
+    measured("master's unit SIGKILLed as a whole, first write of its successor after", [takeover.ms])
+    assert takeover.ms < SESSION_MS - 1500, "nobody ended the session"
+
+
+def test_a_freeze_longer_than_the_watchdog_leaves_no_failed_unit(cluster: Cluster) -> None:
+    """systemd kills what was silent for so long, though it could not help it, and starts it again."""
+    node = next(node for node in cluster.masters if node != cluster.master())
+    cluster.lab.freeze(node)
+    try:
+        time.sleep(WATCHDOG_SECONDS + 2)
+    finally:
+        cluster.lab.thaw(node)
+    wait_for("it stands by", lambda: cluster.state(node, MASTER_PORT) == "standby", 15)
+    failed = cluster.lab.exec(node, ["systemctl", "list-units", "--failed", "--no-legend"]).stdout
+    assert "mwapp" not in failed
+    cluster.settle()
 
 
 def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster, measured: Measured) -> None:
