@@ -149,8 +149,9 @@ def _session_problems(settings: Settings) -> list[str]:
 def host_problems(me: Settings, members: list[Settings], settings: Settings, found: Settings) -> list[str]:
     """Of one host: its system, memory, ports, and the data it holds.
 
-    ``found``: os {id, version, name}, memory_mb, listeners {port: process}, config {key: value}
-    (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, filled} of those in force), targets
+    ``found``: os {id, version, name}, memory_mb, account {uid, gid, uid_owner, gid_owner} (of the service
+    user and group), listeners {port: process}, config {key: value}
+    (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, owner, filled} of those in force), targets
     {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
     zookeeper_config, what the installed jars do not have), address {text, own} (what zookeeper_host is
     there).
@@ -178,6 +179,7 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     if len(members) > 1:
         problems += _address_problems(me, settings, found["address"])
     problems += _class_problems(me["name"], found["lacking"])
+    problems += _account_problems(me["name"], settings, found["account"])
     problems += _link_problems(me["name"], settings, found["targets"])
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
         problems += _data_problems(me, members, settings, found)
@@ -201,6 +203,23 @@ def _address_problems(me: Settings, settings: Settings, address: Settings) -> li
         f"{what} is {text}, which is no address of {name}: the server could not listen there. {remedy} (If a "
         "router translates addresses, set zookeeper_config: {quorumListenOnAllIPs: true}.)"
     ]
+
+
+def _account_problems(host: str, settings: Settings, account: Settings) -> list[str]:
+    """Ids that the user or the group cannot have, as it has another, or another has them."""
+    problems = []
+    for kind, key in (("user", "uid"), ("group", "gid")):
+        name, wanted = settings[f"zookeeper_{kind}"], settings[f"zookeeper_{key}"]
+        now, owner = account[key], account[f"{key}_owner"]
+        if wanted and now not in (None, wanted):
+            problems.append(
+                f"zookeeper_{key} is {wanted}, but {kind} {name} on {host} has {now}: set that, or 0."
+            )
+        elif owner not in (None, name):
+            problems.append(
+                f"zookeeper_{key} is {wanted}, which on {host} is {kind} {owner}: set another, or 0 for any."
+            )
+    return problems
 
 
 def _class_problems(host: str, lacking: dict[str, str]) -> list[str]:
@@ -253,7 +272,22 @@ def _data_problems(me: Settings, members: list[Settings], settings: Settings, fo
                 f"{variable} is {settings[variable]}, but {name} has its data in {path}: set it back to "
                 f"{path}; or stop the server, move the directory, and run again."
             )
-    return problems + _peer_port_problems(me, members, found["config"])
+    return (
+        problems + _owner_problems(name, settings, found) + _peer_port_problems(me, members, found["config"])
+    )
+
+
+def _owner_problems(name: str, settings: Settings, found: Settings) -> list[str]:
+    """Of data that a running server could no longer write, as they are given to another user at once."""
+    user, uid = settings["zookeeper_user"], found["account"]["uid"]
+    owners = {found[key]["owner"] for key in ("data_dir", "txnlog_dir")} - {None, uid}
+    if not owners or not found["unit"]["active"]:
+        return []
+    return [
+        f"zookeeper_user is {user}, but the server of {name} runs, and its data belong to user {min(owners)}. "
+        f"Set it back; or stop that server (systemctl stop zookeeper) and run with --limit {name}, then go on "
+        "with the next."
+    ]
 
 
 def _peer_port_problems(me: Settings, members: list[Settings], config: dict[str, str]) -> list[str]:

@@ -62,6 +62,10 @@ PARTS = {
         Setting("zookeeper_admin_port", "admin.serverPort"),
         Setting("zookeeper_observer", "peerType", "bool"),
         Setting("zookeeper_max_buffer", "jute.maxbuffer", least=4096),  # a flag of the JVM
+        Setting("zookeeper_user", type="str"),
+        Setting("zookeeper_group", type="str"),
+        Setting("zookeeper_uid", least=0),
+        Setting("zookeeper_gid", least=0),
         Setting("zookeeper_quorum_port"),
         Setting("zookeeper_election_port"),
         Setting("zookeeper_config", type="dict"),

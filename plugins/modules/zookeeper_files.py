@@ -94,6 +94,7 @@ RETURN = r"""
 waiting: {description: What was held back and differs from what it shall be., type: list, returned: always}
 """
 
+import grp
 import os
 import pwd
 import tempfile
@@ -122,8 +123,8 @@ class Placer:
             path.mkdir(parents=True)
         # Of a link it is what it points to that the server must be able to enter.
         self._attributes(path.resolve(), entry)
-        if entry["contents"] and _known(entry["owner"]):
-            self._contents(path / entry["contents"], entry["owner"])
+        if entry["contents"] and _known(entry):
+            self._contents(path / entry["contents"], entry)
 
     def file(self, entry: dict[str, Any]) -> None:
         path = Path(entry["path"])
@@ -159,8 +160,8 @@ class Placer:
         self.module.atomic_move(new.name, str(path))
 
     def _attributes(self, path: Path, entry: dict[str, Any]) -> None:
-        if self.module.check_mode and not _known(entry["owner"]):
-            return  # the check comes before the user: whatever there is will be given to it
+        if self.module.check_mode and not _known(entry):
+            return  # the check comes before user and group: whatever there is will be given to them
         wanted = {key: entry[key] for key in ("owner", "group", "mode")}
         arguments = self.module.load_file_common_arguments(wanted, path=str(path))
         diff: dict[str, Any] = {"before": {}, "after": {}}
@@ -168,15 +169,15 @@ class Placer:
             self.changed = True
             self.diffs.append(diff)
 
-    def _contents(self, top: Path, owner: str) -> None:
+    def _contents(self, top: Path, entry: dict[str, Any]) -> None:
         # a disk that comes from another host has the numbers of the users there
-        user = pwd.getpwnam(owner)
-        strange = [path for path in (top, *top.rglob("*")) if _owner(path) not in (None, user.pw_uid)]
+        user, group = pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
+        strange = [path for path in (top, *top.rglob("*")) if _owner(path) not in (None, user)]
         if not strange:
             return
-        self._note(top, f"{len(strange)} files of another user\n", f"files of {owner}\n")
+        self._note(top, f"{len(strange)} files of another user\n", f"files of {entry['owner']}\n")
         for path in [] if self.module.check_mode else strange:
-            os.lchown(path, user.pw_uid, user.pw_gid)
+            os.lchown(path, user, group)
 
     def _note(self, path: Path, before: str, after: str) -> None:
         self.changed = True
@@ -201,9 +202,10 @@ def _target(path: Path) -> str:
     return str(path.readlink()) if path.is_symlink() else ""
 
 
-def _known(user: str) -> bool:
+def _known(entry: dict[str, Any]) -> bool:
     try:
-        pwd.getpwnam(user)
+        pwd.getpwnam(entry["owner"])
+        grp.getgrnam(entry["group"])
     except KeyError:
         return False
     return True

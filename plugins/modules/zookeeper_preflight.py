@@ -31,10 +31,6 @@ options:
     type: list
     elements: str
     required: true
-  user:
-    description: The service user.
-    type: str
-    required: true
   classpath:
     description: Where Java finds the server's classes.
     type: str
@@ -49,14 +45,18 @@ EXAMPLES = r"""
     members: "{{ members }}"
     settings: "{{ settings }}"
     packages: [libzookeeper-java]
-    user: zookeeper
     classpath: /usr/share/java/zookeeper.jar
 """
 
 RETURN = r"""
 problems: {description: Reasons not to go on., type: list, returned: always}
 heap_mb: {description: Heap to use., type: int, returned: always}
-user: {description: Whether the service user exists., type: bool, returned: always}
+account:
+  description: >-
+    The service user and group: user and group, whether they exist; uid and gid, what they shall have if they
+    are made (0: any).
+  type: dict
+  returned: always
 missing: {description: Packages that are not installed., type: list, returned: always}
 manuals: {description: Whether the directory for manuals exists., type: bool, returned: always}
 apt_lists: {description: Whether apt has any package lists., type: bool, returned: always}
@@ -86,11 +86,13 @@ unseen:
   returned: always
 """
 
+import grp
 import hashlib
 import os
 import pwd
 import re
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,12 +158,29 @@ def in_unit(flag: str) -> int:
     return int(found[1]) if found else 0
 
 
-def user_exists(name: str) -> bool:
+def account(settings: dict[str, Any]) -> dict[str, Any]:
+    """The ids of the service user and group, None if there is none; and who has those they shall have."""
+    return {
+        "uid": _id(pwd.getpwnam, settings["zookeeper_user"]),
+        "gid": _id(grp.getgrnam, settings["zookeeper_group"]),
+        "uid_owner": _name(pwd.getpwuid, settings["zookeeper_uid"]),
+        "gid_owner": _name(grp.getgrgid, settings["zookeeper_gid"]),
+    }
+
+
+def _id(look: Callable[[str], Any], name: str) -> int | None:
     try:
-        pwd.getpwnam(name)
+        return int(look(name)[2])
     except KeyError:
-        return False
-    return True
+        return None
+
+
+def _name(look: Callable[[int], Any], number: int) -> str | None:
+    """Who has this id; None if nobody has, or if it is 0, which stands for any."""
+    try:
+        return str(look(number)[0]) if number else None
+    except KeyError:
+        return None
 
 
 def missing(module: AnsibleModule, packages: list[str]) -> list[str]:
@@ -201,6 +220,7 @@ def data(path: str) -> dict[str, Any]:
     return {
         "path": path,
         "myid": myid.strip() if myid is not None else None,
+        "owner": version.stat().st_uid if version.is_dir() else None,
         # A server that waits for data has a directory too, with its epochs alone.
         "filled": any(path for name in ("snapshot.*", "log.*") for path in version.glob(name)),
     }
@@ -267,6 +287,7 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
     return {
         "os": system(),
         "memory_mb": memory_mb(),
+        "account": account(settings),
         "listeners": others,
         "config": config,
         "data_dir": data(data_dir),
@@ -287,7 +308,6 @@ ARGUMENTS = {
         "options": {setting.variable: argument(setting) for setting in SETTINGS},
     },
     "packages": {"type": "list", "elements": "str", "required": True},
-    "user": {"type": "str", "required": True},
     "classpath": {"type": "str", "required": True},
 }
 
@@ -314,7 +334,12 @@ def main() -> None:
         changed=False,
         problems=problems,
         heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"], in_unit("-Xmx(\\d+)m")),
-        user=user_exists(module.params["user"]),
+        account={
+            "user": found["account"]["uid"] is not None,
+            "group": found["account"]["gid"] is not None,
+            "uid": settings["zookeeper_uid"],
+            "gid": settings["zookeeper_gid"],
+        },
         missing=missing(module, module.params["packages"]),
         manuals=MANUALS.is_dir(),
         apt_lists=any(APT_LISTS.glob("*_Packages*")),

@@ -150,6 +150,7 @@ def test_a_user_may_be_missing_in_check_mode_alone(tmp_path: Path) -> None:
     entry = {"path": str(tmp_path / "data"), "owner": "no-such-user", "group": "root", "mode": "0750"}
     assert not only(directories=[entry], check=True)["changed"]
     assert only(directories=[entry])["failed"]
+    assert not only(directories=[entry | {"owner": "root", "group": "no-such-group"}], check=True)["changed"]
     assert only(directories=[entry | {"owner": "root"}], check=True)["changed"]
 
 

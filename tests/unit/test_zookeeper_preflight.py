@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import hashlib
 import os
 import pwd
@@ -25,7 +26,10 @@ DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text
 VARS: dict[str, Any] = yaml.safe_load((ROLE / "vars/main.yml").read_text())
 OS_RELEASE = 'PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nVERSION_ID="13"\nID=debian\nHOME_URL="x"\n'
 PORTS = {"client": 2181, "quorum": 2888, "election": 3888, "admin": 8080}
-ME = pwd.getpwuid(os.geteuid()).pw_name
+ME = {
+    "zookeeper_user": pwd.getpwuid(os.geteuid()).pw_name,
+    "zookeeper_group": grp.getgrgid(os.getegid()).gr_name,
+}
 
 
 def own_address() -> str:
@@ -61,7 +65,7 @@ class Host:
         settings |= {f"zookeeper_{name}_port": port for name, port in PORTS.items()}
         self.data, self.txnlog = root / "data", root / "txnlog"
         directories = {"zookeeper_data_dir": str(self.data), "zookeeper_txnlog_dir": str(self.txnlog)}
-        self.settings: dict[str, Any] = settings | directories
+        self.settings: dict[str, Any] = settings | directories | ME
 
     def program(self, name: str, script: str) -> None:
         self.write(f"bin/{name}", f"#!/bin/sh\n{script}").chmod(0o755)
@@ -111,7 +115,6 @@ class Host:
             "members": [member | ports for member in members],
             "settings": self.settings | settings,
             "packages": ["java", "libzookeeper-java"],
-            "user": ME,
             "classpath": f"{self.root}/jars/*",
         }
         return run(preflight, arguments, check=check)
@@ -163,12 +166,48 @@ def test_what_apt_needs_to_know(host: Host) -> None:
     (host.root / "usr/share/man/man1").mkdir(parents=True)
     answer = host.look()
     assert answer["missing"] == ["libzookeeper-java"]
-    assert (answer["manuals"], answer["apt_lists"], answer["user"]) == (True, True, True)
+    assert (answer["manuals"], answer["apt_lists"]) == (True, True)
 
 
-def test_a_user_that_is_not_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(f"{__name__}.ME", "no-such-user")
-    assert not host.look()["user"]
+def test_a_user_and_a_group_that_are_not_there(host: Host) -> None:
+    assert host.look()["account"] == {"user": True, "group": True, "uid": 0, "gid": 0}
+    answer = host.look(zookeeper_user="no-such-user", zookeeper_uid="61234", zookeeper_gid=61235)
+    assert answer["problems"] == [
+        f"zookeeper_gid is 61235, but group {ME['zookeeper_group']} on zk1 has "
+        f"{os.getegid()}: set that, or 0."
+    ]
+    answer = host.look(zookeeper_group="no-such-group", zookeeper_gid=61235)
+    assert answer["problems"] == []
+    assert answer["account"] == {"user": True, "group": False, "uid": 0, "gid": 61235}
+
+
+def test_ids_that_another_has(host: Host) -> None:
+    [said] = host.look(zookeeper_user="no-such-user", zookeeper_uid=1)["problems"]
+    assert (
+        said
+        == f"zookeeper_uid is 1, which on zk1 is user {pwd.getpwuid(1).pw_name}: set another, or 0 for any."
+    )
+    [said] = host.look(zookeeper_group="no-such-group", zookeeper_gid=1)["problems"]
+    assert (
+        said
+        == f"zookeeper_gid is 1, which on zk1 is group {grp.getgrgid(1).gr_name}: set another, or 0 for any."
+    )
+    known = pwd.getpwuid(1).pw_name
+    assert host.look(zookeeper_user=known, zookeeper_uid=1)["problems"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it gives data away")
+def test_another_user_while_the_server_runs(host: Host) -> None:
+    """All data are given to the user at once, and a server that runs could not write them any more."""
+    host.write("data/version-2/snapshot.0", "")
+    host.write("data/myid", "1\n")
+    os.chown(host.data / "version-2", 61234, 0)
+    assert host.look()["problems"] == [], "as on a disk from another host"
+    host.runs()
+    for user in (ME["zookeeper_user"], "no-such-user"):
+        [said] = host.look(zookeeper_user=user)["problems"]
+        assert f"zookeeper_user is {user}, but the server of zk1 runs" in said
+        assert "belong to user 61234. Set it back" in said
 
 
 @pytest.mark.parametrize(
@@ -416,7 +455,7 @@ def test_everything_is_judged(host: Host) -> None:
     assert "zk1 runs 'Fedora Linux 40'" in said
     arguments = {"name": "zk1", "members": [{"name": "zk1", "id": None, "host": "a"} | {"observer": False}]}
     arguments["members"][0] |= {"quorum_port": 1, "election_port": 2}  # type: ignore[index, operator]
-    rest = {"settings": host.settings, "packages": ["java"], "user": ME, "classpath": ""}
+    rest = {"settings": host.settings, "packages": ["java"], "classpath": ""}
     assert "zookeeper_id is not set for zk1" in run(preflight, arguments | rest)["problems"][0]
 
 

@@ -42,16 +42,18 @@ def found(**changed: object) -> dict[str, Any]:
         "memory_mb": 2000,
         "listeners": {},
         "config": {},
-        "data_dir": {"path": "/var/lib/zookeeper/zkData", "myid": None, "filled": False},
-        "txnlog_dir": {"path": "/var/lib/zookeeper/txnlog", "myid": None, "filled": False},
+        "data_dir": {"path": "/var/lib/zookeeper/zkData", "myid": None, "owner": 105, "filled": False},
+        "txnlog_dir": {"path": "/var/lib/zookeeper/txnlog", "myid": None, "owner": 105, "filled": False},
         "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
         "lacking": {},
+        "unit": {"active": True},
+        "account": {"uid": 105, "gid": 110, "uid_owner": None, "gid_owner": None},
         "address": {"text": "192.0.2.1", "own": True},
     } | changed
 
 
 def with_data(myid: str = "1", config: dict[str, str] | None = None) -> dict[str, Any]:
-    data = {"path": "/var/lib/zookeeper/zkData", "myid": myid, "filled": True}
+    data = {"path": "/var/lib/zookeeper/zkData", "myid": myid, "owner": 105, "filled": True}
     return found(config=CONFIG if config is None else config, data_dir=data)
 
 

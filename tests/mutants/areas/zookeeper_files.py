@@ -95,17 +95,17 @@ MUTANTS = [
         "a file is placed in silence",
     ),
     files(
-        'if self.module.check_mode and not _known(entry["owner"]):',
+        "if self.module.check_mode and not _known(entry):",
         "if self.module.check_mode:",
         "check mode sees no owner that is wrong",
     ),
     files(
-        'if self.module.check_mode and not _known(entry["owner"]):',
-        'if not _known(entry["owner"]):',
+        "if self.module.check_mode and not _known(entry):",
+        "if not _known(entry):",
         "data of a user that is not there are root's",
     ),
     files(
-        'if self.module.check_mode and not _known(entry["owner"]):',
+        "if self.module.check_mode and not _known(entry):",
         "if False:",
         "a check before the first run fails",
     ),
@@ -135,13 +135,13 @@ MUTANTS = [
         '"restart": {"type": "bool", "default": True}',
         "tools wait, too",
     ),
-    files("not in (None, user.pw_uid)]", "not in (None,)]", "every run changes the owner of the data"),
+    files("not in (None, user)]", "not in (None,)]", "every run changes the owner of the data"),
     files('(top, *top.rglob("*"))', '(top, *top.glob("*"))', "not all the data are given to their server"),
     files(
         "for path in [] if self.module.check_mode else strange:", "for path in strange:", "check mode changes"
     ),
     files(
-        'entry["contents"] and _known(entry["owner"])',
+        'entry["contents"] and _known(entry)',
         'entry["contents"]',
         "no check before the user is there",
     ),

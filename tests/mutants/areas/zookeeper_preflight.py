@@ -143,7 +143,20 @@ MUTANTS = [
         "member_problems(members, settings)",
         "settings that cannot work pass",
     ),
-    preflight('user_exists(module.params["user"])', 'user_exists("root")', "another user"),
+    rules("if wanted and now not in", "if now not in", "each user is refused", at="_account_problems"),
+    rules("elif owner not in (None, name)", "elif owner", "its own id is another's", at="_account_problems"),
+    rules(
+        'if not owners or not found["unit"]["active"]:',
+        "if True:",
+        "a running server loses its data",
+        at="_owner_problems",
+    ),
+    rules(
+        'if not owners or not found["unit"]["active"]:',
+        "if not owners:",
+        "a disk from another host is refused",
+        at="_owner_problems",
+    ),
     preflight("MANUALS.is_dir()", "True", "openjdk cannot be installed where there are no manuals"),
     preflight('"*_Packages*"', '"*"', "an empty list passes for a fresh one"),
     preflight(
