@@ -24,13 +24,22 @@ def rolling(
     return [member.name for member in sorted(due, key=place) if changing or states[member.name].mode]
 
 
-def idle(members: list[Member], states: dict[str, State], pending: set[str]) -> list[str]:
-    """Servers that say they serve nobody: restarting them takes nothing from the quorum.
+def idle(
+    members: list[Member], states: dict[str, State], pending: set[str], *, changing: bool = False
+) -> list[str]:
+    """Servers whose restart takes nothing from the quorum, though the ensemble is not healthy.
 
-    One that cannot be reached is not among them: it may well serve others.
+    They say that they serve nobody. One that does not answer may well be a voter; but where those that do
+    answer are a quorum without it, what it needs may be just the change that waits for it. (Not while voters
+    are ``changing``: then there are two lists to be a quorum of.)
     """
+    voters = [member.name for member in members if not member.observer]
+    serving = [name for name in voters if states[name].mode in ("leader", "follower")]
+    spare = not changing and len(serving) > len(voters) // 2
     return [
         member.name
         for member in members
-        if member.name in pending and states[member.name].reachable and states[member.name].mode is None
+        if member.name in pending
+        and states[member.name].mode is None
+        and (states[member.name].reachable or spare)
     ]

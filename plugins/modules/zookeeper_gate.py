@@ -39,7 +39,9 @@ options:
     type: float
     default: 60
   settle:
-    description: Seconds after which pending servers that serve nobody are no longer waited for (RV(idle)).
+    description: >-
+      Seconds after which pending servers that serve nobody, or do not answer and are not needed for the
+      quorum, are no longer waited for (RV(idle)).
     type: float
     default: 10
 author: zklab (!UNKNOWN)
@@ -66,7 +68,10 @@ rolling:
   description: "Pending members that serve, in the order of restart: observers first, the leader last."
   type: list
   returned: always
-idle: {description: Pending members that run but serve nobody., type: list, returned: always}
+idle:
+  description: Pending members that run but serve nobody, or do not answer and are not needed for the quorum.
+  type: list
+  returned: always
 waited: {description: "How long it took, in seconds.", type: float, returned: always}
 """
 
@@ -143,7 +148,7 @@ def wait(
         states = look_at_all(members)
         problems = judge_change(members, states, pending) if changing else judge(members, states)
         waited = time.monotonic() - start
-        stuck = idle(members, states, pending) if problems and waited >= settle else []
+        stuck = idle(members, states, pending, changing=changing) if problems and waited >= settle else []
         if not problems or stuck or waited >= timeout:
             return Finding(states, problems, stuck, waited)
         time.sleep(PAUSE_SECONDS)

@@ -39,3 +39,14 @@ def test_only_a_server_that_says_so_is_idle() -> None:
     seen = states(idle(), gone(), follower())
     assert order.idle(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk1"]
     assert order.rolling(THREE, seen, {"zk1", "zk2", "zk3"}) == ["zk3"]
+
+
+def test_one_that_does_not_answer_is_restarted_only_if_the_others_are_a_quorum_without_it() -> None:
+    """A setting broke it; the next run brings the right one, and must not wait for its health first."""
+    every = {"zk1", "zk2", "zk3"}
+    assert order.idle(THREE, states(gone(), follower(), leader()), every) == ["zk1"]
+    assert order.idle(THREE, states(gone(), follower(), leader()), {"zk2"}) == []
+    assert order.idle(THREE, states(gone(), gone(), follower()), every) == []
+    assert order.idle(THREE, states(gone(), follower(), leader()), every, changing=True) == []
+    observed = states(gone(), follower(), observer(), observer())
+    assert order.idle(OBSERVED, observed, {"zk1"}) == [], "observers are no part of it"

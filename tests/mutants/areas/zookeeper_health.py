@@ -109,9 +109,18 @@ MUTANTS = [
         "if changing or states[member.name].mode]", "]", "who serves nobody is rolled like one that serves"
     ),
     order(
-        "states[member.name].reachable and states[member.name].mode is None\n",
-        "states[member.name].mode is None\n",
+        "states[member.name].reachable or spare",
+        "True",
         "one that cannot be reached is idle: it may serve others",
         at="idle",
     ),
+    order(
+        "states[member.name].reachable or spare",
+        "states[member.name].reachable",
+        "a server that a setting has broken never gets the corrected one",
+        at="idle",
+    ),
+    order("not changing and len(serving)", "len(serving)", "while voters change there are two quorums"),
+    order("> len(voters) // 2", ">= len(voters) // 2", "half of the voters are no quorum"),
+    order("if not member.observer]", "]", "observers are no part of the quorum"),
 ]
