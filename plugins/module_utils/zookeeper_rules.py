@@ -154,7 +154,7 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, owner, filled} of those in force), targets
     {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
     zookeeper_config, what the installed jars do not have), address {text, own} (what zookeeper_host is
-    there).
+    there), buffer (the least with which the data can be read, or 0).
     """
     problems = []
     system = found["os"]
@@ -181,6 +181,13 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     problems += _class_problems(me["name"], found["lacking"])
     problems += _account_problems(me["name"], settings, found["account"])
     problems += _link_problems(me["name"], settings, found["targets"])
+    least = found["buffer"]
+    if least > settings["zookeeper_max_buffer"]:
+        problems.append(
+            f"zookeeper_max_buffer is {settings['zookeeper_max_buffer']}, but to read its data {me['name']} "
+            f"needs {least}: set that or more. (Or delete what is so large. It is gone when a snapshot "
+            "without it has been written, and older files have been purged.)"
+        )
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
         problems += _data_problems(me, members, settings, found)
     return problems
@@ -284,9 +291,9 @@ def _owner_problems(name: str, settings: Settings, found: Settings) -> list[str]
     if not owners or not found["unit"]["active"]:
         return []
     return [
-        f"zookeeper_user is {user}, but the server of {name} runs, and its data belong to user {min(owners)}. "
-        f"Set it back; or stop that server (systemctl stop zookeeper) and run with --limit {name}, then go on "
-        "with the next."
+        f"zookeeper_user is {user}, but the server of {name} runs, and user {min(owners)} has its data. "
+        "Set it back; or stop that server (systemctl stop zookeeper) and run with "
+        f"--limit {name}, then go on with the next."
     ]
 
 

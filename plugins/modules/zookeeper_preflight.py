@@ -109,6 +109,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
     warnings,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS, argument
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_sizes import needed
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     client_port,
     directories,
@@ -181,6 +182,13 @@ def _name(look: Callable[[int], Any], number: int) -> str | None:
         return str(look(number)[0]) if number else None
     except KeyError:
         return None
+
+
+def buffer_needed(settings: dict[str, Any], found: dict[str, Any]) -> int:
+    """What zookeeper_max_buffer must be at least. Data are read only if it gets smaller: it takes a while."""
+    if settings["zookeeper_max_buffer"] >= in_unit(r"-Djute\.maxbuffer=(\d+)"):
+        return 0
+    return needed({found[key]["path"] for key in ("data_dir", "txnlog_dir")})
 
 
 def missing(module: AnsibleModule, packages: list[str]) -> list[str]:
@@ -328,6 +336,7 @@ def main() -> None:
     lacks = lacking(classes, module.params["classpath"]) if classes else {}
     found = look(module, settings) | {"lacking": lacks or {}, "address": address(me["host"])}
     history = read_history({found["data_dir"]["path"], found["txnlog_dir"]["path"]})
+    found["buffer"] = buffer_needed(settings, found)
     problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)
     module.exit_json(

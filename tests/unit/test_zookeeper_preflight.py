@@ -18,6 +18,7 @@ import yaml
 
 from tests.unit.ansible_module import reroot, run
 from tests.unit.test_zookeeper_jars import jar
+from tests.unit.test_zookeeper_sizes import log as large_log
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
 preflight = load_file("modules/zookeeper_preflight.py")
@@ -207,7 +208,7 @@ def test_another_user_while_the_server_runs(host: Host) -> None:
     for user in (ME["zookeeper_user"], "no-such-user"):
         [said] = host.look(zookeeper_user=user)["problems"]
         assert f"zookeeper_user is {user}, but the server of zk1 runs" in said
-        assert "belong to user 61234. Set it back" in said
+        assert "user 61234 has its data. Set it back" in said
 
 
 @pytest.mark.parametrize(
@@ -473,6 +474,17 @@ def test_a_class_that_the_jars_do_not_have(host: Host) -> None:
     jar(host.root / "jars/b.jar", "org.example.Metrics")
     assert host.look(zookeeper_config=config)["problems"] == []
     assert not host.look()["unseen"]
+
+
+def test_a_buffer_that_gets_smaller_must_hold_what_is_stored(host: Host) -> None:
+    """The server would read its data back in vain, again and again. Otherwise nobody need read them all."""
+    host.write("txnlog/version-2/log.1", "").write_bytes(large_log(50_000))
+    host.write("data/myid", "1\n")
+    assert host.look(zookeeper_max_buffer=5000)["problems"] == [], "nothing is installed yet"
+    host.write("etc/systemd/system/zookeeper.service", "    -Djute.maxbuffer=100000 \\\n")
+    assert host.look(zookeeper_max_buffer="25000")["problems"] == []
+    [said] = host.look(zookeeper_max_buffer=24_999)["problems"]
+    assert said.startswith("zookeeper_max_buffer is 24999, but to read its data zk1 needs 25000: ")
 
 
 def test_a_system_that_does_not_say_what_it_is(host: Host) -> None:

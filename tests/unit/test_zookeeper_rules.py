@@ -47,6 +47,7 @@ def found(**changed: object) -> dict[str, Any]:
         "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
         "lacking": {},
         "unit": {"active": True},
+        "buffer": 0,
         "account": {"uid": 105, "gid": 110, "uid_owner": None, "gid_owner": None},
         "address": {"text": "192.0.2.1", "own": True},
     } | changed
@@ -259,6 +260,12 @@ def test_another_memory_is_one(memory: int, installed: int) -> None:
 
 def test_a_heap_beyond_the_memory() -> None:
     assert "zookeeper_heap_mb is 3000, but zk1 has 2000 MB" in host(wanted=settings(zookeeper_heap_mb=3000))
+
+
+def test_a_buffer_into_which_the_data_do_not_fit() -> None:
+    least = DEFAULTS["zookeeper_max_buffer"]
+    assert host(seen=found(buffer=least)) == ""
+    assert f"needs {least + 1}: set that or more" in host(seen=found(buffer=least + 1))
 
 
 def test_a_port_that_is_taken() -> None:

@@ -5,13 +5,14 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-FILES = ("preflight", "rules", "role", "settings", "jars")
+FILES = ("preflight", "rules", "role", "settings", "jars", "sizes")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
 
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 jars = partial(Mutant, "plugins/module_utils/zookeeper_jars.py")
+sizes = partial(Mutant, "plugins/module_utils/zookeeper_sizes.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 
 MUTANTS = [
@@ -84,6 +85,19 @@ MUTANTS = [
     rules('text.partition("%")[0]', "text", "an address with a zone ends the run"),
     rules('    if address["own"]:\n', "    if True:\n", "a server cannot listen, and fails again and again"),
     preflight("(OSError, UnicodeError)", "OSError", "a name that cannot be one ends the run"),
+    preflight(
+        'if settings["zookeeper_max_buffer"] >= in_unit', "if 0 >= in_unit", "all data are read in every run"
+    ),
+    rules('if least > settings["zookeeper_max_buffer"]:', "if False:", "servers cannot read their data back"),
+    sizes('int(path.name.split(".")[1], 16)', "path.name", "the snapshot 9 is newer than 10"),
+    sizes("(size + 1) // 2 for", "size for", "what fits is refused"),
+    sizes(
+        "if not _take(file, HEADER).startswith(MAGIC):",
+        "if not _take(file, HEADER):",
+        "compressed data are numbers",
+    ),
+    sizes("if size <= 0:\n", "if False:\n", "the zeros behind a log are read"),
+    sizes("_take(file, size + STAT)", "_take(file, size)", "only the first value is right"),
     preflight("data(txnlog_dir)", "data(data_dir)", "the log is never looked at"),
     preflight(
         'stale() if found["unit"]["active"] else []', "stale()", "what does not run is to be restarted"
