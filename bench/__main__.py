@@ -1,12 +1,14 @@
 """Measure: ``python -m bench [PART...]``; without one, all parts."""
 
 import argparse
+import gc
 import logging
 import sys
 from collections.abc import Callable
 
 from bench import kills, provisioning, takeovers, tasks
 from bench.report import Report
+from mwapp.cli import GARBAGE
 from testbed.releases import ReleaseError
 
 PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
@@ -53,6 +55,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)  # clients lose connections: that is what is measured
+    gc.set_threshold(GARBAGE)  # as in mwapp's own processes
     for part in options.part or PARTS:
         print(f"--- {part}", flush=True)
         try:

@@ -13,12 +13,16 @@ code  meaning
 5     the time limit of an option was reached
 6     there are too many tasks; later there may be room
 7     refused: another task has the name, or the ensemble refuses (no permission, for example)
+8     a client in Python was closed meanwhile (no command ends so)
 70    a defect in mwapp itself; the message is a traceback worth reporting
 130   interrupted from the keyboard
 ====  =========================================================================
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from mwapp.client.background import End
 
 OK = 0
 DEFECT = 70
@@ -29,6 +33,8 @@ class MwappError(Exception):
     """Something went wrong."""
 
     exit_code: ClassVar[int] = 1
+    # For programs in Python: the tasks that were stored all the same, if not all of several were.
+    submitted: "tuple[Any, ...]" = ()
 
     def __init__(self, message: str | None = None) -> None:
         """Without a message the first line of the class's docstring is the message."""
@@ -39,6 +45,7 @@ class TaskFailedError(MwappError):
     """A task failed."""
 
     exit_code = 1
+    end: "End"  # for programs in Python: how it ended
 
 
 class BadInputError(MwappError):
@@ -59,7 +66,7 @@ class NotFoundError(MwappError):
     exit_code = 4
 
 
-class TimedOutError(MwappError):
+class TimedOutError(MwappError, TimeoutError):
     """The time limit was reached."""
 
     exit_code = 5
@@ -75,3 +82,9 @@ class RefusedError(MwappError):
     """The ensemble refused the request."""
 
     exit_code = 7
+
+
+class ClosedError(MwappError):
+    """This client is closed."""
+
+    exit_code = 8

@@ -9,13 +9,33 @@ A distribution offers them by entry points (docs/handlers.md):
 
 ``argument`` is the task's JSON. The task's output is what the function prints, and then what it returns: text
 as it is, anything else as JSON. An exception fails the task.
+
+Or it is a function of any arguments, in a module that workers can import (docs/python.md):
+
+    @handler
+    def add(x: int, y: int) -> int: ...
+
+Its name is ``module:function``, its argument the JSON object of its arguments by name. What it returns is the
+last line of the task's output, as JSON.
 """
 
+import sys
 from collections.abc import Callable, Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar, Unpack, overload
+
+from mwapp.errors import BadInputError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from mwapp.client.calls import Call, Options
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 GROUP = "mwapp.handlers"
+# In place of a group, for functions with @handler, which no distribution needs to offer.
+_MARKED = "@handler"
 # How many characters of the handlers' names a reason shows.
 MOST_NAMES = 1000
 
@@ -54,7 +74,102 @@ class Run(NamedTuple):  # no dataclass: every process that runs handlers would w
         )
 
 
-Handler = Callable[[Any, Run], Any]
+# What an entry point names; or a Handler.
+Called = Callable[[Any, Run], Any]
+
+
+class Handler(Generic[P, R]):
+    """A function that a task can run by its name. Called directly, it runs here."""
+
+    def __init__(self, function: Callable[P, R], options: "Options") -> None:
+        """Raises BadInputError if a task cannot run it."""
+        _check_function(function)
+        self.function = function
+        self._options = options
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function  # as inspect and its like expect it
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<handler {self.function.__module__}:{self.function.__qualname__}>"
+
+    @property
+    def name(self) -> str:
+        """``module:function``, as workers find it. Raises BadInputError if they cannot."""
+        module = self.function.__module__
+        if module == "__main__":  # for workers it is the module that this program was started from
+            module = _main_module()
+        return f"{module}:{self.function.__qualname__}"
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
+        """The call with these arguments, to be submitted. Raises BadInputError if it does not take them."""
+        import inspect  # here, because workers do not need these
+
+        from mwapp.client.calls import Call, last_line
+
+        signature = inspect.signature(self.function)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as problem:
+            raise BadInputError(f"{self.name}: {problem}; it takes {signature}") from None
+        return Call(handler=self.name, argument=_by_name(bound), read=last_line, **self._options)
+
+
+@overload
+def handler(function: Callable[P, R], /) -> Handler[P, R]: ...
+
+
+@overload
+def handler(
+    function: None = None, /, **options: "Unpack[Options]"
+) -> Callable[[Callable[P, R]], Handler[P, R]]: ...
+
+
+def handler(function: Callable[P, R] | None = None, /, **options: "Unpack[Options]") -> Any:
+    """Make a function one that tasks can run: ``@handler``, or with options ``@handler(retries=3)``."""
+    if function is None:
+        return lambda function: Handler(function, options)
+    return Handler(function, options)
+
+
+# Flags of a function's code: it takes *args; it is a coroutine, a generator, or both.
+_STARRED, _NO_PLAIN_FUNCTION = 0x04, 0x20 | 0x80 | 0x200
+
+
+def _check_function(function: Any) -> None:
+    inner = function
+    while hasattr(inner, "__wrapped__"):  # by other decorators
+        inner = inner.__wrapped__
+    code = getattr(inner, "__code__", None)
+    if code is None:
+        raise BadInputError(f"@handler: {function!r} is not a function; write @handler above a def")
+    name = function.__qualname__
+    if "." in name:
+        raise BadInputError(f"@handler: {name} is not at the top of its module, where workers look for it")
+    if code.co_flags & _NO_PLAIN_FUNCTION:
+        raise BadInputError(f"@handler: {name} has to be a plain function; call asyncio.run in it")
+    if code.co_flags & _STARRED or code.co_posonlyargcount:
+        raise BadInputError(f"@handler: each argument of {name} needs a name: no *args and no /")
+
+
+def _main_module() -> str:
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:
+        return str(spec.name)
+    file = str(getattr(main, "__file__", None))
+    if not file.endswith(".py"):
+        raise BadInputError(f"@handler: workers cannot import {file}: put the function in a module (NAME.py)")
+    return file.rpartition("/")[2].removesuffix(".py")
+
+
+def _by_name(bound: Any) -> dict[str, Any]:
+    """The arguments that were given; what **kwargs takes is among them."""
+    more = {p.name for p in bound.signature.parameters.values() if p.kind is p.VAR_KEYWORD}
+    given = {name: value for name, value in bound.arguments.items() if name not in more}
+    return given | {key: value for name in more for key, value in bound.arguments.get(name, {}).items()}
 
 
 def echo(argument: Any, _run: Run) -> Any:
@@ -62,26 +177,33 @@ def echo(argument: Any, _run: Run) -> Any:
     return argument
 
 
-def offered() -> dict[str, list[EntryPoint]]:
+def offered() -> "dict[str, list[EntryPoint]]":
     """Every handler of this installation, by name. Two handlers of one name cannot be used."""
+    from importlib.metadata import entry_points  # here, because clients do not need it
+
     found: dict[str, list[EntryPoint]] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, origin(point))):
         found.setdefault(point.name, []).append(point)
     return found
 
 
-def origin(point: EntryPoint) -> str:
+def origin(point: "EntryPoint") -> str:
     """Its distribution and version."""
     return f"{point.dist.name} {point.dist.version}" if point.dist else "?"
 
 
-def choose(name: str, among: Mapping[str, list[EntryPoint]]) -> EntryPoint:
+def choose(name: str, among: "Mapping[str, list[EntryPoint]]") -> "EntryPoint":
     """The handler of that name.
 
     Raises:
         UnknownHandlerError: there is none, or more than one.
     """
     points = among.get(name, [])
+    module, _, function = name.partition(":")
+    if not points and all(word.isidentifier() for word in (*module.split("."), function)):
+        from importlib.metadata import EntryPoint
+
+        return EntryPoint(name, name, _MARKED)
     if not points:
         names = ", ".join(among) or "none"
         names = names if len(names) <= MOST_NAMES else names[:MOST_NAMES] + " ..."
@@ -91,3 +213,11 @@ def choose(name: str, among: Mapping[str, list[EntryPoint]]) -> EntryPoint:
             f"handler {name!r} is offered by several distributions: {', '.join(map(origin, points))}"
         )
     return points[0]
+
+
+def load(point: "EntryPoint") -> Called:
+    """Import it. Raises whatever its module raises, and TypeError if it is no handler."""
+    found: Called = point.load()
+    if point.group == _MARKED and not isinstance(found, Handler):
+        raise TypeError(f"{point.value} is not a handler: write @handler above its definition")
+    return found

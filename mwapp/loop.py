@@ -1,10 +1,11 @@
 """The main loop: carries events to the core and carries out its commands. Used by daemons and commands."""
 
-import gc
 import queue
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mwapp import clock
 from mwapp.core.messages import (
@@ -22,23 +23,23 @@ from mwapp.core.messages import (
 )
 from mwapp.core.session import Process
 from mwapp.errors import TimedOutError, UnreachableError
-from mwapp.execution.runner import Runner
 from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.sessions import Note, Sessions
+
+if TYPE_CHECKING:
+    from mwapp.execution.runner import Runner
 
 # The loop turns at least this often, seconds, so that an observer can tell that it is alive.
 LONGEST_TURN = 1.0
 # The most items it takes from its queue in one turn, so that under load many share the cost of a turn.
 MOST_ITEMS = 500
-# Python looks for cycles of garbage whenever this many more objects were created than dropped. A busy turn
-# creates many that the next one drops, none of them in a cycle. With the default of 700 that costs a tenth of
-# our time.
-GARBAGE = 20_000
 # If its time is limited, it looks at the clock this often, seconds.
 BOUNDED_TURN = 0.1
 # How long to try to close the session, seconds; after that it is left to time out, or to `mwapp release`.
 CLOSE_SECONDS = 2.0
+
+Item = Note | Event | Callable[[], None]
 
 
 class Loop:
@@ -60,13 +61,18 @@ class Loop:
         self.process = process
         self.longest_turn = LONGEST_TURN
         self.closed_cleanly = False  # after run(): nothing is left of the session
-        self._queue: queue.SimpleQueue[Note | Event] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._servers = servers
         self._sessions = Sessions(servers, session_timeout, self._queue.put)
-        self._runner = Runner(self._queue.put)
         self._on_session = on_session
         self._on_turn = on_turn
         self._open = True
+
+    @cached_property
+    def _runner(self) -> "Runner":
+        from mwapp.execution.runner import Runner  # here, because commands and clients run nothing
+
+        return Runner(self._queue.put)
 
     def stop(self) -> None:
         """Ask for a graceful end. Signal handlers may call it."""
@@ -77,6 +83,10 @@ class Loop:
         self._open = False
         self._queue.put(Tick())
 
+    def call(self, function: Callable[[], None]) -> None:
+        """Call it in the loop's thread, between two events. Any thread may ask for it."""
+        self._queue.put(function)
+
     def run(self, *, connect_timeout: float | None = None, timeout: float | None = None) -> None:
         """Turn until the core closes.
 
@@ -86,7 +96,6 @@ class Loop:
         """
         if connect_timeout is not None or timeout is not None:
             self.longest_turn = BOUNDED_TURN
-        gc.set_threshold(GARBAGE)
         started = heard = time.monotonic()
         try:
             while self._open:
@@ -95,14 +104,12 @@ class Loop:
                 if self.process.usable or not self._open:
                     heard = now
                 if connect_timeout is not None and now - heard >= connect_timeout:
-                    raise UnreachableError(
-                        f"--connect {self._servers}: the ensemble has not answered for "
-                        f"{connect_timeout:g} s; check that a majority of its servers runs (mwapp status)"
-                    )
+                    raise UnreachableError(silent("--connect", self._servers, connect_timeout))
                 if timeout is not None and self._open and now - started >= timeout:
                     raise TimedOutError
         finally:
-            self._runner.kill_all()
+            if "_runner" in vars(self):
+                self._runner.kill_all()
             self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)
 
     def _turn(self) -> None:
@@ -112,7 +119,7 @@ class Loop:
         items = self._next(max(0.0, wait))
         for item in items or [Tick()]:
             now = clock.now()
-            for event in self._sessions.accept(item, now) if isinstance(item, Note) else [item]:
+            for event in self._events(item, now):
                 if isinstance(event, Connected | Resumed) and self._sessions.session is not None:
                     self._on_session(self._sessions.session)
                 for command in self.process.handle(now, event):
@@ -124,9 +131,18 @@ class Loop:
             self._sessions.look_after(now)
         self._on_turn()
 
-    def _next(self, wait: float) -> list[Note | Event]:
+    def _events(self, item: Item, now: float) -> list[Event]:
+        if isinstance(item, Note):
+            return self._sessions.accept(item, now)
+        if callable(item):
+            self.process.now = now
+            item()
+            return [Tick()]  # takes along what the call wants done
+        return [item]
+
+    def _next(self, wait: float) -> list[Item]:
         """What is in the queue, after at most this many seconds."""
-        items: list[Note | Event] = []
+        items: list[Item] = []
         with suppress(queue.Empty):
             items.append(self._queue.get(timeout=wait))
             while len(items) < MOST_ITEMS:
@@ -145,3 +161,11 @@ class Loop:
                 self._sessions.abandon(now)
             case Close():
                 self._open = False
+
+
+def silent(setting: str, servers: Servers, seconds: float) -> str:
+    """The message about an ensemble that has not answered for so long; ``setting`` says where it is."""
+    return (
+        f"{setting} {servers}: the ensemble has not answered for {seconds:g} s; "
+        "check that a majority of its servers runs (mwapp status)"
+    )

@@ -1,35 +1,62 @@
 """The command line ``mwapp``."""
 
+import gc
 import sys
-import traceback
+from importlib import import_module
 
 import click
 
-from mwapp.cli.completion import completion
-from mwapp.cli.daemons import master, node, release, worker
-from mwapp.cli.handlers import handlers
-from mwapp.cli.status import status
-from mwapp.cli.submit import submit
-from mwapp.cli.tasks import tasks, workers
-from mwapp.cli.wait import cancel, wait
 from mwapp.errors import DEFECT, INTERRUPTED, MwappError
 
+# The commands, the module that has each, and what it does: the first sentence of its own help. A module is
+# imported when its command is used, because all of them take three times as long as one.
 GROUPS = {
-    "Tasks": (submit, wait, cancel),
-    "Inspecting": (status, tasks, workers, handlers),
-    "Daemons": (master, worker, node, release),
-    "Shell": (completion,),
+    "Tasks": {
+        "submit": ("submit", "Submit each COMMAND as a separate task and print the tasks' names."),
+        "wait": ("wait", "Wait until each TASK has ended and show its result."),
+        "cancel": ("wait", "Cancel each TASK, wait until it has ended, and show its result."),
+    },
+    "Inspecting": {
+        "status": ("status", "Show the whole system on one screen, with warnings."),
+        "tasks": ("tasks", "List all tasks, or each TASK, in the order of submission."),
+        "workers": ("tasks", "List workers: those alive, and those gone that still hold tasks."),
+        "handlers": ("handlers", "List the handlers of this installation."),
+    },
+    "Daemons": {
+        "master": ("daemons", "Run a master: the active one assigns tasks to workers."),
+        "worker": ("daemons", "Run a worker: it runs the tasks that the master assigns to it."),
+        "node": ("daemons", "Run a node: an equal peer that is either master or worker."),
+        "release": ("daemons", "End the session of a daemon that was killed."),
+    },
+    "Shell": {
+        "completion": ("completion", "Print a script that adds completion to SHELL."),
+    },
 }
+MODULES = {name: module for commands in GROUPS.values() for name, (module, _) in commands.items()}
+
+# Python looks for cycles of garbage whenever this many more objects were created than dropped. A busy turn of
+# the main loop creates many that the next one drops, none of them in a cycle. With the default of 700 that
+# costs a tenth of our time. A program that has a client decides for itself.
+GARBAGE = 20_000
 
 
 class _Cli(click.Group):
-    """Lists its commands in groups."""
+    """Imports a command when it is used, and lists all in groups."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(MODULES)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in MODULES:
+            return None
+        command: click.Command = getattr(import_module(f"mwapp.cli.{MODULES[name]}"), name)
+        return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        wide = max(map(len, self.commands))
+        wide = max(map(len, MODULES))
         for title, commands in GROUPS.items():
             with formatter.section(title):
-                formatter.write_dl([(str(it.name).ljust(wide), it.get_short_help_str(66)) for it in commands])
+                formatter.write_dl([(name.ljust(wide), what) for name, (_, what) in commands.items()])
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -54,13 +81,9 @@ def cli() -> None:
     """
 
 
-for group in GROUPS.values():
-    for command in group:
-        cli.add_command(command)
-
-
 def main() -> None:
     """Run the command line. Every user error ends in one line and a stable exit status."""
+    gc.set_threshold(GARBAGE)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -84,6 +107,8 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except Exception:
+        import traceback  # seldom needed
+
         traceback.print_exc()
         return DEFECT
     return status if isinstance(status, int) else 0
@@ -94,7 +119,8 @@ def _misplaced(problem: click.UsageError) -> str | None:
     if not isinstance(problem, click.NoSuchOption) or problem.ctx is None or problem.ctx.command is not cli:
         return None
     flag = problem.option_name
-    having = [name for name, it in cli.commands.items() if any(flag in param.opts for param in it.params)]
+    commands = {name: cli.get_command(problem.ctx, name) for name in MODULES}
+    having = [n for n, it in commands.items() if it and any(flag in param.opts for param in it.params)]
     return f"{flag}: write it after the command: mwapp {having[0]} {flag} ..." if having else None
 
 

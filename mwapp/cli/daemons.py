@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,9 +19,11 @@ from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
-from mwapp.daemon.service import Build, Daemon, Described, Settings
 from mwapp.errors import BadInputError
 from mwapp.zookeeper.connect_string import parse_address, show
+
+if TYPE_CHECKING:
+    from mwapp.daemon.service import Build, Described
 
 # A client that was cut off looks for its tasks when it is connected again, or has a new session: see
 # mwapp/core/client.py. Until then, with a margin, nothing may remove them: not their age (seconds), and not
@@ -167,7 +169,10 @@ def _labels(_ctx: click.Context, _param: click.Parameter, labels: tuple[str, ...
         raise BadInputError(f"--label: {problem}") from None
 
 
-def _run(role: str, settings: dict[str, Any], build: Build) -> None:
+def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
+    import mwapp.execution.runner  # noqa: F401 - not only at the first task
+    from mwapp.daemon.service import Daemon, Settings  # here, because its imports take long
+
     daemon = Daemon(
         Settings(
             role,
@@ -220,7 +225,7 @@ def master(**settings: Any) -> None:
       mwapp status
     """
 
-    def build(process: Process, address: str) -> Described:
+    def build(process: Process, address: str) -> "Described":
         duty = _make_master(process, settings)
         return Election(process, settings["name"], address, duty)
 
@@ -269,7 +274,7 @@ def node(**settings: Any) -> None:
       mwapp workers
     """
 
-    def build(process: Process, address: str) -> Described:
+    def build(process: Process, address: str) -> "Described":
         duty = _make_master(process, settings)
         its_worker = _make_worker(process, address, settings)
         election = Election(process, settings["name"], address, PeerDuty(duty, its_worker))

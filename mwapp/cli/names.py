@@ -8,10 +8,9 @@ import click
 from mwapp.cli import options
 from mwapp.cli.options import F
 from mwapp.cli.session import Target, look
-from mwapp.core.protocol import TASK_PREFIX, TASKS
-from mwapp.errors import BadInputError, MwappError
+from mwapp.errors import MwappError
 from mwapp.status.overview import read_names
-from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.connect_string import DEFAULT, Servers
 
 # How long a TAB waits for the ensemble, seconds; and how many of the newest names it offers.
 COMPLETION_SECONDS = 1.0
@@ -19,21 +18,9 @@ MOST_OFFERED = 50
 
 
 def tasks_argument(*, required: bool) -> Callable[[F], F]:
-    """The argument ``tasks``, for :func:`task_name`."""
+    """The argument ``tasks``, for :func:`mwapp.client.calls.task_name`."""
     metavar = "TASK..." if required else "[TASK...]"
     return click.argument("tasks", nargs=-1, required=required, metavar=metavar, shell_complete=_offer)
-
-
-def task_name(text: str) -> str:
-    """The name of the task for a name, a number or a path."""
-    name = text.removeprefix(TASKS + "/")
-    if name.isdecimal():
-        name = f"{TASK_PREFIX.rpartition('/')[2]}{int(name):010}"
-    if not name or "/" in name:
-        raise BadInputError(
-            f"TASK: {text!r} is not the name of a task; write, for example, task-0000000007 or 7"
-        )
-    return name
 
 
 def timeout(text: str, default: float | None = None) -> Callable[[F], F]:
@@ -69,5 +56,5 @@ def _connect(ctx: click.Context) -> Servers:
     given = ctx.params.get("connect")
     source = ctx.get_parameter_source("connect")
     if given is None or (source is click.core.ParameterSource.DEFAULT and "connect" in settings):
-        return Servers.parse(str(settings.get("connect", "127.0.0.1:2181")))
+        return Servers.parse(str(settings.get("connect", DEFAULT)))
     return given if isinstance(given, Servers) else Servers.parse(str(given))

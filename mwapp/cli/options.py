@@ -1,9 +1,8 @@
 """Options: each is a flag, an environment variable and a key of the config file, with one help text."""
 
-import difflib
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +10,7 @@ import click
 
 from mwapp import logs
 from mwapp.errors import BadInputError
-from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.connect_string import DEFAULT, Servers
 
 DEFAULT_CONFIG = Path("/etc/mwapp/mwapp.toml")
 
@@ -64,41 +63,47 @@ def read_config(path: Path, ctx: click.Context) -> dict[str, Any]:
         if isinstance(problem, PermissionError):
             reason = f"{reason}; run mwapp as root (sudo mwapp ...), or give a file of your own with --config"
         raise BadInputError(f"--config: cannot read {path}: {reason}") from None
-    keys = _keys(ctx)
-    common = set().union(*keys.values())
+    names = _commands(ctx)
     found: dict[str, Any] = {}
     own: dict[str, Any] = {}
     for name, value in document.items():
         if isinstance(value, dict):
-            _check(name, set(keys), f"table [{name}]", path)
+            _check(name, names, f"table [{name}]", path)
             for key in value:
-                _check(_normal(key), keys[name], f"key {key!r} of table [{name}]", path)
+                _check(_normal(key), _keys(ctx, name), f"key {key!r} of table [{name}]", path)
             if name == ctx.info_name:
                 own = {_normal(key): setting for key, setting in value.items()}
         else:
-            _check(_normal(name), common, f"key {name!r}", path)
+            if _normal(name) not in _keys(ctx, str(ctx.info_name)):  # do not import other commands for it
+                known = {key for other in names for key in _keys(ctx, other)}
+                _check(_normal(name), known, f"key {name!r}", path)
             found[_normal(name)] = value
     return found | own
 
 
-def _keys(ctx: click.Context) -> dict[str, set[str]]:
-    """Every command and the keys it knows."""
+def _commands(ctx: click.Context) -> list[str]:
+    """The names of all commands."""
     group = ctx.parent.command if ctx.parent else None
-    commands = group.commands if isinstance(group, click.Group) else {str(ctx.info_name): ctx.command}
-    return {
-        name: {p.name for p in command.params if isinstance(p, click.Option) and p.name and p.envvar}
-        - {"config"}
-        for name, command in commands.items()
-    }
+    return group.list_commands(ctx) if isinstance(group, click.Group) else [str(ctx.info_name)]
+
+
+def _keys(ctx: click.Context, name: str) -> set[str]:
+    """The keys that a command knows."""
+    group = ctx.parent.command if ctx.parent else None
+    command = group.get_command(ctx, name) if isinstance(group, click.Group) else ctx.command
+    params = command.params if command else []
+    return {p.name for p in params if isinstance(p, click.Option) and p.name and p.envvar} - {"config"}
 
 
 def _normal(key: str) -> str:
     return key.replace("-", "_")
 
 
-def _check(name: str, known: set[str], what: str, path: Path) -> None:
+def _check(name: str, known: Collection[str], what: str, path: Path) -> None:
     if name in known:
         return
+    import difflib  # seldom needed
+
     near = difflib.get_close_matches(name, known, 1, 0)
     raise BadInputError(f"--config: {path}: unknown {what}; did you mean {near[0] if near else 'another'!r}?")
 
@@ -123,7 +128,7 @@ def common(function: F, level: str = "info") -> F:
             option(
                 "--connect",
                 callback=parsed(Servers.parse),
-                default="127.0.0.1:2181",
+                default=DEFAULT,
                 metavar="HOST:PORT,...[/PATH]",
                 help="The ensemble's servers and, if it is shared, the znode that holds mwapp's data.",
             ),

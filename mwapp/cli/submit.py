@@ -13,13 +13,25 @@ from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json
 from mwapp.cli.session import Target, converse, look
 from mwapp.cli.wait import output_option, wait_and_show
+from mwapp.client.calls import Call, Options
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.limits import LIMITS
-from mwapp.core.session import Call, Process
-from mwapp.core.task import MAX_RETRIES, MAX_TIMEOUT, BadTaskError, Task, check_label, check_task_name
+from mwapp.core.session import Call as Finished
+from mwapp.core.session import Process
+from mwapp.core.task import MAX_RETRIES, MAX_TIMEOUT, Task
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
-from mwapp.status.health import no_worker, schedulable
 from mwapp.status.overview import read_workers
+
+# How the parts of a call are written here.
+_TYPED = {
+    "command": "COMMAND",
+    "handler": "--handler",
+    "argument": "--argument",
+    "name": "--name",
+    "env": "--env",
+    "directory": "--directory",
+    "labels": "--label",
+}
 
 
 @click.command()
@@ -118,13 +130,14 @@ def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
     """All have the same labels. They may wait for ever, so say so now."""
     labels = tasks[0].labels if tasks else ()
     if labels:
+        from mwapp.status.health import no_worker, schedulable  # here, because its imports take long
+
         (workers,) = look(target, read_workers)
         if not schedulable(labels, workers):
             print(f"mwapp: waiting: {no_worker(labels)}", file=sys.stderr)
 
 
 def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> list[Task]:
-    """Check every setting alone, so that the message can name the wrong one."""
     handler = settings["handler"]
     if handler is None and not commands:
         raise BadInputError(
@@ -138,28 +151,20 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
         )
     if commands == ["-"]:
         commands = _lines(sys.stdin.buffer.read())
-    what: list[dict[str, Any]] = [{"command": command} for command in commands]
-    if handler is not None:
-        what = [{"handler": handler, "argument": _argument(settings["argument"])}]
-        _check("--handler", handler=handler)
-        _check("--argument", **what[0])
-    if name is not None:
-        _check_by("--name", check_task_name, name)
-        if len(what) != 1:
-            raise BadInputError(f"--name: a name is for one task, but there are {len(what)} commands")
-    how = {
-        "timeout": settings["run_timeout"],
+    if name is not None and len(commands) != 1 and handler is None:
+        raise BadInputError(f"--name: a name is for one task, but there are {len(commands)} commands")
+    options: Options = {
+        "name": name,
+        "run_timeout": settings["run_timeout"],
         "retries": settings["retries"],
-        # In sorted order, so that the same task is the same bytes.
-        "environment": dict(sorted(map(_variable, settings["env"]))),
+        "env": dict(map(_variable, settings["env"])),
         "directory": settings["directory"],
-        "labels": tuple(sorted({_check_by("--label", check_label, it) for it in settings["task_label"]})),
+        "labels": settings["task_label"],
     }
-    _check("--env", command="true", environment=how["environment"])
-    _check("--directory", command="true", directory=how["directory"])
-    for one in what:
-        _check("COMMAND" if handler is None else "--argument", **one, **how)
-    return [Task(**one, **how, key=None if name else uuid.uuid4().hex) for one in what]
+    calls = [Call(command, **options) for command in commands]
+    if handler is not None:
+        calls = [Call(handler=handler, argument=_argument(settings["argument"]), **options)]
+    return [call.task(uuid.uuid4().hex, _TYPED) for call in calls]
 
 
 def _lines(text: bytes) -> list[str]:
@@ -188,17 +193,6 @@ def _argument(text: str | None) -> Any:
         ) from None
 
 
-def _check(setting: str, **fields: Any) -> None:
-    _check_by(setting, lambda task: task.encode(), Task(**fields))
-
-
-def _check_by(setting: str, check: Any, value: Any) -> Any:
-    try:
-        return check(value)
-    except BadTaskError as problem:
-        raise BadInputError(f"{setting}: {problem}") from None
-
-
 def _submit(
     target: Target,
     tasks: Sequence[Task],
@@ -216,7 +210,7 @@ def _submit(
         if printed:
             show(name)
 
-    def build(process: Process, finished: Call) -> None:
+    def build(process: Process, finished: Finished) -> None:
         Submit(
             process,
             tasks,

@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
-from mwapp.cli.names import task_name, tasks_argument
+from mwapp.cli.names import tasks_argument
 from mwapp.cli.options import client, option
 from mwapp.cli.output import age, several, show_json, show_table
 from mwapp.cli.session import Target, look
 from mwapp.cli.wait import outcome_document
+from mwapp.client.calls import task_name
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
 from mwapp.core.task import Task
 from mwapp.errors import NotFoundError

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from mwapp.cli.names import task_name, tasks_argument, timeout
+from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json, show_table
 from mwapp.cli.session import Target, converse, look
+from mwapp.client.calls import task_name
 from mwapp.core.client import Cancel
 from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Call, Process

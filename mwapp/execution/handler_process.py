@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any
 
 from mwapp import clock
-from mwapp.handlers import Handler, Run, UnknownHandlerError, choose, offered
+from mwapp.handlers import Called, Handler, Run, UnknownHandlerError, choose, load, offered
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -25,6 +25,9 @@ _PR_SET_CHILD_SUBREAPER = 36
 # What a handler may have set for itself, and must not leave to the next run.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD)
 
+# The most that a function with @handler may return, bytes of JSON. It must fit into the end of the output,
+# which is kept (output.py).
+MOST_RESULT = 32_000
 # How many of a traceback's innermost frames to show.
 MOST_FRAMES = 50
 # How many characters of a text a reason shows.
@@ -33,6 +36,10 @@ MOST_REASON = 2000
 
 class CannotRunError(Exception):
     """The handler cannot run at all; the message says why."""
+
+
+class ResultTooLargeError(Exception):
+    """What a handler has returned cannot be kept."""
 
 
 class Surroundings:
@@ -122,9 +129,9 @@ class Handlers:
 
     def __init__(self) -> None:
         self._offered = offered()
-        self._loaded: dict[str, Handler] = {}
+        self._loaded: dict[str, Called] = {}
 
-    def load(self, name: str) -> Handler:
+    def load(self, name: str) -> Called:
         """Import it. Raises CannotRunError if there is none or it cannot be imported."""
         if name not in self._loaded:
             try:
@@ -132,7 +139,7 @@ class Handlers:
             except UnknownHandlerError as problem:
                 raise CannotRunError(str(problem)) from None
             try:
-                self._loaded[name] = point.load()
+                self._loaded[name] = load(point)
             except BaseException as problem:
                 what = f"{type(problem).__name__}: {problem}"[:MOST_REASON]
                 raise CannotRunError(f"handler {name} ({point.value}) cannot be loaded: {what}") from None
@@ -140,8 +147,8 @@ class Handlers:
 
 
 def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings) -> dict[str, Any]:
-    """Run one. The reply: ``code``; or ``reason``, if it cannot be run; or ``late``, if its time to begin is
-    over. ``clean``: ready for another."""
+    """Run one. The reply: ``code``, and the ``result`` of a function with @handler; or ``reason``, if it
+    cannot be run; or ``late``, if its time to begin is over. ``clean``: ready for another."""
     process = os.getpid()
     try:
         surroundings.prepare(request["environment"], request["directory"])
@@ -150,32 +157,45 @@ def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings)
         return {"reason": str(problem), "clean": surroundings.restore()}
     if clock.now() >= request["until"]:  # last of all: its import may have taken long
         return {"late": True, "clean": surroundings.restore()}
-    code, text = _call(function, request["argument"], Run.read(request["environment"]))
+    code, text, result = _call(function, request["argument"], Run.read(request["environment"]))
     if os.getpid() != process:  # a child that the handler forked has returned to here
         os._exit(code)
     clean = surroundings.restore()
     surroundings.write(text)
     # An exception may leave anything half done, and is rare enough to justify a new process.
-    return {"code": code, "clean": clean and code == 0}
+    return {"code": code, "clean": clean and code == 0, "result": result}
 
 
-def _call(function: Handler, argument: Any, of: Run) -> tuple[int, str]:
-    """The exit status, and what to write."""
+def _call(function: Called, argument: Any, of: Run) -> tuple[int, str, str | None]:
+    """The exit status, what to write, and the result, if it is to have a line of its own."""
     try:
+        if isinstance(function, Handler):
+            return 0, "", _result(function.function(**argument))
         result = function(argument, of)
         if result is None or isinstance(result, str):
-            return 0, result or ""
-        return 0, json.dumps(result, ensure_ascii=False)
+            return 0, result or "", None
+        return 0, json.dumps(result, ensure_ascii=False), None
     except SystemExit as leaving:
         if leaving.code is None or isinstance(leaving.code, int):
-            return (leaving.code or 0) & 0xFF, ""
-        return 1, f"{leaving.code}\n"
+            return (leaving.code or 0) & 0xFF, "", None
+        return 1, f"{leaving.code}\n", None
     except BaseException as error:
         if error.__traceback__ is not None:
             error.__traceback__ = error.__traceback__.tb_next  # start in the handler, not here
         import traceback  # seldom needed
 
-        return 1, "".join(traceback.format_exception(error, limit=-MOST_FRAMES))
+        return 1, "".join(traceback.format_exception(error, limit=-MOST_FRAMES)), None
+
+
+def _result(value: Any) -> str:
+    """As JSON. Raises ResultTooLargeError."""
+    data = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")  # as JSON has it, too
+    if len(data) > MOST_RESULT:
+        raise ResultTooLargeError(
+            f"the result has {len(data)} bytes of JSON, the limit is {MOST_RESULT}: store it elsewhere and "
+            "return where it is"
+        )
+    return data.decode()
 
 
 def main() -> None:
@@ -189,10 +209,10 @@ def main() -> None:
     surroundings, handlers = Surroundings(), Handlers()
     _write(channel, b'{"ready":true}\n')
     with open(channel, "rb") as requests:
-        for line in requests:
-            request = json.loads(line)
+        for request in map(json.loads, requests):
             reply = {"run": request["run"], **run(request, handlers, surroundings)}
-            _write(channel, json.dumps(reply).encode() + b"\n")
+            line = json.dumps(reply, ensure_ascii=False).encode(errors="backslashreplace")
+            _write(channel, line + b"\n")
 
 
 if __name__ == "__main__":

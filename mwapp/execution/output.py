@@ -22,6 +22,12 @@ class Output:
             del self._tail[:excess]
             self._left_out += excess
 
+    def write_line(self, text: str) -> None:
+        """Add a line of its own."""
+        before = self._tail or self._head
+        between = "" if not before or before.endswith(b"\n") else "\n"
+        self.write(f"{between}{text}\n".encode(errors="replace"))
+
     @property
     def truncated(self) -> bool:
         """Whether anything was left out."""

@@ -141,6 +141,8 @@ class WarmProcess:
             self._free()
             return
         self._group.read_all()
+        if isinstance(result := reply.get("result"), str):
+            self._group.output.write_line(result)
         exited = self._exited(reply.get("code"), reply.get("reason"), begun=not reply.get("late"))
         if self._killed or reply.get("clean") is not True:
             self._answer = exited

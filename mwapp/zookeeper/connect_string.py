@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from mwapp.errors import BadInputError
 
 CLIENT_PORT = 2181
+# Where commands and clients look if nobody tells them.
+DEFAULT = f"127.0.0.1:{CLIENT_PORT}"
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
 _CHROOT = re.compile(r"(/[^/\x00-\x1f]+)+")
@@ -19,8 +21,8 @@ class Servers:
     chroot: str = ""
 
     @classmethod
-    def parse(cls, connect: str) -> "Servers":
-        """Read ``host[:port],host[:port]...[/chroot]``.
+    def parse(cls, connect: str, setting: str = "--connect") -> "Servers":
+        """Read ``host[:port],host[:port]...[/chroot]``, the value of this setting.
 
         Raises:
             BadInputError: it is not of that form.
@@ -28,8 +30,8 @@ class Servers:
         hosts, slash, path = connect.strip().partition("/")
         chroot = (slash + path).rstrip("/")
         if chroot and not (_CHROOT.fullmatch(chroot) and not {".", ".."} & set(chroot.split("/"))):
-            raise BadInputError(f"--connect: {chroot!r} is not a znode's path; write for example /mwapp")
-        return cls(tuple(_address(part.strip()) for part in hosts.split(",")), chroot)
+            raise BadInputError(f"{setting}: {chroot!r} is not a znode's path; write for example /mwapp")
+        return cls(tuple(_address(part.strip(), setting) for part in hosts.split(",")), chroot)
 
     @property
     def hosts(self) -> str:
@@ -64,11 +66,11 @@ def parse_address(text: str, setting: str) -> tuple[str, int]:
     return match["host"].strip("[]"), int(match["port"])
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str, setting: str) -> tuple[str, int]:
     match = _ADDRESS.fullmatch(text)
     port = int(match["port"] or CLIENT_PORT) if match else 0
     if match is None or not 0 < port < 65536:
         raise BadInputError(
-            f"--connect: {text!r} is not HOST[:PORT]; write for example zk1:2181,zk2:2181,zk3:2181/mwapp"
+            f"{setting}: {text!r} is not HOST[:PORT]; write for example zk1:2181,zk2:2181,zk3:2181/mwapp"
         )
     return match["host"].strip("[]"), port

@@ -3,6 +3,8 @@
 import logging
 import os
 import pty
+import subprocess
+import sys
 import termios
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from mwapp.cli import cli, run
+from mwapp.cli import MODULES, cli, run
 from mwapp.cli import daemons as daemons_module
 from mwapp.cli import names as names_module
 from mwapp.cli import options as options_module
@@ -36,7 +38,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
         def run(self) -> int:
             return 0
 
-    monkeypatch.setattr(daemons_module, "Daemon", FakeDaemon)
+    monkeypatch.setattr("mwapp.daemon.service.Daemon", FakeDaemon)
     return found
 
 
@@ -255,7 +257,8 @@ def test_release_of_nothing(mwapp: Run, tmp_path: Path) -> None:
 
 
 def commands() -> list[tuple[str, click.Command]]:
-    return sorted(cli.commands.items())
+    found = [(name, cli.get_command(click.Context(cli), name)) for name in sorted(MODULES)]
+    return [(name, command) for name, command in found if command]
 
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])
@@ -274,8 +277,26 @@ def test_help_tells_everything(name: str, command: click.Command, capsys: pytest
 def test_every_command_is_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     text = capsys.readouterr().out
-    assert all(f"\n  {name} " in text for name, _ in commands())
+    for name, command in commands():
+        said = " ".join([name, command.get_short_help_str(66)])
+        assert said in " ".join(text.split()), "as its own help says"
     assert "..." not in text.partition("Tasks:")[2], "what a command does is told in one line"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "without"),
+    [
+        (["--help"], {"kazoo", "asyncio", "json", "mwapp.core"}),
+        (["submit", "true", "--connect", ""], {"asyncio", "prometheus_client", "http", "importlib.metadata"}),
+    ],
+)
+def test_a_command_imports_no_more_than_it_needs(arguments: list[str], without: set[str]) -> None:
+    program = "import sys; from mwapp.cli import run; run(sys.argv[1:]); print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
+    imported = done.stdout.splitlines()[-1].split()
+    assert not without & set(imported)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -22,11 +22,13 @@ servers = partial(Mutant, "mwapp/zookeeper/connect_string.py")
 MUTANTS = [
     # ---------------------------------------------------------------- the main loop
     loop(
-        "            self._runner.kill_all()\n            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)",
-        "            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)\n            self._runner.kill_all()",
+        '            if "_runner" in vars(self):\n                self._runner.kill_all()\n            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)',
+        '            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)\n            if "_runner" in vars(self):\n                self._runner.kill_all()',
         "the session is closed while commands still run: others begin them at once",
     ),
-    loop("            self._runner.kill_all()\n", "", "commands outlive their daemon"),
+    loop(
+        "                self._runner.kill_all()\n", "                pass\n", "commands outlive their daemon"
+    ),
     loop(
         "for at in (self.process.deadline, self._sessions.deadline)",
         "for at in (self._sessions.deadline,)",

@@ -399,8 +399,8 @@ MUTANTS = [
         "a program that a handler starts can answer for it",
     ),
     inside(
-        "            self._loaded[name] = point.load()",
-        "            return point.load()",
+        "            self._loaded[name] = load(point)",
+        "            return load(point)",
         equivalent="Python keeps modules itself",
     ),
     # ---------------------------------------------------------------- the wrong variable, one off, out of turn

@@ -1,0 +1,186 @@
+"""The client for asyncio."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
+
+from mwapp.client.background import End
+from mwapp.client.calls import Call, Options, call_of
+from mwapp.client.handles import (
+    Asking,
+    Handle,
+    Read,
+    by_future,
+    calls_of,
+    cancelling,
+    check_answered,
+    ends,
+    handles_of,
+    late_error,
+    named,
+    seconds,
+    stored,
+    views,
+)
+from mwapp.handlers import Handler
+from mwapp.status.overview import TaskView
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class AsyncTask(Handle[R]):
+    """Like :class:`mwapp.Task`, for asyncio."""
+
+    def __init__(self, client: "AsyncClient", name: str, read: Read[R]) -> None:
+        super().__init__(name, read)
+        self._client = client
+
+    async def result(self, timeout: float | None = None) -> R:
+        """See :meth:`mwapp.Task.result`."""
+        return self._result(await self.wait(timeout))
+
+    async def wait(self, timeout: float | None = None) -> End:
+        """See :meth:`mwapp.Task.wait`."""
+        return (await self._client.wait([self], timeout))[0]
+
+    async def done(self) -> bool:
+        """See :meth:`mwapp.Task.done`."""
+        return self._end is not None or (await self.status()).ended
+
+    async def status(self) -> TaskView:
+        """See :meth:`mwapp.Task.status`."""
+        return (await self._client.status([self]))[0]
+
+    async def cancel(self) -> None:
+        """See :meth:`mwapp.Task.cancel`."""
+        await self._client.cancel([self])
+
+
+class AsyncClient(Asking):
+    """Like :class:`mwapp.Client`, for asyncio. If a wait is cancelled, its task runs on."""
+
+    async def __aenter__(self) -> "AsyncClient":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """See :meth:`mwapp.Client.close`."""
+        await asyncio.to_thread(self._background.close)
+
+    @overload
+    async def submit(self, command: str, /, **options: Unpack[Options]) -> AsyncTask[str]: ...
+
+    @overload
+    async def submit(self, call: Call[R], /) -> AsyncTask[R]: ...
+
+    @overload
+    async def submit(self, handler: Handler[P, R], /, *args: P.args, **kwargs: P.kwargs) -> AsyncTask[R]: ...
+
+    async def submit(self, what: Any, /, *args: Any, **kwargs: Any) -> AsyncTask[Any]:
+        """See :meth:`mwapp.Client.submit`. If it is cancelled, the task may have been stored or not."""
+        return (await self._submit([call_of(what, args, kwargs)]))[0]
+
+    @overload
+    async def submit_many(self, calls: Iterable[str | Call[str]]) -> list[AsyncTask[str]]: ...
+
+    @overload
+    async def submit_many(self, calls: Iterable[Call[R]]) -> list[AsyncTask[R]]: ...
+
+    async def submit_many(self, calls: Iterable[Any]) -> list[AsyncTask[Any]]:
+        """See :meth:`mwapp.Client.submit_many`."""
+        return await self._submit(calls_of(calls))
+
+    async def _submit(self, calls: list[Call[Any]]) -> list[AsyncTask[Any]]:
+        futures = self._store(calls)
+        with cancelling(futures):
+            await _all(futures)
+            return stored(calls, futures, self._task)
+
+    def _task(self, name: str, read: Read[R]) -> AsyncTask[R]:
+        return AsyncTask(self, name, read)
+
+    @overload
+    def task(self, name: str | int) -> AsyncTask[str]: ...
+
+    @overload
+    def task(self, name: str | int, handler: Handler[..., R]) -> AsyncTask[R]: ...
+
+    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> AsyncTask[Any]:
+        """See :meth:`mwapp.Client.task`."""
+        return self._task(*named(name, handler))
+
+    async def wait(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> list[End]:
+        """See :meth:`mwapp.Client.wait`."""
+        listed = handles_of(tasks, AsyncTask)
+        futures = self._await(listed)
+        with cancelling(futures.values()):
+            await _all(futures.values(), seconds(timeout))
+            return ends(listed, futures, timeout)
+
+    def as_completed(
+        self, tasks: Iterable[AsyncTask[R]], timeout: float | None = None
+    ) -> AsyncIterator[AsyncTask[R]]:
+        """See :meth:`mwapp.Client.as_completed`; for ``async for``."""
+        return self._as_completed(handles_of(tasks, AsyncTask), seconds(timeout))
+
+    async def _as_completed(
+        self, tasks: list[AsyncTask[R]], timeout: float | None
+    ) -> AsyncIterator[AsyncTask[R]]:
+        futures = self._await(tasks)
+        waiting = by_future(futures)
+        with cancelling(waiting):
+            async for future in _each(waiting, timeout):
+                check_answered(future)
+                yield waiting.pop(future)
+        if waiting:
+            raise late_error(f"{len(waiting)} of {len(futures)} tasks", timeout)
+
+    async def cancel(self, tasks: Iterable[AsyncTask[Any]]) -> None:
+        """See :meth:`mwapp.Client.cancel`."""
+        futures = self._cancel(handles_of(tasks, AsyncTask))
+        with cancelling(futures):
+            await _all(futures)
+            for future in futures:
+                future.result()
+
+    async def status(self, tasks: Iterable[AsyncTask[Any]]) -> list[TaskView]:
+        """See :meth:`mwapp.Client.status`."""
+        listed = handles_of(tasks, AsyncTask)
+        future = self._look(listed)
+        with cancelling([future]):
+            await _all([future])
+            return views(listed, future.result())
+
+
+async def _each(futures: Collection[Future[T]], timeout: float | None = None) -> AsyncIterator[Future[T]]:
+    """Each as soon as it is done, on whatever thread that is; none any more when the time is over."""
+    loop = asyncio.get_running_loop()
+    end = None if timeout is None else loop.time() + timeout
+    done: asyncio.Queue[Future[T]] = asyncio.Queue()
+
+    def put(future: Future[T]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(done.put_nowait, future)
+
+    for future in list(futures):
+        future.add_done_callback(put)
+    with suppress(TimeoutError):
+        for _ in list(futures):
+            async with asyncio.timeout_at(end):
+                future = await done.get()
+            yield future
+
+
+async def _all(futures: Collection[Future[T]], timeout: float | None = None) -> None:
+    """All are done, or the time is over."""
+    async for _ in _each(futures, timeout):
+        pass

@@ -1,0 +1,227 @@
+"""One session on a thread of its own, for callers on all others: what clients in Python have in common.
+
+A caller gets a future for each task. When all futures of a call are done or cancelled, what the loop did for
+them ends. The parts of the core below are those of the command line, so lost replies are resolved in the same
+way.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+from mwapp.core.client import Cancel, ClientPart, Refusal, Submit
+from mwapp.core.protocol import Outcome
+from mwapp.core.session import Process, Scope
+from mwapp.core.task import Task
+from mwapp.core.wait import Wait
+from mwapp.errors import ClosedError, FullError, MwappError, NotFoundError, RefusedError, UnreachableError
+from mwapp.loop import LONGEST_TURN, Loop, silent
+from mwapp.status.overview import Look
+from mwapp.zookeeper.connect_string import Servers
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Session time-out, seconds. A client creates no ephemerals. If the reply to a submission is lost, it must
+# find out what became of it (UNDER_WAY in core/client.py) before the task can be removed (Retention.least in
+# core/retention.py).
+CLIENT_SESSION_SECONDS = 4.0
+# What to do if there are too many tasks.
+LATER = "Submit again later: finished tasks are removed after a while (mwapp master --retention, --keep)"
+# How often to see whether the ensemble is silent for too long: this part of the time it may be.
+LOOKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a task ended."""
+
+    task: str
+    state: str  # done, failed, cancelled
+    outcome: Outcome
+
+
+class Background:
+    """A session, and what callers asked of it. Its methods are for every thread and return at once."""
+
+    def __init__(self, servers: Servers, connect_timeout: float, max_tasks: int) -> None:
+        self._servers = servers
+        self._connect_timeout = connect_timeout
+        self._max_tasks = max_tasks
+        self._owner = os.getpid()
+        self._lock = threading.Lock()  # for what follows
+        self._open: dict[Future[Any], float] = {}  # not done; when it was asked for
+        self._closed: str | None = None  # why nothing can be asked for any more
+        # The rest is the loop's thread's.
+        self._heard = time.monotonic()  # of the ensemble
+        self._process = Process()
+        self._loop = Loop(self._process, servers, CLIENT_SESSION_SECONDS, on_turn=self._look_after)
+        self._loop.longest_turn = min(LONGEST_TURN, connect_timeout / LOOKS)
+        self._thread = threading.Thread(target=self._run, name="mwapp", daemon=True)
+        self._thread.start()
+
+    # ------------------------------------------------------------ what can be asked for
+
+    def submit(self, tasks: Sequence[Task], names: Mapping[int, str]) -> list[Future[str]]:
+        """Store tasks; ``names`` that were chosen, by index. The futures have the tasks' names."""
+
+        def begin(futures: list[Future[str]]) -> None:
+            part = Submit(
+                self._process,
+                tasks,
+                names=names,
+                max_tasks=self._max_tasks,
+                accepted=lambda index, name: _succeed(futures[index], name),
+                refused=lambda index, refusal: _fail(futures[index], _refused(refusal)),
+                finished=lambda: None,
+            )
+            self._start(part, futures)
+
+        return self._ask(len(tasks), begin)
+
+    def wait(self, names: Sequence[str]) -> list[Future[End]]:
+        """Wait for the ends of these tasks, each named once."""
+
+        def begin(futures: list[Future[End]]) -> None:
+            waiting = dict(zip(names, futures, strict=True))
+
+            def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
+                if state is None:
+                    _fail(waiting[name], no_such_task(name))
+                else:
+                    _succeed(waiting[name], End(name, state, outcome or Outcome()))
+
+            few = len(names) <= self._process.limits.watched  # they are watched at once
+            part = Wait(self._process, [] if few else names, ended=ended, finished=lambda: None)
+            self._start(part, futures)
+            for name in names if few else ():
+                part.add(name)
+
+        return self._ask(len(names), begin)
+
+    def cancel(self, names: Sequence[str]) -> list[Future[None]]:
+        """Store requests to cancel these tasks, each named once."""
+
+        def begin(futures: list[Future[None]]) -> None:
+            asking = dict(zip(names, futures, strict=True))
+
+            def asked(name: str, known: bool) -> None:
+                if known:
+                    _succeed(asking[name], None)
+                else:
+                    _fail(asking[name], no_such_task(name))
+
+            self._start(Cancel(self._process, names, asked=asked, finished=lambda: None), futures)
+
+        return self._ask(len(names), begin)
+
+    def look(self, read: Callable[[Scope, Callable[[T], None]], None]) -> "Future[T]":
+        """Read something, with a function of mwapp.status.overview."""
+
+        def begin(futures: list[Future[T]]) -> None:
+            then = partial(_succeed, futures[0])
+            self._start(Look(self._process, lambda scope: read(scope, then)), futures)
+
+        return self._ask(1, begin)[0]
+
+    def close(self) -> None:
+        """End the session, and fail what is open. In a process that was forked there is nothing to end."""
+        if os.getpid() == self._owner:
+            self._loop.abort()
+            self._thread.join()
+
+    # ------------------------------------------------------------ on a caller's thread
+
+    def _ask(self, count: int, begin: Callable[[list[Future[T]]], None]) -> list[Future[T]]:
+        if os.getpid() != self._owner:  # before the lock, which another thread may have held then
+            raise ClosedError(
+                f"this client belongs to process {self._owner}, and a fork does not copy its connection: "
+                "make a new client in this process"
+            )
+        futures: list[Future[T]] = [Future() for _ in range(count)]
+        with self._lock:
+            if self._closed is not None:
+                raise ClosedError(self._closed)
+            now = time.monotonic()
+            for future in futures:
+                self._open[future] = now
+                future.add_done_callback(self._forget)
+            if futures:
+                self._loop.call(lambda: begin(futures))
+        return futures
+
+    def _forget(self, future: Future[Any]) -> None:
+        self._open.pop(future, None)
+
+    # ------------------------------------------------------------ on the loop's thread
+
+    def _run(self) -> None:
+        closed = "this client is closed: make a new one"
+        try:
+            self._loop.run()
+        except Exception as problem:
+            log.exception("a defect in mwapp has ended a client")
+            closed = f"a defect in mwapp has ended this client: {problem!r}"
+        with self._lock:
+            self._closed = closed
+        for future in list(self._open):
+            _fail(future, ClosedError(closed))
+
+    def _start(self, part: ClientPart, futures: Iterable[Future[Any]]) -> None:
+        """The part ends with the last of the futures, on whatever thread that is cancelled."""
+        left = dict.fromkeys(futures)
+
+        def done(future: Future[Any]) -> None:
+            left.pop(future, None)
+            if not left:
+                self._loop.call(part.stop)
+
+        for future in list(left):
+            future.add_done_callback(done)
+        if self._process.usable:
+            part.connected()
+
+    def _look_after(self) -> None:
+        """After every turn: has the ensemble been silent for too long?"""
+        now = time.monotonic()
+        if self._process.usable:
+            self._heard = now
+        elif now - self._heard >= self._connect_timeout:
+            for future, asked in list(self._open.items()):
+                if now - asked >= self._connect_timeout:
+                    why = silent("connect", self._servers, self._connect_timeout)
+                    _fail(future, UnreachableError(why))
+
+
+def no_such_task(name: str) -> NotFoundError:
+    """Nobody has submitted it, or it has been removed."""
+    return NotFoundError(
+        f"no such task: {name}; finished tasks are removed after a while (mwapp master --retention, --keep)"
+    )
+
+
+def _refused(refusal: Refusal) -> MwappError:
+    if refusal.full:
+        return FullError(f"not submitted: {refusal.reason} (max_tasks). {LATER}")
+    return RefusedError(f"not submitted: {refusal.reason}")
+
+
+# A future may be cancelled at any moment, by whoever has it.
+
+
+def _succeed(future: Future[T], result: T) -> None:
+    with suppress(InvalidStateError):
+        future.set_result(result)
+
+
+def _fail(future: Future[Any], problem: MwappError) -> None:
+    with suppress(InvalidStateError):
+        future.set_exception(problem)

@@ -1,0 +1,222 @@
+"""What can be submitted: a call with its options. Each is checked alone, and named if it is wrong."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
+
+from mwapp.core.protocol import TASK_PREFIX, TASKS
+from mwapp.core.task import BadTaskError, Task, check_task_name
+from mwapp.errors import BadInputError
+from mwapp.handlers import Handler
+
+R = TypeVar("R")
+
+
+class Options(TypedDict, total=False):
+    """How a task is run, as at the command line (``mwapp submit --help``)."""
+
+    name: str | None  # instead of a number: submitted again, it stays one task
+    run_timeout: float | None  # seconds a run may take
+    retries: int  # how often a failed run is repeated
+    env: Mapping[str, str]
+    directory: str | None  # to run in
+    labels: list[str] | tuple[str, ...]  # its worker must have all of them
+
+
+Fits = Callable[[Any], bool]
+
+
+def text(value: object) -> bool:
+    """Whether it is text, or left out."""
+    return value is None or isinstance(value, str)
+
+
+def number(value: object) -> bool:
+    """Whether it is a number, or left out."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+# What each option may be, and how to say it. mypy tells it earlier; how large and how long, the core tells.
+_OPTIONS: dict[str, tuple[Fits, str]] = {
+    "name": (text, "text"),
+    "run_timeout": (number, "a number of seconds"),
+    "retries": (number, "a number"),
+    "env": (lambda it: isinstance(it, Mapping) and all(map(text, (*it, *it.values()))), "a dict of text"),
+    "directory": (text, "an absolute path as text"),
+    "labels": (
+        lambda it: isinstance(it, list | tuple) and all(map(text, it)),
+        "a list of text, such as ['gpu']",
+    ),
+}
+
+
+class Call(Generic[R]):
+    """A shell command or a handler with its argument, and options: one task to be submitted.
+
+    ``Call("make -j2", retries=2)``, ``Call(handler="echo", argument={"text": "hello"})``. For a function with
+    ``@handler`` write ``add.call(1, 2)``.
+    """
+
+    @overload
+    def __init__(
+        self: "Call[str]",
+        command: str | None = None,
+        /,
+        *,
+        handler: str | None = None,
+        argument: Any = None,
+        **options: Unpack[Options],
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self,
+        command: str | None = None,
+        /,
+        *,
+        handler: str | None = None,
+        argument: Any = None,
+        read: Callable[[str], R],
+        **options: Unpack[Options],
+    ) -> None: ...
+
+    def __init__(
+        self,
+        command: str | None = None,
+        /,
+        *,
+        handler: str | None = None,
+        argument: Any = None,
+        read: Callable[[str], Any] = str,
+        **options: Any,
+    ) -> None:
+        """``read`` makes the result of what the task has written; without it, that is the result."""
+        check_fits("command", command, text, "text")
+        check_fits("handler", handler, text, "text")
+        for option, value in options.items():
+            if option not in _OPTIONS:
+                known = ", ".join(_OPTIONS)
+                raise BadInputError(f"{option}: there is no such option; the options are {known}")
+            check_fits(option, value, *_OPTIONS[option])
+        self.command, self.handler, self.argument, self.read = command, handler, argument, read
+        self._options: dict[str, Any] = dict(options)
+
+    def options(self, **options: Unpack[Options]) -> "Call[R]":
+        """The same call with these options, too: ``add.call(1, 2).options(retries=3)``."""
+        return Call(
+            self.command,
+            handler=self.handler,
+            argument=self.argument,
+            read=self.read,
+            **{**self._options, **options},
+        )
+
+    @property
+    def name(self) -> str | None:
+        """The name that the task is to have, if the client chooses it."""
+        name: str | None = self._options.get("name")
+        return name
+
+    def task(self, key: str | None, typed: Mapping[str, str] | None = None) -> Task:
+        """As it is stored. ``typed``: how the user writes the arguments, if not by their names.
+
+        Raises:
+            BadInputError: it could never run; the message begins with the argument.
+        """
+        name, shown = self.name, partial(_shown, typed or {})
+        if name is not None:
+            check_by(shown("name"), check_task_name, name)
+        what = {"command": self.command, "handler": self.handler, "argument": self.argument}
+        how = self._how()
+        task = Task(**what, **how, key=key if name is None else None)
+        try:
+            task.encode()
+        except BadTaskError as problem:  # each alone, so that the message can name the wrong one
+            if self.handler is not None:
+                check(shown("handler"), handler=self.handler)
+                check(shown("argument"), handler=self.handler, argument=self.argument)
+            for option in self._options.keys() & _FIELDS.keys():
+                check(shown(option), command="true", **{_FIELDS[option]: how[_FIELDS[option]]})
+            setting = shown("command" if self.handler is None else "argument")
+            raise BadInputError(f"{setting}: {problem}") from None
+        return task
+
+    def _how(self) -> dict[str, Any]:
+        """In sorted order, so that the same task is the same bytes."""
+        how = {field: self._options[option] for option, field in _FIELDS.items() if option in self._options}
+        return how | {
+            "environment": dict(sorted(how.get("environment", {}).items())),
+            "labels": tuple(sorted(set(how.get("labels", ())))),
+        }
+
+
+# What the options are called where they are stored.
+_FIELDS = {
+    "run_timeout": "timeout",
+    "retries": "retries",
+    "env": "environment",
+    "directory": "directory",
+    "labels": "labels",
+}
+
+
+def _shown(typed: Mapping[str, str], argument: str) -> str:
+    return typed.get(argument, argument)
+
+
+def call_of(what: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> Call[Any]:
+    """What ``submit(what, *arguments, **named)`` means. Raises BadInputError."""
+    if isinstance(what, Handler):
+        call: Call[Any] = what.call(*arguments, **named)
+        return call
+    if isinstance(what, str) and not arguments:
+        return Call(what, **named)
+    if isinstance(what, Call) and not arguments and not named:
+        return what
+    if isinstance(what, str):
+        raise BadInputError("submit: write a shell command's arguments in the command itself")
+    if isinstance(what, Call):
+        raise BadInputError("submit: a Call has its arguments; set its options by call.options(...)")
+    if callable(what):
+        name = getattr(what, "__qualname__", repr(what))
+        raise BadInputError(f"submit: {name} is no handler; write @handler above its definition")
+    raise BadInputError(
+        f"submit: {what!r} is not a shell command (text), a function with @handler, or a Call"
+    )
+
+
+def task_name(text: str, argument: str = "TASK") -> str:
+    """The name of the task for a name, a number or a path. Raises BadInputError."""
+    name = text.removeprefix(TASKS + "/")
+    if name.isdecimal():
+        name = f"{TASK_PREFIX.rpartition('/')[2]}{int(name):010}"
+    if not name or "/" in name:
+        raise BadInputError(
+            f"{argument}: {text!r} is not the name of a task; write, for example, task-0000000007 or 7"
+        )
+    return name
+
+
+def check(setting: str, /, **fields: Any) -> None:
+    """Raises BadInputError, which begins with the setting, if no task can have these fields."""
+    check_by(setting, lambda task: task.encode(), Task(**fields))
+
+
+def check_by(setting: str, check: Callable[[Any], Any], value: Any) -> Any:
+    """Like that, with a check of its own."""
+    try:
+        return check(value)
+    except BadTaskError as problem:
+        raise BadInputError(f"{setting}: {problem}") from None
+
+
+def check_fits(setting: str, value: object, fits: Fits, words: str) -> None:
+    """Raises BadInputError, which begins with the setting, if the value does not fit."""
+    if not fits(value):
+        raise BadInputError(f"{setting}: {value!r} is not {words}")
+
+
+def last_line(output: str) -> Any:
+    """What a function with @handler has returned: the last line, as JSON."""
+    return json.loads(output.removesuffix("\n").rpartition("\n")[2])

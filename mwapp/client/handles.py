@@ -1,0 +1,212 @@
+"""What the clients with and without asyncio share: settings, what they ask for, and what comes of it."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, Generic, TypeVar
+
+from mwapp.client.background import Background, End, no_such_task
+from mwapp.client.calls import Call, call_of, check_fits, last_line, number, task_name
+from mwapp.core.limits import LIMITS
+from mwapp.core.protocol import CANCELLED, DONE
+from mwapp.errors import (
+    BadInputError,
+    ClosedError,
+    MwappError,
+    NotFoundError,
+    TaskFailedError,
+    TimedOutError,
+    UnreachableError,
+)
+from mwapp.handlers import Handler
+from mwapp.status.overview import TaskView, read_tasks
+from mwapp.zookeeper.connect_string import DEFAULT, Servers
+
+R = TypeVar("R")
+H = TypeVar("H", bound="Handle[Any]")
+
+Read = Callable[[str], R]
+
+
+class Handle(Generic[R]):
+    """A submitted task."""
+
+    def __init__(self, name: str, read: Read[R]) -> None:
+        self.name = name
+        self._read = read
+        self._end: End | None = None  # as soon as it is known
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+    def _ended(self, future: Future[End]) -> None:
+        if not future.cancelled() and future.exception() is None:
+            self._end = future.result()
+
+    def _result(self, end: End) -> R:
+        if end.state == DONE:
+            return self._read(end.outcome.output)
+        problem = TaskFailedError(f"{self.name} {_why(end)}")
+        problem.end = end
+        raise problem
+
+
+def _why(end: End) -> str:
+    if end.state == CANCELLED:
+        return "was cancelled"
+    code, last = end.outcome.code, end.outcome.output.rstrip().rpartition("\n")[2]
+    status = "" if code is None else f"exit status {code}" if code >= 0 else f"signal {-code}"
+    return ": ".join(filter(None, ("failed", end.outcome.reason or status, last)))
+
+
+class Asking:
+    """One session, and the questions to it."""
+
+    def __init__(
+        self, connect: str | None = None, *, connect_timeout: float = 10.0, max_tasks: int = LIMITS.max_tasks
+    ) -> None:
+        """It connects by itself, now and whenever the connection is lost.
+
+        ``connect``: the ensemble's servers, ``host:port,host:port[/path]``; by default the variable
+        MWAPP_CONNECT, or this machine. ``connect_timeout``: fail a call if the ensemble does not answer for
+        so many seconds. ``max_tasks``: submit nothing if there are this many tasks already, including
+        finished ones.
+
+        Raises:
+            BadInputError: one of these cannot be used; the message begins with it.
+        """
+        connect = os.environ.get("MWAPP_CONNECT", DEFAULT) if connect is None else connect
+        check_fits("connect", connect, lambda it: isinstance(it, str), "text such as 'zk1:2181,zk2:2181'")
+        check_fits(
+            "connect_timeout", connect_timeout, lambda it: it and number(it) and it > 0, "seconds above 0"
+        )
+        most = LIMITS.max_tasks
+        check_fits("max_tasks", max_tasks, lambda it: it in range(1, most + 1), f"a number from 1 to {most}")
+        self._background = Background(Servers.parse(connect, "connect"), connect_timeout, max_tasks)
+
+    def _store(self, calls: Sequence[Call[Any]]) -> list[Future[str]]:
+        tasks = [call.task(key=uuid.uuid4().hex) for call in calls]
+        names = {index: call.name for index, call in enumerate(calls) if call.name is not None}
+        return self._background.submit(tasks, names)
+
+    def _await(self, tasks: Iterable[H]) -> dict[H, Future[End]]:
+        """The end of each, which may be known already."""
+        futures: dict[H, Future[End]] = {task: Future() for task in tasks}
+        unknown = [task for task in futures if task._end is None]
+        names = dict.fromkeys(task.name for task in unknown)
+        asked = dict(zip(names, self._background.wait(list(names)), strict=True))
+        for task, future in futures.items():
+            if task._end is None:
+                futures[task] = asked[task.name]
+                asked[task.name].add_done_callback(task._ended)
+            else:
+                future.set_result(task._end)
+        return futures
+
+    def _cancel(self, tasks: Iterable[Handle[Any]]) -> list[Future[None]]:
+        return self._background.cancel(list(dict.fromkeys(task.name for task in tasks)))
+
+    def _look(self, tasks: Iterable[Handle[Any]]) -> "Future[list[TaskView]]":
+        names = [task.name for task in tasks]
+        return self._background.look(lambda scope, then: read_tasks(scope, names, then))
+
+
+def calls_of(calls: Iterable[str | Call[Any]]) -> list[Call[Any]]:
+    """What ``submit_many`` is given. Raises BadInputError."""
+    if isinstance(calls, str):
+        raise BadInputError("submit_many: give a list of commands and calls; for a single one use submit")
+    return [call_of(call, (), {}) for call in calls]
+
+
+def handles_of(tasks: Iterable[H], kind: type[Handle[Any]]) -> list[H]:
+    """What waits, cancels and looks are given. Raises BadInputError."""
+    if isinstance(tasks, (str, Handle)):
+        raise BadInputError(f"tasks: give a list of tasks, not {tasks!r} alone")
+    listed = list(tasks)
+    for task in listed:
+        if not isinstance(task, kind):
+            raise BadInputError(
+                f"tasks: {task!r} is not a {kind.__name__}; write client.task(name) for a name"
+            )
+    return listed
+
+
+def seconds(timeout: float | None) -> float | None:
+    """A time-out. Raises BadInputError."""
+    check_fits(
+        "timeout", timeout, lambda it: number(it) and (it or 0) >= 0, "a number of seconds (None: no limit)"
+    )
+    return timeout
+
+
+def named(name: str | int, handler: Handler[Any, Any] | None) -> tuple[str, Read[Any]]:
+    """The task of that name or number, and how to read the result. Raises BadInputError."""
+    return task_name(str(name), "name"), str if handler is None else last_line
+
+
+@contextmanager
+def cancelling(futures: Iterable[Future[Any]]) -> Iterator[None]:
+    """At the end nobody waits for these any more."""
+    try:
+        yield
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def stored(calls: Sequence[Call[Any]], futures: Sequence[Future[str]], make: Callable[..., H]) -> list[H]:
+    """A handle for each. Raises the first problem; the handles of all others are its ``submitted``."""
+    tasks: list[H] = []
+    problems: list[MwappError] = []
+    for call, future in zip(calls, futures, strict=True):
+        try:
+            tasks.append(make(future.result(), call.read))
+        except MwappError as problem:
+            problems.append(problem)
+    if not problems:
+        return tasks
+    first, text = problems[0], str(problems[0])
+    if len(calls) > 1:
+        text = f"{len(problems)} of {len(calls)} tasks: {text}"
+    if isinstance(first, UnreachableError | ClosedError):
+        text += ". Whether a task was stored is unknown; only with a name can it be submitted again safely"
+    failure = type(first)(text)
+    failure.submitted = tuple(tasks)
+    raise failure
+
+
+def ends(tasks: Sequence[H], futures: Mapping[H, Future[End]], timeout: float | None) -> list[End]:
+    """Of each. Raises TimedOutError if they have not all ended."""
+    late = [task.name for task, future in futures.items() if not future.done()]
+    if late:
+        which = late[0] if len(futures) == 1 else f"{len(late)} of {len(futures)} tasks"
+        raise late_error(which, timeout)
+    return [futures[task].result() for task in tasks]
+
+
+def late_error(which: str, timeout: float | None) -> TimedOutError:
+    """These have not ended in time."""
+    return TimedOutError(f"timeout: {which} did not end within {timeout:g} s")
+
+
+def by_future(futures: Mapping[H, Future[End]]) -> dict[Future[End], H]:
+    """The handle of each; one, if several are of the same task."""
+    return {future: task for task, future in futures.items()}
+
+
+def check_answered(future: Future[End]) -> None:
+    """Raises why nobody knows whether the task has ended. That it does not exist, its own result tells."""
+    problem = future.exception()
+    if problem is not None and not isinstance(problem, NotFoundError):
+        raise problem
+
+
+def views(tasks: Sequence[Handle[Any]], found: Sequence[TaskView]) -> list[TaskView]:
+    """One for each. Raises NotFoundError."""
+    by_name = {view.task: view for view in found}
+    for task in tasks:
+        if task.name not in by_name:
+            raise no_such_task(task.name)
+    return [by_name[task.name] for task in tasks]

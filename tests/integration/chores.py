@@ -1,0 +1,51 @@
+"""Handlers of a program that has a client."""
+
+import os
+import time
+from typing import Any
+
+from mwapp import handler
+from mwapp.handlers import Run
+
+
+@handler
+def add(x: int, y: int = 2) -> int:
+    """Add, and say something about it, without an end of the line."""
+    print(f"adding {x} and {y}", end="")
+    return x + y
+
+
+@handler
+def returns(value: Any) -> Any:
+    """Whatever it is given."""
+    return value
+
+
+@handler
+def fails(why: str) -> None:
+    """Never returns."""
+    raise ValueError(why)
+
+
+@handler
+def sleeps(seconds: float) -> float:
+    """Takes as long as it says."""
+    time.sleep(seconds)
+    return seconds
+
+
+@handler
+def large(size: int) -> str:
+    """More than can be kept, perhaps."""
+    return "ä" * size
+
+
+@handler
+def tells_its_run() -> list[Any]:
+    """Which run it is."""
+    run = Run.read(os.environ)
+    return [run.task, run.attempt, run.worker]
+
+
+def no_handler() -> None:
+    """Nobody can submit it."""

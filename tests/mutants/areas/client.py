@@ -1,0 +1,102 @@
+"""The clients of programs in Python."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (pytest("tests/unit/test_client_calls.py", "tests/unit/test_client.py"),)
+
+background = partial(Mutant, "mwapp/client/background.py")
+calls = partial(Mutant, "mwapp/client/calls.py")
+handles = partial(Mutant, "mwapp/client/handles.py")
+aio = partial(Mutant, "mwapp/client/aio.py")
+handlers = partial(Mutant, "mwapp/handlers.py")
+
+MUTANTS = [
+    background(
+        "        if os.getpid() != self._owner:  # before",
+        "        if False:  # before",
+        "a forked client waits for ever",
+    ),
+    background(
+        "        if os.getpid() == self._owner:\n            self._loop.abort()",
+        "        if True:\n            self._loop.abort()",
+        equivalent="the fork has nobody who reads what abort says, and its thread is over",
+    ),
+    background(
+        "            if not left:\n                self._loop.call(part.stop)",
+        "            pass",
+        "whoever gives up waiting leaves work behind",
+    ),
+    background(
+        "        for future in list(self._open):\n            _fail(future, ClosedError(closed))",
+        "        pass",
+        "whoever waits when a client is closed waits for ever",
+    ),
+    background(
+        "            if self._closed is not None:\n                raise ClosedError(self._closed)\n",
+        "",
+        "a closed client is waited for for ever",
+    ),
+    background(
+        "                    _fail(future, UnreachableError(why))",
+        "                    pass",
+        "without an ensemble a program waits for ever",
+    ),
+    background(
+        "            if futures:\n", "            if True:\n", "nothing that is submitted leaves work behind"
+    ),
+    background(
+        "        future.set_result(result)",
+        "        future.set_result(None)",
+        "nobody is told anything",
+        at="_succeed",
+    ),
+    background(
+        "        if self._process.usable:\n            self._heard = now\n        elif",
+        "        if",
+        "a client that has long been connected says that it is not",
+    ),
+    calls(
+        'dict(sorted(how.get("environment", {}).items()))',
+        'dict(how.get("environment", {}))',
+        "the same task under the same name is refused as another",
+    ),
+    calls("key=key if name is None else None", "key=key", "a task under a name is never the same"),
+    calls("{**self._options, **options}", "options", "options of the handler are lost"),
+    calls(
+        "isinstance(it, list | tuple) and all(map(text, it))",
+        "all(map(text, it))",
+        "labels that are one text are taken for letters",
+    ),
+    calls('removesuffix("\\n")', 'removesuffix("")', "no result can be read"),
+    handles(
+        "            future.cancel()",
+        "            pass",
+        "whoever gives up waiting leaves work behind",
+        at="cancelling",
+    ),
+    handles(
+        "    if isinstance(first, UnreachableError | ClosedError):",
+        "    if False:",
+        "a program submits again what was stored",
+    ),
+    handles("        problem.end = end\n", "", "a program cannot tell how a task failed"),
+    aio(
+        "        with suppress(RuntimeError):  # the loop is closed: nobody waits any more\n            loop",
+        "        if True:\n            loop",
+        "a closed event loop is complained about",
+    ),
+    handlers(
+        'if module == "__main__":',
+        "if False:",
+        "workers look for the functions of a program in their own main module",
+    ),
+    handlers(
+        "    if code.co_flags & _STARRED or code.co_posonlyargcount:",
+        "    if False:",
+        "arguments without names are lost",
+    ),
+    handlers('    if "." in name:', "    if False:", "workers do not find what is inside a function"),
+]

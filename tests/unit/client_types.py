@@ -1,0 +1,50 @@
+"""What mypy makes of a program that has a client: checked by `make lint`, never run."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import assert_type
+
+from mwapp import AsyncClient, AsyncTask, Call, Client, End, Task, handler
+
+
+@handler
+def add(x: int, y: int = 2) -> int:
+    return x + y
+
+
+@handler(retries=3)
+def fails(why: str) -> list[str]:
+    raise ValueError(why)
+
+
+def threads(client: Client) -> None:
+    assert_type(client.submit("true", retries=2, name="x", env={"A": "b"}, labels=["gpu"]), Task[str])
+    assert_type(client.submit(add, 1, y=2), Task[int])
+    assert_type(client.submit(add, 1).result(), int)
+    assert_type(client.submit(add.call(1).options(retries=2)), Task[int])
+    assert_type(client.submit(fails, "x").result(5), list[str])
+    assert_type(client.submit(Call("true", retries=1)), Task[str])
+    assert_type(client.submit(Call(handler="echo", argument=1)), Task[str])
+    assert_type(client.task("x"), Task[str])
+    assert_type(client.task(7, add), Task[int])
+    assert_type(client.submit_many([add.call(1), add.call(2)]), list[Task[int]])
+    assert_type(client.submit_many(["true", Call("false", retries=1)]), list[Task[str]])
+    assert_type(client.wait([client.task(7)], timeout=1.5), list[End])
+    assert_type(client.as_completed([client.task(7, add)]), Iterator[Task[int]])
+    assert_type(add(1, 2), int)
+    client.submit(add, "1")  # type: ignore[call-overload]
+    client.submit(add)  # type: ignore[call-overload]
+    client.submit("true", retry=2)  # type: ignore[call-overload]
+    add.call(1, z=2)  # type: ignore[call-arg]
+    Call("true", labels="gpu")  # type: ignore[call-overload]
+
+
+async def asyncio(client: AsyncClient) -> None:
+    assert_type(await client.submit("true", retries=2), AsyncTask[str])
+    task = await client.submit(add, 1, y=2)
+    assert_type(task, AsyncTask[int])
+    assert_type(await task.result(timeout=5), int)
+    assert_type(await client.submit_many([add.call(1)]), list[AsyncTask[int]])
+    assert_type(client.as_completed([task]), AsyncIterator[AsyncTask[int]])
+    assert_type(await client.wait([task]), list[End])
+    assert_type(await task.wait(), End)
+    client.task(7, add)

@@ -1,0 +1,280 @@
+"""A client on a server that only opens sessions: threads, forks, and every way not to get an answer."""
+
+import asyncio
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from mwapp import AsyncClient, AsyncTask, Client, Task
+from mwapp.core.client import Submit
+from mwapp.errors import BadInputError, ClosedError, TimedOutError, UnreachableError
+from testbed.waiting import LONGEST_WAIT, wait_for
+from tests.unit.zk_server import Server
+
+NOBODY = "127.0.0.1:1"  # no server listens there
+UNKNOWN = "Whether a task was stored is unknown; only with a name can it be submitted again safely"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server(silent=True)  # nothing that is asked is ever answered
+    yield server
+    server.close()
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its server does not confirm the end of a session, so do not wait long for that."""
+    monkeypatch.setattr("mwapp.loop.CLOSE_SECONDS", 0.05)
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.connect, connect_timeout=LONGEST_WAIT) as client:
+        yield client
+
+
+def thread(call: Any, *arguments: Any) -> "Future[Any]":
+    """What it returns, or raises, on a thread of its own."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call(*arguments))
+        except BaseException as problem:
+            future.set_exception(problem)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
+def parts(client: Client) -> int:
+    """How much the loop works on."""
+    return len(client._background._process._parts)
+
+
+def test_without_an_ensemble_every_call_says_so() -> None:
+    with Client(NOBODY, connect_timeout=0.3) as client:
+        silent = rf"^connect {NOBODY}: the ensemble has not answered for 0.3 s; check that a majority"
+        with pytest.raises(UnreachableError, match=f"{silent}.*{UNKNOWN}"):
+            client.submit("true")
+        for call in (client.task(7).wait, client.task(7).status, client.task(7).cancel, client.task(7).done):
+            with pytest.raises(UnreachableError, match=silent):
+                call()
+        with pytest.raises(UnreachableError, match=silent):
+            list(client.as_completed([client.task(7)]))
+        with pytest.raises(UnreachableError, match="2 of 2 tasks: connect") as told:
+            client.submit_many(["true", "false"])
+        assert told.value.submitted == ()
+        wait_for("nothing is worked on", lambda: not parts(client))
+
+
+def test_what_is_not_stored_in_time_is_not_stored_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller was told to submit it again, so it must be gone."""
+    stopped: list[int] = []
+
+    def stop(part: Submit) -> None:
+        stopped.append(part.unacknowledged)
+        part._process.part_stopped(part)
+
+    monkeypatch.setattr(Submit, "stop", stop)
+    with Client(NOBODY, connect_timeout=0.1) as client:
+        with pytest.raises(UnreachableError):
+            client.submit("true")
+        wait_for("the submission is dropped", lambda: stopped)
+
+
+def test_a_time_limit_is_kept_and_then_nothing_is_left(client: Client) -> None:
+    task = client.task("x")
+    with pytest.raises(TimedOutError, match=r"^timeout: x did not end within 0.05 s$"):
+        task.result(timeout=0.05)
+    with pytest.raises(TimeoutError):
+        list(client.as_completed([task], timeout=0.05))
+    with pytest.raises(TimedOutError, match="2 of 2 tasks"):
+        client.wait([task, client.task("y")], timeout=0.05)
+    wait_for("nothing is worked on", lambda: not parts(client))
+
+
+def test_many_threads_wait_at_once(client: Client) -> None:
+    waiting = [thread(client.task(f"x{number}").wait, 0.3) for number in range(20)]
+    for future in waiting:
+        assert isinstance(future.exception(LONGEST_WAIT), TimedOutError)
+    wait_for("nothing is worked on", lambda: not parts(client))
+
+
+def test_who_waits_is_told_when_the_client_is_closed(client: Client) -> None:
+    calls = (client.task("x").wait, client.task("x").status, client.task("x").cancel)
+    waiting = [thread(call) for call in calls]
+    submitting = thread(client.submit, "true")
+    wait_for("they wait", lambda: parts(client) == 4)
+    client.close()
+    for future in (*waiting, submitting):
+        problem = future.exception(LONGEST_WAIT)
+        assert isinstance(problem, ClosedError)
+        assert str(problem).startswith("this client is closed: make a new one")
+    assert UNKNOWN in str(submitting.exception())
+
+
+def test_a_closed_client_says_so(client: Client) -> None:
+    client.close()
+    client.close()
+    with pytest.raises(ClosedError, match="this client is closed: make a new one"):
+        client.submit("true")
+    assert not client._background._thread.is_alive()
+
+
+def test_a_session_is_used_for_all_calls_and_closed(server: Server) -> None:
+    with Client(server.connect, connect_timeout=LONGEST_WAIT) as client:
+        for name in ("x", "y"):
+            with pytest.raises(TimedOutError):
+                client.task(name).wait(timeout=0.1)
+        wait_for("it is connected", lambda: server.sessions)
+    assert server.sessions == 1
+
+
+def test_a_fork_needs_a_client_of_its_own(client: Client) -> None:
+    """Even if the lock was held when it was forked."""
+    reads, writes = os.pipe()
+    parent = os.getpid()
+    with client._background._lock:
+        child = os.fork()
+    if child == 0:
+        try:
+            client.submit("true")
+        except ClosedError as problem:
+            os.write(writes, str(problem).encode())
+        client.close()  # as a `with` statement would: leaves the parent's session alone
+        os._exit(0)
+    os.close(writes)
+    message = os.read(reads, 1000).decode()
+    os.close(reads)
+    assert os.waitpid(child, 0)[1] == 0
+    assert message == (
+        f"this client belongs to process {parent}, and a fork does not copy its connection: "
+        "make a new client in this process"
+    )
+    assert client._background._thread.is_alive()
+
+
+def test_a_defect_ends_the_client_and_everybody_is_told(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = thread(client.task("x").wait)
+    wait_for("it waits", lambda: parts(client))
+    client._background._loop.call(lambda: 1 // 0)  # type: ignore[arg-type]  # that is the defect
+    problem = waiting.exception(LONGEST_WAIT)
+    assert isinstance(problem, ClosedError)
+    assert "a defect in mwapp has ended this client: ZeroDivisionError" in str(problem)
+    assert "ZeroDivisionError" in caplog.text
+    with pytest.raises(ClosedError, match="a defect in mwapp"):
+        client.submit("true")
+
+
+def test_the_program_s_garbage_is_its_own_business() -> None:
+    before = gc.get_threshold()
+    with Client(NOBODY):
+        time.sleep(0.05)
+    assert gc.get_threshold() == before
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda client: client.wait(client.task(7)),
+            r"tasks: give a list of tasks, not <Task task-0000000007>",
+        ),
+        (lambda client: client.wait("x"), "tasks: give a list of tasks, not 'x' alone"),
+        (
+            lambda client: client.cancel(["x"]),
+            r"tasks: 'x' is not a Task; write client.task\(name\) for a name",
+        ),
+        (lambda client: client.as_completed([7]), "tasks: 7 is not a Task"),
+        (lambda client: client.task("a/b"), "name: 'a/b' is not the name of a task"),
+        (
+            lambda client: client.task(7).wait("5"),
+            r"timeout: '5' is not a number of seconds \(None: no limit\)",
+        ),
+        (lambda client: client.task(7).wait(-1), "timeout: -1 is not a number of seconds"),
+        (lambda client: client.submit_many("true"), "submit_many: give a list of commands and calls"),
+        (lambda client: client.submit_many([7]), "submit: 7 is not a shell command"),
+    ],
+)
+def test_bad_input_is_told_at_once(client: Client, call: Any, message: str) -> None:
+    with pytest.raises(BadInputError, match=f"^{message}"):
+        call(client)
+
+
+def test_nothing_is_asked_for_nothing(client: Client) -> None:
+    assert client.submit_many([]) == []
+    assert client.wait([]) == []
+    assert list(client.as_completed([])) == []
+    client.cancel([])
+    begun = threading.Event()
+    client._background._loop.call(begun.set)
+    assert begun.wait(LONGEST_WAIT)
+    assert parts(client) == 0
+
+
+def test_a_task_of_one_client_is_none_of_the_other_kind(client: Client) -> None:
+    task: Any = AsyncTask(None, "x", str)  # type: ignore[arg-type]  # no client is needed to be refused
+    with pytest.raises(BadInputError, match="is not a Task"):
+        client.wait([task])
+
+
+# ---------------------------------------------------------------- asyncio
+
+
+async def attempts(connect: str) -> None:
+    """Time limits, cancelled waits, and a client that is closed meanwhile."""
+    client: Any
+    async with AsyncClient(connect, connect_timeout=LONGEST_WAIT) as client:
+        task = client.task("x")
+        with pytest.raises(TimedOutError):
+            await task.result(timeout=0.05)
+        with pytest.raises(TimedOutError):
+            await anext(client.as_completed([task], timeout=0.05))
+        cancelled = asyncio.create_task(task.wait())
+        await asyncio.sleep(0.05)
+        cancelled.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        while parts(client):
+            await asyncio.sleep(0.01)
+        assert (await client.submit_many([]), await client.wait([])) == ([], [])
+        waiting = [asyncio.create_task(call()) for call in (task.wait, task.status, task.cancel)]
+        waiting.append(asyncio.create_task(client.submit("true")))
+        await asyncio.sleep(0.05)
+    for future in waiting:
+        with pytest.raises(ClosedError, match="this client is closed: make a new one"):
+            await future
+    with pytest.raises(ClosedError):
+        await client.submit("true")
+
+
+def test_asyncio(server: Server) -> None:
+    asyncio.run(attempts(server.connect))
+
+
+def test_a_closed_event_loop_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def leaves() -> None:
+        waits = aio.task("x").wait()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(waits)), 0.05)
+
+    aio = AsyncClient(NOBODY, connect_timeout=LONGEST_WAIT)
+    asyncio.run(leaves())
+    aio._background.close()
+    assert caplog.text == ""
+
+
+def test_names(client: Client) -> None:
+    assert isinstance(client.task(7), Task)
+    assert client.task(7).name == client.task("/tasks/task-0000000007").name == "task-0000000007"
+    assert repr(client.task("x")) == "<Task x>"

@@ -1,0 +1,265 @@
+"""What can be submitted from Python, and what is said of what cannot."""
+
+import functools
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import pytest
+
+import mwapp
+from mwapp import Call, Client, handler
+from mwapp.client import calls
+from mwapp.client.background import End
+from mwapp.client.calls import Options, call_of, last_line
+from mwapp.client.handles import Handle
+from mwapp.core.protocol import Outcome
+from mwapp.core.task import Task
+from mwapp.errors import BadInputError, TaskFailedError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@handler
+def add(x: int, y: int = 2) -> int:
+    """Add."""
+    return x + y
+
+
+@handler(retries=3, labels=["gpu"])
+def paint(picture: str, **colours: str) -> str:
+    return f"{picture} {colours}"
+
+
+def decorated(function: Callable[P, R]) -> Callable[P, R]:
+    @functools.wraps(function)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+@handler
+@decorated
+def wrapped(x: int) -> int:
+    return x
+
+
+def plain(x: int) -> int:
+    return x
+
+
+def stored(*what: Any, **named: Any) -> Task:
+    return call_of(what[0], what[1:], named).task("k")
+
+
+def test_a_command_with_its_options() -> None:
+    task = stored(
+        "make", run_timeout=60, retries=2, env={"B": "2", "A": "1"}, directory="/srv", labels=["z", "a", "z"]
+    )
+    assert task == Task(
+        "make",
+        "k",
+        timeout=60,
+        retries=2,
+        environment={"A": "1", "B": "2"},
+        directory="/srv",
+        labels=("a", "z"),
+    )
+    assert list(task.environment) == ["A", "B"], "the same task is the same bytes"
+
+
+def test_a_name_takes_the_place_of_a_key() -> None:
+    assert stored("make", name="build-7") == Task("make")
+
+
+def test_a_handler_is_given_its_arguments_by_name() -> None:
+    assert stored(add, 1) == Task(key="k", handler=f"{__name__}:add", argument={"x": 1})
+    assert stored(add, y=1, x=2).argument == {"x": 2, "y": 1}
+    assert stored(wrapped, 1).argument == {"x": 1}
+    assert stored(paint, "sea", sky="blue").argument == {"picture": "sea", "sky": "blue"}
+
+
+def test_a_handler_has_options_and_a_call_may_have_others() -> None:
+    assert stored(paint.call("sea")).retries == 3
+    task = stored(paint.call("sea").options(retries=0, run_timeout=5))
+    assert (task.retries, task.timeout, task.labels) == (0, 5, ("gpu",))
+
+
+def test_a_handler_by_its_name() -> None:
+    assert stored(Call(handler="echo", argument=[1])) == Task(key="k", handler="echo", argument=[1])
+
+
+def test_called_directly_it_runs_here() -> None:
+    assert add(1, y=5) == 6
+    assert add.__doc__ == "Add."
+    assert repr(add) == f"<handler {__name__}:add>"
+
+
+def test_the_module_of_a_program_is_what_it_was_started_from(tmp_path: Path) -> None:
+    program = tmp_path / "chores.py"
+    program.write_text(
+        "from mwapp import handler\n@handler\ndef sweep() -> None: ...\nprint(sweep.name)\n", encoding="utf-8"
+    )
+    for arguments in (["chores.py"], ["-m", "chores"]):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "chores:sweep\n"
+
+
+def test_what_is_typed_in_cannot_be_found_by_workers() -> None:
+    program = "from mwapp import handler\n@handler\ndef sweep() -> None: ...\nsweep.call()\n"
+    done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=False)
+    assert "@handler: workers cannot import <stdin>: put the function in a module (NAME.py)" in done.stderr
+
+
+def nested() -> Any:
+    def inner() -> None: ...
+
+    return inner
+
+
+async def coroutine() -> None: ...
+
+
+def starred(*all_of_them: int) -> None: ...
+
+
+def unnamed(x: int, /) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (nested(), "@handler: nested.<locals>.inner is not at the top of its module"),
+        (coroutine, "@handler: coroutine has to be a plain function; call asyncio.run in it"),
+        (starred, "@handler: each argument of starred needs a name: no *args and no /"),
+        (unnamed, "@handler: each argument of unnamed needs a name: no *args and no /"),
+        (3, "@handler: 3 is not a function"),
+    ],
+)
+def test_what_cannot_be_a_handler(function: Any, message: str) -> None:
+    with pytest.raises(BadInputError) as told:
+        handler(function)
+    assert str(told.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("what", "named", "message"),
+    [
+        (("",), {}, "command: task is empty"),
+        (("a\0b",), {}, "command: the command has a NUL"),
+        (("x" * 600_000,), {}, "command: task of 600"),
+        (
+            (b"make",),
+            {},
+            "submit: b'make' is not a shell command (text), a function with @handler, or a Call",
+        ),
+        (("make", "-j2"), {}, "submit: write a shell command's arguments in the command itself"),
+        ((plain, 1), {}, "submit: plain is no handler; write @handler above its definition"),
+        (
+            (Call("make"),),
+            {"retries": 1},
+            "submit: a Call has its arguments; set its options by call.options(",
+        ),
+        ((Call(),), {}, "command: a task has either a field 'command' or a field 'handler'"),
+        ((Call("make", handler="echo"),), {}, "argument: a task has either a field 'command' or"),
+        ((Call("make", argument=1),), {}, "command: task field 'argument' is for a handler"),
+        ((Call(handler=" "),), {}, "handler: task field 'handler' is empty"),
+        (
+            (Call(handler="echo", argument={1, 2}),),
+            {},
+            "argument: task field 'argument' cannot be written as",
+        ),
+        (
+            (add,),
+            {},
+            f"{__name__}:add: missing a required argument: 'x'; it takes (x: int, y: int = 2) -> int",
+        ),
+        ((add, 1, 2, 3), {}, f"{__name__}:add: too many positional arguments"),
+        ((add, 1), {"z": 1}, f"{__name__}:add: got an unexpected keyword argument 'z'"),
+        (
+            ("make",),
+            {"retry": 1},
+            "retry: there is no such option; the options are name, run_timeout, retries",
+        ),
+        (("make",), {"name": 7}, "name: 7 is not text"),
+        (("make",), {"name": "task-7"}, "name: name 'task-7': a task's name is up to 100 letters"),
+        (("make",), {"retries": "2"}, "retries: '2' is not a number"),
+        (("make",), {"retries": -1}, "retries: task field 'retries' must be a number from 0 to 1000"),
+        (("make",), {"run_timeout": 0}, "run_timeout: task field 'timeout' must be seconds above 0"),
+        (("make",), {"run_timeout": True}, "run_timeout: True is not a number of seconds"),
+        (("make",), {"env": {"A": 1}}, "env: {'A': 1} is not a dict of text"),
+        (("make",), {"env": {"1": "x"}}, "env: task field 'environment': '1' cannot be set"),
+        (("make",), {"directory": "here"}, "directory: task field 'directory' must be an absolute path"),
+        (("make",), {"labels": "gpu"}, "labels: 'gpu' is not a list of text, such as ['gpu']"),
+        (("make",), {"labels": ["a b"]}, "labels: label 'a b'"),
+    ],
+)
+def test_bad_input_is_told_by_the_argument_s_name(what: tuple[Any, ...], named: Any, message: str) -> None:
+    with pytest.raises(BadInputError) as told:
+        stored(*what, **named)
+    assert str(told.value).startswith(message), told.value
+
+
+def test_every_option_is_checked() -> None:
+    assert Options.__annotations__.keys() == calls._OPTIONS.keys() == {"name", *calls._FIELDS}
+
+
+@pytest.mark.parametrize(
+    ("output", "result"), [("3\n", 3), ('printed\n{"a": "\\n"}\n', {"a": "\n"}), ("null\n", None)]
+)
+def test_the_result_is_the_last_line(output: str, result: object) -> None:
+    assert last_line(output) == result
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "message"),
+    [
+        ("failed", Outcome(code=3), "x failed: exit status 3"),
+        (
+            "failed",
+            Outcome(code=1, output="Traceback\nValueError: no\n"),
+            "x failed: exit status 1: ValueError: no",
+        ),
+        ("failed", Outcome(code=-9), "x failed: signal 9"),
+        ("failed", Outcome(reason="unknown handler 'y'"), "x failed: unknown handler 'y'"),
+        ("failed", Outcome(), "x failed"),
+        ("cancelled", Outcome(code=-15), "x was cancelled"),
+    ],
+)
+def test_a_failed_task_says_why(state: str, outcome: Outcome, message: str) -> None:
+    end = End("x", state, outcome)
+    with pytest.raises(TaskFailedError) as told:
+        Handle("x", str)._result(end)
+    assert str(told.value) == message
+    assert told.value.end is end
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"connect": "zk1:x"}, "connect: 'zk1:x' is not HOST[:PORT]"),
+        ({"connect": "zk1/a//b"}, "connect: '/a//b' is not a znode's path"),
+        ({"connect": ["zk1"]}, "connect: ['zk1'] is not text such as 'zk1:2181,zk2:2181'"),
+        ({"connect_timeout": 0}, "connect_timeout: 0 is not seconds above 0"),
+        ({"connect_timeout": "9"}, "connect_timeout: '9' is not seconds above 0"),
+        ({"max_tasks": 0}, "max_tasks: 0 is not a number from 1 to 40000"),
+    ],
+)
+def test_bad_settings_of_a_client(settings: Any, message: str) -> None:
+    with pytest.raises(BadInputError) as told:
+        Client(**settings)
+    assert str(told.value).startswith(message)
+
+
+def test_the_package_has_what_it_says() -> None:
+    assert set(mwapp.__all__) == set(mwapp._HOMES)
+    for name in mwapp.__all__:
+        assert getattr(mwapp, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'Clinet'"):
+        mwapp.Clinet  # noqa: B018 - it is the access that fails
