@@ -132,8 +132,13 @@ class Submit(ClientPart):
         """How many are still to be acknowledged or refused."""
         return len(self._left) + len(self._sent)
 
+    def connected(self) -> None:
+        """Begin again, perhaps on the same connection: what was sent may have been carried out or not."""
+        self._resolved = False
+        super().connected()
+
     def suspended(self) -> None:
-        """What was sent may have been carried out or not."""
+        """As at :meth:`connected`."""
         super().suspended()
         self._resolved = False
 

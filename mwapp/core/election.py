@@ -21,7 +21,7 @@ from mwapp.core.candidates import stand, withdraw
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Winner, show_session
-from mwapp.core.session import Call, Process, Scope
+from mwapp.core.session import REFUSED, Call, Process, Scope
 from mwapp.core.states import step
 
 log = logging.getLogger(__name__)
@@ -69,6 +69,7 @@ class Election:
         self._scope: Scope = process.scope()
         self.epoch: int | None = None  # None if not active
         self._epochs = 0  # as many as there were when it last looked
+        self._at_once = MOST_AT_ONCE  # less after a transaction that was too large: seed 5099073
         self.state = "disconnected"
         process.add(self)
 
@@ -207,14 +208,14 @@ class Election:
     def _win(self, epoch: int, spare: int) -> None:
         """The counts are as read. If one is far behind, raise it first."""
         number = max(epoch, spare)
-        wins = number - min(epoch, spare) < MOST_AT_ONCE
+        wins = number - min(epoch, spare) < self._at_once
         if wins:
             won = Winner(self._name, self._process.session or 0).encode()
             ops: list[Op] = [Create(MASTER, self._address.encode(), ephemeral=True)]
             for count, version in ((EPOCH, epoch), (TASKS, spare)):
                 ops += [*_raise(count, version, number), Set(count, won, number)]
         else:
-            ops = [*_raise(EPOCH, epoch, number), *_raise(TASKS, spare, number)][:MOST_AT_ONCE]
+            ops = [*_raise(EPOCH, epoch, number), *_raise(TASKS, spare, number)][: self._at_once]
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             if isinstance(result, tuple) and wins:
@@ -222,6 +223,8 @@ class Election:
             elif isinstance(result, tuple) or result.error in (Error.NODE_EXISTS, Error.BAD_VERSION):
                 self._look()  # somebody was faster, or our watch is late; looking tells which
             else:  # a parent was deleted by hand, say
+                if result == REFUSED:
+                    self._at_once = max(1, self._at_once // 2)
                 self._scope.after(ELECTION_RETRY_SECONDS, self._restart)
 
         self._scope.transact(ops, done)

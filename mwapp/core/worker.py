@@ -78,6 +78,7 @@ class Worker:
         self._drain = drain
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
+        self._registering = False  # asked for one, and not heard what became of it
         self._spent = -1  # the previous one: do not start again what started under it or earlier
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
@@ -193,7 +194,7 @@ class Worker:
 
     def _seen(self, stat: Stat | None) -> None:
         if stat is not None and stat.owner == self._process.session:
-            if self._incarnation is None:  # registered, but the reply was lost
+            if self._incarnation is None:  # the reply was lost, or a person set the queue
                 marked = stat.version > 0
                 self._scope.get(assign_path(self._name), partial(self._resolve, marked))
             elif self._phase != "serving":
@@ -236,6 +237,7 @@ class Worker:
             ops.insert(0, Delete(worker_path(self._name)))
 
         def done(result: tuple[Any, ...] | Failed) -> None:
+            self._registering = False
             if isinstance(result, tuple):
                 self._registered(result[-1].version if isinstance(result[-1], Stat) else 0, marked)
             elif result.index == 0 and result.error is Error.NODE_EXISTS:
@@ -243,12 +245,15 @@ class Worker:
             else:  # a parent was deleted by hand, say
                 self._scope.after(WORKER_RETRY_SECONDS, self._restart)
 
+        self._registering = True
         self._scope.transact(ops, done)
 
     def _resolve(self, marked: bool, queue: Node | Failed) -> None:
-        if isinstance(queue, Node) and self._ours(queue) and queue.stat.version > self._spent:
+        ours = isinstance(queue, Node) and self._ours(queue) and queue.stat.version > self._spent
+        if isinstance(queue, Node) and ours and self._registering:
+            self._registering = False
             self._registered(queue.stat.version, marked)
-        else:  # our znode without our registration: somebody worked by hand
+        else:  # somebody worked by hand. By registering anew we tell the master, too: seed 5105519
             self._register(queue, anew=True)
 
     def _ours(self, queue: Node) -> bool:

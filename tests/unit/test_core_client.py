@@ -3,7 +3,7 @@
 import pytest
 
 from mwapp.core.client import UNDER_WAY, Submit
-from mwapp.core.messages import Get, Tick
+from mwapp.core.messages import Get, Request, Tick, Transaction
 from mwapp.core.session import HEARTBEATS, Process
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
@@ -28,6 +28,25 @@ def submission(stage: Stage) -> tuple[Actor, Submit, list[str]]:
         parts.append(part)
 
     return stage.client(build), parts[0], names
+
+
+def test_what_is_added_while_others_are_looked_for_does_not_hide_them() -> None:
+    """The part begins again on the same connection, as after it found no /tasks, and one is under way."""
+    stage = Stage()
+    client, part, names = submission(stage)
+
+    def begins_again(request: Request) -> None:
+        if isinstance(request.operation, Transaction) and request.operation.ops[0].path == "/tasks/task-":
+            client.meanwhile = None
+            part.connected()
+            part.add(Task("date", key="second"))
+
+    client.meanwhile = begins_again
+    part.add(Task("date", key="first"))
+    client.event(Tick())
+    stage.settle(5.0)
+    assert client.meanwhile is None
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
 
 
 def test_submission_whose_reply_was_lost_is_not_doubled() -> None:

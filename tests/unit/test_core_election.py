@@ -147,6 +147,19 @@ def test_who_raises_a_count_is_not_elected_by_that() -> None:
     assert duty.told == [f"begin {3 * MOST_AT_ONCE + 2}"]
 
 
+def test_who_sends_too_much_at_once_raises_a_count_by_less() -> None:
+    """As after /epoch was deleted by hand, at servers that take small requests only."""
+    stage = Stage()
+    stage.most = 700
+    first, _ = candidate(stage, "m1")
+    first.die()
+    for _ in range(MOST_AT_ONCE - 2):
+        stage.person().set("/epoch", "by hand")
+    _, duty = candidate(stage, "m2")
+    stage.settle(10 * ELECTION_RETRY_SECONDS)
+    assert duty.told == [f"begin {MOST_AT_ONCE}"]
+
+
 def test_the_epoch_is_the_one_that_is_written_though_a_person_has_just_raised_it() -> None:
     stage = Stage()
     person = stage.person()

@@ -195,6 +195,21 @@ def test_a_queue_that_is_set_to_what_it_was_is_another_incarnation_s_however_lat
         worker.finish(name)
 
 
+def test_what_is_held_when_the_queue_is_set_to_what_it_was_is_taken_up_again() -> None:
+    """The master, who does not watch the queue's data, hears of it from the worker: it registers anew."""
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1", slots=1), stage.person()
+    names = [person.create("/tasks/task-", "date", s=True).rpartition("/")[2] for _ in range(2)]
+    person.set("/assign/w1", stage.data("/assign/w1") or "")
+    for _ in names:
+        stage.settle(10.0)
+        (running,) = worker.running()
+        worker.finish(running)
+    stage.settle(10.0)
+    assert [stage.data(f"/tasks/{name}/status") for name in names] == ["done", "done"]
+
+
 def test_who_may_not_take_up_work_again_tries_until_it_may() -> None:
     stage = Stage()
     stage.master("m1")

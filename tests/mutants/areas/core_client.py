@@ -12,6 +12,11 @@ wait = partial(Mutant, "mwapp/core/wait.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- after a lost reply
+    client(
+        "        self._resolved = False\n        super().connected()",
+        "        super().connected()",
+        "what is added during a search hides what is searched for, and it is submitted twice",
+    ),
     client("UNDER_WAY = 3.5", "UNDER_WAY = 1.0", "a request that is still under way is submitted again"),
     client("UNDER_WAY = 3.5", "UNDER_WAY = 2.0", "a request that is still under way is submitted again"),
     client(

@@ -255,8 +255,8 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- the election
     election(
-        "else:  # a parent was deleted by hand, say\n                self._scope.after(ELECTION_RETRY_SECONDS, self._restart)",
-        "else:\n                pass",
+        "                    self._at_once = max(1, self._at_once // 2)\n                self._scope.after(ELECTION_RETRY_SECONDS, self._restart)",
+        "                    self._at_once = max(1, self._at_once // 2)",
         "no candidate any more after an answer nobody foresaw",
     ),
     election(
@@ -293,12 +293,12 @@ MUTANTS = [
         "an epoch comes twice, if a person deletes /tasks",
     ),
     election(
-        "number - min(epoch, spare) < MOST_AT_ONCE",
+        "number - min(epoch, spare) < self._at_once",
         "True",
         "a transaction of any size, if a person deletes /epoch after many epochs",
     ),
     election(
-        "[*_raise(EPOCH, epoch, number), *_raise(TASKS, spare, number)][:MOST_AT_ONCE]",
+        "[*_raise(EPOCH, epoch, number), *_raise(TASKS, spare, number)][: self._at_once]",
         "[*_raise(EPOCH, epoch, number), *_raise(TASKS, spare, number)]",
         "a transaction of any size, if a person deletes /epoch after many epochs",
     ),
@@ -458,7 +458,12 @@ MUTANTS = [
         ":",
         "an epoch comes twice when /tasks is deleted, and /epoch after it",
     ),
-    election("][:MOST_AT_ONCE]", "]", "a transaction that raises the epoch may be too large"),
+    election(
+        "max(1, self._at_once // 2)",
+        "self._at_once",
+        "nobody is elected if the servers take small requests only",
+    ),
+    election("][: self._at_once]", "]", "a transaction that raises the epoch may be too large"),
     # ---------------------------------------------------------------- the wrong variable, one off, out of turn
     session(
         "                self._prove(max(self._proof, now if asked is None else asked))",

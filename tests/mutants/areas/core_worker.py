@@ -97,9 +97,19 @@ MUTANTS = [
         equivalent="the watch of the look that saw nobody goes off as well, and has it look again",
     ),
     worker(
-        "else:  # a parent was deleted by hand, say\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n\n        self._scope.transact(ops, done)\n\n    def _resolve",
-        "\n        self._scope.transact(ops, done)\n\n    def _resolve",
+        "else:  # a parent was deleted by hand, say\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n\n        self._registering",
+        "\n        self._registering",
         "a worker that could not register never tries again",
+    ),
+    worker(
+        "if isinstance(queue, Node) and ours and self._registering:",
+        "if isinstance(queue, Node) and ours:",
+        "a registration that a person copied is taken for one's own, and the master never hears of it",
+    ),
+    worker(
+        "        self._registering = True\n",
+        "",
+        "who did not hear that it is registered registers again, and kills what it was given",
     ),
     worker(
         "marked = stat.version > 0\n",
@@ -414,8 +424,8 @@ MUTANTS = [
         "a queue that was set to the same by hand: nothing is assigned any more",
     ),
     worker(
-        "and queue.stat.version > self._spent:",
-        ":",
+        "self._ours(queue) and queue.stat.version > self._spent",
+        "self._ours(queue)",
         "an attempt that was killed is begun again, under the same token",
     ),
     worker(
