@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
+from mwapp import Call, Client
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Process
@@ -122,3 +123,21 @@ def lone(connect: str, task: Task, times: int, rest: float) -> tuple[list[float]
     client = _Client(connect, task, begin, ended)
     client.run()
     return seconds, client.names
+
+
+def lone_in_python(connect: str, task: Task, times: int, rest: float) -> tuple[list[float], list[str]]:
+    """The same by the client of programs in Python, which connects first."""
+    call = Call(handler=task.handler, argument=task.argument)
+    seconds: list[float] = []
+    with Client(connect, connect_timeout=CLIENT_SECONDS) as client:
+        first = client.submit(call)
+        first.result(CLIENT_SECONDS)
+        names = [first.name]
+        for _ in range(times):
+            time.sleep(rest)
+            began = time.perf_counter()
+            submitted = client.submit(call)
+            submitted.result(CLIENT_SECONDS)
+            seconds.append(time.perf_counter() - began)
+            names.append(submitted.name)
+    return seconds, names

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench.client import lone, throughput
+from bench.client import lone, lone_in_python, throughput
 from bench.floor import floor
 from bench.plot import draw
 from bench.report import Report, summary
@@ -60,6 +60,7 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
     rates: list[Rates] = []
     singles: list[float] = []  # the floor with one task in a transaction
     delays: list[Delays] = []
+    pythons: list[list[float]] = []  # lone tasks of a program in Python
     with _in_lab() if lab else _local(slots, prefetch) as connect, floor(connect, NOTHING) as bare:
         for number in range(rounds + 1):
             ours, names = throughput(connect, NOTHING, tasks)
@@ -68,11 +69,13 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
             bare.remove(names, TASKS)  # every round begins alike
             singly, names = lone(connect, NOTHING, times, REST)
             delay = [bare.lone(REST) for _ in range(times)], singly
-            bare.remove(names, TASKS)
+            python, more = lone_in_python(connect, NOTHING, times, REST)
+            bare.remove([*names, *more], TASKS)
             if number:
                 rates.append(rate)
                 singles.append(single)
                 delays.append(delay)
+                pythons.append(python)
                 print(f"round {number}: {_line([rate], [delay])}", flush=True)
     floor_ms = [1000 * s for bare, _ in delays for s in bare]
     lone_ms = [1000 * s for _, ours in delays for s in ours]
@@ -92,6 +95,10 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
         floor_ms=summary(floor_ms),
         lone_task_ms=summary(lone_ms),
         lone_task_ratio=summary([median(ours) / median(bare) for bare, ours in delays], 2),
+        python_task_ms=summary([1000 * s for round_ in pythons for s in round_]),
+        python_task_ratio=summary(
+            [median(python) / median(ours) for python, (_, ours) in zip(pythons, delays, strict=True)], 2
+        ),
         rounds=[{"floor": round(bare), "tasks": round(ours)} for bare, ours in rates],
     )
     print(f"median: {_line(rates, delays)}; floor with one task a transaction {median(singles):.0f}")

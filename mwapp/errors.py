@@ -13,7 +13,6 @@ code  meaning
 5     the time limit of an option was reached
 6     there are too many tasks; later there may be room
 7     refused: another task has the name, or the ensemble refuses (no permission, for example)
-8     a client in Python was closed meanwhile (no command ends so)
 70    a defect in mwapp itself; the message is a traceback worth reporting
 130   interrupted from the keyboard
 ====  =========================================================================
@@ -87,4 +86,4 @@ class RefusedError(MwappError):
 class ClosedError(MwappError):
     """This client is closed."""
 
-    exit_code = 8
+    exit_code = DEFECT  # a command does not close its own; only a defect does

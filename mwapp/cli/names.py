@@ -42,7 +42,8 @@ def _offer(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     """Names with that beginning. Whatever goes wrong, a TAB prints only names."""
     logging.disable()
     try:
-        (names,) = look(Target(_connect(ctx), COMPLETION_SECONDS), read_names)
+        with Target(_connect(ctx), COMPLETION_SECONDS) as target:
+            (names,) = look(target, read_names)
     except MwappError:
         return []
     return [name for name in reversed(names) if name.startswith(incomplete)][:MOST_OFFERED]

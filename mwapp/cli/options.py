@@ -1,7 +1,6 @@
 """Options: each is a flag, an environment variable and a key of the config file, with one help text."""
 
 import os
-import tomllib
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,6 +55,8 @@ def read_config(path: Path, ctx: click.Context) -> dict[str, Any]:
     Raises:
         BadInputError: it cannot be read, or has an unknown key.
     """
+    import tomllib  # seldom needed
+
     try:
         document = tomllib.loads(path.read_text())
     except (OSError, ValueError) as problem:

@@ -1,40 +1,65 @@
-"""Runs a part of the core for the length of one command."""
+"""The ensemble that a command talks to, in one session from its first question to its end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from types import TracebackType
 from typing import Any
 
+import click
+
+from mwapp.client.background import Background
+from mwapp.core.client import ClientPart
 from mwapp.core.session import Call, Process, Scope
-from mwapp.loop import Loop
+from mwapp.errors import TimedOutError
 from mwapp.status.overview import Look
 from mwapp.zookeeper.connect_string import Servers
 
-# Session time-out of commands, seconds. They create no ephemerals. If the reply to a submission is lost, they
-# must find out what became of it (UNDER_WAY in core/client.py) before the task can be removed
-# (Retention.least in core/retention.py).
-COMMAND_SESSION_SECONDS = 4.0
 
-
-@dataclass(frozen=True, slots=True)
 class Target:
-    """Which ensemble, and how long it may stay silent (seconds)."""
+    """Which ensemble, and how long it may stay silent (seconds). A context manager."""
 
-    connect: Servers
-    connect_timeout: float
+    def __init__(self, connect: Servers, connect_timeout: float) -> None:
+        self.connect = connect
+        self.connect_timeout = connect_timeout
+
+    @cached_property
+    def session(self) -> Background:
+        """Opened when it is first used."""
+        return Background(self.connect, self.connect_timeout, "--connect")
+
+    def __enter__(self) -> "Target":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if "session" in vars(self):
+            self.session.close()
 
 
-def converse(target: Target, build: Callable[[Process, Call], object], timeout: float | None = None) -> None:
+def target_of(settings: dict[str, Any], longest: float | None = None) -> Target:
+    """What this command's options say, until it ends; silent for ``longest`` at most."""
+    timeout = settings["connect_timeout"]
+    timeout = timeout if longest is None else min(longest, timeout)
+    return click.get_current_context().with_resource(Target(settings["connect"], timeout))
+
+
+def converse(
+    target: Target, build: Callable[[Process, Call], ClientPart], timeout: float | None = None
+) -> None:
     """Run the part that ``build`` creates until it calls the function that it got.
 
     Raises:
         UnreachableError: the ensemble does not answer.
         TimedOutError: not done after ``timeout`` seconds.
     """
-    process = Process()
-    loop = Loop(process, target.connect, COMMAND_SESSION_SECONDS)
-    build(process, loop.stop)
-    loop.run(connect_timeout=target.connect_timeout, timeout=timeout)
+    future = target.session.converse(build)
+    try:
+        future.result(timeout)
+    except TimeoutError:
+        raise TimedOutError from None
+    finally:
+        future.cancel()
 
 
 def look(target: Target, *reads: Callable[[Scope, Callable[[Any], None]], None]) -> list[Any]:
@@ -45,7 +70,7 @@ def look(target: Target, *reads: Callable[[Scope, Callable[[Any], None]], None])
     """
     results: dict[int, Any] = {}
 
-    def build(process: Process, finished: Call) -> None:
+    def build(process: Process, finished: Call) -> ClientPart:
         def read_all(scope: Scope) -> None:
             results.clear()
             for number, read in enumerate(reads):
@@ -56,7 +81,7 @@ def look(target: Target, *reads: Callable[[Scope, Callable[[Any], None]], None])
             if len(results) == len(reads):
                 finished()
 
-        Look(process, read_all)
+        return Look(process, read_all)
 
     converse(target, build)
     return [results[number] for number in range(len(reads))]

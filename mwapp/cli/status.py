@@ -14,7 +14,7 @@ import click
 from mwapp.cli.keys import Keys
 from mwapp.cli.options import client, option
 from mwapp.cli.output import age, bold, plain, show, show_json, table, width, yellow
-from mwapp.cli.session import Target, look
+from mwapp.cli.session import Target, look, target_of
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError
@@ -52,7 +52,10 @@ def status(watch: float | None, **settings: Any) -> None:
       mwapp status --watch
       mwapp status --output json --watch 10     # one JSON document per line
     """
-    target, as_json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
+    target, as_json = (
+        target_of(settings, WATCH_CONNECT_SECONDS if watch else None),
+        settings["output"] == "json",
+    )
     if watch is not None:
         _watch(target, watch, as_json=as_json)
         return
@@ -66,7 +69,6 @@ def status(watch: float | None, **settings: Any) -> None:
 
 
 def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
-    target = Target(target.connect, min(target.connect_timeout, WATCH_CONNECT_SECONDS))
     tasks = None
     keys = Keys()
     signal.signal(signal.SIGINT, lambda *_: _leave(keys))

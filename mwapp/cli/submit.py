@@ -2,7 +2,6 @@
 
 import json
 import sys
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +10,10 @@ import click
 from mwapp.cli.names import timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json
-from mwapp.cli.session import Target, converse, look
+from mwapp.cli.session import Target, converse, look, target_of
 from mwapp.cli.wait import output_option, wait_and_show
-from mwapp.client.calls import Call, Options
-from mwapp.core.client import Refusal, Submit
+from mwapp.client.calls import Call, Options, new_key
+from mwapp.core.client import ClientPart, Refusal, Submit
 from mwapp.core.limits import LIMITS
 from mwapp.core.session import Call as Finished
 from mwapp.core.session import Process
@@ -106,7 +105,7 @@ def submit(
       seq 1 100 | sed 's/^/echo /' | mwapp submit -
     """
     tasks = _tasks(list(commands), task_name, settings)
-    target, as_json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
+    target, as_json = target_of(settings), settings["output"] == "json"
     accepted: dict[int, str] = {}
     try:
         _submit(target, tasks, task_name, max_tasks, accepted, printed=not as_json)
@@ -164,7 +163,7 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
     calls = [Call(command, **options) for command in commands]
     if handler is not None:
         calls = [Call(handler=handler, argument=_argument(settings["argument"]), **options)]
-    return [call.task(uuid.uuid4().hex, _TYPED) for call in calls]
+    return [call.task(new_key(), _TYPED) for call in calls]
 
 
 def _lines(text: bytes) -> list[str]:
@@ -210,8 +209,8 @@ def _submit(
         if printed:
             show(name)
 
-    def build(process: Process, finished: Finished) -> None:
-        Submit(
+    def build(process: Process, finished: Finished) -> ClientPart:
+        return Submit(
             process,
             tasks,
             names={} if name is None else {0: name},

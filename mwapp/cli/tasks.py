@@ -10,7 +10,7 @@ import click
 from mwapp.cli.names import tasks_argument
 from mwapp.cli.options import client, option
 from mwapp.cli.output import age, several, show_json, show_table
-from mwapp.cli.session import Target, look
+from mwapp.cli.session import look, target_of
 from mwapp.cli.wait import outcome_document
 from mwapp.client.calls import task_name
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
@@ -53,7 +53,7 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
       mwapp tasks --state queued --state assigned
       mwapp tasks 7 --output json
     """
-    target, wanted = Target(settings["connect"], settings["connect_timeout"]), [task_name(t) for t in tasks]
+    target, wanted = target_of(settings), [task_name(t) for t in tasks]
     (names,) = look(target, read_names) if not wanted else (wanted,)
     # Only reading tells the state, so with --state the limit applies to what is shown.
     chosen = names[-limit:] if limit and not state and not wanted else names
@@ -128,7 +128,7 @@ def workers(**settings: Any) -> None:
       mwapp workers
       mwapp workers --output json
     """
-    target = Target(settings["connect"], settings["connect_timeout"])
+    target = target_of(settings)
     views: list[WorkerView] = look(target, read_workers)[0]
     if settings["output"] == "json":
         show_json([worker_document(view) for view in views])

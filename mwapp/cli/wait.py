@@ -11,9 +11,10 @@ import click
 from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json, show_table
-from mwapp.cli.session import Target, converse, look
+from mwapp.cli.session import Target, converse, look, target_of
+from mwapp.client.background import End
 from mwapp.client.calls import task_name
-from mwapp.core.client import Cancel
+from mwapp.core.client import Cancel, ClientPart
 from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Call, Process
 from mwapp.core.wait import Wait
@@ -43,7 +44,7 @@ def wait(tasks: tuple[str, ...], timeout: float | None, show_output: bool, **set
       mwapp wait 7 8 --show-output
       mwapp wait backup-2026-11-22 --timeout 600
     """
-    target, json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
+    target, json = target_of(settings), settings["output"] == "json"
     wait_and_show(target, list(map(task_name, tasks)), timeout, show_output=show_output, json=json)
 
 
@@ -65,14 +66,14 @@ def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
       mwapp cancel 7
       mwapp cancel backup-2026-11-22 --output json
     """
-    target, json = Target(settings["connect"], settings["connect_timeout"]), settings["output"] == "json"
+    target, json = target_of(settings), settings["output"] == "json"
     names = list(dict.fromkeys(map(task_name, tasks)))
     (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
     ended = {view.task for view in views if view.ended}
     requested = [view.task for view in views if not view.ended]
 
-    def build(process: Process, finished: Call) -> None:
-        Cancel(process, requested, asked=lambda *_: None, finished=finished)
+    def build(process: Process, finished: Call) -> ClientPart:
+        return Cancel(process, requested, asked=lambda *_: None, finished=finished)
 
     if requested:
         converse(target, build)
@@ -92,15 +93,8 @@ def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _End:
-    task: str
-    state: str
-    outcome: Outcome
-
-
-@dataclass(frozen=True, slots=True)
 class _Ends:
-    ended: list[_End]
+    ended: list[End]
     missing: list[str]
     open: list[str]  # have not ended in time
 
@@ -127,13 +121,13 @@ def wait_and_show(
 def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False) -> _Ends:
     """``json``: if interrupted, show what is known: a program needs the names of its tasks."""
     names = list(dict.fromkeys(names))
-    found: dict[str, _End | None] = {}
+    found: dict[str, End | None] = {}
 
     def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
-        found[name] = None if state is None else _End(name, state, outcome or Outcome())
+        found[name] = None if state is None else End(name, state, outcome or Outcome())
 
-    def build(process: Process, finished: Call) -> None:
-        Wait(process, names, ended=ended, finished=finished)
+    def build(process: Process, finished: Call) -> ClientPart:
+        return Wait(process, names, ended=ended, finished=finished)
 
     try:
         with suppress(TimedOutError):  # the message counts those that have not ended
@@ -145,7 +139,7 @@ def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: 
     return _ends(names, found)
 
 
-def _ends(names: Sequence[str], found: Mapping[str, _End | None]) -> _Ends:
+def _ends(names: Sequence[str], found: Mapping[str, End | None]) -> _Ends:
     known = [found.get(name) for name in names]
     missing = [name for name in names if name in found and found[name] is None]
     still_open = [name for name in names if name not in found]

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from mwapp.core.client import Cancel, ClientPart, Refusal, Submit
 from mwapp.core.protocol import Outcome
-from mwapp.core.session import Process, Scope
+from mwapp.core.session import Call, Process, Scope
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
 from mwapp.errors import ClosedError, FullError, MwappError, NotFoundError, RefusedError, UnreachableError
@@ -52,10 +52,11 @@ class End:
 class Background:
     """A session, and what callers asked of it. Its methods are for every thread and return at once."""
 
-    def __init__(self, servers: Servers, connect_timeout: float, max_tasks: int) -> None:
+    def __init__(self, servers: Servers, connect_timeout: float, setting: str = "connect") -> None:
+        """``setting``: what the user calls ``servers``."""
         self._servers = servers
         self._connect_timeout = connect_timeout
-        self._max_tasks = max_tasks
+        self._setting = setting
         self._owner = os.getpid()
         self._lock = threading.Lock()  # for what follows
         self._open: dict[Future[Any], float] = {}  # not done; when it was asked for
@@ -70,7 +71,15 @@ class Background:
 
     # ------------------------------------------------------------ what can be asked for
 
-    def submit(self, tasks: Sequence[Task], names: Mapping[int, str]) -> list[Future[str]]:
+    def converse(self, build: Callable[[Process, Call], ClientPart]) -> Future[None]:
+        """Have a part of the core at work until it calls the function that ``build`` was given."""
+
+        def begin(futures: list[Future[None]]) -> None:
+            self._start(build(self._process, partial(_succeed, futures[0], None)), futures)
+
+        return self._ask(1, begin)[0]
+
+    def submit(self, tasks: Sequence[Task], names: Mapping[int, str], max_tasks: int) -> list[Future[str]]:
         """Store tasks; ``names`` that were chosen, by index. The futures have the tasks' names."""
 
         def begin(futures: list[Future[str]]) -> None:
@@ -78,7 +87,7 @@ class Background:
                 self._process,
                 tasks,
                 names=names,
-                max_tasks=self._max_tasks,
+                max_tasks=max_tasks,
                 accepted=lambda index, name: _succeed(futures[index], name),
                 refused=lambda index, refusal: _fail(futures[index], _refused(refusal)),
                 finished=lambda: None,
@@ -197,7 +206,7 @@ class Background:
         elif now - self._heard >= self._connect_timeout:
             for future, asked in list(self._open.items()):
                 if now - asked >= self._connect_timeout:
-                    why = silent("connect", self._servers, self._connect_timeout)
+                    why = silent(self._setting, self._servers, self._connect_timeout)
                     _fail(future, UnreachableError(why))
 
 

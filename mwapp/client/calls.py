@@ -1,6 +1,7 @@
 """What can be submitted: a call with its options. Each is checked alone, and named if it is wrong."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
@@ -196,6 +197,11 @@ def task_name(text: str, argument: str = "TASK") -> str:
             f"{argument}: {text!r} is not the name of a task; write, for example, task-0000000007 or 7"
         )
     return name
+
+
+def new_key() -> str:
+    """A mark that no other submission has."""
+    return os.urandom(16).hex()
 
 
 def check(setting: str, /, **fields: Any) -> None:

@@ -1,14 +1,13 @@
 """What the clients with and without asyncio share: settings, what they ask for, and what comes of it."""
 
 import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
 from mwapp.client.background import Background, End, no_such_task
-from mwapp.client.calls import Call, call_of, check_fits, last_line, number, task_name
+from mwapp.client.calls import Call, call_of, check_fits, last_line, new_key, number, task_name
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import CANCELLED, DONE
 from mwapp.errors import (
@@ -84,19 +83,20 @@ class Asking:
         )
         most = LIMITS.max_tasks
         check_fits("max_tasks", max_tasks, lambda it: it in range(1, most + 1), f"a number from 1 to {most}")
-        self._background = Background(Servers.parse(connect, "connect"), connect_timeout, max_tasks)
+        self._max_tasks = max_tasks
+        self._background = Background(Servers.parse(connect, "connect"), connect_timeout)
 
     def _store(self, calls: Sequence[Call[Any]]) -> list[Future[str]]:
-        tasks = [call.task(key=uuid.uuid4().hex) for call in calls]
+        tasks = [call.task(key=new_key()) for call in calls]
         names = {index: call.name for index, call in enumerate(calls) if call.name is not None}
-        return self._background.submit(tasks, names)
+        return self._background.submit(tasks, names, self._max_tasks)
 
     def _await(self, tasks: Iterable[H]) -> dict[H, Future[End]]:
         """The end of each, which may be known already."""
         futures: dict[H, Future[End]] = {task: Future() for task in tasks}
         unknown = [task for task in futures if task._end is None]
         names = dict.fromkeys(task.name for task in unknown)
-        asked = dict(zip(names, self._background.wait(list(names)), strict=True))
+        asked = dict(zip(names, self._background.wait(list(names)) if names else (), strict=True))
         for task, future in futures.items():
             if task._end is None:
                 futures[task] = asked[task.name]

@@ -77,6 +77,8 @@ def test_a_command(client: Client) -> None:
     assert (end.task, end.state, end.outcome.worker, end.outcome.code) == (task.name, "done", "w", 0)
     assert task.done()
     assert client.task(task.name).result() == task.result()
+    client.close()
+    assert task.result() == "hello\nred\n/\n", "it is known"
 
 
 def test_a_handler(client: Client) -> None:

@@ -249,6 +249,16 @@ def test_a_defect_is_told_from_a_failed_task(
     assert not started
 
 
+def test_a_defect_on_the_session_s_thread_is_one_too(mwapp: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("mwapp.core.client.Submit.__init__", broken)
+    status, error = mwapp("submit", "true", "--connect", "127.0.0.1:1")
+    assert status == 70
+    assert "ZeroDivisionError" in error
+
+
 def test_release_of_nothing(mwapp: Run, tmp_path: Path) -> None:
     assert mwapp("release", str(tmp_path)) == (0, "")
 

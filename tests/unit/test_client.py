@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -124,8 +125,9 @@ def test_who_waits_is_told_when_the_client_is_closed(client: Client) -> None:
 def test_a_closed_client_says_so(client: Client) -> None:
     client.close()
     client.close()
-    with pytest.raises(ClosedError, match="this client is closed: make a new one"):
-        client.submit("true")
+    problem = thread(client.submit, "true").exception(LONGEST_WAIT)
+    assert isinstance(problem, ClosedError)
+    assert str(problem) == "this client is closed: make a new one"
     assert not client._background._thread.is_alive()
 
 
@@ -145,6 +147,7 @@ def test_a_fork_needs_a_client_of_its_own(client: Client) -> None:
     with client._background._lock:
         child = os.fork()
     if child == 0:
+        signal.alarm(round(LONGEST_WAIT))
         try:
             client.submit("true")
         except ClosedError as problem:

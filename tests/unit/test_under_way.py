@@ -1,7 +1,7 @@
 """How long a request of a session that its client has given up may still be carried out, at the worst: what
 ``UNDER_WAY`` in mwapp/core/client.py is for. Times are in session time-outs."""
 
-from mwapp.cli.session import COMMAND_SESSION_SECONDS
+from mwapp.client.background import CLIENT_SESSION_SECONDS
 from mwapp.core.client import UNDER_WAY, Submit
 from mwapp.core.messages import Tick
 from mwapp.core.retention import RETENTION
@@ -108,4 +108,4 @@ def test_nothing_is_submitted_twice_however_long_it_is_under_way() -> None:
 
 
 def test_what_has_ended_is_not_removed_while_a_command_may_still_have_to_find_it() -> None:
-    assert RETENTION.least > (UNDER_WAY + 1) * COMMAND_SESSION_SECONDS
+    assert RETENTION.least > (UNDER_WAY + 1) * CLIENT_SESSION_SECONDS
