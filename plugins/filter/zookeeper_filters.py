@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import unreachable
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import failed, unreachable
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
 
 
@@ -52,7 +52,7 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
                 f"{name} is in another batch: apply the role to all hosts at once, without serial."
             )
         else:
-            reasons.append(f"{name} could not be looked at: {found.get('msg', 'see above')}")
+            reasons.append(failed(name, found))
     return list(dict.fromkeys(reasons))
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 # By what is in the message; the first that fits.
 _REMEDIES = (
     (
@@ -19,11 +22,39 @@ _REMEDIES = (
 )
 
 
+_NO_ROOT = (
+    "Missing sudo password",
+    "password is required",
+    "a terminal is required",
+    "is not in the sudoers",
+)
+_FULL = "No space left on device"
+
+
 def last_line(message: str) -> str:
     """What ssh itself says: its last line. Before that come Ansible's words, banners and warnings."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     last = lines[-1] if lines else "no reason given"
     return last.rpartition("via ssh: ")[2].removeprefix("ssh: ")
+
+
+def failed(name: str, result: Mapping[str, Any]) -> str:
+    """Sentences on a host on which Ansible's module failed."""
+    message = str(result.get("msg") or "see above")
+    said = "\n".join(
+        str(result.get(key) or "") for key in ("msg", "module_stderr", "module_stdout", "exception")
+    )
+    if any(part in said for part in _NO_ROOT):
+        return (
+            f"{name}: the user that Ansible logs in as may not become root: {last_line(message)}. "
+            "Pass its password (--ask-become-pass), or allow it sudo without one."
+        )
+    if _FULL in said:
+        return (
+            f"{name} has no space left for Ansible's own files: make room there (df -h /tmp ~), and run "
+            "again."
+        )
+    return f"{name} could not be looked at: {message}"
 
 
 def unreachable(name: str, message: str) -> str:

@@ -94,6 +94,7 @@ RETURN = r"""
 waiting: {description: What was held back and differs from what it shall be., type: list, returned: always}
 """
 
+import errno
 import grp
 import os
 import pwd
@@ -156,7 +157,12 @@ class Placer:
     def _replace(self, path: Path, entry: dict[str, Any]) -> None:
         # beside the old one, so that it is replaced by a rename, and nobody ever sees half of it
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-            new.write(entry["content"].encode())
+            try:
+                new.write(entry["content"].encode())
+                new.flush()
+            except OSError:
+                Path(new.name).unlink()
+                raise
         self.module.atomic_move(new.name, str(path))
 
     def _attributes(self, path: Path, entry: dict[str, Any]) -> None:
@@ -186,6 +192,16 @@ class Placer:
         )
 
 
+def explain(error: OSError) -> str:
+    """Why something could not be placed, and the remedy."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            "No space is left: make room (df -h shows where; look at /etc, zookeeper_data_dir and "
+            "zookeeper_txnlog_dir), and run again."
+        )
+    return f"{error}: root must be able to write there."
+
+
 def _text(path: Path) -> str | None:
     # not read_text, to which all ends of lines are the same
     return path.read_bytes().decode(errors="replace") if path.is_file() else None
@@ -209,6 +225,24 @@ def _known(entry: dict[str, Any]) -> bool:
     except KeyError:
         return False
     return True
+
+
+def place(placer: Placer, given: dict[str, Any]) -> list[str]:
+    """Place everything but what is to be held back, and tell what that is."""
+    for entry in given["directories"]:
+        placer.directory(entry)
+    waiting = []
+    for entry in given["files"]:
+        if not (given["hold"] and entry["restart"]):
+            placer.file(entry)
+        elif _text(Path(entry["path"])) != entry["content"]:
+            waiting.append(entry["path"])
+    for entry in given["links"]:
+        if not given["hold"]:
+            placer.link(entry)
+        elif _target(Path(entry["path"])) != entry["target"]:
+            waiting.append(entry["path"])
+    return waiting
 
 
 def main() -> None:
@@ -246,19 +280,10 @@ def main() -> None:
     )
     os.umask(0o022)
     placer = Placer(module)
-    for entry in module.params["directories"]:
-        placer.directory(entry)
-    waiting = []
-    for entry in module.params["files"]:
-        if not (module.params["hold"] and entry["restart"]):
-            placer.file(entry)
-        elif _text(Path(entry["path"])) != entry["content"]:
-            waiting.append(entry["path"])
-    for entry in module.params["links"]:
-        if not module.params["hold"]:
-            placer.link(entry)
-        elif _target(Path(entry["path"])) != entry["target"]:
-            waiting.append(entry["path"])
+    try:
+        waiting = place(placer, module.params)
+    except OSError as error:
+        module.fail_json(msg=explain(error))
     module.exit_json(changed=placer.changed, diff=placer.diffs, waiting=waiting)
 
 

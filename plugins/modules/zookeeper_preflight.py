@@ -126,6 +126,7 @@ OS_RELEASE = Path("/etc/os-release")
 MANUALS = Path("/usr/share/man/man1")
 APT_LISTS = Path("/var/lib/apt/lists")
 PROC = Path("/proc")
+ROOT = 0  # its id
 LISTEN = "0A"
 DIRECTORIES = ("zookeeper_data_dir", "zookeeper_txnlog_dir")
 
@@ -327,6 +328,12 @@ def main() -> None:
     if me is None:
         module.exit_json(
             problems=[f"{name} is not in the group `zookeeper`, which names the members: add it."]
+        )
+        return
+    if os.geteuid() != ROOT:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        module.exit_json(
+            problems=[f"{name}: the role works as user {user}, not as root: set become: true for its play."]
         )
         return
     if name == members[0]["name"]:  # once is enough

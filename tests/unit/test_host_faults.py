@@ -46,3 +46,26 @@ def test_ssh_has_the_word_and_the_remedy_fits(message: str, said: str, remedy: s
     text = faults.unreachable("zk3", message)
     assert text.startswith(f"zk3 cannot be reached over SSH: {said}. ")
     assert remedy in text
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (
+            {"msg": "Missing sudo password"},
+            "zk3: the user that Ansible logs in as may not become root: Missing",
+        ),
+        (
+            {"msg": "x", "module_stderr": "sudo: a password is required\n"},
+            "zk3: the user that Ansible logs in as",
+        ),
+        (
+            {"msg": "MODULE FAILURE", "module_stderr": "OSError: [Errno 28] No space left on device"},
+            "zk3 has no space left for Ansible's own files: make room",
+        ),
+        ({"msg": "no python"}, "zk3 could not be looked at: no python"),
+        ({}, "zk3 could not be looked at: see above"),
+    ],
+)
+def test_a_module_that_failed(result: dict[str, str], said: str) -> None:
+    assert faults.failed("zk3", result).startswith(said)

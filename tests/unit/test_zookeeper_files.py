@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -220,6 +221,28 @@ def test_there_is_a_link_all_the_time(tmp_path: Path) -> None:
     finally:
         sys.setprofile(None)
     assert seen == {"3.8.0", "3.9.3"}
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a page."""
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", tmp_path], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("this machine lets nobody mount")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+@needs_root
+def test_a_full_disk_is_told_with_the_remedy_and_nothing_is_left_behind(small_disk: Path) -> None:
+    config = small_disk / "zoo.cfg"
+    config.write_text("a=0\n")
+    answer = only(files=[{"path": str(config), "content": "a=1\n" * 5000}])
+    assert answer["failed"]
+    assert answer["msg"].startswith("No space is left: make room")
+    assert (config.read_text(), list(small_disk.iterdir())) == ("a=0\n", [config])
 
 
 def place_link(path: Path, target: str, **other: bool) -> dict[str, Any]:

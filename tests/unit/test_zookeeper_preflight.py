@@ -54,6 +54,7 @@ class Host:
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
         reroot(preflight, root, monkeypatch)
+        monkeypatch.setattr(preflight, "ROOT", os.geteuid())
         monkeypatch.setattr(load("zookeeper_rules"), "UNSEEN", ())  # or nothing could be below /tmp
         monkeypatch.setenv("PATH", str(root / "bin"), prepend=":")
         self.write("etc/os-release", OS_RELEASE)
@@ -496,6 +497,13 @@ def test_a_host_that_is_no_member(host: Host) -> None:
     assert host.look(4)["problems"] == [
         "zk4 is not in the group `zookeeper`, which names the members: add it."
     ]
+
+
+def test_who_is_not_root_can_do_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "ROOT", -1)
+    user = ME["zookeeper_user"]
+    said = f"zk1: the role works as user {user}, not as root: set become: true for its play."
+    assert host.look()["problems"] == [said]
 
 
 def test_the_first_member_warns_for_all(host: Host) -> None:

@@ -10,12 +10,10 @@ KILLERS = (pytest("tests/unit/test_zookeeper_files.py"),)
 files = partial(Mutant, "plugins/modules/zookeeper_files.py")
 
 MUTANTS = [
-    files('not (module.params["hold"] and entry["restart"])', 'not module.params["hold"]', "tools wait, too"),
+    files('not (given["hold"] and entry["restart"])', 'not given["hold"]', "tools wait, too"),
+    files('not (given["hold"] and entry["restart"])', 'not entry["restart"]', "zoo.cfg is never placed"),
     files(
-        'not (module.params["hold"] and entry["restart"])', 'not entry["restart"]', "zoo.cfg is never placed"
-    ),
-    files(
-        'not (module.params["hold"] and entry["restart"])',
+        'not (given["hold"] and entry["restart"])',
         "True",
         "a server that crashes comes up with a configuration that nobody has tried",
     ),
@@ -23,7 +21,7 @@ MUTANTS = [
     files(
         'elif _target(Path(entry["path"])) != entry["target"]:', "else:", "every run restarts every server"
     ),
-    files('if not module.params["hold"]:', "if True:", "the link says what does not run yet"),
+    files('if not given["hold"]:', "if True:", "the link says what does not run yet"),
     files("if self.module.check_mode:", "if False:", "check mode makes directories", at="Placer.directory"),
     files("if self.module.check_mode:", "if False:", "check mode writes files", at="Placer.file"),
     files("if self.module.check_mode:", "if False:", "check mode turns links", at="Placer.link"),
@@ -74,6 +72,8 @@ MUTANTS = [
         "prefix",
         equivalent="from another file system atomic_move copies it beside first",
     ),
+    files("Path(new.name).unlink()", "pass", "what does not fit on the disk is left there"),
+    files("in (errno.ENOSPC, errno.EDQUOT)", "in ()", "a full disk has no remedy"),
     files("os.umask(0o022)", "pass", "directories that only root can enter"),
     files('if now != entry["content"]:', "if now is None:", "a change is never placed"),
     files(
