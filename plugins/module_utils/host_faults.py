@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,7 +36,7 @@ def last_line(message: str) -> str:
     """What ssh itself says: its last line. Before that come Ansible's words, banners and warnings."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     last = lines[-1] if lines else "no reason given"
-    return last.rpartition("via ssh: ")[2].removeprefix("ssh: ")
+    return re.sub(r"^(.*\b(via|over) ssh: )?(ssh: )?", "", last)
 
 
 def failed(name: str, result: Mapping[str, Any]) -> str:

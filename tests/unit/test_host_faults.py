@@ -30,6 +30,12 @@ Host key verification failed.\r
             "ansible_user",
         ),
         (
+            'Data could not be sent to remote host "zk3". Make sure this host can be reached over ssh: admin@zk3: '
+            "Permission denied (publickey).",
+            "admin@zk3: Permission denied (publickey)",
+            "ansible_user",
+        ),
+        (
             "Failed to connect to the host via ssh: ssh: connect to host 10.0.0.3 port 22: No route to host",
             "connect to host 10.0.0.3 port 22: No route to host",
             "Bring it back, or correct its ansible_host",

@@ -50,3 +50,5 @@ def test_one_that_does_not_answer_is_restarted_only_if_the_others_are_a_quorum_w
     assert order.idle(THREE, states(gone(), follower(), leader()), every, changing=True) == []
     observed = states(gone(), follower(), observer(), observer())
     assert order.idle(OBSERVED, observed, {"zk1"}) == [], "observers are no part of it"
+    observed = states(gone(), follower(), leader(), observer())
+    assert order.idle(OBSERVED, observed, {"zk1"}) == ["zk1"]
