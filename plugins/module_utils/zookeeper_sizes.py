@@ -42,9 +42,9 @@ def _values(snapshot: Path) -> Iterator[int]:
             if not _take(file, HEADER).startswith(MAGIC):
                 return
             _take(file, 12 * _number(file))  # sessions
-            for _ in range(_number(file)):  # lists of permissions, by their number
+            for _acl in range(_number(file)):  # lists of permissions, by their number
                 _take(file, 8)
-                for _ in range(max(_number(file), 0)):
+                for _entry in range(max(_number(file), 0)):
                     _take(file, 4)
                     _take(file, _number(file))
                     _take(file, _number(file))
