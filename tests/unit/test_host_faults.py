@@ -30,7 +30,7 @@ Host key verification failed.\r
             "ansible_user",
         ),
         (
-            'Data could not be sent to remote host "zk3". Make sure this host can be reached over ssh: admin@zk3: '
+            "Data could not be sent to remote host. Make sure this host can be reached over ssh: admin@zk3: "
             "Permission denied (publickey).",
             "admin@zk3: Permission denied (publickey)",
             "ansible_user",
