@@ -46,7 +46,10 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
             reasons += found["problems"]
         elif found.get("unreachable"):
             text = unreachable(name, str(found.get("msg", "")))
-            reasons.append(f"{text} While a member is missing, the others are left alone.")
+            reasons.append(
+                f"{text} While a member is missing, the others are left alone. If it is lost for good, give "
+                "its zookeeper_id to a new host, or take it out of the group."
+            )
         elif not found:
             reasons.append(
                 f"{name} is in another batch: apply the role to all hosts at once, without serial."

@@ -9,6 +9,8 @@ import re
 import socket
 from dataclasses import dataclass
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
+
 MAX_ANSWER = 1 << 20  # an answer longer than this does not come from ZooKeeper
 NOT_SERVING = "is not currently serving requests"
 
@@ -199,3 +201,16 @@ def ask(member: Member, word: str, timeout: float) -> str:
         while len(answer) < MAX_ANSWER and (part := connection.recv(65536)):
             answer += part
     return answer.decode(errors="replace")
+
+
+def still_running(gone: dict[str, str], timeout: float = 2) -> list[str]:
+    """Which of these members take part in elections, as far as can be seen from here."""
+    found = []
+    for number, line in gone.items():
+        host, _quorum_port, election_port = server_address(line)
+        try:
+            socket.create_connection((host, election_port), timeout).close()
+        except (OSError, ValueError):  # of "zk1..example.org", say
+            continue
+        found.append(f"{number} on {host}")
+    return found

@@ -11,7 +11,10 @@ from collections import Counter
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import setting_problem
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
+    server_address,
+    setting_problem,
+)
 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
@@ -309,6 +312,21 @@ def _peer_port_problems(me: Settings, members: list[Settings], config: dict[str,
     return [
         f"zookeeper_quorum_port or zookeeper_election_port of {', '.join(moved)} differ from those by which "
         f"{me['name']} knows them: set them back. Servers restarted one by one could not find each other."
+    ]
+
+
+def declared_dead(settings: Settings, config: dict[str, str]) -> dict[str, str]:
+    """Those members of a zoo.cfg that zookeeper_dead names."""
+    dead = {address.strip() for address in settings["zookeeper_dead"]}
+    return {number: line for number, line in servers(config).items() if server_address(line)[0] in dead}
+
+
+def alive_problems(running: list[str]) -> list[str]:
+    """Of members that were declared dead and answer."""
+    return [
+        f"zookeeper_dead names server {server}, but it answers there: take it out of zookeeper_dead. If it "
+        "is to go all the same, leave it running, and take it out of the group in a run of its own."
+        for server in running
     ]
 
 

@@ -71,6 +71,7 @@ PARTS = {
         Setting("zookeeper_config", type="dict"),
         Setting("zookeeper_heap_mb"),
         Setting("zookeeper_jvm_flags", type="list"),
+        Setting("zookeeper_dead", type="list"),
     ),
 }
 SETTINGS = tuple(setting for part in PARTS.values() for setting in part)

@@ -6,6 +6,7 @@ ZooKeeper takes an unknown key for a system property and says nothing, so a miss
 from __future__ import annotations
 
 import difflib
+import re
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
 
@@ -130,3 +131,10 @@ def client_port(config: dict[str, str]) -> int | None:
     """The port that a zoo.cfg names; None if it names none that could be."""
     port = config.get("clientPort", "")
     return int(port) if port.isdecimal() else None
+
+
+def server_address(line: str) -> tuple[str, int, int]:
+    """Host and the two ports of a member, from ``host:port:port`` or that with ``:observer``; 0 for none."""
+    found = re.fullmatch(r"(.*?)(?::(\d+))?(?::(\d+))?(?::observer)?", line)
+    host, *ports = found.groups() if found else (line, None, None)
+    return host.strip("[]"), *(int(port or 0) for port in ports)  # type: ignore[return-value]

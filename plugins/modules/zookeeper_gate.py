@@ -75,7 +75,6 @@ idle:
 waited: {description: "How long it took, in seconds.", type: float, returned: always}
 """
 
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -89,6 +88,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health i
     judge,
     judge_change,
     look,
+    still_running,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_restart_order import idle, rolling
 
@@ -100,20 +100,6 @@ def look_at_all(members: list[Member]) -> dict[str, State]:
     with ThreadPoolExecutor(max_workers=len(members)) as pool:
         states = pool.map(lambda member: look(member, ANSWER_SECONDS), members)
         return dict(zip((member.name for member in members), states, strict=True))
-
-
-def still_running(gone: dict[str, str]) -> list[str]:
-    """Which former members still take part in elections, as far as can be seen from here."""
-    found = []
-    for number, where in gone.items():
-        host, _, election_port = where.removesuffix(":observer").rpartition(":")
-        host = host.rpartition(":")[0].strip("[]")
-        try:
-            socket.create_connection((host, int(election_port)), ANSWER_SECONDS).close()
-        except (OSError, ValueError):
-            continue
-        found.append(f"{number} on {host}")
-    return found
 
 
 class Finding(NamedTuple):

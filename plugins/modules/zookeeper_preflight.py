@@ -97,10 +97,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import still_running
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import read_history
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
     PORTS,
+    alive_problems,
+    declared_dead,
     heap_mb,
     host_problems,
     member_problems,
@@ -346,6 +349,7 @@ def main() -> None:
     found["buffer"] = buffer_needed(settings, found)
     problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)
+    problems += alive_problems(still_running(declared_dead(settings, found["config"])))
     module.exit_json(
         changed=False,
         problems=problems,

@@ -513,6 +513,16 @@ def test_the_first_member_warns_for_all(host: Host) -> None:
     assert "warnings" not in host.look(1)
 
 
+def test_a_member_that_was_declared_dead_and_answers(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        host.configured(**{"server.4": f"127.0.0.1:2888:{port}", "server.5": "127.0.0.1:2888:1"})
+        [said] = host.look(zookeeper_dead="10.0.0.9, 127.0.0.1")["problems"]
+        assert host.look()["problems"] == []
+    assert said.startswith("zookeeper_dead names server 4 on 127.0.0.1, but it answers there: take it out")
+    assert host.look(zookeeper_dead=["127.0.0.1"])["problems"] == []
+
+
 def test_the_heap_is_of_this_hosts_memory(host: Host) -> None:
     assert host.look()["heap_mb"] == 992, "a quarter of it, rounded"
     host.write("etc/systemd/system/zookeeper.service", "ExecStart=java \\\n    -Xms1000m -Xmx1000m \\\n")

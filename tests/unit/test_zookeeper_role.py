@@ -116,6 +116,25 @@ def test_a_server_without_data_has_no_vote(hosts: tuple[str, ...]) -> None:
     assert "db.autocreate=false" in render("zoo.cfg.j2", **stage(*hosts)).splitlines()
 
 
+def test_a_dead_member_has_its_line_until_its_turn_comes() -> None:
+    """As the others know it, or they could not tell that it is the same."""
+    voter_stages = load_file("filter/zookeeper_voter_stages.py").zookeeper_voter_stages
+    lines = {str(n): f"zk{n}:2888:3888" for n in range(1, 5)} | {"5": "[fd00::5]:2889:3889"}
+    found = {"data": True, "servers": lines, "unit": {"running": True}, "last_zxid": "0x1", "marker": False}
+    members = [{"id": n, "name": f"zk{n}", "host": f"zk{n}", "observer": False, **PORTS} for n in (1, 2, 3)]
+    seen = {m["name"]: found | {"trail": {}, "configured": True} for m in members}
+    plan = voter_stages(members, seen, list(seen), "zk4,fd00::5")
+    texts = [
+        render("zoo.cfg.j2", __zookeeper_stage=stage, __zookeeper_me=stage["members"][0])
+        for stage in plan["stages"]
+    ]
+    named = [[line for line in text.splitlines() if line.startswith("server.")] for text in texts]
+    assert named == [
+        [*(f"server.{n}=zk{n}:2888:3888" for n in (1, 2, 3)), "server.5=[fd00::5]:2889:3889"],
+        [f"server.{n}=zk{n}:2888:3888" for n in (1, 2, 3)],
+    ]
+
+
 def test_a_single_server_has_no_server_line() -> None:
     text = render("zoo.cfg.j2", **stage("zk1"))
     assert "server." not in text

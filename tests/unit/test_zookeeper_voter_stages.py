@@ -61,15 +61,23 @@ def reinstalled(*zxids: int, at: int = 0) -> Found:
 
 
 def plan(
-    seen: Mapping[str, Found | None], *, observers: str = "", limit: str = "", gone: str = ""
+    seen: Mapping[str, Found | None],
+    *,
+    observers: str = "",
+    limit: str = "",
+    gone: str = "",
+    dead: str = "",
+    disaster: bool = False,
 ) -> dict[str, Any]:
     """Plan for the servers of ``seen`` (None: it could not be looked at) without those of ``gone``."""
     members: list[dict[str, Any]] = [
-        {"name": f"zk{n}", "id": n, "observer": n in observers} for n in sorted(seen) if n not in gone
+        {"name": f"zk{n}", "id": n, "host": f"zk{n}", "observer": n in observers}
+        for n in sorted(seen)
+        if n not in gone
     ]
     looked = {f"zk{n}": found or {"msg": "unreachable"} for n, found in seen.items()}
     play = [m["name"] for m in members if not limit or m["id"] in limit]
-    answer: dict[str, Any] = plan_of(members, looked, play)
+    answer: dict[str, Any] = plan_of(members, looked, play, dead, disaster)
     return answer
 
 
@@ -78,7 +86,7 @@ def steps(answer: dict[str, Any]) -> list[str]:
     assert answer["problems"] == []
     stages = []
     for stage in answer["stages"]:
-        voters = "".join(m["id"] for m in stage["members"] if not m["observer"])
+        voters = "".join(sorted(str(m["id"]) for m in stage["members"] if not m["observer"]))
         rest = "".join(m["id"] for m in stage["members"] if m["observer"])
         stages.append(f"{voters}|{rest}" if rest else voters)
     return stages
@@ -262,8 +270,8 @@ def test_a_host_that_was_installed_anew_is_what_its_data_are() -> None:
 def test_when_all_were_installed_anew_those_with_the_newest_data_start_first() -> None:
     answer = plan({"1": reinstalled(1, 2), "2": reinstalled(1, 2, 3), "3": reinstalled(1, 2, 3, 4)})
     assert steps(answer) == ["123", "123"]
-    assert orders(answer) == ["32|23", "123|123"]
-    assert "the newest data first: 2 and 3" in answer["stages"][0]["label"]
+    assert orders(answer) == ["23|23", "123|123"]
+    assert "the newest data first: zk2 and zk3" in answer["stages"][0]["label"]
 
 
 def test_one_that_runs_is_of_the_first_majority() -> None:
@@ -329,6 +337,119 @@ def test_a_namesake_with_other_transactions_is_refused() -> None:
     moved = replaced("123", "123") | written(1, 2, at=7)
     seen = {"1": moved} | {n: holds("123") | written(1, 2, 3) for n in "23"}
     assert "The data of servers 1 and 2 have different transactions" in refusal(plan(seen))
+
+
+# ---------------------------------------------------------------- members that are dead for good
+
+
+def test_two_of_five_that_are_dead_go_one_after_the_other() -> None:
+    """Until its turn comes the others' zoo.cfg names the second: each list differs from the next in one."""
+    seen = {n: holds("12345") for n in "123"}
+    answer = plan(seen, dead="zk4, zk5")
+    assert steps(answer) == ["1235", "123"]
+    assert orders(answer) == ["123|123", "123|123"]
+    [placeholder] = [m for m in answer["stages"][0]["members"] if m["id"] == 5]
+    assert placeholder == {
+        "name": "server 5",
+        "id": 5,
+        "left": True,
+        "host": "zk5",
+        "quorum_port": 2888,
+        "election_port": 3888,
+        "observer": False,
+    }
+    assert [m["id"] for m in answer["stages"][1]["members"]] == ["1", "2", "3"]
+
+
+def test_the_refusal_tells_how_to_declare_them_dead() -> None:
+    text = refusal(plan({n: holds("12345") for n in "123"}))
+    assert "If they are dead and will never run again, declare that: -e zookeeper_dead=zk4,zk5" in text
+
+
+@pytest.mark.parametrize("dead", ["zk4", "zk5,zk6", "10.0.0.4,10.0.0.5"])
+def test_all_must_be_declared_by_the_addresses_that_the_servers_know(dead: str) -> None:
+    """A declaration for another inventory does nothing here."""
+    assert "Servers 4 and 5 were taken out" in refusal(plan({n: holds("12345") for n in "123"}, dead=dead))
+
+
+def test_who_is_in_the_group_is_not_dead() -> None:
+    text = refusal(plan({n: holds("12345") for n in "1234"}, dead="zk4,zk5"))
+    assert text.startswith("zookeeper_dead names zk4, which is in the group")
+
+
+def test_declared_twice_there_is_nothing_to_do() -> None:
+    assert steps(plan({n: holds("123") for n in "123"}, dead="zk4,zk5")) == ["123"]
+
+
+@pytest.mark.parametrize(("at", "then"), [("1235", ["1235", "123"]), ("123", ["123"])])
+def test_a_burial_that_was_cut_short_goes_on(at: str, then: list[str]) -> None:
+    seen = {"1": holds(at), "2": holds("1235"), "3": holds("12345" if at == "1235" else "1235")}
+    answer = plan(seen, dead="zk4,zk5")
+    assert steps(answer) == then
+    assert answer["stages"][0]["changing"]
+    if at == "1235":
+        assert "declare that: -e zookeeper_dead=zk5" in refusal(plan(seen))
+
+
+def test_they_come_back_to_five() -> None:
+    seen = {n: holds("123") for n in "123"} | {n: empty() for n in "45"}
+    assert steps(plan(seen, dead="")) == ["123|45", "1234|5", "12345"]
+
+
+def test_a_dead_majority_needs_a_disaster_recovery() -> None:
+    seen = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2, 3)}
+    text = refusal(plan(seen, dead="zk3,zk4,zk5"))
+    assert (
+        "Of the voters 1, 2, 3, 4 and 5 only 1 and 2 have data that can be had. That is no majority" in text
+    )
+    assert "server 1: 0x2, server 2: 0x3" in text
+    assert "all writes after 0x3 (server 2) are lost" in text
+    assert "-e zookeeper_disaster_recovery=true" in text
+    answer = plan(seen, dead="zk3,zk4,zk5", disaster=True)
+    assert (steps(answer), answer["stages"][0]["changing"]) == (["12"], True)
+    assert "leaves out zk2" in refusal(plan(seen, dead="zk3,zk4,zk5", disaster=True, limit="1"))
+    assert steps(plan({"1": holds("123")}, dead="zk2,zk3", disaster=True)) == ["1"]
+
+
+def test_a_disaster_recovery_does_nothing_by_itself() -> None:
+    seen = {"1": holds("12345"), "2": holds("12345")}
+    assert "were taken out of the group at once" in refusal(plan(seen, disaster=True))
+    assert steps(plan({n: holds("12345") for n in "123"}, dead="zk4,zk5", disaster=True)) == ["1235", "123"]
+
+
+def test_of_those_that_live_the_newest_begin() -> None:
+    seen = {n: holds("1234567") | written(*range(1, 2 + int(n))) for n in "123"}
+    answer = plan(seen, dead="zk4,zk5,zk6,zk7", disaster=True)
+    assert orders(answer) == ["23|23", "123|123"]
+
+
+def test_a_disaster_recovery_that_was_cut_short_goes_on() -> None:
+    seen = {"1": holds("1234567") | written(1, 2)} | {n: holds("123") | written(1, 2, 3) for n in "23"}
+    answer = plan(seen, dead="zk4,zk5,zk6,zk7", disaster=True)
+    assert orders(answer)[-1] == "123|123"
+
+
+def test_those_without_data_wait_until_the_others_serve() -> None:
+    text = refusal(plan({"1": holds("123"), "4": empty()}, dead="zk2,zk3", disaster=True))
+    assert "Without data: 4. Take them out of the group" in text
+
+
+@given(st.integers(1, 7), st.data())
+def test_no_burial_costs_what_was_acknowledged(size: int, data: st.DataObject) -> None:
+    """Whoever is declared dead: without a majority it is refused, and each list meets the one before it."""
+    voters = "1234567"[:size]
+    living = data.draw(st.sets(st.sampled_from(voters), min_size=1))
+    seen = {n: holds(voters) for n in living}
+    dead = data.draw(st.sets(st.sampled_from(voters)))
+    answer = plan(seen, dead=",".join(f"zk{n}" for n in dead))
+    if answer["problems"]:
+        return
+    assert 2 * len(living) > size or size == 2
+    assert len(living) >= size - 1 or set(voters) - living <= dead
+    lists = [frozenset(voters)] + [frozenset(step.split("|")[0]) for step in steps(answer)]
+    assert lists[-1] == frozenset(living)
+    for old, new in pairwise(lists):
+        assert all(a & b for a in majorities(old) for b in majorities(new)), (old, new)
 
 
 ADVICE = re.compile(r"server (\d) has the newest data: keep those. Stop server (\d)")

@@ -8,6 +8,8 @@ from tests.mutants.mutant import Mutant
 KILLERS = (pytest("tests/unit/test_zookeeper_gate.py", "tests/unit/test_zookeeper_health.py"),)
 
 gate = partial(Mutant, "plugins/modules/zookeeper_gate.py")
+health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
+zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
     gate(
@@ -84,16 +86,10 @@ MUTANTS = [
     gate("if healthy and not pending else ()", "if healthy else ()", "told to stop who is still counted on"),
     gate("if healthy and not pending else ()", "if not pending else ()", "told to stop what may be needed"),
     gate("if healthy and not pending else ()", "if False else ()", "nobody is told of it"),
-    gate(
-        'where.removesuffix(":observer").rpartition(":")', 'where.rpartition(":")', "observers are overlooked"
-    ),
-    gate('.strip("[]")', "", "of IPv6 nobody is told"),
-    gate(
-        "int(election_port)), ANSWER_SECONDS",
-        'int(host.rpartition(":")[2] or 0)), ANSWER_SECONDS',
-        "wrong port",
-    ),
-    gate("except (OSError, ValueError):", "except OSError:", "an odd line of zoo.cfg ends the run"),
+    zoo_cfg('(?::observer)?"', '"', "observers are overlooked", at="server_address"),
+    zoo_cfg('.strip("[]")', "", "of IPv6 nobody is told", at="server_address"),
+    health("host, _quorum_port, election_port", "host, election_port, _quorum_port", "wrong port"),
+    health("except (OSError, ValueError):", "except OSError:", "an odd line of zoo.cfg ends the run"),
     gate("max_workers=len(members)", "max_workers=1", "frozen servers are waited for one after the other"),
     gate("look(member, ANSWER_SECONDS)", "look(member, 60)", "a frozen server holds the gate up"),
     gate(

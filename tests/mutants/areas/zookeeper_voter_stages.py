@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = (pytest("tests/unit/test_zookeeper_voter_stages.py", "tests/unit/test_zookeeper_history.py"),)
 
 stages = partial(Mutant, "plugins/filter/zookeeper_voter_stages.py")
+ensemble = partial(Mutant, "plugins/module_utils/zookeeper_one_ensemble.py")
 history = partial(Mutant, "plugins/module_utils/zookeeper_history.py")
 
 MUTANTS = [
@@ -29,7 +30,7 @@ MUTANTS = [
         '        if False:\n            raise RefusalError(\n                f"The ensemble is new',
         "an ensemble begins without some of its members",
     ),
-    stages("    _require_one_ensemble(holders, voters)\n", "", "data of two ensembles are mixed"),
+    stages("    require_one_ensemble(holders, voters, lost)\n", "", "data of two ensembles are mixed"),
     stages("    _require_data(now, target, trusted)\n", "", "a quorum without the data"),
     stages(
         "return min(lists",
@@ -41,48 +42,45 @@ MUTANTS = [
         "whole = True",
         "a change that was cut short is not finished first",
     ),
-    stages("if whole and now == target:", "if now == target:", "some are left with the old list of voters"),
-    stages("if number not in known}", "}", "members are called gone"),
+    stages(
+        "done = whole and now == target", "done = now == target", "some are left with the old list of voters"
+    ),
     stages('or seen[name]["marker"]}', "}", "a first start that was cut short is refused"),
     stages(
         'if name in unseen or seen[name]["data"]',
         'if seen.get(name, {}).get("data")',
         "a member that is down has lost its data",
     ),
-    stages(
-        '    if left_out:\n        raise RefusalError(\n            f"The voters change',
-        '    if False:\n        raise RefusalError(\n            f"The voters change',
-        "a member never learns of the change",
-    ),
-    stages(
+    ensemble(
         'if not where.endswith(":observer")}',
         "}",
         "an observer is counted as a voter that is to go",
-        at="_voters",
+        at="voters_of",
     ),
-    stages("frozenset(listed or {number})", "frozenset(listed)", "a server that serves alone has no voters"),
-    stages(
+    ensemble(
+        "frozenset(listed or {number})", "frozenset(listed)", "a server that serves alone has no voters"
+    ),
+    ensemble(
         '> 1:\n        raise RefusalError(\n            f"Server {a}',
         '> 2:\n        raise RefusalError(\n            f"Server {a}',
         "lists that differ in two are mixed",
     ),
-    stages("elsewhere or alone or", "alone or", "a namesake's data are mixed in"),
-    stages("elsewhere or alone or", "elsewhere or", "histories that have forked are mixed"),
-    stages('where.removesuffix(":observer") for', "where for", "who became an observer is a stranger"),
+    ensemble("elsewhere or alone or", "alone or", "a namesake's data are mixed in"),
+    ensemble("elsewhere or alone or", "elsewhere or", "histories that have forked are mixed"),
+    ensemble('where.removesuffix(":observer") for', "where for", "who became an observer is a stranger"),
     stages(
         "empty = now & target - trusted", "empty = now - trusted", "one that is gone for good stops every run"
     ),
     stages(
-        "len(now - lost) >= _majority(now)",
+        "len(now - lost) >= majority(now)",
         "len(now - lost) >= len(lost)",
         "half of the voters pass for a quorum",
     ),
     stages(
-        "    if len(leaving) > 1:\n",
+        "    if len(leaving) > 1 and leaving - left.lost:\n",
         "    if False:\n",
         "two that are taken out at once may be a majority still",
     ),
-    stages("if leaving and not whole:", "if False:", "a change cut short is left in another direction"),
     stages("if leaving and (added or demoted):", "if leaving and added:", "two changes at once"),
     stages("if leaving and (added or demoted):", "if leaving and demoted:", "two changes at once"),
     stages(
@@ -104,54 +102,56 @@ MUTANTS = [
     ),
     stages("        now -= {number}\n", "        now -= demoted\n", "two voters go at once"),
     stages(
-        '"observer": ids[m["name"]] not in voters}', '"observer": m["observer"]}', "who comes votes at once"
+        '"observer": int(str(m["id"])) not in voters}',
+        '"observer": m.get("observer")}',
+        "who comes votes at once",
     ),
-    stages("len(voters) // 2 + 1", "(len(voters) + 1) // 2", "half is a majority"),
+    ensemble("len(voters) // 2 + 1", "(len(voters) + 1) // 2", "half is a majority"),
     # ---------------------------------------------------------------- data that do not fit together
-    stages(
+    ensemble(
         "return not moved or (", "return not moved and (", "no member keeps its address", at="_same_addresses"
     ),
-    stages(
+    ensemble(
         "len(moved) == 1 and 2",
         "len(moved) >= 1 and 2",
         "two members were replaced at once",
         at="_same_addresses",
     ),
-    stages(
+    ensemble(
         " and 2 * len(common - moved) > max(len(mine), len(other))",
         "",
         "of two members one was replaced: the other may be the other ensemble's",
         at="_same_addresses",
     ),
-    stages(
+    ensemble(
         "kept = max(zxids, key=lambda number: (zxids[number], number in needed, -number))",
         "kept = min(zxids, key=lambda number: (zxids[number], number in needed, -number))",
         "the newest data are given up",
     ),
-    stages(
+    ensemble(
         "if number != kept and number not in needed]",
         "if number not in needed]",
         "the newest data are given up",
     ),
-    stages("if number != kept and number not in needed]", "if number != kept]", "a quorum is given up"),
-    stages(
+    ensemble("if number != kept and number not in needed]", "if number != kept]", "a quorum is given up"),
+    ensemble(
         'if found["unit"]["running"]}\n    needed',
         "}\n    needed",
         "a server that does not run is counted for the quorum",
     ),
-    stages(
+    ensemble(
         "for one in running & mine if",
         "for one in running if",
         "a server of another ensemble is counted for the quorum",
     ),
-    stages(
+    ensemble(
         "len(voters[one] ^ mine) <= 1",
         "len(voters[one] ^ mine) <= 0",
         "while the voters change, a server is given up though the quorum hangs on it",
     ),
-    stages(
-        "if len(group) == _majority(mine)",
-        "if len(group) > _majority(mine)",
+    ensemble(
+        "if len(group) == majority(mine)",
+        "if len(group) > majority(mine)",
         "a server is given up though the quorum hangs on it",
     ),
     # ---------------------------------------------------------------- hosts that were installed anew
@@ -162,31 +162,31 @@ MUTANTS = [
     ),
     stages("dict.fromkeys(holders, _nearest(known.values(), target)) | known", "known", "it has no voters"),
     stages("default=target)", "default=frozenset())", "all hosts installed anew have no voters"),
-    stages("if same is False:", "if False:", "a stranger's disk is mixed in"),
-    stages(
+    ensemble("if same is False:", "if False:", "a stranger's disk is mixed in"),
+    ensemble(
         'if holders[a]["configured"] and holders[b]["configured"]:',
         'if holders[a]["configured"] or holders[b]["configured"]:',
         "a host that was installed anew is refused",
     ),
-    stages(
+    ensemble(
         "_require_no_stranger(holders, voters, {frozenset(pair) for pair, same in alike.items() if same})",
         "pass",
         "data that nothing connects with the others are mixed in",
     ),
-    stages(
-        "or set(_by_age(holders)[:1])",
+    ensemble(
+        "or set(by_age(holders)[:1])",
         "or set(holders)",
         "two ensembles' hosts that were installed anew are mixed",
     ),
-    stages(
+    ensemble(
         "        ours |= more\n", "        ours |= more\n        break\n", "who is connected by way of others"
     ),
-    stages(
-        'key=lambda number: (-int(holders[number]["last_zxid"]',
-        'key=lambda number: (int(holders[number]["last_zxid"]',
+    ensemble(
+        "key=lambda number: (-zxids[number], number))",
+        "key=lambda number: (zxids[number], number))",
         "the oldest data lead",
     ),
-    stages(
+    ensemble(
         "elsewhere = not same and", "elsewhere =", "a change of all addresses that was cut short is refused"
     ),
     stages(
@@ -202,6 +202,53 @@ MUTANTS = [
         'if all(found["configured"] for found in holders.values()) or',
         "if",
         "whoever was switched off starts in two steps",
+    ),
+    # ---------------------------------------------------------------- members that are dead for good
+    stages(
+        "{one.strip() for one in addresses}", "set(addresses)", "a blank behind a comma hides a dead member"
+    ),
+    stages("    if alive:\n", "    if False:\n", "who is in the group is declared dead without a word"),
+    stages(
+        "if server_address(where)[0] in dead)",
+        ")",
+        "a declaration for another inventory buries members of this one",
+    ),
+    stages("if int(number) not in ids.values()}", "}", "members are called gone", at="_gone"),
+    ensemble("(voters[a] ^ voters[b]) - lost", "voters[a] ^ voters[b]", "a recovery cut short is refused"),
+    stages(
+        "if lost & old and len(old & holders.keys()) < majority(old) and",
+        "if lost & old and",
+        "members are buried without steps though a majority lives",
+    ),
+    stages(
+        "if lost & old and len(old & holders.keys()) < majority(old) and",
+        "if len(old & holders.keys()) < majority(old) and",
+        "a disaster is recovered from that nobody declared",
+    ),
+    stages(
+        "        _require_disaster(holders, old, target, disaster)\n",
+        "",
+        "acknowledged writes are lost unasked",
+    ),
+    stages("    if not disaster:\n", "    if False:\n", "acknowledged writes are lost unasked"),
+    stages("    if target - holders.keys():\n", "    if False:\n", "the empty are to elect a leader"),
+    stages("[: majority(target)]", "[: len(target)]", "any majority of those that live may begin"),
+    stages("if left_out and not done:", "if left_out and False:", "a member never learns of the change"),
+    stages(
+        "if len(leaving) > 1 and leaving - left.lost:", "if leaving - left.lost:", "one cannot be taken out"
+    ),
+    stages(
+        "if len(leaving) > 1 and leaving - left.lost:",
+        "if len(leaving) > 1 and leaving <= left.lost:",
+        "the dead cannot be buried, the living can",
+    ),
+    stages(
+        "if leaving - left.lost and not whole:", "if leaving and not whole:", "a burial cut short is no more"
+    ),
+    stages('if not m.get("left") or m["id"] in voters', 'if not m.get("left")', "two voters go at once"),
+    stages('if not m.get("left") or m["id"] in voters', "", "who was buried is an observer"),
+    stages(
+        '"asked": [m for m in listed if not m.get("left")]', '"asked": listed', "the dead must be healthy"
     ),
     history("reverse=True)", "reverse=False)", "the first logs are read, and not the last"),
     history(

@@ -1,0 +1,148 @@
+"""Whether the data of several servers are one ensemble's; if not, what can be done that loses nothing.
+
+Pure: what preflight found by server, and the lists of voters they go by, in; messages out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import Trail, same_history
+
+Voters = frozenset[int]
+Holders = Mapping[int, Mapping[str, Any]]  # by id what was found on those that have data
+
+
+class RefusalError(Exception):
+    """Why there is no way, and the remedy."""
+
+
+def require_one_ensemble(holders: Holders, voters: Mapping[int, Voters], lost: Voters) -> None:
+    """Data of different histories must not meet: ZooKeeper would mix them without a word."""
+    trails = {number: _trail(found) for number, found in holders.items()}
+    alike = {pair: same_history(*(trails[one] for one in pair)) for pair in combinations(sorted(holders), 2)}
+    for (a, b), same in alike.items():
+        if same is False:
+            raise RefusalError(
+                f"The data of servers {a} and {b} have different transactions: they are not one ensemble's. "
+                + _remedy(a, b, holders, voters)
+            )
+        if holders[a]["configured"] and holders[b]["configured"]:
+            _require_one_list(a, b, holders, voters, same, lost)
+    _require_no_stranger(holders, voters, {frozenset(pair) for pair, same in alike.items() if same})
+
+
+def _trail(found: Mapping[str, Any]) -> Trail:
+    return {int(zxid, 16): checksum for zxid, checksum in found["trail"].items()}
+
+
+def _require_one_list(
+    a: int,
+    b: int,
+    holders: Holders,
+    voters: Mapping[int, Voters],
+    same: bool | None,
+    lost: Voters,
+) -> None:
+    mine, other = (
+        {number: where.removesuffix(":observer") for number, where in holders[one]["servers"].items()}
+        for one in (a, b)
+    )
+    elsewhere = not same and not _same_addresses(mine, other)
+    # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
+    alone = not mine or not other
+    if elsewhere or alone or len((voters[a] ^ voters[b]) - lost) > 1:
+        raise RefusalError(
+            f"Server {a} has data as a member of {numbers(voters[a])}, server {b} as a member of "
+            f"{numbers(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
+            + _remedy(a, b, holders, voters)
+        )
+
+
+def _same_addresses(mine: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two lists can be one ensemble's: apart from one member, which was replaced by another machine,
+    those they share are at the same addresses, and these are a majority of both."""
+    common = mine.keys() & other.keys()
+    moved = {number for number in common if mine[number] != other[number]}
+    return not moved or (len(moved) == 1 and 2 * len(common - moved) > max(len(mine), len(other)))
+
+
+def _require_no_stranger(holders: Holders, voters: Mapping[int, Voters], alike: set[frozenset[int]]) -> None:
+    """Without a zoo.cfg, transactions that others have, too, must tell where data belong."""
+    ours = {number for number, found in holders.items() if found["configured"]} or set(by_age(holders)[:1])
+    while more := {one for one in holders.keys() - ours if any({one, other} in alike for other in ours)}:
+        ours |= more
+    for stranger in sorted(holders.keys() - ours):
+        newest = next(number for number in by_age(holders) if number in ours)
+        raise RefusalError(
+            f"Server {stranger} has data, but no zoo.cfg, and none of its last transactions is one of server "
+            f"{numbers(ours)}: they may be another ensemble's. {_remedy(newest, stranger, holders, voters)}"
+        )
+
+
+def _remedy(a: int, b: int, holders: Holders, voters: Mapping[int, Voters]) -> str:
+    """What can be done that loses nothing: the newest data stay, and so does a quorum that serves."""
+    zxids = _zxids(holders)
+    needed = _needed(holders, voters)
+    kept = max(zxids, key=lambda number: (zxids[number], number in needed, -number))
+    text = (
+        f"The last zxid of each is {ends(holders)}. If they are two ensembles, take the hosts of one out of "
+        "the group `zookeeper`. "
+    )
+    spare = [number for number in (b, a) if number != kept and number not in needed]
+    if not spare:
+        return (
+            f"{text}Discard no data: server {kept} has the newest, and the others are needed for the quorum."
+        )
+    return (
+        f"{text}If they are one, server {kept} has the newest data: keep those. Stop server {spare[0]}, move "
+        "the contents of its zookeeper_data_dir and zookeeper_txnlog_dir to another place (do not delete "
+        "them), and run again: it is then sent the others' data."
+    )
+
+
+def _needed(holders: Holders, voters: Mapping[int, Voters]) -> set[int]:
+    """Those without which a quorum would be lost: of some voters just enough run. They go by these voters, or
+    by a list that differs in one server, which is on its way to vote or no longer does."""
+    running = {number for number, found in holders.items() if found["unit"]["running"]}
+    needed: set[int] = set()
+    for mine in {voters[number] for number in running}:
+        group = {one for one in running & mine if len(voters[one] ^ mine) <= 1}
+        needed |= group if len(group) == majority(mine) else set()
+    return needed
+
+
+def _zxids(holders: Holders) -> dict[int, int]:
+    return {number: int(found["last_zxid"] or "0x0", 16) for number, found in holders.items()}
+
+
+def ends(holders: Holders) -> str:
+    """How far each one's data go."""
+    return ", ".join(f"server {number}: {zxid:#x}" for number, zxid in sorted(_zxids(holders).items()))
+
+
+def by_age(holders: Holders) -> list[int]:
+    """The newest data first."""
+    zxids = _zxids(holders)
+    return sorted(zxids, key=lambda number: (-zxids[number], number))
+
+
+def voters_of(number: int, found: Mapping[str, Any]) -> Voters:
+    """Those a server goes by: itself alone, if its configuration names nobody."""
+    listed = {int(one) for one, where in found["servers"].items() if not where.endswith(":observer")}
+    return frozenset(listed or {number})
+
+
+def majority(voters: Voters) -> int:
+    return len(voters) // 2 + 1
+
+
+def numbers(ids: frozenset[int] | set[int]) -> str:
+    """As messages name them."""
+    return joined([str(number) for number in sorted(ids)])
+
+
+def joined(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
