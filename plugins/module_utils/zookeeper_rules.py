@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
+    password_problem,
     server_address,
     setting_problem,
 )
@@ -126,6 +127,9 @@ def setting_problems(settings: Settings) -> list[str]:
             problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_heap_mb instead.")
         if flag.startswith("-Djute.maxbuffer="):
             problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_max_buffer instead.")
+        key = flag.removeprefix("-D").partition("=")[0]
+        if flag.startswith("-D") and (problem := password_problem("zookeeper_jvm_flags", key)):
+            problems.append(problem)
     problems += [
         text for key, value in settings["zookeeper_config"].items() if (text := setting_problem(key, value))
     ]

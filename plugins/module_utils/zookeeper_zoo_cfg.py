@@ -82,10 +82,38 @@ KNOWN = frozenset((
 # fmt: on
 
 
+# What a text of ours may have of secrets: the rest of such a line. (A passwordPath is none.)
+SECRET = re.compile(r"((?:password|secret|superDigest)=).+", re.IGNORECASE)
+MASK = "********"
+
+
+def masked(text: str) -> str:
+    """The text without its secrets, for people and logs."""
+    return SECRET.sub(rf"\1{MASK}", text)
+
+
+def password_problem(variable: str, key: str) -> str | None:
+    """Why a property must not be set, if it is a password. Its value is never told."""
+    if not key.lower().endswith("password"):
+        return None
+    path = f"{key.removeprefix('zookeeper.')}Path"
+    way = (
+        f"set {path} in zookeeper_config to the path of this file"
+        if path.startswith("ssl.")
+        else "name it by ssl.keyStore.passwordPath or its like in zookeeper_config"
+    )
+    return (
+        f"{variable} sets {key}: a password there gets into logs and the process list. Write it into a file "
+        f"that belongs to root and zookeeper_group, mode 0640, and {way}."
+    )
+
+
 def setting_problem(key: str, value: object) -> str | None:
     """What is wrong with one entry of ``zookeeper_config``, and the remedy; None if nothing."""
     if key in OWNED:
         return f"zookeeper_config sets {key}: set {OWNED[key]} instead."
+    if problem := password_problem("zookeeper_config", key):
+        return problem
     for start, reason in REFUSED.items():
         if key.startswith(start) and key not in KNOWN:
             return f"zookeeper_config sets {key}: remove it, {reason}."

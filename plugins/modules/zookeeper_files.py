@@ -52,6 +52,10 @@ options:
         description: What it says.
         type: str
         required: true
+      group:
+        description: Its group.
+        type: str
+        default: root
       mode:
         description: Its mode.
         type: str
@@ -103,6 +107,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import MASK, masked
 
 
 class Placer:
@@ -135,7 +140,7 @@ class Placer:
             if self.module.check_mode:
                 return
             self._replace(path, entry)
-        self._attributes(path, {**entry, "owner": "root", "group": "root"})
+        self._attributes(path, {**entry, "owner": "root"})
 
     def link(self, entry: dict[str, Any]) -> None:
         path, target = Path(entry["path"]), entry["target"]
@@ -187,8 +192,11 @@ class Placer:
 
     def _note(self, path: Path, before: str, after: str) -> None:
         self.changed = True
+        shown, new = masked(before), masked(after)
+        if shown == new:  # nothing but a secret differs
+            new = new.replace(MASK, f"{MASK} (another)")
         self.diffs.append(
-            {"before_header": str(path), "after_header": str(path), "before": before, "after": after}
+            {"before_header": str(path), "after_header": str(path), "before": shown, "after": new}
         )
 
 
@@ -233,10 +241,11 @@ def place(placer: Placer, given: dict[str, Any]) -> list[str]:
         placer.directory(entry)
     waiting = []
     for entry in given["files"]:
-        if not (given["hold"] and entry["restart"]):
-            placer.file(entry)
-        elif _text(Path(entry["path"])) != entry["content"]:
+        held = given["hold"] and entry["restart"]
+        if held and _text(Path(entry["path"])) != entry["content"]:
             waiting.append(entry["path"])
+        else:
+            placer.file(entry)
     for entry in given["links"]:
         if not given["hold"]:
             placer.link(entry)
@@ -264,6 +273,7 @@ def main() -> None:
                 "options": {
                     "path": {"type": "str", "required": True},
                     "content": {"type": "str", "required": True},
+                    "group": {"type": "str", "default": "root"},
                     "mode": {"type": "str", "default": "0644"},
                     "restart": {"type": "bool", "default": False},
                 },

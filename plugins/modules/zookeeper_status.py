@@ -70,6 +70,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health i
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     directories,
     in_force,
+    masked,
     parse_config,
 )
 
@@ -134,16 +135,20 @@ def disk(path: str) -> dict[str, Any]:
 def differences(wanted: str, on_disk: str | None, running: str | None) -> list[dict[str, Any]]:
     """Keys that are not the same in all texts of zoo.cfg; a text that is not there (None) differs in nothing.
 
-    A key that a text does not have has the value None there.
+    A key that a text does not have has the value None there. Secrets are masked.
     """
     texts = {"wanted": wanted, "on_disk": on_disk, "running": running}
     there = {name: parse_config(text) for name, text in texts.items() if text is not None}
     keys = sorted({key for config in there.values() for key in config})
     return [
-        {"key": key, **{name: config.get(key) for name, config in there.items()}}
+        {"key": key, **{name: _shown(key, config.get(key)) for name, config in there.items()}}
         for key in keys
         if len({config.get(key) for config in there.values()}) > 1
     ]
+
+
+def _shown(key: str, value: str | None) -> str | None:
+    return value if value is None else masked(f"{key}={value}").removeprefix(f"{key}=")
 
 
 def _read(path: Path) -> str | None:

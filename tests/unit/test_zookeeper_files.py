@@ -156,6 +156,40 @@ def test_a_user_may_be_missing_in_check_mode_alone(tmp_path: Path) -> None:
 
 
 @needs_root
+def test_a_file_can_be_for_a_group_alone(tmp_path: Path) -> None:
+    """zoo.cfg is the server's. A check before the first run does not know its group yet."""
+    path = tmp_path / "zoo.cfg"
+    entry = {"path": str(path), "content": "a=1\n", "group": "nogroup", "mode": "0640", "restart": True}
+    assert only(files=[entry])["changed"]
+    assert (mode(path), path.owner(), path.group()) == (0o640, "root", "nogroup")
+    path.chmod(0o644)
+    answer = only(files=[entry], hold=True)  # it is what the server was started with, so nothing waits
+    assert (answer["changed"], answer["waiting"], mode(path)) == (True, [], 0o640)
+    assert not only(files=[entry], hold=True)["changed"]
+    assert not only(files=[entry | {"group": "no-such-group"}], check=True)["changed"]
+
+
+@needs_root
+def test_secrets_are_not_in_the_difference(tmp_path: Path) -> None:
+    path = tmp_path / "zoo.cfg"
+    for said in ("a=1\nssl.keyStore.password=old one\n", "a=2\nssl.keyStore.password=old one\n"):
+        [diff] = [
+            diff
+            for diff in only(files=[{"path": str(path), "content": said}])["diff"]
+            if "after_header" in diff
+        ]
+    assert diff["before"] == "a=1\nssl.keyStore.password=********\n"
+    assert diff["after"] == "a=2\nssl.keyStore.password=********\n"
+    [diff] = only(files=[{"path": str(path), "content": "a=2\nssl.keyStore.password=new\n"}])["diff"]
+    assert (diff["before"], diff["after"]) == (
+        "a=2\nssl.keyStore.password=********\n",
+        "a=2\nssl.keyStore.password=******** (another)\n",
+    )
+    shown = only(files=[{"path": str(path), "content": "ssl.keyStore.passwordPath=/etc/x\n"}])["diff"]
+    assert shown[0]["after"] == "ssl.keyStore.passwordPath=/etc/x\n"
+
+
+@needs_root
 def test_of_a_link_to_a_directory_the_directory_is_put_right(tmp_path: Path) -> None:
     """Data on another disk, by a link: the server writes there, and the link stays as it is."""
     disk, link = tmp_path / "disk", tmp_path / "data"

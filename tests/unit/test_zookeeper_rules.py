@@ -183,6 +183,22 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ({"zookeeper_jvm_flags": ["-Djute.maxbuffer=1"]}, "set zookeeper_max_buffer instead"),
         ({"zookeeper_4lw_whitelist": ["srvr"]}, "zookeeper_4lw_whitelist lacks mntr"),
         ({"zookeeper_jvm_flags": ["-Xmx1g"]}, "set zookeeper_heap_mb instead"),
+        (
+            {"zookeeper_config": {"ssl.quorum.keyStore.password": "secret"}},
+            "mode 0640, and set ssl.quorum.keyStore.passwordPath in zookeeper_config to the path",
+        ),
+        (
+            {"zookeeper_jvm_flags": ["-Dzookeeper.ssl.trustStore.password=secret"]},
+            "zookeeper_jvm_flags sets zookeeper.ssl.trustStore.password: a password there",
+        ),
+        (
+            {"zookeeper_jvm_flags": ["-Dzookeeper.ssl.trustStore.password=secret"]},
+            "and set ssl.trustStore.passwordPath in zookeeper_config",
+        ),
+        (
+            {"zookeeper_jvm_flags": ["-Djavax.net.ssl.keyStorePassword=secret"]},
+            "name it by ssl.keyStore.passwordPath or its like",
+        ),
         ({"zookeeper_config": {"flushdelay": 1}}, "unknown key flushdelay: did you mean flushDelay?"),
         ({"zookeeper_config": {"snapcount": 1}}, "unknown key snapcount: did you mean snapCount?"),
         ({"zookeeper_config": {"snapCount": 1}}, "set zookeeper_snapshot_every instead"),
@@ -204,7 +220,9 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
     ],
 )
 def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> None:
-    assert said in "\n".join(rules.setting_problems(settings(**changed)))
+    problems = "\n".join(rules.setting_problems(settings(**changed)))
+    assert said in problems
+    assert "=secret" not in problems
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,10 @@ def test_configurations_that_differ() -> None:
     # of a server that does not run, or was never installed, only what is there is compared
     assert status.differences("a=1", "a=2", None) == [{"key": "a", "wanted": "1", "on_disk": "2"}]
     assert status.differences("a=1", None, None) == []
+    digest = "DigestAuthenticationProvider.superDigest"
+    assert status.differences(f"{digest}=super:x", f"{digest}=super:y", "") == [
+        {"key": digest, "wanted": "********", "on_disk": "********", "running": None}
+    ]
     assert status.differences("a=1", "", None) == [{"key": "a", "wanted": "1", "on_disk": None}]
 
 

@@ -10,14 +10,18 @@ KILLERS = (pytest("tests/unit/test_zookeeper_files.py"),)
 files = partial(Mutant, "plugins/modules/zookeeper_files.py")
 
 MUTANTS = [
-    files('not (given["hold"] and entry["restart"])', 'not given["hold"]', "tools wait, too"),
-    files('not (given["hold"] and entry["restart"])', 'not entry["restart"]', "zoo.cfg is never placed"),
+    files('given["hold"] and entry["restart"]', 'given["hold"]', "tools wait, too"),
+    files('given["hold"] and entry["restart"]', 'entry["restart"]', "zoo.cfg is never placed"),
     files(
-        'not (given["hold"] and entry["restart"])',
-        "True",
+        'given["hold"] and entry["restart"]',
+        "False",
         "a server that crashes comes up with a configuration that nobody has tried",
     ),
-    files('elif _text(Path(entry["path"])) != entry["content"]:', "else:", "every run restarts every server"),
+    files(
+        'if held and _text(Path(entry["path"])) != entry["content"]:',
+        "if held:",
+        "every run restarts every server",
+    ),
     files(
         'elif _target(Path(entry["path"])) != entry["target"]:', "else:", "every run restarts every server"
     ),
@@ -52,16 +56,24 @@ MUTANTS = [
         "a directory that is in the way is replaced, or ends the run",
     ),
     files(
-        '{**entry, "owner": "root", "group": "root"}',
-        '{"owner": "root", "group": "root", **entry}',
-        equivalent="a file has neither owner nor group among its arguments",
+        '{**entry, "owner": "root"}',
+        '{"owner": "root", **entry}',
+        equivalent="a file has no owner among its arguments",
     ),
-    files('"group": "root"})', '"group": entry["path"]})', "no such group"),
     files(
-        '{**entry, "owner": "root", "group": "root"})\n',
-        '{**entry, "owner": "root", "group": "root"}) if now is None else None\n',
+        '{**entry, "owner": "root"}',
+        '{**entry, "owner": "root", "group": "root"}',
+        "the server cannot read it",
+    ),
+    files(
+        '{**entry, "owner": "root"})\n',
+        '{**entry, "owner": "root"}) if now is None else None\n',
         "the mode of a file is never put right",
     ),
+    files("masked(before), masked(after)", "before, masked(after)", "the old password is in the diff"),
+    files("masked(before), masked(after)", "masked(before), after", "the new password is in the diff"),
+    files("if shown == new:", "if False:", "that a secret differs is not told"),
+    files("if shown == new:", "if True:", "of every secret it is told that it differs"),
     files(
         "self.module.atomic_move(new.name, str(path))",
         'path.write_text(entry["content"])',
@@ -90,8 +102,8 @@ MUTANTS = [
         "an owner is put right in silence",
     ),
     files(
-        "self.changed = True\n        self.diffs.append(\n",
-        "self.diffs.append(\n",
+        "self.changed = True\n        shown",
+        "shown",
         "a file is placed in silence",
     ),
     files(
@@ -109,6 +121,7 @@ MUTANTS = [
         "if False:",
         "a check before the first run fails",
     ),
+    files('        grp.getgrnam(entry["group"])\n', "", "a check before the first run fails"),
     files('("owner", "group", "mode")', '("owner", "mode")', "the group is never put right"),
     files('("owner", "group", "mode")', '("owner", "group")', "the mode is never put right"),
     files("new.unlink(missing_ok=True)", "pass", "a run that was cut short is never made good"),

@@ -17,6 +17,11 @@ settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
+    zoo_cfg('if not key.lower().endswith("password"):', "if True:", "a password is written to zoo.cfg"),
+    zoo_cfg('if not key.lower().endswith("password"):', "if False:", "every key is a password"),
+    rules(
+        'if flag.startswith("-D") and (problem', "if (problem", equivalent="no other flag ends in password"
+    ),
     # ------------------------------------------------------------ filters
     filters(
         'hostvars[name].get("zookeeper_host") or hostvars[name].get("ansible_host")',
