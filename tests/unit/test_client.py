@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from mwapp import AsyncClient, AsyncTask, Client, Task
+from mwapp.client.aio import _each
 from mwapp.core.client import Submit
-from mwapp.errors import BadInputError, ClosedError, TimedOutError, UnreachableError
+from mwapp.errors import BadInputError, ClosedError, NotFoundError, TimedOutError, UnreachableError
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.zk_server import Server
 
@@ -89,6 +90,24 @@ def test_what_is_not_stored_in_time_is_not_stored_later(monkeypatch: pytest.Monk
         with pytest.raises(UnreachableError):
             client.submit("true")
         wait_for("the submission is dropped", lambda: stopped)
+
+
+def test_while_it_is_connected_nothing_is_silent(server: Server) -> None:
+    """However long a task takes."""
+    with Client(server.connect, connect_timeout=0.2) as client:
+        wait_for("it is connected", lambda: client._background._process.usable)
+        with pytest.raises(TimedOutError):
+            client.task("x").wait(timeout=1)
+
+
+def test_an_answer_arrives() -> None:
+    """The server knows no znode."""
+    server = Server()
+    with Client(server.connect, connect_timeout=LONGEST_WAIT) as client:
+        for call in (client.task("x").status, client.task("x").wait):
+            with pytest.raises(NotFoundError, match="no such task: x; finished tasks are removed"):
+                call()
+    server.close()
 
 
 def test_a_time_limit_is_kept_and_then_nothing_is_left(client: Client) -> None:
@@ -266,14 +285,16 @@ def test_asyncio(server: Server) -> None:
 
 
 def test_a_closed_event_loop_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    async def leaves() -> None:
-        waits = aio.task("x").wait()
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(waits)), 0.05)
+    """Somebody left the loop before all had ended, and then the program's event loop ended."""
+    first, second = Future[int](), Future[int]()
+    first.set_result(1)
 
-    aio = AsyncClient(NOBODY, connect_timeout=LONGEST_WAIT)
+    async def leaves() -> None:
+        async for _ in _each([first, second]):
+            return
+
     asyncio.run(leaves())
-    aio._background.close()
+    second.set_result(2)
     assert caplog.text == ""
 
 

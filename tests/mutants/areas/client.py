@@ -5,7 +5,7 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_client_calls.py", "tests/unit/test_client.py"),)
+KILLERS = (pytest("tests/unit/test_client_calls.py"), pytest("tests/unit/test_client.py"))
 
 background = partial(Mutant, "mwapp/client/background.py")
 calls = partial(Mutant, "mwapp/client/calls.py")
