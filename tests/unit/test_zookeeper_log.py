@@ -70,7 +70,7 @@ def test_the_first_cause_comes_first_and_frames_are_left_out() -> None:
 
 def test_a_start_that_is_under_way_hides_no_failure() -> None:
     """In a loop of crashes the newest start has often said nothing yet."""
-    assert explain(TORN, BANNER) == explain(TORN)
+    assert explain(TORN, BANNER) == explain(TORN, BANNER + "WARN QuorumPeer: x\n") == explain(TORN)
     assert explain(TORN, TORN.replace("EOFException: null", "IOException: x"))[1] == "java.io.IOException: x"
 
 
@@ -83,8 +83,15 @@ def test_one_that_waits_says_for_whom_once() -> None:
     ]
 
 
+def test_a_remedy_is_told_once() -> None:
+    said = explain("ERROR A: No space left on device\nERROR B: No space left on device\n")
+    assert [line.split()[0] for line in said] == ["ERROR", "Remedy:", "ERROR"]
+
+
 def test_a_log_without_news() -> None:
     assert explain(BANNER) == []
+    refused = "WARN NIOServerCnxn: Close of session 0x0\njava.io.IOException: ZooKeeperServer not running\n"
+    assert explain(BANNER + refused) == [], "whoever asks is told so"
     assert explain() == []
 
 

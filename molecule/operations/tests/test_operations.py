@@ -1,5 +1,6 @@
 """Every playbook, in the order of an operator's days: the first test provisions the hosts for all others."""
 
+import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,8 @@ def stopped(cluster: Cluster, *nodes: str) -> Iterator[None]:
 
 
 def test_the_oldest_ansible_provisions_fresh_hosts(play: Play, cluster: Cluster) -> None:
+    # zk1 has the service's user, but not its group.
+    cluster.lab.exec("zk1", ["useradd", "--system", "--gid=daemon", "zookeeper"], check=True)
     played = play("site", player="oldest")
     assert played.status == 0, played.output
     assert cluster.leader() in SERVERS
@@ -43,6 +46,33 @@ def test_the_oldest_ansible_provisions_fresh_hosts(play: Play, cluster: Cluster)
 def test_whoever_plays_it_again_changes_nothing(play: Play, player: str) -> None:
     played = play("site", player=player)
     assert (played.status, played.changed) == (0, 0), played.output
+
+
+def test_preflight_looks_at_the_hosts_themselves(play: Play, cluster: Cluster, started: Started) -> None:
+    before = started()
+    cluster.lab.exec("zk2", ["cp", "/etc/hosts", "/etc/hosts.before"], check=True)
+    # As Debian's installer writes it. The file is bound into the node, so it is not replaced.
+    cluster.lab.exec("zk2", ["sh", "-c", "echo 127.0.1.1 zk2 >/etc/hosts"], check=True)
+    settings = {
+        "zookeeper_config": {"metricsProvider.className": "org.example.Metrics"},
+        "zookeeper_max_buffer": 4096,
+        "zookeeper_uid": 1,
+    }
+    with reader(cluster.hosts()) as client:
+        client.create("/large", bytes(10000))
+    try:
+        played = play("zookeeper", f"--extra-vars={json.dumps(settings)}")
+    finally:
+        cluster.lab.exec("zk2", ["sh", "-c", "cat /etc/hosts.before >/etc/hosts"], check=True)
+    assert (played.status != 0, played.changed) == (True, 0)
+    for said in (
+        "zookeeper_host of zk2 is zk2, which on zk2 itself is 127.0.1.1, a loopback address",
+        "zookeeper_config sets metricsProvider.className to org.example.Metrics, but the jars on zk1",
+        "zookeeper_max_buffer is 4096, but to read its data zk3 needs",
+        "zookeeper_uid is 1, but user zookeeper on zk1 has",
+    ):
+        assert said in played.text
+    assert started() == before
 
 
 # ------------------------------------------------------------ status.yml
