@@ -231,4 +231,20 @@ MUTANTS = [
         at="client_port",
     ),
     preflight("client_port(config) or", "", "the port that is to come is asked"),
+    preflight(
+        'problems += alive_problems(still_running(declared_dead(settings, found["config"])))',
+        "",
+        "a member that answers is declared dead",
+    ),
+    preflight('configured=bool(found["config"])', "configured=True", "a host installed anew has no members"),
+    preflight(
+        'configured=bool(found["config"])', "configured=False", "a server that serves alone is a member"
+    ),
+    rules("if server_address(line)[0] in dead}", "}", "members that nobody declared dead are refused"),
+    rules(
+        'if myid is None and not found["config"]:',
+        "if False:",
+        "the data of nobody knows whom are taken over",
+    ),
+    zoo_cfg('.strip("[]"), *(', ", *(", "a member with an IPv6 address cannot be declared dead"),
 ]
