@@ -103,8 +103,9 @@ class Spec:
         raise LabError(f"lab {self.name!r} is full: {len(used)} nodes in {self.subnet}")
 
     def hosts(self) -> list[str]:
-        """The lines of /etc/hosts by which nodes know each other."""
-        return [f"{node.address} {node.name}" for node in self.nodes.values()]
+        """The lines of /etc/hosts by which nodes know each other, and this machine."""
+        nodes = [f"{node.address} {node.name}" for node in self.nodes.values()]
+        return [f"{self.gateway} {HOST}", *nodes]
 
     def save(self) -> None:
         """Replace the file whole, so that a crash leaves the old state or the new one."""

@@ -21,5 +21,6 @@ class Nspawn(Containers):
             *["systemd-nspawn", "--quiet", "--boot", f"--directory={root}"],
             *[f"--machine={node.name}", f"--uuid={machine_id(self.lab, node.name)}"],
             *["--register=no", "--keep-unit", "--network-namespace-path=/proc/self/ns/net"],
+            "--capability=CAP_NET_ADMIN",  # its network is its own, and so is its packet filter
             *["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=read-only"],
         ]

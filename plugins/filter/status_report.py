@@ -167,11 +167,19 @@ def _drift(known: Mapping[str, Any]) -> list[dict[str, str]]:
     other = [path for diff in files.get("diff") or [] if (path := diff.get("before_header"))]
     for path in [*waiting, *other]:
         drift.append({"kind": "files", "text": f"{path} differs from what the inventory makes of it"})
+    drift += _filter_drift(known.get("__zookeeper_filter") or {})
     for path in found["stale"]:
         drift.append(
             {"kind": "restart", "text": f"restart due: {path} is not what the server was started with"}
         )
     return drift
+
+
+def _filter_drift(result: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What differs of the packet filter, or why that cannot be told."""
+    texts = [f"{what} differs from what the inventory makes of it" for what in result.get("differs", [])]
+    texts += [f"site.yml would refuse: {_reason(result)}"] if result.get("failed") else []
+    return [{"kind": "filter", "text": text} for text in texts]
 
 
 def _values(key: Mapping[str, Any]) -> str:

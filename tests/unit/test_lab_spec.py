@@ -34,7 +34,7 @@ def test_addresses_are_given_in_order_and_links_are_short() -> None:
     nodes = [lab.add(name, "trixie", "/i") for name in ("zk1", "zk2")]
     assert [node.address for node in nodes] == ["10.213.250.11", "10.213.250.12"]
     assert lab.gateway == "10.213.250.1"
-    assert lab.hosts() == ["10.213.250.11 zk1", "10.213.250.12 zk2"]
+    assert lab.hosts() == ["10.213.250.1 host", "10.213.250.11 zk1", "10.213.250.12 zk2"]
     assert len({node.mac for node in nodes}) == 2
     last = spec.Node("z", "10.213.250.254", "trixie", "/i", f"{lab.bridge}-254")
     assert max(len(lab.bridge), len(last.link)) <= 15  # what the kernel takes

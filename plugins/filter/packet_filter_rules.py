@@ -1,0 +1,152 @@
+"""Jinja filters: who may connect to which port, by the inventory. The module packet_filter makes it so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+
+Rows = list[dict[str, Any]]
+Variables = Mapping[str, Any]
+Hostvars = Mapping[str, Variables]
+Groups = Mapping[str, Sequence[str]]
+
+APPLICATION = ("mwapp_masters", "mwapp_workers", "mwapp_nodes")
+PROMETHEUS = ("metricsProvider.httpPort", "metricsProvider.httpsPort")
+
+
+def zookeeper_packet_filter(
+    members: list[Variables], settings: Variables, hostvars: Hostvars, groups: Groups, known: list[Variables]
+) -> Rows:
+    """Tell who may connect to which port of a server.
+
+    Args:
+        members: all of the group, each with its name and host.
+        settings: the role's variables, by name, as they are for this host.
+        hostvars: of every host. The defaults of a role are not among them.
+        groups: of the inventory.
+        known: what preflight found on hosts whose servers know members, too: those that leave are among them.
+
+    Returns:
+        The rules for the module packet_filter.
+    """
+    config = settings["zookeeper_config"]
+    peers = [_source(member["host"], f"zookeeper_host of {member['name']}") for member in members]
+    peers += [_source(host, "zookeeper_host", optional=True) for host in _leaving(known, peers)]
+    clients = [*peers, *_application(hostvars, groups), *_named("zookeeper_client_networks", settings)]
+    monitors = _named("zookeeper_monitoring_networks", settings)
+    ports = [settings["zookeeper_quorum_port"], settings["zookeeper_election_port"]]
+    return [
+        {"ports": [*ports, *_ports(config, "observerMasterPort")], "sources": peers},
+        {
+            "ports": [settings["zookeeper_client_port"], *_ports(config, "secureClientPort")],
+            "sources": clients,
+        },
+        {"ports": _monitored(settings), "sources": monitors},
+    ]
+
+
+def mwapp_packet_filter(
+    services: list[Variables], networks: str | Sequence[str], hostvars: Hostvars, groups: Groups
+) -> Rows:
+    """Tell who may connect to the status endpoints of a host.
+
+    Args:
+        services: those of the host, each with its port.
+        networks: mwapp_monitoring_networks.
+        hostvars: of every host.
+        groups: of the inventory.
+
+    Returns:
+        The rules for the module packet_filter. ``mwapp status`` on the application's hosts asks them, too.
+    """
+    named = _named("mwapp_monitoring_networks", {"mwapp_monitoring_networks": networks})
+    ports = [service["port"] for service in services]
+    return [{"ports": ports, "sources": [*_application(hostvars, groups), *named]}]
+
+
+def zookeeper_shut_out(
+    members: list[Variables], play_hosts: list[str], left_out: list[Mapping[str, Any]]
+) -> list[str]:
+    """Tell which members --limit would start behind packet filters that do not know them.
+
+    Args:
+        members: all of the group.
+        play_hosts: those that this run may change.
+        left_out: what preflight found on the others.
+
+    Returns:
+        For each that does, a reason to refuse.
+    """
+    problems = []
+    for found in left_out:
+        hosts = {_host(line) for line in found.get("servers", {}).values()}
+        new = [m["name"] for m in members if m["name"] in play_hosts and m["host"] not in hosts]
+        if hosts and new:
+            problems.append(
+                f"The packet filter of {found['item']} does not let {' and '.join(new)} in, and --limit "
+                f"leaves {found['item']} out: run without --limit."
+            )
+    return problems
+
+
+def _source(address: Any, setting: str, *, optional: bool = False) -> dict[str, Any]:
+    return {"address": str(address), "setting": setting, "optional": optional}
+
+
+def _leaving(known: Iterable[Variables], peers: Rows) -> list[str]:
+    """Where servers are that others still know, and the inventory no longer names."""
+    hosts = {_host(line) for found in known for line in found.get("servers", {}).values()}
+    return sorted(hosts - {peer["address"] for peer in peers})
+
+
+def _host(line: str) -> str:
+    """The host of what zoo.cfg says of a server: ``host:port:port`` with ``:observer`` for observers."""
+    return re.sub(r"(:\d+){2}(:observer)?$", "", line).strip("[]")
+
+
+def _application(hostvars: Hostvars, groups: Groups) -> Rows:
+    """The hosts of the application, by the address at which they reach each other."""
+    names = dict.fromkeys(name for group in APPLICATION for name in groups.get(group, []))
+    return [
+        _source(
+            hostvars[name].get("mwapp_host") or hostvars[name].get("ansible_host") or name,
+            f"mwapp_host of {name}",
+        )
+        for name in names
+    ]
+
+
+def _named(variable: str, settings: Variables) -> Rows:
+    """The networks that the operator names; -e gives them as text."""
+    value = settings[variable]
+    names = value.split(",") if isinstance(value, str) else value
+    return [_source(str(name).strip(), variable) for name in names if str(name).strip()]
+
+
+def _ports(config: Variables, *keys: str) -> list[int]:
+    """The ports that zookeeper_config sets with these keys; 0 and less mean none."""
+    return [int(config[key]) for key in keys if str(config.get(key, "")).isdecimal() and int(config[key])]
+
+
+def _monitored(settings: Variables) -> list[int]:
+    config = settings["zookeeper_config"]
+    admin = [int(settings["zookeeper_admin_port"])] if is_true(settings["zookeeper_admin_server"]) else []
+    if not str(config.get("metricsProvider.className", "")).endswith("PrometheusMetricsProvider"):
+        return admin
+    # 7000 is what the provider listens on if no port is given
+    return admin + _ports({PROMETHEUS[0]: 7000, **config}, *PROMETHEUS)
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name the filters."""
+        return {
+            "mwapp_packet_filter": mwapp_packet_filter,
+            "zookeeper_packet_filter": zookeeper_packet_filter,
+            "zookeeper_shut_out": zookeeper_shut_out,
+        }
