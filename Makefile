@@ -4,9 +4,9 @@ LAB ?= lab
 NODE ?= zk1
 # SEEDS are the same schedules each time, FRESH are new ones.
 SEEDS ?= 40000
-FRESH ?= 0
+FRESH ?= 200
 EDGE_SEEDS ?= 1000
-EDGE_FRESH ?= 0
+EDGE_FRESH ?= 20
 SCENARIOS ?= default failover archive standalone peers operations collection
 export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
