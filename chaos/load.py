@@ -88,15 +88,17 @@ class Writer:
             client.stop()
             client.close()
 
-    def verify(self) -> None:
-        """Raise BrokenPromiseError if an acknowledged write is not stored."""
+    def lost(self) -> int:
+        """How many of the last acknowledged writes are not stored."""
         acknowledged = self.acknowledged[-1][1]
         with reader(self._hosts) as client:
             stored = int(client.retry(client.get, self._path)[0])
-        if stored < acknowledged:
-            raise BrokenPromiseError(
-                f"{self._path}: write {acknowledged} was acknowledged, {stored} is stored"
-            )
+        return max(acknowledged - stored, 0)
+
+    def verify(self) -> None:
+        """Raise BrokenPromiseError if an acknowledged write is not stored."""
+        if lost := self.lost():
+            raise BrokenPromiseError(f"{self._path}: {lost} acknowledged writes are not stored")
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
-Network = IPv4Network | IPv6Network
+Network = Union[IPv4Network, IPv6Network]  # noqa: UP007 - ansible-test's pylint knows no other
 FAMILIES = ((4, "ip"), (6, "ip6"))
 NFT = "/usr/sbin/nft"
 

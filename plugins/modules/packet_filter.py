@@ -238,7 +238,7 @@ def main() -> None:
             (mine.load if present else mine.remove)()
     except FilterError as error:
         module.fail_json(msg=str(error))
-    differs = [what for what, _, _ in found]
+    differs = [difference[0] for difference in found]
     module.exit_json(changed=bool(found), differs=differs, nft=has_nft(), diff=diff(found))
 
 

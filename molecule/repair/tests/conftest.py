@@ -1,0 +1,140 @@
+"""An operator's repairs under clients that write, and what each took and cost."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from chaos.cluster import Cluster
+from chaos.load import Writer
+from testbed import playbook
+from testbed.waiting import wait_for
+
+DATA, LOGS = "/var/lib/zookeeper/zkData", "/var/lib/zookeeper/txnlog"
+
+
+class Five(Cluster):
+    """Five servers, and nothing else."""
+
+    servers = ("zk1", "zk2", "zk3", "zk4", "zk5")
+
+    def run(self, node: str, command: str) -> str:
+        """What a shell command says on a node."""
+        return self.lab.exec(node, ["sh", "-c", command], check=True).stdout
+
+    def install_anew(self, node: str) -> None:
+        """Leave nothing of a server but its data, with the owner that they have on another host."""
+        self.run(
+            node,
+            "systemctl disable --now zookeeper; rm -r /etc/zookeeper /etc/systemd/system/zookeeper.service",
+        )
+        self.run(node, f"systemctl daemon-reload; chown -R 12345:12345 {DATA} {LOGS}")
+
+    def without_data(self, node: str) -> None:
+        """A new machine under the old address."""
+        self.install_anew(node)
+        self.run(node, f"rm -r {DATA} {LOGS}")
+
+
+@dataclass
+class Row:
+    """Of the table that is printed at the end."""
+
+    what: str
+    played: playbook.Played
+    gap: float
+    lost: int | None = None
+
+    def __str__(self) -> str:
+        ended = "refused" if self.played.status else "done"
+        lost = "-" if self.lost is None else self.lost
+        return f"{self.what:64} {ended:8} {self.played.seconds:5.1f} s {self.gap:9.1f} s {lost:>5}"
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster: Cluster) -> Five:
+    """The lab, as it is in this scenario."""
+    return Five(cluster.lab)
+
+
+class Operator:
+    """Plays zookeeper.yml with inventories of its own."""
+
+    def __init__(self, cluster: Five, directory: Path) -> None:
+        self.cluster = cluster
+        self.directory = directory
+        (directory / "group_vars").symlink_to(playbook.PROJECT / "inventory/lab/group_vars")
+        self.rows: list[Row] = []
+        self.writers: list[Writer] = []
+
+    def inventory(self, nodes: str = "12345", *, names: bool = False) -> str:
+        """The option for an inventory of these servers, by address or by name."""
+        hosts = {
+            f"zk{n}": {
+                "zookeeper_id": int(n),
+                **({} if names else {"zookeeper_host": self.cluster.address(f"zk{n}")}),
+            }
+            for n in nodes
+        }
+        file = self.directory / f"{nodes}{'-names' if names else ''}.yml"
+        file.write_text(yaml.safe_dump({"zookeeper": {"hosts": hosts}}))
+        return f"--inventory={file}"
+
+    def play(self, what: str, *options: str) -> playbook.Played:
+        """One run, and its row of the table."""
+        played = playbook.play("zookeeper", *options)
+        gap = max((w.longest_gap(played.began, played.ended) for w in self.writers), default=0)
+        self.rows.append(Row(what, played, gap))
+        return played
+
+    def begin(self, *options: str, until: Callable[[], bool]) -> None:
+        """Break a run off as soon as that is so."""
+        command = [str(playbook.NEWEST / "ansible-playbook"), "playbooks/zookeeper.yml", *options]
+        with subprocess.Popen(
+            command,
+            cwd=playbook.PROJECT,
+            env=playbook.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as run:
+            try:
+                wait_for("the run has come that far", until, 60, every=0.05)
+            finally:
+                os.killpg(run.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def operator(
+    cluster: Five, tmp_path_factory: pytest.TempPathFactory, figures: list[str]
+) -> Iterator[Operator]:
+    """A healthy ensemble of five, two clients that write, and the table."""
+    operator = Operator(cluster, tmp_path_factory.mktemp("inventories"))
+    built = playbook.play("zookeeper", operator.inventory())
+    assert built.status == 0, built.output
+    with ExitStack() as stack:
+        operator.writers = [stack.enter_context(Writer(cluster, node)) for node in ("zk1", "zk4")]
+        yield operator
+    figures.append(f"{'':64} {'':8} {'time':>7} {'longest gap':>11} {'lost':>5}")
+    figures.extend(map(str, operator.rows))
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_lost(operator: Operator) -> Iterator[None]:
+    """After each test all that was acknowledged is there, and more is taken."""
+    before = len(operator.rows)
+    yield
+    since = time.monotonic()
+    wait_for("every client writes", lambda: all(w.writes_since(since) for w in operator.writers), 60)
+    lost = sum(writer.lost() for writer in operator.writers)
+    for row in operator.rows[before:]:
+        row.lost = lost
+    assert lost == 0

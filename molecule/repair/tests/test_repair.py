@@ -1,0 +1,133 @@
+"""Each repair as an operator makes it, messages followed to the letter. Each goes on where the last ended."""
+
+from conftest import DATA, LOGS, Five, Operator
+
+from testbed.waiting import wait_for
+
+
+def knows(cluster: Five, node: str, text: str) -> bool:
+    """Whether the server there was started with a zoo.cfg that has this in it."""
+    return text in cluster.lab.exec(node, ["cat", "/run/zookeeper/zoo.cfg"]).stdout
+
+
+def down(cluster: Five, *nodes: str) -> None:
+    for node in nodes:
+        cluster.systemctl(node, "stop", "zookeeper")
+
+
+def test_all_addresses_change_and_the_run_is_broken_off(cluster: Five, operator: Operator) -> None:
+    by_name, by_address = operator.inventory(names=True), operator.inventory()
+
+    def one_restarted() -> bool:
+        return any(knows(cluster, node, "server.1=zk1:") for node in cluster.servers)
+
+    operator.begin(by_name, until=one_restarted)
+    cluster.leader(followers=4)
+    back = operator.play("all addresses changed, broken off, taken back", by_address)
+    assert back.status == 0, back.output
+    assert not one_restarted()
+    operator.begin(by_name, until=one_restarted)
+    cluster.leader(followers=4)
+    done = operator.play("all addresses changed, broken off, finished", by_name)
+    assert done.status == 0, done.output
+    assert all(knows(cluster, node, "server.1=zk1:") for node in cluster.servers)
+
+
+def test_a_host_is_installed_anew(cluster: Five, operator: Operator) -> None:
+    cluster.install_anew("zk5")
+    one = operator.play("one host installed anew, its data kept", operator.inventory(names=True))
+    assert one.status == 0, one.output
+    again = operator.play("the same once more", operator.inventory(names=True))
+    assert (again.status, again.changed) == (0, 0), again.output
+
+
+def test_all_hosts_are_installed_anew_and_one_has_a_disk_of_earlier(
+    cluster: Five, operator: Operator
+) -> None:
+    """Those that are behind are a majority: without the others they must not begin."""
+    cluster.leader(followers=4)
+    for node in ("zk1", "zk2"):
+        down(cluster, node)
+    saved = f"tar -C {DATA} -cf /root/data.tar . && tar -C {LOGS} -cf /root/logs.tar ."
+    cluster.run("zk3", f"systemctl stop zookeeper; {saved}; systemctl start zookeeper")
+    writing = cluster.leader(followers=2)
+    had = [len(writer.acknowledged) for writer in operator.writers]
+    wait_for(
+        "more is written",
+        lambda: all(len(w.acknowledged) > n + 20 for w, n in zip(operator.writers, had, strict=True)),
+        60,
+    )
+    down(cluster, *sorted(("zk3", "zk4", "zk5"), key=lambda node: node == writing))
+    cluster.run(
+        "zk3", f"rm -r {DATA}/* {LOGS}/*; tar -C {DATA} -xf /root/data.tar; tar -C {LOGS} -xf /root/logs.tar"
+    )
+    for node in cluster.servers:
+        cluster.install_anew(node)
+    every = operator.play("all hosts installed anew, three of them behind", operator.inventory(names=True))
+    assert every.status == 0, every.output
+    cluster.leader(followers=4)
+
+
+def test_a_strangers_disk_is_refused(cluster: Five, operator: Operator) -> None:
+    """Its advice is followed to the letter: nothing is deleted, and it is sent what the others have."""
+    cluster.install_anew("zk2")
+    cluster.run("zk2", f"for log in {LOGS}/version-2/log.*; do : >$log; done")
+    refused = operator.play("data without a single known transaction", operator.inventory(names=True))
+    assert refused.status != 0
+    assert (
+        "Server 2 has data, but no zoo.cfg, and none of its last transactions is one of server"
+        in refused.text
+    )
+    assert (
+        "Stop server 2, move the contents of its zookeeper_data_dir and zookeeper_txnlog_dir" in refused.text
+    )
+    cluster.run("zk2", f"mkdir -p /root/aside/data; mv {DATA}/* /root/aside/data/; mv {LOGS}/* /root/aside/")
+    done = operator.play("the refusal's advice followed", operator.inventory(names=True))
+    assert done.status == 0, done.output
+    cluster.leader(followers=4)
+
+
+def test_two_of_five_are_dead_for_good(cluster: Five, operator: Operator) -> None:
+    three = operator.inventory("123", names=True)
+    cluster.lab.power_cut("zk5")
+    wrong = operator.play("declared dead, but it answers", three, "--extra-vars=zookeeper_dead=zk4,zk5")
+    assert wrong.status != 0
+    assert "zookeeper_dead names server 4 on zk4, but it answers there" in wrong.text
+    cluster.lab.power_cut("zk4")
+    refused = operator.play("two of five are gone, not declared dead", three)
+    assert refused.status != 0
+    advice = "-e zookeeper_dead=zk4,zk5"
+    assert f"If they are dead and will never run again, declare that: {advice}" in refused.text
+    done = operator.play("two of five declared dead, as the refusal says", three, *advice.split())
+    assert done.status == 0, done.output
+    assert not knows(cluster, "zk1", "zk4")
+    again = operator.play("the same once more", three, *advice.split())
+    assert (again.status, again.changed) == (0, 0), again.output
+
+
+def test_it_comes_back_to_five(cluster: Five, operator: Operator) -> None:
+    """The machines are new: they have the old addresses, and nothing on them."""
+    for node in ("zk4", "zk5"):
+        cluster.lab.boot(node)
+        cluster.without_data(node)
+    done = operator.play("back to five, on new machines", operator.inventory(names=True))
+    assert done.status == 0, done.output
+    cluster.leader(followers=4)
+
+
+def test_a_majority_is_dead_for_good(cluster: Five, operator: Operator) -> None:
+    """One after the other, so that the two that live have all that was acknowledged."""
+    for node, followers in (("zk5", 3), ("zk4", 2)):
+        cluster.lab.power_cut(node)
+        cluster.leader(followers=followers)
+    cluster.lab.power_cut("zk3")
+    two, dead = operator.inventory("12", names=True), ["-e", "zookeeper_dead=zk3,zk4,zk5"]
+    refused = operator.play("three of five declared dead", two, *dead)
+    assert refused.status != 0
+    assert "only 1 and 2 have data that can be had. That is no majority" in refused.text
+    assert "are lost: to go on without them, give -e zookeeper_disaster_recovery=true" in refused.text
+    done = operator.play(
+        "the same as a disaster recovery", two, *dead, "-e", "zookeeper_disaster_recovery=true"
+    )
+    assert done.status == 0, done.output
+    cluster.leader(followers=1)
