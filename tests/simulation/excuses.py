@@ -58,8 +58,8 @@ class Excuses:
                 self.counts.add(change.path)
             case ["", "assign", _, task] | ["", "returned", task], _:
                 self._tasks[task] |= PLACE
-                if not isinstance(change, Deleted) and Assignment.decode(change.data).labels:
-                    self.endless.add(task)  # it goes to a worker with these labels, whatever the task says
+                if not isinstance(change, Deleted) and self._is_for_nobody(change):
+                    self.endless.add(task)
             case ["", "tasks", task], Created():
                 self.numbered = self.numbered or task.startswith("task-")
             case ["", "tasks", task], Changed():
@@ -78,6 +78,13 @@ class Excuses:
                 self.staying.add(task)
             case ["", "cancel", task], Deleted():
                 self._tasks[task].add("cancel-final")
+
+    @staticmethod
+    def _is_for_nobody(change: Created | Changed) -> bool:
+        """Perhaps: it goes to a worker with these labels, whatever the task says, or it is set to be for an
+        incarnation that the worker has not, which no master reads again: seed 6038723."""
+        assignment = Assignment.decode(change.data)
+        return bool(assignment.labels) or (isinstance(change, Changed) and assignment.incarnation is not None)
 
     def explain(self, invariant: str, task: str) -> bool:
         """Whether the invariant may not hold for the task."""
