@@ -255,7 +255,7 @@ MUTANTS = [
     mirror(
         "            except BadTaskError as error:\n                self.tasks.spoil(task, str(error))",
         "            except BadTaskError:\n                self.tasks.queue(task, frozenset())",
-        equivalent="a worker is given it, and ends it for the same reason",
+        "a task that cannot run counts as one that waits",
     ),
     known(
         "new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}",

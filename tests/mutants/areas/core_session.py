@@ -428,7 +428,7 @@ MUTANTS = [
     layout(
         "path[1:] not in names]",
         "path not in names]",
-        equivalent="all are created, and that they exist is as good; six transactions more",
+        "all parents are created again at every connection",
     ),
     layout(
         "            if not waiting:\n                then()",

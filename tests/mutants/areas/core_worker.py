@@ -370,7 +370,7 @@ MUTANTS = [
     worker(
         "            if isinstance(result, Failed) and result.index == 0 and result.error is not Error.REFUSED:\n                self._taken_over()\n            elif isinstance(result, Failed):\n                self._scope.after",
         "            if isinstance(result, Failed):\n                self._scope.after",
-        equivalent="it looks at its registration every five seconds",
+        "whose queue a person has set takes tasks again only after five seconds",
     ),
     worker(
         "            elif isinstance(result, Failed):\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n            elif self._takes_tasks",
