@@ -133,7 +133,7 @@ class Client(Asking):
     def task(self, name: str | int, handler: Handler[..., R]) -> Task[R]: ...
 
     def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> Task[Any]:
-        """The task of this name or number, submitted by whomever. With ``handler`` its result is what that
+        """The task of this name or number, whoever submitted it. With ``handler`` its result is what that
         function returned."""
         return self._task(*named(name, handler))
 
