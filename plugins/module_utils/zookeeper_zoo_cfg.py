@@ -164,5 +164,5 @@ def client_port(config: dict[str, str]) -> int | None:
 def server_address(line: str) -> tuple[str, int, int]:
     """Host and the two ports of a member, from ``host:port:port`` or that with ``:observer``; 0 for none."""
     found = re.fullmatch(r"(.*?)(?::(\d+))?(?::(\d+))?(?::observer)?", line)
-    host, *ports = found.groups() if found else (line, None, None)
-    return host.strip("[]"), *(int(port or 0) for port in ports)  # type: ignore[return-value]
+    host, quorum, election = found.groups() if found else (line, None, None)
+    return host.strip("[]"), int(quorum or 0), int(election or 0)

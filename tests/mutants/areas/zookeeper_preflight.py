@@ -246,5 +246,7 @@ MUTANTS = [
         "if False:",
         "the data of nobody knows whom are taken over",
     ),
-    zoo_cfg('.strip("[]"), *(', ", *(", "a member with an IPv6 address cannot be declared dead"),
+    zoo_cfg(
+        '.strip("[]"), int(quorum', ", int(quorum", "a member with an IPv6 address cannot be declared dead"
+    ),
 ]
