@@ -19,6 +19,7 @@ from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Call, Process
 from mwapp.core.wait import Wait
 from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
+from mwapp.status.ending import explained
 from mwapp.status.overview import read_tasks
 
 # How long `cancel` waits by default, seconds: a command may take two to end.
@@ -124,7 +125,7 @@ def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: 
     found: dict[str, End | None] = {}
 
     def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
-        found[name] = None if state is None else End(name, state, outcome or Outcome())
+        found[name] = None if state is None else End(name, state, explained(outcome or Outcome()))
 
     def build(process: Process, finished: Call) -> ClientPart:
         return Wait(process, names, ended=ended, finished=finished)

@@ -23,6 +23,7 @@ from mwapp.core.task import Task
 from mwapp.core.wait import Wait
 from mwapp.errors import ClosedError, FullError, MwappError, NotFoundError, RefusedError, UnreachableError
 from mwapp.loop import LONGEST_TURN, Loop, silent
+from mwapp.status.ending import explained
 from mwapp.status.overview import Look
 from mwapp.zookeeper.connect_string import Servers
 
@@ -106,7 +107,7 @@ class Background:
                 if state is None:
                     _fail(waiting[name], no_such_task(name))
                 else:
-                    _succeed(waiting[name], End(name, state, outcome or Outcome()))
+                    _succeed(waiting[name], End(name, state, explained(outcome or Outcome())))
 
             few = len(names) <= self._process.limits.watched  # they are watched at once
             part = Wait(self._process, [] if few else names, ended=ended, finished=lambda: None)

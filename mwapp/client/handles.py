@@ -56,7 +56,7 @@ def _why(end: End) -> str:
     if end.state == CANCELLED:
         return "was cancelled"
     code, last = end.outcome.code, end.outcome.output.rstrip().rpartition("\n")[2]
-    status = "" if code is None else f"exit status {code}" if code >= 0 else f"signal {-code}"
+    status = "" if code is None else f"exit status {code}"
     return ": ".join(filter(None, ("failed", end.outcome.reason or status, last)))
 
 

@@ -30,6 +30,7 @@ from mwapp.core.protocol import (
 )
 from mwapp.core.session import Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
+from mwapp.status.ending import explained
 
 # How many reads are under way at once.
 PIPELINE = 600
@@ -280,7 +281,7 @@ def _task(
     if state not in (QUEUED, ASSIGNED):
         cancelling = False
         if isinstance(result, Node):
-            outcome = Outcome.decode(result.data)
+            outcome = explained(Outcome.decode(result.data))
             worker, attempt = outcome.worker, outcome.attempt
     elif holder is not None:
         worker = holder or None

@@ -47,5 +47,11 @@ def tells_its_run() -> list[Any]:
     return [run.task, run.attempt, run.worker]
 
 
+@handler
+def dies(number: int) -> None:
+    """Ended by a signal."""
+    os.kill(os.getpid(), number)
+
+
 def no_handler() -> None:
     """Nobody can submit it."""

@@ -122,6 +122,41 @@ def test_what_fails_says_why(client: Client) -> None:
     assert client.submit(chores.large, 15_900).result(LONGEST_WAIT) == "ä" * 15_900
 
 
+def test_what_ends_by_a_signal_says_so_the_same_everywhere(site: Site) -> None:
+    """Also if it is the shell that says so, and other ends keep their own reason."""
+    site.start("master", "m", "--max-attempts", "1").wait_for_state("active")
+    worker = site.start("worker", "w", "--slots", "9", PYTHONPATH=ROOT)
+    worker.wait_for_state("ready")
+    with Client(site.connect, connect_timeout=LONGEST_WAIT) as client:
+        whys = {
+            client.submit("kill -KILL $$").name: "killed by SIGKILL",
+            client.submit("sh -c 'kill -KILL $$'; exit $?").name: "killed by SIGKILL",
+            client.submit("sh -c 'kill -TERM $$'; exit $?").name: "killed by SIGTERM",
+            client.submit(chores.dies, 9).name: "killed by SIGKILL",
+            client.submit(chores.dies, 11).name: "killed by SIGSEGV",
+            client.submit("sleep 600", run_timeout=0.3).name: "timed out after 0.3 s",
+            client.submit(chores.sleeps.call(600).options(run_timeout=0.3)).name: "timed out after 0.3 s",
+        }
+        cancelled, lost = client.submit("sleep 600"), client.submit("sleep 601")
+        wait_for("both run", lambda: {lost.name, cancelled.name} <= set(worker.running()))
+        cancelled.cancel()
+        whys[cancelled.name] = "cancelled"
+        client.wait([client.task(name) for name in whys], LONGEST_WAIT)
+        worker.kill()
+        worker.release()
+        whys[lost.name] = "given up after 1 attempts: 1 workers died while running it"
+        tasks = [client.task(name) for name in whys]
+        ends = client.wait(tasks, LONGEST_WAIT)
+        assert {end.task: end.outcome.reason for end in ends} == whys
+        views = client.status(tasks)
+        assert {view.task: view.outcome.reason for view in views if view.outcome} == whys
+        with pytest.raises(TaskFailedError, match="failed: killed by SIGTERM"):
+            tasks[2].result()
+    for command in ("tasks", "wait"):
+        told = site.json(command, *whys, status=None)
+        assert {one["task"]: one["reason"] for one in told} == whys
+
+
 def test_the_command_line_and_programs_know_each_other_s_tasks(client: Client, site: Site) -> None:
     name = site.mwapp("submit", "--handler", chores.add.name, "--argument", '{"x": 1}').strip()
     assert client.task(name, chores.add).result(LONGEST_WAIT) == 3

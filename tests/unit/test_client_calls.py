@@ -226,7 +226,7 @@ def test_the_result_is_the_last_line(output: str, result: object) -> None:
             Outcome(code=1, output="Traceback\nValueError: no\n"),
             "x failed: exit status 1: ValueError: no",
         ),
-        ("failed", Outcome(code=-9), "x failed: signal 9"),
+        ("failed", Outcome(code=-9, reason="killed by SIGKILL"), "x failed: killed by SIGKILL"),
         ("failed", Outcome(reason="unknown handler 'y'"), "x failed: unknown handler 'y'"),
         ("failed", Outcome(), "x failed"),
         ("cancelled", Outcome(code=-15), "x was cancelled"),

@@ -5,9 +5,10 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_overview.py"),)
+KILLERS = (pytest("tests/unit/test_overview.py", "tests/unit/test_ending.py"),)
 
 overview = partial(Mutant, "mwapp/status/overview.py")
+ending = partial(Mutant, "mwapp/status/ending.py")
 
 MUTANTS = [
     overview(
@@ -58,5 +59,15 @@ MUTANTS = [
         '"ready" if worker.stat.owner else "persistent"',
         '"ready"',
         "nobody is told of a worker's znode that was made by hand",
+    ),
+    ending("outcome.reason is not None or ", "", "a task that timed out was killed by SIGTERM"),
+    ending("number not in _HARMLESS", "True", "who exits with 145 was killed by SIGCHLD"),
+    ending("0 < number <= _LAST", "0 < number", "who exits with 255 was killed by signal 127"),
+    ending("0 < number <= _LAST", "number <= _LAST", "who exits with 1 was killed by signal -127"),
+    ending("    if code < 0:\n        return -code\n", "", "who is killed without a shell does not say so"),
+    ending(
+        "    except ValueError:",
+        "    except KeyError:",
+        "a task that a real-time signal ended cannot be shown",
     ),
 ]
