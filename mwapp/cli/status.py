@@ -112,8 +112,8 @@ def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableE
         return System(
             servers, problem="the ensemble does not answer: it needs a majority of its servers"
         ), problem
-    told = ask_master(master.address) if master.address else (None, None)
-    return System(servers, master, *told, workers, tasks), None
+    state, silent, resting = ask_master(master.address) if master.address else (None, None, {})
+    return System(servers, master, state, silent, resting, workers, tasks), None
 
 
 # ---------------------------------------------------------------- for programs
@@ -133,6 +133,7 @@ def _document(system: System) -> dict[str, Any]:
             "problem": system.master_problem,
         },
         "standbys": master and master.standbys and [asdict(standby) for standby in master.standbys],
+        "resting": dict(system.resting),
         "workers": None if tasks is None else [worker_document(worker) for worker in system.workers],
         "tasks": tasks
         and {

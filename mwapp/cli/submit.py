@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from mwapp.core.client import ClientPart, Refusal, Submit
 from mwapp.core.limits import LIMITS
 from mwapp.core.session import Call as Finished
 from mwapp.core.session import Process
-from mwapp.core.task import MAX_RETRIES, MAX_TIMEOUT, Task
+from mwapp.core.task import MAX_DELAY, MAX_RETRIES, MAX_RETRY_DELAY, MAX_TIMEOUT, RETRY_DELAY, Task
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
 from mwapp.status.overview import read_workers
 
@@ -27,6 +28,10 @@ _TYPED = {
     "handler": "--handler",
     "argument": "--argument",
     "name": "--name",
+    "retry_delay": "--retry-delay",
+    "delay": "--delay",
+    "at": "--at",
+    "expires": "--expires",
     "env": "--env",
     "directory": "--directory",
     "labels": "--label",
@@ -55,6 +60,32 @@ _TYPED = {
     type=click.IntRange(0, MAX_RETRIES),
     default=0,
     help="Repeat a failed run up to this many times. (A run whose worker dies is always repeated.)",
+)
+@option(
+    "--retry-delay",
+    type=click.FloatRange(0, MAX_RETRY_DELAY),
+    default=RETRY_DELAY,
+    metavar="SECONDS",
+    help="Pause before a failed run is repeated, on another worker if one has room. The pause doubles with "
+    "each failure, up to ten minutes.",
+)
+@option(
+    "--delay",
+    type=click.FloatRange(0, MAX_DELAY),
+    metavar="SECONDS",
+    help="Do not begin before this long after the submission.",
+)
+@option(
+    "--at",
+    metavar="TIME",
+    help="Do not begin before this time, such as 2026-12-24T18:00. Without +HH:MM or Z it is local time. The "
+    "active master's clock decides.",
+)
+@option(
+    "--expires",
+    type=click.FloatRange(min=0, min_open=True, max=MAX_DELAY),
+    metavar="SECONDS",
+    help="The task fails if no worker had room for it within this time of its submission.",
 )
 @option(
     "--env",
@@ -100,6 +131,7 @@ def submit(
       mwapp submit 'echo one; echo two'
       mwapp submit --wait --show-output 'hostname'
       mwapp submit --name backup-2026-11-22 --run-timeout 600 --retries 2 '/opt/backup'
+      mwapp submit --at 2026-12-24T18:00 --retries 5 --retry-delay 60 '/opt/report'
       mwapp submit --label gpu --env MODEL=small --directory /srv/train './train'
       mwapp submit --handler echo --argument '{"text": "hello"}'
       seq 1 100 | sed 's/^/echo /' | mwapp submit -
@@ -156,6 +188,10 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
         "name": name,
         "run_timeout": settings["run_timeout"],
         "retries": settings["retries"],
+        "retry_delay": settings["retry_delay"],
+        "delay": settings["delay"],
+        "at": None if settings["at"] is None else _time(settings["at"]),
+        "expires": settings["expires"],
         "env": dict(map(_variable, settings["env"])),
         "directory": settings["directory"],
         "labels": settings["task_label"],
@@ -181,6 +217,15 @@ def _variable(setting: str) -> tuple[str, str]:
     if not equals:
         raise BadInputError(f"--env: {setting!r}: write NAME=VALUE")
     return name, value
+
+
+def _time(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise BadInputError(
+            f"--at: {text!r} is not a time; write 2026-12-24T18:00, or 2026-12-24T18:00+01:00"
+        ) from None
 
 
 def _argument(text: str | None) -> Any:

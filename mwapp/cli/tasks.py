@@ -45,8 +45,9 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
 
     A TASK is a name such as task-0000000007, or its number 7.
 
-    State "cancelling" means that the task is queued or assigned and has a cancel request. A queued task
-    with an attempt number has run before and waits for another worker.
+    State "cancelling" means that the task is queued or assigned and has a cancel request; "delayed", that it
+    is queued and not to begin yet. A queued task with an attempt number has run before: it pauses after a
+    failure, or waits for another worker.
 
     \b
     Examples:
@@ -84,7 +85,8 @@ def _row(view: TaskView, now: float) -> tuple[object, ...]:
     code = view.outcome.code if view.outcome else None
     reason = view.outcome.reason if view.outcome else None
     command = view.command if view.command is not None else f"(malformed: {reason or 'not yet refused'})"
-    state = "cancelling" if view.cancelling else view.state
+    delayed = view.state == QUEUED and view.begins is not None and view.begins > now
+    state = "cancelling" if view.cancelling else "delayed" if delayed else view.state
     return view.task, state, view.worker, view.attempt, code, age(now - view.created), command
 
 
@@ -100,6 +102,7 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, whol
         "reason": view.outcome.reason if view.outcome else None,
         "created": round(view.created, 3),
         "age": round(max(0.0, now - view.created), 3),
+        "begins": None if view.begins is None else round(view.begins, 3),
         "labels": list(view.labels),
         "hint": no_worker(view.labels) if unschedulable(view, workers) else None,
         "command": view.command,

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
@@ -20,6 +21,10 @@ class Options(TypedDict, total=False):
     name: str | None  # instead of a number: submitted again, it stays one task
     run_timeout: float | None  # seconds a run may take
     retries: int  # how often a failed run is repeated
+    retry_delay: float  # seconds before the first repeat; the pause doubles each time
+    delay: float | None  # seconds after its submission before which it does not begin
+    at: datetime | float | None  # it does not begin before that (a number: seconds since the Unix epoch)
+    expires: float | None  # seconds after its submission: it fails if no worker has it by then
     env: Mapping[str, str]
     directory: str | None  # to run in
     labels: list[str] | tuple[str, ...]  # its worker must have all of them
@@ -43,6 +48,10 @@ _OPTIONS: dict[str, tuple[Fits, str]] = {
     "name": (text, "text"),
     "run_timeout": (number, "a number of seconds"),
     "retries": (number, "a number"),
+    "retry_delay": (number, "a number of seconds"),
+    "delay": (number, "a number of seconds"),
+    "at": (lambda it: isinstance(it, datetime) or number(it), "a datetime, or seconds since the Unix epoch"),
+    "expires": (number, "a number of seconds"),
     "env": (lambda it: isinstance(it, Mapping) and all(map(text, (*it, *it.values()))), "a dict of text"),
     "directory": (text, "an absolute path as text"),
     "labels": (
@@ -137,8 +146,9 @@ class Call(Generic[R]):
             if self.handler is not None:
                 check(shown("handler"), handler=self.handler)
                 check(shown("argument"), handler=self.handler, argument=self.argument)
-            for option in self._options.keys() & _FIELDS.keys():
-                check(shown(option), command="true", **{_FIELDS[option]: how[_FIELDS[option]]})
+            for option in [option for option in _FIELDS if option in self._options]:
+                these = {"delay", "expires"} if option == "expires" else {_FIELDS[option]}
+                check(shown(option), command="true", **{field: how.get(field) for field in these})
             setting = shown("command" if self.handler is None else "argument")
             raise BadInputError(f"{setting}: {problem}") from None
         return task
@@ -146,6 +156,9 @@ class Call(Generic[R]):
     def _how(self) -> dict[str, Any]:
         """In sorted order, so that the same task is the same bytes."""
         how = {field: self._options[option] for option, field in _FIELDS.items() if option in self._options}
+        at = how.get("not_before")
+        if isinstance(at, datetime):
+            how["not_before"] = at.timestamp()  # without a time zone it is local time
         return how | {
             "environment": dict(sorted(how.get("environment", {}).items())),
             "labels": tuple(sorted(set(how.get("labels", ())))),
@@ -156,6 +169,10 @@ class Call(Generic[R]):
 _FIELDS = {
     "run_timeout": "timeout",
     "retries": "retries",
+    "retry_delay": "retry_delay",
+    "delay": "delay",
+    "at": "not_before",
+    "expires": "expires",
     "env": "environment",
     "directory": "directory",
     "labels": "labels",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from mwapp.core.backoff import pause
 from mwapp.core.batching import Batching
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op
 from mwapp.core.protocol import (
@@ -49,6 +50,7 @@ class Job:
     run: int | None = None  # the command's number while it runs
     clock: Scope | None = None  # of its timeout
     late: bool = False  # it ran longer than its timeout
+    leaving: bool = False  # it is killed because the worker stops
     cancelled: bool = False  # it has a cancel request
     record: tuple[Op, ...] | None = None  # once it is over: what to create
     outcome: Outcome | None = None  # if it has ended
@@ -74,9 +76,28 @@ class Job:
         self.ended(replace(self.outcome, output=kept, truncated=True))
         return True
 
-    def returned(self, attempt: int, failures: int) -> None:
-        """It goes to another worker, or to us once more, as this attempt, after this many failures."""
-        then = Assignment(attempt, failures=failures, labels=self.task.labels)
+    def handed_back(self) -> None:
+        """It has not begun, and goes to another worker, or to us once more, as the same attempt."""
+        self._returned(self._next)
+
+    def interrupted(self) -> None:
+        """Its run was killed because the worker stops. It begins again elsewhere: no fault of the task's."""
+        self._returned(replace(self._next, attempt=self.assignment.attempt + 1))
+
+    @property
+    def _next(self) -> Assignment:
+        """For whoever gets it next."""
+        return replace(self.assignment, incarnation=None, epoch=None, labels=self.task.labels)
+
+    def failed(self, worker: str) -> None:
+        """Its run on this worker failed. After a pause it is tried again, elsewhere if that can be."""
+        failures = self.assignment.failures + 1
+        wait = pause(self.name, failures, self.task.retry_delay)
+        attempt = self.assignment.attempt + 1
+        next_one = replace(self._next, attempt=attempt, failures=failures, pause=wait, failed_on=worker)
+        self._returned(next_one)
+
+    def _returned(self, then: Assignment) -> None:
         self.record = (Create(assign_path(NOBODY, self.name), then.encode()),)
         self.ends_as = "returned"
 

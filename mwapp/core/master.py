@@ -24,7 +24,7 @@ from typing import Any
 
 from mwapp.core.batching import Batching
 from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set
-from mwapp.core.mirror import Mirror
+from mwapp.core.mirror import Held, Mirror
 from mwapp.core.protocol import (
     EPOCH,
     NOBODY,
@@ -33,11 +33,13 @@ from mwapp.core.protocol import (
     Registration,
     assign_path,
     cancel_path,
+    incarnation_of,
     result_path,
     show_session,
     status_path,
     worker_path,
 )
+from mwapp.core.resting import Resting
 from mwapp.core.retention import RETENTION, Remover, Retention
 from mwapp.core.session import Call, Process
 from mwapp.core.task import task_order
@@ -45,6 +47,8 @@ from mwapp.core.task import task_order
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
+# The last so many attempts of a task that workers die over are made alone.
+ALONE = 2
 MASTER_RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
 
@@ -73,7 +77,7 @@ class Master:
         """``max_attempts``: a task fails after this many workers died while running it.
 
         ``wall`` tells the time, seconds since the Unix epoch. It may jump: people read it and compare hosts
-        with it, but no decision depends on it.
+        with it. It decides only when a task may begin that is not to begin at once, and when one expires.
         """
         self._process = process
         self._wall = wall
@@ -92,6 +96,10 @@ class Master:
             str, int
         ] = {}  # by worker, when it was last given a task: the number of the assignment
         self._has_result: set[str] = set()  # tasks to be ended without writing one
+        self._resting = Resting()
+        self._doomed: dict[
+            str, tuple[int, float]
+        ] = {}  # tasks to be given up: before which attempt, and when
         self._fenced: Call  # from the beginning of a term on
         # For the status endpoint.
         self.elected_at: float | None = None
@@ -124,13 +132,15 @@ class Master:
     def status(self) -> dict[str, Any]:
         """Counts, times and counters."""
         mirror = self._mirror
-        known = mirror.complete
+        known, resting = mirror.complete, self._resting.resting(mirror.workers, self._scope.now)
         return {
             "elected_at": self.elected_at,
             "first_write_at": self.first_write_at,
             "loaded": known,
+            "resting": {name: round(until - self._scope.now, 1) for name, until in resting.items()},
             "workers": len(mirror.workers) if known else None,
             "queued": len(mirror.tasks.queued) + len(mirror.held.get(NOBODY, ())) if known else None,
+            "delayed": len(mirror.tasks.delayed) if known else None,
             "assigned": sum(len(held) for name, held in mirror.held.items() if name) if known else None,
             "finished": len(mirror.tasks.finished) if known else None,
             "counters": dict(self.counters),
@@ -140,7 +150,12 @@ class Master:
 
     def _blank(self) -> Mirror:
         return Mirror(
-            self._scope, changed=self._act_soon, adopt=self._adopt, unreadable=self._begin_anew_later
+            self._scope,
+            wall=self._wall,
+            changed=self._act_soon,
+            adopt=self._adopt,
+            unreadable=self._begin_anew_later,
+            ran=self._ran,
         )
 
     def _read(self, in_doubt: set[str] | None = None) -> None:
@@ -271,6 +286,16 @@ class Master:
 
         self._scope.transact(ops, done)
 
+    def _ran(self, worker: str, task: str, well: bool) -> None:
+        """A run of the task has succeeded or failed."""
+        if well:
+            self._resting.succeeded(worker)
+            return
+        rest = self._resting.failed(worker, task, self._mirror.workers, self._scope.now)
+        if rest is not None:
+            log.warning("worker %s: its last runs all failed; it gets no task for %g s", worker, rest)
+            self._process.scope().after(rest, self._act_soon)
+
     # ------------------------------------------------------------ what is due
 
     def _plan(self) -> list[_Step]:
@@ -283,17 +308,16 @@ class Master:
         def ready(task: str) -> bool:
             return task not in taken and task not in known.unread
 
-        load = {
-            name: sum(h.assignment.meant_for(w.incarnation) for h in mirror.held.get(name, {}).values())
-            for name, w in mirror.workers.items()
-            if not w.draining
-        }
+        load = self._load()
+        now = self._scope.now
         for queue, tasks in mirror.held.items():
             worker = mirror.workers.get(queue)
             due = [
                 task
                 for task, held in tasks.items()
-                if task in known.finished or task not in known.names or held.orphaned(worker)
+                if task in known.finished
+                or task not in known.names
+                or (held.begins <= now and held.orphaned(worker))
             ]
             for task in sorted(set(due) - taken, key=task_order):
                 if len(steps) == room:
@@ -303,14 +327,15 @@ class Master:
                 elif (holder := self._holder(queue, task)) is not None:
                     step = self._clear(queue, task, holder)
                 else:
-                    step = self._move(queue, task, tasks[task].assignment, load)
+                    step = self._move(queue, task, tasks[task], load)
                 if step is not None:
                     steps.append(step)
                     taken.add(task)
         for task in sorted(filter(ready, known.bad), key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=known.bad[task])))
         full: set[frozenset[str]] = set()  # labels that no worker with room has
-        for task, labels in known.queued.items():
+        for task, waiting in known.queued.items():
+            labels = waiting.labels
             if len(steps) == room or frozenset() in full:
                 break
             if labels in full or not ready(task):
@@ -332,7 +357,7 @@ class Master:
             queue = next((queue for queue, held in mirror.held.items() if task in held), None)
             worker = mirror.workers.get(queue) if queue is not None else None
             if queue is None:
-                due = (task in known.queued or task in known.bad) and task not in known.unread
+                due = known.waits(task) and task not in known.unread
             else:
                 due = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted
             if due:
@@ -369,25 +394,105 @@ class Master:
 
         return _Step(task, [Create(assign_path(target, task), assignment.encode())], apply, target)
 
-    def _move(self, queue: str, task: str, last: Assignment, load: dict[str, int]) -> _Step | None:
+    def _move(self, queue: str, task: str, held: Held, load: dict[str, int]) -> _Step | None:
         """It was returned, or its worker is gone or has another incarnation. None: nobody has room for it."""
-        if queue != NOBODY and last.lost >= self._max_attempts:
-            reason = f"given up after {last.attempt} attempts: {last.lost} workers died while running it"
-            return self._give_up(task, Outcome(attempt=last.attempt, reason=reason), queue)
+        last = held.assignment
+        if queue != NOBODY:
+            last = replace(last, attempt=last.attempt + 1, lost=self._guilty(queue, last))
+            if len(last.lost) >= self._max_attempts:
+                if self._may_come_back(task, last.attempt):
+                    return None
+                attempts = last.attempt - 1
+                reason = f"given up after {attempts} attempts: {len(last.lost)} workers died while running it"
+                return self._give_up(task, Outcome(attempt=attempts, reason=reason), queue)
         # If a person put it into several queues, each of these has its own to move.
         others = {other for other, tasks in self._mirror.held.items() if other != queue and task in tasks}
-        target = self._choose(load, frozenset(last.labels), others)
+        target = self._target(held, last, load, others)
         if target is None:
             return None
-        attempt = last.attempt if queue == NOBODY else last.attempt + 1
-        step = self._assign(task, target, replace(last, attempt=attempt))
+        step = self._assign(task, target, replace(last, pause=0.0, failed_on=""))
 
         def apply() -> None:
+            self._doomed.pop(task, None)
             self._mirror.released(queue, task)  # before: the target may be the same queue
             step.apply()
             self.counters["reassigned"] += 1
 
         return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)
+
+    def _target(self, held: Held, last: Assignment, load: dict[str, int], others: set[str]) -> str | None:
+        """Who gets an attempt that is not the first, and is none of ``others``."""
+        labels = frozenset(last.labels)
+        if self._is_suspect(last):
+            return self._choose_idle(load, labels, others)
+        elsewhere = self._choose(load, labels, {*others, last.failed_on})
+        if elsewhere is None and self._may_fail_again(held):
+            return self._choose(load, labels, others)
+        return elsewhere
+
+    def _is_suspect(self, assignment: Assignment) -> bool:
+        """Whether so many workers died while they had it that it is to have the next ones for itself.
+
+        The tasks that were with it each time look like it, and are not to be given up with it.
+        """
+        return len(assignment.lost) >= max(1, self._max_attempts - ALONE)
+
+    def _choose_idle(
+        self, load: dict[str, int], labels: frozenset[str], others: Container[str]
+    ) -> str | None:
+        """A worker with these labels that has nothing else. None: one gets nothing until it has nothing."""
+        workers = self._mirror.workers
+        able = [name for name in load if labels <= workers[name].labels and name not in others]
+        chosen = min(able, key=lambda name: (load[name], name), default=None)
+        if chosen is None:
+            return None
+        idle = not load[chosen]
+        load[chosen] = max(load[chosen], workers[chosen].slots)
+        return chosen if idle else None
+
+    def _load(self) -> dict[str, int]:
+        """How many tasks each worker has that takes tasks. One that has a suspect is full, and one that is
+        on trial has room for a single task."""
+        load = {}
+        workers = self._mirror.workers
+        resting, trial = self._resting.resting(workers, self._scope.now), self._resting.on_trial(workers)
+        for name, worker in workers.items():
+            if not worker.draining and name not in resting:
+                queue = self._mirror.held.get(name, {})
+                its = [h.assignment for h in queue.values() if h.assignment.meant_for(worker.incarnation)]
+                if any(map(self._is_suspect, its)):
+                    least = worker.slots
+                else:
+                    least = worker.slots - (not its) if name in trial else 0
+                load[name] = max(least, len(its))
+        return load
+
+    def _may_come_back(self, task: str, attempt: int) -> bool:
+        """Whether its last worker has still time to say that it lives on."""
+        now = self._scope.now
+        known, until = self._doomed.get(task, (0, 0.0))
+        if known != attempt:
+            until = now + self._process.timeout
+            self._doomed[task] = attempt, until
+            self._process.scope().after(self._process.timeout, self._act_soon)
+        return now < until
+
+    def _guilty(self, queue: str, last: Assignment) -> tuple[str, ...]:
+        """Who was lost over the task and may have died of it: all but those whose process lived on."""
+
+        lost = (*last.lost, incarnation_of(queue, last.incarnation))
+        return tuple(one for one in lost if not any(one in w.outlived for w in self._mirror.workers.values()))
+
+    def _may_fail_again(self, held: Held) -> bool:
+        """Whether it may go to the worker on which it failed: there is no other, or none had room for long
+        enough."""
+        last = held.assignment
+        if not last.failed_on or self._scope.now >= held.begins + last.pause:
+            return True
+        return not any(
+            name != last.failed_on and not worker.draining and worker.labels.issuperset(last.labels)
+            for name, worker in self._mirror.workers.items()
+        )
 
     def _give_up(self, task: str, outcome: Outcome, queue: str | None = None) -> _Step:
         ops: list[Op] = [Delete(assign_path(queue, task))] if queue is not None else []
@@ -400,6 +505,7 @@ class Master:
                 self._mirror.released(queue, task)
             self._mirror.given_up(task)
             self._has_result.discard(task)
+            self._doomed.pop(task, None)
             self.counters["cancelled" if outcome.cancelled else "given_up"] += 1
 
         return _Step(task, ops, apply)

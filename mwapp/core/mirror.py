@@ -14,22 +14,26 @@ neither held nor finished.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-from mwapp.core.known_tasks import KnownTasks
+from mwapp.core.known_tasks import KnownTasks, Waiting
 from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
+    DONE,
+    FAILED,
     NOBODY,
     TASKS,
     WORKERS,
     Assignment,
     Registration,
     assign_path,
+    incarnation_of,
     status_path,
     task_path,
     worker_path,
@@ -46,6 +50,8 @@ LISTING_SECONDS = 5e-6
 
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
+# The worker, the task, and whether its run succeeded.
+Ran = Callable[[str, str, bool], None]
 
 
 @dataclass(slots=True)
@@ -57,6 +63,7 @@ class LiveWorker:
     draining: bool
     adopted: bool
     labels: frozenset[str] = frozenset()
+    outlived: frozenset[str] = frozenset()  # incarnations that its process survived, as "worker/incarnation"
     readable: bool = True  # otherwise its incarnation is unknown
 
 
@@ -66,6 +73,7 @@ class Held:
 
     assignment: Assignment
     fresh: bool = True  # read or written since its worker last changed
+    begins: float = -math.inf  # of one that was returned: not before that, monotonic seconds
 
     def orphaned(self, worker: LiveWorker | None) -> bool:
         """Whether nobody runs it. If it is not fresh, it may have been recorded meanwhile, so nobody knows
@@ -77,14 +85,27 @@ class Held:
 class Mirror:
     """One reading of the znodes, which ends with its ``scope``; after that :meth:`renewed` begins the next.
 
-    ``changed`` is called when something may be due; ``adopt`` when a worker has no registration, because a
-    person created its znode by hand; ``unreadable`` when a parent is missing, so that nothing is known.
+    ``wall`` tells the time, seconds since the Unix epoch. ``changed`` is called when something may be due;
+    ``adopt`` when a worker has no registration, because a person created its znode by hand; ``unreadable``
+    when a parent is missing, so that nothing is known; ``ran`` when a worker's run of a task has succeeded
+    (True) or failed, at most once for each run.
 
     A task is :attr:`held`, or :attr:`tasks` says what it is. One both held and finished was reported by hand.
     """
 
-    def __init__(self, scope: Scope, *, changed: Call, adopt: Adopt, unreadable: Call) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        wall: Callable[[], float],
+        changed: Call,
+        adopt: Adopt,
+        unreadable: Call,
+        ran: Ran,
+    ) -> None:
         self._scope = scope
+        self._ran = ran
+        self._wall = wall
         self._changed = changed
         self._adopt = adopt
         self._unreadable = unreadable
@@ -92,7 +113,9 @@ class Mirror:
         self._workers_due = False  # they will be looked at again
         self._watched: set[str] = set()  # queues
         self._persistent: set[str] = set()  # names already reported as nobody's
-        self._tasks_listed = float("-inf")
+        self._tasks_listed = -math.inf
+        self._alarm = math.inf  # when time will have passed for a task that waits, monotonic seconds
+        self._pauses: dict[str, tuple[int, float]] = {}  # by returned task: the attempt, and when it begins
         self.blind: set[str] = set()  # queues without permission to read: they may hold what looks unassigned
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
@@ -106,14 +129,23 @@ class Mirror:
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
         """The next reading, which :meth:`read` begins. It keeps what is known of tasks that are not
         ``in_doubt``."""
-        new = Mirror(scope, changed=self._changed, adopt=self._adopt, unreadable=self._unreadable)
+        new = Mirror(
+            scope,
+            wall=self._wall,
+            changed=self._changed,
+            adopt=self._adopt,
+            unreadable=self._unreadable,
+            ran=self._ran,
+        )
         new.tasks, new._persistent = self.tasks.renewed(in_doubt), self._persistent
+        new._pauses = self._pauses  # do not begin them again
         return new
 
     def read(self) -> None:
         """Read workers, then queues, then tasks, and keep watching them."""
         self.look_at_workers(then=partial(self._look_at_queues, self._queues_listed))
         self._look_at_cancels()
+        self._time_passed()
 
     # ------------------------------------------------------------ what the master has committed
 
@@ -196,7 +228,10 @@ class Mirror:
             version = queue.stat.version
             draining = worker.stat.version > 0
             labels = frozenset(registered.labels)
-            self.workers[name] = LiveWorker(version, registered.slots, draining, registered.adopted, labels)
+            outlived = frozenset(incarnation_of(name, number) for number in registered.outlived)
+            self.workers[name] = LiveWorker(
+                version, registered.slots, draining, registered.adopted, labels, outlived
+            )
             if name not in self._watched:
                 self._look_at_queue(name)
         for name in sorted(before.keys() | self.workers.keys()):
@@ -269,7 +304,9 @@ class Mirror:
         known = self.held.setdefault(queue, {})
         for task in sorted(known.keys() - set(present)):
             del known[task]
-            self._look_if_finished(task)
+            self._look_if_finished(task, queue)
+        if queue == NOBODY:
+            self._pauses = {task: self._pauses[task] for task in self._pauses.keys() & set(present)}
         if isinstance(names, Failed):  # the queue itself was deleted, and no watch is left on it
             del self.held[queue]
             self._watched.discard(queue)
@@ -288,7 +325,9 @@ class Mirror:
         def read(nodes: list[Node | Failed]) -> None:
             for task, node, status in zip(tasks, nodes[::2], nodes[1::2], strict=True):
                 if isinstance(node, Node) and (isinstance(status, Node) or status == GONE):
-                    self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
+                    held = self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
+                    if queue == NOBODY:
+                        held.begins = self._after_pause(task, held.assignment)
                     self.tasks.take(task)
                     if isinstance(status, Node):
                         self.tasks.finish(task, self._scope.now)
@@ -303,6 +342,19 @@ class Mirror:
             self._changed()
 
         self._scope.get_all(paths, read)
+
+    def _after_pause(self, task: str, returned: Assignment) -> float:
+        """When it may begin. It may begin on the worker on which it failed after a second such pause."""
+        attempt, begins = self._pauses.get(task, (0, 0.0))
+        if attempt != returned.attempt:
+            begins = self._scope.now + returned.pause
+            self._pauses[task] = returned.attempt, begins
+            if returned.failed_on:
+                self._ran(returned.failed_on, task, False)
+        for more in (0, returned.pause):
+            if begins + more > self._scope.now:
+                self._scope.after(begins + more - self._scope.now, self._changed)
+        return begins
 
     def _keep_held(self, queue: str, task: str) -> None:
         """No permission to read it, or its status: it stays where it is until there is."""
@@ -404,29 +456,29 @@ class Mirror:
 
     def _task_seen(self, task: str, node: Node | Failed) -> None:
         if isinstance(node, Failed) or node.stat.children:  # do not act on it until more is known
-            self.tasks.doubt(task)
+            self.tasks.take(task)
         if node == GONE:  # deleted by hand
             return
         if isinstance(node, Failed):
             log.error("no permission to read %s: trying again", task_path(task))
             self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))
         elif node.stat.children == 0:
-            self._sort_in(task, node.data)
+            self._sort_in(task, node)
         else:  # a final state, unless a person created other children there
-            self._scope.exists(status_path(task), partial(self._looked_at_status, task, node.data))
+            self._scope.exists(status_path(task), partial(self._looked_at_status, task, node))
 
     def _read_again(self, task: str) -> None:
         self.tasks.unread[task] = None
         self._read_tasks()
 
-    def _looked_at_status(self, task: str, data: bytes, stat: Stat | None) -> None:
+    def _looked_at_status(self, task: str, node: Node, stat: Stat | None) -> None:
         if stat is None:
-            self._sort_in(task, data)
+            self._sort_in(task, node)
             self._changed()
         else:
             self._finished(task)
 
-    def _look_if_finished(self, task: str) -> None:
+    def _look_if_finished(self, task: str, worker: str = NOBODY) -> None:
         """Its assignment is gone: it has ended or was returned, unless a person deleted the assignment.
 
         A read of the task that is under way does not count: its answer may come before we know that the task
@@ -439,11 +491,12 @@ class Mirror:
         def looked(status: Node | Failed) -> None:
             self._vanished.discard(task)
             if isinstance(status, Node):
+                if worker != NOBODY and status.data in (DONE.encode(), FAILED.encode()):
+                    self._ran(worker, task, status.data == DONE.encode())
                 self._finished(task)
             else:
                 self._read_again(task)
 
-        # exists() would be enough, but reads of data share one request.
         self._scope.get(status_path(task), looked)
 
     def _finished(self, task: str) -> None:
@@ -451,11 +504,27 @@ class Mirror:
             self.tasks.finish(task, self._scope.now)
         self._changed()
 
-    def _sort_in(self, task: str, data: bytes) -> None:
+    def _sort_in(self, task: str, node: Node) -> None:
         """The task has no final state: queue it, unless it is assigned or can never run."""
         self.tasks.reopen(task)  # it had a final state until somebody deleted that
         if task in self.tasks.names and not any(task in held for held in self.held.values()):
             try:
-                self.tasks.queue(task, frozenset(Task.decode(data).labels))
+                asked, wall = Task.decode(node.data), self._wall()
             except BadTaskError as error:
                 self.tasks.spoil(task, str(error))
+                return
+            now = self._scope.now
+            self.tasks.queue(task, Waiting.of(asked, wall - node.stat.ctime, now), now, wall)
+            self._time_passed()
+
+    def _time_passed(self) -> None:
+        """See what time has done to tasks that wait, now and whenever it may have done something."""
+        alarm = self.tasks.look(self._scope.now, self._wall())
+        if alarm < self._alarm:
+            self._alarm = alarm
+            self._scope.after(alarm - self._scope.now, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = math.inf
+        self._time_passed()
+        self._changed()

@@ -6,9 +6,13 @@ an assignment or a task written by hand needs no JSON.
 """
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any
+
+from mwapp.core.backoff import JITTER
+from mwapp.core.task import MAX_RETRY_DELAY
 
 MASTER = "/master"
 CANDIDATES = "/candidates"
@@ -31,6 +35,9 @@ NOBODY = ""
 
 # Versions count epochs and incarnations. What to say, before the znodes' names, if one has become smaller.
 LOST = "the ensemble has lost acknowledged writes, unless somebody deleted"
+
+# The longest pause before an attempt, seconds; a person could write any number.
+MAX_PAUSE = (1 + JITTER) * MAX_RETRY_DELAY
 
 # How much of a task's output is kept.
 MAX_OUTPUT_BYTES = 64 * 1024
@@ -55,6 +62,11 @@ def assign_path(worker: str, task: str | None = None) -> str:
     """A worker's queue (its version is the worker's incarnation), or one assignment in it."""
     queue = f"{ASSIGN}/{worker}" if worker != NOBODY else RETURNED
     return queue if task is None else f"{queue}/{task}"
+
+
+def incarnation_of(worker: str, number: int | None) -> str:
+    """One incarnation of a worker; None: of an unknown number."""
+    return f"{worker}/{'' if number is None else number}"
 
 
 def task_path(task: str) -> str:
@@ -105,6 +117,17 @@ def _integer(value: object, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
+def _pause(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return 0.0
+    return min(max(0.0, float(value)), MAX_PAUSE)
+
+
+def _integers(value: object) -> tuple[int, ...]:
+    numbers = value if isinstance(value, list) else []
+    return tuple(number for number in numbers if _integer(number, -1) >= 0)
+
+
 def _texts(value: object) -> tuple[str, ...]:
     return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
@@ -120,6 +143,8 @@ class Registration:
     slots: int = 1  # how many tasks it takes at once
     adopted: bool = False  # written by the master for a worker that a person plays
     labels: tuple[str, ...] = ()  # a task goes only to a worker that has all its labels
+    # Earlier incarnations whose process lived on when they ended (its session was over, say): the last ones.
+    outlived: tuple[int, ...] = ()
 
     def encode(self) -> bytes:
         """The znode's data."""
@@ -128,6 +153,8 @@ class Registration:
             value["adopted"] = True
         if self.labels:
             value["labels"] = self.labels
+        if self.outlived:
+            value["outlived"] = self.outlived
         return _dump(value)
 
     @staticmethod
@@ -138,7 +165,8 @@ class Registration:
         if session is None:
             return None
         slots = max(1, _integer(value.get("slots"), 1))
-        return Registration(session, slots, value.get("adopted") is True, _texts(value.get("labels")))
+        labels, outlived = _texts(value.get("labels")), _integers(value.get("outlived"))
+        return Registration(session, slots, value.get("adopted") is True, labels, outlived)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +179,12 @@ class Assignment:
     attempt: int = 1
     incarnation: int | None = None  # of the worker it is meant for; None: any worker of that name
     epoch: int | None = None  # of the master that made it: with the attempt, the command's fencing token
-    failures: int = 0  # how many earlier attempts failed; in the others the worker died
+    failures: int = 0  # how many earlier attempts failed
     labels: tuple[str, ...] = ()  # of the task, so that moving it needs no read
-
-    @property
-    def lost(self) -> int:
-        """How many workers died over it, including that of this attempt."""
-        return self.attempt - self.failures
+    pause: float = 0.0  # of one that was returned: seconds before it may begin
+    failed_on: str = ""  # the worker on which the last run failed: others come first
+    # Which incarnations had it and were lost. Unless a worker's process lived on, it may have died of it.
+    lost: tuple[str, ...] = ()
 
     def encode(self) -> bytes:
         """The znode's data."""
@@ -170,6 +197,12 @@ class Assignment:
             value["failures"] = self.failures
         if self.labels:
             value["labels"] = self.labels
+        if self.pause:
+            value["pause"] = self.pause
+        if self.failed_on:
+            value["failed_on"] = self.failed_on
+        if self.lost:
+            value["lost"] = self.lost
         return _dump(value)
 
     @staticmethod
@@ -184,6 +217,9 @@ class Assignment:
             epoch if epoch >= 0 else None,
             min(attempt - 1, max(0, _integer(value.get("failures"), 0))),
             _texts(value.get("labels")),
+            _pause(value.get("pause")),
+            failed_on if isinstance(failed_on := value.get("failed_on"), str) else "",
+            _texts(value.get("lost")),
         )
 
     def meant_for(self, incarnation: int) -> bool:

@@ -70,6 +70,15 @@ class Running:
         self._process.kill(job.run, GRACE_SECONDS)
         return True
 
+    def interrupt(self, job: Job) -> bool:
+        """Kill it, and report that as its end, with no outcome. Returns whether it runs."""
+        if job.run is None or job.leaving:
+            return False
+        log.warning("%s: killed: the worker stops; it begins again elsewhere", job.name)
+        job.leaving = True
+        self._process.kill(job.run)
+        return True
+
     def kill(self, job: Job, why: str) -> bool:
         """Kill it, and report nothing more of it. Returns whether it ran."""
         if job.run is None:
@@ -81,10 +90,12 @@ class Running:
         return True
 
     def over(self, event: Exited) -> tuple[Job, Outcome | None]:
-        """Which job is over, and its outcome; None: a task of that name may start now."""
+        """Which job is over, and its outcome; None: it has none, or a task of that name may start now."""
         if event.run in self._dying:  # it belonged to nobody any more
             return self._dying.pop(event.run), None
         job = self._forget(event.run)
+        if job.leaving and event.code != 0 and not (job.cancelled or job.late):
+            return job, None
         if not (event.begun or job.cancelled or job.late):
             log.info("%s: starting again: the start took longer than our session was sure to last", job.name)
             return job, None

@@ -20,7 +20,13 @@ from typing import Any
 MAX_TASK_BYTES = 512 * 1024
 
 MAX_RETRIES = 1000
-MAX_TIMEOUT = 30 * 24 * 3600.0  # seconds
+# Seconds.
+MAX_TIMEOUT = 30 * 24 * 3600.0
+MAX_RETRY_DELAY = 24 * 3600.0
+MAX_DELAY = 366 * 24 * 3600.0
+RETRY_DELAY = 1.0
+# The last second that Python can write as a date, since the Unix epoch.
+LAST_SECOND = 253_402_300_799.0
 # The worker's own variables begin like this.
 RESERVED_VARIABLES = "MWAPP_"
 
@@ -39,6 +45,10 @@ class Task:
     argument: Any = None  # JSON, for the handler
     timeout: float | None = None  # seconds a run may take
     retries: int = 0  # how often a failed run is repeated
+    retry_delay: float = RETRY_DELAY  # seconds before the first repeat; the pause doubles each time
+    delay: float | None = None  # seconds after its submission before which it does not begin
+    not_before: float | None = None  # the same as a time, seconds since the Unix epoch
+    expires: float | None = None  # seconds after its submission: it fails if no worker has it by then
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: str | None = None  # to run in
     labels: tuple[str, ...] = ()  # only a worker that has all of them may run it
@@ -119,7 +129,13 @@ def _from_json(text: str) -> Task:
         raise BadTaskError("a task has either a field 'command' or a field 'handler'")
     if "argument" in value and "handler" not in value:
         raise BadTaskError("task field 'argument' is for a handler; write a command's arguments in 'command'")
-    return Task(**{name: _READ[name](setting) for name, setting in value.items()})
+    task = Task(**{name: _READ[name](setting) for name, setting in value.items()})
+    if task.expires is not None and task.delay is not None and task.expires <= task.delay:
+        raise BadTaskError(
+            f"task field 'expires': the task fails after {task.expires:g} s, but 'delay' keeps it from "
+            f"beginning before {task.delay:g} s"
+        )
+    return task
 
 
 def _wrong(name: str, setting: object, wanted: str) -> BadTaskError:
@@ -157,11 +173,17 @@ def _command(setting: Any) -> str:
     return _text("command")(setting)
 
 
-def _timeout(setting: Any) -> float:
-    number = isinstance(setting, int | float) and not isinstance(setting, bool) and math.isfinite(setting)
-    if not number or not 0 < setting <= MAX_TIMEOUT:
-        raise _wrong("timeout", setting, f"seconds above 0, at most {MAX_TIMEOUT:.0f}")
-    return float(setting)
+def _seconds(name: str, most: float, *, above: bool = False) -> Callable[[Any], float]:
+    """``above``: 0 is too little."""
+
+    def read(setting: Any) -> float:
+        number = isinstance(setting, int | float) and not isinstance(setting, bool) and math.isfinite(setting)
+        if not number or not 0 <= setting <= most or (above and not setting):
+            least = "seconds above 0" if above else "seconds from 0"
+            raise _wrong(name, setting, f"{least}, at most {most:.0f}")
+        return float(setting)
+
+    return read
 
 
 def _retries(setting: Any) -> int:
@@ -201,8 +223,12 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "key": _text("key"),
     "handler": _text("handler"),
     "argument": lambda setting: setting,
-    "timeout": _timeout,
+    "timeout": _seconds("timeout", MAX_TIMEOUT, above=True),
     "retries": _retries,
+    "retry_delay": _seconds("retry_delay", MAX_RETRY_DELAY),
+    "delay": _seconds("delay", MAX_DELAY),
+    "not_before": _seconds("not_before", LAST_SECOND),
+    "expires": _seconds("expires", MAX_DELAY, above=True),
     "environment": _environment,
     "directory": _directory,
     "labels": _labels,

@@ -41,12 +41,16 @@ from mwapp.core.task import BadTaskError, Task, task_order
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 30.0
+# So long a worker that stops waits for what it has killed, and to hand it back.
+HAND_BACK_SECONDS = 2.0
 TRANSITIONS = {
     "disconnected": ("disconnected", "waiting", "serving", "stopped"),
     "waiting": ("disconnected", "serving", "stopped"),
     "serving": ("serving", "disconnected", "waiting", "stopped"),
     "stopped": ("stopped",),
 }
+# It tells of this many of its former incarnations at most.
+OUTLIVED = 20
 # A worker checks this often, in seconds, whether its registration is still its own.
 VERIFY_SECONDS = 5.0
 
@@ -80,6 +84,7 @@ class Worker:
         self._incarnation: int | None = None
         self._registering = False  # asked for one, and not heard what became of it
         self._spent = -1  # the previous one: do not start again what started under it or earlier
+        self._outlived: list[int] = []  # all of them before
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap of those that wait, and some that no longer do
@@ -125,17 +130,21 @@ class Worker:
         job, outcome = self._running.over(event)
         if outcome is not None:
             self._end(job, outcome)
+        elif job.leaving:
+            job.interrupted()
+            self._record(job)
         else:
             heappush(self._next, task_order(job.name))
         if self._phase == "serving":
             self._start()
 
     def stop(self) -> None:
-        """Drain: hand back what has not begun, finish what runs, then leave."""
+        """Drain: hand back what has not begun, finish what runs, kill and hand back what runs too long, then
+        leave."""
         if self._incarnation is None:
             self._leave()
             return
-        self._process.scope().after(self._drain, self._leave)
+        self._process.scope().after(self._drain, self._interrupt)
         if self._phase == "serving":  # otherwise as soon as it is
             self._take_nothing_new()
 
@@ -222,7 +231,10 @@ class Worker:
         """``anew``: our znode exists, and is deleted in the same transaction if the queue is as it was
         read."""
         data = Registration(
-            self._process.session or 0, self._running.slots + self._prefetch, labels=self._labels
+            self._process.session or 0,
+            self._running.slots + self._prefetch,
+            labels=self._labels,
+            outlived=self._all_outlived(queue),
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
@@ -247,6 +259,12 @@ class Worker:
 
         self._registering = True
         self._scope.transact(ops, done)
+
+    def _all_outlived(self, queue: Node | Failed) -> tuple[int, ...]:
+        """Ours, and those of the processes before us, which nobody else remembers."""
+        before = Registration.decode(queue.data) if isinstance(queue, Node) else None
+        known = {*(before.outlived if before is not None else ()), *self._outlived}
+        return tuple(sorted(known)[-OUTLIVED:])
 
     def _resolve(self, marked: bool, queue: Node | Failed) -> None:
         ours = isinstance(queue, Node) and self._ours(queue) and queue.stat.version > self._spent
@@ -364,7 +382,7 @@ class Worker:
         """Start as many as there is room for, in the order of submission."""
         if not self._takes_tasks:
             for job in [job for job in self._jobs.values() if job.waits]:
-                job.returned(job.assignment.attempt, job.assignment.failures)
+                job.handed_back()
                 self._record(job)
             self._leave_if_idle()
             return
@@ -400,10 +418,9 @@ class Worker:
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         """The run is over, and the task too, unless it failed and has retries left."""
-        failures = job.assignment.failures
-        if outcome.status == FAILED and failures < job.task.retries:
+        if outcome.status == FAILED and job.assignment.failures < job.task.retries:
             log.info("%s: attempt %d failed, it will be tried again", job.name, job.assignment.attempt)
-            job.returned(job.assignment.attempt + 1, failures + 1)
+            job.failed(self._name)
         else:
             job.ended(outcome)
         self._record(job)
@@ -459,8 +476,18 @@ class Worker:
         if self._process.stopping and not self._jobs:
             self._leave()
 
+    def _interrupt(self) -> None:
+        """What still runs is killed and handed back. What we cannot hand back in time, the master moves once
+        our session is closed; then it cannot know that the task is not to blame."""
+        for job in self._jobs.values():
+            self.counters["killed"] += self._running.interrupt(job)
+        if self._phase == "serving":
+            self._process.scope().after(HAND_BACK_SECONDS, self._leave)
+        else:
+            self._leave()
+
     def _leave(self) -> None:
-        """Kill what still runs; the master moves it once our session is closed."""
+        """Kill what still runs."""
         self._forget("worker stops")
         self._scope.cancel()
         self._become("stopped")
@@ -494,6 +521,7 @@ class Worker:
         """We are no longer registered: stop everything we run."""
         if self._incarnation is not None:
             self._spent = max(self._spent, self._incarnation)
+            self._outlived = [*self._outlived, self._incarnation][-OUTLIVED:]
         self._incarnation = None
         self._recorder.end()
         for job in self._jobs.values():

@@ -37,6 +37,8 @@ _GAUGES = {
     "incarnation": "Incarnation this worker is registered under.",
     "workers": "Live workers known to the active master.",
     "queued": "Tasks waiting: at the active master for a worker, at a worker for a slot.",
+    "delayed": "Tasks that are not to begin yet, as known to the active master.",
+    "resting": "Workers that get no task for a while, because their last runs all failed.",
     "assigned": "Tasks assigned to workers, as known to the active master.",
     "finished": "Finished tasks kept, as known to the active master.",
     "slots": "Tasks this worker runs at once at most.",
@@ -68,7 +70,7 @@ class Metrics:
             for name, family in families.items():
                 value = part.get(name)
                 if value is not None:
-                    family.add_metric(labels, len(value) if isinstance(value, list) else value)
+                    family.add_metric(labels, len(value) if isinstance(value, list | dict) else value)
             for event, count in part.get("counters", {}).items():
                 if event in _TRANSACTIONS:
                     transactions.add_metric([*labels, _TRANSACTIONS[event]], count)
@@ -78,7 +80,7 @@ class Metrics:
 
     def _of_process(self, now: Snapshot) -> Iterator[Metric]:
         labels = [now.role, now.name]
-        ready = self._gauge("ready", "Whether the session with the ensemble can be used.")
+        ready = self._gauge("ready", "Whether the process can do its work now.")
         ready.add_metric(labels, now.unready() is None)
         state = GaugeMetricFamily("mwapp_state", "1 for the current state.", labels=[*_LABELS, "state"])
         state.add_metric([*labels, str(now.part.get("state", "starting"))], 1)

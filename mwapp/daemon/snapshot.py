@@ -42,6 +42,8 @@ class Snapshot:
             return f"session with the ensemble is {self.connection}"
         if clock.now() >= self.lease:
             return "the ensemble has not answered for nearly a session time-out"
+        if any(role == "worker" and part.get("state") == "waiting" for role, part in self.roles()):
+            return f"the name {self.name} is taken: by another worker, or by a znode made by hand"
         return self.unhealthy()
 
     def roles(self) -> list[tuple[str, Mapping[str, Any]]]:

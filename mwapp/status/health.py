@@ -70,6 +70,7 @@ class System:
     master: MasterView | None = None
     master_state: str | None = None  # what the master's own endpoint says
     master_problem: str | None = None  # why it says nothing
+    resting: Mapping[str, float] = field(default_factory=dict)  # workers whose runs fail: seconds left
     workers: Sequence[WorkerView] = ()
     tasks: TasksView | None = None
     problem: str | None = None
@@ -102,6 +103,11 @@ class System:
         for worker in self.workers:
             if worker.state == "persistent":
                 yield f"/workers/{worker.worker} was created by hand and is not ephemeral: delete it"
+        for name, seconds in sorted(self.resting.items()):
+            yield (
+                f"{name} gets no task for {max(1, round(seconds))} s: its last runs all failed, those of "
+                "others do not. Look at its host, and at its failures (mwapp tasks --state failed)"
+            )
         if not ready and paused:
             yield (
                 f"{paused[0].worker} is the master, and there is no other node to run tasks: "
@@ -219,8 +225,9 @@ def _ask_server(address: tuple[str, int]) -> ServerView:
 _NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError)
 
 
-def ask_master(address: str) -> tuple[str | None, str | None]:
-    """The state that the active master's endpoint reports, or why it reports none."""
+def ask_master(address: str) -> tuple[str | None, str | None, dict[str, float]]:
+    """The state that the active master's endpoint reports, or why it reports none; and which workers rest,
+    for how many more seconds."""
     try:
         host, port = parse_address(address, "/master")
         connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
@@ -228,11 +235,13 @@ def ask_master(address: str) -> tuple[str | None, str | None]:
         document: Any = json.loads(connection.getresponse().read(1 << 20))
         connection.close()
         part = document[document["role"]]
-        return str(part.get("master", part)["state"]), None
+        master = part.get("master", part)
+        resting = {str(name): float(seconds) for name, seconds in master.get("resting", {}).items()}
+        return str(master["state"]), None, resting
     except OSError as problem:
-        return None, problem.strerror or str(problem)
+        return None, problem.strerror or str(problem), {}
     except (http.client.HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
-        return None, f"no status ({type(problem).__name__})"
+        return None, f"no status ({type(problem).__name__})", {}
 
 
 def since(moment: float | None) -> float | None:

@@ -65,6 +65,16 @@ class TaskView:
         return self.asked.labels if self.asked else ()
 
     @property
+    def begins(self) -> float | None:
+        """Before when it is not to begin, seconds since the Unix epoch; None: it may begin at once."""
+        times = []
+        if self.asked and self.asked.delay:
+            times.append(self.created + self.asked.delay)
+        if self.asked and self.asked.not_before is not None:
+            times.append(self.asked.not_before)
+        return max(times, default=None)
+
+    @property
     def ended(self) -> bool:
         """Whether its state is final."""
         return self.state not in (QUEUED, ASSIGNED)

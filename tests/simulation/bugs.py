@@ -4,9 +4,12 @@ They change what a process sends, between the core and its edge, so the product 
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from mwapp.core.limits import Limits
+from mwapp.core.master import Master
 from mwapp.core.messages import (
     Check,
     Children,
@@ -24,7 +27,9 @@ from mwapp.core.messages import (
     Set,
     Transaction,
 )
+from mwapp.core.mirror import LiveWorker
 from mwapp.core.protocol import ASSIGN, CANDIDATES, EPOCH, RETURNED, TASKS, WORKERS, Assignment, Registration
+from mwapp.core.resting import Resting
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
 from tests.simulation.bugs_refused import Presumptuous, Stubborn, Undivided
@@ -237,6 +242,50 @@ class Relentless(_Rewriting):
         return op
 
 
+class Impatient(_Rewriting):
+    """A worker asks for no pause before a failed run is repeated."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        if isinstance(op, Create) and op.path.startswith(f"{RETURNED}/"):
+            return replace(op, data=replace(Assignment.decode(op.data), pause=0.0).encode())
+        return op
+
+
+class Reticent(_Rewriting):
+    """A worker does not say that it has lived on."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        registration = Registration.decode(op.data) if isinstance(op, Create | Set) else None
+        if isinstance(op, Create | Set) and registration is not None and op.path.startswith(f"{ASSIGN}/"):
+            return replace(op, data=replace(registration, outlived=()).encode())
+        return op
+
+
+class Timeless(Process):
+    """A process that takes every znode for very old."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and isinstance(event.result, Node):
+            old = replace(event.result.stat, ctime=-1e6)
+            event = Reply(event.request, Node(event.result.data, old))
+        return super().handle(now, event)
+
+
+class Unforgiving(Resting):
+    """A worker that has failed rests for ever."""
+
+    def resting(self, workers: Mapping[str, LiveWorker], now: float) -> dict[str, float]:
+        return dict.fromkeys(self._records.keys() & workers.keys(), now + 1e9)
+
+
+class Grudging(Master):
+    """A master with such a memory."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._resting = Unforgiving()
+
+
 class Boastful(_Rewriting):
     """A worker claims every label."""
 
@@ -318,6 +367,13 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "kill at session's end": (Bug(Merciless, faults=("outage",)), {"no-zombie-run"}),
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),
+    "pause before a retry": (Bug(Impatient), {"not-before-time"}),
+    "delays": (Bug(Timeless), {"not-before-time", "expires-in-time"}),
+    "who lives on": (
+        Bug(Reticent, max_attempts=2, faults=("expire", "outage")),
+        {"innocent-not-given-up"},
+    ),
+    "rest that ends": (Bug(master=Grudging), {"liveness"}),
     "search after a lost reply": (Bug(Forgetful, faults=("cut",)), {"submit-idempotent"}),
     "look when a watch is set": (Bug(Late), {"liveness"}),
     "atomic hand-back": (Bug(Doubling), {"single-assignment"}),

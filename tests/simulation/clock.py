@@ -10,11 +10,15 @@ class Clock:
     CLOCK_MONOTONIC.
     """
 
-    def __init__(self, world: World, *, began: float, drift: float, counts_sleep: bool = True) -> None:
-        """``began``: its value at the start; ``drift``: the part of the time by which it is too fast."""
+    def __init__(
+        self, world: World, *, began: float, drift: float, counts_sleep: bool = True, right: bool = False
+    ) -> None:
+        """``began``: its value at the start; ``drift``: the part of the time by which it is too fast;
+        ``right``: its wall clock shows the world's time."""
         self._world = world
         self._shows, self._rate = began, 1 + drift
         self._counts_sleep = counts_sleep
+        self._right = right
         self._lost = 0.0  # seconds that it did not count
         self._asleep_since = 0.0
 
@@ -23,8 +27,8 @@ class Clock:
         return self._shows + self._rate * (self._world.now - self._lost)
 
     def wall(self) -> float:
-        """A wall clock that somebody sets again and again: it may show anything."""
-        return self._world.now * 1e9 % 2e9
+        """Its wall clock is right, or somebody sets it again and again: it may show anything."""
+        return self._world.now if self._right else self._world.now * 1e9 % 2e9
 
     def left(self, until: float) -> float:
         """In how many seconds of the world it will show that, if the host does not sleep; 0: it shows it."""

@@ -18,12 +18,18 @@ PLACE = {
     "duplicates-explained",
     "token-grows",
     "attempts-bounded",
+    "innocent-not-given-up",
+    "not-before-time",
+    "expires-in-time",
     "result-faithful",  # two runs have one number
     "labels-honoured",
     "peer-rests",
     "no-leak",  # a watch for a task that never existed
 }
-DEFINITION = {"labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"}
+DEFINITION = {
+    *("labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"),
+    *("not-before-time", "expires-in-time"),
+}
 END = {"cancel-final", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
 # A namesake may come while a process still works on the deleted one.
 EXISTENCE = {*DEFINITION, *END}

@@ -4,9 +4,11 @@ The judge builds its own picture from what was committed, and knows nothing of w
 Invariants have the names of docs/protocol.md.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from mwapp.core.limits import LIMITS
@@ -27,11 +29,13 @@ from mwapp.core.retention import Retention
 from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.session import DRIFT
 from mwapp.core.task import BadTaskError, Task
-from tests.simulation.attempts import Attempts
+from tests.simulation.attempts import Attempts, Lost
 from tests.simulation.ensemble import Transacted
 from tests.simulation.excuses import LOST, Denied, Excuses
 from tests.simulation.host import Host
+from tests.simulation.lives import Lives
 from tests.simulation.runner import DEATH, Execution
+from tests.simulation.times import Times
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
 from tests.simulation.world import Violation
 
@@ -40,7 +44,8 @@ AT_ONCE = Retention(seconds=0.0, keep=0, least=0.0)
 # What need not hold for a task of which the ensemble has lost something: its name, attempts and epochs
 # repeat, and what clients heard of it is no longer true.
 REPEATED = {
-    *("attempts-bounded", "token-grows", "duplicates-explained"),
+    *("attempts-bounded", "token-grows", "duplicates-explained", "innocent-not-given-up"),
+    *("not-before-time", "expires-in-time"),
     *("acked-never-lost", "submit-idempotent", "cancel-final"),
 }
 # A command may end this much too late, seconds: timers are late, and so is what they start.
@@ -116,6 +121,8 @@ class Judge:
         self._runs: defaultdict[tuple[str, int], list[Execution]] = defaultdict(list)  # all of them
         self._refused: set[str] = set()  # keys
         self._attempts = Attempts()
+        self._lives = Lives()
+        self.times = Times()
         self._incarnations: dict[str, Incarnation] = {}
         self._epoch = 0
 
@@ -169,6 +176,7 @@ class Judge:
         again.persons, again.labels, again._runs = self.persons, self.labels, self._runs
         again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
         again.denied, again.limits = self.denied, self.limits
+        again._lives, again.times.right = self._lives.again(), self.times.right
         return again
 
     def explained(self, invariant: str, task: str) -> bool:
@@ -221,6 +229,7 @@ class Judge:
         version = self.ensemble.decided.nodes[change.path].version
         self._incarnations[worker] = Incarnation(version, registration.session if registration else None)
         registers = any(c.path == f"/workers/{worker}" and isinstance(c, Created) for c in entry.changes)
+        self._lives.registered(worker, version, entry.session if registers else 0, self.hosts, entry.time)
         if not by_hand and not registers:
             self._needs_leadership(entry, f"{worker} adopted")
 
@@ -250,6 +259,9 @@ class Judge:
                 self._dated(task, held[worker])
                 self._present(worker, task, held[worker])
                 self._bounded(task, held[worker])
+                early = self.times.taken(task, self.asked.get(task), entry.time)
+                if early:
+                    self._broken("not-before-time", task, f"{worker} gets {task}, but {early}")
                 self._placed(entry, worker, task)
             return
         assignment = held[worker]
@@ -268,7 +280,7 @@ class Judge:
             if entry.session not in self.winners.values():
                 self._broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")
             self._needs_leadership(entry, f"{task} taken from {worker}")
-            self._attempts.lost(task)
+            self._attempts.lost(task, worker, assignment.incarnation)
 
     def _returned(
         self,
@@ -288,19 +300,24 @@ class Judge:
         waiting[NOBODY] = Assignment.decode(change.data)
         self.returned += 1
         runs = [run for assignment in held.values() for run in self._runs[task, assignment.attempt]]
-        if any(run.started <= entry.time for run in runs):
-            self._attempts.failed(task)  # it ran, so it was not returned unstarted
+        if any(run.started <= entry.time and not run.interrupted for run in runs):
+            failures = self._attempts.failed(task)  # it ran, so it was not returned unstarted
+            self.times.failed(task, self.asked.get(task), failures, entry.time)
         if not by_hand and not any(self._holds(before, w, entry.session) for w in held):
             self._broken("status-from-holder", task, f"{task} returned by one who has it not")
 
     def _bounded(self, task: str, assignment: Assignment) -> None:
         asked = self.asked.get(task)
         retries = asked.retries if asked is not None else 0
-        if assignment.lost > self._max_attempts or assignment.failures > retries:
+        if len(assignment.lost) >= self._max_attempts or assignment.failures > retries:
             self._broken("attempts-bounded", task, f"{task} gets {assignment}")
-        exceeds = self._attempts.exceeds(task, retries, self._max_attempts)
+        exceeds = self._attempts.exceeds(task, retries, self._max_attempts, self._died)
         if exceeds:
             self._broken("attempts-bounded", task, f"{task} gets {assignment}, yet {exceeds}")
+
+    def _died(self, lost: Lost) -> bool:
+        """For certain. Of an incarnation that the ensemble has lost, another may say that it lived on."""
+        return lost[0] not in self.denied.marks and self._lives.died(lost, self.hosts)
 
     def _dated(self, task: str, assignment: Assignment) -> None:
         if assignment.epoch != self._epoch:
@@ -369,6 +386,7 @@ class Judge:
         self.tasks.add(task)
         if isinstance(change, Created):
             self._attempts.begin(task)
+            self.times.begin(task, entry.time)
             if entry.time - self._deleted_at.pop(task, -UNSEEN) < UNSEEN:
                 self.excuses.endless.add(task)  # a master that saw neither: seed 13502
         try:
@@ -420,6 +438,19 @@ class Judge:
             self._broken(
                 "status-from-holder", task, f"{task} held by {list(held)} was ended by somebody else"
             )
+        self._ended_by_master(entry, task)
+
+    def _ended_by_master(self, entry: Transacted, task: str) -> None:
+        data = next((c for c in entry.changes if c.path == result_path(task)), None)
+        reason = (Outcome.decode(data.data).reason or "") if isinstance(data, Created) else ""
+        if reason.startswith("expired"):
+            early = self.times.expired(task, self.asked.get(task), entry.time)
+            if early:
+                self._broken("expires-in-time", task, f"{task} has expired, but {early}")
+        said = re.search(r"(\d+) workers died", reason)
+        guilty = self._attempts.guilty(task, partial(self._lives.lives, now=entry.time))
+        if said is not None and int(said[1]) > guilty:
+            self._broken("innocent-not-given-up", task, f"{task} is {reason}, but only {guilty} may have")
 
     def _faithful(self, entry: Transacted, worker: str, task: str, state: str) -> None:
         data = next((c for c in entry.changes if c.path == f"/tasks/{task}/result"), None)

@@ -2,6 +2,7 @@
 cancel."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Create
@@ -47,6 +48,10 @@ class Load:
         self._submitters = [Submitter(self._judge, name, schedule.limits.max_tasks) for name in names]
         for name, submitter in zip(names, self._submitters, strict=True):
             submitter.host = schedule.host(name, submitter.build)
+        self._draw = schedule.world.stream("times")
+        broken = schedule.world.stream("broken")
+        # A host on which every run fails.
+        self._broken = broken.random.choice(schedule.workers) if broken.chance(0.15) else None
         self._visitors: list[tuple[Host, list[str]]] = []  # come for some tasks, and leave
 
     @property
@@ -110,13 +115,26 @@ class Load:
         retries = draw.random.choice([0, 0, 0, 1, 2])
         name = None
         if draw.chance(0.15):
-            task = Task(HANG, timeout=timeout, retries=retries if timeout else 0, labels=labels)
+            task = self._timed(Task(HANG, timeout=timeout, retries=retries if timeout else 0, labels=labels))
         elif draw.chance(0.2):  # usually the same task under one name
             name = f"named-{draw.random.randrange(3)}"
             task = Task(f"echo {draw.chance(0.2)}")
         else:
             task = Task(f"echo {draw.random.random()}", timeout=timeout, retries=retries, labels=labels)
+            task = self._timed(task)
         self._submit(draw, [(task, name)])
+
+    def _timed(self, task: Task) -> Task:
+        """The same, with when it is to begin, and how soon it is repeated."""
+        draw = self._draw
+        delay = draw.between(0.0, 5.0) if draw.chance(0.1) else None
+        return replace(
+            task,
+            retry_delay=draw.random.choice([0.0, 0.0, 0.1, 1.0]),
+            delay=delay,
+            not_before=self._world.now + draw.between(0.0, 5.0) if draw.chance(0.1) else None,
+            expires=(delay or 0.0) + draw.between(0.01, 5.0) if draw.chance(0.1) else None,
+        )
 
     def _submit_many(self, draw: Chance) -> None:
         """Submit several at once, one of them perhaps under a name."""
@@ -163,6 +181,7 @@ class Load:
         if execution.asked.command == HANG:
             return
         code = world.random.choice([0, 0, 0, 0, 1, None])
+        code = 1 if host is self._broken else code
         if self._schedule.errors.bounded and code is not None and execution.number % 2:
             execution.output *= 400  # more than fits into one request
         slow = 2 * self._schedule.timeout if faults.at_war else 0.3  # keep peace short

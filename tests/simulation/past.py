@@ -15,7 +15,7 @@ FROM_LOG = (
     *("excuses", "tasks", "asked", "status", "ended_at", "ended_by_hand", "removed"),
     *("cancel_asked", "cancels"),
     *("returned", "holders", "winners", "won_at", "keys"),
-    *("_earlier", "_attempts", "_incarnations", "_epoch"),
+    *("_earlier", "_attempts", "_incarnations", "_epoch", "_lives", "times"),
 )
 
 

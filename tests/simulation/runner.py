@@ -71,6 +71,7 @@ class Execution:
     output: bytes = b"output"
     spared: float = 0.0  # how long nothing could end it, seconds
     killed: bool = False  # SIGKILL was sent
+    interrupted: bool = False  # SIGKILL was sent at once: the worker does not wait for how it ends
     stuck: bool = False  # it waits for a hanging disk: nothing can end it now
     then: list[Call] = field(default_factory=list)  # what happens when the disk is back
 
@@ -150,6 +151,7 @@ class Runner:
         elif kill.run in self._forking:
             self._forking[kill.run].append(kill)
         for execution in [e for e in self.executions if e.number == kill.run]:
+            execution.interrupted = execution.interrupted or not kill.grace
             obeys = self._world.chance(OBEDIENT)
             self._kill_after(execution, min(kill.grace, 0.01) if obeys else kill.grace)
 

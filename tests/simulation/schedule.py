@@ -67,6 +67,7 @@ class Bug(NamedTuple):
     """
 
     process: Callable[[Limits], Process] = Process
+    master: type[Master] = Master
     max_attempts: int = MAX_ATTEMPTS
     retention: Retention | None = None
     faults: tuple[str, ...] = ()
@@ -108,6 +109,7 @@ class Schedule:
         self._war = draw.choice(WARS)
         self._retention = self._draw_retention()
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
+        self.judge.times.right = world.stream("walls").chance(0.8)
         slow = draw.choice([0.0, 0.0, 0.02, 0.1])
         tick = self.timeout / draw.choice([2, 3, 6, 20])
         self.neighbour: Neighbour | None = None
@@ -264,6 +266,7 @@ class Schedule:
             began=draw.uniform(0.0, UPTIME),
             drift=drift,
             counts_sleep=self.bug.counts_sleep,
+            right=self.judge.times.right,
         )
         return Host(
             self.world,
@@ -293,7 +296,9 @@ class Schedule:
 
     def _duty(self, host: Host, process: Process) -> Master:
         retention = self._retention if self.bug.retention is None else self.bug.retention
-        return Master(process, wall=host.clock.wall, max_attempts=self.bug.max_attempts, retention=retention)
+        return self.bug.master(
+            process, wall=host.clock.wall, max_attempts=self.bug.max_attempts, retention=retention
+        )
 
     def build_worker(self, capacity: Capacity, host: Host, process: Process) -> None:
         self._worker(capacity, host, process)

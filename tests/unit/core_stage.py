@@ -69,9 +69,12 @@ class Stage:
 
     # ------------------------------------------------------------ who plays
 
-    def master(self, name: str, max_attempts: int = 5, retention: Retention = RETENTION) -> "Actor":
+    def master(
+        self, name: str, max_attempts: int = 5, retention: Retention = RETENTION, wall: float = 0.0
+    ) -> "Actor":
         """A candidate for leadership."""
         actor = Actor(self)
+        actor.wall = wall
         actor.master = Master(
             actor.process, wall=lambda: actor.wall, max_attempts=max_attempts, retention=retention
         )

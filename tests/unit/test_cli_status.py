@@ -9,7 +9,9 @@ from mwapp.cli.status import _screen
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
-from mwapp.status.health import ServerView, System, TasksView
+from mwapp.daemon.endpoint import Endpoint
+from mwapp.daemon.snapshot import Snapshot
+from mwapp.status.health import ServerView, System, TasksView, ask_master
 from mwapp.status.overview import MasterView, StandbyView, TaskView, WorkerView
 from mwapp.zookeeper.connect_string import Servers
 
@@ -60,12 +62,35 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             "2 queued: no worker has the labels gpu zone=a; "
             "start one (mwapp worker --label gpu --label zone=a)",
         ),
+        (
+            {"resting": {"w": 3.7}},
+            "w gets no task for 4 s: its last runs all failed, those of others do not. Look at its host, and",
+        ),
         ({"master": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
     ],
 )
 def test_warnings(change: dict[str, Any], warning: str) -> None:
     (told,) = replace(WELL, **change).warnings()
     assert warning in told
+
+
+def master_that_says(part: Any) -> tuple[str | None, str | None, dict[str, float]]:
+    shown = Snapshot("master", "m", "m:2223", 0.0, part=part)
+    endpoint = Endpoint(("127.0.0.1", 0), lambda: shown)
+    try:
+        return ask_master(f"127.0.0.1:{endpoint.port}")
+    finally:
+        endpoint.close()
+
+
+def test_what_the_master_says() -> None:
+    assert master_that_says({"state": "active"}) == ("active", None, {})
+    assert master_that_says({"state": "active", "resting": {"w1": 2.5}}) == ("active", None, {"w1": 2.5})
+    assert master_that_says({"master": {"state": "active", "resting": {"w1": 2}}}) == (
+        *("active", None),
+        {"w1": 2.0},
+    )
+    assert master_that_says({"state": "active", "resting": 7}) == (None, "no status (AttributeError)", {})
 
 
 def test_who_stands_by_is_not_known_of_masters_that_do_not_say_so() -> None:

@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -70,6 +71,16 @@ def test_a_command_with_its_options() -> None:
         labels=("a", "z"),
     )
     assert list(task.environment) == ["A", "B"], "the same task is the same bytes"
+
+
+def test_times() -> None:
+    task = stored("make", retries=3, retry_delay=10, delay=60, expires=3600.5)
+    assert task == Task("make", "k", retries=3, retry_delay=10, delay=60, expires=3600.5)
+    christmas = datetime(2026, 12, 24, 18, tzinfo=timezone(timedelta(hours=1)))
+    assert stored("make", at=christmas).not_before == 1_798_131_600
+    assert stored("make", at=1_798_131_600).not_before == 1_798_131_600
+    local = datetime(2026, 12, 24, 18)
+    assert stored("make", at=local).not_before == local.timestamp()
 
 
 def test_a_name_takes_the_place_of_a_key() -> None:
@@ -193,6 +204,15 @@ def test_what_cannot_be_a_handler(function: Any, message: str) -> None:
         (("make",), {"retries": -1}, "retries: task field 'retries' must be a number from 0 to 1000"),
         (("make",), {"run_timeout": 0}, "run_timeout: task field 'timeout' must be seconds above 0"),
         (("make",), {"run_timeout": True}, "run_timeout: True is not a number of seconds"),
+        (("make",), {"retry_delay": -1}, "retry_delay: task field 'retry_delay' must be seconds from 0"),
+        (("make",), {"retry_delay": None}, "retry_delay: task field 'retry_delay' must be seconds from 0"),
+        (("make",), {"delay": "1h"}, "delay: '1h' is not a number of seconds"),
+        (("make",), {"delay": 1e9}, "delay: task field 'delay' must be seconds from 0, at most 31622400"),
+        (("make",), {"at": "noon"}, "at: 'noon' is not a datetime, or seconds since the Unix epoch"),
+        (("make",), {"at": -5.0}, "at: task field 'not_before' must be seconds from 0"),
+        (("make",), {"expires": 0}, "expires: task field 'expires' must be seconds above 0"),
+        (("make",), {"expires": 5, "delay": 60}, "expires: task field 'expires': the task fails after 5 s"),
+        (("make",), {"expires": 5, "delay": -60}, "delay: task field 'delay' must be seconds from 0"),
         (("make",), {"env": {"A": 1}}, "env: {'A': 1} is not a dict of text"),
         (("make",), {"env": {"1": "x"}}, "env: task field 'environment': '1' cannot be set"),
         (("make",), {"directory": "here"}, "directory: task field 'directory' must be an absolute path"),

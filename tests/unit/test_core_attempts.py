@@ -63,7 +63,7 @@ def test_who_drains_hands_back_what_waits_with_the_failures_it_has_had() -> None
     stage = Stage()
     stage.master("m1")
     worker, person = stage.worker("w1", prefetch=1), stage.person()
-    person.create("/tasks/task-", json.dumps({"command": "date", "retries": 1}), s=True)
+    person.create("/tasks/task-", json.dumps({"command": "date", "retries": 1, "retry_delay": 0}), s=True)
     other = person.create("/tasks/task-", "date", s=True).removeprefix("/tasks/")
     worker.finish(TASK, code=1)
     assert (worker.running(), stage.holders(TASK)) == ([other], ["w1"]), "tried again, behind the other"

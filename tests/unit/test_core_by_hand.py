@@ -469,7 +469,7 @@ def test_returned_is_deleted_and_there_again_before_the_master_has_looked() -> N
     stage = Stage()
     stage.master("m1")
     worker = stage.worker("w1")
-    stage.person().create("/tasks/task-", '{"command": "false", "retries": 1}', s=True)
+    stage.person().create("/tasks/task-", '{"command": "false", "retries": 1, "retry_delay": 0}', s=True)
     person = stage.person()
     person.delete("/returned", settle=False)
     stage.settle(0.01)

@@ -1,182 +1,324 @@
-"""The ensemble has lost what it had acknowledged: names, numbers and versions come again."""
+"""Workers that are lost over a task: which of them count, and what becomes of the tasks beside it."""
+
+import json
 
 import pytest
 
-from mwapp.core.client import Submit
-from mwapp.core.messages import Resumed, Tick
-from mwapp.core.session import Process
-from mwapp.core.task import Task
-from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage, creates
+from mwapp.core.protocol import Registration
+from tests.unit.core_stage import Actor, Stage, creates
 
-FIRST, SECOND = "task-0000000000", "task-0000000001"
+TASK = "task-0000000000"
 
 
-def entries_since(stage: Stage, path: str) -> int:
-    """How many there are in the log since that znode was created, that included."""
-    log = stage.ensemble.log
-    created = next(
-        number for number, entry in enumerate(log) if any(change.path == path for change in entry.changes)
-    )
-    return len(log) - created
+def submitted(stage: Stage, **fields: object) -> str:
+    """The name of a new task."""
+    text = json.dumps({"command": "date", **fields})
+    return stage.person().create("/tasks/task-", text, s=True).removeprefix("/tasks/")
 
 
-def test_what_is_still_there_goes_on() -> None:
-    """An winner, a registration, an end, an assignment and a submission are lost at once."""
-    stage = Stage()
-    first, second = stage.master("m1"), stage.master("m2")
-    one = stage.worker("w1", slots=2)
-    client, part, names = submitter(stage)
-    for key in ("done", "runs"):
-        submit(stage, client, part, key)
-    entries = len(stage.ensemble.log)
-    one.finish(names[0])  # an end
-    first.die()  # leadership
-    assert second.election.state == "active"
-    two = stage.worker("w2")  # a registration
-    submit(stage, client, part, "lost")  # a submission, and an assignment
-    assert stage.data(f"/tasks/{names[0]}/status") == "done"
-    assert two.running() == [names[2]]
-
-    stage.lose(len(stage.ensemble.log) - entries)
-    assert stage.children("/tasks") == names[:2]
-    for session in set(stage.ensemble.sessions) - {actor.session for actor in stage.actors}:
-        stage.ensemble.end(session, stage.now)  # nobody's any more, in time
-    stage.spread()
-    two.connect()
-    stage.settle(SESSION_SECONDS)
-    assert (second.election.state, second.election.epoch) == ("active", 2), "the same once more"
-    assert one.running() == names[:2], "what had ended runs again, what ran runs on"
-    assert len(one.started) == 3
-    assert two.worker.state == "ready"
-    assert two.running() == []
-    submit(stage, client, part, "next")
-    assert names[3] == names[2], "a name comes again"
-    for actor in (one, two):
-        for task in actor.running():
-            actor.finish(task)
-    assert [stage.data(f"/tasks/{name}/status") for name in stage.children("/tasks")] == ["done"] * 3
-    assert stage.children("/assign/w1") == stage.children("/assign/w2") == stage.children("/returned") == []
+def lost(stage: Stage, worker: str, task: str = TASK) -> list[str]:
+    """Who was lost over it, by its assignment."""
+    found: list[str] = json.loads(stage.data(f"/assign/{worker}/{task}") or "{}").get("lost", [])
+    return found
 
 
-@pytest.mark.parametrize("over", [False, True], ids=["it runs", "it is over"])
-def test_another_task_with_the_same_name_and_numbers_is_another(over: bool) -> None:
+def expire_and_return(worker: Actor) -> None:
+    """Its session ends, it lives on, and it begins another."""
+    worker.expire()
+    worker.connect()
+
+
+# ------------------------------------------------------------ deaths
+
+
+def test_a_task_of_which_five_workers_died_is_given_up() -> None:
     stage = Stage()
     stage.master("m1")
-    worker = stage.worker("w1")
-    stage.person().create("/tasks/task-", "echo lost", s=True)
-    assert worker.running() == [FIRST]
-    if over:
-        worker.cut()
-        worker.finish(FIRST)
-    stage.lose(entries_since(stage, f"/tasks/{FIRST}"), away=worker)
-    stage.person().create("/tasks/task-", "echo another", s=True)
-    assert stage.holders(FIRST) == ["w1"]
-    worker.resume()
-    assert stage.data(f"/tasks/{FIRST}/status") is None
-    assert [run.task.command for run in worker.started] == ["echo lost", "echo another"]
-    worker.finish(FIRST, code=3)
-    assert stage.data(f"/tasks/{FIRST}/status") == "failed"
+    submitted(stage)
+    for _ in range(5):
+        worker = stage.worker("w1")
+        assert worker.running() == [TASK]
+        worker.die()
+    stage.settle(6.5)
+    assert stage.data(f"/tasks/{TASK}/status") == "failed"
+    reason = json.loads(stage.data(f"/tasks/{TASK}/result") or "")["reason"]
+    assert reason == "given up after 5 attempts: 5 workers died while running it"
 
 
-def test_what_ends_before_its_worker_has_looked_is_not_taken_for_another() -> None:
+def test_who_was_lost_is_noted() -> None:
     stage = Stage()
     stage.master("m1")
-    worker = stage.worker("w1")
-    stage.person().create("/tasks/task-", "echo lost", s=True)
-    stage.lose(entries_since(stage, f"/tasks/{FIRST}"), away=worker)
-    stage.person().create("/tasks/task-", "echo another", s=True)
-    worker.connection += 1
-    stage.ensemble.connect(worker.session or 0, 0, worker.seen)
-    worker.event(Resumed())
-    worker.finish(FIRST)
-    assert stage.data(f"/tasks/{FIRST}/status") is None
-    assert [run.task.command for run in worker.started] == ["echo lost", "echo another"]
+    submitted(stage)
+    stage.worker("w1").die()
+    stage.worker("w2").die()
+    stage.worker("w1")
+    assert lost(stage, "w1") == ["w1/0", "w2/0"]
 
 
-def test_a_master_says_that_epochs_are_fewer(caplog: pytest.LogCaptureFixture) -> None:
-    stage = Stage()
-    first = stage.master("m1")
-    second = stage.master("m2")
-    entries = len(stage.ensemble.log)
-    first.die()
-    assert second.election.epoch == 2
-    stage.lose(len(stage.ensemble.log) - entries)
-    assert (second.election.state, stage.data("/master")) == ("standby", "m1:2223"), "a session nobody has"
-    stage.ensemble.end(stage.ensemble.decided.nodes["/master"].owner, stage.now)
-    stage.spread()
-    stage.settle()
-    assert (second.election.epoch, stage.data("/master")) == (2, "m2:2223")
-    assert "epochs fell from 2 to 1: the ensemble has lost acknowledged writes" in caplog.text
-
-
-def test_a_worker_says_that_its_incarnation_comes_again(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("written", ['["a", 7, "b/c", "/"]', '"w1/0"', '{"w1": 0}', "7"])
+def test_what_a_person_notes_breaks_nothing(written: str) -> None:
     stage = Stage()
     stage.master("m1")
-    worker = stage.worker("w1")
-    stage.person().create("/tasks/task-", "date", s=True)
-    entries = len(stage.ensemble.log)
-    stage.person().delete("/workers/w1")
-    assert worker.worker.status()["incarnation"] == 1
-    stage.lose(len(stage.ensemble.log) - entries)
-    stage.settle(3.0)
-    assert worker.worker.status()["incarnation"] == 1
-    assert "incarnation 1 follows 1: the ensemble has lost acknowledged writes" in caplog.text
-    attempts = [run.environment["MWAPP_ATTEMPT"] for run in worker.started]
-    assert attempts == ["1", "2", "2"], "what was begun and killed before the loss has its number no more"
-    assert worker.running() == [FIRST]
-
-
-def submitter(stage: Stage) -> tuple[Actor, Submit, list[str]]:
-    """A client, what it submits with, and the names it hears of."""
-    names: list[str] = []
-    parts: list[Submit] = []
-
-    def build(process: Process) -> None:
-        parts.append(
-            Submit(
-                process,
-                [],
-                accepted=lambda _, name: names.append(name),
-                refused=lambda *_: None,
-                finished=lambda: None,
-            )
-        )
-
-    return stage.client(build), parts[0], names
-
-
-def submit(stage: Stage, client: Actor, part: Submit, key: str) -> None:
-    """One more task."""
-    part.add(Task("date", key=key))
-    client.event(Tick())
-    stage.settle()
-
-
-def test_a_lost_reply_is_resolved_though_numbers_come_again() -> None:
-    """What is newer than the last acknowledged has the lower number."""
-    stage = Stage()
-    client, part, names = submitter(stage)
-    submit(stage, client, part, "one")
-    submit(stage, client, part, "two")
-    assert names == [FIRST, SECOND]
-    stage.lose(entries_since(stage, f"/tasks/{FIRST}"))
-    client.loses = creates("/tasks/task-")
-    submit(stage, client, part, "three")
-    client.resume()
-    assert names == [FIRST, SECOND, FIRST]
-    assert stage.children("/tasks") == [FIRST]
-
-
-def test_a_lost_reply_is_resolved_though_somebody_has_made_the_tasks_anew() -> None:
-    stage = Stage()
-    client, part, names = submitter(stage)
-    submit(stage, client, part, "one")
-    submit(stage, client, part, "two")
     person = stage.person()
-    person.delete_all("/tasks")
-    person.create("/tasks")
-    client.loses = creates("/tasks/task-")
-    submit(stage, client, part, "three")
-    client.resume()
-    assert names == [FIRST, SECOND, FIRST]
-    assert stage.children("/tasks") == [FIRST]
+    person.create(f"/tasks/{TASK}", "date")
+    person.create("/assign/w9", "")
+    person.create(f"/assign/w9/{TASK}", f'{{"lost": {written}}}')
+    assert stage.worker("w1").running() == [TASK]
+
+
+# ------------------------------------------------------------ who lives on
+
+
+def test_a_worker_that_lives_on_does_not_count() -> None:
+    """Ten outages, each longer than its session."""
+    stage = Stage()
+    stage.master("m1")
+    submitted(stage)
+    worker = stage.worker("w1")
+    for _ in range(10):
+        expire_and_return(worker)
+    assert worker.running() == [TASK]
+    assert len(worker.started) == 11
+    assert lost(stage, "w1") == []
+
+
+def test_it_does_not_count_either_when_the_task_went_to_another_meanwhile() -> None:
+    stage = Stage()
+    stage.master("m1")
+    submitted(stage)
+    workers = [stage.worker("w1"), stage.worker("w2")]
+    for _ in range(12):
+        runs = next(worker for worker in workers if worker.running())
+        expire_and_return(runs)
+    assert stage.data(f"/tasks/{TASK}/status") is None
+
+
+def test_the_next_process_remembers_who_lived_on() -> None:
+    stage = Stage()
+    stage.master("m1")
+    submitted(stage)
+    worker = stage.worker("w1")
+    worker.expire()  # the task waits
+    worker.connect()
+    worker.die()
+    again = stage.worker("w1")
+    assert lost(stage, "w1") == ["w1/1"], "the first incarnation lived on, the second died"
+    registration = Registration.decode((stage.data("/assign/w1") or "").encode())
+    assert registration is not None
+    assert registration.outlived == (0,)
+    expire_and_return(again)
+    registration = Registration.decode((stage.data("/assign/w1") or "").encode())
+    assert registration is not None
+    assert registration.outlived == (0, 2)
+
+
+def test_it_tells_of_the_last_ones_only() -> None:
+    stage = Stage()
+    worker = stage.worker("w1")
+    for _ in range(30):
+        expire_and_return(worker)
+    registration = Registration.decode((stage.data("/assign/w1") or "").encode())
+    assert registration is not None
+    assert registration.outlived == tuple(range(10, 30))
+
+
+def test_deaths_count_among_outages() -> None:
+    stage = Stage()
+    stage.master("m1", max_attempts=2)
+    submitted(stage)
+    worker = stage.worker("w1")
+    expire_and_return(worker)
+    worker.die()
+    worker = stage.worker("w1")
+    expire_and_return(worker)
+    assert (worker.running(), lost(stage, "w1")) == ([TASK], ["w1/1"])
+    worker.die()
+    stage.settle(6.5)
+    assert stage.data(f"/tasks/{TASK}/status") == "failed"
+
+
+def test_before_a_task_is_given_up_its_last_worker_has_time_to_come_back() -> None:
+    """A session time-out, 6 s."""
+    stage = Stage()
+    stage.master("m1", max_attempts=1)
+    submitted(stage)
+    worker = stage.worker("w1")
+    for _ in range(3):
+        worker.expire()
+        stage.settle(5)
+        assert stage.data(f"/tasks/{TASK}/status") is None
+        worker.connect()
+        assert worker.running() == [TASK]
+    worker.expire()
+    stage.settle(6.5)
+    assert stage.data(f"/tasks/{TASK}/status") == "failed"
+
+
+# ------------------------------------------------------------ who stops
+
+
+def test_what_still_runs_when_a_worker_stops_is_killed_and_handed_back() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.stop()
+    stage.settle(29)
+    assert worker.running() == [TASK]
+    stage.settle(1)
+    assert (worker.running(), worker.alive) == ([], False)
+    assert worker.worker.counters["killed"] == 1
+    assert json.loads(stage.data(f"/returned/{TASK}") or "") == {"attempt": 2}
+    (run,) = stage.worker("w2").started
+    assert run.environment["MWAPP_ATTEMPT"] == "2"
+
+
+def test_however_often_workers_stop_the_task_is_not_given_up() -> None:
+    stage = Stage()
+    stage.master("m1")
+    submitted(stage)
+    for _ in range(12):
+        worker = stage.worker("w1")
+        assert worker.running() == [TASK]
+        worker.stop()
+        stage.settle(31)
+        assert not worker.alive
+    assert stage.data(f"/tasks/{TASK}/status") is None
+
+
+def test_what_ends_well_just_then_is_done() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.stop()
+    worker.kills = False
+    stage.settle(30)
+    worker.finish(TASK)
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+    assert not worker.alive
+
+
+def test_what_is_cancelled_just_then_is_cancelled() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.stop()
+    worker.kills = False
+    stage.settle(30)
+    stage.person().create(f"/cancel/{TASK}", "")
+    worker.finish(TASK, code=-9)
+    assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
+
+
+def test_it_does_not_wait_for_ever_for_what_it_has_killed() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.stop()
+    worker.kills = False
+    stage.settle(31)
+    assert worker.alive
+    stage.settle(1.5)
+    assert worker.worker.state == "stopped"
+
+
+def test_without_its_session_it_hands_nothing_back() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.stop()
+    worker.cut()
+    stage.settle(3)
+    worker.resume()
+    worker.cut()
+    stage.settle(40)
+    assert (worker.running(), stage.children("/returned")) == ([], [])
+
+
+def test_a_reply_that_is_lost_just_then_costs_nothing() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.loses = creates(f"/returned/{TASK}")
+    worker.stop()
+    stage.settle(30)
+    worker.resume()
+    stage.settle(3)
+    assert not worker.alive
+    second = stage.worker("w2")
+    assert [run.environment["MWAPP_ATTEMPT"] for run in second.started] == ["2"]
+
+
+# ------------------------------------------------------------ a suspect
+
+
+def died_thrice(stage: Stage, number: int) -> list[str]:
+    """So many tasks with which a worker has died three times."""
+    tasks = [submitted(stage) for _ in range(number)]
+    for _ in range(3):
+        worker = stage.worker("w1", slots=number)
+        assert worker.running() == tasks
+        worker.die()
+    return tasks
+
+
+def test_its_last_two_attempts_are_made_alone() -> None:
+    """What was beside it is not given up with it."""
+    stage = Stage()
+    stage.master("m1")
+    poison, *others = died_thrice(stage, 4)
+    for _ in range(20):
+        worker = stage.worker("w1", slots=4)
+        while worker.running() and poison not in worker.running():
+            assert len(worker.running()) == 1
+            worker.finish(worker.running()[0])
+        if not worker.running():
+            break
+        worker.die()
+    stage.settle(6.5)
+    assert stage.data(f"/tasks/{poison}/status") == "failed"
+    assert [stage.data(f"/tasks/{task}/status") for task in others] == ["done"] * 3
+
+
+def test_nothing_comes_beside_a_suspect() -> None:
+    stage = Stage()
+    stage.master("m1")
+    (suspect,) = died_thrice(stage, 1)
+    worker = stage.worker("w1", slots=3)
+    other = submitted(stage)
+    assert worker.running() == [suspect]
+    worker.finish(suspect)
+    assert worker.running() == [other]
+
+
+def test_a_suspect_gets_its_turn_though_others_always_wait() -> None:
+    stage = Stage()
+    stage.master("m1")
+    (suspect,) = died_thrice(stage, 1)
+    worker = stage.worker("w2", slots=2)
+    worker.finish(suspect)
+    busy = [submitted(stage) for _ in range(8)]
+    (another,) = [submitted(stage)]
+    for _ in range(3):
+        dying = stage.worker("w3")
+        worker.freeze()
+        dying.die()
+        worker.thaw()
+    assert another not in worker.running()
+    assert set(worker.running()) <= set(busy)
+
+
+def test_after_outages_a_task_is_no_suspect() -> None:
+    stage = Stage()
+    stage.master("m1")
+    first = submitted(stage)
+    worker = stage.worker("w1", slots=2)
+    for _ in range(4):
+        expire_and_return(worker)
+    second = submitted(stage)
+    assert worker.running() == [first, second]

@@ -80,6 +80,8 @@ def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
     queued: list[str] = []
     mirror = Mirror(
         cast(Scope, server),
+        wall=lambda: 0.0,
+        ran=lambda *_: None,
         changed=lambda: queued.extend(mirror.tasks.queued),
         adopt=lambda *_: None,
         unreadable=lambda: None,
@@ -109,7 +111,14 @@ def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
 
 
 def mirror_of(server: Server) -> Mirror:
-    mirror = Mirror(cast(Scope, server), changed=lambda: None, adopt=lambda *_: None, unreadable=lambda: None)
+    mirror = Mirror(
+        cast(Scope, server),
+        wall=lambda: 0.0,
+        ran=lambda *_: None,
+        changed=lambda: None,
+        adopt=lambda *_: None,
+        unreadable=lambda: None,
+    )
     mirror.read()
     return mirror
 

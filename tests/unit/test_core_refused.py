@@ -64,7 +64,7 @@ def test_nothing_is_assigned_twice_while_what_was_returned_may_not_be_read() -> 
     stage = Stage()
     stage.master("m1")
     worker = stage.worker("w1")
-    submitted(stage, '{"command": "false", "retries": 1}')
+    submitted(stage, '{"command": "false", "retries": 1, "retry_delay": 0}')
     stage.denials.forbid("/returned", "r")
     worker.finish(TASK, code=1)
     stage.settle(5)

@@ -59,7 +59,7 @@ def test_what_is_done_or_cancelled_is_not_tried_again() -> None:
     stage = Stage()
     stage.master("m1")
     worker, person = stage.worker("w1", slots=2), stage.person()
-    command = json.dumps({"command": "date", "retries": 3})
+    command = json.dumps({"command": "date", "retries": 3, "retry_delay": 0})
     names = [person.create("/tasks/task-", command, s=True).rpartition("/")[2] for _ in range(2)]
     worker.finish(names[0])
     person.create(f"/cancel/{names[1]}")

@@ -33,6 +33,8 @@ def picture() -> Snapshot:
             "epoch": 7,
             "queued": 3,
             "workers": ["w1", "w2"],
+            "delayed": 4,
+            "resting": {"w1": 2.5},
             "counters": {"assigned": 5, "transactions": 2},
         },
         session_events={"connected": 1},
@@ -97,6 +99,18 @@ def test_without_a_sure_session_it_is_alive_but_not_ready(
     assert 'mwapp_ready{name="mw1",role="master"} 0.0' in harness.get("/metrics")[1].splitlines()
 
 
+def test_a_worker_whose_name_is_taken_is_not_ready(harness: Harness) -> None:
+    harness.snapshot = replace(harness.snapshot, role="worker", name="w1", part={"state": "waiting"})
+    said = (503, "the name w1 is taken: by another worker, or by a znode made by hand\n")
+    assert harness.get("/ready") == said
+    assert harness.get("/health")[0] == 200
+    part = {"state": "standby", "master": {"state": "standby"}, "worker": {"state": "waiting"}}
+    harness.snapshot = replace(harness.snapshot, role="node", part=part)
+    assert harness.get("/ready") == said
+    harness.snapshot = replace(harness.snapshot, role="worker", part={"state": "ready"})
+    assert harness.get("/ready") == (200, "ok\n")
+
+
 def test_a_hanging_main_loop_is_told(harness: Harness) -> None:
     harness.snapshot = replace(harness.snapshot, turned=time.monotonic() - 1.5)
     assert harness.get("/health")[0] == 200, "it turns once a second at least"
@@ -121,6 +135,8 @@ def test_metrics(harness: Harness) -> None:
         'mwapp_state{name="mw1",role="master",state="active"} 1.0',
         'mwapp_epoch{name="mw1",role="master"} 7.0',
         'mwapp_workers{name="mw1",role="master"} 2.0',
+        'mwapp_delayed{name="mw1",role="master"} 4.0',
+        'mwapp_resting{name="mw1",role="master"} 1.0',
         'mwapp_tasks_total{event="assigned",name="mw1",role="master"} 5.0',
         'mwapp_transactions_total{name="mw1",result="committed",role="master"} 2.0',
         'mwapp_session_events_total{event="connected",name="mw1",role="master"} 1.0',

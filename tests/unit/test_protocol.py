@@ -26,6 +26,8 @@ def test_a_command_no_terminal_can_send_is_refused() -> None:
     commands,
     st.none() | st.floats(0.001, 1e6),
     st.integers(0, 1000),
+    st.floats(0, 86400),
+    st.tuples(st.none() | st.floats(0, 1e5), st.none() | st.floats(0, 1e10), st.none() | st.floats(2e5, 1e7)),
     st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9_]{0,9}", fullmatch=True), st.sampled_from(["", "a b", "ü"])),
     st.none() | st.just("/srv"),
     labels,
@@ -34,11 +36,14 @@ def test_a_task_that_says_more_is_read_as_it_was_written(
     command: str,
     timeout: float | None,
     retries: int,
+    retry_delay: float,
+    times: tuple[float | None, float | None, float | None],
     environment: dict[str, str],
     directory: str | None,
     labels: tuple[str, ...],
 ) -> None:
-    task = Task(command, None, None, None, timeout, retries, environment, directory, labels)
+    how = retries, retry_delay, *times, environment, directory, labels
+    task = Task(command, None, None, None, timeout, *how)
     assert Task.decode(task.encode()) == task
 
 
@@ -81,6 +86,20 @@ def test_plain_text_is_a_shell_command_even_if_it_begins_with_a_brace(command: s
         (b'{"command": "date", "timeout": 0}', "'timeout' must be seconds above 0"),
         (b'{"command": "date", "timeout": true}', "'timeout' must be seconds"),
         (b'{"command": "date", "retries": -1}', "'retries' must be a number from 0 to 1000, not int '-1'"),
+        (b'{"command": "date", "retry_delay": -1}', "'retry_delay' must be seconds from 0, at most 86400"),
+        (b'{"command": "date", "retry_delay": 86401}', "'retry_delay' must be seconds from 0, at most 86400"),
+        (b'{"command": "date", "delay": "1h"}', "'delay' must be seconds from 0, at most 31622400, not str"),
+        (b'{"command": "date", "delay": Infinity}', "'delay' must be seconds from 0"),
+        (
+            b'{"command": "date", "not_before": -1}',
+            "'not_before' must be seconds from 0, at most 253402300799",
+        ),
+        (b'{"command": "date", "not_before": NaN}', "'not_before' must be seconds from 0"),
+        (b'{"command": "date", "expires": 0}', "'expires' must be seconds above 0, at most 31622400"),
+        (
+            b'{"command": "date", "expires": 60, "delay": 60}',
+            "fails after 60 s, but 'delay' keeps it from begin",
+        ),
         (b'{"command": "date", "directory": "here"}', "'directory' must be an absolute path"),
         (b'{"command": "date", "labels": "gpu"}', "'labels' must be a list of strings"),
         (b'{"command": "date", "labels": ["a b"]}', "label 'a b': a label is up to 63 letters"),
@@ -106,12 +125,30 @@ def test_no_data_breaks_a_reader(data: bytes) -> None:
     Outcome.decode(data)
 
 
-@given(st.integers(10, 99), versions, versions, st.integers(0, 9), labels)
+@given(st.integers(10, 99), versions, versions, st.integers(0, 9), labels, st.floats(0, 1e5), st.text())
 def test_an_assignment_is_read_as_it_was_written(
-    attempt: int, incarnation: int | None, epoch: int | None, failures: int, labels: tuple[str, ...]
+    attempt: int,
+    incarnation: int | None,
+    epoch: int | None,
+    failures: int,
+    labels: tuple[str, ...],
+    pause: float,
+    failed_on: str,
 ) -> None:
-    assignment = Assignment(attempt, incarnation, epoch, failures, labels)
+    failed_on = failed_on.encode(errors="replace").decode()
+    assignment = Assignment(attempt, incarnation, epoch, failures, labels, pause, failed_on)
     assert Assignment.decode(assignment.encode()) == assignment
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        *(("-1", 0.0), ("true", 0.0), ('"3"', 0.0), ("NaN", 0.0), ("-Infinity", 0.0), ("Infinity", 0.0)),
+        *(("2", 2.0), ("1e300", 108000.0)),
+    ],
+)
+def test_a_pause_that_a_person_writes_is_bounded(written: str, read: float) -> None:
+    assert Assignment.decode(f'{{"pause": {written}, "failed_on": 7}}'.encode()) == Assignment(1, pause=read)
 
 
 def test_what_a_person_assigns_is_a_first_attempt_for_whoever_bears_the_name() -> None:

@@ -26,22 +26,23 @@ AT_MOST = 1000
 FOUND_AT = {
     "incarnation when assigning": 67,
     "incarnation when completing": 171,
-    "transaction before reading": 212,
+    "transaction before reading": 391,
     "fencing": 107,
     "proof that was reported": 327,
     "kill at session's end": 80,
     "what may not be read is not absent": 12,
     "proof of life": 87,
-    "session kept for what dies": 164,
+    "session kept for what dies": 357,
     "assignment known by its creation": 188,
     "margin before the deadline": 4,
-    "time to begin": 139,
+    "time to begin": 178,
     "what is refused is not repeated": 0,  # at others it takes long to be one
     "labels": 30,
     "look when a watch is set": 2,
     "epochs counted twice": 2,
-    "bounded retries": 2,
+    "bounded retries": 0,
     "rest of the elected": 2,
+    "who lives on": 20,
 }
 
 
