@@ -104,9 +104,29 @@ MUTANTS = [
         "a state without a result",
     ),
     job(
-        "Assignment(attempt, failures=failures, labels=self.task.labels)",
-        "Assignment(attempt, failures=failures)",
-        "what is handed back has lost its labels",
+        "return replace(self.assignment, incarnation=None, epoch=None, labels=self.task.labels)",
+        "return replace(self.assignment, incarnation=None, epoch=None)",
+        "what a person assigned and is handed back goes to a worker without its labels",
+    ),
+    job(
+        "self._returned(self._next)",
+        "self._returned(replace(self._next, failures=0))",
+        "who drains makes the failures forgotten: more runs than retries allow",
+    ),
+    job(
+        "self._returned(self._next)",
+        "self._returned(replace(self._next, attempt=self.assignment.attempt + 1))",
+        "what is handed back unstarted counts as an attempt",
+    ),
+    job(
+        "attempt = self.assignment.attempt + 1",
+        "attempt = self.assignment.attempt",
+        "a second run under the token of the first",
+    ),
+    job(
+        "failures = self.assignment.failures + 1",
+        "failures = self.assignment.failures",
+        "what fails is tried for ever",
     ),
     job(
         "return self.run is None and self.record is None",
@@ -140,7 +160,12 @@ MUTANTS = [
         "        self._process.kill(job.run)\n",
         "a command that is cancelled gets no time to end by itself",
     ),
-    running("        self._process.kill(job.run)\n", "", "nothing is killed"),
+    running(
+        "        self._process.kill(job.run)\n",
+        "",
+        "nothing is killed",
+        at="Running.kill",
+    ),
     running(
         "        self._dying[job.run] = job\n",
         "",

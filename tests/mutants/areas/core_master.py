@@ -199,28 +199,28 @@ MUTANTS = [
         "a task whose state is in doubt is assigned",
     ),
     master(
-        "if not w.draining",
-        "if True",
+        "if not worker.draining and name not in resting:",
+        "if name not in resting:",
         "workers that drain are chosen",
     ),
     master(
-        "sum(h.assignment.meant_for(w.incarnation) for h in mirror.held.get(name, {}).values())",
-        "len(mirror.held.get(name, {}))",
+        "[h.assignment for h in queue.values() if h.assignment.meant_for(worker.incarnation)]",
+        "[h.assignment for h in queue.values()]",
         "what an earlier incarnation left takes slots of the present one",
     ),
     master(
-        "if task in known.finished or task not in known.names or held.orphaned(worker)\n",
-        "if task not in known.names or held.orphaned(worker)\n",
+        "if task in known.finished\n                or task not in known.names\n",
+        "if task not in known.names\n",
         "an assignment that a person has reported on is never removed",
     ),
     master(
-        "if task in known.finished or task not in known.names or held.orphaned(worker)\n",
-        "if task in known.finished or held.orphaned(worker)\n",
+        "if task in known.finished\n                or task not in known.names\n",
+        "if task in known.finished\n",
         "the assignment of a task that was deleted stays where its worker does not serve it",
     ),
     master(
-        "if task in known.finished or task not in known.names or held.orphaned(worker)\n",
-        "if task in known.finished or task not in known.names\n",
+        "                or (held.begins <= now and held.orphaned(worker))\n",
+        "",
         "orphans are never moved",
     ),
     master(
@@ -310,8 +310,8 @@ MUTANTS = [
         "a cancel request that came too late stays for ever",
     ),
     master(
-        "due = (task in known.queued or task in known.bad) and task not in known.unread",
-        "due = task in known.queued or task in known.bad",
+        "due = known.waits(task) and task not in known.unread",
+        "due = known.waits(task)",
         "a task is cancelled whose state is in doubt",
     ),
     master(
@@ -357,29 +357,24 @@ MUTANTS = [
     ),
     master("        load[chosen] += 1\n", "", "a worker is given more at once than it takes"),
     master(
-        "if queue != NOBODY and last.lost >= self._max_attempts:",
-        "if last.lost >= self._max_attempts:",
-        "a task that was handed back is given up though no worker was lost over it",
+        "if queue != NOBODY:\n            last",
+        "if True:\n            last",
+        "what was handed back counts as an attempt, and as a worker that died",
     ),
     master(
-        "if queue != NOBODY and last.lost >= self._max_attempts:",
-        "if queue != NOBODY and last.lost > self._max_attempts:",
+        "if len(last.lost) >= self._max_attempts:",
+        "if len(last.lost) > self._max_attempts:",
         "a task takes down one worker more than it may",
     ),
     master(
-        "if queue != NOBODY and last.lost >= self._max_attempts:",
-        "if queue != NOBODY and last.attempt >= self._max_attempts:",
+        "if len(last.lost) >= self._max_attempts:",
+        "if last.attempt > self._max_attempts:",
         "runs that failed count as workers that were lost",
     ),
     master(
-        "attempt = last.attempt if queue == NOBODY else last.attempt + 1",
-        "attempt = last.attempt",
+        "replace(last, attempt=last.attempt + 1, lost=",
+        "replace(last, lost=",
         "a second run under the token of the first",
-    ),
-    master(
-        "attempt = last.attempt if queue == NOBODY else last.attempt + 1",
-        "attempt = last.attempt + 1",
-        "what was handed back unstarted counts as an attempt",
     ),
     master(
         "self._mirror.released(queue, task)  # before: the target may be the same queue\n            step.apply()",
@@ -471,8 +466,8 @@ MUTANTS = [
         "one finished task too many is kept",
     ),
     master(
-        "self._choose(load, frozenset(last.labels), others)",
-        "self._choose(load, frozenset(last.labels))",
+        "self._choose(load, labels, {*others, last.failed_on})",
+        "self._choose(load, labels, {last.failed_on})",
         "a task in the queues of two dead incarnations is moved from one to the other, for ever in vain",
     ),
     master(

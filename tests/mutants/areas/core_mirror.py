@@ -86,7 +86,7 @@ MUTANTS = [
         "a /returned that was deleted is not made again",
     ),
     mirror(
-        "            del known[task]\n            self._look_if_finished(task)\n",
+        "            del known[task]\n            self._look_if_finished(task, queue)\n",
         "            del known[task]\n",
         "what became of a task that was taken from a queue is never found out",
     ),
@@ -208,23 +208,23 @@ MUTANTS = [
         "after the first page no task is read",
     ),
     mirror(
-        "elif node.stat.children == 0:\n            self._sort_in(task, node.data)",
-        "elif True:\n            self._sort_in(task, node.data)",
+        "elif node.stat.children == 0:\n            self._sort_in(task, node)",
+        "elif True:\n            self._sort_in(task, node)",
         "what has ended is run again",
     ),
     mirror(
-        "if stat is None:\n            self._sort_in(task, data)\n            self._changed()\n        else:\n            self._finished(task)",
+        "if stat is None:\n            self._sort_in(task, node)\n            self._changed()\n        else:\n            self._finished(task)",
         "self._finished(task)",
         "a task below which somebody keeps a child is never run",
     ),
     mirror(
-        "            if isinstance(status, Node):\n                self._finished(task)\n            else:",
-        "            if False:\n                self._finished(task)\n            else:",
+        "                self._finished(task)\n            else:\n                self._read_again(task)\n\n        self._scope",
+        "            self._read_again(task)\n\n        self._scope",
         equivalent="it is read with the other tasks, and found to have a child",
     ),
     mirror(
-        "                self._read_again(task)\n\n        # exists() would",
-        "                pass\n\n        # exists() would",
+        "                self._read_again(task)\n\n        self._scope",
+        "                pass\n\n        self._scope",
         "a task whose assignment somebody deleted is never assigned again",
     ),
     mirror(
@@ -254,7 +254,7 @@ MUTANTS = [
     ),
     mirror(
         "            except BadTaskError as error:\n                self.tasks.spoil(task, str(error))",
-        "            except BadTaskError:\n                self.tasks.queue(task, frozenset())",
+        "            except BadTaskError:\n                self.tasks.queue(task, Waiting(frozenset()), 0.0, 0.0)",
         "a task that cannot run counts as one that waits",
     ),
     known(
@@ -270,7 +270,7 @@ MUTANTS = [
         at="KnownTasks.renewed",
     ),
     known(
-        "        new.queued, new.bad = self.queued, self.bad\n",
+        "        new.queued, new.delayed, new.bad = self.queued, self.delayed, self.bad\n",
         "",
         "a backlog is read again whenever a transaction is refused",
         at="KnownTasks.renewed",
@@ -390,13 +390,9 @@ MUTANTS = [
         "what was removed counts as there until the list is read",
     ),
     known(
-        '"""Somebody has it."""\n        self.queued.pop(task, None)',
-        '"""Somebody has it."""',
+        "        self.queued.pop(task, None)\n",
+        "",
         "what is held is assigned once more",
-    ),
-    known(
-        "        self.queued.pop(task, None)\n        self.bad.pop(task, None)",
-        "        self.bad.pop(task, None)",
-        "what ended while the master read anew is assigned again, before its final state was looked for",
+        at="KnownTasks.take",
     ),
 ]

@@ -44,11 +44,6 @@ MUTANTS = [
         "what a person assigns is for nobody",
     ),
     protocol(
-        "return self.attempt - self.failures",
-        "return self.attempt",
-        "runs that failed count as workers that were lost",
-    ),
-    protocol(
         "return DONE if self.code == 0 and self.reason is None else FAILED",
         "return DONE if self.code == 0 else FAILED",
         "a run that took too long and then ended well is done",
@@ -111,7 +106,11 @@ MUTANTS = [
         're.match(r"\\s*\\{", text)',
         "a shell command in braces can never run",
     ),
-    task("not 0 < setting <= MAX_TIMEOUT", "not 0 <= setting <= MAX_TIMEOUT", "a timeout of nothing"),
+    task(
+        '_seconds("timeout", MAX_TIMEOUT, above=True)',
+        '_seconds("timeout", MAX_TIMEOUT)',
+        "a timeout of nothing",
+    ),
     task("not 0 <= setting <= MAX_RETRIES", "not 0 < setting <= MAX_RETRIES", "no retries cannot be said"),
     task(
         "or name.startswith(RESERVED_VARIABLES):",

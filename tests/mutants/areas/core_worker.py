@@ -52,13 +52,13 @@ MUTANTS = [
         "a worker that seems to live when it is long gone",
     ),
     worker(
-        "self._running.slots + self._prefetch, labels=self._labels",
-        "self._running.slots, labels=self._labels",
+        "self._running.slots + self._prefetch,\n",
+        "self._running.slots,\n",
         "nothing is at hand when a slot is free",
     ),
     worker(
-        "self._running.slots + self._prefetch, labels=self._labels",
-        "self._running.slots + self._prefetch",
+        "            labels=self._labels,\n",
+        "",
         "what asks for labels goes to nobody",
     ),
     worker(
@@ -243,16 +243,6 @@ MUTANTS = [
         "an elected peer begins what it has at hand",
     ),
     worker(
-        "job.returned(job.assignment.attempt, job.assignment.failures)",
-        "job.returned(job.assignment.attempt, 0)",
-        "who drains makes the failures forgotten: more runs than retries allow",
-    ),
-    worker(
-        "job.returned(job.assignment.attempt, job.assignment.failures)",
-        "job.returned(job.assignment.attempt + 1, job.assignment.failures)",
-        "what is handed back unstarted counts as an attempt",
-    ),
-    worker(
         "while self._next and self._running.room:",
         "while self._next and self._running.room >= 0:",
         "one more is run than there are slots",
@@ -312,24 +302,14 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- how it ended
     worker(
-        "if outcome.status == FAILED and failures < job.task.retries:",
-        "if outcome.status == FAILED and failures <= job.task.retries:",
+        "if outcome.status == FAILED and job.assignment.failures < job.task.retries:",
+        "if outcome.status == FAILED and job.assignment.failures <= job.task.retries:",
         "one more run than retries allow",
     ),
     worker(
-        "if outcome.status == FAILED and failures < job.task.retries:",
-        "if failures < job.task.retries:",
+        "if outcome.status == FAILED and job.assignment.failures < job.task.retries:",
+        "if job.assignment.failures < job.task.retries:",
         "what is done or cancelled is run again",
-    ),
-    worker(
-        "job.returned(job.assignment.attempt + 1, failures + 1)",
-        "job.returned(job.assignment.attempt, failures + 1)",
-        "a second run under the token of the first",
-    ),
-    worker(
-        "job.returned(job.assignment.attempt + 1, failures + 1)",
-        "job.returned(job.assignment.attempt + 1, failures)",
-        "what fails is tried for ever",
     ),
     worker(
         "job.record is not None and self._incarnation is not None:",
@@ -459,13 +439,13 @@ MUTANTS = [
         "who drains leaves at once, and kills what runs",
     ),
     worker(
-        "        self._process.scope().after(self._drain, self._leave)\n",
+        "        self._process.scope().after(self._drain, self._interrupt)\n",
         "",
         "who drains waits for ever",
     ),
     worker(
-        "self._process.scope().after(self._drain, self._leave)\n",
-        "self._scope.after(self._drain, self._leave)\n",
+        "self._process.scope().after(self._drain, self._interrupt)\n",
+        "self._scope.after(self._drain, self._interrupt)\n",
         "who drains and is cut off waits for ever",
     ),
     worker(
