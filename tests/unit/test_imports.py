@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 # `logging` writes, but tells the core nothing.
 PURE = {
     *("collections", "dataclasses", "enum", "functools", "heapq", "itertools", "typing"),
-    *("json", "logging", "math", "re"),
+    *("json", "logging", "math", "re", "zlib"),
 }
 OURS = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 # What each may know of ours, besides itself.

@@ -320,7 +320,7 @@ MUTANTS = [
         "it cannot listen on an IPv6 address",
     ),
     endpoint(
-        "len(value) if isinstance(value, list) else value",
+        "len(value) if isinstance(value, list | dict) else value",
         "value",
         "an active master has no metrics",
     ),
