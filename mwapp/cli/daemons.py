@@ -137,9 +137,10 @@ def _worker_options(function: F) -> F:
             option(
                 "--prefetch",
                 type=click.IntRange(0, 1000),
-                default=0,
+                default=400,
                 metavar="TASKS",
-                help="Tasks to prefetch beyond the slots. Useful if tasks are very short.",
+                help="Tasks to prefetch beyond the slots, at most. A worker gets as many as it did in the "
+                "last fifth of a second, so none if they take long.",
             ),
             option(
                 "--label",

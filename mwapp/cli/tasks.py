@@ -123,7 +123,7 @@ def workers(**settings: Any) -> None:
     """List workers: those alive, and those gone that still hold tasks.
 
     State "paused": the node is the master. "persistent": not a worker, but a znode that a person created
-    without -e; delete it. SLOTS counts the tasks a worker takes at once, including prefetched tasks
+    without -e; delete it. SLOTS counts the tasks a worker runs at once; it may have more at hand
     (--prefetch).
 
     \b

@@ -19,6 +19,11 @@ class Limits:
     # client (zkCli.sh) has the same limit for replies.
     max_tasks: int = 40_000
 
+    # A worker has as many tasks at hand, beyond those that it runs, as it ends in so many seconds; and it
+    # hands back what it has not begun, if for a multiple of that no run has ended. Infinite: as many as it
+    # takes, for as long as it takes.
+    at_hand: float = 0.2
+
     # The most numbers given. ZooKeeper counts in 31 bits, and then gives numbers twice; this is lower,
     # because many clients may check it at once.
     numbers: int = (1 << 31) - 1_000_000

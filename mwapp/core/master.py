@@ -16,6 +16,7 @@ alone and with a fresh mirror, because an oddity made by hand must not hold up e
 """
 
 import logging
+import math
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,6 +26,7 @@ from typing import Any
 from mwapp.core.batching import Batching
 from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set
 from mwapp.core.mirror import Held, Mirror
+from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
     EPOCH,
     NOBODY,
@@ -97,6 +99,7 @@ class Master:
         ] = {}  # by worker, when it was last given a task: the number of the assignment
         self._has_result: set[str] = set()  # tasks to be ended without writing one
         self._resting = Resting()
+        self._paces: dict[str, Pace] = {}  # by worker
         self._doomed: dict[
             str, tuple[int, float]
         ] = {}  # tasks to be given up: before which attempt, and when
@@ -288,6 +291,7 @@ class Master:
 
     def _ran(self, worker: str, task: str, well: bool) -> None:
         """A run of the task has succeeded or failed."""
+        self._paces.setdefault(worker, Pace()).ended(self._scope.now)
         if well:
             self._resting.succeeded(worker)
             return
@@ -373,7 +377,7 @@ class Master:
         free = [
             name
             for name in load
-            if load[name] < workers[name].slots and labels <= workers[name].labels and name not in others
+            if load[name] < self._room(name) and labels <= workers[name].labels and name not in others
         ]
         if not free:
             return None
@@ -447,8 +451,17 @@ class Master:
         if chosen is None:
             return None
         idle = not load[chosen]
-        load[chosen] = max(load[chosen], workers[chosen].slots)
+        load[chosen] = max(load[chosen], self._room(chosen))
         return chosen if idle else None
+
+    def _room(self, name: str) -> int:
+        """How many tasks the worker is to have at once."""
+        worker, pace, seconds = self._mirror.workers[name], self._paces.get(name), self._scope.limits.at_hand
+        if seconds == math.inf:
+            return worker.slots + worker.prefetch
+        if not worker.prefetch or pace is None:
+            return worker.slots
+        return worker.slots + min(worker.prefetch, pace.tasks(seconds, self._scope.now))
 
     def _load(self) -> dict[str, int]:
         """How many tasks each worker has that takes tasks. One that has a suspect is full, and one that is
@@ -461,9 +474,9 @@ class Master:
                 queue = self._mirror.held.get(name, {})
                 its = [h.assignment for h in queue.values() if h.assignment.meant_for(worker.incarnation)]
                 if any(map(self._is_suspect, its)):
-                    least = worker.slots
+                    least = self._room(name)
                 else:
-                    least = worker.slots - (not its) if name in trial else 0
+                    least = self._room(name) - (not its) if name in trial else 0
                 load[name] = max(least, len(its))
         return load
 

@@ -64,6 +64,7 @@ class LiveWorker:
     adopted: bool
     labels: frozenset[str] = frozenset()
     outlived: frozenset[str] = frozenset()  # incarnations that its process survived, as "worker/incarnation"
+    prefetch: int = 0  # how many tasks it takes beyond the slots
     readable: bool = True  # otherwise its incarnation is unknown
 
 
@@ -230,7 +231,7 @@ class Mirror:
             labels = frozenset(registered.labels)
             outlived = frozenset(incarnation_of(name, number) for number in registered.outlived)
             self.workers[name] = LiveWorker(
-                version, registered.slots, draining, registered.adopted, labels, outlived
+                version, registered.slots, draining, registered.adopted, labels, outlived, registered.prefetch
             )
             if name not in self._watched:
                 self._look_at_queue(name)

@@ -140,11 +140,12 @@ class Registration:
     """Data of ``/assign/<worker>``: which session the incarnation belongs to."""
 
     session: int
-    slots: int = 1  # how many tasks it takes at once
+    slots: int = 1  # how many tasks it runs at once
     adopted: bool = False  # written by the master for a worker that a person plays
     labels: tuple[str, ...] = ()  # a task goes only to a worker that has all its labels
     # Earlier incarnations whose process lived on when they ended (its session was over, say): the last ones.
     outlived: tuple[int, ...] = ()
+    prefetch: int = 0  # how many tasks it takes beyond the slots at most
 
     def encode(self) -> bytes:
         """The znode's data."""
@@ -155,6 +156,8 @@ class Registration:
             value["labels"] = self.labels
         if self.outlived:
             value["outlived"] = self.outlived
+        if self.prefetch:
+            value["prefetch"] = self.prefetch
         return _dump(value)
 
     @staticmethod
@@ -166,7 +169,8 @@ class Registration:
             return None
         slots = max(1, _integer(value.get("slots"), 1))
         labels, outlived = _texts(value.get("labels")), _integers(value.get("outlived"))
-        return Registration(session, slots, value.get("adopted") is True, labels, outlived)
+        prefetch = max(0, _integer(value.get("prefetch"), 0))
+        return Registration(session, slots, value.get("adopted") is True, labels, outlived, prefetch)
 
 
 @dataclass(frozen=True, slots=True)

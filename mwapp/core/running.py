@@ -25,11 +25,17 @@ class Running:
         self._jobs: dict[int, Job] = {}  # by the run's number
         self._dying: dict[int, Job] = {}  # killed, and perhaps not gone yet
         self._numbers = count(1)
+        self._changed_at = 0.0  # when a run began or ended, monotonic seconds
 
     @property
     def room(self) -> int:
         """How many more may be started."""
         return self.slots - len(self._jobs)
+
+    @property
+    def idle(self) -> float:
+        """For how many seconds no run has begun or ended."""
+        return self._process.now - self._changed_at
 
     @property
     def names(self) -> list[str]:
@@ -43,6 +49,7 @@ class Running:
     def start(self, job: Job, incarnation: int | None) -> None:
         """Run it, until :meth:`over` says how it ended."""
         job.run = next(self._numbers)
+        self._changed_at = self._process.now
         self._jobs[job.run] = job
         self._process.run(job.run, job.task, self._environment(job, incarnation))
         if job.task.timeout is not None:
@@ -121,6 +128,7 @@ class Running:
     def _forget(self, run: int) -> Job:
         job = self._jobs.pop(run)
         job.run = None
+        self._changed_at = self._process.now
         if job.clock is not None:
             job.clock.cancel()
         return job

@@ -14,6 +14,7 @@ Its identity is its incarnation: the version that ``/assign/<name>`` got in the 
 """
 
 import logging
+import math
 from functools import partial
 from heapq import heappop, heappush
 from typing import Any
@@ -49,6 +50,10 @@ TRANSITIONS = {
     "serving": ("serving", "disconnected", "waiting", "stopped"),
     "stopped": ("stopped",),
 }
+# So many times what limits.at_hand says it keeps tasks that cannot begin.
+PATIENCE = 2.5
+# The shortest wait until it looks at them again, seconds.
+LEAST_SECONDS = 0.01
 # It tells of this many of its former incarnations at most.
 OUTLIVED = 20
 # A worker checks this often, in seconds, whether its registration is still its own.
@@ -59,8 +64,8 @@ class Worker:
     """A worker, and a :class:`~mwapp.core.session.Part` of its process.
 
     ``address`` is the ``host:port`` that its znode shows; ``slots`` the number of tasks it runs at once;
-    ``prefetch`` the number of tasks it takes beyond the slots; ``labels`` what tasks may ask for; ``drain``
-    how many seconds a graceful stop waits for running commands.
+    ``prefetch`` the number of tasks it takes beyond the slots at most; ``labels`` what tasks may ask for;
+    ``drain`` how many seconds a graceful stop waits for running commands.
     """
 
     def __init__(
@@ -94,6 +99,7 @@ class Worker:
         self._cancels: set[str] = set()  # tasks with a cancel request
         self._phase = "disconnected"
         self._paused = False  # not to take tasks, until resumed
+        self._looks: Scope | None = None  # what waits will be looked at, unless this ends
         self._marked = False  # our znode says that we take nothing new
         self.counters = {
             "started": 0,
@@ -232,9 +238,10 @@ class Worker:
         read."""
         data = Registration(
             self._process.session or 0,
-            self._running.slots + self._prefetch,
+            self._running.slots,
             labels=self._labels,
             outlived=self._all_outlived(queue),
+            prefetch=self._prefetch,
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
@@ -392,6 +399,25 @@ class Worker:
             if next_one is not None and next_one.waits and self._running.may_start(next_one):
                 self.counters["started"] += 1
                 self._running.start(next_one, self._incarnation)
+        self._look_at_what_waits()
+
+    def _look_at_what_waits(self) -> None:
+        """Hand back what has not begun, if all slots have been busy for long: another worker may be idle."""
+        patience = PATIENCE * self._process.limits.at_hand
+        if not self._next or self._running.room or patience == math.inf or self._looks is self._scope:
+            return
+        scope = self._looks = self._scope
+
+        def look() -> None:
+            self._looks = None
+            if self._phase == "serving" and not self._running.room and self._running.idle >= patience:
+                for job in [job for job in self._jobs.values() if job.waits]:
+                    job.handed_back()
+                    self._record(job)
+                self._next.clear()
+            self._look_at_what_waits()
+
+        scope.after(max(patience - self._running.idle, LEAST_SECONDS), look)
 
     # ------------------------------------------------------------ cancel requests
 

@@ -1,6 +1,7 @@
 """One schedule: a world drawn from a seed, a time of faults, then peace, in which everything must end
 well."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,7 +9,7 @@ from typing import NamedTuple
 
 from mwapp.core.client import UNDER_WAY
 from mwapp.core.election import Election
-from mwapp.core.limits import Limits
+from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.master import Master
 from mwapp.core.node import PeerDuty
 from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome, candidate_path
@@ -121,7 +122,8 @@ class Schedule:
         self.judge.persons.add(self.person.session)
         self.labelled = world.chance(0.4)
         self._drift = draw.choice(DRIFTS)
-        self.limits = draw_limits(draw)
+        at_hand = world.stream("at hand").random.choice([LIMITS.at_hand, 1.0, math.inf])
+        self.limits = replace(draw_limits(draw), at_hand=at_hand)
         numbers = world.stream("numbers")
         if numbers.chance(0.05):
             self.limits = replace(self.limits, numbers=numbers.random.choice([5, 20, LAST_NUMBER]))

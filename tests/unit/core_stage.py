@@ -1,8 +1,10 @@
 """A stage for scenes of the protocol: the core's processes, people at zkCli.sh, and an ensemble that answers
 at once. Nothing happens by chance: a test says what is cut, lost, expired or frozen, and when."""
 
+import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count
 
@@ -45,6 +47,8 @@ from tests.simulation.denials import Denials
 from tests.simulation.ensemble import Kind, SimEnsemble
 
 SESSION_SECONDS = 6.0
+# Workers have all that they take at once, and keep it.
+ALL_AT_HAND = replace(LIMITS, at_hand=math.inf)
 # Time for what waits a moment for company (mwapp/core/batching.py), and for what follows from it.
 SOON = 5 * MOST
 
@@ -70,10 +74,15 @@ class Stage:
     # ------------------------------------------------------------ who plays
 
     def master(
-        self, name: str, max_attempts: int = 5, retention: Retention = RETENTION, wall: float = 0.0
+        self,
+        name: str,
+        max_attempts: int = 5,
+        retention: Retention = RETENTION,
+        wall: float = 0.0,
+        limits: Limits = ALL_AT_HAND,
     ) -> "Actor":
         """A candidate for leadership."""
-        actor = Actor(self)
+        actor = Actor(self, limits)
         actor.wall = wall
         actor.master = Master(
             actor.process, wall=lambda: actor.wall, max_attempts=max_attempts, retention=retention
@@ -87,7 +96,7 @@ class Stage:
         slots: int = 1,
         prefetch: int = 0,
         labels: tuple[str, ...] = (),
-        limits: Limits = LIMITS,
+        limits: Limits = ALL_AT_HAND,
     ) -> "Actor":
         """A worker of ours."""
         actor = Actor(self, limits)

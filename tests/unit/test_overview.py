@@ -103,7 +103,7 @@ def test_workers_and_the_queues_of_those_that_are_gone(stage: Stage) -> None:
     stage.settle(1)
     by_name: dict[str, Any] = {view.worker: view for view in workers(stage)}
     assert by_name["w1"].incarnation == int((stage.ensemble.decided.nodes["/assign/w1"]).version)
-    assert (by_name["w2"].state, by_name["w2"].slots, by_name["w2"].labels) == ("draining", 3, ("gpu",))
+    assert (by_name["w2"].state, by_name["w2"].slots, by_name["w2"].labels) == ("draining", 2, ("gpu",))
     assert (by_name["hand"].state, by_name["hand"].incarnation) == ("persistent", None)
 
 
