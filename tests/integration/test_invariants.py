@@ -462,20 +462,21 @@ def test_retention_kept(bare: Attack) -> None:
 
 def test_drain(attack: Attack) -> None:
     """SIGTERM: what runs is finished, what waits is handed back unstarted, and nothing is lost."""
-    greedy = attack.site.start("worker", "w3", "--slots", "1", "--prefetch", "5")
-    greedy.wait_for_state("ready")
+    drains = attack.site.start("worker", "w3", "--slots", "1")
+    drains.wait_for_state("ready")
     for worker in attack.of("worker")[:2]:
         worker.stop()
     tasks = submitted(attack, *[attack.command()] * 6)
-    wait_for("all are assigned", lambda: len(attack.person.get_children("/assign/w3")) == 6)
     wait_for("one runs", lambda: lines(attack))
-    greedy.signal(signal.SIGTERM)
-    wait_for("what waits is handed back", lambda: len(attack.person.get_children("/assign/w3")) == 1)
+    (waits,) = submitted(attack, "true")
+    attack.person.create(f"/assign/w3/{waits}", b"")
+    drains.signal(signal.SIGTERM)
+    wait_for("what waits is handed back", lambda: attack.person.exists(f"/returned/{waits}"))
     attack.of("worker")[0].start()
     attack.go()
-    assert greedy.process.wait(LONGEST_WAIT) == 0
-    ends = ended(attack, *tasks)
-    assert [end["attempt"] for end in ends] == [1] * 6
+    assert drains.process.wait(LONGEST_WAIT) == 0
+    ends = ended(attack, *tasks, waits)
+    assert [end["attempt"] for end in ends] == [1] * 7
     assert {end["worker"] for end in ends} == {"w1", "w3"}
     attack.verdict()
 

@@ -83,7 +83,7 @@ def test_a_master_does_not_drain() -> None:
 
 
 MASTERS = {"max_attempts": 5, "retention": 3600.0, "keep": 10000}
-WORKERS = {"slots": 1, "prefetch": 0, "label": [], "drain": 30}
+WORKERS = {"slots": 1, "prefetch": 400, "label": [], "drain": 30}
 
 
 @pytest.mark.parametrize(
