@@ -185,7 +185,7 @@ class Stage:
             actor.cut()
             return
         actor.seen = seen
-        actor.event(Reply(request.number, result))
+        actor.hear(Reply(request.number, result))
 
     def _forbidden(self, request: Request) -> Failed | None:
         ops = request.operation.ops if isinstance(request.operation, Transaction) else ()
@@ -200,7 +200,7 @@ class Stage:
     def _fired(self, session: int, _: Kind, path: str) -> None:
         for actor in self.actors:
             if actor.session == session:
-                actor.event(Fired(path))
+                actor.hear(Fired(path))
 
     # ------------------------------------------------------------ what there is
 
@@ -243,6 +243,7 @@ class Actor:
         self.worker: Worker
         self._stage = stage
         self._held_back: list[Event] | None = None
+        self._on_the_way: list[Event] | None = None
         stage.actors.append(self)
 
     @property
@@ -264,6 +265,7 @@ class Actor:
         """The connection is lost, and every answer still to come."""
         assert self.session is not None
         self.connection += 1
+        self._on_the_way = None
         self._stage.ensemble.disconnect(self.session)
         self.event(Suspended())
 
@@ -308,6 +310,24 @@ class Actor:
         for event in events:
             self.event(event)
         self._stage.settle()
+
+    def slow(self) -> None:
+        """From now on what it is told is on its way, and does not arrive. The process goes on."""
+        self._on_the_way = []
+
+    def quick(self) -> None:
+        """All of that arrives, in order."""
+        events, self._on_the_way = self._on_the_way or [], None
+        for event in events:
+            self.event(event)
+        self._stage.settle()
+
+    def hear(self, event: Event) -> None:
+        """It is told something by its server."""
+        if self._on_the_way is not None:
+            self._on_the_way.append(event)
+        else:
+            self.event(event)
 
     def stop(self) -> None:
         """SIGTERM."""

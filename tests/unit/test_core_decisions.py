@@ -1,0 +1,422 @@
+"""What a master decides: who gets what, what is in doubt, what a refusal costs."""
+
+import json
+from collections.abc import Callable
+
+from mwapp.core.limits import Limits
+from mwapp.core.messages import Create, Delete, Get, Request, Tick, Transaction
+from mwapp.core.retention import Retention
+from tests.unit.core_stage import Actor, Person, Stage, creates
+
+TASK, NEXT = "task-0000000000", "task-0000000001"
+
+
+def submitted(person: Person, *, settle: bool = True, **fields: object) -> str:
+    """The name of a new task."""
+    text = json.dumps({"command": "date", **fields})
+    return person.create("/tasks/task-", text, s=True, settle=settle).removeprefix("/tasks/")
+
+
+def attempts(*workers: Actor) -> list[str]:
+    return [run.environment["MWAPP_ATTEMPT"] for worker in workers for run in worker.started]
+
+
+def when_carried_out(actor: Actor, which: Callable[[Request], bool], call: Callable[[], object]) -> None:
+    """Before the answer to the first such request."""
+
+    def meanwhile(request: Request) -> None:
+        if which(request):
+            actor.meanwhile = None
+            call()
+
+    actor.meanwhile = meanwhile
+
+
+def is_read_of(path: str) -> Callable[[Request], bool]:
+    return lambda request: request.operation == Get(path)
+
+
+def transactions(actor: Actor, part: type[Create] | type[Delete], prefix: str) -> list[Transaction]:
+    """Those with such an operation, in order."""
+    found = [operation for operation in actor.sent if isinstance(operation, Transaction)]
+    return [
+        sent for sent in found if any(isinstance(op, part) and op.path.startswith(prefix) for op in sent.ops)
+    ]
+
+
+# ------------------------------------------------------------ what is in doubt
+
+
+def refused_and_slow(stage: Stage, master: Actor, person: Person) -> None:
+    """A person assigns a task, "odd", to w1 just before the master does, which does not hear that it may
+    not."""
+
+    def assign(request: Request) -> None:
+        if request.operation == Get("/tasks/odd"):
+            person.create("/assign/w1/odd", settle=False)
+        elif creates("/assign/w1/odd")(request):
+            master.meanwhile = None
+            master.slow()
+
+    master.meanwhile = assign
+    person.create("/tasks/odd", "date")
+    assert master.meanwhile is None
+
+
+def test_what_ended_while_its_assignment_was_refused_is_not_run_again() -> None:
+    stage = Stage()
+    master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
+    refused_and_slow(stage, master, person)
+    worker.finish("odd")
+    master.quick()
+    assert master.master.counters["refused"] == 1
+    stage.settle(3)
+    assert (len(worker.started), stage.data("/tasks/odd/status")) == (1, "done")
+
+
+def test_what_ended_while_its_assignment_was_refused_is_not_cancelled() -> None:
+    stage = Stage()
+    master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
+    refused_and_slow(stage, master, person)
+    worker.finish("odd")
+    person.create("/cancel/odd")
+    master.quick()
+    stage.settle(3)
+    assert (stage.children("/cancel"), stage.data("/tasks/odd/status")) == ([], "done")
+    assert master.master.counters["refused"] == 1, "its state is read first"
+
+
+def test_what_is_removed_while_all_is_read_again_may_come_again_at_once() -> None:
+    stage = Stage()
+    master = stage.master("m1", retention=Retention(seconds=1.0, keep=10))
+    worker, person = stage.worker("w1"), stage.person()
+    person.create("/tasks/nightly", "date")
+    worker.finish("nightly")
+    refused_and_slow(stage, master, person)
+    stage.settle(2.5)
+    assert stage.children("/tasks") == ["odd"], "the master has not heard that it is removed"
+    worker.finish("odd")
+    person.create("/tasks/nightly", "date", settle=False)
+    master.quick()
+    assert worker.running() == ["nightly"]
+
+
+def test_what_is_assigned_and_ends_while_all_is_read_again_is_not_run_again() -> None:
+    """The master reads all again half a second after something was refused the second time."""
+    stage = Stage()
+    person = stage.person()
+    gone = stage.worker("gone")
+    first = stage.master("m1")
+    odd = submitted(person)
+    first.die()
+    gone.die()
+    person.create(f"/assign/gone/{odd}/child")  # it cannot be moved
+    worker = stage.worker("w1")
+    master = stage.master("m2")
+    assert master.master.counters["refused"] == 2
+    stage.settle(0.1)
+    when_carried_out(master, creates("/assign/w1/"), master.slow)
+    task = submitted(person)
+    assert worker.running() == [task]
+    worker.finish(task)
+    stage.settle(0.6)  # now it reads
+    master.quick()
+    stage.settle(3)
+    assert len(worker.started) == 1
+
+
+def test_after_a_refusal_many_are_assigned_at_once_as_before() -> None:
+    stage = Stage()
+    master, worker, person = stage.master("m1"), stage.worker("w1", slots=30), stage.person()
+    refused_and_slow(stage, master, person)
+    master.quick()
+    submitted(person)
+    before = len(master.sent)
+    master.freeze()
+    for _ in range(20):
+        submitted(person, settle=False)
+    master.thaw()
+    del master.sent[:before]
+    assert len(worker.running()) == 22
+    assert len(transactions(master, Create, "/assign/w1/")) < 4
+
+
+# ------------------------------------------------------------ by hand, in two places
+
+
+def test_what_was_returned_goes_on_if_who_has_the_task_as_well_loses_it_just_then() -> None:
+    stage = Stage()
+    master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
+    submitted(person)
+    when_carried_out(
+        master,
+        lambda request: request.operation == Get(f"/tasks/{TASK}/status"),
+        lambda: person.delete(f"/assign/w1/{TASK}", settle=False),
+    )
+    person.create(f"/returned/{TASK}", '{"attempt": 3}')
+    stage.settle(1)
+    assert attempts(worker) == ["1", "3"]
+
+
+def test_what_nobody_runs_in_two_queues_is_given_to_one_worker() -> None:
+    stage = Stage()
+    person = stage.person()
+    workers = [stage.worker("w1"), stage.worker("w2")]
+    person.create(f"/tasks/{TASK}", "date")
+    for ghost in ("g1", "g2"):
+        person.create(f"/assign/{ghost}")
+        person.create(f"/assign/{ghost}/{TASK}", '{"attempt": 2}')
+    stage.master("m1")
+    stage.settle(1)
+    assert attempts(*workers) == ["3"]
+    assert stage.holders(TASK) in (["w1"], ["w2"])
+
+
+def test_what_a_dead_worker_has_counts_and_not_what_a_person_put_into_returned() -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    person.create("/returned/mine", "")
+    person.create("/tasks/mine", "date")
+    person.create("/assign/ghost")
+    person.create("/assign/ghost/mine", '{"attempt": 5}')
+    worker = stage.worker("w1")
+    assert attempts(worker) == ["6"]
+
+
+def test_attempts_of_an_orphan_are_not_forgotten_because_a_person_copied_it() -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    submitted(person)
+    stage.worker("w1").die()
+    stage.worker("w2").die()
+    person.create("/assign/w9")
+    person.create(f"/assign/w9/{TASK}")
+    assert attempts(stage.worker("w3")) == ["3"]
+
+
+# ------------------------------------------------------------ who gets what
+
+
+def test_what_nobody_can_run_holds_up_nobody() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1"), stage.person()
+    submitted(person, labels=["gpu"])
+    assert worker.running() == []
+    other = submitted(person)
+    assert worker.running() == [other]
+
+
+def test_those_that_wait_for_the_same_worker_hold_up_nobody_else() -> None:
+    stage = Stage()
+    stage.master("m1")
+    able, worker, person = stage.worker("w1", labels=("gpu",)), stage.worker("w2"), stage.person()
+    tasks = [submitted(person, labels=["gpu"]) for _ in range(3)]
+    other = submitted(person)
+    assert (able.running(), worker.running()) == (tasks[:1], [other])
+
+
+def test_one_of_two_labels_is_not_enough() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1", labels=("gpu", "linux")), stage.person()
+    submitted(person, labels=["gpu", "zone=a"])
+    assert worker.running() == []
+
+
+def test_tasks_that_come_together_are_shared() -> None:
+    stage = Stage()
+    person = stage.person()
+    workers = [stage.worker(name, slots=4) for name in ("w1", "w2")]
+    master = stage.master("m1")
+    master.freeze()
+    for _ in range(4):
+        submitted(person, settle=False)
+    master.thaw()
+    assert [len(worker.running()) for worker in workers] == [2, 2]
+
+
+def test_who_has_more_slots_gets_more() -> None:
+    stage = Stage()
+    person = stage.person()
+    workers = [stage.worker("w1", slots=1), stage.worker("w2", slots=3)]
+    master = stage.master("m1")
+    master.freeze()
+    for _ in range(3):
+        submitted(person, settle=False)
+    master.thaw()
+    assert [len(worker.running()) for worker in workers] == [1, 2]
+
+
+def test_runs_that_failed_are_no_workers_that_died() -> None:
+    stage = Stage()
+    stage.master("m1", max_attempts=2)
+    worker, person = stage.worker("w1"), stage.person()
+    submitted(person, retries=3, retry_delay=0)
+    for _ in range(3):
+        worker.finish(TASK, code=1)
+    worker.die()
+    assert attempts(stage.worker("w2")) == ["5"]
+
+
+# ------------------------------------------------------------ cancel requests
+
+
+def test_cancel_requests_keep_nobody_waiting_however_many_there_are() -> None:
+    stage = Stage()
+    master = stage.master("m1", limits=Limits(batch=4))
+    stage.worker("w1")
+    person = stage.person()
+    left: list[int] = []
+    when_carried_out(master, creates("/assign/w1/"), lambda: left.append(len(stage.children("/cancel"))))
+    master.freeze()
+    for number in range(40):
+        person.create(f"/cancel/none-{number}", settle=False)
+    submitted(person, settle=False)
+    master.thaw()
+    stage.settle(3)
+    assert left
+    assert left[0] > 20
+    assert stage.children("/cancel") == []
+
+
+def test_what_a_worker_by_hand_has_can_be_cancelled() -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    person.create("/workers/w1", "w1:2224", e=True)
+    submitted(person)
+    assert stage.holders(TASK) == ["w1"]
+    person.create(f"/cancel/{TASK}")
+    assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
+    assert stage.holders(TASK) == []
+
+
+def test_what_an_earlier_incarnation_left_can_be_cancelled_while_nobody_takes_it() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1"), stage.person()
+    worker.worker.pause()
+    worker.event(Tick())
+    person.create(f"/tasks/{TASK}", "date")
+    person.create(f"/assign/w1/{TASK}", '{"incarnation": 7}')
+    person.create(f"/cancel/{TASK}")
+    assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
+
+
+# ------------------------------------------------------------ ends, and what is shown
+
+
+def test_of_a_task_that_a_person_wrote_a_result_for_the_next_of_its_name_has_one_of_its_own() -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    person.create("/tasks/bad", "", settle=False)
+    person.create("/tasks/bad/result", "by hand", settle=False)
+    stage.settle(3)
+    assert stage.data("/tasks/bad/status") == "failed"
+    person.delete_all("/tasks/bad")
+    stage.settle()
+    person.create("/tasks/bad", "")
+    assert json.loads(stage.data("/tasks/bad/result") or "")["reason"].startswith("task is empty")
+
+
+def test_a_cut_is_no_election() -> None:
+    stage = Stage()
+    master = stage.master("m1", wall=5.0)
+    stage.worker("w1")
+    submitted(stage.person())
+    master.wall = 9.0
+    master.cut()
+    master.resume()
+    status = master.master.status()
+    assert (status["elected_at"], status["first_write_at"]) == (5.0, 5.0)
+    stage.person().delete("/master")
+    stage.settle(2)
+    assert master.master.status()["elected_at"] == 9.0
+
+
+# ------------------------------------------------------------ what is removed
+
+
+def ended(person: Person, number: int, *, result: bool = True) -> None:
+    """So many tasks that have ended."""
+    person.create("/tasks")
+    for name in range(number):
+        person.create(f"/tasks/t{name}", "date", settle=False)
+        if result:
+            person.create(f"/tasks/t{name}/result", "{}", settle=False)
+        person.create(f"/tasks/t{name}/status", "done", settle=False)
+
+
+def test_a_deposed_master_removes_nothing() -> None:
+    stage = Stage()
+    worker, person = stage.worker("w1"), stage.person()
+    first = stage.master("m1", retention=Retention(seconds=1.0, keep=10))
+    second = stage.master("m2")
+    submitted(person)
+    worker.finish(TASK)
+    first.slow()
+    person.delete("/master")
+    stage.settle(3)
+    assert second.election.state == "active"
+    assert transactions(first, Delete, "/tasks/")
+    assert stage.data(f"/tasks/{TASK}/status") == "done"
+
+
+def test_what_is_to_be_removed_is_removed_together() -> None:
+    stage = Stage()
+    ended(stage.person(), 30)
+    master = stage.master("m1", retention=Retention(seconds=1.0, keep=100))
+    stage.settle(4)
+    assert stage.children("/tasks") == []
+    assert len(transactions(master, Delete, "/tasks/")) == 1
+
+
+def test_another_task_of_the_name_is_run_and_not_removed() -> None:
+    """The master, which has not seen the first go, takes it for the first."""
+    stage = Stage()
+    stage.master("m1", retention=Retention(seconds=5.0, keep=10))
+    worker, person = stage.worker("w1"), stage.person()
+    person.create("/tasks/nightly", "date")
+    worker.finish("nightly")
+    person.delete_all("/tasks/nightly")
+    person.create("/tasks/nightly", "date", settle=False)
+    stage.settle(7)
+    assert worker.running() == ["nightly"]
+
+
+def sizes(master: Actor) -> list[int]:
+    """Of removals: how many tasks each had."""
+    found = transactions(master, Delete, "/tasks/")
+    return [sum(isinstance(op, Delete) and op.path.count("/") == 2 for op in sent.ops) for sent in found]
+
+
+def test_after_one_that_was_too_large_removals_grow_again() -> None:
+    stage = Stage()
+    ended(stage.person(), 120)
+    stage.most = 1000
+    master = stage.master("m1", retention=Retention(seconds=1.0, keep=1000))
+    when_carried_out(
+        master,
+        lambda request: any(isinstance(op, Delete) for op in getattr(request.operation, "ops", ())),
+        lambda: setattr(stage, "most", 1_000_000),
+    )
+    stage.settle(4)
+    assert stage.children("/tasks") == []
+    found = sizes(master)
+    first = next(at for at in range(1, len(found)) if found[at] >= found[at - 1])
+    assert found[first] == found[first - 1] + 1
+
+
+def test_one_that_is_odd_does_not_make_the_next_removal_too_large() -> None:
+    stage = Stage()
+    stage.most = 1500
+    ended(stage.person(), 30, result=False)
+    master = stage.master("m1", retention=Retention(seconds=1.0, keep=10))
+    stage.settle(12)
+    assert stage.children("/tasks") == []
+    found = sizes(master)
+    assert (found[:4], max(found[4:])) == ([30, 15, 7, 3], 3)
