@@ -47,7 +47,7 @@ def transactions(actor: Actor, part: type[Create] | type[Delete], prefix: str) -
 # ------------------------------------------------------------ what is in doubt
 
 
-def refused_and_slow(stage: Stage, master: Actor, person: Person) -> None:
+def refused_and_slow(master: Actor, person: Person) -> None:
     """A person assigns a task, "odd", to w1 just before the master does, which does not hear that it may
     not."""
 
@@ -66,7 +66,7 @@ def refused_and_slow(stage: Stage, master: Actor, person: Person) -> None:
 def test_what_ended_while_its_assignment_was_refused_is_not_run_again() -> None:
     stage = Stage()
     master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
-    refused_and_slow(stage, master, person)
+    refused_and_slow(master, person)
     worker.finish("odd")
     master.quick()
     assert master.master.counters["refused"] == 1
@@ -77,7 +77,7 @@ def test_what_ended_while_its_assignment_was_refused_is_not_run_again() -> None:
 def test_what_ended_while_its_assignment_was_refused_is_not_cancelled() -> None:
     stage = Stage()
     master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
-    refused_and_slow(stage, master, person)
+    refused_and_slow(master, person)
     worker.finish("odd")
     person.create("/cancel/odd")
     master.quick()
@@ -92,7 +92,7 @@ def test_what_is_removed_while_all_is_read_again_may_come_again_at_once() -> Non
     worker, person = stage.worker("w1"), stage.person()
     person.create("/tasks/nightly", "date")
     worker.finish("nightly")
-    refused_and_slow(stage, master, person)
+    refused_and_slow(master, person)
     stage.settle(2.5)
     assert stage.children("/tasks") == ["odd"], "the master has not heard that it is removed"
     worker.finish("odd")
@@ -128,7 +128,7 @@ def test_what_is_assigned_and_ends_while_all_is_read_again_is_not_run_again() ->
 def test_after_a_refusal_many_are_assigned_at_once_as_before() -> None:
     stage = Stage()
     master, worker, person = stage.master("m1"), stage.worker("w1", slots=30), stage.person()
-    refused_and_slow(stage, master, person)
+    refused_and_slow(master, person)
     master.quick()
     submitted(person)
     before = len(master.sent)

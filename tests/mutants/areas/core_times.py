@@ -1,0 +1,411 @@
+"""When a task may begin, where it is repeated, when it is too late, and which worker rests."""
+
+from functools import partial
+
+from tests.mutants.killers import CORE
+from tests.mutants.mutant import Mutant
+
+KILLERS = CORE
+
+backoff = partial(Mutant, "mwapp/core/backoff.py")
+job = partial(Mutant, "mwapp/core/job.py")
+known = partial(Mutant, "mwapp/core/known_tasks.py")
+master = partial(Mutant, "mwapp/core/master.py")
+mirror = partial(Mutant, "mwapp/core/mirror.py")
+protocol = partial(Mutant, "mwapp/core/protocol.py")
+resting = partial(Mutant, "mwapp/core/resting.py")
+task = partial(Mutant, "mwapp/core/task.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- how long a pause is
+    backoff("min(failures - 1, 30)", "min(failures, 30)", "the first pause is twice as long as asked for"),
+    backoff("min(failures - 1, 30)", "(failures - 1)", "a number of failures by hand stops a worker"),
+    backoff("first * 2.0 ** min", "first * 2.0 * min", "there is no first pause, and the others hardly grow"),
+    backoff("max(first, LONGEST)", "LONGEST", "a pause of an hour lasts ten minutes"),
+    backoff("(1 + JITTER * part)", "(1 + JITTER)", "what failed together is repeated together"),
+    backoff('f"{task} {failures}"', 'f"{failures}"', "what failed together is repeated together"),
+    job(
+        "pause(self.name, failures, self.task.retry_delay)",
+        "pause(self.name, 1, self.task.retry_delay)",
+        "pauses do not grow",
+    ),
+    job("pause=wait, ", "", "what failed is repeated at once"),
+    # ---------------------------------------------------------------- the master keeps it
+    mirror(
+        "            begins = self._scope.now + returned.pause\n",
+        "            begins = self._scope.now\n",
+        "what failed is repeated at once",
+    ),
+    mirror(
+        "if attempt != returned.attempt:",
+        "if True:",
+        "a pause begins again whenever all is read again",
+    ),
+    mirror(
+        "        new._pauses = self._pauses  # do not begin them again\n",
+        "",
+        "a pause begins again whenever all is read again",
+    ),
+    mirror(
+        "for more in (0, returned.pause):",
+        "for more in (returned.pause,):",
+        "when a pause is over, nothing happens until something else does",
+    ),
+    mirror(
+        "for more in (0, returned.pause):",
+        "for more in (0,):",
+        "what could begin where it failed waits until something else happens",
+    ),
+    mirror(
+        "            self._pauses = {task: self._pauses[task] for task in self._pauses.keys() & set(present)}\n",
+        "            pass\n",
+        "the next task of a name does not pause",
+    ),
+    master(
+        "(held.begins <= now and held.orphaned(worker))",
+        "held.orphaned(worker)",
+        "what pauses is moved at once",
+    ),
+    # ---------------------------------------------------------------- where it is repeated
+    job(", failed_on=worker)", ")", "what failed is repeated where it failed, though others have room"),
+    master(
+        "{*others, last.failed_on})",
+        "others)",
+        "what failed is repeated where it failed, though others have room",
+    ),
+    master(
+        "if elsewhere is None and self._may_fail_again(held):",
+        "if elsewhere is None:",
+        "what failed does not wait for another worker",
+    ),
+    master(
+        "if elsewhere is None and self._may_fail_again(held):",
+        "if False:",
+        "what failed on the only worker is never repeated",
+    ),
+    master(
+        "self._scope.now >= held.begins + last.pause:",
+        "self._scope.now >= held.begins:",
+        "what failed does not wait for another worker",
+    ),
+    master(
+        "if not last.failed_on or self._scope.now",
+        "if self._scope.now",
+        equivalent="only what has failed somewhere finds no room elsewhere, and room there",
+    ),
+    master("name != last.failed_on and ", "", "what failed waits for the worker on which it failed"),
+    master(
+        "not worker.draining and worker.labels.issuperset",
+        "worker.labels.issuperset",
+        "what failed waits for a worker that takes nothing",
+    ),
+    master(
+        " and worker.labels.issuperset(last.labels)\n",
+        "\n",
+        "what failed waits for a worker that may not run it",
+    ),
+    master(
+        'replace(last, pause=0.0, failed_on="")',
+        "last",
+        "where an earlier attempt failed counts for ever",
+    ),
+    # ---------------------------------------------------------------- not before
+    known("        age = max(0.0, age)  # some clock is wrong\n", "", "a wrong clock makes a delay longer"),
+    known(
+        "now + task.delay - age",
+        "now + task.delay",
+        "every master that takes over begins a delay again",
+    ),
+    known(
+        "        if now < self.begins:\n            return min(self.begins, self.ends)\n",
+        "        if now < self.begins:\n            return self.ends\n",
+        "what is delayed never begins",
+    ),
+    known(
+        "min(max(self.not_before - wall, LEAST_SECONDS), LOOK_SECONDS)",
+        "max(self.not_before - wall, LEAST_SECONDS)",
+        "somebody sets the clock, and what waits for the time of day does not begin",
+    ),
+    known(
+        "LOOK_SECONDS), self.ends)",
+        "LOOK_SECONDS), math.inf)",
+        "what waits for a time of day expires a minute late",
+    ),
+    known(
+        "return now >= self.begins and wall >= self.not_before",
+        "return now >= self.begins",
+        "the time of day is not heeded",
+    ),
+    known(
+        "return now >= self.begins and wall >= self.not_before",
+        "return wall >= self.not_before",
+        "a delay is not heeded",
+    ),
+    known(
+        "return now >= self.begins and wall >= self.not_before",
+        "return now >= self.begins and now >= self.not_before",
+        "a time of day is compared with how long the machine has been up",
+    ),
+    known(
+        "self.queued if waiting.ready(now, wall) else self.delayed",
+        "self.queued",
+        "nothing is ever delayed",
+    ),
+    known(
+        "        new._looks, new._times = self._looks, self._times\n",
+        "",
+        "what is delayed while all is read again never begins",
+    ),
+    known(
+        "new.queued.keys() | new.delayed.keys() | new.bad",
+        "new.queued.keys() | new.bad",
+        "what is delayed is read again whenever a transaction is refused",
+    ),
+    known(
+        "if due < self._looks.get(task, math.inf):",
+        "if task not in self._looks:",
+        "the next task of a name begins when the one before it was to",
+    ),
+    known("            self._looks[task] = due\n", "", "what is delayed never begins"),
+    known(
+        "                continue  # it was to be looked at sooner, and has been\n",
+        "                pass\n",
+        "a master falls over a time that no longer counts",
+    ),
+    known(
+        "self.queued.get(task) or self.delayed.get(task)",
+        "self.queued.get(task)",
+        "what is delayed never begins",
+    ),
+    known(
+        "        self.delayed.pop(task, None)\n",
+        "",
+        "what a person assigns before its time is assigned again when that comes",
+        at="KnownTasks.take",
+    ),
+    known(
+        "task in self.queued or task in self.delayed or task in self.bad",
+        "task in self.queued or task in self.bad",
+        "what is delayed cannot be cancelled",
+    ),
+    known(
+        "for known in (self.queued, self.delayed, self.bad, self.finished):",
+        "for known in (self.queued, self.bad, self.finished):",
+        "a task that was deleted begins when its time comes",
+    ),
+    mirror(
+        "Waiting.of(asked, wall - node.stat.ctime, now)",
+        "Waiting.of(asked, 0.0, now)",
+        "every master that takes over begins a delay again",
+    ),
+    mirror(
+        "now, wall)\n            self._time_passed()\n",
+        "now, wall)\n",
+        "what is delayed never begins",
+    ),
+    mirror(
+        "        self._look_at_cancels()\n        self._time_passed()\n",
+        "        self._look_at_cancels()\n",
+        "what is delayed while all is read again never begins",
+    ),
+    mirror(
+        "if alarm < self._alarm:",
+        "if alarm < math.inf == self._alarm:",
+        "what is to begin sooner waits for what is to begin later",
+    ),
+    mirror(
+        "        self._alarm = math.inf\n        self._time_passed()\n",
+        "        self._time_passed()\n",
+        "after the first delayed task no other begins",
+    ),
+    mirror(
+        "        self._time_passed()\n        self._changed()",
+        "        self._time_passed()",
+        "what was delayed begins when something else happens",
+    ),
+    # ---------------------------------------------------------------- what expires
+    known(
+        "now + task.expires - age",
+        "now + task.expires",
+        "with every master that takes over there is more time",
+    ),
+    known(
+        "if now >= waiting.ends:",
+        "if now > waiting.ends and not self.queued:",
+        "what is queued never expires",
+    ),
+    known(
+        "self.queued.get(task) or self.delayed.get(task)",
+        "self.delayed.get(task)",
+        "what is queued never expires",
+    ),
+    known(
+        "        self.bad.pop(task, None)  # it expired while it was being assigned\n",
+        "",
+        "what expires while it is being assigned ends twice",
+    ),
+    # ---------------------------------------------------------------- what a client may ask for
+    task(
+        '_seconds("expires", MAX_DELAY, above=True)',
+        '_seconds("expires", MAX_DELAY)',
+        "a task that can only expire",
+    ),
+    task(
+        "and task.expires <= task.delay:",
+        "and task.expires < task.delay:",
+        "a task that expires when it may begin",
+    ),
+    task(
+        '_seconds("retry_delay", MAX_RETRY_DELAY)',
+        '_seconds("retry_delay", MAX_RETRY_DELAY, above=True)',
+        "no pause cannot be asked for",
+    ),
+    task(
+        '_seconds("not_before", LAST_SECOND)',
+        '_seconds("not_before", math.inf)',
+        "a time that nobody can show",
+    ),
+    task(
+        "number = isinstance(setting, int | float) and not isinstance(setting, bool) and",
+        "number = isinstance(setting, int | float) and",
+        "true is a second",
+    ),
+    protocol(
+        '        if self.pause:\n            value["pause"] = self.pause\n',
+        "",
+        "a pause is not written",
+    ),
+    protocol(
+        '        if self.failed_on:\n            value["failed_on"] = self.failed_on\n',
+        "",
+        "where it failed is not written",
+    ),
+    protocol(
+        "min(max(0.0, float(value)), MAX_PAUSE)",
+        "max(0.0, float(value))",
+        "a pause by hand that never ends",
+    ),
+    protocol(
+        "min(max(0.0, float(value)), MAX_PAUSE)",
+        "min(float(value), MAX_PAUSE)",
+        "a pause by hand of less than nothing",
+    ),
+    protocol(
+        "isinstance(value, bool) or not math.isfinite(value):",
+        "isinstance(value, bool):",
+        "a pause by hand that is no number",
+    ),
+    # ---------------------------------------------------------------- who rests
+    resting("FAILURES = 3", "FAILURES = 2", "a worker rests after two tasks that failed"),
+    resting(
+        "min(LONGEST, max(SHORTEST, 2 * record.rest))",
+        "max(SHORTEST, 2 * record.rest)",
+        "a worker rests for days",
+    ),
+    resting(
+        "min(LONGEST, max(SHORTEST, 2 * record.rest))",
+        "SHORTEST",
+        "on a broken host a task fails every second",
+    ),
+    resting(
+        "        self._records.pop(worker, None)\n\n    def failed",
+        "        pass\n\n    def failed",
+        "a worker that works again is on trial for ever",
+    ),
+    resting(
+        "live = workers.get(worker)\n",
+        "live = workers[worker]\n",
+        "a master falls over a run of a worker that is gone",
+    ),
+    resting(
+        "if record is None or record.incarnation != live.incarnation:",
+        "if record is None:",
+        "a worker that was mended and started again rests all the same",
+    ),
+    resting(
+        "or now < record.until or",
+        "or",
+        "what fails while a worker rests makes its rest longer",
+    ),
+    resting(
+        "or now < record.until or not self._replaceable(worker, workers):",
+        "or now < record.until:",
+        "the only worker rests",
+    ),
+    resting(
+        "if now < until and self._replaceable(name, workers):",
+        "if now < until:",
+        "a worker goes on resting when nobody else is left",
+    ),
+    resting(
+        "return {name for name in rested if self._replaceable(name, workers)}",
+        "return set(rested)",
+        "a worker that nobody can replace gets a single task",
+    ),
+    resting(
+        "if self._records[name].rest)",
+        "if self._records[name].fails)",
+        "who has never rested is on trial as soon as somebody else comes",
+    ),
+    resting(
+        "if name in workers and workers[name].incarnation == record.incarnation",
+        "if name in workers",
+        "a worker that was mended and started again rests all the same",
+    ),
+    resting(
+        "name != worker and not other.draining and", "name != worker and", "one that leaves is to do it all"
+    ),
+    resting(
+        "labels <= other.labels and not",
+        "labels >= other.labels and not",
+        "the only worker with a label rests",
+    ),
+    resting(
+        " and not self._fails(name, other)",
+        "",
+        "if all runs fail, all workers rest",
+    ),
+    resting(
+        "record is not None and record.incarnation == live.incarnation and record.fails",
+        "record is not None and record.fails",
+        "who was mended and started again replaces nobody",
+    ),
+    mirror(
+        "                self._ran(returned.failed_on, task, False)\n",
+        "                pass\n",
+        "runs that are repeated do not count",
+    ),
+    mirror(
+        "if worker != NOBODY and status.data in (DONE.encode(), FAILED.encode()):",
+        "if worker != NOBODY:",
+        "runs that were cancelled count as failures",
+    ),
+    mirror(
+        "self._ran(worker, task, status.data == DONE.encode())",
+        "self._ran(worker, task, False)",
+        "what is done counts as a failure",
+    ),
+    master(
+        "            self._resting.succeeded(worker)\n", "            pass\n", "a success counts for nothing"
+    ),
+    master(
+        "self._process.scope().after(rest, self._act_soon)",
+        "self._scope.after(rest, self._act_soon)",
+        "a worker rests until something happens if all was read again meanwhile",
+    ),
+    master(
+        "if not worker.draining and name not in resting:",
+        "if not worker.draining:",
+        "who rests gets tasks",
+    ),
+    master(
+        "worker.slots - (not its) if name in trial else 0",
+        "0",
+        "after its rest a worker gets as many tasks as it has slots",
+    ),
+    master(
+        "worker.slots - (not its) if name in trial else 0",
+        "worker.slots - 1 if name in trial else 0",
+        "after its rest a worker gets one more task as long as one runs",
+    ),
+]

@@ -1,0 +1,188 @@
+"""Tasks that workers died over, workers that rest, and what is killed because its worker stops."""
+
+import json
+
+from mwapp.core.mirror import LiveWorker
+from mwapp.core.protocol import Registration
+from mwapp.core.resting import Resting
+from tests.unit.core_stage import Stage
+
+TASK = "task-0000000000"
+WORKER = LiveWorker(incarnation=1, slots=1, draining=False, adopted=False)
+DEATHS = json.dumps({"attempt": 4, "lost": ["a/1", "b/1", "c/1"], "labels": []})
+
+
+def submitted(stage: Stage, **fields: object) -> str:
+    """The name of a new task."""
+    text = json.dumps({"command": "date", **fields})
+    return stage.person().create("/tasks/task-", text, s=True).removeprefix("/tasks/")
+
+
+def suspect(stage: Stage, **fields: object) -> str:
+    """A task that three workers have died over, while nobody is there."""
+    name = submitted(stage, **fields)
+    for _ in range(3):
+        stage.worker("w0", labels=("gpu",)).die()
+    return name
+
+
+# ------------------------------------------------------------ suspects
+
+
+def test_with_few_attempts_allowed_workers_are_used_as_ever() -> None:
+    stage = Stage()
+    stage.master("m1", max_attempts=2)
+    worker = stage.worker("w1", slots=3)
+    for _ in range(3):
+        submitted(stage)
+    assert len(worker.running()) == 3
+
+
+def test_a_suspect_goes_to_a_worker_that_has_its_labels() -> None:
+    stage = Stage()
+    stage.master("m1")
+    name = suspect(stage, labels=["gpu"])
+    other = stage.worker("w1")
+    assert other.running() == []
+    assert stage.worker("w2", labels=("gpu",)).running() == [name]
+
+
+def test_a_suspect_goes_to_who_has_nothing_else() -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    busy = stage.worker("w1", slots=2)
+    submitted(stage)
+    idle = stage.worker("w2", slots=2)
+    person.create("/assign/ghost")
+    person.create("/tasks/poison", "date", settle=False)
+    person.create("/assign/ghost/poison", DEATHS)
+    assert (len(busy.running()), idle.running()) == (1, ["poison"])
+
+
+def test_a_suspect_gets_a_worker_though_others_always_wait() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1", slots=2), stage.person()
+    first, second, *_ = [submitted(stage) for _ in range(6)]
+    assert worker.running() == [first, second]
+    person.create("/assign/ghost")
+    person.create("/tasks/poison", "date", settle=False)
+    person.create("/assign/ghost/poison", DEATHS)
+    worker.finish(first)
+    assert worker.running() == [second], "it gets nothing until it has nothing"
+    worker.finish(second)
+    assert worker.running() == ["poison"]
+    worker.finish("poison")
+    assert len(worker.running()) == 2
+
+
+def test_a_suspect_that_a_person_put_elsewhere_as_well_goes_on() -> None:
+    stage = Stage()
+    worker, person = stage.worker("w1"), stage.person()
+    person.create("/tasks/poison", "date")
+    person.create("/assign/ghost")
+    person.create("/assign/ghost/poison", DEATHS)
+    person.create("/assign/w1/poison", '{"attempt": 2, "incarnation": 7}')
+    stage.master("m1")
+    stage.settle(3)
+    assert worker.running() == ["poison"]
+    assert stage.holders("poison") == ["w1"]
+
+
+def test_the_last_worker_of_the_next_task_of_a_name_has_time_to_come_back_as_well() -> None:
+    stage = Stage()
+    stage.master("m1", max_attempts=1)
+    person = stage.person()
+    for _ in range(2):
+        person.create("/tasks/nightly", "date")
+        worker = stage.worker("w1")
+        assert worker.running() == ["nightly"]
+        worker.die()
+        stage.settle(5)
+        assert stage.data("/tasks/nightly/status") is None
+        stage.settle(1.5)
+        assert stage.data("/tasks/nightly/status") == "failed"
+        person.delete_all("/tasks/nightly")
+        stage.settle()
+
+
+def test_what_a_person_says_of_earlier_incarnations_stops_no_worker() -> None:
+    stage = Stage()
+    person = stage.person()
+    person.create("/assign")
+    person.create("/assign/w1", '{"session": "0x1", "outlived": ["a", -1, true, 4, null]}')
+    worker = stage.worker("w1")
+    assert worker.worker.state == "ready"
+    registration = Registration.decode((stage.data("/assign/w1") or "").encode())
+    assert registration is not None
+    assert registration.outlived == (4,)
+
+
+# ------------------------------------------------------------ resting
+
+
+def test_runs_that_are_cancelled_do_not_count() -> None:
+    stage = Stage()
+    master = stage.master("m1")
+    stage.worker("w1")
+    stage.worker("w2")
+    for _ in range(10):
+        stage.person().create(f"/cancel/{submitted(stage)}")
+    assert master.master.counters["assigned"] == 10
+    assert master.master.status()["resting"] == {}
+
+
+def test_runs_that_succeed_do_not_count() -> None:
+    stage = Stage()
+    master = stage.master("m1")
+    worker, _ = stage.worker("w1"), stage.worker("w2")
+    for _ in range(10):
+        submitted(stage)
+    for _ in range(6):
+        for task in worker.running():
+            worker.finish(task)
+    assert master.master.status()["resting"] == {}
+
+
+def test_who_has_never_rested_is_not_on_trial() -> None:
+    resting = Resting()
+    for task in "abc":
+        assert resting.failed("w1", task, {"w1": WORKER}, 0.0) is None
+    assert resting.on_trial({"w1": WORKER, "w2": WORKER}) == set()
+
+
+def test_who_was_mended_can_replace_others() -> None:
+    resting = Resting()
+    for task in "abc":
+        resting.failed("w2", task, {"w2": WORKER}, 0.0)
+    mended = LiveWorker(incarnation=2, slots=1, draining=False, adopted=False)
+    workers = {"w1": WORKER, "w2": mended}
+    assert [resting.failed("w1", task, workers, 0.0) for task in "abc"] == [None, None, 1.0]
+
+
+# ------------------------------------------------------------ who stops
+
+
+def test_what_is_late_just_when_its_worker_stops_is_late() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage, timeout=31)
+    worker.stop()
+    worker.kills = False
+    stage.settle(31)
+    worker.finish(TASK, code=-9)
+    assert json.loads(stage.data(f"/tasks/{TASK}/result") or "")["reason"] == "timed out after 31 s"
+
+
+def test_who_is_cut_off_and_has_to_stop_waits_for_nothing_more() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.stop()
+    stage.settle(29)
+    worker.cut()
+    stage.settle(1)
+    assert (worker.worker.state, worker.running()) == ("stopped", [])
