@@ -123,6 +123,8 @@ def test_what_is_assigned_and_ends_while_all_is_read_again_is_not_run_again() ->
     master.quick()
     stage.settle(3)
     assert len(worker.started) == 1
+    another = submitted(person)
+    assert worker.running() == [another], "and it goes on"
 
 
 def test_after_a_refusal_many_are_assigned_at_once_as_before() -> None:
@@ -139,6 +141,85 @@ def test_after_a_refusal_many_are_assigned_at_once_as_before() -> None:
     del master.sent[:before]
     assert len(worker.running()) == 22
     assert len(transactions(master, Create, "/assign/w1/")) < 4
+
+
+# ------------------------------------------------------------ what a transaction relies on
+
+
+def test_a_deposed_master_assigns_nothing() -> None:
+    stage = Stage()
+    first = stage.master("m1", wall=stage.now)
+    second = stage.master("m2", wall=stage.now)
+    worker, person = stage.worker("w1"), stage.person()
+    submitted(person, delay=1)
+    first.slow()
+    person.delete("/master")
+    second.freeze()
+    stage.settle(1.5)
+    assert transactions(first, Create, "/assign/w1/")
+    assert worker.running() == []
+    second.thaw()
+    assert [run.environment["MWAPP_EPOCH"] for run in worker.started] == ["2"]
+
+
+def test_a_worker_that_came_back_is_not_given_what_was_meant_for_it_before() -> None:
+    stage = Stage()
+    master = stage.master("m1", wall=stage.now)
+    stays, returns, person = stage.worker("w1"), stage.worker("w2"), stage.person()
+    for _ in range(2):
+        submitted(person, settle=False, delay=1)
+    stage.settle()
+    master.slow()
+    returns.expire()
+    returns.connect()
+    stage.settle(1.5)
+    assert transactions(master, Create, "/assign/w2/")
+    assert stage.children("/assign/w2") == []
+    master.quick()
+    stage.settle(1)
+    assert sorted(attempts(stays, returns)) == ["1", "1"]
+
+
+def test_a_master_decides_nothing_before_it_has_heard_what_became_of_its_last_decision() -> None:
+    stage = Stage()
+    master = stage.master("m1", wall=stage.now)
+    stage.worker("w1", slots=4)
+    person = stage.person()
+    for delay in (1, 2):
+        submitted(person, delay=delay)
+    master.slow()
+    stage.settle(3)
+    assert len(transactions(master, Create, "/assign/w1/")) == 1
+    master.quick()
+    assert stage.children("/assign/w1") == [TASK, NEXT]
+
+
+def test_what_is_committed_together_is_noted_together() -> None:
+    stage = Stage()
+    master, person = stage.master("m1", wall=stage.now), stage.person()
+    stage.worker("w1", slots=4)
+    for _ in range(3):
+        submitted(person, settle=False, delay=1)
+    stage.settle(2)
+    assert (master.master.counters["assigned"], master.master.counters["refused"]) == (3, 0)
+
+
+def test_what_was_put_aside_is_tried_again() -> None:
+    stage = Stage()
+    person = stage.person()
+    gone = stage.worker("gone")
+    first = stage.master("m1")
+    odd = submitted(person)
+    first.die()
+    gone.die()
+    person.create(f"/assign/gone/{odd}/child")
+    worker = stage.worker("w1")
+    stage.master("m2")
+    person.delete(f"/assign/gone/{odd}/child")
+    stage.settle(5)
+    assert worker.running() == []
+    stage.settle(6)
+    assert worker.running() == [odd]
 
 
 # ------------------------------------------------------------ by hand, in two places
@@ -280,6 +361,17 @@ def test_cancel_requests_keep_nobody_waiting_however_many_there_are() -> None:
     assert left
     assert left[0] > 20
     assert stage.children("/cancel") == []
+
+
+def test_what_was_returned_and_is_cancelled_is_there_no_longer() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1"), stage.person()
+    submitted(person, retries=1, retry_delay=100)
+    worker.finish(TASK, code=1)
+    person.create(f"/cancel/{TASK}")
+    assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
+    assert stage.children("/returned") == []
 
 
 def test_what_a_worker_by_hand_has_can_be_cancelled() -> None:
