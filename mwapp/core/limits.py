@@ -20,7 +20,7 @@ class Limits:
     max_tasks: int = 40_000
 
     # A worker has as many tasks at hand, beyond those that it runs, as it ends in so many seconds; and it
-    # hands back what it has not begun, if for a multiple of that no run has ended. Infinite: as many as it
+    # hands back what waits if no run has begun for a multiple of that. Infinite: as many as it
     # takes, for as long as it takes.
     at_hand: float = 0.2
 

@@ -25,7 +25,7 @@ class Running:
         self._jobs: dict[int, Job] = {}  # by the run's number
         self._dying: dict[int, Job] = {}  # killed, and perhaps not gone yet
         self._numbers = count(1)
-        self._changed_at = 0.0  # when a run began or ended, monotonic seconds
+        self._began_at = 0.0  # when the last run began, monotonic seconds
 
     @property
     def room(self) -> int:
@@ -33,9 +33,9 @@ class Running:
         return self.slots - len(self._jobs)
 
     @property
-    def idle(self) -> float:
-        """For how many seconds no run has begun or ended."""
-        return self._process.now - self._changed_at
+    def since_start(self) -> float:
+        """For how many seconds no run has begun."""
+        return self._process.now - self._began_at
 
     @property
     def names(self) -> list[str]:
@@ -49,7 +49,7 @@ class Running:
     def start(self, job: Job, incarnation: int | None) -> None:
         """Run it, until :meth:`over` says how it ended."""
         job.run = next(self._numbers)
-        self._changed_at = self._process.now
+        self._began_at = self._process.now
         self._jobs[job.run] = job
         self._process.run(job.run, job.task, self._environment(job, incarnation))
         if job.task.timeout is not None:
@@ -128,7 +128,6 @@ class Running:
     def _forget(self, run: int) -> Job:
         job = self._jobs.pop(run)
         job.run = None
-        self._changed_at = self._process.now
         if job.clock is not None:
             job.clock.cancel()
         return job

@@ -410,14 +410,14 @@ class Worker:
 
         def look() -> None:
             self._looks = None
-            if self._phase == "serving" and not self._running.room and self._running.idle >= patience:
+            if self._phase == "serving" and not self._running.room and self._running.since_start >= patience:
                 for job in [job for job in self._jobs.values() if job.waits]:
                     job.handed_back()
                     self._record(job)
                 self._next.clear()
             self._look_at_what_waits()
 
-        scope.after(max(patience - self._running.idle, LEAST_SECONDS), look)
+        scope.after(max(patience - self._running.since_start, LEAST_SECONDS), look)
 
     # ------------------------------------------------------------ cancel requests
 

@@ -137,12 +137,12 @@ MUTANTS = [
     ),
     master("return chosen if idle else None", "return chosen", "a suspect runs beside others"),
     master(
-        "        load[chosen] = max(load[chosen], workers[chosen].slots)\n",
+        "        load[chosen] = max(load[chosen], self._room(chosen))\n",
         "        load[chosen] += idle\n",
         "a suspect waits for as long as others come",
     ),
     master(
-        "                if any(map(self._is_suspect, its)):\n                    least = worker.slots\n                else:\n                    least",
+        "                if any(map(self._is_suspect, its)):\n                    least = self._room(name)\n                else:\n                    least",
         "                if True:\n                    least",
         "others come beside a suspect",
     ),

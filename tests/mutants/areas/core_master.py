@@ -336,8 +336,8 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- choosing, moving, giving up
     master(
-        "if load[name] < workers[name].slots and",
-        "if load[name] <= workers[name].slots and",
+        "if load[name] < self._room(name) and",
+        "if load[name] <= self._room(name) and",
         "a worker is given more than it takes",
     ),
     master(

@@ -399,13 +399,13 @@ MUTANTS = [
         "who rests gets tasks",
     ),
     master(
-        "worker.slots - (not its) if name in trial else 0",
+        "self._room(name) - (not its) if name in trial else 0",
         "0",
         "after its rest a worker gets as many tasks as it has slots",
     ),
     master(
-        "worker.slots - (not its) if name in trial else 0",
-        "worker.slots - 1 if name in trial else 0",
+        "self._room(name) - (not its) if name in trial else 0",
+        "self._room(name) - 1 if name in trial else 0",
         "after its rest a worker gets one more task as long as one runs",
     ),
 ]

@@ -52,8 +52,8 @@ MUTANTS = [
         "a worker that seems to live when it is long gone",
     ),
     worker(
-        "self._running.slots + self._prefetch,\n",
-        "self._running.slots,\n",
+        "            prefetch=self._prefetch,\n",
+        "",
         "nothing is at hand when a slot is free",
     ),
     worker(
