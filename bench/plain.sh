@@ -23,7 +23,7 @@ dataLogDir=/var/lib/zookeeper/txnlog
 clientPort=2181
 tickTime=1000
 initLimit=20
-syncLimit=10
+syncLimit=2
 4lw.commands.whitelist=srvr, mntr
 admin.enableServer=false
 END

@@ -148,6 +148,15 @@ def kill_leader(cluster: Cluster, writers: list[Writer]) -> tuple[str, float]:
     return new, _survived_since(began, writers, 20)
 
 
+def freeze_leader(cluster: Cluster, writers: list[Writer]) -> float:
+    """Freeze the leader's host until all clients write again. The longest write gap of any client, ms."""
+    old = cluster.leader()
+    try:
+        return write_gap(writers, lambda: cluster.lab.freeze(old))
+    finally:
+        cluster.lab.thaw(old)
+
+
 def write_gap(writers: list[Writer], fault: Callable[[], object]) -> float:
     """The longest write gap of any client under a fault of the ensemble, ms. What is broken stays broken."""
     began = time.monotonic()

@@ -13,7 +13,7 @@ from typing import Any
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
-from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 
 from chaos.cluster import BrokenPromiseError, Cluster
 from mwapp.core.client import Refusal, Submit
@@ -30,8 +30,18 @@ PUMP_EVERY = 0.02
 PATH = "/chaos"
 # A plain client notices a dead server after two thirds of its session time-out without an answer.
 LOAD_SESSION_SECONDS = 4.0
+CONNECT_SECONDS = 0.5
 TASKS_PER_SECOND = 20
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
+
+
+class Impatient(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no types
+    """kazoo waits for a server to accept a connection as long as a session lasts, even if its host has no
+    power."""
+
+    def create_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect, or give up soon."""
+        return super().create_connection(*args, **(kwargs | {"timeout": CONNECT_SECONDS}))
 
 
 class Writer:
@@ -72,6 +82,7 @@ class Writer:
             timeout=LOAD_SESSION_SECONDS,
             randomize_hosts=False,
             connection_retry=RECONNECT,
+            handler=Impatient(),
         )
         number = 0
         try:

@@ -145,6 +145,20 @@ class Story:
             self.gap("leader_kill", gap)
             self.say(f"{leader} leads now; no client waited longer than {gap:.0f} ms for a write")
 
+    def leader_freezes(self) -> None:
+        """A leader that stands still, is replaced, and comes back as a follower."""
+        with self.chapter("The host of the ensemble's leader freezes"):
+            old = self.cluster.leader()
+            self.say(f"{old}, the leader, stands still; its connections stay open")
+            self.fault("leader_freeze")
+            gap = faults.freeze_leader(self.cluster, self.writers)
+            self.gap("leader_freeze", gap)
+            self.say(
+                f"the others noticed the silence and elected {self.cluster.leader()}: no client waited "
+                f"longer than {gap / 1000:.1f} s for a write"
+            )
+            self.say(f"{old} goes on, and follows")
+
     def servers_go_down(self) -> None:
         """One of three down: served. Two down: refused, and nothing lost."""
         with self.chapter("One server of three down, then two"):
@@ -179,6 +193,7 @@ class Story:
         self.master_freezes()
         self.worker_loses_power()
         self.leader_dies()
+        self.leader_freezes()
         self.servers_go_down()
         print("\nAll heals", flush=True)
         self.submitter.load(0)

@@ -67,6 +67,19 @@ FAULTS = {
         invariant="no acknowledged write is lost",
         read=(PROTOCOL, "“The transactions”"),
     ),
+    "leader_freeze": Text(
+        title="Leader frozen",
+        cost="without a write",
+        done="The host of the server that leads the ensemble stood still. Its connections stayed open, so "
+        "nobody was told. Later it continued.",
+        seen="was the longest that any client had to wait for a write: the others had to notice the silence, "
+        "and then elect a leader.",
+        why="Followers wait for a word of their leader as long as zookeeper_sync_limit and "
+        "zookeeper_tick_time say, and so do they if it has no power or is cut off. A shorter wait would "
+        "take a slow disk or a long garbage collection for a dead leader.",
+        invariant="no acknowledged write is lost",
+        read=("docs/production.md", "“A silent server”"),
+    ),
     "one_of_three_down": Text(
         title="One server down",
         cost="without a write",

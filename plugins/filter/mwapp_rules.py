@@ -41,6 +41,12 @@ ZOOKEEPER_PORTS = {
     "zookeeper_quorum_port": 2888,
     "zookeeper_election_port": 3888,
 }
+# The defaults of the role zookeeper: what decides how long sessions may be.
+ZOOKEEPER_SESSIONS = {
+    "zookeeper_tick_time": 1000,
+    "zookeeper_min_session_timeout": 0,
+    "zookeeper_max_session_timeout": 120_000,
+}
 SOURCES = ("pyproject.toml", "requirements.txt", "constraints.txt", "mwapp")
 
 
@@ -61,7 +67,7 @@ def mwapp_problems(
     return [
         *role_problems(variables["mwapp_roles"], groups),
         *connect_problems(str(variables["mwapp_connect"])),
-        *session_problems(variables["mwapp_session_timeout"], _tick_ms(hostvars, groups)),
+        *session_problems(variables["mwapp_session_timeout"], *_granted_ms(hostvars, groups)),
         *name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),
         *port_problems(variables, _server_ports(host, hostvars, groups)),
         *amount_problems(variables),
@@ -74,9 +80,15 @@ def mwapp_problems(
 # ------------------------------------------------------------ what the inventory says of others
 
 
-def _tick_ms(hostvars: Hostvars, groups: Groups) -> float:
-    ticks = (hostvars[host].get("zookeeper_tick_time") for host in groups.get("zookeeper", []))
-    return number(next((tick for tick in ticks if tick is not None), 2000))
+def _granted_ms(hostvars: Hostvars, groups: Groups) -> tuple[float, float]:
+    """The shortest and the longest session that the servers grant. 0 stands for ZooKeeper's 2 and 20 ticks."""
+
+    def said(name: str) -> float:
+        values = (hostvars[host].get(name) for host in groups.get("zookeeper", []))
+        return number(next((value for value in values if value is not None), ZOOKEEPER_SESSIONS[name]))
+
+    tick, least, most = map(said, ZOOKEEPER_SESSIONS)
+    return least or 2 * tick, most or 20 * tick
 
 
 def _named(name: str, hostvars: Hostvars, groups: Groups) -> list[str]:
@@ -148,14 +160,14 @@ def _is_port(value: Any) -> bool:
     return PORTS[0] <= number(value) <= PORTS[1]
 
 
-def session_problems(timeout: Any, tick_ms: float) -> list[str]:
-    """Of the session time-out: servers grant 2 to 20 ticks."""
-    least, most = max(SESSION[0], 2 * tick_ms / 1000), min(SESSION[1], 20 * tick_ms / 1000)
+def session_problems(timeout: Any, shortest_ms: float, longest_ms: float) -> list[str]:
+    """Of the session time-out, which servers would silently change to what they grant."""
+    least, most = max(SESSION[0], shortest_ms / 1000), min(SESSION[1], longest_ms / 1000)
     if least <= number(timeout) <= most:
         return []
     return [
-        f"mwapp_session_timeout is {timeout} s, but with zookeeper_tick_time {tick_ms:g} ms servers grant "
-        f"{least:g} to {most:g} s: choose one of these."
+        f"mwapp_session_timeout is {timeout} s, but the servers grant {least:g} to {most:g} s: choose one of "
+        "these, or set zookeeper_min_session_timeout or zookeeper_max_session_timeout."
     ]
 
 

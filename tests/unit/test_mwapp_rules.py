@@ -56,8 +56,8 @@ def test_what_fits_together_passes() -> None:
         ({"mwapp_roles": ["worker", "node"]}, "is in mwapp_nodes and in mwapp_workers, but a node is master"),
         ({"mwapp_connect": ""}, 'mwapp_connect is "": put the servers in group zookeeper'),
         ({"mwapp_connect": "zk1:0"}, 'mwapp_connect is "zk1:0": put the servers'),
-        ({"mwapp_session_timeout": 3.9}, "mwapp_session_timeout is 3.9 s, but with zookeeper_tick_time 2000"),
-        ({"mwapp_session_timeout": "41"}, "servers grant 4 to 40 s: choose one of these."),
+        ({"mwapp_session_timeout": 1.9}, "mwapp_session_timeout is 1.9 s, but the servers grant 2 to 120 s"),
+        ({"mwapp_session_timeout": "121"}, "choose one of these, or set zookeeper_min_session_timeout or"),
         ({"mwapp_name": "a b"}, 'mwapp_name is "a b": use letters, digits, dot'),
         ({"mwapp_master_port": 0}, "mwapp_master_port is 0: use 1 to 65535."),
         ({"mwapp_worker_port": "65536"}, "mwapp_worker_port is 65536: use 1 to 65535."),
@@ -110,15 +110,33 @@ def test_groups_that_would_run_nothing(groups: dict[str, list[str]], said: str) 
 
 
 @pytest.mark.parametrize(
-    ("tick", "least", "most"), [(1000, 2, 20), ("500", 1, 10), (20, 0.1, 0.4), (200_000, 400, 3600)]
+    ("tick", "shortest", "longest", "least", "most"),
+    [
+        (None, None, None, 2, 120),
+        (2000, 0, 0, 4, 40),
+        ("500", "0", "0", 1, 10),
+        (20, 0, 0, 0.1, 0.4),
+        (200_000, None, 4_000_000, 400, 3600),
+        (2000, 3000, 30_000, 3, 30),
+    ],
 )
-def test_a_session_lasts_2_to_20_ticks_of_the_servers(tick: object, least: float, most: float) -> None:
+def test_a_session_lasts_as_long_as_the_servers_grant(
+    tick: object, shortest: object, longest: object, least: float, most: float
+) -> None:
     """And neither shorter nor longer than mwapp takes."""
+    names = ("zookeeper_tick_time", "zookeeper_min_session_timeout", "zookeeper_max_session_timeout")
+    server = {key: value for key, value in zip(names, (tick, shortest, longest), strict=True) if value is not None}
     for timeout in (least, most):
-        assert problems({"mwapp_session_timeout": timeout}, {"zk1": {"zookeeper_tick_time": tick}}) == []
+        assert problems({"mwapp_session_timeout": timeout}, {"zk1": server}) == []
     for timeout in (least - 0.01, most + 0.01):
-        [said] = problems({"mwapp_session_timeout": timeout}, {"zk1": {"zookeeper_tick_time": tick}})
-        assert f"zookeeper_tick_time {tick} ms servers grant {least} to {most} s" in said
+        [said] = problems({"mwapp_session_timeout": timeout}, {"zk1": server})
+        assert f"the servers grant {least} to {most} s" in said
+
+
+def test_the_defaults_of_the_servers_are_their_roles() -> None:
+    role = yaml.safe_load((PROJECT / "roles/zookeeper/defaults/main.yml").read_text())
+    for defaults in (rules.ZOOKEEPER_SESSIONS, rules.ZOOKEEPER_PORTS):
+        assert defaults == {name: role[name] for name in defaults}
 
 
 def test_a_name_that_others_have() -> None:
@@ -248,9 +266,9 @@ def test_bounds_are_those_of_mwapp(setting: str) -> None:
         assert (wrong == []) == takes(node, setting, value)
 
 
-@given(st.floats(0, 5000), st.floats(1, 1e6))
-def test_a_session_that_the_role_takes_is_one_for_mwapp(timeout: float, tick_ms: float) -> None:
-    assert rules.session_problems(timeout, tick_ms) or takes(worker, "session_timeout", timeout)
+@given(st.floats(0, 5000), st.floats(1, 1e6), st.floats(1, 1e7))
+def test_a_session_that_the_role_takes_is_one_for_mwapp(timeout: float, least: float, most: float) -> None:
+    assert rules.session_problems(timeout, least, most) or takes(worker, "session_timeout", timeout)
 
 
 @given(st.integers(-1, 70_000))

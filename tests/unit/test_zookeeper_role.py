@@ -154,8 +154,9 @@ def test_further_keys_and_admin_server() -> None:
 
 
 def test_bounds_of_sessions_are_written_only_when_set() -> None:
-    text = render("zoo.cfg.j2", **stage("zk1"))
+    text = render("zoo.cfg.j2", **stage("zk1"), zookeeper_max_session_timeout=0)
     assert "SessionTimeout" not in text
+    assert "maxSessionTimeout=120000" in render("zoo.cfg.j2", **stage("zk1")).splitlines()
     text = render("zoo.cfg.j2", **stage("zk1"), zookeeper_max_session_timeout=90000)
     assert "maxSessionTimeout=90000" in text.splitlines()
     assert "minSessionTimeout" not in text

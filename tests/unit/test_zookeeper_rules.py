@@ -167,7 +167,7 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ({"zookeeper_quorum_port": 65536}, "zookeeper_quorum_port is 65536: use 1 to 65535"),
         ({"zookeeper_data_dir": "/run"}, "zookeeper_data_dir is /run: use an absolute path outside"),
         ({"zookeeper_snapshot_every": 1}, "zookeeper_snapshot_every is 1: use 2 or more"),
-        ({"zookeeper_min_session_timeout": 40001}, "(40001 ms, 2 ticks if not set) is above"),
+        ({"zookeeper_min_session_timeout": 120001}, "(120001 ms, 2 ticks if not set) is above"),
         ({"zookeeper_jvm_flags": ["-Xms1g"]}, "set zookeeper_heap_mb instead"),
         ({"zookeeper_data_dir": "data"}, "zookeeper_data_dir is data: use an absolute path"),
         ({"zookeeper_txnlog_dir": "/tmp/log"}, "zookeeper_txnlog_dir is /tmp/log"),  # noqa: S108 - to be refused
@@ -178,8 +178,12 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ({"zookeeper_tick_time": 0}, "zookeeper_tick_time is 0"),
         ({"zookeeper_purge_keep": 2}, "zookeeper_purge_keep is 2: use 3 or more"),
         ({"zookeeper_max_outstanding": 0}, "zookeeper_max_outstanding is 0: use 1 or more"),
-        ({"zookeeper_min_session_timeout": 50000}, "(50000 ms, 2 ticks if not set) is above"),
-        ({"zookeeper_max_session_timeout": 3000}, "zookeeper_max_session_timeout (3000 ms"),
+        ({"zookeeper_min_session_timeout": 150000}, "(150000 ms, 2 ticks if not set) is above"),
+        ({"zookeeper_max_session_timeout": 1999}, "zookeeper_max_session_timeout (1999 ms"),
+        (
+            {"zookeeper_min_session_timeout": 20001, "zookeeper_max_session_timeout": 0},
+            "zookeeper_max_session_timeout (20000 ms, 20 ticks if not set)",
+        ),
         ({"zookeeper_jvm_flags": ["-Djute.maxbuffer=1"]}, "set zookeeper_max_buffer instead"),
         ({"zookeeper_4lw_whitelist": ["srvr"]}, "zookeeper_4lw_whitelist lacks mntr"),
         ({"zookeeper_jvm_flags": ["-Xmx1g"]}, "set zookeeper_heap_mb instead"),
@@ -231,8 +235,8 @@ def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> No
         {"zookeeper_admin_port": 2181},  # the admin server is off
         {"zookeeper_quorum_port": 1, "zookeeper_election_port": 65535},
         {"zookeeper_data_dir": "/running/zk", "zookeeper_txnlog_dir": "/devices"},
-        {"zookeeper_min_session_timeout": 40000},
-        {"zookeeper_max_session_timeout": 4000},
+        {"zookeeper_min_session_timeout": 120_000},
+        {"zookeeper_max_session_timeout": 2000},
         {"zookeeper_snapshot_every": 2, "zookeeper_purge_keep": 3, "zookeeper_preallocate_kb": 64},
     ],
 )

@@ -145,4 +145,4 @@ def test_three_edits_are_enough(copy: Path) -> None:
         "| `zookeeper_foo` | int | `7` | What foo is. |" in (copy / "roles/zookeeper/README.md").read_text()
     )
     written = runpy.run_path(str(copy / TABLE))["lines"]("ticks", DEFAULTS | {"zookeeper_foo": 7})
-    assert written[:3] == ["tickTime=2000", "foo=7", "initLimit=10"]
+    assert written[:3] == ["tickTime=1000", "foo=7", "initLimit=20"]

@@ -33,8 +33,10 @@ MUTANTS = [
     ),
     rules('str(variables["mwapp_name"])', 'variables["mwapp_name"]', "a host called 7 ends the run"),
     rules("[str(label) for label in", "[label for label in", "a label 7 ends the run"),
-    rules('groups.get("zookeeper", [])', "groups", "ticks of the application's hosts", at="_tick_ms"),
-    rules("if tick is not None), 2000)", "), 2000)", "a host without the variable has no ticks"),
+    rules('groups.get("zookeeper", [])', "groups", "ticks of the application's hosts", at="said"),
+    rules("if value is not None), ZOO", "), ZOO", "a host without the variable has no ticks"),
+    rules("least or 2 * tick", "2 * tick", "the shortest session that was set is not looked at"),
+    rules("most or 20 * tick", "20 * tick", "the longest session that was set is not looked at"),
     rules('("master", "worker", "node")', '("master", "worker")', "two nodes have one name"),
     rules('("master", "worker", "node")', '("worker", "node")', "two masters have one name"),
     rules('.get("mwapp_name", host)', '.get("mwapp_name")', "the name that another has by default is free"),
@@ -76,8 +78,8 @@ MUTANTS = [
     rules("PORTS = (1, 65535)", "PORTS = (1, 65534)", "the last port is refused"),
     rules("SESSION = (0.1, 3600)", "SESSION = (0, 3600)", "shorter than mwapp takes it"),
     rules("SESSION = (0.1, 3600)", "SESSION = (0.1, 36000)", "longer than mwapp takes it"),
-    rules("2 * tick_ms", "tick_ms", "the servers grant twice as long"),
-    rules("20 * tick_ms", "21 * tick_ms", "the servers do not grant it"),
+    rules("or 2 * tick", "or tick", "the servers grant twice as long"),
+    rules("or 20 * tick", "or 21 * tick", "the servers do not grant it"),
     rules(
         "if least <= number(timeout) <= most:", "if least < number(timeout) < most:", "the bounds themselves"
     ),
