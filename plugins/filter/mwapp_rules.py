@@ -81,7 +81,7 @@ def mwapp_problems(
 
 
 def _granted_ms(hostvars: Hostvars, groups: Groups) -> tuple[float, float]:
-    """The shortest and the longest session that the servers grant. 0 stands for ZooKeeper's 2 and 20 ticks."""
+    """The shortest and the longest session that the servers grant. 0 stands for 2 and 20 ticks."""
 
     def said(name: str) -> float:
         values = (hostvars[host].get(name) for host in groups.get("zookeeper", []))

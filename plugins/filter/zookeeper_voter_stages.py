@@ -8,6 +8,9 @@ when it has the data. A server without data has no vote anyway (db.autocreate=fa
 
 Data whose zoo.cfg is gone, as after their host was installed anew, are known by their transactions. They may
 be a copy of an earlier day, and then not every majority is safe: those with the newest start first.
+
+The ports by which members know each other change for one of them at a time, too: it restarts first, and
+finds the others where they are; they learn of it one after the other.
 """
 
 from __future__ import annotations
@@ -53,9 +56,9 @@ def zookeeper_voter_stages(
         new: whether this is the first start of an ensemble.
         gone: by id (as text) where servers are that belonged to the ensemble and are not in the group.
         stages: what to bring about, one after the other, the last being what the inventory says. Each has
-        members (with ``observer`` as it is in that stage), hosts (names of those to change), asked (those
-        members that must be healthy then), changing (whether servers with different lists of voters meet),
-        label.
+        members (with ``observer`` and ports as they are in that stage), hosts (names of those to change),
+        asked (those members that must be healthy then), changing (whether servers with different lists of
+        voters meet), first (who restarts before the others, if it matters), label.
     """
     try:
         addresses = dead.split(",") if isinstance(dead, str) else dead
@@ -104,6 +107,19 @@ def _plan(
     now = _nearest(voters.values(), target)
     whole = all(one == now for one in voters.values())
     done = whole and now == target
+    idle = [name for name in ids if name not in unseen and not seen[name]["unit"]["running"]]
+    ports = _Ports(members, holders, whole=not idle)
+    if ports.moved and not done:
+        raise RefusalError(
+            f"The voters change from {numbers(now)} to {numbers(target)}, and zookeeper_quorum_port or "
+            f"zookeeper_election_port of {joined(ports.moved)}, too: set the ports back, run, and change "
+            "them then."
+        )
+    if ports.moved and left_out:
+        raise RefusalError(
+            f"zookeeper_quorum_port or zookeeper_election_port of {joined(ports.moved)} changes, and "
+            f"--limit leaves out {joined(left_out)}: all members must learn of it. Run without --limit."
+        )
     if left_out and not done:
         raise RefusalError(
             f"The voters change from {numbers(now)} to {numbers(target)}, and --limit leaves out "
@@ -115,16 +131,64 @@ def _plan(
         _require_disaster(holders, old, target, disaster)
         return {"new": False, "gone": gone, "stages": _from_what_lives(members, ids, holders, target)}
     trusted = {ids[name] for name in ids if name in unseen or seen[name]["data"] or seen[name]["marker"]}
-    _require_data(now, target, trusted)
+    _require_data(now, target, trusted, holders)
     first = _newest_first(everybody, ids, holders, now)
     if done:
         return {
             "new": False,
             "gone": gone,
-            "stages": [*first, _stage(members, target, list(ids), False)],
+            "stages": [*ports.as_they_are(first), *ports.stages(_stage(members, target, list(ids), False))],
         }
     steps = _stages(everybody, ids, seen, now, whole, target, _Left(gone, lost))
     return {"new": False, "gone": gone, "stages": first + steps}
+
+
+class _Ports:
+    """The two ports by which the members know each other: as they are, and as the inventory wants them.
+
+    A server knows its own best: after a run that was cut short the others may go by its old ones.
+    """
+
+    def __init__(self, members: list[Member], holders: Holders, *, whole: bool) -> None:
+        self.whole = whole  # every server runs
+        self.wanted = {str(m["name"]): (m["quorum_port"], m["election_port"]) for m in members}
+        self.now = dict(self.wanted)
+        self.moved: list[str] = []
+        for member in members:
+            name, number = str(member["name"]), int(str(member["id"]))
+            known = {
+                one: server_address(found["servers"][str(number)])[1:]
+                for one, found in holders.items()
+                if str(number) in found["servers"]
+            }
+            if set(known.values()) - {self.wanted[name]}:
+                self.now[name] = known.get(number) or min(known.values())
+                self.moved.append(name)
+        # If none runs, all can start with the new ones.
+        self.running = any(found["unit"]["running"] for found in holders.values())
+
+    def as_they_are(self, stages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The stages, before any port changes."""
+        return [self._with(self.now, stage) for stage in stages] if self.running else stages
+
+    def stages(self, last: dict[str, Any]) -> list[dict[str, Any]]:
+        """From the ports as they are to the last stage, one member at a time."""
+        if not self.running:
+            return [last]
+        ports, stages = dict(self.now), []
+        if self.moved and not self.whole:  # who does not run finds the others where they are
+            stages.append({**self._with(ports, last), "label": "ports as they are"})
+        for name in sorted(self.moved, key=lambda one: self.now[one] != self.wanted[one]):
+            ports[name] = self.wanted[name]
+            stages.append({**self._with(ports, last), "first": name, "label": f"ports of {name}"})
+        return stages or [last]
+
+    def _with(self, ports: Mapping[str, tuple[int, int]], stage: dict[str, Any]) -> dict[str, Any]:
+        members = [
+            {**m, "quorum_port": ports[m["name"]][0], "election_port": ports[m["name"]][1]}
+            for m in stage["members"]
+        ]
+        return {**stage, "members": members}
 
 
 def _gone(holders: Holders, ids: Mapping[str, int]) -> dict[str, str]:
@@ -215,7 +279,7 @@ def _only(stage: dict[str, Any], names: list[str]) -> dict[str, Any]:
     return {**stage, "asked": asked, "label": f"the newest data first: {joined(names)}"}
 
 
-def _require_data(now: Voters, target: Voters, trusted: set[int]) -> None:
+def _require_data(now: Voters, target: Voters, trusted: set[int], holders: Holders) -> None:
     empty = now & target - trusted
     lost = now - trusted
     if not empty or len(now - lost) >= majority(now):
@@ -231,7 +295,8 @@ def _require_data(now: Voters, target: Voters, trusted: set[int]) -> None:
         )
     raise RefusalError(
         f"Of the voters {numbers(now)}, {numbers(lost)} have no data: the others are no majority, and those "
-        f"without data have no vote. Instead: {remedy}."
+        f"without data have no vote. The last zxid of each that has data is {ends(holders)}: keep these. "
+        f"Instead: {remedy}."
     )
 
 

@@ -10,6 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import Trail, same_history
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 Voters = frozenset[int]
 Holders = Mapping[int, Mapping[str, Any]]  # by id what was found on those that have data
@@ -47,9 +48,9 @@ def _require_one_list(
     lost: Voters,
 ) -> None:
     mine, other = (
-        {number: where.removesuffix(":observer") for number, where in holders[one]["servers"].items()}
+        {number: server_address(where)[0] for number, where in holders[one]["servers"].items()}
         for one in (a, b)
-    )
+    )  # the ports may just be changing
     elsewhere = not same and not _same_addresses(mine, other)
     # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
     alone = not mine or not other

@@ -6,16 +6,24 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health i
 
 
 def rolling(
-    members: list[Member], states: dict[str, State], pending: set[str], *, changing: bool = False
+    members: list[Member],
+    states: dict[str, State],
+    pending: set[str],
+    *,
+    changing: bool = False,
+    first: str = "",
 ) -> list[str]:
     """The order in which serving servers (while voters are ``changing``, waiting ones, too) are restarted.
 
     Those that do not vote, or shall not any more, come first: they cost the quorum least. The leader is the
-    last, so that one election is enough.
+    last, so that one election is enough. Before all goes ``first``, whose new ports the others are to learn:
+    they could not come back to a leader that is not yet where they look for it.
     """
 
     def place(member: Member) -> int:
         mode = states[member.name].mode
+        if member.name == first:
+            return -1
         if member.observer or mode in ("observer", None):
             return 0
         return 2 if mode in ("leader", "standalone") else 1

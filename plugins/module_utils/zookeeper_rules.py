@@ -6,6 +6,7 @@ Every message names the variable and the remedy.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections import Counter
 from typing import Any
@@ -20,7 +21,14 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
 UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - refused
+LOGS = "/var/log/zookeeper"  # the unit's LogsDirectory
+# Of Java's flags those that name a file to write. (-Xlog:gc:gc.log is one, too; -Xlog:gc:stdout is not.)
+WRITES = re.compile(
+    r"(?:-Xlog:[^:]*:(?!stdout\b|stderr\b|:|$)(?:file=)?|-Xloggc:|-XX:(?:HeapDumpPath|ErrorFile|LogFile)=)"
+    r'"?([^:"]+)'
+)
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
+ADOPTED = ".adopted"  # ends the name of a directory whose data were taken over
 HEAP_MIN_MB, HEAP_MAX_MB, HEAP_STEP_MB = 128, 4096, 16
 
 Settings = dict[str, Any]
@@ -127,6 +135,7 @@ def setting_problems(settings: Settings) -> list[str]:
             problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_heap_mb instead.")
         if flag.startswith("-Djute.maxbuffer="):
             problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_max_buffer instead.")
+        problems += _file_problems(flag, settings)
         key = flag.removeprefix("-D").partition("=")[0]
         if flag.startswith("-D") and (problem := password_problem("zookeeper_jvm_flags", key)):
             problems.append(problem)
@@ -136,8 +145,24 @@ def setting_problems(settings: Settings) -> list[str]:
     return problems
 
 
+def _file_problems(flag: str, settings: Settings) -> list[str]:
+    """Of a file that Java is to write: if it cannot, it may not even start."""
+    found = WRITES.match(flag)
+    places = (LOGS, settings["zookeeper_data_dir"], settings["zookeeper_txnlog_dir"])
+    if not found or any(_below(os.path.normpath(found[1]), place) for place in places):
+        return []
+    return [
+        f"zookeeper_jvm_flags has {flag}: the server cannot write there, as it is sandboxed. Choose a place "
+        f"in {LOGS}."
+    ]
+
+
+def _below(path: str, top: str) -> bool:
+    return path == top or path.startswith(top + "/")
+
+
 def _unseen(path: str) -> bool:
-    return any(path == top or path.startswith(top + "/") for top in UNSEEN)
+    return any(_below(path, top) for top in UNSEEN)
 
 
 def _session_problems(settings: Settings) -> list[str]:
@@ -161,7 +186,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, owner, filled} of those in force), targets
     {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
     zookeeper_config, what the installed jars do not have), address {text, own} (what zookeeper_host is
-    there), buffer (the least with which the data can be read, or 0).
+    there), buffer (the least with which the data can be read, or 0), other (data of another installation, or
+    None; if they are to be adopted, config, data_dir and txnlog_dir are that one's).
     """
     problems = []
     system = found["os"]
@@ -188,6 +214,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     problems += _class_problems(me["name"], found["lacking"])
     problems += _account_problems(me["name"], settings, found["account"])
     problems += _link_problems(me["name"], settings, found["targets"])
+    if found["other"]:
+        problems += _other_problems(me["name"], settings, found)
     least = found["buffer"]
     if least > settings["zookeeper_max_buffer"]:
         problems.append(
@@ -196,7 +224,7 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
             "without it has been written, and older files have been purged.)"
         )
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
-        problems += _data_problems(me, members, settings, found)
+        problems += _data_problems(me, settings, found)
     return problems
 
 
@@ -262,7 +290,54 @@ def _link_problems(name: str, settings: Settings, targets: dict[str, str]) -> li
     return problems
 
 
-def _data_problems(me: Settings, members: list[Settings], settings: Settings, found: Settings) -> list[str]:
+def adopts(other: Settings, settings: Settings) -> bool:
+    """Whether the data of another installation are to be taken over, and can be."""
+    return bool(settings["zookeeper_adopt"]) and not (other["clash"] or other["shared"])
+
+
+def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]:
+    """Of data that another installation left, such as Debian's zookeeperd: nobody may pass them by unseen."""
+    other = found["other"]
+    places = " and ".join(dict.fromkeys(other[key]["path"] for key in ("data_dir", "txnlog_dir")))
+    has = f"{name} has data of another installation in {places} (last zxid {other['last']})"
+    if not settings["zookeeper_adopt"]:
+        if other["clash"]:  # data of its own, which is what the server goes on with
+            return []
+        return [
+            f"{has}, such as Debian's zookeeperd: without them the server would begin empty. Stop the old "
+            "servers of all hosts (systemctl disable --now zookeeper), and set zookeeper_adopt: true to take "
+            "the data over. (If nobody needs them any more, move version-2 there to another place, and do "
+            "not delete it.)"
+        ]
+    if other["shared"]:
+        return [
+            f"zookeeper_adopt is true, and {has}: set zookeeper_data_dir and zookeeper_txnlog_dir to other "
+            "directories than these."
+        ]
+    if other["clash"]:
+        own = f"{settings['zookeeper_data_dir']} and {settings['zookeeper_txnlog_dir']}"
+        return [
+            f"zookeeper_adopt is true, and {has}; but it also has other data in {own} (last zxid "
+            f"{other['clash']}). Set zookeeper_adopt: false to go on with the latter; or, to take over the "
+            "former, move what is in the latter to another place, and do not delete it."
+        ]
+    problems = []
+    runs = found["listeners"].get(found["deployed_port"])
+    if runs or found["unit"]["active"]:
+        problems.append(
+            f"zookeeper_adopt is true, but the old server of {name} runs{f' ({runs})' if runs else ''}: stop "
+            "it on all hosts (systemctl disable --now zookeeper), and run again. Nobody is served until that "
+            "run has started the new ones."
+        )
+    if other["lacks_mb"]:
+        problems.append(
+            f"zookeeper_adopt is true, but {name} lacks {other['lacks_mb']} MB for a copy of the data in "
+            f"{places}: make room for {settings['zookeeper_data_dir']}."
+        )
+    return problems
+
+
+def _data_problems(me: Settings, settings: Settings, found: Settings) -> list[str]:
     """What must not change under a server that has data."""
     name, myid = me["name"], found["data_dir"]["myid"]
     problems = []
@@ -275,20 +350,17 @@ def _data_problems(me: Settings, members: list[Settings], settings: Settings, fo
     if myid is not None and as_id(myid) != as_id(me["id"]):
         problems.append(
             f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id "
-            f"back to {myid}, or mount the disk of server {me['id']} on {name}. If it shall become another "
-            'server, give it fresh data first, as "To give a single server fresh data" in '
-            "docs/operations.md says."
+            f"back to {myid}, or mount the disk of server {me['id']} on {name}."
         )
     for variable, key in (("zookeeper_data_dir", "data_dir"), ("zookeeper_txnlog_dir", "txnlog_dir")):
         path = found[key]["path"]
-        if found[key]["filled"] and path != settings[variable]:
+        moves = bool(found["other"]) and adopts(found["other"], settings)
+        if found[key]["filled"] and path != settings[variable] and not moves:
             problems.append(
                 f"{variable} is {settings[variable]}, but {name} has its data in {path}: set it back to "
                 f"{path}; or stop the server, move the directory, and run again."
             )
-    return (
-        problems + _owner_problems(name, settings, found) + _peer_port_problems(me, members, found["config"])
-    )
+    return problems + _owner_problems(name, settings, found)
 
 
 def _owner_problems(name: str, settings: Settings, found: Settings) -> list[str]:
@@ -301,21 +373,6 @@ def _owner_problems(name: str, settings: Settings, found: Settings) -> list[str]
         f"zookeeper_user is {user}, but the server of {name} runs, and user {min(owners)} has its data. "
         "Set it back; or stop that server (systemctl stop zookeeper) and run with "
         f"--limit {name}, then go on with the next."
-    ]
-
-
-def _peer_port_problems(me: Settings, members: list[Settings], config: dict[str, str]) -> list[str]:
-    now = servers(config)
-    moved = [
-        m["name"]
-        for m in members
-        if (line := now.get(str(as_id(m["id"])))) and _ports(line) not in (None, _ports_of(m))
-    ]
-    if not moved:
-        return []
-    return [
-        f"zookeeper_quorum_port or zookeeper_election_port of {', '.join(moved)} differ from those by which "
-        f"{me['name']} knows them: set them back. Servers restarted one by one could not find each other."
     ]
 
 
@@ -340,13 +397,3 @@ def servers(config: dict[str, str]) -> dict[str, str]:
     return {
         number: line.partition(";")[0].removesuffix(":participant").strip() for number, line in lines.items()
     }
-
-
-def _ports(line: str) -> str | None:
-    """The two ports of what ``servers`` tells of one."""
-    found = re.search(r":(\d+:\d+)(?::observer)?$", line)
-    return found[1] if found else None
-
-
-def _ports_of(member: Settings) -> str:
-    return f"{member['quorum_port']}:{member['election_port']}"

@@ -75,6 +75,7 @@ PARTS = {
         Setting("zookeeper_heap_mb"),
         Setting("zookeeper_jvm_flags", type="list"),
         Setting("zookeeper_dead", type="list"),
+        Setting("zookeeper_adopt", type="bool"),
     ),
 }
 SETTINGS = tuple(setting for part in PARTS.values() for setting in part)

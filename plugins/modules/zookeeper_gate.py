@@ -30,6 +30,10 @@ options:
     description: Whether pending members still go by another list of voters.
     type: bool
     default: false
+  first:
+    description: Name of a member to restart before the others.
+    type: str
+    default: ""
   gone:
     description: By id, C(host:port:port) of servers that were members. One that still runs is warned of.
     type: dict
@@ -147,6 +151,7 @@ def main() -> None:
             "pending": {"type": "list", "elements": "str", "default": []},
             "deployed_ports": {"type": "dict", "default": {}},
             "changing": {"type": "bool", "default": False},
+            "first": {"type": "str", "default": ""},
             "gone": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 60},
             "settle": {"type": "float", "default": 10},
@@ -169,7 +174,7 @@ def main() -> None:
         members={name: asdict(state) for name, state in found.states.items()},
         problems=[problem.text for problem in found.problems],
         blamed=list(dict.fromkeys(problem.member for problem in found.problems if problem.member)),
-        rolling=rolling(members, found.states, pending, changing=changing),
+        rolling=rolling(members, found.states, pending, changing=changing, first=given["first"]),
         idle=found.stuck,
         waited=round(found.waited, 1),
     )

@@ -69,6 +69,11 @@ unit:
 stale: {description: Files that changed since the server was started with them., type: list, returned: always}
 data: {description: Whether there are data of a server., type: bool, returned: always}
 last_zxid: {description: The last transaction in these data (0x...)., type: str, returned: if there are any}
+adopt:
+  description: >-
+    What another installation left and this server shall take over: data_dir and txnlog_dir; empty if nothing.
+  type: dict
+  returned: always
 trail:
   description: By zxid (0x...), checksums of some of these transactions, which tell data of one history.
   type: dict
@@ -91,8 +96,9 @@ import hashlib
 import os
 import pwd
 import re
+import shutil
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +107,11 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health i
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import read_history
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
+    ADOPTED,
     PORTS,
+    adopts,
     alive_problems,
+    as_id,
     declared_dead,
     heap_mb,
     host_problems,
@@ -125,12 +134,16 @@ ON_DISK = Path("/etc/zookeeper/zoo.cfg")
 # What the server was started with, and the sums of all that it read then. Both go when it stops.
 RUNNING = Path("/run/zookeeper/zoo.cfg")
 STARTED_WITH = Path("/run/zookeeper/started-with")
+# Where Debian's zookeeperd has both, unless its zoo.cfg says otherwise.
+OTHERS_CONFIG = Path("/etc/zookeeper/conf/zoo.cfg")
+OTHERS_DATA = Path("/var/lib/zookeeper")
 OS_RELEASE = Path("/etc/os-release")
 MANUALS = Path("/usr/share/man/man1")
 APT_LISTS = Path("/var/lib/apt/lists")
 PROC = Path("/proc")
 ROOT = 0  # its id
 LISTEN = "0A"
+PATTERNS = ("snapshot.*", "log.*")  # of the files in the one directory, and in the other
 DIRECTORIES = ("zookeeper_data_dir", "zookeeper_txnlog_dir")
 
 
@@ -234,8 +247,51 @@ def data(path: str) -> dict[str, Any]:
         "myid": myid.strip() if myid is not None else None,
         "owner": version.stat().st_uid if version.is_dir() else None,
         # A server that waits for data has a directory too, with its epochs alone.
-        "filled": any(path for name in ("snapshot.*", "log.*") for path in version.glob(name)),
+        "filled": any(path for name in PATTERNS for path in version.glob(name)),
     }
+
+
+def other(config: dict[str, str], settings: dict[str, Any]) -> dict[str, Any] | None:
+    """The data of another installation, such as Debian's zookeeperd, which this server would pass by.
+
+    Its ``config``, data_dir and txnlog_dir; ``last``, its last zxid; ``clash``, that of other data which are
+    where this server has its own; ``shared``, whether one directory is to be both's; ``lacks_mb``, what is
+    missing for a copy. None if there are no such data, or if this server has a zoo.cfg (``config``): then it
+    is set up.
+    """
+    theirs = in_force(read(OTHERS_CONFIG)) or {"dataDir": str(OTHERS_DATA)}
+    paths = directories(theirs, str(OTHERS_DATA), str(OTHERS_DATA))
+    own = [settings[name] for name in DIRECTORIES]
+    if config or not any(
+        theirs != mine and list(Path(theirs, "version-2").glob(pattern))
+        for theirs, mine, pattern in zip(paths, own, PATTERNS, strict=True)
+    ):
+        return None
+    found = {key: data(path) for key, path in zip(("data_dir", "txnlog_dir"), paths, strict=True)}
+    if as_id(found["data_dir"]["myid"]) is None:
+        found["data_dir"]["myid"] = None  # Debian's is a sentence until somebody sets a number
+    known = files(paths, "version-2", f"version-2{ADOPTED}")
+    size = sum(size for _, size in known)
+    return {
+        "config": theirs,
+        **found,
+        "last": f"{read_history(paths).last or 0:#x}",
+        # Not what an adoption that was cut short has copied: the same files.
+        "clash": None if files(own, "version-2") <= known else f"{read_history(own).last or 0:#x}",
+        "shared": bool(set(own) & set(paths)),
+        "lacks_mb": max(0, size - free(own[0])) >> 20,
+    }
+
+
+def files(paths: Iterable[str], *names: str) -> set[tuple[str, int]]:
+    """Name and size of each file with transactions or snapshots in directories of these names."""
+    found = (Path(path, name).glob(pattern) for path in paths for name in names for pattern in PATTERNS)
+    return {(file.name, file.stat().st_size) for some in found for file in some}
+
+
+def free(path: str) -> int:
+    """Bytes that are free where this directory is, or will be."""
+    return shutil.disk_usage(next(one for one in (Path(path), *Path(path).parents) if one.exists())).free
 
 
 def address(host: str) -> dict[str, Any]:
@@ -290,7 +346,12 @@ def _links(directory: Path) -> set[str]:
 def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
     """What ``host_problems`` has to know of this host; with unit and deployed_port."""
     config = in_force(read(RUNNING), read(ON_DISK))
-    data_dir, txnlog_dir = directories(config, *(settings[name] for name in DIRECTORIES))
+    left = other(config, settings)
+    if left and adopts(left, settings):
+        config, places = left["config"], {key: left[key] for key in ("data_dir", "txnlog_dir")}
+    else:
+        paths = directories(config, *(settings[name] for name in DIRECTORIES))
+        places = {key: data(path) for key, path in zip(("data_dir", "txnlog_dir"), paths, strict=True)}
     port = client_port(config) or settings["zookeeper_client_port"]
     server = unit(module)
     others, own = listeners(
@@ -302,8 +363,8 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         "account": account(settings),
         "listeners": others,
         "config": config,
-        "data_dir": data(data_dir),
-        "txnlog_dir": data(txnlog_dir),
+        "other": left,
+        **places,
         "targets": {name: os.path.realpath(settings[name]) for name in DIRECTORIES},
         "unit": server | {"running": server["active"] and port in own},
         "deployed_port": port,
@@ -367,6 +428,9 @@ def main() -> None:
         stale=stale() if found["unit"]["active"] else [],
         deployed_port=found["deployed_port"],
         data=found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],
+        adopt={key: found[key]["path"] for key in ("data_dir", "txnlog_dir")}
+        if found["other"] and adopts(found["other"], settings)
+        else {},
         last_zxid=None if history.last is None else f"{history.last:#x}",
         trail={f"{zxid:#x}": checksum for zxid, checksum in history.trail.items()},
         configured=bool(found["config"]),

@@ -125,7 +125,9 @@ def test_a_session_lasts_as_long_as_the_servers_grant(
 ) -> None:
     """And neither shorter nor longer than mwapp takes."""
     names = ("zookeeper_tick_time", "zookeeper_min_session_timeout", "zookeeper_max_session_timeout")
-    server = {key: value for key, value in zip(names, (tick, shortest, longest), strict=True) if value is not None}
+    server = {
+        key: value for key, value in zip(names, (tick, shortest, longest), strict=True) if value is not None
+    }
     for timeout in (least, most):
         assert problems({"mwapp_session_timeout": timeout}, {"zk1": server}) == []
     for timeout in (least - 0.01, most + 0.01):

@@ -52,3 +52,10 @@ def test_one_that_does_not_answer_is_restarted_only_if_the_others_are_a_quorum_w
     assert order.idle(OBSERVED, observed, {"zk1"}) == [], "observers are no part of it"
     observed = states(gone(), follower(), leader(), observer())
     assert order.idle(OBSERVED, observed, {"zk1"}) == ["zk1"]
+
+
+def test_one_whose_ports_change_goes_before_all_even_if_it_leads() -> None:
+    seen = states(leader(), follower(), follower())
+    assert order.rolling(THREE, seen, {"zk1", "zk2", "zk3"}, first="zk1") == ["zk1", "zk2", "zk3"]
+    assert order.rolling(THREE, seen, {"zk2", "zk3"}, first="zk1") == ["zk2", "zk3"]
+    assert order.rolling(THREE, seen, {"zk1", "zk2", "zk3"}, first="zk3") == ["zk3", "zk2", "zk1"]

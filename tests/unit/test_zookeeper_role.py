@@ -183,6 +183,14 @@ def test_flags_reach_the_jvm_as_they_are() -> None:
     assert '    "-Da=1" \\\n    "-Db=2" \\\n' in text
 
 
+def test_the_unit_may_write_where_flags_may_name_a_file() -> None:
+    unit = render("zookeeper.service.j2")
+    assert "\nLogsDirectory=zookeeper\n" in unit
+    logs = load("zookeeper_rules").LOGS
+    assert f"-XX:HeapDumpPath={logs} " in unit
+    assert f"-XX:ErrorFile={logs}/hs_err_pid%%p.log " in unit, "systemd expands %p"
+
+
 @pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])
 def test_the_other_templates_render(name: str) -> None:
     assert render(name)

@@ -47,6 +47,8 @@ def found(**changed: object) -> dict[str, Any]:
         "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
         "lacking": {},
         "unit": {"active": True},
+        "other": None,
+        "deployed_port": 2181,
         "buffer": 0,
         "account": {"uid": 105, "gid": 110, "uid_owner": None, "gid_owner": None},
         "address": {"text": "192.0.2.1", "own": True},
@@ -187,6 +189,11 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ({"zookeeper_jvm_flags": ["-Djute.maxbuffer=1"]}, "set zookeeper_max_buffer instead"),
         ({"zookeeper_4lw_whitelist": ["srvr"]}, "zookeeper_4lw_whitelist lacks mntr"),
         ({"zookeeper_jvm_flags": ["-Xmx1g"]}, "set zookeeper_heap_mb instead"),
+        ({"zookeeper_jvm_flags": ["-Xlog:gc*:file=/var/log/gc.log:time"]}, "Choose a place in /var/log/zoo"),
+        ({"zookeeper_jvm_flags": ["-Xlog:gc:gc.log"]}, "has -Xlog:gc:gc.log: the server cannot write there"),
+        ({"zookeeper_jvm_flags": ["-Xloggc:/tmp/gc.log"]}, "the server cannot write there"),
+        ({"zookeeper_jvm_flags": ["-XX:HeapDumpPath=/var/log/zookeeper/../x"]}, "the server cannot write"),
+        ({"zookeeper_jvm_flags": ["-XX:ErrorFile=/var/log/zookeeper2/x"]}, "the server cannot write there"),
         (
             {"zookeeper_config": {"ssl.quorum.keyStore.password": "secret"}},
             "mode 0640, and set ssl.quorum.keyStore.passwordPath in zookeeper_config to the path",
@@ -233,6 +240,10 @@ def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> No
     "changed",
     [
         {"zookeeper_admin_port": 2181},  # the admin server is off
+        {"zookeeper_jvm_flags": ['-Xlog:gc*:file="/var/log/zookeeper/gc-%t.log":time:filecount=5']},
+        {"zookeeper_jvm_flags": ["-Xlog:gc*", "-Xlog:gc:stdout:time", "-Xlog:disable", "-Xlog:gc::time"]},
+        {"zookeeper_jvm_flags": [f"-XX:HeapDumpPath={DEFAULTS['zookeeper_data_dir']}/dumps"]},
+        {"zookeeper_jvm_flags": ["-XX:+HeapDumpOnOutOfMemoryError", "-XX:HeapDumpPath=/var/log/zookeeper"]},
         {"zookeeper_quorum_port": 1, "zookeeper_election_port": 65535},
         {"zookeeper_data_dir": "/running/zk", "zookeeper_txnlog_dir": "/devices"},
         {"zookeeper_min_session_timeout": 120_000},
@@ -329,13 +340,6 @@ def test_the_members_a_configuration_names() -> None:
         "2": "[2001:db8::2]:2888:3888",
         "3": "zk3:2888:3888:observer",
     }
-
-
-def test_peer_ports_do_not_change_under_data() -> None:
-    said = host(members=[member(i, election_port=3889) for i in (1, 2, 3)], seen=with_data())
-    assert "zookeeper_election_port of zk1, zk2, zk3 differ" in said
-    observed = with_data(config=CONFIG | {"server.3": "zk3:2888:3889:observer"})
-    assert "zookeeper_election_port of zk3 differ" in host(seen=observed)
 
 
 def test_a_host_may_get_another_name() -> None:

@@ -68,10 +68,12 @@ def plan(
     gone: str = "",
     dead: str = "",
     disaster: bool = False,
+    ports: Mapping[str, tuple[int, int]] | None = None,
 ) -> dict[str, Any]:
     """Plan for the servers of ``seen`` (None: it could not be looked at) without those of ``gone``."""
     members: list[dict[str, Any]] = [
         {"name": f"zk{n}", "id": n, "host": f"zk{n}", "observer": n in observers}
+        | dict(zip(("quorum_port", "election_port"), (ports or {}).get(n, (2888, 3888)), strict=True))
         for n in sorted(seen)
         if n not in gone
     ]
@@ -606,3 +608,78 @@ def test_at_each_step_every_old_majority_meets_every_new_one(before: str, after:
     assert lists[-1] == frozenset(after)
     for old, new in pairwise(lists):
         assert all(a & b for a in majorities(old) for b in majorities(new)), (old, new)
+
+
+# ------------------------------------------------------------ ports
+
+NEW = dict.fromkeys("123", (2889, 3889))
+
+
+def knows(new: str, running: bool = True) -> Found:
+    """A server that goes by the new ports of these members, and by the old ones of the others."""
+    listed = {n: f"zk{n}:2889:3889" if n in new else f"zk{n}:2888:3888" for n in "123"}
+    return holds("123", unit={"running": running}) | {"servers": listed}
+
+
+def port_steps(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    """Of each stage: who restarts first, and the members with new ports."""
+    assert answer["problems"] == []
+    return [
+        (
+            stage.get("first", ""),
+            "".join(
+                str(m["id"]) for m in stage["members"] if (m["quorum_port"], m["election_port"]) == NEW["1"]
+            ),
+        )
+        for stage in answer["stages"]
+    ]
+
+
+def test_ports_of_a_running_ensemble_change_one_member_after_the_other() -> None:
+    """It restarts first: it finds the others, who do not know yet where it is."""
+    answer = plan({n: knows("") for n in "123"}, ports=NEW)
+    assert port_steps(answer) == [("zk1", "1"), ("zk2", "12"), ("zk3", "123")]
+    assert all(
+        stage["hosts"] == ["zk1", "zk2", "zk3"] and not stage["changing"] for stage in answer["stages"]
+    )
+    assert port_steps(plan({n: knows("") for n in "123"}, ports={"2": NEW["2"]})) == [("zk2", "2")]
+
+
+def test_ports_of_a_stopped_ensemble_change_at_once() -> None:
+    assert port_steps(plan({n: knows("", running=False) for n in "123"}, ports=NEW)) == [("", "123")]
+
+
+def test_a_change_of_ports_that_was_cut_short_goes_on_with_who_began() -> None:
+    seen = {"1": knows(""), "2": knows("2"), "3": knows("")}
+    assert port_steps(plan(seen, ports=NEW)) == [("zk2", "2"), ("zk1", "12"), ("zk3", "123")]
+    seen = {"1": knows("12"), "2": knows("12"), "3": knows("2")}
+    assert port_steps(plan(seen, ports=NEW)) == [("zk1", "12"), ("zk3", "123")]
+
+
+def test_a_change_of_ports_that_was_cut_short_is_taken_back() -> None:
+    """Whoever listens on new ports is told of as such until it has the old ones again."""
+    seen = {"1": knows("1"), "2": knows("12"), "3": knows("")}
+    assert port_steps(plan(seen)) == [("zk1", "2"), ("zk2", "")]
+
+
+def test_who_does_not_run_starts_before_the_ports_change() -> None:
+    """It finds the leader where that is. What its own ports are, the others know."""
+    seen = {"1": knows(""), "2": knows(""), "3": empty()}
+    assert port_steps(plan(seen, ports=NEW)) == [("", ""), ("zk1", "1"), ("zk2", "12"), ("zk3", "123")]
+    seen["3"] = knows("", running=False)
+    assert port_steps(plan(seen, ports=NEW)) == [("", ""), ("zk1", "1"), ("zk2", "12"), ("zk3", "123")]
+
+
+def test_ports_and_voters_do_not_change_at_once() -> None:
+    said = refusal(plan({n: knows("") for n in "123"} | {"4": empty()}, ports=NEW))
+    assert said.startswith("The voters change from 1, 2 and 3 to 1, 2, 3 and 4, and zookeeper_quorum_port or")
+    assert "of zk1, zk2 and zk3, too: set the ports back, run, and change them then." in said
+
+
+def test_all_members_learn_of_new_ports() -> None:
+    said = refusal(plan({n: knows("") for n in "123"}, ports=NEW, limit="1"))
+    assert "of zk1, zk2 and zk3 changes, and --limit leaves out zk2 and zk3: all members must learn" in said
+
+
+def test_a_server_alone_has_no_such_ports() -> None:
+    assert port_steps(plan({"1": holds("1")}, ports=NEW)) == [("", "1")]

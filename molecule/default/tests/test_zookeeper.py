@@ -82,6 +82,11 @@ def test_the_journal_can_be_read(host: Host) -> None:
     assert re.search(r"LEADING|FOLLOWING|LEADER|FOLLOWER|binding to port", journal), journal
 
 
+def test_java_may_write_where_its_flags_say(host: Host) -> None:
+    assert host.file("/var/log/zookeeper/gc.log").size > 0
+    assert host.file("/var/log/zookeeper").mode == 0o750
+
+
 @pytest.fixture(scope="module")
 def ensemble() -> dict[str, dict[str, str]]:
     """What each server says of itself."""

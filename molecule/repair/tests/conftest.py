@@ -37,6 +37,19 @@ class Five(Cluster):
         )
         self.run(node, f"systemctl daemon-reload; chown -R 12345:12345 {DATA} {LOGS}")
 
+    def as_debians(self, node: str, old: str = "/var/lib/zookeeper") -> None:
+        """As Debian's zookeeperd has it: all in one directory, zoo.cfg elsewhere, and nothing of the role."""
+        members = "".join(f"server.{name[2:]}={name}:2888:3888\\n" for name in self.servers)
+        self.run(
+            node,
+            "systemctl disable --now zookeeper; "
+            f"mv {DATA}/version-2 {DATA}/myid {old}/ && mv {LOGS}/version-2/* {old}/version-2/; "
+            f"rm -r {DATA} {LOGS} /etc/zookeeper /etc/systemd/system/zookeeper.service; "
+            "systemctl daemon-reload; mkdir -p /etc/zookeeper/conf; "
+            f"printf 'dataDir={old}\\nclientPort=2181\\ninitLimit=10\\nsyncLimit=5\\n{members}' "
+            ">/etc/zookeeper/conf/zoo.cfg",
+        )
+
     def without_data(self, node: str) -> None:
         """A new machine under the old address."""
         self.install_anew(node)

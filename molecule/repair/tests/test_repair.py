@@ -105,6 +105,30 @@ def test_two_of_five_are_dead_for_good(cluster: Five, operator: Operator) -> Non
     assert (again.status, again.changed) == (0, 0), again.output
 
 
+def test_the_ports_of_a_running_ensemble_change(cluster: Five, operator: Operator) -> None:
+    """Broken off once, taken back and then made. At last with nobody running."""
+    three = operator.inventory("123", names=True)
+    new = ["--extra-vars=zookeeper_quorum_port=2889 zookeeper_election_port=3889"]
+
+    def second_begins() -> bool:
+        return sum(knows(cluster, node, "2889:3889") for node in ("zk1", "zk2", "zk3")) > 1
+
+    operator.begin(three, *new, until=second_begins)
+    back = operator.play("ports changed, broken off, taken back", three)
+    assert back.status == 0, back.output
+    assert not second_begins()
+    done = operator.play("ports of a running ensemble changed", three, *new)
+    assert done.status == 0, done.output
+    for node in ("zk1", "zk2", "zk3"):
+        assert all(knows(cluster, node, f"server.{n}=zk{n}:2889:3889") for n in "123")
+    again = operator.play("the same once more", three, *new)
+    assert (again.status, again.changed) == (0, 0), again.output
+    down(cluster, "zk1", "zk2", "zk3")
+    stopped = operator.play("ports of a stopped ensemble changed back", three)
+    assert stopped.status == 0, stopped.output
+    cluster.leader(followers=2)
+
+
 def test_it_comes_back_to_five(cluster: Five, operator: Operator) -> None:
     """The machines are new: they have the old addresses, and nothing on them."""
     for node in ("zk4", "zk5"):
@@ -113,6 +137,39 @@ def test_it_comes_back_to_five(cluster: Five, operator: Operator) -> None:
     done = operator.play("back to five, on new machines", operator.inventory(names=True))
     assert done.status == 0, done.output
     cluster.leader(followers=4)
+
+
+def test_data_of_debians_zookeeperd_are_adopted(cluster: Five, operator: Operator) -> None:
+    """The refusals are followed to the letter. One of the old servers has been started again meanwhile."""
+    for node in cluster.servers:
+        cluster.as_debians(node)
+    every = operator.inventory(names=True)
+    refused = operator.play("Debian's zookeeperd was here", every)
+    assert refused.status != 0
+    assert "zk1 has data of another installation in /var/lib/zookeeper (last zxid 0x" in refused.text
+    assert "set zookeeper_adopt: true to take the data over" in refused.text
+    old = "/usr/lib/jvm/default-java/bin/java -cp /usr/share/java/zookeeper.jar"
+    main = "org.apache.zookeeper.server.quorum.QuorumPeerMain /etc/zookeeper/conf/zoo.cfg"
+    cluster.run("zk3", f"systemd-run --unit=old-zookeeper {old} {main}")
+    wait_for("the old server listens", lambda: "3888" in cluster.run("zk3", "ss -ltn"), 30)
+    runs = operator.play("an old server still runs", every, "--extra-vars=zookeeper_adopt=true")
+    assert runs.status != 0
+    assert "the old server of zk3 runs" in runs.text
+    cluster.run("zk3", "systemctl stop old-zookeeper")
+    done = operator.play(
+        "Debian's data adopted, as the refusal says", every, "--extra-vars=zookeeper_adopt=true"
+    )
+    assert done.status == 0, done.output
+    cluster.leader(followers=4)
+    assert cluster.run("zk1", "ls /var/lib/zookeeper").split() == [
+        "myid",
+        "txnlog",
+        "version-2.adopted",
+        "zkData",
+    ]
+    for options in ([], ["--extra-vars=zookeeper_adopt=true"]):
+        again = operator.play("the same once more", every, *options)
+        assert (again.status, again.changed) == (0, 0), again.output
 
 
 def test_a_majority_is_dead_for_good(cluster: Five, operator: Operator) -> None:

@@ -33,7 +33,7 @@ MUTANTS = [
     ),
     rules('str(variables["mwapp_name"])', 'variables["mwapp_name"]', "a host called 7 ends the run"),
     rules("[str(label) for label in", "[label for label in", "a label 7 ends the run"),
-    rules('groups.get("zookeeper", [])', "groups", "ticks of the application's hosts", at="said"),
+    rules('groups.get("zookeeper", [])', "groups", "ticks of the application's hosts", at="_granted_ms"),
     rules("if value is not None), ZOO", "), ZOO", "a host without the variable has no ticks"),
     rules("least or 2 * tick", "2 * tick", "the shortest session that was set is not looked at"),
     rules("most or 20 * tick", "20 * tick", "the longest session that was set is not looked at"),

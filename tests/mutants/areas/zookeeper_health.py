@@ -12,6 +12,7 @@ health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
 order = partial(Mutant, "plugins/module_utils/zookeeper_restart_order.py")
 
 MUTANTS = [
+    order("if member.name == first:", "if False:", "others look for a leader where it is not yet"),
     # ------------------------------------------------------------ what servers say, and what that means
     health("if NOT_SERVING in srvr:", "if srvr:", "garbage is a server that waits"),
     health("None if followers is None else followers - uncounted", "followers", "who is not counted counts"),

@@ -5,7 +5,7 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-FILES = ("preflight", "rules", "role", "settings", "jars", "sizes")
+FILES = ("preflight", "rules", "role", "settings", "jars", "sizes", "adopt")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
 
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
@@ -13,6 +13,7 @@ settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 jars = partial(Mutant, "plugins/module_utils/zookeeper_jars.py")
 sizes = partial(Mutant, "plugins/module_utils/zookeeper_sizes.py")
+adopt = partial(Mutant, "plugins/modules/zookeeper_adopt.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 
 MUTANTS = [
@@ -98,7 +99,32 @@ MUTANTS = [
     ),
     sizes("if size <= 0:\n", "if False:\n", "the zeros behind a log are read"),
     sizes("_take(file, size + STAT)", "_take(file, size)", "only the first value is right"),
-    preflight("data(txnlog_dir)", "data(data_dir)", "the log is never looked at"),
+    preflight(
+        'key: data(path) for key, path in zip(("data_dir", "txnlog_dir"), paths',
+        'key: data(paths[0]) for key, path in zip(("data_dir", "txnlog_dir"), paths',
+        "the log is never looked at",
+        at="look",
+    ),
+    preflight("if left and adopts(left, settings):", "if False:", "who else was a member is not known"),
+    preflight("if config or not any(", "if not any(", "a server that is set up is given old data"),
+    preflight("theirs != mine and", "", "the server's own data are another's"),
+    preflight('if as_id(found["data_dir"]["myid"]) is None:', "if False:", "Debian's sentence is a number"),
+    preflight(', f"version-2{ADOPTED}")', ")", "an adoption that was cut short is refused for ever"),
+    preflight('files(own, "version-2") <= known', "True", "data of its own are written over"),
+    preflight('files(own, "version-2") <= known', "False", "an adoption that was cut short is refused"),
+    preflight("set(own) & set(paths)", "()", "logs stay where the server does not look"),
+    preflight("size - free(own[0])", "-free(own[0])", "a disk is filled in the middle of it"),
+    preflight("if one.exists()", "if True", "a directory that is still to be made has no room", at="free"),
+    adopt("part.rename(directory / file.name)", "shutil.copy2(part, directory)", "a file may be half"),
+    adopt('("snapshot.*", "acceptedEpoch", "currentEpoch")', '("snapshot.*",)', "promises are forgotten"),
+    adopt("path.rename(path.with_name(path.name + ADOPTED))", "pass", "it is adopted again, much later"),
+    adopt("if path.with_name(path.name + ADOPTED).exists():", "if False:", "what was adopted is mixed up"),
+    adopt("if not module.check_mode:", "if True:", "a check copies"),
+    adopt(
+        'places = (top / "version-2", top / f"version-2{ADOPTED}")',
+        'places = (top / "version-2", top)',
+        "what is left of a cut is not finished",
+    ),
     preflight(
         'stale() if found["unit"]["active"] else []', "stale()", "what does not run is to be restarted"
     ),

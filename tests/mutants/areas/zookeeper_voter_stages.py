@@ -67,7 +67,16 @@ MUTANTS = [
     ),
     ensemble("elsewhere or alone or", "alone or", "a namesake's data are mixed in"),
     ensemble("elsewhere or alone or", "elsewhere or", "histories that have forked are mixed"),
-    ensemble('where.removesuffix(":observer") for', "where for", "who became an observer is a stranger"),
+    ensemble("server_address(where)[0] for", "where for", "a change of ports that was cut short is refused"),
+    stages("if ports.moved and not done:", "if False:", "ports and voters change at once"),
+    stages("if ports.moved and left_out:", "if False:", "some members never learn of the ports"),
+    stages("known.get(number) or min", "min", "who has begun is told of at its old ports"),
+    stages("if not self.running:", "if False:", "a stopped ensemble is restarted again and again"),
+    stages("if not self.running:", "if True:", "servers cannot find each other"),
+    stages('"first": name, ', "", "who leads cannot be found by the others"),
+    stages(
+        "key=lambda one: self.now[one] != self.wanted[one]", "key=str", "what was begun is not finished first"
+    ),
     stages(
         "empty = now & target - trusted", "empty = now - trusted", "one that is gone for good stops every run"
     ),

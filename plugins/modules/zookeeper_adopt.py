@@ -1,0 +1,113 @@
+#!/usr/bin/python
+"""Ansible module: take over the data of another installation of ZooKeeper on this host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zookeeper_adopt
+short_description: Take over the data of another installation of ZooKeeper
+description:
+  - Copies snapshots, epochs and transaction logs to where the server of the role has them. At last it
+    renames the old directory to C(version-2.adopted), so that nobody starts the old server with it, and
+    nobody adopts it twice.
+  - No server may run. If it is cut short, run it again.
+options:
+  old_data_dir:
+    description: Where the other installation has its snapshots.
+    type: str
+    required: true
+  old_txnlog_dir:
+    description: Where it has its transaction logs.
+    type: str
+    required: true
+  data_dir:
+    description: Where the snapshots shall be.
+    type: str
+    required: true
+  txnlog_dir:
+    description: Where the transaction logs shall be.
+    type: str
+    required: true
+author: zklab (!UNKNOWN)
+"""
+
+EXAMPLES = r"""
+- name: Take over what Debian's zookeeperd has
+  zklab.zookeeper.zookeeper_adopt:
+    old_data_dir: /var/lib/zookeeper
+    old_txnlog_dir: /var/lib/zookeeper
+    data_dir: /var/lib/zookeeper/zkData
+    txnlog_dir: /var/lib/zookeeper/txnlog
+"""
+
+RETURN = r"""
+copied: {description: Names of the files., type: list, returned: always}
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import ADOPTED
+
+DATA = ("snapshot.*", "acceptedEpoch", "currentEpoch")
+LOGS = ("log.*",)
+
+
+def copy(file: Path, directory: Path) -> None:
+    """As a whole or not at all, also if the power fails."""
+    part = directory / f".{file.name}.part"
+    shutil.copy2(file, part)
+    sync(part)
+    part.rename(directory / file.name)
+
+
+def sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def found(top: Path, patterns: tuple[str, ...]) -> list[Path]:
+    """Such files there; also if the old directory has its new name already."""
+    places = (top / "version-2", top / f"version-2{ADOPTED}")
+    place = next((one for one in places if one.is_dir()), places[0])
+    return sorted(file for pattern in patterns for file in place.glob(pattern))
+
+
+def main() -> None:
+    names = ("old_data_dir", "old_txnlog_dir", "data_dir", "txnlog_dir")
+    module = AnsibleModule(
+        argument_spec={name: {"type": "str", "required": True} for name in names}, supports_check_mode=True
+    )
+    old_data, old_logs, data, logs = (Path(module.params[name]) for name in names)
+    todo = [
+        (file, to / "version-2")
+        for files, to in ((found(old_data, DATA), data), (found(old_logs, LOGS), logs))
+        for file in files
+    ]
+    old = [top / "version-2" for top in dict.fromkeys((old_data, old_logs)) if (top / "version-2").is_dir()]
+    for path in old:
+        if path.with_name(path.name + ADOPTED).exists():
+            module.fail_json(msg=f"{path}{ADOPTED} is there from earlier: move it to another place.")
+    if not module.check_mode:
+        try:
+            for file, directory in todo:
+                directory.mkdir(parents=True, exist_ok=True)
+                copy(file, directory)
+            for directory in {directory for _, directory in todo}:
+                sync(directory)
+            for path in old:
+                path.rename(path.with_name(path.name + ADOPTED))
+        except OSError as error:
+            module.fail_json(
+                msg=f"{error}: make room or mend it, and run again. The old data are as they were."
+            )
+    module.exit_json(changed=bool(old), copied=[file.name for file, _ in todo])
+
+
+if __name__ == "__main__":
+    main()

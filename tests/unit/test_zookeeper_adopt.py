@@ -1,0 +1,112 @@
+"""The module zookeeper_adopt: data of another installation, copied to where the role has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.ansible_module import run
+from tests.unit.zookeeper_role import load_file
+
+adopt = load_file("modules/zookeeper_adopt.py")
+
+SNAPSHOTS = {"snapshot.0", "snapshot.100000007", "currentEpoch", "acceptedEpoch"}
+LOGS = {"log.1", "log.100000001"}
+
+
+class Disk:
+    """The directories of both installations."""
+
+    def __init__(self, top: Path) -> None:
+        self.old = top / "old"
+        self.data, self.txnlog = top / "zkData", top / "txnlog"
+        (self.old / "version-2").mkdir(parents=True)
+        for name in SNAPSHOTS | LOGS:
+            (self.old / "version-2" / name).write_text(f"this is {name}")
+
+    def adopt(self, *, check: bool = False, **changed: Path) -> dict[str, Any]:
+        paths = {"old_data_dir": self.old, "old_txnlog_dir": self.old}
+        paths |= {"data_dir": self.data, "txnlog_dir": self.txnlog} | changed
+        return run(adopt, {key: str(path) for key, path in paths.items()}, check=check)
+
+    def has(self, path: Path) -> set[str]:
+        """The files there, each with what belongs into it."""
+        files = {file.name: file.read_text() for file in path.iterdir()}
+        assert all(text == f"this is {name}" for name, text in files.items())
+        return set(files)
+
+    def is_adopted(self) -> bool:
+        new = (self.has(self.data / "version-2"), self.has(self.txnlog / "version-2"))
+        return new == (SNAPSHOTS, LOGS) and self.has(self.old / "version-2.adopted") == SNAPSHOTS | LOGS
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path)
+
+
+def test_snapshots_and_logs_go_where_each_belongs(disk: Disk) -> None:
+    answer = disk.adopt()
+    assert answer["changed"]
+    assert set(answer["copied"]) == SNAPSHOTS | LOGS
+    assert disk.is_adopted()
+    assert not (disk.old / "version-2").exists()
+
+
+def test_a_check_copies_nothing(disk: Disk) -> None:
+    assert disk.adopt(check=True)["changed"]
+    assert not disk.data.exists()
+    assert disk.has(disk.old / "version-2") == SNAPSHOTS | LOGS
+
+
+def test_logs_that_had_a_directory_of_their_own(disk: Disk) -> None:
+    logs = disk.old.parent / "logs"
+    (logs / "version-2").mkdir(parents=True)
+    for name in LOGS:
+        (disk.old / "version-2" / name).rename(logs / "version-2" / name)
+    disk.adopt(old_txnlog_dir=logs)
+    assert disk.has(disk.txnlog / "version-2") == disk.has(logs / "version-2.adopted") == LOGS
+    assert disk.has(disk.data / "version-2") == disk.has(disk.old / "version-2.adopted") == SNAPSHOTS
+
+
+@pytest.mark.parametrize("broken_at", range(1, 9))
+def test_what_was_cut_short_is_finished(disk: Disk, broken_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any number of copies or renames. Until it is done, the old data are whole."""
+    rename, count = Path.rename, iter(range(1, 99))
+
+    def renamed(path: Path, target: Path) -> Path:
+        if next(count) == broken_at:
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", renamed)
+        answer = disk.adopt()
+    assert answer.get("failed", False) == (broken_at < 8)
+    if broken_at < 8:
+        assert "No space left on device: make room or mend it, and run again" in answer["msg"]
+        assert disk.has(disk.old / "version-2") == SNAPSHOTS | LOGS
+        disk.adopt()
+    assert {file.name for file in (disk.data / "version-2").iterdir()} == SNAPSHOTS
+    assert disk.is_adopted()
+
+
+def test_one_of_two_directories_has_its_new_name(disk: Disk) -> None:
+    logs = disk.old.parent / "logs"
+    (logs / "version-2.adopted").mkdir(parents=True)
+    for name in LOGS:
+        (disk.old / "version-2" / name).rename(logs / "version-2.adopted" / name)
+    answer = disk.adopt(old_txnlog_dir=logs)
+    assert answer["changed"]
+    assert disk.has(disk.txnlog / "version-2") == LOGS
+    assert disk.has(disk.old / "version-2.adopted") == SNAPSHOTS
+
+
+def test_what_was_adopted_once_is_not_overwritten(disk: Disk) -> None:
+    (disk.old / "version-2.adopted").mkdir()
+    answer = disk.adopt()
+    assert answer["failed"]
+    assert f"{disk.old}/version-2.adopted is there from earlier: move it to another place." in answer["msg"]
+    assert not disk.data.exists()
