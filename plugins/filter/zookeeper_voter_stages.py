@@ -129,8 +129,11 @@ def _plan(
     old = max(voters.values(), key=len)
     if lost & old and len(old & holders.keys()) < majority(old) and len(old - frozenset(ids.values())) > 1:
         _require_disaster(holders, old, target, disaster)
+        _require_newest_vote(target, holders)
         return {"new": False, "gone": gone, "stages": _from_what_lives(members, ids, holders, target)}
     trusted = {ids[name] for name in ids if name in unseen or seen[name]["data"] or seen[name]["marker"]}
+    if not any(found["configured"] for found in holders.values()):
+        _require_newest_vote(now, holders)
     _require_data(now, target, trusted, holders)
     first = _newest_first(everybody, ids, holders, now)
     if done:
@@ -279,6 +282,18 @@ def _only(stage: dict[str, Any], names: list[str]) -> dict[str, Any]:
     return {**stage, "asked": asked, "label": f"the newest data first: {joined(names)}"}
 
 
+def _require_newest_vote(voters: Voters, holders: Holders) -> None:
+    """Where the inventory alone says who votes, somebody else may have what was acknowledged."""
+    newest = by_age(holders)[0]
+    last = holders[newest]["last_zxid"]
+    if newest in voters or last in {holders[number]["last_zxid"] for number in voters & holders.keys()}:
+        return
+    raise RefusalError(
+        f"Server {newest} has the newest data, and in the inventory it only observes. The last zxid of each "
+        f"is {ends(holders)}. Unset zookeeper_observer for server {newest}, run, and set it then."
+    )
+
+
 def _require_data(now: Voters, target: Voters, trusted: set[int], holders: Holders) -> None:
     empty = now & target - trusted
     lost = now - trusted
@@ -291,13 +306,26 @@ def _require_data(now: Voters, target: Voters, trusted: set[int], holders: Holde
     else:
         remedy = (
             "bring their data back, or restore a backup on all servers. If neither can be, take out of the "
-            f"group the voters {numbers(lost)}: the refusal then tells what that costs"
+            f"group the voters {numbers(lost)}: "
+        )
+        newest = by_age(holders)[0]
+        remedy += (
+            "the refusal then tells what that costs"
+            if any(found["configured"] for found in holders.values())
+            # Nobody remembers that they were members, so nothing would be refused.
+            else f"writes after {holders[newest]['last_zxid']} (server {newest}), if there were any, are "
+            "then lost"
         )
     raise RefusalError(
         f"Of the voters {numbers(now)}, {numbers(lost)} have no data: the others are no majority, and those "
         f"without data have no vote. The last zxid of each that has data is {ends(holders)}: keep these. "
         f"Instead: {remedy}."
     )
+
+
+def _serves(found: Mapping[str, Any]) -> bool:
+    """Whether a server may have the newest data, as far as that can be seen from outside."""
+    return "servers" not in found or bool(found["data"] and found["unit"]["running"])
 
 
 class _Left(NamedTuple):
@@ -343,9 +371,19 @@ def _stages(
             f"with the other. If server {numbers(leaving)} is lost for good, give the new host its number "
             f"instead (zookeeper_id {numbers(leaving)}, empty directories): it is then sent the data."
         )
+    old = [name for name, number in ids.items() if number in now]
+    idle = [name for name in old if name in seen and not _serves(seen[name])]
+    if leaving - left.lost and idle:
+        raise RefusalError(
+            f"Server {numbers(leaving)} was taken out of the group while {joined(idle)} does not serve. It "
+            "may have what that lacks: put it back, run, and take it out when all are well. If it is dead "
+            f"and will never run again, declare that: {left.declaration(leaving)}"
+        )
     stages = []
     if not whole:
         stages.append(_stage(members, now, list(ids), True))
+    elif idle:  # who votes may change only while those who voted serve
+        stages.append({**_only(_stage(members, now, idle, False), old), "label": f"voters {numbers(now)}"})
     if any(not seen[name]["data"] for name, number in ids.items() if number in added):
         # Servers of an ensemble take in an observer they never heard of; one that serves alone does not.
         hosts = list(ids) if len(now) == 1 else [n for n in ids if not seen[n]["unit"]["running"]]

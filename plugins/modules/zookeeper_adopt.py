@@ -98,7 +98,7 @@ def main() -> None:
             for file, directory in todo:
                 directory.mkdir(parents=True, exist_ok=True)
                 copy(file, directory)
-            for directory in {directory for _, directory in todo}:
+            for directory in {pair[1] for pair in todo}:
                 sync(directory)
             for path in old:
                 path.rename(path.with_name(path.name + ADOPTED))
@@ -106,7 +106,7 @@ def main() -> None:
             module.fail_json(
                 msg=f"{error}: make room or mend it, and run again. The old data are as they were."
             )
-    module.exit_json(changed=bool(old), copied=[file.name for file, _ in todo])
+    module.exit_json(changed=bool(old), copied=[pair[0].name for pair in todo])
 
 
 if __name__ == "__main__":

@@ -287,11 +287,54 @@ def test_a_single_server_that_was_installed_anew_goes_on() -> None:
     assert "have no data" in refusal(plan({"1": reinstalled(1, 2), "2": empty(), "3": empty()}))
 
 
+def test_the_newest_data_must_vote_where_nobody_knows_who_did() -> None:
+    seen = {"1": reinstalled(1, 2, 3), "2": reinstalled(1, 2), "3": reinstalled(1, 2)}
+    text = refusal(plan(seen, observers="1"))
+    assert text.startswith(
+        "Server 1 has the newest data, and in the inventory it only observes. The last zxid"
+    )
+    assert "server 1: 0x3, server 2: 0x2" in text
+    assert "Unset zookeeper_observer for server 1, run, and set it then." in text
+    assert steps(plan(seen | {"1": reinstalled(1, 2)}, observers="1")) == ["23|1"] * 2
+    assert steps(plan(seen | {"2": holds("23", "1") | written(1, 2)}, observers="1")) == ["23|1"] * 2
+
+
+def test_the_newest_data_must_vote_after_a_disaster() -> None:
+    seen = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2, 3)}
+    lost: dict[str, Any] = {"gone": "345", "dead": "zk3,zk4,zk5", "disaster": True}
+    text = refusal(plan(seen | dict.fromkeys("345"), observers="2", **lost))
+    assert text.startswith("Server 2 has the newest data, and in the inventory it only observes.")
+    assert steps(plan(seen | dict.fromkeys("345"), observers="1", **lost)) == ["2|1"] * 2
+
+
+def test_what_is_lost_with_empty_voters_is_said_where_nobody_knows_who_voted() -> None:
+    text = refusal(plan({"1": reinstalled(1, 2), "2": empty(), "3": empty()}))
+    assert "The last zxid of each that has data is server 1: 0x2: keep these." in text
+    assert "the voters 2 and 3: writes after 0x2 (server 1), if there were any, are then lost." in text
+    text = refusal(plan({"1": holds("123"), "2": empty(), "3": empty()}))
+    assert "the voters 2 and 3: the refusal then tells what that costs." in text
+
+
 def test_others_tell_which_members_there_are() -> None:
     """So the next change of members is made in steps, as ever."""
     seen = {n: holds("123") | written(1, 2) for n in "12"} | {"3": reinstalled(1, 2), "4": empty()}
-    assert steps(plan(seen)) == ["123|4", "1234"]
-    assert plan(seen)["stages"][0]["hosts"] == ["zk3", "zk4"]
+    assert steps(plan(seen)) == ["123|4", "123|4", "1234"]
+    assert orders(plan(seen)) == ["3|123", "34|1234", "1234|1234"]
+
+
+def test_who_votes_changes_only_when_those_who_voted_serve() -> None:
+    """Or those that are to vote might be without what was acknowledged."""
+    seen = {"1": holds("123", unit={"running": False}), "2": empty(), "3": holds("123")}
+    assert orders(plan(seen, observers="3")) == ["12|123", "123|123"]
+    assert steps(plan(seen, observers="3")) == ["123", "12|3"]
+    seen["2"] = holds("123")
+    text = refusal(plan(seen, gone="3"))
+    assert text.startswith(
+        "Server 3 was taken out of the group while zk1 does not serve. It may have what that"
+    )
+    assert "put it back, run, and take it out when all are well. If it is dead and will never run" in text
+    assert "declare that: -e zookeeper_dead=zk3" in text
+    assert orders(plan(seen, gone="3", dead="zk3")) == ["1|12", "12|12"]
 
 
 def test_a_strangers_disk_is_refused() -> None:

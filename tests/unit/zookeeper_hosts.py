@@ -26,7 +26,7 @@ Log = dict[int, int]  # by zxid the checksum of a transaction
 
 
 class LostError(AssertionError):
-    """A server leads that lacks what was acknowledged."""
+    """A server leads that lacks what was acknowledged, or a restart takes the quorum away."""
 
 
 class CutError(Exception):
@@ -227,6 +227,16 @@ class Ensemble:
         if self.leader == host.number:
             self.leader, self.following = None, set()
 
+    def can_spare(self, host: Host, members: list[Host]) -> None:
+        """Those that stay are a quorum; or, as after losses, all that are left of it serve."""
+        if self.leader is None or host.number not in self._members():
+            return
+        own = self.hosts[self.leader].voters
+        rest = own & self._members() - {host.number}
+        away = [one.name for one in members if one.number in own and one.number not in self._members()]
+        if host.number in own and len(rest) < majority(own) and away:
+            raise LostError(f"{host.name} is restarted, though {' and '.join(away)} do not serve")
+
     def state(self, number: int) -> Any:
         """What a server says to srvr and mntr."""
         host = self.hosts[number]
@@ -311,7 +321,7 @@ class Run:
         if isinstance(gate, list):
             pending = gate
         while pending:
-            self._restart(pending.pop(0), wanted)
+            self._restart(stage, pending.pop(0))
             pending = self._health(stage, pending)
 
     def _config(self, stage: dict[str, Any]) -> Config:
@@ -322,12 +332,14 @@ class Run:
             for m in stage["members"]
         }
 
-    def _restart(self, name: str, wanted: Config) -> None:
+    def _restart(self, stage: dict[str, Any], name: str) -> None:
         """tasks/_restart.yml"""
         host = self._host(name)
         self._step()
-        host.config = wanted
+        host.config = self._config(stage)
         self._step()
+        if not stage["changing"]:  # a change among two or three takes seconds, and says so
+            self.ensemble.can_spare(host, [self._host(m["name"]) for m in self.members])
         self.ensemble.stop(host)
         if self.ensemble.chance.random() < 0.5:
             self.ensemble.settle()
@@ -354,7 +366,7 @@ class Run:
         if not may_idle or not idle:
             raise RefusedError("not healthy: " + "; ".join(problem.text for problem in found))
         for name in idle:
-            self._restart(name, self._config(stage))
+            self._restart(stage, name)
         return self._health(stage, rolling)
 
 

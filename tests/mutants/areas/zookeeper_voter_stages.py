@@ -31,7 +31,7 @@ MUTANTS = [
         "an ensemble begins without some of its members",
     ),
     stages("    require_one_ensemble(holders, voters, lost)\n", "", "data of two ensembles are mixed"),
-    stages("    _require_data(now, target, trusted)\n", "", "a quorum without the data"),
+    stages("    _require_data(now, target, trusted, holders)\n", "", "a quorum without the data"),
     stages(
         "return min(lists",
         "return max(lists",
@@ -68,6 +68,17 @@ MUTANTS = [
     ensemble("elsewhere or alone or", "alone or", "a namesake's data are mixed in"),
     ensemble("elsewhere or alone or", "elsewhere or", "histories that have forked are mixed"),
     ensemble("server_address(where)[0] for", "where for", "a change of ports that was cut short is refused"),
+    stages("    elif idle:", "    elif False:", "voters change while those who voted do not serve"),
+    stages("if leaving - left.lost and idle:", "if False:", "who has the newest data leaves with them"),
+    stages('and found["unit"]["running"])', ")", "one that is behind and stopped is taken for sound"),
+    stages(
+        "        _require_newest_vote(target, holders)\n", "", "after a disaster the newest data have no vote"
+    ),
+    stages("if newest in voters or last", "if last", "who votes is told to vote"),
+    stages("    if newest in voters or", "    if True or", "the newest data have no vote"),
+    stages(
+        "if self.moved and not self.whole:", "if False:", "one that starts looks for the leader elsewhere"
+    ),
     stages("if ports.moved and not done:", "if False:", "ports and voters change at once"),
     stages("if ports.moved and left_out:", "if False:", "some members never learn of the ports"),
     stages("known.get(number) or min", "min", "who has begun is told of at its old ports"),
