@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import last_line
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import losing
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 
 Row = dict[str, Any]
 Hostvars = Mapping[str, Mapping[str, Any]]
@@ -24,7 +26,8 @@ def status_report(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, lis
 
     Returns:
         ok (nothing is wrong), ensemble and application; each has a state, its problems, and a row for each
-        host or service. Sizes are bytes, times seconds unless the name says otherwise.
+        host or service; the ensemble has warnings, too, which are no problems yet. Sizes are bytes, times
+        seconds unless the name says otherwise.
     """
     ensemble = _ensemble([host for host in groups.get("zookeeper", []) if host in hosts], hostvars)
     application = _application(hosts, hostvars, groups)
@@ -57,11 +60,21 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
     return {
         "state": "inconsistent" if differ and state == "healthy" else state,
         "problems": problems + differ,
+        "warnings": _losing(hosts, hostvars, seen),
         "leader": next((name for name in serving if seen[name]["mode"] in ("leader", "standalone")), None),
         "serving": len(serving),
         "size": len(seen),
         "servers": [_server(host, hostvars[host], seen.get(host, {})) for host in hosts],
     }
+
+
+def _losing(hosts: list[str], hostvars: Hostvars, seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Of the releases that run."""
+    config = next((hostvars[host].get("zookeeper_config") or {} for host in hosts), {})
+    return losing(
+        {name: state.get("version") for name, state in seen.items()},
+        snapshots=is_true(config.get("forceSnapshotSync", False)),
+    )
 
 
 def differing(hosts: list[str], hostvars: Hostvars) -> list[str]:
@@ -250,7 +263,7 @@ def status_table(report: Row) -> str:
         blocks.append(
             f"Ensemble: {ensemble['state']} ({ensemble['serving']} of {ensemble['size']} serve{leads})\n\n"
             + _table([_server_cells(row) for row in ensemble["servers"]])
-            + _remarks(ensemble["problems"] + _server_remarks(ensemble["servers"]))
+            + _remarks(ensemble["problems"] + ensemble["warnings"] + _server_remarks(ensemble["servers"]))
         )
     if application["services"]:
         active = f" ({application['active_master']} is the active master)"

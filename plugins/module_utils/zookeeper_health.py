@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 MAX_ANSWER = 1 << 20  # an answer longer than this does not come from ZooKeeper
+# Releases that may lose acknowledged writes, unless whoever joins gets a snapshot (the README of the role).
+LOSE_WRITES = ("3.8.0", "3.9.3")
 NOT_SERVING = "is not currently serving requests"
 
 _VERSION = re.compile(r"^Zookeeper version: (\d+\.\d+\.\d+)", re.MULTILINE)
@@ -175,6 +177,20 @@ def _member_problem(member: Member, state: State, size: int, *, what_it_was: boo
     if state.mode != "observer" and member.observer:
         return Problem(f"{name} is a {state.mode}, where an observer is expected", name)
     return None
+
+
+def losing(versions: dict[str, str | None], *, snapshots: bool) -> list[str]:
+    """Of servers by their versions: which may lose acknowledged writes, and the remedy."""
+    found: dict[str, list[str]] = {}
+    for name, version in sorted(versions.items()):
+        if version in LOSE_WRITES and len(versions) > 1 and not snapshots:
+            found.setdefault(version, []).append(name)
+    return [
+        f"{', '.join(names)}: ZooKeeper {version} may lose acknowledged writes if a leader dies under load "
+        "and comes back. Install 3.9.4 or newer (zookeeper_install_from: archive), or set zookeeper_config: "
+        "{forceSnapshotSync: true}; 'Which version to choose' in the README of the role zookeeper has more."
+        for version, names in found.items()
+    ]
 
 
 def look(member: Member, timeout: float) -> State:

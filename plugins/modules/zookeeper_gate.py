@@ -38,6 +38,10 @@ options:
     description: By id, C(host:port:port) of servers that were members. One that still runs is warned of.
     type: dict
     default: {}
+  snapshots:
+    description: Whether the leader sends all its data to whoever joins. If not, it warns of some releases.
+    type: bool
+    default: false
   timeout:
     description: How long to wait for health, in seconds. V(0) looks once.
     type: float
@@ -92,6 +96,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health i
     judge,
     judge_change,
     look,
+    losing,
     still_running,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_restart_order import idle, rolling
@@ -129,6 +134,16 @@ def asked(members: list[dict[str, Any]], ports: dict[str, Any], pending: set[str
     ]
 
 
+def _warnings(states: dict[str, State], given: dict[str, Any]) -> list[str]:
+    """What is to be told once all is done: of releases, and of servers that left and still run."""
+    versions = {name: state.version for name, state in states.items()}
+    return losing(versions, snapshots=given["snapshots"]) + [
+        f"Server {server} is no longer a member, but still runs. Nobody counts its vote; stop it: "
+        "systemctl disable --now zookeeper"
+        for server in still_running(given["gone"])
+    ]
+
+
 def wait(
     members: list[Member], pending: set[str], *, changing: bool, timeout: float, settle: float
 ) -> Finding:
@@ -153,6 +168,7 @@ def main() -> None:
             "changing": {"type": "bool", "default": False},
             "first": {"type": "str", "default": ""},
             "gone": {"type": "dict", "default": {}},
+            "snapshots": {"type": "bool", "default": False},
             "timeout": {"type": "float", "default": 60},
             "settle": {"type": "float", "default": 10},
         },
@@ -163,11 +179,8 @@ def main() -> None:
     changing = bool(pending) and given["changing"]
     found = wait(members, pending, changing=changing, timeout=given["timeout"], settle=given["settle"])
     healthy = not found.problems
-    for server in still_running(given["gone"]) if healthy and not pending else ():
-        module.warn(
-            f"Server {server} is no longer a member, but still runs. Nobody counts its vote; stop it: "
-            "systemctl disable --now zookeeper"
-        )
+    for text in _warnings(found.states, given) if healthy and not pending else ():
+        module.warn(text)
     module.exit_json(
         changed=False,
         healthy=healthy,

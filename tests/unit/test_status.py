@@ -40,7 +40,7 @@ def server(role: str) -> dict[str, Any]:
             "healthy": True,
             "problems": [],
             "members": {
-                name: {"reachable": True, "mode": mode, "version": "3.9.3", "zxid": "0x1a"}
+                name: {"reachable": True, "mode": mode, "version": "3.9.4", "zxid": "0x1a"}
                 for name, mode in modes.items()
             },
         },
@@ -348,3 +348,17 @@ def test_sizes(count: int, text: str) -> None:
 )
 def test_times(seconds: int | None, text: str) -> None:
     assert report._time(seconds) == text
+
+
+def test_a_release_that_may_lose_writes_is_a_warning_and_no_problem(found: dict[str, dict[str, Any]]) -> None:
+    assert look(found)["ensemble"]["warnings"] == []
+    for host in HOSTS:
+        for state in found[host]["__zookeeper_gate"]["members"].values():
+            state["version"] = "3.9.3"
+    made = look(found)
+    assert made["ok"]
+    [said] = made["ensemble"]["warnings"]
+    assert said.startswith("zk1, zk2, zk3: ZooKeeper 3.9.3 may lose acknowledged writes")
+    assert f"\n- {said}" in report.status_table(made)
+    found["zk1"]["zookeeper_config"] = {"forceSnapshotSync": "yes"}
+    assert look(found)["ensemble"]["warnings"] == []

@@ -182,6 +182,14 @@ def test_a_former_member_that_still_runs_is_warned_of(serve: Serve) -> None:
     assert "systemctl disable --now zookeeper" in said[0]
 
 
+def test_a_release_that_may_lose_writes_is_warned_of_at_the_end(serve: Serve) -> None:
+    servers = [serve(in_turn(mode)) for mode in ("follower", "leader", "follower")]
+    [warning] = ask(*servers)["warnings"]
+    assert warning["event"]["msg"].startswith("zk1, zk2, zk3: ZooKeeper 3.9.3 may lose acknowledged writes")
+    assert "warnings" not in ask(*servers, snapshots=True)
+    assert "warnings" not in ask(*servers, pending=["zk1"])
+
+
 def test_a_former_member_is_left_in_peace_until_all_know(serve: Serve) -> None:
     one, former = serve(in_turn("standalone")), serve(in_turn("idle"))
     gone = {"4": f"127.0.0.1:2888:{former.port}"}

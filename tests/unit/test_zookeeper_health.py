@@ -191,3 +191,13 @@ def test_a_closed_port_is_told() -> None:
 def test_what_cannot_be_a_name_is_told() -> None:
     state = health.look(Member("zk1", "zk1..example.org", 2181), 1.0)
     assert (state.reachable, state.error) == (False, "zk1..example.org cannot be the name of a host")
+
+
+def test_releases_that_may_lose_writes_are_told_with_the_remedy() -> None:
+    versions = {"zk2": "3.9.3", "zk1": "3.9.3", "zk3": "3.9.4", "zk4": "3.8.0", "zk5": None}
+    [new, old] = sorted(health.losing(versions, snapshots=False), reverse=True)
+    assert old.startswith("zk1, zk2: ZooKeeper 3.9.3 may lose acknowledged writes")
+    assert new.startswith("zk4: ZooKeeper 3.8.0 may lose")
+    assert "Install 3.9.4 or newer (zookeeper_install_from: archive), or set zookeeper_config: {force" in old
+    assert health.losing(versions, snapshots=True) == []
+    assert health.losing({"zk1": "3.9.3"}, snapshots=False) == [], "a single server has nobody to learn from"

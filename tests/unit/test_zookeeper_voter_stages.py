@@ -411,7 +411,7 @@ def test_the_refusal_tells_how_to_declare_them_dead() -> None:
     assert "If they are dead and will never run again, declare that: -e zookeeper_dead=zk4,zk5" in text
 
 
-@pytest.mark.parametrize("dead", ["zk4", "zk5,zk6", "10.0.0.4,10.0.0.5"])
+@pytest.mark.parametrize("dead", ["zk4", "zk4,zk4", "zk5,zk6", "10.0.0.4,10.0.0.5"])
 def test_all_must_be_declared_by_the_addresses_that_the_servers_know(dead: str) -> None:
     """A declaration for another inventory does nothing here."""
     assert "Servers 4 and 5 were taken out" in refusal(plan({n: holds("12345") for n in "123"}, dead=dead))

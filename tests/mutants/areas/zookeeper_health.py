@@ -12,6 +12,13 @@ health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
 order = partial(Mutant, "plugins/module_utils/zookeeper_restart_order.py")
 
 MUTANTS = [
+    health(
+        "if version in LOSE_WRITES and len(versions) > 1",
+        "if len(versions) > 1",
+        "every release is warned of",
+    ),
+    health("and len(versions) > 1 and not", "and not", "a server that serves alone is warned of"),
+    health("and not snapshots:", ":", "the remedy does not help against the warning"),
     order("if member.name == first:", "if False:", "others look for a leader where it is not yet"),
     # ------------------------------------------------------------ what servers say, and what that means
     health("if NOT_SERVING in srvr:", "if srvr:", "garbage is a server that waits"),
