@@ -120,7 +120,7 @@ class Operator:
             start_new_session=True,
         ) as run:
             try:
-                wait_for("the run has come that far", until, 60, every=0.05)
+                wait_for("the run has come that far", until, 180, every=0.05)
             finally:
                 os.killpg(run.pid, signal.SIGKILL)
 
