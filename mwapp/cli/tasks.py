@@ -10,12 +10,13 @@ import click
 from mwapp.cli.names import tasks_argument
 from mwapp.cli.options import client, option
 from mwapp.cli.output import age, several, show_json, show_table
+from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import look, target_of
 from mwapp.cli.wait import outcome_document
 from mwapp.client.calls import task_name
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
 from mwapp.core.task import Task
-from mwapp.errors import NotFoundError
+from mwapp.errors import BadInputError, NotFoundError
 from mwapp.status.health import no_worker, unschedulable
 from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, WorkerView, read_names, read_tasks, read_workers
 
@@ -39,6 +40,7 @@ MOST_NAMED = 3
     multiple=True,
     help="Show only tasks in this state. May be given several times.",
 )
+@selection
 @client
 def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings: Any) -> None:
     """List all tasks, or each TASK, in the order of submission.
@@ -52,16 +54,21 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
     \b
     Examples:
       mwapp tasks --state queued --state assigned
+      mwapp tasks --match 'nightly-*' --label gpu
       mwapp tasks 7 --output json
     """
+    only = Selection.of(settings)
+    if tasks and only:
+        raise BadInputError("TASK: give either tasks, or --match and --label, not both")
     target, wanted = target_of(settings), [task_name(t) for t in tasks]
     (names,) = look(target, read_names) if not wanted else (wanted,)
-    # Only reading tells the state, so with --state the limit applies to what is shown.
-    chosen = names[-limit:] if limit and not state and not wanted else names
+    names = only.named(names)
+    # Only reading tells the state and the labels, so with these the limit applies to what is shown.
+    chosen = names[-limit:] if limit and not state and not only.labels and not wanted else names
     views, workers = look(target, lambda scope, then: read_tasks(scope, chosen, then), read_workers)
     found = {view.task for view in views}
-    if state:
-        views = [view for view in views if view.state in state]
+    if state or only.labels:
+        views = [view for view in views if only.fits(view) and (not state or view.state in state)]
         views = views[-limit:] if limit else views
     now = time.time()
     if settings["output"] == "json":

@@ -1,5 +1,6 @@
 """mwapp wait, mwapp cancel."""
 
+import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ import click
 from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json, show_table
+from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import Target, converse, look, target_of
 from mwapp.client.background import End
 from mwapp.client.calls import task_name
@@ -18,9 +20,9 @@ from mwapp.core.client import Cancel, ClientPart
 from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Call, Process
 from mwapp.core.wait import Wait
-from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
+from mwapp.errors import BadInputError, NotFoundError, TaskFailedError, TimedOutError
 from mwapp.status.ending import explained
-from mwapp.status.overview import read_tasks
+from mwapp.status.overview import ASSIGNED, QUEUED, read_names, read_tasks
 
 # How long `cancel` waits by default, seconds: a command may take two to end.
 CANCEL_SECONDS = 30.0
@@ -50,11 +52,21 @@ def wait(tasks: tuple[str, ...], timeout: float | None, show_output: bool, **set
 
 
 @click.command()
-@tasks_argument(required=True)
+@tasks_argument(required=False)
+@option(
+    "--state",
+    type=click.Choice([QUEUED, ASSIGNED]),
+    multiple=True,
+    help="Instead of TASK: cancel the tasks in this state. May be given several times.",
+)
+@selection
 @timeout("Give up waiting after this long; the cancel requests remain.", default=CANCEL_SECONDS)
 @client
-def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
+def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **settings: Any) -> None:
     """Cancel each TASK, wait until it has ended, and show its result.
+
+    Without TASK, cancel all that have not ended and that the options choose. See them first:
+    mwapp tasks --state queued, with the same options.
 
     A task that has not begun will not run. A running task gets SIGTERM, two seconds later SIGKILL, and so
     do the processes that it started. A task that is about to end may still end as done or failed; it does
@@ -66,10 +78,21 @@ def cancel(tasks: tuple[str, ...], timeout: float, **settings: Any) -> None:
     Examples:
       mwapp cancel 7
       mwapp cancel backup-2026-11-22 --output json
+      mwapp cancel --state queued --label gpu --match 'nightly-*'
     """
+    only = Selection.of(settings)
     target, json = target_of(settings), settings["output"] == "json"
+    if bool(tasks) == bool(only or state):
+        raise BadInputError("TASK: give either tasks, or one of --state, --match and --label")
     names = list(dict.fromkeys(map(task_name, tasks)))
+    if not tasks:
+        names = only.named(look(target, read_names)[0])
     (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
+    if not tasks:
+        views = [v for v in views if not v.ended and only.fits(v) and (not state or v.state in state)]
+        names = [view.task for view in views]
+        if not views:
+            print("mwapp: no task that has not ended fits", file=sys.stderr)
     ended = {view.task for view in views if view.ended}
     requested = [view.task for view in views if not view.ended]
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from mwapp.core.layout import ensure_parents
@@ -19,6 +20,8 @@ from mwapp.core.task import BadTaskError, Task, task_order
 
 # After an unforeseen answer it looks again, but does not spin.
 CLIENT_RETRY_SECONDS = 0.5
+# Transactions with cancel requests that are under way at once.
+TRANSACTIONS = 4
 # For this many session time-outs a request of a session that was given up may still be carried out: one while
 # it travels to a server, one while that server is cut off from the leader and saves the session by coming
 # back, one until the leader ends the session, and half of one for the leader's ticks.
@@ -365,33 +368,47 @@ class Cancel(ClientPart):
         self._open = dict.fromkeys(tasks)
         self._unsent: Iterator[str] = iter(())
         self._again = False  # we start over in a moment
+        self._under_way = 0  # transactions
         self._asked, self._finished = asked, finished
 
     def _begin(self) -> None:
-        self._again = False
+        self._again, self._under_way = False, 0
         if not self._open:
             self._finished()
         self._unsent = iter(list(self._open))
-        for _ in range(self._process.limits.pipeline):
-            self._ask_next()
+        self._ask_more()
 
-    def _ask_next(self) -> None:
-        name = next(self._unsent, None)
-        if name is not None:
-            # The master deletes a request that comes too late.
-            ops: list[Op] = [Check(task_path(name)), Create(cancel_path(name))]
-            self._scope.transact(ops, partial(self._answered, name))
+    def _ask_more(self) -> None:
+        while self._under_way < TRANSACTIONS:
+            names = list(islice(self._unsent, self._process.limits.batch))
+            if not names:
+                return
+            self._ask(names)
 
-    def _answered(self, name: str, result: tuple[Any, ...] | Failed) -> None:
-        unknown = result == Failed(Error.NO_NODE, 0)
-        self._ask_next()
-        if isinstance(result, Failed) and not unknown and result.error is not Error.NODE_EXISTS:
-            if not self._again:
-                self._again = True
-                self._scope.after(CLIENT_RETRY_SECONDS, self._begin)
-            return
-        if name in self._open:
-            del self._open[name]
-            self._asked(name, not unknown)
-            if not self._open:
-                self._finished()
+    def _ask(self, names: list[str]) -> None:
+        # The master deletes a request that comes too late.
+        ops: list[Op] = [op for name in names for op in (Check(task_path(name)), Create(cancel_path(name)))]
+        self._under_way += 1
+        self._scope.transact(ops, partial(self._answered, names))
+
+    def _answered(self, names: list[str], result: tuple[Any, ...] | Failed) -> None:
+        self._under_way -= 1
+        if isinstance(result, Failed) and len(names) > 1:
+            for name in names:  # one of them is to blame
+                self._ask([name])
+        elif not isinstance(result, Failed) or result.error is Error.NODE_EXISTS:
+            self._told(names, known=True)
+        elif result == Failed(Error.NO_NODE, 0):
+            self._told(names, known=False)
+        elif not self._again:  # /cancel was deleted by hand, say
+            self._again = True
+            self._scope.after(CLIENT_RETRY_SECONDS, self._begin)
+        self._ask_more()
+
+    def _told(self, names: list[str], *, known: bool) -> None:
+        for name in names:
+            if name in self._open:
+                del self._open[name]
+                self._asked(name, known)
+                if not self._open:
+                    self._finished()

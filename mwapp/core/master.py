@@ -306,7 +306,8 @@ class Master:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
         mirror, known = self._mirror, self._mirror.tasks
         room = 1 if self._refusals else self._process.limits.batch
-        steps = list(islice(self._cancellations(), max(1, room // 2)))  # the rest is for waiting tasks
+        cancellations = self._cancellations()
+        steps = list(islice(cancellations, max(1, room // 2)))  # the rest is for waiting tasks
         taken = {step.task for step in steps} | self._aside
 
         def ready(task: str) -> bool:
@@ -349,12 +350,16 @@ class Master:
                 full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}
             else:
                 steps.append(self._assign(task, target, Assignment(1, labels=tuple(sorted(labels)))))
-        return steps
+        taken |= {step.task for step in steps}
+        others = (step for step in cancellations if step.task not in taken)
+        return steps + list(islice(others, room - len(steps)))
 
     def _cancellations(self) -> Iterator[_Step]:
         """Tasks with a cancel request that no worker of ours will end; and requests that can be deleted."""
         mirror, known = self._mirror, self._mirror.tasks
-        for task in sorted(mirror.cancels - self._aside, key=task_order):
+        for task in mirror.cancels_in_order:
+            if task not in mirror.cancels or task in self._aside:
+                continue
             if task in known.finished or task in mirror.pointless:
                 yield _Step(task, [Delete(cancel_path(task))], partial(mirror.granted, task))
                 continue
@@ -512,8 +517,12 @@ class Master:
         ops.append(Create(status_path(task), outcome.status.encode()))
         if task not in self._has_result:
             ops.append(Create(result_path(task), outcome.encode()))
+        if outcome.cancelled:
+            ops.append(Delete(cancel_path(task)))
 
         def apply() -> None:
+            if outcome.cancelled:
+                self._mirror.granted(task)
             if queue is not None:
                 self._mirror.released(queue, task)
             self._mirror.given_up(task)

@@ -21,6 +21,7 @@ from functools import partial
 from itertools import islice
 
 from mwapp.core.known_tasks import KnownTasks, Waiting
+from mwapp.core.listing import list_again
 from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.protocol import (
     ASSIGN,
@@ -44,10 +45,6 @@ from mwapp.core.task import BadTaskError, Task, task_order
 log = logging.getLogger(__name__)
 
 GONE = Failed(Error.NO_NODE)
-# The pause between two readings of the tasks' names is at least this for each name, seconds. If the list is
-# short, every change is read at once.
-LISTING_SECONDS = 5e-6
-
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
 # The worker, the task, and whether its run succeeded.
@@ -123,6 +120,8 @@ class Mirror:
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
         self.tasks = KnownTasks()
         self.cancels: set[str] = set()  # tasks with a cancel request
+        self.cancels_in_order: list[str] = []  # those, and some that have none any more
+        self._cancels_listed = -math.inf
         self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
         self._vanished: set[str] = set()  # from a queue; we are looking up their state
         self._outdated: set[str] = set()  # those for which the page under way is too old
@@ -385,13 +384,18 @@ class Mirror:
     # ------------------------------------------------------------ cancel requests
 
     def _look_at_cancels(self) -> None:
-        self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)
+        self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels_again)
+
+    def _look_at_cancels_again(self) -> None:
+        list_again(self._scope, self._look_at_cancels, listed=self._cancels_listed, names=len(self.cancels))
 
     def _cancels_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
             self._unreadable()
             return
+        self._cancels_listed = self._scope.now
         self.cancels = set(names)
+        self.cancels_in_order = sorted(names, key=task_order)
         self.pointless &= self.cancels
 
         def looked(task: str, stat: Stat | None) -> None:
@@ -410,13 +414,7 @@ class Mirror:
         self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)
 
     def _look_at_tasks_again(self) -> None:
-        """Do not reread a long list of names at each of its changes."""
-        known = len(self.tasks.names)
-        wait = self._tasks_listed + known * LISTING_SECONDS - self._scope.now
-        if wait > 0 and known > self._scope.limits.short_list:
-            self._scope.after(wait, self._look_at_tasks)
-        else:
-            self._look_at_tasks()
+        list_again(self._scope, self._look_at_tasks, listed=self._tasks_listed, names=len(self.tasks.names))
 
     def _tasks_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):

@@ -21,6 +21,7 @@ from typing import Any
 
 from mwapp.core.job import WORKER_RETRY_SECONDS, Job, Recorder
 from mwapp.core.layout import ensure_parents
+from mwapp.core.listing import list_again
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import (
     CANCEL,
@@ -97,6 +98,7 @@ class Worker:
             name, over=self._recorded, taken_over=self._taken_over, at_hand=lambda: len(self._next)
         )
         self._cancels: set[str] = set()  # tasks with a cancel request
+        self._cancels_listed = -math.inf
         self._phase = "disconnected"
         self._paused = False  # not to take tasks, until resumed
         self._looks: Scope | None = None  # what waits will be looked at, unless this ends
@@ -422,9 +424,13 @@ class Worker:
     # ------------------------------------------------------------ cancel requests
 
     def _look_at_cancels(self) -> None:
-        self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)
+        self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels_again)
+
+    def _look_at_cancels_again(self) -> None:
+        list_again(self._scope, self._look_at_cancels, listed=self._cancels_listed, names=len(self._cancels))
 
     def _cancels_seen(self, names: tuple[str, ...] | Failed) -> None:
+        self._cancels_listed = self._scope.now
         if isinstance(names, Failed):  # deleted by hand; there may be one again
             self._scope.after(WORKER_RETRY_SECONDS, self._look_at_cancels)
             return

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from mwapp.core.limits import LIMITS
@@ -166,12 +167,13 @@ def read_tasks_view(scope: Scope, known: Mapping[str, str], then: Callable[[Task
     """The tasks as a whole; ``known``: ``states`` of an earlier view, which are final."""
 
     def named(names: list[str]) -> None:
-        if len(names) > MOST_COUNTED:
-            then(TasksView(len(names)))
+        if len(names) > MOST_COUNTED:  # why they wait, the oldest tell; what fails, the newest
+            some = [*names[:MOST_WAITING], *names[-MOST_WAITING:]]
+            read_states(scope, some, known, partial(counted, len(names)))
         else:
-            read_states(scope, names, known, counted)
+            read_states(scope, names, known, partial(counted, None))
 
-    def counted(states: dict[str, str]) -> None:
+    def counted(total: int | None, states: dict[str, str]) -> None:
         failures = [name for name, state in states.items() if state == FAILED][: -FAILURES - 1 : -1]
         waiting = [name for name, state in states.items() if state == QUEUED][:MOST_WAITING]
         none = dict.fromkeys((QUEUED, ASSIGNED, DONE, FAILED, CANCELLED), 0)
@@ -181,7 +183,10 @@ def read_tasks_view(scope: Scope, known: Mapping[str, str], then: Callable[[Task
         def read(views: list[TaskView]) -> None:
             found = {view.task: view for view in views}
             failed, queued = ([found[name] for name in some if name in found] for some in (failures, waiting))
-            then(TasksView(len(states), counts, failed, queued, ended))
+            if total is None:
+                then(TasksView(len(states), counts, failed, queued, ended))
+            else:
+                then(TasksView(total, None, failed, queued, ended))
 
         read_tasks(scope, [*failures, *waiting], read)
 

@@ -6,7 +6,9 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,49 @@ def test_cancel_what_is_not_there(site: Site) -> None:
     task = submit(site, "--label", "nobody", "true")
     ends = site.json("cancel", task, "odd-name", status=4)
     assert [end["state"] for end in ends] == ["cancelled"]
+
+
+def test_cancel_what_is_chosen(site: Site) -> None:
+    labelled = site.mwapp("submit", "--label", "nobody", "-", text="true\n" * 1500).split()
+    named = submit(site, "--label", "nobody", "--name", "nightly-7", "true")
+    other = submit(site, "--label", "nobody", "--label", "either", "true")
+    chosen = ("--match", "nightly-*", "--match", "weekly-*")
+    assert [task["task"] for task in site.json("tasks", *chosen)] == [named]
+    assert [(end["task"], end["state"]) for end in site.json("cancel", *chosen)] == [(named, "cancelled")]
+    both = ("--label", "nobody", "--label", "either")
+    assert [task["task"] for task in site.json("tasks", *both)] == [other]
+    assert [end["task"] for end in site.json("cancel", *both, "--state", "assigned")] == []
+    assert [end["task"] for end in site.json("cancel", *both, "--state", "queued")] == [other]
+    ends = site.json("cancel", "--label", "nobody")
+    assert {end["task"] for end in ends} == set(labelled)
+    assert {end["state"] for end in ends} == {"cancelled"}
+    assert site.json("cancel", "--label", "nobody") == []
+    site.mwapp("cancel", "7", "--label", "nobody", status=2)
+    site.mwapp("cancel", status=2)
+
+
+# ---------------------------------------------------------------- when a task begins
+
+
+def test_a_task_begins_when_it_is_to(site: Site) -> None:
+    start = time.time()
+    late = submit(site, "--delay", "2", "date +%s.%N")
+    at = datetime.fromtimestamp(start + 2.5, UTC).isoformat()
+    later = submit(site, "--at", at, "date +%s.%N")
+    states = {task["task"]: task["begins"] for task in site.json("tasks", "--state", "queued")}
+    assert states[later] == pytest.approx(start + 2.5, abs=0.01)
+    assert any(" delayed " in line for line in site.mwapp("tasks").splitlines())
+    ends = site.json("wait", late, later)
+    began = [float(end["output"]) for end in ends]
+    assert began[0] >= start + 2
+    assert began[1] >= start + 2.5
+    (again,) = site.json(
+        "submit", "--wait", "--retries", "1", "--retry-delay", "1.5", "date +%s.%N; false", status=1
+    )
+    assert again["attempt"] == 2
+    old = submit(site, "--label", "nobody", "--expires", "1", "true")
+    (end,) = site.json("wait", old, status=1)
+    assert end["reason"] == "expired: no worker had room for it within 1 s"
 
 
 def test_a_cancel_request_stands_without_a_master(ensemble: Ensemble, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 from mwapp.core.client import CLIENT_RETRY_SECONDS, Cancel
 from mwapp.core.limits import LIMITS
+from mwapp.core.listing import LISTING_SECONDS
 from mwapp.core.messages import Create
-from mwapp.core.mirror import LISTING_SECONDS
 from mwapp.core.session import HEARTBEATS, Process
 from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage
 
@@ -40,7 +40,7 @@ def test_to_cancel_nothing_is_done_at_once() -> None:
     assert Canceller(Stage()).finished == 1
 
 
-def test_every_request_is_one_transaction_and_few_are_under_way() -> None:
+def test_many_requests_take_few_transactions_and_few_are_under_way() -> None:
     stage = Stage()
     stage.master("m1").die()
     names = [f"t{number}" for number in range(3 * LIMITS.pipeline)]
@@ -50,10 +50,10 @@ def test_every_request_is_one_transaction_and_few_are_under_way() -> None:
     before = stage.carried_out
     canceller = Canceller(stage, *names)
     stage.settle(5)
-    assert stage.carried_out - before < len(names) + 20
+    assert stage.carried_out - before < len(names) / 50 + 20
     assert canceller.asked == [(name, True) for name in names]
     assert len(stage.children("/cancel")) == len(names)
-    assert stage.most_at_once <= LIMITS.pipeline + 2
+    assert stage.most_at_once <= 6
     assert canceller.finished == 1
 
 
@@ -66,7 +66,8 @@ def test_what_is_refused_is_asked_for_again_and_no_more_often_than_at_first() ->
     canceller = Canceller(stage, "a", "b", "c")
     before = stage.carried_out
     stage.settle(10 * CLIENT_RETRY_SECONDS)
-    assert 3 * 9 <= stage.carried_out - before - 5.0 / SESSION_SECONDS * HEARTBEATS <= 3 * 11
+    # Each time together, and then each alone.
+    assert 4 * 9 <= stage.carried_out - before - 5.0 / SESSION_SECONDS * HEARTBEATS <= 4 * 11
     assert canceller.asked == []
     stage.forbids = lambda _: False
     stage.settle(1.0)
