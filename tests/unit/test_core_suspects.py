@@ -2,6 +2,7 @@
 
 import json
 
+from mwapp.core.messages import Tick
 from mwapp.core.mirror import LiveWorker
 from mwapp.core.protocol import Registration
 from mwapp.core.resting import Resting
@@ -49,15 +50,14 @@ def test_a_suspect_goes_to_a_worker_that_has_its_labels() -> None:
 
 def test_a_suspect_goes_to_who_has_nothing_else() -> None:
     stage = Stage()
+    busy, idle, person = stage.worker("w1", slots=2), stage.worker("w2", slots=2), stage.person()
+    for task, queue, data in (("other", "w1", ""), ("poison", "ghost", DEATHS)):
+        person.create(f"/tasks/{task}", "date")
+        if queue != "w1":
+            person.create(f"/assign/{queue}")
+        person.create(f"/assign/{queue}/{task}", data)
     stage.master("m1")
-    person = stage.person()
-    busy = stage.worker("w1", slots=2)
-    submitted(stage)
-    idle = stage.worker("w2", slots=2)
-    person.create("/assign/ghost")
-    person.create("/tasks/poison", "date", settle=False)
-    person.create("/assign/ghost/poison", DEATHS)
-    assert (len(busy.running()), idle.running()) == (1, ["poison"])
+    assert (busy.running(), idle.running()) == (["other"], ["poison"])
 
 
 def test_a_suspect_gets_a_worker_though_others_always_wait() -> None:
@@ -78,16 +78,44 @@ def test_a_suspect_gets_a_worker_though_others_always_wait() -> None:
 
 
 def test_a_suspect_that_a_person_put_elsewhere_as_well_goes_on() -> None:
+    """It is not moved to where it is already, which would be refused for ever."""
     stage = Stage()
-    worker, person = stage.worker("w1"), stage.person()
-    person.create("/tasks/poison", "date")
+    person = stage.person()
+    person.create("/assign")
     person.create("/assign/ghost")
+    stage.master("m1")
+    worker = stage.worker("w1")
+    worker.worker.pause()
+    worker.event(Tick())
+    stage.settle()
+    person.create("/tasks/poison", "date")
     person.create("/assign/ghost/poison", DEATHS)
     person.create("/assign/w1/poison", '{"attempt": 2, "incarnation": 7}')
-    stage.master("m1")
+    worker.worker.resume()
+    worker.event(Tick())
     stage.settle(3)
     assert worker.running() == ["poison"]
     assert stage.holders("poison") == ["w1"]
+
+
+def test_outages_at_several_workers_do_not_count() -> None:
+    """Each comes back after the task has gone to the next, and takes no more tasks."""
+    stage = Stage()
+    stage.master("m1", max_attempts=3)
+    submitted(stage)
+    runs = stage.worker("w0")
+    for number in range(1, 7):
+        after = stage.worker(f"w{number}")
+        runs.expire()
+        stage.settle(1)
+        assert after.running() == [TASK]
+        runs.worker.pause()
+        runs.connect()
+        runs = after
+    runs.die()
+    stage.settle(7)
+    assert stage.data(f"/tasks/{TASK}/status") is None
+    assert stage.worker("w7").running() == [TASK]
 
 
 def test_the_last_worker_of_the_next_task_of_a_name_has_time_to_come_back_as_well() -> None:
@@ -174,6 +202,20 @@ def test_what_is_late_just_when_its_worker_stops_is_late() -> None:
     stage.settle(31)
     worker.finish(TASK, code=-9)
     assert json.loads(stage.data(f"/tasks/{TASK}/result") or "")["reason"] == "timed out after 31 s"
+
+
+def test_what_is_cancelled_just_when_its_worker_stops_has_run() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage)
+    worker.stop()
+    worker.kills = False
+    stage.settle(30)
+    stage.person().create(f"/cancel/{TASK}")
+    worker.finish(TASK, code=-9)
+    result = json.loads(stage.data(f"/tasks/{TASK}/result") or "")
+    assert (result["worker"], result["code"], result["reason"]) == ("w1", -9, "cancelled")
 
 
 def test_who_is_cut_off_and_has_to_stop_waits_for_nothing_more() -> None:
