@@ -78,16 +78,16 @@ def test_a_suspect_gets_a_worker_though_others_always_wait() -> None:
 
 
 def test_a_suspect_that_a_person_put_elsewhere_as_well_goes_on() -> None:
-    """It is not moved to where it is already, which would be refused for ever."""
+    """It is not moved to where it is already, which would be refused."""
     stage = Stage()
     person = stage.person()
     person.create("/assign")
     person.create("/assign/ghost")
-    stage.master("m1")
+    master = stage.master("m1")
     worker = stage.worker("w1")
     worker.worker.pause()
     worker.event(Tick())
-    stage.settle()
+    stage.worker("w2").die()  # the master looks at its workers
     person.create("/tasks/poison", "date")
     person.create("/assign/ghost/poison", DEATHS)
     person.create("/assign/w1/poison", '{"attempt": 2, "incarnation": 7}')
@@ -96,6 +96,7 @@ def test_a_suspect_that_a_person_put_elsewhere_as_well_goes_on() -> None:
     stage.settle(3)
     assert worker.running() == ["poison"]
     assert stage.holders("poison") == ["w1"]
+    assert master.master.counters["refused"] == 0
 
 
 def test_outages_at_several_workers_do_not_count() -> None:

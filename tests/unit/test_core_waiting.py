@@ -112,6 +112,18 @@ def test_what_a_person_assigns_before_its_time_is_not_assigned_again_when_that_c
     assert [worker.running() for worker in workers] == [[TASK], []]
 
 
+def test_a_delayed_task_is_in_one_state_at_a_time() -> None:
+    stage = Stage()
+    master, person = stage.master("m1", wall=stage.now), stage.person()
+    for _ in range(2):
+        person.create("/tasks/task-", asking(delay=10), s=True)
+    person.delete(f"/tasks/{TASK}")
+    stage.worker("w1")
+    stage.settle(11)
+    status = master.master.status()
+    assert (status["delayed"], status["queued"], status["counters"]["assigned"]) == (0, 0, 1)
+
+
 # ------------------------------------------------------------ what expires
 
 

@@ -128,7 +128,7 @@ MUTANTS = [
     master(
         "able = [name for name in load if labels <= workers[name].labels and name not in others]",
         "able = [name for name in load if labels <= workers[name].labels]",
-        "a suspect is moved to where it is, for ever in vain",
+        "a suspect is moved to where it is, in vain, and all is read again",
     ),
     master(
         "key=lambda name: (load[name], name)",
