@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from mwapp.core.limits import Limits
 from mwapp.core.messages import Create, Delete, Get, Request, Tick, Transaction
 from mwapp.core.retention import Retention
@@ -222,6 +224,58 @@ def test_what_was_put_aside_is_tried_again() -> None:
     assert worker.running() == [odd]
 
 
+def test_of_several_only_the_one_that_is_to_blame_for_a_refusal_is_put_aside() -> None:
+    stage = Stage()
+    person = stage.person()
+    gone = stage.worker("gone", slots=2)
+    first = stage.master("m1")
+    good, odd = submitted(person), submitted(person)
+    first.die()
+    gone.die()
+    person.create(f"/assign/gone/{odd}/child")
+    worker = stage.worker("w1", slots=4)
+    others = [submitted(person), submitted(person)]
+    stage.master("m2")
+    stage.settle(3)
+    assert worker.running() == [good, *others]
+
+
+def test_a_master_that_leads_no_longer_reads_no_tasks() -> None:
+    stage = Stage()
+    first, _ = stage.master("m1"), stage.master("m2")
+    person = stage.person()
+    first.freeze()
+    person.delete("/master")
+    first.thaw()
+    assert first.election.state == "standby"
+    submitted(person)
+    assert Get(f"/tasks/{TASK}") not in first.sent
+
+
+def test_what_was_moved_within_a_queue_takes_a_slot_there() -> None:
+    stage = Stage()
+    stage.master("m1", limits=Limits(batch=1))
+    worker, person = stage.worker("w1"), stage.person()
+    for _ in range(2):
+        submitted(person)
+    worker.expire()
+    worker.connect()
+    assert worker.running() == [TASK]
+    assert stage.children("/assign/w1") == [TASK]
+
+
+def test_a_transaction_has_no_more_tasks_than_it_may() -> None:
+    stage = Stage()
+    master = stage.master("m1", limits=Limits(batch=2))
+    worker, person = stage.worker("w1", slots=5), stage.person()
+    master.freeze()
+    for _ in range(5):
+        submitted(person, settle=False)
+    master.thaw()
+    assert len(worker.running()) == 5
+    assert all(len(sent.ops) <= 3 + 2 for sent in transactions(master, Create, "/assign/w1/"))
+
+
 # ------------------------------------------------------------ by hand, in two places
 
 
@@ -374,6 +428,28 @@ def test_what_was_returned_and_is_cancelled_is_there_no_longer() -> None:
     assert stage.children("/returned") == []
 
 
+def test_what_is_cancelled_is_not_assigned_in_the_same_transaction() -> None:
+    stage = Stage()
+    master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
+    master.freeze()
+    person.create(f"/cancel/{TASK}", settle=False)
+    submitted(person, settle=False)
+    master.thaw()
+    assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
+    assert transactions(master, Create, "/assign/w1/") == []
+    assert worker.started == []
+
+
+def test_what_is_cancelled_leaves_the_queue_of_a_dead_worker_in_the_same_transaction() -> None:
+    stage = Stage()
+    master, person = stage.master("m1"), stage.person()
+    submitted(person)
+    stage.worker("w1").die()
+    person.create(f"/cancel/{TASK}")
+    (ends,) = transactions(master, Create, f"/tasks/{TASK}/status")
+    assert Delete(f"/assign/w1/{TASK}") in ends.ops
+
+
 def test_what_a_worker_by_hand_has_can_be_cancelled() -> None:
     stage = Stage()
     stage.master("m1")
@@ -413,6 +489,16 @@ def test_of_a_task_that_a_person_wrote_a_result_for_the_next_of_its_name_has_one
     stage.settle()
     person.create("/tasks/bad", "")
     assert json.loads(stage.data("/tasks/bad/result") or "")["reason"].startswith("task is empty")
+
+
+def test_what_can_never_run_is_ended_once() -> None:
+    stage = Stage()
+    master, person = stage.master("m1"), stage.person()
+    person.create("/tasks/bad", "")
+    stage.settle(2)
+    counters = master.master.counters
+    assert (counters["given_up"], counters["refused"]) == (1, 0)
+    assert master.master.status()["finished"] == 1
 
 
 def test_a_cut_is_no_election() -> None:
@@ -512,3 +598,35 @@ def test_one_that_is_odd_does_not_make_the_next_removal_too_large() -> None:
     assert stage.children("/tasks") == []
     found = sizes(master)
     assert (found[:4], max(found[4:])) == ([30, 15, 7, 3], 3)
+
+
+def test_what_has_just_ended_stays_a_while_however_many_there_are() -> None:
+    stage = Stage()
+    ended(stage.person(), 3)
+    stage.master("m1", retention=Retention(seconds=3600.0, keep=0))
+    stage.settle(18)
+    assert len(stage.children("/tasks")) == 3
+    stage.settle(5)
+    assert stage.children("/tasks") == []
+
+
+def test_tasks_that_wait_are_none_that_have_ended() -> None:
+    stage = Stage()
+    person = stage.person()
+    ended(person, 2)
+    for _ in range(5):
+        submitted(person)
+    stage.master("m1", retention=Retention(seconds=3600.0, keep=3))
+    stage.settle(25)
+    assert len(stage.children("/tasks")) == 7
+
+
+def test_what_a_person_created_below_a_task_goes_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    person = stage.person()
+    ended(person, 2)
+    person.create("/tasks/t1/note")
+    stage.master("m1", retention=Retention(seconds=1.0, keep=10))
+    stage.settle(5)
+    assert stage.children("/tasks") == []
+    assert "cannot be removed" not in caplog.text

@@ -158,8 +158,8 @@ def test_runs_that_are_cancelled_do_not_count() -> None:
     stage.worker("w2")
     for _ in range(10):
         stage.person().create(f"/cancel/{submitted(stage)}")
+        assert master.master.status()["resting"] == {}
     assert master.master.counters["assigned"] == 10
-    assert master.master.status()["resting"] == {}
 
 
 def test_runs_that_succeed_do_not_count() -> None:
@@ -179,6 +179,15 @@ def test_who_has_never_rested_is_not_on_trial() -> None:
     for task in "abc":
         assert resting.failed("w1", task, {"w1": WORKER}, 0.0) is None
     assert resting.on_trial({"w1": WORKER, "w2": WORKER}) == set()
+
+
+def test_who_was_mended_has_to_fail_again_before_it_rests() -> None:
+    resting = Resting()
+    for task in "abc":
+        resting.failed("w1", task, {"w1": WORKER, "w2": WORKER}, 0.0)
+    mended = LiveWorker(incarnation=2, slots=1, draining=False, adopted=False)
+    workers = {"w1": mended, "w2": WORKER}
+    assert [resting.failed("w1", task, workers, 5.0) for task in "abc"] == [None, None, 1.0]
 
 
 def test_who_was_mended_can_replace_others() -> None:

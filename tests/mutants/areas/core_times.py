@@ -230,11 +230,6 @@ MUTANTS = [
         "with every master that takes over there is more time",
     ),
     known(
-        "if now >= waiting.ends:",
-        "if now > waiting.ends and not self.queued:",
-        "what is queued never expires",
-    ),
-    known(
         "self.queued.get(task) or self.delayed.get(task)",
         "self.delayed.get(task)",
         "what is queued never expires",
