@@ -3,8 +3,6 @@
 import json
 from collections.abc import Callable
 
-import pytest
-
 from mwapp.core.limits import Limits
 from mwapp.core.messages import Create, Delete, Get, Request, Tick, Transaction
 from mwapp.core.retention import Retention
@@ -250,18 +248,6 @@ def test_a_master_that_leads_no_longer_reads_no_tasks() -> None:
     assert first.election.state == "standby"
     submitted(person)
     assert Get(f"/tasks/{TASK}") not in first.sent
-
-
-def test_what_was_moved_within_a_queue_takes_a_slot_there() -> None:
-    stage = Stage()
-    stage.master("m1", limits=Limits(batch=1))
-    worker, person = stage.worker("w1"), stage.person()
-    for _ in range(2):
-        submitted(person)
-    worker.expire()
-    worker.connect()
-    assert worker.running() == [TASK]
-    assert stage.children("/assign/w1") == [TASK]
 
 
 def test_a_transaction_has_no_more_tasks_than_it_may() -> None:
@@ -621,7 +607,7 @@ def test_tasks_that_wait_are_none_that_have_ended() -> None:
     assert len(stage.children("/tasks")) == 7
 
 
-def test_what_a_person_created_below_a_task_goes_with_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_person_created_below_a_task_goes_with_it() -> None:
     stage = Stage()
     person = stage.person()
     ended(person, 2)
@@ -629,4 +615,14 @@ def test_what_a_person_created_below_a_task_goes_with_it(caplog: pytest.LogCaptu
     stage.master("m1", retention=Retention(seconds=1.0, keep=10))
     stage.settle(5)
     assert stage.children("/tasks") == []
-    assert "cannot be removed" not in caplog.text
+
+
+def test_one_that_cannot_be_removed_holds_up_no_other() -> None:
+    stage = Stage()
+    person = stage.person()
+    ended(person, 3)
+    person.create("/tasks/t1/note")
+    person.create("/tasks/t1/note/below")
+    stage.master("m1", retention=Retention(seconds=5.0, keep=10))
+    stage.settle(9)
+    assert stage.children("/tasks") == ["t1"]

@@ -432,7 +432,7 @@ MUTANTS = [
     retention(
         "if isinstance(result, Failed) and result.index != 0:\n                self._later(task)\n            else:",
         "if True:",
-        "what was removed alone is said to stay",
+        "after one that cannot be removed nothing else is",
     ),
     retention(
         "elif isinstance(result, Failed) and result.index is None:  # not fenced off, but too many at once\n            self._tidy()",
