@@ -1,0 +1,236 @@
+"""What a master may conclude from a reading, and what it reads at all (mwapp/core/mirror.py)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from mwapp.core.known_tasks import KnownTasks
+from mwapp.core.limits import LIMITS, Limits
+from mwapp.core.messages import Children, Create, Failed, Node, Set
+from mwapp.core.mirror import Mirror
+from mwapp.core.protocol import NOBODY, Assignment
+from tests.unit.core_stage import Stage
+from tests.unit.test_core_mirror import ASSIGNED, REGISTERED, TASK, Server, mirror_of
+
+
+class Clock(Server):
+    """A server, and the timers and limits of who asks it."""
+
+    def __init__(self, limits: Limits = LIMITS, **nodes: bytes) -> None:
+        super().__init__(**nodes)
+        self.limits = limits
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.versions: dict[str, int] = {}
+
+    def after(self, delay: float, call: Callable[[], None]) -> None:
+        self.timers.append((delay, call))
+
+    def _node(self, path: str) -> Node | Failed:
+        node = super()._node(path)
+        if isinstance(node, Failed):
+            return node
+        return Node(node.data, replace(node.stat, version=self.versions.get(path, 0)))
+
+
+def with_a_task() -> Clock:
+    """A worker that has one."""
+    server = Clock(workers__w1=b"", assign__w1=REGISTERED)
+    server.nodes |= {f"/assign/w1/{TASK}": ASSIGNED, f"/tasks/{TASK}": b"date"}
+    return server
+
+
+def orphaned(mirror: Mirror) -> bool:
+    return mirror.held["w1"][TASK].orphaned(mirror.workers.get("w1"))
+
+
+# ------------------------------------------------------------ workers that go
+
+
+def test_what_a_worker_had_is_nobodys_only_if_it_is_still_there_after_it_left() -> None:
+    """It may have handed it back before."""
+    server = with_a_task()
+    mirror = mirror_of(server)
+    server.answer_all()
+    del server.nodes["/workers/w1"]
+    server.watches["/workers"]()
+    server.answer("/workers")
+    server.answer("")  # there is no worker to read
+    assert not mirror.workers
+    assert not orphaned(mirror)
+    server.answer_all()
+    assert orphaned(mirror)
+
+
+def test_what_an_earlier_incarnation_had_is_nobodys_only_if_it_is_still_there() -> None:
+    server = with_a_task()
+    mirror = mirror_of(server)
+    server.answer_all()
+    assert not orphaned(mirror)
+    server.versions["/assign/w1"] = 1
+    server.watches["/workers"]()
+    server.answer("/workers")
+    server.answer("/assign/w1")
+    assert mirror.workers["w1"].incarnation == 1
+    assert not orphaned(mirror)
+    server.answer_all()
+    assert orphaned(mirror)
+
+
+def test_what_a_person_assigned_to_a_worker_by_hand_stays_there_before_that_is_adopted() -> None:
+    stage = Stage()
+    worker, person = stage.worker("w2"), stage.person()
+    person.create("/workers/w1", "w1:2224", e=True)
+    person.create(f"/tasks/{TASK}", "date")
+    person.create("/assign/w1")
+    person.create(f"/assign/w1/{TASK}")
+    stage.forbids = lambda op: isinstance(op, Create | Set) and op.path == "/assign/w1"
+    stage.master("m1")
+    stage.settle(5)
+    assert (stage.holders(TASK), worker.started) == (["w1"], [])
+
+
+def test_a_new_worker_has_no_queue_read_but_its_own() -> None:
+    stage = Stage()
+    master = stage.master("m1")
+    for name in ("w1", "w2"):
+        stage.worker(name)
+    before = len(master.sent)
+    stage.worker("w3")
+    queues = [sent.path for sent in master.sent[before:] if isinstance(sent, Children)]
+    assert "/assign/w3" in queues
+    assert not {"/assign/w1", "/assign/w2"} & set(queues)
+
+
+def test_a_worker_that_is_none_is_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.master("m1")
+    stage.person().create("/workers/w1", "by hand")
+    for _ in range(3):
+        stage.worker("w2").die()
+    assert caplog.text.count("/workers/w1 was created by hand") == 1
+
+
+def test_what_is_reported_by_hand_on_an_assignment_of_nobody_is_done() -> None:
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    person.create(f"/tasks/{TASK}", "date")
+    person.create("/assign/ghost")
+    person.create(f"/assign/ghost/{TASK}")
+    person.create(f"/tasks/{TASK}/status", "done")
+    assert stage.children("/assign/ghost") == []
+
+
+# ------------------------------------------------------------ cancel requests
+
+
+def test_a_cancel_request_that_was_granted_is_not_taken_for_pointless_later() -> None:
+    server = Clock(**{f"cancel__{TASK}": b""})
+    mirror = mirror_of(server)
+    while server.waiting[0][0] != f"/tasks/{TASK}":
+        server.answer(server.waiting[0][0])
+    mirror.granted(TASK)
+    server.answer(f"/tasks/{TASK}")
+    assert not mirror.pointless
+
+
+# ------------------------------------------------------------ the list of tasks
+
+
+def test_a_short_list_is_read_again_at_once() -> None:
+    server = Clock(tasks__a=b"date", tasks__b=b"date")
+    mirror_of(server)
+    server.answer_all()
+    server.watches["/tasks"]()
+    assert [path for path, _ in server.waiting] == ["/tasks"]
+    assert not server.timers
+
+
+def test_a_long_list_is_not_read_at_every_change() -> None:
+    server = Clock(Limits(short_list=1), tasks__a=b"date", tasks__b=b"date")
+    mirror_of(server)
+    server.answer_all()
+    server.watches["/tasks"]()
+    assert not server.waiting
+    ((delay, look),) = server.timers
+    assert 0 < delay < 0.001
+    look()
+    assert [path for path, _ in server.waiting] == ["/tasks"]
+
+
+def test_what_is_no_longer_listed_is_not_read() -> None:
+    server = Clock(Limits(page=1, newest=1), tasks__a=b"date", tasks__b=b"date")
+    mirror = mirror_of(server)
+    while server.waiting[0][0] != "/tasks/b":  # the newest first
+        server.answer(server.waiting[0][0])
+    assert list(mirror.tasks.unread) == ["b", "a"]
+    del server.nodes["/tasks/a"]
+    _, page = server.waiting.popleft()
+    server.watches["/tasks"]()
+    server.answer("/tasks")
+    assert list(mirror.tasks.unread) == ["b"]
+    page()
+    assert not server.waiting
+
+
+def test_a_page_that_was_asked_for_before_a_task_vanished_does_not_count() -> None:
+    server = with_a_task()
+    mirror = mirror_of(server)
+    while server.waiting[0][0] != "/tasks":
+        server.answer(server.waiting[0][0])
+    server.nodes[f"/returned/{TASK}"] = Assignment(2, failures=1).encode()
+    del server.nodes[f"/assign/w1/{TASK}"]
+    server.watches["/assign/w1"]()
+    server.answer("/tasks")
+    server.watches["/returned"]()
+    server.answer("/assign/w1")
+    server.answer(f"/tasks/{TASK}")
+    assert not mirror.tasks.queued
+    server.answer_all()
+    assert TASK in mirror.held[NOBODY]
+
+
+# ------------------------------------------------------------ what has ended, and what is gone
+
+
+def test_the_time_that_a_finished_task_is_kept_begins_once() -> None:
+    known = KnownTasks()
+    known.listed(["a"])
+    known.finish("a", 1.0)
+    known.finish("a", 5.0)
+    assert known.finished == {"a": 1.0}
+
+
+def test_what_is_in_doubt_is_not_known_to_have_ended() -> None:
+    known = KnownTasks()
+    known.listed(["a", "b"])
+    known.finish("a", 1.0)
+    known.finish("b", 1.0)
+    assert known.renewed({"a"}).finished == {"b": 1.0}
+
+
+def test_what_was_removed_while_its_state_was_looked_up_is_not_known_any_more() -> None:
+    server = with_a_task()
+    mirror = mirror_of(server)
+    server.answer_all()
+    server.nodes[f"/tasks/{TASK}/status"] = b"done"
+    del server.nodes[f"/assign/w1/{TASK}"]
+    server.watches["/assign/w1"]()
+    server.answer("/assign/w1")
+    mirror.removed(TASK)
+    server.answer(f"/tasks/{TASK}/status")
+    assert not mirror.tasks.finished
+
+
+def test_what_was_deleted_while_its_state_was_looked_up_is_not_assigned() -> None:
+    server = Clock(**{f"tasks__{TASK}": b"date", f"tasks__{TASK}__note": b""})
+    mirror = mirror_of(server)
+    while server.waiting[0][0] != f"/tasks/{TASK}":
+        server.answer(server.waiting[0][0])
+    server.watches["/tasks"]()
+    server.answer(f"/tasks/{TASK}")
+    server.nodes.clear()
+    server.answer_all()
+    assert not mirror.tasks.names
+    assert not mirror.tasks.queued
