@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from mwapp.core.known_tasks import KnownTasks
+from mwapp.core.known_tasks import KnownTasks, Waiting
 from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.messages import Children, Create, Failed, Node, Set
 from mwapp.core.mirror import Mirror
@@ -122,6 +122,22 @@ def test_what_is_reported_by_hand_on_an_assignment_of_nobody_is_done() -> None:
     assert stage.children("/assign/ghost") == []
 
 
+def test_a_task_whose_final_state_was_deleted_goes_on_from_a_queue_that_a_person_put_it_into() -> None:
+    """From the second, because the first is cleared before the master knows."""
+    stage = Stage()
+    master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
+    person.create(f"/tasks/{TASK}", "date")
+    worker.finish(TASK)
+    person.create("/assign/ghost")
+    master.freeze()
+    for name in ("status", "result"):
+        person.delete(f"/tasks/{TASK}/{name}", settle=False)
+    person.create(f"/returned/{TASK}", '{"attempt": 3}', settle=False)
+    person.create(f"/assign/ghost/{TASK}", '{"attempt": 5}', settle=False)
+    master.thaw()
+    assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "6"]
+
+
 # ------------------------------------------------------------ cancel requests
 
 
@@ -200,6 +216,21 @@ def test_the_time_that_a_finished_task_is_kept_begins_once() -> None:
     known.finish("a", 1.0)
     known.finish("a", 5.0)
     assert known.finished == {"a": 1.0}
+
+
+def test_what_is_read_again_keeps_its_place_in_the_queue() -> None:
+    known = KnownTasks()
+    for task in ("a", "b", "a"):
+        known.queue(task, Waiting(frozenset()), 0.0, 0.0)
+    assert list(known.queued) == ["a", "b"]
+
+
+def test_what_cannot_be_removed_is_the_last_to_be_tried_again() -> None:
+    known = KnownTasks()
+    for task in ("a", "b"):
+        known.finish(task, 1.0)
+    known.put_off("a", 5.0)
+    assert list(known.finished.items()) == [("b", 1.0), ("a", 5.0)]
 
 
 def test_what_is_in_doubt_is_not_known_to_have_ended() -> None:
