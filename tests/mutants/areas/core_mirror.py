@@ -55,7 +55,7 @@ MUTANTS = [
     mirror(
         "            if name not in self._watched:\n                self._look_at_queue(name)\n",
         "",
-        "of a new worker's queue the master hears nothing",
+        equivalent="a queue that is new is in /assign, whose watch has it looked at as well",
     ),
     mirror(
         "if old is None or new is None or old.incarnation != new.incarnation:",
@@ -108,7 +108,7 @@ MUTANTS = [
     mirror(
         "                elif self.held.get(queue, {}).pop(task, None):\n                    self._look_if_finished(task)\n",
         "",
-        "what was handed back before a worker left stays with nobody",
+        equivalent="the watch of its queue has it found out as well",
     ),
     mirror(
         "                    self.tasks.take(task)\n                    if isinstance(status",
