@@ -247,35 +247,45 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- cancelling
     client(
-        "ops: list[Op] = [Check(task_path(name)), Create(cancel_path(name))]",
-        "ops: list[Op] = [Create(cancel_path(name))]",
+        "for name in names:  # one of them is to blame\n                self._ask([name])",
+        "self._ask(names[1:])",
+        "of many requests one that is refused is forgotten",
+    ),
+    client(
+        "while self._under_way < TRANSACTIONS:",
+        "while True:",
+        "all requests are under way at once",
+    ),
+    client(
+        "for op in (Check(task_path(name)), Create(cancel_path(name)))]",
+        "for op in (Create(cancel_path(name)),)]",
         "a request is made for a task that is not there",
     ),
     client(
-        "unknown = result == Failed(Error.NO_NODE, 0)",
-        "unknown = isinstance(result, Failed)",
+        "elif not isinstance(result, Failed) or result.error is Error.NODE_EXISTS:",
+        "elif not isinstance(result, Failed):",
         "a request that was there already seems one for no task",
     ),
     client(
-        "            if not self._again:\n                self._again = True\n                self._scope.after",
-        "            if True:\n                self._scope.after",
+        "        elif not self._again:  # /cancel was deleted by hand, say\n            self._again = True\n",
+        "        else:\n",
         "requests that are refused are repeated more and more often",
     ),
     client(
-        "        self._again = False\n        if not self._open",
-        "        if not self._open",
+        "        self._again, self._under_way = False, 0\n        if not self._open",
+        "        self._under_way = 0\n        if not self._open",
         "what is refused twice is not asked for again",
     ),
     client(
-        "        self._ask_next()\n        if isinstance(result",
-        "        if isinstance(result",
+        "            self._scope.after(CLIENT_RETRY_SECONDS, self._begin)\n        self._ask_more()\n",
+        "            self._scope.after(CLIENT_RETRY_SECONDS, self._begin)\n",
         "of many requests only the first are made",
     ),
     client(
-        "            if not self._open:\n                self._finished()",
-        "            pass",
+        "                if not self._open:\n                    self._finished()",
+        "                pass",
         "who cancels never hears that it is done",
-        at="Cancel._answered",
+        at="Cancel._told",
     ),
     client(
         "        if not self._open:\n            self._finished()\n",

@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = CORE
 
 mirror = partial(Mutant, "mwapp/core/mirror.py")
+listing = partial(Mutant, "mwapp/core/listing.py")
 known = partial(Mutant, "mwapp/core/known_tasks.py")
 
 MUTANTS = [
@@ -127,7 +128,7 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- the mirror: cancel requests
     mirror(
-        "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)",
+        "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels_again)",
         "self._scope.children(CANCEL, self._cancels_seen)",
         "of cancel requests only those are known that were there at first",
     ),
@@ -158,13 +159,13 @@ MUTANTS = [
         "self._scope.children(TASKS, self._tasks_seen)",
         "new tasks are not heard of",
     ),
-    mirror(
-        "if wait > 0 and known > self._scope.limits.short_list:",
+    listing(
+        "if wait > 0 and names > scope.limits.short_list:",
         "if wait > 0:",
         "a lone task waits for the next reading of a short list",
     ),
-    mirror(
-        "if wait > 0 and known > self._scope.limits.short_list:",
+    listing(
+        "if wait > 0 and names > scope.limits.short_list:",
         "if False:",
         "a list of many names is read at every change",
     ),

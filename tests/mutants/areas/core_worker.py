@@ -269,7 +269,7 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- cancel requests
     worker(
-        "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels)",
+        "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels_again)",
         "self._scope.children(CANCEL, self._cancels_seen)",
         "of cancel requests only those are heeded that were there at first",
     ),
