@@ -294,6 +294,11 @@ def free(path: str) -> int:
     return shutil.disk_usage(next(one for one in (Path(path), *Path(path).parents) if one.exists())).free
 
 
+def moved(found: dict[str, Any], new: str, active: bool) -> dict[str, Any]:
+    """The data there; of a server that is stopped and whose directory was moved, those where it will look."""
+    return found if active or found["filled"] or not data(new)["filled"] else data(new)
+
+
 def address(host: str) -> dict[str, Any]:
     """What a name is on this host, as Java sees it (IPv4 first), and whether a server can listen there."""
     try:
@@ -346,14 +351,16 @@ def _links(directory: Path) -> set[str]:
 def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
     """What ``host_problems`` has to know of this host; with unit and deployed_port."""
     config = in_force(read(RUNNING), read(ON_DISK))
+    server = unit(module)
     left = other(config, settings)
     if left and adopts(left, settings):
         config, places = left["config"], {key: left[key] for key in ("data_dir", "txnlog_dir")}
     else:
-        paths = directories(config, *(settings[name] for name in DIRECTORIES))
-        places = {key: data(path) for key, path in zip(("data_dir", "txnlog_dir"), paths, strict=True)}
+        wanted = [settings[name] for name in DIRECTORIES]
+        paths = zip(directories(config, *wanted), wanted, strict=True)
+        found = [moved(data(path), new, server["active"]) for path, new in paths]
+        places = dict(zip(("data_dir", "txnlog_dir"), found, strict=True))
     port = client_port(config) or settings["zookeeper_client_port"]
-    server = unit(module)
     others, own = listeners(
         {settings[key] for key in (*PORTS, "zookeeper_admin_port")} | {port}, server["pid"]
     )

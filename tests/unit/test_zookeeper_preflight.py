@@ -380,8 +380,29 @@ def test_without_a_directory_of_its_own_the_log_is_with_the_data(host: Host) -> 
     host.configured(dataLogDir=None)
     host.write("txnlog/version-2/log.1", "")
     host.write("txnlog/initialize", "")
+    host.runs()
     answer = host.look()
     assert (answer["data"], answer["marker"]) == (False, False), "these are nobody's"
+
+
+@pytest.mark.parametrize("variable", ["zookeeper_data_dir", "zookeeper_txnlog_dir"])
+def test_a_directory_is_moved_as_the_refusal_says(host: Host, variable: str) -> None:
+    """Stopped, and moved to where the inventory wants it: the server has its data, and is no new one."""
+    host.configured()
+    host.write("data/myid", "1\n")
+    host.write("data/version-2/snapshot.0", "")
+    host.write("txnlog/version-2/log.1", "")
+    new = host.root / "new"
+    [said] = host.look(**{variable: str(new)})["problems"]
+    old = host.settings[variable]
+    assert f"set it back to {old}; or stop the server, move the directory, and run again." in said
+    Path(old).rename(new)
+    answer = host.look(**{variable: str(new)})
+    assert (answer["problems"], answer["data"]) == ([], True)
+    (new / "version-2").rename(new / "lost")
+    other = host.txnlog if variable == "zookeeper_data_dir" else host.data
+    shutil.rmtree(other)
+    assert not host.look(**{variable: str(new)})["data"]
 
 
 def test_the_marker_is_beside_the_log(host: Host) -> None:

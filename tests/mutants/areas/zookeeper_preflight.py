@@ -59,8 +59,8 @@ MUTANTS = [
         '"deployed_port": port', '"deployed_port": settings["zookeeper_client_port"]', "the port to come"
     ),
     preflight(
-        "*(settings[name] for name in DIRECTORIES)",
-        "*(settings[DIRECTORIES[0]] for name in DIRECTORIES)",
+        "wanted = [settings[name] for name in DIRECTORIES]",
+        "wanted = [settings[DIRECTORIES[0]] for name in DIRECTORIES]",
         "the marker of a first start is looked for beside the data",
     ),
     preflight("os.path.realpath(settings[name])", "settings[name]", "a link may lead anywhere"),
@@ -100,10 +100,9 @@ MUTANTS = [
     sizes("if size <= 0:\n", "if False:\n", "the zeros behind a log are read"),
     sizes("_take(file, size + STAT)", "_take(file, size)", "only the first value is right"),
     preflight(
-        'key: data(path) for key, path in zip(("data_dir", "txnlog_dir"), paths',
-        'key: data(paths[0]) for key, path in zip(("data_dir", "txnlog_dir"), paths',
+        'dict(zip(("data_dir", "txnlog_dir"), found, strict=True))',
+        'dict.fromkeys(("data_dir", "txnlog_dir"), found[0])',
         "the log is never looked at",
-        at="look",
     ),
     preflight("if left and adopts(left, settings):", "if False:", "who else was a member is not known"),
     preflight("if config or not any(", "if not any(", "a server that is set up is given old data"),
@@ -115,6 +114,14 @@ MUTANTS = [
     preflight("set(own) & set(paths)", "()", "logs stay where the server does not look"),
     preflight("size - free(own[0])", "-free(own[0])", "a disk is filled in the middle of it"),
     preflight("if one.exists()", "if True", "a directory that is still to be made has no room", at="free"),
+    preflight(
+        "return found if active or",
+        "return found if",
+        "a server that waits is given what is not its",
+        at="moved",
+    ),
+    preflight('or found["filled"] or', "or", "what is in force is passed by", at="moved"),
+    preflight("else data(new)", "else found", "a server whose directory was moved is a new one", at="moved"),
     adopt("part.rename(directory / file.name)", "shutil.copy2(part, directory)", "a file may be half"),
     adopt('("snapshot.*", "acceptedEpoch", "currentEpoch")', '("snapshot.*",)', "promises are forgotten"),
     adopt("path.rename(path.with_name(path.name + ADOPTED))", "pass", "it is adopted again, much later"),
