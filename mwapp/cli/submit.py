@@ -20,7 +20,7 @@ from mwapp.core.session import Call as Finished
 from mwapp.core.session import Process
 from mwapp.core.task import MAX_DELAY, MAX_RETRIES, MAX_RETRY_DELAY, MAX_TIMEOUT, RETRY_DELAY, Task
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
-from mwapp.status.overview import read_workers
+from mwapp.status.overview import read_tasks, read_workers
 
 # How the parts of a call are written here.
 _TYPED = {
@@ -47,7 +47,7 @@ _TYPED = {
     key="task_name",
     metavar="NAME",
     help="Give the task this name instead of a number. Resubmitting the same task under this name is a "
-    "no-op; a different task is refused (exit status 7).",
+    "no-op, also if it has ended; a different task is refused (exit status 7).",
 )
 @option(
     "--run-timeout",
@@ -139,12 +139,15 @@ def submit(
     tasks = _tasks(list(commands), task_name, settings)
     target, as_json = target_of(settings), settings["output"] == "json"
     accepted: dict[int, str] = {}
+    existed: list[int] = []
     try:
-        _submit(target, tasks, task_name, max_tasks, accepted, printed=not as_json)
+        _submit(target, tasks, task_name, max_tasks, accepted, existed, printed=not as_json)
     except BaseException:  # also if interrupted: these tasks are stored
         if as_json:
             _show_accepted(tasks, accepted)
         raise
+    if existed and task_name is not None:
+        _say_that_it_existed(target, task_name)
     if wait:
         names = [accepted[index] for index in range(len(tasks))]
         _warn_if_unschedulable(target, tasks)
@@ -155,6 +158,18 @@ def submit(
 
 def _show_accepted(tasks: Sequence[Task], accepted: Mapping[int, str]) -> None:
     show_json([{"task": accepted[index], "command": tasks[index].title} for index in sorted(accepted)])
+
+
+def _say_that_it_existed(target: Target, name: str) -> None:
+    (views,) = look(target, lambda scope, then: read_tasks(scope, [name], then))
+    for view in views:
+        if view.ended:
+            when = datetime.fromtimestamp(view.created).astimezone().isoformat(" ", "seconds")
+            print(
+                f"mwapp: {name} was submitted at {when} and is already {view.state}: it does not run again. "
+                "If it is to, give it another name",
+                file=sys.stderr,
+            )
 
 
 def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
@@ -243,10 +258,11 @@ def _submit(
     name: str | None,
     max_tasks: int,
     names: dict[int, str],
+    existed: list[int],
     *,
     printed: bool,
 ) -> None:
-    """``names`` gets the name of each accepted task, by index, at once."""
+    """``names`` gets the name of each accepted task, by index, at once; ``existed`` those that were there."""
     refusals: list[Refusal] = []
 
     def accepted(index: int, name: str) -> None:
@@ -263,6 +279,7 @@ def _submit(
             accepted=accepted,
             refused=lambda _, refusal: refusals.append(refusal),
             finished=finished,
+            existed=existed.append,
         )
 
     try:

@@ -88,7 +88,8 @@ class Submit(ClientPart):
     read. A task with a name is simply created again: if the same task exists, that is success.
 
     ``accepted(index, name)`` is called for each acknowledged task, ``refused(index, refusal)`` for each
-    refused one, ``finished()`` after the last.
+    refused one, ``finished()`` after the last. ``existed(index)`` is called before ``accepted`` if the task
+    was there already: submitted earlier, or by this client before a reply was lost.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Submit(ClientPart):
         accepted: Callable[[int, str], None],
         refused: Callable[[int, Refusal], None],
         finished: Callable[[], None],
+        existed: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._names = dict(names or {})
         keys = [task.key for index, task in enumerate(tasks) if index not in self._names]
@@ -119,6 +121,7 @@ class Submit(ClientPart):
         self._resolved = False  # connected, and every outcome of earlier connections is known
         self._looking = False  # whether there is room
         self._accepted, self._refused, self._finished = accepted, refused, finished
+        self._existed = existed
 
     def add(self, task: Task, name: str | None = None) -> int:
         """Submit one more (between two events); returns its index."""
@@ -321,6 +324,7 @@ class Submit(ClientPart):
     def _compare(self, index: int, name: str, full: Refusal | None, node: Node | Failed) -> None:
         """If a task of that name exists: is it the same one, submitted earlier, or another?"""
         if isinstance(node, Node) and node.data == self._tasks[index].encode():
+            self._existed(index)
             self._acknowledge(index, name)
         elif isinstance(node, Node):
             self._refuse(index, Refusal(f"another task has the name {name}"))

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -185,6 +186,16 @@ def test_a_name_is_one_task(site: Site) -> None:
     other_order = ("submit", "--name", "backup", "--env", "B=2", "--env", "A=1", "echo $A $B", "--wait")
     assert site.json(*other_order)[0]["output"] == "1 2\n"
     assert len([task for task in site.json("tasks") if task["task"] == "backup"]) == 1
+    told = subprocess.run(
+        [sys.executable, "-m", "mwapp", *asked],
+        env=os.environ | {"MWAPP_CONNECT": site.connect},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stderr
+    assert re.fullmatch(
+        r"mwapp: backup was submitted at \d{4}-.* and is already done: it does not run again. If .*\n", told
+    )
     site.mwapp("submit", "--name", "backup", "echo something else", status=7)
     (whole,) = site.json("tasks", "backup")
     assert whole["command"] == "echo $A $B"
