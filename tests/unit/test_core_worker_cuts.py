@@ -1,8 +1,8 @@
 """A worker that is cut off: what it finds when it is back, and what it may not take for granted."""
 
-from mwapp.core.messages import Get, Request
+from mwapp.core.messages import Create, Delete, Exists, Get, Request, Tick, Transaction
 from mwapp.core.protocol import Registration
-from tests.unit.core_stage import creates
+from tests.unit.core_stage import Stage, creates
 from tests.unit.test_core_worker import by_hand
 
 
@@ -60,3 +60,66 @@ def test_what_was_taken_from_it_while_it_was_cut_off_is_killed() -> None:
     worker.resume()
     assert worker.running() == []
     assert worker.worker.counters["killed"] == 1
+
+
+def test_an_incarnation_that_is_over_is_not_taken_up_again() -> None:
+    """A person puts a znode where the worker's was just when the worker replaces it. So the worker takes
+    itself for gone, its znode comes back, and it is cut off while it registers."""
+    stage = Stage()
+    stage.master("m1")
+    worker, person = stage.worker("w1"), stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    worker.worker.pause()
+    worker.event(Tick())
+    stage.settle()
+
+    def replaces(request: Request) -> None:
+        if isinstance(request.operation, Exists):
+            worker.meanwhile = None
+            person.create("/workers/w1", "by hand", settle=False)
+
+    worker.meanwhile = replaces
+    worker.loses = lambda request: (
+        isinstance(request.operation, Transaction) and isinstance(request.operation.ops[0], Create)
+    )
+    person.delete("/workers/w1", settle=False)
+    worker.worker.resume()
+    worker.event(Tick())
+    stage.settle()
+    assert worker.meanwhile is None
+    worker.resume()
+    stage.settle(5)
+    assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
+
+
+def test_who_is_given_what_is_not_for_it_looks_at_once_whether_it_is_still_itself() -> None:
+    stage, worker, person, (task,) = by_hand(tasks=1)
+    person.set("/assign/w1", stage.data("/assign/w1") or "")
+    person.create(f"/assign/w1/{task}", '{"incarnation": 1}')
+    stage.settle(1.5)
+    assert worker.worker.status()["incarnation"] == 2
+
+
+def test_who_is_not_registered_records_nothing() -> None:
+    stage, worker, person, (task,) = by_hand(tasks=1)
+    person.create(f"/assign/w1/{task}")
+    person.create(f"/assign/w1/{task}/child")  # it cannot be recorded
+    worker.finish(task)
+    person.delete_all("/workers/w1")
+    person.create("/workers/w1", "by hand")
+    assert worker.worker.state == "waiting"
+    before = len(worker.sent)
+    stage.settle(5)
+    deletions = [Delete(f"/assign/w1/{task}") in getattr(sent, "ops", ()) for sent in worker.sent[before:]]
+    assert deletions
+    assert not any(deletions)
+
+
+def test_who_has_left_runs_nothing_any_more() -> None:
+    stage, worker, person, (task,) = by_hand(tasks=1)
+    person.create(f"/assign/w1/{task}")
+    worker.kills = False  # it waits for a dead disk
+    worker.stop()
+    stage.settle(33)
+    status = worker.worker.status()
+    assert (status["state"], status["running"], status["incarnation"]) == ("stopped", [], None)
