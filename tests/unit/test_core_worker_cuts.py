@@ -123,3 +123,37 @@ def test_who_has_left_runs_nothing_any_more() -> None:
     stage.settle(33)
     status = worker.worker.status()
     assert (status["state"], status["running"], status["incarnation"]) == ("stopped", [], None)
+
+
+# ------------------------------------------------------------ not registered, or resting
+
+
+def test_who_waits_for_its_name_and_is_to_rest_marks_nobody_else() -> None:
+    stage, worker, _, _ = by_hand()
+    namesake = stage.worker("w1")
+    assert namesake.worker.state == "waiting"
+    namesake.worker.pause()
+    namesake.event(Tick())
+    stage.settle()
+    assert stage.ensemble.decided.nodes["/workers/w1"].version == 0
+    assert worker.worker.state == "ready"
+
+
+def test_who_rests_and_is_being_stopped_says_so() -> None:
+    stage, worker, person, (task,) = by_hand(tasks=1)
+    person.create(f"/assign/w1/{task}")
+    worker.worker.pause()
+    worker.event(Tick())
+    stage.settle()
+    assert worker.worker.state == "paused"
+    worker.stop()
+    assert worker.worker.state == "draining"
+
+
+def test_a_task_that_may_be_read_again_begins_a_second_later() -> None:
+    stage, worker, person, (task,) = by_hand(tasks=1)
+    stage.denials.forbid(f"/tasks/{task}", "r")
+    person.create(f"/assign/w1/{task}")
+    stage.denials.allow(f"/tasks/{task}")
+    stage.settle(1.1)
+    assert worker.running() == [task]
