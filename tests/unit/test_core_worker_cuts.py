@@ -131,12 +131,13 @@ def test_who_has_left_runs_nothing_any_more() -> None:
 def test_who_waits_for_its_name_and_is_to_rest_marks_nobody_else() -> None:
     stage, worker, _, _ = by_hand()
     namesake = stage.worker("w1")
-    assert namesake.worker.state == "waiting"
+    assert (worker.worker.state, namesake.worker.state) == ("ready", "waiting")
+    before = stage.ensemble.decided.nodes["/workers/w1"].czxid
     namesake.worker.pause()
     namesake.event(Tick())
     stage.settle()
-    assert stage.ensemble.decided.nodes["/workers/w1"].version == 0
-    assert worker.worker.state == "ready"
+    znode = stage.ensemble.decided.nodes["/workers/w1"]
+    assert (znode.czxid, znode.version) == (before, 0)
 
 
 def test_who_rests_and_is_being_stopped_says_so() -> None:

@@ -544,7 +544,7 @@ MUTANTS = [
     ),
     worker(
         "was, self._paused = self.state, True",
-        "self._paused, was = True, self.state",
+        "self._paused = True\n        was = self.state",
         "an elected peer does not mark that it takes no tasks",
     ),
 ]
