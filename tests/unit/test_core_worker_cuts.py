@@ -158,3 +158,17 @@ def test_a_task_that_may_be_read_again_begins_a_second_later() -> None:
     stage.denials.allow(f"/tasks/{task}")
     stage.settle(1.1)
     assert worker.running() == [task]
+
+
+def test_what_a_person_assigned_is_handed_back_with_the_labels_of_its_task() -> None:
+    """The assignment has none."""
+    stage, worker, person, _ = by_hand()
+    person.create("/tasks/mine", '{"command": "date", "labels": ["gpu"]}')
+    person.create("/tasks/other", "date")
+    person.create("/assign/w1/other")
+    person.create("/assign/w1/mine")
+    worker.worker.pause()
+    worker.event(Tick())
+    stage.settle()
+    returned = [stage.data(f"/returned/{task}") for task in stage.children("/returned")]
+    assert '"labels":["gpu"]' in "".join(filter(None, returned))

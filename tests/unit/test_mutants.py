@@ -27,6 +27,13 @@ def test_every_entry_applies_and_makes_another_program(area: Area) -> None:
     assert area.killers
 
 
+def test_the_files_that_are_to_notice_them_are_there() -> None:
+    words = {word for area in every() for killer in area.killers for word in killer.command}
+    files = {word for word in words if word.endswith(".py")}
+    assert files
+    assert {file for file in files if not (ROOT / file).is_file()} == set()
+
+
 SOURCE = """
 def low(a):
     return a < 1

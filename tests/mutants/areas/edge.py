@@ -6,7 +6,7 @@ from tests.mutants.killers import edge, pytest
 from tests.mutants.mutant import Mutant
 
 # Not test_edge: it plants some of these itself, which cannot be done twice.
-UNIT = ("zk_ensemble", "zk_wire", "release")
+UNIT = ("zk_sessions", "zk_machine", "zk_wire", "release")
 KILLERS = (
     pytest(*(f"tests/unit/test_{name}.py" for name in UNIT)),
     edge(range(300)),
