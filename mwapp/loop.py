@@ -25,6 +25,7 @@ from mwapp.core.session import Process
 from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.resolve import nobody_there, unresolved
 from mwapp.zookeeper.sessions import Note, Sessions
 
 if TYPE_CHECKING:
@@ -164,8 +165,11 @@ class Loop:
 
 
 def silent(setting: str, servers: Servers, seconds: float) -> str:
-    """The message about an ensemble that has not answered for so long; ``setting`` says where it is."""
-    return (
+    """The message about an ensemble that has not answered for so long; ``setting`` says where it is. It looks
+    up the servers' names, which may take some seconds."""
+    names = unresolved(servers)
+    return nobody_there(setting, servers) or (
         f"{setting} {servers}: the ensemble has not answered for {seconds:g} s; "
         "check that a majority of its servers runs (mwapp status)"
+        + "".join(f"; there is no address for {name}: {reason}" for name, reason in names.items())
     )

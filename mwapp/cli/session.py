@@ -10,9 +10,10 @@ import click
 from mwapp.client.background import Background
 from mwapp.core.client import ClientPart
 from mwapp.core.session import Call, Process, Scope
-from mwapp.errors import TimedOutError
+from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.status.overview import Look
 from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.resolve import nobody_there
 
 
 class Target:
@@ -24,7 +25,10 @@ class Target:
 
     @cached_property
     def session(self) -> Background:
-        """Opened when it is first used."""
+        """Opened when it is first used. Raises UnreachableError if no server's name has an address."""
+        problem = nobody_there("--connect", self.connect)
+        if problem is not None:
+            raise UnreachableError(problem)
         return Background(self.connect, self.connect_timeout, "--connect")
 
     def __enter__(self) -> "Target":
