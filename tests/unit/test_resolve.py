@@ -37,8 +37,8 @@ def test_names_without_an_address_are_told_with_the_reason() -> None:
 def test_if_no_name_has_an_address_nobody_can_be_there() -> None:
     assert nobody_there("--connect", Servers.parse("zk1,zk2")) is None
     assert nobody_there("--connect", Servers.parse("zk2,zk3/mwapp")) == (
-        "--connect zk2:2181,zk3:2181/mwapp: no address for zk2, zk3 (Name or service not known); correct the name, "
-        "or add it to DNS or /etc/hosts"
+        "--connect zk2:2181,zk3:2181/mwapp: no address for zk2, zk3 (Name or service not known); correct the "
+        "name, or add it to DNS or /etc/hosts"
     )
 
 
