@@ -393,16 +393,17 @@ def test_a_directory_is_moved_as_the_refusal_says(host: Host, variable: str) -> 
     host.write("data/version-2/snapshot.0", "")
     host.write("txnlog/version-2/log.1", "")
     new = host.root / "new"
-    [said] = host.look(**{variable: str(new)})["problems"]
+    moved: dict[str, Any] = {variable: str(new)}
+    [said] = host.look(**moved)["problems"]
     old = host.settings[variable]
     assert f"set it back to {old}; or stop the server, move the directory, and run again." in said
     Path(old).rename(new)
-    answer = host.look(**{variable: str(new)})
+    answer = host.look(**moved)
     assert (answer["problems"], answer["data"]) == ([], True)
     (new / "version-2").rename(new / "lost")
     other = host.txnlog if variable == "zookeeper_data_dir" else host.data
     shutil.rmtree(other)
-    assert not host.look(**{variable: str(new)})["data"]
+    assert not host.look(**moved)["data"]
 
 
 def test_the_marker_is_beside_the_log(host: Host) -> None:
