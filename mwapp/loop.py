@@ -29,6 +29,7 @@ from mwapp.zookeeper.resolve import nobody_there, unresolved
 from mwapp.zookeeper.sessions import Note, Sessions
 
 if TYPE_CHECKING:
+    from mwapp.execution.control_groups import ControlGroups
     from mwapp.execution.runner import Runner
 
 # The loop turns at least this often, seconds, so that an observer can tell that it is alive.
@@ -47,7 +48,7 @@ class Loop:
     """Runs one core process on the ensemble until it closes.
 
     ``on_session`` is called for every session, and every change of its server, before its first use;
-    ``on_turn`` at every turn.
+    ``on_turn`` at every turn. What it runs, it runs in ``control_groups``.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Loop:
         *,
         on_session: Callable[[Up], None] = lambda _: None,
         on_turn: Callable[[], None] = lambda: None,
+        control_groups: "ControlGroups | None" = None,
     ) -> None:
         self.process = process
         self.longest_turn = LONGEST_TURN
@@ -67,13 +69,14 @@ class Loop:
         self._sessions = Sessions(servers, session_timeout, self._queue.put)
         self._on_session = on_session
         self._on_turn = on_turn
+        self._control_groups = control_groups
         self._open = True
 
     @cached_property
     def _runner(self) -> "Runner":
         from mwapp.execution.runner import Runner  # here, because commands and clients run nothing
 
-        return Runner(self._queue.put)
+        return Runner(self._queue.put, control_groups=self._control_groups)
 
     def stop(self) -> None:
         """Ask for a graceful end. Signal handlers may call it."""

@@ -20,6 +20,7 @@ from mwapp.core.session import Process
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
 from mwapp.errors import BadInputError
+from mwapp.execution.control_groups import Limits, parse_memory
 from mwapp.zookeeper.connect_string import parse_address, show
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 # their number if there are many tasks a second.
 LEAST_RETENTION = 60.0
 LEAST_KEPT = 1000
+# The kernel gives no less CPU time than this.
+LEAST_CPU = 0.01
 
 
 def _name(value: str) -> str:
@@ -157,10 +160,37 @@ def _worker_options(function: F) -> F:
                 help="How long a graceful stop waits for running tasks. Tasks still running then are killed "
                 "and run again on another worker.",
             ),
+            *_limits("--task-", "each task"),
+            *_limits("--worker-", "all tasks of this worker together"),
         )
     ):
         function = decorate(function)
     return function
+
+
+def _limits(prefix: str, whose: str) -> list[Callable[[F], F]]:
+    """The options for limits."""
+    return [
+        option(
+            f"{prefix}memory",
+            callback=parsed(lambda value: parse_memory(value, f"{prefix}memory")),
+            metavar="SIZE",
+            help=f"How much memory {whose} may use, such as 500M or 2G. A task that needs more is killed and "
+            "fails. As with all limits, systemd must have delegated a control group to this process.",
+        ),
+        option(
+            f"{prefix}cpu",
+            type=click.FloatRange(min=LEAST_CPU),
+            metavar="CPUS",
+            help=f"How many CPUs {whose} may use, such as 0.5.",
+        ),
+        option(
+            f"{prefix}pids",
+            type=click.IntRange(min=1),
+            metavar="NUMBER",
+            help=f"How many processes and threads {whose} may have.",
+        ),
+    ]
 
 
 def _labels(_ctx: click.Context, _param: click.Parameter, labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -183,10 +213,18 @@ def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
             settings["listen"],
             settings["advertise"],
             settings["state_dir"],
+            _limits_of(settings, "task"),
+            _limits_of(settings, "worker"),
         ),
         build,
     )
     sys.exit(daemon.run())
+
+
+def _limits_of(settings: dict[str, Any], whose: str) -> Limits:
+    """None of them for a master, which has no such options."""
+    memory, cpu, pids = (settings.get(f"{whose}_{name}") for name in ("memory", "cpu", "pids"))
+    return Limits(memory, cpu, pids)
 
 
 def _make_master(process: Process, settings: dict[str, Any]) -> Master:

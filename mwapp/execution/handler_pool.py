@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Exited, Run
+from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.warm_process import WarmProcess
 
 if TYPE_CHECKING:
@@ -29,9 +30,16 @@ START_ANOTHER_AFTER = 0.2
 class HandlerPool:
     """The handlers that run or wait for a process; ``post`` gets their Exited."""
 
-    def __init__(self, loop: "AbstractEventLoop", post: Callable[[Exited], None], output_limit: int) -> None:
+    def __init__(
+        self,
+        loop: "AbstractEventLoop",
+        post: Callable[[Exited], None],
+        output_limit: int,
+        control_groups: ControlGroups | None = None,
+    ) -> None:
         self._loop = loop
         self._limit = output_limit
+        self._control_groups = control_groups
         self._post = post
         self._waiting: dict[int, tuple[bytes, float]] = {}  # the request, and since when; the oldest first
         self._processes: set[WarmProcess] = set()
@@ -118,7 +126,7 @@ class HandlerPool:
             self._idle.pop().begin(number, request)
         while self._waiting and not self._closed and self._may_start():
             try:
-                process = WarmProcess(self._loop, self._limit, self)
+                process = WarmProcess(self._loop, self._limit, self, self._control_groups)
                 self._processes.add(process)
                 self._starting.add(process)
             except OSError as error:

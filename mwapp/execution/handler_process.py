@@ -1,8 +1,11 @@
-"""The process that runs handlers, one after the other: python -m mwapp.execution.handler_process CHANNEL
+"""The process that runs handlers, one after the other.
+
+    python -m mwapp.execution.handler_process CHANNEL [GROUP]
 
 CHANNEL is the number of a socket. Requests come and replies go as lines of JSON; the first reply says that
 the process is ready. Output goes where stdout goes. It ends when the channel is closed. The other side,
 ``mwapp.execution.handler_pool``, does not rely on this one: a handler can do anything to its process.
+GROUP is the file cgroup.procs of the control group that it has to join.
 """
 
 import ctypes
@@ -200,6 +203,10 @@ def _result(value: Any) -> str:
 
 def main() -> None:
     """Run what comes over the channel until it is closed."""
+    for group in sys.argv[2:]:
+        joined = os.open(group, os.O_WRONLY)
+        os.write(joined, b"0")
+        os.close(joined)
     channel = int(sys.argv[1])
     os.set_inheritable(channel, False)
     libc = ctypes.CDLL(None)

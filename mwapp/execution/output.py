@@ -2,6 +2,9 @@
 
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
 
+# What the worker has to say of a run begins with this, and is the last line of its output.
+REMARK = "mwapp: "
+
 
 class Output:
     """Keeps the beginning and the end of what was written, at most ``limit`` bytes and a mark between."""

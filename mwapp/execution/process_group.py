@@ -16,8 +16,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from mwapp.execution.control_groups import ControlGroup
 from mwapp.execution.environment import of_runs
-from mwapp.execution.output import Output
+from mwapp.execution.output import REMARK, Output
 from mwapp.execution.processes import MARK, Census, Orphans, kill
 
 if TYPE_CHECKING:  # a process that runs nothing need not wait for its import
@@ -67,25 +68,32 @@ class Group:
         *,
         directory: str | None = None,
         pass_fds: Sequence[int] = (),
+        control_group: ControlGroup | None = None,
     ) -> None:
-        """Start it. Raises OSError or ValueError if it cannot be started."""
+        """Start it; it joins the control group by itself. Raises OSError or ValueError if it cannot be
+        started."""
         self.output = output
         self.code: int | None = None
         self._loop = loop
         self._ended = ended
+        self._control_group = control_group
         self._deadline: TimerHandle | None = None  # of SIGKILL
         self._mark = f"{MARKS}.{next(_numbers)}"
-        self._process = subprocess.Popen(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            start_new_session=True,
-            env={**environment, MARK: self._mark},
-            cwd=directory,
-            pass_fds=pass_fds,
-        )
+        try:
+            self._process = subprocess.Popen(
+                arguments,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                bufsize=0,
+                start_new_session=True,
+                env={**environment, MARK: self._mark},
+                cwd=directory,
+                pass_fds=pass_fds,
+            )
+        except (OSError, ValueError):
+            self._release()
+            raise
         assert self._process.stdout is not None  # noqa: S101 - it was asked for; tells mypy
         self._pipe: int | None = self._process.stdout.fileno()
         try:
@@ -93,6 +101,7 @@ class Group:
         except OSError:  # no files left
             self._signal(signal.SIGKILL)
             self._process.communicate()
+            self._release()
             raise
         with suppress(OSError):
             resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, _GIVEN_FILES)
@@ -143,6 +152,8 @@ class Group:
         for process in _census.of(self._process.pid, self._mark):
             if process.group != self._process.pid:
                 kill(process.pid, number)
+        if number == signal.SIGKILL and self._control_group is not None:
+            self._control_group.kill()
 
     def _signal_group(self, number: int) -> None:
         with suppress(ProcessLookupError):
@@ -178,14 +189,27 @@ class Group:
         """Kill what is left, and wait until the kernel has removed it."""
         if time.monotonic() - self._exited_at > GROUP_END or not self._is_left():
             self._process.wait()
+            self._release()
             self._ended()
         else:
             self._loop.call_later(pause, self._await_group, min(2 * pause, 0.05))
 
+    def _release(self) -> None:
+        """Give the control group back, and say what it knows of the end."""
+        if self._control_group is None:
+            return
+        why = self._control_group.lacked_memory()
+        if why is not None and self.code == -signal.SIGKILL:
+            self.output.write_line(REMARK + why)
+        self._control_group.release()
+
     def _is_left(self) -> bool:
+        grouped = self._control_group is not None and self._control_group.populated
+        if self._control_group is not None and grouped:
+            self._control_group.kill()
         # The leader is dead, so the rest are orphans, or descend from one.
         if not _orphans.belong_to(self._process.pid, self._mark):
-            return False
+            return grouped
         _census.take(self._exited_at)
         for process in _census.of(self._process.pid, self._mark):
             kill(process.pid)

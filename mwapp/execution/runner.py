@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mwapp.core.messages import Exited, Run
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
+from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.handler_pool import HandlerPool
 from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files, start_guard
 from mwapp.execution.processes import adopt_orphans
@@ -26,11 +27,18 @@ THREAD_END = GROUP_END + LAST_OUTPUT + 0.5
 
 
 class Runner:
-    """What is running. ``post`` gets each one's Exited and must be thread-safe."""
+    """What is running. ``post`` gets each one's Exited and must be thread-safe. With ``control_groups``, each
+    runs in one of its own."""
 
-    def __init__(self, post: Callable[[Exited], None], output_limit: int = MAX_OUTPUT_BYTES) -> None:
+    def __init__(
+        self,
+        post: Callable[[Exited], None],
+        output_limit: int = MAX_OUTPUT_BYTES,
+        control_groups: ControlGroups | None = None,
+    ) -> None:
         self._post = post
         self._limit = output_limit
+        self._control_groups = control_groups
         self._running: set[int] = set()  # started, and not answered
         self._loop: AbstractEventLoop | None = None
         self._closing = False
@@ -58,8 +66,8 @@ class Runner:
         adopt_orphans()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._broken)
-        self._commands = Commands(self._loop, self._ended, self._limit)
-        self._handlers = HandlerPool(self._loop, self._ended, self._limit)
+        self._commands = Commands(self._loop, self._ended, self._limit, self._control_groups)
+        self._handlers = HandlerPool(self._loop, self._ended, self._limit, self._control_groups)
         self._thread = threading.Thread(target=self._follow, args=(self._loop,), name="runner", daemon=True)
         self._thread.start()
 
@@ -75,6 +83,8 @@ class Runner:
                 loop.run_forever()
         finally:
             loop.close()
+            if self._control_groups is not None:
+                self._control_groups.close()
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
+from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
@@ -21,10 +22,17 @@ if TYPE_CHECKING:
 class Commands:
     """The commands that run; ``post`` gets their Exited. Use it only in the loop's thread."""
 
-    def __init__(self, loop: "AbstractEventLoop", post: Callable[[Exited], None], output_limit: int) -> None:
+    def __init__(
+        self,
+        loop: "AbstractEventLoop",
+        post: Callable[[Exited], None],
+        output_limit: int,
+        control_groups: ControlGroups | None = None,
+    ) -> None:
         self._loop = loop
         self._post = post
         self._limit = output_limit
+        self._control_groups = control_groups
         self._runs: dict[int, Group | None] = {}  # None: not started yet
 
     @property
@@ -83,13 +91,18 @@ class Commands:
             if clock.now() >= run.until:
                 self._end(Exited(run.run, None, b"too late to begin", begun=False))
                 return
+            command, control_group = task.command or "", None
+            if self._control_groups is not None:
+                control_group = self._control_groups.take()
+                command = control_group.joining(command)
             group = self._runs[run.run] = Group(
                 self._loop,
-                ["/bin/sh", "-c", task.command or ""],
+                ["/bin/sh", "-c", command],
                 of_runs() | dict(task.environment) | dict(run.environment),
                 output,
                 ended,
                 directory=task.directory,
+                control_group=control_group,
             )
         except (OSError, ValueError) as error:
             self._end(Exited(run.run, None, why_not(error, task.directory).encode(errors="replace")))

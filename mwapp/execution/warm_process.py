@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mwapp.core.messages import Exited
+from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
@@ -40,7 +41,13 @@ class Owner(Protocol):
 class WarmProcess:
     """One process that runs handlers, and the channel to it. Use it only in the loop's thread."""
 
-    def __init__(self, loop: "AbstractEventLoop", output_limit: int, owner: Owner) -> None:
+    def __init__(
+        self,
+        loop: "AbstractEventLoop",
+        output_limit: int,
+        owner: Owner,
+        control_groups: ControlGroups | None = None,
+    ) -> None:
         """Start it. Raises OSError."""
         self.run: int | None = None  # the run's number
         self.runs = 0  # how many it has had
@@ -62,7 +69,19 @@ class WarmProcess:
             arguments = [sys.executable, "-P", "-m", "mwapp.execution.handler_process", str(number)]
             output = Output(output_limit)
             try:
-                self._group = Group(loop, arguments, of_runs(), output, self._ended, pass_fds=[number])
+                control_group = None
+                if control_groups is not None:
+                    control_group = control_groups.take()
+                    arguments.append(control_group.processes)
+                self._group = Group(
+                    loop,
+                    arguments,
+                    of_runs(),
+                    output,
+                    self._ended,
+                    pass_fds=[number],
+                    control_group=control_group,
+                )
             except OSError:
                 self._channel.close()
                 raise

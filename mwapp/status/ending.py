@@ -4,6 +4,7 @@ import signal
 from dataclasses import replace
 
 from mwapp.core.protocol import Outcome
+from mwapp.execution.output import REMARK
 
 # A shell whose last command was ended by a signal exits with this and the signal's number.
 _SHELL = 128
@@ -21,7 +22,11 @@ def explained(outcome: Outcome) -> Outcome:
     if outcome.reason is not None or outcome.code is None:
         return outcome
     number = _signal(outcome.code)
-    return outcome if number is None else replace(outcome, reason=f"killed by {_name(number)}")
+    if number is None:
+        return outcome
+    last = outcome.output.rstrip().rpartition("\n")[2]
+    why = f": {last.removeprefix(REMARK)}" if number == signal.SIGKILL and last.startswith(REMARK) else ""
+    return replace(outcome, reason=f"killed by {_name(number)}{why}")
 
 
 def _signal(code: int) -> int | None:

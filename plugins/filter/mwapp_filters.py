@@ -90,6 +90,7 @@ def _settings(role: str, its: Variables) -> Row:
         "prefetch": do_int(its["mwapp_prefetch"]),
         "label": list(its["mwapp_labels"]),
         "drain": do_int(its["mwapp_drain"]),
+        **_limits(its),
     }
     return {
         "listen": _address(its["mwapp_listen"], port),
@@ -98,6 +99,16 @@ def _settings(role: str, its: Variables) -> Row:
         **(worker if role != "master" else {}),
         "log_level": its["mwapp_log_level"],
     }
+
+
+def _limits(its: Variables) -> Row:
+    """Of tasks, those that are set."""
+    limits: Row = {}
+    for whose in ("task", "worker"):
+        limits[f"{whose}_memory"] = str(its[f"mwapp_{whose}_memory"]).strip()
+        limits[f"{whose}_cpu"] = do_float(its[f"mwapp_{whose}_cpu"])
+        limits[f"{whose}_pids"] = do_int(its[f"mwapp_{whose}_pids"])
+    return {name: limit for name, limit in limits.items() if limit not in ("", "0", 0)}
 
 
 def _digest(value: Any) -> str:

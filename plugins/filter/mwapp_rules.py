@@ -22,6 +22,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/:-]{0,62}")
 SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 CHROOT = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f]+)*/*")
+SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
+UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
+LEAST_CPU = 0.01
 PORTS = (1, 65535)
 SESSION = (0.1, 3600)  # seconds, whatever the servers grant
 FORGOTTEN = "a client that was cut off must still find the task it submitted, or it would submit it again"
@@ -31,6 +35,8 @@ BOUNDS = {
     "mwapp_prefetch": (0, 1000, "tasks beyond the slots", ""),
     "mwapp_retention": (60, math.inf, "seconds", FORGOTTEN),
     "mwapp_keep": (1000, 20000, "tasks", FORGOTTEN),
+    "mwapp_task_pids": (0, math.inf, "processes; 0 is no limit", ""),
+    "mwapp_worker_pids": (0, math.inf, "processes; 0 is no limit", ""),
     "mwapp_max_attempts": (1, math.inf, "attempts", ""),
     "mwapp_drain": (0, math.inf, "seconds", ""),
     "mwapp_watchdog": (1, math.inf, "seconds", ""),
@@ -71,6 +77,7 @@ def mwapp_problems(
         *name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),
         *port_problems(variables, _server_ports(host, hostvars, groups)),
         *amount_problems(variables),
+        *limit_problems(variables),
         *label_problems([str(label) for label in variables["mwapp_labels"]]),
         *source_problems(checkout, handlers),
         *release_problems(handlers, play_hosts[0], hostvars[play_hosts[0]].get("mwapp_handlers", [])),
@@ -208,6 +215,24 @@ def amount_problems(variables: Variables) -> list[str]:
         for name, (least, most, unit, why) in BOUNDS.items()
         if not least <= number(variables[name]) <= most
     ]
+
+
+def limit_problems(variables: Variables) -> list[str]:
+    """Of limits of tasks."""
+    problems = []
+    for name in ("mwapp_task_memory", "mwapp_worker_memory"):
+        value = str(variables[name]).strip()
+        if value not in ("", "0") and not MEMORY[0] <= _bytes(value) < MEMORY[1]:
+            problems.append(f'{name} is "{value}": use 1M or more, such as 500M or 2G; "" is no limit.')
+    for name in ("mwapp_task_cpu", "mwapp_worker_cpu"):
+        if not (number(variables[name]) == 0 or number(variables[name]) >= LEAST_CPU):
+            problems.append(f"{name} is {variables[name]}: use {LEAST_CPU} CPUs or more; 0 is no limit.")
+    return problems
+
+
+def _bytes(value: str) -> int:
+    found = SIZE.fullmatch(value)
+    return int(found[1]) << UNITS[found[2].upper()] if found else 0
 
 
 def _range(least: float, most: float) -> str:

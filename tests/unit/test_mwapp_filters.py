@@ -98,6 +98,21 @@ def test_settings_of_a_service(role: str, port: int, own: dict[str, object]) -> 
     assert services(**text) == services()
 
 
+def test_limits_are_written_if_they_are_set() -> None:
+    limits: dict[str, Any] = {
+        "mwapp_task_memory": " 1G ",
+        "mwapp_worker_cpu": "1.5",
+        "mwapp_task_pids": 9,
+        "mwapp_task_cpu": "0",
+    }
+    made = services(**limits)
+    assert (
+        made["worker"]["settings"].items() >= {"task_memory": "1G", "worker_cpu": 1.5, "task_pids": 9}.items()
+    )
+    assert "task_cpu" not in made["worker"]["settings"]
+    assert "task_memory" not in made["master"]["settings"]
+
+
 @pytest.mark.parametrize("host", ["mw1", "192.0.2.1", "2001:db8::1", "[2001:db8::1]"])
 def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
     settings = services(mwapp_listen=host, mwapp_host=host)["worker"]["settings"]
@@ -111,6 +126,7 @@ def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
         ({"mwapp_slots": 2}, {"worker", "node"}),
         ({"mwapp_labels": ["gpu"]}, {"worker", "node"}),
         ({"mwapp_drain": 60}, {"worker", "node"}),
+        ({"mwapp_task_memory": "1G"}, {"worker", "node"}),
         ({"mwapp_keep": 5000}, {"master", "node"}),
         ({"mwapp_worker_port": 2225}, {"worker"}),
         ({"mwapp_watchdog": 20}, {"master", "worker", "node"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,12 @@ def test_what_fits_together_passes() -> None:
         ({"mwapp_drain": -1}, "mwapp_drain is -1: use 0 or more seconds."),
         ({"mwapp_watchdog": 0}, "mwapp_watchdog is 0: use 1 or more seconds."),
         ({"mwapp_ready_timeout": "0"}, "mwapp_ready_timeout is 0: use 1 or more seconds."),
+        ({"mwapp_task_pids": -1}, "mwapp_task_pids is -1: use 0 or more processes; 0 is no limit."),
+        ({"mwapp_worker_pids": "x"}, "mwapp_worker_pids is x: use 0 or more processes"),
+        ({"mwapp_task_cpu": 0.001}, "mwapp_task_cpu is 0.001: use 0.01 CPUs or more; 0 is no limit."),
+        ({"mwapp_worker_cpu": "x"}, "mwapp_worker_cpu is x: use 0.01 CPUs or more"),
+        ({"mwapp_task_memory": "1.5G"}, 'mwapp_task_memory is "1.5G": use 1M or more'),
+        ({"mwapp_worker_memory": "100K"}, 'mwapp_worker_memory is "100K": use 1M or'),
         ({"mwapp_labels": ["gpu", "a b", "-"]}, 'mwapp_labels has "a b", "-": a label is up to 63 letters'),
     ],
 )
@@ -268,6 +275,19 @@ def test_bounds_are_those_of_mwapp(setting: str) -> None:
         assert (wrong == []) == takes(node, setting, value)
 
 
+@given(st.from_regex(r"\A ?[0-9]{0,9}[kKMGTPB]? ?\Z") | WORDS)
+def test_an_amount_of_memory_is_what_mwapp_takes_for_one(value: str) -> None:
+    none = value.strip() in ("", "0")
+    wrong = rules.limit_problems(GIVEN | {"mwapp_task_memory": value})
+    assert (wrong == []) == (none or takes(worker, "task_memory", value)), value
+
+
+@given(st.floats(0.0001, 10))
+def test_a_number_of_cpus_is_what_mwapp_takes_for_one(value: float) -> None:
+    wrong = rules.limit_problems(GIVEN | {"mwapp_worker_cpu": value})
+    assert (wrong == []) == takes(worker, "worker_cpu", value)
+
+
 @given(st.floats(0, 5000), st.floats(1, 1e6), st.floats(1, 1e7))
 def test_a_session_that_the_role_takes_is_one_for_mwapp(timeout: float, least: float, most: float) -> None:
     assert rules.session_problems(timeout, least, most) or takes(worker, "session_timeout", timeout)
@@ -285,7 +305,10 @@ def test_defaults_are_those_of_mwapp(command: click.Command) -> None:
     own["listen"], _, port = own["listen"].rpartition(":")
     own[f"{command.name}_port"] = int(port)
     for name in own.keys() & {variable.removeprefix("mwapp_") for variable in GIVEN} - {"connect", "name"}:
-        assert GIVEN[f"mwapp_{name}"] == own[name], name
+        if re.fullmatch("(task|worker)_(memory|cpu|pids)", name):  # no limit, in their own ways
+            assert GIVEN[f"mwapp_{name}"] in ("", 0)
+        else:
+            assert GIVEN[f"mwapp_{name}"] == own[name], name
 
 
 def test_levels_of_the_log_are_those_of_mwapp() -> None:

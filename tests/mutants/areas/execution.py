@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (
     pytest("tests/unit/test_execution_environment.py", "tests/unit/test_runner.py"),
+    pytest("tests/unit/test_control_groups.py"),
     pytest("tests/unit/handlers"),
 )
 
@@ -19,6 +20,7 @@ output = partial(Mutant, "mwapp/execution/output.py")
 commands = partial(Mutant, "mwapp/execution/shell.py")
 pool = partial(Mutant, "mwapp/execution/handler_pool.py")
 warm = partial(Mutant, "mwapp/execution/warm_process.py")
+groups = partial(Mutant, "mwapp/execution/control_groups.py")
 inside = partial(Mutant, "mwapp/execution/handler_process.py")
 
 MUTANTS = [
@@ -49,8 +51,8 @@ MUTANTS = [
         "a daemon closes its session while its commands still run",
     ),
     group(
-        "start_new_session=True,\n            env={",
-        "start_new_session=False,\n            env={",
+        "start_new_session=True,\n                env={",
+        "start_new_session=False,\n                env={",
         "to kill a command kills the daemon",
     ),
     group(
@@ -408,5 +410,86 @@ MUTANTS = [
         "        self._began = time.monotonic()\n",
         "",
         "a run seems to have taken as long as the machine runs",
+    ),
+    # ---------------------------------------------------------------- control groups
+    group(
+        "        if number == signal.SIGKILL and self._control_group is not None:\n            self._control_group.kill()\n",
+        "",
+        equivalent="what is left is killed with its group once its shell has ended",
+    ),
+    group(
+        "        if self._control_group is not None and grouped:\n            self._control_group.kill()\n",
+        "",
+        "who leaves everything behind goes on, if there is no SIGKILL",
+    ),
+    group(
+        "            return grouped\n",
+        "            return False\n",
+        "a run is over before its group is empty",
+    ),
+    group(
+        "        if why is not None and self.code == -signal.SIGKILL:",
+        "        if why is not None:",
+        "a task that lost a part of itself seems killed",
+    ),
+    group("        self._control_group.release()\n", "", "each run takes a group that is never used again"),
+    commands(
+        "                command = control_group.joining(command)\n",
+        "",
+        "a command runs in the worker's group",
+    ),
+    warm(
+        "                    arguments.append(control_group.processes)\n",
+        "",
+        "a handler runs in the worker's group",
+    ),
+    runner(
+        "                self._control_groups.close()",
+        "                pass",
+        "a daemon leaves its groups behind",
+    ),
+    groups('|| exit 125; "', '; "', "who cannot join its group runs outside it, without limits"),
+    groups('(path / "memory.oom.group").write_text("1")', "pass", "the kernel kills a part of a run"),
+    groups(
+        "before, self._before = self._before, self._read()",
+        "before = self._before",
+        "a group tells the next run of the last one's memory",
+    ),
+    groups(
+        "        if not killed:\n            return None\n", "", "whoever is killed has used too much memory"
+    ),
+    groups(
+        "if own and self._limits.memory is not None:", "if True:", "a host without memory is the task's limit"
+    ),
+    groups("        if above:\n", "        if False:\n", "the limit of all tasks is not named"),
+    groups(
+        "(self._dying if group.populated else self._free)",
+        "self._free",
+        "a run gets a group in which an earlier one goes on",
+    ),
+    groups(
+        "        if not self._free and self._dying:\n",
+        "        if False:\n",
+        "a group whose processes died late is never used again",
+    ),
+    groups('{"memory", *task.controllers', "{*task.controllers", equivalent="only real control groups know"),
+    groups('if os.getxattr(own, mark) == b"1":', "if True:", "a worker takes a group that is not its own"),
+    groups("round(self.cpu * _PERIOD)", "self.cpu * _PERIOD", "the kernel takes no such amount of CPU time"),
+    groups('(group / "memory.swap.max").write_text("0")', "pass", "a run swaps in place of being killed"),
+    groups("LEAST_MEMORY <= amount < MOST_MEMORY", "LEAST_MEMORY <= amount", "the kernel refuses a limit"),
+    groups(
+        "    if delegated is None and limits:",
+        "    if False:",
+        "a worker runs without the limits it is given",
+    ),
+    groups(
+        '            if limit.rpartition("-")[2] not in there:',
+        "            if False:",
+        "it is not told which is missing",
+    ),
+    groups(
+        "        if limits:\n            raise",
+        "        if False:\n            raise",
+        "a worker runs without its limits",
     ),
 ]

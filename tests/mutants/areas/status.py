@@ -60,6 +60,16 @@ MUTANTS = [
         '"ready"',
         "nobody is told of a worker's znode that was made by hand",
     ),
+    ending(
+        "number == signal.SIGKILL and last.startswith(REMARK)",
+        "last.startswith(REMARK)",
+        "who ends by another signal has its last line for a reason",
+    ),
+    ending(
+        "number == signal.SIGKILL and last.startswith(REMARK)",
+        "number == signal.SIGKILL",
+        "who is killed has its last line for a reason",
+    ),
     ending("outcome.reason is not None or ", "", "a task that timed out was killed by SIGTERM"),
     ending("number not in _HARMLESS", "True", "who exits with 145 was killed by SIGCHLD"),
     ending("0 < number <= _LAST", "0 < number", "who exits with 255 was killed by signal 127"),
