@@ -78,6 +78,11 @@ class Loop:
 
         return Runner(self._queue.put, control_groups=self._control_groups)
 
+    @property
+    def refused(self) -> str | None:
+        """Why no server of the ensemble will do, as TLS is refused with all of them."""
+        return self._sessions.refused
+
     def stop(self) -> None:
         """Ask for a graceful end. Signal handlers may call it."""
         self._queue.put(Stop())
@@ -107,6 +112,8 @@ class Loop:
                 now = time.monotonic()
                 if self.process.usable or not self._open:
                     heard = now
+                if connect_timeout is not None and self.refused and not self.process.usable:
+                    raise UnreachableError(f"--connect {self.refused}")
                 if connect_timeout is not None and now - heard >= connect_timeout:
                     raise UnreachableError(silent("--connect", self._servers, connect_timeout))
                 if timeout is not None and self._open and now - started >= timeout:
@@ -170,8 +177,19 @@ class Loop:
 def silent(setting: str, servers: Servers, seconds: float) -> str:
     """The message about an ensemble that has not answered for so long; ``setting`` says where it is. It looks
     up the servers' names, which may take some seconds."""
+    from mwapp.zookeeper.tls import wanted  # seldom needed
+
     names = unresolved(servers)
-    return nobody_there(setting, servers) or (
+    if problem := nobody_there(setting, servers):
+        return problem
+    if servers.tls is None and any(
+        wanted(address) for address in servers.addresses if address[0] not in names
+    ):
+        return (
+            f"{setting} {servers}: the servers want TLS: give the CA (--tls-ca, MWAPP_TLS_CA) and a "
+            "certificate of it (--tls-cert, MWAPP_TLS_CERT)"
+        )
+    return (
         f"{setting} {servers}: the ensemble has not answered for {seconds:g} s; "
         "check that a majority of its servers runs (mwapp status)"
         + "".join(f"; there is no address for {name}: {reason}" for name, reason in names.items())

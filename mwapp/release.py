@@ -1,10 +1,12 @@
 """End the session of a process that was killed, so that its ephemeral znodes go at once.
 
-    python -I -m mwapp.release DIR
+    python -I -m mwapp.release DIR [CA CERT]
 
 It reads ``DIR/session``, which the daemon keeps there while its session lives, takes over the session with
 its id and password, and closes it. Run it only when the process is gone (systemd runs ExecStopPost then). A
 standby then takes over in milliseconds, not after the session time-out.
+
+CA and CERT are files for TLS, as --tls-ca and --tls-cert; CERT has the key, too.
 
 It runs between a death and the take-over, so it must be fast. It uses only the standard library's lightest
 modules (not even pathlib) and ZooKeeper's wire protocol, not kazoo.
@@ -30,7 +32,7 @@ RELEASE_SECONDS = 4.0
 _CLOSE_SESSION, _SESSION_EXPIRED = -11, -112
 
 
-def release(directory: str) -> int:
+def release(directory: str, connect: "Callable[..., Any]" = socket.create_connection) -> int:
     """Close the session noted in ``directory``; returns the exit status (see :mod:`mwapp.errors`).
 
     0 if there is no session left, 2 if the file cannot be used, 3 if no server could be reached.
@@ -47,7 +49,7 @@ def release(directory: str) -> int:
         print(f"mwapp release: cannot use {path}: {type(problem).__name__}", file=sys.stderr)
         return 2
     try:
-        end_session(servers, session, password)
+        end_session(servers, session, password, connect)
     except OSError as problem:
         shown = f"{session & (1 << 64) - 1:#x}"  # as everywhere: show_session would take too long to import
         print(f"mwapp release: session {shown} not closed: {problem}", file=sys.stderr)
@@ -149,6 +151,21 @@ def _exactly(connection: socket.socket, size: int) -> bytes:
     return data
 
 
+def with_tls(ca: str, cert: str) -> "Callable[..., Any]":
+    """A function that connects with TLS. Raises OSError if a file cannot be used."""
+    import ssl  # takes as long as all the rest
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(ca)
+    context.load_cert_chain(cert)
+
+    def connect(address: "tuple[Any, int]", timeout: float) -> ssl.SSLSocket:
+        connection = socket.create_connection(address, timeout)
+        return context.wrap_socket(connection, server_hostname=address[0])  # which closes it if it fails
+
+    return connect
+
+
 def enter(directory: str) -> None:
     """Enter the directory, and as root become its owner, because its files are the owner's word, not ours.
 
@@ -164,8 +181,16 @@ def enter(directory: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        print("usage: python -I -m mwapp.release DIR   (DIR: the daemon's --state-dir)", file=sys.stderr)
+    if len(sys.argv) not in (2, 4) or sys.argv[1].startswith("-"):
+        usage = "usage: python -I -m mwapp.release DIR [CA CERT]   (DIR: the daemon's --state-dir)"
+        print(usage, file=sys.stderr)
+        sys.exit(2)
+    own: "Callable[..., Any]" = socket.create_connection
+    try:
+        if len(sys.argv) == 4 and os.path.exists(os.path.join(sys.argv[1], SESSION_FILE)):
+            own = with_tls(sys.argv[2], sys.argv[3])  # as root: only root may read the key
+    except OSError as problem:
+        print(f"mwapp release: cannot use {' or '.join(sys.argv[2:])}: {problem.strerror}", file=sys.stderr)
         sys.exit(2)
     try:
         enter(sys.argv[1])
@@ -174,4 +199,4 @@ if __name__ == "__main__":
     except OSError as problem:
         print(f"mwapp release: cannot use {sys.argv[1]}: {problem.strerror}", file=sys.stderr)
         sys.exit(2)
-    sys.exit(release(os.curdir))
+    sys.exit(release(os.curdir, own))

@@ -85,9 +85,9 @@ class Daemon:
         probe = lambda: next((s for s in states if self.status().get("state") == s), None)  # noqa: E731 - for the next line only
         return wait_for(f"{self.role} {self.name} is {' or '.join(states)}", probe)
 
-    def release(self) -> int:
-        """What its unit's ExecStopPost does."""
-        return subprocess.call([sys.executable, "-m", "mwapp.release", self.state_dir])
+    def release(self, *tls: Path) -> int:
+        """What its unit's ExecStopPost does; ``tls``: its files, if so."""
+        return subprocess.call([sys.executable, "-m", "mwapp.release", self.state_dir, *tls])
 
     def signal(self, number: signal.Signals) -> None:
         evidence.note(f"{number.name} to {self.role} {self.name}")

@@ -30,6 +30,8 @@ T = TypeVar("T")
 JARS = Path("/usr/share/java")
 # zookeeper.jar lists its dependencies in its manifest, except the logger, which the user chooses.
 CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
+# What TLS needs besides, and zookeeper.jar does not name.
+TLS_JARS = ("netty-codec.jar", "netty-resolver.jar", "netty-transport-native-unix-common.jar")
 START_SECONDS = 40.0
 # If servers serve, but one commits nothing for this long, they are stuck, not slow.
 COMMIT_SECONDS = 10.0
@@ -67,10 +69,19 @@ def missing() -> str | None:
 class Server:
     """One ZooKeeper server process, which can be started and ended repeatedly."""
 
-    def __init__(self, number: int, port: int, directory: Path, jars: Sequence[Path] = CLASSPATH) -> None:
+    def __init__(
+        self,
+        number: int,
+        port: int,
+        directory: Path,
+        jars: Sequence[Path] = CLASSPATH,
+        *,
+        secure_port: int | None = None,
+    ) -> None:
         self.number = number
         self.jars = jars
         self.port = port
+        self.secure_port = secure_port
         self.directory = directory
         self.log = directory / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -177,14 +188,22 @@ class Ensemble:
 
     ``snapshot_sync``: a server that joins a leader gets a snapshot, not a difference. Otherwise 3.8.0 may
     lose acknowledged writes (bench/kills.py), and tests would blame mwapp. ``jars``: of another release
-    (testbed/releases.py).
+    (testbed/releases.py). ``tls``: a directory with certificates, as the module tls_certificates makes them.
+    Clients then use a port with TLS, and so do the servers among each other.
     """
 
     def __init__(
-        self, size: int = 3, *, tick: int = 500, snapshot_sync: bool = True, jars: Sequence[Path] = CLASSPATH
+        self,
+        size: int = 3,
+        *,
+        tick: int = 500,
+        snapshot_sync: bool = True,
+        jars: Sequence[Path] = CLASSPATH,
+        tls: Path | None = None,
     ) -> None:
         self._size = size
-        self._jars = jars
+        self._jars = jars if tls is None else (*(JARS / jar for jar in TLS_JARS), *jars)
+        self._tls = tls
         self._tick = tick
         self._snapshot_sync = snapshot_sync
         self._directory: Path | None = None
@@ -193,7 +212,7 @@ class Ensemble:
     @property
     def connect_string(self) -> str:
         """All servers, as a connect string."""
-        return ",".join(f"127.0.0.1:{server.port}" for server in self.servers)
+        return ",".join(f"127.0.0.1:{server.secure_port or server.port}" for server in self.servers)
 
     def start(self) -> None:
         """Start every server that does not run, in parallel, and wait until all serve and are in sync.
@@ -277,6 +296,7 @@ class Ensemble:
 
     def _configure(self, directory: Path) -> None:
         ports = free_ports(3 * self._size)
+        secure = free_ports(self._size) if self._tls else [None] * self._size
         members = [
             f"server.{i + 1}=127.0.0.1:{ports[3 * i + 1]}:{ports[3 * i + 2]}" for i in range(self._size)
         ]
@@ -295,10 +315,27 @@ class Ensemble:
                 "maxClientCnxns=0",
                 "4lw.commands.whitelist=*",
                 *(members if self._size > 1 else []),
+                *(_tls_settings(self._tls, f"zk{i + 1}", secure[i]) if self._tls else []),
             ]
             (home / "zoo.cfg").write_text("\n".join(settings) + "\n")
-            self.servers.append(Server(i + 1, ports[3 * i], home, self._jars))
+            self.servers.append(Server(i + 1, ports[3 * i], home, self._jars, secure_port=secure[i]))
             evidence.keep(f"zk{i + 1}", self.servers[-1].log)
+
+
+def _tls_settings(tls: Path, name: str, port: int | None) -> list[str]:
+    """As roles/zookeeper has them."""
+    return [
+        f"secureClientPort={port}",
+        "secureClientPortAddress=127.0.0.1",
+        "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory",
+        f"ssl.keyStore.location={tls / 'client' / name}.pem",
+        f"ssl.trustStore.location={tls / 'client-ca.pem'}",
+        "ssl.clientAuth=need",
+        "sslQuorum=true",
+        f"ssl.quorum.keyStore.location={tls / 'quorum' / name}.pem",
+        f"ssl.quorum.trustStore.location={tls / 'quorum-ca.pem'}",
+        "fips-mode=false",
+    ]
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mwapp import release as release_session
-from mwapp.cli.options import F, common, host_name, option, parsed
+from mwapp.cli.options import F, common, ensemble, host_name, option, parsed, tls
 from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS
 from mwapp.core.master import MAX_ATTEMPTS, Master
@@ -21,7 +21,7 @@ from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
 from mwapp.errors import BadInputError
 from mwapp.execution.control_groups import Limits, parse_memory
-from mwapp.zookeeper.connect_string import parse_address, show
+from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
 if TYPE_CHECKING:
     from mwapp.daemon.service import Build, Described
@@ -208,7 +208,7 @@ def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
         Settings(
             role,
             settings["name"],
-            settings["connect"],
+            ensemble(settings),
             settings["session_timeout"],
             settings["listen"],
             settings["advertise"],
@@ -337,7 +337,8 @@ class Peer:
 
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False))
-def release(directory: str) -> None:
+@tls
+def release(directory: str, **settings: Any) -> None:
     """End the session of a daemon that was killed.
 
     DIRECTORY is the daemon's --state-dir. Its leadership or its tasks move to others at once instead of
@@ -348,4 +349,7 @@ def release(directory: str) -> None:
     Example:
       mwapp release /run/mwapp-master
     """
-    sys.exit(release_session.release(directory))
+    servers = ensemble({"connect": Servers(()), **settings})
+    if servers.tls is None:
+        sys.exit(release_session.release(directory))
+    sys.exit(release_session.release(directory, servers.tls.connect()))

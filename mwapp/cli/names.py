@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -54,8 +55,12 @@ def _connect(ctx: click.Context) -> Servers:
     settings = {}
     if options.DEFAULT_CONFIG.is_file():
         settings = options.read_config(options.DEFAULT_CONFIG, ctx)
-    given = ctx.params.get("connect")
-    source = ctx.get_parameter_source("connect")
-    if given is None or (source is click.core.ParameterSource.DEFAULT and "connect" in settings):
-        return Servers.parse(str(settings.get("connect", DEFAULT)))
-    return given if isinstance(given, Servers) else Servers.parse(str(given))
+    given = {name: _given(ctx, name, settings) for name in ("connect", *options.TLS_SETTINGS)}
+    return options.ensemble(given | {"connect": Servers.parse(str(given["connect"] or DEFAULT))})
+
+
+def _given(ctx: click.Context, name: str, settings: dict[str, Any]) -> Any:
+    source = ctx.get_parameter_source(name)
+    if name in settings and source in (None, click.core.ParameterSource.DEFAULT):
+        return settings[name]
+    return ctx.params.get(name)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -114,6 +115,27 @@ def _configure_logs(ctx: click.Context, _param: click.Parameter, level: str) -> 
     return level
 
 
+def tls(function: F) -> F:
+    """The options for connecting with TLS."""
+    for decorate in reversed(
+        (
+            option(
+                "--tls-ca",
+                metavar="FILE",
+                help="Connect with TLS: the certificates (PEM) of the CA that the servers' must be from.",
+            ),
+            option(
+                "--tls-cert",
+                metavar="FILE",
+                help="With --tls-ca: our certificate (PEM), and its key unless --tls-key has it.",
+            ),
+            option("--tls-key", metavar="FILE", help="With --tls-cert: the certificate's key (PEM)."),
+        )
+    ):
+        function = decorate(function)
+    return function
+
+
 def common(function: F, level: str = "info") -> F:
     """The options of every command that talks to the ensemble."""
     for decorate in reversed(
@@ -133,6 +155,7 @@ def common(function: F, level: str = "info") -> F:
                 metavar="HOST:PORT,...[/PATH]",
                 help="The ensemble's servers and, if it is shared, the znode that holds mwapp's data.",
             ),
+            tls,
             option(
                 "--log-format", type=click.Choice(logs.FORMATS), default="text", help="Format of log lines."
             ),
@@ -147,6 +170,32 @@ def common(function: F, level: str = "info") -> F:
     ):
         function = decorate(function)
     return function
+
+
+TLS_SETTINGS = ("tls_ca", "tls_cert", "tls_key")
+
+
+def ensemble(settings: dict[str, Any]) -> Servers:
+    """The ensemble that these settings mean, and how to connect.
+
+    Raises:
+        BadInputError: a file for TLS cannot be used, or is missing.
+    """
+    servers: Servers = settings["connect"]
+    ca, cert, key = (settings.get(name) or None for name in TLS_SETTINGS)
+    if ca is None:
+        if cert or key:
+            raise BadInputError(
+                "--tls-ca: missing beside --tls-cert: give the CA that the servers' certificates must be from"
+            )
+        return servers
+    if cert is None:
+        raise BadInputError(
+            "--tls-cert: missing beside --tls-ca: servers with TLS want a certificate of ours, too"
+        )
+    from mwapp.zookeeper.tls import Tls  # seldom needed
+
+    return replace(servers, tls=Tls(ca, cert, key))
 
 
 def client(function: F) -> F:

@@ -102,7 +102,7 @@ def _draw(lines: list[str]) -> bool:
 
 
 def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableError | None]:
-    servers = ask_servers(target.connect.addresses)
+    servers = ask_servers(target.connect)
     known = before.states if before else {}
     try:
         master, workers, tasks = look(

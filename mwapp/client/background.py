@@ -204,6 +204,9 @@ class Background:
         now = time.monotonic()
         if self._process.usable:
             self._heard = now
+        elif refused := self._loop.refused:
+            for future in list(self._open):
+                _fail(future, UnreachableError(f"{self._setting} {refused}"))
         elif now - self._heard >= self._connect_timeout:
             for future, asked in list(self._open.items()):
                 if now - asked >= self._connect_timeout:

@@ -4,10 +4,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from mwapp.client.background import Background, End, no_such_task
-from mwapp.client.calls import Call, call_of, check_fits, last_line, new_key, number, task_name
+from mwapp.client.calls import Call, call_of, check_fits, last_line, new_key, number, task_name, text
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import CANCELLED, DONE
 from mwapp.errors import (
@@ -64,14 +65,22 @@ class Asking:
     """One session, and the questions to it."""
 
     def __init__(
-        self, connect: str | None = None, *, connect_timeout: float = 10.0, max_tasks: int = LIMITS.max_tasks
+        self,
+        connect: str | None = None,
+        *,
+        connect_timeout: float = 10.0,
+        max_tasks: int = LIMITS.max_tasks,
+        tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
     ) -> None:
         """It connects by itself, now and whenever the connection is lost.
 
         ``connect``: the ensemble's servers, ``host:port,host:port[/path]``; by default the variable
         MWAPP_CONNECT, or this machine. ``connect_timeout``: fail a call if the ensemble does not answer for
         so many seconds. ``max_tasks``: submit nothing if there are this many tasks already, including
-        finished ones.
+        finished ones. ``tls_ca``, ``tls_cert``, ``tls_key``: files for TLS, as the options of ``mwapp``; by
+        default the variables MWAPP_TLS_CA, MWAPP_TLS_CERT and MWAPP_TLS_KEY.
 
         Raises:
             BadInputError: one of these cannot be used; the message begins with it.
@@ -84,7 +93,8 @@ class Asking:
         most = LIMITS.max_tasks
         check_fits("max_tasks", max_tasks, lambda it: it in range(1, most + 1), f"a number from 1 to {most}")
         self._max_tasks = max_tasks
-        self._background = Background(Servers.parse(connect, "connect"), connect_timeout)
+        servers = _with_tls(Servers.parse(connect, "connect"), tls_ca, tls_cert, tls_key)
+        self._background = Background(servers, connect_timeout)
 
     def _store(self, calls: Sequence[Call[Any]]) -> list[Future[str]]:
         tasks = [call.task(key=new_key()) for call in calls]
@@ -111,6 +121,21 @@ class Asking:
     def _look(self, tasks: Iterable[Handle[Any]]) -> "Future[list[TaskView]]":
         names = [task.name for task in tasks]
         return self._background.look(lambda scope, then: read_tasks(scope, names, then))
+
+
+def _with_tls(servers: Servers, *given: str | None) -> Servers:
+    names = ("tls_ca", "tls_cert", "tls_key")
+    for name, path in zip(names, given, strict=True):
+        check_fits(name, path, text, "the path of a file")
+    variables = (os.environ.get(f"MWAPP_{name.upper()}") for name in names)
+    ca, cert, key = (path or variable for path, variable in zip(given, variables, strict=True))
+    if not ca and not cert:
+        return servers
+    if not ca or not cert:
+        raise BadInputError(f"{'tls_cert' if ca else 'tls_ca'}: missing; TLS needs both tls_ca and tls_cert")
+    from mwapp.zookeeper.tls import Names, Tls  # seldom needed
+
+    return replace(servers, tls=Tls(ca, cert, key or None, Names(*names)))
 
 
 def calls_of(calls: Iterable[str | Call[Any]]) -> list[Call[Any]]:

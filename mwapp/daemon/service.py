@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import signal
+import socket
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -67,13 +68,14 @@ class Build(Protocol):
 class StateDirectory:
     """Stores the session for :mod:`mwapp.release`, and keeps other processes out while this one lives."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, servers: Servers) -> None:
         """Create it if it is missing; end the session that a killed process left there.
 
         Raises:
             BadInputError: it is unusable, or another process uses it.
         """
         self._path = str(path)
+        self._connect = servers.tls.connect() if servers.tls else socket.create_connection
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Held until the process ends in any way; commands never inherit it.
@@ -83,7 +85,7 @@ class StateDirectory:
             raise BadInputError(f"--state-dir: another process uses {path}; give each its own") from None
         except OSError as problem:
             raise BadInputError(f"--state-dir: cannot use {path}: {problem.strerror}") from None
-        release.release(self._path)
+        release.release(self._path, self._connect)
 
     def note(self, servers: Servers, up: Up) -> None:
         """Store a new session, with its current server first."""
@@ -98,7 +100,7 @@ class StateDirectory:
         if closed:
             release.forget(self._path)
         else:
-            release.release(self._path)
+            release.release(self._path, self._connect)
 
 
 class _Observed(Process):
@@ -133,7 +135,7 @@ class Daemon:
             BadInputError: one of them is unusable.
         """
         self._settings = settings
-        self._state = StateDirectory(settings.state_dir) if settings.state_dir else None
+        self._state = StateDirectory(settings.state_dir, settings.servers) if settings.state_dir else None
         runs_tasks = settings.role != "master"
         control_groups = open_groups(settings.task_limits, settings.worker_limits) if runs_tasks else None
         self._started_at = time.time()
@@ -158,6 +160,7 @@ class Daemon:
         self._stopping = False  # asked to stop; the core may not know yet
         self._cut_since = time.monotonic()
         self._complained = False
+        self._refused: str | None = None  # the last that was said of it
         self._next_picture = 0.0
         self._next_sign = 0.0  # next sign of life to systemd
         self._longest_turn = min(LONGEST_TURN, (self._notifier.watchdog or 4 * LONGEST_TURN) / 4)
@@ -207,6 +210,10 @@ class Daemon:
         if self._process.usable:
             self._cut_since = now
             self._complained = False
+            self._refused = None
+        elif self._loop.refused != self._refused:
+            self._refused = self._loop.refused
+            log.error("--connect %s", self._refused)
         elif not self._complained and now - self._cut_since > LONG_CUT:
             self._complained = True
             log.warning("--connect %s: no server answers; see `mwapp status`", self._settings.servers)

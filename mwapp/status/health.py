@@ -26,7 +26,7 @@ from mwapp.status.overview import (
     read_states,
     read_tasks,
 )
-from mwapp.zookeeper.connect_string import parse_address, show
+from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
 # How long to wait for a server or an endpoint, seconds.
 PROBE_SECONDS = 1.0
@@ -193,16 +193,17 @@ def read_tasks_view(scope: Scope, known: Mapping[str, str], then: Callable[[Task
     read_names(scope, named)
 
 
-def ask_servers(addresses: Sequence[tuple[str, int]]) -> list[ServerView]:
+def ask_servers(servers: Servers) -> list[ServerView]:
     """What the servers say of themselves (their four-letter word srvr)."""
-    with ThreadPoolExecutor(len(addresses)) as pool:
-        return list(pool.map(_ask_server, addresses))
+    connect = servers.tls.connect() if servers.tls else socket.create_connection
+    with ThreadPoolExecutor(len(servers.addresses)) as pool:
+        return list(pool.map(lambda address: _ask_server(address, connect), servers.addresses))
 
 
-def _ask_server(address: tuple[str, int]) -> ServerView:
+def _ask_server(address: tuple[str, int], connect: Callable[..., Any]) -> ServerView:
     name = show(address)
     try:
-        with socket.create_connection(address, PROBE_SECONDS) as connection:
+        with connect(address, PROBE_SECONDS) as connection:
             connection.sendall(b"srvr")
             text = b"".join(iter(lambda: connection.recv(4096), b"")).decode(errors="replace")
     except OSError as problem:

@@ -69,7 +69,15 @@ class Changed:
     path: str
 
 
-Happening = Up | Down | Over | Answered | Changed
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """No TLS is possible with the server at ``address``, and ``why``. The client tries the next one."""
+
+    address: tuple[str, int]
+    why: str
+
+
+Happening = Up | Down | Over | Answered | Changed | Refused
 
 # ---------------------------------------------------------------- the client
 
@@ -87,7 +95,9 @@ class Client:
         self._tell = tell
         self._chroot = servers.chroot
         self._machine = machine
-        self._handler = Handler(machine)
+        self._handler = Handler(
+            machine, servers.tls, lambda host, port, why: tell(self, Refused((host, port), why))
+        )
         logger = logging.getLogger("mwapp.kazoo")
         # Never lower: kazoo logs znodes' data at level "debug", and session passwords below that.
         logger.setLevel(logging.WARNING if log.isEnabledFor(logging.DEBUG) else logging.ERROR)

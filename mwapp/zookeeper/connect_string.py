@@ -2,8 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mwapp.errors import BadInputError
+
+if TYPE_CHECKING:
+    from mwapp.zookeeper.tls import Tls
 
 CLIENT_PORT = 2181
 # Where commands and clients look if nobody tells them.
@@ -15,10 +19,11 @@ _CHROOT = re.compile(r"(/[^/\x00-\x1f]+)+")
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The ensemble's client addresses and the chroot ("" or ``/path``)."""
+    """The ensemble's client addresses, the chroot ("" or ``/path``), and how to connect with TLS, if so."""
 
     addresses: tuple[tuple[str, int], ...]
     chroot: str = ""
+    tls: "Tls | None" = None
 
     @classmethod
     def parse(cls, connect: str, setting: str = "--connect") -> "Servers":

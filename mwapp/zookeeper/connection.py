@@ -7,7 +7,7 @@ each of these. Many reads in one request are also much less work for a server th
 
 import socket
 import struct
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -20,6 +20,7 @@ from kazoo.protocol.states import KeeperState
 
 from mwapp.core.messages import Error, Failed, Operation, Result
 from mwapp.zookeeper.machine import Machine
+from mwapp.zookeeper.tls import HUNG_UP, MOST_HANG_UPS, NO_TLS, Channel, Tls, TlsRefusedError
 from mwapp.zookeeper.wire import MULTI_READ, Reader, Record, encode, encode_all, error, simple_read
 
 # A server gets this long to accept a connection, and as long again to answer the first request on it, so that
@@ -89,11 +90,18 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no
 
     running = False
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(
+        self, machine: Machine, tls: Tls | None = None, refused: Callable[[str, int, str], None] | None = None
+    ) -> None:
+        """``refused`` is called with a server's host and port, and why TLS with it is refused."""
         super().__init__()
         self.machine = machine
         self.sleep_func, self.spawn, self.event_object = machine.sleep, machine.spawn, machine.event
-        self.select, self.create_socket_pair = machine.select, machine.socket_pair
+        self.select: Any = machine.select if tls is None else self._select
+        self.create_socket_pair = machine.socket_pair
+        self._tls = tls
+        self._refused = refused or (lambda *_: None)
+        self._hung_up: Counter[tuple[str, int]] = Counter()  # in a row
         self.patience = ATTEMPT
         self.address = ("", 0)
         self.connection: Any = None
@@ -104,10 +112,35 @@ class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no
     def stop(self) -> None:
         pass
 
-    def create_connection(self, *, address: tuple[str, int], **_: Any) -> Any:
-        self.connection = self.machine.connect(address, self.patience)
+    def create_connection(self, *, address: tuple[str, int], hostname: str = "", **_: Any) -> Any:
+        connection = self.machine.connect(address, self.patience)
+        if self._tls is not None:
+            address = (hostname, address[1])  # the name that its certificate must have
+            connection = self._secured(connection, self._tls, *address)
+        self.connection = connection
         self.address = address
-        return self.connection
+        return connection
+
+    def _secured(self, connection: Any, tls: Tls, host: str, port: int) -> Channel:
+        where = host, port
+        try:
+            secured = tls.wrap(connection, host)
+        except TlsRefusedError as problem:
+            self._refused(host, port, str(problem))
+            raise
+        except HUNG_UP:
+            self._hung_up[where] += 1
+            if self._hung_up[where] >= MOST_HANG_UPS:
+                self._refused(host, port, NO_TLS.format("the server hangs up"))
+            raise
+        del self._hung_up[where]
+        return Channel(secured, tls, lambda why: self._refused(host, port, why))
+
+    def _select(self, reads: list[Any], writes: list[Any], errors: list[Any], timeout: float) -> Any:
+        """Like the machine's. What OpenSSL has taken from a socket already can be read, too."""
+        held = [one for one in reads if isinstance(one, Channel) and one.held]
+        readable, writable, failed = self.machine.select(reads, writes, errors, 0.0 if held else timeout)
+        return [one for one in reads if one in held or one in readable], writable, failed
 
     def drop_connection(self) -> None:
         """Cut it; kazoo notices when it reads."""
@@ -216,6 +249,8 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
                 if not self._handler.select([self._socket], [], [], max(0.0, end - self._now()))[0]:
                     raise ConnectionDropped("the server is too slow")
                 part = self._socket.recv(size - len(data))
+                if part is None:
+                    continue  # TLS has received something that is no data
                 if not part:
                     raise ConnectionDropped("the server is not serving")
                 data += part
@@ -256,6 +291,8 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
     def _read_socket(self) -> None:
         """Read what has arrived, and report it."""
         data = self._socket.recv(CHUNK)
+        if data is None:
+            return  # TLS has received something that is no data
         if not data:
             raise ConnectionDropped("the server has closed the connection")
         self._received += data

@@ -31,7 +31,7 @@ from mwapp.core.messages import (
 from mwapp.core.protocol import show_session
 from mwapp.core.request_size import RequestSize, size
 from mwapp.release import end_session
-from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Up
+from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Refused, Up
 from mwapp.zookeeper.connect_string import Servers, show
 from mwapp.zookeeper.machine import REAL, Machine
 
@@ -99,11 +99,20 @@ class Sessions:
         self._opened = -REOPEN_DELAY
         self._request_size = request_size or RequestSize()
         self._trust_from = 0.0  # until then the silence may be our own fault
+        self._refused: dict[tuple[str, int], str] = {}  # by server, why there is no TLS with it
 
     @property
     def session(self) -> Up | None:
         """The current session and where it was last connected."""
         return self._present.up if self._present else None
+
+    @property
+    def refused(self) -> str | None:
+        """Why no server will do, as TLS is refused with all of them; None if there may be one."""
+        if set(self._servers.addresses) - self._refused.keys():
+            return None
+        address = self._servers.addresses[0]
+        return f"{show(address)}: {self._refused[address]}"
 
     @property
     def deadline(self) -> float | None:
@@ -188,6 +197,11 @@ class Sessions:
         match note.happening:
             case Up() as up:
                 return self._up(present, up, now)
+            case Refused(address, why):
+                if self._refused.get(address) != why:
+                    self._refused[address] = why
+                    log.info("%s: %s", show(address), why)
+                return []
             case Down():
                 unsent = present.unsent
                 sent = [operation for n, (operation, _) in present.outstanding.items() if n not in unsent]
@@ -219,6 +233,7 @@ class Sessions:
 
     def _up(self, present: _Session, up: Up, now: float) -> list[Event]:
         present.up, present.connected, self._last = up, True, present.client
+        self._refused.clear()
         log.info("session %s on %s", show_session(up.session), show(up.address))
         self._end_given_up(up)
         if present.announced:
@@ -234,7 +249,11 @@ class Sessions:
         given_up, self._given_up = self._given_up, None
         if given_up is not None and given_up.up is not None and not given_up.client.closed:
             servers = [up.address, *(a for a in self._servers.addresses if a != up.address)]
-            self._ending = self._machine.spawn(partial(_end, servers, given_up.up, self._machine))
+            connect: Callable[..., Any] = self._machine.connect
+            if self._servers.tls is not None:
+                connect = self._servers.tls.connect(connect)
+            end = partial(_end, servers, given_up.up, connect, self._machine.now)
+            self._ending = self._machine.spawn(end)
 
     def _down(self, present: _Session, events: list[Event]) -> list[Event]:
         present.connected, present.again = False, None
@@ -302,9 +321,11 @@ class Sessions:
         return self._announce(present)
 
 
-def _end(servers: list[tuple[str, int]], up: Up, machine: Machine) -> None:
+def _end(
+    servers: list[tuple[str, int]], up: Up, connect: Callable[..., Any], now: Callable[[], float]
+) -> None:
     try:
-        end_session(servers, up.session, up.password, machine.connect, machine.now)
+        end_session(servers, up.session, up.password, connect, now)
     except OSError as problem:
         log.warning("session %s is left to time out: %s", show_session(up.session), problem)
     else:

@@ -38,10 +38,11 @@ def zookeeper_packet_filter(
     clients = [*peers, *_application(hostvars, groups), *_named("zookeeper_client_networks", settings)]
     monitors = _named("zookeeper_monitoring_networks", settings)
     ports = [settings["zookeeper_quorum_port"], settings["zookeeper_election_port"]]
+    tls = [int(settings["zookeeper_tls_port"])] if is_true(settings["zookeeper_tls"]) else []
     return [
         {"ports": [*ports, *_ports(config, "observerMasterPort")], "sources": peers},
         {
-            "ports": [settings["zookeeper_client_port"], *_ports(config, "secureClientPort")],
+            "ports": [settings["zookeeper_client_port"], *tls, *_ports(config, "secureClientPort")],
             "sources": clients,
         },
         {"ports": _monitored(settings), "sources": monitors},

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
@@ -193,25 +195,51 @@ def losing(versions: dict[str, str | None], *, snapshots: bool) -> list[str]:
     ]
 
 
-def look(member: Member, timeout: float) -> State:
+def look(member: Member, timeout: float, tls: ssl.SSLContext | None = None) -> State:
     """Ask one server. Never raises: what went wrong is in ``State.error``."""
     try:
-        srvr = ask(member, "srvr", timeout)
+        srvr = ask(member, "srvr", timeout, tls)
         leads = parse(srvr).mode == "leader"
-        return parse(srvr, ask(member, "mntr", timeout) if leads else "")
+        return parse(srvr, ask(member, "mntr", timeout, tls) if leads else "")
     except TimeoutError:
         return State(reachable=False, error=f"no answer within {timeout:g} s")
     except OSError as error:
-        return State(reachable=False, error=error.strerror or str(error))
+        return State(reachable=False, error=reason(error))
 
 
-def ask(member: Member, word: str, timeout: float) -> str:
+def reason(error: OSError) -> str:
+    """Why a server could not be asked, in few words."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is refused: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS is possible with it: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    return error.strerror or str(error)
+
+
+def tls_context(tls: Mapping[str, str] | None) -> ssl.SSLContext | None:
+    """How to ask with TLS: only servers of this ``ca``, as a client with this ``certificate`` (and key).
+
+    Raises OSError, which names the file.
+    """
+    if not tls:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it checks host names
+    for key, load in (("ca", context.load_verify_locations), ("certificate", context.load_cert_chain)):
+        try:
+            load(tls[key])
+        except OSError as error:
+            raise OSError(f"{tls[key]} cannot be used: {error.strerror or error}") from error
+    return context
+
+
+def ask(member: Member, word: str, timeout: float, tls: ssl.SSLContext | None = None) -> str:
     """The answer to a four-letter word. Raises OSError, TimeoutError after so many seconds of silence."""
     try:
         connection = socket.create_connection((member.host, member.port), timeout=timeout)
     except UnicodeError as error:  # of "zk1..example.org", say
         raise OSError(f"{member.host} cannot be the name of a host") from error
-    with connection:
+    # If the handshake fails, wrap_socket closes it.
+    with tls.wrap_socket(connection, server_hostname=member.host) if tls else connection as connection:
         connection.sendall(word.encode())
         answer = b""
         while len(answer) < MAX_ANSWER and (part := connection.recv(65536)):

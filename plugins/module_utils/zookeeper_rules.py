@@ -16,6 +16,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
     password_problem,
     server_address,
     setting_problem,
+    tls_problems,
 )
 
 SUPPORTED = {"debian": ("12", "13")}
@@ -107,6 +108,8 @@ def warnings(members: list[Settings]) -> list[str]:
 def setting_problems(settings: Settings) -> list[str]:
     """Of the variables by themselves."""
     ports = {name: settings[name] for name in PORTS}
+    if settings["zookeeper_tls"]:
+        ports["zookeeper_tls_port"] = settings["zookeeper_tls_port"]
     if settings["zookeeper_admin_server"]:
         ports["zookeeper_admin_port"] = settings["zookeeper_admin_port"]
     problems = [
@@ -142,6 +145,15 @@ def setting_problems(settings: Settings) -> list[str]:
     problems += [
         text for key, value in settings["zookeeper_config"].items() if (text := setting_problem(key, value))
     ]
+    if settings["zookeeper_tls"]:
+        problems += tls_problems(settings["zookeeper_config"])
+    if settings["zookeeper_tls_renew_days"] >= settings["zookeeper_tls_days"]:
+        problems.append(
+            f"zookeeper_tls_renew_days is {settings['zookeeper_tls_renew_days']}, but certificates are valid "
+            "for "
+            f"{settings['zookeeper_tls_days']} days (zookeeper_tls_days): set less, or each run would renew "
+            "them."
+        )
     return problems
 
 
@@ -202,7 +214,9 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
             f"zookeeper_heap_mb is {heap}, but {me['name']} has {found['memory_mb']} MB of memory: "
             "lower it, or set 0 for a quarter of the memory."
         )
-    for name in (*PORTS, *(["zookeeper_admin_port"] if settings["zookeeper_admin_server"] else [])):
+    more = ["zookeeper_tls_port"] if settings["zookeeper_tls"] else []
+    more += ["zookeeper_admin_port"] if settings["zookeeper_admin_server"] else []
+    for name in (*PORTS, *more):
         owner = found["listeners"].get(settings[name])
         if owner:
             problems.append(

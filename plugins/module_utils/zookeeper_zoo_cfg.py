@@ -108,6 +108,39 @@ def password_problem(variable: str, key: str) -> str | None:
     )
 
 
+# Keys that zookeeper_tls sets, or how they begin, and why not otherwise.
+SET_BY_TLS = {
+    "secureClientPort": "zookeeper_tls_port and zookeeper_client_address are written there",
+    "serverCnxnFactory": "TLS needs Netty",
+    "sslQuorum": "the quorum has TLS",
+    "portUnification": "the quorum would take connections without TLS, too",
+    "client.portUnification": "the client port would take connections without TLS, too",
+    "fips-mode": "with it ZooKeeper checks no host names in the quorum",
+    "ssl.authProvider": "clients are known by their certificates",
+    "authProvider.x509": "clients are known by their certificates",
+    "ssl.clientAuth": "clients need a certificate",
+    "ssl.keyStore.": "keys and certificates come from zookeeper_tls_dir",
+    "ssl.trustStore.": "keys and certificates come from zookeeper_tls_dir",
+    "ssl.hostnameVerification": "host names are checked",
+    "ssl.clientHostnameVerification": "it would refuse clients by their addresses",
+    "ssl.quorum.clientAuth": "servers need a certificate",
+    "ssl.quorum.keyStore.": "keys and certificates come from zookeeper_tls_dir",
+    "ssl.quorum.trustStore.": "keys and certificates come from zookeeper_tls_dir",
+    "ssl.quorum.hostnameVerification": "host names are checked",
+    "ssl.quorum.clientHostnameVerification": "host names are checked",
+}
+
+
+def tls_problems(config: dict[str, object]) -> list[str]:
+    """What is wrong with ``zookeeper_config`` beside zookeeper_tls."""
+    return [
+        f"zookeeper_config sets {key}: remove it while zookeeper_tls is true: {why}."
+        for key in config
+        for start, why in SET_BY_TLS.items()
+        if key == start or (start.endswith((".", "Port")) and key.startswith(start))
+    ]
+
+
 def setting_problem(key: str, value: object) -> str | None:
     """What is wrong with one entry of ``zookeeper_config``, and the remedy; None if nothing."""
     if key in OWNED:
@@ -158,6 +191,12 @@ def directories(config: dict[str, str], data_dir: str, txnlog_dir: str) -> tuple
 def client_port(config: dict[str, str]) -> int | None:
     """The port that a zoo.cfg names; None if it names none that could be."""
     port = config.get("clientPort", "")
+    return int(port) if port.isdecimal() else None
+
+
+def tls_port(config: dict[str, str]) -> int | None:
+    """The same for clients with TLS."""
+    port = config.get("secureClientPort", "")
     return int(port) if port.isdecimal() else None
 
 

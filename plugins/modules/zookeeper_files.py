@@ -51,7 +51,13 @@ options:
       content:
         description: What it says.
         type: str
-        required: true
+        default: ""
+      secret:
+        description: >-
+          Whether it says what O(secrets) has for its path. No difference of it is shown. If they have
+          nothing, it is left alone.
+        type: bool
+        default: false
       group:
         description: Its group.
         type: str
@@ -64,6 +70,10 @@ options:
         description: Whether the server reads it when it starts.
         type: bool
         default: false
+  secrets:
+    description: By path, what files marked C(secret) say.
+    type: dict
+    default: {}
   links:
     description: Symbolic links; held back like files marked C(restart).
     type: list
@@ -136,7 +146,7 @@ class Placer:
         path = Path(entry["path"])
         now = _text(path)
         if now != entry["content"]:
-            self._note(path, now or "", entry["content"])
+            self._note(path, *(_shown(entry, text) for text in (now or "", entry["content"])))
             if self.module.check_mode:
                 return
             self._replace(path, entry)
@@ -210,6 +220,11 @@ def explain(error: OSError) -> str:
     return f"{error}: root must be able to write there."
 
 
+def _shown(entry: dict[str, Any], text: str) -> str:
+    """What a difference may show: of a secret, that it is there."""
+    return f"secret={MASK}\n" if entry["secret"] and text else text
+
+
 def _text(path: Path) -> str | None:
     # not read_text, to which all ends of lines are the same
     return path.read_bytes().decode(errors="replace") if path.is_file() else None
@@ -272,12 +287,15 @@ def main() -> None:
                 "required": True,
                 "options": {
                     "path": {"type": "str", "required": True},
-                    "content": {"type": "str", "required": True},
+                    "content": {"type": "str", "default": ""},
+                    "secret": {"type": "bool", "default": False},
                     "group": {"type": "str", "default": "root"},
                     "mode": {"type": "str", "default": "0644"},
                     "restart": {"type": "bool", "default": False},
                 },
             },
+            # At the top, because Ansible logs what is below one that is not secret.
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "links": {
                 "type": "list",
                 "elements": "dict",
@@ -290,8 +308,12 @@ def main() -> None:
     )
     os.umask(0o022)
     placer = Placer(module)
+    secrets = module.params["secrets"]
+    files = [one for one in module.params["files"] if not one["secret"] or one["path"] in secrets]
+    for entry in files:
+        entry["content"] = secrets[entry["path"]] if entry["secret"] else entry["content"]
     try:
-        waiting = place(placer, module.params)
+        waiting = place(placer, module.params | {"files": files})
     except OSError as error:
         module.fail_json(msg=explain(error))
     module.exit_json(changed=placer.changed, diff=placer.diffs, waiting=waiting)

@@ -42,6 +42,13 @@ options:
     description: Whether the leader sends all its data to whoever joins. If not, it warns of some releases.
     type: bool
     default: false
+  tls:
+    description: >-
+      How to ask with TLS: C(ca), the path of the certificates that servers must have theirs from, and
+      C(certificate), the path of the key and the certificate to ask with. Members then have C(tls_port), too.
+      Empty for no TLS.
+    type: dict
+    default: {}
   timeout:
     description: How long to wait for health, in seconds. V(0) looks once.
     type: float
@@ -98,6 +105,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health i
     look,
     losing,
     still_running,
+    tls_context,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_restart_order import idle, rolling
 
@@ -105,9 +113,13 @@ ANSWER_SECONDS = 2.0  # a server that takes longer is of no use to its clients e
 PAUSE_SECONDS = 0.25
 
 
-def look_at_all(members: list[Member]) -> dict[str, State]:
+def look_at_all(members: list[Member], tls: dict[str, str]) -> dict[str, State]:
+    try:
+        context = tls_context(tls)  # each time: while it waits, the files may change
+    except OSError as error:
+        return {member.name: State(reachable=False, error=str(error)) for member in members}
     with ThreadPoolExecutor(max_workers=len(members)) as pool:
-        states = pool.map(lambda member: look(member, ANSWER_SECONDS), members)
+        states = pool.map(lambda member: look(member, ANSWER_SECONDS, context), members)
         return dict(zip((member.name for member in members), states, strict=True))
 
 
@@ -120,14 +132,17 @@ class Finding(NamedTuple):
     waited: float
 
 
-def asked(members: list[dict[str, Any]], ports: dict[str, Any], pending: set[str]) -> list[Member]:
+def asked(
+    members: list[dict[str, Any]], ports: dict[str, Any], pending: set[str], *, tls: bool
+) -> list[Member]:
     """The members where they can be asked now: until its restart, one that is pending keeps its old port."""
+    port = "tls_port" if tls else "client_port"
     old = {name: port for name, port in ports.items() if name in pending}
     return [
         Member(
             one["name"],
             one["host"],
-            int(old.get(one["name"], one["client_port"])),
+            int(old.get(one["name"], one[port])),
             bool(one.get("observer")),
         )
         for one in members
@@ -145,12 +160,18 @@ def _warnings(states: dict[str, State], given: dict[str, Any]) -> list[str]:
 
 
 def wait(
-    members: list[Member], pending: set[str], *, changing: bool, timeout: float, settle: float
+    members: list[Member],
+    pending: set[str],
+    *,
+    changing: bool,
+    timeout: float,
+    settle: float,
+    tls: dict[str, str],
 ) -> Finding:
     """Look until the ensemble is healthy, or cannot become so without a restart, or the time is over."""
     start = time.monotonic()
     while True:
-        states = look_at_all(members)
+        states = look_at_all(members, tls)
         problems = judge_change(members, states, pending) if changing else judge(members, states)
         waited = time.monotonic() - start
         stuck = idle(members, states, pending, changing=changing) if problems and waited >= settle else []
@@ -169,15 +190,23 @@ def main() -> None:
             "first": {"type": "str", "default": ""},
             "gone": {"type": "dict", "default": {}},
             "snapshots": {"type": "bool", "default": False},
+            "tls": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 60},
             "settle": {"type": "float", "default": 10},
         },
         supports_check_mode=True,
     )
     given, pending = module.params, set(module.params["pending"])
-    members = asked(given["members"], given["deployed_ports"], pending)
+    members = asked(given["members"], given["deployed_ports"], pending, tls=bool(given["tls"]))
     changing = bool(pending) and given["changing"]
-    found = wait(members, pending, changing=changing, timeout=given["timeout"], settle=given["settle"])
+    found = wait(
+        members,
+        pending,
+        changing=changing,
+        timeout=given["timeout"],
+        settle=given["settle"],
+        tls=given["tls"],
+    )
     healthy = not found.problems
     for text in _warnings(found.states, given) if healthy and not pending else ():
         module.warn(text)

@@ -84,7 +84,26 @@ servers:
   description: By id, where the members are of which the running (or last) configuration knows.
   type: dict
   returned: always
-deployed_port: {description: Client port of the running server., type: int, returned: always}
+deployed_port:
+  description: Client port of the running server; with C(zookeeper_tls) the one for TLS.
+  type: int
+  returned: always
+speaks:
+  description: >-
+    Whether the running server has certificates of the role (V(tls)), or not (V(plain)); empty if none runs.
+  type: str
+  returned: always
+trusts:
+  description: >-
+    By CA (client, quorum), the fingerprints of the certificates that the running server was given to trust;
+    empty if none runs with TLS.
+  type: dict
+  returned: always
+addresses:
+  description: Addresses of this host, as C(zookeeper_host) and as others see it when it connects to them.
+  type: list
+  returned: always
+clock: {description: "The time here, in seconds since 1970.", type: float, returned: always}
 unseen:
   description: Whether the settings name classes and the jars that should have them are not there yet.
   type: bool
@@ -98,11 +117,13 @@ import pwd
 import re
 import shutil
 import socket
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprints
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import still_running
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import read_history
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
@@ -126,6 +147,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
     client_port,
     directories,
     in_force,
+    tls_port,
 )
 
 UNIT = "zookeeper.service"
@@ -137,6 +159,7 @@ STARTED_WITH = Path("/run/zookeeper/started-with")
 # Where Debian's zookeeperd has both, unless its zoo.cfg says otherwise.
 OTHERS_CONFIG = Path("/etc/zookeeper/conf/zoo.cfg")
 OTHERS_DATA = Path("/var/lib/zookeeper")
+TLS_HOME = Path("/etc/zookeeper/tls")
 OS_RELEASE = Path("/etc/os-release")
 MANUALS = Path("/usr/share/man/man1")
 APT_LISTS = Path("/var/lib/apt/lists")
@@ -314,6 +337,33 @@ def address(host: str) -> dict[str, Any]:
     return {"text": where[0], "own": True}
 
 
+def speaks(config: dict[str, str], *, active: bool) -> str:
+    """Whether the server that runs has the role's certificates."""
+    if not active or not config:
+        return ""
+    return "tls" if config.get("ssl.keyStore.location") == str(TLS_HOME / "client.pem") else "plain"
+
+
+def sources(me: dict[str, Any], members: list[dict[str, Any]]) -> list[str]:
+    """The addresses from which this host connects to the other members."""
+    found = set()
+    for member in members:
+        if member["name"] == me["name"]:
+            continue
+        try:
+            there = socket.getaddrinfo(member["host"], int(member["quorum_port"]), type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError):
+            continue
+        for family, kind, _, _, where in there:
+            try:
+                with socket.socket(family, kind) as probe:
+                    probe.connect(where)  # sends nothing: the kernel chooses the address
+                    found.add(probe.getsockname()[0])
+            except OSError:
+                continue
+    return sorted(found)
+
+
 def listeners(ports: set[int], own_pid: int) -> tuple[dict[int, str], set[int]]:
     """Who else listens on which of these ports, and on which of them the server itself does."""
     sockets = {}
@@ -361,8 +411,11 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         found = [moved(data(path), new, server["active"]) for path, new in paths]
         places = dict(zip(("data_dir", "txnlog_dir"), found, strict=True))
     port = client_port(config) or settings["zookeeper_client_port"]
+    if settings["zookeeper_tls"]:
+        port = tls_port(config) or settings["zookeeper_tls_port"]
     others, own = listeners(
-        {settings[key] for key in (*PORTS, "zookeeper_admin_port")} | {port}, server["pid"]
+        {settings[key] for key in (*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")} | {port},
+        server["pid"],
     )
     return {
         "os": system(),
@@ -375,6 +428,7 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         "targets": {name: os.path.realpath(settings[name]) for name in DIRECTORIES},
         "unit": server | {"running": server["active"] and port in own},
         "deployed_port": port,
+        "speaks": speaks(config, active=server["active"]),
     }
 
 
@@ -434,6 +488,12 @@ def main() -> None:
         unit=found["unit"],
         stale=stale() if found["unit"]["active"] else [],
         deployed_port=found["deployed_port"],
+        speaks=found["speaks"],
+        trusts={ca: fingerprints(read(TLS_HOME / f"{ca}-ca.pem") or "") for ca in ("client", "quorum")}
+        if found["speaks"] == "tls"
+        else {},
+        addresses=sorted({found["address"]["text"] or ""} - {""} | {*sources(me, members)}),
+        clock=time.time(),
         data=found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],
         adopt={key: found[key]["path"] for key in ("data_dir", "txnlog_dir")}
         if found["other"] and adopts(found["other"], settings)

@@ -19,6 +19,10 @@ options:
     description: Port its clients use.
     type: int
     required: true
+  tls:
+    description: How to ask with TLS, as M(zklab.zookeeper.zookeeper_gate) takes it.
+    type: dict
+    default: {}
   config:
     description: Text of the zoo.cfg that the inventory wants.
     type: str
@@ -66,7 +70,12 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import Member, ask
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import (
+    Member,
+    ask,
+    reason,
+    tls_context,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     directories,
     in_force,
@@ -163,6 +172,7 @@ def main() -> None:
         argument_spec={
             "host": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
+            "tls": {"type": "dict", "default": {}},
             "config": {"type": "str", "required": True},
         },
         supports_check_mode=True,
@@ -176,14 +186,15 @@ def main() -> None:
     result: dict[str, Any] = {"server": {}, "digests": {}}
     me = Member("", module.params["host"], module.params["port"])
     try:
-        srvr, mntr = (ask(me, word, ANSWER_SECONDS) for word in ("srvr", "mntr"))
+        tls = tls_context(module.params["tls"])
+        srvr, mntr = (ask(me, word, ANSWER_SECONDS, tls) for word in ("srvr", "mntr"))
         result["server"] = server(mntr)
         zxid = re.search(r"^Zxid: (0x[0-9a-f]+)", srvr, re.MULTILINE)
         if result["server"]:
             result["server"]["zxid"] = zxid[1] if zxid else None
-            result["digests"] = digests(ask(me, "hash", ANSWER_SECONDS))
+            result["digests"] = digests(ask(me, "hash", ANSWER_SECONDS, tls))
     except OSError as error:
-        result["error"] = error.strerror or str(error)
+        result["error"] = reason(error)
     module.exit_json(
         changed=False,
         **result,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 SRVR = """\
 Zookeeper version: 3.9.3-${{mvngit.commit.id}}, built on 2026-03-08 16:19 UTC
@@ -45,9 +47,10 @@ IDLE = "This ZooKeeper instance is not currently serving requests\n"
 class Server:
     """Answers each connection with what ``answer`` says to its word; None stands for silence."""
 
-    def __init__(self, answer: Callable[[str], str | None]) -> None:
+    def __init__(self, answer: Callable[[str], str | None], tls: ssl.SSLContext | None = None) -> None:
         self.words: list[str] = []
         self._answer = answer
+        self._tls = tls
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         self._thread = threading.Thread(target=self._serve)
@@ -59,11 +62,20 @@ class Server:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection:
-                if word := connection.recv(65536).decode()[:4]:
+            with suppress(ssl.SSLError), self._secured(connection) as connection:
+                if word := connection.recv(65536).decode(errors="replace")[:4]:
                     self.words.append(word)
                     with suppress(ConnectionError):  # the other may have heard enough
                         self._reply(connection, self._answer(word))
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        if self._tls is None:
+            return connection
+        try:
+            return self._tls.wrap_socket(connection, server_side=True)
+        except OSError:
+            connection.close()
+            raise
 
     def _reply(self, connection: socket.socket, answer: str | None) -> None:
         if answer is None:
@@ -97,7 +109,10 @@ def in_turn(*modes: str | None, synced: int = 2) -> Callable[[str], str | None]:
     return answer
 
 
-Serve = Callable[[Callable[[str], str | None]], Server]
+class Serve(Protocol):
+    """Starts a server."""
+
+    def __call__(self, answer: Callable[[str], str | None], tls: ssl.SSLContext | None = None) -> Server: ...
 
 
 @contextmanager
@@ -105,8 +120,8 @@ def serving() -> Iterator[Serve]:
     """Starts servers, and closes them at the end."""
     servers: list[Server] = []
 
-    def serve(answer: Callable[[str], str | None]) -> Server:
-        servers.append(Server(answer))
+    def serve(answer: Callable[[str], str | None], tls: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(answer, tls))
         return servers[-1]
 
     try:

@@ -244,6 +244,24 @@ def test_nobody_is_there(mwapp: Run, command: str) -> None:
     assert "--connect 127.0.0.1:1" in error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--tls-cert", "me.pem"], "--tls-ca: missing beside --tls-cert"),
+        (["--tls-key", "me.pem"], "--tls-ca: missing beside --tls-cert"),
+        (["--tls-ca", "ca.pem"], "--tls-cert: missing beside --tls-ca"),
+        (["--tls-ca", "/gone/ca.pem", "--tls-cert", "me.pem"], "--tls-ca: cannot read /gone/ca.pem"),
+    ],
+)
+@pytest.mark.parametrize("command", [["tasks"], ["master"], ["release", "/gone"]])
+def test_files_for_tls_come_together(
+    mwapp: Run, command: list[str], arguments: list[str], message: str
+) -> None:
+    status, stderr = mwapp(*command, *arguments)
+    assert (status, len(stderr.splitlines())) == (2, 1)
+    assert message in stderr
+
+
 def test_a_defect_is_told_from_a_failed_task(
     mwapp: Run, monkeypatch: pytest.MonkeyPatch, started: list[Settings]
 ) -> None:

@@ -22,10 +22,13 @@ UP = Up(5, b"password", 6.0, ("zk2", 2181))
 # ---------------------------------------------------------------- state directory
 
 
+SERVERS = Servers.parse("zk1,zk2")
+
+
 def test_session_is_kept_while_it_lives(tmp_path: Path) -> None:
-    state = StateDirectory(tmp_path / "new")
+    state = StateDirectory(tmp_path / "new", SERVERS)
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
-    state.note(Servers.parse("zk1,zk2"), UP)
+    state.note(SERVERS, UP)
     _, _, *servers = (tmp_path / "new/session").read_text().splitlines()
     assert servers == ["zk2 2181", "zk1 2181"], "first the one it is on"
     state.end(closed=True)
@@ -33,20 +36,20 @@ def test_session_is_kept_while_it_lives(tmp_path: Path) -> None:
 
 
 def test_two_processes_cannot_share_it(tmp_path: Path) -> None:
-    first = StateDirectory(tmp_path)
+    first = StateDirectory(tmp_path, SERVERS)
     with pytest.raises(BadInputError, match=r"--state-dir: another process uses"):
-        StateDirectory(tmp_path)
+        StateDirectory(tmp_path, SERVERS)
     del first
 
 
 def test_it_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadInputError, match="--state-dir"):
-        StateDirectory(tmp_path / "file")
+        StateDirectory(tmp_path / "file", SERVERS)
 
 
 def test_a_full_disk_does_not_stop_the_daemon(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    state = StateDirectory(tmp_path / "gone")
+    state = StateDirectory(tmp_path / "gone", SERVERS)
     (tmp_path / "gone/lock").unlink()
     (tmp_path / "gone").rmdir()
     with caplog.at_level(logging.ERROR, logger="mwapp.daemon.service"):

@@ -19,6 +19,8 @@ HOSTVARS: dict[str, dict[str, Any]] = {
 }
 SETTINGS = {
     "zookeeper_client_port": 2181,
+    "zookeeper_tls": False,
+    "zookeeper_tls_port": 2182,
     "zookeeper_quorum_port": 2888,
     "zookeeper_election_port": 3888,
     "zookeeper_admin_server": False,
@@ -58,6 +60,7 @@ def test_each_address_says_where_it_comes_from() -> None:
     ("settings", "ports"),
     [
         ({"zookeeper_client_port": "2182"}, [(2888, 3888), ("2182",), ()]),
+        ({"zookeeper_tls": "true", "zookeeper_tls_port": "2281"}, [(2888, 3888), (2181, 2281), ()]),
         ({"zookeeper_config": {"secureClientPort": 2281}}, [(2888, 3888), (2181, 2281), ()]),
         ({"zookeeper_config": {"observerMasterPort": "2191"}}, [(2888, 3888, 2191), (2181,), ()]),
         ({"zookeeper_config": {"observerMasterPort": 0}}, [(2888, 3888), (2181,), ()]),

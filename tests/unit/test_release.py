@@ -1,7 +1,9 @@
 """Ending a dead process's session over the wire, against servers that behave and that do not."""
 
+import contextlib
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mwapp import release
+from tests.unit.tls_files import Maker, pem, write
 
 SESSION, PASSWORD = -0x1234567890, bytes(range(16))
 
@@ -312,3 +315,54 @@ def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
         "mwapp.core",
     }
     assert not heavy & set(done.stdout.split())
+
+
+# ---------------------------------------------------------------- TLS
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str, ssl.SSLContext]:
+    """The files of a client, and what a server of the same CA wants."""
+    maker = Maker()
+    ca, own = write(tmp_path / "ca.pem", pem(maker.certificate)), write(tmp_path / "me.pem", maker.pair("me"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(write(tmp_path / "zk.pem", maker.pair("zk", ("127.0.0.1",))))
+    context.load_verify_locations(ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    return str(ca), str(own), context
+
+
+def released(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mwapp.release", str(directory), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_session_is_closed_with_tls(tmp_path: Path, files: tuple[str, str, ssl.SSLContext]) -> None:
+    ca, own, context = files
+
+    def secured(server: FakeServer, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as channel:
+            proper(server, channel)
+
+    server = FakeServer(secured)
+    state = tmp_path / "state"
+    state.mkdir()
+    release.note(str(state), [server.address], SESSION, PASSWORD)
+    without = released(state)
+    assert without.returncode == 3
+    assert server.alive
+    done = released(state, ca, own)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not server.alive
+    assert not (state / "session").exists()
+    server.close()
+
+
+def test_files_for_tls_that_cannot_be_used(tmp_path: Path) -> None:
+    """They are looked at only if there is a session to end."""
+    assert released(tmp_path, "/gone/ca.pem", "/gone/me.pem").returncode == 0
+    release.note(str(tmp_path), [("127.0.0.1", 1)], SESSION, PASSWORD)
+    done = released(tmp_path, "/gone/ca.pem", "/gone/me.pem")
+    assert done.returncode == 2
+    assert "mwapp release: cannot use /gone/ca.pem or /gone/me.pem: No such file" in done.stderr
+    assert released(tmp_path, "/gone/ca.pem").returncode == 2

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.unit.ansible_module import run
-from tests.unit.zookeeper_role import load_file
+from tests.unit.zookeeper_role import PROJECT, load_file
 
 files = load_file("modules/zookeeper_files.py")
 
@@ -281,3 +281,39 @@ def test_a_full_disk_is_told_with_the_remedy_and_nothing_is_left_behind(small_di
 
 def place_link(path: Path, target: str, **other: bool) -> dict[str, Any]:
     return only(links=[{"path": str(path), "target": target}], **other)
+
+
+KEY = "-----BEGIN PRIVATE KEY-----\nabc\n"
+
+
+@needs_root
+def test_a_secret_is_placed_and_not_shown(tmp_path: Path) -> None:
+    path = str(tmp_path / "key.pem")
+    entry = {"path": path, "secret": True, "mode": "0640", "restart": True}
+    answers = [
+        only(files=[entry], secrets={path: text}, check=check)
+        for text, check in ((KEY, True), (KEY, False), (KEY * 2, False))
+    ]
+    again = only(files=[entry], secrets={path: KEY * 2})
+    assert [answer["changed"] for answer in (*answers, again)] == [True, True, True, False]
+    assert Path(path).read_text() == KEY * 2
+    assert mode(Path(path)) == 0o640
+    shown = [
+        (diff["before"], diff["after"])
+        for answer in answers
+        for diff in answer["diff"]
+        if "after_header" in diff
+    ]
+    assert shown == [
+        *(("", "secret=********\n"), ("", "secret=********\n")),
+        ("secret=********\n", "secret=******** (another)\n"),
+    ]
+    assert "abc" not in str(answers)
+    assert only(files=[entry], secrets={path: "x"}, hold=True)["waiting"] == [path]
+    assert not only(files=[entry])["changed"], "what nobody has given"
+
+
+def test_secrets_are_named_so_that_ansible_logs_none() -> None:
+    """It logs parameters of modules on the host, and hides only whole ones."""
+    source = (PROJECT / "plugins/modules/zookeeper_files.py").read_text()
+    assert '"secrets": {"type": "dict", "default": {}, "no_log": True}' in source

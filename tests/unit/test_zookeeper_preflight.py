@@ -9,16 +9,19 @@ import pwd
 import shutil
 import socket
 import struct
+import time
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives import hashes
 
 from tests.unit.ansible_module import reroot, run
 from tests.unit.test_zookeeper_jars import jar
 from tests.unit.test_zookeeper_sizes import log as large_log
+from tests.unit.tls_files import Maker, pem
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
 preflight = load_file("modules/zookeeper_preflight.py")
@@ -107,7 +110,7 @@ class Host:
 
     def look(self, me: int = 1, *, size: int = 3, check: bool = False, **settings: object) -> dict[str, Any]:
         """What the module says on the host zk1 (2, 3)."""
-        ports = {"client_port": 2181, "quorum_port": 2888, "election_port": 3888}
+        ports = {"client_port": 2181, "tls_port": 2182, "quorum_port": 2888, "election_port": 3888}
         members = [
             {"name": f"zk{n}", "id": n, "host": f"zk{n}", "observer": False} for n in range(1, size + 1)
         ]
@@ -161,6 +164,87 @@ def test_a_host_with_a_server_that_runs(host: Host) -> None:
     assert answer["unit"] == expected
     assert answer["deployed_port"] == port
     assert answer["servers"] == {str(n): f"zk{n}:2888:3888" for n in (1, 2, 3)}
+
+
+# ------------------------------------------------------------ TLS
+
+
+TLS: dict[str, Any] = {"ssl.keyStore.location": "/etc/zookeeper/tls/client.pem", "secureClientPort": 2182}
+
+
+def test_a_server_that_runs_with_tls(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "TLS_HOME", Path("/etc/zookeeper/tls"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        host.runs()
+        host.configured("run/zookeeper/zoo.cfg", **TLS | {"secureClientPort": port})
+        answer = host.look(zookeeper_tls=True)
+    assert answer["problems"] == []
+    assert (answer["speaks"], answer["deployed_port"], answer["unit"]["running"]) == ("tls", port, True)
+    assert answer["trusts"] == {"client": [], "quorum": []}
+
+
+def test_which_cas_a_server_trusts(host: Host) -> None:
+    certificate = Maker().certificate
+    host.runs()
+    host.configured(
+        "run/zookeeper/zoo.cfg", **TLS | {"ssl.keyStore.location": host.root / "etc/zookeeper/tls/client.pem"}
+    )
+    host.write("etc/zookeeper/tls/quorum-ca.pem", pem(certificate).decode())
+    (found,) = host.look(zookeeper_tls=True)["trusts"]["quorum"]
+    assert found == certificate.fingerprint(hashes.SHA256()).hex()
+
+
+def test_a_server_that_runs_without_tls_or_not_at_all(host: Host) -> None:
+    host.configured(**TLS)
+    assert host.look()["speaks"] == "", "none runs"
+    host.runs()
+    host.configured(secureClientPort=2182)
+    answer = host.look(zookeeper_tls=True)
+    assert (answer["speaks"], answer["trusts"]) == ("plain", {}), "somebody's own TLS"
+
+
+def test_a_new_host_will_be_asked_on_the_port_for_tls(host: Host) -> None:
+    assert host.look(zookeeper_tls=True, zookeeper_tls_port=2999)["deployed_port"] == 2999
+    assert host.look(zookeeper_tls=False, zookeeper_tls_port=2999)["deployed_port"] == 2181
+
+
+def test_a_hosts_addresses_are_those_that_others_see(host: Host) -> None:
+    me = own_address()
+    one = {"name": "zk1", "host": me, "quorum_port": 2888}
+    others = [
+        {"name": "zk2", "host": "127.0.0.1", "quorum_port": 2888},
+        {"name": "zk3", "host": "a..b", "quorum_port": 1},
+    ]
+    assert preflight.sources(one, [one, *others]) == ["127.0.0.1"]
+    assert host.look()["addresses"] == [me]
+    assert host.look(size=1)["addresses"] == [me]
+
+
+def test_the_hosts_clock_is_told(host: Host) -> None:
+    assert abs(host.look()["clock"] - time.time()) < 60
+
+
+def test_settings_of_tls_are_judged(host: Host) -> None:
+    def problems(**settings: Any) -> list[str]:
+        return list(host.look(zookeeper_tls=True, **settings)["problems"])
+
+    assert problems() == []
+    assert (
+        "zookeeper_client_port and zookeeper_tls_port are both 2181" in problems(zookeeper_tls_port=2181)[0]
+    )
+    assert "zookeeper_config sets sslQuorum: remove it" in problems(zookeeper_config={"sslQuorum": False})[0]
+    assert (
+        "zookeeper_tls_renew_days is 9, but" in problems(zookeeper_tls_days=9, zookeeper_tls_renew_days=9)[0]
+    )
+    assert host.look(zookeeper_tls=False, zookeeper_config={"sslQuorum": True})["problems"] == []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        host.processes()
+        assert f"zookeeper_tls_port {port} is taken on zk1" in problems(zookeeper_tls_port=port)[0]
+        assert host.look(zookeeper_tls=False, zookeeper_tls_port=port)["problems"] == []
+        host.configured(**TLS)
+        assert f"zookeeper_tls_port {port} is taken on zk1" in problems(zookeeper_tls_port=port)[0]
 
 
 def test_what_apt_needs_to_know(host: Host) -> None:

@@ -125,7 +125,7 @@ MUTANTS = [
         "two processes note their sessions in one directory",
     ),
     daemon(
-        "        release.release(self._path)\n\n    def note",
+        "        release.release(self._path, self._connect)\n\n    def note",
         "\n    def note",
         "the session of a killed process holds its tasks until its time-out",
     ),
@@ -135,7 +135,7 @@ MUTANTS = [
         "the session is released at the server that knows it least",
     ),
     daemon(
-        "        if closed:\n            release.forget(self._path)\n        else:\n            release.release(self._path)",
+        "        if closed:\n            release.forget(self._path)\n        else:\n            release.release(self._path, self._connect)",
         "        release.forget(self._path)",
         "a session that could not be closed holds its tasks until its time-out",
     ),

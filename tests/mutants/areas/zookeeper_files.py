@@ -89,8 +89,8 @@ MUTANTS = [
     files("os.umask(0o022)", "pass", "directories that only root can enter"),
     files('if now != entry["content"]:', "if now is None:", "a change is never placed"),
     files(
-        'self._note(path, now or "", entry["content"])',
-        'self._note(path, entry["content"], now or "")',
+        '(now or "", entry["content"])',
+        '(entry["content"], now or "")',
         "the difference is shown the wrong way round",
     ),
     files(

@@ -13,8 +13,8 @@ zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
     gate(
-        'int(old.get(one["name"], one["client_port"]))',
-        'int(one["client_port"])',
+        'int(old.get(one["name"], one[port]))',
+        "int(one[port])",
         "a server whose port changes is asked where it does not listen yet: the change never begins",
     ),
     gate(
@@ -23,8 +23,8 @@ MUTANTS = [
         "a server that was restarted is asked at the port it had",
     ),
     gate(
-        'int(old.get(one["name"], one["client_port"]))',
-        'old.get(one["name"], one["client_port"])',
+        'int(old.get(one["name"], one[port]))',
+        'old.get(one["name"], one[port])',
         equivalent="a port that comes as text is one for a socket, too, and is told as the same",
     ),
     gate('bool(one.get("observer"))', "False", "observers are counted among the voters"),
@@ -61,8 +61,8 @@ MUTANTS = [
         "while voters change, nobody may be what it was",
     ),
     gate(
-        "        states = look_at_all(members)\n",
-        "        states = look_at_all(members) if not waited else states\n",
+        "        states = look_at_all(members, tls)\n",
+        "        states = look_at_all(members, tls) if not waited else states\n",
         "it looks once",
         at="wait",
     ),
@@ -91,7 +91,11 @@ MUTANTS = [
     health("host, _quorum_port, election_port", "host, election_port, _quorum_port", "wrong port"),
     health("except (OSError, ValueError):", "except OSError:", "an odd line of zoo.cfg ends the run"),
     gate("max_workers=len(members)", "max_workers=1", "frozen servers are waited for one after the other"),
-    gate("look(member, ANSWER_SECONDS)", "look(member, 60)", "a frozen server holds the gate up"),
+    gate(
+        "look(member, ANSWER_SECONDS, context)",
+        "look(member, 60, context)",
+        "a frozen server holds the gate up",
+    ),
     gate(
         "time.sleep(PAUSE_SECONDS)",
         "time.sleep(0)",

@@ -49,12 +49,15 @@ MUTANTS = [
         'server["active"] and port in own', 'server["active"] and bool(own)', "any port of ours will do"
     ),
     preflight(
-        '(*PORTS, "zookeeper_admin_port")} | {port}',
-        '(*PORTS, "zookeeper_admin_port")}',
+        '(*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")} | {port}',
+        '(*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")}',
         "a server on its old port does not run",
     ),
-    preflight('(*PORTS, "zookeeper_admin_port")', "PORTS", "the admin port is not looked at"),
-    preflight('server["pid"]\n', "0\n", "its own ports are another's", at="look"),
+    preflight(', "zookeeper_admin_port")} |', ")} |", "the admin port is not looked at"),
+    preflight(
+        '"zookeeper_tls_port", "zookeeper_admin', '"zookeeper_admin', "the port for TLS is not looked at"
+    ),
+    preflight('server["pid"],\n', "0,\n", "its own ports are another's", at="look"),
     preflight(
         '"deployed_port": port', '"deployed_port": settings["zookeeper_client_port"]', "the port to come"
     ),
@@ -85,7 +88,7 @@ MUTANTS = [
     rules(").is_loopback:", ").is_unspecified:", "a server waits for the others where they cannot come"),
     rules('text.partition("%")[0]', "text", "an address with a zone ends the run"),
     rules('    if address["own"]:\n', "    if True:\n", "a server cannot listen, and fails again and again"),
-    preflight("(OSError, UnicodeError)", "OSError", "a name that cannot be one ends the run"),
+    preflight("(OSError, UnicodeError)", "OSError", "a name that cannot be one ends the run", at="address"),
     preflight(
         'if settings["zookeeper_max_buffer"] >= in_unit', "if 0 >= in_unit", "all data are read in every run"
     ),

@@ -27,8 +27,11 @@ MUTANTS = [
     status('if result["server"]:', "if True:", "one that serves nobody has a zxid"),
     status("zxid[1] if zxid else None", "zxid[1]", "what answers oddly ends the playbook"),
     status("except OSError as error:", "except ConnectionRefusedError as error:", "a frozen server ends it"),
-    status("error.strerror or str(error)", "error.strerror", "a server that is silent gives no reason"),
-    status("ask(me, word, ANSWER_SECONDS)", "ask(me, word, 60)", "a frozen server holds the playbook up"),
+    status(
+        "ask(me, word, ANSWER_SECONDS, tls)",
+        "ask(me, word, 60, tls)",
+        "a frozen server holds the playbook up",
+    ),
     status("supports_check_mode=True", "supports_check_mode=False", "check mode sees nothing"),
     status("changed=False,", 'changed="error" in result,', "looking changes something"),
     status(

@@ -1,0 +1,561 @@
+"""The certificates of an ensemble: two CAs, and a leaf for each host and role, as PEM files in one directory.
+
+    client-ca.pem   the CA for what is on the client port: servers there, and their clients
+    client-ca.key   its key; without it the leaves are brought, not made
+    quorum-ca.pem   the CA for what servers say to each other, and its key beside it
+    client/NAME.pem   a leaf: its key (PKCS #8), its certificate, then what leads to the CA
+    quorum/NAME.pem
+
+Only this machine, where Ansible runs, has the CAs' keys. Nothing here returns or logs a key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprint
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    LACKS = "" if hasattr(x509.Certificate, "not_valid_after_utc") else "is older than 42"
+except ImportError:
+    LACKS = "is missing"
+
+CAS = ("client", "quorum")
+CA_DAYS = 3650
+# What is made now is valid since yesterday: a host whose clock is late shall take it, too.
+BACKDATED = timedelta(days=1)
+LEAST_RSA_BITS = 2048
+READABLE_BY_OTHERS = 0o077
+# ZooKeeper reads keys in this form alone, and says no more than "invalid key" of the others.
+PKCS8 = b"-----BEGIN PRIVATE KEY-----"
+ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
+KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a file, and of a certificate
+CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+
+
+# By host, and CA, the fingerprints of the certificates that its server trusts, the one that signs first.
+Deployed = Mapping[str, Mapping[str, Sequence[str]]]
+
+
+class RefusedError(Exception):
+    """A file cannot be used; the message names it, says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A leaf: of which CA, for whom, and under which names and addresses others reach it (none: a client)."""
+
+    ca: str
+    name: str
+    hosts: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """Where it is in the directory."""
+        return f"{self.ca}/{self.name}.pem"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA: all certificates of its file are trusted, the first signs. ``key`` is None if it is elsewhere."""
+
+    certificates: list[Any]
+    key: Any
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What a leaf's file holds."""
+
+    key: Any
+    chain: list[Any]
+
+
+class Store:
+    """The directory, made complete; what is wrong is collected, so that it is told at once."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        days: int,
+        renew_days: int,
+        now: datetime,
+        deployed: Deployed | None = None,
+        make_ca: bool = True,
+        check: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+        self.made: list[str] = []  # files, and why
+        self.files: list[str] = []  # the same
+        self.expires: dict[str, str] = {}  # by file
+        self._days = timedelta(days=days)
+        self._renew = timedelta(days=renew_days)
+        self._now = now
+        self._deployed = deployed or {}
+        self._make_ca = make_ca
+        self._check = check
+        self._todo: list[tuple[Path, bytes, int]] = []
+
+    def ensure(self, wanted: Sequence[Wanted]) -> None:
+        """Look at all of them, and, unless something is wrong with any, make and renew what is due."""
+        self.problems += [
+            f"{one.name!r} cannot be the name of a certificate: use up to 64 letters, digits, dots, dashes "
+            "and underscores."
+            for one in wanted
+            if not NAME.fullmatch(one.name)
+        ]
+        for ca in sorted({one.ca for one in wanted}):
+            leaves = [one for one in wanted if one.ca == ca and NAME.fullmatch(one.name)]
+            try:
+                authority = self._authority(ca)
+            except RefusedError as error:
+                self.problems.append(str(error))
+                continue
+            self.problems += self._other_ca(ca, authority)
+            for one in leaves:
+                try:
+                    self._leaf(one, authority)
+                except RefusedError as error:
+                    self.problems.append(str(error))
+        if self.problems or self._check:
+            return
+        for path, content, mode in self._todo:
+            _write(path, content, mode)
+
+    def _make(self, path: Path, content: bytes, mode: int, why: str = "made") -> None:
+        self._todo.append((path, content, mode))
+        name = str(path.relative_to(self.directory))
+        self.files.append(name)
+        self.made.append(f"{name}: {why}")
+
+    # ------------------------------------------------------------ CAs
+
+    def _authority(self, ca: str) -> Authority:
+        path, key_path = self.directory / f"{ca}-ca.pem", self.directory / f"{ca}-ca.key"
+        if path.exists():
+            authority = self._read_authority(path, key_path)
+        elif key_path.exists():
+            raise RefusedError(
+                f"{key_path} is there, but its certificate {path} is not: put it back. (If nothing was ever "
+                f"signed with the key, remove it: both are then made.)"
+            )
+        elif leaves := sorted((self.directory / ca).glob("*.pem")):
+            raise RefusedError(
+                f"{path} is missing, but {leaves[0]} is there: put the certificate of the CA that signed it "
+                f"into {path}."
+            )
+        elif not self._make_ca:
+            raise RefusedError(
+                f"{path} is missing: the ensemble's is needed. Set mwapp_tls_dir to the zookeeper_tls_dir of "
+                "the "
+                "ensemble; the role zookeeper makes the CA."
+            )
+        else:
+            authority = self._make_authority(ca, path, key_path)
+        self.expires[path.name] = _day(_ends(authority.certificates[0]))
+        return authority
+
+    def _other_ca(self, ca: str, authority: Authority) -> list[str]:
+        """Of running servers that would not accept what this CA signs, or whose certificates it would not.
+
+        Restarted one by one, some would have the one and some the other.
+        """
+        here = [fingerprint(_der(certificate)) for certificate in authority.certificates]
+        strange = [
+            host
+            for host, cas in sorted(self._deployed.items())
+            if (there := cas.get(ca)) and (here[0] not in there or there[0] not in here)
+        ]
+        if not strange:
+            return []
+        return [
+            f"What runs on {', '.join(strange)} has certificates of another CA than {ca}-ca.pem in "
+            f"{self.directory}: set zookeeper_tls_dir to the directory that they came from. (To change the "
+            "CA, put the new certificate after the old one in that file, and run; then before it, with its "
+            "key, and run; then remove the old one, and run.)"
+        ]
+
+    def _make_authority(self, ca: str, path: Path, key_path: Path) -> Authority:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zklab-{ca}-ca-{os.urandom(4).hex()}")])
+        certificate = (
+            _certificate(name, name, key, self._now, self._now + timedelta(days=CA_DAYS))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(ca=True), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        self._make(key_path, _pem(key), 0o600)
+        self._make(path, _pem(certificate), 0o644)
+        return Authority([certificate], key)
+
+    def _read_authority(self, path: Path, key_path: Path) -> Authority:
+        certificates = _certificates(path, _read(path))
+        for certificate in certificates:
+            if not _is_ca(certificate):
+                raise RefusedError(
+                    f"{path} holds a certificate that is not a CA's, {_name(certificate)}: put the CA's "
+                    "there."
+                )
+            self._check_time(path, certificate, "bring a new one")
+        if _ends(certificates[0]) - self._now < self._renew:
+            self.warnings.append(f"{path} ends on {_day(_ends(certificates[0]))}, and its leaves with it.")
+        if not key_path.exists():
+            return Authority(certificates, None)
+        key = _key(key_path, _private(key_path))
+        if _public(key) != _public(certificates[0]):
+            raise RefusedError(
+                f"{key_path} is not the key of the first certificate in {path}, {_name(certificates[0])}: "
+                "put "
+                "the certificate that belongs to the key first."
+            )
+        return Authority(certificates, key)
+
+    # ------------------------------------------------------------ leaves
+
+    def _leaf(self, wanted: Wanted, authority: Authority) -> None:
+        path = self.directory / wanted.file
+        if not path.exists():
+            if authority.key is None:
+                raise RefusedError(
+                    f"{path} is missing, and so is {wanted.ca}-ca.key, with which it could be made: put the "
+                    "key "
+                    f"(PKCS #8, unencrypted) and the certificate of {_described(wanted)} there."
+                )
+            self._issue(wanted, authority, "made")
+            return
+        leaf = _read_leaf(path)
+        self._check_time_of_start(path, leaf.chain)
+        due = self._due(wanted, leaf.chain[0], authority)
+        if due and authority.key is not None:
+            self._issue(wanted, authority, f"renewed: {due}")
+            return
+        if due:
+            raise RefusedError(f"{path}: {due}: bring a certificate for {_described(wanted)}.")
+        self._check_chain(path, leaf.chain, authority)
+        ends = min(_ends(certificate) for certificate in leaf.chain)
+        if authority.key is None and ends - self._now < self._renew:
+            self.warnings.append(f"{path} ends on {_day(ends)}: bring a new one.")
+        self.expires[wanted.file] = _day(ends)
+
+    def _due(self, wanted: Wanted, certificate: Any, authority: Authority) -> str:
+        """Why this certificate will not do, if another one of this CA would."""
+        lacks = [host for host in wanted.hosts if host not in _hosts(certificate)]
+        missing = [word for word, oid in _purposes(wanted) if oid not in _usages(certificate)]
+        ends = _ends(certificate)
+        if ends <= self._now:
+            return f"it expired on {_day(ends)}"
+        if lacks:
+            has = ", ".join(_hosts(certificate)) or "nothing"
+            return f"it is not for {', '.join(lacks)} (its subjectAltName has {has})"
+        if missing:
+            return f"it is not for the use as {' and '.join(missing)} (extendedKeyUsage)"
+        if authority.key is None:
+            return ""
+        if not _issued(certificate, authority.certificates[0]):
+            return f"it is not of the CA {_name(authority.certificates[0])}"
+        # A leaf that ends with its CA cannot be given more.
+        if ends - self._now < self._renew and ends < min(
+            _ends(authority.certificates[0]), self._now + self._days
+        ):
+            return f"it ends on {_day(ends)}"
+        return ""
+
+    def _issue(self, wanted: Wanted, authority: Authority, why: str) -> None:
+        key, ca = ec.generate_private_key(ec.SECP256R1()), authority.certificates[0]
+        try:
+            names = [_general_name(host) for host in wanted.hosts]
+            subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted.name)])
+        except ValueError as error:
+            raise RefusedError(
+                f"{wanted.file}: no certificate can be for {_described(wanted)}: {error}"
+            ) from None
+        ends = min(self._now + self._days, _ends(ca))
+        builder = (
+            _certificate(subject, ca.subject, key, self._now, ends)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(ca=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([oid for _word, oid in _purposes(wanted)]), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False
+            )
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        certificate = builder.sign(authority.key, hashes.SHA256())
+        # A CA that is no root: what leads to the root goes along.
+        chain = [certificate] if _issued(ca, ca) else [certificate, ca]
+        content = _pem(key) + b"".join(map(_pem, chain))
+        self._make(self.directory / wanted.file, content, 0o600, why)
+        self.expires[wanted.file] = _day(ends)
+
+    def _check_chain(self, path: Path, chain: list[Any], authority: Authority) -> None:
+        for certificate, issuer in pairwise(chain):
+            if not _issued(certificate, issuer):
+                raise RefusedError(
+                    f"{path}: {_name(certificate)} is followed by {_name(issuer)}, which has not signed it: "
+                    "after "
+                    "the host's own certificate put the one that signed it, then the one that signed that."
+                )
+        for certificate in chain:
+            self._check_time(path, certificate, "bring a new one")
+        if not any(_issued(chain[-1], ca) or chain[-1] == ca for ca in authority.certificates):
+            names = " or ".join(_name(ca) for ca in authority.certificates)
+            raise RefusedError(
+                f"{path}: {_name(chain[-1])} is signed by {chain[-1].issuer.rfc4514_string()}, not by "
+                f"{names} of "
+                f"{path.parent.name}-ca.pem: bring a certificate of that CA, or add what leads to it."
+            )
+
+    def _check_time(self, path: Path, certificate: Any, remedy: str) -> None:
+        self._check_time_of_start(path, [certificate])
+        if _ends(certificate) <= self._now:
+            raise RefusedError(
+                f"{path}: {_name(certificate)} expired on {_day(_ends(certificate))}: {remedy}."
+            )
+
+    def _check_time_of_start(self, path: Path, certificates: Iterable[Any]) -> None:
+        for certificate in certificates:
+            if certificate.not_valid_before_utc > self._now:
+                raise RefusedError(
+                    f"{path}: {_name(certificate)} is not valid before "
+                    f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, and this machine's clock says "
+                    f"{self._now:%Y-%m-%d %H:%M} UTC: correct the clock, or bring another one."
+                )
+
+
+# ---------------------------------------------------------------- files
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RefusedError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _private(path: Path) -> bytes:
+    """The content of a file with a key."""
+    content = _read(path)
+    mode = path.stat().st_mode & 0o777
+    if mode & READABLE_BY_OTHERS:
+        raise RefusedError(
+            f"{path} holds a key, and others than its owner can read it (mode {mode:04o}): chmod 600 it. If "
+            "somebody may have read it, remove it, and bring or make a new one."
+        )
+    return content
+
+
+def _read_leaf(path: Path) -> Leaf:
+    content = _private(path)
+    key, chain = _key(path, content), _certificates(path, content)
+    if _public(key) == _public(chain[0]):
+        return Leaf(key, chain)
+    if any(_public(key) == _public(certificate) for certificate in chain):
+        raise RefusedError(
+            f"{path}: its chain is in the wrong order, {_name(chain[0])} first: put the host's own "
+            "certificate "
+            "first, then the one that signed it, and so on."
+        )
+    raise RefusedError(
+        f"{path}: the key is not that of the certificate {_name(chain[0])}: put both of one pair there."
+    )
+
+
+def _key(path: Path, content: bytes) -> Any:
+    if ENCRYPTED.search(content):
+        raise RefusedError(
+            f"{path}: its key is protected by a password, which nobody could give when a server starts by "
+            "itself: decrypt it (openssl pkey -in FILE -out FILE)."
+        )
+    found = KEY.search(content)
+    if found is None:
+        raise RefusedError(f"{path} has no private key in PEM: put one there (-----BEGIN PRIVATE KEY-----).")
+    if PKCS8 not in content:
+        raise RefusedError(
+            f"{path}: ZooKeeper cannot read this form of a key: convert it (openssl pkcs8 -topk8 -nocrypt "
+            "-in FILE -out FILE)."
+        )
+    try:
+        key = serialization.load_pem_private_key(found[0], password=None)
+    except ValueError:
+        raise RefusedError(f"{path}: its key is damaged: bring or make a new one.") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= LEAST_RSA_BITS:
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key
+    raise RefusedError(
+        f"{path}: its key is neither RSA of {LEAST_RSA_BITS} bits or more nor EC: bring one that is."
+    )
+
+
+def _certificates(path: Path, content: bytes) -> list[Any]:
+    try:
+        found = [x509.load_pem_x509_certificate(one) for one in CERTIFICATE.findall(content)]
+    except ValueError:
+        raise RefusedError(f"{path}: a certificate in it is damaged: bring it anew.") from None
+    if not found:
+        raise RefusedError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
+    return found
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    """Whole, or not at all; and never readable for others, not even for a moment."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+        try:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+            os.fchmod(new.fileno(), mode)
+            Path(new.name).replace(path)
+        except OSError:
+            Path(new.name).unlink(missing_ok=True)
+            raise
+
+
+# ---------------------------------------------------------------- certificates
+
+
+def _certificate(subject: Any, issuer: Any, key: Any, now: datetime, ends: datetime) -> Any:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATED)
+        .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, ca: bool) -> Any:
+    return x509.KeyUsage(
+        digital_signature=not ca,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=ca,
+        crl_sign=ca,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _purposes(wanted: Wanted) -> list[tuple[str, Any]]:
+    """What it is used for. A server is a client, too: of the other servers, and when it asks how they are."""
+    server = [("server", ExtendedKeyUsageOID.SERVER_AUTH)] if wanted.hosts else []
+    return [*server, ("client", ExtendedKeyUsageOID.CLIENT_AUTH)]
+
+
+def _usages(certificate: Any) -> list[Any]:
+    """What it may be used for; a certificate that does not say may be used for all."""
+    try:
+        return list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound:
+        return [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+
+
+def _hosts(certificate: Any) -> list[str]:
+    """Its names and addresses, as texts."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    dns, addresses = names.get_values_for_type(x509.DNSName), names.get_values_for_type(x509.IPAddress)
+    return [*dns, *map(str, addresses)]
+
+
+def host_text(host: str) -> str:
+    """A name or address as certificates have it: addresses in one form, names in lower case."""
+    host = host.strip("[] ").partition("%")[0]
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.rstrip(".").lower()
+
+
+def _general_name(host: str) -> Any:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _is_ca(certificate: Any) -> bool:
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _issued(certificate: Any, issuer: Any) -> bool:
+    """Whether the one has signed the other."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _ends(certificate: Any) -> datetime:
+    ends: datetime = certificate.not_valid_after_utc
+    return ends
+
+
+def _public(of: Any) -> bytes:
+    data: bytes = of.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return data
+
+
+def _der(certificate: Any) -> bytes:
+    data: bytes = certificate.public_bytes(serialization.Encoding.DER)
+    return data
+
+
+def _pem(what: Any) -> bytes:
+    if isinstance(what, x509.Certificate):
+        return what.public_bytes(serialization.Encoding.PEM)
+    data: bytes = what.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return data
+
+
+def _name(certificate: Any) -> str:
+    return str(certificate.subject.rfc4514_string())
+
+
+def _described(wanted: Wanted) -> str:
+    return f"{wanted.name} ({', '.join(wanted.hosts)})" if wanted.hosts else wanted.name
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+def utc_now() -> datetime:
+    """To the second, as certificates count."""
+    return datetime.now(UTC).replace(microsecond=0)

@@ -1,0 +1,426 @@
+"""The module tls_certificates: what it makes, what it renews, and every file that it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import ssl
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from tests.unit.ansible_module import run
+from tests.unit.tls_files import DAY, Maker, pem, pem_key, write
+from tests.unit.zookeeper_role import load, load_file
+
+module = load_file("modules/tls_certificates.py")
+fingerprints = load("tls_fingerprints").fingerprints
+
+HOSTS = ("zk1", "10.0.0.1")
+LEAVES: list[dict[str, Any]] = [
+    {"ca": "quorum", "name": "zk1", "hosts": list(HOSTS)},
+    {"ca": "client", "name": "zk1", "hosts": list(HOSTS)},
+    {"ca": "client", "name": "mwapp-master-mw1"},
+]
+
+
+def ensure(directory: Path, *, check: bool = False, **other: Any) -> dict[str, Any]:
+    return run(module, {"directory": str(directory), "certificates": LEAVES, **other}, check=check)
+
+
+def warning(answer: dict[str, Any]) -> str:
+    return str(answer["warnings"][0]["event"]["msg"])
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()}
+
+
+def certificate(path: Path) -> Any:
+    return x509.load_pem_x509_certificate(path.read_bytes())
+
+
+# ---------------------------------------------------------------- what it makes
+
+
+def test_both_cas_and_all_leaves_are_made_once(tmp_path: Path) -> None:
+    place = tmp_path / "tls"
+    checked = ensure(place, check=True)
+    assert checked["changed"]
+    assert not place.exists()
+    first = ensure(place)
+    assert first["changed"]
+    assert first["made"] == checked["made"]
+    assert sorted(files(place)) == [
+        *("client-ca.key", "client-ca.pem", "client/mwapp-master-mw1.pem", "client/zk1.pem"),
+        *("quorum-ca.key", "quorum-ca.pem", "quorum/zk1.pem"),
+    ]
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in (place, *place.rglob("*"))}
+    assert {oct(mode) for path, mode in modes.items() if path.is_dir()} == {"0o700"}
+    assert {oct(modes[place / name]) for name in ("client-ca.key", "client/zk1.pem", "quorum/zk1.pem")} == {
+        "0o600"
+    }
+    before = files(place)
+    again = ensure(place)
+    assert (again["changed"], again["made"], files(place)) == (False, [], before)
+    assert again["expires"] == first["expires"]
+
+
+def test_no_key_is_in_an_answer(tmp_path: Path) -> None:
+    answer = str(ensure(tmp_path / "tls"))
+    for content in files(tmp_path / "tls").values():
+        for line in re.findall(rb"PRIVATE KEY-----\n(.+)\n", content):
+            assert line.decode() not in answer
+
+
+def test_a_leaf_is_of_one_rdn_for_its_hosts_and_of_its_ca_alone(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    for ca, other in (("client", "quorum"), ("quorum", "client")):
+        leaf = certificate(tmp_path / ca / "zk1.pem")
+        leaf.verify_directly_issued_by(certificate(tmp_path / f"{ca}-ca.pem"))
+        with pytest.raises(ValueError, match="Issuer"):
+            leaf.verify_directly_issued_by(certificate(tmp_path / f"{other}-ca.pem"))
+        assert leaf.subject.rfc4514_string() == "CN=zk1"
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert names.get_values_for_type(x509.DNSName) == ["zk1"]
+        assert [str(it) for it in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.1"]
+    client = certificate(tmp_path / "client/mwapp-master-mw1.pem")
+    assert client.subject.rfc4514_string() == "CN=mwapp-master-mw1"
+    uses = client.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert [use.dotted_string for use in uses] == ["1.3.6.1.5.5.7.3.2"], "a client cannot pass for a server"
+
+
+def test_openssl_takes_what_is_made(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    context = ssl.create_default_context(cafile=str(tmp_path / "client-ca.pem"))
+    context.load_cert_chain(tmp_path / "client/zk1.pem")
+
+
+def test_names_are_written_in_one_way(tmp_path: Path) -> None:
+    one = {"ca": "client", "name": "zk1"}
+    ensure(tmp_path, certificates=[{**one, "hosts": ["ZK1.", "[2001:DB8::0:1]", "fe80::1%eth0", "zk1"]}])
+    again = ensure(tmp_path, certificates=[{**one, "hosts": ["zk1", "2001:db8::1", "fe80::1"]}])
+    assert not again["changed"]
+
+
+def test_a_directory_that_others_may_enter_is_closed(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    tmp_path.chmod(0o755)
+    assert ensure(tmp_path, check=True)["changed"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert ensure(tmp_path)["made"] == [f"{tmp_path}: mode 0700"]
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+
+
+# ---------------------------------------------------------------- what it renews
+
+
+def test_another_name_renews_that_leaf_alone(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    before = files(tmp_path)
+    wanted = [{**LEAVES[0], "hosts": [*HOSTS, "zk1.example.org"]}, *LEAVES[1:]]
+    answer = ensure(tmp_path, certificates=wanted)
+    assert len(answer["made"]) == 1
+    assert answer["files"] == ["quorum/zk1.pem"]
+    assert answer["made"][0].startswith("quorum/zk1.pem: renewed: it is not for zk1.example.org")
+    after = files(tmp_path)
+    assert {name for name in after if after[name] != before[name]} == {"quorum/zk1.pem"}
+    fewer = ensure(tmp_path)
+    assert not fewer["changed"], "a name too many harms nobody"
+
+
+def test_a_leaf_near_its_end_is_renewed(tmp_path: Path) -> None:
+    ensure(tmp_path, days=20, renew_days=5)
+    assert not ensure(tmp_path, days=20, renew_days=5)["changed"]
+    assert len(ensure(tmp_path, days=365, renew_days=19)["made"]) == 0
+    answer = ensure(tmp_path, days=365, renew_days=21)
+    assert len(answer["made"]) == 3
+    assert "quorum/zk1.pem: renewed: it ends on" in answer["made"][-1]
+    assert not ensure(tmp_path, days=365, renew_days=21)["changed"]
+
+
+def test_a_leaf_of_another_ca_or_use_is_renewed(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    write(tmp_path / "quorum/zk1.pem", Maker().pair("zk1", HOSTS))
+    assert "it is not of the CA CN=zklab-quorum-ca-" in ensure(tmp_path)["made"][0]
+    write(tmp_path / "client/zk1.pem", (tmp_path / "client/mwapp-master-mw1.pem").read_bytes())
+    (made,) = ensure(tmp_path)["made"]
+    assert "it is not for zk1, 10.0.0.1" in made
+
+
+def test_a_leaf_cannot_outlive_its_ca_and_is_not_renewed_for_it(tmp_path: Path) -> None:
+    ca = Maker(ends=10 * DAY)
+    for name in ("client", "quorum"):
+        write(tmp_path / f"{name}-ca.pem", pem(ca.certificate))
+        write(tmp_path / f"{name}-ca.key", pem_key(ca.key))
+    first = ensure(tmp_path)
+    assert len(first["made"]) == 3
+    assert f"{tmp_path}/client-ca.pem ends on" in warning(first)
+    assert not ensure(tmp_path)["changed"]
+
+
+def test_a_ca_that_is_no_root_goes_along(tmp_path: Path) -> None:
+    root = Maker("root")
+    below = Maker("below", signed_by=root)
+    write(tmp_path / "client-ca.pem", pem(below.certificate) + pem(root.certificate))
+    write(tmp_path / "client-ca.key", pem_key(below.key))
+    ensure(tmp_path)
+    chain = x509.load_pem_x509_certificates((tmp_path / "client/zk1.pem").read_bytes())
+    assert [one.subject.rfc4514_string() for one in chain] == ["CN=zk1", "CN=below"]
+    assert not ensure(tmp_path)["changed"]
+
+
+# ---------------------------------------------------------------- what is brought
+
+
+def bring(directory: Path, ca: Maker, **changed: bytes) -> None:
+    """All files of an operator, whose CAs are elsewhere; ``changed``: the client's leaf of zk1, say."""
+    for name in ("client", "quorum"):
+        write(directory / f"{name}-ca.pem", pem((ca.signed_by or ca).certificate))
+        write(directory / name / "zk1.pem", ca.pair("zk1", HOSTS))
+    write(directory / "client/mwapp-master-mw1.pem", ca.pair("mwapp-master-mw1"))
+    if "leaf" in changed:
+        write(directory / "client/zk1.pem", changed["leaf"])
+
+
+def test_what_is_brought_is_left_alone(tmp_path: Path) -> None:
+    bring(tmp_path, Maker("below", signed_by=Maker("root")))
+    before = files(tmp_path)
+    answer = ensure(tmp_path)
+    assert (answer["changed"], files(tmp_path)) == (False, before)
+    assert "client-ca.pem" in answer["expires"]
+
+
+def test_who_brings_them_is_warned_in_time(tmp_path: Path) -> None:
+    bring(tmp_path, Maker(), leaf=Maker().pair("zk1", HOSTS))
+    ca = Maker()
+    bring(tmp_path, ca, leaf=ca.pair("zk1", HOSTS, ends=10 * DAY))
+    assert re.search(r"client/zk1.pem ends on 20..-..-..: bring a new one", warning(ensure(tmp_path)))
+
+
+def _reversed(ca: Maker) -> bytes:
+    below = Maker("below", signed_by=ca)
+    key, leaf = below.leaf("zk1", HOSTS)
+    return pem_key(key) + pem(below.certificate) + pem(leaf)
+
+
+def _gap(ca: Maker) -> bytes:
+    below = Maker("below", signed_by=Maker("middle", signed_by=ca))
+    return below.pair("zk1", HOSTS)
+
+
+def _strange_middle(ca: Maker) -> bytes:
+    key, leaf = ca.leaf("zk1", HOSTS)
+    return pem_key(key) + pem(leaf) + pem(Maker("stranger").certificate)
+
+
+def _old_middle(ca: Maker) -> bytes:
+    return Maker("below", signed_by=ca, ends=-DAY / 2).pair("zk1", HOSTS)
+
+
+def _mismatch(ca: Maker) -> bytes:
+    return pem_key(ca.leaf("zk1")[0]) + pem(ca.leaf("zk1", HOSTS)[1])
+
+
+def _in_form(form: str, password: bytes | None = None) -> Callable[[Maker], bytes]:
+    def make(ca: Maker) -> bytes:
+        key, leaf = ca.leaf("zk1", HOSTS)
+        return pem_key(key, form, password) + pem(leaf)
+
+    return make
+
+
+def _wrong_kind(ca: Maker) -> bytes:
+    return pem_key(ed25519.Ed25519PrivateKey.generate()) + pem(ca.leaf("zk1", HOSTS)[1])
+
+
+BAD_LEAVES: dict[str, tuple[Callable[[Maker], bytes], str]] = {
+    "expired": (lambda ca: ca.pair("zk1", HOSTS, begins=-9 * DAY, ends=-DAY), "it expired on .*: bring"),
+    "not yet valid": (
+        lambda ca: ca.pair("zk1", HOSTS, begins=DAY),
+        "CN=zk1 is not valid before .* this machine's clock says .*: correct the clock",
+    ),
+    "wrong SAN": (
+        lambda ca: ca.pair("zk1", ("zk1",)),
+        r"not for 10.0.0.1 \(its subjectAltName has zk1\): bring a certificate for zk1 \(zk1, 10.0.0.1\)",
+    ),
+    "no SAN": (lambda ca: ca.pair("zk1"), "its subjectAltName has nothing"),
+    "wrong use": (lambda ca: ca.pair("zk1", HOSTS, uses=("CLIENT_AUTH",)), "not for the use as server"),
+    "key of another": (_mismatch, "the key is not that of the certificate CN=zk1: put both of one pair"),
+    "chain backwards": (_reversed, "chain is in the wrong order, CN=below first: put the host's own"),
+    "chain with a gap": (_gap, "CN=below is signed by CN=middle, not by CN=test-ca"),
+    "chain of a stranger": (_strange_middle, "CN=zk1 is followed by CN=stranger, which has not signed it"),
+    "expired in the chain": (_old_middle, "CN=below expired on"),
+    "wrong CA": (lambda _ca: Maker("other").pair("zk1", HOSTS), "is signed by CN=other, not by CN=test-ca"),
+    "self-signed": (lambda _ca: pem_key(s.key) + pem(s.certificate) if (s := Maker("zk1")) else b"", "zk1"),
+    "encrypted key": (_in_form("PKCS8", b"secret"), "protected by a password.*openssl pkey"),
+    "encrypted old key": (_in_form("TraditionalOpenSSL", b"secret"), "protected by a password"),
+    "old form of key": (_in_form("TraditionalOpenSSL"), "ZooKeeper cannot read this form.*openssl pkcs8"),
+    "kind of key": (_wrong_kind, "neither RSA of 2048 bits or more nor EC"),
+    "no key": (lambda ca: pem(ca.leaf("zk1", HOSTS)[1]), "has no private key in PEM"),
+    "no certificate": (lambda ca: pem_key(ca.key), "has no certificate in PEM"),
+    "damaged key": (lambda ca: re.sub(rb"MI.{9}", b"MIAAAA", ca.pair("zk1", HOSTS), count=1), "damaged"),
+    "damaged": (
+        lambda ca: pem_key(ca.key) + b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        "a certificate in it is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_LEAVES)
+def test_a_bad_leaf_is_refused(tmp_path: Path, kind: str) -> None:
+    make, message = BAD_LEAVES[kind]
+    ca = Maker()
+    bring(tmp_path, ca, leaf=make(ca))
+    before = files(tmp_path)
+    for check in (True, False):
+        answer = ensure(tmp_path, check=check)
+        assert answer["failed"]
+        (line,) = answer["msg"].splitlines()[1:]
+        assert line.startswith(f"- {tmp_path}/client/zk1.pem")
+        assert re.search(message, line), line
+    assert files(tmp_path) == before
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    bring(tmp_path, Maker(), leaf=b"nothing")
+    (tmp_path / "quorum/zk1.pem").unlink()
+    lines = ensure(tmp_path)["msg"].splitlines()
+    assert len(lines) == 3
+    assert lines[0] == f"No host was touched, because of the certificates in {tmp_path}:"
+
+
+@pytest.mark.parametrize("name", ["client/zk1.pem", "client-ca.key"])
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, name: str, mode: int) -> None:
+    ensure(tmp_path)
+    (tmp_path / name).chmod(mode)
+    assert f"{tmp_path}/{name} holds a key, and others" in ensure(tmp_path)["msg"]
+
+
+def test_who_joins_makes_no_ca(tmp_path: Path) -> None:
+    assert "client-ca.pem is missing: the ensemble's is needed" in ensure(tmp_path, make_ca=False)["msg"]
+    assert ensure(tmp_path, make_ca=False, check=True)["changed"], "a check made none before"
+    ensure(tmp_path)
+    more = [*LEAVES, {"ca": "client", "name": "mwapp-cli-mw1"}]
+    assert ensure(tmp_path, make_ca=False, certificates=more)["files"] == ["client/mwapp-cli-mw1.pem"]
+
+
+def test_a_leaf_that_nobody_brought_is_missed(tmp_path: Path) -> None:
+    bring(tmp_path, Maker())
+    (tmp_path / "client/mwapp-master-mw1.pem").unlink()
+    message = ensure(tmp_path)["msg"]
+    assert f"{tmp_path}/client/mwapp-master-mw1.pem is missing, and so is client-ca.key" in message
+
+
+def test_files_of_a_ca_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    ca = (tmp_path / "client-ca.pem").read_bytes()
+    (tmp_path / "client-ca.pem").unlink()
+    assert "client-ca.key is there, but its certificate" in ensure(tmp_path)["msg"]
+    (tmp_path / "client-ca.key").unlink()
+    assert "client-ca.pem is missing, but" in ensure(tmp_path)["msg"]
+    for content, message in {
+        pem(Maker(ca=False).certificate): "is not a CA's, CN=test-ca",
+        pem(Maker(ends=-DAY / 2).certificate): "expired on",
+        pem(Maker(begins=DAY).certificate): "is not valid before",
+        b"": "has no certificate",
+    }.items():
+        write(tmp_path / "client-ca.pem", content)
+        assert message in ensure(tmp_path)["msg"]
+    write(tmp_path / "client-ca.pem", ca)
+    write(tmp_path / "client-ca.key", pem_key(Maker().key))
+    assert "client-ca.key is not the key of the first certificate" in ensure(tmp_path)["msg"]
+    write(tmp_path / "client-ca.key", pem_key(Maker().key, password=b"x"))
+    assert "client-ca.key: its key is protected by a password" in ensure(tmp_path)["msg"]
+
+
+def test_a_ca_other_than_that_of_running_servers_is_refused(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    there = {ca: fingerprints((tmp_path / f"{ca}-ca.pem").read_text()) for ca in ("client", "quorum")}
+    assert not ensure(tmp_path, deployed={"zk1": there, "zk2": {}})["changed"]
+    fresh = tmp_path / "other"
+    message = ensure(fresh, deployed={"zk1": there, "zk2": there})["msg"]
+    assert message.count("What runs on zk1, zk2 has certificates of another CA than") == 2
+    assert not list(fresh.rglob("*.pem"))
+
+
+def test_a_ca_is_changed_in_three_steps_and_no_other_way(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    file, key = tmp_path / "client-ca.pem", tmp_path / "client-ca.key"
+    old, new = file.read_bytes(), Maker("new")
+    new_pem = pem(new.certificate)
+    there = fingerprints(file.read_text())
+
+    def step(content: bytes) -> str:
+        file.write_bytes(content)
+        answer = ensure(tmp_path, deployed={"zk1": {"client": there}})
+        return str(answer.get("msg") or answer["made"])
+
+    assert step(old + new_pem) == "[]"
+    there = fingerprints(file.read_text())
+    key.write_bytes(pem_key(new.key))
+    assert "another CA" in step(new_pem), "of servers that still have certificates of the old one"
+    made = step(new_pem + old)
+    assert made.count("renewed: it is not of the CA CN=new") == 2
+    there = fingerprints(file.read_text())
+    assert step(new_pem) == "[]"
+    there = fingerprints(file.read_text())
+    old_key = Maker("old")
+    key.write_bytes(pem_key(old_key.key))
+    assert "another CA" in step(pem(old_key.certificate) + new_pem), "servers do not trust it yet"
+
+
+def test_fingerprints_are_those_of_openssl(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    text = (tmp_path / "client-ca.pem").read_text()
+    der = ssl.PEM_cert_to_DER_cert(text)
+    assert fingerprints(text * 2) == [hashlib.sha256(der).hexdigest()] * 2
+    assert fingerprints("-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----") == []
+
+
+def test_clocks_that_are_far_off_are_refused(tmp_path: Path) -> None:
+    now = time.time()
+    answer = ensure(tmp_path, clocks={"zk1": now - 3600, "zk2": now + 30, "zk3": str(now + 7200)})
+    lines = answer["msg"].splitlines()[1:]
+    assert [re.sub(r"\d+ minutes", "N minutes", line)[:52] for line in lines] == [
+        "- the clock of zk1 is N minutes behind this machine's"[:52],
+        "- the clock of zk3 is N minutes ahead of this machine"[:52],
+    ]
+    assert not files(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../zk1", "", "a" * 65, "zk 1"])
+def test_names_that_are_no_file_are_refused(tmp_path: Path, name: str) -> None:
+    answer = ensure(tmp_path, certificates=[{"ca": "client", "name": name}])
+    assert "cannot be the name of a certificate" in answer["msg"]
+
+
+def test_hosts_that_no_certificate_can_have_are_refused(tmp_path: Path) -> None:
+    one = {"ca": "client", "name": "zk1", "hosts": ["zk\N{SNOWMAN}"]}
+    assert "no certificate can be for zk1" in ensure(tmp_path, certificates=[one])["msg"]
+
+
+@pytest.mark.parametrize(("days", "renew"), [(30, 30), (10, 0)])
+def test_days_that_make_no_sense_are_refused(tmp_path: Path, days: int, renew: int) -> None:
+    assert "zookeeper_tls_renew_days is" in ensure(tmp_path, days=days, renew_days=renew)["msg"]
+
+
+def test_a_controller_without_cryptography_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LACKS", "is missing")
+    assert "cryptography is missing where Ansible runs: pip install" in ensure(tmp_path)["msg"]
+
+
+def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert ensure(tmp_path / "file/tls")["msg"].startswith("zookeeper_tls_dir: ")
+    if os.geteuid():
+        tmp_path.chmod(0o500)
+        assert ensure(tmp_path / "tls")["msg"].startswith("zookeeper_tls_dir: ")
