@@ -164,8 +164,19 @@ class Scene:
             return "cut"
         except RefusedError as refused:
             self.ensemble.tell(f"--- refused: {refused}")
+            self._names_the_newest(str(refused), members)
             return str(refused)
         return None
+
+    def _names_the_newest(self, advice: str, members: list[dict[str, Any]]) -> None:
+        """Who speaks of giving up data says how far the data of each server go."""
+        if not re.search(
+            r"move the contents|Discard|Unset zookeeper_observer|(are|then) lost|keep these", advice
+        ):
+            return
+        for host in (self.ensemble.hosts[m["id"]] for m in members):
+            if host.log is not None and not host.dead:
+                assert f"server {host.number}: {host.last:#x}" in advice
 
     def play(self) -> str | None:
         """Runs that are broken off, then whole ones."""
@@ -198,7 +209,12 @@ class Scene:
         if found := re.search(r"Stop server (\d+), move the contents of its", advice):
             host = hosts[int(found[1])]
             self.ensemble.tell(f"{host.name} is stopped, its data are moved away")
+            others = [h.last for h in hosts.values() if h is not host and h.log is not None and not h.dead]
+            assert host.last <= max(others), "the newest data are given up"
+            served = self.ensemble.leader
             self.ensemble.stop(host)
+            self.ensemble.settle()
+            assert served is None or self.ensemble.leader, "the advice costs the quorum"
             host.log, host.marker = None, False
         elif found := re.search(r"never run again, declare that: -e zookeeper_dead=(\S+)", advice):
             self.dead = found[1]
