@@ -223,14 +223,15 @@ def _placeholders(gone: Mapping[str, str]) -> list[Member]:
 
 def _require_disaster(holders: Holders, old: Voters, target: Voters, disaster: bool) -> None:
     """Without a majority of the old voters nothing tells what the dead have acknowledged."""
-    newest = by_age(holders)[0]
+    newest, living = by_age(holders)[0], old & holders.keys()
     if not disaster:
         raise RefusalError(
-            f"Of the voters {numbers(old)} only {numbers(old & holders.keys())} have data that can be had. "
-            "That is no majority, so the dead may have acknowledged writes that nobody else has. The last "
-            f"zxid of each is {ends(holders)}. Bring back the data of so many that they are a majority. If "
-            f"that cannot be, all writes after {holders[newest]['last_zxid']} (server {newest}) are lost: to "
-            "go on without them, give -e zookeeper_disaster_recovery=true, besides zookeeper_dead."
+            f"Of the voters {numbers(old)} {f'only {numbers(living)} have' if living else 'none has'} data "
+            "that can be had. That is no majority, so the dead may have acknowledged writes that nobody else "
+            f"has. The last zxid of each is {ends(holders)}. Bring back the data of so many that they are a "
+            f"majority. If that cannot be, all writes after {holders[newest]['last_zxid']} (server {newest}) "
+            "are lost: to go on without them, give -e zookeeper_disaster_recovery=true, besides "
+            "zookeeper_dead."
         )
     if target - holders.keys():
         raise RefusalError(
@@ -286,7 +287,7 @@ def _require_newest_vote(voters: Voters, holders: Holders) -> None:
     """Where the inventory alone says who votes, somebody else may have what was acknowledged."""
     newest = by_age(holders)[0]
     last = holders[newest]["last_zxid"]
-    if newest in voters or last in {holders[number]["last_zxid"] for number in voters & holders.keys()}:
+    if last in {holders[number]["last_zxid"] for number in voters & holders.keys()}:
         return
     raise RefusalError(
         f"Server {newest} has the newest data, and in the inventory it only observes. The last zxid of each "

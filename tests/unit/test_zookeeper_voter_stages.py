@@ -456,6 +456,13 @@ def test_a_dead_majority_needs_a_disaster_recovery() -> None:
     assert steps(plan({"1": holds("123")}, dead="zk2,zk3", disaster=True)) == ["1"]
 
 
+def test_where_only_an_observer_has_data_left() -> None:
+    seen = {"1": empty(), "4": holds("123", "4") | written(1, 2)}
+    text = refusal(plan(seen, observers="4", gone="23", dead="zk2,zk3"))
+    assert text.startswith("Of the voters 1, 2 and 3 none has data that can be had.")
+    assert "all writes after 0x2 (server 4) are lost" in text
+
+
 def test_a_disaster_recovery_does_nothing_by_itself() -> None:
     seen = {"1": holds("12345"), "2": holds("12345")}
     assert "were taken out of the group at once" in refusal(plan(seen, disaster=True))

@@ -74,8 +74,7 @@ MUTANTS = [
     stages(
         "        _require_newest_vote(target, holders)\n", "", "after a disaster the newest data have no vote"
     ),
-    stages("if newest in voters or last", "if last", "who votes is told to vote"),
-    stages("    if newest in voters or", "    if True or", "the newest data have no vote"),
+    stages("    if last in {holders", "    if True or last in {holders", "the newest data have no vote"),
     stages(
         "if self.moved and not self.whole:", "if False:", "one that starts looks for the leader elsewhere"
     ),
