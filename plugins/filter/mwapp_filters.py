@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+
 # Given by -e, numbers are text. What is no number is 0: preflight refuses it, and status shows such a host.
 from jinja2.filters import do_float, do_int
 
@@ -15,6 +17,7 @@ Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
 
 CLIENT_PORT = 2181
+TLS_PORT = 2182
 # In the order in which they go: while workers give their tasks back, nobody shall hand these out again.
 ROLES = ("master", "node", "worker")
 STOP_SECONDS = 10
@@ -32,7 +35,52 @@ def mwapp_connect(servers: list[str], hostvars: Hostvars) -> str:
 
 def _client_address(name: str, its: Variables) -> str:
     host = its.get("zookeeper_host") or its.get("ansible_host") or name
+    if is_true(its.get("zookeeper_tls")):
+        return _address(host, its.get("zookeeper_tls_port") or TLS_PORT)
     return _address(host, its.get("zookeeper_client_port") or CLIENT_PORT)
+
+
+def mwapp_tls(servers: list[str], hostvars: Hostvars) -> bool:
+    """Tell whether the servers want TLS, by the variables that the role zookeeper takes.
+
+    Args:
+        servers: inventory names.
+        hostvars: variables of every host. The defaults of a role are not among them.
+    """
+    return any(is_true(hostvars[name].get("zookeeper_tls")) for name in servers)
+
+
+def mwapp_certificates(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list[str]]) -> list[Row]:
+    """Tell which certificates the application needs, as the module tls_certificates takes them.
+
+    Args:
+        hosts: inventory names of the hosts of the play.
+        hostvars: variables of every host. The defaults of a role are not among them.
+        groups: of the inventory.
+
+    Returns:
+        For each host one for each of its services, and one for commands.
+    """
+    return [
+        {"ca": "client", "name": f"mwapp-{user}-{hostvars[host].get('mwapp_name') or host}"}
+        for host in hosts
+        for user in ("cli", *(hostvars[host].get("mwapp_roles") or _roles(host, groups)))
+    ]
+
+
+def _roles(host: str, groups: Mapping[str, list[str]]) -> list[str]:
+    return [role for role in ROLES if host in groups.get(f"mwapp_{role}s", [])]
+
+
+def mwapp_tls_days(servers: list[str], hostvars: Hostvars) -> list[Any]:
+    """Tell how long certificates are valid, and how long before their end they are renewed, as for servers.
+
+    Args:
+        servers: inventory names.
+        hostvars: variables of every host. What they do not set is None.
+    """
+    names = ("zookeeper_tls_days", "zookeeper_tls_renew_days")
+    return [next((hostvars[it][name] for it in servers if name in hostvars[it]), None) for name in names]
 
 
 def _address(host: Any, port: Any) -> str:
@@ -52,8 +100,8 @@ def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
     Returns:
         For each role its host and role; state (ready, or absent if it is not for this host); settings, which
         are its table of the config file; stop_timeout and watchdog of its unit; timeout, in which it has to
-        stop, start and be ready; address and port of its status endpoint, seen from the host; revision, a
-        digest of all that it must be restarted for.
+        stop, start and be ready; whether it has tls; address and port of its status endpoint, seen from the
+        host; revision, a digest of all that it must be restarted for.
     """
     return [_service(host, role, variables, shared) for role in ROLES]
 
@@ -65,6 +113,7 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
         "settings": _settings(role, its),
         "stop_timeout": stop_timeout,
         "watchdog": do_int(its["mwapp_watchdog"]),
+        "tls": is_true(its["mwapp_tls"]),
     }
     return {
         **unit,
@@ -97,6 +146,12 @@ def _settings(role: str, its: Variables) -> Row:
         "advertise": _address(its["mwapp_host"], port),
         **(master if role != "worker" else {}),
         **(worker if role != "master" else {}),
+        # where systemd puts LoadCredential's copy
+        **(
+            {"tls_cert": f"/run/credentials/mwapp-{role}.service/tls.pem"}
+            if is_true(its["mwapp_tls"])
+            else {}
+        ),
         "log_level": its["mwapp_log_level"],
     }
 
@@ -140,7 +195,10 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
         return {
+            "mwapp_certificates": mwapp_certificates,
             "mwapp_connect": mwapp_connect,
             "mwapp_restart_order": mwapp_restart_order,
             "mwapp_services": mwapp_services,
+            "mwapp_tls": mwapp_tls,
+            "mwapp_tls_days": mwapp_tls_days,
         }

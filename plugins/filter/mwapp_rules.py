@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.validation import check_type_path
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
@@ -75,7 +74,6 @@ def mwapp_problems(
         *role_problems(variables["mwapp_roles"], groups),
         *connect_problems(str(variables["mwapp_connect"])),
         *session_problems(variables["mwapp_session_timeout"], *_granted_ms(hostvars, groups)),
-        *tls_problems(hostvars, groups),
         *name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),
         *port_problems(variables, _server_ports(host, hostvars, groups)),
         *amount_problems(variables),
@@ -162,17 +160,6 @@ def connect_problems(connect: str) -> list[str]:
     return [
         f'mwapp_connect is "{connect}": put the servers in group zookeeper, or set it to host:port,host:port '
         "with the znode it may use, if not all, at the end (/path)."
-    ]
-
-
-def tls_problems(hostvars: Hostvars, groups: Groups) -> list[str]:
-    """Of servers that want certificates."""
-    servers = [it for it in groups.get("zookeeper", []) if is_true(hostvars[it].get("zookeeper_tls"))]
-    if not servers:
-        return []
-    return [
-        f"zookeeper_tls is true for {', '.join(servers)}, and this role gives its services no certificates "
-        "yet: set zookeeper_tls to false, or run mwapp by hand with --tls-ca and --tls-cert."
     ]
 
 

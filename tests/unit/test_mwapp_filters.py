@@ -70,6 +70,7 @@ def test_what_a_service_is() -> None:
         "watchdog": 10,
         "stop_timeout": 70,
         "timeout": 75,
+        "tls": False,
     }
     assert settings["drain"] == 60
     assert len(revision) == 16
@@ -162,13 +163,14 @@ def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
         "ansible_managed",
         "__mwapp_home",
         "__mwapp_config",
+        "__mwapp_tls_home",
         "__mwapp_service",
     }
     shared = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__mwapp_services"]
-    for name in ("__mwapp_home", "__mwapp_config", "mwapp.service.j2"):
+    for name in ("__mwapp_home", "__mwapp_config", "__mwapp_tls_home", "mwapp.service.j2"):
         assert name in shared
     used = {node.attr for node in tree.find_all(nodes.Getattr)}
-    assert used == {"role", "revision", "stop_timeout", "watchdog"}
+    assert used == {"role", "revision", "stop_timeout", "watchdog", "tls"}
 
 
 def render(name: str, **variables: object) -> str:
@@ -176,7 +178,11 @@ def render(name: str, **variables: object) -> str:
     environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)  # noqa: S701 - no HTML
     environment.filters["to_json"] = filters.json.dumps
     return environment.from_string((ROLE / "templates" / name).read_text()).render(
-        ansible_managed="by Ansible", __mwapp_home="/opt/mwapp", __mwapp_config="/etc/mwapp.toml", **variables
+        ansible_managed="by Ansible",
+        __mwapp_home="/opt/mwapp",
+        __mwapp_config="/etc/mwapp.toml",
+        __mwapp_tls_home="/etc/tls",
+        **variables,
     )
 
 
@@ -195,6 +201,60 @@ def test_the_unit_of_a_service(role: str) -> None:
         "WatchdogSec=10",
     } <= set(lines)
     assert ("DynamicUser=true" in lines) == (role != "master")
+
+
+@pytest.mark.parametrize("role", ["master", "worker", "node"])
+def test_a_service_with_tls_gets_its_key_from_systemd(role: str) -> None:
+    """On disk it is root's. So root reads it for the release of the session, too."""
+    service = services(mwapp_tls="true")[role]
+    lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
+    release = f"/opt/mwapp/current/bin/python -I -m mwapp.release %t/mwapp-{role}"
+    release += f" /etc/tls/ca.pem /etc/tls/{role}.pem"
+    assert {
+        f"ExecStopPost=-+{release}",
+        f"ExecStartPre=-+{release}",
+        f"LoadCredential=tls.pem:/etc/tls/{role}.pem",
+    } <= set(lines)
+    assert service["settings"]["tls_cert"] == f"/run/credentials/mwapp-{role}.service/tls.pem"
+    assert service["revision"] != services()[role]["revision"]
+    assert "LoadCredential" not in render("mwapp.service.j2", __mwapp_service=services()[role])
+
+
+def test_another_certificate_is_another_revision() -> None:
+    one, other = (services({**SHARED, "tls": [mark]})["master"]["revision"] for mark in "ab")
+    assert one != other
+
+
+HOSTVARS: dict[str, dict[str, Any]] = {
+    "zk1": {"zookeeper_tls": "true", "ansible_host": "10.0.0.1"},
+    "zk2": {
+        "zookeeper_tls": True,
+        "zookeeper_tls_port": 2281,
+        "zookeeper_client_port": 9,
+        "zookeeper_tls_days": 90,
+    },
+    "mw1": {"mwapp_name": "one"},
+    "mw2": {"mwapp_roles": ["node"]},
+}
+
+
+def test_servers_with_tls_are_reached_at_their_port_for_it() -> None:
+    assert filters.mwapp_connect(["zk1", "zk2", "mw1"], HOSTVARS) == "10.0.0.1:2182,zk2:2281,mw1:2181"
+    assert filters.mwapp_tls(["zk1", "mw1"], HOSTVARS)
+    assert not filters.mwapp_tls(["mw1"], HOSTVARS)
+    assert filters.mwapp_tls_days(["zk1", "zk2"], HOSTVARS) == [90, None]
+
+
+def test_every_service_and_the_commands_of_a_host_have_certificates() -> None:
+    groups = {"mwapp_workers": ["mw1", "mw2"], "mwapp_masters": ["mw1"]}
+    names = [one["name"] for one in filters.mwapp_certificates(["mw1", "mw2"], HOSTVARS, groups)]
+    assert names == [
+        "mwapp-cli-one",
+        "mwapp-master-one",
+        "mwapp-worker-one",
+        "mwapp-cli-mw2",
+        "mwapp-node-mw2",
+    ]
 
 
 def test_the_config_file() -> None:

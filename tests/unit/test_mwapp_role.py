@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -80,3 +81,46 @@ mwapp_masters: {hosts: {mw1: }}
     assert (
         f"mw1: - mwapp_checkout is {tmp_path}, and there is no {lacks}: set it to a checkout of zklab" in said
     )
+
+
+# ------------------------------------------------------------ TLS
+
+
+def test_each_service_of_a_host_gets_the_file_of_its_name(tmp_path: Path) -> None:
+    """As Ansible reads the role's variables: what the host calls the files, and what is in them."""
+    names = ("mwapp-master-one", "mwapp-worker-one", "mwapp-cli-one")
+    for name in names:
+        (tmp_path / "client").mkdir(exist_ok=True)
+        (tmp_path / f"client/{name}.pem").write_text(f"the key of {name}\n")
+    (tmp_path / "client-ca.pem").write_text("the CA\n")
+    hosts, playbook = tmp_path / "hosts.yml", tmp_path / "play.yml"
+    hosts.write_text(
+        f"""
+zookeeper: {{hosts: {{zk1: {{zookeeper_tls: true, zookeeper_tls_dir: {tmp_path}}}}}}}
+mwapp_masters: {{hosts: {{mw1: {{mwapp_name: one}}}}}}
+mwapp_workers: {{hosts: {{mw1: }}}}
+"""
+    )
+    wanted = "mwapp_connect, __mwapp_settings.tls_cert, __mwapp_tls_secrets, __mwapp_tls_files.0.content"
+    told = f"{{{{ [{wanted}] | to_json }}}}"
+    role = {"name": "zklab.zookeeper.mwapp", "tasks_from": "status", "rolespec_validate": False}
+    tasks = [
+        {"ansible.builtin.import_role": role, "when": False},  # for its variables
+        {
+            "ansible.builtin.copy": {"content": told, "dest": str(tmp_path / "told")},
+            "delegate_to": "localhost",
+        },
+    ]
+    playbook.write_text(json.dumps([{"hosts": "mw1", "gather_facts": False, "tasks": tasks}]))
+    where = {
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "playbooks/collections"),
+    }
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(hosts), str(playbook)]
+    done = subprocess.run(command, env=os.environ | where, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    connect, cert, secrets, ca = json.loads((tmp_path / "told").read_text())
+    assert (connect, cert, ca) == ("zk1:2182", "/etc/mwapp/tls/cli.pem", "the CA\n")
+    assert secrets == {
+        f"/etc/mwapp/tls/{role}.pem": f"the key of mwapp-{role}-one\n" for role in ("master", "worker", "cli")
+    }

@@ -313,12 +313,3 @@ def test_defaults_are_those_of_mwapp(command: click.Command) -> None:
 
 def test_levels_of_the_log_are_those_of_mwapp() -> None:
     assert sorted(OPTIONS["mwapp_log_level"]["choices"]) == sorted(LEVELS)
-
-
-def test_servers_that_want_certificates_are_refused() -> None:
-    groups = {"zookeeper": ["zk1", "zk2"]}
-    assert rules.tls_problems({"zk1": {"zookeeper_tls": "false"}, "zk2": {}}, groups) == []
-    (problem,) = rules.tls_problems({"zk1": {"zookeeper_tls": "yes"}, "zk2": {}}, groups)
-    assert problem.startswith(
-        "zookeeper_tls is true for zk1, and this role gives its services no certificates"
-    )
