@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mwapp.core.known_tasks import KnownTasks, Waiting
-from mwapp.core.limits import LIMITS, Limits
+from mwapp.core.limits import Limits
 from mwapp.core.messages import Children, Create, Failed, Node, Set
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import NOBODY, Assignment
@@ -15,11 +15,10 @@ from tests.unit.test_core_mirror import ASSIGNED, REGISTERED, TASK, Server, mirr
 
 
 class Clock(Server):
-    """A server, and the timers and limits of who asks it."""
+    """A server, and the timers of who asks it."""
 
-    def __init__(self, limits: Limits = LIMITS, **nodes: bytes) -> None:
+    def __init__(self, **nodes: bytes) -> None:
         super().__init__(**nodes)
-        self.limits = limits
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.versions: dict[str, int] = {}
 
@@ -164,7 +163,8 @@ def test_a_short_list_is_read_again_at_once() -> None:
 
 
 def test_a_long_list_is_not_read_at_every_change() -> None:
-    server = Clock(Limits(short_list=1), tasks__a=b"date", tasks__b=b"date")
+    server = Clock(tasks__a=b"date", tasks__b=b"date")
+    server.limits = Limits(short_list=1)
     mirror_of(server)
     server.answer_all()
     server.watches["/tasks"]()
@@ -176,7 +176,8 @@ def test_a_long_list_is_not_read_at_every_change() -> None:
 
 
 def test_what_is_no_longer_listed_is_not_read() -> None:
-    server = Clock(Limits(page=1, newest=1), tasks__a=b"date", tasks__b=b"date")
+    server = Clock(tasks__a=b"date", tasks__b=b"date")
+    server.limits = Limits(page=1, newest=1)
     mirror = mirror_of(server)
     while server.waiting[0][0] != "/tasks/b":  # the newest first
         server.answer(server.waiting[0][0])
