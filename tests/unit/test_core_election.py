@@ -104,6 +104,17 @@ def test_an_epoch_that_another_has_won_or_written_is_nobodys_to_act_under() -> N
         assert stage.ensemble.decided.nodes["/master"].owner == actor.session
 
 
+def test_an_epoch_that_another_has_won_is_nobodys_to_act_under_though_both_counts_agree() -> None:
+    for winner in (Winner("m2", 7), Winner("m1", 7)):
+        stage = Stage()
+        actor, duty = candidate(stage, "m1")
+        actor.cut()
+        for count in ("/epoch", "/tasks"):
+            stage.person().set(count, winner.encode().decode())
+        actor.resume()
+        assert duty.told == ["begin 1", "end", "begin 3"]
+
+
 def test_who_vacates_leadership_does_not_delete_that_of_who_has_won_it_meanwhile() -> None:
     stage = Stage()
     actor, duty = candidate(stage, "m1")
@@ -143,8 +154,9 @@ def test_who_raises_a_count_is_not_elected_by_that() -> None:
     first.die()
     for _ in range(3 * MOST_AT_ONCE):
         stage.person().set("/epoch", "by hand")
-    _, duty = candidate(stage, "m2")
+    second, duty = candidate(stage, "m2")
     assert duty.told == [f"begin {3 * MOST_AT_ONCE + 2}"]
+    assert max(len(getattr(sent, "ops", ())) for sent in second.sent) <= MOST_AT_ONCE + 2
 
 
 def test_who_sends_too_much_at_once_raises_a_count_by_less() -> None:

@@ -451,19 +451,11 @@ MUTANTS = [
         "what could not be read at first is not heard of when it changes",
     ),
     # ---------------------------------------------------------------- epochs are counted twice
-    election("number = max(epoch, spare)", "number = epoch", "an epoch comes twice when /epoch is deleted"),
-    election("number = max(epoch, spare)", "number = spare", "an epoch comes twice when /tasks is deleted"),
-    election(
-        " and spare >= epoch:",
-        ":",
-        "an epoch comes twice when /tasks is deleted, and /epoch after it",
-    ),
     election(
         "max(1, self._at_once // 2)",
         "self._at_once",
         "nobody is elected if the servers take small requests only",
     ),
-    election("][: self._at_once]", "]", "a transaction that raises the epoch may be too large"),
     # ---------------------------------------------------------------- the wrong variable, one off, out of turn
     session(
         "                self._prove(max(self._proof, now if asked is None else asked))",

@@ -505,11 +505,6 @@ MUTANTS = [
         "",
         "a task that could not be read is never begun",
     ),
-    worker(
-        '            elif self.state == "ready" and stat.version and not self._marked:  # set by a person\n                self._reopen()\n',
-        "",
-        "a worker whose znode a person has set is given no task any more",
-    ),
     # ---------------------------------------------------------------- the wrong variable, one off, out of turn
     worker(
         "        if queue.stat.version != self._incarnation or",
