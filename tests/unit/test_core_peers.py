@@ -2,6 +2,7 @@
 
 from mwapp.core.election import Election
 from mwapp.core.master import Master
+from mwapp.core.messages import Get, Request
 from mwapp.core.node import PeerDuty
 from mwapp.core.worker import Worker
 from tests.unit.core_stage import Actor, Stage, creates
@@ -114,4 +115,51 @@ def test_a_peer_that_is_stopped_while_cut_off_ends_when_its_session_is_over() ->
     first.stop()
     assert first.alive
     first.expire()
+    assert not first.alive
+
+
+def test_a_peer_that_has_lost_leadership_is_a_worker_again_and_no_master() -> None:
+    stage = Stage()
+    first, second = peer(stage, "a"), peer(stage, "b")
+    first.freeze()
+    stage.person().delete("/master")
+    first.thaw()
+    stage.settle(2)
+    assert (first.election.state, second.election.state) == ("standby", "active")
+    assert (first.master.status()["loaded"], second.master.status()["loaded"]) == (False, True)
+    task = stage.person().create("/tasks/task-", "date", s=True).rpartition("/")[2]
+    assert (first.running(), second.running()) == ([task], [])
+
+
+def test_a_peer_that_is_stopped_leaves_leadership_to_who_has_it() -> None:
+    stage = Stage()
+    first, second = peer(stage, "a"), peer(stage, "b")
+    stage.person().create("/tasks/task-", "sleep 20", s=True)
+    second.stop()
+    assert (first.election.state, second.running()) == ("active", [TASK])
+    assert first.election.epoch == 1, "it has not been elected anew"
+
+
+def test_a_peer_that_is_stopped_leaves_leadership_to_who_has_won_it_meanwhile() -> None:
+    stage = Stage()
+    first, person = peer(stage, "a"), stage.person()
+
+    def overtakes(request: Request) -> None:
+        if request.operation == Get("/epoch"):
+            first.meanwhile = None
+            person.delete("/master", settle=False)
+            person.create("/master", "by hand", e=True, settle=False)
+            person.set("/epoch", "by hand", settle=False)
+
+    first.meanwhile = overtakes
+    first.stop()
+    assert first.meanwhile is None
+    assert stage.data("/master") == "by hand"
+
+
+def test_a_peer_without_a_session_is_stopped_at_once() -> None:
+    stage = Stage()
+    first = peer(stage, "a")
+    first.expire()
+    first.stop()
     assert not first.alive

@@ -175,6 +175,18 @@ def test_a_long_list_is_not_read_at_every_change() -> None:
     assert [path for path, _ in server.waiting] == ["/tasks"]
 
 
+def test_what_could_not_be_read_at_first_is_heard_of_when_it_changes() -> None:
+    stage = Stage()
+    person = stage.person()
+    person.create("/workers")
+    stage.denials.forbid("/workers", "r")
+    stage.master("m1")
+    person.create("/tasks/task-", "date", s=True)
+    stage.denials.allow("/workers")
+    stage.settle(2)
+    assert stage.worker("w1").running() == [TASK]
+
+
 def test_what_is_no_longer_listed_is_not_read() -> None:
     server = Clock(tasks__a=b"date", tasks__b=b"date")
     server.limits = Limits(page=1, newest=1)

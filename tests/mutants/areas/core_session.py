@@ -407,7 +407,7 @@ MUTANTS = [
     election(
         "if self._process.session is None or self._process.alone:",
         "if self._process.alone:",
-        "a peer without a session waits for one to end",
+        equivalent="without a session a worker leaves at once, and it is asked first, so the election is alone",
         at="Election.stop",
     ),
     # ---------------------------------------------------------------- the pace
