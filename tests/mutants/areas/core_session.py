@@ -448,7 +448,7 @@ MUTANTS = [
     session(
         "again = partial(self.send, refused.scope, refused.operation, refused.then, watch)",
         "again = partial(self.send, refused.scope, refused.operation, refused.then, None)",
-        "what could not be read at first is not heard of when it changes",
+        equivalent="what is to be called stays noted since the first time, or has been called and looks by itself",
     ),
     # ---------------------------------------------------------------- epochs are counted twice
     election(
