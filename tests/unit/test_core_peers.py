@@ -138,6 +138,7 @@ def test_a_peer_that_is_stopped_leaves_leadership_to_who_has_it() -> None:
     second.stop()
     assert (first.election.state, second.running()) == ("active", [TASK])
     assert first.election.epoch == 1, "it has not been elected anew"
+    assert [name.partition("-")[0] for name in stage.children("/candidates")] == ["a"]
 
 
 def test_a_peer_that_is_stopped_leaves_leadership_to_who_has_won_it_meanwhile() -> None:
