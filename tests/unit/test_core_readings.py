@@ -141,7 +141,7 @@ def test_a_task_whose_final_state_was_deleted_goes_on_from_a_queue_that_a_person
 
 
 def test_a_cancel_request_that_was_granted_is_not_taken_for_pointless_later() -> None:
-    server = Clock(LIMITS, **{f"cancel__{TASK}": b""})
+    server = Clock(**{f"cancel__{TASK}": b""})
     mirror = mirror_of(server)
     while server.waiting[0][0] != f"/tasks/{TASK}":
         server.answer(server.waiting[0][0])
@@ -268,7 +268,7 @@ def test_what_was_removed_while_its_state_was_looked_up_is_not_known_any_more() 
 
 
 def test_what_was_deleted_while_its_state_was_looked_up_is_not_assigned() -> None:
-    server = Clock(LIMITS, **{f"tasks__{TASK}": b"date", f"tasks__{TASK}__note": b""})
+    server = Clock(**{f"tasks__{TASK}": b"date", f"tasks__{TASK}__note": b""})
     mirror = mirror_of(server)
     while server.waiting[0][0] != f"/tasks/{TASK}":
         server.answer(server.waiting[0][0])
