@@ -192,3 +192,23 @@ def test_only_exit_status_zero_is_done() -> None:
 def test_tasks_are_ordered_by_their_number_and_hand_named_ones_come_last() -> None:
     names = ["mine", "task-0000000010", "task-2147483648", "task-0000000009"]
     assert sorted(names, key=task_order) == ["task-0000000009", "task-0000000010", "task-2147483648", "mine"]
+
+
+@pytest.mark.parametrize(("written", "slots"), [("0", 1), ("-3", 1), ("true", 1), ("2", 2), ('"2"', 1)])
+def test_a_worker_has_a_slot_whatever_a_person_writes(written: str, slots: int) -> None:
+    registration = Registration.decode(f'{{"session": "0x7", "slots": {written}}}'.encode())
+    assert registration == Registration(7, slots)
+
+
+@pytest.mark.parametrize(
+    ("written", "assignment"),
+    [
+        ('{"attempt": 0}', Assignment(1)),
+        ('{"attempt": true, "incarnation": true, "epoch": false}', Assignment(1)),
+        ('{"attempt": 3, "failures": 7}', Assignment(3, failures=2)),
+        ('{"attempt": 3, "failures": -1}', Assignment(3)),
+        ('{"incarnation": -1, "epoch": -1}', Assignment(1)),
+    ],
+)
+def test_numbers_that_a_person_writes_fit_together(written: str, assignment: Assignment) -> None:
+    assert Assignment.decode(written.encode()) == assignment
