@@ -212,3 +212,8 @@ def test_a_worker_has_a_slot_whatever_a_person_writes(written: str, slots: int) 
 )
 def test_numbers_that_a_person_writes_fit_together(written: str, assignment: Assignment) -> None:
     assert Assignment.decode(written.encode()) == assignment
+
+
+def test_what_is_as_if_it_was_not_asked_for_can_be_asked_for() -> None:
+    data = b'{"command": "date", "retries": 0, "retry_delay": 0, "delay": 0, "not_before": 0}'
+    assert Task.decode(data) == Task("date", retry_delay=0.0, delay=0.0, not_before=0.0)
