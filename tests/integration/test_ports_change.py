@@ -85,7 +85,7 @@ def roll(ensemble: Ensemble, stage: dict[str, Any]) -> None:
     known = [health.Member(f"zk{server.number}", "127.0.0.1", server.port) for server in ensemble.servers]
     pending = {member.name for member in known}
     while True:
-        found = gate.wait(known, pending, changing=False, timeout=60, settle=60)
+        found = gate.wait(known, pending, changing=False, timeout=60, settle=60, tls={})
         assert found.problems == []
         if not pending:
             return
