@@ -14,6 +14,7 @@ from mwapp.core.messages import (
     Command,
     Connected,
     Event,
+    Exited,
     Kill,
     Request,
     Resumed,
@@ -29,7 +30,7 @@ from mwapp.zookeeper.resolve import nobody_there, unresolved
 from mwapp.zookeeper.sessions import Note, Sessions
 
 if TYPE_CHECKING:
-    from mwapp.execution.control_groups import ControlGroups
+    from mwapp.execution.remote import RemoteRunner
     from mwapp.execution.runner import Runner
 
 # The loop turns at least this often, seconds, so that an observer can tell that it is alive.
@@ -41,6 +42,8 @@ BOUNDED_TURN = 0.1
 # How long to try to close the session, seconds; after that it is left to time out, or to `mwapp release`.
 CLOSE_SECONDS = 2.0
 
+# It is given what every run's Exited goes to.
+MakeRunner = Callable[[Callable[[Exited], None]], "Runner | RemoteRunner"]
 Item = Note | Event | Callable[[], None]
 
 
@@ -48,7 +51,7 @@ class Loop:
     """Runs one core process on the ensemble until it closes.
 
     ``on_session`` is called for every session, and every change of its server, before its first use;
-    ``on_turn`` at every turn. What it runs, it runs in ``control_groups``.
+    ``on_turn`` at every turn. ``make_runner``: makes what runs its tasks, if not a plain Runner.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Loop:
         *,
         on_session: Callable[[Up], None] = lambda _: None,
         on_turn: Callable[[], None] = lambda: None,
-        control_groups: "ControlGroups | None" = None,
+        make_runner: MakeRunner | None = None,
     ) -> None:
         self.process = process
         self.longest_turn = LONGEST_TURN
@@ -69,14 +72,16 @@ class Loop:
         self._sessions = Sessions(servers, session_timeout, self._queue.put)
         self._on_session = on_session
         self._on_turn = on_turn
-        self._control_groups = control_groups
+        self._make_runner = make_runner
         self._open = True
 
     @cached_property
-    def _runner(self) -> "Runner":
+    def _runner(self) -> "Runner | RemoteRunner":
+        if self._make_runner is not None:
+            return self._make_runner(self._queue.put)
         from mwapp.execution.runner import Runner  # here, because commands and clients run nothing
 
-        return Runner(self._queue.put, control_groups=self._control_groups)
+        return Runner(self._queue.put)
 
     @property
     def refused(self) -> str | None:
@@ -106,6 +111,8 @@ class Loop:
         if connect_timeout is not None or timeout is not None:
             self.longest_turn = BOUNDED_TURN
         started = heard = time.monotonic()
+        if self._make_runner is not None:
+            _ = self._runner  # before there is a task: it says so if it cannot run any
         try:
             while self._open:
                 self._turn()

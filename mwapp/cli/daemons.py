@@ -20,11 +20,13 @@ from mwapp.core.session import Process
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
 from mwapp.errors import BadInputError
-from mwapp.execution.control_groups import Limits, parse_memory
+from mwapp.execution.control_groups import Limits, open_groups, parse_memory
+from mwapp.execution.privileges import find_user
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
 if TYPE_CHECKING:
     from mwapp.daemon.service import Build, Described
+    from mwapp.loop import MakeRunner
 
 # A client that was cut off looks for its tasks when it is connected again, or has a new session: see
 # mwapp/core/client.py. Until then, with a margin, nothing may remove them: not their age (seconds), and not
@@ -160,6 +162,13 @@ def _worker_options(function: F) -> F:
                 help="How long a graceful stop waits for running tasks. Tasks still running then are killed "
                 "and run again on another worker.",
             ),
+            option(
+                "--task-user",
+                metavar="USER",
+                help="Run tasks as this user, not as the worker's: they can then neither read the worker's "
+                "session, configuration or memory nor stop it. The worker has to be started as root, or with "
+                "AmbientCapabilities=CAP_SETUID CAP_SETGID.",
+            ),
             *_limits("--task-", "each task"),
             *_limits("--worker-", "all tasks of this worker together"),
         )
@@ -204,6 +213,7 @@ def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
     import mwapp.execution.runner  # noqa: F401 - not only at the first task
     from mwapp.daemon.service import Daemon, Settings  # here, because its imports take long
 
+    make_runner = None if role == "master" else _runner(settings)  # before there are threads
     daemon = Daemon(
         Settings(
             role,
@@ -213,18 +223,27 @@ def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
             settings["listen"],
             settings["advertise"],
             settings["state_dir"],
-            _limits_of(settings, "task"),
-            _limits_of(settings, "worker"),
         ),
         build,
+        make_runner,
     )
     sys.exit(daemon.run())
 
 
+def _runner(settings: dict[str, Any]) -> "MakeRunner":
+    """How a worker or node runs its tasks."""
+    from mwapp.execution.remote import RemoteRunner
+    from mwapp.execution.runner import Runner
+
+    user = None if not settings["task_user"] else find_user(settings["task_user"], "--task-user")
+    groups = open_groups(_limits_of(settings, "task"), _limits_of(settings, "worker"))
+    if user is None:
+        return lambda post: Runner(post, control_groups=groups)
+    return RemoteRunner(user, groups, settings["log_level"], settings["log_format"]).begin
+
+
 def _limits_of(settings: dict[str, Any], whose: str) -> Limits:
-    """None of them for a master, which has no such options."""
-    memory, cpu, pids = (settings.get(f"{whose}_{name}") for name in ("memory", "cpu", "pids"))
-    return Limits(memory, cpu, pids)
+    return Limits(*(settings[f"{whose}_{name}"] for name in ("memory", "cpu", "pids")))
 
 
 def _make_master(process: Process, settings: dict[str, Any]) -> Master:

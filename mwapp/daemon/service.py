@@ -19,8 +19,7 @@ from mwapp.daemon.endpoint import Endpoint
 from mwapp.daemon.snapshot import Snapshot
 from mwapp.daemon.systemd import Notifier
 from mwapp.errors import OK, BadInputError
-from mwapp.execution.control_groups import NONE, Limits, open_groups
-from mwapp.loop import LONGEST_TURN, Loop
+from mwapp.loop import LONGEST_TURN, Loop, MakeRunner
 from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers, show
 
@@ -37,8 +36,7 @@ _CONNECTION = {Connected: "connected", Resumed: "connected", Suspended: "suspend
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of every daemon. ``advertise`` is host:port; None: derived from ``listen``. The limits are
-    of each task, and of all that run at once."""
+    """The settings of every daemon. ``advertise`` is host:port; None: derived from ``listen``."""
 
     role: str
     name: str
@@ -47,8 +45,6 @@ class Settings:
     listen: tuple[str, int]
     advertise: str | None = None
     state_dir: Path | None = None
-    task_limits: Limits = NONE
-    worker_limits: Limits = NONE
 
 
 class Described(Protocol):
@@ -128,16 +124,14 @@ class _Observed(Process):
 class Daemon:
     """One role in one process."""
 
-    def __init__(self, settings: Settings, build: Build) -> None:
-        """Open the endpoint, the state directory and the control groups.
+    def __init__(self, settings: Settings, build: Build, make_runner: MakeRunner | None = None) -> None:
+        """Open the endpoint and the state directory. ``make_runner`` makes what runs tasks.
 
         Raises:
             BadInputError: one of them is unusable.
         """
         self._settings = settings
         self._state = StateDirectory(settings.state_dir, settings.servers) if settings.state_dir else None
-        runs_tasks = settings.role != "master"
-        control_groups = open_groups(settings.task_limits, settings.worker_limits) if runs_tasks else None
         self._started_at = time.time()
         self._process = _Observed()
         starting = {"state": "starting"}
@@ -151,7 +145,7 @@ class Daemon:
             settings.session_timeout,
             on_session=self._session,
             on_turn=self._turned,
-            control_groups=control_groups,
+            make_runner=make_runner,
         )
         self._up: Up | None = None
         self._notifier = Notifier()

@@ -10,11 +10,12 @@ No process leaves its group by forking, so killing the group kills all of a run.
 as long as starting a shell, so an empty one is used again.
 """
 
+import json
 import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
 from shlex import quote
@@ -176,21 +177,40 @@ class ControlGroup:
 class ControlGroups:
     """The groups of all runs of this process."""
 
-    def __init__(self, delegated: Path, task: Limits = NONE, worker: Limits = NONE) -> None:
-        """Move this process into a group of its own, and limit each ``task``, and all of the ``worker``
-        together. Raises OSError."""
-        _enter(delegated / "daemon")
-        self._runs = delegated / "runs"
-        self._runs.mkdir(exist_ok=True)
-        # That of memory in any case, if it is there: so a run says why it was killed.
-        wanted = {"memory", *task.controllers, *worker.controllers} & set(_controllers(delegated))
-        for group in (delegated, self._runs) if wanted else ():
-            (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in sorted(wanted)))
-        worker.write(self._runs)
+    def __init__(self, runs: Path, task: Limits = NONE) -> None:
+        """They are made in the group ``runs``, each with the limits of a ``task``."""
+        self._runs = runs
         self._task = task
         self._numbers = count(1)
         self._free: list[ControlGroup] = []
         self._dying: list[ControlGroup] = []  # something in them could not be killed yet
+
+    @staticmethod
+    def below(delegated: Path, task: Limits = NONE, worker: Limits = NONE) -> "ControlGroups":
+        """Move this process into a group of its own, and make one for all runs, with the limits of the
+        ``worker``. Raises OSError."""
+        _enter(delegated / "daemon")
+        runs = delegated / "runs"
+        runs.mkdir(exist_ok=True)
+        # That of memory in any case, if it is there: so a run says why it was killed.
+        wanted = {"memory", *task.controllers, *worker.controllers} & set(_controllers(delegated))
+        for group in (delegated, runs) if wanted else ():
+            (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in sorted(wanted)))
+        worker.write(runs)
+        return ControlGroups(runs, task)
+
+    def lend(self) -> list[str]:
+        """Let a process in our group, which is another user, make groups for its runs; returns what to give
+        to :meth:`borrowed` there. It cannot change the limits of all runs, nor return to our group."""
+        self._runs.chmod(0o777)
+        (self._runs.parent / "cgroup.procs").chmod(0o666)
+        return [str(self._runs), json.dumps(asdict(self._task))]
+
+    @staticmethod
+    def borrowed(lent: list[str]) -> "ControlGroups":
+        """Those that another process has lent to this one."""
+        runs, task = lent
+        return ControlGroups(Path(runs), Limits(**json.loads(task)))
 
     def take(self) -> ControlGroup:
         """An empty group. Raises OSError."""
@@ -203,6 +223,11 @@ class ControlGroups:
 
     def _take_back(self, group: ControlGroup) -> None:
         (self._dying if group.populated else self._free).append(group)
+
+    def kill(self) -> None:
+        """Kill all runs."""
+        with suppress(OSError):
+            (self._runs / "cgroup.kill").write_text("1")
 
     def close(self) -> None:
         """Remove those that are empty."""
@@ -270,7 +295,7 @@ def open_groups(task: Limits = NONE, worker: Limits = NONE) -> ControlGroups | N
                     f"only: {' '.join(there) or '(nothing)'}. Boot the host with cgroup v2 alone "
                     f"(systemd.unified_cgroup_hierarchy=1), or leave out {limit}"
                 )
-        return ControlGroups(delegated, task, worker)
+        return ControlGroups.below(delegated, task, worker)
     except OSError as problem:
         what = f"cannot use the control group {problem.filename or delegated}: {problem.strerror}"
         if limits:

@@ -18,6 +18,7 @@ from mwapp.execution.processes import adopt_orphans
 from mwapp.execution.shell import Commands
 
 if TYPE_CHECKING:
+    import socket
     from asyncio import AbstractEventLoop
 
 log = logging.getLogger(__name__)
@@ -45,9 +46,19 @@ class Runner:
 
     def start(self, run: Run) -> None:
         """Start a command or a handler; returns at once. Its Exited follows, even if it cannot be started."""
-        if self._loop is None:
-            self._open()
+        self._ensure_open()
         self._call(self._start, run)
+
+    def follow(self, channel: "socket.socket", read: Callable[[], None]) -> None:
+        """Call ``read`` in the runner's thread whenever there is something to read."""
+        self._ensure_open()
+        if self._loop is not None:
+            self._call(self._loop.add_reader, channel, read)
+
+    def unfollow(self, channel: "socket.socket") -> None:
+        """Call it no more."""
+        if self._loop is not None:
+            self._call(self._loop.remove_reader, channel)
 
     def kill(self, run: int, grace: float = 0.0) -> None:
         """See :class:`~mwapp.core.messages.Kill`; does nothing if there is no such run."""
@@ -59,7 +70,9 @@ class Runner:
             self._call(self._close)
             self._thread.join(THREAD_END)
 
-    def _open(self) -> None:
+    def _ensure_open(self) -> None:
+        if self._loop is not None:
+            return
         import asyncio
 
         allow_many_files()
@@ -71,8 +84,12 @@ class Runner:
         self._thread = threading.Thread(target=self._follow, args=(self._loop,), name="runner", daemon=True)
         self._thread.start()
 
-    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
-        if self._loop is not None and not self._loop.is_closed():
+    def _call(self, function: Callable[..., object], *arguments: Any) -> None:
+        if self._loop is None or self._loop.is_closed():
+            return
+        if threading.get_ident() == self._thread.ident:
+            function(*arguments)
+        else:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     # ------------------------------------------------------------ in the thread

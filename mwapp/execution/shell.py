@@ -33,6 +33,7 @@ class Commands:
         self._post = post
         self._limit = output_limit
         self._control_groups = control_groups
+        self._environment = of_runs()  # here, because it takes longer than all else that we do for a run
         self._runs: dict[int, Group | None] = {}  # None: not started yet
 
     @property
@@ -98,7 +99,7 @@ class Commands:
             group = self._runs[run.run] = Group(
                 self._loop,
                 ["/bin/sh", "-c", command],
-                of_runs() | dict(task.environment) | dict(run.environment),
+                self._environment | dict(task.environment) | dict(run.environment),
                 output,
                 ended,
                 directory=task.directory,

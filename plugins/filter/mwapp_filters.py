@@ -139,6 +139,7 @@ def _settings(role: str, its: Variables) -> Row:
         "prefetch": do_int(its["mwapp_prefetch"]),
         "label": list(its["mwapp_labels"]),
         "drain": do_int(its["mwapp_drain"]),
+        **({"task_user": its["mwapp_task_user"]} if its["mwapp_task_user"] else {}),
         **_limits(its),
     }
     return {

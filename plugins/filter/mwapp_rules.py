@@ -22,6 +22,9 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=/:-]{0,62}")
 SERVER = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::([0-9]{1,5}))?")
 CHROOT = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f]+)*/*")
+USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+# These may do or read what tasks may not.
+OTHERS = ("root", "mwapp", "mwapp-worker", "mwapp-node", "zookeeper")
 SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
@@ -78,6 +81,7 @@ def mwapp_problems(
         *port_problems(variables, _server_ports(host, hostvars, groups)),
         *amount_problems(variables),
         *limit_problems(variables),
+        *user_problems(str(variables["mwapp_task_user"])),
         *label_problems([str(label) for label in variables["mwapp_labels"]]),
         *source_problems(checkout, handlers),
         *release_problems(handlers, play_hosts[0], hostvars[play_hosts[0]].get("mwapp_handlers", [])),
@@ -228,6 +232,16 @@ def limit_problems(variables: Variables) -> list[str]:
         if not (number(variables[name]) == 0 or number(variables[name]) >= LEAST_CPU):
             problems.append(f"{name} is {variables[name]}: use {LEAST_CPU} CPUs or more; 0 is no limit.")
     return problems
+
+
+def user_problems(user: str) -> list[str]:
+    """Of the tasks' user."""
+    if not user or (USER.fullmatch(user) and user not in OTHERS):
+        return []
+    return [
+        f'mwapp_task_user is "{user}": give tasks a user of their own, such as mwapp-task (small letters, '
+        f'digits, dash and underscore, at most 32), and none of {", ".join(OTHERS)}; "" is the worker\'s own.'
+    ]
 
 
 def _bytes(value: str) -> int:

@@ -23,6 +23,7 @@ class Copy:
     """The tree at ``root``, copied into ``home``."""
 
     def __init__(self, root: Path, home: Path) -> None:
+        home.chmod(0o755)  # some tests become other users, who import from it
         self._tree = home / "tree"
         shutil.copytree(root, self._tree, ignore=NOT_COPIED, symlinks=True)
         self._changes = 0

@@ -32,7 +32,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     found: list[Settings] = []
 
     class FakeDaemon:
-        def __init__(self, settings: Settings, _build: Build) -> None:
+        def __init__(self, settings: Settings, _build: Build, _make_runner: object = None) -> None:
             found.append(settings)
 
         def run(self) -> int:
@@ -213,6 +213,11 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["cancel", "a/b"], "TASK"),
         (["worker", "--label", "a b"], "--label"),
         (["worker", "--prefetch", "-1"], "--prefetch"),
+        (["worker", "--task-memory", "tiny"], "--task-memory"),
+        (["worker", "--worker-memory", "1K"], "--worker-memory"),
+        (["worker", "--task-cpu", "0"], "--task-cpu"),
+        (["worker", "--worker-pids", "0"], "--worker-pids"),
+        (["node", "--task-user", "no-such-user"], "--task-user"),
         (["master", "--retention", "59"], "--retention"),
         (["node", "--keep", "1"], "--keep"),
         (["completion", "tcsh"], "tcsh"),

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,8 +17,11 @@ from mwapp.core.task import Task
 from mwapp.errors import BadInputError
 from mwapp.execution import control_groups
 from mwapp.execution.control_groups import ControlGroup, ControlGroups, Limits, open_groups, parse_memory
+from mwapp.execution.privileges import find_user
+from mwapp.execution.remote import RemoteRunner
 from mwapp.execution.runner import Runner
 from mwapp.status.ending import explained
+from testbed.users import becomes_nobody
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 from tests.unit.handlers.harness import TOKEN
 
@@ -50,7 +54,7 @@ class Harness:
 
     def __init__(self, delegated: Path) -> None:
         self.told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
-        self.groups = ControlGroups(delegated)
+        self.groups = ControlGroups.below(delegated)
         self.runner = Runner(self.told.put, 1000, self.groups)
 
     def start(self, command: str, number: int = 1) -> None:
@@ -134,7 +138,7 @@ def test_who_cannot_join_does_not_run(tmp_path: Path) -> None:
 
 
 def test_one_that_is_not_empty_is_not_used(delegated: Path) -> None:
-    groups = ControlGroups(delegated)
+    groups = ControlGroups.below(delegated)
     first = groups.take()
     sleeps = subprocess.Popen(["/bin/sh", "-c", first.joining("exec sleep 600")])
     wait_for("it has joined", lambda: first.populated)
@@ -147,6 +151,34 @@ def test_one_that_is_not_empty_is_not_used(delegated: Path) -> None:
     assert groups.take() is first
     second.release()
     groups.close()
+
+
+@pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
+def test_groups_are_lent_to_another_user_but_not_the_way_back(delegated: Path) -> None:
+    told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
+    groups = ControlGroups.below(delegated)
+    runner = RemoteRunner(find_user("nobody", "--task-user"), groups, "info", "text").begin(told.put)
+    tries = f"""
+        {WHERE}
+        cd {delegated}
+        for file in daemon/cgroup.procs cgroup.subtree_control runs/cgroup.subtree_control; do
+            sh -c "echo 0 >$file" 2>/dev/null && echo $file
+        done
+        echo as $(id -un)
+        env -i setsid sleep 600 &
+    """
+    runner.start(Run(1, Task(tries)))
+    exited = told.get(timeout=LONGEST_WAIT)
+    assert exited.output.decode().split("\n")[1:] == ["as nobody", ""]
+    assert exited.output.decode().startswith(f"/{delegated.name}/runs/1\n")
+    assert (delegated / "runs/1/cgroup.procs").read_text() == ""
+    runner.start(Run(2, Task("sleep 600")))
+    wait_for("it runs", lambda: (delegated / "runs/1/cgroup.procs").read_text())
+    os.kill(runner._process.pid, signal.SIGSTOP)  # a task can do that
+    groups.kill()
+    wait_for("it is gone", lambda: not (delegated / "runs/1/cgroup.procs").read_text())
+    os.kill(runner._process.pid, signal.SIGCONT)
+    runner.kill_all()
 
 
 # ---------------------------------------------------------------- limits, on files like the kernel's
@@ -205,11 +237,11 @@ class Hungry(ControlGroups):
     """Every run in it needs too much."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        super().__init__(path)
 
     def take(self) -> ControlGroup:
-        group = fake(self._path, Limits(memory=1 << 20))
-        count(self._path / "1", oom=1, oom_kill=1)
+        group = fake(self._runs, Limits(memory=1 << 20))
+        count(self._runs / "1", oom=1, oom_kill=1)
         return group
 
     def close(self) -> None:

@@ -128,6 +128,7 @@ def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
         ({"mwapp_labels": ["gpu"]}, {"worker", "node"}),
         ({"mwapp_drain": 60}, {"worker", "node"}),
         ({"mwapp_task_memory": "1G"}, {"worker", "node"}),
+        ({"mwapp_task_user": "mwapp-task"}, {"worker", "node"}),
         ({"mwapp_keep": 5000}, {"master", "node"}),
         ({"mwapp_worker_port": 2225}, {"worker"}),
         ({"mwapp_watchdog": 20}, {"master", "worker", "node"}),
@@ -170,7 +171,7 @@ def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
     for name in ("__mwapp_home", "__mwapp_config", "__mwapp_tls_home", "mwapp.service.j2"):
         assert name in shared
     used = {node.attr for node in tree.find_all(nodes.Getattr)}
-    assert used == {"role", "revision", "stop_timeout", "watchdog", "tls"}
+    assert used == {"role", "revision", "stop_timeout", "watchdog", "tls", "settings", "task_user"}
 
 
 def render(name: str, **variables: object) -> str:
@@ -201,6 +202,12 @@ def test_the_unit_of_a_service(role: str) -> None:
         "WatchdogSec=10",
     } <= set(lines)
     assert ("DynamicUser=true" in lines) == (role != "master")
+    becoming = "AmbientCapabilities=CAP_SETUID CAP_SETGID"
+    assert becoming not in lines
+    service = services(mwapp_task_user="mwapp-task")[role]
+    lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
+    assert (becoming in lines) == (role != "master")
+    assert ("SystemCallFilter=@setuid capset" in lines) == (role != "master")
 
 
 @pytest.mark.parametrize("role", ["master", "worker", "node"])

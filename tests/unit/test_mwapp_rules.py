@@ -46,6 +46,7 @@ def problems(
 
 def test_what_fits_together_passes() -> None:
     assert problems() == []
+    assert problems({"mwapp_task_user": "mwapp-task"}) == []
     assert problems({"mwapp_roles": ["node"]}, groups={"mwapp_nodes": ["mw1", "mw2"]}) == []
     assert problems({"mwapp_roles": ["worker"]}, groups={"mwapp_nodes": ["mw2", "mw3"]}) == []
 
@@ -85,6 +86,8 @@ def test_what_fits_together_passes() -> None:
         ({"mwapp_worker_cpu": "x"}, "mwapp_worker_cpu is x: use 0.01 CPUs or more"),
         ({"mwapp_task_memory": "1.5G"}, 'mwapp_task_memory is "1.5G": use 1M or more'),
         ({"mwapp_worker_memory": "100K"}, 'mwapp_worker_memory is "100K": use 1M or'),
+        ({"mwapp_task_user": "mwapp"}, 'mwapp_task_user is "mwapp": give tasks a user of their own'),
+        ({"mwapp_task_user": "Bad User"}, 'mwapp_task_user is "Bad User": give tasks a user'),
         ({"mwapp_labels": ["gpu", "a b", "-"]}, 'mwapp_labels has "a b", "-": a label is up to 63 letters'),
     ],
 )
@@ -305,7 +308,7 @@ def test_defaults_are_those_of_mwapp(command: click.Command) -> None:
     own["listen"], _, port = own["listen"].rpartition(":")
     own[f"{command.name}_port"] = int(port)
     for name in own.keys() & {variable.removeprefix("mwapp_") for variable in GIVEN} - {"connect", "name"}:
-        if re.fullmatch("(task|worker)_(memory|cpu|pids)", name):  # no limit, in their own ways
+        if re.fullmatch("(task|worker)_(memory|cpu|pids|user)", name):  # none, in their own ways
             assert GIVEN[f"mwapp_{name}"] in ("", 0)
         else:
             assert GIVEN[f"mwapp_{name}"] == own[name], name

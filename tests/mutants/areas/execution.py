@@ -7,7 +7,8 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (
     pytest("tests/unit/test_execution_environment.py", "tests/unit/test_runner.py"),
-    pytest("tests/unit/test_control_groups.py"),
+    pytest("tests/unit/test_control_groups.py", "tests/unit/test_task_user.py"),
+    pytest("tests/integration/test_task_user.py"),
     pytest("tests/unit/handlers"),
 )
 
@@ -21,6 +22,9 @@ commands = partial(Mutant, "mwapp/execution/shell.py")
 pool = partial(Mutant, "mwapp/execution/handler_pool.py")
 warm = partial(Mutant, "mwapp/execution/warm_process.py")
 groups = partial(Mutant, "mwapp/execution/control_groups.py")
+remote = partial(Mutant, "mwapp/execution/remote.py")
+other = partial(Mutant, "mwapp/execution/runner_process.py")
+privileges = partial(Mutant, "mwapp/execution/privileges.py")
 inside = partial(Mutant, "mwapp/execution/handler_process.py")
 
 MUTANTS = [
@@ -196,8 +200,8 @@ MUTANTS = [
     ),
     output("del self._tail[:excess]", "del self._tail[excess:]", "the end of a long output is not kept"),
     commands(
-        "of_runs() | dict(task.environment) | dict(run.environment),",
-        "of_runs() | dict(run.environment) | dict(task.environment),",
+        "self._environment | dict(task.environment) | dict(run.environment),",
+        "self._environment | dict(run.environment) | dict(task.environment),",
         "a task can forge its token",
     ),
     commands(
@@ -491,5 +495,37 @@ MUTANTS = [
         "        if limits:\n            raise",
         "        if False:\n            raise",
         "a worker runs without its limits",
+    ),
+    # ---------------------------------------------------------------- tasks as another user
+    privileges("_set_capabilities(effective, permitted, 0)", "pass", "a task can become any user"),
+    privileges("    _set_capabilities(0, 0, 0)", "    pass", "a worker can become any user"),
+    privileges("if entry.pw_uid in (0, os.getuid()):", "if False:", "tasks are root"),
+    remote("            privileges.give_up()\n", "            pass\n", "a worker can become any user"),
+    remote("extra_groups=list(user.groups)", "extra_groups=None", "a task has its worker's groups"),
+    remote("group=user.gid", "group=None", "a task has its worker's group"),
+    remote(
+        "kinds not in (_HEAD, [int, type(None), *_HEAD[2:]])", "not kinds", "a task makes its worker fail"
+    ),
+    remote("not 0 <= size <= MOST_OUTPUT", "False", "a task makes its worker read without end"),
+    remote("if len(output) == size else None", "", "half an answer is one"),
+    remote("    os._exit(1)", "    pass", "a worker goes on that can run nothing"),
+    remote(
+        "                    self._running.discard(exited.run)\n",
+        "",
+        "a task makes its worker hear of an end twice, which is a defect in the core",
+    ),
+    remote("        if self._closing:\n            return\n", "", "a worker that drains fails at its end"),
+    other(
+        "            self.over.set()\n", "            pass\n", "what runs goes on when its worker has died"
+    ),
+    other(
+        "        runner.kill_all()\n",
+        "        pass\n",
+        equivalent="the guard of this process kills what runs",
+    ),
+    groups("self._runs.chmod(0o777)", "pass", "another user can run nothing"),
+    groups('(self._runs.parent / "cgroup.procs").chmod(0o666)', "pass", "another user can run nothing"),
+    groups(
+        'self._runs / "cgroup.kill"', 'self._runs / "cgroup.freeze"', "a stopped process keeps runs alive"
     ),
 ]

@@ -23,6 +23,7 @@ MUTANTS = [
         "two hosts take each other's place",
     ),
     rules("        *amount_problems(variables),\n", "", "any number passes"),
+    rules("user not in OTHERS", "True", "tasks are the master's user"),
     rules("        *limit_problems(variables),\n", "", "any limit passes"),
     rules("MEMORY[0] <= _bytes(value) < MEMORY[1]", "_bytes(value)", "a limit passes that mwapp refuses"),
     rules("number(variables[name]) >= LEAST_CPU", "True", "a limit passes that the kernel refuses"),

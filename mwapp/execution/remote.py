@@ -1,0 +1,192 @@
+"""A runner in a process of its own, which is another user: the worker's side, and what travels between.
+
+The worker believes the other side nothing but how runs have ended: a task can do to that process whatever it
+likes, because it is the same user. If that process ends, the worker ends, too, without closing its session:
+only when all processes are gone may somebody else run its tasks.
+"""
+
+import json
+import logging
+import math
+import os
+import pickle
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import BinaryIO
+
+from mwapp.core.messages import Exited, Run
+from mwapp.core.protocol import MAX_OUTPUT_BYTES
+from mwapp.errors import BadInputError
+from mwapp.execution import privileges
+from mwapp.execution.control_groups import ControlGroups
+from mwapp.execution.environment import of_runs
+from mwapp.execution.runner import THREAD_END
+
+log = logging.getLogger(__name__)
+
+# The other side reads all the time. If it takes longer, it is stuck, seconds.
+SEND_TIME = 5.0
+# A head is a line of JSON; the output follows it.
+MOST_HEAD = 1000
+# The mark of what was left out takes some bytes more than the limit.
+MOST_OUTPUT = MAX_OUTPUT_BYTES + 1000
+
+START, KILL = "start", "kill"
+_SIZE = struct.Struct("!I")
+# The types of a head.
+_HEAD = [int, int, bool, float, bool, int]
+
+
+def write_order(*order: object) -> bytes:
+    """For the process that runs tasks."""
+    data = pickle.dumps(order)
+    return _SIZE.pack(len(data)) + data
+
+
+def read_orders(received: bytearray) -> Iterator[tuple[object, ...]]:
+    """From the worker: takes what is complete out of what was received."""
+    while len(received) >= _SIZE.size:
+        end = _SIZE.size + _SIZE.unpack_from(received)[0]
+        if len(received) < end:
+            return
+        order = pickle.loads(received[_SIZE.size : end])  # noqa: S301 - only the worker has that end
+        del received[:end]
+        yield order
+
+
+def write_exited(exited: Exited) -> bytes:
+    """For the worker."""
+    head = [exited.run, exited.code, exited.truncated, exited.seconds, exited.begun, len(exited.output)]
+    return json.dumps(head).encode() + b"\n" + exited.output
+
+
+def read_exited(channel: BinaryIO) -> Exited | None:
+    """From the process that runs tasks; None: it has ended. Raises ValueError or RecursionError if it says
+    anything else."""
+    line = channel.readline(MOST_HEAD)
+    if not line:
+        return None
+    head = json.loads(line)
+    kinds = [type(value) for value in head] if isinstance(head, list) else []
+    if kinds not in (_HEAD, [int, type(None), *_HEAD[2:]]):
+        raise ValueError(f"no such answer: {line[:80]!r}")
+    run, code, truncated, seconds, begun, size = head
+    if not 0 <= size <= MOST_OUTPUT or not 0 <= seconds < math.inf:
+        raise ValueError(f"no such answer: {line[:80]!r}")
+    output = channel.read(size)
+    return Exited(run, code, output, truncated, seconds, begun) if len(output) == size else None
+
+
+class RemoteRunner:
+    """The process, as the worker sees it. It is used like a :class:`~mwapp.execution.runner.Runner`."""
+
+    def __init__(
+        self, user: privileges.User, control_groups: ControlGroups | None, log_level: str, log_format: str
+    ) -> None:
+        """Start it, and give up the right to start another. Call it before there are other threads.
+
+        Raises:
+            BadInputError: this process may not become that user.
+        """
+        self._post: Callable[[Exited], None] = lambda _: None
+        self._running: set[int] = set()
+        self._control_groups = control_groups
+        self._closing = False
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = [sys.executable, "-P", "-m", "mwapp.execution.runner_process", str(theirs.fileno())]
+            arguments += [log_level, log_format]
+            if control_groups is not None:
+                arguments += control_groups.lend()
+            own = {"HOME": user.home, "SHELL": user.shell, "USER": user.name, "LOGNAME": user.name}
+            own |= {
+                name: os.environ[name] for name in ("JOURNAL_STREAM",) if name in os.environ
+            }  # for our log
+            privileges.keep_to_this_process()
+            try:
+                self._process = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                    pass_fds=[theirs.fileno()],
+                    env=of_runs() | own,
+                    cwd="/",
+                    user=user.uid,
+                    group=user.gid,
+                    extra_groups=list(user.groups),
+                )
+            except PermissionError:
+                raise BadInputError(
+                    f"--task-user: this process may not become {user.name}: start it as root, or in a unit "
+                    "with AmbientCapabilities=CAP_SETUID CAP_SETGID, or leave --task-user out"
+                ) from None
+        if os.getuid() != 0:  # whom nothing keeps from having them
+            privileges.give_up()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(SEND_TIME), 0))
+        self._answers = ours.makefile("rb")
+        self._socket = ours
+        self._thread = threading.Thread(target=self._listen, name="runner", daemon=True)
+
+    def begin(self, post: Callable[[Exited], None]) -> "RemoteRunner":
+        """From now on ``post`` gets each run's Exited."""
+        self._post = post
+        self._thread.start()
+        return self
+
+    def start(self, run: Run) -> None:
+        """See Runner."""
+        self._running.add(run.run)
+        self._order(START, run)
+
+    def kill(self, run: int, grace: float = 0.0) -> None:
+        """See Runner."""
+        self._order(KILL, run, grace)
+
+    def kill_all(self) -> None:
+        """Kill all that runs, at the end of the process, and wait until it is gone."""
+        self._closing = True
+        if self._control_groups is not None:
+            self._control_groups.kill()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        try:
+            self._process.wait(THREAD_END + 1)
+        except subprocess.TimeoutExpired:
+            log.error("the process that runs tasks does not end")
+            return
+        self._thread.join()  # it has read the end
+        self._answers.close()
+        self._socket.close()
+
+    def _order(self, *order: object) -> None:
+        try:
+            self._socket.sendall(write_order(*order))
+        except OSError as problem:
+            self._lost(str(problem))
+
+    def _listen(self) -> None:
+        try:
+            while (exited := read_exited(self._answers)) is not None:
+                if exited.run in self._running:
+                    self._running.discard(exited.run)
+                    self._post(exited)
+            problem = "it has ended"
+        except (OSError, ValueError, RecursionError) as error:
+            problem = str(error)
+        self._lost(problem)
+
+    def _lost(self, problem: str) -> None:
+        if self._closing:
+            return
+        log.critical(
+            "the process that runs tasks is lost: %s; this one ends, too, and systemd starts both again",
+            problem,
+        )
+        if self._control_groups is not None:
+            self._control_groups.kill()
+        os._exit(1)

@@ -1,0 +1,75 @@
+"""Runs tasks for a worker, as a user of their own: python -m mwapp.execution.runner_process CHANNEL ...
+
+CHANNEL is the number of a socket on which the worker's orders come and answers go. It ends, with all that it
+runs, when the worker closes it or dies. The other side is ``mwapp.execution.remote``.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+
+from mwapp import logs
+from mwapp.core.messages import Exited, Run
+from mwapp.execution.control_groups import ControlGroups
+from mwapp.execution.remote import KILL, START, read_orders, write_exited
+from mwapp.execution.runner import Runner
+
+# How much to read at once, bytes.
+CHUNK = 1 << 18
+
+
+class Orders:
+    """Carries out what the worker orders. Use it only in the runner's thread."""
+
+    def __init__(self, channel: socket.socket, runner: Runner) -> None:
+        self._channel = channel
+        self._runner = runner
+        self._received = bytearray()
+        self.over = threading.Event()
+
+    def read(self) -> None:
+        """Read what is there; the channel itself waits, for the sake of :meth:`answer`."""
+        try:
+            data = self._channel.recv(CHUNK, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        except OSError:  # the worker has died
+            data = b""
+        if not data:
+            self._runner.unfollow(self._channel)
+            self.over.set()
+        self._received += data
+        for order in read_orders(self._received):
+            match order:
+                case (str(what), Run() as run) if what == START:
+                    self._runner.start(run)
+                case (str(what), int(run_number), float(grace)) if what == KILL:
+                    self._runner.kill(run_number, grace)
+
+
+def main() -> None:
+    """Run what is ordered."""
+    number, level, style, *borrowed = sys.argv[1:]
+    os.set_inheritable(int(number), False)
+    logs.configure(level, style)
+    for unheard in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the worker hears them, and drains
+        signal.signal(unheard, lambda *_: None)  # SIG_IGN would be inherited by what it runs
+
+    def answer(exited: Exited) -> None:
+        with suppress(OSError):  # the worker has died
+            channel.sendall(write_exited(exited))
+
+    with socket.socket(fileno=int(number)) as channel:
+        groups = ControlGroups.borrowed(borrowed) if borrowed else None
+        runner = Runner(answer, control_groups=groups)
+        orders = Orders(channel, runner)
+        runner.follow(channel, orders.read)
+        orders.over.wait()
+        runner.kill_all()
+
+
+if __name__ == "__main__":
+    main()

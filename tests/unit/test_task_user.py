@@ -1,0 +1,151 @@
+"""Tasks as another user: what it may not do, what becomes of its capabilities, and answers that are none."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mwapp.core.messages import Exited, Run
+from mwapp.core.task import Task
+from mwapp.errors import BadInputError
+from mwapp.execution.privileges import find_user
+from mwapp.execution.remote import (
+    MOST_OUTPUT,
+    RemoteRunner,
+    read_exited,
+    read_orders,
+    write_exited,
+    write_order,
+)
+from testbed.users import becomes_nobody
+
+needs_nobody = pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
+
+# A worker as its unit starts it: no root, and two capabilities. Its tasks are another user's.
+AS_UNIT = (
+    *("setpriv", "--reuid=daemon", "--regid=daemon", "--groups=bin", "--no-new-privs"),
+    *("--inh-caps=+setuid,+setgid", "--ambient-caps=+setuid,+setgid", "--bounding-set=-all,+setuid,+setgid"),
+)
+WORKER = """
+import json, queue, sys
+from pathlib import Path
+from mwapp.core.messages import Run
+from mwapp.core.task import Task
+from mwapp.execution.privileges import find_user
+from mwapp.execution.remote import RemoteRunner
+told = queue.SimpleQueue()
+runner = RemoteRunner(find_user("nobody", "--task-user"), None, "info", "text").begin(told.put)
+runner.start(Run(1, Task(sys.argv[1])))
+exited = told.get(timeout=20)
+runner.kill_all()
+own = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+caps = {name: int(value, 16) for name, value in own.items() if name.startswith("Cap")}
+print(json.dumps([exited.code, exited.output.decode(), caps]))
+"""
+
+
+def as_unit(command: str, *prefix: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*prefix, sys.executable, "-c", WORKER, command], capture_output=True, text=True, check=False
+    )
+
+
+@needs_nobody
+def test_nobody_keeps_a_capability() -> None:
+    done = as_unit("id -un; id -Gn; pwd; grep ^Cap /proc/self/status", *AS_UNIT)
+    code, output, own = json.loads(done.stdout)
+    user, groups, directory, *lines = output.splitlines()
+    assert (code, user, groups, directory) == (0, "nobody", "nogroup", "/")
+    for name in ("CapEff", "CapPrm", "CapAmb"):
+        assert own[name] == 0
+    tasks = dict(line.split(":") for line in lines)
+    assert [int(tasks[name], 16) for name in ("CapInh", "CapEff", "CapPrm", "CapAmb")] == [0, 0, 0, 0]
+
+
+@needs_nobody
+def test_who_may_not_become_another_says_how() -> None:
+    done = as_unit("true", "setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups")
+    assert (
+        "--task-user: this process may not become nobody: start it as root, or in a unit with" in done.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("no-such-user", "--task-user: there is no user 'no-such-user': create one"),
+        ("root", "--task-user: root is root, who may do everything"),
+    ],
+)
+def test_users_that_tasks_cannot_be(name: str, message: str) -> None:
+    with pytest.raises(BadInputError, match=message):
+        find_user(name, "--task-user")
+
+
+def test_a_task_user_is_not_the_worker_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = find_user("nobody", "x").uid
+    monkeypatch.setattr(os, "getuid", lambda: nobody)
+    with pytest.raises(BadInputError, match="nobody is the worker's own user"):
+        find_user("nobody", "x")
+
+
+EXITED = Exited(7, -9, b"out\n\xff", truncated=True, seconds=1.5, begun=True)
+
+
+def test_answers_arrive_as_they_were() -> None:
+    others = Exited(8, None, b"too late", begun=False), Exited(9, 0)
+    channel = io.BytesIO(b"".join(map(write_exited, (EXITED, *others))))
+    assert [read_exited(channel) for _ in range(4)] == [EXITED, *others, None]
+
+
+def test_orders_arrive_as_they_were() -> None:
+    orders: list[tuple[object, ...]] = [
+        ("kill", 7, 2.0),
+        ("start", Run(1, Task("true", environment={"A": "b"}))),
+    ]
+    sent = b"".join(write_order(*order) for order in orders)
+    received, read = bytearray(), []
+    for byte in sent:
+        received.append(byte)
+        read += list(read_orders(received))
+    assert read == orders
+    assert list(read_orders(bytearray(sent))) == orders
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"no json\n",
+        b"{}\n",
+        b"[]\n",
+        b'["7", 0, false, 1.0, true, 0]\n',
+        b'[7, "0", false, 1.0, true, 0]\n',
+        b"[7, true, false, 1.0, true, 0]\n",
+        b"[7, 0, 0, 1.0, true, 0]\n",
+        b"[7, 0, false, NaN, true, 0]\n",
+        b"[7, 0, false, 1.0, true, -1]\n",
+        b"[7, 0, false, 1.0, true, %d]\n" % (MOST_OUTPUT + 1),
+        b"[" * 10_000,
+    ],
+)
+def test_what_is_no_answer_is_refused(line: bytes) -> None:
+    """Tasks are the same user as the process that sends answers, and can make it say anything."""
+    with pytest.raises((ValueError, RecursionError)):
+        read_exited(io.BytesIO(line))
+
+
+def test_an_answer_that_breaks_off_is_the_end() -> None:
+    assert read_exited(io.BytesIO(write_exited(EXITED)[:-1])) is None
+
+
+def test_an_end_is_heard_once_and_only_of_what_runs() -> None:
+    told: list[Exited] = []
+    runner = RemoteRunner.__new__(RemoteRunner)
+    runner._running, runner._post, runner._closing = {7}, told.append, True
+    other = Exited(8, 0)
+    runner._answers = io.BytesIO(b"".join(map(write_exited, (EXITED, EXITED, other))))  # type: ignore[assignment]  # as a socket's
+    runner._listen()
+    assert told == [EXITED]
