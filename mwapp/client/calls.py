@@ -135,6 +135,7 @@ class Call(Generic[R]):
             BadInputError: it could never run; the message begins with the argument.
         """
         name, shown = self.name, partial(_shown, typed or {})
+        check_by(shown("at"), _moment, self._options.get("at"))
         if name is not None:
             check_by(shown("name"), check_task_name, name)
         what = {"command": self.command, "handler": self.handler, "argument": self.argument}
@@ -156,9 +157,8 @@ class Call(Generic[R]):
     def _how(self) -> dict[str, Any]:
         """In sorted order, so that the same task is the same bytes."""
         how = {field: self._options[option] for option, field in _FIELDS.items() if option in self._options}
-        at = how.get("not_before")
-        if isinstance(at, datetime):
-            how["not_before"] = at.timestamp()  # without a time zone it is local time
+        if "not_before" in how:
+            how["not_before"] = _moment(how["not_before"])
         return how | {
             "environment": dict(sorted(how.get("environment", {}).items())),
             "labels": tuple(sorted(set(how.get("labels", ())))),
@@ -177,6 +177,16 @@ _FIELDS = {
     "directory": "directory",
     "labels": "labels",
 }
+
+
+def _moment(at: datetime | float | None) -> float | None:
+    """As seconds since the Unix epoch. Raises BadTaskError if the platform has no such time."""
+    if not isinstance(at, datetime):
+        return at
+    try:
+        return at.timestamp()  # without a time zone it is local time
+    except (ValueError, OverflowError) as problem:
+        raise BadTaskError(f"{at} is out of range ({problem})") from None
 
 
 def _shown(typed: Mapping[str, str], argument: str) -> str:

@@ -397,17 +397,24 @@ class Cancel(ClientPart):
 
     def _answered(self, names: list[str], result: tuple[Any, ...] | Failed) -> None:
         self._under_way -= 1
-        if isinstance(result, Failed) and len(names) > 1:
+        if isinstance(result, Failed) and result.error is Error.NO_NODE and (result.index or 0) % 2:
+            self._try_again()
+        elif isinstance(result, Failed) and len(names) > 1:
             for name in names:  # one of them is to blame
                 self._ask([name])
         elif not isinstance(result, Failed) or result.error is Error.NODE_EXISTS:
             self._told(names, known=True)
         elif result == Failed(Error.NO_NODE, 0):
             self._told(names, known=False)
-        elif not self._again:  # /cancel was deleted by hand, say
-            self._again = True
-            self._scope.after(CLIENT_RETRY_SECONDS, self._begin)
+        else:
+            self._try_again()
         self._ask_more()
+
+    def _try_again(self) -> None:
+        """It was refused, or /cancel was deleted by hand."""
+        if not self._again:
+            self._again = True
+            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)
 
     def _told(self, names: list[str], *, known: bool) -> None:
         for name in names:

@@ -14,7 +14,7 @@ A task is queued, delayed, bad or finished, never two of them. What is queued to
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 from mwapp.core.task import Task, task_order
@@ -97,13 +97,18 @@ class KnownTasks:
     def queue(self, task: str, waiting: Waiting, now: float, wall: float) -> None:
         """Nobody has it. If it was queued before, it keeps its place."""
         if now >= waiting.ends:
-            self.spoil(task, f"expired: no worker had room for it within {waiting.expires:g} s")
+            late = waiting.ready(now, wall)
+            why = "no worker had room for it" if late else "it was not to begin"
+            self.spoil(task, f"expired: {why} within {waiting.expires:g} s")
             return
         self._put(task, self.queued if waiting.ready(now, wall) else self.delayed, waiting)
         due = waiting.due(now, wall)
         if due < self._looks.get(task, math.inf):
             self._looks[task] = due
             heappush(self._times, (due, task))
+            if len(self._times) > 2 * len(self._looks) + 100:  # most no longer count
+                self._times[:] = [(due, task) for task, due in self._looks.items()]
+                heapify(self._times)
 
     def look(self, now: float, wall: float) -> float:
         """Time has passed: what was delayed is queued, and what was queued is too old. Returns when to look
@@ -137,6 +142,7 @@ class KnownTasks:
 
     def take(self, task: str) -> None:
         """Somebody has it; or do not assign it, or give it up, until more is known."""
+        self._looks.pop(task, None)
         self.queued.pop(task, None)
         self.delayed.pop(task, None)
         self.bad.pop(task, None)  # it expired while it was being assigned
@@ -151,6 +157,8 @@ class KnownTasks:
         self.names.discard(task)
 
     def _put(self, task: str, to: dict[str, Any] | None = None, value: Any = None) -> None:
+        if to is not self.queued and to is not self.delayed:
+            self._looks.pop(task, None)
         for known in (self.queued, self.delayed, self.bad, self.finished):
             if known is not to:
                 known.pop(task, None)

@@ -24,7 +24,7 @@ from itertools import islice
 from typing import Any
 
 from mwapp.core.batching import Batching
-from mwapp.core.messages import Check, Create, Delete, Failed, Node, Op, Set
+from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, Set
 from mwapp.core.mirror import Held, Mirror
 from mwapp.core.pace import Pace
 from mwapp.core.protocol import (
@@ -63,6 +63,20 @@ class _Step:
     ops: list[Op]
     apply: Call
     worker: str | None = None
+
+
+class _Load(dict[str, int]):
+    """How many tasks each worker has that takes tasks, in the plan that is being made; more if it is to get
+    fewer than it has room for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.empty: set[str] = set()  # who has none at all
+
+    def take(self, name: str, tasks: int = 1) -> None:
+        """The worker gets so many."""
+        self[name] += tasks
+        self.empty.discard(name)
 
 
 class Master:
@@ -130,6 +144,7 @@ class Master:
     def end(self) -> None:
         """Forget everything: the next term rereads it."""
         self._scope.cancel()
+        self._doomed.clear()
         self._mirror = self._blank()
 
     def status(self) -> dict[str, Any]:
@@ -239,7 +254,8 @@ class Master:
         at = None if result.index is None else result.index - 1 - 2 * bool(step.worker)
         if at is not None and at < 0:
             return  # its worker has changed meanwhile
-        if at is not None and step.ops[at].path == result_path(step.task):
+        exists = result.error is Error.NODE_EXISTS
+        if at is not None and exists and step.ops[at].path == result_path(step.task):
             self._has_result.add(step.task)  # a person wrote one: the status is what counts
         else:
             self._put_aside(step.task)
@@ -293,7 +309,7 @@ class Master:
         """A run of the task has succeeded or failed."""
         self._paces.setdefault(worker, Pace()).ended(self._scope.now)
         if well:
-            self._resting.succeeded(worker)
+            self._resting.succeeded(worker, self._mirror.workers)
             return
         rest = self._resting.failed(worker, task, self._mirror.workers, self._scope.now)
         if rest is not None:
@@ -315,6 +331,7 @@ class Master:
 
         load = self._load()
         now = self._scope.now
+        full: set[frozenset[str]] = set()  # labels that no worker with room has; none: no worker has room
         for queue, tasks in mirror.held.items():
             worker = mirror.workers.get(queue)
             due = [
@@ -332,13 +349,12 @@ class Master:
                 elif (holder := self._holder(queue, task)) is not None:
                     step = self._clear(queue, task, holder)
                 else:
-                    step = self._move(queue, task, tasks[task], load)
+                    step = self._move(queue, task, tasks[task], load, full)
                 if step is not None:
                     steps.append(step)
                     taken.add(task)
         for task in sorted(filter(ready, known.bad), key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=known.bad[task])))
-        full: set[frozenset[str]] = set()  # labels that no worker with room has
         for task, waiting in known.queued.items():
             labels = waiting.labels
             if len(steps) == room or frozenset() in full:
@@ -347,7 +363,7 @@ class Master:
                 continue
             target = self._choose(load, labels)
             if target is None:
-                full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}
+                full |= {labels} if self._has_room(load, frozenset()) else {labels, frozenset()}
             else:
                 steps.append(self._assign(task, target, Assignment(1, labels=tuple(sorted(labels)))))
         taken |= {step.task for step in steps}
@@ -373,24 +389,26 @@ class Master:
                 outcome = Outcome(reason="cancelled before it began", cancelled=True)
                 yield self._give_up(task, outcome, queue)
 
-    def _choose(
-        self, load: dict[str, int], labels: frozenset[str], others: Container[str] = ()
-    ) -> str | None:
+    def _choose(self, load: _Load, labels: frozenset[str], others: Container[str] = ()) -> str | None:
         """The worker with these labels that has the smallest part of its slots taken, and is none of
         ``others``; of several the one that was given a task the longest ago. None: no room."""
         workers = self._mirror.workers
-        free = [
-            name
-            for name in load
-            if load[name] < self._room(name) and labels <= workers[name].labels and name not in others
-        ]
+        free = [name for name in self._with_room(load, labels) if name not in others]
         if not free:
             return None
         chosen = min(
             free, key=lambda name: (load[name] / workers[name].slots, self._given.get(name, 0), name)
         )
-        load[chosen] += 1
+        load.take(chosen)
         return chosen
+
+    def _with_room(self, load: _Load, labels: frozenset[str]) -> Iterator[str]:
+        workers = self._mirror.workers
+        return (n for n in load if load[n] < self._room(n) and labels <= workers[n].labels)
+
+    def _has_room(self, load: _Load, labels: frozenset[str]) -> bool:
+        """Whether a worker with these labels has."""
+        return any(True for _ in self._with_room(load, labels))
 
     def _assign(self, task: str, target: str, attempt: Assignment) -> _Step:
         incarnation = self._mirror.workers[target].incarnation
@@ -403,7 +421,9 @@ class Master:
 
         return _Step(task, [Create(assign_path(target, task), assignment.encode())], apply, target)
 
-    def _move(self, queue: str, task: str, held: Held, load: dict[str, int]) -> _Step | None:
+    def _move(
+        self, queue: str, task: str, held: Held, load: _Load, full: set[frozenset[str]]
+    ) -> _Step | None:
         """It was returned, or its worker is gone or has another incarnation. None: nobody has room for it."""
         last = held.assignment
         if queue != NOBODY:
@@ -414,10 +434,14 @@ class Master:
                 attempts = last.attempt - 1
                 reason = f"given up after {attempts} attempts: {len(last.lost)} workers died while running it"
                 return self._give_up(task, Outcome(attempt=attempts, reason=reason), queue)
+        labels = frozenset(last.labels)
+        if frozenset() in full or labels in full:
+            return None
         # If a person put it into several queues, each of these has its own to move.
         others = {other for other, tasks in self._mirror.held.items() if other != queue and task in tasks}
         target = self._target(held, last, load, others)
         if target is None:
+            full |= {some for some in (labels, frozenset[str]()) if not self._has_room(load, some)}
             return None
         step = self._assign(task, target, replace(last, pause=0.0, failed_on=""))
 
@@ -429,7 +453,7 @@ class Master:
 
         return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)
 
-    def _target(self, held: Held, last: Assignment, load: dict[str, int], others: set[str]) -> str | None:
+    def _target(self, held: Held, last: Assignment, load: _Load, others: set[str]) -> str | None:
         """Who gets an attempt that is not the first, and is none of ``others``."""
         labels = frozenset(last.labels)
         if self._is_suspect(last):
@@ -446,17 +470,15 @@ class Master:
         """
         return len(assignment.lost) >= max(1, self._max_attempts - ALONE)
 
-    def _choose_idle(
-        self, load: dict[str, int], labels: frozenset[str], others: Container[str]
-    ) -> str | None:
+    def _choose_idle(self, load: _Load, labels: frozenset[str], others: Container[str]) -> str | None:
         """A worker with these labels that has nothing else. None: one gets nothing until it has nothing."""
         workers = self._mirror.workers
         able = [name for name in load if labels <= workers[name].labels and name not in others]
-        chosen = min(able, key=lambda name: (load[name], name), default=None)
+        chosen = min(able, key=lambda name: (name not in load.empty, load[name], name), default=None)
         if chosen is None:
             return None
-        idle = not load[chosen]
-        load[chosen] = max(load[chosen], self._room(chosen))
+        idle = chosen in load.empty
+        load.take(chosen, max(1, self._room(chosen) - load[chosen]))
         return chosen if idle else None
 
     def _room(self, name: str) -> int:
@@ -468,10 +490,10 @@ class Master:
             return worker.slots
         return worker.slots + min(worker.prefetch, pace.tasks(seconds, self._scope.now))
 
-    def _load(self) -> dict[str, int]:
+    def _load(self) -> _Load:
         """How many tasks each worker has that takes tasks. One that has a suspect is full, and one that is
         on trial has room for a single task."""
-        load = {}
+        load = _Load()
         workers = self._mirror.workers
         resting, trial = self._resting.resting(workers, self._scope.now), self._resting.on_trial(workers)
         for name, worker in workers.items():
@@ -483,6 +505,8 @@ class Master:
                 else:
                     least = self._room(name) - (not its) if name in trial else 0
                 load[name] = max(least, len(its))
+                if not its:
+                    load.empty.add(name)
         return load
 
     def _may_come_back(self, task: str, attempt: int) -> bool:

@@ -18,9 +18,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from heapq import heappop, heappush
 from itertools import islice
 
-from mwapp.core.known_tasks import KnownTasks, Waiting
+from mwapp.core.known_tasks import LEAST_SECONDS, KnownTasks, Waiting
 from mwapp.core.listing import list_again
 from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.protocol import (
@@ -112,7 +113,8 @@ class Mirror:
         self._watched: set[str] = set()  # queues
         self._persistent: set[str] = set()  # names already reported as nobody's
         self._tasks_listed = -math.inf
-        self._alarm = math.inf  # when time will have passed for a task that waits, monotonic seconds
+        self._alarms: list[float] = []  # a heap: when we look at what time has done, monotonic seconds
+        self._pause_ends: list[float] = []  # a heap of those
         self._pauses: dict[str, tuple[int, float]] = {}  # by returned task: the attempt, and when it begins
         self.blind: set[str] = set()  # queues without permission to read: they may hold what looks unassigned
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
@@ -316,9 +318,13 @@ class Mirror:
             if then:
                 then()
 
-        self._read_held(queue, [task for task in present if task not in known], read)
+        new = [task for task in present if task not in known]
+        self._read_held(queue, new, read, arrived=then is None)
 
-    def _read_held(self, queue: str, tasks: list[str], then: Call | None = None) -> None:
+    def _read_held(
+        self, queue: str, tasks: list[str], then: Call | None = None, *, arrived: bool = False
+    ) -> None:
+        """``arrived``: they have come since the first reading."""
         # Read the status too: a person who held the task may have reported by hand and left the assignment.
         paths = [path for task in tasks for path in (assign_path(queue, task), status_path(task))]
 
@@ -327,7 +333,7 @@ class Mirror:
                 if isinstance(node, Node) and (isinstance(status, Node) or status == GONE):
                     held = self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
                     if queue == NOBODY:
-                        held.begins = self._after_pause(task, held.assignment)
+                        held.begins = self._after_pause(task, held.assignment, arrived=arrived)
                     self.tasks.take(task)
                     if isinstance(status, Node):
                         self.tasks.finish(task, self._scope.now)
@@ -343,17 +349,18 @@ class Mirror:
 
         self._scope.get_all(paths, read)
 
-    def _after_pause(self, task: str, returned: Assignment) -> float:
+    def _after_pause(self, task: str, returned: Assignment, *, arrived: bool) -> float:
         """When it may begin. It may begin on the worker on which it failed after a second such pause."""
         attempt, begins = self._pauses.get(task, (0, 0.0))
         if attempt != returned.attempt:
             begins = self._scope.now + returned.pause
             self._pauses[task] = returned.attempt, begins
-            if returned.failed_on:
+            if returned.failed_on and arrived:
                 self._ran(returned.failed_on, task, False)
-        for more in (0, returned.pause):
-            if begins + more > self._scope.now:
-                self._scope.after(begins + more - self._scope.now, self._changed)
+        for end in (begins, begins + returned.pause):
+            if end > self._scope.now:
+                heappush(self._pause_ends, end)
+        self._time_passed()
         return begins
 
     def _keep_held(self, queue: str, task: str) -> None:
@@ -518,12 +525,20 @@ class Mirror:
 
     def _time_passed(self) -> None:
         """See what time has done to tasks that wait, now and whenever it may have done something."""
-        alarm = self.tasks.look(self._scope.now, self._wall())
-        if alarm < self._alarm:
-            self._alarm = alarm
-            self._scope.after(alarm - self._scope.now, self._ring)
+        self._wake(self.tasks.look(self._scope.now, self._wall()))
+        if self._pause_ends:
+            self._wake(self._pause_ends[0])
+
+    def _wake(self, at: float) -> None:
+        """Look then, unless we look sooner: that tells when to look again."""
+        if at < min(self._alarms[:1], default=math.inf):
+            heappush(self._alarms, at)
+            self._scope.after(at - self._scope.now, self._ring)
 
     def _ring(self) -> None:
-        self._alarm = math.inf
+        now = self._scope.now + LEAST_SECONDS
+        for times in (self._alarms, self._pause_ends):
+            while times and times[0] <= now:
+                heappop(times)
         self._time_passed()
         self._changed()

@@ -6,7 +6,6 @@ an assignment or a task written by hand needs no JSON.
 """
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +37,9 @@ LOST = "the ensemble has lost acknowledged writes, unless somebody deleted"
 
 # The longest pause before an attempt, seconds; a person could write any number.
 MAX_PAUSE = (1 + JITTER) * MAX_RETRY_DELAY
+
+# The greatest number of attempts, slots and the like: a person could write any.
+MOST = 1_000_000_000
 
 # How much of a task's output is kept.
 MAX_OUTPUT_BYTES = 64 * 1024
@@ -118,9 +120,9 @@ def _integer(value: object, default: int) -> int:
 
 
 def _pause(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:  # NaN is not
         return 0.0
-    return min(max(0.0, float(value)), MAX_PAUSE)
+    return float(min(value, MAX_PAUSE))
 
 
 def _integers(value: object) -> tuple[int, ...]:
@@ -167,9 +169,9 @@ class Registration:
         session = _read_session(value.get("session"))
         if session is None:
             return None
-        slots = max(1, _integer(value.get("slots"), 1))
+        slots = min(max(1, _integer(value.get("slots"), 1)), MOST)
         labels, outlived = _texts(value.get("labels")), _integers(value.get("outlived"))
-        prefetch = max(0, _integer(value.get("prefetch"), 0))
+        prefetch = min(max(0, _integer(value.get("prefetch"), 0)), MOST)
         return Registration(session, slots, value.get("adopted") is True, labels, outlived, prefetch)
 
 
@@ -214,7 +216,7 @@ class Assignment:
         """Read leniently: a person's text is a first attempt."""
         value = _json_object(data) or {}
         incarnation, epoch = _integer(value.get("incarnation"), -1), _integer(value.get("epoch"), -1)
-        attempt = max(1, _integer(value.get("attempt"), 1))
+        attempt = min(max(1, _integer(value.get("attempt"), 1)), MOST)
         return Assignment(
             attempt,
             incarnation if incarnation >= 0 else None,

@@ -1,17 +1,29 @@
 """A worker whose runs fail, one after the other, takes a rest, while others do better.
 
 On a broken host every run fails, and fails fast. So that host would get most of the tasks. After its rest the
-worker gets a single task. If that fails too, it rests again, twice as long; if it succeeds, all is well. Only
-a worker that another can replace rests. If the others fail as well, it is not the worker's fault.
+worker gets one task at a time. If that fails too, it rests again, twice as long; if it succeeds, all is well.
+
+How many failures in a row are too many depends on the others that could do its work: so many as would be a
+chance of one in a thousand if its runs failed as seldom as theirs. If their runs fail as well, it is not the
+worker's fault.
 """
 
+import math
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mwapp.core.mirror import LiveWorker
 
-# So many different tasks have to fail in a row.
-FAILURES = 3
+CHANCE = 0.001
+# But so many different tasks have to fail in a row.
+LEAST = 3
+# What is assumed of the others before any of their runs is over: so many failures, of so many runs.
+FAILURES, RUNS = 0.5, 1.0
+# So many of a worker's last runs count.
+REMEMBERED = 20
+# More are not counted.
+MOST = 100
 # The first rest, and the longest, seconds.
 SHORTEST, LONGEST = 1.0, 60.0
 
@@ -21,13 +33,12 @@ class _Record:
     """Of one incarnation."""
 
     incarnation: int
+    last: deque[bool] = field(
+        default_factory=lambda: deque(maxlen=REMEMBERED)
+    )  # whether its last runs failed
     failed: set[str] = field(default_factory=set)  # tasks, since the last that succeeded
     rest: float = 0.0  # how long the last rest was, seconds
     until: float = 0.0  # when it ends, monotonic seconds
-
-    @property
-    def fails(self) -> bool:
-        return len(self.failed) >= FAILURES
 
 
 class Resting:
@@ -36,22 +47,23 @@ class Resting:
     def __init__(self) -> None:
         self._records: dict[str, _Record] = {}
 
-    def succeeded(self, worker: str) -> None:
+    def succeeded(self, worker: str, workers: Mapping[str, LiveWorker]) -> None:
         """One of its runs did."""
-        self._records.pop(worker, None)
+        record = self._record(worker, workers)
+        if record is not None:
+            record.last.append(False)
+            record.failed.clear()
+            record.rest = record.until = 0.0
 
     def failed(self, worker: str, task: str, workers: Mapping[str, LiveWorker], now: float) -> float | None:
         """One of its runs did. Returns how long it rests now, seconds; None: it does not begin to."""
-        live = workers.get(worker)
-        if live is None:
-            self._records.pop(worker, None)
+        record = self._record(worker, workers)
+        if record is None:
             return None
-        record = self._records.get(worker)
-        if record is None or record.incarnation != live.incarnation:
-            record = self._records[worker] = _Record(live.incarnation)
-        if not record.fails:
+        record.last.append(True)
+        if len(record.failed) < MOST:
             record.failed.add(task)
-        if not record.fails or now < record.until or not self._replaceable(worker, workers):
+        if now < record.until or not self._fails(worker, workers):
             return None
         record.rest = min(LONGEST, max(SHORTEST, 2 * record.rest))
         record.until = now + record.rest
@@ -59,17 +71,23 @@ class Resting:
 
     def resting(self, workers: Mapping[str, LiveWorker], now: float) -> dict[str, float]:
         """Who rests, and until when, monotonic seconds."""
-        found = {}
-        for name in self._known(workers):
-            until = self._records[name].until
-            if now < until and self._replaceable(name, workers):
-                found[name] = until
-        return found
+        rested = ((name, self._records[name].until) for name in self._known(workers))
+        return {name: until for name, until in rested if now < until and self._fails(name, workers)}
 
     def on_trial(self, workers: Mapping[str, LiveWorker]) -> set[str]:
-        """Who gets a single task at a time, because it has rested and not yet shown that it can do better."""
+        """Who gets one task at a time, because it has rested and not yet shown that it can do better."""
         rested = (name for name in self._known(workers) if self._records[name].rest)
-        return {name for name in rested if self._replaceable(name, workers)}
+        return {name for name in rested if self._fails(name, workers)}
+
+    def _record(self, worker: str, workers: Mapping[str, LiveWorker]) -> _Record | None:
+        """Of its present incarnation; None: it is gone."""
+        live, record = workers.get(worker), self._records.get(worker)
+        if live is None:
+            self._records.pop(worker, None)
+            return None
+        if record is None or record.incarnation != live.incarnation:
+            record = self._records[worker] = _Record(live.incarnation)
+        return record
 
     def _known(self, workers: Mapping[str, LiveWorker]) -> Iterable[str]:
         return [
@@ -78,14 +96,19 @@ class Resting:
             if name in workers and workers[name].incarnation == record.incarnation
         ]
 
-    def _replaceable(self, worker: str, workers: Mapping[str, LiveWorker]) -> bool:
-        """Whether another, which does not fail, can do all that it can."""
+    def _fails(self, worker: str, workers: Mapping[str, LiveWorker]) -> bool:
+        """Whether its last runs failed, and those of others that could do its work do so less often."""
+        failed = len(self._records[worker].failed)
+        if failed < LEAST:
+            return False
         labels = workers[worker].labels
-        return any(
-            name != worker and not other.draining and labels <= other.labels and not self._fails(name, other)
+        others = {
+            name
             for name, other in workers.items()
-        )
-
-    def _fails(self, name: str, live: LiveWorker) -> bool:
-        record = self._records.get(name)
-        return record is not None and record.incarnation == live.incarnation and record.fails
+            if name != worker and not other.draining and labels <= other.labels
+        }
+        if not others:
+            return False
+        runs = [run for name in others.intersection(self._known(workers)) for run in self._records[name].last]
+        share = (sum(runs) + FAILURES) / (len(runs) + RUNS)
+        return failed * math.log(share) <= math.log(CHANCE)

@@ -8,7 +8,6 @@ So a person at zkCli.sh can submit with ``create -s /tasks/task- "date"``.
 """
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
@@ -177,7 +176,7 @@ def _seconds(name: str, most: float, *, above: bool = False) -> Callable[[Any], 
     """``above``: 0 is too little."""
 
     def read(setting: Any) -> float:
-        number = isinstance(setting, int | float) and not isinstance(setting, bool) and math.isfinite(setting)
+        number = isinstance(setting, int | float) and not isinstance(setting, bool)
         if not number or not 0 <= setting <= most or (above and not setting):
             least = "seconds above 0" if above else "seconds from 0"
             raise _wrong(name, setting, f"{least}, at most {most:.0f}")

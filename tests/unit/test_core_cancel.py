@@ -66,8 +66,8 @@ def test_what_is_refused_is_asked_for_again_and_no_more_often_than_at_first() ->
     canceller = Canceller(stage, "a", "b", "c")
     before = stage.carried_out
     stage.settle(10 * CLIENT_RETRY_SECONDS)
-    # Each time together, and then each alone.
-    assert 4 * 9 <= stage.carried_out - before - 5.0 / SESSION_SECONDS * HEARTBEATS <= 4 * 11
+    # Each time a look whether /cancel is there, all together, and each alone.
+    assert 5 * 9 <= stage.carried_out - before - 5.0 / SESSION_SECONDS * HEARTBEATS <= 5 * 11
     assert canceller.asked == []
     stage.forbids = lambda _: False
     stage.settle(1.0)

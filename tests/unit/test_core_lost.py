@@ -313,6 +313,27 @@ def test_a_suspect_gets_its_turn_though_others_always_wait() -> None:
     assert set(worker.running()) <= set(busy)
 
 
+def test_a_worker_on_trial_that_has_nothing_is_idle() -> None:
+    stage = Stage()
+    master = stage.master("m1")
+    (suspect,) = died_thrice(stage, 1)
+    assert master.master is not None
+    good = stage.worker("w2", slots=4)
+    good.finish(suspect)
+    for _ in range(12):
+        good.finish(submitted(stage))
+    failing = stage.worker("w3", slots=4)
+    for _ in range(30):
+        submitted(stage)
+    while failing.running():
+        failing.finish(failing.running()[0], code=1)
+    assert "w3" in master.master.status()["resting"]
+    (suspect,) = [submitted(stage)]
+    stage.person().create(f"/returned/{suspect}", '{"attempt": 4, "lost": ["a/0", "b/0", "c/0"]}')
+    stage.settle(3)
+    assert failing.running() == [suspect]
+
+
 def test_after_outages_a_task_is_no_suspect() -> None:
     stage = Stage()
     stage.master("m1")

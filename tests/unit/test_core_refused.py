@@ -354,3 +354,18 @@ def test_last_number_is_given_again() -> None:
     assert person.create("/tasks/task-", s=True) == "/tasks/task-2147483647"
     with pytest.raises(AssertionError, match="node exists"):
         person.create("/tasks/task-", s=True)
+
+
+def test_a_result_that_is_refused_is_not_left_out() -> None:
+    """Only one that a person has written is (seed 8014570)."""
+    stage = Stage()
+    stage.master("m1")
+    person = stage.person()
+    person.create("/tasks/mine", "date")
+    stage.forbids = lambda op: isinstance(op, Create) and op.path.endswith("/result")
+    person.create("/cancel/mine")
+    stage.settle(15)
+    assert stage.children("/tasks/mine") == []
+    stage.forbids = lambda _: False
+    stage.settle(15)
+    assert stage.children("/tasks/mine") == ["result", "status"]

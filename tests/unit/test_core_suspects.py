@@ -181,24 +181,6 @@ def test_who_has_never_rested_is_not_on_trial() -> None:
     assert resting.on_trial({"w1": WORKER, "w2": WORKER}) == set()
 
 
-def test_who_was_mended_has_to_fail_again_before_it_rests() -> None:
-    resting = Resting()
-    for task in "abc":
-        resting.failed("w1", task, {"w1": WORKER, "w2": WORKER}, 0.0)
-    mended = LiveWorker(incarnation=2, slots=1, draining=False, adopted=False)
-    workers = {"w1": mended, "w2": WORKER}
-    assert [resting.failed("w1", task, workers, 5.0) for task in "abc"] == [None, None, 1.0]
-
-
-def test_who_was_mended_can_replace_others() -> None:
-    resting = Resting()
-    for task in "abc":
-        resting.failed("w2", task, {"w2": WORKER}, 0.0)
-    mended = LiveWorker(incarnation=2, slots=1, draining=False, adopted=False)
-    workers = {"w1": WORKER, "w2": mended}
-    assert [resting.failed("w1", task, workers, 0.0) for task in "abc"] == [None, None, 1.0]
-
-
 # ------------------------------------------------------------ who stops
 
 

@@ -287,6 +287,92 @@ def test_a_delayed_task_that_is_deleted_does_not_begin() -> None:
     assert worker.started == []
 
 
+def timers(master: Actor) -> int:
+    """How many are set."""
+    return len(master.process.timers)
+
+
+def test_the_time_that_passes_costs_one_timer_however_many_wait() -> None:
+    stage = Stage()
+    master = stage.master("m1", wall=stage.now)
+    submitted(stage, delay=86400)
+    stage.settle(1)
+    usual = timers(master)
+    for _ in range(30):
+        submitted(stage, delay=0.5)
+        stage.settle(1)
+    assert timers(master) <= usual + 2
+
+
+def test_many_pauses_cost_few_timers() -> None:
+    """One for each that ends before all others so far."""
+    stage = Stage()
+    master = stage.master("m1", wall=stage.now)
+    worker = stage.worker("w1", slots=30)
+    usual = timers(master)
+    for _ in range(30):
+        submitted(stage, retries=1, retry_delay=1000)
+    for task in worker.running():
+        worker.finish(task, code=1, settle=False)
+    stage.settle(1)
+    assert len(stage.children("/returned")) == 30
+    assert timers(master) <= usual + 15
+
+
+def test_what_no_longer_waits_is_forgotten() -> None:
+    stage = Stage()
+    master = stage.master("m1", wall=stage.now)
+    worker = stage.worker("w1", slots=10)
+    assert master.master is not None
+    for _ in range(40):
+        for _ in range(10):
+            submitted(stage, expires=1e6)
+        for task in worker.running():
+            worker.finish(task, settle=False)
+        stage.settle(0.1)
+    known = master.master._mirror.tasks
+    assert len(known._looks) <= 10
+    assert len(known._times) <= 130
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        (f"/tasks/{TASK}", '{"command": "date", "delay": %s}'),
+        (f"/tasks/{TASK}", '{"command": "date", "expires": %s}'),
+        (f"/tasks/{TASK}", '{"command": "date", "retries": 1, "retry_delay": %s}'),
+        (f"/returned/{TASK}", '{"pause": %s, "attempt": 2}'),
+        (f"/returned/{TASK}", '{"attempt": %s, "failures": %s}'),
+    ],
+)
+@pytest.mark.parametrize(
+    "number", ["9" * 400, "9" * 4000, "9" * 5000, "-1", "NaN", "Infinity", "1e400", "true"]
+)
+def test_whatever_number_a_person_writes_no_master_stops(path: str, data: str, number: str) -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    if path.startswith("/returned"):
+        person.create(f"/tasks/{TASK}", "date")
+    person.create(path, data.replace("%s", number))
+    other = submitted(stage)
+    for _ in range(3):
+        for task in worker.running():
+            worker.finish(task)
+    assert stage.data(f"/tasks/{other}/status") == "done"
+
+
+def test_at_its_time_it_would_have_expired() -> None:
+    stage = Stage()
+    stage.master("m1", wall=stage.now)
+    stage.worker("w1")
+    submitted(stage, not_before=stage.now + 100, expires=5)
+    stage.settle(6)
+    reason = json.loads(stage.data(f"/tasks/{TASK}/result") or "")["reason"]
+    assert reason == "expired: it was not to begin within 5 s"
+
+
 # ------------------------------------------------------------ what expires
 
 

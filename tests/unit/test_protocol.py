@@ -90,6 +90,9 @@ def test_plain_text_is_a_shell_command_even_if_it_begins_with_a_brace(command: s
         (b'{"command": "date", "retry_delay": 86401}', "'retry_delay' must be seconds from 0, at most 86400"),
         (b'{"command": "date", "delay": "1h"}', "'delay' must be seconds from 0, at most 31622400, not str"),
         (b'{"command": "date", "delay": Infinity}', "'delay' must be seconds from 0"),
+        (b'{"command": "date", "delay": ' + b"9" * 4000 + b"}", "'delay' must be seconds from 0"),
+        (b'{"command": "date", "expires": -' + b"9" * 4000 + b"}", "'expires' must be seconds above 0"),
+        (b'{"command": "date", "delay": ' + b"9" * 5000 + b"}", "is not valid JSON"),
         (
             b'{"command": "date", "not_before": -1}',
             "'not_before' must be seconds from 0, at most 253402300799",
@@ -143,12 +146,21 @@ def test_an_assignment_is_read_as_it_was_written(
 @pytest.mark.parametrize(
     ("written", "read"),
     [
-        *(("-1", 0.0), ("true", 0.0), ('"3"', 0.0), ("NaN", 0.0), ("-Infinity", 0.0), ("Infinity", 0.0)),
-        *(("2", 2.0), ("1e300", 108000.0)),
+        *(("-1", 0.0), ("true", 0.0), ('"3"', 0.0), ("NaN", 0.0), ("-Infinity", 0.0), ("9" * 400, 108000.0)),
+        *(("2", 2.0), ("1e300", 108000.0), ("Infinity", 108000.0)),
     ],
 )
 def test_a_pause_that_a_person_writes_is_bounded(written: str, read: float) -> None:
     assert Assignment.decode(f'{{"pause": {written}, "failed_on": 7}}'.encode()) == Assignment(1, pause=read)
+
+
+def test_numbers_that_a_person_writes_can_be_written_again() -> None:
+    many = "9" * 4000
+    read = Assignment.decode(f'{{"attempt": {many}, "failures": {many}}}'.encode())
+    assert Assignment.decode(Assignment(read.attempt + 1).encode()).attempt == 1_000_000_000
+    assert read.failures < read.attempt == 1_000_000_000
+    registered = Registration.decode(f'{{"session": "0x1", "slots": {many}, "prefetch": {many}}}'.encode())
+    assert registered == Registration(1, 1_000_000_000, prefetch=1_000_000_000)
 
 
 def test_what_a_person_assigns_is_a_first_attempt_for_whoever_bears_the_name() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from mwapp.loop import silent
+from mwapp.zookeeper import tls
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.resolve import nobody_there, unresolved
 
@@ -16,14 +17,17 @@ ZK1 = "10.0.0.1"
 def dns(monkeypatch: pytest.MonkeyPatch) -> None:
     """It knows zk1 alone."""
 
-    def look_up(host: str, port: int, **_: Any) -> list[Any]:
+    def look_up(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         if host in ("zk1", ZK1):
-            return [(ZK1, port)]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", (ZK1, port))]
         if host.startswith("x" * 64):
             raise UnicodeError("label too long")
+        if host == "unknown":
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(tls, "wanted", lambda _: False)  # it would ask them
 
 
 def test_names_without_an_address_are_told_with_the_reason() -> None:
@@ -40,6 +44,14 @@ def test_if_no_name_has_an_address_nobody_can_be_there() -> None:
         "--connect zk2:2181,zk3:2181/mwapp: no address for zk2, zk3 (Name or service not known); correct the "
         "name, or add it to DNS or /etc/hosts"
     )
+    assert nobody_there("--connect", Servers.parse("zk2,unknown")) is None, "perhaps somebody is"
+
+
+def test_the_first_name_with_an_address_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: asked.append(host))
+    assert nobody_there("--connect", Servers.parse("zk1,zk2")) is None
+    assert asked == ["zk1"]
 
 
 def test_why_an_ensemble_is_silent() -> None:
