@@ -267,8 +267,8 @@ MUTANTS = [
         "a request that was there already seems one for no task",
     ),
     client(
-        "        elif not self._again:  # /cancel was deleted by hand, say\n            self._again = True\n",
-        "        else:\n",
+        "        if not self._again:\n            self._again = True\n            self._scope.after",
+        "        if True:\n            self._scope.after",
         "requests that are refused are repeated more and more often",
     ),
     client(
@@ -277,8 +277,8 @@ MUTANTS = [
         "what is refused twice is not asked for again",
     ),
     client(
-        "            self._scope.after(CLIENT_RETRY_SECONDS, self._begin)\n        self._ask_more()\n",
-        "            self._scope.after(CLIENT_RETRY_SECONDS, self._begin)\n",
+        "            self._try_again()\n        self._ask_more()\n",
+        "            self._try_again()\n",
         "of many requests only the first are made",
     ),
     client(

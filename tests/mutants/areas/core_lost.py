@@ -131,14 +131,14 @@ MUTANTS = [
         "a suspect is moved to where it is, in vain, and all is read again",
     ),
     master(
-        "key=lambda name: (load[name], name)",
+        "key=lambda name: (name not in load.empty, load[name], name)",
         "key=lambda name: name",
         "a suspect waits for the first by name, though another has nothing to do",
     ),
     master("return chosen if idle else None", "return chosen", "a suspect runs beside others"),
     master(
-        "        load[chosen] = max(load[chosen], self._room(chosen))\n",
-        "        load[chosen] += idle\n",
+        "load.take(chosen, max(1, self._room(chosen) - load[chosen]))",
+        "load.take(chosen, idle)",
         "a suspect waits for as long as others come",
     ),
     master(

@@ -173,8 +173,8 @@ MUTANTS = [
         equivalent="the scope is cancelled, so nothing is acted on; status is shown of an ended tenure until the next",
     ),
     master(
-        "        self._scope.cancel()\n        self._mirror = self._blank()\n\n    def status",
-        "        self._mirror = self._blank()\n\n    def status",
+        "        self._scope.cancel()\n        self._doomed.clear()\n",
+        "        self._doomed.clear()\n",
         "a master that has lost leadership goes on reading and acting",
     ),
     master(
@@ -269,14 +269,9 @@ MUTANTS = [
         "a task that nobody can take holds up those behind it",
     ),
     master(
-        "full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}",
+        "full |= {labels} if self._has_room(load, frozenset()) else {labels, frozenset()}",
         "full |= {labels, frozenset()}",
         "a task for which no worker has the labels holds up those behind it",
-    ),
-    master(
-        "full |= {labels} if self._choose(dict(load), frozenset()) else {labels, frozenset()}",
-        "full |= {labels} if self._choose(load, frozenset()) else {labels, frozenset()}",
-        "asking whether there is room takes it",
     ),
     master(
         "Assignment(1, labels=tuple(sorted(labels)))",
@@ -336,18 +331,13 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- choosing, moving, giving up
     master(
-        "if load[name] < self._room(name) and",
-        "if load[name] <= self._room(name) and",
+        "if load[n] < self._room(n) and",
+        "if load[n] <= self._room(n) and",
         "a worker is given more than it takes",
     ),
     master(
-        "and labels <= workers[name].labels and",
-        "and labels & workers[name].labels == labels & labels and",
-        equivalent="written otherwise",
-    ),
-    master(
-        "and labels <= workers[name].labels and",
-        "and (not labels or labels & workers[name].labels) and",
+        "and labels <= workers[n].labels)",
+        "and (not labels or labels & workers[n].labels))",
         "a worker that has one of the labels is given what asks for two",
     ),
     master(
@@ -355,7 +345,11 @@ MUTANTS = [
         "(workers[name].slots, self._given.get(name, 0), name)",
         "one worker gets all, and the others nothing until it is full",
     ),
-    master("        load[chosen] += 1\n", "", "a worker is given more at once than it takes"),
+    master(
+        "        load.take(chosen)\n        return chosen\n",
+        "        return chosen\n",
+        "a worker is given more at once than it takes",
+    ),
     master(
         "if queue != NOBODY:\n            last",
         "if True:\n            last",
@@ -495,4 +489,18 @@ MUTANTS = [
         "min(self._scope.limits.batch, 2 * self._most)",
         "every second one is too large",
     ),
+    master(
+        "if at is not None and exists and", "if at is not None and", "a result that is refused is left out"
+    ),
+    master(
+        "        if frozenset() in full or labels in full:\n            return None\n",
+        "",
+        equivalent="it takes longer to find that there is no room",
+    ),
+    master(
+        "                if not its:\n                    load.empty.add(name)\n",
+        "",
+        "a suspect never begins",
+    ),
+    master("        self.empty.discard(name)\n", "", "a suspect is not alone"),
 ]

@@ -97,8 +97,8 @@ MUTANTS = [
         "a queue that was deleted and is there again is never looked at",
     ),
     mirror(
-        "self._read_held(queue, [task for task in present if task not in known], read)",
-        "self._read_held(queue, [task for task in present if task not in known])",
+        "self._read_held(queue, new, read, arrived=then is None)",
+        "self._read_held(queue, new, arrived=then is None)",
         "a master that takes over never comes to read the tasks",
     ),
     mirror(

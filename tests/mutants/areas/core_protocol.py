@@ -24,13 +24,13 @@ MUTANTS = [
         "half of all sessions are not known again",
     ),
     protocol(
-        'slots = max(1, _integer(value.get("slots"), 1))',
-        'slots = _integer(value.get("slots"), 1)',
+        'slots = min(max(1, _integer(value.get("slots"), 1)), MOST)',
+        'slots = min(_integer(value.get("slots"), 1), MOST)',
         "a worker without slots by hand",
     ),
     protocol(
-        'attempt = max(1, _integer(value.get("attempt"), 1))',
-        'attempt = _integer(value.get("attempt"), 0)',
+        'attempt = min(max(1, _integer(value.get("attempt"), 1)), MOST)',
+        'attempt = min(_integer(value.get("attempt"), 0), MOST)',
         "what a person assigns is attempt 0",
     ),
     protocol(

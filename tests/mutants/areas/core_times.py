@@ -47,13 +47,13 @@ MUTANTS = [
         "a pause begins again whenever all is read again",
     ),
     mirror(
-        "for more in (0, returned.pause):",
-        "for more in (returned.pause,):",
+        "for end in (begins, begins + returned.pause):",
+        "for end in (begins + returned.pause,):",
         "when a pause is over, nothing happens until something else does",
     ),
     mirror(
-        "for more in (0, returned.pause):",
-        "for more in (0,):",
+        "for end in (begins, begins + returned.pause):",
+        "for end in (begins,):",
         "what could begin where it failed waits until something else happens",
     ),
     mirror(
@@ -209,13 +209,13 @@ MUTANTS = [
         "what is delayed while all is read again never begins",
     ),
     mirror(
-        "if alarm < self._alarm:",
-        "if alarm < math.inf == self._alarm:",
+        "if at < min(self._alarms[:1], default=math.inf):",
+        "if at < math.inf and not self._alarms:",
         "what is to begin sooner waits for what is to begin later",
     ),
     mirror(
-        "        self._alarm = math.inf\n        self._time_passed()\n",
-        "        self._time_passed()\n",
+        "for times in (self._alarms, self._pause_ends):",
+        "for times in (self._pause_ends,):",
         "after the first delayed task no other begins",
     ),
     mirror(
@@ -261,8 +261,8 @@ MUTANTS = [
         "a time that nobody can show",
     ),
     task(
-        "number = isinstance(setting, int | float) and not isinstance(setting, bool) and",
-        "number = isinstance(setting, int | float) and",
+        "number = isinstance(setting, int | float) and not isinstance(setting, bool)",
+        "number = isinstance(setting, int | float)",
         "true is a second",
     ),
     protocol(
@@ -276,22 +276,22 @@ MUTANTS = [
         "where it failed is not written",
     ),
     protocol(
-        "min(max(0.0, float(value)), MAX_PAUSE)",
-        "max(0.0, float(value))",
+        "float(min(value, MAX_PAUSE))",
+        "float(value)",
         "a pause by hand that never ends",
     ),
     protocol(
-        "min(max(0.0, float(value)), MAX_PAUSE)",
-        "min(float(value), MAX_PAUSE)",
+        " or not value >= 0:  # NaN is not",
+        " or value != value:",
         "a pause by hand of less than nothing",
     ),
     protocol(
-        "isinstance(value, bool) or not math.isfinite(value):",
-        "isinstance(value, bool):",
+        " or not value >= 0:  # NaN is not",
+        " or value < 0:",
         "a pause by hand that is no number",
     ),
     # ---------------------------------------------------------------- who rests
-    resting("FAILURES = 3", "FAILURES = 2", "a worker rests after two tasks that failed"),
+    resting("LEAST = 3\n", "LEAST = 2\n", "a worker rests after two tasks that failed"),
     resting(
         "min(LONGEST, max(SHORTEST, 2 * record.rest))",
         "max(SHORTEST, 2 * record.rest)",
@@ -303,13 +303,13 @@ MUTANTS = [
         "on a broken host a task fails every second",
     ),
     resting(
-        "        self._records.pop(worker, None)\n\n    def failed",
-        "        pass\n\n    def failed",
+        "            record.failed.clear()\n            record.rest = record.until = 0.0\n",
+        "            record.failed.clear()\n",
         "a worker that works again is on trial for ever",
     ),
     resting(
-        "live = workers.get(worker)\n",
-        "live = workers[worker]\n",
+        "live, record = workers.get(worker), self",
+        "live, record = workers[worker], self",
         "a master falls over a run of a worker that is gone",
     ),
     resting(
@@ -318,22 +318,22 @@ MUTANTS = [
         "a worker that was mended and started again rests all the same",
     ),
     resting(
-        "or now < record.until or",
-        "or",
+        "if now < record.until or not self._fails(worker, workers):",
+        "if not self._fails(worker, workers):",
         "what fails while a worker rests makes its rest longer",
     ),
     resting(
-        "or now < record.until or not self._replaceable(worker, workers):",
-        "or now < record.until:",
+        "        if not others:\n            return False\n",
+        "",
         "the only worker rests",
     ),
     resting(
-        "if now < until and self._replaceable(name, workers):",
-        "if now < until:",
+        "if now < until and self._fails(name, workers)}",
+        "if now < until}",
         "a worker goes on resting when nobody else is left",
     ),
     resting(
-        "return {name for name in rested if self._replaceable(name, workers)}",
+        "return {name for name in rested if self._fails(name, workers)}",
         "return set(rested)",
         "a worker that nobody can replace gets a single task",
     ),
@@ -351,18 +351,18 @@ MUTANTS = [
         "name != worker and not other.draining and", "name != worker and", "one that leaves is to do it all"
     ),
     resting(
-        "labels <= other.labels and not",
-        "labels >= other.labels and not",
+        "not other.draining and labels <= other.labels",
+        "not other.draining and labels >= other.labels",
         "the only worker with a label rests",
     ),
     resting(
-        " and not self._fails(name, other)",
-        "",
+        "share = (sum(runs) + FAILURES) / (len(runs) + RUNS)",
+        "share = FAILURES / (len(runs) + RUNS)",
         "if all runs fail, all workers rest",
     ),
     resting(
-        "record is not None and record.incarnation == live.incarnation and record.fails",
-        "record is not None and record.fails",
+        "others.intersection(self._known(workers))",
+        "others.intersection(self._records)",
         "who was mended and started again replaces nobody",
     ),
     mirror(
@@ -381,7 +381,9 @@ MUTANTS = [
         "what is done counts as a failure",
     ),
     master(
-        "            self._resting.succeeded(worker)\n", "            pass\n", "a success counts for nothing"
+        "            self._resting.succeeded(worker, self._mirror.workers)\n",
+        "            pass\n",
+        "a success counts for nothing",
     ),
     master(
         "self._process.scope().after(rest, self._act_soon)",
@@ -402,5 +404,35 @@ MUTANTS = [
         "self._room(name) - (not its) if name in trial else 0",
         "self._room(name) - 1 if name in trial else 0",
         "after its rest a worker gets one more task as long as one runs",
+    ),
+    resting("if len(record.failed) < MOST:", "if True:", equivalent="more memory, and nothing else"),
+    resting(
+        "failed * math.log(share) <= math.log(CHANCE)",
+        "failed * math.log(share) <= -math.log(CHANCE)",
+        "three failures are always too many",
+    ),
+    resting("maxlen=REMEMBERED", "maxlen=None", "what was long ago counts for ever"),
+    resting(
+        "if name != worker and not other.draining", "if name != worker", "who takes nothing replaces others"
+    ),
+    mirror(
+        "if returned.failed_on and arrived:",
+        "if returned.failed_on:",
+        "the next master holds old failures against a worker",
+    ),
+    known(
+        "            if len(self._times) > 2 * len(self._looks) + 100:",
+        "            if False:",
+        "what no longer waits is remembered for months",
+    ),
+    known(
+        "        self._looks.pop(task, None)\n        self.queued.pop",
+        "        self.queued.pop",
+        "what has begun is remembered until it would have expired",
+    ),
+    known(
+        'why = "no worker had room for it" if late else',
+        'why = "no worker had room for it" if True else',
+        "a task that was not to begin is said to have waited for a worker",
     ),
 ]
