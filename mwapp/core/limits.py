@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Numbers of tasks unless the name says otherwise. All are at least 1."""
+    """Numbers of tasks, at least 1, unless it is said otherwise."""
 
     # The most in one transaction, and the most data: ZooKeeper takes no request larger than jute.maxbuffer (1
     # MiB - 1 by default).
@@ -21,7 +21,7 @@ class Limits:
 
     # A worker has as many tasks at hand, beyond those that it runs, as it ends in so many seconds; and it
     # hands back what waits if no run has begun for a multiple of that. Infinite: as many as it
-    # takes, for as long as it takes.
+    # takes, for as long as it takes. Seconds.
     at_hand: float = 0.2
 
     # The most numbers given. ZooKeeper counts in 31 bits, and then gives numbers twice; this is lower,

@@ -3,7 +3,7 @@
     /workers, each worker and its queue  -> workers: who is alive, under which incarnation
     /assign/<worker>, /returned          -> held: who has which task; what is returned is nobody's
     /cancel                              -> cancels: tasks with a cancel request
-    /tasks, each task not held           -> tasks: queued, bad or finished
+    /tasks, each task not held           -> tasks: queued, delayed, bad or finished
 
 The mirror only reads. It calls ``changed`` whenever something may be due. The
 :class:`~mwapp.core.master.Master` decides what to do, and notes here what it has committed.

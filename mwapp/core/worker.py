@@ -90,7 +90,7 @@ class Worker:
         self._incarnation: int | None = None
         self._registering = False  # asked for one, and not heard what became of it
         self._spent = -1  # the previous one: do not start again what started under it or earlier
-        self._outlived: list[int] = []  # all of them before
+        self._outlived: list[int] = []  # the last ones before
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap of those that wait, and some that no longer do
