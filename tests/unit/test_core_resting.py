@@ -253,6 +253,15 @@ def test_what_failed_long_ago_does_not_count_for_the_next_master() -> None:
     assert not second.master._resting._records
 
 
+def test_what_is_cancelled_is_no_failure() -> None:
+    stage, master, worker, _ = with_broken()
+    submitted(stage, 12)
+    for _ in range(5):
+        (task,) = worker.running()
+        stage.person().create(f"/cancel/{task}")
+    assert master.master.status()["resting"] == {}
+
+
 def test_tasks_that_fail_everywhere_are_not_held_up() -> None:
     stage = Stage()
     stage.master("m1")

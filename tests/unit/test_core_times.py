@@ -259,6 +259,18 @@ def test_a_time_that_has_passed_is_no_delay() -> None:
     assert worker.running() == [TASK]
 
 
+def test_a_delayed_task_that_a_person_assigns_is_not_assigned_again() -> None:
+    stage = Stage()
+    master = stage.master("m1", wall=stage.now)
+    workers = [stage.worker("w1"), stage.worker("w2")]
+    submitted(stage, delay=10)
+    stage.person().create(f"/assign/w1/{TASK}")
+    stage.settle(1)
+    assert master.master.status()["delayed"] == 0
+    stage.settle(20)
+    assert [len(worker.started) for worker in workers] == [1, 0]
+
+
 def test_a_delayed_task_can_be_cancelled() -> None:
     stage = Stage()
     stage.master("m1", wall=stage.now)
@@ -332,6 +344,12 @@ def test_what_no_longer_waits_is_forgotten() -> None:
         stage.settle(0.1)
     known = master.master._mirror.tasks
     assert len(known._looks) <= 10
+    while worker.running():
+        worker.finish(worker.running()[0])
+    for _ in range(10):
+        submitted(stage, expires=1e6)
+    assert len(worker.running()) == 10
+    assert known._looks == {}, "what runs does not expire"
     assert len(known._times) <= 130
 
 
