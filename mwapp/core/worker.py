@@ -91,6 +91,7 @@ class Worker:
         self._registering = False  # asked for one, and not heard what became of it
         self._spent = -1  # the previous one: do not start again what started under it or earlier
         self._outlived: list[int] = []  # the last ones before
+        self._registered_in: list[int] = []  # the last sessions in which we asked for one
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap of those that wait, and some that no longer do
@@ -273,6 +274,9 @@ class Worker:
         """Ours, and those of the processes before us, which nobody else remembers."""
         before = Registration.decode(queue.data) if isinstance(queue, Node) else None
         known = {*(before.outlived if before is not None else ()), *self._outlived}
+        if isinstance(queue, Node) and before is not None and before.session in self._registered_in:
+            known.add(queue.stat.version)  # we never heard of it: seed 9068067
+        self._registered_in = [*self._registered_in, self._process.session or 0][-OUTLIVED:]
         return tuple(sorted(known)[-OUTLIVED:])
 
     def _resolve(self, marked: bool, queue: Node | Failed) -> None:

@@ -112,6 +112,34 @@ def test_the_next_process_remembers_who_lived_on() -> None:
     assert registration.outlived == (0, 2)
 
 
+def test_it_outlived_also_a_registration_of_which_it_never_heard() -> None:
+    """It stood still while its session went on, and got a task."""
+    stage = Stage()
+    stage.master("m1", max_attempts=1)
+    worker = stage.worker("w1")
+    worker.expire()
+    worker.loses = creates("/workers/w1")
+    worker.connect()
+    submitted(stage)
+    assert (stage.holders(TASK), worker.running()) == (["w1"], [])
+    worker.expire()
+    worker.loses = None
+    worker.connect()
+    registration = Registration.decode((stage.data("/assign/w1") or "").encode())
+    assert registration is not None
+    assert registration.outlived == (0, 1)
+    assert (worker.running(), lost(stage, "w1")) == ([TASK], [])
+
+
+def test_who_had_the_name_before_is_not_outlived() -> None:
+    stage = Stage()
+    stage.worker("w1").die()
+    stage.worker("w1")
+    registration = Registration.decode((stage.data("/assign/w1") or "").encode())
+    assert registration is not None
+    assert registration.outlived == ()
+
+
 def test_it_tells_of_the_last_ones_only() -> None:
     stage = Stage()
     worker = stage.worker("w1")

@@ -204,4 +204,14 @@ MUTANTS = [
         "self._returned(self._next)",
         "what was killed begins again under the same token",
     ),
+    worker(
+        "known.add(queue.stat.version)  # we never heard of it: seed 9068067",
+        "pass",
+        "a worker that stood still while it registered counts as dead",
+    ),
+    worker(
+        "and before.session in self._registered_in:",
+        "and before:",
+        "who had the name before seems to live on",
+    ),
 ]
