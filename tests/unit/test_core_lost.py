@@ -131,6 +131,17 @@ def test_it_outlived_also_a_registration_of_which_it_never_heard() -> None:
     assert (worker.running(), lost(stage, "w1")) == ([TASK], [])
 
 
+def test_it_outlived_its_own_though_another_had_the_name_since() -> None:
+    stage = Stage()
+    worker = stage.worker("w1")
+    worker.expire()
+    stage.worker("w1").die()
+    worker.connect()
+    registration = Registration.decode((stage.data("/assign/w1") or "").encode())
+    assert registration is not None
+    assert registration.outlived == (0,)
+
+
 def test_who_had_the_name_before_is_not_outlived() -> None:
     stage = Stage()
     stage.worker("w1").die()
