@@ -136,7 +136,7 @@ def wanted_of(given: list[dict[str, object]]) -> list[Wanted]:
         Wanted(
             str(one["ca"]),
             str(one["name"]),
-            tuple(dict.fromkeys(host_text(host) for host in one["hosts"])),  # type: ignore[attr-defined]
+            tuple(dict.fromkeys(host_text(host) for host in one["hosts"])),  # type: ignore[attr-defined] # it is a list
         )
         for one in given
     ]

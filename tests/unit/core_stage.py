@@ -1,6 +1,7 @@
 """A stage for scenes of the protocol: the core's processes, people at zkCli.sh, and an ensemble that answers
 at once. Nothing happens by chance: a test says what is cut, lost, expired or frozen, and when."""
 
+import json
 import math
 from collections import deque
 from collections.abc import Callable
@@ -422,6 +423,12 @@ class Person:
         assert not isinstance(results, Failed), results
         assert isinstance(results, tuple)
         return results[0]
+
+
+def submitted(stage: Stage, **fields: object) -> str:
+    """The name of a new task."""
+    text = json.dumps({"command": "date", **fields})
+    return stage.person().create("/tasks/task-", text, s=True).removeprefix("/tasks/")
 
 
 def creates(path: str) -> Callable[[Request], bool]:

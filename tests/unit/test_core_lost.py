@@ -5,15 +5,9 @@ import json
 import pytest
 
 from mwapp.core.protocol import Registration
-from tests.unit.core_stage import Actor, Stage, creates
+from tests.unit.core_stage import Actor, Stage, creates, submitted
 
 TASK = "task-0000000000"
-
-
-def submitted(stage: Stage, **fields: object) -> str:
-    """The name of a new task."""
-    text = json.dumps({"command": "date", **fields})
-    return stage.person().create("/tasks/task-", text, s=True).removeprefix("/tasks/")
 
 
 def lost(stage: Stage, worker: str, task: str = TASK) -> list[str]:

@@ -6,17 +6,11 @@ from mwapp.core.messages import Tick
 from mwapp.core.mirror import LiveWorker
 from mwapp.core.protocol import Registration
 from mwapp.core.resting import Resting
-from tests.unit.core_stage import Stage
+from tests.unit.core_stage import Stage, submitted
 
 TASK = "task-0000000000"
 WORKER = LiveWorker(incarnation=1, slots=1, draining=False, adopted=False)
 DEATHS = json.dumps({"attempt": 4, "lost": ["a/1", "b/1", "c/1"], "labels": []})
-
-
-def submitted(stage: Stage, **fields: object) -> str:
-    """The name of a new task."""
-    text = json.dumps({"command": "date", **fields})
-    return stage.person().create("/tasks/task-", text, s=True).removeprefix("/tasks/")
 
 
 def suspect(stage: Stage, **fields: object) -> str:

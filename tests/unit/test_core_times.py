@@ -7,15 +7,9 @@ import pytest
 from mwapp.core.backoff import pause
 from mwapp.core.messages import Request
 from mwapp.core.protocol import Assignment
-from tests.unit.core_stage import Actor, Stage, creates
+from tests.unit.core_stage import Actor, Stage, creates, submitted
 
 TASK = "task-0000000000"
-
-
-def submitted(stage: Stage, **fields: object) -> str:
-    """The name of a new task."""
-    text = json.dumps({"command": "date", **fields})
-    return stage.person().create("/tasks/task-", text, s=True).removeprefix("/tasks/")
 
 
 def attempts(*workers: Actor) -> list[str]:
