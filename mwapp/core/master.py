@@ -3,10 +3,10 @@
 While it leads, it keeps a :class:`~mwapp.core.mirror.Mirror` of the znodes, and commits what is due, one
 transaction at a time:
 
-    task nobody has            -> create its assignment
+    task nobody has            -> create its assignment (for whom: mwapp/core/placement.py)
     assignment nobody runs     -> delete it and create the next attempt elsewhere, in one transaction
     task that can never run    -> write status ``failed`` and the reason
-    task with a cancel request   -> write status ``cancelled``, unless its worker does
+    task with a cancel request -> write status ``cancelled``, unless its worker does
     task finished long ago     -> delete it (mwapp/core/retention.py)
     worker a person plays      -> note its session at its queue, so that it too has an incarnation
 
@@ -16,8 +16,7 @@ alone and with a fresh mirror, because an oddity made by hand must not hold up e
 """
 
 import logging
-import math
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -26,7 +25,7 @@ from typing import Any
 from mwapp.core.batching import Batching
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, Set
 from mwapp.core.mirror import Held, Mirror
-from mwapp.core.pace import Pace
+from mwapp.core.placement import Experience, Placement
 from mwapp.core.protocol import (
     EPOCH,
     NOBODY,
@@ -41,7 +40,6 @@ from mwapp.core.protocol import (
     status_path,
     worker_path,
 )
-from mwapp.core.resting import Resting
 from mwapp.core.retention import RETENTION, Remover, Retention
 from mwapp.core.session import Call, Process
 from mwapp.core.task import task_order
@@ -49,8 +47,6 @@ from mwapp.core.task import task_order
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
-# The last so many attempts of a task that workers die over are made alone.
-ALONE = 2
 MASTER_RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
 
@@ -63,20 +59,6 @@ class _Step:
     ops: list[Op]
     apply: Call
     worker: str | None = None
-
-
-class _Load(dict[str, int]):
-    """How many tasks each worker has that takes tasks, in the plan that is being made; more if it is to get
-    fewer than it has room for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.empty: set[str] = set()  # who has none at all
-
-    def take(self, name: str, tasks: int = 1) -> None:
-        """The worker gets so many."""
-        self[name] += tasks
-        self.empty.discard(name)
 
 
 class Master:
@@ -108,12 +90,8 @@ class Master:
         self._under_way: set[str] = set()  # tasks of the transaction that is not answered
         self._refusals = 0  # in a row
         self._aside: set[str] = set()  # tasks that are not acted on for now
-        self._given: dict[
-            str, int
-        ] = {}  # by worker, when it was last given a task: the number of the assignment
         self._has_result: set[str] = set()  # tasks to be ended without writing one
-        self._resting = Resting()
-        self._paces: dict[str, Pace] = {}  # by worker
+        self._experience = Experience()
         self._doomed: dict[
             str, tuple[int, float]
         ] = {}  # tasks to be given up: before which attempt, and when
@@ -150,7 +128,8 @@ class Master:
     def status(self) -> dict[str, Any]:
         """Counts, times and counters."""
         mirror = self._mirror
-        known, resting = mirror.complete, self._resting.resting(mirror.workers, self._scope.now)
+        known = mirror.complete
+        resting = self._experience.resting.resting(mirror.workers, self._scope.now)
         return {
             "elected_at": self.elected_at,
             "first_write_at": self.first_write_at,
@@ -307,11 +286,7 @@ class Master:
 
     def _ran(self, worker: str, task: str, well: bool) -> None:
         """A run of the task has succeeded or failed."""
-        self._paces.setdefault(worker, Pace()).ended(self._scope.now)
-        if well:
-            self._resting.succeeded(worker, self._mirror.workers)
-            return
-        rest = self._resting.failed(worker, task, self._mirror.workers, self._scope.now)
+        rest = self._experience.ran(worker, task, well, self._mirror, self._scope.now)
         if rest is not None:
             log.warning("worker %s: its last runs all failed; it gets no task for %g s", worker, rest)
             self._process.scope().after(rest, self._act_soon)
@@ -329,9 +304,7 @@ class Master:
         def ready(task: str) -> bool:
             return task not in taken and task not in known.unread
 
-        load = self._load()
-        now = self._scope.now
-        full: set[frozenset[str]] = set()  # labels that no worker with room has; none: no worker has room
+        places, now = self._places(), self._scope.now
         for queue, tasks in mirror.held.items():
             worker = mirror.workers.get(queue)
             due = [
@@ -349,26 +322,34 @@ class Master:
                 elif (holder := self._holder(queue, task)) is not None:
                     step = self._clear(queue, task, holder)
                 else:
-                    step = self._move(queue, task, tasks[task], load, full)
+                    step = self._move(queue, task, tasks[task], places)
                 if step is not None:
                     steps.append(step)
                     taken.add(task)
         for task in sorted(filter(ready, known.bad), key=task_order)[: room - len(steps)]:
             steps.append(self._give_up(task, Outcome(reason=known.bad[task])))
         for task, waiting in known.queued.items():
-            labels = waiting.labels
-            if len(steps) == room or frozenset() in full:
+            if len(steps) == room or places.all_full:
                 break
-            if labels in full or not ready(task):
+            labels = waiting.labels
+            if places.is_full(labels) or not ready(task):
                 continue
-            target = self._choose(load, labels)
-            if target is None:
-                full |= {labels} if self._has_room(load, frozenset()) else {labels, frozenset()}
-            else:
+            target = places.first(labels)
+            if target is not None:
                 steps.append(self._assign(task, target, Assignment(1, labels=tuple(sorted(labels)))))
         taken |= {step.task for step in steps}
         others = (step for step in cancellations if step.task not in taken)
         return steps + list(islice(others, room - len(steps)))
+
+    def _places(self) -> Placement:
+        scope = self._scope
+        return Placement(
+            self._mirror,
+            self._experience,
+            scope.now,
+            at_hand=scope.limits.at_hand,
+            max_attempts=self._max_attempts,
+        )
 
     def _cancellations(self) -> Iterator[_Step]:
         """Tasks with a cancel request that no worker of ours will end; and requests that can be deleted."""
@@ -389,27 +370,6 @@ class Master:
                 outcome = Outcome(reason="cancelled before it began", cancelled=True)
                 yield self._give_up(task, outcome, queue)
 
-    def _choose(self, load: _Load, labels: frozenset[str], others: Container[str] = ()) -> str | None:
-        """The worker with these labels that has the smallest part of its slots taken, and is none of
-        ``others``; of several the one that was given a task the longest ago. None: no room."""
-        workers = self._mirror.workers
-        free = [name for name in self._with_room(load, labels) if name not in others]
-        if not free:
-            return None
-        chosen = min(
-            free, key=lambda name: (load[name] / workers[name].slots, self._given.get(name, 0), name)
-        )
-        load.take(chosen)
-        return chosen
-
-    def _with_room(self, load: _Load, labels: frozenset[str]) -> Iterator[str]:
-        workers = self._mirror.workers
-        return (n for n in load if load[n] < self._room(n) and labels <= workers[n].labels)
-
-    def _has_room(self, load: _Load, labels: frozenset[str]) -> bool:
-        """Whether a worker with these labels has."""
-        return any(True for _ in self._with_room(load, labels))
-
     def _assign(self, task: str, target: str, attempt: Assignment) -> _Step:
         incarnation = self._mirror.workers[target].incarnation
         assignment = replace(attempt, incarnation=incarnation, epoch=self._epoch)
@@ -417,13 +377,11 @@ class Master:
         def apply() -> None:
             self._mirror.assigned(target, task, assignment)
             self.counters["assigned"] += 1
-            self._given[target] = self.counters["assigned"]
+            self._experience.given[target] = self.counters["assigned"]
 
         return _Step(task, [Create(assign_path(target, task), assignment.encode())], apply, target)
 
-    def _move(
-        self, queue: str, task: str, held: Held, load: _Load, full: set[frozenset[str]]
-    ) -> _Step | None:
+    def _move(self, queue: str, task: str, held: Held, places: Placement) -> _Step | None:
         """It was returned, or its worker is gone or has another incarnation. None: nobody has room for it."""
         last = held.assignment
         if queue != NOBODY:
@@ -434,14 +392,12 @@ class Master:
                 attempts = last.attempt - 1
                 reason = f"given up after {attempts} attempts: {len(last.lost)} workers died while running it"
                 return self._give_up(task, Outcome(attempt=attempts, reason=reason), queue)
-        labels = frozenset(last.labels)
-        if frozenset() in full or labels in full:
+        if places.is_full(frozenset(last.labels)):
             return None
         # If a person put it into several queues, each of these has its own to move.
         others = {other for other, tasks in self._mirror.held.items() if other != queue and task in tasks}
-        target = self._target(held, last, load, others)
+        target = places.again(held, last, others)
         if target is None:
-            full |= {some for some in (labels, frozenset[str]()) if not self._has_room(load, some)}
             return None
         step = self._assign(task, target, replace(last, pause=0.0, failed_on=""))
 
@@ -452,62 +408,6 @@ class Master:
             self.counters["reassigned"] += 1
 
         return _Step(task, [Delete(assign_path(queue, task)), *step.ops], apply, target)
-
-    def _target(self, held: Held, last: Assignment, load: _Load, others: set[str]) -> str | None:
-        """Who gets an attempt that is not the first, and is none of ``others``."""
-        labels = frozenset(last.labels)
-        if self._is_suspect(last):
-            return self._choose_idle(load, labels, others)
-        elsewhere = self._choose(load, labels, {*others, last.failed_on})
-        if elsewhere is None and self._may_fail_again(held):
-            return self._choose(load, labels, others)
-        return elsewhere
-
-    def _is_suspect(self, assignment: Assignment) -> bool:
-        """Whether so many workers died while they had it that it is to have the next ones for itself.
-
-        The tasks that were with it each time look like it, and are not to be given up with it.
-        """
-        return len(assignment.lost) >= max(1, self._max_attempts - ALONE)
-
-    def _choose_idle(self, load: _Load, labels: frozenset[str], others: Container[str]) -> str | None:
-        """A worker with these labels that has nothing else. None: one gets nothing until it has nothing."""
-        workers = self._mirror.workers
-        able = [name for name in load if labels <= workers[name].labels and name not in others]
-        chosen = min(able, key=lambda name: (name not in load.empty, load[name], name), default=None)
-        if chosen is None:
-            return None
-        idle = chosen in load.empty
-        load.take(chosen, max(1, self._room(chosen) - load[chosen]))
-        return chosen if idle else None
-
-    def _room(self, name: str) -> int:
-        """How many tasks the worker is to have at once."""
-        worker, pace, seconds = self._mirror.workers[name], self._paces.get(name), self._scope.limits.at_hand
-        if seconds == math.inf:
-            return worker.slots + worker.prefetch
-        if not worker.prefetch or pace is None:
-            return worker.slots
-        return worker.slots + min(worker.prefetch, pace.tasks(seconds, self._scope.now))
-
-    def _load(self) -> _Load:
-        """How many tasks each worker has that takes tasks. One that has a suspect is full, and one that is
-        on trial has room for a single task."""
-        load = _Load()
-        workers = self._mirror.workers
-        resting, trial = self._resting.resting(workers, self._scope.now), self._resting.on_trial(workers)
-        for name, worker in workers.items():
-            if not worker.draining and name not in resting:
-                queue = self._mirror.held.get(name, {})
-                its = [h.assignment for h in queue.values() if h.assignment.meant_for(worker.incarnation)]
-                if any(map(self._is_suspect, its)):
-                    least = self._room(name)
-                else:
-                    least = self._room(name) - (not its) if name in trial else 0
-                load[name] = max(least, len(its))
-                if not its:
-                    load.empty.add(name)
-        return load
 
     def _may_come_back(self, task: str, attempt: int) -> bool:
         """Whether its last worker has still time to say that it lives on."""
@@ -524,17 +424,6 @@ class Master:
 
         lost = (*last.lost, incarnation_of(queue, last.incarnation))
         return tuple(one for one in lost if not any(one in w.outlived for w in self._mirror.workers.values()))
-
-    def _may_fail_again(self, held: Held) -> bool:
-        """Whether it may go to the worker on which it failed: there is no other, or none had room for long
-        enough."""
-        last = held.assignment
-        if not last.failed_on or self._scope.now >= held.begins + last.pause:
-            return True
-        return not any(
-            name != last.failed_on and not worker.draining and worker.labels.issuperset(last.labels)
-            for name, worker in self._mirror.workers.items()
-        )
 
     def _give_up(self, task: str, outcome: Outcome, queue: str | None = None) -> _Step:
         ops: list[Op] = [Delete(assign_path(queue, task))] if queue is not None else []

@@ -283,7 +283,7 @@ class Grudging(Master):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self._resting = Unforgiving()
+        self._experience.resting = Unforgiving()
 
 
 class Boastful(_Rewriting):

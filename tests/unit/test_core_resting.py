@@ -250,7 +250,7 @@ def test_what_failed_long_ago_does_not_count_for_the_next_master() -> None:
     submitted(stage, 1)
     stage.settle(1)
     assert second.master is not None
-    assert not second.master._resting._records
+    assert not second.master._experience.resting._records
 
 
 def test_what_is_cancelled_is_no_failure() -> None:

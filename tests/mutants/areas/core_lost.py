@@ -9,6 +9,7 @@ KILLERS = CORE
 
 job = partial(Mutant, "mwapp/core/job.py")
 master = partial(Mutant, "mwapp/core/master.py")
+placement = partial(Mutant, "mwapp/core/placement.py")
 mirror = partial(Mutant, "mwapp/core/mirror.py")
 protocol = partial(Mutant, "mwapp/core/protocol.py")
 running = partial(Mutant, "mwapp/core/running.py")
@@ -105,45 +106,45 @@ MUTANTS = [
         at="Master._give_up",
     ),
     # ---------------------------------------------------------------- a suspect
-    master(
+    placement(
         "if self._is_suspect(last):",
         "if False:",
         "what was beside a task that takes workers down is given up with it",
     ),
-    master(
+    placement(
         "len(assignment.lost) >= max(1, self._max_attempts - ALONE)",
         "len(assignment.lost) > max(1, self._max_attempts - ALONE)",
         "what was beside a task that takes workers down is given up with it",
     ),
-    master(
+    placement(
         "len(assignment.lost) >= max(1, self._max_attempts - ALONE)",
         "len(assignment.lost) >= self._max_attempts - ALONE",
         "with few attempts allowed every worker gets one task at a time",
     ),
-    master(
+    placement(
         "able = [name for name in load if labels <= workers[name].labels and name not in others]",
         "able = [name for name in load if name not in others]",
         "a suspect goes to a worker without its labels",
     ),
-    master(
+    placement(
         "able = [name for name in load if labels <= workers[name].labels and name not in others]",
         "able = [name for name in load if labels <= workers[name].labels]",
         "a suspect is moved to where it is, in vain, and all is read again",
     ),
-    master(
-        "key=lambda name: (name not in load.empty, load[name], name)",
+    placement(
+        "key=lambda name: (name not in self._empty, load[name], name)",
         "key=lambda name: name",
         "a suspect waits for the first by name, though another has nothing to do",
     ),
-    master("return chosen if idle else None", "return chosen", "a suspect runs beside others"),
-    master(
-        "load.take(chosen, max(1, self._room(chosen) - load[chosen]))",
-        "load.take(chosen, idle)",
+    placement("return chosen if idle else None", "return chosen", "a suspect runs beside others"),
+    placement(
+        "self._take(chosen, max(1, self._room(chosen) - load[chosen]))",
+        "self._take(chosen, idle)",
         "a suspect waits for as long as others come",
     ),
-    master(
-        "                if any(map(self._is_suspect, its)):\n                    least = self._room(name)\n                else:\n                    least",
-        "                if True:\n                    least",
+    placement(
+        "            if any(map(self._is_suspect, its)):\n                least = self._room(name)\n            else:\n                least",
+        "            if True:\n                least",
         "others come beside a suspect",
     ),
     # ---------------------------------------------------------------- who stops

@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = CORE
 
 master = partial(Mutant, "mwapp/core/master.py")
+placement = partial(Mutant, "mwapp/core/placement.py")
 retention = partial(Mutant, "mwapp/core/retention.py")
 
 MUTANTS = [
@@ -198,12 +199,12 @@ MUTANTS = [
         "return task not in taken",
         "a task whose state is in doubt is assigned",
     ),
-    master(
-        "if not worker.draining and name not in resting:",
-        "if name not in resting:",
+    placement(
+        "if worker.draining or name in rest:",
+        "if name in rest:",
         "workers that drain are chosen",
     ),
-    master(
+    placement(
         "[h.assignment for h in queue.values() if h.assignment.meant_for(worker.incarnation)]",
         "[h.assignment for h in queue.values()]",
         "what an earlier incarnation left takes slots of the present one",
@@ -259,18 +260,18 @@ MUTANTS = [
         "one more than a transaction takes",
     ),
     master(
-        "if len(steps) == room or frozenset() in full:",
-        "if frozenset() in full:",
+        "if len(steps) == room or places.all_full:",
+        "if places.all_full:",
         "a transaction of any size",
     ),
     master(
-        "if labels in full or not ready(task):\n                continue",
-        "if labels in full or not ready(task):\n                break",
+        "if places.is_full(labels) or not ready(task):\n                continue",
+        "if places.is_full(labels) or not ready(task):\n                break",
         "a task that nobody can take holds up those behind it",
     ),
-    master(
-        "full |= {labels} if self._has_room(load, frozenset()) else {labels, frozenset()}",
-        "full |= {labels, frozenset()}",
+    placement(
+        "self._full |= {some for some in (labels, frozenset[str]()) if not self._has_room(some)}",
+        "self._full |= {labels, frozenset()}",
         "a task for which no worker has the labels holds up those behind it",
     ),
     master(
@@ -330,23 +331,23 @@ MUTANTS = [
         "what is cancelled stays assigned",
     ),
     # ---------------------------------------------------------------- choosing, moving, giving up
-    master(
+    placement(
         "if load[n] < self._room(n) and",
         "if load[n] <= self._room(n) and",
         "a worker is given more than it takes",
     ),
-    master(
+    placement(
         "and labels <= workers[n].labels)",
         "and (not labels or labels & workers[n].labels))",
         "a worker that has one of the labels is given what asks for two",
     ),
-    master(
-        "(load[name] / workers[name].slots, self._given.get(name, 0), name)",
-        "(workers[name].slots, self._given.get(name, 0), name)",
+    placement(
+        "(load[name] / workers[name].slots, given.get(name, 0), name)",
+        "(workers[name].slots, given.get(name, 0), name)",
         "one worker gets all, and the others nothing until it is full",
     ),
-    master(
-        "        load.take(chosen)\n        return chosen\n",
+    placement(
+        "        self._take(chosen)\n        return chosen\n",
         "        return chosen\n",
         "a worker is given more at once than it takes",
     ),
@@ -449,9 +450,9 @@ MUTANTS = [
         "held.orphaned(self._mirror.workers.get(queue))",
         "a task in two queues is taken from who runs it",
     ),
-    master(
-        "key=lambda name: (load[name] / workers[name].slots, self._given",
-        "key=lambda name: (workers[name].slots / (load[name] + 1), self._given",
+    placement(
+        "key=lambda name: (load[name] / workers[name].slots, given",
+        "key=lambda name: (workers[name].slots / (load[name] + 1), given",
         "who has the most to do is given more",
     ),
     retention(
@@ -459,19 +460,19 @@ MUTANTS = [
         "in enumerate(islice(finished.items(), self._most), 1)",
         "one finished task too many is kept",
     ),
-    master(
-        "self._choose(load, labels, {*others, last.failed_on})",
-        "self._choose(load, labels, {last.failed_on})",
+    placement(
+        "self._choose(labels, {*others, last.failed_on})",
+        "self._choose(labels, {last.failed_on})",
         "a task in the queues of two dead incarnations is moved from one to the other, for ever in vain",
     ),
     master(
-        '            self._given[target] = self.counters["assigned"]\n',
+        '            self._experience.given[target] = self.counters["assigned"]\n',
         "",
         "all that comes one by one goes to the first by name",
     ),
-    master(
-        "self._given.get(name, 0), name)",
-        "-self._given.get(name, 0), name)",
+    placement(
+        "given.get(name, 0), name)",
+        "-given.get(name, 0), name)",
         "all that comes one by one goes to one worker",
     ),
     retention(
@@ -493,14 +494,14 @@ MUTANTS = [
         "if at is not None and exists and", "if at is not None and", "a result that is refused is left out"
     ),
     master(
-        "        if frozenset() in full or labels in full:\n            return None\n",
+        "        if places.is_full(frozenset(last.labels)):\n            return None\n",
         "",
         equivalent="it takes longer to find that there is no room",
     ),
-    master(
-        "                if not its:\n                    load.empty.add(name)\n",
+    placement(
+        "            if not its:\n                self._empty.add(name)\n",
         "",
         "a suspect never begins",
     ),
-    master("        self.empty.discard(name)\n", "", "a suspect is not alone"),
+    placement("        self._empty.discard(name)\n", "", "a suspect is not alone"),
 ]

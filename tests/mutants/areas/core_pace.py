@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = CORE
 
 master = partial(Mutant, "mwapp/core/master.py")
+placement = partial(Mutant, "mwapp/core/placement.py")
 pace = partial(Mutant, "mwapp/core/pace.py")
 running = partial(Mutant, "mwapp/core/running.py")
 worker = partial(Mutant, "mwapp/core/worker.py")
@@ -19,18 +20,18 @@ MUTANTS = [
     pace("if now - self._last > seconds:", "if False:", "who stalls is given more"),
     pace("int(self._faded(now) * seconds)", "int(self._faded(now))", "five times too many are at hand"),
     pace("(self._last - now) / MEMORY", "(self._last - now)", "what was a second ago counts"),
-    master(
-        "self._paces.setdefault(worker, Pace()).ended(self._scope.now)\n",
-        "self._paces[worker] = Pace()\n",
+    placement(
+        "self.paces.setdefault(worker, Pace()).ended(now)\n",
+        "self.paces[worker] = Pace()\n",
         "nobody has a pace",
     ),
-    master(
-        "if seconds == math.inf:\n            return worker.slots + worker.prefetch",
-        "if seconds == math.inf:\n            return worker.slots",
+    placement(
+        "if self._at_hand == math.inf:\n            return worker.slots + worker.prefetch",
+        "if self._at_hand == math.inf:\n            return worker.slots",
         "who takes all at once gets none",
     ),
-    master("min(worker.prefetch, pace.tasks", "max(worker.prefetch, pace.tasks", "more than it takes"),
-    master("worker.slots + min(worker.prefetch", "min(worker.prefetch", "a slow worker gets nothing"),
+    placement("min(worker.prefetch, pace.tasks", "max(worker.prefetch, pace.tasks", "more than it takes"),
+    placement("worker.slots + min(worker.prefetch", "min(worker.prefetch", "a slow worker gets nothing"),
     worker(
         "or self._running.room or patience",
         "or patience",

@@ -11,6 +11,7 @@ backoff = partial(Mutant, "mwapp/core/backoff.py")
 job = partial(Mutant, "mwapp/core/job.py")
 known = partial(Mutant, "mwapp/core/known_tasks.py")
 master = partial(Mutant, "mwapp/core/master.py")
+placement = partial(Mutant, "mwapp/core/placement.py")
 mirror = partial(Mutant, "mwapp/core/mirror.py")
 protocol = partial(Mutant, "mwapp/core/protocol.py")
 resting = partial(Mutant, "mwapp/core/resting.py")
@@ -68,38 +69,38 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- where it is repeated
     job(", failed_on=worker)", ")", "what failed is repeated where it failed, though others have room"),
-    master(
+    placement(
         "{*others, last.failed_on})",
         "others)",
         "what failed is repeated where it failed, though others have room",
     ),
-    master(
+    placement(
         "if elsewhere is None and self._may_fail_again(held):",
         "if elsewhere is None:",
         "what failed does not wait for another worker",
     ),
-    master(
+    placement(
         "if elsewhere is None and self._may_fail_again(held):",
         "if False:",
         "what failed on the only worker is never repeated",
     ),
-    master(
-        "self._scope.now >= held.begins + last.pause:",
-        "self._scope.now >= held.begins:",
+    placement(
+        "now >= held.begins + last.pause:",
+        "now >= held.begins:",
         "what failed does not wait for another worker",
     ),
-    master(
-        "if not last.failed_on or self._scope.now",
-        "if self._scope.now",
+    placement(
+        "if not last.failed_on or self._now",
+        "if self._now",
         equivalent="only what has failed somewhere finds no room elsewhere, and room there",
     ),
-    master("name != last.failed_on and ", "", "what failed waits for the worker on which it failed"),
-    master(
+    placement("name != last.failed_on and ", "", "what failed waits for the worker on which it failed"),
+    placement(
         "not worker.draining and worker.labels.issuperset",
         "worker.labels.issuperset",
         "what failed waits for a worker that takes nothing",
     ),
-    master(
+    placement(
         " and worker.labels.issuperset(last.labels)\n",
         "\n",
         "what failed waits for a worker that may not run it",
@@ -380,8 +381,8 @@ MUTANTS = [
         "self._ran(worker, task, False)",
         "what is done counts as a failure",
     ),
-    master(
-        "            self._resting.succeeded(worker, self._mirror.workers)\n",
+    placement(
+        "        self.resting.succeeded(worker, mirror.workers)\n",
         "            pass\n",
         "a success counts for nothing",
     ),
@@ -390,17 +391,17 @@ MUTANTS = [
         "self._scope.after(rest, self._act_soon)",
         "a worker rests until something happens if all was read again meanwhile",
     ),
-    master(
-        "if not worker.draining and name not in resting:",
-        "if not worker.draining:",
+    placement(
+        "if worker.draining or name in rest:",
+        "if worker.draining:",
         "who rests gets tasks",
     ),
-    master(
+    placement(
         "self._room(name) - (not its) if name in trial else 0",
         "0",
         "after its rest a worker gets as many tasks as it has slots",
     ),
-    master(
+    placement(
         "self._room(name) - (not its) if name in trial else 0",
         "self._room(name) - 1 if name in trial else 0",
         "after its rest a worker gets one more task as long as one runs",
