@@ -103,6 +103,8 @@ def _draw(lines: list[str]) -> bool:
 
 def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableError | None]:
     servers = ask_servers(target.connect)
+    tls = target.connect.tls
+    certificate = tls.ending() if tls else None
     known = before.states if before else {}
     try:
         master, workers, tasks = look(
@@ -110,10 +112,12 @@ def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableE
         )
     except UnreachableError as problem:
         return System(
-            servers, problem="the ensemble does not answer: it needs a majority of its servers"
+            servers,
+            problem="the ensemble does not answer: it needs a majority of its servers",
+            certificate=certificate,
         ), problem
     state, silent, resting = ask_master(master.address) if master.address else (None, None, {})
-    return System(servers, master, state, silent, resting, workers, tasks), None
+    return System(servers, master, state, silent, resting, workers, tasks, certificate=certificate), None
 
 
 # ---------------------------------------------------------------- for programs

@@ -147,6 +147,8 @@ class Daemon:
             on_turn=self._turned,
             make_runner=make_runner,
         )
+        tls = settings.servers.tls
+        self._certificate_ends = tls.ends.isoformat() if tls and tls.ends else None
         self._up: Up | None = None
         self._notifier = Notifier()
         self._said = ""
@@ -225,6 +227,7 @@ class Daemon:
             timeout=process.timeout or None,
             server=show(up.address) if up else None,
             started_at=self._started_at,
+            certificate_ends=self._certificate_ends,
             part=self._role.status(),
             session_events=dict(process.session_events),
         )

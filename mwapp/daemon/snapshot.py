@@ -26,6 +26,7 @@ class Snapshot:
     timeout: float | None = None  # session time-out granted, seconds
     server: str | None = None  # of the ensemble, host:port, last connected to
     started_at: float = 0.0  # seconds since the Unix epoch
+    certificate_ends: str | None = None  # ours for TLS, ISO 8601
     part: Mapping[str, Any] = field(default_factory=dict)  # what the role says of itself
     session_events: Mapping[str, int] = field(default_factory=dict)
 
@@ -60,6 +61,7 @@ class Snapshot:
             "ready": self.unready() is None,
             "reason": self.unready(),
             "started_at": self.started_at,
+            "certificate_ends": self.certificate_ends,
             "session": {
                 "state": self.connection,
                 "id": None if self.session is None else show_session(self.session),

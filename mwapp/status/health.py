@@ -75,6 +75,7 @@ class System:
     workers: Sequence[WorkerView] = ()
     tasks: TasksView | None = None
     problem: str | None = None
+    certificate: str | None = None  # that ours ends soon
 
     def warnings(self) -> list[str]:
         """Each names the problem and its remedy."""
@@ -83,6 +84,8 @@ class System:
     def _warnings(self) -> Iterator[str]:
         if self.problem:
             yield self.problem
+        if self.certificate:
+            yield self.certificate
         for server in self.servers:
             if server.problem:
                 yield f"server {server.address} does not answer: {server.problem}"

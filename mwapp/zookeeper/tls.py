@@ -13,7 +13,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mwapp.errors import BadInputError
@@ -24,6 +24,8 @@ HUNG_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError)
 MOST_HANG_UPS = 3
 # How long to look whether a server that does not answer wants TLS.
 LOOK_SECONDS = 0.5
+# How long before its end to warn of a certificate.
+WARN = timedelta(days=30)
 NO_TLS = "no TLS is possible there: {}; give the servers' port for TLS, such as 2182"
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
@@ -54,6 +56,8 @@ class Tls:
         """
         names = names or Names()
         self._ca, self._cert, self._names = ca, cert, names
+        # When our certificate ends; None if that cannot be told.
+        self.ends: datetime | None = None
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it checks certificates and host names
         if not _CERTIFICATE.search(_text(ca, names.ca)):
             raise BadInputError(f"{names.ca}: {ca} has no certificate in PEM (-----BEGIN CERTIFICATE-----)")
@@ -80,7 +84,7 @@ class Tls:
             )
         if _ENCRYPTED.search(key_text):
             raise BadInputError(f"{where}: the key is protected by a password: decrypt it (openssl pkey)")
-        _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC))
+        self.ends = _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC))
         try:
             self.context.load_cert_chain(cert, key)
         except ssl.SSLError as problem:
@@ -125,6 +129,16 @@ class Tls:
         if "expired" in message or "not yet valid" in message:
             return "it must be renewed, or a clock is wrong"
         return f"{self._ca} ({self._names.ca}) must have the CA of the servers' certificates"
+
+    def ending(self, now: datetime | None = None) -> str | None:
+        """That our certificate ends soon, and the remedy; None if it does not."""
+        now = now or datetime.now(UTC)
+        if self.ends is None or self.ends - now >= WARN:
+            return None
+        return (
+            f"the certificate in {self._cert} ({self._names.cert}) ends on {self.ends:%Y-%m-%d}, in "
+            f"{max((self.ends - now).days, 0)} days: have it renewed (site.yml does it)"
+        )
 
     def connect(
         self, connect: Callable[..., Any] = socket.create_connection
@@ -239,8 +253,11 @@ def _reason(problem: ssl.SSLError) -> str:
 # ---------------------------------------------------------------- when a certificate is valid
 
 
-def _check_time(where: str, text: str, now: datetime) -> None:
-    """Raises BadInputError if the first certificate is expired, or not valid yet. OpenSSL tells the rest."""
+def _check_time(where: str, text: str, now: datetime) -> datetime | None:
+    """Raises BadInputError if the first certificate is expired, or not valid yet. OpenSSL tells the rest.
+
+    Returns when it ends, if that can be told.
+    """
     begins, ends = None, None
     with suppress(ValueError, IndexError, binascii.Error):
         begins, ends = validity(text)
@@ -254,6 +271,7 @@ def _check_time(where: str, text: str, now: datetime) -> None:
             "says "
             f"{now:%Y-%m-%d %H:%M} UTC: correct the clock, or have another one made"
         )
+    return ends
 
 
 def validity(pem: str) -> tuple[datetime, datetime]:

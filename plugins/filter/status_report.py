@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_expiry
 from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import last_line
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import losing
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
@@ -13,6 +15,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings
 Row = dict[str, Any]
 Hostvars = Mapping[str, Mapping[str, Any]]
 
+WARN_DAYS = 30  # before a certificate ends, where no server tells what the role's variable says
 SERVES = ("leader", "follower", "observer", "standalone")
 
 
@@ -26,11 +29,14 @@ def status_report(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, lis
 
     Returns:
         ok (nothing is wrong), ensemble and application; each has a state, its problems, and a row for each
-        host or service; the ensemble has warnings, too, which are no problems yet. Sizes are bytes, times
-        seconds unless the name says otherwise.
+        host or service; and each has warnings, which are no problems yet. Sizes are bytes, times seconds
+        unless the name says otherwise.
     """
     ensemble = _ensemble([host for host in groups.get("zookeeper", []) if host in hosts], hostvars)
     application = _application(hosts, hostvars, groups)
+    application["warnings"] = _services_ending(
+        application["services"], _warn_days(groups.get("zookeeper", []), hostvars)
+    )
     return {
         "ok": ensemble["state"] in ("healthy", "not asked")
         and application["state"] in ("working", "not asked"),
@@ -60,12 +66,27 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
     return {
         "state": "inconsistent" if differ and state == "healthy" else state,
         "problems": problems + differ,
-        "warnings": _losing(hosts, hostvars, seen),
+        "warnings": _losing(hosts, hostvars, seen) + _ending(hosts, hostvars),
         "leader": next((name for name in serving if seen[name]["mode"] in ("leader", "standalone")), None),
         "serving": len(serving),
         "size": len(seen),
         "servers": [_server(host, hostvars[host], seen.get(host, {})) for host in hosts],
     }
+
+
+def _ending(hosts: list[str], hostvars: Hostvars) -> list[str]:
+    """Of certificates."""
+    looked = {host: hostvars[host].get("__zookeeper_status") or {} for host in hosts}
+    return tls_expiry.due(
+        {host: status.get("certificates") or [] for host, status in looked.items()},
+        _warn_days(hosts, hostvars),
+    )
+
+
+def _warn_days(hosts: list[str], hostvars: Hostvars) -> int:
+    """How early to warn: what the servers' variables say."""
+    said = [(hostvars[host].get("__zookeeper_status") or {}).get("warn_days") for host in hosts]
+    return max((days for days in said if days is not None), default=WARN_DAYS)
 
 
 def _losing(hosts: list[str], hostvars: Hostvars, seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -127,6 +148,7 @@ def _server(host: str, known: Mapping[str, Any], seen: Mapping[str, Any]) -> Row
         "zxid": said.get("zxid") or seen.get("zxid"),
         **{key: said.get(key) for key in SAID},
         "disk": status.get("disk"),
+        "certificates": status.get("certificates") or [],
         "drift": _drift(known) if looked else None,
     }
 
@@ -248,7 +270,21 @@ def _service(role: str, host: str, known: Mapping[str, Any]) -> Row:
         "done": counters.get("done"),
         "failed": counters.get("failed"),
         "server": (document.get("session") or {}).get("server"),
+        "certificate_ends": document.get("certificate_ends"),
     }
+
+
+def _services_ending(services: list[Row], days: int) -> list[str]:
+    """Of the certificates that the services were started with."""
+    now = datetime.now(UTC)
+    ends = {
+        f"{row['service']} on {row['host']}": datetime.fromisoformat(row["certificate_ends"])
+        for row in services
+        if row["certificate_ends"]
+    }
+    return tls_expiry.due(
+        {name: [tls_expiry.row("its certificate", at, now)] for name, at in ends.items()}, days
+    )
 
 
 # ------------------------------------------------------------ the table
@@ -270,7 +306,7 @@ def status_table(report: Row) -> str:
         blocks.append(
             f"Application: {application['state']}{active if application['active_master'] else ''}\n\n"
             + _table([_service_cells(row) for row in application["services"]])
-            + _remarks(application["problems"])
+            + _remarks(application["problems"] + application["warnings"])
         )
     return "\n\n".join(blocks)
 

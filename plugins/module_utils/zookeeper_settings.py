@@ -73,6 +73,7 @@ PARTS = {
         Setting("zookeeper_tls_names", type="list"),
         Setting("zookeeper_tls_days", least=2),
         Setting("zookeeper_tls_renew_days", least=1),
+        Setting("zookeeper_tls_warn_days", least=0),
         Setting("zookeeper_packet_filter", type="bool"),
         Setting("zookeeper_client_networks", type="list"),
         Setting("zookeeper_monitoring_networks", type="list"),

@@ -27,6 +27,15 @@ options:
     description: Text of the zoo.cfg that the inventory wants.
     type: str
     required: true
+  certificates:
+    description: Files with certificates, of which to tell when they end.
+    type: list
+    elements: str
+    default: []
+  warn_days:
+    description: So many days before it the report shall warn. It is only returned again.
+    type: int
+    default: 30
 author: zklab (!UNKNOWN)
 """
 
@@ -61,15 +70,24 @@ config:
   description: Keys of zoo.cfg that are not everywhere the same, each with key, wanted, on_disk and running.
   type: list
   returned: always
+certificates:
+  description: >-
+    Of each of these files that is there, path, ends (the last day of the first certificate in it to end) and
+    days (how many are left; below 0 if it has ended).
+  type: list
+  returned: always
+warn_days: {description: As given., type: int, returned: always}
 """
 
 import os
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_expiry
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import (
     Member,
     ask,
@@ -174,6 +192,8 @@ def main() -> None:
             "port": {"type": "int", "required": True},
             "tls": {"type": "dict", "default": {}},
             "config": {"type": "str", "required": True},
+            "certificates": {"type": "list", "elements": "str", "default": []},
+            "warn_days": {"type": "int", "default": 30},
         },
         supports_check_mode=True,
     )
@@ -200,6 +220,8 @@ def main() -> None:
         **result,
         disk={"data_dir": disk(data_dir), "txnlog_dir": disk(txnlog_dir)},
         config=differences(wanted, on_disk, running),
+        certificates=tls_expiry.look(module.params["certificates"], datetime.now(UTC)),
+        warn_days=module.params["warn_days"],
     )
 
 

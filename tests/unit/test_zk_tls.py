@@ -20,7 +20,7 @@ from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Handler
 from mwapp.zookeeper.machine import REAL, Machine
 from mwapp.zookeeper.tls import MOST_HANG_UPS, Tls, TlsRefusedError, validity
-from tests.unit.tls_files import DAY, Maker, pem, pem_key, write
+from tests.unit.tls_files import DAY, Maker, pem, pem_key, without_version, write
 
 RECORD = 16384  # the most that a record of TLS has
 
@@ -124,16 +124,8 @@ def test_when_a_certificate_is_valid(version: x509.Version, ends: Any) -> None:
     text = pem(certificate).decode()
     if version is x509.Version.v1:
         der = certificate.public_bytes(serialization.Encoding.DER)
-        text = ssl.DER_cert_to_PEM_cert(_without_version(der))
+        text = ssl.DER_cert_to_PEM_cert(without_version(der))
     assert validity(text) == (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
-
-
-def _without_version(der: bytes) -> bytes:
-    """As the first certificates were: what is signed has no first field. (The signature is wrong now.)"""
-    at = der.index(b"\xa0\x03\x02\x01\x02")
-    cut = der[:at] + der[at + 5 :]
-    outer, inner = int.from_bytes(der[2:4]) - 5, int.from_bytes(der[6:8]) - 5
-    return cut[:2] + outer.to_bytes(2) + cut[4:6] + inner.to_bytes(2) + cut[8:]
 
 
 @pytest.mark.parametrize("text", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])

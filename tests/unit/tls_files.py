@@ -104,3 +104,11 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> Path:
     path.write_bytes(content)
     path.chmod(mode)
     return path
+
+
+def without_version(der: bytes) -> bytes:
+    """As the first certificates were: what is signed has no first field. (The signature is wrong now.)"""
+    at = der.index(b"\xa0\x03\x02\x01\x02")
+    cut = der[:at] + der[at + 5 :]
+    outer, inner = int.from_bytes(der[2:4]) - 5, int.from_bytes(der[6:8]) - 5
+    return cut[:2] + outer.to_bytes(2) + cut[4:6] + inner.to_bytes(2) + cut[8:]

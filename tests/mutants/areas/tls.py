@@ -11,6 +11,7 @@ KILLERS = (
         "tests/unit/test_zookeeper_tls.py",
         "tests/unit/test_zk_tls.py",
         "tests/unit/test_zookeeper_preflight.py",
+        "tests/unit/test_tls_expiry.py",
     ),
 )
 
@@ -18,6 +19,7 @@ store = partial(Mutant, "plugins/module_utils/tls_certificates.py")
 module = partial(Mutant, "plugins/modules/tls_certificates.py")
 wanted = partial(Mutant, "plugins/filter/zookeeper_tls.py")
 health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
+expiry = partial(Mutant, "plugins/module_utils/tls_expiry.py")
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
 tls = partial(Mutant, "mwapp/zookeeper/tls.py")
 connection = partial(Mutant, "mwapp/zookeeper/connection.py")
@@ -103,9 +105,16 @@ MUTANTS = [
         "pass",
         "nobody is told which certificate it is",
     ),
+    # ------------------------------------------------------------ when certificates end
+    expiry("if place or fields[0] == _VERSION:", "if True:", "old certificates have no end"),
+    expiry('_TIME: "%Y%m%d%H%M%SZ"', "", "what ends after 2049 is not seen"),
+    expiry("min(ends)", "ends[0]", "a CA that ends before its leaves goes unnoticed"),
+    expiry('if one["days"] < days:', 'if one["days"] < 0:', "nobody is warned in time"),
+    expiry('if path.endswith("ca.pem"):', "if False:", "the remedy for a CA is that for a leaf"),
+    tls("self.ends - now >= WARN", "self.ends - now >= WARN / 2", "mwapp warns late"),
     # ------------------------------------------------------------ mwapp
     tls(
-        '_check_time(f"{names.cert}: {cert}", text, datetime.now(UTC))',
+        'self.ends = _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC))',
         "pass",
         "an expired certificate is tried for ever",
     ),
