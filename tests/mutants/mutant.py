@@ -1,10 +1,12 @@
 """One mutant: where it is, what it makes of the file, and why it is a mistake."""
 
 import ast
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class DriftError(Exception):
@@ -17,6 +19,39 @@ class DriftError(Exception):
 @lru_cache(16)
 def _parsed(source: str) -> ast.Module:
     return ast.parse(source)
+
+
+class _Part(NamedTuple):
+    """A statement of a file, or of a class's body: its lines, and how deep it is indented."""
+
+    start: int
+    end: int
+    indent: str
+
+    def alone(self, source: str, end: int) -> ast.Module:
+        """It alone, between two others, as it is in its file. Raises SyntaxError."""
+        lines, fence = source[self.start : end], f"{self.indent}pass\n"
+        tree = ast.parse(f"{'class _:' if self.indent else ''}\n{fence}{lines}{fence}")
+        if lines[-1:] != "\n" or (self.indent and len(tree.body) != 1):
+            raise SyntaxError("what follows belongs to it")
+        return tree
+
+
+@lru_cache(16)
+def _parts(source: str) -> list[_Part]:
+    """Small ones first."""
+    ends = [0, *accumulate(map(len, source.splitlines(keepends=True)))]
+    tops = _parsed(source).body
+    members = [member for top in tops if isinstance(top, ast.ClassDef) for member in top.body]
+    return [
+        _Part(ends[_first_line(node) - 1], ends[node.end_lineno or -1], " " * node.col_offset)
+        for node in (*members, *tops)
+    ]
+
+
+def _first_line(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
 def _same(one: Any, other: Any, line: int) -> bool:
@@ -63,7 +98,7 @@ class Mutant:
             raise DriftError(f"{self}: the old text occurs {found} times there")
         at = source.index(self.old, start)
         text = source[:at] + self.new + source[at + len(self.old) :]
-        self._check(source, text, source.count("\n", 0, at) + 1)
+        self._check(source, text, at)
         return text
 
     def line(self, tree: Path) -> int:
@@ -83,15 +118,28 @@ class Mutant:
         assert isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
         assert node.end_lineno is not None
         lines = source.splitlines(keepends=True)
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1
+        first = _first_line(node) - 1
         return sum(map(len, lines[:first])), sum(map(len, lines[: node.end_lineno]))
 
-    def _check(self, source: str, text: str, line: int) -> None:
+    def _check(self, source: str, text: str, at: int) -> None:
         if bool(self.why) == bool(self.equivalent):
             raise DriftError(f"{self}: it needs a reason why it is a mistake, or one why it is none")
         try:
-            same = _same(_parsed(source), ast.parse(text), line)
+            same = self._changes_nothing(source, text, at)
         except SyntaxError as error:
             raise DriftError(f"{self}: what it makes is no Python: {error}") from None
         if same:
             raise DriftError(f"{self}: what it makes is the same program")
+
+    def _changes_nothing(self, source: str, text: str, at: int) -> bool:
+        """Whether it is the same program. Raises SyntaxError.
+
+        The statement it is in tells, if it is one still: to parse the whole file for each takes much longer.
+        """
+        for part in _parts(source):
+            if part.start <= at and at + len(self.old) <= part.end:
+                with suppress(SyntaxError):
+                    changed = part.alone(text, part.end + len(text) - len(source))
+                    return _same(part.alone(source, part.end), changed, 0)
+                break
+        return _same(_parsed(source), ast.parse(text), source.count("\n", 0, at) + 1)

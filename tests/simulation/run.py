@@ -25,7 +25,7 @@ def quiet() -> Callable[[], None]:
 
     Processes that crash by the dozen log a lot, and a schedule is full of cycles: looking for garbage while
     it runs takes a tenth of its time. So the search runs before the next schedule, for what the last one
-    left.
+    left; what was there before is never searched again.
     """
     core = logging.getLogger("mwapp")
     level = core.level
@@ -36,7 +36,6 @@ def quiet() -> Callable[[], None]:
 
     def undo() -> None:
         gc.enable()
-        gc.unfreeze()
         core.setLevel(level)
 
     return undo

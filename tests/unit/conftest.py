@@ -1,7 +1,45 @@
 """For all unit tests."""
 
+import gc
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A machine that stands still for a moment fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_collection_finish() -> None:
+    """What has been collected stays until the end: it need not be searched for garbage again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_name_service() -> Iterator[None]:
+    """Only localhost has an address: what a network answers, and when, is no matter of unit tests."""
+    real = socket.getaddrinfo
+
+    def look_up(host: str | bytes | None, *arguments: Any, **options: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name is None or name == "localhost" or _is_address(name):
+            return real(host, *arguments, **options)
+        name.encode("idna")  # what cannot be a name is refused at once
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", look_up)
+        yield
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -74,23 +74,28 @@ def test_warnings(change: dict[str, Any], warning: str) -> None:
     assert warning in told
 
 
-def master_that_says(part: Any) -> tuple[str | None, str | None, dict[str, float]]:
-    shown = Snapshot("master", "m", "m:2223", 0.0, part=part)
-    endpoint = Endpoint(("127.0.0.1", 0), lambda: shown)
+def master_that_says(*parts: Any) -> list[tuple[str | None, str | None, dict[str, float]]]:
+    """What is read of a master that says these, one after the other."""
+    said = iter(parts)
+    endpoint = Endpoint(("127.0.0.1", 0), lambda: Snapshot("master", "m", "m:2223", 0.0, part=next(said)))
     try:
-        return ask_master(f"127.0.0.1:{endpoint.port}")
+        return [ask_master(f"127.0.0.1:{endpoint.port}") for _ in parts]
     finally:
         endpoint.close()
 
 
 def test_what_the_master_says() -> None:
-    assert master_that_says({"state": "active"}) == ("active", None, {})
-    assert master_that_says({"state": "active", "resting": {"w1": 2.5}}) == ("active", None, {"w1": 2.5})
-    assert master_that_says({"master": {"state": "active", "resting": {"w1": 2}}}) == (
-        *("active", None),
-        {"w1": 2.0},
-    )
-    assert master_that_says({"state": "active", "resting": 7}) == (None, "no status (AttributeError)", {})
+    assert master_that_says(
+        {"state": "active"},
+        {"state": "active", "resting": {"w1": 2.5}},
+        {"master": {"state": "active", "resting": {"w1": 2}}},
+        {"state": "active", "resting": 7},
+    ) == [
+        ("active", None, {}),
+        ("active", None, {"w1": 2.5}),
+        ("active", None, {"w1": 2.0}),
+        (None, "no status (AttributeError)", {}),
+    ]
 
 
 def test_who_stands_by_is_not_known_of_masters_that_do_not_say_so() -> None:

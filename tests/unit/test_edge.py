@@ -36,17 +36,16 @@ PLANTED = {
 AT_MOST = 300
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def among_many() -> Iterator[None]:
     undo = quiet()
     yield
     undo()
 
 
-@pytest.mark.parametrize("first", [0, SCHEDULES])
-def test_every_invariant_holds(first: int) -> None:
+def test_every_invariant_holds() -> None:
     met: Counter[str] = Counter()
-    for seed in range(first, first + SCHEDULES):
+    for seed in range(SCHEDULES):
         met.update(simulate(seed, short=True))
     assert len(met) == 21, f"not every kind of fault was met: {sorted(met)}"
     assert met["answers"] > 100 * SCHEDULES, "hardly anything was answered"
@@ -86,7 +85,7 @@ def test_a_seed_always_gives_the_same_history() -> None:
     """In another process, too, where sets have another order; of the whole as well."""
 
     def history(hash_seed: str) -> str:
-        program = "from tests.edge.run import history; print(history(3), history(4), history(9))"
+        program = "from tests.edge.run import history; print(history(3), history(9))"
         environment = os.environ | {"PYTHONHASHSEED": hash_seed}
         run = [sys.executable, "-c", program]
         return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout

@@ -42,6 +42,13 @@ def lower(a):
     if a < 1:
         return True
     return a < 1
+
+class Lowest:
+    def a(self):
+        return self.a
+
+    def b(self):
+        return self.a == 1
 """
 CHECK = "from it import low; import sys; sys.exit('test_low: wrong' if low(1) or not low(0) else 0)"
 KILLER = Killer("check", (sys.executable, "-c", CHECK), r"^(\w+): ")
@@ -96,7 +103,10 @@ def test_a_killer_that_fails_without_a_mutant_kills_nothing(tree: Path) -> None:
         (Mutant("it.py", "a > 1", "a < 2", "wrong"), "occurs 0 times"),
         (Mutant("it.py", "a < 1", "a < 2", "wrong", at="lowest"), "lowest occurs 0 times"),
         (Mutant("it.py", "if a < 1:", "if a < 1", "wrong"), "no Python"),
+        (Mutant("it.py", "return True\n", "return True", "wrong"), "no Python"),
         (Mutant("it.py", "return True", "return True  # so", "wrong"), "the same program"),
+        (Mutant("it.py", "== 1", "== (1)", "wrong"), "the same program"),
+        (Mutant("it.py", "    def a", "def a", "wrong"), "no Python"),
         (Mutant("it.py", "if a < 1", "if a < 2"), "needs a reason"),
         (Mutant("it.py", "if a < 1", "if a < 2", "wrong", equivalent="not wrong"), "needs a reason"),
         (Mutant("other.py", "a", "b", "wrong"), "no such file"),

@@ -42,8 +42,7 @@ class Harness:
         return self.exited()
 
 
-@pytest.fixture
-def harness() -> Iterator[Harness]:
+def _harness() -> Iterator[Harness]:
     before = set(threading.enumerate())
     harness = Harness()
     yield harness
@@ -54,6 +53,11 @@ def harness() -> Iterator[Harness]:
     assert not leaked
 
 
+# One for each test, and one for tests that leave it as it was: each has a guard, a process of its own.
+harness = pytest.fixture(_harness, name="harness")
+shared = pytest.fixture(_harness, name="shared", scope="module")
+
+
 def test_output_and_status(harness: Harness) -> None:
     exited = harness.run("echo out; echo err >&2; exit 7")
     assert (exited.run, exited.code, exited.truncated) == (1, 7, False)
@@ -61,8 +65,8 @@ def test_output_and_status(harness: Harness) -> None:
     assert 0 < exited.seconds < LONGEST_WAIT
 
 
-def test_signal(harness: Harness) -> None:
-    assert harness.run("kill -TERM $$").code == -15
+def test_signal(shared: Harness) -> None:
+    assert shared.run("kill -TERM $$").code == -15
 
 
 def test_environment_and_input(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,11 +76,11 @@ def test_environment_and_input(harness: Harness, monkeypatch: pytest.MonkeyPatch
     assert exited.output == b"kept task-1 []\n"
 
 
-def test_a_command_does_not_read_the_daemons_input(harness: Harness) -> None:
+def test_a_command_does_not_read_the_daemons_input(shared: Harness) -> None:
     ours, (reader, writer) = os.dup(0), os.pipe()
     try:
         os.dup2(reader, 0)
-        assert harness.run("readlink /proc/self/fd/0").output == b"/dev/null\n"
+        assert shared.run("readlink /proc/self/fd/0").output == b"/dev/null\n"
     finally:
         os.dup2(ours, 0)
         for file in (ours, reader, writer):
@@ -91,25 +95,25 @@ def test_the_tasks_environment_and_over_it_the_workers(
     assert harness.run(task, MWAPP_EPOCH="3").output == b"the task's 3\n"
 
 
-def test_directory(harness: Harness, tmp_path: Path) -> None:
-    assert harness.run(Task("pwd", directory=str(tmp_path))).output == f"{tmp_path}\n".encode()
+def test_directory(shared: Harness, tmp_path: Path) -> None:
+    assert shared.run(Task("pwd", directory=str(tmp_path))).output == f"{tmp_path}\n".encode()
 
 
 @pytest.mark.parametrize(
     ("name", "reason"), [("missing", "No such file or directory"), ("file", "Not a directory")]
 )
 def test_a_directory_that_cannot_be_used_is_named(
-    harness: Harness, tmp_path: Path, name: str, reason: str
+    shared: Harness, tmp_path: Path, name: str, reason: str
 ) -> None:
     (tmp_path / "file").touch()
-    exited = harness.run(Task("true", directory=str(tmp_path / name)))
+    exited = shared.run(Task("true", directory=str(tmp_path / name)))
     assert exited.code is None
     assert exited.output.decode() == f"task field 'directory': cannot run in {tmp_path / name}: {reason}"
 
 
 @pytest.mark.parametrize("command", ["nul\0", "x" * 3_000_000])
-def test_cannot_be_started(harness: Harness, command: str) -> None:
-    exited = harness.run(command)
+def test_cannot_be_started(shared: Harness, command: str) -> None:
+    exited = shared.run(command)
     assert exited.code is None
     assert exited.output
 
@@ -122,34 +126,32 @@ def test_kill_takes_the_whole_group(harness: Harness, tmp_path: Path) -> None:
     assert not alive(grandchild)
 
 
-def test_grace(harness: Harness, tmp_path: Path) -> None:
-    harness.start(f"trap 'echo asked; exit 3' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
+def test_grace(shared: Harness, tmp_path: Path) -> None:
+    shared.start(f"trap 'echo asked; exit 3' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
     wait_for("the trap", (tmp_path / "set").exists)
-    harness.runner.kill(1, 60)
-    exited = harness.exited()
+    shared.runner.kill(1, 60)
+    exited = shared.exited()
     assert exited.code == 3
     assert exited.output.endswith(b"asked\n")  # before it what the shell says of its sleep
 
 
-def test_grace_is_for_the_whole_group_and_ends_with_sigkill(harness: Harness, tmp_path: Path) -> None:
-    harness.start(
-        f"trap '' TERM; (sleep 600 & echo $! > {tmp_path}/pid; wait) & wait; echo stayed; sleep 600"
-    )
+def test_grace_is_for_the_whole_group_and_ends_with_sigkill(shared: Harness, tmp_path: Path) -> None:
+    shared.start(f"trap '' TERM; (sleep 600 & echo $! > {tmp_path}/pid; wait) & wait; echo stayed; sleep 600")
     grandchild = read_number(tmp_path / "pid")
     began = time.monotonic()
-    harness.runner.kill(1, 0.3)
-    exited = harness.exited()
+    shared.runner.kill(1, 0.3)
+    exited = shared.exited()
     assert (exited.code, exited.output) == (-9, b"")
     assert 0.3 <= time.monotonic() - began < 5
     assert not alive(grandchild)
 
 
-def test_all_of_the_group_is_asked_to_end(harness: Harness, tmp_path: Path) -> None:
+def test_all_of_the_group_is_asked_to_end(shared: Harness, tmp_path: Path) -> None:
     child = f"trap 'echo child; exit' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done"
-    harness.start(f"trap 'echo parent' TERM; ({child}) & while ! wait; do :; done")
+    shared.start(f"trap 'echo parent' TERM; ({child}) & while ! wait; do :; done")
     wait_for("the trap", (tmp_path / "set").exists)
-    harness.runner.kill(1, 60)
-    assert set(harness.exited().output.split()) >= {b"parent", b"child"}
+    shared.runner.kill(1, 60)
+    assert set(shared.exited().output.split()) >= {b"parent", b"child"}
 
 
 def test_who_is_over_is_not_killed_its_number_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,18 +164,18 @@ def test_who_is_over_is_not_killed_its_number_may_be_anothers(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("later", [0.0, 0.2])
-def test_a_later_kill_can_shorten_the_grace(harness: Harness, tmp_path: Path, later: float) -> None:
-    harness.start(f"trap '' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
+def test_a_later_kill_can_shorten_the_grace(shared: Harness, tmp_path: Path, later: float) -> None:
+    shared.start(f"trap '' TERM; touch {tmp_path}/set; while :; do sleep 0.01; done")
     wait_for("the trap", (tmp_path / "set").exists)
     for grace in (600, later, 600):
-        harness.runner.kill(1, grace)
-    exited = harness.exited()
+        shared.runner.kill(1, grace)
+    exited = shared.exited()
     assert exited.code == -9
     assert exited.seconds < 5
 
 
-def test_what_the_shell_leaves_in_its_group_is_killed(harness: Harness, tmp_path: Path) -> None:
-    exited = harness.run(f"sleep 600 & echo $! > {tmp_path}/pid; echo done")
+def test_what_the_shell_leaves_in_its_group_is_killed(shared: Harness, tmp_path: Path) -> None:
+    exited = shared.run(f"sleep 600 & echo $! > {tmp_path}/pid; echo done")
     assert (exited.code, exited.output) == (0, b"done\n")
     assert exited.seconds < 5
     assert not alive(read_number(tmp_path / "pid"))
@@ -203,20 +205,18 @@ def leaving(how: str, tmp_path: Path) -> str:
 @pytest.mark.parametrize("how", ESCAPES)
 @pytest.mark.parametrize("grace", [0.0, 60.0])
 def test_who_leaves_the_group_is_killed_with_it(
-    harness: Harness, tmp_path: Path, how: str, grace: float
+    shared: Harness, tmp_path: Path, how: str, grace: float
 ) -> None:
-    harness.start(f"{escaping(how, tmp_path)}; true")
+    shared.start(f"{escaping(how, tmp_path)}; true")
     escaped = read_number(tmp_path / "pid")
-    harness.runner.kill(1, grace)
-    assert harness.exited().seconds < 5
+    shared.runner.kill(1, grace)
+    assert shared.exited().seconds < 5
     assert not alive(escaped)
 
 
 @pytest.mark.parametrize("how", [how for how in ESCAPES if how != "no environment"])
-def test_who_leaves_the_group_does_not_outlive_its_command(
-    harness: Harness, tmp_path: Path, how: str
-) -> None:
-    exited = harness.run(leaving(how, tmp_path))
+def test_who_leaves_the_group_does_not_outlive_its_command(shared: Harness, tmp_path: Path, how: str) -> None:
+    exited = shared.run(leaving(how, tmp_path))
     assert (exited.code, exited.output) == (0, b"done\n")
     assert exited.seconds < 5
     assert not Path("/proc", str(read_number(tmp_path / "pid"))).exists(), "not even as a zombie"
@@ -293,14 +293,14 @@ def test_whoever_escapes_is_killed_when_the_daemon_is(tmp_path: Path) -> None:
     wait_for("its guard has killed it", lambda: not alive(escaped))
 
 
-def test_closed_output_is_no_end(harness: Harness) -> None:
-    exited = harness.run("echo before; exec >&- 2>&-; sleep 0.2; exit 4")
+def test_closed_output_is_no_end(shared: Harness) -> None:
+    exited = shared.run("echo before; exec >&- 2>&-; sleep 0.2; exit 4")
     assert (exited.code, exited.output) == (4, b"before\n")
     assert exited.seconds >= 0.2
 
 
-def test_who_forks_twice_is_killed_all_the_same(harness: Harness, tmp_path: Path) -> None:
-    exited = harness.run(f"(sleep 600 & echo $! > {tmp_path}/pid) & wait; sleep 0.1")
+def test_who_forks_twice_is_killed_all_the_same(shared: Harness, tmp_path: Path) -> None:
+    exited = shared.run(f"(sleep 600 & echo $! > {tmp_path}/pid) & wait; sleep 0.1")
     assert exited.code == 0
     assert not alive(read_number(tmp_path / "pid"))
 
@@ -316,46 +316,46 @@ def test_one_that_forks_without_end_is_killed(harness: Harness, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("directory", [None, "/"])
-def test_kill_before_the_start(harness: Harness, directory: str | None) -> None:
+def test_kill_before_the_start(shared: Harness, directory: str | None) -> None:
     for number in range(20):
-        harness.start(Task("sleep 600", directory=directory), number)
-        harness.runner.kill(number)
-    assert sorted(harness.exited().run for _ in range(20)) == list(range(20))
+        shared.start(Task("sleep 600", directory=directory), number)
+        shared.runner.kill(number)
+    assert sorted(shared.exited().run for _ in range(20)) == list(range(20))
 
 
 @pytest.mark.parametrize("directory", [None, "/"])
 @pytest.mark.parametrize(("until", "begun"), [(0.1, False), (60.0, True)])
 def test_what_the_runner_comes_to_too_late_is_not_begun(
-    harness: Harness, tmp_path: Path, directory: str | None, until: float, begun: bool
+    shared: Harness, tmp_path: Path, directory: str | None, until: float, begun: bool
 ) -> None:
-    harness.run("true")
-    harness.runner._call(time.sleep, 0.3)  # its thread is held up
+    shared.run("true")
+    shared.runner._call(time.sleep, 0.3)  # its thread is held up
     task = Task(f"touch {tmp_path}/begun", directory=directory)
-    harness.runner.start(Run(2, task, {}, clock.now() + until))
-    exited = harness.exited()
+    shared.runner.start(Run(2, task, {}, clock.now() + until))
+    exited = shared.exited()
     assert (exited.run, exited.begun, exited.code) == (2, begun, 0 if begun else None)
     assert (tmp_path / "begun").exists() == begun
 
 
-def test_unknown_run(harness: Harness) -> None:
-    harness.runner.kill(99)
+def test_unknown_run(shared: Harness) -> None:
+    shared.runner.kill(99)
 
 
-def test_many_at_once(harness: Harness) -> None:
+def test_many_at_once(shared: Harness) -> None:
     for number in range(30):
-        harness.start(f"echo {number}", number)
-    assert {(e.run, e.output) for e in (harness.exited() for _ in range(30))} == {
+        shared.start(f"echo {number}", number)
+    assert {(e.run, e.output) for e in (shared.exited() for _ in range(30))} == {
         (n, f"{n}\n".encode()) for n in range(30)
     }
 
 
-def test_a_flood_is_bounded(harness: Harness) -> None:
+def test_a_flood_is_bounded(shared: Harness) -> None:
     """A hundred megabytes: neither kept, nor in the way of others."""
     tracemalloc.start()
     try:
-        harness.start("head -c 100000000 /dev/zero", 1)
-        harness.start("echo small", 2)
-        small, flood = harness.exited(), harness.exited()
+        shared.start("head -c 100000000 /dev/zero", 1)
+        shared.start("echo small", 2)
+        small, flood = shared.exited(), shared.exited()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -365,11 +365,11 @@ def test_a_flood_is_bounded(harness: Harness) -> None:
     assert peak < 5_000_000
 
 
-def test_a_flood_without_end_is_killed(harness: Harness) -> None:
-    harness.start("yes")
+def test_a_flood_without_end_is_killed(shared: Harness) -> None:
+    shared.start("yes")
     time.sleep(0.1)
-    harness.runner.kill(1, 5)
-    exited = harness.exited()
+    shared.runner.kill(1, 5)
+    exited = shared.exited()
     assert (exited.code, exited.truncated) == (-15, True)
     assert exited.seconds < 4
 
@@ -404,8 +404,8 @@ def test_many_files_are_allowed_but_only_to_us() -> None:
     assert done.stdout == "{(0, b'64\\n')}\n"
 
 
-def test_long_output_keeps_its_ends(harness: Harness) -> None:
-    exited = harness.run("echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last")
+def test_long_output_keeps_its_ends(shared: Harness) -> None:
+    exited = shared.run("echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last")
     assert exited.truncated
     assert exited.output.startswith(b"first\nxxx")
     assert exited.output.endswith(b"x\nlast\n")

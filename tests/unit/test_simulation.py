@@ -25,7 +25,7 @@ AT_MOST = 1000
 # search is only slower, and the new number belongs here.
 FOUND_AT = {
     "incarnation when assigning": 67,
-    "incarnation when completing": 13,
+    "incarnation when completing": 34,
     "transaction before reading": 391,
     "fencing": 38,
     "proof that was reported": 327,
@@ -46,21 +46,20 @@ FOUND_AT = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def among_many() -> Iterator[None]:
     undo = quiet()
     yield
     undo()
 
 
-@pytest.mark.parametrize("first", [0, SCHEDULES])
-def test_every_invariant_holds(first: int) -> None:
+def test_every_invariant_holds() -> None:
     met: set[str] = set()
     by_hand: set[str] = set()
     errors: set[str] = set()
     moved = 0
     seen: Counter[str] = Counter()
-    for seed in range(first, first + SCHEDULES):
+    for seed in range(SCHEDULES):
         figures = simulate(seed, short=True)
         met |= figures.faults.keys()
         by_hand |= figures.hands.keys()

@@ -52,7 +52,7 @@ def run(bug: Bug, seeds: range) -> int:
 def test_a_schedule_that_does_not_end_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], process: type[Process], said: str
 ) -> None:
-    monkeypatch.setattr(world, "LONGEST", 0.2)
+    monkeypatch.setattr(world, "LONGEST", 0.05)
     assert run(Bug(process), range(7, 9)) == 1
     told = capsys.readouterr().out
     assert said in told

@@ -147,7 +147,9 @@ def test_one_that_serves_nobody_tells_nothing(root: Path, serve: Serve) -> None:
 
 
 def test_one_that_tells_no_zxid(root: Path, serve: Serve) -> None:
-    answer = look(root, serve({"srvr": "Mode: leader\n", "mntr": MNTR.format(synced=2)}.get).port)
+    refused = "hash is not executed because it is not in the whitelist.\n"
+    told = {"srvr": "Mode: leader\n", "mntr": MNTR.format(synced=2), "hash": refused}
+    answer = look(root, serve(told.get).port)
     assert (answer["server"]["role"], answer["server"]["zxid"]) == ("leader", None)
 
 

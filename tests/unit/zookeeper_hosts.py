@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -17,7 +18,8 @@ from tests.unit.zookeeper_role import load, load_file
 plan_of = load_file("filter/zookeeper_voter_stages.py").zookeeper_voter_stages
 health = load("zookeeper_health")
 order = load("zookeeper_restart_order")
-zoo_cfg = load("zookeeper_zoo_cfg")
+# Of a line of zoo.cfg: the same few are asked about all the time.
+server_address = cache(load("zookeeper_zoo_cfg").server_address)
 
 EPOCH = 1 << 32
 PORTS = (2888, 3888)
@@ -116,10 +118,7 @@ class Ensemble:
     def _finds(self, one: Host, other: Host) -> bool:
         """Whether it looks for the other where that listens."""
         mine, own = one.view.get(other.number), other.view.get(other.number)
-        return bool(mine and own) and zoo_cfg.server_address(mine) == (
-            other.address,
-            *zoo_cfg.server_address(own)[1:],
-        )
+        return bool(mine and own) and server_address(mine) == (other.address, *server_address(own)[1:])
 
     def _hear(self, a: Host, b: Host) -> bool:
         """Whether they count each other's votes: one finds the other, which is told where the first is."""
@@ -132,12 +131,12 @@ class Ensemble:
     def _elects(self, leader: Host, group: tuple[Host, ...]) -> bool:
         """Whether these servers, all of which hear each other, can make one of them their leader."""
         ids = frozenset(host.number for host in group)
+        last, followers = leader.last, leader.voters
         return (
-            all(host.last <= leader.last for host in group)
-            and all(len(ids & host.voters) >= majority(host.voters) for host in group)
+            all(host.last <= last for host in group)
+            and all(len(ids & voters) >= majority(voters) for voters in (host.voters for host in group))
             and all(
-                host is leader or (host.number in leader.voters and self._finds(host, leader))
-                for host in group
+                host is leader or (host.number in followers and self._finds(host, leader)) for host in group
             )
         )
 
@@ -148,11 +147,14 @@ class Ensemble:
         if self.leader not in up or not self._holds(up):
             self.leader, self.following = None, set()
             electorate = [host for host in up.values() if self._may_vote(host)]
+            numbers = range(len(electorate))
+            hear = {(a, b) for a, b in combinations(numbers, 2) if self._hear(electorate[a], electorate[b])}
             groups = [
                 (leader, group)
                 for size in range(1, len(electorate) + 1)
-                for group in combinations(electorate, size)
-                if all(self._hear(a, b) for a, b in combinations(group, 2))
+                for some in combinations(numbers, size)
+                if hear.issuperset(combinations(some, 2))
+                for group in [tuple(electorate[n] for n in some)]
                 for leader in group
                 if self._elects(leader, group)
             ]
