@@ -12,7 +12,8 @@ export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint docs unit model simulate coverage mutants integration lab-test molecule test bench collection sanity clean
+.PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint lint-style \
+	lint-types lint-ansible lint-oldest lint-sanity docs unit model simulate coverage mutants integration lab-test molecule test bench collection sanity clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -50,19 +51,32 @@ down: ## remove the hosts and every trace of them
 
 test: setup-tests lint unit model simulate integration lab-test molecule ## all tests
 
+# Its parts beside each other, one on each core; what one of them says is shown whole when it ends.
 lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
 lint: setup-python setup-oldest ## ansible-lint, ansible-test sanity, yamllint, ruff, mypy, roles as specified
+	@$(MAKE) --no-print-directory --jobs=$$(nproc) --output-sync=target \
+		lint-ansible lint-oldest lint-types lint-sanity lint-style
+
+lint-style:
 	yamllint --strict .
 	ruff check .
 	ruff format --check .
+	python scripts/role_docs.py --check
+
+lint-types:
 	mypy
 	mypy --package ansible_collections.zklab.zookeeper.plugins
 	mypy roles/*/files/*.py molecule/conftest.py
 	set -e; for tests in molecule/*/tests; do mypy $$tests; done # each has modules named as another's are
-	python scripts/role_docs.py --check
+
+lint-ansible:
 	ansible-lint --offline --profile production
-	PATH=$(OLDEST):$$PATH ansible-lint --offline --profile production # it and ansible-doc, with the oldest ansible-core
+
+lint-oldest: # it and ansible-doc, with the oldest ansible-core
+	PATH=$(OLDEST):$$PATH ansible-lint --offline --profile production
 	$(OLDEST)/ansible-doc --type role --roles-path roles --json zookeeper mwapp >/dev/null
+
+lint-sanity:
 	@scripts/sanity
 
 docs: setup-python ## the roles' tables of variables, from their specifications
@@ -80,7 +94,7 @@ simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=
 	python -m tests.edge --seeds $(EDGE_SEEDS) --fresh $(EDGE_FRESH) --minutes 1
 
 model: setup-tests ## the protocol as a model, every state of it: python -m tests.model 2 for larger bounds
-	pytest tests/model
+	pytest -n $$(nproc) --dist worksteal tests/model
 
 coverage: setup-python ## how much of mwapp/core the simulation alone reaches, and what it does not
 	python -m tests.simulation.covered --seeds 3000

@@ -15,8 +15,7 @@ settings.load_profile("patient")
 
 
 def pytest_collection_finish() -> None:
-    """What has been collected stays until the end: it need not be searched for garbage again."""
-    gc.collect()
+    """What has been collected stays until the end: it need not be searched for garbage."""
     gc.freeze()
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from demo.report.history import History
 from demo.report.legend import LEGEND
 from demo.report.texts import FAULTS
 from demo.report.timeline import NARROW, WIDE, draw
+from drawing.svg import png
 from tests.unit.demo_records import RECORD, demo, event, history, ledger
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,12 @@ class _Page(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self._words.append(data)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of few pixels is soon painted."""
+    monkeypatch.setattr(report, "png", partial(png, zoom=1))
 
 
 @cache

@@ -18,11 +18,9 @@ PROJECT = Path(__file__).parents[2]
 
 def test_every_scenario_has_tests() -> None:
     """Molecule calls it a success when the verifier finds none."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider", "."]
-    done = subprocess.run(command, cwd=PROJECT / "molecule", capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    scenarios = {found.parent.name for found in PROJECT.glob("molecule/*/molecule.yml")}
-    assert set(re.findall(r"^molecule/([^/]+)/tests/", done.stdout, re.MULTILINE)) == scenarios
+    for scenario in PROJECT.glob("molecule/*/molecule.yml"):
+        tests = "".join(file.read_text() for file in (scenario.parent / "tests").glob("test_*.py"))
+        assert re.search(r"^def test_", tests, re.MULTILINE), scenario
 
 
 # ------------------------------------------------------------ preflight
