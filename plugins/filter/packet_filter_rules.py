@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 Rows = list[dict[str, Any]]
 Variables = Mapping[str, Any]
@@ -27,7 +28,8 @@ def zookeeper_packet_filter(
         settings: the role's variables, by name, as they are for this host.
         hostvars: of every host. The defaults of a role are not among them.
         groups: of the inventory.
-        known: what preflight found on hosts whose servers know members, too: those that leave are among them.
+        known: what preflight found on hosts whose servers know members, too: those that leave are among them,
+            and the ports that servers still use while theirs are being changed.
 
     Returns:
         The rules for the module packet_filter.
@@ -38,11 +40,14 @@ def zookeeper_packet_filter(
     clients = [*peers, *_application(hostvars, groups), *_named("zookeeper_client_networks", settings)]
     monitors = _named("zookeeper_monitoring_networks", settings)
     ports = [settings["zookeeper_quorum_port"], settings["zookeeper_election_port"]]
+    ports += _still({port for line in _lines(known) for port in server_address(line)[1:]}, ports)
+    client_ports = [settings["zookeeper_client_port"]]
+    client_ports += _still({found.get("deployed_port") for found in known}, client_ports)
     tls = [int(settings["zookeeper_tls_port"])] if is_true(settings["zookeeper_tls"]) else []
     return [
         {"ports": [*ports, *_ports(config, "observerMasterPort")], "sources": peers},
         {
-            "ports": [settings["zookeeper_client_port"], *tls, *_ports(config, "secureClientPort")],
+            "ports": [*client_ports, *tls, *_ports(config, "secureClientPort")],
             "sources": clients,
         },
         {"ports": _monitored(settings), "sources": monitors},
@@ -99,8 +104,17 @@ def _source(address: Any, setting: str, *, optional: bool = False) -> dict[str, 
 
 def _leaving(known: Iterable[Variables], peers: Rows) -> list[str]:
     """Where servers are that others still know, and the inventory no longer names."""
-    hosts = {_host(line) for found in known for line in found.get("servers", {}).values()}
-    return sorted(hosts - {peer["address"] for peer in peers})
+    return sorted({_host(line) for line in _lines(known)} - {peer["address"] for peer in peers})
+
+
+def _lines(known: Iterable[Variables]) -> list[str]:
+    """What servers know of members, as zoo.cfg says it."""
+    return [line for found in known for line in found.get("servers", {}).values()]
+
+
+def _still(used: Iterable[int | None], wanted: list[Any]) -> list[int]:
+    """Ports that are in use and no longer wanted: they are filtered until all servers have left them."""
+    return sorted({port for port in used if port} - {int(port) for port in wanted})
 
 
 def _host(line: str) -> str:

@@ -101,6 +101,19 @@ def test_one_that_leaves_is_let_in_while_servers_know_it() -> None:
     assert set(optional) < {source["address"] for source in rules[1]["sources"]}
 
 
+def test_ports_that_servers_still_use_are_filtered_until_all_have_left_them() -> None:
+    known = [
+        {"deployed_port": 2171, "servers": {"1": "zk1:2888:3888", "2": "[2001:db8::2]:2878:3878:observer"}},
+        {"deployed_port": 2181, "servers": {}},
+        {"unreachable": True},
+    ]
+    peers = ["zk1", "2001:db8::2"]
+    clients = [*peers, "192.0.2.11", "vm1", "mw2.internal", "198.51.100.0/24"]
+    assert server(known) == {(2888, 3888, 2878, 3878): peers, (2181, 2171): clients, (): ["prometheus"]}
+    changed = server(known, zookeeper_quorum_port=2889)
+    assert next(iter(changed)) == (2889, 3888, 2878, 2888, 3878)
+
+
 def test_a_new_member_behind_filters_that_limit_leaves_out_is_refused() -> None:
     old = {"item": "vm1", "servers": {"1": "zk1:2888:3888"}}
     [problem] = filters.zookeeper_shut_out(MEMBERS, ["vm2"], [old])

@@ -74,7 +74,7 @@ MUTANTS = [
         equivalent="switched off, the roles give no rules",
     ),
     inventory('"optional": optional', '"optional": True', "a misspelt host is shut out in silence"),
-    inventory("hosts - {peer", "hosts | {peer", "names of members need not resolve"),
+    inventory("_lines(known)} - {peer", "_lines(known)} | {peer", "names of members need not resolve"),
     inventory('[*ports, *_ports(config, "observerMasterPort")]', "ports", "observers' port is open to all"),
     inventory(', *_ports(config, "secureClientPort")]', "]", "the port for TLS is open to all"),
     inventory(
@@ -94,6 +94,13 @@ MUTANTS = [
     inventory("if hosts and new:", "if new:", "a host that could not be looked at ends the run"),
     inventory(
         'm["name"] in play_hosts and m["host"]', 'm["host"]', "--limit is refused for members that wait"
+    ),
+    inventory("    ports += _still(", "    _ = (", "old ports are open to all while servers use them"),
+    inventory(
+        "    client_ports += _still(", "    _ = (", "an old client port is open to all while servers use it"
+    ),
+    inventory(
+        "if port} - {int(port) for port in wanted}", "if port}", "a port is filtered twice", at="_still"
     ),
     inventory('(:observer)?$", ""', '$", ""', "an observer that leaves is not known"),
     inventory('.strip("[]")', "", "IPv6 members seem unknown"),
