@@ -1,4 +1,4 @@
-"""Measure: ``python -m bench [PART...]``; without one, all parts."""
+"""Measure: ``python -m bench [PART...]``; without one, all parts but those in UNASKED."""
 
 import argparse
 import gc
@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from bench import kills, provisioning, takeovers, tasks
+from bench import kills, provisioning, takeovers, tasks, upgrades
 from bench.report import Report
 from mwapp.cli import GARBAGE
 from testbed.releases import ReleaseError
@@ -23,8 +23,11 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "takeovers": lambda options: takeovers.measure("takeovers", options.runs),
     "gaps": lambda options: takeovers.measure("gaps", options.runs),
     "kills": lambda options: kills.measure(options.runs, options.releases),
+    "upgrades": lambda options: upgrades.measure(options.releases or upgrades.RELEASES),
     "provisioning": lambda options: provisioning.measure(options.rounds),
 }
+# It needs releases from Maven Central.
+UNASKED = ("upgrades",)
 
 
 def main() -> int:
@@ -42,7 +45,7 @@ def main() -> int:
         "--prefetch", type=int, default=400, metavar="N", help="more tasks that it has at hand (default 400)"
     )
     several.add_argument("--lab", action="store_true", help="in the lab, not on servers on loopback")
-    broken = parser.add_argument_group("takeovers, gaps, kills")
+    broken = parser.add_argument_group("takeovers, gaps, kills, upgrades")
     broken.add_argument(
         "--runs", type=int, default=20, metavar="N", help="of each fault, or so many ensembles (default 20)"
     )
@@ -51,12 +54,12 @@ def main() -> int:
         nargs="+",
         default=(),
         metavar="VERSION",
-        help="kills: compare these, from Maven Central, such as 3.8.6 3.9.5",
+        help="kills, upgrades: compare these, from Maven Central, such as 3.8.6 3.9.5",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)  # clients lose connections: that is what is measured
     gc.set_threshold(GARBAGE)  # as in mwapp's own processes
-    for part in options.part or PARTS:
+    for part in options.part or [part for part in PARTS if part not in UNASKED]:
         print(f"--- {part}", flush=True)
         try:
             path = PARTS[part](options).save()

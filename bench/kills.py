@@ -9,6 +9,7 @@ race that roles/zookeeper/README.md describes, hence the many.
 
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -20,7 +21,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.interfaces import IAsyncResult
 
 from bench.report import Report
-from testbed.ensemble import Ensemble, EnsembleError, Server
+from testbed.ensemble import CLASSPATH, Ensemble, EnsembleError, Server
 from testbed.releases import jars
 from testbed.waiting import NotInTimeError
 
@@ -30,10 +31,16 @@ WAYS: dict[str, dict[str, Any]] = {
     "ZooKeeper's own": {"snapshot_sync": False},
     "snapshots": {"snapshot_sync": True},
 }
+PACKAGES = "packages"
 # Until what was sent is answered or lost with the connection, seconds.
 SETTLED_SECONDS = 30.0
 # Ensembles of each way at a time: they have to be short of processors.
 AT_ONCE = 2
+# What may be found, by how its text begins; all else is that the ensemble did not serve again.
+KINDS = {"lost": "lost writes", "servers show": "differ", "": "did not serve again"}
+ANEW = "started anew: "
+# More at once than servers that are short of processors can do until the next.
+BURST = 10
 PARENT = "/written"
 CHANGED = tuple(f"/changed-{number}" for number in range(3))
 
@@ -52,9 +59,10 @@ class Writer:
     def write(self) -> None:
         """Some more, if there is a connection."""
         if self._client.connected:
-            for path in CHANGED:
-                self._client.set_async(path, b"")
-            self._sent.append(self._client.create_async(f"{PARENT}/n", sequence=True))
+            for _ in range(BURST):
+                for path in CHANGED:
+                    self._client.set_async(path, b"")
+                self._sent.append(self._client.create_async(f"{PARENT}/n", sequence=True))
 
     def acknowledged(self) -> set[str]:
         """The paths, when nothing is under way any more."""
@@ -70,21 +78,33 @@ class Writer:
 
 
 def measure(runs: int, releases: Sequence[str] = ()) -> Report:
-    """``runs`` ensembles of each way, or of each release. Raises ReleaseError."""
+    """``runs`` ensembles of each way, or of each release or the packages. Raises ReleaseError."""
     report = Report("kills", runs=runs, kills=KILLS, releases=list(releases))
-    ways = {version: {"snapshot_sync": False, "jars": jars(version)} for version in releases} or WAYS
-    broken: dict[str, list[str]] = {way: [] for way in ways}
+    ways = {
+        version: {"snapshot_sync": False, "jars": CLASSPATH if version == PACKAGES else jars(version)}
+        for version in releases
+    } or WAYS
+    wrong: dict[str, list[str]] = {way: [] for way in ways}
     with ProcessPoolExecutor(AT_ONCE * len(WAYS)) as pool:
         for number, (way, found) in enumerate(pool.map(_kill_leaders, [*ways.items()] * runs), 1):
-            broken[way] += [found] if found else []
-            print(f"{number:3}  {_line(broken)}", flush=True)
-    report.add(ensembles=runs, broken=broken)
-    print(f"of {runs} ensembles, {KILLS} leaders killed in each, were broken: {_line(broken)}")
+            wrong[way] += [found] if found else []
+            print(f"{number:3}  {_line(wrong)}", flush=True)
+    report.add(ensembles=runs, broken=wrong)
+    print(f"of {runs} ensembles, {KILLS} leaders killed in each, were broken: {_line(wrong)}")
     return report
 
 
-def _line(broken: dict[str, list[str]]) -> str:
-    return ", ".join(f"{way} {len(found)}" for way, found in broken.items())
+def _line(wrong: dict[str, list[str]]) -> str:
+    return ", ".join(f"{way} {_kinds(found)}" for way, found in wrong.items())
+
+
+def _kinds(found: Sequence[str]) -> str:
+    """How many ensembles, and of what: "3 (2 lost writes, 1 differ)"."""
+    kinds = Counter(
+        next(kind for start, kind in KINDS.items() if text.removeprefix(ANEW).startswith(start))
+        for text in found
+    )
+    return f"{len(found)}" + (f" ({', '.join(f'{kinds[k]} {k}' for k in kinds)})" if found else "")
 
 
 def _kill_leaders(way_and_settings: tuple[str, dict[str, Any]]) -> tuple[str, str | None]:
@@ -95,13 +115,13 @@ def _kill_leaders(way_and_settings: tuple[str, dict[str, Any]]) -> tuple[str, st
             writers = [stack.enter_context(closing(Writer(server.port))) for server in ensemble.servers]
             for _ in range(KILLS):
                 _kill_the_leader(ensemble, writers)
-                if found := _broken(ensemble, writers):
+                if found := broken(ensemble, writers):
                     return way, found
             for server in ensemble.servers:
                 server.kill()
             ensemble.heal()
-            found = _broken(ensemble, writers)
-            return way, f"started anew: {found}" if found else None
+            found = broken(ensemble, writers)
+            return way, f"{ANEW}{found}" if found else None
     except (EnsembleError, NotInTimeError, KazooException, KazooTimeoutError) as problem:
         return way, f"{type(problem).__name__}: {problem}"
 
@@ -109,17 +129,19 @@ def _kill_leaders(way_and_settings: tuple[str, dict[str, Any]]) -> tuple[str, st
 def _kill_the_leader(ensemble: Ensemble, writers: list[Writer]) -> None:
     """In the middle of many writes; then it comes back."""
     draw = random.SystemRandom()
+    leader = ensemble.leader()  # to ask takes longer than the servers need for what was sent
     end = time.monotonic() + draw.uniform(0.1, 0.5)
     while time.monotonic() < end:
         for writer in writers:
             writer.write()
         time.sleep(0.005)
-    ensemble.leader().kill()
+    leader.kill()
     time.sleep(draw.uniform(0.3, 1.5))
     ensemble.heal()
 
 
-def _broken(ensemble: Ensemble, writers: list[Writer]) -> str | None:
+def broken(ensemble: Ensemble, writers: list[Writer]) -> str | None:
+    """What is missing of what was acknowledged, or differs between the servers."""
     acknowledged = set().union(*(writer.acknowledged() for writer in writers))
     shown = [_read(server) for server in ensemble.servers]
     lost = [len(acknowledged - paths) for paths, _ in shown]
