@@ -3,14 +3,19 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kazoo.client import KazooClient
+from kazoo.security import make_acl
 
 from testbed.ensemble import Ensemble, Server
 from tests.unit.zookeeper_role import load_file
 
 status = load_file("modules/zookeeper_status.py")
 report = load_file("filter/status_report.py")
+module = load_file("modules/zookeeper_tree.py")
+trees = load_file("filter/zookeeper_trees.py")
 
 # A server tells the digest of its data once in so many transactions.
 EACH = 128
@@ -74,6 +79,18 @@ def problems(ensemble: Ensemble) -> list[str]:
     return found
 
 
+def compared(ensemble: Ensemble) -> dict[str, Any]:
+    """What compare.yml says, of the servers' disks."""
+    names = {f"zk{server.number}": {str(server.directory / "data")} for server in ensemble.servers}
+    asked = {name: {"__zookeeper_tree_span": module.look(names[name], "", [])} for name in names}
+    for what in ("sums", "nodes"):
+        plan = trees.zookeeper_tree_plan([*names], asked)
+        for name in names:
+            asked[name][f"__zookeeper_tree_{what}"] = module.look(names[name], plan["zxid"], plan["buckets"])
+    told: dict[str, Any] = trees.zookeeper_tree_report([*names], asked)
+    return told
+
+
 def values(ensemble: Ensemble, path: str) -> list[bytes]:
     """What each server has there."""
     found = []
@@ -89,6 +106,9 @@ def test_they_are_noticed_and_made_the_same_again(ensemble: Ensemble, tmp_path: 
         for number in range(2 * EACH):
             client.create(f"/acknowledged-{number}")
     assert any("zk1, zk2 and of zk3 differ" in text for text in problems(ensemble)), problems(ensemble)
+    where = compared(ensemble)
+    assert where["differs"].keys() == {"/x"}, where["text"]
+    assert "zk1, zk2: version 10" in where["text"]
 
     # As the README says: all stop, each server's data is kept, and all get the data of the one that is right.
     for server in ensemble.servers:
@@ -112,6 +132,7 @@ def test_they_are_noticed_and_made_the_same_again(ensemble: Ensemble, tmp_path: 
     leader.stop()
     ensemble.start()
     assert problems(ensemble) == []
+    assert compared(ensemble)["ok"], compared(ensemble)["text"]
     there_are_all(ensemble)
 
 
@@ -121,3 +142,69 @@ def there_are_all(ensemble: Ensemble) -> None:
         with server.client() as client:
             there = set(client.get_children("/"))
             assert {f"acknowledged-{number}" for number in range(2 * EACH)} <= there
+
+
+def test_a_disk_has_what_its_server_shows(tmp_path: Path) -> None:
+    """From its log, from its snapshot, and while it writes."""
+    with Ensemble(1) as one:
+        (server,) = one.servers
+        leaving = KazooClient(f"127.0.0.1:{server.port}")
+        leaving.start()
+        leaving.create("/gone", ephemeral=True)
+        with server.client() as client:
+            client.create("/a", "é".encode(), makepath=True)
+            client.create("/é", acl=[make_acl("world", "anyone", read=True, admin=True)])
+            client.create("/of-a-session", bytes(100_000), ephemeral=True)
+            client.create("/deleted")
+            client.delete("/deleted")
+            leaving.stop()
+            leaving.close()
+            several = client.transaction()
+            several.set_data("/a", b"other")
+            several.create("/b")
+            several.delete("/b")
+            several.create("/b/c")
+            assert any(isinstance(result, Exception) for result in several.commit())
+            several = client.transaction()
+            several.create("/b", b"x")
+            several.set_data("/b", b"xyz")
+            assert not any(isinstance(result, Exception) for result in several.commit())
+            client.set_acls("/b", [make_acl("world", "anyone", read=True)])
+            last = client.set("/a", b"last").mzxid
+            there = {path: client.exists(path) for path in ("/", *everything(client, ""))}
+        shown = {
+            path: (stat.czxid, stat.mzxid, stat.version, stat.ephemeralOwner, stat.dataLength)
+            for path, stat in there.items()
+        }
+        by_log = look(server, last)
+        assert {path: tuple([*node.values()][1:]) for path, node in by_log.items()} == shown
+        assert by_log.keys() > {"/a", "/b", "/é", "/of-a-session"}
+        # What the session's end has changed is later.
+        server.stop()
+        one.start()
+        shutil.copytree(data(server), tmp_path / "version-2")
+        for log in (tmp_path / "version-2").glob("log.*"):
+            log.unlink()
+        newest = module.span([tmp_path]).last
+        tree = module.Tree([tmp_path], newest)
+        by_snapshot = tree.nodes(range(1 << 12))[0]
+        assert by_snapshot == look(server, newest, snapshot="snapshot.0"), "its log has the same"
+        assert by_snapshot.keys() == by_log.keys() - {"/of-a-session"}
+
+
+def look(server: Server, zxid: int, snapshot: str = "snapshot.*") -> dict[str, Any]:
+    """The znodes on its disk, from these snapshots."""
+    for path in data(server).glob("snapshot.*"):
+        if not path.match(snapshot):
+            path.unlink()
+    nodes: dict[str, Any] = module.Tree([data(server).parent], zxid).nodes(range(1 << 12))[0]
+    return nodes
+
+
+def everything(client: KazooClient, path: str) -> Iterator[str]:
+    """All paths below but that of the configuration, which is each server's own."""
+    for name in client.get_children(path or "/"):
+        below = f"{path}/{name}"
+        if below != "/zookeeper/config":
+            yield below
+            yield from everything(client, below)

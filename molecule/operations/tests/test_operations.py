@@ -150,6 +150,54 @@ def test_status_without_quorum(play: Play, cluster: Cluster) -> None:
     cluster.master()
 
 
+# ------------------------------------------------------------ compare.yml
+
+# Changes a value in a log, and the checksum of its entry.
+FORGE = """
+import glob, struct, sys, zlib
+old, new = (word.encode() for word in sys.argv[1:])
+for path in glob.glob("/var/lib/zookeeper/txnlog/version-2/log.*"):
+    with open(path, "r+b") as file:
+        log = file.read()
+        at = 16
+        while (size := struct.unpack_from(">i", log, at + 8)[0]) > 0:
+            body = log[at + 12 : at + 12 + size]
+            if old in body:
+                body = body.replace(old, new)
+                file.seek(at)
+                file.write(struct.pack(">qi", zlib.adler32(body), size) + body)
+            at += 13 + size
+"""
+
+
+def test_servers_are_compared_while_clients_write(play: Play, cluster: Cluster) -> None:
+    with Writer(cluster, "zk1"):
+        played = play("compare", player="oldest")
+    assert (played.status, played.changed) == (0, 0), played.output
+    assert "zk1, zk2, zk3 have the same" in played.text
+
+
+def test_one_that_differs_is_told_and_where(play: Play, cluster: Cluster) -> None:
+    other = next(node for node in SERVERS if node != cluster.leader())
+    forge = ["python3", "-c", FORGE]
+    with reader(cluster.hosts()) as client:
+        client.create("/differs", b"the right value")
+    logged = ["grep", "--quiet", "--recursive", "the right value", "/var/lib/zookeeper/txnlog"]
+    wait_for("it has the write", lambda: cluster.lab.exec(other, logged).returncode == 0)
+    with stopped(cluster, other):
+        cluster.lab.exec(other, [*forge, "the right value", "the wrong value"], check=True)
+        try:
+            played = play("compare")
+        finally:
+            cluster.lab.exec(other, [*forge, "the wrong value", "the right value"], check=True)
+        again = play("compare")
+    assert (played.status != 0, played.changed) == (True, 0)
+    assert "differ in 1 of" in played.text
+    assert "- /differs: " in played.text
+    assert "but with other contents" in played.text
+    assert again.status == 0, again.output
+
+
 # ------------------------------------------------------------ rolling_restart.yml
 
 
