@@ -102,8 +102,9 @@ coverage: setup-python ## how much of mwapp/core the simulation alone reaches, a
 mutants: setup-python ## mistakes planted in the code, one at a time: how many do the tests notice? ONLY=text
 	python -m tests.mutants --only "$(ONLY)"
 
+# They wait most of the time: on each core the tests of one file, with servers of their own.
 integration: setup-tests ## a real ensemble on loopback, attacked
-	pytest tests/integration
+	pytest -n $$(nproc) --dist loadfile tests/integration
 
 lab-test: setup-tests ## the lab's own verbs
 	pytest tests/lab

@@ -107,9 +107,11 @@ def test_a_task_begins_when_it_is_to(site: Site) -> None:
     late = submit(site, "--delay", "2", "date +%s.%N")
     at = datetime.fromtimestamp(start + 2.5, UTC).isoformat()
     later = submit(site, "--at", at, "date +%s.%N")
+    tomorrow = submit(site, "--at", datetime.fromtimestamp(start + 86400, UTC).isoformat(), "true")
     states = {task["task"]: task["begins"] for task in site.json("tasks", "--state", "queued")}
-    assert states[later] == pytest.approx(start + 2.5, abs=0.01)
+    assert states[tomorrow] == pytest.approx(start + 86400, abs=0.01)
     assert any(" delayed " in line for line in site.mwapp("tasks").splitlines())
+    site.mwapp("cancel", tomorrow)
     ends = site.json("wait", late, later)
     began = [float(end["output"]) for end in ends]
     assert began[0] >= start + 2
