@@ -167,7 +167,7 @@ def _say_that_it_existed(target: Target, name: str) -> None:
             when = datetime.fromtimestamp(view.created).astimezone().isoformat(" ", "seconds")
             print(
                 f"mwapp: {name} was submitted at {when} and is already {view.state}: it does not run again. "
-                "If it is to, give it another name",
+                f"If it is to: mwapp rerun {name}",
                 file=sys.stderr,
             )
 

@@ -17,6 +17,7 @@ from mwapp.client.handles import (
     calls_of,
     cancelling,
     check_answered,
+    check_done,
     ends,
     handles_of,
     late_error,
@@ -25,6 +26,7 @@ from mwapp.client.handles import (
     stored,
     views,
 )
+from mwapp.core.protocol import REMOVE, RUN
 from mwapp.handlers import Handler
 from mwapp.status.overview import TaskView
 
@@ -59,6 +61,14 @@ class AsyncTask(Handle[R]):
     async def cancel(self) -> None:
         """See :meth:`mwapp.Task.cancel`."""
         await self._client.cancel([self])
+
+    async def rerun(self) -> None:
+        """See :meth:`mwapp.Task.rerun`."""
+        await self._client.rerun([self])
+
+    async def remove(self) -> None:
+        """See :meth:`mwapp.Task.remove`."""
+        await self._client.remove([self])
 
 
 class AsyncClient(Asking):
@@ -151,6 +161,20 @@ class AsyncClient(Asking):
             await _all(futures)
             for future in futures:
                 future.result()
+
+    async def rerun(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Client.rerun`."""
+        await self._of_ended(RUN, tasks, timeout)
+
+    async def remove(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Client.remove`."""
+        await self._of_ended(REMOVE, tasks, timeout)
+
+    async def _of_ended(self, do: str, tasks: Iterable[AsyncTask[Any]], timeout: float | None) -> None:
+        futures = self._ask_ended(handles_of(tasks, AsyncTask), do)
+        with cancelling(futures):
+            await _all(futures, seconds(timeout))
+            check_done(futures, sum(not future.done() for future in futures), timeout)
 
     async def status(self, tasks: Iterable[AsyncTask[Any]]) -> list[TaskView]:
         """See :meth:`mwapp.Client.status`."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from mwapp.core.again import NO_SUCH_TASK, AskEnded
 from mwapp.core.client import Cancel, ClientPart, Refusal, Submit
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Call, Process, Scope
@@ -130,6 +131,24 @@ class Background:
                     _fail(asking[name], no_such_task(name))
 
             self._start(Cancel(self._process, names, asked=asked, finished=lambda: None), futures)
+
+        return self._ask(len(names), begin)
+
+    def ask_ended(self, names: Sequence[str], do: str) -> list[Future[None]]:
+        """Have these tasks, each named once, which have ended, run again or removed (RUN, REMOVE)."""
+
+        def begin(futures: list[Future[None]]) -> None:
+            asking = dict(zip(names, futures, strict=True))
+
+            def told(name: str, problem: str | None) -> None:
+                if problem is None:
+                    _succeed(asking[name], None)
+                elif problem == NO_SUCH_TASK:
+                    _fail(asking[name], no_such_task(name))
+                else:
+                    _fail(asking[name], RefusedError(f"{name}: {problem}"))
+
+            self._start(AskEnded(self._process, names, do, told=told, finished=lambda: None), futures)
 
         return self._ask(len(names), begin)
 

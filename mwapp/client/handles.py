@@ -118,6 +118,12 @@ class Asking:
     def _cancel(self, tasks: Iterable[Handle[Any]]) -> list[Future[None]]:
         return self._background.cancel(list(dict.fromkeys(task.name for task in tasks)))
 
+    def _ask_ended(self, tasks: Iterable[Handle[Any]], do: str) -> list[Future[None]]:
+        listed = list(tasks)
+        for task in listed:
+            task._end = None
+        return self._background.ask_ended(list(dict.fromkeys(task.name for task in listed)), do)
+
     def _look(self, tasks: Iterable[Handle[Any]]) -> "Future[list[TaskView]]":
         names = [task.name for task in tasks]
         return self._background.look(lambda scope, then: read_tasks(scope, names, then))
@@ -226,6 +232,17 @@ def check_answered(future: Future[End]) -> None:
     problem = future.exception()
     if problem is not None and not isinstance(problem, NotFoundError):
         raise problem
+
+
+def check_done(futures: Sequence[Future[None]], late: int, timeout: float | None) -> None:
+    """Raises why something was not done, when everything is answered that will be."""
+    for future in futures:
+        if future.done():
+            future.result()
+    if late:
+        raise TimedOutError(
+            f"timeout: no master has carried out {late} of {len(futures)} requests within {timeout:g} s"
+        )
 
 
 def views(tasks: Sequence[Handle[Any]], found: Sequence[TaskView]) -> list[TaskView]:

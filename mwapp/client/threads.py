@@ -15,6 +15,7 @@ from mwapp.client.handles import (
     calls_of,
     cancelling,
     check_answered,
+    check_done,
     ends,
     handles_of,
     late_error,
@@ -23,6 +24,7 @@ from mwapp.client.handles import (
     stored,
     views,
 )
+from mwapp.core.protocol import REMOVE, RUN
 from mwapp.handlers import Handler
 from mwapp.status.overview import TaskView
 
@@ -62,6 +64,14 @@ class Task(Handle[R]):
     def cancel(self) -> None:
         """Ask that it be cancelled, and do not wait for that. See :meth:`Client.cancel`."""
         self._client.cancel([self])
+
+    def rerun(self) -> None:
+        """Run it again; it has ended. See :meth:`Client.rerun`."""
+        self._client.rerun([self])
+
+    def remove(self) -> None:
+        """Remove it; it has ended. See :meth:`Client.remove`."""
+        self._client.remove([self])
 
 
 class Client(Asking):
@@ -170,6 +180,31 @@ class Client(Asking):
         with cancelling(futures):
             for future in futures:
                 future.result()
+
+    def rerun(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> None:
+        """Run all again, which have ended. When it returns, ``result`` waits for their next end.
+
+        Their retries count anew, the numbers of their attempts go on, and they begin at once.
+
+        Raises:
+            NotFoundError: there is no such task (any more).
+            RefusedError: one has not ended. The others run again.
+            TimedOutError: no master has done it within ``timeout`` seconds; the requests remain.
+        """
+        self._of_ended(RUN, tasks, timeout)
+
+    def remove(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> None:
+        """Remove all, which have ended, with their results: 20 s after each end at the earliest.
+
+        Raises what :meth:`rerun` raises.
+        """
+        self._of_ended(REMOVE, tasks, timeout)
+
+    def _of_ended(self, do: str, tasks: Iterable[Task[Any]], timeout: float | None) -> None:
+        futures = self._ask_ended(handles_of(tasks, Task), do)
+        with cancelling(futures):
+            late = concurrent.futures.wait(futures, seconds(timeout)).not_done
+            check_done(futures, len(late), timeout)
 
     def status(self, tasks: Iterable[Task[Any]]) -> list[TaskView]:
         """The state of each, and who has it. Raises NotFoundError."""

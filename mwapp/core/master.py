@@ -7,6 +7,7 @@ transaction at a time:
     assignment nobody runs     -> delete it and create the next attempt elsewhere, in one transaction
     task that can never run    -> write status ``failed`` and the reason
     task with a cancel request -> write status ``cancelled``, unless its worker does
+    task that is to run again  -> delete its status and result, put its next attempt into /returned
     task finished long ago     -> delete it (mwapp/core/retention.py)
     worker a person plays      -> note its session at its queue, so that it too has an incarnation
 
@@ -19,7 +20,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from mwapp.core.batching import Batching
@@ -35,6 +36,7 @@ from mwapp.core.protocol import (
     assign_path,
     cancel_path,
     incarnation_of,
+    request_path,
     result_path,
     show_session,
     status_path,
@@ -105,6 +107,7 @@ class Master:
             "given_up": 0,
             "cancelled": 0,
             "removed": 0,
+            "run_again": 0,
             "transactions": 0,
             "refused": 0,
         }
@@ -297,8 +300,8 @@ class Master:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
         mirror, known = self._mirror, self._mirror.tasks
         room = 1 if self._refusals else self._process.limits.batch
-        cancellations = self._cancellations()
-        steps = list(islice(cancellations, max(1, room // 2)))  # the rest is for waiting tasks
+        requests = chain(self._cancellations(), self._requested())
+        steps = list(islice(requests, max(1, room // 2)))  # the rest is for waiting tasks
         taken = {step.task for step in steps} | self._aside
 
         def ready(task: str) -> bool:
@@ -338,7 +341,7 @@ class Master:
             if target is not None:
                 steps.append(self._assign(task, target, Assignment(1, labels=tuple(sorted(labels)))))
         taken |= {step.task for step in steps}
-        others = (step for step in cancellations if step.task not in taken)
+        others = (step for step in requests if step.task not in taken)
         return steps + list(islice(others, room - len(steps)))
 
     def _places(self) -> Placement:
@@ -367,8 +370,39 @@ class Master:
             else:
                 due = mirror.held[queue][task].orphaned(worker) or worker is None or worker.adopted
             if due:
-                outcome = Outcome(reason="cancelled before it began", cancelled=True)
+                began = self._began(queue, task)
+                outcome = Outcome(attempt=began, reason="cancelled before it began", cancelled=True)
                 yield self._give_up(task, outcome, queue)
+
+    def _began(self, queue: str | None, task: str) -> int | None:
+        """The last attempt that some worker was given. None: none was."""
+        if queue is None:
+            return None
+        attempt = self._mirror.held[queue][task].assignment.attempt
+        return (attempt - (queue == NOBODY)) or None
+
+    def _requested(self) -> Iterator[_Step]:
+        """Tasks that are to run again; and requests that can be deleted."""
+        requests, known = self._mirror.requests, self._mirror.tasks
+        for task in [*requests.pointless, *requests.removals, *requests.runs]:
+            held = any(task in tasks for tasks in self._mirror.held.values())
+            ended, ended_not = task in known.finished, task not in known.names or held or known.waits(task)
+            if task in self._aside:
+                continue
+            if task in requests.pointless or (ended_not and not ended):
+                yield _Step(task, [Delete(request_path(task))], partial(requests.granted, task))
+            elif task in requests.runs and ended and not held:  # otherwise its assignment goes first
+                yield self._run_again(task, requests.runs[task])
+
+    def _run_again(self, task: str, attempt: Assignment) -> _Step:
+        end: list[Op] = [Delete(status_path(task)), Delete(result_path(task))]
+        ops = [Delete(request_path(task)), *end, Create(assign_path(NOBODY, task), attempt.encode())]
+
+        def apply() -> None:
+            self._mirror.run_again(task, attempt)
+            self.counters["run_again"] += 1
+
+        return _Step(task, ops, apply)
 
     def _assign(self, task: str, target: str, attempt: Assignment) -> _Step:
         incarnation = self._mirror.workers[target].incarnation

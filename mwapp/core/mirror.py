@@ -40,6 +40,7 @@ from mwapp.core.protocol import (
     task_path,
     worker_path,
 )
+from mwapp.core.requests import Requests
 from mwapp.core.session import AGAIN_SECONDS, REFUSED, Call, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
@@ -125,6 +126,7 @@ class Mirror:
         self.cancels_in_order: list[str] = []  # those, and some that have none any more
         self._cancels_listed = -math.inf
         self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
+        self.requests = Requests(scope, changed=changed, unreadable=unreadable)
         self._vanished: set[str] = set()  # from a queue; we are looking up their state
         self._outdated: set[str] = set()  # those for which the page under way is too old
 
@@ -147,6 +149,7 @@ class Mirror:
         """Read workers, then queues, then tasks, and keep watching them."""
         self.look_at_workers(then=partial(self._look_at_queues, self._queues_listed))
         self._look_at_cancels()
+        self.requests.look()
         self._time_passed()
 
     # ------------------------------------------------------------ what the master has committed
@@ -173,6 +176,12 @@ class Mirror:
     def removed(self, task: str) -> None:
         """The finished task was deleted."""
         self.tasks.remove(task)
+
+    def run_again(self, task: str, assignment: Assignment) -> None:
+        """The task no longer has a final state, and is in /returned."""
+        self.requests.granted(task)
+        self.tasks.reopen(task)
+        self.held.setdefault(NOBODY, {})[task] = Held(assignment)
 
     def put_off(self, task: str) -> None:
         """The finished task could not be deleted."""

@@ -20,14 +20,19 @@ WORKERS = "/workers"
 ASSIGN = "/assign"
 RETURNED = "/returned"
 CANCEL = "/cancel"
+REQUESTS = "/requests"
 TASKS = "/tasks"
 TASK_PREFIX = f"{TASKS}/task-"
 # Parents that every role relies on; the first process creates them.
-PARENTS = (CANDIDATES, EPOCH, WORKERS, ASSIGN, RETURNED, CANCEL, TASKS)
+PARENTS = (CANDIDATES, EPOCH, WORKERS, ASSIGN, RETURNED, CANCEL, REQUESTS, TASKS)
 
 DONE = "done"
 FAILED = "failed"
 CANCELLED = "cancelled"
+
+# What clients ask of a task that has ended.
+RUN = "run"
+REMOVE = "remove"
 
 # Whose queue /returned is: the tasks in it wait for a worker.
 NOBODY = ""
@@ -84,6 +89,11 @@ def status_path(task: str) -> str:
 def cancel_path(task: str) -> str:
     """A request to cancel the task; the master deletes it when the task has ended in any way."""
     return f"{CANCEL}/{task}"
+
+
+def request_path(task: str) -> str:
+    """What is asked of a task that has ended; the master does it and deletes this."""
+    return f"{REQUESTS}/{task}"
 
 
 def result_path(task: str) -> str:
@@ -231,6 +241,27 @@ class Assignment:
     def meant_for(self, incarnation: int) -> bool:
         """Whether it is for a worker of this incarnation."""
         return self.incarnation in (None, incarnation)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """Data of ``/requests/<task>``. A person may write the bare word."""
+
+    do: str  # RUN or REMOVE
+    ended: int | None = None  # the czxid of the status that is meant; None: of whatever there is
+
+    def encode(self) -> bytes:
+        """The znode's data."""
+        return _dump({"do": self.do, "ended": self.ended})
+
+    @staticmethod
+    def decode(data: bytes) -> "TaskRequest | None":
+        """None if it is neither."""
+        value = _json_object(data) or {"do": data.decode(errors="replace").strip()}
+        do, ended = value.get("do"), _integer(value.get("ended"), -1)
+        if do not in (RUN, REMOVE):
+            return None
+        return TaskRequest(str(do), ended if ended >= 0 else None)
 
 
 # ---------------------------------------------------------------- results, and who won an epoch

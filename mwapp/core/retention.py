@@ -1,4 +1,4 @@
-"""The master removes finished tasks after a time, or sooner if there are too many.
+"""The master removes finished tasks after a time, or sooner if there are too many, or a client asks for it.
 
     check /epoch; delete status, result and task, for many tasks in one transaction
 
@@ -63,11 +63,13 @@ class Remover:
     def _tidy(self) -> None:
         finished = self._mirror.tasks.finished
         surplus = len(finished) - self._retention.keep
-        age, least = self._retention.seconds, self._retention.least
-        due = [
+        age = self._retention.seconds
+        least = min(age, self._retention.least)
+        oldest = enumerate(islice(finished.items(), self._most))
+        due = self._asked(least) or [
             task
-            for number, (task, seen) in enumerate(islice(finished.items(), self._most))
-            if self._scope.now - seen >= (min(age, least) if number < surplus else age)
+            for number, (task, seen) in oldest
+            if self._scope.now - seen >= (least if number < surplus else age)
         ]
         if not due:
             self._scope.after(TIDY_SECONDS, self._tidy)
@@ -77,6 +79,12 @@ class Remover:
             ops += [Delete(status_path(task)), Delete(result_path(task)), Delete(task_path(task))]
         self.under_way = set(due)
         self._scope.transact(ops, partial(self._tidied, due))
+
+    def _asked(self, least: float) -> list[str]:
+        """Those that clients want removed."""
+        finished, now = self._mirror.tasks.finished, self._scope.now
+        asked = (task for task in self._mirror.requests.removals if now - finished.get(task, now) >= least)
+        return list(islice(asked, self._most))
 
     def _tidied(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
         self.under_way = set()
@@ -129,4 +137,6 @@ class Remover:
     def _later(self, task: str) -> None:
         log.warning("%s: has ended, but cannot be removed; it stays", task)
         self._mirror.put_off(task)
+        if task in self._mirror.requests.removals:
+            self._mirror.requests.refuse(task)
         self._scope.after(TIDY_SECONDS, self._tidy)

@@ -278,6 +278,19 @@ def test_a_cancel_request_arrives_though_its_connection_is_lost(
     assert task.wait(LONGEST_WAIT).state == "cancelled"
 
 
+@pytest.mark.parametrize("committed", [False, True], ids=["never sent", "reply lost"])
+def test_a_task_runs_again_once_though_the_connection_is_lost(
+    cut: Client, network: Network, tmp_path: Path, committed: bool
+) -> None:
+    task = cut.submit(f"echo $MWAPP_ATTEMPT | tee -a {tmp_path}/runs")
+    assert task.result(LONGEST_WAIT) == "1\n"
+    network.trap = Trap(lambda frame: b"/requests/" in frame, committed=committed)
+    task.rerun()
+    assert network.trap.caught.is_set()
+    assert task.result(LONGEST_WAIT) == "2\n"
+    assert (tmp_path / "runs").read_text() == "1\n2\n"
+
+
 def test_who_waits_outlives_cuts_and_servers(
     cut: Client, network: Network, ensemble: Ensemble, tmp_path: Path
 ) -> None:

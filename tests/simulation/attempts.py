@@ -17,13 +17,17 @@ class Attempts:
         self._epochs: defaultdict[tuple[str, int], set[int | None]] = defaultdict(set)
 
     def begin(self, task: str) -> None:
-        """It was created; it has nothing to do with an earlier task of its name."""
+        """It was created, or is to run again: what was before does not count."""
         self._failed.pop(task, None)
         self._lost.pop(task, None)
 
     def assigned(self, task: str, attempt: int, epoch: int | None) -> None:
         """A worker got the attempt; epoch None: by hand."""
         self._epochs[task, attempt].add(epoch)
+
+    def last(self, task: str) -> int:
+        """The greatest number that any worker got; 0: none did."""
+        return max((attempt for of, attempt in self._epochs if of == task), default=0)
 
     def failed(self, task: str) -> int:
         """It ran, and will be tried again. Returns how often that was."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from mwapp.core.limits import Limits
-from mwapp.core.master import Master
+from mwapp.core.master import Master, _Step
 from mwapp.core.messages import (
     Check,
     Children,
@@ -28,7 +28,17 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.core.mirror import LiveWorker
-from mwapp.core.protocol import ASSIGN, CANDIDATES, EPOCH, RETURNED, TASKS, WORKERS, Assignment, Registration
+from mwapp.core.protocol import (
+    ASSIGN,
+    CANDIDATES,
+    EPOCH,
+    RETURNED,
+    TASKS,
+    WORKERS,
+    Assignment,
+    Registration,
+    request_path,
+)
 from mwapp.core.resting import Resting
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
@@ -286,6 +296,21 @@ class Grudging(Master):
         self._experience.resting = Unforgiving()
 
 
+class Insatiable(Master):
+    """A master that does not delete a request to run a task again."""
+
+    def _run_again(self, task: str, attempt: Assignment) -> _Step:
+        step = super()._run_again(task, attempt)
+        return replace(step, ops=[op for op in step.ops if op.path != request_path(task)])
+
+
+class Amnesiac(Master):
+    """A master that begins with attempt 1 again."""
+
+    def _run_again(self, task: str, attempt: Assignment) -> _Step:
+        return super()._run_again(task, replace(attempt, attempt=1))
+
+
 class Boastful(_Rewriting):
     """A worker claims every label."""
 
@@ -374,6 +399,8 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         {"innocent-not-given-up"},
     ),
     "rest that ends": (Bug(master=Grudging), {"liveness"}),
+    "one run for a request": (Bug(master=Insatiable), {"one-final-status"}),
+    "attempts that go on": (Bug(master=Amnesiac), {"token-grows", "attempts-bounded"}),
     "search after a lost reply": (Bug(Forgetful, faults=("cut",)), {"submit-idempotent"}),
     "look when a watch is set": (Bug(Late), {"liveness"}),
     "atomic hand-back": (Bug(Doubling), {"single-assignment"}),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from mwapp.core.again import AskEnded
 from mwapp.core.client import NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
 from mwapp.core.messages import Tick
 from mwapp.core.protocol import Outcome
@@ -97,6 +98,16 @@ def canceller(judge: Judge, names: list[str]) -> Build:
 
         wait = Wait(process, [], ended=ended, finished=lambda: None)
         Cancel(process, names, asked=asked, finished=lambda: None if left else host.retire())
+
+    return build
+
+
+def asker(judge: Judge, do: str, names: list[str]) -> Build:
+    """A client that asks for these tasks, which have ended, to run again or be removed, and ends."""
+
+    def build(host: Host, process: Process) -> None:
+        told = lambda name, problem: judge.told_of_ended(name, do, problem)  # noqa: E731 - read once
+        AskEnded(process, names, do, told=told, finished=host.retire)
 
     return build
 

@@ -30,7 +30,7 @@ DEFINITION = {
     *("labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"),
     *("not-before-time", "expires-in-time"),
 }
-END = {"cancel-final", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
+END = {"cancel-final", "asked-once", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
 # A namesake may come while a process still works on the deleted one.
 EXISTENCE = {*DEFINITION, *END}
 # The znodes that count the epochs; if both are deleted, epochs start again.
@@ -79,11 +79,13 @@ class Excuses:
                 self.endless.add(task)
                 self.uncounted += 1
             case ["", "tasks", task, "result"], _:
-                self._tasks[task].add("result-faithful")
+                self._tasks[task] |= {"result-faithful", "asked-once"}
             case ["", "tasks", task, _, _, *_], Created():
                 self.staying.add(task)
             case ["", "cancel", task], Deleted():
                 self._tasks[task].add("cancel-final")
+            case ["", "requests", task], _:
+                self._tasks[task].add("asked-once")
 
     @staticmethod
     def _is_for_nobody(change: Created | Changed) -> bool:

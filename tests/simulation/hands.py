@@ -15,6 +15,7 @@ from mwapp.core.protocol import (
     EPOCH,
     MASTER,
     PARENTS,
+    REQUESTS,
     RETURNED,
     TASKS,
     WORKERS,
@@ -120,7 +121,7 @@ class Hands:
     def delete_parent(self) -> None:
         """Delete one of the parents that everybody needs, with everything below it, or only if it is
         empty."""
-        path = self._draw.random.choice([TASKS, ASSIGN, WORKERS, RETURNED, CANCEL])
+        path = self._draw.random.choice([TASKS, ASSIGN, WORKERS, RETURNED, CANCEL, REQUESTS])
         if self._draw.chance(0.5):
             self._delete_all(path)
         else:

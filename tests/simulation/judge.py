@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from mwapp.core.again import NO_SUCH_TASK, NOT_DONE
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import (
     CANCELLED,
@@ -18,17 +19,21 @@ from mwapp.core.protocol import (
     FAILED,
     MASTER,
     NOBODY,
+    REMOVE,
+    RUN,
     TASKS,
     Assignment,
     Outcome,
     Registration,
     Winner,
     result_path,
+    status_path,
 )
 from mwapp.core.retention import Retention
 from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.session import DRIFT
 from mwapp.core.task import BadTaskError, Task
+from tests.simulation.asked import Asked
 from tests.simulation.attempts import Attempts, Lost
 from tests.simulation.ensemble import Transacted
 from tests.simulation.excuses import LOST, Denied, Excuses
@@ -46,7 +51,7 @@ AT_ONCE = Retention(seconds=0.0, keep=0, least=0.0)
 REPEATED = {
     *("attempts-bounded", "token-grows", "duplicates-explained", "innocent-not-given-up"),
     *("not-before-time", "expires-in-time"),
-    *("acked-never-lost", "submit-idempotent", "cancel-final"),
+    *("acked-never-lost", "submit-idempotent", "cancel-final", "asked-once"),
 }
 # A command may end this much too late, seconds: timers are late, and so is what they start.
 SLACK = 0.5
@@ -109,9 +114,12 @@ class Judge:
         self.removed: set[str] = set()
         self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
         self.cancels: set[str] = set()  # those that still exist
+        self.of_ended = Asked()
+        self._ends: defaultdict[str, list[tuple[str, Outcome]]] = defaultdict(list)  # all there were
         self.returned = 0
         self.labels: dict[str, frozenset[str]] = {}  # of workers, as they are configured
         self.ended_by_hand: set[str] = set()  # tasks whose assignment the master has to remove
+        self._taken_at: dict[tuple[str, str], float] = {}  # when an assignment was deleted
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
         self.winners: dict[int, int] = {}  # session by epoch
         self.won_at = 0.0  # the last of them
@@ -137,6 +145,7 @@ class Judge:
             return
         by_hand = entry.session in self.persons
         before = dict(self._incarnations)
+        self.of_ended.transaction()
         paths = [change.path.split("/") for change in entry.changes]
         tasks = [path[2] for path in paths if path[1] in ("tasks", "returned") and path[2:]]
         held = {task: dict(self.holders.get(task, {})) for task in tasks}
@@ -156,6 +165,10 @@ class Judge:
                     self._registered(entry, change, worker, by_hand)
                 case ["", "cancel", task]:
                     self._cancel_request(entry, change, task, by_hand)
+                case ["", "requests", task]:
+                    self.of_ended.request(task, change)
+                    if isinstance(change, Deleted) and not by_hand:
+                        self._needs_leadership(entry, f"request for {task} deleted")
                 case ["", "returned", task]:
                     touched.add(task)
                     self._returned(entry, change, task, held[task], before, by_hand)
@@ -253,6 +266,9 @@ class Judge:
         held = self.holders[task]
         if isinstance(change, Created):
             held[worker] = Assignment.decode(change.data)
+            seen = entry.time - self._taken_at.get((worker, task), -UNSEEN) >= UNSEEN
+            if by_hand and not seen and held[worker].incarnation is not None:
+                self.excuses.endless.add(task)  # a master that saw neither takes it for the old one
             self._attempts.assigned(task, held[worker].attempt, held[worker].epoch)
             if not by_hand:
                 self._needs_leadership(entry, f"{task} assigned to {worker}")
@@ -276,6 +292,7 @@ class Judge:
                 self._broken("status-from-holder", task, f"{task} of {worker} handed back by somebody else")
             return
         del held[worker]
+        self._taken_at[worker, task] = entry.time
         if not by_hand and not mine:
             if entry.session not in self.winners.values():
                 self._broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")
@@ -303,8 +320,19 @@ class Judge:
         if any(run.started <= entry.time and not run.interrupted for run in runs):
             failures = self._attempts.failed(task)  # it ran, so it was not returned unstarted
             self.times.failed(task, self.asked.get(task), failures, entry.time)
-        if not by_hand and not any(self._holds(before, w, entry.session) for w in held):
+        if any(c.path == status_path(task) and isinstance(c, Deleted) for c in entry.changes):
+            self._run_again(entry, task, waiting[NOBODY], by_hand)
+        elif not by_hand and not any(self._holds(before, w, entry.session) for w in held):
             self._broken("status-from-holder", task, f"{task} returned by one who has it not")
+
+    def _run_again(self, entry: Transacted, task: str, assignment: Assignment, by_hand: bool) -> None:
+        """It had ended. Its failures and losses count anew, its attempts do not."""
+        if not by_hand:
+            self._needs_leadership(entry, f"{task} is to run again")
+        if assignment.attempt <= self._attempts.last(task):
+            self._broken("token-grows", task, f"{task} is to run again as {assignment}")
+        self._attempts.begin(task)
+        self.times.again(task)
 
     def _bounded(self, task: str, assignment: Assignment) -> None:
         asked = self.asked.get(task)
@@ -378,7 +406,8 @@ class Judge:
             age = entry.time - self.ended_at.get(task, entry.time)
             kept = self._retention
             surplus = len(self.status) - len(self.removed) + self.excuses.uncounted > kept.keep
-            least = min(kept.seconds, kept.least) if surplus else kept.seconds
+            soon = surplus or self.of_ended.allows(task, REMOVE)
+            least = min(kept.seconds, kept.least) if soon else kept.seconds
             if age < least * (1 - DRIFT):
                 self._broken("retention-kept", task, f"{task} was removed after {age:.1f} s")
             self.removed.add(task)
@@ -414,13 +443,18 @@ class Judge:
     ) -> None:
         if isinstance(change, Deleted) and any(c.path == f"/tasks/{task}" for c in entry.changes):
             return  # with the task
-        if not isinstance(change, Created) or task in self.status:
+        again = isinstance(change, Deleted) and self.of_ended.allows(task, RUN)
+        if (not isinstance(change, Created) or task in self.status) and not again:
             self._broken("one-final-status", task, f"{task}'s status was changed or deleted")
         if isinstance(change, Deleted):
             self.status.pop(task, None)
             return
         self.status[task] = change.data
         self.ended_at[task] = entry.time
+        self.of_ended.ended(task, entry.zxid)
+        result = self.ensemble.decided.nodes.get(result_path(task))
+        outcome = Outcome.decode(result.data) if result is not None else Outcome()
+        self._ends[task].append((change.data.decode(errors="replace"), outcome))
         if by_hand:
             self.ended_by_hand.add(task)
             return
@@ -560,19 +594,30 @@ class Judge:
         if task not in self.lost:
             raise Violation("cancel-final", what)
 
+    def told_of_ended(self, task: str, do: str, problem: str | None) -> None:
+        """A client heard that its request was carried out, or the problem."""
+        gone = task in self.removed or task not in self.tasks
+        done = task in self.of_ended.run_again if do == RUN else gone
+        if (
+            not done
+            if problem is None
+            else (problem == NOT_DONE and task not in self.ended_by_hand)
+            or (problem == NO_SUCH_TASK and not gone)
+        ):
+            self._broken("asked-once", task, f"a client asked to {do} {task}, and heard: {problem}")
+
     def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         """A client that waits heard how a task ended; state None: there is no such task."""
-        status = self.status.get(name)
-        known = status.decode(errors="replace") if status is not None else None
+        ends = self._ends[name]
         gone = name in self.removed or name not in self.tasks
-        if not gone if state is None else known != state:
+        if not gone if state is None else state not in [end for end, _ in ends]:
             self._broken("acked-never-lost", name, f"a client was told that {name} is {state}")
         result = self.ensemble.decided.nodes.get(result_path(name))
         if result is None or state is None or name in self.ended_by_hand:  # a person may write it later
             return
         if outcome is None and self.denied.reads:
             return
-        if outcome != Outcome.decode(result.data):
+        if outcome not in [Outcome.decode(result.data), *(end for _, end in ends[:-1])]:
             self._broken("result-faithful", name, f"a client was told of {name}: {outcome}")
 
     def all_ended(self) -> bool:

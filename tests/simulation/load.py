@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Create
-from mwapp.core.protocol import TASK_PREFIX, cancel_path
+from mwapp.core.protocol import REMOVE, RUN, TASK_PREFIX, cancel_path
 from mwapp.core.task import Task
-from tests.simulation.clients import Submitter, canceller, waiter
+from tests.simulation.clients import Submitter, asker, canceller, waiter
 from tests.simulation.host import Build, Host
 from tests.simulation.runner import Execution
 from tests.simulation.world import Chance
@@ -73,6 +73,8 @@ class Load:
             self._plan(seconds, self._cancel_by_hand)
         for _ in range(self._world.random.choice([0, 0, 1, 2])):
             self._plan(seconds, self._visit)
+        for _ in range(self._world.stream("ended").random.choice([0, 0, 0, 0, 1, 3])):
+            self._plan(seconds, self._ask_of_ended)
         self._plan(seconds, lambda draw: self._schedule.person.play_worker() if draw.chance(0.2) else None)
 
     def end(self) -> None:
@@ -157,7 +159,19 @@ class Load:
     def _visit(self, draw: Chance) -> None:
         """A client comes to cancel some tasks, or to wait for them."""
         names = self._some(draw, draw.random.choice([1, 2, 5]))
-        build: Build = draw.random.choice([canceller, waiter])(self._judge, names)
+        self._come(draw.random.choice([canceller, waiter])(self._judge, names), names)
+
+    def _ask_of_ended(self, draw: Chance) -> None:
+        """A client comes to have tasks run again, or removed, most of which have ended."""
+        ended = sorted(self._judge.tasks & self._judge.status.keys() - self._judge.removed)
+        names = draw.random.sample(ended, min(len(ended), draw.random.choice([1, 2, 5])))
+        names = list(dict.fromkeys([*names, *(self._some(draw, 1) if draw.chance(0.2) else ())]))
+        do = RUN if draw.chance(0.7) else REMOVE
+        if do == REMOVE:  # a namesake may come
+            names = [name for name in names if name.startswith("task-")]
+        self._come(asker(self._judge, do, names), names)
+
+    def _come(self, build: Build, names: list[str]) -> None:
         visitor = self._schedule.host(f"visitor{len(self._visitors) + 1}", build)
         self._visitors.append((visitor, names))
         self._schedule.hosts.append(visitor)

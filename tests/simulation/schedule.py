@@ -12,7 +12,7 @@ from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.master import Master
 from mwapp.core.node import PeerDuty
-from mwapp.core.protocol import CANCEL, MASTER, RETURNED, TASKS, Outcome, candidate_path
+from mwapp.core.protocol import CANCEL, MASTER, REQUESTS, RETURNED, TASKS, Outcome, candidate_path
 from mwapp.core.retention import Retention
 from mwapp.core.session import DRIFT, Process
 from mwapp.core.wait import Wait
@@ -423,7 +423,7 @@ class Schedule:
             # What a client sent before it died may arrive when everything seems at rest: seeds 1434, 99804.
             if removed() or self.world.now > min(self._all_removed(), at_last):
                 break
-        left = [path for path in (RETURNED, CANCEL) if self._left(path)] + [TASKS] * (not removed())
+        left = [path for path in (RETURNED, CANCEL, REQUESTS) if self._left(path)] + [TASKS] * (not removed())
         if left:
             raise Violation("no-leak", f"something is left in {left}: {sorted(self._left(left[0]))}")
         for server in self.service.ensemble.servers:

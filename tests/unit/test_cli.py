@@ -211,6 +211,10 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["submit", "true", "--max-tasks", "40001"], "--max-tasks"),
         (["cancel"], "TASK"),
         (["cancel", "a/b"], "TASK"),
+        (["rerun"], "TASK"),
+        (["rerun", "7", "--state", "failed"], "TASK"),
+        (["remove", "a/b"], "TASK"),
+        (["remove", "--state", "queued"], "--state"),
         (["worker", "--label", "a b"], "--label"),
         (["worker", "--prefetch", "-1"], "--prefetch"),
         (["worker", "--task-memory", "tiny"], "--task-memory"),
@@ -240,9 +244,11 @@ def test_bad_input(mwapp: Run, arguments: list[str], named: str) -> None:
     assert error.startswith("mwapp: ")
 
 
-@pytest.mark.parametrize("command", ["submit", "wait", "cancel", "tasks", "workers", "status"])
+@pytest.mark.parametrize(
+    "command", ["submit", "wait", "cancel", "rerun", "remove", "tasks", "workers", "status"]
+)
 def test_nobody_is_there(mwapp: Run, command: str) -> None:
-    arguments = {"submit": ["true"], "wait": ["1"], "cancel": ["1"]}.get(command, [])
+    arguments = {"submit": ["true"], "tasks": [], "workers": [], "status": []}.get(command, ["1"])
     status, error = mwapp(command, *arguments, "--connect", "127.0.0.1:1", "--connect-timeout", "0.3")
     assert status == 3
     assert error.count("\n") == 1, error

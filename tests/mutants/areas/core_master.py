@@ -389,18 +389,18 @@ MUTANTS = [
         "each is looked at by itself, and removed in a transaction of its own",
     ),
     retention(
-        "(min(age, least) if number < surplus else age)",
+        "(least if number < surplus else age)",
         "(0.0 if number < surplus else age)",
         "what has just ended is removed while somebody waits for it",
     ),
     retention(
-        "(min(age, least) if number < surplus else age)",
+        "(least if number < surplus else age)",
         "age",
         "there may be any number of finished tasks",
     ),
     retention(
-        "(min(age, least) if number < surplus else age)",
-        "(min(age, least) if number <= surplus else age)",
+        "(least if number < surplus else age)",
+        "(least if number <= surplus else age)",
         "one less is kept than is said",
     ),
     retention(
@@ -456,8 +456,8 @@ MUTANTS = [
         "who has the most to do is given more",
     ),
     retention(
-        "in enumerate(islice(finished.items(), self._most))",
-        "in enumerate(islice(finished.items(), self._most), 1)",
+        "oldest = enumerate(islice(finished.items(), self._most))",
+        "oldest = enumerate(islice(finished.items(), self._most), 1)",
         "one finished task too many is kept",
     ),
     placement(

@@ -205,8 +205,8 @@ MUTANTS = [
         "what is delayed never begins",
     ),
     mirror(
-        "        self._look_at_cancels()\n        self._time_passed()\n",
-        "        self._look_at_cancels()\n",
+        "        self.requests.look()\n        self._time_passed()\n",
+        "        self.requests.look()\n",
         "what is delayed while all is read again never begins",
     ),
     mirror(

@@ -1,0 +1,151 @@
+"""mwapp rerun, mwapp remove: what becomes of tasks that have ended."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import click
+
+from mwapp.cli.names import tasks_argument, timeout
+from mwapp.cli.options import client, option
+from mwapp.cli.output import show_json, show_table
+from mwapp.cli.selection import Selection, selection
+from mwapp.cli.session import Target, converse, look, target_of
+from mwapp.cli.wait import wait_and_show
+from mwapp.client.calls import task_name
+from mwapp.core.again import NO_SUCH_TASK, AskEnded
+from mwapp.core.client import ClientPart
+from mwapp.core.protocol import CANCELLED, DONE, FAILED, REMOVE, RUN
+from mwapp.core.session import Call, Process
+from mwapp.errors import BadInputError, NotFoundError, RefusedError, TimedOutError
+from mwapp.status.overview import read_names, read_tasks
+
+# How long to wait for the master by default, seconds. It removes no task sooner than 20 s after its end.
+MASTER_SECONDS = 60.0
+
+state_option = option(
+    "--state",
+    type=click.Choice([DONE, FAILED, CANCELLED]),
+    multiple=True,
+    help="Instead of TASK: the tasks that have ended like this. May be given several times.",
+)
+
+
+@click.command()
+@tasks_argument(required=False)
+@state_option
+@selection
+@option("--wait", is_flag=True, help="Then wait until they have ended again, and show the results.")
+@timeout("Give up waiting for the master after this long.", default=MASTER_SECONDS)
+@client
+def rerun(
+    tasks: tuple[str, ...], state: tuple[str, ...], wait: bool, timeout: float, **settings: Any
+) -> None:
+    """Run each TASK again, which has ended.
+
+    It keeps its name. Its status and result are deleted, its retries count anew, and the number of its
+    attempts goes on, so that a store that checks fencing tokens accepts it. It begins at once, whatever
+    --delay and --expires were when it was submitted.
+
+    Without TASK, run all again that have ended and that the options choose. See them first:
+    mwapp tasks --state failed, with the same options.
+
+    Exit status: 0 all run again; 1 with --wait: not all are done in the end; 4 a task does not exist; 5 no
+    master has acted in time, the requests remain; 7 a task has not ended.
+
+    \b
+    Examples:
+      mwapp rerun 7
+      mwapp rerun --state failed --match 'nightly-*' --wait
+    """
+    target, json = target_of(settings), settings["output"] == "json"
+    names = _chosen(target, tasks, state, Selection.of(settings))
+    told = _ask(target, RUN, names, timeout)
+    if not wait:
+        _show(told, "runs again", json=json)
+    _check(told)
+    if wait and names:
+        wait_and_show(target, names, None, show_output=False, json=json)
+
+
+@click.command()
+@tasks_argument(required=False)
+@state_option
+@selection
+@timeout("Give up waiting for the master after this long.", default=MASTER_SECONDS)
+@client
+def remove(tasks: tuple[str, ...], state: tuple[str, ...], timeout: float, **settings: Any) -> None:
+    """Remove each TASK, which has ended, with its result.
+
+    The master removes it, 20 seconds after its end at the earliest: a client that was cut off may still look
+    for it. Without this command, tasks are removed after a while (mwapp master --retention, --keep). To end a
+    task that has not ended: mwapp cancel.
+
+    Without TASK, remove all that have ended and that the options choose. See them first:
+    mwapp tasks --state done, with the same options.
+
+    Exit status: 0 all are removed; 4 a task does not exist; 5 not all are removed in time, their requests
+    remain; 7 a task has not ended.
+
+    \b
+    Examples:
+      mwapp remove 7
+      mwapp remove --state done --match 'probe-*'
+    """
+    target = target_of(settings)
+    told = _ask(target, REMOVE, _chosen(target, tasks, state, Selection.of(settings)), timeout)
+    _show(told, "removed", json=settings["output"] == "json")
+    _check(told)
+
+
+def _ask(target: Target, do: str, names: list[str], timeout: float) -> dict[str, str | None]:
+    """Returns for each what is wrong, or None if it was done."""
+    told: dict[str, str | None] = {}
+
+    def build(process: Process, finished: Call) -> ClientPart:
+        return AskEnded(process, names, do, told=told.__setitem__, finished=finished)
+
+    try:
+        converse(target, build, timeout)
+    except TimedOutError:
+        raise TimedOutError(
+            f"{len(names) - len(told)} of {len(names)} requests are not carried out in time; they remain. "
+            "Check with `mwapp status` that a master is active. A master of an earlier release ignores them"
+        ) from None
+    return told
+
+
+def _check(told: Mapping[str, str | None]) -> None:
+    """Raises if something was not done."""
+    missing = [name for name, why in told.items() if why == NO_SUCH_TASK]
+    refused = [f"{name}: {why}" for name, why in told.items() if why not in (None, NO_SUCH_TASK)]
+    if refused:
+        raise RefusedError("; ".join(refused))
+    if missing:
+        raise NotFoundError(f"no such task: {', '.join(missing)}")
+
+
+def _chosen(target: Target, tasks: Sequence[str], state: Sequence[str], only: Selection) -> list[str]:
+    if bool(tasks) == bool(only or state):
+        raise BadInputError("TASK: give either tasks, or one of --state, --match and --label")
+    if tasks:
+        return list(dict.fromkeys(map(task_name, tasks)))
+    names = only.named(look(target, read_names)[0])
+    (views,) = look(target, partial(_read, names))
+    names = [v.task for v in views if v.ended and only.fits(v) and (not state or v.state in state)]
+    if not names:
+        print("mwapp: no task that has ended fits", file=sys.stderr)
+    return names
+
+
+def _read(names: list[str], scope: Any, then: Callable[[Any], None]) -> None:
+    read_tasks(scope, names, then)
+
+
+def _show(told: Mapping[str, str | None], what: str, *, json: bool) -> None:
+    names = [name for name, why in told.items() if why is None]
+    if json:
+        show_json([{"task": name} for name in names])
+    elif names:
+        show_table(("TASK", ""), [(name, what) for name in names])

@@ -1,0 +1,142 @@
+"""Tasks that have ended: they run again, or are removed, on request."""
+
+from functools import partial
+
+from tests.mutants.killers import CORE
+from tests.mutants.mutant import Mutant
+
+KILLERS = CORE
+
+asker = partial(Mutant, "mwapp/core/again.py")
+master = partial(Mutant, "mwapp/core/master.py")
+mirror = partial(Mutant, "mwapp/core/mirror.py")
+protocol = partial(Mutant, "mwapp/core/protocol.py")
+requests = partial(Mutant, "mwapp/core/requests.py")
+retention = partial(Mutant, "mwapp/core/retention.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- what the master reads
+    requests("or wanted.ended not in (None, status.stat.czxid)", "", "one request runs a task twice"),
+    requests("not isinstance(status, Node) or ", "False or ", "what has not ended runs twice at once"),
+    requests("        elif wanted.do == REMOVE:", "        elif False:", "what is to be removed runs again"),
+    requests("Assignment(attempt + 1,", "Assignment(attempt,", "two runs have one fencing token"),
+    requests(", labels=_labels(asked))", ")", "it runs on a worker without its labels"),
+    requests("        return 0\n", "        return None\n", "what no worker had cannot run"),
+    requests(
+        "    return None if outcome.attempt is None else",
+        "    return",
+        "a result without a number ends the master",
+    ),
+    requests("min(max(0, outcome.attempt), MOST - 1)", "outcome.attempt", "an attempt number below 1"),
+    requests(
+        "        for task in self._names - set(names):\n            self.granted(task)\n",
+        "",
+        "a request that is gone is done",
+    ),
+    requests(
+        "            self._changed()\n            self._read()\n",
+        "            self._changed()\n",
+        "a second page is never read",
+    ),
+    requests(
+        "            self._changed()\n            self._read()\n",
+        "            self._read()\n",
+        "what was asked waits for something else",
+    ),
+    requests(
+        "self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))",
+        "pass",
+        "what could not be read is never read",
+    ),
+    requests(
+        "        if self._reading or not page:",
+        "        if not page:",
+        equivalent="a page that is read twice is the same",
+    ),
+    # ---------------------------------------------------------------- what it does
+    master(
+        "ops = [Delete(request_path(task)), *end, ",
+        "ops = [*end, ",
+        "a request runs its task again and again",
+    ),
+    master(
+        "if task in requests.pointless or (ended_not and not ended):",
+        "if task in requests.pointless:",
+        "a request for what has not ended stays for ever",
+    ),
+    master(
+        "elif task in requests.runs and ended and not held:",
+        "elif task in requests.runs and ended:",
+        "a task is in two places",
+    ),
+    master(
+        "return (attempt - (queue == NOBODY)) or None", "return attempt", "an attempt that nobody had counts"
+    ),
+    master(
+        "return (attempt - (queue == NOBODY)) or None",
+        "return None",
+        "attempts begin anew after a cancellation",
+    ),
+    master(
+        "requests = chain(self._cancellations(), self._requested())",
+        "requests = self._cancellations()",
+        "nothing runs again",
+    ),
+    mirror(
+        "        self.tasks.reopen(task)\n        self.held.setdefault(NOBODY, {})[task] = Held(assignment)\n",
+        "        self.held.setdefault(NOBODY, {})[task] = Held(assignment)\n",
+        "what is to run again is taken from /returned",
+    ),
+    mirror("        self.requests.look()\n", "", "nobody reads the requests"),
+    retention(
+        "if now - finished.get(task, now) >= least)",
+        "if task in finished)",
+        "what is removed is submitted anew by who was cut off",
+    ),
+    retention(
+        "            self._mirror.requests.refuse(task)\n",
+        "            pass\n",
+        "who asks for what cannot be done waits for ever",
+    ),
+    protocol(
+        "if do not in (RUN, REMOVE):",
+        "if not do:",
+        "any word has the task run again",
+    ),
+    # ---------------------------------------------------------------- the client
+    asker(
+        "            if name in self._ended and not self._same(name, status):",
+        "            if False:",
+        "who lost the reply runs it twice",
+    ),
+    asker(
+        "                self._ended[name] = status.stat.czxid\n",
+        "                self._ended.setdefault(name, 0)\n",
+        "no request is for the end that is meant",
+    ),
+    asker(
+        "self._answer(name, IN_THE_WAY if self._do == REMOVE else NOT_DONE)",
+        "self._answer(name, None)",
+        "what is not done is told as done",
+    ),
+    asker(
+        "return NOT_ENDED if self._do == REMOVE else None",
+        "return None",
+        "a task that runs is told as removed",
+    ),
+    asker(
+        "return NO_SUCH_TASK if self._do == RUN else None", "return None", "a removed task is told as running"
+    ),
+    asker(
+        "        del self._batch[name], self._open[name]\n",
+        "        del self._batch[name]\n",
+        "it asks for ever",
+    ),
+    asker("and not scope.cancelled:  # the callback may stop us", ":", "who has stopped goes on"),
+    asker(
+        "for name in names:  # one of them is to blame\n                self._ask([name])",
+        "self._try_again()",
+        "one that is refused holds up the others",
+    ),
+    asker("most = self._process.limits.batch", "most = len(asked) + 1", "a transaction of any size"),
+]

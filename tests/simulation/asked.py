@@ -1,0 +1,37 @@
+"""What the judge knows of requests about tasks that have ended."""
+
+from mwapp.core.protocol import RUN, TaskRequest
+from tests.simulation.tree import Change, Deleted
+
+
+class Asked:
+    """Which requests there are, and which end of its task each may undo: at most one, and once."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, TaskRequest | None] = {}
+        self._done: dict[str, TaskRequest | None] = {}  # deleted in the current transaction
+        self._ends: dict[str, int] = {}  # the zxid of the last end
+        self.run_again: set[str] = set()
+
+    def transaction(self) -> None:
+        """The next one begins."""
+        self._done.clear()
+
+    def request(self, task: str, change: Change) -> None:
+        """It was created, changed or deleted."""
+        if isinstance(change, Deleted):
+            self._done[task] = self._open.pop(task, None)
+        else:
+            self._open[task] = TaskRequest.decode(change.data)
+
+    def ended(self, task: str, zxid: int) -> None:
+        """It has a final status."""
+        self._ends[task] = zxid
+
+    def allows(self, task: str, do: str) -> bool:
+        """Whether its end may be undone in this way in the current transaction."""
+        request = (self._done if do == RUN else self._open).get(task)
+        allowed = request is not None and request.do == do and request.ended in (None, self._ends.get(task))
+        if allowed and do == RUN:
+            self.run_again.add(task)
+        return allowed

@@ -1,0 +1,408 @@
+"""Scenes of tasks that have ended: they run again, or are removed, once for each request."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from mwapp.core.again import IN_THE_WAY, NO_SUCH_TASK, NOT_DONE, NOT_ENDED, AskEnded
+from mwapp.core.limits import LIMITS
+from mwapp.core.messages import Delete
+from mwapp.core.protocol import REMOVE, RUN
+from mwapp.core.session import Process
+from tests.simulation.tree import Created
+from tests.unit.core_stage import ALL_AT_HAND, SESSION_SECONDS, Actor, Person, Stage, creates
+
+# A task is not removed sooner than this, seconds; and some more.
+LEAST = 22.0
+
+
+class Asker:
+    """A client that asks for one of them, and what it is told."""
+
+    def __init__(self, stage: Stage, do: str, *tasks: str) -> None:
+        self.told: dict[str, str | None] = {}
+        self.finished = 0
+        self._do, self._tasks = do, tasks
+        self.client: Actor = stage.client(self._build)
+        stage.settle(2.0 if do == RUN else LEAST)
+
+    def _build(self, process: Process) -> None:
+        AskEnded(process, self._tasks, self._do, told=self._tell, finished=self._done)
+
+    def _tell(self, name: str, problem: str | None) -> None:
+        assert name not in self.told
+        self.told[name] = problem
+
+    def _done(self) -> None:
+        self.finished += 1
+
+
+def ended(stage: Stage, worker: Actor, name: str = "t", code: int = 1) -> None:
+    """A task that has run."""
+    stage.person().create(f"/tasks/{name}", "date")
+    stage.settle()
+    worker.finish(name, code=code)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture
+def worker(stage: Stage) -> Actor:
+    stage.master("m1")
+    return stage.worker("w1")
+
+
+def attempts(worker: Actor) -> list[str]:
+    """Of the runs that began there."""
+    return [run.environment["MWAPP_ATTEMPT"] for run in worker.started]
+
+
+def test_it_runs_again_as_the_next_attempt_and_ends_anew(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    assert stage.data("/tasks/t/status") == "failed"
+    asker = Asker(stage, RUN, "t")
+    assert (asker.told, asker.finished) == ({"t": None}, 1)
+    assert attempts(worker) == ["1", "2"]
+    assert stage.data("/tasks/t/status") is None
+    assert stage.data("/tasks/t/result") is None
+    worker.finish("t")
+    assert stage.data("/tasks/t/status") == "done"
+    assert json.loads(stage.data("/tasks/t/result") or "")["attempt"] == 2
+    assert stage.children("/requests") == stage.children("/returned") == stage.children("/assign/w1") == []
+
+
+def test_its_retries_count_anew(stage: Stage, worker: Actor) -> None:
+    stage.person().create("/tasks/t", '{"command": "date", "retries": 1, "retry_delay": 0}')
+    stage.settle()
+    for attempt in (1, 2):
+        assert attempts(worker)[-1] == str(attempt)
+        worker.finish("t", code=1)
+        stage.settle(2)
+    assert stage.data("/tasks/t/status") == "failed"
+    Asker(stage, RUN, "t")
+    worker.finish("t", code=1)
+    stage.settle(2)
+    assert attempts(worker) == ["1", "2", "3", "4"]
+    worker.finish("t", code=1)
+    assert stage.data("/tasks/t/status") == "failed"
+
+
+def test_only_a_worker_with_its_labels_gets_it(stage: Stage, worker: Actor) -> None:
+    able = stage.worker("w2", labels=("gpu",))
+    stage.person().create("/tasks/t", '{"command": "date", "labels": ["gpu"]}')
+    stage.settle()
+    able.finish("t")
+    Asker(stage, RUN, "t")
+    assert able.running() == ["t"]
+    able.die()
+    stage.settle(SESSION_SECONDS + 1)
+    assert worker.running() == []
+
+
+def test_what_was_cancelled_while_it_waited_goes_on_with_the_numbers(stage: Stage, worker: Actor) -> None:
+    """The last attempt was not begun, so it may have the same number."""
+    stage.person().create("/tasks/t", '{"command": "date", "retries": 5, "retry_delay": 60}')
+    stage.settle()
+    worker.finish("t", code=1)
+    assert stage.children("/returned") == ["t"]
+    stage.person().create("/cancel/t")
+    stage.settle()
+    assert stage.data("/tasks/t/status") == "cancelled"
+    assert json.loads(stage.data("/tasks/t/result") or "")["attempt"] == 1
+    Asker(stage, RUN, "t")
+    assert attempts(worker) == ["1", "2"]
+
+
+def test_what_was_cancelled_before_any_worker_had_it_begins_with_the_first(stage: Stage) -> None:
+    stage.master("m1")
+    stage.person().create("/tasks/t", "date")
+    stage.person().create("/cancel/t")
+    stage.settle()
+    assert "attempt" not in json.loads(stage.data("/tasks/t/result") or "")
+    worker = stage.worker("w1")
+    Asker(stage, RUN, "t")
+    assert attempts(worker) == ["1"]
+
+
+def test_it_is_removed(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    ended(stage, worker, "other")
+    asker = Asker(stage, REMOVE, "t")
+    assert (asker.told, asker.finished) == ({"t": None}, 1)
+    assert stage.children("/tasks") == ["other"]
+    assert stage.children("/requests") == []
+    stage.person().create("/tasks/t", "date")  # another task may have the name
+    stage.settle()
+    assert worker.running() == ["t"]
+
+
+def test_it_is_not_removed_before_a_client_that_was_cut_off_can_have_found_it(
+    stage: Stage, worker: Actor
+) -> None:
+    ended(stage, worker)
+    client = stage.client(lambda process: AskEnded(process, ["t"], REMOVE, told=print, finished=print))
+    stage.settle(19.0)
+    assert stage.children("/tasks") == ["t"]
+    stage.settle(2.0)
+    assert stage.children("/tasks") == []
+    client.die()
+
+
+def test_what_cannot_be_done_says_why(stage: Stage, worker: Actor) -> None:
+    stage.person().create("/tasks/t", "date")
+    stage.settle()
+    for do in (RUN, REMOVE):
+        asker = Asker(stage, do, "t", "other")
+        assert asker.told == {"t": NOT_ENDED, "other": NO_SUCH_TASK}
+        assert asker.finished == 1
+    assert worker.running() == ["t"]
+
+
+def test_what_has_something_else_below_it_says_so(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.person().create("/tasks/t/status/note")
+    assert Asker(stage, REMOVE, "t").told == {"t": IN_THE_WAY}
+    assert stage.children("/requests") == []
+    assert stage.data("/tasks/t/status") == "failed"
+
+
+def test_nothing_is_asked_of_nobody(stage: Stage) -> None:
+    assert Asker(stage, RUN).finished == 1
+
+
+@pytest.mark.parametrize("do", [RUN, REMOVE])
+def test_many(stage: Stage, worker: Actor, do: str) -> None:
+    names = [f"t{number}" for number in range(5 * LIMITS.batch + 1)]
+    for name in names:
+        ended(stage, worker, name)
+    before = len(stage.ensemble.log)
+    asker = Asker(stage, do, *names)
+    stage.settle(5)
+    assert (asker.told, asker.finished) == (dict.fromkeys(names), 1)
+    assert stage.children("/requests") == []
+    created = [sum(isinstance(c, Created) for c in entry.changes) for entry in stage.ensemble.log[before:]]
+    assert max(created) <= LIMITS.batch
+    assert len(stage.children("/tasks")) == (len(names) if do == RUN else 0)
+    while do == RUN and worker.running():
+        worker.finish(worker.running()[0])
+    assert set(attempts(worker)[len(names) :]) == ({"2"} if do == RUN else set())
+
+
+def test_whoever_lost_the_reply_asks_again_and_it_runs_once(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    asker = Asker(stage, RUN)
+    client = Actor(stage)
+    AskEnded(client.process, ["t"], RUN, told=asker._tell, finished=asker._done)
+    client.loses = creates("/requests/")
+    client.connect()
+    stage.settle(2)
+    assert attempts(worker) == ["1", "2"], "the request was carried out"
+    worker.finish("t")
+    assert asker.told == {}
+    client.resume()
+    stage.settle(2)
+    assert asker.told == {"t": None}
+    assert attempts(worker) == ["1", "2"]
+
+
+def test_a_request_for_an_earlier_end_does_nothing(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.person().create("/requests/t", '{"do": "run", "ended": 1}')
+    stage.settle(2)
+    assert stage.children("/requests") == []
+    assert len(worker.started) == 1
+
+
+@pytest.mark.parametrize("word", ["run", "remove"])
+def test_a_person_may_write_the_word(stage: Stage, worker: Actor, word: str) -> None:
+    ended(stage, worker)
+    stage.person().create("/requests/t", word)
+    stage.settle(LEAST)
+    assert worker.running() == (["t"] if word == "run" else [])
+    assert stage.children("/tasks") == (["t"] if word == "run" else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("t", ""),
+        ("t", "ran"),
+        ("t", '{"do": 1}'),
+        ("t", '{"do": "again"}'),
+        ("other", "run"),
+        ("runs", "run"),
+    ],
+)
+def test_what_means_nothing_is_deleted(stage: Stage, worker: Actor, name: str, word: str) -> None:
+    ended(stage, worker)
+    stage.person().create("/tasks/runs", "date")
+    stage.person().create(f"/requests/{name}", word)
+    stage.settle(2)
+    assert stage.children("/requests") == []
+    assert [run.task.command for run in worker.started] == ["date"] * 2
+    assert stage.data("/tasks/t/status") == "failed"
+
+
+def test_the_next_master_finds_it(stage: Stage) -> None:
+    first = stage.master("m1")
+    worker = stage.worker("w1")
+    ended(stage, worker)
+    first.die()
+    stage.person().create("/requests/t", "run")
+    stage.master("m2")
+    stage.settle(SESSION_SECONDS)
+    assert attempts(worker) == ["1", "2"]
+
+
+@pytest.fixture
+def person(stage: Stage) -> Person:
+    """Plays a worker who has a task."""
+    stage.master("m1")
+    person = stage.person()
+    person.create("/workers/hand", "h:1", e=True)
+    stage.settle()
+    person.create("/tasks/t", "date")
+    stage.settle()
+    assert stage.holders("t") == ["hand"]
+    return person
+
+
+def test_a_person_gives_it_up_first(stage: Stage, person: Person) -> None:
+    person.create("/tasks/t/result", '{"attempt": 1, "code": 1}', settle=False)
+    person.create("/tasks/t/status", "failed", settle=False)
+    person.create("/requests/t", "run", settle=False)
+    stage.settle(1)
+    assert stage.holders("t") == ["hand"]
+    assert json.loads(stage.data("/assign/hand/t") or "")["attempt"] == 2
+    assert stage.data("/tasks/t/status") is None
+    assert stage.children("/requests") == []
+
+
+@pytest.mark.parametrize("result", [None, "", "failed", '{"code": 1}'])
+def test_what_a_person_has_ended_without_its_number_has_to_be_submitted_anew(
+    stage: Stage, person: Person, result: str | None
+) -> None:
+    if result is not None:
+        person.create("/tasks/t/result", result)
+    person.create("/tasks/t/status", "failed")
+    stage.settle(1)
+    assert Asker(stage, RUN, "t").told == {"t": NOT_DONE}
+    assert stage.data("/tasks/t/status") == "failed"
+
+
+@pytest.mark.parametrize(("number", "follows"), [("-7", 1), ("true", 2), ("1" + 400 * "0", 1_000_000_000)])
+def test_any_number_may_be_in_a_result(stage: Stage, person: Person, number: str, follows: int) -> None:
+    person.create("/tasks/t/result", f'{{"attempt": {number}}}')
+    person.create("/tasks/t/status", "failed")
+    stage.settle(1)
+    assert Asker(stage, RUN, "t").told == {"t": None}
+    assert json.loads(stage.data("/assign/hand/t") or "")["attempt"] == follows
+
+
+def test_a_request_that_may_not_be_read_waits(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.refused.add("/tasks/t/result")
+    stage.person().create("/requests/t", "run")
+    stage.settle(2)
+    assert len(worker.started) == 1
+    stage.refused.clear()
+    stage.settle(10)
+    assert attempts(worker) == ["1", "2"]
+
+
+def test_what_the_master_may_not_do_is_tried_again_later(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.forbids = lambda op: isinstance(op, Delete) and op.path == "/tasks/t/status"
+    asker = Asker(stage, RUN, "t")
+    assert asker.told == {}
+    stage.forbids = lambda _: False
+    stage.settle(20)
+    assert asker.told == {"t": None}
+    assert attempts(worker) == ["1", "2"]
+
+
+def test_a_status_that_somebody_deletes_meanwhile_is_no_end(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.forbids = lambda op: isinstance(op, Delete) and op.path == "/requests/t"
+    asker = Asker(stage, RUN, "t")
+    stage.forbids = lambda _: False
+    stage.person().delete("/requests/t")
+    stage.settle(2)
+    assert asker.told == {"t": NOT_DONE}
+
+
+def withheld(stage: Stage, path: str) -> None:
+    """The master may not delete it, for now."""
+    stage.forbids = lambda op: isinstance(op, Delete) and op.path == path
+
+
+def test_who_comes_second_hears_what_the_first_has_had_done(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.person().create("/requests/t", "remove")
+    late = Asker(stage, RUN, "t")
+    assert late.told == {}
+    stage.settle(LEAST)
+    assert late.told == {"t": NO_SUCH_TASK}
+    ended(stage, worker, "other")
+    withheld(stage, "/tasks/other/status")
+    stage.person().create("/requests/other", "run")
+    late = Asker(stage, REMOVE, "other")
+    assert late.told == {}
+    stage.forbids = lambda _: False
+    stage.settle(LEAST)
+    assert late.told == {"other": NOT_ENDED}
+
+
+def test_a_request_that_is_withdrawn_is_not_carried_out(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.person().create("/requests/t", "remove")
+    stage.settle(2)
+    stage.person().delete("/requests/t")
+    stage.settle(LEAST)
+    assert stage.children("/tasks") == ["t"]
+
+
+def test_one_that_waits_does_not_hold_up_the_others(stage: Stage) -> None:
+    stage.master("m1", limits=replace(ALL_AT_HAND, page=1))
+    worker = stage.worker("w1", slots=3)
+    for name in ("t1", "t2", "t3"):
+        ended(stage, worker, name)
+    for name, word in (("t1", "remove"), ("t2", "run")):
+        stage.person().create(f"/requests/{name}", word, settle=False)
+    stage.settle(2)
+    assert worker.running() == ["t2"]
+    asker = Asker(stage, RUN, "t1", "t3")
+    assert asker.told == {"t3": None}
+    assert worker.running() == ["t2", "t3"]
+
+
+def test_a_task_leaves_the_queue_that_it_is_still_in_before_it_runs_again(
+    stage: Stage, person: Person
+) -> None:
+    withheld(stage, "/assign/hand/t")
+    person.create("/tasks/t/result", '{"attempt": 1, "code": 1}')
+    person.create("/tasks/t/status", "failed")
+    person.create("/requests/t", "run")
+    stage.settle(2)
+    stage.forbids = lambda _: False
+    stage.settle(20)
+    assert json.loads(stage.data("/assign/hand/t") or "")["attempt"] == 2
+    assert stage.children("/returned") == []
+
+
+def test_who_has_stopped_hears_no_more(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    finished: list[bool] = []
+
+    def build(process: Process) -> None:
+        part = AskEnded(
+            process, ["t"], RUN, told=lambda *_: part.stop(), finished=lambda: finished.append(True)
+        )
+
+    stage.client(build)
+    stage.settle(2)
+    assert finished == []
