@@ -10,6 +10,7 @@ from typing import Any
 from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_expiry
 from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import last_line
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import losing
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import returned_problems
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 
 Row = dict[str, Any]
@@ -62,7 +63,7 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
         state, problems = "healthy", []
     else:
         state, problems = "degraded" if serving else "no quorum", list(view["problems"])
-    differ = differing(hosts, hostvars)
+    differ = differing(hosts, hostvars) + _returned(hosts, hostvars)
     return {
         "state": "inconsistent" if differ and state == "healthy" else state,
         "problems": problems + differ,
@@ -111,6 +112,12 @@ def differing(hosts: list[str], hostvars: Hostvars) -> list[str]:
     if common and (differ := _groups(told, newest := max(common, key=_zxid))):
         problems.append(f"after transaction {newest} the data of {differ} differ. {REPAIR}")
     return problems
+
+
+def _returned(hosts: list[str], hostvars: Hostvars) -> list[str]:
+    """Of servers that were declared dead, and run again."""
+    found = [hostvars[host].get("__zookeeper_found") or {} for host in hosts]
+    return returned_problems(sorted({address for it in found for address in it.get("returned", [])}))
 
 
 def _groups(told: Mapping[str, Mapping[str, str]], zxid: str) -> str:

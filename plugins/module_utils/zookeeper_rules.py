@@ -396,6 +396,24 @@ def declared_dead(settings: Settings, config: dict[str, str]) -> dict[str, str]:
     return {number: line for number, line in servers(config).items() if server_address(line)[0] in dead}
 
 
+def forgotten(settings: Settings, config: dict[str, str]) -> dict[str, str]:
+    """The others that zookeeper_dead names: where each took part in elections, by its address."""
+    known = {server_address(line)[0] for line in servers(config).values()}
+    addresses = {address.strip() for address in settings["zookeeper_dead"]} - known - {""}
+    port = settings["zookeeper_election_port"]
+    return {address: f"[{address}]:0:{port}" for address in sorted(addresses)}
+
+
+def returned_problems(addresses: list[str]) -> list[str]:
+    """Of servers that were declared dead, are no members any more, and run again."""
+    return [
+        f"zookeeper_dead names {address}, and a server runs there again: it may serve clients beside this "
+        "ensemble, with data of its own. Stop it there (systemctl disable --now zookeeper), and move its "
+        "data to another place. If another machine has this address now, take it out of zookeeper_dead."
+        for address in addresses
+    ]
+
+
 def alive_problems(running: list[str]) -> list[str]:
     """Of members that were declared dead and answer."""
     return [

@@ -84,6 +84,10 @@ servers:
   description: By id, where the members are of which the running (or last) configuration knows.
   type: dict
   returned: always
+returned:
+  description: Addresses in C(zookeeper_dead) of which no server knows, and where one runs all the same.
+  type: list
+  returned: always
 deployed_port:
   description: Client port of the running server; with C(zookeeper_tls) the one for TLS.
   type: int
@@ -134,9 +138,11 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
     alive_problems,
     as_id,
     declared_dead,
+    forgotten,
     heap_mb,
     host_problems,
     member_problems,
+    returned_problems,
     servers,
     setting_problems,
     warnings,
@@ -472,6 +478,8 @@ def main() -> None:
     problems = setting_problems(settings) + member_problems(members, settings)
     problems += host_problems(me, members, settings, found)
     problems += alive_problems(still_running(declared_dead(settings, found["config"])))
+    returned = [text.split()[0] for text in still_running(forgotten(settings, found["config"]))]
+    problems += returned_problems(returned)
     module.exit_json(
         changed=False,
         problems=problems,
@@ -487,6 +495,7 @@ def main() -> None:
         apt_lists=any(APT_LISTS.glob("*_Packages*")),
         unit=found["unit"],
         stale=stale() if found["unit"]["active"] else [],
+        returned=returned,
         deployed_port=found["deployed_port"],
         speaks=found["speaks"],
         trusts={ca: fingerprints(read(TLS_HOME / f"{ca}-ca.pem") or "") for ca in ("client", "quorum")}

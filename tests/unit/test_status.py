@@ -181,6 +181,15 @@ def test_a_server_that_has_noticed_that_it_differs(found: dict[str, dict[str, An
     )
 
 
+def test_a_server_that_was_declared_dead_and_is_back(found: dict[str, dict[str, Any]]) -> None:
+    for host in "zk1", "zk2":
+        found[host]["__zookeeper_found"]["returned"] = ["192.0.2.4"]
+    made = look(found)
+    assert (made["ok"], made["ensemble"]["state"]) == (False, "inconsistent")
+    (said,) = made["ensemble"]["problems"]
+    assert said.startswith("zookeeper_dead names 192.0.2.4, and a server runs there again")
+
+
 def test_the_view_that_sees_most_is_believed(found: dict[str, dict[str, Any]]) -> None:
     found["zk1"]["__zookeeper_gate"] = {
         "healthy": False,

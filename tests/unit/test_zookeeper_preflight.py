@@ -757,10 +757,27 @@ def test_a_member_that_was_declared_dead_and_answers(host: Host) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         host.configured(**{"server.4": f"127.0.0.1:2888:{port}", "server.5": "127.0.0.1:2888:1"})
-        [said] = host.look(zookeeper_dead="10.0.0.9, 127.0.0.1")["problems"]
+        found = host.look(zookeeper_dead="127.0.0.2, 127.0.0.1", zookeeper_election_port=port)
+        [said] = found["problems"]
         assert host.look()["problems"] == []
     assert said.startswith("zookeeper_dead names server 4 on 127.0.0.1, but it answers there: take it out")
     assert host.look(zookeeper_dead=["127.0.0.1"])["problems"] == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_one_that_was_declared_dead_and_comes_back_when_no_server_knows_it_any_more(
+    host: Host, address: str
+) -> None:
+    host.configured(**{"server.1": "zk1:2888:3888"})
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        found = host.look(zookeeper_dead=["127.0.0.2", address, ""], zookeeper_election_port=port)
+        assert found["returned"] == [address]
+        [said] = found["problems"]
+    assert said.startswith(f"zookeeper_dead names {address}, and a server runs there again: it may serve")
+    found = host.look(zookeeper_dead=[address], zookeeper_election_port=port)
+    assert (found["returned"], found["problems"]) == ([], [])
 
 
 def test_the_heap_is_of_this_hosts_memory(host: Host) -> None:

@@ -272,6 +272,10 @@ MUTANTS = [
         "",
         "a member that answers is declared dead",
     ),
+    preflight("problems += returned_problems(returned)", "", "a dead server that is back is passed by"),
+    preflight("returned=returned,", "returned=[],", "status.yml does not tell of it"),
+    rules('} - known - {""}', '} - {""}', "a member that answers is told of twice"),
+    rules('f"[{address}]:0:{port}"', 'f"{address}:0:0"', "no server is seen to be back"),
     preflight('configured=bool(found["config"])', "configured=True", "a host installed anew has no members"),
     preflight(
         'configured=bool(found["config"])', "configured=False", "a server that serves alone is a member"

@@ -132,6 +132,7 @@ MUTANTS = [
     report("[*waiting, *other]", "waiting", "a file of root that differs is not seen"),
     report("[*waiting, *other]", "other", "a file that waits is not seen"),
     report('for path in found["stale"]:', "for path in ():", "a restart that is due is not seen"),
+    report(" + _returned(hosts, hostvars)", "", "a dead server that is back is no problem"),
     report('for text in found["problems"]]', "for text in ()]", "what site.yml would refuse is not told"),
     report("'none' if key[at] is None else key[at]", "key[at]", "None is shown to people"),
     report("if host in hosts]\n    active", "]\n    active", "what was not looked at is judged"),
