@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.edge.planted import Edge, edge
-from tests.edge.run import simulate
+from tests.edge.run import history, simulate
 from tests.edge.schedule import Schedule
 from tests.mutants.areas.edge import MUTANTS
 from tests.simulation.run import quiet
@@ -84,13 +84,13 @@ def test_a_failing_schedule_is_told_short() -> None:
 def test_a_seed_always_gives_the_same_history() -> None:
     """In another process, too, where sets have another order; of the whole as well."""
 
-    def history(hash_seed: str) -> str:
-        program = "from tests.edge.run import history; print(history(3), history(9))"
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        run = [sys.executable, "-c", program]
-        return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout
-
-    assert history("1") == history("2") != ""
+    seeds = (3, 9)
+    program = f"from tests.edge.run import history; print(*map(history, {seeds}))"
+    run = [sys.executable, "-c", program]
+    other = subprocess.run(
+        run, env=os.environ | {"PYTHONHASHSEED": "1"}, check=True, capture_output=True, text=True
+    )
+    assert other.stdout.split() == [history(seed) for seed in seeds]
 
 
 def test_passwords_get_into_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mwapp.core.messages import Check, Event, Reply, Transaction
 from tests.simulation.bugs import BUGS
 from tests.simulation.denials import TurnedAway
-from tests.simulation.run import quiet, simulate
+from tests.simulation.run import history, quiet, simulate
 from tests.simulation.schedule import Bug
 from tests.simulation.service import Connection, Service
 from tests.simulation.world import Violation, World
@@ -142,10 +142,10 @@ def _violation(seed: int, planted: Bug, *, short: bool = False) -> Violation | N
 def test_a_seed_always_gives_the_same_history() -> None:
     """In another process, too, where sets have another order."""
 
-    def history(hash_seed: str) -> str:
-        program = "from tests.simulation.run import history; print(history(3), history(4), history(5))"
-        environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-        run = [sys.executable, "-c", program]
-        return subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout
-
-    assert history("1") == history("2") != ""
+    seeds = (3, 4, 5)
+    program = f"from tests.simulation.run import history; print(*map(history, {seeds}))"
+    run = [sys.executable, "-c", program]
+    other = subprocess.run(
+        run, env=os.environ | {"PYTHONHASHSEED": "1"}, check=True, capture_output=True, text=True
+    )
+    assert other.stdout.split() == [history(seed) for seed in seeds]
