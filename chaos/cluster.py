@@ -1,12 +1,18 @@
 """What the running system says of itself: who leads, who is master, the state of the services."""
 
-from typing import Any
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
 
 from lab import Lab
+from lab.spec import RUN
+from mwapp.zookeeper.tls import Tls
 from testbed import asking
 from testbed.waiting import wait_for
 
 CLIENT_PORT = 2181
+TLS_PORT = 2182
 MASTER_PORT = 2223
 WORKER_PORT = 2224
 ROLE_SESSION_SECONDS = 6.0  # the role's default, mwapp_session_timeout
@@ -17,8 +23,23 @@ class BrokenPromiseError(AssertionError):
     """A promise did not hold."""
 
 
+@dataclass(frozen=True)
+class TlsFiles:
+    """A client's certificates, read anew for each connection, so that they may change."""
+
+    ca: Path
+    cert: Path
+
+    def read(self) -> Tls:
+        """As they are now."""
+        return Tls(str(self.ca), str(self.cert))
+
+
 class Cluster:
-    """A provisioned lab: three servers and three application hosts."""
+    """A provisioned lab: three servers and three application hosts.
+
+    Clients of it use TLS if it has ``tls``.
+    """
 
     servers: tuple[str, ...] = ("zk1", "zk2", "zk3")
     masters: tuple[str, ...] = ("mw1", "mw2")
@@ -26,6 +47,16 @@ class Cluster:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
+        self.tls: TlsFiles | None = None
+
+    def secured(self) -> Self:
+        """The same with TLS, by a certificate that the role mwapp has made."""
+        directory = RUN / self.lab.name / "tls"  # as inventory/lab has it
+        other = copy.copy(self)
+        other.tls = TlsFiles(
+            directory / "client-ca.pem", directory / f"client/mwapp-cli-{self.masters[0]}.pem"
+        )
+        return other
 
     def address(self, node: str) -> str:
         """The node's IP address."""
@@ -34,13 +65,15 @@ class Cluster:
     def hosts(self, first: str | None = None) -> str:
         """Connect string of all servers, beginning with ``first``."""
         order = sorted(self.servers, key=lambda name: name != first)
-        return ",".join(f"{self.address(name)}:{CLIENT_PORT}" for name in order)
+        port = TLS_PORT if self.tls else CLIENT_PORT
+        return ",".join(f"{self.address(name)}:{port}" for name in order)
 
     # ------------------------------------------------------------ the ensemble
 
     def ask(self, node: str, word: str) -> str:
         """The server's answer to a four-letter word; empty if it does not answer."""
-        return asking.four_letter_word(self.address(node), CLIENT_PORT, word, ANSWER_SECONDS)
+        port, connect = (TLS_PORT, self.tls.read().connect()) if self.tls else (CLIENT_PORT, None)
+        return asking.four_letter_word(self.address(node), port, word, ANSWER_SECONDS, connect)
 
     def server(self, node: str) -> dict[str, str]:
         """The server's answer to ``mntr``, by key; empty if it does not serve."""

@@ -88,7 +88,7 @@ def freeze_master(cluster: Cluster) -> Takeover:
 
 def write_as(cluster: Cluster, epoch: int) -> bool:
     """Send a transaction like a master of this epoch. Returns whether it was committed."""
-    with reader(cluster.hosts()) as client:
+    with reader(cluster.hosts(), cluster.tls) as client:
         transaction = client.transaction()
         transaction.check(EPOCH, epoch)
         transaction.create(f"{PATH}/as-epoch-{epoch}", ephemeral=True)

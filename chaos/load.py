@@ -7,7 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 
-from chaos.cluster import BrokenPromiseError, Cluster
+from chaos.cluster import BrokenPromiseError, Cluster, TlsFiles
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.protocol import DONE, TASKS, Outcome, result_path, status_path, task_path
 from mwapp.core.retention import RETENTION
@@ -39,9 +39,18 @@ class Impatient(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has n
     """kazoo waits for a server to accept a connection as long as a session lasts, even if its host has no
     power."""
 
+    def __init__(self, tls: TlsFiles | None = None) -> None:
+        super().__init__()
+        self._tls = tls
+
     def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, or give up soon."""
-        return super().create_connection(*args, **(kwargs | {"timeout": CONNECT_SECONDS}))
+        connection = super().create_connection(*args, **(kwargs | {"timeout": CONNECT_SECONDS}))
+        if self._tls is None:
+            return connection
+        address = kwargs.get("address") or args[0]
+        connection.settimeout(CONNECT_SECONDS)
+        return self._tls.read().wrap(connection, address[0])
 
 
 class Writer:
@@ -53,7 +62,7 @@ class Writer:
 
     def __init__(self, cluster: Cluster, first: str) -> None:
         self._path = f"{PATH}/{first}-{uuid.uuid4().hex[:8]}"
-        self._hosts = cluster.hosts(first)
+        self._hosts, self._tls = cluster.hosts(first), cluster.tls
         self.acknowledged: list[tuple[float, int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"writer-{first}", daemon=True)
@@ -82,7 +91,7 @@ class Writer:
             timeout=LOAD_SESSION_SECONDS,
             randomize_hosts=False,
             connection_retry=RECONNECT,
-            handler=Impatient(),
+            handler=Impatient(self._tls),
         )
         number = 0
         try:
@@ -102,7 +111,7 @@ class Writer:
     def lost(self) -> int:
         """How many of the last acknowledged writes are not stored."""
         acknowledged = self.acknowledged[-1][1]
-        with reader(self._hosts) as client:
+        with reader(self._hosts, self._tls) as client:
             stored = int(client.retry(client.get, self._path)[0])
         return max(acknowledged - stored, 0)
 
@@ -113,9 +122,14 @@ class Writer:
 
 
 @contextmanager
-def reader(hosts: str) -> Iterator[KazooClient]:
+def reader(hosts: str, tls: TlsFiles | None = None) -> Iterator[KazooClient]:
     """A short-lived client. It sees every write acknowledged before its session was opened."""
-    client = KazooClient(hosts, connection_retry=RECONNECT, command_retry={"max_tries": -1, "deadline": 30})
+    client = KazooClient(
+        hosts,
+        connection_retry=RECONNECT,
+        command_retry={"max_tries": -1, "deadline": 30},
+        handler=Impatient(tls),
+    )
     client.start(timeout=30)
     try:
         yield client
@@ -160,7 +174,7 @@ class Submitter:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self._hosts = cluster.hosts()
+        self._hosts, self._tls = cluster.hosts(), cluster.tls
         self.expected_failures = 0
         self.accepted: list[tuple[float, str]] = []  # (monotonic time, name), as acknowledged
         self._acknowledged: dict[int, str] = {}
@@ -174,7 +188,8 @@ class Submitter:
         )
         self._process = process
         self._problems: list[str] = []
-        self._loop = Loop(process, Servers.parse(self._hosts), LOAD_SESSION_SECONDS)
+        servers = replace(Servers.parse(self._hosts), tls=self._tls.read() if self._tls else None)
+        self._loop = Loop(process, servers, LOAD_SESSION_SECONDS)
         self._thread = threading.Thread(target=self._loop.run, name="submitter", daemon=True)
 
     def __enter__(self) -> "Submitter":
@@ -222,7 +237,7 @@ class Submitter:
 
     def wait(self, name: str, seconds: float = 60) -> Ending:
         """How the task ended, once it has."""
-        with reader(self._hosts) as client:
+        with reader(self._hosts, self._tls) as client:
             wait_for(
                 f"{name} ends", lambda: client.retry(client.exists, status_path(name)), seconds, every=0.05
             )
@@ -250,7 +265,7 @@ class Submitter:
 
         If you submit more than are kept, call this now and then: a task never seen to end counts as lost.
         """
-        with reader(self._hosts) as client:
+        with reader(self._hosts, self._tls) as client:
             names = sorted(client.retry(client.get_children, TASKS))
             tasks = _read(client, [task_path(name) for name in names])
             statuses = _read(client, [status_path(name) for name in names])

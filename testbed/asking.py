@@ -7,14 +7,17 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from http.client import HTTPException
 from typing import Any
 
 
-def four_letter_word(host: str, port: int, word: str, seconds: float = 1.0) -> str:
-    """A server's answer; empty if there is none."""
+def four_letter_word(
+    host: str, port: int, word: str, seconds: float = 1.0, connect: Callable[..., Any] | None = None
+) -> str:
+    """A server's answer; empty if there is none. ``connect`` has TLS."""
     try:
-        with socket.create_connection((host, port), timeout=seconds) as connection:
+        with (connect or socket.create_connection)((host, port), timeout=seconds) as connection:
             connection.sendall(word.encode())
             with connection.makefile("rb") as answer:
                 return answer.read().decode()

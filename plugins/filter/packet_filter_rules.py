@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import PLAIN
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 Rows = list[dict[str, Any]]
@@ -42,8 +43,11 @@ def zookeeper_packet_filter(
     ports = [settings["zookeeper_quorum_port"], settings["zookeeper_election_port"]]
     ports += _still({port for line in _lines(known) for port in server_address(line)[1:]}, ports)
     client_ports = [settings["zookeeper_client_port"]]
-    client_ports += _still({found.get("deployed_port") for found in known}, client_ports)
+    client_ports += _still({_deployed(found, "plain") for found in known}, client_ports)
     tls = [int(settings["zookeeper_tls_port"])] if is_true(settings["zookeeper_tls"]) else []
+    # On the way from TLS back clients use its port until they have moved.
+    has_tls = [found for found in known if found.get("speaks") not in (None, "", PLAIN)]
+    tls += _still({_deployed(found, "tls") for found in has_tls}, tls)
     return [
         {"ports": [*ports, *_ports(config, "observerMasterPort")], "sources": peers},
         {
@@ -115,6 +119,12 @@ def _lines(known: Iterable[Variables]) -> list[str]:
 def _still(used: Iterable[int | None], wanted: list[Any]) -> list[int]:
     """Ports that are in use and no longer wanted: they are filtered until all servers have left them."""
     return sorted({port for port in used if port} - {int(port) for port in wanted})
+
+
+def _deployed(found: Variables, kind: str) -> int | None:
+    """A client port of the server that was found, without TLS (plain) or with it (tls)."""
+    port: int | None = (found.get("deployed_ports") or {}).get(kind)
+    return port
 
 
 def _host(line: str) -> str:

@@ -12,6 +12,11 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import losing
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import returned_problems
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import (
+    PLAIN,
+    TLS,
+    mismatch,
+)
 
 Row = dict[str, Any]
 Hostvars = Mapping[str, Mapping[str, Any]]
@@ -67,12 +72,21 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
     return {
         "state": "inconsistent" if differ and state == "healthy" else state,
         "problems": problems + differ,
-        "warnings": _losing(hosts, hostvars, seen) + _ending(hosts, hostvars),
+        "warnings": _losing(hosts, hostvars, seen) + _under_way(hosts, hostvars) + _ending(hosts, hostvars),
         "leader": next((name for name in serving if seen[name]["mode"] in ("leader", "standalone")), None),
         "serving": len(serving),
         "size": len(seen),
         "servers": [_server(host, hostvars[host], seen.get(host, {})) for host in hosts],
     }
+
+
+def _under_way(hosts: list[str], hostvars: Hostvars) -> list[str]:
+    """Of servers that run without TLS where the inventory wants it, or the other way round."""
+    looked = {host: hostvars[host].get("__zookeeper_found") or {} for host in hosts}
+    phases = {host: phase for host, found in looked.items() if (phase := found.get("speaks"))}
+    wanted = any(is_true(hostvars[host].get("zookeeper_tls", False)) for host in hosts)
+    text = mismatch(phases, TLS if wanted else PLAIN)
+    return [f"{text}: run playbooks/tls.yml, or set it back"] if text else []
 
 
 def _ending(hosts: list[str], hostvars: Hostvars) -> list[str]:

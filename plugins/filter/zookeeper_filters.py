@@ -87,9 +87,12 @@ def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]
     ]
 
 
-def zookeeper_ports(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Tell the client port on which each host's running server listens."""
-    return {name: hostvars[name]["__zookeeper_found"]["deployed_port"] for name in names}
+def zookeeper_ports(
+    names: list[str], hostvars: Mapping[str, Mapping[str, Any]], tls: bool = False
+) -> dict[str, int]:
+    """Tell the client port, with TLS or without, on which each host's running server listens."""
+    kind = "tls" if tls else "plain"
+    return {name: hostvars[name]["__zookeeper_found"]["deployed_ports"][kind] for name in names}
 
 
 def zookeeper_lines(settings: Mapping[str, Any], part: str) -> str:

@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import (
+    BOTH,
+    PLAIN,
+    TLS,
+    TooFarApartError,
+    asks_with_tls,
+    mismatch,
+    way,
+)
 
 Row = dict[str, Any]
 Variables = Mapping[str, Any]
@@ -13,7 +22,11 @@ Hostvars = Mapping[str, Variables]
 
 
 def zookeeper_certificates(
-    members: list[Variables], seen: Hostvars, hostvars: Hostvars, play_hosts: list[str]
+    members: list[Variables],
+    seen: Hostvars,
+    hostvars: Hostvars,
+    play_hosts: list[str],
+    clients: list[str] | str = "",
 ) -> Row:
     """Tell which certificates servers need, as the module tls_certificates takes it.
 
@@ -22,9 +35,11 @@ def zookeeper_certificates(
         seen: by name, what preflight found on them.
         hostvars: of every host. The defaults of a role are not among them.
         play_hosts: those that this run may change, and so can give certificates to.
+        clients: zookeeper_tls_clients.
 
     Returns:
-        ``certificates``: two for each, for every name and address at which somebody reaches it.
+        ``certificates``: two for each, for every name and address at which somebody reaches it; and one for
+        each client.
         ``clocks`` and ``deployed``: what was found on all members.
     """
     wanted = [
@@ -33,6 +48,7 @@ def zookeeper_certificates(
         if member["name"] in play_hosts
         for ca in ("client", "quorum")
     ]
+    wanted += [{"ca": "client", "name": name} for name in _texts(clients)]
     looked = {name: found for name, found in seen.items() if "clock" in found}
     return {
         "certificates": wanted,
@@ -43,9 +59,13 @@ def zookeeper_certificates(
 
 def _hosts(member: Variables, found: Variables, hostvars: Hostvars) -> list[str]:
     its = hostvars[member["name"]]
-    more = its.get("zookeeper_tls_names") or []
-    more = more.split(",") if isinstance(more, str) else more  # -e gives it as text
-    names = [member["host"], its.get("ansible_host") or "", member["name"], *found["addresses"], *more]
+    more = _texts(its.get("zookeeper_tls_names") or [])
+    return _texts([member["host"], its.get("ansible_host") or "", member["name"], *found["addresses"], *more])
+
+
+def _texts(given: Any) -> list[str]:
+    """Each once. -e gives a list as text."""
+    names = given.split(",") if isinstance(given, str) else given
     return list(dict.fromkeys(text for name in names if (text := str(name).strip())))
 
 
@@ -59,16 +79,124 @@ def zookeeper_tls_refusals(seen: Hostvars, tls: Any) -> list[str]:
     Returns:
         Reasons to refuse: restarted one by one, servers of the one kind could not talk to those of the other.
     """
-    other, has = ("plain", "no TLS") if is_true(tls) else ("tls", "TLS")
-    names = sorted(name for name, found in seen.items() if found.get("speaks") == other)
-    if not names:
+    phases = {name: phase for name, found in seen.items() if (phase := found.get("speaks"))}
+    text = mismatch(phases, TLS if is_true(tls) else PLAIN)
+    if text is None:
         return []
     return [
-        f"zookeeper_tls is {str(is_true(tls)).lower()}, but what runs on {', '.join(names)} has {has}. A "
-        "running ensemble cannot be switched yet: servers with TLS and without do not understand each other. "
-        "Set it back; or, if an outage does no harm, stop all servers first (systemctl stop zookeeper on "
-        "each), and run again."
+        f"{text}: to switch a running ensemble while clients write, run playbooks/tls.yml. (Or set it back. "
+        "If no server runs, site.yml starts all of them so.)"
     ]
+
+
+def zookeeper_tls_way(
+    plan: Row,
+    seen: Hostvars,
+    play_hosts: list[str],
+    tls: Any,
+    part: str,
+    cut_off: Any = False,
+    check: bool = False,
+) -> Row:
+    """Plan the way of a running ensemble from plaintext to TLS, or back.
+
+    Args:
+        plan: what zookeeper_voter_stages planned.
+        seen: by name, what preflight found on hosts of the play, and on those that --limit leaves out.
+        play_hosts: those that this run may change.
+        tls: zookeeper_tls.
+        part: C(open), as far as clients can use both ports; then C(close), the rest.
+        cut_off: whether clients may be cut off that still use the other port.
+        check: whether nothing really changes (check mode), so that the first part was not done.
+
+    Returns:
+        The plan, with stages for this part (none, if nothing is to be done); or with problems.
+    """
+    if plan["problems"]:
+        return plan
+    phases = {name: phase for name, found in seen.items() if (phase := found.get("speaks"))}
+    target, alone = TLS if is_true(tls) else PLAIN, len(seen) == 1
+    try:
+        steps = way(phases.values(), target, alone=alone)
+    except TooFarApartError:
+        return _stopped(
+            plan,
+            f"Servers run that do not understand each other ({_told(phases)}): stop those that serve nobody "
+            "(systemctl stop zookeeper), and run again.",
+        )
+    done = steps == [target] and set(phases.values()) <= {target}
+    if problem := None if done else _not_now(plan, seen, play_hosts, target):
+        return _stopped(plan, problem)
+    if part == "open":
+        steps = [step for step in steps if step in BOTH]
+    elif check:
+        steps = [step for step in steps if step not in BOTH]
+    if part == "close" and not done and not check and not is_true(cut_off):
+        port = "plain" if target == TLS else "tls"
+        if users := _users(seen, port):
+            return _stopped(plan, _in_use(users, target))
+    # If no server runs, clients are not waited for.
+    stages = plan["stages"] if done and (part == "close" or not phases) else []
+    for step in steps if not done else []:
+        ask = asks_with_tls(phases.values(), step) if not check else TLS in phases.values()
+        stages = [*stages, {**plan["stages"][0], "tls": step, "ask_tls": ask, "label": f"TLS: {step}"}]
+        phases = dict.fromkeys(phases, step)
+    return {**plan, "stages": stages}
+
+
+def _not_now(plan: Row, seen: Hostvars, play_hosts: list[str], target: str) -> str | None:
+    """What else is to change, or cannot."""
+    if len(plan["stages"]) > 1 and any(found.get("speaks") for found in seen.values()):
+        back = "false" if target == TLS else "true"
+        return (
+            "The members, their votes or their ports change, too: set zookeeper_tls back to "
+            f"{back}, run site.yml, and switch then."
+        )
+    left_out = sorted(name for name in seen if name not in play_hosts)
+    if left_out:
+        return f"--limit leaves out {', '.join(left_out)}: all members must go along. Run without --limit."
+    return None
+
+
+def _stopped(plan: Row, problem: str) -> Row:
+    return {**plan, "stages": [], "problems": [*plan["problems"], problem]}
+
+
+def _told(phases: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}: {phase}" for name, phase in sorted(phases.items()))
+
+
+def _users(seen: Hostvars, port: str) -> dict[str, list[str]]:
+    """By address, on which servers it uses this kind of client port."""
+    users: dict[str, list[str]] = {}
+    for name, found in sorted(seen.items()):
+        for address in (found.get("clients") or {}).get(port, []):
+            users.setdefault(address, []).append(name)
+    return users
+
+
+def _in_use(users: Mapping[str, list[str]], target: str) -> str:
+    who = ", ".join(f"{address} (at {', '.join(names)})" for address, names in sorted(users.items()))
+    if target == TLS:
+        what, remedy = "without TLS", "give them certificates ('Clients' in docs/operations.md), let them use"
+        port = "zookeeper_tls_port"
+    else:
+        what, remedy, port = "with TLS", "let them use", "zookeeper_client_port"
+    return (
+        f"Clients are still connected {what}: {who}. Both ways are open: {remedy} {port}, and run again. "
+        "(To cut them off instead: -e zookeeper_tls_cut_off=true)"
+    )
+
+
+def zookeeper_asks_tls(seen: Hostvars, tls: Any) -> bool:
+    """Tell whether servers are to be asked with TLS.
+
+    Args:
+        seen: by name, what preflight found.
+        tls: zookeeper_tls, which decides if no server runs.
+    """
+    phases = {phase for found in seen.values() if (phase := found.get("speaks"))}
+    return TLS in phases if phases else is_true(tls)
 
 
 class FilterModule:
@@ -77,6 +205,8 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
         return {
+            "zookeeper_asks_tls": zookeeper_asks_tls,
             "zookeeper_certificates": zookeeper_certificates,
             "zookeeper_tls_refusals": zookeeper_tls_refusals,
+            "zookeeper_tls_way": zookeeper_tls_way,
         }

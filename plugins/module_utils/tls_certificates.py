@@ -2,6 +2,7 @@
 
     client-ca.pem   the CA for what is on the client port: servers there, and their clients
     client-ca.key   its key; without it the leaves are brought, not made
+    client-ca.next.key  while the CA is changed: the key of its successor, which is trusted, but signs nothing
     quorum-ca.pem   the CA for what servers say to each other, and its key beside it
     client/NAME.pem   a leaf: its key (PKCS #8), its certificate, then what leads to the CA
     quorum/NAME.pem
@@ -100,6 +101,8 @@ class Store:
         deployed: Deployed | None = None,
         make_ca: bool = True,
         check: bool = False,
+        rotate: Iterable[str] = (),
+        step: str = "",
     ) -> None:
         self.directory = directory
         self.problems: list[str] = []
@@ -113,10 +116,13 @@ class Store:
         self._deployed = deployed or {}
         self._make_ca = make_ca
         self._check = check
+        self._rotate, self._step = frozenset(rotate), step
         self._todo: list[tuple[Path, bytes, int]] = []
+        self._obsolete: list[Path] = []
 
     def ensure(self, wanted: Sequence[Wanted]) -> None:
         """Look at all of them, and, unless something is wrong with any, make and renew what is due."""
+        self.problems += _clashes(wanted)
         self.problems += [
             f"{one.name!r} cannot be the name of a certificate: use up to 64 letters, digits, dots, dashes "
             "and underscores."
@@ -140,6 +146,8 @@ class Store:
             return
         for path, content, mode in self._todo:
             _write(path, content, mode)
+        for path in self._obsolete:
+            path.unlink(missing_ok=True)
 
     def _make(self, path: Path, content: bytes, mode: int, why: str = "made") -> None:
         self._todo.append((path, content, mode))
@@ -153,6 +161,8 @@ class Store:
         path, key_path = self.directory / f"{ca}-ca.pem", self.directory / f"{ca}-ca.key"
         if path.exists():
             authority = self._read_authority(path, key_path)
+            if ca in self._rotate:
+                authority = self._next_step(ca, authority, path, key_path)
         elif key_path.exists():
             raise RefusedError(
                 f"{key_path} is there, but its certificate {path} is not: put it back. (If nothing was ever "
@@ -165,9 +175,8 @@ class Store:
             )
         elif not self._make_ca:
             raise RefusedError(
-                f"{path} is missing: the ensemble's is needed. Set mwapp_tls_dir to the zookeeper_tls_dir of "
-                "the "
-                "ensemble; the role zookeeper makes the CA."
+                f"{path} is missing: the ensemble's is needed. Set mwapp_tls_dir (or zookeeper_tls_dir) to "
+                "the zookeeper_tls_dir of the ensemble; the role zookeeper makes the CA."
             )
         else:
             authority = self._make_authority(ca, path, key_path)
@@ -194,7 +203,57 @@ class Store:
             "key, and run; then remove the old one, and run.)"
         ]
 
+    def _next_step(self, ca: str, authority: Authority, path: Path, key_path: Path) -> Authority:
+        """Change the CA by the step that is wanted, if it is the one that is due.
+
+        First all trust the new one, too; then it signs; then nobody trusts the old one. Each of these needs
+        that all hosts have the one before. How far it has come is seen from the files, and from the hosts.
+        """
+        if authority.key is None:
+            raise RefusedError(
+                f"{key_path} is not here, so this CA is yours to change: see 'To change a CA' in the README "
+                "of the role zookeeper."
+            )
+        known, next_path = authority.certificates, _next(key_path)
+        waits = next_path.exists() and next_path not in self._obsolete
+        if self._step == "add":
+            if len(known) > 1 or not self._all_have(ca, known):
+                return authority  # an earlier run began it, or has not ended
+            key, certificate = self._new_authority(ca)
+            self._make(next_path, _pem(key), 0o600)
+            return self._rewritten(path, [*known, certificate], authority.key, "a new CA is trusted, too")
+        if self._step == "switch" and waits:
+            key = _key(next_path, _private(next_path))
+            new = [one for one in known if _public(one) == _public(key)]
+            if not new:
+                raise RefusedError(
+                    f"{next_path} is the key of no certificate in {path}: remove it, and run again."
+                )
+            others = [one for one in known if one not in new]
+            made = self._rewritten(path, [*new, *others], key, "the new CA signs")
+            self._make(key_path, _pem(key), 0o600, "it is the key of the new CA")
+            self._obsolete.append(next_path)
+            return made
+        if self._step == "drop" and len(known) > 1 and not waits:
+            return self._rewritten(path, known[:1], authority.key, "the old CA is trusted no more")
+        return authority
+
+    def _all_have(self, ca: str, known: Sequence[Any]) -> bool:
+        """Whether the servers that run trust these, and nobody else."""
+        here = [fingerprint(_der(certificate)) for certificate in known]
+        return all(list(cas.get(ca, here)) == here for cas in self._deployed.values())
+
+    def _rewritten(self, path: Path, certificates: list[Any], key: Any, why: str) -> Authority:
+        self._make(path, b"".join(map(_pem, certificates)), 0o644, why)
+        return Authority(certificates, key)
+
     def _make_authority(self, ca: str, path: Path, key_path: Path) -> Authority:
+        key, certificate = self._new_authority(ca)
+        self._make(key_path, _pem(key), 0o600)
+        self._make(path, _pem(certificate), 0o644)
+        return Authority([certificate], key)
+
+    def _new_authority(self, ca: str) -> tuple[Any, Any]:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zklab-{ca}-ca-{os.urandom(4).hex()}")])
         certificate = (
@@ -203,9 +262,7 @@ class Store:
             .add_extension(_usage(ca=True), critical=True)
             .sign(key, hashes.SHA256())
         )
-        self._make(key_path, _pem(key), 0o600)
-        self._make(path, _pem(certificate), 0o644)
-        return Authority([certificate], key)
+        return key, certificate
 
     def _read_authority(self, path: Path, key_path: Path) -> Authority:
         certificates = _certificates(path, _read(path))
@@ -220,7 +277,11 @@ class Store:
             self.warnings.append(f"{path} ends on {_day(_ends(certificates[0]))}, and its leaves with it.")
         if not key_path.exists():
             return Authority(certificates, None)
-        key = _key(key_path, _private(key_path))
+        key, next_path = _key(key_path, _private(key_path)), _next(key_path)
+        if _public(key) != _public(certificates[0]) and next_path.exists():  # a change that was cut short
+            key = _key(next_path, _private(next_path))
+            self._make(key_path, _pem(key), 0o600, "it is the key of the new CA")
+            self._obsolete.append(next_path)
         if _public(key) != _public(certificates[0]):
             raise RefusedError(
                 f"{key_path} is not the key of the first certificate in {path}, {_name(certificates[0])}: "
@@ -342,6 +403,15 @@ class Store:
                 )
 
 
+def _clashes(wanted: Sequence[Wanted]) -> list[str]:
+    """Of names that are wanted for several."""
+    return [
+        f"zookeeper_tls_clients names {name}, which is a server: choose another name."
+        for name in sorted({one.name for one in wanted if one.ca == "client" and not one.hosts})
+        if any(one.name == name and one.hosts for one in wanted)
+    ]
+
+
 # ---------------------------------------------------------------- files
 
 
@@ -415,6 +485,11 @@ def _certificates(path: Path, content: bytes) -> list[Any]:
     if not found:
         raise RefusedError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
     return found
+
+
+def _next(key_path: Path) -> Path:
+    """Where the key of a CA's successor waits."""
+    return key_path.with_suffix(".next.key")
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

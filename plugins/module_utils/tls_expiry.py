@@ -96,7 +96,9 @@ def _within(days: int) -> str:
 
 def _remedy(path: str) -> str:
     if path.endswith("ca.pem"):
-        return "change this CA ('When certificates end' in docs/operations.md)"
+        return (
+            "run playbooks/tls_rotate.yml (one that you brought: 'To change a CA' in the README of the role)"
+        )
     return (
         "run site.yml, which renews it (put a new one into zookeeper_tls_dir before, if you bring your own)"
     )

@@ -147,6 +147,11 @@ def setting_problems(settings: Settings) -> list[str]:
     ]
     if settings["zookeeper_tls"]:
         problems += tls_problems(settings["zookeeper_config"])
+    problems += [
+        f"zookeeper_tls_clients names {name}: choose another name; such ones are for the role mwapp."
+        for name in settings["zookeeper_tls_clients"]
+        if name.startswith("mwapp-")
+    ]
     if settings["zookeeper_tls_renew_days"] >= settings["zookeeper_tls_days"]:
         problems.append(
             f"zookeeper_tls_renew_days is {settings['zookeeper_tls_renew_days']}, but certificates are valid "

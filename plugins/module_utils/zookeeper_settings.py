@@ -71,6 +71,7 @@ PARTS = {
         Setting("zookeeper_tls", type="bool"),
         Setting("zookeeper_tls_port"),
         Setting("zookeeper_tls_names", type="list"),
+        Setting("zookeeper_tls_clients", type="list"),
         Setting("zookeeper_tls_days", least=2),
         Setting("zookeeper_tls_renew_days", least=1),
         Setting("zookeeper_tls_warn_days", least=0),

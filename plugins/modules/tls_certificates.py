@@ -62,6 +62,20 @@ options:
       that signs first. A CA that they do not have is refused.
     type: dict
     default: {}
+  rotate:
+    description: CAs to change by the next O(step), if it is due. Their keys must be here.
+    type: list
+    elements: str
+    choices: [client, quorum]
+    default: []
+  step:
+    description: >-
+      V(add) makes a new CA, which is trusted, too; not while an earlier change has not ended. V(switch) lets
+      it sign. V(drop) ends the trust in the old one. Before each all hosts must have what the one before it
+      made.
+    type: str
+    choices: ["", add, switch, drop]
+    default: ""
 author: zklab (!UNKNOWN)
 """
 
@@ -115,6 +129,8 @@ ARGUMENTS = {
     "renew_days": {"type": "int", "default": 30},
     "clocks": {"type": "dict", "default": {}},
     "deployed": {"type": "dict", "default": {}},
+    "rotate": {"type": "list", "elements": "str", "choices": list(CAS), "default": []},
+    "step": {"type": "str", "choices": ["", "add", "switch", "drop"], "default": ""},
 }
 
 
@@ -176,6 +192,8 @@ def main() -> None:
         deployed=given["deployed"],
         make_ca=given["make_ca"] or module.check_mode,  # a check made none for the servers, either
         check=module.check_mode,
+        rotate=given["rotate"],
+        step=given["step"],
     )
     store.problems += clock_problems(given["clocks"], now.timestamp())
     try:

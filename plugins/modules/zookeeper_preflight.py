@@ -88,14 +88,21 @@ returned:
   description: Addresses in C(zookeeper_dead) of which no server knows, and where one runs all the same.
   type: list
   returned: always
-deployed_port:
-  description: Client port of the running server; with C(zookeeper_tls) the one for TLS.
-  type: int
+deployed_ports:
+  description: Client ports of the running server, without TLS (plain) and with it (tls).
+  type: dict
   returned: always
 speaks:
   description: >-
-    Whether the running server has certificates of the role (V(tls)), or not (V(plain)); empty if none runs.
+    How far the running server has come on the way from V(plain) to V(tls), or V(accepts) or V(speaks); empty
+    if none runs.
   type: str
+  returned: always
+clients:
+  description: >-
+    Addresses of other hosts that are connected to the running server's client ports, without TLS (plain) and
+    with it (tls).
+  type: dict
   returned: always
 trusts:
   description: >-
@@ -116,11 +123,13 @@ unseen:
 
 import grp
 import hashlib
+import ipaddress
 import os
 import pwd
 import re
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -149,6 +158,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS, argument
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_sizes import needed
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import PLAIN, phase_of
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     client_port,
     directories,
@@ -171,6 +181,7 @@ MANUALS = Path("/usr/share/man/man1")
 APT_LISTS = Path("/var/lib/apt/lists")
 PROC = Path("/proc")
 ROOT = 0  # its id
+ESTABLISHED = "01"
 LISTEN = "0A"
 PATTERNS = ("snapshot.*", "log.*")  # of the files in the one directory, and in the other
 DIRECTORIES = ("zookeeper_data_dir", "zookeeper_txnlog_dir")
@@ -344,10 +355,8 @@ def address(host: str) -> dict[str, Any]:
 
 
 def speaks(config: dict[str, str], *, active: bool) -> str:
-    """Whether the server that runs has the role's certificates."""
-    if not active or not config:
-        return ""
-    return "tls" if config.get("ssl.keyStore.location") == str(TLS_HOME / "client.pem") else "plain"
+    """How far the server that runs has come on the way to TLS."""
+    return phase_of(config, str(TLS_HOME / "client.pem")) if active and config else ""
 
 
 def sources(me: dict[str, Any], members: list[dict[str, Any]]) -> list[str]:
@@ -390,6 +399,25 @@ def listeners(ports: set[int], own_pid: int) -> tuple[dict[int, str], set[int]]:
     return others, own
 
 
+def clients(port: int) -> list[str]:
+    """Who is connected to a port of this host from another one."""
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in (read(PROC / "net" / table) or "").splitlines()[1:]:
+            _, local, remote, state = line.split()[:4]
+            here, there = (_address(text.rpartition(":")[0]) for text in (local, remote))
+            if state == ESTABLISHED and int(local.rpartition(":")[2], 16) == port and here != there:
+                found.add(there)
+    return sorted(address for address in found if not ipaddress.ip_address(address).is_loopback)
+
+
+def _address(text: str) -> str:
+    """As the kernel writes it there: words of four bytes, each in this machine's order."""
+    data = b"".join(int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8))
+    found = ipaddress.ip_address(data)
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
 def _links(directory: Path) -> set[str]:
     """Where the links of a directory point to; processes and their files may vanish meanwhile."""
     names = set()
@@ -417,10 +445,9 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         found = [moved(data(path), new, server["active"]) for path, new in paths]
         places = dict(zip(("data_dir", "txnlog_dir"), found, strict=True))
     port = client_port(config) or settings["zookeeper_client_port"]
-    if settings["zookeeper_tls"]:
-        port = tls_port(config) or settings["zookeeper_tls_port"]
+    secure = tls_port(config) or settings["zookeeper_tls_port"]
     others, own = listeners(
-        {settings[key] for key in (*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")} | {port},
+        {settings[key] for key in (*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")} | {port, secure},
         server["pid"],
     )
     return {
@@ -432,8 +459,9 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         "other": left,
         **places,
         "targets": {name: os.path.realpath(settings[name]) for name in DIRECTORIES},
-        "unit": server | {"running": server["active"] and port in own},
+        "unit": server | {"running": server["active"] and bool({port, secure} & own)},
         "deployed_port": port,
+        "deployed_ports": {"plain": port, "tls": secure},
         "speaks": speaks(config, active=server["active"]),
     }
 
@@ -496,10 +524,13 @@ def main() -> None:
         unit=found["unit"],
         stale=stale() if found["unit"]["active"] else [],
         returned=returned,
-        deployed_port=found["deployed_port"],
+        deployed_ports=found["deployed_ports"],
         speaks=found["speaks"],
+        clients={kind: clients(port) for kind, port in found["deployed_ports"].items()}
+        if found["unit"]["running"]
+        else {},
         trusts={ca: fingerprints(read(TLS_HOME / f"{ca}-ca.pem") or "") for ca in ("client", "quorum")}
-        if found["speaks"] == "tls"
+        if found["speaks"] not in ("", PLAIN)
         else {},
         addresses=sorted({found["address"]["text"] or ""} - {""} | {*sources(me, members)}),
         clock=time.time(),

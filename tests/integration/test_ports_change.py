@@ -25,11 +25,9 @@ rolling = load("zookeeper_restart_order").rolling
 class Writer:
     """Writes a number that grows, and keeps those that were acknowledged, with their times."""
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, hosts: str) -> None:
         self.acknowledged: list[tuple[float, int]] = []
-        self._client = KazooClient(
-            ensemble.connect_string, connection_retry={"max_tries": -1, "max_delay": 0.2}
-        )
+        self._client = KazooClient(hosts, connection_retry={"max_tries": -1, "max_delay": 0.2})
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -108,7 +106,7 @@ def test_servers_find_each_other_while_their_ports_change(ensemble: Ensemble) ->
     stages = plan(wanted, {f"zk{s.number}": seen(s) for s in ensemble.servers}, [m["name"] for m in wanted])
     assert [stage["first"] for stage in stages["stages"]] == ["zk1", "zk2", "zk3"]
     began = time.monotonic()
-    with Writer(ensemble) as writer:
+    with Writer(ensemble.connect_string) as writer:
         for stage in stages["stages"]:
             roll(ensemble, stage)
         last, count = writer.acknowledged[-1][1], len(writer.acknowledged)

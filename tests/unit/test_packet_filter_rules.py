@@ -71,6 +71,19 @@ def test_ports_are_those_of_the_settings(settings: dict[str, Any], ports: list[A
     assert list(server(**settings)) == ports
 
 
+def test_on_the_way_from_tls_back_its_port_stays_open() -> None:
+    """Until the clients have moved; without the running servers it is as the inventory says."""
+
+    def ports(*speaks: str | None) -> list[int]:
+        both = {"plain": 2181, "tls": 2182}
+        known = [{"servers": {}, "speaks": phase, "deployed_ports": both} for phase in speaks]
+        rules = filters.zookeeper_packet_filter(MEMBERS, SETTINGS, HOSTVARS, GROUPS, [*known, {}])
+        return list(rules[1]["ports"])
+
+    assert ports("accepts", "plain") == ports("tls") == [2181, 2182]
+    assert ports("plain", "", None) == ports() == [2181]
+
+
 @pytest.mark.parametrize(
     ("config", "ports"),
     [
@@ -103,8 +116,11 @@ def test_one_that_leaves_is_let_in_while_servers_know_it() -> None:
 
 def test_ports_that_servers_still_use_are_filtered_until_all_have_left_them() -> None:
     known = [
-        {"deployed_port": 2171, "servers": {"1": "zk1:2888:3888", "2": "[2001:db8::2]:2878:3878:observer"}},
-        {"deployed_port": 2181, "servers": {}},
+        {
+            "deployed_ports": {"plain": 2171, "tls": 2172},
+            "servers": {"1": "zk1:2888:3888", "2": "[2001:db8::2]:2878:3878:observer"},
+        },
+        {"deployed_ports": {"plain": 2181, "tls": 2182}, "servers": {}},
         {"unreachable": True},
     ]
     peers = ["zk1", "2001:db8::2"]

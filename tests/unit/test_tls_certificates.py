@@ -9,11 +9,14 @@ import ssl
 import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests.unit.ansible_module import run
@@ -376,6 +379,144 @@ def test_a_ca_is_changed_in_three_steps_and_no_other_way(tmp_path: Path) -> None
     old_key = Maker("old")
     key.write_bytes(pem_key(old_key.key))
     assert "another CA" in step(pem(old_key.certificate) + new_pem), "servers do not trust it yet"
+
+
+# ---------------------------------------------------------------- the change of a CA
+
+
+class Ensemble:
+    """A directory, and what two servers trust; each ``run`` is a run of the role on those named."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        ensure(directory)
+        self.deployed: dict[str, dict[str, list[str]]] = {"zk1": {}, "zk2": {}}
+        self.placed("zk1", "zk2")
+
+    def placed(self, *hosts: str) -> None:
+        for host in hosts:
+            self.deployed[host] = {ca: self.trusted(ca) for ca in ("client", "quorum")}
+
+    def trusted(self, ca: str = "client") -> list[str]:
+        return list(fingerprints((self.directory / f"{ca}-ca.pem").read_text()))
+
+    def step(self, step: str, *cas: str, check: bool = False) -> dict[str, Any]:
+        rotate = list(cas) or ["client", "quorum"]
+        return ensure(self.directory, deployed=self.deployed, rotate=rotate, step=step, check=check)
+
+    def leaf_is_of(self, ca: str = "client") -> str:
+        leaf = certificate(self.directory / f"{ca}/zk1.pem")
+        for one in x509.load_pem_x509_certificates((self.directory / f"{ca}-ca.pem").read_bytes()):
+            with suppress(ValueError, TypeError, InvalidSignature):
+                leaf.verify_directly_issued_by(one)
+                return one.fingerprint(hashes.SHA256()).hex()
+        raise AssertionError("of none that is trusted")
+
+
+def test_a_ca_is_changed_in_steps_and_each_can_be_asked_for_again(tmp_path: Path) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    (old,) = ensemble.trusted()
+    for again in (False, True):
+        assert ensemble.step("add")["changed"] is not again
+        assert ensemble.trusted()[0] == ensemble.leaf_is_of() == old
+        if again:
+            ensemble.placed("zk1", "zk2")
+    _, new = ensemble.trusted()
+    assert stat.S_IMODE((ensemble.directory / "client-ca.next.key").stat().st_mode) == 0o600
+    for again in (False, True):
+        assert ensemble.step("add")["changed"] is False, "it has begun"
+        assert ensemble.step("switch")["changed"] is not again
+        assert ensemble.trusted() == [new, old]
+        assert ensemble.leaf_is_of() == new
+        if again:
+            ensemble.placed("zk1", "zk2")
+    assert not list(ensemble.directory.glob("*.next.key"))
+    for again in (False, True):
+        assert ensemble.step("add")["changed"] is False
+        assert ensemble.step("switch")["changed"] is False
+        assert ensemble.step("drop")["changed"] is not again
+        assert ensemble.trusted() == [new]
+        assert ensemble.leaf_is_of() == new
+    # zk2 has not been restarted yet: that is finished first.
+    ensemble.placed("zk1")
+    assert ensemble.step("add")["changed"] is False
+    ensemble.placed("zk2")
+    assert ensemble.step("add")["changed"], "another change"
+
+
+def test_only_the_ca_that_is_meant_is_changed(tmp_path: Path) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    answer = ensemble.step("add", "quorum")
+    assert answer["files"] == ["quorum-ca.next.key", "quorum-ca.pem"]
+    assert len(ensemble.trusted("client")) == 1
+
+
+def test_no_step_is_made_before_all_servers_have_the_one_before(tmp_path: Path) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    ensemble.step("add")
+    ensemble.placed("zk1")
+    before = files(ensemble.directory)
+    answer = ensemble.step("switch")
+    assert answer["failed"]
+    assert "What runs on zk2 has certificates of another CA than client-ca.pem" in answer["msg"]
+    assert files(ensemble.directory) == before
+    ensemble.placed("zk2")
+    ensemble.step("switch")
+    ensemble.placed("zk1")
+    answer = ensemble.step("drop")
+    assert answer["failed"]
+    assert "What runs on zk2 has certificates of another CA" in answer["msg"]
+
+
+def test_a_check_changes_no_ca(tmp_path: Path) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    before = files(ensemble.directory)
+    assert ensemble.step("add", check=True)["made"][:2] == [
+        "client-ca.next.key: made",
+        "client-ca.pem: a new CA is trusted, too",
+    ]
+    assert files(ensemble.directory) == before
+
+
+def test_a_switch_that_was_cut_short_is_finished(tmp_path: Path) -> None:
+    """By whatever run comes next: the first certificate is the new one's, and its key still waits."""
+    ensemble = Ensemble(tmp_path / "tls")
+    ensemble.step("add")
+    ensemble.placed("zk1", "zk2")
+    key = (ensemble.directory / "client-ca.key").read_bytes()
+    next_key = (ensemble.directory / "client-ca.next.key").read_bytes()
+    ensemble.step("switch")
+    (ensemble.directory / "client-ca.key").write_bytes(key)
+    write(ensemble.directory / "client-ca.next.key", next_key)
+    for step in ("", "add", "switch"):
+        answer = ensure(
+            ensemble.directory, deployed=ensemble.deployed, rotate=["client"], step=step, check=True
+        )
+        assert answer["files"] == ["client-ca.key"]
+    answer = ensure(ensemble.directory)
+    assert answer["made"] == ["client-ca.key: it is the key of the new CA"]
+    assert (ensemble.directory / "client-ca.key").read_bytes() == next_key
+    assert not (ensemble.directory / "client-ca.next.key").exists()
+
+
+def test_a_ca_whose_key_is_elsewhere_is_not_changed(tmp_path: Path) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    (ensemble.directory / "client-ca.key").unlink()
+    answer = ensemble.step("add")
+    assert "client-ca.key is not here, so this CA is yours to change" in answer["msg"]
+
+
+def test_a_key_that_waits_for_nothing_is_refused(tmp_path: Path) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    ensemble.step("add")
+    write(ensemble.directory / "client-ca.next.key", pem_key(Maker().key))
+    assert "client-ca.next.key is the key of no certificate in" in ensemble.step("switch")["msg"]
+
+
+def test_a_client_is_not_called_as_a_server_is(tmp_path: Path) -> None:
+    clash = [*LEAVES, {"ca": "client", "name": "zk1"}]
+    answer = ensure(tmp_path / "tls", certificates=clash)
+    assert "zookeeper_tls_clients names zk1, which is a server: choose another name" in answer["msg"]
 
 
 def test_fingerprints_are_those_of_openssl(tmp_path: Path) -> None:

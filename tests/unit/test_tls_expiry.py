@@ -54,7 +54,8 @@ def test_what_is_due_is_told_once_with_its_remedy() -> None:
 
     leaf, ca = row(LEAF, 29), row(CA, -3)
     assert expiry.due({"zk1": [leaf, ca], "zk2": [leaf, row(CA, 30)]}, 30) == [
-        f"zk1: {CA} ended on 2030-01-02: change this CA ('When certificates end' in docs/operations.md)",
+        f"zk1: {CA} ended on 2030-01-02: run playbooks/tls_rotate.yml (one that you brought: 'To change a "
+        "CA' in the README of the role)",
         f"zk1, zk2: {LEAF} ends on 2030-01-02, in 29 days: run site.yml, which renews it (put a new one into "
         "zookeeper_tls_dir before, if you bring your own)",
     ]

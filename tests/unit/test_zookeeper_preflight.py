@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import grp
 import hashlib
+import ipaddress
 import os
 import pwd
 import shutil
 import socket
 import struct
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -142,7 +144,7 @@ def test_a_host_with_nothing_on_it(host: Host) -> None:
     expected = {"present": False, "active": False, "enabled": False, "pid": 0, "running": False}
     assert answer["unit"] == expected
     assert (answer["data"], answer["marker"], answer["servers"], answer["stale"]) == (False, False, {}, [])
-    assert answer["deployed_port"] == host.settings["zookeeper_client_port"]
+    assert answer["deployed_ports"]["plain"] == host.settings["zookeeper_client_port"]
     assert answer["missing"] == ["java", "libzookeeper-java"]
     assert (answer["manuals"], answer["apt_lists"]) == (False, False)
     assert answer["heap_mb"] == 992
@@ -162,7 +164,7 @@ def test_a_host_with_a_server_that_runs(host: Host) -> None:
     assert answer["problems"] == []
     expected = {"present": True, "active": True, "enabled": True, "pid": os.getpid(), "running": True}
     assert answer["unit"] == expected
-    assert answer["deployed_port"] == port
+    assert answer["deployed_ports"]["plain"] == port
     assert answer["servers"] == {str(n): f"zk{n}:2888:3888" for n in (1, 2, 3)}
 
 
@@ -180,7 +182,11 @@ def test_a_server_that_runs_with_tls(host: Host, monkeypatch: pytest.MonkeyPatch
         host.configured("run/zookeeper/zoo.cfg", **TLS | {"secureClientPort": port})
         answer = host.look(zookeeper_tls=True)
     assert answer["problems"] == []
-    assert (answer["speaks"], answer["deployed_port"], answer["unit"]["running"]) == ("tls", port, True)
+    assert (answer["speaks"], answer["deployed_ports"]["tls"], answer["unit"]["running"]) == (
+        "tls",
+        port,
+        True,
+    )
     assert answer["trusts"] == {"client": [], "quorum": []}
 
 
@@ -205,8 +211,61 @@ def test_a_server_that_runs_without_tls_or_not_at_all(host: Host) -> None:
 
 
 def test_a_new_host_will_be_asked_on_the_port_for_tls(host: Host) -> None:
-    assert host.look(zookeeper_tls=True, zookeeper_tls_port=2999)["deployed_port"] == 2999
-    assert host.look(zookeeper_tls=False, zookeeper_tls_port=2999)["deployed_port"] == 2181
+    assert host.look(zookeeper_tls_port=2999)["deployed_ports"] == {"plain": 2181, "tls": 2999}
+
+
+def test_how_far_a_server_has_come_on_the_way_to_tls(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "TLS_HOME", Path("/etc/zookeeper/tls"))
+    host.runs()
+    for phase, keys in {
+        "accepts": {"portUnification": "true", "sslQuorum": "false"},
+        "speaks": {"portUnification": "true", "sslQuorum": "true"},
+        "tls": {"sslQuorum": "true"},
+    }.items():
+        host.configured("run/zookeeper/zoo.cfg", **TLS, **keys)
+        answer = host.look()
+        assert (answer["speaks"], answer["trusts"]) == (phase, {"client": [], "quorum": []})
+
+
+def test_who_is_connected_from_elsewhere(host: Host) -> None:
+    """As /proc tells it on this machine, whose words have their bytes the other way round, or not."""
+
+    def text(address: str, port: int) -> str:
+        data = ipaddress.ip_address(address).packed
+        words = (int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, len(data), 4))
+        return f"{''.join(f'{word:08X}' for word in words)}:{port:04X}"
+
+    def table(*rows: tuple[str, int, str, str]) -> str:
+        lines = [
+            f"{n}: {text(here, port)} {text(there, 40000)} {state} 00000000:00000000 00:00000000 0 0 0 1 1"
+            for n, (here, port, there, state) in enumerate(rows)
+        ]
+        return "\n".join(["  sl  local_address rem_address st", *lines, ""])
+
+    established, listening = "01", "0A"
+    host.write(
+        "proc/net/tcp",
+        table(
+            ("10.0.0.1", 2181, "10.0.0.5", listening),
+            ("10.0.0.1", 2181, "10.0.0.9", established),
+            ("10.0.0.1", 2181, "10.0.0.1", established),
+            ("127.0.0.1", 2181, "127.0.0.2", established),
+            ("10.0.0.1", 22, "10.0.0.7", established),
+            ("10.0.0.1", 2181, "10.0.0.6", "06"),
+        ),
+    )
+    mapped = ("::ffff:10.0.0.1", 2181, "::ffff:10.0.0.8", established)
+    host.write("proc/net/tcp6", table(mapped, ("fd00::1", 2181, "fd00::9", established)))
+    assert preflight.clients(2181) == ["10.0.0.8", "10.0.0.9", "fd00::9"]
+    assert host.look()["clients"] == {}, "no server runs"
+
+
+def test_a_servers_clients_are_told_by_its_ports(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        host.runs()
+        host.configured("run/zookeeper/zoo.cfg", clientPort=port)
+        assert host.look()["clients"] == {"plain": [], "tls": []}
 
 
 def test_a_hosts_addresses_are_those_that_others_see(host: Host) -> None:
@@ -238,6 +297,7 @@ def test_settings_of_tls_are_judged(host: Host) -> None:
         "zookeeper_tls_renew_days is 9, but" in problems(zookeeper_tls_days=9, zookeeper_tls_renew_days=9)[0]
     )
     assert host.look(zookeeper_tls=False, zookeeper_config={"sslQuorum": True})["problems"] == []
+    assert "zookeeper_tls_clients names mwapp-x: " in problems(zookeeper_tls_clients=["a", "mwapp-x"])[0]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         host.processes()
@@ -403,7 +463,7 @@ def test_in_force_is_what_the_server_was_started_with(host: Host) -> None:
     host.configured(clientPort=2191, dataDir=host.root / "new")
     host.configured("run/zookeeper/zoo.cfg", clientPort=2182, dataDir=host.root / "old")
     answer = host.look(zookeeper_data_dir=str(host.root / "old"))
-    assert (answer["deployed_port"], answer["data"], answer["problems"]) == (2182, True, [])
+    assert (answer["deployed_ports"]["plain"], answer["data"], answer["problems"]) == (2182, True, [])
 
 
 @pytest.mark.parametrize("before", [None, ""])
@@ -412,7 +472,7 @@ def test_when_nothing_runs_what_is_on_disk_counts(before: str | None, host: Host
         host.write("run/zookeeper/zoo.cfg", before)
     host.configured(clientPort=2191)
     answer = host.look()
-    assert answer["deployed_port"] == 2191
+    assert answer["deployed_ports"]["plain"] == 2191
     assert list(answer["servers"]) == ["1", "2", "3"]
 
 
@@ -796,4 +856,7 @@ def test_a_configuration_broken_by_hand_does_not_end_the_run(broken: dict[str, A
     host.configured(**{"clientPort": 2182, **broken})
     host.write("data/version-2/snapshot.0", "")
     answer = host.look()
-    assert (answer["deployed_port"], answer["data"]) == (2181 if "clientPort" in broken else 2182, True)
+    assert (answer["deployed_ports"]["plain"], answer["data"]) == (
+        2181 if "clientPort" in broken else 2182,
+        True,
+    )

@@ -74,11 +74,14 @@ def render(name: str, **variables: object) -> str:
         trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     environment.filters |= {"bool": bool, "zklab.zookeeper.zookeeper_lines": filters.zookeeper_lines}
+    environment.filters["combine"] = lambda one, other: one | other
     constants = {key: value for key, value in read("vars/main.yml").items() if "{{" not in str(value)}
     inputs = {
         "__zookeeper_inputs": ["/etc/zookeeper/zoo.cfg"],
         "__zookeeper_way": {"classpath": "/opt/zookeeper/x/lib/*", "jars": ["/opt/zookeeper/x/lib/*.jar"]},
         "__zookeeper_found": {"heap_mb": 256},
+        "__zookeeper_phase": "plain",
+        "__zookeeper_tls_home": "/etc/zookeeper/tls",
         "zookeeper_id": 1,
     }
     every = read("defaults/main.yml") | constants | inputs | variables
@@ -197,7 +200,10 @@ def test_the_other_templates_render(name: str) -> None:
 
 
 def test_what_was_seen_of_all_hosts_is_joined() -> None:
-    hostvars = {name: {"__zookeeper_found": {"data": name == "a", "deployed_port": 2182}} for name in "ab"}
+    hostvars = {
+        name: {"__zookeeper_found": {"data": name == "a", "deployed_ports": {"plain": 2182, "tls": 2183}}}
+        for name in "ab"
+    }
     left_out = [{"item": "c", "data": True}, {"item": "d", "unreachable": True}]
     seen = filters.zookeeper_seen(["a", "b"], hostvars, left_out)
     assert {name: found.get("data") for name, found in seen.items()} == {
@@ -207,6 +213,7 @@ def test_what_was_seen_of_all_hosts_is_joined() -> None:
         "d": None,
     }
     assert filters.zookeeper_ports(["a", "b"], hostvars) == {"a": 2182, "b": 2182}
+    assert filters.zookeeper_ports(["a", "b"], hostvars, True) == {"a": 2183, "b": 2183}
 
 
 def test_refusals_of_all_hosts_are_told_once() -> None:

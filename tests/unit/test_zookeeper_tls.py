@@ -71,6 +71,13 @@ def test_each_server_has_two_with_all_its_names() -> None:
     assert found["deployed"] == {"zk2": {"client": ["ab"]}}
 
 
+@pytest.mark.parametrize("clients", [["alice", "batch"], "alice, batch,", []])
+def test_each_client_has_one_of_its_own(clients: list[str] | str) -> None:
+    found = filters.zookeeper_certificates(MEMBERS[:1], SEEN, HOSTVARS, ["zk1"], clients)
+    wanted = [{"ca": "client", "name": name} for name in ("alice", "batch") if clients]
+    assert found["certificates"][2:] == wanted
+
+
 def test_those_that_limit_leaves_out_are_only_looked_at() -> None:
     seen = SEEN | {"zk3": {"unreachable": True}}
     found = filters.zookeeper_certificates(MEMBERS, seen, HOSTVARS, ["zk1"])
@@ -91,7 +98,8 @@ def test_those_that_limit_leaves_out_are_only_looked_at() -> None:
 def test_running_servers_are_not_switched(tls: object, speaks: str, words: str | None) -> None:
     seen = {name: {"speaks": speaks} for name in ("zk2", "zk1")} | {"zk3": {"speaks": ""}, "zk4": {}}
     problems = filters.zookeeper_tls_refusals(seen, tls)
-    assert (problems[0].partition(". ")[0] if problems else None) == words
+    assert (problems[0].partition(": ")[0] if problems else None) == words
+    assert all("run playbooks/tls.yml" in problem for problem in problems)
 
 
 def test_texts_of_the_controller(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ KILLERS = (
         "tests/unit/test_zk_tls.py",
         "tests/unit/test_zookeeper_preflight.py",
         "tests/unit/test_tls_expiry.py",
+        "tests/unit/test_zookeeper_tls_phases.py",
+        "tests/unit/test_packet_filter_rules.py",
     ),
 )
 
@@ -20,6 +22,8 @@ module = partial(Mutant, "plugins/modules/tls_certificates.py")
 wanted = partial(Mutant, "plugins/filter/zookeeper_tls.py")
 health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
 expiry = partial(Mutant, "plugins/module_utils/tls_expiry.py")
+phases = partial(Mutant, "plugins/module_utils/zookeeper_tls_phases.py")
+filter_rules = partial(Mutant, "plugins/filter/packet_filter_rules.py")
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
 tls = partial(Mutant, "mwapp/zookeeper/tls.py")
 connection = partial(Mutant, "mwapp/zookeeper/connection.py")
@@ -91,13 +95,106 @@ MUTANTS = [
         "hosts that --limit leaves out get certificates they never see",
     ),
     wanted('*found["addresses"], *more]', "*more]", "servers refuse each other by their addresses"),
-    wanted('found.get("speaks") == other', 'found["speaks"] == other', "a host that is gone ends the run"),
     wanted(
-        '("plain", "no TLS") if is_true(tls) else ("tls", "TLS")',
-        '("tls", "TLS") if is_true(tls) else ("plain", "no TLS")',
+        "mismatch(phases, TLS if is_true(tls) else PLAIN)",
+        "mismatch(phases, PLAIN if is_true(tls) else TLS)",
         "running servers are switched",
     ),
-    preflight("if not active or not config:", "if not config:", "stopped servers cannot be switched"),
+    phases("if phase != target:", "if phase == PLAIN != target:", "half of the way is enough"),
+    wanted("for name in _texts(clients)]", "for name in clients]", "-e gives a client each letter"),
+    # ------------------------------------------------------------ the way to TLS and back
+    phases('config.get("portUnification") != "true"', "False", "nobody has ever come all the way"),
+    phases(
+        "if last - first > 1 and not alone:", "if False:", "servers that do not understand each other restart"
+    ),
+    phases("range(min(first + 1, end), end + 1)", "range(end, end + 1)", "the way up is one roll"),
+    phases("range(max(last - 1, end), end - 1, -1)", "range(end, end - 1, -1)", "the way down is one roll"),
+    phases("min(first + 1, end)", "min(last + 1, end)", "those that are behind leave out a step"),
+    phases("max(last - 1, end)", "max(first - 1, end)", "those that are ahead leave out a step"),
+    phases(
+        "not (alone and PHASES[step] == ACCEPTS)", "True", "a single server restarts once more than it must"
+    ),
+    phases(
+        "return TLS in {*running, phase}",
+        "return phase == TLS",
+        "servers without a plain port are asked there",
+    ),
+    wanted(
+        "steps == [target] and set(phases.values()) <= {target}",
+        "steps == [target]",
+        "the last roll is left out",
+    ),
+    wanted(
+        '(part == "close" or not phases)',
+        'part == "close"',
+        "the application waits for servers that nobody starts",
+    ),
+    wanted("if step not in BOTH]", "]", "a check tells the first part twice"),
+    wanted(
+        'part == "close" and not done and not check',
+        'part == "close" and not check',
+        "what is done is refused",
+    ),
+    wanted("and not is_true(cut_off)", "", "nobody can be cut off"),
+    wanted('port = "plain" if target == TLS else "tls"', 'port = "plain"', "clients with TLS are cut off"),
+    wanted("if left_out:", "if False:", "--limit leaves servers behind that the others do not understand"),
+    wanted('len(plan["stages"]) > 1 and', "False and", "members change and TLS, too"),
+    wanted("phases = dict.fromkeys(phases, step)", "pass", "the gate asks with TLS where there is none"),
+    wanted(
+        "return TLS in phases if phases else is_true(tls)",
+        "return is_true(tls)",
+        "status asks at the wrong port",
+    ),
+    filter_rules(
+        'tls += _still({_deployed(found, "tls") for found in has_tls}, tls)',
+        "pass",
+        "clients with TLS are shut out before they move",
+    ),
+    filter_rules('not in (None, "", PLAIN)]', "is not True]", "a port for TLS is open where nobody uses it"),
+    preflight("state == ESTABLISHED and", "", "who listens is a client"),
+    preflight("and here != there", "", "the host itself is a client of its own"),
+    preflight('getattr(found, "ipv4_mapped", None) or found', "found", "clients have odd addresses"),
+    preflight(
+        "if not ipaddress.ip_address(address).is_loopback", "", "what the host asks itself stops the way"
+    ),
+    # ------------------------------------------------------------ the change of a CA
+    store(
+        "if len(known) > 1 or not self._all_have(ca, known):",
+        "if len(known) > 1:",
+        "a change begins before the last has ended",
+    ),
+    store(
+        "if len(known) > 1 or not self._all_have(ca, known):",
+        "if not self._all_have(ca, known):",
+        "each run begins another change",
+    ),
+    store(
+        "[*known, certificate], authority.key",
+        "[certificate, *known], authority.key",
+        "the new CA is first before anybody trusts it",
+    ),
+    store("len(known) > 1 and not waits:", "len(known) > 1:", "the new CA is dropped, not the old one"),
+    store("known[:1], authority.key", "known[1:], authority.key", "the new CA is dropped, not the old one"),
+    store(
+        "[*new, *others], key", "new, key", "the old CA is trusted no more while its certificates are used"
+    ),
+    store(
+        "            path.unlink(missing_ok=True)\n",
+        "            pass\n",
+        "the old key comes back",
+        at="Store.ensure",
+    ),
+    store(
+        "and next_path.exists():  # a change",
+        "and False:  # a change",
+        "a change that was cut short stops all runs",
+    ),
+    store(
+        "if any(one.name == name and one.hosts for one in wanted)",
+        "if False",
+        "a client is given a server's key",
+    ),
+    preflight("if active and config else", "if config else", "stopped servers cannot be switched"),
     preflight("found.add(probe.getsockname()[0])", "pass", "its own addresses are not in its certificate"),
     # ------------------------------------------------------------ how servers are asked
     health(

@@ -40,16 +40,22 @@ MUTANTS = [
         "in_force(read(RUNNING), read(ON_DISK))", "in_force(read(RUNNING))", "a stopped server has no data"
     ),
     preflight(
-        'server["active"] and port in own',
+        'server["active"] and bool({port, secure} & own)',
         'server["active"]',
         "a server that fails again and again is held back the files that would mend it",
     ),
-    preflight('server["active"] and port in own', "port in own", "what is about to stop runs"),
     preflight(
-        'server["active"] and port in own', 'server["active"] and bool(own)', "any port of ours will do"
+        'server["active"] and bool({port, secure} & own)',
+        "bool({port, secure} & own)",
+        "what is about to stop runs",
     ),
     preflight(
-        '(*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")} | {port}',
+        'server["active"] and bool({port, secure} & own)',
+        'server["active"] and bool(own)',
+        "any port of ours will do",
+    ),
+    preflight(
+        '(*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")} | {port, secure}',
         '(*PORTS, "zookeeper_tls_port", "zookeeper_admin_port")}',
         "a server on its old port does not run",
     ),
@@ -58,9 +64,7 @@ MUTANTS = [
         '"zookeeper_tls_port", "zookeeper_admin', '"zookeeper_admin', "the port for TLS is not looked at"
     ),
     preflight('server["pid"],\n', "0,\n", "its own ports are another's", at="look"),
-    preflight(
-        '"deployed_port": port', '"deployed_port": settings["zookeeper_client_port"]', "the port to come"
-    ),
+    preflight('{"plain": port,', '{"plain": settings["zookeeper_client_port"],', "the port to come"),
     preflight(
         "wanted = [settings[name] for name in DIRECTORIES]",
         "wanted = [settings[DIRECTORIES[0]] for name in DIRECTORIES]",
@@ -170,10 +174,12 @@ MUTANTS = [
     preflight(
         "if fields[3] == LISTEN and port in ports:", "if port in ports:", "a client's connection takes a port"
     ),
-    preflight('("tcp", "tcp6")', '("tcp",)', "Java listens by IPv6: no server ever runs"),
-    preflight('("tcp", "tcp6")', '("tcp6",)', "who listens by IPv4 is overlooked"),
+    preflight('("tcp", "tcp6")', '("tcp",)', "Java listens by IPv6: no server ever runs", at="listeners"),
+    preflight('("tcp", "tcp6")', '("tcp6",)', "who listens by IPv4 is overlooked", at="listeners"),
+    preflight('("tcp", "tcp6")', '("tcp",)', "clients of IPv6 are cut off", at="clients"),
+    preflight('("tcp", "tcp6")', '("tcp6",)', "clients of IPv4 are cut off", at="clients"),
     preflight("if port not in own}", "}", "a port of the server itself is taken by another process"),
-    preflight("splitlines()[1:]", "splitlines()", "the heading of the table ends the run"),
+    preflight("splitlines()[1:]", "splitlines()", "the heading of the table ends the run", at="listeners"),
     preflight(
         'int(fields[1].rpartition(":")[2], 16)', 'int(fields[2].rpartition(":")[2], 16)', "the other end"
     ),

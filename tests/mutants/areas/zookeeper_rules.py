@@ -73,8 +73,8 @@ MUTANTS = [
         "one that fails again and again is rolled like one that serves",
     ),
     filters(
-        '["__zookeeper_found"]["deployed_port"]',
-        '["__zookeeper_found"].get("port")',
+        '["deployed_ports"][kind]',
+        '["deployed_ports"].get("old")',
         "old ports are not asked",
     ),
     # ------------------------------------------------------------ rules
