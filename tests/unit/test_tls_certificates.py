@@ -425,6 +425,8 @@ def test_a_ca_is_changed_in_steps_and_each_can_be_asked_for_again(tmp_path: Path
     assert stat.S_IMODE((ensemble.directory / "client-ca.next.key").stat().st_mode) == 0o600
     for again in (False, True):
         assert ensemble.step("add")["changed"] is False, "it has begun"
+        if not again:
+            assert ensemble.step("drop")["changed"] is False, "the new one does not sign yet"
         assert ensemble.step("switch")["changed"] is not again
         assert ensemble.trusted() == [new, old]
         assert ensemble.leaf_is_of() == new
