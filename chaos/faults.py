@@ -12,7 +12,7 @@ from kazoo.exceptions import KazooException
 
 from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
 from chaos.load import PATH, Ending, Submitter, Writer, reader
-from mwapp.core.protocol import EPOCH
+from mwapp.core.protocol import EPOCH, TASKS
 from testbed.waiting import wait_for
 
 MASTER_UNIT = "mwapp-master.service"
@@ -50,6 +50,23 @@ def _active(cluster: Cluster) -> tuple[str, int]:
     return master, cluster.epoch(master)
 
 
+def _silenced(cluster: Cluster) -> tuple[str, int]:
+    """The same, of a master that is about to fall silent. Earlier depositions are forgotten, or it would be
+    left alone for longer each time."""
+    if cluster.endpoint(cluster.master(), MASTER_PORT).get("deposed_of_late"):
+        with reader(cluster.hosts()) as client:
+            for path in (EPOCH, TASKS):
+                client.set(path, b"")
+
+    def look() -> bool:
+        status = [cluster.endpoint(node, MASTER_PORT) for node in cluster.masters]
+        known = {it.get("state"): it.get("deposed_of_late") for it in status}
+        return known.get("active") == 0 and "standby" in known
+
+    wait_for("a master, a standby, and no deposition of late", look, 15)
+    return _active(cluster)
+
+
 def kill_master(cluster: Cluster) -> Takeover:
     """SIGKILL the active master's process. systemd ends its session and starts it again as a backup."""
     old, epoch = _active(cluster)
@@ -76,8 +93,8 @@ def stop_master(cluster: Cluster) -> Takeover:
 
 
 def freeze_master(cluster: Cluster) -> Takeover:
-    """Freeze the active master's host past its session, then thaw it: it must find itself deposed."""
-    old, epoch = _active(cluster)
+    """Freeze the active master's host until it is replaced, then thaw it: it must find itself deposed."""
+    old, epoch = _silenced(cluster)
     began = time.time()
     cluster.lab.freeze(old)
     try:
@@ -97,15 +114,15 @@ def write_as(cluster: Cluster, epoch: int) -> bool:
 
 def power_cut_master(cluster: Cluster) -> Takeover:
     """The active master's host loses power. It stays off until you boot it."""
-    old, epoch = _active(cluster)
+    old, epoch = _silenced(cluster)
     began = time.time()
     cluster.lab.power_cut(old)
     return _await_takeover(cluster, old, epoch, began, 30)
 
 
 def cut_master(cluster: Cluster) -> Takeover:
-    """Cut off the active master's host past its session, then heal it: it must find itself deposed."""
-    old, epoch = _active(cluster)
+    """Cut off the active master's host until it is replaced, then heal it: it must find itself deposed."""
+    old, epoch = _silenced(cluster)
     began = time.time()
     cluster.lab.cut(old)
     try:

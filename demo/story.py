@@ -105,7 +105,9 @@ class Story:
         with self.chapter("The active master's host freezes"):
             old = self.cluster.master()
             epoch = self.cluster.epoch(old)
-            self.say(f"{old} stands still: nobody can tell it from a slow one before its session times out")
+            self.say(
+                f"{old} stands still: whoever stands by replaces a master that was not heard of for 0.6 s"
+            )
             self.fault("frozen")
             takeover = faults.freeze_master(self.cluster)
             self.takeover("frozen", takeover.ms, master=takeover.master, epoch=takeover.epoch)

@@ -1,9 +1,11 @@
 """mwapp master, mwapp worker, mwapp node, mwapp release."""
 
+import math
 import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ from mwapp.core.master import MAX_ATTEMPTS, Master
 from mwapp.core.node import PeerDuty
 from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
+from mwapp.core.suspicion import LEAST_SILENCE, NEVER, PATIENCE, Patience
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
 from mwapp.errors import BadInputError
@@ -50,6 +53,16 @@ def _listen(value: str) -> tuple[str, int]:
 
 def _advertise(value: str) -> str:
     return show(parse_address(value, "--advertise"))
+
+
+def _depose_after(_ctx: click.Context, _param: click.Parameter, seconds: float) -> Patience:
+    if seconds == 0:
+        return NEVER
+    if not LEAST_SILENCE <= seconds < math.inf:
+        raise BadInputError(
+            f"--depose-after: {seconds:g}: use {LEAST_SILENCE:g} or more seconds, or 0 for never"
+        )
+    return replace(PATIENCE, silence=seconds)
 
 
 def _daemon(listen: str) -> Callable[[F], F]:
@@ -128,6 +141,16 @@ def _master_options(function: F) -> F:
                 default=RETENTION.keep,
                 metavar="TASKS",
                 help="How many finished tasks to keep at most. Beyond that the oldest are removed early.",
+            ),
+            option(
+                "--depose-after",
+                type=float,
+                callback=_depose_after,
+                default=PATIENCE.silence,
+                metavar="SECONDS",
+                help="As a standby, replace an active master that the ensemble has not heard of for this "
+                f"long, at least {LEAST_SILENCE:g}. 0: never; and the active master is not replaced before "
+                "its session ends.",
             ),
         )
     ):
@@ -271,8 +294,8 @@ def master(**settings: Any) -> None:
 
     Start two or more: one is active, the others stand by. If the active one is stopped, a standby takes
     over at once. If it is killed, a standby takes over within milliseconds, provided that `mwapp release`
-    runs afterwards, as it does in the systemd unit. If its host dies, a standby takes over after the
-    session time-out.
+    runs afterwards, as it does in the systemd unit. If its host dies, is cut off or stands still, a standby
+    takes over within a second (--depose-after).
 
     \b
     Examples: all on one machine, with an ensemble on localhost.
@@ -285,7 +308,7 @@ def master(**settings: Any) -> None:
 
     def build(process: Process, address: str) -> "Described":
         duty = _make_master(process, settings)
-        return Election(process, settings["name"], address, duty)
+        return Election(process, settings["name"], address, duty, settings["depose_after"])
 
     _run("master", settings, build)
 
@@ -335,7 +358,8 @@ def node(**settings: Any) -> None:
     def build(process: Process, address: str) -> "Described":
         duty = _make_master(process, settings)
         its_worker = _make_worker(process, address, settings)
-        election = Election(process, settings["name"], address, PeerDuty(duty, its_worker))
+        both = PeerDuty(duty, its_worker)
+        election = Election(process, settings["name"], address, both, settings["depose_after"])
         return Peer(election, its_worker)
 
     _run("node", settings, build)

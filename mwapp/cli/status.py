@@ -18,7 +18,15 @@ from mwapp.cli.session import Target, look, target_of
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError
-from mwapp.status.health import System, TasksView, ask_master, ask_servers, read_tasks_view, since
+from mwapp.status.health import (
+    MasterStatus,
+    System,
+    TasksView,
+    ask_master,
+    ask_servers,
+    read_tasks_view,
+    since,
+)
 from mwapp.status.overview import TaskView, WorkerView, read_master, read_workers
 from mwapp.zookeeper.connect_string import Servers
 
@@ -116,8 +124,8 @@ def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableE
             problem="the ensemble does not answer: it needs a majority of its servers",
             certificate=certificate,
         ), problem
-    state, silent, resting = ask_master(master.address) if master.address else (None, None, {})
-    return System(servers, master, state, silent, resting, workers, tasks, certificate=certificate), None
+    status = ask_master(master.address) if master.address else MasterStatus()
+    return System(servers, master, status, workers, tasks, certificate=certificate), None
 
 
 # ---------------------------------------------------------------- for programs
@@ -133,11 +141,12 @@ def _document(system: System) -> dict[str, Any]:
             "address": master.address,
             "epoch": master.epoch,
             "since": master.since,
-            "state": system.master_state,
-            "problem": system.master_problem,
+            "state": system.master_status.state,
+            "problem": system.master_status.problem,
+            "deposed_of_late": system.master_status.deposed,
         },
         "standbys": master and master.standbys and [asdict(standby) for standby in master.standbys],
-        "resting": dict(system.resting),
+        "resting": dict(system.master_status.resting),
         "workers": None if tasks is None else [worker_document(worker) for worker in system.workers],
         "tasks": tasks
         and {
@@ -199,7 +208,7 @@ def _master(system: System) -> list[str]:
         row: tuple[object, ...] = ("(vacant)", None, master and master.epoch, None, None)
     else:
         held = since(master.since)
-        state = system.master_state or "unknown"
+        state = system.master_status.state or "unknown"
         row = (master.name, state, master.epoch, None if held is None else age(held), master.address)
     standbys = (master and master.standbys) or ()
     rows = [

@@ -3,6 +3,7 @@
     looking -> standby   somebody holds /master; watch it
     standby, looking -> active
                          [create /master, set /epoch and /tasks] committed; the version of /epoch is the epoch
+                         (and before it, of a standby: delete /master, whose holder is silent: suspicion.py)
     active -> looking    /master is no longer ours, or a write was fenced off
     (any) -> disconnected, stopped
 
@@ -14,15 +15,17 @@ raises both above the higher one: no epoch repeats if a person deletes one of th
 """
 
 import logging
+import math
 from functools import partial
 from typing import Any, Protocol
 
 from mwapp.core.candidates import stand, withdraw
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
-from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Winner, show_session
+from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Winner, candidate_path, show_session
 from mwapp.core.session import REFUSED, Call, Process, Scope
 from mwapp.core.states import step
+from mwapp.core.suspicion import PATIENCE, Depositions, Patience, Watcher, beat
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,8 @@ TRANSITIONS = {
 }
 # A count that is behind the other by more than this is raised by this much at a time.
 MOST_AT_ONCE = 10
+# Why a candidate does not win if what it knows is old.
+STALE = (Error.NODE_EXISTS, Error.BAD_VERSION)
 
 
 class Duty(Protocol):
@@ -61,14 +66,19 @@ class Election:
     ``address`` is the ``host:port`` that ``/master`` shows.
     """
 
-    def __init__(self, process: Process, name: str, address: str, duty: Duty) -> None:
+    def __init__(
+        self, process: Process, name: str, address: str, duty: Duty, patience: Patience = PATIENCE
+    ) -> None:
         self._process = process
         self._name = name
         self._address = address
         self._duty = duty
+        self._patience = patience
         self._scope: Scope = process.scope()
         self.epoch: int | None = None  # None if not active
         self._epochs = 0  # as many as there were when it last looked
+        self._watcher: Watcher | None = None  # of the master, while we stand by
+        self._depositions = Depositions(patience)
         self._at_once = MOST_AT_ONCE  # less after a transaction that was too large: seed 5099073
         self.state = "disconnected"
         process.add(self)
@@ -105,13 +115,14 @@ class Election:
         # Otherwise when connected again, or when the session is over.
 
     def status(self) -> dict[str, Any]:
-        """State, epoch and what the duty says."""
-        return {"state": self.state, "epoch": self.epoch} | self._duty.status()
+        """State, epoch, what it knows of depositions and what the duty says."""
+        depositions = self._depositions.status(self._process.now)
+        return {"state": self.state, "epoch": self.epoch} | depositions | self._duty.status()
 
     # ------------------------------------------------------------ for the duty
 
     def _fenced(self) -> None:
-        """A write found another epoch: step down at once and look again."""
+        """A write found another epoch, or a look another master: step down at once and look again."""
         log.warning("stepping down: epoch %s is over", self.epoch)
         self._restart()
 
@@ -119,6 +130,7 @@ class Election:
 
     def _resign(self, state: str) -> None:
         self._scope.cancel()
+        self._watch(None)
         self._become(state)
 
     def _become(self, state: str, epoch: int | None = None) -> None:
@@ -182,6 +194,8 @@ class Election:
             self._scope.after(ELECTION_RETRY_SECONDS, self._restart)
             return
         self._count(max(epoch.stat.version, spare.stat.version))
+        self._watch(None)
+        self._depositions.note(epoch, spare, self._process.now)
         if stat is None:
             if self.epoch is None:
                 self._win(epoch.stat.version, spare.stat.version)
@@ -189,15 +203,36 @@ class Election:
                 self._restart()
         elif stat.owner != self._process.session:
             if self.epoch is not None:
-                self._restart()
-            elif self.state != "standby":
+                self._fenced()
+                return
+            if self.state != "standby":
                 self._become("standby")
                 if stat.owner:
                     log.info("standby: session %s holds leadership", show_session(stat.owner))
                 else:
                     log.warning("/master was created by hand and is not ephemeral: nobody can win; delete it")
+            winner = Winner.decode(epoch.data)
+            if winner is not None and winner.session == stat.owner:  # not one that a person plays
+                self._listen(winner, epoch.stat.version, spare.stat.version)
         elif self.epoch is None:
             self._resolve(epoch, spare.stat.version)
+
+    def _watch(self, watcher: Watcher | None) -> None:
+        if self._watcher is not None:
+            self._watcher.cancel()
+        self._watcher = watcher
+
+    def _listen(self, winner: Winner, epoch: int, spare: int) -> None:
+        """Stand by for a master that may fall silent."""
+        path = candidate_path(winner.name, winner.session)
+
+        def silent(version: int) -> None:
+            log.warning("deposing %s: it has been silent for %g s", winner.name, self._patience.silence)
+            self._win(epoch, spare, (Check(path, version), Delete(MASTER)))
+
+        earliest = self._depositions.earliest(self._process.now)
+        if self._patience.silence < math.inf:
+            self._watch(Watcher(self._process, path, self._patience, earliest, silent))
 
     def _count(self, epochs: int) -> None:
         """Epochs get fewer only if a person deletes both znodes that count them."""
@@ -205,22 +240,30 @@ class Election:
             log.error("epochs fell from %d to %d: %s /epoch and /tasks", self._epochs, epochs, LOST)
         self._epochs = epochs
 
-    def _win(self, epoch: int, spare: int) -> None:
-        """The counts are as read. If one is far behind, raise it first."""
+    def _win(self, epoch: int, spare: int, deposes: tuple[Op, ...] = ()) -> None:
+        """The counts are as read. If one is far behind, raise it first.
+
+        ``deposes``: what makes /master vacant, if that is all right.
+        """
         number = max(epoch, spare)
         wins = number - min(epoch, spare) < self._at_once
+        if deposes and not wins:
+            return  # a person works here: wait for the end of the session
         if wins:
-            won = Winner(self._name, self._process.session or 0).encode()
-            ops: list[Op] = [Create(MASTER, self._address.encode(), ephemeral=True)]
+            depositions = self._depositions.of_late(self._process.now) + bool(deposes)
+            won = Winner(self._name, self._process.session or 0, depositions).encode()
+            ops: list[Op] = [*deposes, Create(MASTER, self._address.encode(), ephemeral=True)]
             for count, version in ((EPOCH, epoch), (TASKS, spare)):
                 ops += [*_raise(count, version, number), Set(count, won, number)]
         else:
             ops = [*_raise(EPOCH, epoch, number), *_raise(TASKS, spare, number)][: self._at_once]
 
         def done(result: tuple[Any, ...] | Failed) -> None:
+            if deposes:
+                self._depositions.tried(result)
             if isinstance(result, tuple) and wins:
                 self._elected(number + 1)
-            elif isinstance(result, tuple) or result.error in (Error.NODE_EXISTS, Error.BAD_VERSION):
+            elif deposes or isinstance(result, tuple) or result.error in STALE:
                 self._look()  # somebody was faster, or our watch is late; looking tells which
             else:  # a parent was deleted by hand, say
                 if result == REFUSED:
@@ -252,6 +295,8 @@ class Election:
         log.info("active: epoch %d", epoch)
         self._become("active", epoch)
         self._look()  # watch /master while we lead
+        path = candidate_path(self._name, self._process.session or 0)
+        beat(self._scope, epoch, path, self._address.encode(), self._patience, self._fenced)
 
 
 def _raise(count: str, version: int, number: int) -> list[Op]:

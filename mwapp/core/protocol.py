@@ -320,14 +320,19 @@ class Winner:
 
     name: str
     session: int
+    depositions: int = 0  # how many masters were deposed of late: mwapp/core/suspicion.py
 
     def encode(self) -> bytes:
         """The znode's data."""
-        return _dump({"name": self.name, "session": show_session(self.session)})
+        value: dict[str, Any] = {"name": self.name, "session": show_session(self.session)}
+        if self.depositions:
+            value["depositions"] = self.depositions
+        return _dump(value)
 
     @staticmethod
     def decode(data: bytes) -> "Winner | None":
         """None when nobody of ours won it."""
         value = _json_object(data) or {}
         name, session = value.get("name"), _read_session(value.get("session"))
-        return Winner(name, session) if session is not None and isinstance(name, str) else None
+        depositions = min(max(0, _integer(value.get("depositions"), 0)), MOST)
+        return Winner(name, session, depositions) if session is not None and isinstance(name, str) else None

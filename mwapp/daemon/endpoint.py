@@ -43,6 +43,7 @@ _GAUGES = {
     "finished": "Finished tasks kept, as known to the active master.",
     "slots": "Tasks this worker runs at once at most.",
     "running": "Tasks this worker runs now.",
+    "deposed_of_late": "Silent masters that were deposed of late; after three the next one is left alone.",
     "elected_at": "When this master won its current epoch, seconds since the Unix epoch.",
     "first_write_at": "When it committed its first fenced write in that epoch, seconds since the Unix epoch.",
 }
@@ -65,18 +66,23 @@ class Metrics:
         families = {name: self._gauge(name, text) for name, text in _GAUGES.items()}
         tasks = self._counter("tasks", "What happened to tasks here.", "event")
         transactions = self._counter("transactions", "Fenced writes of this master.", "result")
+        depositions = self._counter(
+            "depositions", "Silent masters that this one deposed, or tried to.", "result"
+        )
         for role, part in now.roles():
             labels = [role, now.name]
             for name, family in families.items():
                 value = part.get(name)
                 if value is not None:
                     family.add_metric(labels, len(value) if isinstance(value, list | dict) else value)
+            for result, count in part.get("depositions", {}).items():
+                depositions.add_metric([*labels, result], count)
             for event, count in part.get("counters", {}).items():
                 if event in _TRANSACTIONS:
                     transactions.add_metric([*labels, _TRANSACTIONS[event]], count)
                 else:
                     tasks.add_metric([*labels, event], count)
-        yield from (it for it in (*families.values(), tasks, transactions) if it.samples)
+        yield from (it for it in (*families.values(), tasks, transactions, depositions) if it.samples)
 
     def _of_process(self, now: Snapshot) -> Iterator[Metric]:
         labels = [now.role, now.name]

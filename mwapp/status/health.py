@@ -64,14 +64,22 @@ class TasksView:
 
 
 @dataclass(frozen=True, slots=True)
+class MasterStatus:
+    """What the active master's endpoint says."""
+
+    state: str | None = None
+    problem: str | None = None  # why it says nothing
+    resting: Mapping[str, float] = field(default_factory=dict)  # workers whose runs fail: seconds left
+    deposed: int = 0  # silent masters that standbys have replaced of late
+
+
+@dataclass(frozen=True, slots=True)
 class System:
     """Everything at one moment. Without a quorum only the servers are known, and ``problem`` says why."""
 
     servers: Sequence[ServerView]
     master: MasterView | None = None
-    master_state: str | None = None  # what the master's own endpoint says
-    master_problem: str | None = None  # why it says nothing
-    resting: Mapping[str, float] = field(default_factory=dict)  # workers whose runs fail: seconds left
+    master_status: MasterStatus = MasterStatus()
     workers: Sequence[WorkerView] = ()
     tasks: TasksView | None = None
     problem: str | None = None
@@ -97,8 +105,13 @@ class System:
             yield "no master is active, so no task is assigned: start two (mwapp master, or mwapp node)"
         elif self.master.persistent:
             yield "/master was created by hand and is not ephemeral, so nobody can be elected: delete it"
-        elif self.master_problem:
-            yield f"the master's status endpoint {self.master.address}: {self.master_problem}"
+        elif self.master_status.problem:
+            yield f"the master's status endpoint {self.master.address}: {self.master_status.problem}"
+        if self.master_status.deposed:
+            yield (
+                "a standby took over from a master that stood still or was cut off "
+                f"({self.master_status.deposed} of late): look at the masters' hosts and logs"
+            )
         if self._no_standby and not (paused and not ready):
             yield (
                 "no master stands by: if the active one is lost, no task is assigned until it is back; "
@@ -107,7 +120,7 @@ class System:
         for worker in self.workers:
             if worker.state == "persistent":
                 yield f"/workers/{worker.worker} was created by hand and is not ephemeral: delete it"
-        for name, seconds in sorted(self.resting.items()):
+        for name, seconds in sorted(self.master_status.resting.items()):
             yield (
                 f"{name} gets no task for {max(1, round(seconds))} s: its last runs all failed, those of "
                 "others do not. Look at its host, and at its failures (mwapp tasks --state failed)"
@@ -234,9 +247,8 @@ def _ask_server(address: tuple[str, int], connect: Callable[..., Any]) -> Server
 _NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError)
 
 
-def ask_master(address: str) -> tuple[str | None, str | None, dict[str, float]]:
-    """The state that the active master's endpoint reports, or why it reports none; and which workers rest,
-    for how many more seconds."""
+def ask_master(address: str) -> MasterStatus:
+    """Ask the endpoint of the active master."""
     try:
         host, port = parse_address(address, "/master")
         connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
@@ -246,11 +258,11 @@ def ask_master(address: str) -> tuple[str | None, str | None, dict[str, float]]:
         part = document[document["role"]]
         master = part.get("master", part)
         resting = {str(name): float(seconds) for name, seconds in master.get("resting", {}).items()}
-        return str(master["state"]), None, resting
+        return MasterStatus(str(master["state"]), None, resting, int(master.get("deposed_of_late", 0)))
     except OSError as problem:
-        return None, problem.strerror or str(problem), {}
+        return MasterStatus(problem=problem.strerror or str(problem))
     except (http.client.HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
-        return None, f"no status ({type(problem).__name__})", {}
+        return MasterStatus(problem=f"no status ({type(problem).__name__})")
 
 
 def since(moment: float | None) -> float | None:

@@ -133,6 +133,7 @@ def _settings(role: str, its: Variables) -> Row:
         "max_attempts": do_int(its["mwapp_max_attempts"]),
         "retention": do_float(its["mwapp_retention"]),
         "keep": do_int(its["mwapp_keep"]),
+        "depose_after": do_float(its["mwapp_depose_after"]),
     }
     worker = {
         "slots": do_int(its["mwapp_slots"]),

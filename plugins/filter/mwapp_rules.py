@@ -29,6 +29,7 @@ SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
 LEAST_CPU = 0.01
+LEAST_SILENCE = 0.6  # three beats of a master, seconds
 PORTS = (1, 65535)
 SESSION = (0.1, 3600)  # seconds, whatever the servers grant
 FORGOTTEN = "a client that was cut off must still find the task it submitted, or it would submit it again"
@@ -81,6 +82,7 @@ def mwapp_problems(
         *port_problems(variables, _server_ports(host, hostvars, groups)),
         *amount_problems(variables),
         *limit_problems(variables),
+        *silence_problems(variables["mwapp_depose_after"]),
         *user_problems(str(variables["mwapp_task_user"])),
         *label_problems([str(label) for label in variables["mwapp_labels"]]),
         *source_problems(checkout, handlers),
@@ -232,6 +234,13 @@ def limit_problems(variables: Variables) -> list[str]:
         if not (number(variables[name]) == 0 or number(variables[name]) >= LEAST_CPU):
             problems.append(f"{name} is {variables[name]}: use {LEAST_CPU} CPUs or more; 0 is no limit.")
     return problems
+
+
+def silence_problems(seconds: Any) -> list[str]:
+    """Of how long a master may be silent."""
+    if number(seconds) == 0 or LEAST_SILENCE <= number(seconds) < math.inf:
+        return []
+    return [f"mwapp_depose_after is {seconds}: use {LEAST_SILENCE} or more seconds; 0 is never."]
 
 
 def user_problems(user: str) -> list[str]:

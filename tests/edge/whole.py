@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 
-from mwapp.core.messages import Connected, Event, Expired, Operation, Resumed, Transaction
+from mwapp.core.messages import Connected, Event, Expired, Operation, Resumed
 from mwapp.core.request_size import RequestSize
 from mwapp.loop import CLOSE_SECONDS
 from mwapp.zookeeper.connect_string import Servers as Addresses
@@ -18,10 +18,11 @@ from tests.edge.machine import SimMachine
 from tests.edge.network import How, Link, Manner, Network
 from tests.edge.planted import REAL, Edge
 from tests.edge.server import Servers, Watcher
-from tests.simulation.edge import HEARTBEAT, SUSPECT_BYTES
+from tests.simulation.edge import SUSPECT_BYTES, writes
 from tests.simulation.edge import Edge as SimEdge
 from tests.simulation.host import Host
 from tests.simulation.schedule import NONE, Schedule
+from tests.simulation.service import Connection
 from tests.simulation.world import World
 
 # The shortest and the longest session time-out there is, seconds.
@@ -66,13 +67,16 @@ class RealEdge(SimEdge):
     def server(self) -> int | None:
         return self._link.server if self._link is not None else None
 
+    def well(self) -> Connection | None:
+        return None  # a connection may be slow in many ways: what is late is not judged here
+
     # ------------------------------------------------------------ what the process wants
 
     def dial(self) -> None:
         self._loop.soon()
 
     def request(self, number: int, operation: Operation) -> None:
-        if isinstance(operation, Transaction) and operation.ops[0].path != HEARTBEAT:
+        if writes(operation):
             self._owner.writes()
         self.requests += 1
         self._loop.sessions.request(self.machine.now(), number, operation)

@@ -26,9 +26,9 @@ def site(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> 
         yield site
 
 
-def two_masters(site: Site) -> tuple[Daemon, Daemon]:
+def two_masters(site: Site, *options: str) -> tuple[Daemon, Daemon]:
     """The active one and the one that stands by."""
-    masters = [site.start("master", name) for name in ("a", "b")]
+    masters = [site.start("master", name, *options) for name in ("a", "b")]
     masters.sort(key=lambda master: master.wait_for_state("active", "standby"))
     return masters[0], masters[1]
 
@@ -71,6 +71,24 @@ def test_killed_master_without_release(site: Site) -> None:
     assert elected_at(backup) - killed_at < LATE
 
 
+def test_a_master_that_stands_still_is_replaced_long_before_its_session_ends(site: Site) -> None:
+    """And a needless take-over costs nothing: every task is done once."""
+    active, backup = two_masters(site)
+    site.start("worker", "w", "--slots", "10").wait_for_state("ready")
+    stopped_at = time.time()
+    active.signal(signal.SIGSTOP)
+    site.mwapp("submit", "--name", "first", "echo 1")
+    seconds = elected_at(backup) - stopped_at
+    print(f"SIGSTOP to election: {1000 * seconds:.0f} ms")
+    assert seconds < LEFT_ALONE
+    assert backup.status()["depositions"] == {"made": 1, "refused": 0}
+    active.signal(signal.SIGCONT)
+    active.wait_for_state("standby")
+    site.mwapp("submit", "--name", "second", "echo 2")
+    assert [task["attempt"] for task in site.json("wait", "first", "second")] == [1, 1]
+    assert "stood still or was cut off (1 of late)" in "".join(site.json("status")["warnings"])
+
+
 def test_stopped_master_gives_up_leadership_at_once(site: Site) -> None:
     active, backup = two_masters(site)
     stopped_at = time.time()
@@ -80,11 +98,11 @@ def test_stopped_master_gives_up_leadership_at_once(site: Site) -> None:
 
 
 def test_frozen_master(site: Site) -> None:
-    """It loses leadership by time, and does nothing when it wakes."""
-    active, backup = two_masters(site)
+    """It is not deposed, loses leadership by time, and does nothing when it wakes."""
+    active, backup = two_masters(site, "--depose-after", "0")
     frozen_at = time.time()
     active.signal(signal.SIGSTOP)
-    assert elected_at(backup) - frozen_at < LATE
+    assert LEFT_ALONE < elected_at(backup) - frozen_at < LATE
     active.signal(signal.SIGCONT)
     assert active.wait_for_state("standby")
     events = json.loads((active.get("/status") or (0, ""))[1])["session"]["events"]

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from mwapp.core.suspicion import LEAST_SILENCE
 from testbed.daemons import LEFT_ALONE, Daemon
 from testbed.ensemble import Ensemble
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -169,6 +170,41 @@ def test_election_bounded(attack: Attack) -> None:
     elected_at = float(attack.active().status()["elected_at"])
     assert elected_at - killed_at < LEFT_ALONE
     attack.judge()
+
+
+def test_deposed_only_if_silent(attack: Attack) -> None:
+    """A standby that stood still, and so heard nothing, deposes nobody."""
+    master = attack.active()
+    (standby,) = (one for one in attack.of("master") if one is not master)
+    for _ in range(2):
+        standby.signal(signal.SIGSTOP)
+        time.sleep(2 * LEAST_SILENCE)
+        standby.signal(signal.SIGCONT)
+        time.sleep(2 * LEAST_SILENCE)
+    assert (attack.active(), znode(attack, "/epoch")[1]) == (master, 1)
+    attack.judge()
+
+
+def test_take_over_bounded(attack: Attack) -> None:
+    """A master that stands still is followed long before its session ends, which lives on."""
+    began = time.time()
+    frozen = depose(attack)
+    assert float(attack.active().status()["elected_at"]) - began < LEFT_ALONE
+    frozen.signal(signal.SIGCONT)
+    frozen.wait_for_state("standby")
+    assert len(attack.judge().depositions.times) == 1
+
+
+def test_depositions_damped(attack: Attack) -> None:
+    """The second one is left alone for longer than a session lives here."""
+    frozen = depose(attack)
+    frozen.signal(signal.SIGCONT)
+    frozen.wait_for_state("standby")
+    began = time.time()
+    frozen = depose(attack)
+    assert time.time() - began > LEFT_ALONE
+    frozen.signal(signal.SIGCONT)
+    assert len(attack.judge().depositions.times) == 1, "the end of a session is none"
 
 
 def test_candidates_listed(attack: Attack) -> None:

@@ -14,7 +14,7 @@
     limits     how much is done at once, drawn     bugs        planted ones, to test the judge
     hands      what a person does to any znode     excuses     what that explains, and for whom
     errors     what servers refuse, and when       denials     how they do
-    server_faults  what goes wrong with servers
+    server_faults  what goes wrong with servers         depositions  of silent masters: when, and how often
 
 ``ensemble`` and ``tree`` are compared with real servers by tests/integration/test_sim_matches_server.py.
 """

@@ -42,6 +42,7 @@ from mwapp.core.protocol import (
 from mwapp.core.resting import Resting
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
+from tests.simulation.bugs_of_standbys import Hesitant, Rash, Unrepentant
 from tests.simulation.bugs_refused import Presumptuous, Stubborn, Undivided
 from tests.simulation.load import LABEL
 from tests.simulation.schedule import Bug
@@ -415,6 +416,12 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     ),
     "search when turned away": (Bug(Forgetful, faults=("turn_away",)), {"submit-idempotent"}),
     "less after too much": (Bug(Undivided, faults=("bound",)), {"liveness"}),
+    "beat that comes first": (Bug(Rash, faults=("stall",), deposes=1.0), {"deposed-only-if-silent"}),
+    "silence that is noticed": (Bug(Hesitant, faults=("freeze",), deposes=1.0), {"take-over-bounded"}),
+    "depositions that are counted": (
+        Bug(Unrepentant, faults=("freeze",), deposes=1.0),
+        {"depositions-damped"},
+    ),
     "watch on one's own znode": (Bug(Unlisted, faults=("delete",)), {"candidates-listed"}),
     "retention": (Bug(retention=Retention(1.0, 1_000_000)), {"retention-kept"}),
     "retention of many": (Bug(retention=Retention(1e9, keep=0, least=1.0)), {"retention-kept"}),

@@ -18,9 +18,11 @@ from mwapp.core.messages import (
     Operation,
     Reply,
     Resumed,
+    Set,
     Suspended,
     Transaction,
 )
+from mwapp.core.protocol import CANDIDATES
 from mwapp.core.request_size import RequestSize
 from tests.simulation.clock import Clock
 from tests.simulation.denials import TurnedAway
@@ -28,6 +30,8 @@ from tests.simulation.service import Connection, Service
 from tests.simulation.world import World
 
 HEARTBEAT = "/"  # only heartbeats check it here
+# A message that is later than this is not just on the way, seconds.
+ON_THE_WAY = 0.01
 REDIAL = 0.3
 # Requests of this size may be why the connection is lost, bytes; the default is far larger.
 SUSPECT_BYTES = 700
@@ -79,6 +83,13 @@ class Edge:
         """The server it is connected to."""
         return self._connection.server if self._connection is not None else None
 
+    def well(self) -> Connection | None:
+        """Its connection, if nothing is lost or late there."""
+        connection, soon = self._connection, self._world.now + ON_THE_WAY
+        if connection is None or not connection.attached or connection.deaf or connection.mute:
+            return None
+        return connection if max(connection.last_up, connection.last_down) < soon else None
+
     # ------------------------------------------------------------ what the process wants
 
     def request(self, number: int, operation: Operation) -> None:
@@ -87,7 +98,7 @@ class Edge:
             lost = Reply(number, Failed(Error.CONNECTION_LOSS))
             self._world.after(0.0, lambda: self._owner.event(lost) if self._alive else None)
             return
-        if isinstance(operation, Transaction) and operation.ops[0].path != HEARTBEAT:
+        if writes(operation):
             self._owner.writes()
         self.requests += 1
         self._outstanding[number] = operation, self._world.now
@@ -245,6 +256,15 @@ class Edge:
                 self._watch_silence()
 
         self._world.after(patience, look)
+
+
+def writes(operation: Operation) -> bool:
+    """Whether it is a transaction, and more than a sign of life."""
+    if not isinstance(operation, Transaction):
+        return False
+    last = operation.ops[-1]
+    beats = isinstance(last, Set) and last.path.startswith(f"{CANDIDATES}/")
+    return last.path != HEARTBEAT and not beats
 
 
 def below(chroot: str, operation: Operation) -> Operation:

@@ -35,6 +35,7 @@ from mwapp.core.session import DRIFT
 from mwapp.core.task import BadTaskError, Task
 from tests.simulation.asked import Asked
 from tests.simulation.attempts import Attempts, Lost
+from tests.simulation.depositions import Depositions
 from tests.simulation.ensemble import Transacted
 from tests.simulation.excuses import LOST, Denied, Excuses
 from tests.simulation.host import Host
@@ -131,6 +132,7 @@ class Judge:
         self._attempts = Attempts()
         self._lives = Lives()
         self.times = Times()
+        self.depositions = Depositions()
         self._incarnations: dict[str, Incarnation] = {}
         self._epoch = 0
 
@@ -182,6 +184,7 @@ class Judge:
                     self._ended(entry, change, task, held[task], before, by_hand)
         for task in touched:
             self._single(task)
+        self.depositions.committed(entry, by_hand=by_hand)
 
     def beginner(self) -> "Judge":
         """A judge that knows what this one heard at the start and from hosts, and nothing of the log."""
@@ -190,6 +193,7 @@ class Judge:
         again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
         again.denied, again.limits = self.denied, self.limits
         again._lives, again.times.right = self._lives.again(), self.times.right
+        again.depositions.patience = self.depositions.patience
         return again
 
     def explained(self, invariant: str, task: str) -> bool:

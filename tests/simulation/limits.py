@@ -1,10 +1,22 @@
-"""The core's limits, drawn from the seed: small, so that a handful of tasks counts as many."""
+"""The core's limits, drawn from the seed: small, so that a handful of tasks counts as many, and a few
+depositions as too many."""
 
 from random import Random
 
 from mwapp.core.limits import LIMITS, Limits
+from mwapp.core.suspicion import PATIENCE, Patience
 
 SMALL = [1, 1, 2, 3, 4]
+
+
+def draw_patience(draw: Random) -> Patience:
+    """As shipped, or less patient by far."""
+    if draw.random() < 0.3:
+        return PATIENCE
+    silence = draw.choice([0.15, 0.3, PATIENCE.silence])
+    hold_down = draw.choice([0.2, 1.0, PATIENCE.hold_down])
+    memory = draw.choice([2.0, 20.0, PATIENCE.memory])
+    return Patience(silence, silence / 3, hold_down, most=draw.choice([1, 2, 3, 3]), memory=memory)
 
 
 def draw_limits(draw: Random) -> Limits:

@@ -15,7 +15,7 @@ FROM_LOG = (
     *("excuses", "tasks", "asked", "status", "ended_at", "ended_by_hand", "removed"),
     *("cancel_asked", "cancels", "of_ended", "_ends", "_taken_at"),
     *("returned", "holders", "winners", "won_at", "keys"),
-    *("_earlier", "_attempts", "_incarnations", "_epoch", "_lives", "times"),
+    *("_earlier", "_attempts", "_incarnations", "_epoch", "_lives", "times", "depositions"),
 )
 
 

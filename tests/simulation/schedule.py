@@ -15,9 +15,11 @@ from mwapp.core.node import PeerDuty
 from mwapp.core.protocol import CANCEL, MASTER, REQUESTS, RETURNED, TASKS, Outcome, candidate_path
 from mwapp.core.retention import Retention
 from mwapp.core.session import DRIFT, Process
+from mwapp.core.suspicion import NEVER
 from mwapp.core.wait import Wait
 from mwapp.core.worker import Worker
 from tests.simulation.clock import Clock
+from tests.simulation.depositions import EVERY
 from tests.simulation.edge import Edge
 from tests.simulation.ensemble import Transacted
 from tests.simulation.errors import Errors
@@ -25,7 +27,7 @@ from tests.simulation.hands import Hands
 from tests.simulation.host import Build, Host
 from tests.simulation.host_faults import Faults
 from tests.simulation.judge import Judge
-from tests.simulation.limits import draw_limits
+from tests.simulation.limits import draw_limits, draw_patience
 from tests.simulation.load import LABEL, Load
 from tests.simulation.neighbour import Neighbour
 from tests.simulation.past import rewind
@@ -57,6 +59,9 @@ MOST_TIMERS = 20
 # Requests a second of an idle process: proofs of life, and checks for what may come back.
 MOST_REQUESTS = 100
 
+# The share of schedules in which standbys depose silent masters.
+DEPOSES = 0.4
+
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 
 
@@ -76,9 +81,10 @@ class Bug(NamedTuple):
     lag: float = 0.0
     punctual: bool = True  # a command does not start after its deadline
     counts_sleep: bool = True  # a process's clock continues while its host is suspended
+    deposes: float = 0.0  # the share of schedules in which standbys depose: that hides most bugs
 
 
-NONE = Bug()
+NONE = Bug(deposes=DEPOSES)
 
 
 @dataclass
@@ -93,6 +99,7 @@ class Figures:
     executions: int = 0
     returned: int = 0
     cancelled: int = 0
+    depositions: int = 0
     removed: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     hands: dict[str, int] = field(default_factory=dict)
@@ -130,6 +137,9 @@ class Schedule:
             if self.limits.numbers == LAST_NUMBER:
                 world.at(numbers.random.random(), self._grow_old)
         self.judge.limits = self.limits
+        suspicion = world.stream("suspicion")
+        self.patience = draw_patience(suspicion.random) if suspicion.chance(bug.deposes) else NEVER
+        self.judge.depositions.patience = self.patience
         if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
@@ -204,6 +214,8 @@ class Schedule:
         self.faults.begin(war)
         self.hands.begin(war)
         self.errors.begin(war)
+        if self.patience != NEVER:
+            self._look_for_silence()
         world.run(war)
         self.faults.end()
         self.hands.end()
@@ -220,6 +232,12 @@ class Schedule:
             self._check_leaks()
         self._check_stop()
 
+    def _look_for_silence(self) -> None:
+        if not self.hands.met:
+            state, now = self.service.ensemble, self.world.now
+            self.judge.depositions.look(state, self.masters, self.service, now)
+            self.world.after(EVERY, self._look_for_silence)
+
     def figures(self) -> Figures:
         """What it met."""
         return Figures(
@@ -231,6 +249,7 @@ class Schedule:
             len(self.judge.executions),
             self.judge.returned,
             sum(state == b"cancelled" for state in self.judge.status.values()),
+            len(self.judge.depositions.times),
             len(self.judge.removed),
             dict(self.faults.met),
             dict(self.hands.met),
@@ -294,7 +313,7 @@ class Schedule:
 
     def build_master(self, host: Host, process: Process) -> None:
         duty = self._duty(host, process)
-        host.election = Election(process, host.name, f"{host.name}:2223", duty)
+        host.election = Election(process, host.name, f"{host.name}:2223", duty, self.patience)
 
     def _duty(self, host: Host, process: Process) -> Master:
         retention = self._retention if self.bug.retention is None else self.bug.retention
@@ -314,7 +333,8 @@ class Schedule:
         worker = self._worker(capacity, host, process)
         duty = self._duty(host, process)
         name = host.name.rstrip("'")
-        host.election = Election(process, name, f"{host.name}:2224", PeerDuty(duty, worker))
+        both = PeerDuty(duty, worker)
+        host.election = Election(process, name, f"{host.name}:2224", both, self.patience)
 
     # ------------------------------------------------------------ how it must end
 

@@ -76,6 +76,13 @@ class Service:
         self._report()
         self._orphans: list[Connection] = []  # their server does not know that the session is over
 
+    @property
+    def well(self) -> bool:
+        """Whether it serves everybody, at once."""
+        serving = all(server.up and not server.isolated and not server.lag for server in self.servers)
+        denies = self.denials.any or self.most_taken < MOST_BYTES or self.most_sent < MOST_BYTES
+        return self.quorum and serving and not self.slow and not denies
+
     def delay(self) -> float:
         """How long a message takes."""
         chance = self._random()

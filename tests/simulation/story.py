@@ -51,7 +51,10 @@ def _change(change: Change, entry: Transacted) -> str:
     match change.path.strip("/").split("/"):
         case ["epoch"] if "/master" in paths:
             winner = Winner.decode(data)
-            return f"wins leadership as {winner.name}" if winner else "wins leadership"
+            deposes = "deposes the master, and " * (Deleted("/master") in entry.changes)
+            return deposes + (f"wins leadership as {winner.name}" if winner else "wins leadership")
+        case ["candidates", _] if entry.ops[0].path == "/epoch":
+            return ""  # a beat
         case ["master" | "tasks"] if {"/master", "/epoch"} <= paths:
             return ""
         case ["workers", worker] if isinstance(change, Created):

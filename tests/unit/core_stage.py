@@ -162,7 +162,7 @@ class Stage:
 
     def _carry_out(self, actor: "Actor", connection: int, request: Request) -> None:
         self.carried_out += 1
-        if self.carried_out > 20_000:
+        if self.carried_out > 40_000:
             raise AssertionError(f"no end to it: {request}")
         if connection != actor.connection or actor.session is None:
             return

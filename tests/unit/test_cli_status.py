@@ -11,7 +11,7 @@ from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
 from mwapp.daemon.endpoint import Endpoint
 from mwapp.daemon.snapshot import Snapshot
-from mwapp.status.health import ServerView, System, TasksView, ask_master
+from mwapp.status.health import MasterStatus, ServerView, System, TasksView, ask_master
 from mwapp.status.overview import MasterView, StandbyView, TaskView, WorkerView
 from mwapp.zookeeper.connect_string import Servers
 
@@ -30,7 +30,7 @@ SECOND = StandbyView("s", "s:2223", 7000.0)
 WELL = System(
     servers=[ServerView("zk1:2181", "leader", "3.9.3", 0.41, 12, 7)],
     master=master(SECOND),
-    master_state="active",
+    master_status=MasterStatus("active"),
     workers=[worker()],
     tasks=TasksView(0, {"queued": 0, "done": 0}),
 )
@@ -52,7 +52,11 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
         ({"master": master()}, "no master stands by"),
         ({"master": master(), "workers": [worker("n", "paused")]}, "n is the master, and there is no other"),
         ({"workers": [worker(), worker("v", "persistent")]}, "/workers/v was created by hand"),
-        ({"master_problem": "Connection refused"}, "m:2223: Connection refused"),
+        ({"master_status": MasterStatus(problem="Connection refused")}, "m:2223: Connection refused"),
+        (
+            {"master_status": MasterStatus("active", deposed=2)},
+            "stood still or was cut off (2 of late): look",
+        ),
         ({"workers": []}, "no worker accepts tasks"),
         ({"workers": [worker(state="draining"), worker("v", "gone")]}, "no worker accepts tasks"),
         ({"workers": [worker("n", "paused")]}, "n is the master, and there is no other node"),
@@ -63,7 +67,7 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             "start one (mwapp worker --label gpu --label zone=a)",
         ),
         (
-            {"resting": {"w": 3.7}},
+            {"master_status": MasterStatus("active", resting={"w": 3.7})},
             "w gets no task for 4 s: its last runs all failed, those of others do not. Look at its host, and",
         ),
         ({"master": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
@@ -74,7 +78,7 @@ def test_warnings(change: dict[str, Any], warning: str) -> None:
     assert warning in told
 
 
-def master_that_says(*parts: Any) -> list[tuple[str | None, str | None, dict[str, float]]]:
+def master_that_says(*parts: Any) -> list[MasterStatus]:
     """What is read of a master that says these, one after the other."""
     said = iter(parts)
     endpoint = Endpoint(("127.0.0.1", 0), lambda: Snapshot("master", "m", "m:2223", 0.0, part=next(said)))
@@ -85,17 +89,12 @@ def master_that_says(*parts: Any) -> list[tuple[str | None, str | None, dict[str
 
 
 def test_what_the_master_says() -> None:
+    part = {"state": "active", "resting": {"w1": 2.5}, "deposed_of_late": 3}
+    active = MasterStatus("active", resting={"w1": 2.5}, deposed=3)
+    wrong = MasterStatus(problem="no status (AttributeError)")
     assert master_that_says(
-        {"state": "active"},
-        {"state": "active", "resting": {"w1": 2.5}},
-        {"master": {"state": "active", "resting": {"w1": 2}}},
-        {"state": "active", "resting": 7},
-    ) == [
-        ("active", None, {}),
-        ("active", None, {"w1": 2.5}),
-        ("active", None, {"w1": 2.0}),
-        (None, "no status (AttributeError)", {}),
-    ]
+        {"state": "active"}, part, {"master": part}, {"state": "active", "resting": 7}
+    ) == [MasterStatus("active"), active, active, wrong]
 
 
 def test_who_stands_by_is_not_known_of_masters_that_do_not_say_so() -> None:

@@ -6,6 +6,7 @@ from mwapp.core.election import ELECTION_RETRY_SECONDS, MOST_AT_ONCE, Election
 from mwapp.core.messages import Exists, Get, Request
 from mwapp.core.protocol import Winner
 from mwapp.core.session import Call
+from mwapp.core.suspicion import NEVER, PATIENCE, Patience
 from tests.unit.core_stage import Actor, Stage
 
 
@@ -25,9 +26,9 @@ class Duty:
         return {}
 
 
-def candidate(stage: Stage, name: str) -> tuple[Actor, Duty]:
+def candidate(stage: Stage, name: str, patience: Patience = PATIENCE) -> tuple[Actor, Duty]:
     actor, duty = Actor(stage), Duty()
-    actor.election = Election(actor.process, name, f"{name}:2223", duty)
+    actor.election = Election(actor.process, name, f"{name}:2223", duty, patience)
     return actor.connect(), duty
 
 
@@ -58,7 +59,7 @@ def test_who_finds_its_leadership_deleted_ends_its_duty_before_it_wins_anew() ->
 
 def test_who_finds_another_in_its_place_ends_its_duty() -> None:
     stage = Stage()
-    actor, duty = candidate(stage, "m1")
+    actor, duty = candidate(stage, "m1", NEVER)  # a beat would show it before
     person = stage.person()
     stage.lagging = True
     actor.cut()

@@ -83,7 +83,7 @@ def test_a_master_does_not_drain() -> None:
     assert [made[role]["timeout"] for role in ("master", "worker", "node")] == [15, 75, 75]
 
 
-MASTERS = {"max_attempts": 5, "retention": 3600.0, "keep": 10000}
+MASTERS = {"max_attempts": 5, "retention": 3600.0, "keep": 10000, "depose_after": 0.6}
 WORKERS = {"slots": 1, "prefetch": 400, "label": [], "drain": 30}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,8 @@ def test_what_fits_together_passes() -> None:
         ({"mwapp_worker_cpu": "x"}, "mwapp_worker_cpu is x: use 0.01 CPUs or more"),
         ({"mwapp_task_memory": "1.5G"}, 'mwapp_task_memory is "1.5G": use 1M or more'),
         ({"mwapp_worker_memory": "100K"}, 'mwapp_worker_memory is "100K": use 1M or'),
+        ({"mwapp_depose_after": 0.5}, "mwapp_depose_after is 0.5: use 0.6 or more seconds; 0 is never."),
+        ({"mwapp_depose_after": "soon"}, "mwapp_depose_after is soon: use 0.6 or more seconds"),
         ({"mwapp_task_user": "mwapp"}, 'mwapp_task_user is "mwapp": give tasks a user of their own'),
         ({"mwapp_task_user": "Bad User"}, 'mwapp_task_user is "Bad User": give tasks a user'),
         ({"mwapp_labels": ["gpu", "a b", "-"]}, 'mwapp_labels has "a b", "-": a label is up to 63 letters'),
@@ -289,6 +292,12 @@ def test_an_amount_of_memory_is_what_mwapp_takes_for_one(value: str) -> None:
 def test_a_number_of_cpus_is_what_mwapp_takes_for_one(value: float) -> None:
     wrong = rules.limit_problems(GIVEN | {"mwapp_worker_cpu": value})
     assert (wrong == []) == takes(worker, "worker_cpu", value)
+
+
+@given(st.sampled_from([-1.0, 0.0, 0.59, 0.6, 1e9, math.nan, math.inf]) | st.floats(-1, 1))
+def test_a_silence_is_what_mwapp_takes_for_one(value: float) -> None:
+    wrong = rules.silence_problems(value)
+    assert (wrong == []) == takes(node, "depose_after", value), value
 
 
 @given(st.floats(0, 5000), st.floats(1, 1e6), st.floats(1, 1e7))

@@ -179,6 +179,8 @@ def test_a_registration_is_read_as_it_was_written(
 
 def test_a_winner_is_read_as_it_was_written() -> None:
     assert Winner.decode(Winner("mw1", 0x1000).encode()) == Winner("mw1", 0x1000)
+    assert Winner.decode(Winner("mw1", 0x1000, 2).encode()) == Winner("mw1", 0x1000, 2)
+    assert Winner.decode(b'{"name":"mw1","session":"0x1","depositions":-1}') == Winner("mw1", 1)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_every_invariant_holds() -> None:
     met: set[str] = set()
     by_hand: set[str] = set()
     errors: set[str] = set()
-    moved = 0
+    moved = deposed = 0
     seen: Counter[str] = Counter()
     for seed in range(SCHEDULES):
         figures = simulate(seed, short=True)
@@ -60,11 +60,13 @@ def test_every_invariant_holds() -> None:
         by_hand |= figures.hands.keys()
         errors |= figures.errors.keys()
         moved += figures.epochs > 1
+        deposed += figures.depositions
         seen.update(returned=figures.returned, cancelled=figures.cancelled, removed=figures.removed)
     assert len(met) == 16, f"not every kind of fault was met: {sorted(met)}"
     assert len(by_hand) >= 5, f"hardly anybody worked by hand: {sorted(by_hand)}"
     assert len(errors) >= 2, f"hardly any other errors were met: {sorted(errors)}"
     assert moved > SCHEDULES / 4, "leadership hardly ever moved"
+    assert deposed > SCHEDULES / 20, "hardly anybody was deposed"
     assert min(seen.values()) > SCHEDULES / 4, f"hardly ever met: {seen}"
 
 

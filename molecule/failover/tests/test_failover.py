@@ -18,6 +18,8 @@ SESSION_MS = ROLE_SESSION_SECONDS * 1000
 # Whom nobody releases loses the session by time-out: up to a tick later than that, and then the others must
 # be told and act. On an idle machine that is within 1.5 s; the rest allows for a busy one.
 BY_TIME_OUT_MS = SESSION_MS * 1.5
+# A silent master is replaced within a second on an idle machine; and before its session ends on a busy one.
+BY_DEPOSITION_MS = SESSION_MS / 2
 
 WATCHDOG_SECONDS = 10  # mwapp_watchdog
 
@@ -60,7 +62,7 @@ def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster, 
     old = cluster.master()
     takeover = faults.freeze_master(cluster)
     measured("master's host frozen, first write of its successor after", [takeover.ms])
-    assert takeover.ms <= BY_TIME_OUT_MS
+    assert takeover.ms < BY_DEPOSITION_MS
     wait_for(
         "the thawed master stands by",
         lambda: cluster.state(old, MASTER_PORT) == "standby",
@@ -72,7 +74,7 @@ def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster, 
 def test_a_master_without_power_is_replaced(cluster: Cluster, measured: Measured) -> None:
     takeover = faults.power_cut_master(cluster)
     measured("master's host without power, first write of its successor after", [takeover.ms])
-    assert takeover.ms <= BY_TIME_OUT_MS
+    assert takeover.ms < BY_DEPOSITION_MS
 
 
 @pytest.mark.parametrize("loss", ["process", "power"])

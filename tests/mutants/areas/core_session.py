@@ -260,16 +260,16 @@ MUTANTS = [
         "no candidate any more after an answer nobody foresaw",
     ),
     election(
-        "[Create(MASTER, self._address.encode(), ephemeral=True)]",
-        "[Create(MASTER, self._address.encode())]",
+        "Create(MASTER, self._address.encode(), ephemeral=True)]",
+        "Create(MASTER, self._address.encode())]",
         "leadership that outlives its holder",
     ),
     election(
         "self._elected(number + 1)", "self._elected(number)", "a master acts under the epoch before its own"
     ),
     election(
-        "elif isinstance(result, tuple) or result.error in (Error.NODE_EXISTS, Error.BAD_VERSION):\n                self._look()",
-        "elif isinstance(result, tuple) or result.error is Error.BAD_VERSION:\n                self._look()\n            elif result.error is Error.NODE_EXISTS:\n                pass",
+        "result.error in STALE:\n                self._look()",
+        "result.error is Error.BAD_VERSION:\n                self._look()\n            elif result.error is Error.NODE_EXISTS:\n                pass",
         equivalent="the watch of the look that saw nobody goes off as well, and has it look again",
     ),
     election(
@@ -363,8 +363,8 @@ MUTANTS = [
         at="Election.expired",
     ),
     election(
-        "self._scope.cancel()\n        self._become(state)",
-        "self._become(state)",
+        "self._scope.cancel()\n        self._watch(None)",
+        "self._watch(None)",
         "what was asked in an ended tenure is answered to the next",
         at="Election._resign",
     ),
@@ -381,8 +381,9 @@ MUTANTS = [
     ),
     election(
         "elif stat.owner != self._process.session:\n            if self.epoch is not None:\n"
-        "                self._restart()\n            elif",
-        "elif stat.owner != self._process.session:\n            if",
+        "                self._fenced()\n                return\n",
+        "elif stat.owner != self._process.session:\n            if self.epoch is not None:\n"
+        "                return\n",
         "a master that sees another in its leadership goes on",
     ),
     election(
