@@ -1,7 +1,8 @@
 """mwapp rerun, mwapp remove: what becomes of tasks that have ended."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import Target, converse, look, target_of
 from mwapp.cli.wait import wait_and_show
 from mwapp.client.calls import task_name
-from mwapp.core.again import NO_SUCH_TASK, AskEnded
+from mwapp.core.again import CHANGED, NO_SUCH_TASK, NOT_ENDED, AskEnded
 from mwapp.core.client import ClientPart
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, REMOVE, RUN
 from mwapp.core.session import Call, Process
@@ -60,12 +61,12 @@ def rerun(
       mwapp rerun --state failed --match 'nightly-*' --wait
     """
     target, json = target_of(settings), settings["output"] == "json"
-    names = _chosen(target, tasks, state, Selection.of(settings))
-    told = _ask(target, RUN, names, timeout)
-    if not wait:
-        _show(told, "runs again", json=json)
-    _check(told)
-    if wait and names:
+    chosen = _chosen(target, tasks, state, Selection.of(settings))
+    with _shown("runs again", json=json, always=not (wait and chosen)) as told:
+        _ask(target, RUN, chosen, state, timeout, told)
+        _check(told, named=bool(tasks))
+    if wait and chosen:
+        names = [name for name, problem in told.items() if problem is None]
         wait_and_show(target, names, None, show_output=False, json=json)
 
 
@@ -94,30 +95,51 @@ def remove(tasks: tuple[str, ...], state: tuple[str, ...], timeout: float, **set
       mwapp remove --state done --match 'probe-*'
     """
     target = target_of(settings)
-    told = _ask(target, REMOVE, _chosen(target, tasks, state, Selection.of(settings)), timeout)
-    _show(told, "removed", json=settings["output"] == "json")
-    _check(told)
+    chosen = _chosen(target, tasks, state, Selection.of(settings))
+    with _shown("removed", json=settings["output"] == "json") as told:
+        _ask(target, REMOVE, chosen, state, timeout, told)
+        _check(told, named=bool(tasks))
 
 
-def _ask(target: Target, do: str, names: list[str], timeout: float) -> dict[str, str | None]:
-    """Returns for each what is wrong, or None if it was done."""
-    told: dict[str, str | None] = {}
+# For each task what is wrong, or None if it was done.
+Told = dict[str, str | None]
+
+
+def _ask(target: Target, do: str, names: list[str], only: Sequence[str], timeout: float, told: Told) -> None:
+    parts: list[AskEnded] = []
 
     def build(process: Process, finished: Call) -> ClientPart:
-        return AskEnded(process, names, do, told=told.__setitem__, finished=finished)
+        parts.append(AskEnded(process, names, do, told=told.__setitem__, finished=finished, only=only))
+        return parts[-1]
 
     try:
         converse(target, build, timeout)
     except TimedOutError:
         raise TimedOutError(
-            f"{len(names) - len(told)} of {len(names)} requests are not carried out in time; they remain. "
+            f"{len(names) - len(told)} of {len(names)} are not done in time. {parts[-1].requested} requests "
+            "remain, and are carried out as soon as there is a master; repeat the command for the others. "
             "Check with `mwapp status` that a master is active. A master of an earlier release ignores them"
         ) from None
-    return told
 
 
-def _check(told: Mapping[str, str | None]) -> None:
-    """Raises if something was not done."""
+@contextmanager
+def _shown(what: str, *, json: bool, always: bool = True) -> Iterator[Told]:
+    """What was done is shown whatever goes wrong; ``always``: also if nothing does."""
+    told: Told = {}
+    try:
+        yield told
+    except BaseException:
+        _show(told, what, json=json)
+        raise
+    if always:
+        _show(told, what, json=json)
+
+
+def _check(told: Told, *, named: bool) -> None:
+    """Raises if something was not done. What was chosen, not ``named``, may have changed meanwhile."""
+    if not named:
+        for name in [name for name, why in told.items() if why in (NO_SUCH_TASK, NOT_ENDED, CHANGED)]:
+            del told[name]
     missing = [name for name, why in told.items() if why == NO_SUCH_TASK]
     refused = [f"{name}: {why}" for name, why in told.items() if why not in (None, NO_SUCH_TASK)]
     if refused:

@@ -113,10 +113,9 @@ def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableE
     servers = ask_servers(target.connect)
     tls = target.connect.tls
     certificate = tls.ending() if tls else None
-    known = before.states if before else {}
     try:
         master, workers, tasks = look(
-            target, read_master, read_workers, lambda scope, then: read_tasks_view(scope, known, then)
+            target, read_master, read_workers, lambda scope, then: read_tasks_view(scope, before, then)
         )
     except UnreachableError as problem:
         return System(

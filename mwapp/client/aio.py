@@ -171,10 +171,10 @@ class AsyncClient(Asking):
         await self._of_ended(REMOVE, tasks, timeout)
 
     async def _of_ended(self, do: str, tasks: Iterable[AsyncTask[Any]], timeout: float | None) -> None:
-        futures = self._ask_ended(handles_of(tasks, AsyncTask), do)
-        with cancelling(futures):
-            await _all(futures, seconds(timeout))
-            check_done(futures, sum(not future.done() for future in futures), timeout)
+        asked = self._ask_ended(handles_of(tasks, AsyncTask), do)
+        with cancelling(asked.values()):
+            await _all(asked.values(), seconds(timeout))
+            check_done(asked, timeout)
 
     async def status(self, tasks: Iterable[AsyncTask[Any]]) -> list[TaskView]:
         """See :meth:`mwapp.Client.status`."""

@@ -118,11 +118,10 @@ class Asking:
     def _cancel(self, tasks: Iterable[Handle[Any]]) -> list[Future[None]]:
         return self._background.cancel(list(dict.fromkeys(task.name for task in tasks)))
 
-    def _ask_ended(self, tasks: Iterable[Handle[Any]], do: str) -> list[Future[None]]:
-        listed = list(tasks)
-        for task in listed:
-            task._end = None
-        return self._background.ask_ended(list(dict.fromkeys(task.name for task in listed)), do)
+    def _ask_ended(self, tasks: Sequence[H], do: str) -> dict[H, Future[None]]:
+        names = list(dict.fromkeys(task.name for task in tasks))
+        asked = dict(zip(names, self._background.ask_ended(names, do), strict=True))
+        return {task: asked[task.name] for task in tasks}
 
     def _look(self, tasks: Iterable[Handle[Any]]) -> "Future[list[TaskView]]":
         names = [task.name for task in tasks]
@@ -234,14 +233,19 @@ def check_answered(future: Future[End]) -> None:
         raise problem
 
 
-def check_done(futures: Sequence[Future[None]], late: int, timeout: float | None) -> None:
+def check_done(asked: Mapping[H, Future[None]], timeout: float | None) -> None:
     """Raises why something was not done, when everything is answered that will be."""
-    for future in futures:
+    late = [future for future in asked.values() if not future.done()]
+    for task, future in asked.items():
+        if future.done() and future.exception() is None:
+            task._end = None
+    for future in asked.values():
         if future.done():
             future.result()
     if late:
         raise TimedOutError(
-            f"timeout: no master has carried out {late} of {len(futures)} requests within {timeout:g} s"
+            f"timeout: no master has carried out {len(late)} of {len(asked)} requests within {timeout:g} s; "
+            "those that were made remain"
         )
 
 

@@ -201,10 +201,10 @@ class Client(Asking):
         self._of_ended(REMOVE, tasks, timeout)
 
     def _of_ended(self, do: str, tasks: Iterable[Task[Any]], timeout: float | None) -> None:
-        futures = self._ask_ended(handles_of(tasks, Task), do)
-        with cancelling(futures):
-            late = concurrent.futures.wait(futures, seconds(timeout)).not_done
-            check_done(futures, len(late), timeout)
+        asked = self._ask_ended(handles_of(tasks, Task), do)
+        with cancelling(asked.values()):
+            concurrent.futures.wait(asked.values(), seconds(timeout))
+            check_done(asked, timeout)
 
     def status(self, tasks: Iterable[Task[Any]]) -> list[TaskView]:
         """The state of each, and who has it. Raises NotFoundError."""

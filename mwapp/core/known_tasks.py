@@ -132,9 +132,9 @@ class KnownTasks:
         self._put(task, self.finished, self.finished.get(task, now))
 
     def put_off(self, task: str, now: float) -> None:
-        """It is finished; move it to the end of the order, as if it had just been seen."""
-        self.finished.pop(task, None)
-        self.finished[task] = now
+        """If it is still finished, move it to the end of the order, as if it had just been seen."""
+        if self.finished.pop(task, None) is not None:
+            self.finished[task] = now
 
     def waits(self, task: str) -> bool:
         """Whether nobody has it."""

@@ -237,7 +237,11 @@ class Master:
         if at is not None and at < 0:
             return  # its worker has changed meanwhile
         exists = result.error is Error.NODE_EXISTS
-        if at is not None and exists and step.ops[at].path == result_path(step.task):
+        below = (status_path(step.task), result_path(step.task))
+        if at is not None and result.error is Error.NOT_EMPTY and step.ops[at].path in below:
+            log.error("%s: cannot run again: there is something below its status or result", step.task)
+            self._mirror.requests.refuse(step.task)
+        elif at is not None and exists and step.ops[at].path == result_path(step.task):
             self._has_result.add(step.task)  # a person wrote one: the status is what counts
         else:
             self._put_aside(step.task)

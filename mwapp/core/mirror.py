@@ -23,7 +23,7 @@ from itertools import islice
 
 from mwapp.core.known_tasks import LEAST_SECONDS, KnownTasks, Waiting
 from mwapp.core.listing import list_again
-from mwapp.core.messages import Error, Failed, Node, Stat
+from mwapp.core.messages import Failed, Node, Stat
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
@@ -41,12 +41,11 @@ from mwapp.core.protocol import (
     worker_path,
 )
 from mwapp.core.requests import Requests
-from mwapp.core.session import AGAIN_SECONDS, REFUSED, Call, Scope, Then
+from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Call, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
 
-GONE = Failed(Error.NO_NODE)
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
 # The worker, the task, and whether its run succeeded.

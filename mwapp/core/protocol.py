@@ -110,7 +110,8 @@ def _json_object(data: bytes) -> dict[str, Any] | None:
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    # A person may have written half a character ("\\ud800"), which is no text.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 def show_session(session: int) -> str:

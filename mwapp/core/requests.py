@@ -25,7 +25,7 @@ from mwapp.core.protocol import (
     status_path,
     task_path,
 )
-from mwapp.core.session import AGAIN_SECONDS, REFUSED, Call, Scope
+from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Call, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,17 @@ class Requests:
         self._scope.children(REQUESTS, self._seen, watch=self.look)
 
     def granted(self, task: str) -> None:
-        """The request was deleted."""
+        """The request was deleted. Another may come before the list is read again."""
+        self._names.discard(task)
+        self._forget(task)
+
+    def _forget(self, task: str) -> None:
         for known in (self._unread, self.runs, self.removals, self.pointless):
             known.pop(task, None)
 
     def refuse(self, task: str) -> None:
         """It cannot be done."""
-        self.granted(task)
+        self._forget(task)
         self.pointless[task] = None
         self._changed()
 
@@ -95,6 +99,9 @@ class Requests:
         if task not in self._unread:  # deleted meanwhile
             return
         del self._unread[task]
+        if request == GONE:
+            self._names.discard(task)
+            return
         if REFUSED in (request, status, result, asked):
             log.error("no permission to read the request %s: trying again", request_path(task))
             self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))

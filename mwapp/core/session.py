@@ -60,6 +60,7 @@ HEARTBEATS = 7
 # If a read is refused, it is repeated after this many seconds: somebody may allow it.
 AGAIN_SECONDS = 1.0
 REFUSED = Failed(Error.REFUSED)
+GONE = Failed(Error.NO_NODE)
 # After these every part starts over.
 CUT_OFF = (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
 

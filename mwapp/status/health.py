@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any
 
 from mwapp.core.limits import LIMITS
-from mwapp.core.protocol import CANCELLED, DONE, FAILED
+from mwapp.core.messages import Stat
+from mwapp.core.protocol import CANCELLED, DONE, FAILED, REQUESTS
 from mwapp.core.session import Scope
 from mwapp.errors import BadInputError
 from mwapp.status.overview import (
@@ -61,6 +62,7 @@ class TasksView:
     failures: Sequence[TaskView] = ()  # the newest, newest first
     waiting: Sequence[TaskView] = ()  # the oldest queued ones
     states: Mapping[str, str] = field(default_factory=dict)  # of those that have ended
+    requests: int | None = None  # how many there ever were to run one again; None: some are open
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +181,21 @@ def no_worker(labels: Sequence[str]) -> str:
 # ---------------------------------------------------------------- reading
 
 
-def read_tasks_view(scope: Scope, known: Mapping[str, str], then: Callable[[TasksView], None]) -> None:
-    """The tasks as a whole; ``known``: ``states`` of an earlier view, which are final."""
+def read_tasks_view(scope: Scope, before: TasksView | None, then: Callable[[TasksView], None]) -> None:
+    """The tasks as a whole. Final states that an earlier view told are not read again, unless somebody has
+    asked since then for a task to run again."""
+
+    def asked(stat: Stat | None) -> None:
+        requests = None if stat is None or stat.children else stat.created
+        same = before is not None and requests is not None and requests == before.requests
+        _read_tasks_view(scope, before.states if before and same else {}, requests, then)
+
+    scope.exists(REQUESTS, asked)
+
+
+def _read_tasks_view(
+    scope: Scope, known: Mapping[str, str], requests: int | None, then: Callable[[TasksView], None]
+) -> None:
 
     def named(names: list[str]) -> None:
         if len(names) > MOST_COUNTED:  # why they wait, the oldest tell; what fails, the newest
@@ -200,9 +215,9 @@ def read_tasks_view(scope: Scope, known: Mapping[str, str], then: Callable[[Task
             found = {view.task: view for view in views}
             failed, queued = ([found[name] for name in some if name in found] for some in (failures, waiting))
             if total is None:
-                then(TasksView(len(states), counts, failed, queued, ended))
+                then(TasksView(len(states), counts, failed, queued, ended, requests))
             else:
-                then(TasksView(total, None, failed, queued, ended))
+                then(TasksView(total, None, failed, queued, ended, requests))
 
         read_tasks(scope, [*failures, *waiting], read)
 

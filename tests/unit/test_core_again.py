@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
-from mwapp.core.again import IN_THE_WAY, NO_SUCH_TASK, NOT_DONE, NOT_ENDED, AskEnded
+from mwapp.core.again import CHANGED, IN_THE_WAY, NO_SUCH_TASK, NOT_DONE, NOT_ENDED, AskEnded
 from mwapp.core.limits import LIMITS
-from mwapp.core.messages import Delete
+from mwapp.core.messages import Children, Delete, Request, Tick, Transaction
 from mwapp.core.protocol import REMOVE, RUN
+from mwapp.core.retention import Retention
 from mwapp.core.session import Process
 from tests.simulation.tree import Created
 from tests.unit.core_stage import ALL_AT_HAND, SESSION_SECONDS, Actor, Person, Stage, creates
@@ -406,3 +407,118 @@ def test_who_has_stopped_hears_no_more(stage: Stage, worker: Actor) -> None:
     stage.client(build)
     stage.settle(2)
     assert finished == []
+
+
+def test_a_request_that_comes_while_the_last_one_is_deleted_is_carried_out(stage: Stage) -> None:
+    master, worker = stage.master("m1"), stage.worker("w1")
+    ended(stage, worker)
+    person = stage.person()
+    stale = '{"do": "run", "ended": 1}'
+
+    def meanwhile(request: Request) -> None:
+        if isinstance(request.operation, Transaction) and Delete("/requests/t") in request.operation.ops:
+            master.meanwhile = lambda _: None
+            person.create("/requests/t", "run", settle=False)
+
+    master.meanwhile = meanwhile
+    person.create("/requests/t", stale, settle=False)
+    stage.settle(2)
+    assert stage.children("/requests") == []
+    assert attempts(worker) == ["1", "2"]
+
+
+def test_who_meets_the_request_of_another_asks_once_more(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    withheld(stage, "/requests/t")
+    stage.person().create("/requests/t", '{"do": "run", "ended": 1}')
+    asker = Asker(stage, RUN, "t")
+    assert asker.told == {}
+    stage.forbids = lambda _: False
+    stage.settle(20)
+    assert asker.told == {"t": None}
+    assert attempts(worker) == ["1", "2"]
+
+
+def test_what_has_something_below_its_status_cannot_run_again(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.person().create("/tasks/t/status/note")
+    asker = Asker(stage, RUN, "t")
+    stage.settle(5)
+    assert asker.told == {"t": IN_THE_WAY}
+    assert stage.children("/requests") == []
+
+
+def test_what_has_ended_in_another_way_than_was_chosen_stays(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker, "t", code=0)
+    ended(stage, worker, "u", code=1)
+    told: dict[str, str | None] = {}
+
+    def build(process: Process) -> None:
+        AskEnded(process, ["t", "u"], RUN, told=told.__setitem__, finished=lambda: None, only=["failed"])
+
+    stage.client(build)
+    stage.settle(2)
+    assert told == {"t": CHANGED, "u": None}
+    assert worker.running() == ["u"]
+
+
+def test_a_namesake_is_not_the_task_that_was_removed(stage: Stage) -> None:
+    master, worker = stage.master("m1"), stage.worker("w1")
+    ended(stage, worker)
+    asker = Asker(stage, REMOVE)
+    person = stage.person()
+
+    def meanwhile(request: Request) -> None:
+        if isinstance(request.operation, Transaction) and Delete("/tasks/t") in request.operation.ops:
+            person.create("/tasks/t", "date", settle=False)
+
+    master.meanwhile = meanwhile
+    stage.client(lambda process: AskEnded(process, ["t"], REMOVE, told=asker._tell, finished=asker._done))
+    stage.settle(LEAST)
+    assert asker.told == {"t": None}
+    assert worker.running() == ["t"]
+
+
+def test_one_that_cannot_be_read_does_not_hold_up_the_others(stage: Stage, worker: Actor) -> None:
+    for name in ("t", "u"):
+        ended(stage, worker, name)
+    stage.refused.add("/tasks/t/status")
+    asker = Asker(stage, RUN, "t", "u")
+    assert asker.told == {"u": None}
+    stage.refused.clear()
+    stage.settle(2)
+    assert asker.told == {"u": None, "t": None}
+
+
+def test_what_runs_again_while_it_cannot_be_removed_is_left_alone(stage: Stage) -> None:
+    """Its first end was too old; something else below it has kept it."""
+    master = stage.master("m1", retention=Retention(30.0, 1000))
+    worker = stage.worker("w1")
+    ended(stage, worker)
+    stage.person().create("/tasks/t/note")
+    stage.settle(28.9)
+
+    def meanwhile(request: Request) -> None:
+        if isinstance(request.operation, Children) and request.operation.path == "/requests":
+            master.meanwhile = lambda _: None
+            stage.now += 2.0
+            master.event(Tick())
+
+    master.meanwhile = meanwhile
+    stage.person().create("/requests/t", "run", settle=False)
+    stage.settle(5)
+    assert attempts(worker) == ["1", "2"]
+    assert worker.running() == ["t"]
+
+
+def test_who_waits_for_one_asks_for_all_others_meanwhile(stage: Stage, worker: Actor) -> None:
+    names = [f"t{number}" for number in range(6)]
+    for name in names:
+        ended(stage, worker, name)
+    stage.person().create("/requests/t0", "remove")
+    asker = Asker(stage, RUN)
+    client = Actor(stage, replace(LIMITS, batch=1))
+    AskEnded(client.process, names, RUN, told=asker._tell, finished=asker._done)
+    client.connect()
+    stage.settle(2)
+    assert asker.told == dict.fromkeys(names[1:])

@@ -516,3 +516,19 @@ def test_worker_that_registers_while_a_person_is_to_be_adopted_keeps_its_own_reg
     stage.settle()
     assert master.meanwhile is None
     assert stage.data("/assign/w1") == own
+
+
+def test_half_a_character_ends_neither_a_master_nor_a_worker() -> None:
+    """JSON may have it; no text does."""
+    stage = Stage()
+    stage.master("m1").die()
+    odd = '{"attempt": 2, "lost": ["\\ud800"], "failed_on": "\\ud800"}'
+    stage.person().create("/tasks/t", '{"command": "date", "retries": 3, "retry_delay": 0}')
+    stage.person().create("/returned/t", odd)
+    stage.master("m2")
+    worker = stage.worker("w1")
+    stage.settle(2)
+    assert worker.running() == ["t"]
+    worker.finish("t", code=1)
+    stage.settle(5)
+    assert worker.running() == ["t"]

@@ -105,38 +105,79 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- the client
     asker(
-        "            if name in self._ended and not self._same(name, status):",
-        "            if False:",
+        "            elif name in self._meant and not self._same(name, status):",
+        "            elif False:",
         "who lost the reply runs it twice",
     ),
     asker(
-        "                self._ended[name] = status.stat.czxid\n",
-        "                self._ended.setdefault(name, 0)\n",
+        "= status.stat.czxid, task.stat.czxid",
+        "= -1, task.stat.czxid",
         "no request is for the end that is meant",
     ),
     asker(
-        "self._answer(name, IN_THE_WAY if self._do == REMOVE else NOT_DONE)",
+        "self._answer(name, IN_THE_WAY if blocked else NOT_DONE)",
         "self._answer(name, None)",
         "what is not done is told as done",
     ),
     asker(
-        "return NOT_ENDED if self._do == REMOVE else None",
-        "return None",
-        "a task that runs is told as removed",
+        "blocked = self._do == REMOVE or status.stat.children",
+        "blocked = self._do == REMOVE",
+        "the remedy for what has something below it does not help",
+    ),
+    asker("return NOT_ENDED if there else None", "return None", "a task that runs is told as removed"),
+    asker("return None if there else NO_SUCH_TASK", "return None", "a removed task is told as running"),
+    asker("and task.stat.czxid == self._meant[name][1]", "", "a namesake is taken for the removed task"),
+    asker("        del self._open[name]\n", "", "it asks for ever"),
+    asker(
+        "        if scope.cancelled:  # the callback may stop us\n            return\n",
+        "",
+        "who has stopped goes on",
     ),
     asker(
-        "return NO_SUCH_TASK if self._do == RUN else None", "return None", "a removed task is told as running"
-    ),
-    asker(
-        "        del self._batch[name], self._open[name]\n",
-        "        del self._batch[name]\n",
-        "it asks for ever",
-    ),
-    asker("and not scope.cancelled:  # the callback may stop us", ":", "who has stopped goes on"),
-    asker(
-        "for name in names:  # one of them is to blame\n                self._ask([name])",
-        "self._try_again()",
+        "            for name in names:  # one of them is to blame\n                self._ask([name])\n",
+        "            self._look_later(names)\n",
         "one that is refused holds up the others",
     ),
-    asker("most = self._process.limits.batch", "most = len(asked) + 1", "a transaction of any size"),
+    asker(
+        "names = list(islice(self._unasked, batch))",
+        "names = list(self._unasked)",
+        "a transaction of any size",
+    ),
+    asker("<= (TRANSACTIONS - 1) * batch", "== 0", "one that is not answered holds up those after it"),
+    asker(
+        "elif self._only and status.data",
+        "elif False and status.data",
+        "what has ended well meanwhile runs again",
+    ),
+    asker(
+        "or (self._same(name, status) and name not in self._asked)",
+        "",
+        "who meets the request of another hears that it cannot be done",
+    ),
+    asker(
+        "                self._look_later([name])\n            elif name in",
+        "                pass\n            elif name in",
+        "what could not be read is never asked for",
+    ),
+    # ---------------------------------------------------------------- found by a second look
+    requests(
+        "        self._names.discard(task)\n        self._forget(task)\n",
+        "        self._forget(task)\n",
+        "a request that comes while the last one is deleted stays for ever",
+    ),
+    partial(Mutant, "mwapp/core/known_tasks.py")(
+        "if self.finished.pop(task, None) is not None:",
+        "if self.finished.pop(task, None) or True:",
+        "what runs again counts as finished",
+    ),
+    protocol(
+        'separators=(",", ":")).encode(errors="replace")',
+        'separators=(",", ":")).encode()',
+        "half a character ends every master",
+    ),
+    master(
+        "step.ops[at].path in below:",
+        "False:",
+        "what has something below its status is tried for ever",
+    ),
 ]

@@ -381,8 +381,8 @@ MUTANTS = [
         "what is read again loses its place in the queue",
     ),
     known(
-        "        self.finished.pop(task, None)\n        self.finished[task] = now",
-        "        self.finished[task] = now",
+        "if self.finished.pop(task, None) is not None:",
+        "if task in self.finished:",
         "one that cannot be removed stays first, and is tried again as such",
     ),
     known(
