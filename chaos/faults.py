@@ -50,9 +50,9 @@ def _active(cluster: Cluster) -> tuple[str, int]:
     return master, cluster.epoch(master)
 
 
-def _silenced(cluster: Cluster) -> tuple[str, int]:
-    """The same, of a master that is about to fall silent. Earlier depositions are forgotten, or it would be
-    left alone for longer each time."""
+def about_to_fall_silent(cluster: Cluster) -> tuple[str, int]:
+    """The active master and its epoch. Earlier depositions are forgotten first, or it would be left alone for
+    longer each time; if there were any, that takes an election."""
     if cluster.endpoint(cluster.master(), MASTER_PORT).get("deposed_of_late"):
         with reader(cluster.hosts()) as client:
             for path in (EPOCH, TASKS):
@@ -94,7 +94,7 @@ def stop_master(cluster: Cluster) -> Takeover:
 
 def freeze_master(cluster: Cluster) -> Takeover:
     """Freeze the active master's host until it is replaced, then thaw it: it must find itself deposed."""
-    old, epoch = _silenced(cluster)
+    old, epoch = about_to_fall_silent(cluster)
     began = time.time()
     cluster.lab.freeze(old)
     try:
@@ -114,7 +114,7 @@ def write_as(cluster: Cluster, epoch: int) -> bool:
 
 def power_cut_master(cluster: Cluster) -> Takeover:
     """The active master's host loses power. It stays off until you boot it."""
-    old, epoch = _silenced(cluster)
+    old, epoch = about_to_fall_silent(cluster)
     began = time.time()
     cluster.lab.power_cut(old)
     return _await_takeover(cluster, old, epoch, began, 30)
@@ -122,7 +122,7 @@ def power_cut_master(cluster: Cluster) -> Takeover:
 
 def cut_master(cluster: Cluster) -> Takeover:
     """Cut off the active master's host until it is replaced, then heal it: it must find itself deposed."""
-    old, epoch = _silenced(cluster)
+    old, epoch = about_to_fall_silent(cluster)
     began = time.time()
     cluster.lab.cut(old)
     try:

@@ -103,8 +103,7 @@ class Story:
     def master_freezes(self) -> None:
         """A master that stands still, is replaced, and comes back believing that it is still active."""
         with self.chapter("The active master's host freezes"):
-            old = self.cluster.master()
-            epoch = self.cluster.epoch(old)
+            old, epoch = faults.about_to_fall_silent(self.cluster)
             self.say(
                 f"{old} stands still: whoever stands by replaces a master that was not heard of for 0.6 s"
             )

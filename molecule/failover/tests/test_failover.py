@@ -59,7 +59,7 @@ def test_a_freeze_longer_than_the_watchdog_leaves_no_failed_unit(cluster: Cluste
 
 
 def test_a_frozen_master_is_replaced_and_finds_itself_deposed(cluster: Cluster, measured: Measured) -> None:
-    old = cluster.master()
+    old, _ = faults.about_to_fall_silent(cluster)
     takeover = faults.freeze_master(cluster)
     measured("master's host frozen, first write of its successor after", [takeover.ms])
     assert takeover.ms < BY_DEPOSITION_MS
