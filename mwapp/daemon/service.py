@@ -175,12 +175,13 @@ class Daemon:
         return OK
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        impatient = self._stopping and number == signal.SIGINT
+        self._stopping = True  # first: another signal may come in the middle of this
         self._notifier.send(STOPPING=1, STATUS="stopping")
-        if self._stopping and number == signal.SIGINT:
-            self._loop.abort()  # somebody at a keyboard is impatient
+        if impatient:  # somebody at a keyboard
+            self._loop.abort()
         else:
             self._loop.stop()
-        self._stopping = True
 
     def _session(self, up: Up) -> None:
         """A new session, or a new server for the same one."""

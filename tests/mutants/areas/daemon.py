@@ -145,8 +145,8 @@ MUTANTS = [
         "a session that could not be closed holds its tasks until its time-out",
     ),
     daemon(
-        "if self._stopping and number == signal.SIGINT:",
-        "if self._stopping:",
+        "impatient = self._stopping and number == signal.SIGINT",
+        "impatient = self._stopping",
         "systemd's second SIGTERM kills what was being finished",
     ),
     daemon(
@@ -186,7 +186,7 @@ MUTANTS = [
     ),
     daemon("            self._complained = True\n", "", "in a long cut every turn is a line in the log"),
     daemon(
-        "        self._stopping = True\n",
+        "        self._stopping = True  # first: another signal may come in the middle of this\n",
         "",
         "who is impatient at a keyboard is not heeded",
     ),
