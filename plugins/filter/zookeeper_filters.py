@@ -56,7 +56,22 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
             )
         else:
             reasons.append(failed(name, found))
-    return list(dict.fromkeys(reasons))
+    return list(dict.fromkeys(reasons + _tls_differs(names, hostvars)))
+
+
+def _tls_differs(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Servers with TLS and servers without do not understand each other."""
+    hosts: dict[bool, list[str]] = {True: [], False: []}
+    for name in names:
+        found = hostvars[name].get("__zookeeper_found", {})
+        if "tls" in found:
+            hosts[found["tls"]].append(name)
+    if not all(hosts.values()):
+        return []
+    return [
+        f"zookeeper_tls is true for {', '.join(hosts[True])}, but false for {', '.join(hosts[False])}: set "
+        "it alike for all servers, in group_vars."
+    ]
 
 
 def zookeeper_seen(

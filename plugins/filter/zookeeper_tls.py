@@ -83,8 +83,10 @@ def zookeeper_tls_refusals(seen: Hostvars, tls: Any) -> list[str]:
     text = mismatch(phases, TLS if is_true(tls) else PLAIN)
     if text is None:
         return []
+    # Half-way that is of no use: site.yml refuses then, too.
+    back = "Or set it back. " if set(phases.values()) in ({PLAIN}, {TLS}) else ""
     return [
-        f"{text}: to switch a running ensemble while clients write, run playbooks/tls.yml. (Or set it back. "
+        f"{text}: to switch a running ensemble while clients write, run playbooks/tls.yml. ({back}"
         "If no server runs, site.yml starts all of them so.)"
     ]
 

@@ -89,7 +89,7 @@ def zookeeper_tree_report(hosts: list[str], hostvars: Hostvars) -> dict[str, Any
     return {
         "ok": not differs and not more and len(compared) == len(hosts),
         "differs": differs,
-        "text": _told(plan, compared, differs, problems, more=more),
+        "text": _told(plan, compared, differs, problems, more=more, unknown=len(unknown)),
     }
 
 
@@ -100,6 +100,7 @@ def _told(
     problems: list[str],
     *,
     more: bool,
+    unknown: int,
 ) -> str:
     lines = [f"- {problem}" for problem in problems]
     if len(compared) > 1:
@@ -112,6 +113,11 @@ def _told(
         lines += [f"- {path}: {_groups(nodes)}" for path, nodes in list(differs.items())[:SHOWN]]
         if len(differs) > SHOWN:
             lines.append(f"- and {len(differs) - SHOWN} more")
+        if unknown:
+            lines.append(
+                f"- {unknown} more may differ: they changed since, and could not be compared. Run it again, "
+                "at best while nobody writes."
+            )
     elif not problems:
         lines.append("There is only one server, and nothing to compare it with.")
     return "\n".join(lines)

@@ -98,6 +98,7 @@ speaks:
     if none runs.
   type: str
   returned: always
+tls: {description: Whether this host is to have TLS (C(zookeeper_tls))., type: bool, returned: always}
 clients:
   description: >-
     Addresses of other hosts that are connected to the running server's client ports, without TLS (plain) and
@@ -526,6 +527,7 @@ def main() -> None:
         returned=returned,
         deployed_ports=found["deployed_ports"],
         speaks=found["speaks"],
+        tls=settings["zookeeper_tls"],
         clients={kind: clients(port) for kind, port in found["deployed_ports"].items()}
         if found["unit"]["running"]
         else {},

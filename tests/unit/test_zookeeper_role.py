@@ -232,3 +232,17 @@ def test_refusals_of_all_hosts_are_told_once() -> None:
     assert said[4].startswith("f is in another batch")
     assert len(said) == 5
     assert filters.zookeeper_refusals(["e"], hostvars) == []
+
+
+def test_servers_with_and_without_tls_are_refused() -> None:
+    hostvars = {
+        name: {"__zookeeper_found": {"problems": [], "tls": tls}}
+        for name, tls in {"a": True, "b": False, "c": True}.items()
+    }
+    assert (
+        filters.zookeeper_refusals(["a", "c", "d"], hostvars | {"d": {"__zookeeper_found": {"problems": []}}})
+        == []
+    )
+    assert filters.zookeeper_refusals(["a", "b", "c"], hostvars) == [
+        "zookeeper_tls is true for a, c, but false for b: set it alike for all servers, in group_vars."
+    ]

@@ -46,7 +46,16 @@ MUTANTS = [
     faults("(via|over) ssh", "(via) ssh", "what Ansible wraps around it is shown"),
     filters('elif found.get("unreachable"):', "elif False:", "an unreachable host is not called that"),
     filters("        elif not found:\n", "        elif False:\n", "serial is not refused by its name"),
-    filters("list(dict.fromkeys(reasons))", "reasons", "each reason as often as there are hosts"),
+    filters(
+        "list(dict.fromkeys(reasons + _tls_differs(names, hostvars)))",
+        "reasons + _tls_differs(names, hostvars)",
+        "each reason as often as there are hosts",
+    ),
+    filters(
+        "    if not all(hosts.values()):\n",
+        "    if True:\n",
+        "some servers are restarted with TLS and others without",
+    ),
     filters(
         'result["item"]: result for result in left_out}',
         'result["item"]: result for result in left_out if "servers" not in result}',
