@@ -41,7 +41,7 @@ def _committed(entry: Transacted) -> str:
     if entry.ended:
         return "its session is over" + "".join(f", {c.path} is gone" for c in entry.changes)
     said = [text for change in entry.changes if (text := _change(change, entry))]
-    return f"[zxid {entry.zxid}] " + ", ".join(said)
+    return f"[zxid {entry.zxid}] {', '.join(said)}" if said else ""
 
 
 def _change(change: Change, entry: Transacted) -> str:
