@@ -25,10 +25,6 @@ class Attempts:
         """A worker got the attempt; epoch None: by hand."""
         self._epochs[task, attempt].add(epoch)
 
-    def last(self, task: str) -> int:
-        """The greatest number that any worker got; 0: none did."""
-        return max((attempt for of, attempt in self._epochs if of == task), default=0)
-
     def failed(self, task: str) -> int:
         """It ran, and will be tried again. Returns how often that was."""
         self._failed[task] += 1

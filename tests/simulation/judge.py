@@ -333,7 +333,8 @@ class Judge:
         """It had ended. Its failures and losses count anew, its attempts do not."""
         if not by_hand:
             self._needs_leadership(entry, f"{task} is to run again")
-        if assignment.attempt <= self._attempts.last(task):
+        begun = max((attempt for of, attempt in self.executions if of == task), default=0)
+        if assignment.attempt <= begun:  # what was handed back before it began has no number yet
             self._broken("token-grows", task, f"{task} is to run again as {assignment}")
         self._attempts.begin(task)
         self.times.again(task)
