@@ -38,21 +38,28 @@ class Row:
 
 @dataclass
 class Clients:
-    """One that writes at each server, and one that submits tasks, all by the same port."""
+    """One that writes at each server, and one that submits tasks, all by the same port.
+
+    Those that write read their files for each connection; the other (``tasks``) does so once, at its start.
+    """
 
     cluster: Cluster
+    tasks: bool = True
     stack: ExitStack = field(default_factory=ExitStack)
     writers: list[Writer] = field(default_factory=list)
 
     def __enter__(self) -> "Clients":
         self.writers = [self.stack.enter_context(Writer(self.cluster, node)) for node in self.cluster.servers]
-        self.submitter = self.stack.enter_context(Submitter(self.cluster))
-        self.submitter.load(SUBMITTED_PER_SECOND)
+        if self.tasks:
+            self.submitter = self.stack.enter_context(Submitter(self.cluster))
+            self.submitter.load(SUBMITTED_PER_SECOND)
         return self
 
     def __exit__(self, *_: object) -> None:
         """All that was promised to them was kept."""
         with self.stack:
+            if not self.tasks:
+                return
             self.submitter.load(0)
             self.submitter.drain(90)
             ledger = self.submitter.ledger()
@@ -71,9 +78,9 @@ class Operator:
     cluster: Cluster
     rows: list[Row] = field(default_factory=list)
 
-    def clients(self, *, tls: bool) -> Clients:
+    def clients(self, *, tls: bool, tasks: bool = True) -> Clients:
         """Of the port with TLS, or of the other."""
-        return Clients(self.cluster.secured() if tls else self.cluster)
+        return Clients(self.cluster.secured() if tls else self.cluster, tasks)
 
     def play(self, name: str, *options: str, tls: bool) -> playbook.Played:
         """One run that nobody notices."""
