@@ -136,6 +136,7 @@ def test_workers_and_status(running: Site, ensemble: Ensemble) -> None:
         "epoch": 1,
         "state": "active",
         "problem": None,
+        "deposed_of_late": 0,
     }
     assert status["workers"] == running.json("workers")
     counts = {"queued": 0, "assigned": 1, "done": 0, "failed": 0, "cancelled": 0}
