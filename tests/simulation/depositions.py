@@ -61,7 +61,13 @@ class Depositions:
         raised = [change for change in entry.changes if change.path == EPOCH and isinstance(change, Changed)]
         winner = Winner.decode(raised[-1].data) if raised else None
         self._winner, self._won_at = winner or Winner("", 0), entry.time
+        self._forget_if_spoilt()
         self._uncounted.clear()
+
+    def _forget_if_spoilt(self) -> None:
+        """Nobody can know of the depositions when a person has set both znodes that note them."""
+        if self._uncounted == {EPOCH, TASKS}:
+            self.times.clear()
 
     def _deposed(self, now: float) -> None:
         path, patience = self._path, self.patience
@@ -71,8 +77,7 @@ class Depositions:
             raise Violation(
                 "deposed-only-if-silent", f"{path} was deposed {silent:.2f} s after its last beat"
             )
-        if self._uncounted == {EPOCH, TASKS}:
-            self.times.clear()
+        self._forget_if_spoilt()
         known = sum(now - time < patience.memory * (1 - 2 * DRIFT) for time in self.times)
         led = now - self._won_at
         if known >= patience.most or led < patience.leaves_alone(known) * (1 - DRIFT):
