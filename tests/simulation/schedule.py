@@ -433,7 +433,7 @@ class Schedule:
         learns = self.service.most_taken < self.service.most_sent
 
         def removed() -> bool:
-            return learns or len(self._left(TASKS)) <= keep
+            return (learns or len(self._left(TASKS)) <= keep) and not self._left(REQUESTS)
 
         at_last = self.world.now + 2 * self._retention.least + PEACE
         while True:
