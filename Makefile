@@ -3,8 +3,8 @@
 LAB ?= lab
 NODE ?= zk1
 # SEEDS are the same schedules each time, FRESH are new ones.
-SEEDS ?= 40000
-FRESH ?= 200
+SEEDS ?= 28000
+FRESH ?= 50
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 20
 SCENARIOS ?= default failover archive standalone peers operations collection

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.simulation.service import Connection, Service
 
 # How much later than due a standby may depose, seconds: messages, timers and servers take their time.
-SLACK = 0.3
+SLACK = 0.8
 # How often to look whether one is late, seconds.
 EVERY = 0.05
 
