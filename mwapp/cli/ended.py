@@ -1,9 +1,8 @@
 """mwapp rerun, mwapp remove: what becomes of tasks that have ended."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import click
@@ -115,8 +114,9 @@ def _ask(target: Target, do: str, names: list[str], only: Sequence[str], timeout
     try:
         converse(target, build, timeout)
     except TimedOutError:
+        requested = parts[-1].requested if parts else 0  # the session may not have begun
         raise TimedOutError(
-            f"{len(names) - len(told)} of {len(names)} are not done in time. {parts[-1].requested} requests "
+            f"{len(names) - len(told)} of {len(names)} are not done in time. {requested} requests "
             "remain, and are carried out as soon as there is a master; repeat the command for the others. "
             "Check with `mwapp status` that a master is active. A master of an earlier release ignores them"
         ) from None
@@ -154,15 +154,11 @@ def _chosen(target: Target, tasks: Sequence[str], state: Sequence[str], only: Se
     if tasks:
         return list(dict.fromkeys(map(task_name, tasks)))
     names = only.named(look(target, read_names)[0])
-    (views,) = look(target, partial(_read, names))
+    (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
     names = [v.task for v in views if v.ended and only.fits(v) and (not state or v.state in state)]
     if not names:
         print("mwapp: no task that has ended fits", file=sys.stderr)
     return names
-
-
-def _read(names: list[str], scope: Any, then: Callable[[Any], None]) -> None:
-    read_tasks(scope, names, then)
 
 
 def _show(told: Mapping[str, str | None], what: str, *, json: bool) -> None:

@@ -57,6 +57,11 @@ def worker(stage: Stage) -> Actor:
     return stage.worker("w1")
 
 
+def withheld(stage: Stage, path: str) -> None:
+    """The master may not delete it, for now."""
+    stage.forbids = lambda op: isinstance(op, Delete) and op.path == path
+
+
 def attempts(worker: Actor) -> list[str]:
     """Of the runs that began there."""
     return [run.environment["MWAPP_ATTEMPT"] for run in worker.started]
@@ -317,7 +322,7 @@ def test_a_request_that_may_not_be_read_waits(stage: Stage, worker: Actor) -> No
 
 def test_what_the_master_may_not_do_is_tried_again_later(stage: Stage, worker: Actor) -> None:
     ended(stage, worker)
-    stage.forbids = lambda op: isinstance(op, Delete) and op.path == "/tasks/t/status"
+    withheld(stage, "/tasks/t/status")
     asker = Asker(stage, RUN, "t")
     assert asker.told == {}
     stage.forbids = lambda _: False
@@ -328,17 +333,12 @@ def test_what_the_master_may_not_do_is_tried_again_later(stage: Stage, worker: A
 
 def test_a_status_that_somebody_deletes_meanwhile_is_no_end(stage: Stage, worker: Actor) -> None:
     ended(stage, worker)
-    stage.forbids = lambda op: isinstance(op, Delete) and op.path == "/requests/t"
+    withheld(stage, "/requests/t")
     asker = Asker(stage, RUN, "t")
     stage.forbids = lambda _: False
     stage.person().delete("/requests/t")
     stage.settle(2)
     assert asker.told == {"t": NOT_DONE}
-
-
-def withheld(stage: Stage, path: str) -> None:
-    """The master may not delete it, for now."""
-    stage.forbids = lambda op: isinstance(op, Delete) and op.path == path
 
 
 def test_who_comes_second_hears_what_the_first_has_had_done(stage: Stage, worker: Actor) -> None:
