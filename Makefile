@@ -3,8 +3,8 @@
 LAB ?= lab
 NODE ?= zk1
 # SEEDS are the same schedules each time, FRESH are new ones.
-SEEDS ?= 28000
-FRESH ?= 50
+SEEDS ?= 40000
+FRESH ?= 200
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 20
 SCENARIOS ?= default failover archive standalone peers operations collection
@@ -82,14 +82,15 @@ lint-sanity:
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
-# One process more than there are cores, for some tests wait; what takes longest first. What one
-# of them has compiled the others need not.
+# One process more than there are cores, for some tests wait. What one of them has compiled the others need not.
 unit: export PYTHONDONTWRITEBYTECODE :=
-unit: setup-python ## logic without root, and a short simulation
-	pytest -n $(shell expr $$(nproc) + 1) --dist worksteal tests/unit/test_simulation.py tests/unit
+unit: setup-python ## logic without root
+	pytest -n $(shell expr $$(nproc) + 1) --dist worksteal tests/unit
 
-# Compiled if it can be. A busy machine is not to fail: it runs fewer, and says so.
+# First whether it notices planted bugs. Compiled if it can be. A busy machine is not to fail: it runs fewer,
+# and says so.
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000
+	pytest -n $$(nproc) --dist worksteal tests/proof
 	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 5
 	python -m tests.edge --seeds $(EDGE_SEEDS) --fresh $(EDGE_FRESH) --minutes 1
 

@@ -3,7 +3,7 @@
 The active master beats: now and then it sets its znode in ``/candidates``, as long as its epoch is not over.
 A standby watches that znode. If nothing has set it for a while, the standby deposes the master in the
 transaction that wins, which also checks the znode's version. So a beat that the ensemble has taken meanwhile
-keeps the master in office, and it does not matter how late the standby's watches, reads and timers are: what
+keeps the master active, and it does not matter how late the standby's watches, reads and timers are: what
 it read last is what is there, or it is refused.
 
 A needless deposition costs an election and no more, because every write of a master is fenced. But a master

@@ -1,15 +1,18 @@
 """What the judge knows of requests about tasks that have ended."""
 
 from mwapp.core.protocol import RUN, TaskRequest
-from tests.simulation.tree import Change, Deleted
+from tests.simulation.tree import Change, Created, Deleted
+
+# A master that has read a request does not see that a person then writes something else into it.
+Readings = tuple[TaskRequest | None, ...]
 
 
 class Asked:
     """Which requests there are, and which end of its task each may undo: at most one, and once."""
 
     def __init__(self) -> None:
-        self._open: dict[str, TaskRequest | None] = {}
-        self._done: dict[str, TaskRequest | None] = {}  # deleted in the current transaction
+        self._open: dict[str, Readings] = {}
+        self._done: dict[str, Readings] = {}  # deleted in the current transaction
         self._ends: dict[str, int] = {}  # the zxid of the last end
         self.run_again: set[str] = set()
 
@@ -20,9 +23,10 @@ class Asked:
     def request(self, task: str, change: Change) -> None:
         """It was created, changed or deleted."""
         if isinstance(change, Deleted):
-            self._done[task] = self._open.pop(task, None)
+            self._done[task] = self._open.pop(task, ())
         else:
-            self._open[task] = TaskRequest.decode(change.data)
+            before = () if isinstance(change, Created) else self._open.get(task, ())
+            self._open[task] = (*before, TaskRequest.decode(change.data))
 
     def ended(self, task: str, zxid: int) -> None:
         """It has a final status."""
@@ -30,8 +34,10 @@ class Asked:
 
     def allows(self, task: str, do: str) -> bool:
         """Whether its end may be undone in this way in the current transaction."""
-        request = (self._done if do == RUN else self._open).get(task)
-        allowed = request is not None and request.do == do and request.ended in (None, self._ends.get(task))
+        allowed = any(
+            request is not None and request.do == do and request.ended in (None, self._ends.get(task))
+            for request in (self._done if do == RUN else self._open).get(task, ())
+        )
         if allowed and do == RUN:
             self.run_again.add(task)
         return allowed

@@ -72,13 +72,13 @@ def _change(change: Change, entry: Transacted) -> str:
             return f"because: {reason}" if reason else ""
         case ["tasks", _] if isinstance(change, Created):
             return f"submits {change.path}: {data.decode(errors='replace')}"
-        case ["requests", task]:
+        case ["requests", task] if isinstance(change, (Created, Deleted)):
             return (
                 f"asks of {task}, which has ended: {data.decode(errors='replace')}"
                 if isinstance(change, Created)
                 else f"deletes the request for {task}"
             )
-        case ["cancel", task]:
+        case ["cancel", task] if isinstance(change, (Created, Deleted)):
             return (
                 f"asks to cancel {task}"
                 if isinstance(change, Created)

@@ -106,9 +106,9 @@ class Stage:
         )
         return actor.connect()
 
-    def client(self, build: Callable[[Process], object], server: int = 0) -> "Actor":
+    def client(self, build: Callable[[Process], object], server: int = 0, limits: Limits = LIMITS) -> "Actor":
         """A process with whatever ``build`` puts into it."""
-        actor = Actor(self)
+        actor = Actor(self, limits)
         build(actor.process)
         return actor.connect(server)
 

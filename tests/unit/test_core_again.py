@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mwapp.core.again import CHANGED, IN_THE_WAY, NO_SUCH_TASK, NOT_DONE, NOT_ENDED, AskEnded
-from mwapp.core.limits import LIMITS
+from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.messages import Children, Delete, Request, Tick, Transaction
 from mwapp.core.protocol import REMOVE, RUN
 from mwapp.core.retention import Retention
@@ -21,11 +21,11 @@ LEAST = 22.0
 class Asker:
     """A client that asks for one of them, and what it is told."""
 
-    def __init__(self, stage: Stage, do: str, *tasks: str) -> None:
+    def __init__(self, stage: Stage, do: str, *tasks: str, limits: Limits = LIMITS) -> None:
         self.told: dict[str, str | None] = {}
         self.finished = 0
         self._do, self._tasks = do, tasks
-        self.client: Actor = stage.client(self._build)
+        self.client: Actor = stage.client(self._build, limits=limits)
         stage.settle(2.0 if do == RUN else LEAST)
 
     def _build(self, process: Process) -> None:
@@ -181,17 +181,21 @@ def test_nothing_is_asked_of_nobody(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("do", [RUN, REMOVE])
-def test_many(stage: Stage, worker: Actor, do: str) -> None:
-    names = [f"t{number}" for number in range(5 * LIMITS.batch + 1)]
+def test_many(stage: Stage, do: str) -> None:
+    """Five batches and one more."""
+    limits = replace(ALL_AT_HAND, batch=8)
+    stage.master("m1", limits=limits)
+    worker = stage.worker("w1", limits=limits)
+    names = [f"t{number}" for number in range(41)]
     for name in names:
         ended(stage, worker, name)
     before = len(stage.ensemble.log)
-    asker = Asker(stage, do, *names)
+    asker = Asker(stage, do, *names, limits=limits)
     stage.settle(5)
     assert (asker.told, asker.finished) == (dict.fromkeys(names), 1)
     assert stage.children("/requests") == []
     created = [sum(isinstance(c, Created) for c in entry.changes) for entry in stage.ensemble.log[before:]]
-    assert max(created) <= LIMITS.batch
+    assert 4 < max(created) <= 8
     assert len(stage.children("/tasks")) == (len(names) if do == RUN else 0)
     while do == RUN and worker.running():
         worker.finish(worker.running()[0])
