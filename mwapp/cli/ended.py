@@ -150,7 +150,7 @@ def _check(told: Told, *, named: bool) -> None:
 
 def _chosen(target: Target, tasks: Sequence[str], state: Sequence[str], only: Selection) -> list[str]:
     if bool(tasks) == bool(only or state):
-        raise BadInputError("TASK: give either tasks, or one of --state, --match and --label")
+        raise BadInputError("TASK: give either tasks, or one of --state, --match, --label and --submitter")
     if tasks:
         return list(dict.fromkeys(map(task_name, tasks)))
     names = only.named(look(target, read_names)[0])

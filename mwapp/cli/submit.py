@@ -13,7 +13,7 @@ from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json
 from mwapp.cli.session import Target, converse, look, target_of
 from mwapp.cli.wait import output_option, wait_and_show
-from mwapp.client.calls import Call, Options, new_key
+from mwapp.client.calls import Call, Options, new_key, submitter_of
 from mwapp.core.client import ClientPart, Refusal, Submit
 from mwapp.core.limits import LIMITS
 from mwapp.core.session import Call as Finished
@@ -100,6 +100,11 @@ _TYPED = {
     multiple=True,
     metavar="LABEL",
     help="Run the task only on a worker that has this label. May be given several times: all are required.",
+)
+@option(
+    "--submitter",
+    metavar="NAME",
+    help="Who submits, as `mwapp tasks` shows it. Default: this user @ this host.",
 )
 @option(
     "--max-tasks",
@@ -214,7 +219,8 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
     calls = [Call(command, **options) for command in commands]
     if handler is not None:
         calls = [Call(handler=handler, argument=_argument(settings["argument"]), **options)]
-    return [call.task(new_key(), _TYPED) for call in calls]
+    submitter = submitter_of(settings["submitter"], "--submitter")
+    return [call.task(new_key(submitter), _TYPED) for call in calls]
 
 
 def _lines(text: bytes) -> list[str]:

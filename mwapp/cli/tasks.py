@@ -54,20 +54,20 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
     \b
     Examples:
       mwapp tasks --state queued --state assigned
-      mwapp tasks --match 'nightly-*' --label gpu
+      mwapp tasks --match 'nightly-*' --label gpu --submitter 'alice@*'
       mwapp tasks 7 --output json
     """
     only = Selection.of(settings)
     if tasks and only:
-        raise BadInputError("TASK: give either tasks, or --match and --label, not both")
+        raise BadInputError("TASK: give either tasks, or --match, --label and --submitter, not both")
     target, wanted = target_of(settings), [task_name(t) for t in tasks]
     (names,) = look(target, read_names) if not wanted else (wanted,)
     names = only.named(names)
-    # Only reading tells the state and the labels, so with these the limit applies to what is shown.
-    chosen = names[-limit:] if limit and not state and not only.labels and not wanted else names
+    # Only reading tells the state, the labels and the submitter: with these the limit is for what is shown.
+    chosen = names[-limit:] if limit and not state and not only.reads and not wanted else names
     views, workers = look(target, lambda scope, then: read_tasks(scope, chosen, then), read_workers)
     found = {view.task for view in views}
-    if state or only.labels:
+    if state or only.reads:
         views = [view for view in views if only.fits(view) and (not state or view.state in state)]
         views = views[-limit:] if limit else views
     now = time.time()
@@ -75,7 +75,7 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
         show_json([_document(view, workers, now, whole=bool(wanted)) for view in views])
     else:
         show_table(
-            ("TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "COMMAND"),
+            ("TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "SUBMITTER", "COMMAND"),
             [_row(view, now) for view in views],
         )
         for labels in sorted({view.labels for view in views if unschedulable(view, workers)}):
@@ -94,7 +94,7 @@ def _row(view: TaskView, now: float) -> tuple[object, ...]:
     command = view.command if view.command is not None else f"(malformed: {reason or 'not yet refused'})"
     delayed = view.state == QUEUED and view.begins is not None and view.begins > now
     state = "cancelling" if view.cancelling else "delayed" if delayed else view.state
-    return view.task, state, view.worker, view.attempt, code, age(now - view.created), command
+    return view.task, state, view.worker, view.attempt, code, age(now - view.created), view.submitter, command
 
 
 def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, whole: bool) -> dict[str, Any]:
@@ -109,6 +109,7 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, whol
         "reason": view.outcome.reason if view.outcome else None,
         "created": round(view.created, 3),
         "age": round(max(0.0, now - view.created), 3),
+        "submitter": view.submitter,
         "begins": None if view.begins is None else round(view.begins, 3),
         "labels": list(view.labels),
         "hint": no_worker(view.labels) if unschedulable(view, workers) else None,

@@ -78,12 +78,12 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
     Examples:
       mwapp cancel 7
       mwapp cancel backup-2026-11-22 --output json
-      mwapp cancel --state queued --label gpu --match 'nightly-*'
+      mwapp cancel --state queued --label gpu --match 'nightly-*' --submitter 'alice@*'
     """
     only = Selection.of(settings)
     target, json = target_of(settings), settings["output"] == "json"
     if bool(tasks) == bool(only or state):
-        raise BadInputError("TASK: give either tasks, or one of --state, --match and --label")
+        raise BadInputError("TASK: give either tasks, or one of --state, --match, --label and --submitter")
     names = list(dict.fromkeys(map(task_name, tasks)))
     if not tasks:
         names = only.named(look(target, read_names)[0])

@@ -2,13 +2,15 @@
 
 import json
 import os
+import pwd
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from mwapp.core.protocol import TASK_PREFIX, TASKS
-from mwapp.core.task import BadTaskError, Task, check_task_name
+from mwapp.core.task import MAX_SUBMITTER, BadTaskError, Task, check_submitter, check_task_name, make_key
 from mwapp.errors import BadInputError
 from mwapp.handlers import Handler
 
@@ -140,7 +142,9 @@ class Call(Generic[R]):
             check_by(shown("name"), check_task_name, name)
         what = {"command": self.command, "handler": self.handler, "argument": self.argument}
         how = self._how()
-        task = Task(**what, **how, key=key if name is None else None)
+        task = Task(**what, **how, key=key)
+        if name is not None:  # the name marks it
+            task = replace(task, key=make_key(task.submitter) if task.submitter else None)
         try:
             task.encode()
         except BadTaskError as problem:  # each alone, so that the message can name the wrong one
@@ -226,9 +230,29 @@ def task_name(text: str, argument: str = "TASK") -> str:
     return name
 
 
-def new_key() -> str:
-    """A mark that no other submission has."""
-    return os.urandom(16).hex()
+def new_key(submitter: str) -> str:
+    """A key that no other submission has."""
+    return make_key(submitter, os.urandom(16).hex())
+
+
+def submitter_of(given: str | None, setting: str = "submitter") -> str:
+    """Who submits: what is ``given``, or else this user at this host.
+
+    Raises:
+        BadInputError: nobody can be called that; the message begins with the ``setting``.
+    """
+    if given is not None:
+        checked: str = check_by(setting, check_submitter, given)
+        return checked
+    text = f"{_user()}@{os.uname().nodename.partition('.')[0]}"
+    return "".join(c if c.isprintable() and c != " " else "_" for c in text)[:MAX_SUBMITTER]
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # in a container, say
+        return str(os.geteuid())
 
 
 def check(setting: str, /, **fields: Any) -> None:

@@ -8,7 +8,17 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from mwapp.client.background import Background, End, no_such_task
-from mwapp.client.calls import Call, call_of, check_fits, last_line, new_key, number, task_name, text
+from mwapp.client.calls import (
+    Call,
+    call_of,
+    check_fits,
+    last_line,
+    new_key,
+    number,
+    submitter_of,
+    task_name,
+    text,
+)
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import CANCELLED, DONE
 from mwapp.errors import (
@@ -70,6 +80,7 @@ class Asking:
         *,
         connect_timeout: float = 10.0,
         max_tasks: int = LIMITS.max_tasks,
+        submitter: str | None = None,
         tls_ca: str | None = None,
         tls_cert: str | None = None,
         tls_key: str | None = None,
@@ -79,8 +90,9 @@ class Asking:
         ``connect``: the ensemble's servers, ``host:port,host:port[/path]``; by default the variable
         MWAPP_CONNECT, or this machine. ``connect_timeout``: fail a call if the ensemble does not answer for
         so many seconds. ``max_tasks``: submit nothing if there are this many tasks already, including
-        finished ones. ``tls_ca``, ``tls_cert``, ``tls_key``: files for TLS, as the options of ``mwapp``; by
-        default the variables MWAPP_TLS_CA, MWAPP_TLS_CERT and MWAPP_TLS_KEY.
+        finished ones. ``submitter``: who submits, as ``mwapp tasks`` shows it; by default the variable
+        MWAPP_SUBMITTER, or this user at this host. ``tls_ca``, ``tls_cert``, ``tls_key``: files for TLS, as
+        the options of ``mwapp``; by default the variables MWAPP_TLS_CA, MWAPP_TLS_CERT and MWAPP_TLS_KEY.
 
         Raises:
             BadInputError: one of these cannot be used; the message begins with it.
@@ -92,12 +104,15 @@ class Asking:
         )
         most = LIMITS.max_tasks
         check_fits("max_tasks", max_tasks, lambda it: it in range(1, most + 1), f"a number from 1 to {most}")
+        check_fits("submitter", submitter, text, "text")
+        given = os.environ.get("MWAPP_SUBMITTER") or None if submitter is None else submitter
+        self._submitter = submitter_of(given)
         self._max_tasks = max_tasks
         servers = _with_tls(Servers.parse(connect, "connect"), tls_ca, tls_cert, tls_key)
         self._background = Background(servers, connect_timeout)
 
     def _store(self, calls: Sequence[Call[Any]]) -> list[Future[str]]:
-        tasks = [call.task(key=new_key()) for call in calls]
+        tasks = [call.task(key=new_key(self._submitter)) for call in calls]
         names = {index: call.name for index, call in enumerate(calls) if call.name is not None}
         return self._background.submit(tasks, names, self._max_tasks)
 

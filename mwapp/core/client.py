@@ -323,7 +323,7 @@ class Submit(ClientPart):
 
     def _compare(self, index: int, name: str, full: Refusal | None, node: Node | Failed) -> None:
         """If a task of that name exists: is it the same one, submitted earlier, or another?"""
-        if isinstance(node, Node) and node.data == self._tasks[index].encode():
+        if isinstance(node, Node) and _is(self._tasks[index], node):
             self._existed(index)
             self._acknowledge(index, name)
         elif isinstance(node, Node):
@@ -345,10 +345,20 @@ class Submit(ClientPart):
 
 
 def _key(node: Node | Failed) -> str | None:
-    if isinstance(node, Failed):
-        return None
+    task = None if isinstance(node, Failed) else _task(node)
+    return None if task is None else task.key
+
+
+def _is(task: Task, node: Node) -> bool:
+    """Whether the task is there, submitted by anybody."""
+    there = _task(node)
+    return there is not None and there.same_as(task)
+
+
+def _task(node: Node) -> Task | None:
+    """None if it is malformed."""
     try:
-        return Task.decode(node.data).key
+        return Task.decode(node.data)
     except BadTaskError:
         return None
 

@@ -10,7 +10,7 @@ So a person at zkCli.sh can submit with ``create -s /tasks/task- "date"``.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 # ZooKeeper drops the connection of a client that sends more than jute.maxbuffer (1 MiB - 1 by default)
@@ -26,6 +26,9 @@ MAX_DELAY = 366 * 24 * 3600.0
 RETRY_DELAY = 1.0
 # The last second that Python can write as a date, since the Unix epoch.
 LAST_SECOND = 253_402_300_799.0
+# Between the submitter and the mark of a key; and the most characters of a submitter.
+SUBMITTED = "#"
+MAX_SUBMITTER = 100
 # The worker's own variables begin like this.
 RESERVED_VARIABLES = "MWAPP_"
 
@@ -39,7 +42,7 @@ class Task:
     """What a client asks for: a ``command`` for /bin/sh, or a ``handler`` with its ``argument``."""
 
     command: str | None = None
-    key: str | None = None  # the client's own mark on this submission: resolves a lost reply
+    key: str | None = None  # who submitted it, and a mark that resolves a lost reply: see make_key
     handler: str | None = None  # name of a Python function the workers know
     argument: Any = None  # JSON, for the handler
     timeout: float | None = None  # seconds a run may take
@@ -84,6 +87,34 @@ class Task:
         """What it runs, for people."""
         return self.command if self.command is not None else f"handler {self.handler}"
 
+    @property
+    def submitter(self) -> str | None:
+        """Who submitted it, as the client says; None: it does not say."""
+        return (self.key or "").rpartition(SUBMITTED)[0] or None
+
+    def same_as(self, other: "Task") -> bool:
+        """Whether they ask for the same, whoever submitted them."""
+        return _asked(self) == _asked(other)
+
+
+def make_key(submitter: str, mark: str = "") -> str:
+    """A task's key. A task without a name needs a ``mark`` that no other has.
+
+    The submitter is no field of its own, because masters and workers of 0.2.0 refuse tasks with fields that
+    they do not know.
+    """
+    return f"{submitter}{SUBMITTED}{mark}"
+
+
+def check_submitter(text: str) -> str:
+    """Returns the submitter. Raises BadTaskError if it could not be typed or shown."""
+    if not 0 < len(text) <= MAX_SUBMITTER or not text.isprintable() or text != text.strip():
+        raise BadTaskError(
+            f"submitter {_short(text)}: a submitter is 1 to {MAX_SUBMITTER} characters that can be printed, "
+            "such as alice@host; it neither begins nor ends with a space"
+        )
+    return text
+
 
 def check_label(text: str) -> str:
     """Returns the label. Raises BadTaskError if it could not be typed or shown."""
@@ -111,6 +142,11 @@ def task_order(name: str) -> tuple[int, str]:
     # again; what a person numbers with thousands int() would refuse.
     numbered = re.fullmatch(r"task-(-?[0-9]{1,10})", name)
     return (int(numbered[1]) % (1 << 32) if numbered else 1 << 62, name)
+
+
+def _asked(task: Task) -> bytes:
+    """What it asks for, the same for all ways to write it."""
+    return replace(Task.decode(task.encode()), key=None).encode()
 
 
 # ---------------------------------------------------------------- reading

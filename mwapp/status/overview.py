@@ -65,6 +65,11 @@ class TaskView:
         return self.asked.labels if self.asked else ()
 
     @property
+    def submitter(self) -> str | None:
+        """Who submitted it, as the client says; None: it does not say."""
+        return self.asked.submitter if self.asked else None
+
+    @property
     def begins(self) -> float | None:
         """Before when it is not to begin, seconds since the Unix epoch; None: it may begin at once."""
         times = []

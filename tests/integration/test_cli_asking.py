@@ -95,6 +95,13 @@ def test_cancel_what_is_chosen(site: Site) -> None:
     assert {end["task"] for end in ends} == set(labelled)
     assert {end["state"] for end in ends} == {"cancelled"}
     assert site.json("cancel", "--label", "nobody") == []
+    by_eve = submit(site, "--label", "nobody", "--submitter", "eve@ci", "true")
+    submit(site, "--label", "nobody", "true")
+    listed = site.json("tasks", "--submitter", "bob", "--submitter", "eve@*", "--limit", "1")
+    assert [(task["task"], task["submitter"]) for task in listed] == [(by_eve, "eve@ci")]
+    assert [end["task"] for end in site.json("cancel", "--submitter", "eve@ci")] == [by_eve]
+    assert site.json("rerun", "--submitter", "eve@ci", "--state", "cancelled") == [{"task": by_eve}]
+    assert len(site.json("cancel", "--label", "nobody")) == 2
     site.mwapp("cancel", "7", "--label", "nobody", status=2)
     site.mwapp("cancel", status=2)
 

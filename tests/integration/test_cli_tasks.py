@@ -108,7 +108,7 @@ def test_tasks(running: Site, by_hand: Person) -> None:
     assert running.json("tasks", "3")[0]["output"] == "by hand\n"
     assert len(running.json("tasks", "3", "99", status=4)) == 1
     table = running.mwapp("tasks").splitlines()
-    assert table[0].split() == ["TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "COMMAND"]
+    assert table[0].split() == ["TASK", "STATE", "WORKER", "ATTEMPT", "CODE", "AGE", "SUBMITTER", "COMMAND"]
     assert "(malformed: unknown task field 'comand'" in table[5]
 
 

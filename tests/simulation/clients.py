@@ -8,7 +8,7 @@ from mwapp.core.client import NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
 from mwapp.core.messages import Tick
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
-from mwapp.core.task import Task
+from mwapp.core.task import Task, make_key
 from mwapp.core.wait import Wait
 from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
@@ -39,7 +39,8 @@ class Submitter:
             return
         for task, name in tasks:
             self._count += 1
-            asked = task if name is not None else replace(task, key=f"{self._name}-{self._count}")
+            key = make_key(self._name, "" if name is not None else str(self._count))
+            asked = replace(task, key=key)
             self._asked.append((asked, name))
             self._submit.add(asked, name)
         self.host.event(Tick())
@@ -65,7 +66,7 @@ class Submitter:
                 self._judge.refused(task)
             elif name is not None and self._judge.explained("acked-never-lost", name):
                 pass  # somebody has replaced the task of this name
-            elif name is None or self._judge.asked.get(name) in (None, task):
+            elif name is None or (there := self._judge.asked.get(name)) is None or there.same_as(task):
                 raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
 
         def ended(name: str, state: str | None, outcome: Outcome | None) -> None:

@@ -429,7 +429,7 @@ class Judge:
             asked = None
         self.asked[task] = asked
         key = asked.key if asked is not None else None
-        if isinstance(change, Changed) or by_hand or key is None:
+        if isinstance(change, Changed) or by_hand or key is None or not task.startswith("task-"):
             return
         if key in self._refused:
             raise Violation("submit-idempotent", f"{task} was refused, and then submitted")
@@ -566,8 +566,9 @@ class Judge:
         """A client heard that its submission is a task."""
         if name is None and self.keys.get(task.key or "") != told:
             self._broken("acked-never-lost", told, f"{task} was acknowledged as {told}, which it is not")
-        if name is not None and (told != name or self.asked.get(name) != task):
-            self._broken("submit-idempotent", name, f"{name} was acknowledged, but is {self.asked.get(name)}")
+        there = self.asked.get(name) if name is not None else None
+        if name is not None and (told != name or there is None or not there.same_as(task)):
+            self._broken("submit-idempotent", name, f"{name} was acknowledged, but is {there}")
         self.acked[name or task.key or ""] = told
 
     def refused(self, task: Task) -> None:

@@ -1,6 +1,7 @@
 """What can be submitted from Python, and what is said of what cannot."""
 
 import functools
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import mwapp
 from mwapp import Call, Client, handler
 from mwapp.client import calls
 from mwapp.client.background import End
-from mwapp.client.calls import Options, call_of, last_line
+from mwapp.client.calls import Options, call_of, last_line, new_key, submitter_of
 from mwapp.client.handles import Handle
 from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
@@ -83,8 +84,45 @@ def test_times() -> None:
     assert stored("make", at=local).not_before == local.timestamp()
 
 
-def test_a_name_takes_the_place_of_a_key() -> None:
+def test_a_name_takes_the_place_of_a_mark() -> None:
     assert stored("make", name="build-7") == Task("make")
+    assert call_of("make", (), {"name": "build-7"}).task(new_key("eve@ci")).key == "eve@ci#"
+
+
+def test_who_submits() -> None:
+    task = call_of("make", (), {}).task(new_key("CN=eve, O=ci #1"))
+    assert task.submitter == "CN=eve, O=ci #1"
+    assert Task.decode(task.encode()).submitter == task.submitter
+    assert new_key("eve") != new_key("eve")
+    assert [Task("make", key).submitter for key in (None, "0123", "#0123", "eve#")] == [
+        None,
+        None,
+        None,
+        "eve",
+    ]
+    assert submitter_of("eve@ci") == "eve@ci"
+    for bad in ("", " eve", "eve\n", "x" * 101):
+        with pytest.raises(BadInputError, match=r"^--submitter: submitter .* is 1 to 100 characters"):
+            submitter_of(bad, "--submitter")
+
+
+def test_a_user_whose_name_is_odd_submits_like_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "_user", lambda: "DOMAIN\\Eve A\tB" + 100 * "x")
+    assert submitter_of(None).startswith("DOMAIN\\Eve_A_Bx")
+    assert submitter_of(submitter_of(None)) == submitter_of(None)
+    monkeypatch.undo()
+    assert submitter_of(None).endswith("@" + os.uname().nodename.partition(".")[0])
+    monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
+    assert submitter_of(None).startswith("4000000@")
+
+
+def test_a_client_takes_the_variable_for_its_submitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MWAPP_SUBMITTER", "eve@ci")
+    with Client() as client, Client(submitter="bob") as other:
+        assert (client._submitter, other._submitter) == ("eve@ci", "bob")
+    monkeypatch.setenv("MWAPP_SUBMITTER", "")
+    with Client() as client:
+        assert client._submitter == submitter_of(None)
 
 
 def test_a_handler_is_given_its_arguments_by_name() -> None:
@@ -269,6 +307,8 @@ def test_a_failed_task_says_why(state: str, outcome: Outcome, message: str) -> N
         ({"connect_timeout": 0}, "connect_timeout: 0 is not seconds above 0"),
         ({"connect_timeout": "9"}, "connect_timeout: '9' is not seconds above 0"),
         ({"max_tasks": 0}, "max_tasks: 0 is not a number from 1 to 40000"),
+        ({"submitter": 7}, "submitter: 7 is not text"),
+        ({"submitter": " "}, "submitter: submitter ' ': a submitter is 1 to 100 characters"),
     ],
 )
 def test_bad_settings_of_a_client(settings: Any, message: str) -> None:

@@ -1,6 +1,7 @@
 """Scenes of a client that submits: what has a name, what there is room for, what goes together."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -159,6 +160,18 @@ def test_a_transaction_takes_no_more_than_zookeeper_does() -> None:
     creates = [[op for op in entry.ops if isinstance(op, Create)] for entry in stage.ensemble.log]
     batches = [len(ops) for ops in creates if ops and ops[0].path == "/tasks/task-"]
     assert batches == [2, 2, 1], "half a megabyte at a time"
+
+
+def test_a_task_under_a_name_is_the_same_whoever_submits_it() -> None:
+    stage = Stage()
+    stage.person()
+    task = Task("make", timeout=60, labels=("b", "a"), environment={"A": "1"})
+    Submitter(stage, [replace(task, key="eve#")], {0: "mine"})
+    assert Submitter(stage, [replace(task, key="bob#")], {0: "mine"}).accepted == {0: "mine"}
+    assert Submitter(stage, [task], {0: "mine"}).accepted == {0: "mine"}
+    assert "eve#" in (stage.data("/tasks/mine") or "")
+    for other in (replace(task, timeout=61.0), replace(task, command="make all")):
+        assert Submitter(stage, [other], {0: "mine"}).refused == {0: "another task has the name mine"}
 
 
 def test_what_has_a_name_that_is_there_already_takes_nothing_else_with_it() -> None:

@@ -63,7 +63,21 @@ MUTANTS = [
         'dict(how.get("environment", {}))',
         "the same task under the same name is refused as another",
     ),
-    calls("key=key if name is None else None", "key=key", "a task under a name is never the same"),
+    calls(
+        "task = replace(task, key=make_key(task.submitter) if task.submitter else None)",
+        "task = replace(task, key=None)",
+        "nobody can tell who submitted a task under a name",
+    ),
+    calls(
+        'c if c.isprintable() and c != " " else "_" for c',
+        "c for c",
+        "a user whose name is odd submits nothing",
+    ),
+    handles(
+        'os.environ.get("MWAPP_SUBMITTER") or None if submitter is None else submitter',
+        "submitter",
+        "the variable that the documentation names has no effect",
+    ),
     calls("{**self._options, **options}", "options", "options of the handler are lost"),
     calls(
         "isinstance(it, list | tuple) and all(map(text, it))",

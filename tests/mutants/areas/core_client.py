@@ -216,9 +216,15 @@ MUTANTS = [
         "a search that finds no /tasks never ends",
     ),
     client(
-        "if isinstance(node, Node) and node.data == self._tasks[index].encode():",
+        "if isinstance(node, Node) and _is(self._tasks[index], node):",
         "if isinstance(node, Node):",
         "another task of the name is taken for this one",
+    ),
+    Mutant(
+        "mwapp/core/task.py",
+        "replace(Task.decode(task.encode()), key=None).encode()",
+        "task.encode()",
+        "a task that somebody else submitted under this name is taken for another",
     ),
     client(
         "        else:  # it has just been removed\n            self._sent.discard(index)\n            self._left.append(index)\n        self._send()",
