@@ -1,6 +1,5 @@
-# The two commands are `make demo` and `make test`. LAB names the lab that up, demo, ssh and down mean; as for the
-# command `lab` and for inventory/lab it is "lab" unless you say otherwise.
-LAB ?= lab
+# The two commands are `make demo` and `make test`. LAB=name names the lab that up, demo, ssh and down mean, as for
+# the command `lab` and for inventory/lab.
 NODE ?= zk1
 # SEEDS are the same schedules each time, FRESH are new ones.
 SEEDS ?= 40000
@@ -8,7 +7,6 @@ FRESH ?= 200
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 20
 SCENARIOS ?= default failover archive standalone peers operations collection
-export LAB
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

@@ -40,9 +40,10 @@ FAULTS = {
         done="All processes on the active master's host stopped, as on a machine that swaps or is paused. "
         "No connection was closed, so from outside the host looked slow. Later it continued.",
         seen="from the freeze to the first write of its successor.",
-        why="Nobody can tell a frozen master from a slow one before its session times out (6 s). When it "
-        "wakes up, it still believes that it is the active master, and that is dangerous. Therefore every "
-        "write of a master names its epoch, and ZooKeeper refuses writes of a past epoch.",
+        why="A standby replaces a master that it has not heard of for 0.6 s; it does not wait until the "
+        "session times out (6 s). When the frozen master wakes up, it still believes that it is active, and "
+        "that is dangerous. Therefore every write of a master names its epoch, and ZooKeeper refuses writes "
+        "of a past epoch.",
         invariant="no-stale-write",
         read=(PROTOCOL, "“Deadlines”"),
     ),

@@ -14,9 +14,9 @@ GROUPS = {
     "Tasks": {
         "submit": ("submit", "Submit each COMMAND as a separate task and print the tasks' names."),
         "wait": ("wait", "Wait until each TASK has ended and show its result."),
-        "cancel": ("wait", "Cancel each TASK, wait until it has ended, and show its result."),
-        "rerun": ("ended", "Run each TASK again, which has ended."),
-        "remove": ("ended", "Remove each TASK, which has ended, with its result."),
+        "cancel": ("cancel", "Cancel each TASK, wait until it has ended, and show its result."),
+        "rerun": ("rerun", "Run each finished TASK again."),
+        "remove": ("rerun", "Remove each finished TASK and its result."),
     },
     "Inspecting": {
         "status": ("status", "Show the whole system on one screen, with warnings."),

@@ -99,7 +99,8 @@ def _daemon(listen: str) -> Callable[[F], F]:
                     default=6.0,
                     metavar="SECONDS",
                     help="The ensemble declares a silent process dead after this long. "
-                    "The ensemble limits the value to 2 to 20 of its ticks.",
+                    "The servers change a value outside minSessionTimeout and maxSessionTimeout without a "
+                    "word (role: 2 to 120 s).",
                 ),
                 option(
                     "--state-dir",

@@ -122,12 +122,12 @@ def tls(function: F) -> F:
             option(
                 "--tls-ca",
                 metavar="FILE",
-                help="Connect with TLS: the certificates (PEM) of the CA that the servers' must be from.",
+                help="Connect with TLS: the CA certificates (PEM) that verify the servers.",
             ),
             option(
                 "--tls-cert",
                 metavar="FILE",
-                help="With --tls-ca: our certificate (PEM), and its key unless --tls-key has it.",
+                help="With --tls-ca: the client certificate (PEM), and its key unless --tls-key has it.",
             ),
             option("--tls-key", metavar="FILE", help="With --tls-cert: the certificate's key (PEM)."),
         )
@@ -190,9 +190,7 @@ def ensemble(settings: dict[str, Any]) -> Servers:
             )
         return servers
     if cert is None:
-        raise BadInputError(
-            "--tls-cert: missing beside --tls-ca: servers with TLS want a certificate of ours, too"
-        )
+        raise BadInputError("--tls-cert: missing. With --tls-ca, give the client certificate, too")
     from mwapp.zookeeper.tls import Tls  # seldom needed
 
     return replace(servers, tls=Tls(ca, cert, key))

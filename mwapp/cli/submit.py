@@ -59,7 +59,8 @@ _TYPED = {
     "--retries",
     type=click.IntRange(0, MAX_RETRIES),
     default=0,
-    help="Repeat a failed run up to this many times. (A run whose worker dies is always repeated.)",
+    help="Repeat a failed run up to this many times. (If the worker dies, the task runs again in any case, "
+    "until --max-attempts workers have died.)",
 )
 @option(
     "--retry-delay",
@@ -85,7 +86,7 @@ _TYPED = {
     "--expires",
     type=click.FloatRange(min=0, min_open=True, max=MAX_DELAY),
     metavar="SECONDS",
-    help="The task fails if no worker had room for it within this time of its submission.",
+    help="Fail the task if no worker has taken it this long after its submission.",
 )
 @option(
     "--env",

@@ -1,6 +1,5 @@
-"""mwapp wait, mwapp cancel."""
+"""mwapp wait, and how tasks have ended."""
 
-import sys
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -12,20 +11,15 @@ import click
 from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.output import show, show_json, show_table
-from mwapp.cli.selection import Selection, selection
-from mwapp.cli.session import Target, converse, look, target_of
+from mwapp.cli.session import Target, converse, target_of
 from mwapp.client.background import End
 from mwapp.client.calls import task_name
-from mwapp.core.client import Cancel, ClientPart
+from mwapp.core.client import ClientPart
 from mwapp.core.protocol import DONE, Outcome
 from mwapp.core.session import Call, Process
 from mwapp.core.wait import Wait
-from mwapp.errors import BadInputError, NotFoundError, TaskFailedError, TimedOutError
+from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
 from mwapp.status.ending import explained
-from mwapp.status.overview import ASSIGNED, QUEUED, read_names, read_tasks
-
-# How long `cancel` waits by default, seconds: a command may take two to end.
-CANCEL_SECONDS = 30.0
 
 output_option = option("--show-output", is_flag=True, help="Also print the output of each task.")
 
@@ -51,84 +45,21 @@ def wait(tasks: tuple[str, ...], timeout: float | None, show_output: bool, **set
     wait_and_show(target, list(map(task_name, tasks)), timeout, show_output=show_output, json=json)
 
 
-@click.command()
-@tasks_argument(required=False)
-@option(
-    "--state",
-    type=click.Choice([QUEUED, ASSIGNED]),
-    multiple=True,
-    help="Instead of TASK: cancel the tasks in this state. May be given several times.",
-)
-@selection
-@timeout("Give up waiting after this long; the cancel requests remain.", default=CANCEL_SECONDS)
-@client
-def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **settings: Any) -> None:
-    """Cancel each TASK, wait until it has ended, and show its result.
-
-    Without TASK, cancel all that have not ended and that the options choose. See them first:
-    mwapp tasks --state queued, with the same options.
-
-    A task that has not begun will not run. A running task gets SIGTERM, two seconds later SIGKILL, and so
-    do the processes that it started. A task that is about to end may still end as done or failed; it does
-    not run again.
-
-    Exit status: 0 all have ended; 4 a task does not exist; 5 not all ended in time.
-
-    \b
-    Examples:
-      mwapp cancel 7
-      mwapp cancel backup-2026-11-22 --output json
-      mwapp cancel --state queued --label gpu --match 'nightly-*' --submitter 'alice@*'
-    """
-    only = Selection.of(settings)
-    target, json = target_of(settings), settings["output"] == "json"
-    if bool(tasks) == bool(only or state):
-        raise BadInputError("TASK: give either tasks, or one of --state, --match, --label and --submitter")
-    names = list(dict.fromkeys(map(task_name, tasks)))
-    if not tasks:
-        names = only.named(look(target, read_names)[0])
-    (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
-    if not tasks:
-        views = [v for v in views if not v.ended and only.fits(v) and (not state or v.state in state)]
-        names = [view.task for view in views]
-        if not views:
-            print("mwapp: no task that has not ended fits", file=sys.stderr)
-    ended = {view.task for view in views if view.ended}
-    requested = [view.task for view in views if not view.ended]
-
-    def build(process: Process, finished: Call) -> ClientPart:
-        return Cancel(process, requested, asked=lambda *_: None, finished=finished)
-
-    if requested:
-        converse(target, build)
-    ends = _wait(target, [view.task for view in views], timeout)
-    _show(ends, json=json, already=ended)
-    if ends.open:
-        raise TimedOutError(
-            f"{len(ends.open)} of {len(views)} tasks have not ended in time; their cancel requests remain. "
-            "Check with `mwapp status` that a master and the tasks' workers are running"
-        )
-    missing = [name for name in names if name not in {view.task for view in views}]
-    if missing or ends.missing:
-        raise NotFoundError(f"no such task: {', '.join([*missing, *ends.missing])}")
-
-
-# ---------------------------------------------------------------- how they ended
-
-
 @dataclass(frozen=True, slots=True)
-class _Ends:
+class Ends:
+    """Those that have ended, those that do not exist, and those that have not ended in time."""
+
     ended: list[End]
     missing: list[str]
-    open: list[str]  # have not ended in time
+    open: list[str]
 
 
 def wait_and_show(
     target: Target, names: Sequence[str], timeout: float | None, *, show_output: bool, json: bool
 ) -> None:
     """Wait for these tasks, show how they ended, and raise the error for the exit status."""
-    ends = _wait(target, names, timeout, json=json)
-    _show(ends, json=json)
+    ends = wait_for(target, names, timeout, json=json)
+    show_ends(ends, json=json)
     if show_output and not json:
         for end in ends.ended:
             show(f"--- {end.task}\n{end.outcome.output}", end="")
@@ -142,7 +73,7 @@ def wait_and_show(
         raise TaskFailedError(f"not all are done: {counted}, of {len(ends.ended)} tasks")
 
 
-def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False) -> _Ends:
+def wait_for(target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False) -> Ends:
     """``json``: if interrupted, show what is known: a program needs the names of its tasks."""
     names = list(dict.fromkeys(names))
     found: dict[str, End | None] = {}
@@ -158,19 +89,19 @@ def _wait(target: Target, names: Sequence[str], timeout: float | None, *, json: 
             converse(target, build, timeout)
     except BaseException:
         if json:
-            _show(_ends(names, found), json=True)
+            show_ends(_ends(names, found), json=True)
         raise
     return _ends(names, found)
 
 
-def _ends(names: Sequence[str], found: Mapping[str, End | None]) -> _Ends:
+def _ends(names: Sequence[str], found: Mapping[str, End | None]) -> Ends:
     known = [found.get(name) for name in names]
     missing = [name for name in names if name in found and found[name] is None]
     still_open = [name for name in names if name not in found]
-    return _Ends([end for end in known if end is not None], missing, still_open)
+    return Ends([end for end in known if end is not None], missing, still_open)
 
 
-def _show(ends: _Ends, *, json: bool, already: Collection[str] | None = None) -> None:
+def show_ends(ends: Ends, *, json: bool, already: Collection[str] | None = None) -> None:
     """``already``: for `cancel`, tasks that had ended before."""
     if json:
         documents = [

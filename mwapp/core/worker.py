@@ -51,8 +51,8 @@ TRANSITIONS = {
     "serving": ("serving", "disconnected", "waiting", "stopped"),
     "stopped": ("stopped",),
 }
-# So many times what limits.at_hand says it keeps tasks that cannot begin.
-PATIENCE = 2.5
+# What cannot begin it hands back after so many times limits.at_hand.
+KEEPS = 2.5
 # The shortest wait until it looks at them again, seconds.
 LEAST_SECONDS = 0.01
 # It tells of this many of its former incarnations at most.
@@ -409,7 +409,7 @@ class Worker:
 
     def _look_at_what_waits(self) -> None:
         """Hand back what has not begun, if all slots have been busy for long: another worker may be idle."""
-        patience = PATIENCE * self._process.limits.at_hand
+        patience = KEEPS * self._process.limits.at_hand
         if not self._next or self._running.room or patience == math.inf or self._looks is self._scope:
             return
         scope = self._looks = self._scope

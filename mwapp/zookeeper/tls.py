@@ -131,12 +131,12 @@ class Tls:
         return f"{self._ca} ({self._names.ca}) must have the CA of the servers' certificates"
 
     def ending(self, now: datetime | None = None) -> str | None:
-        """That our certificate ends soon, and the remedy; None if it does not."""
+        """That our certificate expires soon, and the remedy; None if it does not."""
         now = now or datetime.now(UTC)
         if self.ends is None or self.ends - now >= WARN:
             return None
         return (
-            f"the certificate in {self._cert} ({self._names.cert}) ends on {self.ends:%Y-%m-%d}, in "
+            f"the certificate in {self._cert} ({self._names.cert}) expires on {self.ends:%Y-%m-%d}, in "
             f"{max((self.ends - now).days, 0)} days: have it renewed (site.yml does it)"
         )
 

@@ -172,25 +172,6 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def mwapp_restart_order(hosts: list[str], hostvars: Hostvars) -> list[Row]:
-    """Put the services of these hosts into the order in which they restart, one after the other.
-
-    Those that stand by come first, then the active master or node: leadership passes on at once to one that
-    is ready. Then come the workers.
-
-    Args:
-        hosts: inventory names.
-        hostvars: variables of every host; ``__mwapp_seen`` is what mwapp_service saw of each service there.
-    """
-
-    def place(seen: Row) -> int:
-        if seen["item"]["role"] == "worker":
-            return 2
-        return int(seen["observed"]["state"] == "active")
-
-    return sorted((seen for host in hosts for seen in hostvars[host]["__mwapp_seen"]["results"]), key=place)
-
-
 class FilterModule:
     """What Ansible looks for."""
 
@@ -199,7 +180,6 @@ class FilterModule:
         return {
             "mwapp_certificates": mwapp_certificates,
             "mwapp_connect": mwapp_connect,
-            "mwapp_restart_order": mwapp_restart_order,
             "mwapp_services": mwapp_services,
             "mwapp_tls": mwapp_tls,
             "mwapp_tls_days": mwapp_tls_days,

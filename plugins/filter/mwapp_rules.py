@@ -208,9 +208,7 @@ def port_problems(variables: Variables, server: Mapping[str, Any]) -> list[str]:
         users.setdefault(number(port), []).append(name)
     for port, names in users.items():
         if len(names) > 1 and names[0] in own:
-            problems.append(
-                f"{' and '.join(names)} have one port, {port:g}, on this host: give each its own."
-            )
+            problems.append(f"{' and '.join(names)} all use port {port:g} on this host: give each its own.")
     return problems
 
 

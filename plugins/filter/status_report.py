@@ -117,7 +117,7 @@ def differing(hosts: list[str], hostvars: Hostvars) -> list[str]:
     """Whether servers have different data, as far as they tell."""
     looked = {host: hostvars[host].get("__zookeeper_status") or {} for host in hosts}
     problems = [
-        f"{host}: since its start its data were {count} times not the leader's. {NOTICED}"
+        f"{host}: its data differed from the leader's {count} times since it started. {NOTICED}"
         for host, status in looked.items()
         if (count := (status.get("server") or {}).get("digest_mismatches"))
     ]

@@ -227,10 +227,10 @@ def _require_disaster(holders: Holders, old: Voters, target: Voters, disaster: b
     if not disaster:
         raise RefusalError(
             f"Of the voters {numbers(old)} {f'only {numbers(living)} have' if living else 'none has'} data "
-            "that can be had. That is no majority, so the dead may have acknowledged writes that nobody else "
-            f"has. The last zxid of each is {ends(holders)}. Bring back the data of so many that they are a "
-            f"majority. If that cannot be, all writes after {holders[newest]['last_zxid']} (server {newest}) "
-            "are lost: to go on without them, give -e zookeeper_disaster_recovery=true, besides "
+            "within reach. That is no majority, so the dead may have acknowledged writes that nobody else "
+            f"has. The last zxid of each is {ends(holders)}. Restore the data of enough voters for a "
+            f"majority. If that is impossible, all writes after {holders[newest]['last_zxid']} (server "
+            f"{newest}) are lost: to go on without them, give -e zookeeper_disaster_recovery=true, besides "
             "zookeeper_dead."
         )
     if target - holders.keys():
@@ -368,8 +368,8 @@ def _stages(
     if leaving and (added or demoted):
         others = f"brings in {numbers(added)}" if added else f"makes observers of {numbers(demoted)}"
         raise RefusalError(
-            f"The change takes server {numbers(leaving)} out and {others} at once: run with the one, then "
-            f"with the other. If server {numbers(leaving)} is lost for good, give the new host its number "
+            f"The change takes server {numbers(leaving)} out and {others}: make these changes in two runs. "
+            f"If server {numbers(leaving)} is lost for good, give the new host its number "
             f"instead (zookeeper_id {numbers(leaving)}, empty directories): it is then sent the data."
         )
     old = [name for name, number in ids.items() if number in now]

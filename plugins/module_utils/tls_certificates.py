@@ -274,7 +274,7 @@ class Store:
                 )
             self._check_time(path, certificate, "bring a new one")
         if _ends(certificates[0]) - self._now < self._renew:
-            self.warnings.append(f"{path} ends on {_day(_ends(certificates[0]))}, and its leaves with it.")
+            self.warnings.append(f"{path} expires on {_day(_ends(certificates[0]))}, and its leaves with it.")
         if not key_path.exists():
             return Authority(certificates, None)
         key, next_path = _key(key_path, _private(key_path)), _next(key_path)
@@ -314,7 +314,7 @@ class Store:
         self._check_chain(path, leaf.chain, authority)
         ends = min(_ends(certificate) for certificate in leaf.chain)
         if authority.key is None and ends - self._now < self._renew:
-            self.warnings.append(f"{path} ends on {_day(ends)}: bring a new one.")
+            self.warnings.append(f"{path} expires on {_day(ends)}: bring a new one.")
         self.expires[wanted.file] = _day(ends)
 
     def _due(self, wanted: Wanted, certificate: Any, authority: Authority) -> str:
@@ -337,7 +337,7 @@ class Store:
         if ends - self._now < self._renew and ends < min(
             _ends(authority.certificates[0]), self._now + self._days
         ):
-            return f"it ends on {_day(ends)}"
+            return f"it expires on {_day(ends)}"
         return ""
 
     def _issue(self, wanted: Wanted, authority: Authority, why: str) -> None:
@@ -481,7 +481,7 @@ def _certificates(path: Path, content: bytes) -> list[Any]:
     try:
         found = [x509.load_pem_x509_certificate(one) for one in CERTIFICATE.findall(content)]
     except ValueError:
-        raise RefusedError(f"{path}: a certificate in it is damaged: bring it anew.") from None
+        raise RefusedError(f"{path}: a certificate in it is damaged: replace it.") from None
     if not found:
         raise RefusedError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
     return found

@@ -87,7 +87,7 @@ def due(found: Mapping[str, list[dict[str, Any]]], days: int) -> list[str]:
 
 
 def _ends(days: int) -> str:
-    return "ends" if days >= 0 else "ended"
+    return "expires" if days >= 0 else "expired"
 
 
 def _within(days: int) -> str:

@@ -70,7 +70,7 @@ def parse(srvr: str, mntr: str = "") -> State:
             reachable=False,
             error=f"something that is not ZooKeeper answers: {start!r}"
             if start
-            else "it hung up without a word",
+            else "it closed the connection without an answer",
         )
     version = _VERSION.search(srvr)
     zxid = _ZXID.search(srvr)
@@ -167,11 +167,11 @@ def _member_problem(member: Member, state: State, size: int, *, what_it_was: boo
     if not state.reachable:
         return Problem(f"{name} does not answer at {where}: {state.error}", name)
     if state.mode is None:
-        return Problem(f"{name} runs at {where} but serves nobody: it has not joined a quorum", name)
+        return Problem(f"{name} runs at {where} but serves no clients: it has not joined a quorum", name)
     if what_it_was:
         return None
     if size == 1 and state.mode != "standalone":
-        return Problem(f"{name} is a {state.mode}, though the only host of the group", name)
+        return Problem(f"{name} is a {state.mode}, but the group has no other host", name)
     if size > 1 and state.mode == "standalone":
         return Problem(f"{name} runs alone: its configuration names no other server", name)
     if state.mode == "observer" and not member.observer:

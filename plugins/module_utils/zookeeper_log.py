@@ -58,7 +58,7 @@ _REMEDIES = (
     ),
     (
         r"ClassNotFoundException: (\S+)",
-        "a setting needs the class {0}, which the jars lack: take it back.",
+        "a setting needs the class {0}, which the jars lack: remove the setting.",
     ),
     (r"Could not find or load main class", "files of ZooKeeper or Java are missing: reinstall the packages."),
     (

@@ -148,7 +148,8 @@ def setting_problems(settings: Settings) -> list[str]:
     if settings["zookeeper_tls"]:
         problems += tls_problems(settings["zookeeper_config"])
     problems += [
-        f"zookeeper_tls_clients names {name}: choose another name; such ones are for the role mwapp."
+        f"zookeeper_tls_clients names {name}: choose another name. Names with this prefix are "
+        "reserved for the role mwapp."
         for name in settings["zookeeper_tls_clients"]
         if name.startswith("mwapp-")
     ]

@@ -3,8 +3,8 @@
 Servers that neighbour on this way understand each other, in the quorum and at the ports of clients:
 
     plain    no TLS
-    accepts  takes both, speaks without; clients have both ports
-    speaks   takes both, speaks TLS; clients have both ports
+    accepts  accepts both, connects without; clients have both ports
+    speaks   accepts both, connects with TLS; clients have both ports
     tls      TLS alone; the client port is left to programs on the host itself
 
 No two of these rolls can be one: a server that speaks TLS is not understood by one that takes none, nor one

@@ -115,7 +115,7 @@ def pieces(archive: str) -> Iterator[bytes]:
         reason = getattr(error, "reason", error)
         raise RefusalError(
             f"zookeeper_archive {archive} cannot be downloaded: {reason}. "
-            f"See to it that this host reaches it, or {OFFLINE}."
+            f"Make sure that this host can reach it, or {OFFLINE}."
         ) from error
 
 

@@ -6,6 +6,7 @@ removes what blocks progress; much of the rest stays.
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Create, Delete, Set
@@ -83,6 +84,7 @@ class Hands:
         self._kinds = []
         for path in [*reversed(self._in_the_way), *self._uncounted()]:  # children come first
             self._person.do(Delete(path))
+        self._in_the_way.clear()
 
     def _uncounted(self) -> list[str]:
         """Assignments over which workers die without end: those without an incarnation do not count."""
@@ -185,7 +187,12 @@ class Hands:
         self._person.do(Create(path, b"by hand", ephemeral=self._draw.chance(0.3)))
         self._in_the_way.append(path)
         if self._draw.chance(0.5):
-            self._world.after(self._draw.between(0.1, 4.0), lambda: self._person.do(Delete(path)))
+            self._world.after(self._draw.between(0.1, 4.0), partial(self._clear, path))
+
+    def _clear(self, path: str) -> None:
+        """Unless that is done: what is there in peace is somebody's."""
+        if path in self._in_the_way:
+            self._person.do(Delete(path))
 
     # ------------------------------------------------------------ setting
 

@@ -260,7 +260,7 @@ def test_nobody_is_there(mwapp: Run, command: str) -> None:
     [
         (["--tls-cert", "me.pem"], "--tls-ca: missing beside --tls-cert"),
         (["--tls-key", "me.pem"], "--tls-ca: missing beside --tls-cert"),
-        (["--tls-ca", "ca.pem"], "--tls-cert: missing beside --tls-ca"),
+        (["--tls-ca", "ca.pem"], "--tls-cert: missing. With --tls-ca, give the client certificate, too"),
         (["--tls-ca", "/gone/ca.pem", "--tls-cert", "me.pem"], "--tls-ca: cannot read /gone/ca.pem"),
     ],
 )

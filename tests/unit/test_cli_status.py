@@ -145,6 +145,17 @@ def test_a_screen_without_a_quorum() -> None:
     assert not any(line.startswith("MASTER") for line in lines)
 
 
+def test_a_warning_is_yellow_on_a_terminal_unless_colours_are_unwanted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    system = System(WELL.servers, problem="no quorum")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert _screen(system, CONNECT)[-1] == "\x1b[33m! no quorum\x1b[0m"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert _screen(system, CONNECT)[-1] == "! no quorum"
+
+
 def test_many_standbys_fit_on_a_screen() -> None:
     crowd = [StandbyView(f"n{number}", "n:2224", 0.0) for number in range(500)]
     lines = _screen(replace(WELL, master=master(*crowd)), CONNECT)

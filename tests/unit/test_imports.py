@@ -23,6 +23,18 @@ KNOWS: dict[str, set[str]] = {
     "mwapp": set(),
     "mwapp/core": set(),
 }
+# Tests are for nobody but tests.
+WITHOUT_TESTS = (
+    "bench",
+    "examples",
+    "molecule",
+    "playbooks",
+    "plugins",
+    "roles",
+    "scripts",
+    "testbed",
+    *KNOWS,
+)
 
 
 def imported(source: str) -> set[str]:
@@ -53,6 +65,11 @@ def test_what_is_imported_is_found() -> None:
 @pytest.mark.parametrize("package", KNOWS)
 def test_a_package_knows_no_other_of_ours(package: str) -> None:
     assert {name.partition(".")[0] for name in foreign(package)} & OURS == KNOWS[package]
+
+
+@pytest.mark.parametrize("package", WITHOUT_TESTS)
+def test_what_tests_share_is_not_in_tests(package: str) -> None:
+    assert "tests" not in {name.partition(".")[0] for name in foreign(package)}
 
 
 def test_the_core_imports_nothing_that_does_io() -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import kernel, network, packet_loss, spec, words
+from lab import kernel, network, packet_loss, spec, ssh, words
 from lab.backends.podman import Podman
 from lab.cli import cli
 from lab.core import Lab
@@ -219,3 +219,9 @@ def test_a_machine_that_cannot_serve_gets_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     with pytest.raises(LabError, match="lacks: Linux"):
         require({})
+
+
+def test_a_connection_is_shared_by_one_user_alone() -> None:
+    """Else what another user starts within a minute of root's would run as root."""
+    (path,) = [line for line in ssh._CONFIG.splitlines() if "ControlPath" in line]
+    assert "%r" in path

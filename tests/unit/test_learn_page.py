@@ -125,21 +125,70 @@ def test_the_script_opens_the_terminals_of_the_page() -> None:
     assert used <= opened
 
 
-TOPICS = """used for|leader, follower, observer|quorum|odd numbers|split brain|ZAB|two modes|write is done|
-    zoo.cfg|myid|ports|local mode|zkServer.sh|jps|persistent|ephemeral|sequential|client command|watches|
-    threads|
-    active master|backup|watch `/master`|come and go|tasks|assignments|results|worker that dies|preset roles|
-    equal peers"""
+# What introductions to ZooKeeper cover, as the table at the end calls it; and words of the section that it
+# leads to.
+TOPICS = {
+    "used for": "shared configuration",
+    "leader, follower, observer": "*followers*",
+    "quorum": "the *quorum*",
+    "odd numbers": "odd numbers are usual",
+    "split brain": "split brain",
+    "ZAB": "ZAB",
+    "two modes": "*broadcast*",
+    "write is done": "A write takes five steps",
+    "zoo.cfg": "zoo.cfg",
+    "myid": "myid",
+    "ports": "2888",
+    "local mode": "local mode",
+    "zkServer.sh": "zkServer.sh status",
+    "jps": "jps",
+    "persistent": "persistent",
+    "ephemeral": "*Ephemeral* (`-e`)",
+    "sequential": "create -s",
+    "client command": "| `rmr /a` | `deleteall /a` |",
+    "watches": "A *watch* (`-w`) fires once",
+    "threads": "the client has two threads",
+    "active master": "/master",
+    "backup": "backup",
+    "watch `/master`": "stat -w /master",
+    "come and go": "/workers",
+    "tasks": "/tasks/task-",
+    "assignments": "create /assign/w1",
+    "results": "/status",
+    "worker that dies": "What if a worker dies",
+    "preset roles": "preset roles",
+    "equal peers": "equal peers",
+}
 
 
-def test_every_topic_of_an_introduction_is_somewhere() -> None:
+def anchor(heading: str) -> str:
+    """What a link to it ends with."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def sections(page: str) -> dict[str, str]:
+    """Each with the sections below it, by anchor."""
+    headings = list(re.finditer(r"^(#+) (.+)$", page, re.MULTILINE))
+    found = {}
+    for number, heading in enumerate(headings):
+        after = [other.start() for other in headings[number + 1 :] if len(other[1]) <= len(heading[1])]
+        found[anchor(heading[2])] = page[heading.start() : after[0] if after else len(page)]
+    return found
+
+
+def test_every_topic_of_an_introduction_is_where_the_table_says() -> None:
     page = PAGE.read_text()
-    table = page.partition("## What is where")[2]
-    assert [topic for topic in TOPICS.split("|") if topic.strip() not in table] == []
-    headings = re.findall(r"^#+ (.+)$", page, re.M)
-    anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    for anchor in re.findall(r"\]\(#([^)]+)\)", page):
-        assert anchor in anchors, anchor
+    found = sections(page)
+    rows = re.findall(r"^\| (.+) \| \[.+\]\(#(.+)\) \|$", page.partition("## What is where")[2], re.MULTILINE)
+    for topic, words in TOPICS.items():
+        places = [found[place] for topics, place in rows if topic in topics]
+        assert places, topic
+        assert any(words.lower() in text.lower() for text in places), (topic, words)
+
+
+def test_the_pages_anchors_are_headings() -> None:
+    page = PAGE.read_text()
+    assert set(re.findall(r"\]\(#([^)]+)\)", page)) <= sections(page).keys()
 
 
 def test_the_pages_links_lead_somewhere() -> None:

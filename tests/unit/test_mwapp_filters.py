@@ -14,6 +14,7 @@ from mwapp.zookeeper.connect_string import parse_address
 from tests.unit.zookeeper_role import PROJECT, load_file
 
 filters = load_file("filter/mwapp_filters.py")
+restart_order = load_file("filter/mwapp_restart_order.py").mwapp_restart_order
 
 ROLE = PROJECT / "roles/mwapp"
 UNIT = (ROLE / "templates/mwapp.service.j2").read_text()
@@ -284,7 +285,7 @@ def test_the_active_one_restarts_after_those_that_stand_by_and_workers_last() ->
         "mw3": [seen("node", "ready")],
     }
     hostvars = {host: {"__mwapp_seen": {"results": results}} for host, results in found.items()}
-    order = filters.mwapp_restart_order(["mw1", "mw2", "mw3"], hostvars)
+    order = restart_order(["mw1", "mw2", "mw3"], hostvars)
     assert [(one["item"]["role"], one["observed"]["state"]) for one in order] == [
         ("master", "standby"),
         ("node", "ready"),
@@ -292,4 +293,4 @@ def test_the_active_one_restarts_after_those_that_stand_by_and_workers_last() ->
         ("worker", "ready"),
         ("worker", "active"),
     ]
-    assert len(filters.mwapp_restart_order(["mw2"], hostvars)) == 2
+    assert len(restart_order(["mw2"], hostvars)) == 2

@@ -66,7 +66,7 @@ def test_what_fits_together_passes() -> None:
         ({"mwapp_worker_port": "65536"}, "mwapp_worker_port is 65536: use 1 to 65535."),
         (
             {"mwapp_worker_port": "2223"},
-            "mwapp_master_port and mwapp_worker_port have one port, 2223, on this host",
+            "mwapp_master_port and mwapp_worker_port all use port 2223 on this host",
         ),
         ({"mwapp_slots": 0}, "mwapp_slots is 0: use 1 to 1000 tasks at once."),
         ({"mwapp_slots": 1001}, "mwapp_slots is 1001: use 1 to 1000 tasks at once."),
@@ -167,11 +167,11 @@ def test_a_name_that_others_have() -> None:
 def test_ports_of_a_zookeeper_server_on_the_same_host() -> None:
     both = GROUPS | {"zookeeper": ["mw1"]}
     [said] = problems({"mwapp_master_port": 2181}, groups=both)
-    assert said.startswith("mwapp_master_port and zookeeper_client_port have one port, 2181, on this host")
+    assert said.startswith("mwapp_master_port and zookeeper_client_port all use port 2181 on this host")
     moved = {"mw1": {"zookeeper_client_port": "2224"}}
     assert problems({"mwapp_master_port": 2181}) == problems({}, moved) == []
     [said] = problems({}, moved, both)
-    assert "mwapp_worker_port and zookeeper_client_port have one port, 2224" in said
+    assert "mwapp_worker_port and zookeeper_client_port all use port 2224" in said
     assert problems({}, {"mw1": {"zookeeper_quorum_port": 2181}}, both) == [], "the server's own affair"
 
 

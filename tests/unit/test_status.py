@@ -177,7 +177,7 @@ def test_a_server_that_has_noticed_that_it_differs(found: dict[str, dict[str, An
     assert (made["ok"], made["ensemble"]["state"]) == (False, "inconsistent")
     (said,) = made["ensemble"]["problems"]
     assert said.startswith(
-        "zk3: since its start its data were 2 times not the leader's. Play compare.yml: if it"
+        "zk3: its data differed from the leader's 2 times since it started. Play compare.yml: if it"
     )
 
 

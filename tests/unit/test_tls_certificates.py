@@ -145,7 +145,7 @@ def test_a_leaf_near_its_end_is_renewed(tmp_path: Path) -> None:
     assert len(ensure(tmp_path, days=365, renew_days=19)["made"]) == 0
     answer = ensure(tmp_path, days=365, renew_days=21)
     assert len(answer["made"]) == 3
-    assert "quorum/zk1.pem: renewed: it ends on" in answer["made"][-1]
+    assert "quorum/zk1.pem: renewed: it expires on" in answer["made"][-1]
     assert not ensure(tmp_path, days=365, renew_days=21)["changed"]
 
 
@@ -165,7 +165,7 @@ def test_a_leaf_cannot_outlive_its_ca_and_is_not_renewed_for_it(tmp_path: Path) 
         write(tmp_path / f"{name}-ca.key", pem_key(ca.key))
     first = ensure(tmp_path)
     assert len(first["made"]) == 3
-    assert f"{tmp_path}/client-ca.pem ends on" in warning(first)
+    assert f"{tmp_path}/client-ca.pem expires on" in warning(first)
     assert not ensure(tmp_path)["changed"]
 
 
@@ -205,7 +205,7 @@ def test_who_brings_them_is_warned_in_time(tmp_path: Path) -> None:
     bring(tmp_path, Maker(), leaf=Maker().pair("zk1", HOSTS))
     ca = Maker()
     bring(tmp_path, ca, leaf=ca.pair("zk1", HOSTS, ends=10 * DAY))
-    assert re.search(r"client/zk1.pem ends on 20..-..-..: bring a new one", warning(ensure(tmp_path)))
+    assert re.search(r"client/zk1.pem expires on 20..-..-..: bring a new one", warning(ensure(tmp_path)))
 
 
 def _reversed(ca: Maker) -> bytes:

@@ -54,10 +54,10 @@ def test_what_is_due_is_told_once_with_its_remedy() -> None:
 
     leaf, ca = row(LEAF, 29), row(CA, -3)
     assert expiry.due({"zk1": [leaf, ca], "zk2": [leaf, row(CA, 30)]}, 30) == [
-        f"zk1: {CA} ended on 2030-01-02: run playbooks/tls_rotate.yml (one that you brought: 'To change a "
+        f"zk1: {CA} expired on 2030-01-02: run playbooks/tls_rotate.yml (one that you brought: 'To change a "
         "CA' in the README of the role)",
-        f"zk1, zk2: {LEAF} ends on 2030-01-02, in 29 days: run site.yml, which renews it (put a new one into "
-        "zookeeper_tls_dir before, if you bring your own)",
+        f"zk1, zk2: {LEAF} expires on 2030-01-02, in 29 days: run site.yml, which renews it (put a new one "
+        "into zookeeper_tls_dir before, if you bring your own)",
     ]
 
 
@@ -74,8 +74,8 @@ def test_status_warns_of_servers_and_services(
     texts = made["ensemble"]["warnings"] + made["application"]["warnings"]
     assert len(texts) == 2 * said
     if said:
-        assert texts[0].startswith(f"zk2: {LEAF} ends on 2030-01-02, in {days} days: run site.yml")
-        assert texts[1].startswith("master on mw1: its certificate ends on ")
+        assert texts[0].startswith(f"zk2: {LEAF} expires on 2030-01-02, in {days} days: run site.yml")
+        assert texts[1].startswith("master on mw1: its certificate expires on ")
     assert all(text in status_report.status_table(made) for text in texts)
     rows = {row["host"]: row["certificates"] for row in made["ensemble"]["servers"]}
     assert (rows["zk1"], rows["zk2"]) == ([], [row])
@@ -92,6 +92,6 @@ def test_mwapp_warns_of_its_own(tmp_path: Path, days: int, said: bool) -> None:
     assert (warning is not None) == said
     if warning:
         assert warning.startswith(
-            f"the certificate in {own} (--tls-cert) ends on {tls.ends:%Y-%m-%d}, in 29 days"
+            f"the certificate in {own} (--tls-cert) expires on {tls.ends:%Y-%m-%d}, in 29 days"
         )
         assert warning in System([], certificate=warning).warnings()

@@ -75,7 +75,7 @@ def test_every_member_must_answer() -> None:
 
 
 def test_every_member_must_serve() -> None:
-    assert "zk3 runs at 10.0.0.3:2181 but serves nobody" in texts(leader(), follower(), idle())
+    assert "zk3 runs at 10.0.0.3:2181 but serves no clients" in texts(leader(), follower(), idle())
 
 
 def test_a_follower_that_serves_but_is_not_in_sync_is_told_by_the_leader() -> None:
@@ -108,7 +108,8 @@ def test_a_server_for_itself_is_no_member() -> None:
 def test_a_single_server_is_healthy_alone() -> None:
     one = THREE[:1]
     assert health.judge(one, {"zk1": State(reachable=True, mode="standalone")}) == []
-    assert "zk1 is a follower, though the only host" in health.judge(one, {"zk1": follower()})[0].text
+    (problem,) = health.judge(one, {"zk1": follower()})
+    assert "zk1 is a follower, but the group has no other host" in problem.text
 
 
 def test_an_observer_serves_but_does_not_count_as_a_follower() -> None:

@@ -160,10 +160,10 @@ def test_two_are_not_taken_out_at_once() -> None:
 
 def test_coming_and_going_are_two_runs() -> None:
     text = refusal(plan({"1": holds("123"), "2": holds("123"), "4": empty()}))
-    assert "takes server 3 out and brings in 4 at once" in text
+    assert "takes server 3 out and brings in 4: make" in text
     assert "zookeeper_id 3" in text
     text = refusal(plan({n: holds("12345") for n in "1234"}, observers="4"))
-    assert "takes server 5 out and makes observers of 4 at once" in text
+    assert "takes server 5 out and makes observers of 4: make" in text
 
 
 def test_a_voter_becomes_an_observer_and_back() -> None:
@@ -444,9 +444,7 @@ def test_they_come_back_to_five() -> None:
 def test_a_dead_majority_needs_a_disaster_recovery() -> None:
     seen = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2, 3)}
     text = refusal(plan(seen, dead="zk3,zk4,zk5"))
-    assert (
-        "Of the voters 1, 2, 3, 4 and 5 only 1 and 2 have data that can be had. That is no majority" in text
-    )
+    assert "Of the voters 1, 2, 3, 4 and 5 only 1 and 2 have data within reach. That is no majority" in text
     assert "server 1: 0x2, server 2: 0x3" in text
     assert "all writes after 0x3 (server 2) are lost" in text
     assert "-e zookeeper_disaster_recovery=true" in text
@@ -459,7 +457,7 @@ def test_a_dead_majority_needs_a_disaster_recovery() -> None:
 def test_where_only_an_observer_has_data_left() -> None:
     seen = {"1": empty(), "4": holds("123", "4") | written(1, 2)}
     text = refusal(plan(seen, observers="4", gone="23", dead="zk2,zk3"))
-    assert text.startswith("Of the voters 1, 2 and 3 none has data that can be had.")
+    assert text.startswith("Of the voters 1, 2 and 3 none has data within reach.")
     assert "all writes after 0x2 (server 4) are lost" in text
 
 

@@ -181,7 +181,7 @@ def test_a_majority_is_dead_for_good(cluster: Five, operator: Operator) -> None:
     two, dead = operator.inventory("12", names=True), ["-e", "zookeeper_dead=zk3,zk4,zk5"]
     refused = operator.play("three of five declared dead", two, *dead)
     assert refused.status != 0
-    assert "only 1 and 2 have data that can be had. That is no majority" in refused.text
+    assert "only 1 and 2 have data within reach. That is no majority" in refused.text
     assert "are lost: to go on without them, give -e zookeeper_disaster_recovery=true" in refused.text
     done = operator.play(
         "the same as a disaster recovery", two, *dead, "-e", "zookeeper_disaster_recovery=true"

@@ -91,8 +91,10 @@ def test_status_tells_when_certificates_end(operator: Operator, tmp_path: Path) 
     assert {row["path"].rpartition("/")[2] for row in report["ensemble"]["servers"][0]["certificates"]} == {
         *("client-ca.pem", "quorum-ca.pem", "client.pem", "quorum.pem")
     }
-    assert re.search(r"zk1, zk2, zk3: /etc/zookeeper/tls/client.pem ends on \S+, in 36\d days", played.text)
-    assert re.search(r"worker on mw3: its certificate ends on ", played.text)
+    assert re.search(
+        r"zk1, zk2, zk3: /etc/zookeeper/tls/client.pem expires on \S+, in 36\d days", played.text
+    )
+    assert re.search(r"worker on mw3: its certificate expires on ", played.text)
 
 
 def test_another_person_gets_a_certificate(operator: Operator, cluster: Cluster) -> None:

@@ -47,7 +47,7 @@ MUTANTS = [
         "and self._running.since_start >= patience:",
         "what waits for a dying run of its own goes elsewhere",
     ),
-    worker("patience = PATIENCE * ", "patience = ", "what waits goes back too soon"),
+    worker("patience = KEEPS * ", "patience = ", "what waits goes back too soon"),
     worker(
         "            self._looks = None\n            if",
         "            if",

@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = (pytest("tests/unit/test_mwapp_filters.py"),)
 
 filters = partial(Mutant, "plugins/filter/mwapp_filters.py")
+order = partial(Mutant, "plugins/filter/mwapp_restart_order.py")
 
 MUTANTS = [
     filters('its.get("zookeeper_host") or its', "its", "where Ansible goes in, and the others cannot"),
@@ -58,11 +59,11 @@ MUTANTS = [
         "a host whose variables are wrong has no status",
     ),
     # ------------------------------------------------------------ the order
-    filters('== "worker":\n            return 2', '== "worker":\n            return 0', "workers first"),
-    filters(
+    order('== "worker":\n            return 2', '== "worker":\n            return 0', "workers first"),
+    order(
         'int(seen["observed"]["state"] == "active")',
         "0",
         "the active one restarts before one that stands by has: leadership changes twice",
     ),
-    filters('["state"] == "active")', '["state"] != "active")', "the active one first"),
+    order('["state"] == "active")', '["state"] != "active")', "the active one first"),
 ]

@@ -28,7 +28,7 @@ state_option = option(
     "--state",
     type=click.Choice([DONE, FAILED, CANCELLED]),
     multiple=True,
-    help="Instead of TASK: the tasks that have ended like this. May be given several times.",
+    help="Instead of TASK: all finished tasks in this state. May be given several times.",
 )
 
 
@@ -42,7 +42,7 @@ state_option = option(
 def rerun(
     tasks: tuple[str, ...], state: tuple[str, ...], wait: bool, timeout: float, **settings: Any
 ) -> None:
-    """Run each TASK again, which has ended.
+    """Run each finished TASK again.
 
     It keeps its name. Its status and result are deleted, its retries count anew, and the number of its
     attempts goes on, so that a store that checks fencing tokens accepts it. It begins at once, whatever
@@ -76,7 +76,7 @@ def rerun(
 @timeout("Give up waiting for the master after this long.", default=MASTER_SECONDS)
 @client
 def remove(tasks: tuple[str, ...], state: tuple[str, ...], timeout: float, **settings: Any) -> None:
-    """Remove each TASK, which has ended, with its result.
+    """Remove each finished TASK and its result.
 
     The master removes it, 20 seconds after its end at the earliest: a client that was cut off may still look
     for it. Without this command, tasks are removed after a while (mwapp master --retention, --keep). To end a
@@ -116,8 +116,8 @@ def _ask(target: Target, do: str, names: list[str], only: Sequence[str], timeout
     except TimedOutError:
         requested = parts[-1].requested if parts else 0  # the session may not have begun
         raise TimedOutError(
-            f"{len(names) - len(told)} of {len(names)} are not done in time. {requested} requests "
-            "remain, and are carried out as soon as there is a master; repeat the command for the others. "
+            f"timed out: {len(names) - len(told)} of {len(names)} are not done. {requested} requests stay "
+            "stored, and the next active master carries them out; repeat the command for the others. "
             "Check with `mwapp status` that a master is active. A master of an earlier release ignores them"
         ) from None
 
@@ -157,7 +157,7 @@ def _chosen(target: Target, tasks: Sequence[str], state: Sequence[str], only: Se
     (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
     names = [v.task for v in views if v.ended and only.fits(v) and (not state or v.state in state)]
     if not names:
-        print("mwapp: no task that has ended fits", file=sys.stderr)
+        print("mwapp: no finished task matches", file=sys.stderr)
     return names
 
 

@@ -1,0 +1,82 @@
+"""mwapp cancel."""
+
+import sys
+from typing import Any
+
+import click
+
+from mwapp.cli.names import tasks_argument, timeout
+from mwapp.cli.options import client, option
+from mwapp.cli.selection import Selection, selection
+from mwapp.cli.session import converse, look, target_of
+from mwapp.cli.wait import show_ends, wait_for
+from mwapp.client.calls import task_name
+from mwapp.core.client import Cancel, ClientPart
+from mwapp.core.session import Call, Process
+from mwapp.errors import BadInputError, NotFoundError, TimedOutError
+from mwapp.status.overview import ASSIGNED, QUEUED, read_names, read_tasks
+
+# How long it waits by default, seconds: a command may take two to end.
+CANCEL_SECONDS = 30.0
+
+
+@click.command()
+@tasks_argument(required=False)
+@option(
+    "--state",
+    type=click.Choice([QUEUED, ASSIGNED]),
+    multiple=True,
+    help="Instead of TASK: cancel the tasks in this state. May be given several times.",
+)
+@selection
+@timeout("Give up waiting after this long; the cancel requests remain.", default=CANCEL_SECONDS)
+@client
+def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **settings: Any) -> None:
+    """Cancel each TASK, wait until it has ended, and show its result.
+
+    Without TASK, cancel all that have not ended and that the options choose. See them first:
+    mwapp tasks --state queued, with the same options.
+
+    A task that has not begun will not run. A running task gets SIGTERM, two seconds later SIGKILL, and so
+    do the processes that it started. A task that is about to end may still end as done or failed; it does
+    not run again.
+
+    Exit status: 0 all have ended; 4 a task does not exist; 5 not all ended in time.
+
+    \b
+    Examples:
+      mwapp cancel 7
+      mwapp cancel backup-2026-11-22 --output json
+      mwapp cancel --state queued --label gpu --match 'nightly-*' --submitter 'alice@*'
+    """
+    only = Selection.of(settings)
+    target, json = target_of(settings), settings["output"] == "json"
+    if bool(tasks) == bool(only or state):
+        raise BadInputError("TASK: give either tasks, or one of --state, --match, --label and --submitter")
+    names = list(dict.fromkeys(map(task_name, tasks)))
+    if not tasks:
+        names = only.named(look(target, read_names)[0])
+    (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
+    if not tasks:
+        views = [v for v in views if not v.ended and only.fits(v) and (not state or v.state in state)]
+        names = [view.task for view in views]
+        if not views:
+            print("mwapp: no unfinished task matches", file=sys.stderr)
+    ended = {view.task for view in views if view.ended}
+    requested = [view.task for view in views if not view.ended]
+
+    def build(process: Process, finished: Call) -> ClientPart:
+        return Cancel(process, requested, asked=lambda *_: None, finished=finished)
+
+    if requested:
+        converse(target, build)
+    ends = wait_for(target, [view.task for view in views], timeout)
+    show_ends(ends, json=json, already=ended)
+    if ends.open:
+        raise TimedOutError(
+            f"{len(ends.open)} of {len(views)} tasks have not ended in time; their cancel requests remain. "
+            "Check with `mwapp status` that a master and the tasks' workers are running"
+        )
+    missing = [name for name in names if name not in {view.task for view in views}]
+    if missing or ends.missing:
+        raise NotFoundError(f"no such task: {', '.join([*missing, *ends.missing])}")
