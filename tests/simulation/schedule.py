@@ -13,6 +13,7 @@ from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.master import Master
 from mwapp.core.node import PeerDuty
 from mwapp.core.protocol import CANCEL, MASTER, REQUESTS, RETURNED, TASKS, Outcome, candidate_path
+from mwapp.core.request_size import LOSSES
 from mwapp.core.retention import Retention
 from mwapp.core.session import DRIFT, Process
 from mwapp.core.suspicion import NEVER
@@ -224,6 +225,10 @@ class Schedule:
         self.load.end()
         world.run(war + PEACE, self._at_rest)
         world.run(world.now + self.load.longest(), self._at_rest)
+        if (
+            self._learns
+        ):  # each master tries what is due to be removed, and then reads all again: seed 50099578
+            world.run(world.now + LOSSES * len(self.masters) * self._retention.least, self._at_rest)
         self._check_spin()
         self._check_liveness(world.now - war)
         self._check_candidates()
@@ -342,6 +347,11 @@ class Schedule:
     def _nodes(self) -> dict[str, ZNode]:
         return self.service.ensemble.decided.nodes
 
+    @property
+    def _learns(self) -> bool:
+        """Whether processes find out by lost connections how much the servers take at once."""
+        return self.service.most_taken < self.service.most_sent
+
     def _all_ended(self) -> bool:
         others_wait = self.neighbour is not None and self.neighbour.waits
         return self.judge.all_ended() and not self.load.clients_wait and not others_wait
@@ -430,10 +440,8 @@ class Schedule:
         keep = 0 if self._retention.seconds < FOR_EVER else self._retention.keep
 
         # The time starts again with each connection that is lost because of a request that is too large.
-        learns = self.service.most_taken < self.service.most_sent
-
         def removed() -> bool:
-            return (learns or len(self._left(TASKS)) <= keep) and not self._left(REQUESTS)
+            return (self._learns or len(self._left(TASKS)) <= keep) and not self._left(REQUESTS)
 
         at_last = self.world.now + 2 * self._retention.least + PEACE
         while True:
