@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mwapp import release as release_session
-from mwapp.cli.options import F, common, ensemble, host_name, option, parsed, tls
+from mwapp.cli.options import F, common, host_name, option, parsed, servers_of, tls
 from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS
 from mwapp.core.master import MAX_ATTEMPTS, Master
@@ -242,7 +242,7 @@ def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
         Settings(
             role,
             settings["name"],
-            ensemble(settings),
+            servers_of(settings),
             settings["session_timeout"],
             settings["listen"],
             settings["advertise"],
@@ -393,7 +393,7 @@ def release(directory: str, **settings: Any) -> None:
     Example:
       mwapp release /run/mwapp-master
     """
-    servers = ensemble({"connect": Servers(()), **settings})
+    servers = servers_of({"connect": Servers(()), **settings})
     if servers.tls is None:
         sys.exit(release_session.release(directory))
     sys.exit(release_session.release(directory, servers.tls.connect()))

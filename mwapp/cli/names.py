@@ -56,7 +56,7 @@ def _connect(ctx: click.Context) -> Servers:
     if options.DEFAULT_CONFIG.is_file():
         settings = options.read_config(options.DEFAULT_CONFIG, ctx)
     given = {name: _given(ctx, name, settings) for name in ("connect", *options.TLS_SETTINGS)}
-    return options.ensemble(given | {"connect": Servers.parse(str(given["connect"] or DEFAULT))})
+    return options.servers_of(given | {"connect": Servers.parse(str(given["connect"] or DEFAULT))})
 
 
 def _given(ctx: click.Context, name: str, settings: dict[str, Any]) -> Any:

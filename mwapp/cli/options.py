@@ -175,8 +175,8 @@ def common(function: F, level: str = "info") -> F:
 TLS_SETTINGS = ("tls_ca", "tls_cert", "tls_key")
 
 
-def ensemble(settings: dict[str, Any]) -> Servers:
-    """The ensemble that these settings mean, and how to connect.
+def servers_of(settings: dict[str, Any]) -> Servers:
+    """The servers that these settings name, and how to connect.
 
     Raises:
         BadInputError: a file for TLS cannot be used, or is missing.

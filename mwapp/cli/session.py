@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from mwapp.cli.options import ensemble
+from mwapp.cli.options import servers_of
 from mwapp.client.background import Background
 from mwapp.core.client import ClientPart
 from mwapp.core.session import Call, Process, Scope
@@ -46,7 +46,7 @@ def target_of(settings: dict[str, Any], longest: float | None = None) -> Target:
     """What this command's options say, until it ends; silent for ``longest`` at most."""
     timeout = settings["connect_timeout"]
     timeout = timeout if longest is None else min(longest, timeout)
-    return click.get_current_context().with_resource(Target(ensemble(settings), timeout))
+    return click.get_current_context().with_resource(Target(servers_of(settings), timeout))
 
 
 def converse(
