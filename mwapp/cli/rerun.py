@@ -44,8 +44,8 @@ def rerun(
 ) -> None:
     """Run each finished TASK again.
 
-    It keeps its name. Its status and result are deleted, its retries count anew, and the number of its
-    attempts goes on, so that a store that checks fencing tokens accepts it. It begins at once, whatever
+    It keeps its name. Its status and result are deleted, and its retries start at zero again. The number of
+    its attempts goes on, so that a store that checks fencing tokens accepts it. It begins at once, whatever
     --delay and --expires were when it was submitted.
 
     Without TASK, run all again that have ended and that the options choose. See them first:

@@ -184,7 +184,7 @@ class Client(Asking):
     def rerun(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> None:
         """Run all again, which have ended. When it returns, ``result`` waits for their next end.
 
-        Their retries count anew, the numbers of their attempts go on, and they begin at once.
+        Their retries start again at zero, the numbers of their attempts go on, and they begin at once.
 
         Raises:
             NotFoundError: there is no such task (any more).

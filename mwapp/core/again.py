@@ -18,7 +18,7 @@ NOT_ENDED = "it has not ended"
 CHANGED = "it has ended in another way meanwhile"
 # Why the master has deleted the request and done nothing else.
 IN_THE_WAY = "there is something else below its znodes (delete that first), or the master has no permission"
-NOT_DONE = "a person has written how it ended, so the number of its last attempt is unknown: submit it anew"
+NOT_DONE = "a person has written how it ended, so the number of its last attempt is unknown: submit it again"
 
 
 class AskEnded(ClientPart):

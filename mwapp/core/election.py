@@ -48,7 +48,7 @@ class Duty(Protocol):
     """What the elected one does."""
 
     def begin(self, epoch: int, fenced: Call) -> None:
-        """We lead under this epoch (perhaps again: after a cut the duty begins anew).
+        """We lead under this epoch (perhaps again: after a cut the duty begins again).
 
         Call ``fenced`` when a write finds another epoch.
         """

@@ -42,7 +42,7 @@ class Requests:
         self._names: set[str] = set()
         self._unread: dict[str, None] = {}
         self._reading = False
-        # The next attempt, so that the fencing token grows. Failures and losses count anew.
+        # The next attempt, so that the fencing token grows. Failures and losses start again at zero.
         self.runs: dict[str, Assignment] = {}
         self.removals: dict[str, None] = {}
         self.pointless: dict[str, None] = {}  # the request is all there is to delete

@@ -18,7 +18,7 @@ Hostvars = Mapping[str, Variables]
 
 CLIENT_PORT = 2181
 TLS_PORT = 2182
-# In the order in which they go: while workers give their tasks back, nobody shall hand these out again.
+# In the order in which they go: while workers give their tasks back, nobody should hand these out again.
 ROLES = ("master", "node", "worker")
 STOP_SECONDS = 10
 

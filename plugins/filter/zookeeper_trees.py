@@ -20,7 +20,7 @@ def zookeeper_tree_plan(hosts: list[str], hostvars: Hostvars) -> dict[str, Any]:
     """After which transaction to compare whom, and what to look at more closely.
 
     Args:
-        hosts: those that shall be compared.
+        hosts: those that should be compared.
         hostvars: of every host; tasks/compare.yml registered what the module zookeeper_tree said.
 
     Returns:

@@ -6,7 +6,7 @@ in use meets any majority of any other, and that is so of two lists that differ 
 comes or goes at a time, and all servers know of it before the next does. Who comes observes first: it votes
 when it has the data. A server without data has no vote anyway (db.autocreate=false) until it was sent them.
 
-Data whose zoo.cfg is gone, as after their host was installed anew, are known by their transactions. They may
+Data whose zoo.cfg is gone, as after their host was reinstalled, are known by their transactions. They may
 be a copy of an earlier day, and then not every majority is safe: those with the newest start first.
 
 The ports by which members know each other change for one of them at a time, too: it restarts first, and

@@ -10,7 +10,7 @@ from typing import Any
 _REMEDIES = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
-        "Its host key is not the one you know. If the machine was set up anew, forget the old key (ssh-keygen"
+        "Its host key is not the one you know. If the machine was reinstalled, forget the old key (ssh-keygen"
         " -R with its address) and accept the new one; if not, find out who answers there.",
     ),
     (

@@ -38,7 +38,7 @@ except ImportError:
 
 CAS = ("client", "quorum")
 CA_DAYS = 3650
-# What is made now is valid since yesterday: a host whose clock is late shall take it, too.
+# What is made now is valid since yesterday: a host whose clock is late should take it, too.
 BACKDATED = timedelta(days=1)
 LEAST_RSA_BITS = 2048
 READABLE_BY_OTHERS = 0o077

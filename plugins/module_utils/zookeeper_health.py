@@ -95,7 +95,7 @@ def _number(mntr: str, key: str) -> int | None:
 def judge(members: list[Member], states: dict[str, State]) -> list[Problem]:
     """Why the ensemble is not healthy; empty if it is.
 
-    Healthy: every expected member serves as what it shall be, exactly one leads, and all others are in sync
+    Healthy: every expected member serves as what it should be, exactly one leads, and all others are in sync
     with it. Observers do not make a quorum, but a change that broke one would break the next server, too.
     """
     size = len(members)

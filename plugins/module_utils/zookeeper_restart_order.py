@@ -15,7 +15,7 @@ def rolling(
 ) -> list[str]:
     """The order in which serving servers (while voters are ``changing``, waiting ones, too) are restarted.
 
-    Those that do not vote, or shall not any more, come first: they cost the quorum least. The leader is the
+    Those that do not vote, or should not any more, come first: they cost the quorum least. The leader is the
     last, so that one election is enough. Before all goes ``first``, whose new ports the others are to learn:
     they could not come back to a leader that is not yet where they look for it.
     """

@@ -38,7 +38,7 @@ Settings = dict[str, Any]
 def heap_mb(wanted: int, memory_mb: int, installed: int) -> int:
     """The heap to use: what is wanted, or when that is 0 a quarter of the memory within bounds.
 
-    A kernel's memory differs by some MB from boot to boot, which shall restart no server: the quarter is
+    A kernel's memory differs by some MB from boot to boot, which should restart no server: the quarter is
     rounded down, and what is ``installed`` (0: nothing) stays if it is near.
     """
     quarter = min(max(memory_mb // 4, HEAP_MIN_MB), HEAP_MAX_MB)

@@ -16,7 +16,7 @@ options:
     type: str
     required: true
   state:
-    description: Whether there shall be a packet filter.
+    description: Whether there should be a packet filter.
     type: str
     choices: [present, absent]
     default: present
@@ -144,7 +144,7 @@ class PacketFilter:
         return [pair for pair in pairs if pair[1] != pair[2]]
 
     def leftovers(self) -> list[tuple[str, str, str]]:
-        """The same, if there shall be no packet filter."""
+        """The same, if there should be no packet filter."""
         pairs = [(str(path), text(path), "") for path in self.contents]
         pairs.append((f"table inet {self.name}", self.table, ""))
         return [pair for pair in pairs if pair[1]]

@@ -21,11 +21,11 @@ options:
     type: str
     required: true
   data_dir:
-    description: Where the snapshots shall be.
+    description: Where the snapshots should be.
     type: str
     required: true
   txnlog_dir:
-    description: Where the transaction logs shall be.
+    description: Where the transaction logs should be.
     type: str
     required: true
 author: zklab (!UNKNOWN)

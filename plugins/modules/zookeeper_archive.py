@@ -8,7 +8,7 @@ module: zookeeper_archive
 short_description: Unpack a release of ZooKeeper
 description:
   - Sees to it that O(home) holds exactly what the archive held. A directory that lacks a file, or has one
-    altered or added, is unpacked anew; one that is whole costs no download.
+    altered or added, is unpacked again; one that is whole costs no download.
   - Unpacks beside O(home) and puts it in place by a rename, so that nobody sees half of it.
   - With a new release, removes those that neither the link C(current) nor the running server refers to.
   - Touches neither the link nor the server.
@@ -22,7 +22,7 @@ options:
     type: str
     required: true
   home:
-    description: Where the release shall be. Its directory belongs to this module.
+    description: Where the release should be. Its directory belongs to this module.
     type: path
     required: true
   source:

@@ -105,7 +105,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-waiting: {description: What was held back and differs from what it shall be., type: list, returned: always}
+waiting: {description: What was held back and differs from what it should be., type: list, returned: always}
 """
 
 import errno

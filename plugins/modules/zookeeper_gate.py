@@ -8,7 +8,7 @@ module: zookeeper_gate
 short_description: Wait until a ZooKeeper ensemble is healthy
 description:
   - Asks every member C(srvr), and the leader C(mntr), over its client port.
-  - Healthy means that every member serves as what it shall be (voter or observer), exactly one leads, and all
+  - Healthy means that every member serves in its role (voter or observer), exactly one leads, and all
     others are in sync with it (of a single member, that it serves alone).
   - Changes nothing and never fails because of what it sees; the caller decides on RV(healthy).
 options:

@@ -27,7 +27,7 @@ options:
     type: dict
     required: true
   packages:
-    description: Packages that shall be installed.
+    description: Packages that should be installed.
     type: list
     elements: str
     required: true
@@ -53,7 +53,7 @@ problems: {description: Reasons not to go on., type: list, returned: always}
 heap_mb: {description: Heap to use., type: int, returned: always}
 account:
   description: >-
-    The service user and group: user and group, whether they exist; uid and gid, what they shall have if they
+    The service user and group: user and group, whether they exist; uid and gid, what they should have if they
     are made (0: any).
   type: dict
   returned: always
@@ -71,7 +71,7 @@ data: {description: Whether there are data of a server., type: bool, returned: a
 last_zxid: {description: The last transaction in these data (0x...)., type: str, returned: if there are any}
 adopt:
   description: >-
-    What another installation left and this server shall take over: data_dir and txnlog_dir; empty if nothing.
+    What another installation left and this server is to take over: data_dir and txnlog_dir; empty if nothing.
   type: dict
   returned: always
 trail:
@@ -218,7 +218,7 @@ def in_unit(flag: str) -> int:
 
 
 def account(settings: dict[str, Any]) -> dict[str, Any]:
-    """The ids of the service user and group, None if there is none; and who has those they shall have."""
+    """The ids of the service user and group, None if there is none; and who has those they should have."""
     return {
         "uid": _id(pwd.getpwnam, settings["zookeeper_user"]),
         "gid": _id(grp.getgrnam, settings["zookeeper_group"]),

@@ -33,7 +33,7 @@ options:
     elements: str
     default: []
   warn_days:
-    description: So many days before it the report shall warn. It is only returned again.
+    description: So many days before it the report should warn. It is only returned again.
     type: int
     default: 30
 author: zklab (!UNKNOWN)
