@@ -30,6 +30,7 @@ WRITES = re.compile(
 )
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
 ADOPTED = ".adopted"  # ends the name of a directory whose data were taken over
+MOST = (1 << 31) - 1  # the largest integer of Java
 HEAP_MIN_MB, HEAP_MAX_MB, HEAP_STEP_MB = 128, 4096, 16
 
 Settings = dict[str, Any]
@@ -129,6 +130,11 @@ def setting_problems(settings: Settings) -> list[str]:
         f"{setting.variable} is {settings[setting.variable]}: use {setting.least} or more."
         for setting in SETTINGS
         if setting.least is not None and settings[setting.variable] < setting.least
+    ]
+    problems += [
+        f"{setting.variable} is {settings[setting.variable]}: use {MOST} or less, or no server could start."
+        for setting in SETTINGS
+        if setting.type == "int" and settings[setting.variable] > MOST
     ]
     problems += _session_problems(settings)
     if not {"mntr", "*"} & set(settings["zookeeper_4lw_whitelist"]):

@@ -179,6 +179,8 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ),
         ({"zookeeper_tick_time": 0}, "zookeeper_tick_time is 0"),
         ({"zookeeper_purge_keep": 2}, "zookeeper_purge_keep is 2: use 3 or more"),
+        ({"zookeeper_tick_time": 2147483648}, "zookeeper_tick_time is 2147483648: use 2147483647 or less"),
+        ({"zookeeper_max_buffer": 1 << 40}, "zookeeper_max_buffer is 1099511627776: use 2147483647 or less"),
         ({"zookeeper_max_outstanding": 0}, "zookeeper_max_outstanding is 0: use 1 or more"),
         ({"zookeeper_min_session_timeout": 150000}, "(150000 ms, 2 ticks if not set) is above"),
         ({"zookeeper_max_session_timeout": 1999}, "zookeeper_max_session_timeout (1999 ms"),

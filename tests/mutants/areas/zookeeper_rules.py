@@ -17,6 +17,11 @@ settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
+    rules(
+        "settings[setting.variable] > MOST",
+        "settings[setting.variable] > MOST + 1",
+        "2**31 stops every server",
+    ),
     zoo_cfg('if not key.lower().endswith("password"):', "if True:", "a password is written to zoo.cfg"),
     zoo_cfg('if not key.lower().endswith("password"):', "if False:", "every key is a password"),
     rules(
