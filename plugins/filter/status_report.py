@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_expiry
 from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import last_line
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import losing
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import clocks_apart, losing
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import returned_problems
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import (
@@ -72,7 +72,12 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
     return {
         "state": "inconsistent" if differ and state == "healthy" else state,
         "problems": problems + differ,
-        "warnings": _losing(hosts, hostvars, seen) + _under_way(hosts, hostvars) + _ending(hosts, hostvars),
+        "warnings": [
+            *_losing(hosts, hostvars, seen),
+            *_under_way(hosts, hostvars),
+            *_ending(hosts, hostvars),
+            *clocks_apart(_clocks(hosts, hostvars)),
+        ],
         "leader": next((name for name in serving if seen[name]["mode"] in ("leader", "standalone")), None),
         "serving": len(serving),
         "size": len(seen),
@@ -87,6 +92,11 @@ def _under_way(hosts: list[str], hostvars: Hostvars) -> list[str]:
     wanted = any(is_true(hostvars[host].get("zookeeper_tls", False)) for host in hosts)
     text = mismatch(phases, TLS if wanted else PLAIN)
     return [f"{text}: run playbooks/tls.yml, or set it back"] if text else []
+
+
+def _clocks(hosts: list[str], hostvars: Hostvars) -> dict[str, float]:
+    looked = {host: hostvars[host].get("__zookeeper_found") or {} for host in hosts}
+    return {host: found["clock"] for host, found in looked.items() if "clock" in found}
 
 
 def _ending(hosts: list[str], hostvars: Hostvars) -> list[str]:

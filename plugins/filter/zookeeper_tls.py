@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import (
     BOTH,
+    PHASES,
     PLAIN,
     TLS,
     TooFarApartError,
@@ -127,28 +128,51 @@ def zookeeper_tls_way(
             "(systemctl stop zookeeper), and run again.",
         )
     done = steps == [target] and set(phases.values()) <= {target}
-    if problem := None if done else _not_now(plan, seen, play_hosts, target):
+    if problem := None if done else _not_now(plan, phases, seen, play_hosts, target):
         return _stopped(plan, problem)
+    # Half-way nothing but this playbook can change members, and some may have died for good.
+    more = [] if done or not _changes(plan) else plan["stages"]
+    runs = TLS in phases.values()  # and nothing else is asked by a check
+    if more:
+        at = _halfway(phases.values(), target)
+        ask = runs if check else asks_with_tls(phases.values(), at)
+        more = [{**stage, "tls": at, "ask_tls": ask} for stage in more]
+        phases = dict.fromkeys(phases, at)
+        steps = way([at], target, alone=alone)
     if part == "open":
         steps = [step for step in steps if step in BOTH]
     elif check:
-        steps = [step for step in steps if step not in BOTH]
+        more, steps = [], [step for step in steps if step not in BOTH]
     if part == "close" and not done and not check and not is_true(cut_off):
         port = "plain" if target == TLS else "tls"
         if users := _users(seen, port):
             return _stopped(plan, _in_use(users, target))
     # If no server runs, clients are not waited for.
-    stages = plan["stages"] if done and (part == "close" or not phases) else []
+    stages = plan["stages"] if done and (part == "close" or not phases) else more
+    last = {**plan["stages"][-1], "first": "", "changing": False}
     for step in steps if not done else []:
-        ask = asks_with_tls(phases.values(), step) if not check else TLS in phases.values()
-        stages = [*stages, {**plan["stages"][0], "tls": step, "ask_tls": ask, "label": f"TLS: {step}"}]
+        ask = runs if check else asks_with_tls(phases.values(), step)
+        stages = [*stages, {**last, "tls": step, "ask_tls": ask, "label": f"TLS: {step}"}]
         phases = dict.fromkeys(phases, step)
     return {**plan, "stages": stages}
 
 
-def _not_now(plan: Row, seen: Hostvars, play_hosts: list[str], target: str) -> str | None:
+def _changes(plan: Row) -> bool:
+    """Whether members, their votes or their ports are to change."""
+    first = plan["stages"][0]
+    return len(plan["stages"]) > 1 or bool(first.get("changing") or first.get("first"))
+
+
+def _halfway(running: Iterable[str], target: str) -> str:
+    """That of their phases which all of them understand, and all clients, too; the nearest to the target."""
+    return sorted((phase for phase in running if phase in BOTH), key=PHASES.index)[-1 if target == TLS else 0]
+
+
+def _not_now(
+    plan: Row, phases: Mapping[str, str], seen: Hostvars, play_hosts: list[str], target: str
+) -> str | None:
     """What else is to change, or cannot."""
-    if len(plan["stages"]) > 1 and any(found.get("speaks") for found in seen.values()):
+    if _changes(plan) and set(phases.values()) in ({PLAIN}, {TLS}):
         back = "false" if target == TLS else "true"
         return (
             "The members, their votes or their ports change, too: set zookeeper_tls back to "

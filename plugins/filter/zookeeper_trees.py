@@ -64,8 +64,15 @@ def zookeeper_tree_plan(hosts: list[str], hostvars: Hostvars) -> dict[str, Any]:
     }
 
 
-def zookeeper_tree_report(hosts: list[str], hostvars: Hostvars) -> dict[str, Any]:
+def zookeeper_tree_report(
+    hosts: list[str], hostvars: Hostvars, group: list[str] | None = None
+) -> dict[str, Any]:
     """Which znodes differ, and where.
+
+    Args:
+        hosts: those that were compared.
+        hostvars: of every host.
+        group: all servers; those that --limit leaves out are told.
 
     Returns:
         ok, and text for a person; differs: for each path, what each host has (None: it has no such znode).
@@ -86,10 +93,12 @@ def zookeeper_tree_report(hosts: list[str], hostvars: Hostvars) -> dict[str, Any
     }
     more = len(plan["differ"]) > len(plan["buckets"])
     compared = list(looks) if plan["buckets"] else plan["hosts"]
+    left_out = [host for host in group or [] if host not in hosts]
+    alone = len(hosts) == 1 and bool(left_out)
     return {
-        "ok": not differs and not more and len(compared) == len(hosts),
+        "ok": not differs and not more and not alone and len(compared) == len(hosts),
         "differs": differs,
-        "text": _told(plan, compared, differs, problems, more=more, unknown=len(unknown)),
+        "text": _told(plan, compared, differs, problems, left_out, more=more, unknown=len(unknown)),
     }
 
 
@@ -98,6 +107,7 @@ def _told(
     compared: list[str],
     differs: Mapping[str, Mapping[str, Node | None]],
     problems: list[str],
+    left_out: list[str],
     *,
     more: bool,
     unknown: int,
@@ -118,8 +128,13 @@ def _told(
                 f"- {unknown} more may differ: they changed since, and could not be compared. Run it again, "
                 "at best while nobody writes."
             )
-    elif not problems:
+    elif not problems and not left_out:
         lines.append("There is only one server, and nothing to compare it with.")
+    if left_out:
+        lines.append(
+            f"Not compared: {', '.join(left_out)}, which --limit leaves out. Whether they have the same is "
+            "not known."
+        )
     return "\n".join(lines)
 
 

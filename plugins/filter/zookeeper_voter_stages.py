@@ -134,7 +134,8 @@ def _plan(
     trusted = {ids[name] for name in ids if name in unseen or seen[name]["data"] or seen[name]["marker"]}
     if not any(found["configured"] for found in holders.values()):
         _require_newest_vote(now, holders)
-    _require_data(now, target, trusted, holders)
+    # Of two voters, one that has data is enough, if the other shall vote no more.
+    _require_data(now, target if len(now) == 2 else frozenset(ids.values()), trusted, holders)
     first = _newest_first(everybody, ids, holders, now)
     if done:
         return {
@@ -178,6 +179,9 @@ class _Ports:
         """From the ports as they are to the last stage, one member at a time."""
         if not self.running:
             return [last]
+        if self.moved and sum(not m["observer"] for m in last["members"]) == 1:
+            # It leads, and the others wait for it there.
+            return [{**last, "changing": True}]
         ports, stages = dict(self.now), []
         if self.moved and not self.whole:  # who does not run finds the others where they are
             stages.append({**self._with(ports, last), "label": "ports as they are"})
@@ -247,7 +251,7 @@ def _from_what_lives(
     begin = [number for number in by_age(holders) if number in target][: majority(target)]
     hosts = [name for name, number in ids.items() if number in begin]
     last = _stage(members, target, list(ids), True)
-    if len(begin) == len(ids):
+    if len(begin) in (1, len(ids)):  # a single voter leads in any case
         return [last]
     return [_only(_stage(members, target, hosts, True), hosts), last]
 
@@ -295,8 +299,8 @@ def _require_newest_vote(voters: Voters, holders: Holders) -> None:
     )
 
 
-def _require_data(now: Voters, target: Voters, trusted: set[int], holders: Holders) -> None:
-    empty = now & target - trusted
+def _require_data(now: Voters, concerned: Voters, trusted: set[int], holders: Holders) -> None:
+    empty = now & concerned - trusted
     lost = now - trusted
     if not empty or len(now - lost) >= majority(now):
         return
@@ -383,11 +387,16 @@ def _stages(
     stages = []
     if not whole:
         stages.append(_stage(members, now, list(ids), True))
-    elif idle:  # who votes may change only while those who voted serve
+    elif idle and len(now) > (1 if sum(seen[name]["data"] for name in old) > 1 else 2):
+        # Who votes may change only while those who voted serve. (One that votes alone starts with the others;
+        # and each of two has all that was acknowledged.)
         stages.append({**_only(_stage(members, now, idle, False), old), "label": f"voters {numbers(now)}"})
-    if any(not seen[name]["data"] for name, number in ids.items() if number in added):
+    down = [name for name in ids if not seen[name]["unit"]["running"]]
+    late = [name for name in down if ids[name] not in now | added]
+    # Who starts finds the leader only as long as that votes.
+    if any(not seen[name]["data"] for name, number in ids.items() if number in added) or (late and demoted):
         # Servers of an ensemble take in an observer they never heard of; one that serves alone does not.
-        hosts = list(ids) if len(now) == 1 else [n for n in ids if not seen[n]["unit"]["running"]]
+        hosts = list(ids) if len(now) == 1 else down
         stages.append(_stage(members, now, hosts, len(now) == 1))
     for number in sorted(added):
         now |= {number}

@@ -16,6 +16,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
 MAX_ANSWER = 1 << 20  # an answer longer than this does not come from ZooKeeper
 # Releases that may lose acknowledged writes, unless whoever joins gets a snapshot (the README of the role).
 LOSE_WRITES = ("3.8.0", "3.9.3")
+CLOCK_SECONDS = 900  # with TLS more is refused (tls_certificates)
 NOT_SERVING = "is not currently serving requests"
 
 _VERSION = re.compile(r"^Zookeeper version: (\d+\.\d+\.\d+)", re.MULTILINE)
@@ -125,16 +126,18 @@ def judge_change(members: list[Member], states: dict[str, State], pending: set[s
     """The same while the voters change, when some members (``pending``) go by the old list of voters.
 
     They still serve as what they were; or wait for their restart, once a server leads that is not on their
-    list. Among one or two voters, one that has the new list may have to wait until all have it, too: to come
-    in it needs the word of a majority besides itself.
+    list. So do those that have the new list, while one leads that only observes by it. Among one or two
+    voters, one that has the new list may have to wait until all have it, too: to come in it needs the word of
+    a majority besides itself.
     """
     leaders = [member.name for member in members if states[member.name].mode == "leader"]
     few = sum(not member.observer for member in members) <= 2
+    demoted = any(member.observer for member in members if member.name in leaders and member.name in pending)
     problems: list[Problem] = []
     for member in members:
         state, due = states[member.name], member.name in pending
         waits = state.reachable and state.mode is None
-        may_wait = few or (due and leaders and leaders[0] not in pending)
+        may_wait = few or (leaders and leaders[0] not in pending if due else demoted)
         if not (waits and may_wait):
             problems += filter(None, [_member_problem(member, state, len(members), what_it_was=due)])
     if few:
@@ -192,6 +195,19 @@ def losing(versions: dict[str, str | None], *, snapshots: bool) -> list[str]:
         "and comes back. Install 3.9.4 or newer (zookeeper_install_from: archive), or set zookeeper_config: "
         "{forceSnapshotSync: true}; 'Which version to choose' in the README of the role zookeeper has more."
         for version, names in found.items()
+    ]
+
+
+def clocks_apart(clocks: Mapping[str, float]) -> list[str]:
+    """Of hosts by the time there: whose clock is far from the others', and what that spoils."""
+    order = sorted(clocks, key=lambda name: (clocks[name], name))
+    middle = order[(len(order) - 1) // 2] if order else ""
+    off = {name: clocks[name] - clocks[middle] for name in sorted(clocks)}
+    return [
+        f"The clock of {name} is {abs(seconds) / 3600:.1f} h {'ahead of' if seconds > 0 else 'behind'} that "
+        f"of {middle}: correct it (timedatectl). No data depend on it, but packages, certificates, logs do."
+        for name, seconds in off.items()
+        if abs(seconds) > CLOCK_SECONDS
     ]
 
 

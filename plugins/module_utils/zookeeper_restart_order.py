@@ -17,12 +17,13 @@ def rolling(
 
     Those that do not vote, or should not any more, come first: they cost the quorum least. The leader is the
     last, so that one election is enough. Before all goes ``first``, whose new ports the others are to learn:
-    they could not come back to a leader that is not yet where they look for it.
+    they could not come back to a leader that is not yet where they look for it. So does a leader that shall
+    not vote any more: who knows of that does not follow it.
     """
 
     def place(member: Member) -> int:
         mode = states[member.name].mode
-        if member.name == first:
+        if member.name == first or (member.observer and mode == "leader"):
             return -1
         if member.observer or mode in ("observer", None):
             return 0

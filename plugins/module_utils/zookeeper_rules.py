@@ -420,8 +420,9 @@ def returned_problems(addresses: list[str]) -> list[str]:
     """Of servers that were declared dead, are no members any more, and run again."""
     return [
         f"zookeeper_dead names {address}, and a server runs there again: it may serve clients beside this "
-        "ensemble, with data of its own. Stop it there (systemctl disable --now zookeeper), and move its "
-        "data to another place. If another machine has this address now, take it out of zookeeper_dead."
+        "ensemble, with data of its own. If it is the one that was declared dead, stop it there (systemctl "
+        "disable --now zookeeper), and keep its data. If it is another one, or another ensemble's, take the "
+        "address out of zookeeper_dead."
         for address in addresses
     ]
 

@@ -38,6 +38,10 @@ options:
     description: By id, C(host:port:port) of servers that were members. One that still runs is warned of.
     type: dict
     default: {}
+  clocks:
+    description: The time on hosts, by name, in seconds. It warns of those that are far from the others.
+    type: dict
+    default: {}
   snapshots:
     description: Whether the leader sends all its data to whoever joins. If not, it warns of some releases.
     type: bool
@@ -100,6 +104,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health i
     Member,
     Problem,
     State,
+    clocks_apart,
     judge,
     judge_change,
     look,
@@ -152,10 +157,15 @@ def asked(
 def _warnings(states: dict[str, State], given: dict[str, Any]) -> list[str]:
     """What is to be told once all is done: of releases, and of servers that left and still run."""
     versions = {name: state.version for name, state in states.items()}
-    return losing(versions, snapshots=given["snapshots"]) + [
-        f"Server {server} is no longer a member, but still runs. Nobody counts its vote; stop it: "
-        "systemctl disable --now zookeeper"
-        for server in still_running(given["gone"])
+    clocks = {name: float(clock) for name, clock in given["clocks"].items()}
+    return [
+        *losing(versions, snapshots=given["snapshots"]),
+        *clocks_apart(clocks),
+        *(
+            f"Server {server} is no longer a member, but still runs. Nobody counts its vote; stop it: "
+            "systemctl disable --now zookeeper"
+            for server in still_running(given["gone"])
+        ),
     ]
 
 
@@ -189,6 +199,7 @@ def main() -> None:
             "changing": {"type": "bool", "default": False},
             "first": {"type": "str", "default": ""},
             "gone": {"type": "dict", "default": {}},
+            "clocks": {"type": "dict", "default": {}},
             "snapshots": {"type": "bool", "default": False},
             "tls": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 60},

@@ -1,19 +1,25 @@
 """Servers go from TLS to plaintext, in the rolls of the role, under a client that writes.
 
-The way to TLS has the same neighbours. (Both, on hosts and of two releases: molecule/tls.)
+The way to TLS has the same neighbours. (Both, on hosts, of two releases: molecule/tls.) One server dies for
+good half-way: it leaves, and the others go on.
 """
 
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates import Store, Wanted, utc_now
 
 from testbed.ensemble import Ensemble, Server
+from testbed.waiting import wait_for
+from tests.integration import test_ports_change as members
 from tests.integration.test_ports_change import Writer, gate, health, rolling
-from tests.unit.zookeeper_role import load
+from tests.unit.zookeeper_role import load, load_file
 
 phases = load("zookeeper_tls_phases")
+tls_way = load_file("filter/zookeeper_tls.py").zookeeper_tls_way
 HERE = ("127.0.0.1", "localhost")
 
 
@@ -30,33 +36,74 @@ def configure(server: Server, phase: str) -> None:
     file.write_text("\n".join(lines) + "\n")
 
 
-def roll(ensemble: Ensemble, phase: str) -> None:
-    """Restart all, one after the other, each only while all are well."""
-    known = [health.Member(f"zk{server.number}", "127.0.0.1", server.port) for server in ensemble.servers]
+def phase(server: Server) -> str:
+    """As preflight would find it."""
+    config = members.zoo_cfg.parse_config((server.directory / "zoo.cfg").read_text())
+    found: str = phases.phase_of(config, config.get("ssl.keyStore.location", ""))
+    return found
+
+
+def play(ensemble: Ensemble, stage: dict[str, Any]) -> None:
+    """One stage of the role: restart all of it, one after the other."""
+    servers = {f"zk{server.number}": server for server in ensemble.servers}
+    known = [health.Member(m["name"], "127.0.0.1", servers[m["name"]].port) for m in stage["asked"]]
     pending = {member.name for member in known}
     while True:
-        found = gate.wait(known, pending, changing=False, timeout=60, settle=60, tls={})
-        assert found.problems == [], phase
+        changing = bool(pending) and stage["changing"]
+        found = gate.wait(known, pending, changing=changing, timeout=60, settle=60, tls={})
+        assert found.problems == [], stage["label"]
         if not pending:
             return
-        name = rolling(known, found.states, pending)[0]
+        name = rolling(known, found.states, pending, changing=changing)[0]
         pending.remove(name)
-        server = next(server for server in ensemble.servers if name == f"zk{server.number}")
-        configure(server, phase)
-        server.stop()
-        server.start()
+        members.configure(servers[name], stage)
+        configure(servers[name], stage["tls"])
+        servers[name].stop()
+        servers[name].start()
 
 
-def test_no_server_is_alone_on_the_way(tmp_path: Path) -> None:
+def test_no_server_is_alone_on_the_way_though_one_dies_for_good(tmp_path: Path) -> None:
     store = Store(tmp_path, days=30, renew_days=3, now=utc_now())
-    store.ensure([Wanted(ca, f"zk{n}", HERE) for ca in ("client", "quorum") for n in (1, 2, 3)])
-    with Ensemble(tls=tmp_path) as ensemble:
-        with Writer(",".join(f"127.0.0.1:{server.port}" for server in ensemble.servers)) as writer:
-            for phase in phases.way(["tls"] * 3, "plain"):
-                roll(ensemble, phase)
-            time.sleep(0.5)
-            last = writer.acknowledged[-1][1]
-        with ensemble.servers[0].client() as client:
+    store.ensure([Wanted(ca, f"zk{n}", HERE) for ca in ("client", "quorum") for n in range(1, 5)])
+    with Ensemble(4, tls=tmp_path) as ensemble:
+        *living, dead = ensemble.servers
+        with Writer(",".join(f"127.0.0.1:{server.port}" for server in living)) as writer:
+            first = next(server for server in living if server.mode() == "follower")
+            configure(first, "speaks")
+            first.stop()
+            first.start()
+            dead.kill()
+            listed = members.seen(living[0])["servers"]
+            group = [
+                {"name": f"zk{s.number}", "id": s.number, "host": "127.0.0.1", "observer": False}
+                | {"quorum_port": ports[0], "election_port": ports[1]}
+                for s in living
+                for ports in [members.zoo_cfg.server_address(listed[str(s.number)])[1:]]
+            ]
+            names = [member["name"] for member in group]
+
+            def found(server: Server) -> dict[str, Any]:
+                """The dead one at an address of its own, as members are known by it."""
+                its = members.seen(server)
+                known = {
+                    n: re.sub(r"^[^:]*", "localhost" if n == "4" else "127.0.0.1", where)
+                    for n, where in its["servers"].items()
+                }
+                return its | {"servers": known, "speaks": phase(server)}
+
+            steps = []
+            for part in ("open", "close"):
+                seen = {f"zk{server.number}": found(server) for server in living}
+                plan = members.plan(group, seen, names, "localhost")
+                made = tls_way(plan, seen, names, False, part)
+                assert made["problems"] == []
+                for stage in made["stages"]:
+                    steps.append((len(stage["members"]), stage["tls"]))
+                    play(ensemble, stage)
+            assert steps == [(3, "speaks"), (3, "accepts"), (3, "plain")]
+            since, last = time.monotonic(), writer.acknowledged[-1][1]
+            wait_for("the client goes on", lambda: writer.acknowledged[-1][0] > since, 30)
+        with living[0].client() as client:
             client.sync("/written")
             assert int(client.get("/written")[0]) >= last
     longest = max(b - a for (a, _), (b, _) in pairwise(writer.acknowledged))

@@ -188,6 +188,17 @@ def test_a_server_that_was_declared_dead_and_is_back(found: dict[str, dict[str, 
     assert (made["ok"], made["ensemble"]["state"]) == (False, "inconsistent")
     (said,) = made["ensemble"]["problems"]
     assert said.startswith("zookeeper_dead names 192.0.2.4, and a server runs there again")
+    assert "stop it there (systemctl disable --now zookeeper), and keep its data." in said
+    assert "If it is another one, or another ensemble's, take the address out of zookeeper_dead." in said
+
+
+def test_a_clock_that_is_off_is_a_warning(found: dict[str, dict[str, Any]]) -> None:
+    for host, clock in {"zk1": 1000.0, "zk2": 1000.0, "zk3": 87400.0}.items():
+        found[host]["__zookeeper_found"]["clock"] = clock
+    made = look(found)
+    assert made["ok"]
+    [said] = made["ensemble"]["warnings"]
+    assert said.startswith("The clock of zk3 is 24.0 h ahead of that of zk2")
 
 
 def test_the_view_that_sees_most_is_believed(found: dict[str, dict[str, Any]]) -> None:

@@ -190,6 +190,13 @@ def test_a_release_that_may_lose_writes_is_warned_of_at_the_end(serve: Serve) ->
     assert "warnings" not in ask(*servers, pending=["zk1"])
 
 
+def test_a_clock_that_is_a_day_off_is_warned_of(serve: Serve) -> None:
+    one = serve(in_turn("standalone"))
+    clocks = {"zk1": 1_000_000.0, "zk2": 1_000_060.0, "zk3": 1_086_400.0}
+    [said] = [warning["event"]["msg"] for warning in ask(one, clocks=clocks)["warnings"]]
+    assert said.startswith("The clock of zk3 is 24.0 h ahead of that of zk2: correct it (timedatectl).")
+
+
 def test_a_former_member_is_left_in_peace_until_all_know(serve: Serve) -> None:
     one, former = serve(in_turn("standalone")), serve(in_turn("idle"))
     gone = {"4": f"127.0.0.1:2888:{former.port}"}

@@ -154,6 +154,15 @@ def test_while_voters_change_one_due_may_wait_for_its_restart_under_a_new_leader
     assert "zk2 does not answer" in changing({"zk2"}, leader(1), gone(), follower())
 
 
+def test_who_has_the_new_list_waits_until_a_leader_that_only_observes_by_it_has_restarted() -> None:
+    members = [*THREE, *(Member(f"zk{n}", f"zk{n}", 2181, observer=True) for n in (4, 5))]
+    seen = states(follower(), follower(), follower(), leader(3), idle())
+    every = {"zk1", "zk2", "zk3", "zk4"}
+    assert health.judge_change(members, seen, every) == []
+    assert health.judge_change(members, seen, every - {"zk4"}) != [], "it leads all the same"
+    assert health.judge_change(members, states(*[follower()] * 2, leader(), observer(), idle()), every) != []
+
+
 def test_while_voters_change_a_leader_outside_the_group_is_told() -> None:
     said = changing({"zk1", "zk2", "zk3"}, follower(), follower(), follower())
     assert "no server leads" in said
@@ -202,3 +211,11 @@ def test_releases_that_may_lose_writes_are_told_with_the_remedy() -> None:
     assert "Install 3.9.4 or newer (zookeeper_install_from: archive), or set zookeeper_config: {force" in old
     assert health.losing(versions, snapshots=True) == []
     assert health.losing({"zk1": "3.9.3"}, snapshots=False) == [], "a single server has nobody to learn from"
+
+
+def test_clocks_that_are_apart_are_told_and_nobody_is_alone() -> None:
+    [ahead, behind] = health.clocks_apart({"zk1": 4000.0, "zk2": 90400.0, "zk3": 0.0})
+    assert ahead.startswith("The clock of zk2 is 24.0 h ahead of that of zk1: ")
+    assert behind.startswith("The clock of zk3 is 1.1 h behind that of zk1: ")
+    assert health.clocks_apart({"zk1": 0.0, "zk2": 900.0}) == health.clocks_apart({}) == []
+    assert len(health.clocks_apart({"zk1": 0.0, "zk2": 901.0})) == 1

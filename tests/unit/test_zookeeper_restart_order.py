@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from tests.unit.zookeeper_role import load
-from tests.unit.zookeeper_states import OBSERVED, THREE, State, follower, gone, idle, leader, observer, states
+from tests.unit.zookeeper_states import (
+    OBSERVED,
+    THREE,
+    Member,
+    State,
+    follower,
+    gone,
+    idle,
+    leader,
+    observer,
+    states,
+)
 
 order = load("zookeeper_restart_order")
 
@@ -22,8 +33,9 @@ def test_the_only_server_is_restarted_too() -> None:
 def test_observers_are_restarted_first() -> None:
     seen = states(leader(), follower(), observer(), observer())
     assert order.rolling(OBSERVED, seen, {"zk1", "zk2", "zk3", "zk4"}) == ["zk3", "zk4", "zk2", "zk1"]
-    leads = states(follower(), follower(), follower(), leader())  # and shall observe
-    assert order.rolling(OBSERVED, leads, {"zk1", "zk4"}) == ["zk4", "zk1"]
+    leads = states(follower(), follower(), follower(), observer(), leader())  # and shall observe
+    five = [*OBSERVED, Member("zk5", "10.0.0.5", 2181, observer=True)]
+    assert order.rolling(five, leads, {"zk1", "zk4", "zk5"}) == ["zk5", "zk4", "zk1"]
 
 
 def test_who_waits_is_restarted_too_while_voters_change() -> None:

@@ -173,14 +173,51 @@ def test_what_the_plan_refuses_stays_refused() -> None:
     assert filters.zookeeper_tls_way(refused, seen(PLAIN), NAMES, True, "open") == refused
 
 
-def test_members_change_at_another_time() -> None:
-    more = plan("voters 1 and 2", "voters 1, 2 and 3")
+LEAVES = {"problems": [], "stages": [{"label": "voters 1 and 2", "changing": True}]}
+OTHER_PORTS = {"problems": [], "stages": [{"label": "ports of zk1", "first": "zk1", "changing": False}]}
+
+
+@pytest.mark.parametrize("more", [plan("voters 1 and 2", "voters 1, 2 and 3"), LEAVES, OTHER_PORTS])
+def test_members_change_at_another_time(more: dict[str, Any]) -> None:
     for tls, back in ((True, "false"), (False, "true")):
         running = seen(*(PLAIN if tls else TLS,) * 3)
         made = filters.zookeeper_tls_way(more, running, NAMES, tls, "open")
         assert made["stages"] == []
         assert f"set zookeeper_tls back to {back}, run site.yml" in made["problems"][0]
     assert filters.zookeeper_tls_way(more, seen(TLS, TLS, TLS), NAMES, True, "close") == more
+
+
+@pytest.mark.parametrize(
+    ("running", "tls", "wanted"),
+    [
+        ((ACCEPTS, PLAIN), True, [(ACCEPTS, False), (ACCEPTS, False), (SPEAKS, False)]),
+        ((ACCEPTS, SPEAKS), True, [(SPEAKS, False), (SPEAKS, False)]),
+        ((TLS, SPEAKS), True, [(SPEAKS, True), (SPEAKS, True)]),
+        ((TLS, SPEAKS), False, [(SPEAKS, True), (SPEAKS, True), (ACCEPTS, False)]),
+        ((SPEAKS, ACCEPTS), False, [(ACCEPTS, False), (ACCEPTS, False)]),
+    ],
+)
+def test_half_way_members_change_first_and_all_go_on(
+    running: tuple[str, ...], tls: bool, wanted: list[tuple[str, bool]]
+) -> None:
+    """Members may be dead for good, and site.yml refuses to touch what is half-way."""
+    more = plan("voters 1, 2 and 4", "voters 1 and 2")
+    more["stages"][-1] |= {"changing": True, "first": "zk2"}
+    made = filters.zookeeper_tls_way(more, seen(*running), NAMES, tls, "open")
+    assert steps(made) == wanted
+    assert [stage.get("changing", False) for stage in made["stages"]] == [
+        False,
+        True,
+        *[False] * (len(wanted) - 2),
+    ]
+    assert all(stage["first"] == "" for stage in made["stages"][2:])
+    checked = filters.zookeeper_tls_way(more, seen(*running), NAMES, tls, "close", check=True)
+    assert steps(checked) == [(TLS if tls else PLAIN, TLS in running)]
+
+
+def test_half_way_one_that_is_dead_leaves() -> None:
+    made = filters.zookeeper_tls_way(LEAVES, seen(SPEAKS, SPEAKS), NAMES, True, "open")
+    assert [(stage["tls"], stage["changing"]) for stage in made["stages"]] == [(SPEAKS, True)]
 
 
 @pytest.mark.parametrize(

@@ -483,6 +483,21 @@ def test_a_single_server(servers: Servers) -> None:
     )
 
 
+def test_those_that_limit_leaves_out_are_named(servers: Servers) -> None:
+    servers.add(create("/a")).add(create("/a"))
+    servers.report()
+    group = ["zk1", "zk2", "zk3"]
+    report = filters.zookeeper_tree_report(["zk1", "zk2"], servers.vars, group)
+    assert report["ok"]
+    assert report["text"].splitlines() == [
+        "After transaction 0x1 zk1, zk2 have the same 2 znodes.",
+        "Not compared: zk3, which --limit leaves out. Whether they have the same is not known.",
+    ]
+    alone = filters.zookeeper_tree_report(["zk1"], servers.vars, group)
+    assert not alone["ok"]
+    assert alone["text"].startswith("Not compared: zk2, zk3, which --limit leaves out.")
+
+
 def test_a_tree_that_does_not_fit_on_the_disk(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise module.sqlite3.OperationalError("database or disk is full")

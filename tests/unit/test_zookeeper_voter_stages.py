@@ -171,6 +171,34 @@ def test_a_voter_becomes_an_observer_and_back() -> None:
     assert steps(plan({n: holds("123", "45") for n in "12345"})) == ["1234|5", "12345"]
 
 
+def test_who_starts_finds_the_leader_before_that_votes_no_more() -> None:
+    down: Found = {"unit": {"running": False}}
+    seen = {n: holds("123", "4") for n in "123"} | {"4": holds("123", "4", **down)}
+    assert orders(plan(seen, observers="34")) == ["4|1234", "1234|1234"]
+    assert steps(plan(seen, observers="34")) == ["123|4", "12|34"]
+    assert steps(plan(seen | {"4": empty()}, observers="34")) == ["123|4", "12|34"]
+    assert orders(plan(seen, observers="4")) == ["1234|1234"]
+
+
+def test_one_alone_starts_with_those_that_come() -> None:
+    seen = {"1": holds("1", unit={"running": False}), "2": empty(), "3": empty()}
+    assert orders(plan(seen)) == ["123|123"] * 3
+    assert steps(plan(seen)) == ["1|23", "12|3", "123"]
+
+
+def test_of_two_voters_the_one_with_data_is_enough() -> None:
+    """For each of two has all that was acknowledged. They could not serve again before the change."""
+    stopped = holds("12", unit={"running": False})
+    assert steps(plan({"1": stopped}, dead="zk2")) == ["1"]
+    assert steps(plan({"1": holds("12"), "2": empty()}, observers="2")) == ["1|2"]
+    assert steps(plan({"1": stopped, "2": stopped}, observers="2")) == ["12", "1|2"]
+
+
+def test_who_shall_only_observe_and_has_no_data_counts_as_lost() -> None:
+    text = refusal(plan({"1": holds("123"), "2": empty(), "3": empty()}, observers="23"))
+    assert text.startswith("Of the voters 1, 2 and 3, 2 and 3 have no data")
+
+
 def test_observers_come_and_go_without_a_change_of_voters() -> None:
     came = plan({n: holds("123") for n in "123"} | {"4": empty()}, observers="4")
     assert steps(came) == ["123|4"]
@@ -304,7 +332,7 @@ def test_the_newest_data_must_vote_after_a_disaster() -> None:
     lost: dict[str, Any] = {"gone": "345", "dead": "zk3,zk4,zk5", "disaster": True}
     text = refusal(plan(seen | dict.fromkeys("345"), observers="2", **lost))
     assert text.startswith("Server 2 has the newest data, and in the inventory it only observes.")
-    assert steps(plan(seen | dict.fromkeys("345"), observers="1", **lost)) == ["2|1"] * 2
+    assert steps(plan(seen | dict.fromkeys("345"), observers="1", **lost)) == ["2|1"]
 
 
 def test_what_is_lost_with_empty_voters_is_said_where_nobody_knows_who_voted() -> None:
@@ -477,6 +505,13 @@ def test_a_disaster_recovery_that_was_cut_short_goes_on() -> None:
     seen = {"1": holds("1234567") | written(1, 2)} | {n: holds("123") | written(1, 2, 3) for n in "23"}
     answer = plan(seen, dead="zk4,zk5,zk6,zk7", disaster=True)
     assert orders(answer)[-1] == "123|123"
+
+
+def test_after_a_disaster_a_single_voter_leads_its_observers() -> None:
+    down: Found = {"unit": {"running": False}}
+    seen = {"1": holds("123", "4", **down), "4": holds("123", "4", **down)}
+    answer = plan(seen, observers="4", dead="zk2,zk3", disaster=True)
+    assert (steps(answer), orders(answer)) == (["1|4"], ["14|14"])
 
 
 def test_those_without_data_wait_until_the_others_serve() -> None:
@@ -695,6 +730,12 @@ def test_ports_of_a_running_ensemble_change_one_member_after_the_other() -> None
 
 def test_ports_of_a_stopped_ensemble_change_at_once() -> None:
     assert port_steps(plan({n: knows("", running=False) for n in "123"}, ports=NEW)) == [("", "123")]
+
+
+def test_observers_of_a_single_voter_wait_for_its_new_ports() -> None:
+    answer = plan({n: holds("1", "23") for n in "123"}, observers="23", ports=NEW)
+    assert port_steps(answer) == [("", "123")]
+    assert answer["stages"][0]["changing"]
 
 
 def test_a_change_of_ports_that_was_cut_short_goes_on_with_who_began() -> None:

@@ -17,7 +17,7 @@ from tests.unit.zookeeper_role import load, load_file
 
 plan_of = load_file("filter/zookeeper_voter_stages.py").zookeeper_voter_stages
 health = load("zookeeper_health")
-order = load("zookeeper_restart_order")
+order, rules = load("zookeeper_restart_order"), load("zookeeper_rules")
 # Of a line of zoo.cfg: the same few are asked about all the time.
 server_address = cache(load("zookeeper_zoo_cfg").server_address)
 
@@ -273,10 +273,8 @@ class Run:
         play = [name for name in names if not self.limit or name in self.limit]
         for name in play:
             if self._host(name).dead:
-                raise RefusedError(f"{name} cannot be reached")
-        alive = [h.address for h in self.ensemble.hosts.values() if h.running is not None and not h.dead]
-        if wrong := set(self.dead.split(",")) & set(alive):
-            raise RefusedError(f"zookeeper_dead names {wrong}, which answers")
+                raise RefusedError(f"{name} cannot be reached. If it is lost for good, give its zookeeper_id")
+        self._require_dead(play)
         seen = {name: self._host(name).seen() for name in names}
         plan = plan_of(self.members, seen, play, self.dead, self.disaster)
         if plan["problems"]:
@@ -289,6 +287,18 @@ class Run:
                 del self.ensemble.acknowledged[zxid]
         for stage in plan["stages"]:
             self._stage(stage, plan["new"], [name for name in play if name in stage["hosts"]])
+
+    def _require_dead(self, play: list[str]) -> None:
+        """What preflight says of zookeeper_dead: by the zoo.cfg of each host, who answers where that says."""
+        alive = [h.address for h in self.ensemble.hosts.values() if h.running is not None and not h.dead]
+        wrong = [
+            f"{number} on {server_address(where)[0]}"
+            for name in play
+            for number, where in (self._host(name).running or self._host(name).config or {}).items()
+            if server_address(where)[0] in set(self.dead.split(",")) & set(alive)
+        ]
+        if problems := rules.alive_problems(sorted(set(wrong))):
+            raise RefusedError(" ".join(problems))
 
     def _host(self, name: str) -> Host:
         return next(host for host in self.ensemble.hosts.values() if host.name == name)

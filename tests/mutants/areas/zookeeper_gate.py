@@ -17,6 +17,7 @@ MUTANTS = [
         "int(one[port])",
         "a server whose port changes is asked where it does not listen yet: the change never begins",
     ),
+    gate("        *clocks_apart(clocks),\n", "", "a clock that is a day off goes unnoticed"),
     gate(
         " for name, port in ports.items() if name in pending}",
         " for name, port in ports.items()}",

@@ -19,7 +19,11 @@ MUTANTS = [
     ),
     health("and len(versions) > 1 and not", "and not", "a server that serves alone is warned of"),
     health("and not snapshots:", ":", "the remedy does not help against the warning"),
-    order("if member.name == first:", "if False:", "others look for a leader where it is not yet"),
+    health(
+        "if abs(seconds) > CLOCK_SECONDS", "if seconds > CLOCK_SECONDS", "a clock that is behind is not told"
+    ),
+    health("order[(len(order) - 1) // 2]", "order[0]", "one clock that is behind makes all others wrong"),
+    order("if member.name == first or", "if", "others look for a leader where it is not yet"),
     # ------------------------------------------------------------ what servers say, and what that means
     health("if NOT_SERVING in srvr:", "if srvr:", "garbage is a server that waits"),
     health("None if followers is None else followers - uncounted", "followers", "who is not counted counts"),
@@ -55,14 +59,24 @@ MUTANTS = [
     ),
     health("for member in members) <= 2", "for member in members) <= 3", "of three any may wait"),
     health(
-        "may_wait = few or (due and leaders and leaders[0] not in pending)",
-        "may_wait = few or due",
+        "may_wait = few or (leaders and leaders[0] not in pending if due else demoted)",
+        "may_wait = few or (True if due else demoted)",
         "two servers wait at once: no quorum",
     ),
     health(
-        "may_wait = few or (due and leaders and leaders[0] not in pending)",
+        "may_wait = few or (leaders and leaders[0] not in pending if due else demoted)",
         "may_wait = few",
         "who waits for its restart stops the change",
+    ),
+    health(
+        "not in pending if due else demoted)",
+        "not in pending if due else False)",
+        "who waits until another leads stops the change",
+    ),
+    health(
+        "if member.name in leaders and member.name in pending)",
+        "if member.name in leaders)",
+        "an observer leads",
     ),
     health(
         "waits = state.reachable and state.mode is None",
@@ -100,9 +114,14 @@ MUTANTS = [
     ),
     # ------------------------------------------------------------ the order
     order(
+        ' or (member.observer and mode == "leader")',
+        "",
+        "others look for a leader that they do not vote for",
+    ),
+    order(
         'member.observer or mode in ("observer", None)',
         'mode in ("observer", None)',
-        "one that leads and shall observe is the last",
+        "one that shall observe is one of the last",
     ),
     order(
         'mode in ("observer", None):', 'mode == "observer":', "one that waits is restarted after followers"

@@ -115,6 +115,8 @@ MUTANTS = [
     report("- unknown)", ")", "what came later is a difference"),
     report("and len(compared) == len(hosts)", "", "who could not be compared is the same"),
     report("and not more and", "and", "that there are more is forgotten"),
+    report("and not alone and", "and", "one server alone is the same"),
+    report("for host in group or [] if host not in hosts]", "for host in []]", "nobody is left out"),
     report("[:SHOWN]]", "]", "thousands of lines"),
     report(
         "if taken and znodes > LOOKED_AT:", "if znodes > LOOKED_AT:", "of a large tree nothing is looked at"

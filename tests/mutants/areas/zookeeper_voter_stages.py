@@ -12,6 +12,24 @@ ensemble = partial(Mutant, "plugins/module_utils/zookeeper_one_ensemble.py")
 history = partial(Mutant, "plugins/module_utils/zookeeper_history.py")
 
 MUTANTS = [
+    stages("in (1, len(ids)):", "in (len(ids),):", "a voter alone with observers is never well"),
+    stages(
+        '(1 if sum(seen[name]["data"] for name in old) > 1 else 2)',
+        "1",
+        "the last of two can never serve again",
+    ),
+    stages(
+        '(1 if sum(seen[name]["data"] for name in old) > 1 else 2)', "0", "one alone cannot start and grow"
+    ),
+    stages("target if len(now) == 2 else", "target if True else", "who shall observe needs no data"),
+    stages("target if len(now) == 2 else", "target if False else", "one of two with data is not enough"),
+    stages("or (late and demoted):", ":", "who starts looks for a leader that does not vote"),
+    stages(
+        "not in now | added]", "not in now]", equivalent="it is started with the others then, a stage earlier"
+    ),
+    stages(
+        'last["members"]) == 1:', 'last["members"]) == 0:', "observers never find the leader at its new ports"
+    ),
     stages('if not m["observer"])', ")", "observers are given a vote", at="_plan"),
     stages("if name not in play_hosts]", "if name in play_hosts]", "--limit is refused where it is sound"),
     stages(
@@ -31,7 +49,7 @@ MUTANTS = [
         "an ensemble begins without some of its members",
     ),
     stages("    require_one_ensemble(holders, voters, lost)\n", "", "data of two ensembles are mixed"),
-    stages("    _require_data(now, target, trusted, holders)\n", "", "a quorum without the data"),
+    stages("if not empty or len(now - lost)", "if True or len(now - lost)", "a quorum without the data"),
     stages(
         "return min(lists",
         "return max(lists",
@@ -68,7 +86,11 @@ MUTANTS = [
     ensemble("elsewhere or alone or", "alone or", "a namesake's data are mixed in"),
     ensemble("elsewhere or alone or", "elsewhere or", "histories that have forked are mixed"),
     ensemble("server_address(where)[0] for", "where for", "a change of ports that was cut short is refused"),
-    stages("    elif idle:", "    elif False:", "voters change while those who voted do not serve"),
+    stages(
+        "    elif idle and len(now)",
+        "    elif False and len(now)",
+        "voters change while those who voted do not serve",
+    ),
     stages("if leaving - left.lost and idle:", "if False:", "who has the newest data leaves with them"),
     stages('and found["unit"]["running"])', ")", "one that is behind and stopped is taken for sound"),
     stages(
@@ -88,7 +110,9 @@ MUTANTS = [
         "key=lambda one: self.now[one] != self.wanted[one]", "key=str", "what was begun is not finished first"
     ),
     stages(
-        "empty = now & target - trusted", "empty = now - trusted", "one that is gone for good stops every run"
+        "empty = now & concerned - trusted",
+        "empty = now - trusted",
+        "one that is gone for good stops every run",
     ),
     stages(
         "len(now - lost) >= majority(now)",
@@ -112,7 +136,11 @@ MUTANTS = [
     ),
     stages('if any(not seen[name]["data"] for', "if any(False for", "who comes votes before it has the data"),
     stages("list(ids) if len(now) == 1 else", "", "one that serves alone never learns of its observers"),
-    stages('if not seen[n]["unit"]["running"]]', "]", "servers are restarted for an observer"),
+    stages(
+        'down = [name for name in ids if not seen[name]["unit"]["running"]]',
+        "down = list(ids)",
+        "servers are restarted for an observer",
+    ),
     stages("hosts, len(now) == 1))", "hosts, False))", "the gate waits for one that waits for the others"),
     stages(
         "        now |= {number}\n        stages",

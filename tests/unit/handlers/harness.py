@@ -1,6 +1,5 @@
 """A runner of handlers to ask, and the processes it has."""
 
-import json
 import queue
 import time
 from typing import Any
@@ -37,12 +36,7 @@ class Harness:
         return self.exited()
 
     def pid(self) -> int:
-        return int(returned(self.run("pid")))
-
-
-def returned(exited: Exited) -> Any:
-    assert exited.result is not None, exited
-    return json.loads(exited.result)
+        return int(self.run("pid").output)
 
 
 def gone(pid: int) -> bool:
