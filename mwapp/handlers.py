@@ -107,14 +107,14 @@ class Handler(Generic[P, R]):
         """The call with these arguments, to be submitted. Raises BadInputError if it does not take them."""
         import inspect  # here, because workers do not need these
 
-        from mwapp.client.calls import Call, last_line
+        from mwapp.client.calls import Call, returned
 
         signature = inspect.signature(self.function)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as problem:
             raise BadInputError(f"{self.name}: {problem}; it takes {signature}") from None
-        return Call(handler=self.name, argument=_by_name(bound), read=last_line, **self._options)
+        return Call(handler=self.name, argument=_by_name(bound), read=returned, **self._options)
 
 
 @overload

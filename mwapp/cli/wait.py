@@ -21,7 +21,11 @@ from mwapp.core.wait import Wait
 from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
 from mwapp.status.ending import explained
 
-output_option = option("--show-output", is_flag=True, help="Also print the output of each task.")
+output_option = option(
+    "--show-output",
+    is_flag=True,
+    help="Also print the output of each task, and what a handler has returned.",
+)
 
 
 @click.command()
@@ -62,7 +66,7 @@ def wait_and_show(
     show_ends(ends, json=json)
     if show_output and not json:
         for end in ends.ended:
-            show(f"--- {end.task}\n{end.outcome.output}", end="")
+            show(f"--- {end.task}\n{end.outcome.output}{_result(end.outcome)}", end="")
     if ends.open:
         raise TimedOutError(f"{len(ends.open)} of {len(set(names))} tasks have not ended in time")
     if ends.missing:
@@ -120,6 +124,14 @@ def show_ends(ends: Ends, *, json: bool, already: Collection[str] | None = None)
     show_table(("TASK", "STATE", "CODE", "WORKER", "ATTEMPT", "SECONDS", "REASON"), rows)
 
 
+def _result(outcome: Outcome) -> str:
+    """What a handler has returned, a line of its own: text as it is, anything else as JSON."""
+    if outcome.result is None:
+        return ""
+    between = "" if outcome.output.endswith("\n") or not outcome.output else "\n"
+    return f"{between}{outcome.value if isinstance(outcome.value, str) else outcome.result}\n"
+
+
 def outcome_document(outcome: Outcome) -> dict[str, Any]:
     """An outcome for programs."""
     return {
@@ -129,5 +141,6 @@ def outcome_document(outcome: Outcome) -> dict[str, Any]:
         "seconds": outcome.seconds,
         "reason": outcome.reason,
         "output": outcome.output,
+        "result": outcome.value,
         "truncated": outcome.truncated,
     }

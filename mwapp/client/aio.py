@@ -119,14 +119,14 @@ class AsyncClient(Asking):
         return AsyncTask(self, name, read)
 
     @overload
-    def task(self, name: str | int) -> AsyncTask[str]: ...
+    def task(self, name: str | int) -> AsyncTask[Any]: ...
 
     @overload
     def task(self, name: str | int, handler: Handler[..., R]) -> AsyncTask[R]: ...
 
-    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> AsyncTask[Any]:
+    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> AsyncTask[Any]:  # noqa: ARG002
         """See :meth:`mwapp.Client.task`."""
-        return self._task(*named(name, handler))
+        return self._task(*named(name))
 
     async def wait(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> list[End]:
         """See :meth:`mwapp.Client.wait`."""

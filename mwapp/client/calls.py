@@ -1,6 +1,5 @@
 """What can be submitted: a call with its options. Each is checked alone, and named if it is wrong."""
 
-import json
 import os
 import pwd
 from collections.abc import Callable, Mapping
@@ -9,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
-from mwapp.core.protocol import TASK_PREFIX, TASKS
+from mwapp.core.protocol import TASK_PREFIX, TASKS, Outcome
 from mwapp.core.task import MAX_SUBMITTER, BadTaskError, Task, check_submitter, check_task_name, make_key
 from mwapp.errors import BadInputError
 from mwapp.handlers import Handler
@@ -71,8 +70,11 @@ class Call(Generic[R]):
     """
 
     @overload
+    def __init__(self: "Call[str]", command: str, /, **options: Unpack[Options]) -> None: ...
+
+    @overload
     def __init__(
-        self: "Call[str]",
+        self: "Call[Any]",
         command: str | None = None,
         /,
         *,
@@ -89,7 +91,7 @@ class Call(Generic[R]):
         *,
         handler: str | None = None,
         argument: Any = None,
-        read: Callable[[str], R],
+        read: Callable[[Outcome], R],
         **options: Unpack[Options],
     ) -> None: ...
 
@@ -100,10 +102,11 @@ class Call(Generic[R]):
         *,
         handler: str | None = None,
         argument: Any = None,
-        read: Callable[[str], Any] = str,
+        read: Callable[[Outcome], Any] | None = None,
         **options: Any,
     ) -> None:
-        """``read`` makes the result of what the task has written; without it, that is the result."""
+        """``read`` makes the result of how the task has ended. Without it, that is what a handler has
+        returned, or a command has written."""
         check_fits("command", command, text, "text")
         check_fits("handler", handler, text, "text")
         for option, value in options.items():
@@ -111,7 +114,8 @@ class Call(Generic[R]):
                 known = ", ".join(_OPTIONS)
                 raise BadInputError(f"{option}: there is no such option; the options are {known}")
             check_fits(option, value, *_OPTIONS[option])
-        self.command, self.handler, self.argument, self.read = command, handler, argument, read
+        self.command, self.handler, self.argument = command, handler, argument
+        self.read: Callable[[Outcome], Any] = read or (written if handler is None else returned)
         self._options: dict[str, Any] = dict(options)
 
     def options(self, **options: Unpack[Options]) -> "Call[R]":
@@ -274,6 +278,11 @@ def check_fits(setting: str, value: object, fits: Fits, words: str) -> None:
         raise BadInputError(f"{setting}: {value!r} is not {words}")
 
 
-def last_line(output: str) -> Any:
-    """What a function with @handler has returned: the last line, as JSON."""
-    return json.loads(output.removesuffix("\n").rpartition("\n")[2])
+def written(outcome: Outcome) -> str:
+    """The result of a command: what it has written."""
+    return outcome.output
+
+
+def returned(outcome: Outcome) -> Any:
+    """The result of a handler: what it has returned; or what it has written, if it has returned nothing."""
+    return outcome.output if outcome.result is None else outcome.value

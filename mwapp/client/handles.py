@@ -12,15 +12,15 @@ from mwapp.client.calls import (
     Call,
     call_of,
     check_fits,
-    last_line,
     new_key,
     number,
+    returned,
     submitter_of,
     task_name,
     text,
 )
 from mwapp.core.limits import LIMITS
-from mwapp.core.protocol import CANCELLED, DONE
+from mwapp.core.protocol import CANCELLED, DONE, Outcome
 from mwapp.errors import (
     BadInputError,
     ClosedError,
@@ -30,14 +30,13 @@ from mwapp.errors import (
     TimedOutError,
     UnreachableError,
 )
-from mwapp.handlers import Handler
 from mwapp.status.overview import TaskView, read_tasks
 from mwapp.zookeeper.connect_string import DEFAULT, Servers
 
 R = TypeVar("R")
 H = TypeVar("H", bound="Handle[Any]")
 
-Read = Callable[[str], R]
+Read = Callable[[Outcome], R]
 
 
 class Handle(Generic[R]):
@@ -57,7 +56,7 @@ class Handle(Generic[R]):
 
     def _result(self, end: End) -> R:
         if end.state == DONE:
-            return self._read(end.outcome.output)
+            return self._read(end.outcome)
         problem = TaskFailedError(f"{self.name} {_why(end)}")
         problem.end = end
         raise problem
@@ -186,9 +185,9 @@ def seconds(timeout: float | None) -> float | None:
     return timeout
 
 
-def named(name: str | int, handler: Handler[Any, Any] | None) -> tuple[str, Read[Any]]:
+def named(name: str | int) -> tuple[str, Read[Any]]:
     """The task of that name or number, and how to read the result. Raises BadInputError."""
-    return task_name(str(name), "name"), str if handler is None else last_line
+    return task_name(str(name), "name"), returned
 
 
 @contextmanager

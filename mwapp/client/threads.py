@@ -40,7 +40,7 @@ class Task(Handle[R]):
         self._client = client
 
     def result(self, timeout: float | None = None) -> R:
-        """Wait until it has ended. What a function with @handler returned; else all it has written.
+        """Wait until it has ended. What a handler has returned, or a command has written.
 
         Raises:
             TaskFailedError: it failed or was cancelled; ``end`` says how.
@@ -137,15 +137,14 @@ class Client(Asking):
         return Task(self, name, read)
 
     @overload
-    def task(self, name: str | int) -> Task[str]: ...
+    def task(self, name: str | int) -> Task[Any]: ...
 
     @overload
     def task(self, name: str | int, handler: Handler[..., R]) -> Task[R]: ...
 
-    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> Task[Any]:
-        """The task of this name or number, whoever submitted it. With ``handler`` its result is what that
-        function returned."""
-        return self._task(*named(name, handler))
+    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> Task[Any]:  # noqa: ARG002
+        """The task of this name or number, whoever submitted it. With ``handler`` mypy knows its result."""
+        return self._task(*named(name))
 
     def wait(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> list[End]:
         """Wait until all have ended, however they end. Raises TimedOutError, NotFoundError."""

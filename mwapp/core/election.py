@@ -16,6 +16,7 @@ raises both above the higher one: no epoch repeats if a person deletes one of th
 
 import logging
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
 
@@ -79,6 +80,9 @@ class Election:
         self._epochs = 0  # as many as there were when it last looked
         self._watcher: Watcher | None = None  # of the master, while we stand by
         self._depositions = Depositions(patience)
+        self._was_cut_off = False
+        self._listens_from = 0.0  # who was cut off as we were has until then to come back
+        self._late_in = 0  # the epoch in which we were late
         self._at_once = MOST_AT_ONCE  # less after a transaction that was too large: seed 5099073
         self.state = "disconnected"
         process.add(self)
@@ -87,6 +91,8 @@ class Election:
 
     def connected(self) -> None:
         """Look who holds leadership."""
+        if self._was_cut_off:
+            self._listens_from = self._process.now + self._patience.silence
         if self._process.stopping:
             self._vacate()
         else:
@@ -94,6 +100,7 @@ class Election:
 
     def suspended(self) -> None:
         """Without a connection nobody can lead."""
+        self._was_cut_off = True
         self._resign("disconnected")
 
     def expired(self) -> None:
@@ -227,10 +234,17 @@ class Election:
         path = candidate_path(winner.name, winner.session)
 
         def silent(version: int) -> None:
-            log.warning("deposing %s: it has been silent for %g s", winner.name, self._patience.silence)
-            self._win(epoch, spare, (Check(path, version), Delete(MASTER)))
+            self._win(epoch, spare, (Check(path, version), Delete(MASTER)), told)
+
+        def told(deposed: bool) -> None:
+            if deposed:
+                log.warning("deposed %s: it was silent for %g s", winner.name, self._patience.silence)
+            elif self._late_in != epoch:
+                self._late_in = epoch
+                log.info("%s is at work: what it does reaches us late", winner.name)
 
         earliest = self._depositions.earliest(self._process.now)
+        earliest = max(earliest, self._listens_from + self._patience.silence)
         if self._patience.silence < math.inf:
             self._watch(Watcher(self._process, path, self._patience, earliest, silent))
 
@@ -240,10 +254,16 @@ class Election:
             log.error("epochs fell from %d to %d: %s /epoch and /tasks", self._epochs, epochs, LOST)
         self._epochs = epochs
 
-    def _win(self, epoch: int, spare: int, deposes: tuple[Op, ...] = ()) -> None:
+    def _win(
+        self,
+        epoch: int,
+        spare: int,
+        deposes: tuple[Op, ...] = (),
+        told: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         """The counts are as read. If one is far behind, raise it first.
 
-        ``deposes``: what makes /master vacant, if that is all right.
+        ``deposes``: what makes /master vacant, if that is all right; ``told`` whether it did.
         """
         number = max(epoch, spare)
         wins = number - min(epoch, spare) < self._at_once
@@ -261,6 +281,7 @@ class Election:
         def done(result: tuple[Any, ...] | Failed) -> None:
             if deposes:
                 self._depositions.tried(result)
+                told(isinstance(result, tuple))
             if isinstance(result, tuple) and wins:
                 self._elected(number + 1)
             elif deposes or isinstance(result, tuple) or result.error in STALE:

@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 WORKER_RETRY_SECONDS = 1.0
 # Shorter output is not worth cutting, characters.
 LEAST_OUTPUT = 100
+# A shorter result is not what the ensemble refuses.
+LEAST_RESULT = 1000
 
 
 _UNREAD = Task("")
@@ -69,8 +71,15 @@ class Job:
         self.ends_as = outcome.status
 
     def shorten(self) -> bool:
-        """Record less of the output. Returns whether there was enough of it."""
-        if self.record is None or self.outcome is None or len(self.outcome.output) < LEAST_OUTPUT:
+        """Record less of the output, or no result. Returns whether there was enough of it."""
+        if self.record is None or self.outcome is None:
+            return False
+        result = self.outcome.result or ""
+        if len(self.outcome.output) < LEAST_OUTPUT and len(result) >= LEAST_RESULT:
+            why = f"the ensemble does not take its result of {len(result)} characters (jute.maxbuffer)"
+            self.ended(replace(self.outcome, result=None, reason=why))
+            return True
+        if len(self.outcome.output) < LEAST_OUTPUT:
             return False
         kept = self.outcome.output[: len(self.outcome.output) // 2]
         self.ended(replace(self.outcome, output=kept, truncated=True))

@@ -199,7 +199,7 @@ class Exited:
     """A command that :class:`Run` started is over, with everything that it started.
 
     ``code`` is the exit status, or minus the signal's number; None if it could not be started, and then
-    ``output`` says why. ``begun`` False: nothing was started, because ``Run.until`` had passed.
+    ``reason`` says why. ``begun`` False: nothing was started, because ``Run.until`` had passed.
     """
 
     run: int
@@ -208,6 +208,8 @@ class Exited:
     truncated: bool = False  # output was longer than the bound
     seconds: float = 0.0  # how long it ran
     begun: bool = True
+    result: str | None = None  # what a handler has returned, as JSON
+    reason: str | None = None  # why it has failed, if not by its exit status alone
 
 
 @message

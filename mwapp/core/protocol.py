@@ -280,6 +280,7 @@ class Outcome:
     seconds: float | None = None
     reason: str | None = None  # why it failed, if not by its exit status
     cancelled: bool = False  # ended because of a cancel request
+    result: str | None = None  # what a handler has returned, as JSON; None: nothing
 
     @property
     def status(self) -> str:
@@ -288,10 +289,20 @@ class Outcome:
             return CANCELLED
         return DONE if self.code == 0 and self.reason is None else FAILED
 
+    @property
+    def value(self) -> Any:
+        """What a handler has returned; None, too, if nothing."""
+        return None if self.result is None else json.loads(self.result)
+
     def encode(self) -> bytes:
         """The znode's data."""
         value = {name: getattr(self, name) for name in _OUTCOME_TYPES}
-        return _dump({k: v for k, v in value.items() if v is not None and v != "" and v is not False})
+        data = _dump({k: v for k, v in value.items() if v is not None and v != "" and v is not False})
+        if self.result is None:
+            return data
+        # Half a character ("\\ud800") stays one, as JSON has it.
+        result = self.result.encode(errors="backslashreplace")
+        return data[:-1] + (b"," if len(data) > 2 else b"") + b'"result":' + result + b"}"
 
     @staticmethod
     def decode(data: bytes) -> "Outcome":
@@ -300,6 +311,8 @@ class Outcome:
         if value is None:
             return Outcome(output=data.decode(errors="replace"))
         fields: dict[str, Any] = {k: v for k, v in value.items() if isinstance(v, _OUTCOME_TYPES.get(k, ()))}
+        if "result" in value:
+            fields["result"] = json.dumps(value["result"], ensure_ascii=False)
         return Outcome(**fields)
 
 

@@ -1,5 +1,6 @@
 """What a worker runs: the commands and handlers of its jobs, each within its timeout."""
 
+import json
 import logging
 from functools import partial
 from itertools import count
@@ -107,13 +108,13 @@ class Running:
             log.info("%s: starting again: the start took longer than our session was sure to last", job.name)
             return job, None
         output = event.output.decode(errors="replace")
-        reason = None
+        result, reason = _checked(event)
         if job.cancelled:
             reason = "cancelled"
         elif job.late:
             reason = f"timed out after {job.task.timeout:g} s"
         elif event.code is None:
-            reason, output = f"could not be started: {output}", ""
+            reason = f"could not be started: {event.reason}"
         return job, Outcome(
             worker=self._worker,
             attempt=job.assignment.attempt,
@@ -123,6 +124,7 @@ class Running:
             seconds=round(event.seconds, 3),
             reason=reason,
             cancelled=job.cancelled,
+            result=result if reason is None else None,
         )
 
     def _forget(self, run: int) -> Job:
@@ -131,3 +133,13 @@ class Running:
         if job.clock is not None:
             job.clock.cancel()
         return job
+
+
+def _checked(event: Exited) -> tuple[str | None, str | None]:
+    """The result and the reason. A task may have made its process say anything."""
+    if event.result is None or event.reason is not None:
+        return None, event.reason
+    try:
+        return json.dumps(json.loads(event.result), ensure_ascii=False), None
+    except (ValueError, RecursionError):
+        return None, "what its process told as its result is no JSON, or nested too deeply"

@@ -67,7 +67,7 @@ class HandlerPool:
         try:
             self._waiting[run.run] = json.dumps(request).encode() + b"\n", self._loop.time()
         except RecursionError:
-            self._post(Exited(run.run, None, b"task field 'argument' is nested too deeply"))
+            self._post(Exited(run.run, None, reason="task field 'argument' is nested too deeply"))
         self._serve()
 
     def kill(self, number: int, grace: float = 0.0) -> None:
@@ -157,4 +157,4 @@ class HandlerPool:
     def _fail(self, why: str) -> None:
         number = next(iter(self._waiting))
         del self._waiting[number]
-        self._post(Exited(number, None, why.encode(errors="replace")))
+        self._post(Exited(number, None, reason=why))

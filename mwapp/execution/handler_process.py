@@ -28,8 +28,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 # What a handler may have set for itself, and must not leave to the next run.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM, signal.SIGCHLD)
 
-# The most that a function with @handler may return, bytes of JSON. It must fit into the end of the output,
-# which is kept (output.py).
+# The most that a handler may return, bytes of JSON.
 MOST_RESULT = 32_000
 # How many of a traceback's innermost frames to show.
 MOST_FRAMES = 50
@@ -41,7 +40,7 @@ class CannotRunError(Exception):
     """The handler cannot run at all; the message says why."""
 
 
-class ResultTooLargeError(Exception):
+class ResultError(Exception):
     """What a handler has returned cannot be kept."""
 
 
@@ -150,8 +149,8 @@ class Handlers:
 
 
 def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings) -> dict[str, Any]:
-    """Run one. The reply: ``code``, and the ``result`` of a function with @handler; or ``reason``, if it
-    cannot be run; or ``late``, if its time to begin is over. ``clean``: ready for another."""
+    """Run one. The reply: ``code``, and the ``result`` or the ``reason`` why there is none; or a ``reason``
+    alone, if it cannot be run; or ``late``, if its time to begin is over. ``clean``: ready for another."""
     process = os.getpid()
     try:
         surroundings.prepare(request["environment"], request["directory"])
@@ -160,41 +159,45 @@ def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings)
         return {"reason": str(problem), "clean": surroundings.restore()}
     if clock.now() >= request["until"]:  # last of all: its import may have taken long
         return {"late": True, "clean": surroundings.restore()}
-    code, text, result = _call(function, request["argument"], Run.read(request["environment"]))
+    code, text, more = _call(function, request["argument"], Run.read(request["environment"]))
     if os.getpid() != process:  # a child that the handler forked has returned to here
         os._exit(code)
     clean = surroundings.restore()
     surroundings.write(text)
     # An exception may leave anything half done, and is rare enough to justify a new process.
-    return {"code": code, "clean": clean and code == 0, "result": result}
+    return {"code": code, "clean": clean and code == 0} | more
 
 
-def _call(function: Called, argument: Any, of: Run) -> tuple[int, str, str | None]:
-    """The exit status, what to write, and the result, if it is to have a line of its own."""
+def _call(function: Called, argument: Any, of: Run) -> tuple[int, str, dict[str, str]]:
+    """The exit status, what to write, and what else to reply."""
     try:
         if isinstance(function, Handler):
-            return 0, "", _result(function.function(**argument))
+            return 0, "", {"result": _result(function.function(**argument))}
         result = function(argument, of)
-        if result is None or isinstance(result, str):
-            return 0, result or "", None
-        return 0, json.dumps(result, ensure_ascii=False), None
+        return 0, "", {} if result is None else {"result": _result(result)}
     except SystemExit as leaving:
         if leaving.code is None or isinstance(leaving.code, int):
-            return (leaving.code or 0) & 0xFF, "", None
-        return 1, f"{leaving.code}\n", None
+            return (leaving.code or 0) & 0xFF, "", {}
+        return 1, f"{leaving.code}\n", {}
+    except ResultError as problem:
+        return 1, "", {"reason": str(problem)}
     except BaseException as error:
         if error.__traceback__ is not None:
             error.__traceback__ = error.__traceback__.tb_next  # start in the handler, not here
         import traceback  # seldom needed
 
-        return 1, "".join(traceback.format_exception(error, limit=-MOST_FRAMES)), None
+        return 1, "".join(traceback.format_exception(error, limit=-MOST_FRAMES)), {}
 
 
 def _result(value: Any) -> str:
-    """As JSON. Raises ResultTooLargeError."""
-    data = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace")  # as JSON has it, too
+    """As JSON. Raises ResultError."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise ResultError(f"the result cannot be written as JSON: {problem}"[:MOST_REASON]) from None
+    data = text.encode(errors="backslashreplace")  # as JSON has it, too
     if len(data) > MOST_RESULT:
-        raise ResultTooLargeError(
+        raise ResultError(
             f"the result has {len(data)} bytes of JSON, the limit is {MOST_RESULT}: store it elsewhere and "
             "return where it is"
         )

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 # The other side reads all the time. If it takes longer, it is stuck, seconds.
 SEND_TIME = 5.0
-# A head is a line of JSON; the output follows it.
+# A head is a line of JSON; the output follows it, and what a handler has returned, and the reason.
 MOST_HEAD = 1000
 # The mark of what was left out takes some bytes more than the limit.
 MOST_OUTPUT = MAX_OUTPUT_BYTES + 1000
@@ -39,7 +39,7 @@ MOST_OUTPUT = MAX_OUTPUT_BYTES + 1000
 START, KILL = "start", "kill"
 _SIZE = struct.Struct("!I")
 # The types of a head.
-_HEAD = [int, int, bool, float, bool, int]
+_HEAD = [int, int, bool, float, bool, int, int, int]
 
 
 def write_order(*order: object) -> bytes:
@@ -61,8 +61,14 @@ def read_orders(received: bytearray) -> Iterator[tuple[object, ...]]:
 
 def write_exited(exited: Exited) -> bytes:
     """For the worker."""
-    head = [exited.run, exited.code, exited.truncated, exited.seconds, exited.begun, len(exited.output)]
-    return json.dumps(head).encode() + b"\n" + exited.output
+    texts = [exited.result, exited.reason]
+    parts = [exited.output, *((text or "").encode(errors="backslashreplace") for text in texts)]
+    sizes = [
+        len(parts[0]),
+        *(-1 if text is None else len(it) for text, it in zip(texts, parts[1:], strict=True)),
+    ]
+    head = [exited.run, exited.code, exited.truncated, exited.seconds, exited.begun, *sizes]
+    return json.dumps(head).encode() + b"\n" + b"".join(parts)
 
 
 def read_exited(channel: BinaryIO) -> Exited | None:
@@ -75,11 +81,15 @@ def read_exited(channel: BinaryIO) -> Exited | None:
     kinds = [type(value) for value in head] if isinstance(head, list) else []
     if kinds not in (_HEAD, [int, type(None), *_HEAD[2:]]):
         raise ValueError(f"no such answer: {line[:80]!r}")
-    run, code, truncated, seconds, begun, size = head
-    if not 0 <= size <= MOST_OUTPUT or not 0 <= seconds < math.inf:
+    run, code, truncated, seconds, begun, size, *others = head
+    few = 0 <= size <= MOST_OUTPUT and all(-1 <= other <= MOST_OUTPUT for other in others)
+    if not few or not 0 <= seconds < math.inf:
         raise ValueError(f"no such answer: {line[:80]!r}")
-    output = channel.read(size)
-    return Exited(run, code, output, truncated, seconds, begun) if len(output) == size else None
+    output, *texts = (channel.read(max(0, size)) for size in (size, *others))
+    if len(output) + sum(map(len, texts)) < size + sum(max(0, other) for other in others):
+        return None
+    result, reason = (None if size < 0 else text.decode() for size, text in zip(others, texts, strict=True))
+    return Exited(run, code, output, truncated, seconds, begun, result, reason)
 
 
 class RemoteRunner:

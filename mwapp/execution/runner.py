@@ -151,4 +151,4 @@ class Runner:
         log.error("lost sight of what runs: %s", problem, exc_info=context.get("exception"))
         for run in list(self._running):
             self._kill(run, 0.0)
-            self._ended(Exited(run, None, f"mwapp lost sight of it: {problem}".encode()))
+            self._ended(Exited(run, None, reason=f"mwapp lost sight of it: {problem}"))

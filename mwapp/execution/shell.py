@@ -90,7 +90,7 @@ class Commands:
             if problem is not None:
                 raise problem
             if clock.now() >= run.until:
-                self._end(Exited(run.run, None, b"too late to begin", begun=False))
+                self._end(Exited(run.run, None, begun=False))
                 return
             command, control_group = task.command or "", None
             if self._control_groups is not None:
@@ -106,7 +106,7 @@ class Commands:
                 control_group=control_group,
             )
         except (OSError, ValueError) as error:
-            self._end(Exited(run.run, None, why_not(error, task.directory).encode(errors="replace")))
+            self._end(Exited(run.run, None, reason=why_not(error, task.directory)))
 
     def _end(self, exited: Exited) -> None:
         if self._runs.pop(exited.run, self) is not self:

@@ -160,9 +160,7 @@ class WarmProcess:
             self._free()
             return
         self._group.read_all()
-        if isinstance(result := reply.get("result"), str):
-            self._group.output.write_line(result)
-        exited = self._exited(reply.get("code"), reply.get("reason"), begun=not reply.get("late"))
+        exited = self._exited(reply)
         if self._killed or reply.get("clean") is not True:
             self._answer = exited
             self.kill()
@@ -175,13 +173,16 @@ class WarmProcess:
         self.idle_since = self._loop.time()
         self._owner.free(self)
 
-    def _exited(self, code: object, reason: object = None, begun: bool = True) -> Exited:
+    def _exited(self, reply: dict[str, Any]) -> Exited:
         output = self._group.output
         seconds = time.monotonic() - self._began
         number = self.run or 0
+        code, result, reason = reply.get("code"), _text(reply.get("result")), _text(reply.get("reason"))
         if isinstance(code, int):
-            return Exited(number, code, output.value(), output.truncated, seconds)
-        return Exited(number, None, str(reason).encode(errors="replace"), seconds=seconds, begun=begun)
+            return Exited(number, code, output.value(), output.truncated, seconds, True, result, reason)
+        return Exited(
+            number, None, seconds=seconds, begun=not reply.get("late"), reason=reason or "no reason"
+        )
 
     def _ended(self) -> None:
         self._close_channel()
@@ -199,7 +200,12 @@ class WarmProcess:
         if code == 0:
             code = 1
             self._group.output.write(b"the handler ended its process before it returned\n")
-        return self._exited(code)
+        return self._exited({"code": code})
+
+
+def _text(value: object) -> str | None:
+    """Of a process to which a handler may have done anything."""
+    return value if isinstance(value, str) else None
 
 
 def _read(line: bytearray) -> dict[str, Any] | None:

@@ -69,9 +69,8 @@ def test_a_handler_is_given_its_argument_and_told_which_run_it_is(site: Site, in
         *("submit", "--wait", "--handler", "whoami", "--argument", json.dumps(argument), "--env", "OWN=mine")
     )
     assert (task["state"], task["code"]) == ("done", 0)
-    said, _, returned = task["output"].partition("\n")
-    assert said == "hello"
-    assert json.loads(returned) == {
+    assert task["output"] == "hello\n"
+    assert task["result"] == {
         "argument": argument,
         "run": ["task-0000000000", 1, 1, 0, "w"],
         "variables": ["task-0000000000", "mine"],
@@ -105,4 +104,11 @@ def test_a_handler_dies_with_its_worker_and_runs_again(site: Site, installed: Pa
     first.process.wait()
     wait_for("the handler has ended", lambda: ended(handler))
     (task,) = site.json("wait", "0")
-    assert (task["state"], task["worker"], task["attempt"], task["output"]) == ("done", "w2", 2, "slept")
+    assert (task["state"], task["worker"], task["attempt"], task["result"]) == ("done", "w2", 2, "slept")
+    shown = site.mwapp(
+        "submit", "--wait", "--show-output", "--handler", "whoami", "--env", "OWN=1"
+    ).splitlines()
+    assert [shown[-3].split()[0], shown[-2], json.loads(shown[-1])["argument"]] == ["---", "hello", None]
+    assert site.json("tasks", "1")[0]["result"]["argument"] is None
+    text = site.mwapp("submit", "--wait", "--show-output", "--handler", "echo", "--argument", '"a b"')
+    assert text.endswith("\na b\n")

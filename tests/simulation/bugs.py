@@ -36,6 +36,7 @@ from mwapp.core.protocol import (
     TASKS,
     WORKERS,
     Assignment,
+    Outcome,
     Registration,
     request_path,
 )
@@ -262,6 +263,15 @@ class Impatient(_Rewriting):
         return op
 
 
+class Secretive(_Rewriting):
+    """A worker keeps what a handler has returned for itself."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        if isinstance(op, Create) and op.path.endswith("/result"):
+            return replace(op, data=replace(Outcome.decode(op.data), result=None).encode())
+        return op
+
+
 class Reticent(_Rewriting):
     """A worker does not say that it has lived on."""
 
@@ -395,6 +405,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),
     "pause before a retry": (Bug(Impatient), {"not-before-time"}),
     "delays": (Bug(Timeless), {"not-before-time", "expires-in-time"}),
+    "what was returned": (Bug(Secretive), {"result-faithful"}),
     "who lives on": (
         Bug(Reticent, max_attempts=2, faults=("expire", "outage")),
         {"innocent-not-given-up"},

@@ -106,7 +106,8 @@ class Depositions:
             fit = self._fit[connection] = before.get(connection, now)
             if beaten is None or master is None or master.owner != self._winner.session:
                 continue
-            due = max(max(beaten, fit) + self.patience.silence, max(self._won_at, fit) + led)
+            silence = self.patience.silence  # who was cut off waits for others who were
+            due = max(beaten + silence, fit + 2 * silence, max(self._won_at, fit) + led)
             if now > due + (due - fit) * 2 * DRIFT + SLACK:
                 silent = now - beaten
                 raise Violation(

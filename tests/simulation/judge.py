@@ -505,7 +505,10 @@ class Judge:
         """Whether a run ended like this: the last of that number, or any of this task if numbers repeated."""
         runs, asked = self._runs[task, outcome.attempt or 0], self.asked.get(task)
         these = [run for run in runs if run.asked == asked] if task in self.lost else runs[-1:]
-        return any(run.over and run.code == outcome.code for run in these)
+        return any(
+            run.over and run.code == outcome.code and (run.code != 0 or run.result == outcome.result)
+            for run in these
+        )
 
     def _single(self, task: str) -> None:
         held = self.holders[task]

@@ -198,6 +198,8 @@ class Load:
         code = 1 if host is self._broken else code
         if self._schedule.errors.bounded and code is not None and execution.number % 2:
             execution.output *= 400  # more than fits into one request
+        if execution.number % 3:
+            execution.result = f'[{execution.number}, "{execution.task}"]'
         slow = 2 * self._schedule.timeout if faults.at_war else 0.3  # keep peace short
         longest = world.random.choice([0.01, 0.3, slow, 2 * slow])
         host.after(world.random.random() * longest, lambda: host.finish(execution, code))

@@ -69,6 +69,7 @@ class Execution:
     over: bool = False
     code: int | None = None  # of one that was not killed
     output: bytes = b"output"
+    result: str | None = None  # of one that succeeds, as JSON
     spared: float = 0.0  # how long nothing could end it, seconds
     killed: bool = False  # SIGKILL was sent
     interrupted: bool = False  # SIGKILL was sent at once: the worker does not wait for how it ends
@@ -159,7 +160,8 @@ class Runner:
         """It ends by itself."""
         if not execution.over and not self._waits(execution, lambda: self.finish(execution, code)):
             self._end(execution, code)
-            self._host.event(Exited(execution.number, code, execution.output, seconds=0.1))
+            result = execution.result if code == 0 else None
+            self._host.event(Exited(execution.number, code, execution.output, seconds=0.1, result=result))
 
     def die(self) -> None:
         """The process is gone, and its commands are killed."""

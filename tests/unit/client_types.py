@@ -1,7 +1,7 @@
 """What mypy makes of a program that has a client: checked by `make lint`, never run."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from mwapp import AsyncClient, AsyncTask, Call, Client, End, Task, handler
 
@@ -23,8 +23,8 @@ def threads(client: Client) -> None:
     assert_type(client.submit(add.call(1).options(retries=2)), Task[int])
     assert_type(client.submit(fails, "x").result(5), list[str])
     assert_type(client.submit(Call("true", retries=1)), Task[str])
-    assert_type(client.submit(Call(handler="echo", argument=1)), Task[str])
-    assert_type(client.task("x"), Task[str])
+    assert_type(client.submit(Call(handler="echo", argument=1)), Task[Any])
+    assert_type(client.task("x"), Task[Any])
     assert_type(client.task(7, add), Task[int])
     assert_type(client.submit_many([add.call(1), add.call(2)]), list[Task[int]])
     assert_type(client.submit_many(["true", Call("false", retries=1)]), list[Task[str]])

@@ -335,11 +335,19 @@ class Actor:
         self.event(Stop())
         self._stage.settle()
 
-    def finish(self, task: str, code: int = 0, output: bytes = b"output", *, settle: bool = True) -> None:
+    def finish(
+        self,
+        task: str,
+        code: int = 0,
+        output: bytes = b"output",
+        result: str | None = None,
+        *,
+        settle: bool = True,
+    ) -> None:
         """The command of a task ends."""
         run = next(run for run in self.runs.values() if run.environment["MWAPP_TASK"] == task)
         del self.runs[run.run]
-        self.event(Exited(run.run, code, output, seconds=0.1))
+        self.event(Exited(run.run, code, output, seconds=0.1, result=result))
         if settle:
             self._stage.settle()
 

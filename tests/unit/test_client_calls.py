@@ -15,8 +15,8 @@ import mwapp
 from mwapp import Call, Client, handler
 from mwapp.client import calls
 from mwapp.client.background import End
-from mwapp.client.calls import Options, call_of, last_line, new_key, submitter_of
-from mwapp.client.handles import Handle
+from mwapp.client.calls import Options, call_of, new_key, submitter_of
+from mwapp.client.handles import Handle, named
 from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
 from mwapp.errors import BadInputError, TaskFailedError
@@ -268,11 +268,16 @@ def test_every_option_is_checked() -> None:
     assert Options.__annotations__.keys() == calls._OPTIONS.keys() == {"name", *calls._FIELDS}
 
 
-@pytest.mark.parametrize(
-    ("output", "result"), [("3\n", 3), ('printed\n{"a": "\\n"}\n', {"a": "\n"}), ("null\n", None)]
-)
-def test_the_result_is_the_last_line(output: str, result: object) -> None:
-    assert last_line(output) == result
+@pytest.mark.parametrize(("returned", "result"), [("3", 3), ('{"a": "\\n"}', {"a": "\n"}), ("null", None)])
+def test_the_result_is_what_was_returned_and_not_what_was_printed(returned: str, result: object) -> None:
+    end = End("x", "done", Outcome(code=0, output="printed\n", result=returned))
+    for call in (add.call(1), Call(handler="echo")):
+        assert Handle("x", call.read)._result(end) == result
+    assert Handle("x", Call("true").read)._result(end) == "printed\n"
+    nothing = End("x", "done", Outcome(code=0, output="printed\n"))
+    assert Handle("x", Call(handler="echo").read)._result(nothing) == "printed\n"
+    assert Handle("x", named("x")[1])._result(nothing) == "printed\n"
+    assert Handle("x", named("x")[1])._result(end) == result
 
 
 @pytest.mark.parametrize(

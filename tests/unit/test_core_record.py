@@ -4,7 +4,7 @@ import json
 
 from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.messages import Create, Op, Transaction
-from mwapp.core.protocol import MAX_OUTPUT_BYTES
+from mwapp.core.protocol import MAX_OUTPUT_BYTES, Outcome, result_path
 from mwapp.core.running import GRACE_SECONDS
 from tests.unit.core_stage import Actor, Stage
 
@@ -69,6 +69,18 @@ def test_a_result_larger_than_the_room_of_a_transaction_goes_alone() -> None:
         worker.finish(task(number), settle=False)
     stage.settle(1.0)
     assert states(stage, 3) == {"done"}
+
+
+def test_a_result_that_the_ensemble_does_not_take_is_a_failure_with_that_reason() -> None:
+    stage, _, worker = set_up(2)
+    stage.most = 3000
+    worker.finish(task(0), output=b"x" * 5000, result=json.dumps("y" * 2000))
+    worker.finish(task(1), output=b"x" * 5000, result=json.dumps("y" * 4000))
+    stage.settle(5.0)
+    kept, refused = (Outcome.decode(stage.ensemble.decided.nodes[result_path(task(n))].data) for n in (0, 1))
+    assert (kept.status, kept.value, kept.truncated) == ("done", "y" * 2000, True)
+    assert (refused.status, refused.result) == ("failed", None)
+    assert refused.reason == "the ensemble does not take its result of 4002 characters (jute.maxbuffer)"
 
 
 def test_of_what_is_refused_together_only_what_is_to_blame_waits_and_then_all_goes_together() -> None:

@@ -1,6 +1,7 @@
 """Between a decision to run or to kill something and that it is so time passes, and much can happen in it."""
 
 from mwapp.core.messages import Exited
+from mwapp.core.protocol import Outcome, result_path
 from mwapp.core.session import SAFETY_MARGIN
 from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage
 
@@ -31,6 +32,17 @@ def dies(worker: Actor) -> None:
     run = worker.started[0].run
     del worker.runs[run]
     worker.event(Exited(run, -9))
+
+
+def test_what_is_no_json_is_no_result() -> None:
+    """A task may have made its process say anything."""
+    for result, value in (("[1, 2]", [1, 2]), ('1,"code":7', None), ("[" * 100_000, None), ("", None)):
+        stage, worker = set_up()
+        worker.finish(TASK, result=result)
+        outcome = Outcome.decode(stage.ensemble.decided.nodes[result_path(TASK)].data)
+        assert (outcome.value, outcome.code) == (value, 0)
+        assert (outcome.status == "done") == (value is not None)
+        assert value or (outcome.reason or "").startswith("what its process told as its result is no JSON")
 
 
 def test_a_run_may_begin_while_the_session_is_sure_to_live() -> None:

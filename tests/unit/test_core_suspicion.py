@@ -179,6 +179,48 @@ def test_who_is_cut_off_and_back_listens_anew() -> None:
     assert not any(map(deposes, [Request(0, operation) for operation in second.sent]))
 
 
+def test_who_was_cut_off_gives_a_master_that_was_too_the_time_to_come_back() -> None:
+    """They had the same server, or there was no quorum."""
+    stage = Stage()
+    first, second = candidate(stage, "m1"), candidate(stage, "m2")
+    for actor in (first, second):
+        actor.cut()
+    second.resume()
+    stage.settle(SILENCE)  # and what it took to connect
+    first.resume()
+    stage.settle(3 * SILENCE)
+    assert (state(first), first.election.epoch, state(second)) == ("active", 1, "standby")
+
+
+def test_who_was_cut_off_gives_it_no_more_than_that() -> None:
+    stage = Stage()
+    first, second = candidate(stage, "m1"), candidate(stage, "m2")
+    first.freeze()
+    second.cut()
+    second.resume()
+    stage.settle(2 * SILENCE + 0.01)
+    assert (state(second), second.election.epoch) == ("active", 2)
+
+
+def test_who_hears_late_tells_it_once_and_does_not_say_that_it_has_deposed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    stage = Stage()
+    first, second = candidate(stage, "m1"), candidate(stage, "m2")
+    for _ in range(3):
+        second.slow()
+        stage.settle(3 * SILENCE)
+        second.quick()
+        stage.settle(SILENCE / 2)
+    assert second.election.status()["depositions"] == {"made": 0, "refused": 3}
+    assert caplog.text.count("m1 is at work: what it does reaches us late") == 1
+    assert "deposed" not in caplog.text
+    first.freeze()
+    stage.settle(SURELY)
+    assert caplog.text.count("deposed m1: it was silent for 0.6 s") == 1
+
+
 def test_of_two_standbys_one_deposes_and_the_other_listens_to_it() -> None:
     stage = Stage()
     first, *others = (candidate(stage, name) for name in ("m1", "m2", "m3"))

@@ -1,5 +1,7 @@
 """What is in the znodes: written, read back, and read when a person or a fool wrote it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,10 +192,21 @@ def test_a_winner_is_read_as_it_was_written() -> None:
         Outcome("mw1", 1, -9, "", True, 1.5),
         Outcome(reason="given up"),
         Outcome("mw1", 1, -15, reason="cancelled", cancelled=True),
+        Outcome("mw1", 1, 0, "hello\n", result='{"a": ["ä", null, 1.5]}'),
+        Outcome(result="null"),
+        Outcome(code=0, result='"half a \\ud800"'),
     ],
 )
 def test_an_outcome_is_read_as_it_was_written(outcome: Outcome) -> None:
-    assert Outcome.decode(outcome.encode()) == outcome
+    assert Outcome.decode(outcome.encode()).encode() == outcome.encode()
+    assert Outcome.decode(outcome.encode()).value == outcome.value
+    assert replace(Outcome.decode(outcome.encode()), result=None) == replace(outcome, result=None)
+
+
+def test_what_was_returned_is_json_within_json() -> None:
+    assert Outcome(code=0, result='{"a": 1}').encode() == b'{"code":0,"result":{"a": 1}}'
+    assert [Outcome.decode(data).value for data in (b'{"code":0,"output":"3"}', b'{"result":3}')] == [None, 3]
+    assert Outcome.decode(b'{"code":0,"output":"3"}').result is None, "as 0.2.0 writes it"
 
 
 def test_only_exit_status_zero_is_done() -> None:

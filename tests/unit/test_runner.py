@@ -108,14 +108,15 @@ def test_a_directory_that_cannot_be_used_is_named(
     (tmp_path / "file").touch()
     exited = shared.run(Task("true", directory=str(tmp_path / name)))
     assert exited.code is None
-    assert exited.output.decode() == f"task field 'directory': cannot run in {tmp_path / name}: {reason}"
+    assert exited.reason == f"task field 'directory': cannot run in {tmp_path / name}: {reason}"
 
 
 @pytest.mark.parametrize("command", ["nul\0", "x" * 3_000_000])
 def test_cannot_be_started(shared: Harness, command: str) -> None:
     exited = shared.run(command)
     assert exited.code is None
-    assert exited.output
+    assert exited.reason
+    assert not exited.output
 
 
 def test_kill_takes_the_whole_group(harness: Harness, tmp_path: Path) -> None:

@@ -92,13 +92,18 @@ def test_a_task_user_is_not_the_worker_s(monkeypatch: pytest.MonkeyPatch) -> Non
         find_user("nobody", "x")
 
 
-EXITED = Exited(7, -9, b"out\n\xff", truncated=True, seconds=1.5, begun=True)
+EXITED = Exited(7, -9, b"out\n\xff", truncated=True, seconds=1.5, begun=True, result="1", reason="why")
 
 
 def test_answers_arrive_as_they_were() -> None:
-    others = Exited(8, None, b"too late", begun=False), Exited(9, 0)
+    others = (
+        Exited(8, None, begun=False, reason="too late"),
+        Exited(9, 0, b"out", result='["ä", "\\ud800"]'),
+        Exited(10, 0, result="", reason=""),
+        Exited(11, 0),
+    )
     channel = io.BytesIO(b"".join(map(write_exited, (EXITED, *others))))
-    assert [read_exited(channel) for _ in range(4)] == [EXITED, *others, None]
+    assert [read_exited(channel) for _ in range(6)] == [EXITED, *others, None]
 
 
 def test_orders_arrive_as_they_were() -> None:
@@ -121,13 +126,17 @@ def test_orders_arrive_as_they_were() -> None:
         b"no json\n",
         b"{}\n",
         b"[]\n",
-        b'["7", 0, false, 1.0, true, 0]\n',
-        b'[7, "0", false, 1.0, true, 0]\n',
-        b"[7, true, false, 1.0, true, 0]\n",
-        b"[7, 0, 0, 1.0, true, 0]\n",
-        b"[7, 0, false, NaN, true, 0]\n",
-        b"[7, 0, false, 1.0, true, -1]\n",
-        b"[7, 0, false, 1.0, true, %d]\n" % (MOST_OUTPUT + 1),
+        b'["7", 0, false, 1.0, true, 0, -1, -1]\n',
+        b'[7, "0", false, 1.0, true, 0, -1, -1]\n',
+        b"[7, true, false, 1.0, true, 0, -1, -1]\n",
+        b"[7, 0, 0, 1.0, true, 0, -1, -1]\n",
+        b"[7, 0, false, NaN, true, 0, -1, -1]\n",
+        b"[7, 0, false, 1.0, true, -1, -1, -1]\n",
+        b"[7, 0, false, 1.0, true, %d, -1, -1]\n" % (MOST_OUTPUT + 1),
+        b"[7, 0, false, 1.0, true, 0, %d, -1]\n" % (MOST_OUTPUT + 1),
+        b"[7, 0, false, 1.0, true, 0, -1, -2]\n",
+        b"[7, 0, false, 1.0, true, 0, -1, null]\n",
+        b"[7, 0, false, 1.0, true, 0]\n",
         b"[" * 10_000,
     ],
 )

@@ -84,7 +84,12 @@ MUTANTS = [
         "all(map(text, it))",
         "labels that are one text are taken for letters",
     ),
-    calls('removesuffix("\\n")', 'removesuffix("")', "no result can be read"),
+    calls(
+        "return outcome.output if outcome.result is None else outcome.value",
+        "return outcome.value",
+        "what a handler that returns nothing has printed is not its result",
+    ),
+    calls("written if handler is None else returned", "written", "no result can be read"),
     handles(
         "            future.cancel()",
         "            pass",

@@ -191,6 +191,22 @@ MUTANTS = [
         "        if",
         "what is cancelled does not say so",
     ),
+    running("result=result if reason is None else None,", "", "what a handler has returned is lost"),
+    running(
+        "json.dumps(json.loads(event.result), ensure_ascii=False), None",
+        "event.result, None",
+        "a task can write whatever it likes into its znode",
+    ),
+    job(
+        "if len(self.outcome.output) < LEAST_OUTPUT and len(result) >= LEAST_RESULT:",
+        "if False:",
+        "a result that the ensemble does not take is tried for ever",
+    ),
+    job(
+        "if len(self.outcome.output) < LEAST_OUTPUT and len(result) >= LEAST_RESULT:",
+        "if len(result) >= LEAST_RESULT:",
+        "a result is given up though less output would have done",
+    ),
     running("cancelled=job.cancelled,", "", "what was cancelled is recorded as failed"),
     running("attempt=job.assignment.attempt,", "attempt=1,", "a result of another attempt"),
     running(

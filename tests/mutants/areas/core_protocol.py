@@ -24,6 +24,17 @@ MUTANTS = [
         "half of all sessions are not known again",
     ),
     protocol(
+        'self.result.encode(errors="backslashreplace")',
+        'self.result.encode(errors="replace")',
+        "half a character that was returned is lost",
+    ),
+    protocol('b"," if len(data) > 2 else b""', 'b","', "a result alone is no JSON"),
+    protocol(
+        '        if "result" in value:\n            fields["result"]',
+        '        if value.get("result"):\n            fields["result"]',
+        "who returned null or 0 has returned nothing",
+    ),
+    protocol(
         'slots = min(max(1, _integer(value.get("slots"), 1)), MOST)',
         'slots = min(_integer(value.get("slots"), 1), MOST)',
         "a worker without slots by hand",

@@ -64,6 +64,21 @@ MUTANTS = [
         "",
         "who did not beat at first is listened to no more",
     ),
+    election(
+        "        if self._was_cut_off:\n            self._listens_from = self._process.now + self._patience.silence\n",
+        "",
+        "a master that comes back a little later than a standby is deposed",
+    ),
+    election("        if self._was_cut_off:\n", "        if True:\n", "who is new waits for twice as long"),
+    election(
+        "max(earliest, self._listens_from + self._patience.silence)",
+        "self._listens_from + self._patience.silence",
+        "after a cut nobody is left alone",
+    ),
+    election(
+        "told(isinstance(result, tuple))", "told(True)", "the log says that somebody was deposed who was not"
+    ),
+    election("elif self._late_in != epoch:", "else:", "who hears late says it again and again"),
     # ---------------------------------------------------------------- the deposition
     election(
         "(Check(path, version), Delete(MASTER))", "(Check(path), Delete(MASTER))", "a beat is overlooked"

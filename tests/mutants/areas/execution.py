@@ -506,8 +506,28 @@ MUTANTS = [
     remote(
         "kinds not in (_HEAD, [int, type(None), *_HEAD[2:]])", "not kinds", "a task makes its worker fail"
     ),
-    remote("not 0 <= size <= MOST_OUTPUT", "False", "a task makes its worker read without end"),
-    remote("if len(output) == size else None", "", "half an answer is one"),
+    remote("few = 0 <= size <= MOST_OUTPUT and", "few =", "a task makes its worker read without end"),
+    remote(
+        "all(-1 <= other <= MOST_OUTPUT for other in others)",
+        "True",
+        "a task makes its worker read without end",
+    ),
+    remote(
+        "if len(output) + sum(map(len, texts)) < size + sum(max(0, other) for other in others):",
+        "if len(output) < size:",
+        "half an answer is one",
+    ),
+    remote("-1 if text is None else len(it)", "len(it)", "who has returned nothing has returned no JSON"),
+    inside(
+        "    if len(data) > MOST_RESULT:",
+        "    if False:",
+        "a result is larger than what its process can tell",
+    ),
+    inside(
+        "except ResultError as problem:",
+        "except ZeroDivisionError as problem:",
+        "what cannot be returned fails with a traceback, and no reason",
+    ),
     remote("    os._exit(1)", "    pass", "a worker goes on that can run nothing"),
     remote(
         "                    self._running.discard(exited.run)\n",

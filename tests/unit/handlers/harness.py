@@ -1,5 +1,6 @@
 """A runner of handlers to ask, and the processes it has."""
 
+import json
 import queue
 import time
 from typing import Any
@@ -36,7 +37,12 @@ class Harness:
         return self.exited()
 
     def pid(self) -> int:
-        return int(self.run("pid").output)
+        return int(returned(self.run("pid")))
+
+
+def returned(exited: Exited) -> Any:
+    assert exited.result is not None, exited
+    return json.loads(exited.result)
 
 
 def gone(pid: int) -> bool:

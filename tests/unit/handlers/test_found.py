@@ -41,7 +41,7 @@ def test_a_name_that_two_offer_is_used_by_nobody(
     exited = harness.run("echo")
     assert exited.code is None
     assert re.fullmatch(
-        rb"handler 'echo' is offered by several distributions: mwapp \S+, other 1", exited.output
+        r"handler 'echo' is offered by several distributions: mwapp \S+, other 1", exited.reason or ""
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     assert mwapp(["handlers"]) == 0

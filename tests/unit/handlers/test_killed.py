@@ -27,7 +27,7 @@ def test_grace(harness: Harness, tmp_path: Path) -> None:
     process = read_number(tmp_path / "pid")
     harness.runner.kill(1, 60)
     exited = harness.exited()
-    assert (exited.code, exited.output) == (0, b"cleaned up")
+    assert (exited.code, exited.result) == (0, '"cleaned up"')
     assert not alive(process), "who was asked to end is not used again"
 
 

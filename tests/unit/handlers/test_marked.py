@@ -1,4 +1,4 @@
-"""Functions with @handler: found by module and name, given arguments by name, their result its own line."""
+"""Functions with @handler: found by name, given arguments by name, their results apart from their output."""
 
 import json
 from collections.abc import Iterator
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from mwapp.core.protocol import MAX_OUTPUT_BYTES
 from mwapp.execution.handler_process import MOST_RESULT
 from mwapp.execution.output import Output
-from tests.unit.handlers.harness import Harness
+from tests.unit.handlers.harness import Harness, returned
 
 MODULE = """
 import os, sys
@@ -26,8 +25,8 @@ def prints(text, value=None):
     return value
 
 @handler
-def large(size):
-    return "x" * size
+def large(size, of="x"):
+    return of * size
 
 @handler
 def leaves():
@@ -52,13 +51,13 @@ def marked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 
 def test_it_is_given_its_arguments_by_name(marked: Harness) -> None:
     exited = marked.run("marked:add", {"x": 1})
-    assert (exited.code, exited.output) == (0, b"3\n")
-    assert marked.run("marked:add", {"y": 1, "x": 0}).output == b"1\n"
+    assert (exited.code, exited.output, exited.result) == (0, b"", "3")
+    assert returned(marked.run("marked:add", {"y": 1, "x": 0})) == 1
     assert marked.run("marked:leaves", {}).code == 3
 
 
 @pytest.mark.parametrize(
-    ("value", "line"),
+    ("value", "text"),
     [
         (None, "null"),
         ("ä\u2028\n", '"ä\u2028\\n"'),
@@ -66,10 +65,10 @@ def test_it_is_given_its_arguments_by_name(marked: Harness) -> None:
         ([1, {"a": '"'}], '[1, {"a": "\\""}]'),
     ],
 )
-def test_its_result_is_a_line_of_its_own(marked: Harness, value: object, line: str) -> None:
-    output = marked.run("marked:prints", {"text": "printed ", "value": value}).output.decode()
-    assert output == f"printed raw\n{line}\n"
-    assert json.loads(line) == value
+def test_its_result_is_apart_from_what_it_prints(marked: Harness, value: object, text: str) -> None:
+    exited = marked.run("marked:prints", {"text": "printed ", "value": value})
+    assert (exited.output, exited.result) == (b"printed raw", text)
+    assert returned(exited) == value
 
 
 @pytest.mark.parametrize(
@@ -93,16 +92,14 @@ def test_its_result_is_a_line_of_its_own(marked: Harness, value: object, line: s
 def test_what_cannot_run_says_why(marked: Harness, name: str, argument: object, why: str) -> None:
     exited = marked.run(name, argument)
     assert exited.code in (None, 1)
-    assert why in exited.output.decode()
+    assert why in exited.output.decode() + (exited.reason or "")
 
 
 def test_the_largest_result_is_kept_whole(marked: Harness) -> None:
-    """However much was printed before it."""
-    assert marked.run("marked:large", {"size": MOST_RESULT - 2}).code == 0
-    output = Output(MAX_OUTPUT_BYTES)
-    output.write(b"x" * MAX_OUTPUT_BYTES * 2)
-    output.write_line("y" * MOST_RESULT)
-    assert output.value().endswith(b"x\n" + b"y" * MOST_RESULT + b"\n")
+    """Also if its JSON has to be written as JSON once more, which takes twice as much."""
+    for character in ("x", '"'):
+        size = (MOST_RESULT - 2) // len(json.dumps(character)[1:-1])
+        assert returned(marked.run("marked:large", {"size": size, "of": character})) == size * character
 
 
 def test_lines() -> None:

@@ -1,37 +1,38 @@
 """What a handler is given, and what comes of whatever it gives."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testbed.waiting import LONGEST_WAIT
-from tests.unit.handlers.harness import Harness
+from tests.unit.handlers.harness import Harness, returned
 
 
 @pytest.mark.parametrize(
-    ("argument", "output"),
+    ("argument", "result"),
     [
-        (None, ""),
-        ("text", "text"),
+        (None, None),
+        ("text", '"text"'),
         ({"a": [1, None, "ä"]}, '{"a": [1, null, "ä"]}'),
-        ("ends in half a \ud800 character", "ends in half a \\ud800 character"),
+        ("ends in half a \ud800 character", '"ends in half a \\ud800 character"'),
     ],
 )
-def test_what_is_returned_is_the_output(shared: Harness, argument: Any, output: str) -> None:
+def test_what_is_returned_is_the_result_and_not_the_output(
+    shared: Harness, argument: Any, result: str | None
+) -> None:
     exited = shared.run("returns", argument)
-    assert (exited.run, exited.code, exited.output.decode()) == (1, 0, output)
+    assert (exited.run, exited.code, exited.output, exited.result) == (1, 0, b"", result)
     assert 0 < exited.seconds < LONGEST_WAIT
 
 
 def test_echo_comes_with_mwapp(shared: Harness) -> None:
-    assert shared.run("echo", "hello").output == b"hello"
+    assert returned(shared.run("echo", "hello")) == "hello"
 
 
 def test_a_large_argument(shared: Harness) -> None:
-    exited = shared.run("returns", "x" * 500_000)
-    assert (exited.code, exited.truncated) == (0, True)
+    exited = shared.run("counts", "x" * 500_000)
+    assert (exited.code, exited.result) == (0, "500000")
 
 
 def test_an_argument_nested_too_deeply_is_refused(shared: Harness) -> None:
@@ -39,11 +40,11 @@ def test_an_argument_nested_too_deeply_is_refused(shared: Harness) -> None:
     for _ in range(100_000):
         argument = [argument]
     exited = shared.run("returns", argument)
-    assert (exited.code, exited.output) == (None, b"task field 'argument' is nested too deeply")
+    assert (exited.code, exited.reason) == (None, "task field 'argument' is nested too deeply")
 
 
 def test_it_knows_which_run_it_is(shared: Harness) -> None:
-    assert json.loads(shared.run("who").output) == ["task-7", 2, 3, 4, "w1", [3, 2]]
+    assert returned(shared.run("who")) == ["task-7", 2, 3, 4, "w1", [3, 2]]
 
 
 def test_the_task_s_environment_is_over_the_daemon_s_and_the_run_s_over_both(
@@ -52,32 +53,42 @@ def test_the_task_s_environment_is_over_the_daemon_s_and_the_run_s_over_both(
     monkeypatch.setenv("OWN", "the daemon's")
     monkeypatch.setenv("MWAPP_EPOCH", "the daemon's")
     exited = harness.run("looks", environment={"OWN": "the task's"})
-    assert json.loads(exited.output.splitlines()[-1])[6] == "the task's"
+    assert returned(exited)[6] == "the task's"
     forged = {"MWAPP_EPOCH": "9", "MWAPP_ATTEMPT": "9", "MWAPP_TASK": "forged"}
-    assert json.loads(harness.run("who", environment=forged).output)[:3] == ["task-7", 2, 3]
+    assert returned(harness.run("who", environment=forged))[:3] == ["task-7", 2, 3]
 
 
 def test_a_program_that_it_starts_cannot_answer_for_it(shared: Harness) -> None:
     exited = shared.run("starts_a_meddler")
-    assert (exited.code, exited.output) == (0, b"all is well")
+    assert (exited.code, exited.result) == (0, '"all is well"')
 
 
 def test_what_is_printed_is_output_too(shared: Harness) -> None:
-    assert shared.run("prints").output == b"out\nerr\nraw\nchild\nreturned"
+    exited = shared.run("prints")
+    assert (exited.output, exited.result) == (b"out\nerr\nraw\nchild\n", '"returned"')
 
 
 def test_a_flood_is_bounded(shared: Harness) -> None:
     exited = shared.run("flood", 100)
     assert (exited.code, exited.truncated) == (0, True)
     assert b"[... 99999000 bytes left out ...]" in exited.output
-    assert shared.run("large", 10_000_000).truncated
     assert shared.run("returns", "x" * 1000).truncated is False
+
+
+def test_what_is_too_much_to_return_or_no_json_fails_with_that_reason(shared: Harness) -> None:
+    exited = shared.run("large", 40_000)
+    assert (exited.code, exited.output, exited.result) == (1, b"", None)
+    assert exited.reason == (
+        "the result has 40002 bytes of JSON, the limit is 32000: store it elsewhere and return where it is"
+    )
+    why = "the result cannot be written as JSON: Object of type set is not JSON serializable"
+    assert shared.run("unjson").reason == why
 
 
 def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Harness) -> None:
     exited = shared.run("enlarges", 900_000)
     assert b"[... 899000 bytes left out ...]" in exited.output
-    assert shared.run("returns", "the next").output == b"the next"
+    assert returned(shared.run("returns", "the next")) == "the next"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +101,6 @@ def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Har
             'in fails\n    raise ValueError("no such picture")\nValueError: no such picture\n',
         ),
         ("fails_deep", None, 1, "RecursionError"),
-        ("unjson", None, 1, "TypeError: Object of type set is not JSON serializable"),
         ("leaves", 3, 3, ""),
         ("leaves", 259, 3, ""),
         ("leaves", "why it leaves", 1, "why it leaves"),
@@ -107,7 +117,7 @@ def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Har
 def test_failures(shared: Harness, handler: str, argument: Any, code: int, said: str) -> None:
     exited = shared.run(handler, argument)
     assert (exited.code, said in exited.output.decode()) == (code, True), exited
-    assert shared.run("returns", "and on").output == b"and on"
+    assert returned(shared.run("returns", "and on")) == "and on"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,7 @@ def test_failures(shared: Harness, handler: str, argument: Any, code: int, said:
     [
         (
             "nothing",
-            "unknown handler 'nothing'; known handlers: cannot_end, closes, closes_all, dies, echo, ",
+            "unknown handler 'nothing'; known handlers: cannot_end, closes, closes_all, counts, dies, echo, ",
         ),
         (
             "missing_module",
@@ -131,17 +141,15 @@ def test_failures(shared: Harness, handler: str, argument: Any, code: int, said:
 def test_what_cannot_be_run_says_why(shared: Harness, handler: str, reason: str) -> None:
     exited = shared.run(handler)
     assert exited.code is None
-    assert exited.output.decode().startswith(reason)
+    assert (exited.reason or "").startswith(reason)
 
 
 def test_directory_and_environment(shared: Harness, tmp_path: Path) -> None:
-    seen = json.loads(
-        shared.run("looks", directory=str(tmp_path), environment={"OWN": "mine"}).output.splitlines()[-1]
-    )
+    seen = returned(shared.run("looks", directory=str(tmp_path), environment={"OWN": "mine"}))
     assert (seen[1], seen[6]) == (str(tmp_path), "mine")
-    assert json.loads(shared.run("looks").output.splitlines()[-1])[6] is None
+    assert returned(shared.run("looks"))[6] is None
     exited = shared.run("looks", directory=str(tmp_path / "missing"))
     assert exited.code is None
-    assert exited.output.decode() == (
+    assert exited.reason == (
         f"task field 'directory': cannot run in {tmp_path / 'missing'}: No such file or directory"
     )

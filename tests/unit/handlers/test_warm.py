@@ -1,6 +1,5 @@
 """Processes that are kept warm: used again where they are as they were, replaced where not."""
 
-import json
 import os
 import queue
 import signal
@@ -16,18 +15,17 @@ import pytest
 from mwapp.execution import handler_pool, warm_process
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 from tests.unit.handlers.conftest import ROOT
-from tests.unit.handlers.harness import Harness, gone
+from tests.unit.handlers.harness import Harness, gone, returned
 
 
 def test_a_process_is_used_again_and_found_as_it_was(harness: Harness) -> None:
     first = harness.pid()
-    assert int(harness.run("messes").output) == first
+    assert returned(harness.run("messes")) == first
     umask = os.umask(0)
     os.umask(umask)
     exited = harness.run("looks")
-    *heard, seen = exited.output.splitlines()
-    assert heard == 4 * [b"heard"]
-    assert json.loads(seen) == [first, str(Path.cwd()), None, "task-7", umask, True, None, [], 0.0]
+    assert exited.output.splitlines() == 4 * [b"heard"]
+    assert returned(exited) == [first, str(Path.cwd()), None, "task-7", umask, True, None, [], 0.0]
 
 
 @pytest.mark.parametrize("handler", ["fails", "closes", "leaves_thread"])
@@ -43,12 +41,12 @@ def test_what_a_handler_leaves_behind_is_killed(harness: Harness, tmp_path: Path
     assert exited.code == 0
     child = read_number(tmp_path / "pid")
     assert not alive(child)
-    assert not alive(int(exited.output))
+    assert not alive(returned(exited))
 
 
 def test_a_forked_handler_returns_once(harness: Harness) -> None:
-    assert harness.run("forks").output == b"from the parent"
-    assert harness.run("returns", "next").output == b"next"
+    assert returned(harness.run("forks")) == "from the parent"
+    assert returned(harness.run("returns", "next")) == "next"
 
 
 def test_as_many_as_run_at_once(harness: Harness, tmp_path: Path) -> None:
@@ -71,7 +69,7 @@ def test_beyond_a_few_a_run_waits_for_a_free_process_first(
     harness.pid()
     for number in range(50):
         harness.start("pid", None, number)
-    assert len({harness.exited().output for _ in range(50)}) == 1
+    assert len({returned(harness.exited()) for _ in range(50)}) == 1
     monkeypatch.setattr(handler_pool, "START_ANOTHER_AFTER", 0.01)
     for number in range(3):
         harness.start("sleeps", str(tmp_path / str(number)), number)
@@ -130,13 +128,13 @@ def test_it_ends_when_it_has_nothing_to_do(harness: Harness, monkeypatch: pytest
     monkeypatch.setattr(handler_pool, "IDLE", 0.2)
     harness.runner._call(harness.runner._handlers._look_again)
     assert gone(first)
-    assert harness.run("returns", "again").output == b"again"
+    assert returned(harness.run("returns", "again")) == "again"
 
 
 def test_one_that_cannot_end_is_killed(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handler_pool, "MOST_RUNS", 1)
     monkeypatch.setattr(warm_process, "FAREWELL", 0.1)
-    assert gone(int(harness.run("cannot_end").output))
+    assert gone(returned(harness.run("cannot_end")))
 
 
 def test_it_does_not_outlive_its_daemon(distribution: Path, tmp_path: Path) -> None:
@@ -182,6 +180,6 @@ def test_processes_that_cannot_start_fail_their_tasks(
     for _ in range(3):
         exited = harness.exited()
         assert exited.code is None
-        assert exited.output.startswith(b"no process for the handler, exit status ")
+        assert (exited.reason or "").startswith("no process for the handler, exit status ")
     monkeypatch.setattr("sys.executable", "/missing/python")
-    assert b"/missing/python" in harness.run("echo").output
+    assert "/missing/python" in (harness.run("echo").reason or "")

@@ -12,6 +12,9 @@ def returns(argument, run):
     '''
     return argument
 
+def counts(argument, run):
+    return len(argument)
+
 def who(argument, run):
     import mwapp.handlers
     assert type(run) is mwapp.handlers.Run
