@@ -23,6 +23,7 @@ GROUPS = {
         "tasks": ("tasks", "List all tasks, or each TASK, in the order of submission."),
         "workers": ("tasks", "List workers: those alive, and those gone that still hold tasks."),
         "handlers": ("handlers", "List the handlers of this installation."),
+        "acl": ("acl", "Show who may do what in the ensemble, or change it."),
     },
     "Daemons": {
         "master": ("daemons", "Run a master: the active one assigns tasks to workers."),

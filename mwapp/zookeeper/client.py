@@ -21,6 +21,7 @@ from mwapp.core.protocol import show_session
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Asked, Connection, Handler
 from mwapp.zookeeper.machine import Machine
+from mwapp.zookeeper.wire import Lists, everybody
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Answered:
 
     number: int
     result: Result
+    denied: bool = False  # it is a transaction, and an access control list forbids it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Client:
         tell: Callable[["Client", Happening], None],
         machine: Machine,
     ) -> None:
+        self.lists: Lists = everybody  # of what is created
         self._tell = tell
         self._chroot = servers.chroot
         self._machine = machine
@@ -129,11 +132,11 @@ class Client:
         It is answered, or the connection is lost. False: neither, because it cannot be encoded.
         """
 
-        def told(result: Result) -> None:
-            self._tell(self, Answered(number, result))
+        def told(result: Result, denied: bool) -> None:
+            self._tell(self, Answered(number, result, denied))
 
         try:
-            self._connection.ask(Asked(operation, chroot, told))
+            self._connection.ask(Asked(operation, chroot, told, self.lists))
         except (ValueError, struct.error) as problem:
             log.error("request cannot be sent: %s", problem)
             return False

@@ -21,7 +21,17 @@ from kazoo.protocol.states import KeeperState
 from mwapp.core.messages import Error, Failed, Operation, Result
 from mwapp.zookeeper.machine import Machine
 from mwapp.zookeeper.tls import HUNG_UP, MOST_HANG_UPS, NO_TLS, Channel, Tls, TlsRefusedError
-from mwapp.zookeeper.wire import MULTI_READ, Reader, Record, encode, encode_all, error, simple_read
+from mwapp.zookeeper.wire import (
+    MULTI_READ,
+    Lists,
+    Reader,
+    Record,
+    encode,
+    encode_all,
+    error,
+    everybody,
+    simple_read,
+)
 
 # A server gets this long to accept a connection, and as long again to answer the first request on it, so that
 # we skip a frozen or black-holed one quickly. Every further round of time-outs adds as much again, because we
@@ -48,21 +58,31 @@ _WELCOME = 20, 256  # length of the server's greeting: version, time-out, sessio
 class Asked:
     """A request."""
 
-    def __init__(self, operation: Operation, chroot: str, told: Callable[[Result], None]) -> None:
-        """Raises ValueError or struct.error if it cannot be encoded."""
-        self.record = encode(operation, chroot)
+    def __init__(
+        self,
+        operation: Operation,
+        chroot: str,
+        told: Callable[[Result, bool], None],
+        lists: Lists = everybody,
+    ) -> None:
+        """``told`` gets the result, and whether an access control list forbids it. Raises ValueError or
+        struct.error if it cannot be encoded."""
+        self.record = encode(operation, chroot, lists)
         self.simple_read = simple_read(operation)
         self.operation = operation
         self._told = told
+        self._denied = False
         self._chroot = chroot
 
     def read(self, code: int, reader: Reader) -> Result:
         """Read the reply, which came with this error."""
-        return reader.result(self.operation, code, self._chroot)
+        result = reader.result(self.operation, code, self._chroot)
+        self._denied = reader.denied
+        return result
 
     def tell(self, result: Result) -> None:
         """Report what was read."""
-        self._told(result)
+        self._told(result, self._denied)
 
 
 class _Reads:

@@ -21,19 +21,25 @@ from mwapp.core.messages import (
     Expired,
     Failed,
     Fired,
+    Get,
+    Node,
     Operation,
     Reply,
     Result,
     Resumed,
+    Stat,
     Suspended,
     Transaction,
 )
 from mwapp.core.protocol import show_session
-from mwapp.core.request_size import RequestSize, size
+from mwapp.core.request_size import MOST_BYTES, RequestSize, size
 from mwapp.release import end_session
+from mwapp.zookeeper import acl
+from mwapp.zookeeper.acl import Policy
 from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Refused, Up
 from mwapp.zookeeper.connect_string import Servers, show
 from mwapp.zookeeper.machine import REAL, Machine
+from mwapp.zookeeper.wire import everybody
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +53,10 @@ REOPEN_DELAY = 0.5
 GRACE = 0.2
 # If the chroot could not be created, we try again after this many seconds.
 AGAIN = 1.0
+# The number of our own request for the policy. Those for the chroot are between this and 0.
+POLICY = -1_000_000
+# How often to tell of operations of one kind that access control lists forbid, seconds.
+TELL_AGAIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class _Session:
     heard: float = 0.0  # when the last reply came
     last_step: int = 0  # number of the last request for the chroot
     again: float | None = None  # when to try again to create it
+    policy: Policy | None = None  # who may do what, as far as we know
 
 
 class Sessions:
@@ -100,6 +111,7 @@ class Sessions:
         self._request_size = request_size or RequestSize()
         self._trust_from = 0.0  # until then the silence may be our own fault
         self._refused: dict[tuple[str, int], str] = {}  # by server, why there is no TLS with it
+        self._told: dict[tuple[type, str], float] = {}  # when, of what access control lists forbid
 
     @property
     def session(self) -> Up | None:
@@ -154,7 +166,7 @@ class Sessions:
         if present is None:
             return  # the core knows, or itself said, that its session is over
         present.outstanding[number] = operation, now
-        if not self._request_size.allows(operation, now):
+        if not self._request_size.allows(operation, now) or _swollen(present.policy, operation):
             log.error("a request of %d bytes was not sent: it is too large for the servers", size(operation))
             self._refuse(present, number, Error.REFUSED)
         elif not present.connected:
@@ -214,12 +226,19 @@ class Sessions:
                     self._last = None
                 self._next(now)
                 return events
+            case Changed(acl.PATH):
+                self._ask_policy(present, now)
+                return []
             case Changed(path):
                 return [Fired(path)]
-            case Answered(number, result):
+            case Answered(number, result, denied):
                 present.heard = now
+                if denied:
+                    self._tell_denied(present, number, result, now)
                 if number in present.outstanding and number not in present.unsent:
                     self._request_size.answered(present.outstanding[number][0])
+                if number == POLICY:
+                    return self._learned(present, result, now)
                 if number < 0:
                     return self._prepared(present, number, result, now)
                 return self._reply(present, number, result)
@@ -237,9 +256,11 @@ class Sessions:
         log.info("session %s on %s", show_session(up.session), show(up.address))
         self._end_given_up(up)
         if present.announced:
+            if self._servers.tls is not None:
+                self._ask_policy(present, now)  # before all that the core asks
             return [Resumed(up.asked)]
         if not self._servers.chroot:
-            return self._announce(present)
+            return self._usable(present, now)
         self._prepare(present, now)
         return []
 
@@ -318,7 +339,66 @@ class Sessions:
             log.error("--connect: cannot create %s: %s", self._servers.chroot, result.error.value)
             present.again = now + AGAIN
             return []
-        return self._announce(present)
+        return self._usable(present, now)
+
+    # With TLS others know who we are, so there may be access control lists. We learn who may do what before
+    # the core hears of the session.
+
+    def _usable(self, present: _Session, now: float) -> list[Event]:
+        if self._servers.tls is None:
+            return self._announce(present)
+        self._ask_policy(present, now)
+        return []
+
+    def _ask_policy(self, present: _Session, now: float) -> None:
+        self._own(present, POLICY, Get(self._servers.chroot + acl.PATH, watch=True), now)
+
+    def _learned(self, present: _Session, result: Result, now: float) -> list[Event]:
+        if POLICY not in present.outstanding:
+            return []  # the connection was lost meanwhile
+        replies = self._reply(present, POLICY, result)[1:]  # to what the core asked
+        match result:
+            case Failed(Error.NO_NODE):  # which leaves no watch
+                self._own(present, POLICY, Exists(self._servers.chroot + acl.PATH, watch=True), now)
+                return replies
+            case Stat():
+                self._ask_policy(present, now)
+                return replies
+            case Node(data):
+                policy = Policy.decode(data)
+                if policy is None:
+                    log.error(
+                        "%s is damaged: what is created is open to all; mwapp acl on repairs it", acl.PATH
+                    )
+            case None:
+                policy = None
+            case _:
+                log.error(
+                    "cannot read %s: what is created keeps the access control lists of before", acl.PATH
+                )
+                policy = present.policy
+        present.policy = policy
+        present.client.lists = everybody if policy is None else policy.packed
+        return replies if present.announced else self._announce(present)
+
+    def _tell_denied(self, present: _Session, number: int, result: Result, now: float) -> None:
+        operation, _ = present.outstanding.get(number, (None, 0.0))
+        if not isinstance(operation, Transaction) or not isinstance(result, Failed) or result.index is None:
+            return
+        op = operation.ops[result.index]
+        kind = type(op), acl.kind(op.path)
+        if now - self._told.get(kind, -TELL_AGAIN) >= TELL_AGAIN:
+            self._told[kind] = now
+            tls = self._servers.tls
+            log.error("%s", acl.denied(present.policy, op, tls.subject if tls else None))
+
+
+def _swollen(policy: Policy | None, operation: Operation) -> bool:
+    """Whether it is only the access control lists that make a request too large."""
+    if policy is None or not isinstance(operation, Transaction):
+        return False
+    creates = [op.path for op in operation.ops if isinstance(op, Create)]
+    return size(operation) + sum(len(policy.packed(path)) for path in creates) > MOST_BYTES
 
 
 def _end(

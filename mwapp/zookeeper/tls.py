@@ -30,6 +30,7 @@ NO_TLS = "no TLS is possible there: {}; give the servers' port for TLS, such as 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 _SEQUENCE, _VERSION, _UTC_TIME, _TIME = 0x30, 0xA0, 0x17, 0x18  # of DER
+_COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
 
 
 class TlsRefusedError(OSError):
@@ -58,6 +59,8 @@ class Tls:
         self._ca, self._cert, self._names = ca, cert, names
         # When our certificate ends; None if that cannot be told.
         self.ends: datetime | None = None
+        # Whose it is, as ZooKeeper writes it; None if it has more than a name.
+        self.subject: str | None = None
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it checks certificates and host names
         if not _CERTIFICATE.search(_text(ca, names.ca)):
             raise BadInputError(f"{names.ca}: {ca} has no certificate in PEM (-----BEGIN CERTIFICATE-----)")
@@ -85,6 +88,8 @@ class Tls:
         if _ENCRYPTED.search(key_text):
             raise BadInputError(f"{where}: the key is protected by a password: decrypt it (openssl pkey)")
         self.ends = _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC))
+        with suppress(ValueError, IndexError, binascii.Error):
+            self.subject = subject(text)
         try:
             self.context.load_cert_chain(cert, key)
         except ssl.SSLError as problem:
@@ -279,6 +284,30 @@ def validity(pem: str) -> tuple[datetime, datetime]:
 
     Python's own library does not tell this of a file.
     """
+    kind, period, _ = _after_issuer(pem)
+    if kind != _SEQUENCE:
+        raise ValueError("the validity is not where it should be")
+    kind, begins, rest = _element(period)
+    other, ends, _ = _element(rest)
+    return _moment(kind, begins), _moment(other, ends)
+
+
+def subject(pem: str) -> str | None:
+    """Whose the first certificate of a text is, as CN=NAME; None if there is more in it than a name. Raises
+    ValueError, IndexError."""
+    _, _, rest = _after_issuer(pem)
+    _, names, _ = _element(rest)
+    _, first, more = _element(names)
+    _, pair, beside = _element(first)
+    _, key, value = _element(pair)
+    if more or beside or key != _COMMON_NAME:
+        return None
+    _, text, _ = _element(value)
+    return f"CN={text.decode()}"
+
+
+def _after_issuer(pem: str) -> tuple[int, bytes, bytes]:
+    """The validity, and what follows: the subject first."""
     found = _CERTIFICATE.search(pem)
     if found is None:
         raise ValueError("there is no certificate")
@@ -289,12 +318,7 @@ def validity(pem: str) -> tuple[datetime, datetime]:
     skip = 3 if kind == _VERSION else 2  # ... algorithm, issuer
     for _ in range(skip):
         _, _, rest = _element(rest)
-    kind, period, _ = _element(rest)
-    if kind != _SEQUENCE:
-        raise ValueError("the validity is not where it should be")
-    kind, begins, rest = _element(period)
-    other, ends, _ = _element(rest)
-    return _moment(kind, begins), _moment(other, ends)
+    return _element(rest)
 
 
 def _element(der: bytes) -> tuple[int, bytes, bytes]:

@@ -6,7 +6,7 @@ value.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from struct import Struct
 
@@ -43,8 +43,10 @@ _PART = Struct("!i?i")  # in a multi: kind, whether it is the end, error
 _END = _PART.pack(_ERROR, True, -1)
 # Anybody may do anything: one entry, all permissions, world:anyone.
 _OPEN = _INT.pack(1) + _INT.pack(31) + _INT.pack(5) + b"world" + _INT.pack(6) + b"anyone"
+# The access control list, as it travels, of what is created at a path.
+Lists = Callable[[str], bytes]
 
-_NO_NODE = -101
+_NO_NODE, _NO_AUTH = -101, -102
 _ERRORS = {
     _NO_NODE: Error.NO_NODE,
     -103: Error.BAD_VERSION,
@@ -88,7 +90,12 @@ class Record:
 # ---------------------------------------------------------------- requests
 
 
-def encode(operation: Operation, chroot: str) -> Record:
+def everybody(_: str) -> bytes:
+    """The list by which anybody may do anything."""
+    return _OPEN
+
+
+def encode(operation: Operation, chroot: str, lists: Lists = everybody) -> Record:
     """Raises ValueError for a path that is not Unicode."""
     match operation:
         case Get(path, watch):
@@ -97,7 +104,7 @@ def encode(operation: Operation, chroot: str) -> Record:
             return Record(CHILDREN, _text(below(chroot, path)) + _FLAG.pack(watch))
         case Exists(path, watch):
             return Record(EXISTS, _text(below(chroot, path)) + _FLAG.pack(watch))
-    return encode_all(MULTI, [_encode_op(op, chroot) for op in operation.ops])
+    return encode_all(MULTI, [_encode_op(op, chroot, lists) for op in operation.ops])
 
 
 def simple_read(operation: Operation) -> bool:
@@ -111,12 +118,12 @@ def encode_all(kind: int, records: Sequence[Record]) -> Record:
     return Record(kind, b"".join([*parts, _END]))
 
 
-def _encode_op(op: Op, chroot: str) -> Record:
+def _encode_op(op: Op, chroot: str, lists: Lists) -> Record:
     path = _text(below(chroot, op.path))
     match op:
         case Create(_, data, ephemeral, sequential):
             flags = _EPHEMERAL * ephemeral + _SEQUENTIAL * sequential
-            return Record(CREATE, b"".join((path, _bytes(data), _OPEN, _INT.pack(flags))))
+            return Record(CREATE, b"".join((path, _bytes(data), lists(op.path), _INT.pack(flags))))
         case Set(_, data, version):
             return Record(SET, b"".join((path, _bytes(data), _INT.pack(version))))
         case Delete(_, version):
@@ -145,6 +152,7 @@ class Reader:
     def __init__(self, buffer: bytes | bytearray, at: int = 0) -> None:
         self._buffer = buffer
         self._at = at
+        self.denied = False  # a transaction, by an access control list
 
     def result(self, operation: Operation, code: int, chroot: str) -> Result:
         """The reply to the operation; ``code`` is the error it came with."""
@@ -186,7 +194,8 @@ class Reader:
             if end:
                 return failed or tuple(results)
             if code not in _NOT_TO_BLAME:
-                failed = Failed(error(code), len(results))
+                self.denied = code == _NO_AUTH  # sessions.py tells of it, with its path
+                failed = Failed(Error.REFUSED if self.denied else error(code), len(results))
             if kind == CREATE:
                 results.append(self._text()[len(chroot) :])
             else:

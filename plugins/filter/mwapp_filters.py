@@ -72,6 +72,51 @@ def _roles(host: str, groups: Mapping[str, list[str]]) -> list[str]:
     return [role for role in ROLES if host in groups.get(f"mwapp_{role}s", [])]
 
 
+def mwapp_acl_hosts(groups: Mapping[str, list[str]], hostvars: Hostvars) -> list[Row]:
+    """Tell which hosts have the key of a master, or of a node.
+
+    Args:
+        groups: of the inventory.
+        hostvars: variables of every host. The defaults of a role are not among them.
+
+    Returns:
+        For each its host and role.
+    """
+    return [
+        {"host": host, "role": role}
+        for host, roles in _application(groups, hostvars).items()
+        for role in roles
+        if role in ("master", "node")
+    ]
+
+
+def mwapp_acl_arguments(
+    groups: Mapping[str, list[str]], hostvars: Hostvars, clients: list[str] | str = ""
+) -> list[str]:
+    """Name everybody who may do something, as the command C(mwapp acl on) takes it.
+
+    Args:
+        groups: of the inventory.
+        hostvars: variables of every host. The defaults of a role are not among them.
+        clients: mwapp_acl_clients.
+    """
+    arguments = []
+    names = clients.split(",") if isinstance(clients, str) else list(clients)
+    for host, roles in _application(groups, hostvars).items():
+        name = str(hostvars[host].get("mwapp_name") or host)
+        arguments += [part for role in roles for part in (f"--{role}", name)]
+        names.append(f"mwapp-cli-{name}")
+    for client in dict.fromkeys(text for name in names if (text := str(name).strip())):
+        arguments += ["--client", client]
+    return arguments
+
+
+def _application(groups: Mapping[str, list[str]], hostvars: Hostvars) -> dict[str, list[str]]:
+    """The roles of all hosts of the application."""
+    hosts = dict.fromkeys(host for role in ROLES for host in groups.get(f"mwapp_{role}s", []))
+    return {host: hostvars[host].get("mwapp_roles") or _roles(host, groups) for host in hosts}
+
+
 def mwapp_tls_days(servers: list[str], hostvars: Hostvars) -> list[Any]:
     """Tell how long certificates are valid, and how long before their end they are renewed, as for servers.
 
@@ -178,6 +223,8 @@ class FilterModule:
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
         return {
+            "mwapp_acl_arguments": mwapp_acl_arguments,
+            "mwapp_acl_hosts": mwapp_acl_hosts,
             "mwapp_certificates": mwapp_certificates,
             "mwapp_connect": mwapp_connect,
             "mwapp_services": mwapp_services,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.validation import check_type_path
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
@@ -77,6 +78,7 @@ def mwapp_problems(
     return [
         *role_problems(variables["mwapp_roles"], groups),
         *connect_problems(str(variables["mwapp_connect"])),
+        *acl_problems(variables["mwapp_acl"], variables["mwapp_tls"]),
         *session_problems(variables["mwapp_session_timeout"], *_granted_ms(hostvars, groups)),
         *name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),
         *port_problems(variables, _server_ports(host, hostvars, groups)),
@@ -127,6 +129,17 @@ def number(value: Any) -> float:
         return float(value)
     except (TypeError, ValueError):
         return math.nan
+
+
+def acl_problems(acl: Any, tls: Any) -> list[str]:
+    """Of access control lists."""
+    if is_true(acl) and not is_true(tls):
+        return [
+            "mwapp_acl is true, but the application connects without TLS: access control lists are by "
+            "certificate. Set zookeeper_tls: true for the servers (and leave mwapp_tls to its default), or "
+            "mwapp_acl: false."
+        ]
+    return []
 
 
 def role_problems(roles: Sequence[str], groups: Groups) -> list[str]:

@@ -14,8 +14,8 @@ from mwapp import Client
 from mwapp.errors import UnreachableError
 from testbed.daemons import DAEMON_SESSION_SECONDS, Site
 from testbed.ensemble import Ensemble
+from testbed.tls_files import DAY, Maker, pem, write
 from testbed.waiting import wait_for
-from tests.unit.tls_files import DAY, Maker, pem, write
 
 HERE = ("127.0.0.1", "localhost")
 

@@ -40,6 +40,30 @@ def test_the_ensemble_is_where_the_inventory_says() -> None:
     assert filters.mwapp_connect([], {}) == ""
 
 
+GROUPS = {"mwapp_masters": ["m1", "m2"], "mwapp_workers": ["w1", "m2"], "mwapp_nodes": ["n1"], "other": ["x"]}
+APPLICATION: dict[str, Any] = {
+    "m1": {},
+    "m2": {"mwapp_name": "second"},
+    "w1": {},
+    "n1": {"mwapp_roles": ["node"]},
+}
+
+
+def test_who_may_do_what_is_told_by_name_and_by_whom() -> None:
+    assert filters.mwapp_acl_hosts(GROUPS, APPLICATION) == [
+        {"host": "m1", "role": "master"},
+        {"host": "m2", "role": "master"},
+        {"host": "n1", "role": "node"},
+    ]
+    told = " ".join(filters.mwapp_acl_arguments(GROUPS, APPLICATION, ["app", "app"]))
+    assert told == (
+        "--master m1 --master second --worker second --node n1 --worker w1 --client app"
+        " --client mwapp-cli-m1 --client mwapp-cli-second --client mwapp-cli-n1 --client mwapp-cli-w1"
+    )
+    assert "--client b --client mwapp" in " ".join(filters.mwapp_acl_arguments(GROUPS, APPLICATION, " a, b"))
+    assert filters.mwapp_acl_arguments({}, {}) == []
+
+
 # ------------------------------------------------------------ services
 
 

@@ -28,6 +28,7 @@ HOSTVARS: dict[str, dict[str, Any]] = {name: {} for name in ("zk1", "mw1", "mw2"
 GIVEN = {name: option["default"] for name, option in OPTIONS.items() if "default" in option} | {
     "mwapp_roles": ["master", "worker"],
     "mwapp_connect": "zk1:2181",
+    "mwapp_tls": False,
     "mwapp_name": "mw1",
     "mwapp_checkout": str(PROJECT),
 }
@@ -48,6 +49,7 @@ def problems(
 def test_what_fits_together_passes() -> None:
     assert problems() == []
     assert problems({"mwapp_task_user": "mwapp-task"}) == []
+    assert problems({"mwapp_acl": True, "mwapp_tls": "yes"}) == []
     assert problems({"mwapp_roles": ["node"]}, groups={"mwapp_nodes": ["mw1", "mw2"]}) == []
     assert problems({"mwapp_roles": ["worker"]}, groups={"mwapp_nodes": ["mw2", "mw3"]}) == []
 
@@ -59,6 +61,7 @@ def test_what_fits_together_passes() -> None:
         ({"mwapp_roles": ["worker", "node"]}, "is in mwapp_nodes and in mwapp_workers, but a node is master"),
         ({"mwapp_connect": ""}, 'mwapp_connect is "": put the servers in group zookeeper'),
         ({"mwapp_connect": "zk1:0"}, 'mwapp_connect is "zk1:0": put the servers'),
+        ({"mwapp_acl": "true"}, "mwapp_acl is true, but the application connects without TLS: "),
         ({"mwapp_session_timeout": 1.9}, "mwapp_session_timeout is 1.9 s, but the servers grant 2 to 120 s"),
         ({"mwapp_session_timeout": "121"}, "choose one of these, or set zookeeper_min_session_timeout or"),
         ({"mwapp_name": "a b"}, 'mwapp_name is "a b": use letters, digits, dot'),

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mwapp import release
-from tests.unit.tls_files import Maker, pem, write
+from testbed.tls_files import Maker, pem, write
 
 SESSION, PASSWORD = -0x1234567890, bytes(range(16))
 

@@ -19,8 +19,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from testbed.tls_files import DAY, Maker, pem, pem_key, write
 from tests.unit.ansible_module import run
-from tests.unit.tls_files import DAY, Maker, pem, pem_key, write
 from tests.unit.zookeeper_role import load, load_file
 
 module = load_file("modules/tls_certificates.py")

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mwapp.status.health import System
 from mwapp.zookeeper.tls import Tls
+from testbed.tls_files import DAY, Maker, now, pem, without_version, write
 from tests.unit.test_status import GROUPS, found
 from tests.unit.test_status import report as status_report
-from tests.unit.tls_files import DAY, Maker, now, pem, without_version, write
 from tests.unit.zookeeper_role import load
 
 expiry = load("tls_expiry")

@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 
 from mwapp.errors import BadInputError
 from mwapp.loop import silent
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Handler
 from mwapp.zookeeper.machine import REAL, Machine
-from mwapp.zookeeper.tls import MOST_HANG_UPS, Tls, TlsRefusedError, validity
-from tests.unit.tls_files import DAY, Maker, pem, pem_key, without_version, write
+from mwapp.zookeeper.tls import MOST_HANG_UPS, Tls, TlsRefusedError, subject, validity
+from testbed.tls_files import DAY, Maker, pem, pem_key, without_version, write
 
 RECORD = 16384  # the most that a record of TLS has
 
@@ -63,6 +65,15 @@ def files(tmp_path: Path) -> Files:
 def _split(files: Files) -> tuple[str, str]:
     key, leaf = files.maker.leaf("me")
     return files.write("leaf.pem", pem(leaf)), files.write("key.pem", pem_key(key))
+
+
+def test_whose_a_certificate_is_as_zookeeper_says_it(files: Files) -> None:
+    assert files.tls().subject == "CN=me"
+    names = [(NameOID.COMMON_NAME, "a"), (NameOID.ORGANIZATION_NAME, "b")]
+    for some, said in ((names[:1], "CN=a"), (names[1:], None), (names, None), (names[::-1], None)):
+        name = x509.Name([x509.NameAttribute(*pair) for pair in some])
+        made = files.maker._builder(name, name, files.maker.key, -DAY, DAY).sign(files.maker.key, SHA256())
+        assert subject(pem(made).decode()) == said
 
 
 def test_a_key_may_be_in_a_file_of_its_own(files: Files) -> None:

@@ -20,10 +20,10 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import hashes
 
+from testbed.tls_files import Maker, pem
 from tests.unit.ansible_module import reroot, run
 from tests.unit.test_zookeeper_jars import jar
 from tests.unit.test_zookeeper_sizes import log as large_log
-from tests.unit.tls_files import Maker, pem
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
 preflight = load_file("modules/zookeeper_preflight.py")

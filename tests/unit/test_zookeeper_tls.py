@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from testbed.tls_files import DAY, Maker, pem, write
 from tests.unit.ansible_module import run
 from tests.unit.four_letters import Serve, in_turn, serving
-from tests.unit.tls_files import DAY, Maker, pem, write
 from tests.unit.zookeeper_role import load, load_file
 
 filters = load_file("filter/zookeeper_tls.py")

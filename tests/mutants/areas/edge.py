@@ -51,7 +51,7 @@ MUTANTS = [
         "present.unsent.get(number, lost)", "lost", "what was refused is told to have been cut off, for ever"
     ),
     sessions("        present.unsent.pop(number, None)\n", "", "what was refused once is refused again"),
-    sessions("if not self._request_size.allows(operation, now):", "if False:", "servers hang up on it"),
+    sessions("if not self._request_size.allows(operation, now) or", "if", "servers hang up on it"),
     sessions(
         "                self._request_size.lost(sent, now)\n",
         "",
@@ -149,7 +149,9 @@ MUTANTS = [
         "            return True\n        return True",
         "no answer",
     ),
-    client("Answered(number, result))", "Answered(number + 1, result))", "the answer to another"),
+    client(
+        "Answered(number, result, denied))", "Answered(number + 1, result, denied))", "the answer to another"
+    ),
     # ---------------------------------------------------------------- connecting
     connection("        self._received.clear()\n", "", "half a reply of the connection before"),
     connection(
@@ -335,7 +337,7 @@ MUTANTS = [
     wire("(changes + children & 0xFFFFFFFF)", "(changes + children)", "numbers are negative at last"),
     wire("(changes + children &", "(changes - children &", "deleted children count as created"),
     wire("ctime / 1000", "ctime", "milliseconds"),
-    wire("Failed(error(code), len(results))", "Failed(error(code), len(results) + 1)", "another is to blame"),
+    wire("error(code), len(results))", "error(code), len(results) + 1)", "another is to blame"),
     wire(" and not operation.watch", "", "a server ignores the watches of several reads"),
     wire(
         "_SIMPLE = (Get, Children)",

@@ -1,0 +1,294 @@
+"""Bring access control lists in force, change them, or lift them, on an application that runs.
+
+Whatever order things are done in, running processes must go on. What is created from now on comes first (the
+policy, which all watch), then what is there. Each step can be repeated: a run that was cut short is finished
+by the next.
+"""
+
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import (
+    InvalidACLError,
+    KazooException,
+    NoAuthError,
+    NodeExistsError,
+    NoNodeError,
+)
+from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
+from kazoo.security import ACL, Id
+
+from mwapp.core.protocol import ASSIGN, MASTER, PARENTS
+from mwapp.errors import RefusedError, UnreachableError
+from mwapp.zookeeper.acl import OPEN, PATH, Entry, Policy
+from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.machine import REAL
+from mwapp.zookeeper.tls import Tls, TlsRefusedError
+
+# Requests under way at once.
+AT_ONCE = 500
+# Processes have heard of a new policy after this many seconds; what they created before is looked at again.
+HEARD = 0.3
+# What is still created with other lists after so many looks is somebody else's doing.
+LOOKS = 5
+# How long a server may take to accept a connection, seconds.
+ATTEMPT = 2.0
+
+
+class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
+    """kazoo's threads, with our TLS: it trusts our CA alone, and checks names."""
+
+    def __init__(self, tls: Tls | None) -> None:
+        super().__init__()
+        self._tls = tls
+        self.refused: str | None = None
+
+    def create_connection(self, *, address: Any, hostname: str = "", **_: Any) -> Any:
+        connection = REAL.connect(address, ATTEMPT)
+        if self._tls is None:
+            return connection
+        try:
+            return self._tls.wrap(connection, hostname or address[0])
+        except TlsRefusedError as problem:
+            self.refused = str(problem)
+            raise
+
+    def select(self, reads: Any, writes: Any, errors: Any, timeout: float | None = None) -> Any:
+        """What OpenSSL has taken from a socket already can be read, too; kazoo would wait for more."""
+        held = [one for one in reads if isinstance(one, ssl.SSLSocket) and one.pending()]
+        readable, writable, failed = super().select(reads, writes, errors, 0.0 if held else timeout)
+        return [one for one in reads if one in held or one in readable], writable, failed
+
+
+@dataclass
+class Report:
+    """What was found, and done."""
+
+    policy: Policy | None = None  # in force now
+    changed: list[str] = field(default_factory=list)  # znodes whose lists were set, or would be
+    problems: list[str] = field(default_factory=list)
+
+
+class Lists:
+    """A session that reads and sets access control lists. A context manager."""
+
+    def __init__(self, servers: Servers, patience: float, *, look_only: bool = False) -> None:
+        """``look_only``: tell what would be done, and do nothing."""
+        self._chroot = servers.chroot
+        self._servers = servers
+        self._patience = patience
+        self._look_only = look_only
+        self._handler = Handler(servers.tls)
+        self._client = KazooClient(hosts=servers.hosts, timeout=10.0, handler=self._handler)
+        self._report = Report()
+
+    def __enter__(self) -> "Lists":
+        try:
+            self._client.start(self._patience)
+        except KazooTimeoutError:
+            self.__exit__()
+            why = self._handler.refused or f"the ensemble has not answered for {self._patience:g} s"
+            raise UnreachableError(f"--connect {self._servers}: {why}") from None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.stop()
+        self._client.close()
+
+    # ------------------------------------------------------------ what can be done
+
+    def show(self) -> Report:
+        """Who may do what, and the znodes whose lists are others."""
+        policy = self._read()
+        self._look_only, self._report.policy = True, policy
+        self._walk((lambda path: policy.acl(path)) if policy else _open)
+        return self._report
+
+    def on(self, wanted: Policy, *, quick: bool = False, if_on: bool = False) -> Report:
+        """Have these in force.
+
+        ``quick``: if they are, look only at what is there in any case. ``if_on``: only if any are in force.
+        """
+        present = self._read()
+        if present is None and if_on:
+            return self._report
+        current = present == replace(wanted, complete=True)
+        if not current:
+            self._write(wanted, present)
+        self._make(wanted)
+        if current and quick:
+            self._bring(("", PATH, *PARENTS, *_queues(wanted)), wanted.acl)
+        else:
+            self._settle(wanted)
+        if not current and not self._report.problems:
+            self._write(replace(wanted, complete=True), wanted)
+        self._report.policy = self._read()
+        return self._report
+
+    def off(self) -> Report:
+        """Have none in force."""
+        if self._read() is None and self._acl("") in (None, OPEN):
+            return self._report
+        if self._do(lambda: self._client.delete(self._path(PATH)), PATH):
+            self._report.changed.append(PATH)
+        if not self._look_only:
+            time.sleep(HEARD)
+        self._walk(_open, last="")
+        return self._report
+
+    # ------------------------------------------------------------ the policy, and what has to be there
+
+    def _read(self) -> Policy | None:
+        try:
+            data, _ = self._client.get(self._path(PATH))
+        except NoNodeError:
+            return None
+        return Policy.decode(data)
+
+    def _write(self, policy: Policy, present: Policy | None) -> None:
+        if present == policy:
+            return
+        if PATH not in self._report.changed:
+            self._report.changed.append(PATH)
+        data, path = policy.encode(), self._path(PATH)
+
+        def write() -> None:
+            self._client.ensure_path(self._chroot or "/")
+            try:
+                self._client.create(path, data, acl=_kazoo(policy.acl(PATH)))
+            except NodeExistsError:
+                self._client.set(path, data)
+
+        if not self._do(write, PATH):
+            who = ", ".join(present.masters) if present else "nobody"
+            raise RefusedError(
+                f"{PATH}: no permission to change it as {self._own()}: run this with the key of a master "
+                f"that is in it already ({who}), or as the ensemble's superuser"
+            )
+
+    def _make(self, policy: Policy) -> None:
+        """The parents, and each worker's queue, which it may not create itself."""
+        wanted = (*PARENTS, *_queues(policy))
+        missing = [path for path, found in self._each(self._client.exists_async, wanted) if found is None]
+        for path in missing:
+            self._report.changed.append(path)
+
+            def make(path: str = path) -> None:
+                self._client.create(self._path(path), b"", acl=_kazoo(policy.acl(path)))
+
+            self._do(make, path, fine=NodeExistsError)
+
+    def _settle(self, policy: Policy) -> None:
+        for _ in range(1 if self._look_only else LOOKS):
+            before = len(self._report.changed)
+            self._walk(policy.acl)
+            if self._report.problems or len(self._report.changed) == before:
+                break
+            if not self._look_only:
+                time.sleep(HEARD)
+
+    # ------------------------------------------------------------ all znodes
+
+    def _walk(self, acl: Callable[[str], tuple[Entry, ...]], last: str | None = None) -> None:
+        """From the top down, so that nobody adds what is not seen. ``last``: this one after all others."""
+        level = [path for path in ("", PATH, MASTER, *PARENTS) if path != last]
+        while level:
+            children = self._bring(level, acl)
+            level = [
+                f"{path}/{name}"
+                for path, names in self._each(self._client.get_children_async, children)
+                for name in names or ()
+            ]
+        if last is not None and not self._report.problems:
+            self._bring([last], acl)
+
+    def _bring(self, paths: Iterable[str], acl: Callable[[str], tuple[Entry, ...]]) -> list[str]:
+        """Set the lists that are others; returns those that have children, but for the top."""
+        found = [
+            (path, its) for path, its in self._each(self._client.get_acls_async, paths) if its is not None
+        ]
+        wrong = [path for path, (entries, _) in found if set(_entries(entries)) != set(acl(path or "/"))]
+        if self._look_only:
+            self._report.changed += [path or "/" for path in wrong if path not in self._report.changed]
+        else:
+
+            def put(path: str) -> Any:
+                return self._client.set_acls_async(path, _kazoo(acl(path[len(self._chroot) :] or "/")))
+
+            self._report.changed += [path or "/" for path, done in self._each(put, wrong) if done is not None]
+        return [path for path, (_, stat) in found if stat.numChildren and path]
+
+    def _acl(self, path: str) -> tuple[Entry, ...] | None:
+        found = next(iter(self._each(self._client.get_acls_async, [path])))[1]
+        return None if found is None else _entries(found[0])
+
+    def _each(self, ask: Callable[[str], Any], paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
+        """What is answered for each; None if it is not there, or forbidden, which is noted."""
+        paths = list(paths)
+        for at in range(0, len(paths), AT_ONCE):
+            asked = [(path, ask(self._path(path))) for path in paths[at : at + AT_ONCE]]
+            for path, answer in asked:
+                try:
+                    yield path, answer.get(timeout=60.0)
+                except NoNodeError:
+                    yield path, None
+                except NoAuthError:
+                    self._problem(path)
+                    yield path, None
+                except (KazooException, KazooTimeoutError) as problem:
+                    raise _explained(problem) from None
+
+    def _do(self, call: Callable[[], Any], path: str, fine: type[Exception] = NoNodeError) -> bool:
+        """Whether it is so now."""
+        if self._look_only:
+            return True
+        try:
+            call()
+        except fine:
+            return True
+        except NoAuthError:
+            self._problem(path)
+            return False
+        except (KazooException, KazooTimeoutError) as problem:
+            raise _explained(problem) from None
+        return True
+
+    def _problem(self, path: str) -> None:
+        self._report.problems.append(
+            f"{path or '/'}: no permission to change its list as {self._own()}: it is somebody else's; the "
+            "ensemble's superuser can delete it or set it"
+        )
+
+    def _own(self) -> str:
+        return (self._servers.tls and self._servers.tls.subject) or "nobody (there is no certificate)"
+
+    def _path(self, path: str) -> str:
+        return self._chroot + path or "/"
+
+
+def _explained(problem: Exception) -> Exception:
+    if isinstance(problem, InvalidACLError):
+        return RefusedError(
+            "the servers do not know certificates in access control lists: do they have TLS for clients?"
+        )
+    return UnreachableError(f"the ensemble does not do it: {problem!r}")
+
+
+def _open(_: str) -> tuple[Entry, ...]:
+    return OPEN
+
+
+def _queues(policy: Policy) -> list[str]:
+    return [f"{ASSIGN}/{name}" for name, _ in policy.workers]
+
+
+def _entries(acls: Iterable[Any]) -> tuple[Entry, ...]:
+    return tuple(Entry(acl.perms, acl.id.scheme, acl.id.id) for acl in acls)
+
+
+def _kazoo(entries: Iterable[Entry]) -> list[Any]:
+    return [ACL(entry.rights, Id(entry.scheme, entry.who)) for entry in entries]

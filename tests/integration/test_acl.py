@@ -1,0 +1,251 @@
+"""Access control lists by certificate: a stolen key or a stranger may write nothing else, and all works."""
+
+import json
+import re
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates import Store, Wanted, utc_now
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from mwapp.release import close_session, with_tls
+from mwapp.zookeeper.tls import Tls
+from testbed.daemons import Daemon, Site
+from testbed.ensemble import Ensemble
+from testbed.hostile import Scene, hand, outcome, tree
+from testbed.tls_files import DAY, Maker, pem, pem_key, write
+from testbed.waiting import wait_for
+
+HERE = ("127.0.0.1", "localhost")
+MASTERS, WORKERS = ("a", "b"), ("w", "v", "later")
+NAMES = (*(f"mwapp-master-{n}" for n in MASTERS), *(f"mwapp-worker-{n}" for n in WORKERS), "mwapp-cli-here")
+ON = ("--master", "a", "--master", "b", "--worker", "w", "--worker", "v", "--client", "mwapp-cli-here")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("tls")
+    servers = [Wanted(ca, f"zk{n}", HERE) for ca in ("client", "quorum") for n in (1, 2, 3)]
+    store = Store(directory, days=30, renew_days=3, now=utc_now())
+    store.ensure([*servers, *(Wanted("client", name) for name in NAMES)])
+    assert store.problems == []
+    return directory
+
+
+@pytest.fixture(scope="module")
+def ensemble(store: Path) -> Iterator[Ensemble]:
+    with Ensemble(tls=store) as ensemble:
+        yield ensemble
+
+
+class Secured(Site):
+    """An application whose every process has a certificate of its own."""
+
+    store: Path
+
+    def daemon(self, role: str, name: str, *options: str) -> Daemon:
+        cert = str(self.store / f"client/mwapp-{role}-{name}.pem")
+        return self.start(role, name, *options, MWAPP_TLS_CERT=cert)
+
+    def acl(self, *arguments: str, key: str = "mwapp-master-a", status: int = 0) -> Any:
+        """mwapp acl; what it says."""
+        return self.json(
+            "acl", *arguments, "--tls-cert", str(self.store / f"client/{key}.pem"), status=status
+        )
+
+    def submit(self, command: str, *options: str) -> str:
+        return self.mwapp("submit", *options, command).split()[0]
+
+
+@pytest.fixture
+def site(
+    ensemble: Ensemble,
+    store: Path,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Secured]:
+    monkeypatch.setenv("MWAPP_TLS_CA", str(store / "client-ca.pem"))
+    monkeypatch.setenv("MWAPP_TLS_CERT", str(store / "client/mwapp-cli-here.pem"))
+    Secured.store = store
+    site = Secured(f"{ensemble.connect_string}/{request.node.name}", tmp_path)
+    with site:
+        yield site
+
+
+# ---------------------------------------------------------------- all that must be refused
+
+
+def test_stolen_keys_and_strangers_are_refused(
+    site: Secured, ensemble: Ensemble, store: Path, tmp_path: Path
+) -> None:
+    masters = [site.daemon("master", name) for name in MASTERS]
+    site.acl("on", *ON)
+    for name in ("w", "v"):
+        site.daemon("worker", name, "--label", name).wait_for_state("ready")
+    for master in masters:
+        master.wait_for_state("active", "standby")
+    site.mwapp("submit", "--wait", "--label", "w", "echo hello")
+    running = site.submit("sleep 600", "--label", "w")
+    wait_for("it runs", lambda: running in site.daemons[2].running())
+    site.submit("true", "--label", "nowhere")
+    ca = str(store / "client-ca.pem")
+
+    def key(name: str) -> Tls:
+        return Tls(ca, str(store / f"client/{name}.pem"))
+
+    with hand(site.connect, key("mwapp-master-a")) as zk:
+        candidate = f"/candidates/{zk.get_children('/candidates')[0]}"
+        scene = Scene(candidate, "w", "v", *(f"task-{n:010}" for n in range(3)))
+        scene.prepare(zk)
+        before = tree(zk)
+    attempts, of_clients, of_workers = scene.for_masters(), scene.for_workers(), scene.for_clients()
+    made, wrong = 0, []
+    plain = ",".join(f"127.0.0.1:{server.port}" for server in ensemble.servers) + site.chroot
+    for who, connect, tls, more in (
+        ("a client", site.connect, key("mwapp-cli-here"), of_clients),
+        ("a worker", site.connect, key("mwapp-worker-v"), of_workers),
+        ("a server's certificate", site.connect, key("zk1"), of_clients | of_workers),
+        ("a user of a server, without TLS", plain, None, of_clients | of_workers),
+    ):
+        with hand(connect, tls) as zk:
+            for what, attempt in (attempts | more).items():
+                if (ended := outcome(zk, attempt)) != "refused":
+                    wrong.append(f"{who}: {what}: {ended}")
+        made += len(attempts | more)
+    assert wrong == []
+    assert made >= 150
+    with hand(site.connect, key("mwapp-master-a")) as zk:
+        assert tree(zk) == before
+
+    theirs, own = Maker(), Maker("mwapp-master-a")
+    ours = Maker()
+    ours.key = serialization.load_pem_private_key((store / "client-ca.key").read_bytes(), None)
+    ours.certificate = x509.load_pem_x509_certificate((store / "client-ca.pem").read_bytes())
+    name = "mwapp-master-a"
+    strangers = {
+        "without TLS": socket.create_connection,
+        "of another CA": with_tls(ca, str(write(tmp_path / "other.pem", theirs.pair(name)))),
+        "of the quorum's CA": with_tls(ca, str(store / "quorum/zk1.pem")),
+        "self-signed": with_tls(
+            ca, str(write(tmp_path / "self.pem", pem_key(own.key) + pem(own.certificate)))
+        ),
+        "expired": with_tls(
+            ca, str(write(tmp_path / "old.pem", ours.pair(name, begins=-9 * DAY, ends=-DAY)))
+        ),
+        "not valid yet": with_tls(ca, str(write(tmp_path / "new.pem", ours.pair(name, begins=DAY)))),
+    }
+    port = ensemble.servers[0].secure_port
+    assert port is not None
+    for what, connected in strangers.items():
+        assert not _served(port, connected), what
+    assert _served(port, with_tls(ca, str(store / f"client/{name}.pem"))), "it is not for another reason"
+    assert running in site.daemons[2].running()
+
+
+def _served(port: int, connect: Callable[..., Any]) -> bool:
+    try:
+        return close_session("127.0.0.1", port, 0, bytes(16), connect)
+    except (OSError, EOFError):
+        return False
+
+
+# ---------------------------------------------------------------- what must work
+
+
+def test_a_running_application_gets_lists_works_on_and_loses_them_again(
+    site: Secured, store: Path, tmp_path: Path
+) -> None:
+    masters = [site.daemon("master", name) for name in MASTERS]
+    workers = [site.daemon("worker", name, "--slots", "2") for name in ("w", "v")]
+    before = site.submit("echo before")
+    site.mwapp("wait", before)
+    gate = tmp_path / "gate"
+    through = site.submit(f"until [ -e {gate} ]; do sleep 0.1; done", "--name", "through")
+    wait_for("it runs", lambda: any(through in worker.running() for worker in workers))
+
+    would = site.acl("on", *ON, "--check")
+    assert not would["in_force"]
+    assert site.acl() == {"in_force": False, "changed": [], "problems": []}
+    first = site.acl("on", *ON)
+    assert set(would["changed"]) <= set(first["changed"])
+    some = {"/acl", "/", "/master", "/epoch", "/assign/w", f"/tasks/{before}/status", "/tasks/through"}
+    assert some <= set(would["changed"])
+    for again in (("on", *ON), ("on", *ON, "--quick"), ("on", *ON, "--quick", "--if-on"), ("show",)):
+        assert site.acl(*again)["changed"] == [], again
+
+    ended = json.loads(site.mwapp("submit", "--wait", "-", "--output", "json", text="echo x\n" * 120))
+    assert {task["state"] for task in ended} == {"done"}
+    gate.touch()
+    site.mwapp("wait", through)
+    gate.unlink()
+    failing = site.submit("exit 1", "--retries", "1", "--retry-delay", "0.1")
+    site.mwapp("wait", failing, status=1)
+    site.mwapp("rerun", before, "--wait")
+    cancelled = site.submit("sleep 600")
+    site.mwapp("cancel", cancelled, status=None)
+    assert site.json("tasks", cancelled)[0]["state"] == "cancelled"
+
+    active = next(master for master in masters if master.status().get("state") == "active")
+    standby = next(master for master in masters if master is not active)
+    active.kill()
+    wait_for("the other takes over", lambda: standby.status().get("state") == "active")
+    site.mwapp("submit", "--wait", "echo after")
+    long = site.submit(f"until [ -e {gate} ]; do sleep 0.1; done", "--name", "long")
+    wait_for("it runs", lambda: any(long in worker.running() for worker in workers))
+    its = next(worker for worker in workers if long in worker.running())
+    its.signal(signal.SIGTERM)
+    its.wait_for_state("draining")
+    gate.touch()
+    its.process.wait(30)
+    assert json.loads(site.mwapp("wait", long, "--output", "json"))[0]["state"] == "done"
+    assert site.acl()["changed"] == [], "what was created meanwhile has its list from the beginning"
+
+    later = site.daemon("worker", "later")
+    told = "no permission to create /workers/later as CN=mwapp-worker-later: only masters and workers may"
+    wait_for("it says why it cannot register", lambda: told in later.log.read_text())
+    changed = site.acl("on", *ON, "--worker", "later", key="mwapp-master-b")["changed"]
+    assert {"/acl", "/assign/later", f"/tasks/{before}"} <= set(changed)
+    later.wait_for_state("ready")
+    for worker in workers:
+        if worker is not its:
+            worker.stop()
+    site.mwapp("submit", "--wait", "true")
+
+    stolen = site.mwapp("submit", "true", "--tls-cert", str(store / "client/mwapp-worker-w.pem"), status=7)
+    assert stolen == ""
+    assert "workers" in site.mwapp("acl")
+    site.acl("off", key="mwapp-worker-w", status=7)
+    assert "/tasks" in site.acl("off", key="mwapp-master-b")["changed"]
+    assert site.acl("off")["changed"] == []
+    site.mwapp("submit", "--wait", "true")
+    assert {entry["in_force"] for entry in (site.acl(), site.acl("on", *ON, "--if-on"))} == {False}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "words"),
+    [
+        (("on",), "mwapp-master-a", "--master: missing: nobody could assign tasks"),
+        (
+            ("on", "--master", "a"),
+            "mwapp-worker-w",
+            "--tls-cert: it is that of CN=mwapp-worker-w, and of none",
+        ),
+    ],
+)
+def test_what_would_lock_out_everybody_is_refused(
+    site: Secured, arguments: tuple[str, ...], key: str, words: str
+) -> None:
+    with pytest.raises(AssertionError, match=re.escape(words)):
+        site.acl(*arguments, key=key)
+
+
+def _self_signed(top: Path) -> Path:
+    """It is its own CA, with a master's name."""
+    maker = Maker("mwapp-master-a")
+    return write(top / "self.pem", pem_key(maker.key) + pem(maker.certificate))

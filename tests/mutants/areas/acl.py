@@ -1,0 +1,123 @@
+"""Access control lists: who may do what, how a session learns of it, and what is said of a refusal."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (
+    pytest(
+        "tests/unit/test_zk_acl.py",
+        "tests/unit/test_zk_tls.py",
+        "tests/unit/test_mwapp_filters.py",
+        "tests/unit/test_mwapp_rules.py",
+    ),
+)
+
+acl = partial(Mutant, "mwapp/zookeeper/acl.py")
+sessions = partial(Mutant, "mwapp/zookeeper/sessions.py")
+wire = partial(Mutant, "mwapp/zookeeper/wire.py")
+tls = partial(Mutant, "mwapp/zookeeper/tls.py")
+filters = partial(Mutant, "plugins/filter/mwapp_filters.py")
+rules = partial(Mutant, "plugins/filter/mwapp_rules.py")
+
+MUTANTS = [
+    # ------------------------------------------------------------ the table
+    acl('    WORKERS: {ALL_WORKERS: "c"},\n', "", "no worker can register"),
+    acl('f"{WORKERS}/*": {ITS_WORKER: "w"}', 'f"{WORKERS}/*": {ALL_WORKERS: "w"}', "a worker drains another"),
+    acl('{ITS_WORKER: "wd"}', '{ITS_WORKER: "w"}', "no worker can complete a task"),
+    acl('{ITS_WORKER: "wd"}', '{ALL_WORKERS: "wd"}', "a worker takes another's tasks away"),
+    acl('    RETURNED: {ALL_WORKERS: "c"},\n', "", "no worker can hand back a task"),
+    acl('    TASKS: {ALL_CLIENTS: "c"},\n', '    TASKS: {ALL_WORKERS: "c"},\n', "a worker submits tasks"),
+    acl('f"{TASKS}/*": {ALL_WORKERS: "c"}', 'f"{TASKS}/*": {ALL_CLIENTS: "c"}', "a client forges a status"),
+    acl('    CANCEL: {ALL_CLIENTS: "c"},\n', '    CANCEL: {ALL_WORKERS: "c"},\n', "a worker cancels tasks"),
+    acl('    REQUESTS: {ALL_CLIENTS: "c"},\n', "", "nobody can have a task run again"),
+    acl("rights = dict.fromkeys(self.masters, ALL)", "rights: dict[str, int] = {}", "masters may do nothing"),
+    acl("rights.get(one, 0) | _bits(letters)", "_bits(letters)", "a node loses what a master may"),
+    acl('            Entry(READ, "world", "anyone"),\n', "", "nobody can read anything"),
+    acl(
+        'name if ITS_WORKER in RIGHTS.get(pattern, ()) else ""', '""', "each worker has the list of the first"
+    ),
+    acl('*"*" * (len(parts) - 1)', '*"*" * min(1, len(parts) - 1)', "what is below a task may be changed"),
+    acl("is True)\n", "is not None)\n", "what was begun counts as done", at="Policy.decode"),
+    acl(' + [("node", name) for name in nodes]', "", "a node is no master"),
+    # ------------------------------------------------------------ what is said
+    acl(
+        'Create: ("create", "c", _parent(operation.path))',
+        'Create: ("create", "c", operation.path)',
+        "the wrong ones may",
+    ),
+    acl(
+        'Delete: ("delete", "d", _parent(operation.path))',
+        'Delete: ("delete", "d", operation.path)',
+        "the wrong ones may",
+    ),
+    acl('f"the worker {name}" if who == ITS_WORKER else who', "who", "nobody knows whose it is"),
+    # ------------------------------------------------------------ a session
+    sessions(
+        "if self._servers.tls is None:\n            return self._announce",
+        "if True:\n            return self._announce",
+        "what is created first is open to all",
+    ),
+    sessions(
+        "                self._ask_policy(present, now)  # before all that the core asks\n",
+        "                pass\n",
+        "after a cut nobody hears of another policy",
+    ),
+    sessions(
+        "Get(self._servers.chroot + acl.PATH, watch=True)",
+        "Get(self._servers.chroot + acl.PATH)",
+        "nobody hears of another policy",
+    ),
+    sessions(
+        "Exists(self._servers.chroot + acl.PATH, watch=True)",
+        "Exists(self._servers.chroot + acl.PATH)",
+        "nobody hears of the first policy",
+    ),
+    sessions(
+        "        if POLICY not in present.outstanding:\n            return []  # the connection was lost meanwhile\n",
+        "",
+        "an answer of a lost connection counts",
+    ),
+    sessions(
+        "self._reply(present, POLICY, result)[1:]",
+        "self._reply(present, POLICY, result)",
+        "the core has an answer to no question",
+    ),
+    sessions("everybody if policy is None else policy.packed", "everybody", "all is open"),
+    sessions(
+        "                policy = present.policy\n",
+        "                policy = None\n",
+        "who may not read opens all",
+    ),
+    sessions(
+        "return replies if present.announced else self._announce(present)",
+        "return self._announce(present)",
+        "each change is a new session",
+    ),
+    sessions(" or _swollen(present.policy, operation)", "", "servers hang up on it"),
+    sessions(">= TELL_AGAIN:", ">= 0:", "a refusal is told again and again"),
+    sessions("            self._told[kind] = now\n", "", "a refusal is told again and again"),
+    sessions("                if denied:\n", "                if False:\n", "nobody hears why"),
+    # ------------------------------------------------------------ bytes, and who we are
+    wire("lists(op.path), _INT", "lists(below(chroot, op.path)), _INT", "below a chroot all is for masters"),
+    wire("self.denied = code == _NO_AUTH", "self.denied = True", "each failure is told as a refusal"),
+    tls("if more or beside or key != _COMMON_NAME:", "if beside or key != _COMMON_NAME:", "half a name"),
+    tls(
+        "if more or beside or key != _COMMON_NAME:",
+        "if more or beside:",
+        "an organization is taken for a name",
+    ),
+    # ------------------------------------------------------------ the role
+    filters('if role in ("master", "node")', 'if role in ("master",)', "with nodes nobody sets lists"),
+    filters(
+        '        names.append(f"mwapp-cli-{name}")\n',
+        "",
+        "commands on hosts may not submit",
+        at="mwapp_acl_arguments",
+    ),
+    filters(
+        'name = str(hostvars[host].get("mwapp_name") or host)', "name = host", "who has a name is locked out"
+    ),
+    rules("if is_true(acl) and not is_true(tls):", "if False:", "lists without certificates"),
+]
