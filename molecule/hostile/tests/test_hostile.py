@@ -1,0 +1,396 @@
+"""Whoever should not be there tries what there is to try. What is attacked is shown to be there first."""
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import LEAST, Attempts
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from chaos.cluster import MASTER_PORT, TLS_PORT, WORKER_PORT, Cluster
+from lab.spec import RUN
+from mwapp.release import close_session, with_tls
+from mwapp.zookeeper.tls import Tls
+from testbed.hostile import Scene, hand, outcome, password, tree
+from testbed.ports import free_ports
+from testbed.tls_files import DAY, Maker, pem, pem_key, write
+from testbed.waiting import wait_for
+
+QUORUM, ELECTION, PLAIN = 2888, 3888, 2181
+REFUSED = {"ConnectionRefusedError", "ConnectionResetError"}
+# Connects to each HOST:PORT, so many times; says how each attempt ended.
+PROBE = """
+import socket, sys
+held = []
+for target in sys.argv[1:]:
+    host, port, times = target.split(":")
+    said = set()
+    for _ in range(int(times)):
+        try:
+            held.append(socket.create_connection((host, int(port)), 3))
+            said.add("open")
+        except OSError as problem:
+            said.add(type(problem).__name__)
+    print(target, *said)
+"""
+# Greets a server's port for other servers, with a certificate or without; says whether it hangs up.
+PEER = """
+import socket, ssl, sys
+host, port, cert = sys.argv[1:]
+try:
+    connection = socket.create_connection((host, int(port)), 3)
+    if cert != "-":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.load_cert_chain(cert)
+        connection = context.wrap_socket(connection)
+    connection.settimeout(2)
+    if cert == "-":
+        connection.sendall(b"\\0" * 64)
+    print("hangs up" if connection.recv(1) == b"" else "answers")
+except TimeoutError:
+    print("listens")
+except OSError as problem:
+    print("hangs up", type(problem).__name__)
+"""
+STOLEN = "/var/tmp/stolen.pem"  # noqa: S108 - on a node
+NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
+
+
+def run(
+    cluster: Cluster, node: str, command: str, user: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """A shell command on a node."""
+    return cluster.lab.exec(node, [*user, "sh", "-c", command])
+
+
+def python(
+    cluster: Cluster, node: str, program: str, *arguments: str, user: tuple[str, ...] = ()
+) -> list[str]:
+    """What a program says on a node, by lines."""
+    done = cluster.lab.exec(node, [*user, "python3", "-c", program, *arguments], check=True)
+    return done.stdout.splitlines()
+
+
+def mwapp(cluster: Cluster, *arguments: str) -> Any:
+    """What an operator's command says."""
+    done = cluster.lab.exec("mw1", ["mwapp", *arguments, "--output", "json"], check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def keys(secured: Cluster) -> Path:
+    """Where the CAs and all keys are. A thief has copies of some."""
+    return RUN / secured.lab.name / "tls"
+
+
+# ---------------------------------------------------------------- a host of the same network
+
+
+def test_a_stranger_s_host_reaches_no_port(secured: Cluster, attempts: Attempts) -> None:
+    leader = secured.leader()
+    application = [(node, port) for node in secured.workers for port in (MASTER_PORT, WORKER_PORT)]
+    application.remove(("mw3", MASTER_PORT))
+    ports = [(node, port) for node in secured.servers for port in (TLS_PORT, ELECTION)]
+    for node, port in ((leader, QUORUM), *ports, *application):
+        peer = next(other for other in secured.servers if other != node)
+        if port in (QUORUM, ELECTION):
+            said = python(secured, peer, PROBE, f"{node}:{port}:1")
+            assert said == [f"{node}:{port}:1 open"], "a server reaches it"
+        else:
+            socket.create_connection((secured.address(node), port), 3).close()
+    for node in secured.servers:
+        assert python(secured, node, PROBE, f"127.0.0.1:{PLAIN}:1") == [f"127.0.0.1:{PLAIN}:1 open"]
+    targets = [f"{secured.address(node)}:{port}:1" for node, port in ((leader, QUORUM), *ports, *application)]
+    targets += [f"{secured.address(node)}:{PLAIN}:1" for node in secured.servers]
+    floods = [f"{secured.address('zk1')}:{port}:100" for port in (ELECTION, TLS_PORT)]
+    floods += [f"{secured.address('mw1')}:{port}:1000" for port in (MASTER_PORT, WORKER_PORT)]
+    for line in python(secured, "stranger", PROBE, *targets, *floods):
+        target, *said = line.split()
+        what = f"connect to {target}" if target.endswith(":1") else f"hold {target} (times)"
+        attempts.note("a host of the same network", what, "refused" if set(said) <= REFUSED else line)
+    assert attempts.wrong() == []
+    for node in secured.workers:
+        assert secured.state(node, WORKER_PORT) == "ready"
+
+
+def test_the_plaintext_port_is_on_loopback_only_even_for_those_whom_the_filter_lets_in(
+    secured: Cluster, attempts: Attempts
+) -> None:
+    for node in secured.servers:
+        said = python(secured, "mw1", PROBE, f"{node}:{PLAIN}:1")
+        attempts.note(
+            "a worker's host",
+            f"connect to {node}:{PLAIN}",
+            "refused" if said[0].split()[1] in REFUSED else said[0],
+        )
+    assert attempts.wrong() == []
+
+
+# ---------------------------------------------------------------- without a certificate, or with another's
+
+
+def test_nobody_comes_in_without_a_certificate_of_the_client_ca(
+    secured: Cluster, attempts: Attempts, keys: Path, tmp_path: Path
+) -> None:
+    ca, name = str(keys / "client-ca.pem"), "mwapp-master-mw1"
+    theirs, own, ours = Maker(), Maker(name), Maker()
+    ours.key = serialization.load_pem_private_key((keys / "client-ca.key").read_bytes(), None)
+    ours.certificate = x509.load_pem_x509_certificate((keys / "client-ca.pem").read_bytes())
+
+    def by(file: str, content: bytes) -> Callable[..., Any]:
+        return with_tls(ca, str(write(tmp_path / file, content)))
+
+    strangers = {
+        "without TLS": socket.create_connection,
+        "a certificate of another CA": by("other.pem", theirs.pair(name)),
+        "a certificate of the quorum's CA": with_tls(ca, str(keys / "quorum/zk1.pem")),
+        "a self-signed certificate": by("self.pem", pem_key(own.key) + pem(own.certificate)),
+        "an expired certificate": by("old.pem", ours.pair(name, begins=-9 * DAY, ends=-DAY)),
+        "a certificate that is not valid yet": by("new.pem", ours.pair(name, begins=DAY)),
+    }
+    valid = with_tls(ca, str(keys / f"client/{name}.pem"))
+    for node in ("zk1", "zk2"):  # of both releases
+        assert _served(secured, node, valid)
+        for who, connect in strangers.items():
+            attempts.note(
+                who, f"begin a session at {node}", "done" if _served(secured, node, connect) else "refused"
+            )
+    assert attempts.wrong() == []
+
+
+def _served(cluster: Cluster, node: str, connect: Callable[..., Any]) -> bool:
+    try:
+        return close_session(cluster.address(node), TLS_PORT, 0, bytes(16), connect)
+    except (OSError, EOFError):
+        return False
+
+
+def test_a_client_s_key_opens_no_port_of_the_quorum(
+    secured: Cluster, attempts: Attempts, keys: Path, tmp_path: Path
+) -> None:
+    """On a server's host, for from elsewhere the filter lets nobody in."""
+    leader = secured.leader()
+    here, other = [node for node in secured.servers if node != leader]
+    own = Maker("zk1")
+    write(tmp_path / "self.pem", pem_key(own.key) + pem(own.certificate))
+    files = {
+        "a client's key": keys / "client/mwapp-cli-mw1.pem",
+        "a master's key": keys / "client/mwapp-master-mw1.pem",
+        "a self-signed certificate": tmp_path / "self.pem",
+    }
+    for at, port in ((leader, QUORUM), (leader, ELECTION), (other, ELECTION)):
+        assert python(secured, here, PEER, at, str(port), "/etc/zookeeper/tls/quorum.pem") == ["listens"]
+        for who, file in {"without TLS": None, **files}.items():
+            cert = "-"
+            if file is not None:
+                cert = STOLEN
+                secured.lab.exec(here, ["tee", cert], stdin=file.read_text(), check=True)
+            said = python(secured, here, PEER, at, str(port), cert, user=NOBODY)
+            attempts.note(
+                f"{who}, on a server",
+                f"join at {at}:{port}",
+                "refused" if said[0].startswith("hangs up") else said[0],
+            )
+    run(secured, here, f"rm -f {STOLEN}")
+    assert attempts.wrong() == []
+
+
+# ---------------------------------------------------------------- in the ensemble
+
+
+@pytest.fixture(scope="module")
+def scene(secured: Cluster, keys: Path) -> Scene:
+    """A task that has ended, one that runs, and one that was returned."""
+    (done,) = mwapp(secured, "submit", "--wait", "echo hello")
+    (running,) = mwapp(secured, "submit", "sleep 3600")
+    (waiting,) = mwapp(secured, "submit", "--label", "nowhere", "true")
+    its = wait_for("it runs", lambda: next((n for n in secured.workers if secured.running(n)), None))
+    other = next(node for node in secured.workers if node != its)
+    with hand(secured.hosts(), _key(keys, "mwapp-master-mw1")) as zk:
+        candidate = f"/candidates/{zk.get_children('/candidates')[0]}"
+        scene = Scene(candidate, its, other, done["task"], running["task"], waiting["task"])
+        scene.prepare(zk)
+    return scene
+
+
+def _key(keys: Path, name: str) -> Tls:
+    return Tls(str(keys / "client-ca.pem"), str(keys / f"client/{name}.pem"))
+
+
+@contextmanager
+def forwarded(cluster: Cluster, node: str) -> Iterator[str]:
+    """The plaintext port of a server's loopback, as a user of that host reaches it."""
+    (port,) = free_ports(1)
+    config = str(RUN / cluster.lab.name / "ssh_config")
+    command = ["ssh", "-F", config, "-N", "-L", f"127.0.0.1:{port}:127.0.0.1:{PLAIN}", node]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as ssh:
+        try:
+            wait_for("ssh forwards", lambda: ssh.poll() is not None or _open(port))
+            yield f"127.0.0.1:{port}"
+        finally:
+            ssh.terminate()
+
+
+def _open(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_stolen_key_writes_nothing_that_its_owner_does_not(
+    secured: Cluster, attempts: Attempts, scene: Scene, keys: Path
+) -> None:
+    with hand(secured.hosts(), _key(keys, "mwapp-master-mw1")) as zk:
+        before = tree(zk)
+    masters, workers, clients = scene.for_masters(), scene.for_workers(), scene.for_clients()
+    with forwarded(secured, "zk1") as plain:
+        for who, connect, tls, tries in (
+            ("a client's key", secured.hosts("zk1"), _key(keys, "mwapp-cli-mw1"), masters | workers),
+            (
+                "a worker's key",
+                secured.hosts("zk2"),
+                _key(keys, f"mwapp-worker-{scene.other}"),
+                masters | clients,
+            ),
+            ("a server's key of the client CA", secured.hosts("zk3"), _key(keys, "zk1"), workers | clients),
+            ("a user of a server", plain, None, masters | workers | clients),
+        ):
+            with hand(connect, tls) as zk:
+                for what, attempt in tries.items():
+                    attempts.note(who, what, outcome(zk, attempt))
+    assert attempts.wrong() == []
+    with hand(secured.hosts(), _key(keys, "mwapp-master-mw1")) as zk:
+        assert tree(zk) == before
+
+
+def test_the_command_says_in_one_line_why_it_is_refused(
+    secured: Cluster, attempts: Attempts, scene: Scene
+) -> None:
+    for command in ("submit true", f"rerun {scene.ended} --timeout 3", "acl off"):
+        done = run(secured, scene.other, f"mwapp {command} --tls-cert /etc/mwapp/tls/worker.pem")
+        said = done.stderr
+        attempts.note(
+            "a worker's key", f"mwapp {command}", "refused" if "no permission to " in said else said
+        )
+        assert f"as CN=mwapp-worker-{scene.other}: " in said
+    assert attempts.wrong() == []
+
+
+def test_what_servers_cannot_refuse_is_harmless(
+    secured: Cluster, attempts: Attempts, scene: Scene, keys: Path
+) -> None:
+    """Everybody computes everybody's password, and may end a session: its owner comes back at once."""
+    connect = with_tls(str(keys / "client-ca.pem"), str(keys / "client/mwapp-cli-mw3.pem"))
+    with hand(secured.hosts(), _key(keys, "mwapp-cli-mw3")) as zk:
+        for what, path in (("a worker", f"/workers/{scene.worker}"), ("the master", "/master")):
+            session = zk.get(path)[1].ephemeralOwner
+            began = time.monotonic()
+            assert close_session(secured.address("zk2"), TLS_PORT, session, password(session), connect)
+            wait_for(f"{what} is back", partial(zk.exists, path))
+            took = time.monotonic() - began
+            attempts.note(
+                "a client's key", f"end the session of {what}", f"harmless: back after {took:.1f} s"
+            )
+            assert took < 10
+        wait_for("the task runs again", lambda: any(map(secured.running, secured.workers)))
+    secured.master()
+    (done,) = mwapp(secured, "submit", "--wait", "echo hello")
+    assert done["state"] == "done"
+
+
+# ---------------------------------------------------------------- on the hosts
+
+
+def test_a_local_user_reads_and_stops_nothing(secured: Cluster, attempts: Attempts) -> None:
+    pid = {
+        (node, unit): run(secured, node, f"systemctl show --property=MainPID --value {unit}").stdout.strip()
+        for node, unit in (("mw1", "mwapp-worker"), ("mw1", "mwapp-master"), ("zk1", "zookeeper"))
+    }
+    tls, run_dir = "/etc/mwapp/tls", "/run/credentials/mwapp"
+    files = {
+        "mw1": [
+            *(f"{tls}/{name}.pem" for name in ("cli", "master", "worker")),
+            *(f"{run_dir}-{role}.service/tls.pem" for role in ("master", "worker")),
+            *(f"/run/mwapp-{role}/session" for role in ("master", "worker")),
+            "/etc/mwapp/mwapp.toml",
+            f"/proc/{pid['mw1', 'mwapp-worker']}/environ",
+            f"/proc/{pid['mw1', 'mwapp-master']}/environ",
+        ],
+        "zk1": [
+            *(f"/etc/zookeeper/tls/{name}.pem" for name in ("client", "quorum")),
+            *("/etc/zookeeper/zoo.cfg", "/run/zookeeper/zoo.cfg"),
+            *("/var/lib/zookeeper/zkData/version-2/currentEpoch", "/var/lib/zookeeper/zkData/myid"),
+            f"/proc/{pid['zk1', 'zookeeper']}/environ",
+        ],
+    }
+    tries = [(node, f"read {file}", f"cat {file}") for node, its in files.items() for file in its]
+    tries += [(node, f"stop {unit}", f"kill -TERM {number}") for (node, unit), number in pid.items()]
+    for node, what, command in tries:
+        control = command.replace("kill -TERM", "kill -0")
+        assert run(secured, node, control).stdout or "kill" in command, f"{what}: it is not there"
+        done = run(secured, node, command, NOBODY)
+        refused = done.returncode != 0 and not done.stdout
+        attempts.note(f"a user of {node}", what, "refused" if refused else done.stdout[:20])
+    done = run(secured, "mw1", "mwapp tasks", NOBODY)
+    attempts.note("a user of mw1", "mwapp tasks", "refused" if done.returncode else done.stdout)
+    assert "run mwapp as root" in done.stderr
+    assert attempts.wrong() == []
+
+
+def test_a_task_gets_at_nothing_of_its_worker(secured: Cluster, attempts: Attempts) -> None:
+    node = "mw2"
+    pid = run(secured, node, "systemctl show --property=MainPID --value mwapp-worker").stdout.strip()
+    tries = {
+        f"read {file}": f"cat {file}"
+        for file in (
+            "/etc/mwapp/tls/worker.pem",
+            "/etc/mwapp/tls/cli.pem",
+            "/run/credentials/mwapp-worker.service/tls.pem",
+            "/run/mwapp-worker/session",
+            "/etc/mwapp/mwapp.toml",
+            f"/proc/{pid}/environ",
+            "/etc/shadow",
+        )
+    }
+    for what, command in tries.items():
+        assert run(secured, node, command).stdout, f"{what}: it is not there"
+    tries |= {
+        "stop its worker": f"kill -TERM {pid}",
+        "change the software": "touch /opt/mwapp/current/evil",
+        "change the host": "touch /etc/evil",
+        "become root": "setpriv --reuid=0 true",
+        "submit a task": "mwapp submit true",
+        "stop the packet filter": "nft flush ruleset",
+    }
+    script = "; ".join(
+        f"({command}) >/dev/null 2>&1 && echo done {number} || echo refused {number}"
+        for number, command in enumerate(tries.values())
+    )
+    said: dict[str, str] = {}
+    for _ in range(20):  # until one comes to that node
+        (ended,) = mwapp(secured, "submit", "--wait", "--directory", "/", f"uname -n; id -un; {script}")
+        where, user, *lines = ended["output"].splitlines()
+        assert user == "mwapp-task"
+        if where == node:
+            said = {number: word for word, number in map(str.split, lines)}
+            break
+    for number, what in enumerate(tries):
+        attempts.note("a task", what, said.get(str(number), "not tried"))
+    assert attempts.wrong() == []
+    assert secured.state(node, WORKER_PORT) == "ready"
+
+
+def test_all_were_made(attempts: Attempts) -> None:
+    assert len(attempts.rows) >= LEAST
+    assert attempts.wrong() == []
