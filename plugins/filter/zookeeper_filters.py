@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import failed, unreachable
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import failed, is_full, unreachable
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
 
 
@@ -45,11 +45,12 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
         if "problems" in found:
             reasons += found["problems"]
         elif found.get("unreachable"):
-            text = unreachable(name, str(found.get("msg", "")))
-            reasons.append(
-                f"{text} While a member is missing, the others are left alone. If it is lost for good, give "
-                "its zookeeper_id to a new host, or take it out of the group."
+            message = str(found.get("msg", ""))
+            lost = (
+                " While a member is missing, the others are left alone. If it is lost for good, give its "
+                "zookeeper_id to a new host, or take it out of the group."
             )
+            reasons.append(unreachable(name, message) + ("" if is_full(message) else lost))
         elif not found:
             reasons.append(
                 f"{name} is in another batch: apply the role to all hosts at once, without serial."

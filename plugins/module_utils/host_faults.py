@@ -51,14 +51,22 @@ def failed(name: str, result: Mapping[str, Any]) -> str:
             "Pass its password (--ask-become-pass), or allow it sudo without one."
         )
     if _FULL in said:
-        return (
-            f"{name} has no space left for Ansible's own files: make room there (df -h /tmp ~), and run "
-            "again."
-        )
+        return _full(name)
     return f"{name} could not be looked at: {message}"
+
+
+def _full(name: str) -> str:
+    return f"{name} has no space left for Ansible's own files: make room there (df -h /tmp ~), and run again."
+
+
+def is_full(message: str) -> bool:
+    """Whether a host that Ansible calls unreachable is there, but has no space for its files."""
+    return _FULL in message
 
 
 def unreachable(name: str, message: str) -> str:
     """Sentences on a host that Ansible cannot reach."""
+    if is_full(message):
+        return _full(name)
     remedy = next(text for part, text in _REMEDIES if part in message)
     return f"{name} cannot be reached over SSH: {last_line(message).rstrip('.')}. {remedy}"

@@ -75,3 +75,11 @@ def test_ssh_has_the_word_and_the_remedy_fits(message: str, said: str, remedy: s
 )
 def test_a_module_that_failed(result: dict[str, str], said: str) -> None:
     assert faults.failed("zk3", result).startswith(said)
+
+
+def test_a_full_disk_is_not_called_unreachable() -> None:
+    """Ansible calls it so, as it cannot even make a directory there."""
+    message = "Failed to create temporary directory.\nmkdir: cannot create directory: No space left on device"
+    assert faults.unreachable("zk3", message).startswith(
+        "zk3 has no space left for Ansible's own files: make"
+    )

@@ -33,6 +33,8 @@ def test_the_only_server_is_restarted_too() -> None:
 def test_observers_are_restarted_first() -> None:
     seen = states(leader(), follower(), observer(), observer())
     assert order.rolling(OBSERVED, seen, {"zk1", "zk2", "zk3", "zk4"}) == ["zk3", "zk4", "zk2", "zk1"]
+    votes = states(follower(), leader(), observer(), follower())  # the last, which shall observe
+    assert order.rolling(OBSERVED, votes, {"zk1", "zk4"}) == ["zk4", "zk1"]
     leads = states(follower(), follower(), follower(), observer(), leader())  # and shall observe
     five = [*OBSERVED, Member("zk5", "10.0.0.5", 2181, observer=True)]
     assert order.rolling(five, leads, {"zk1", "zk4", "zk5"}) == ["zk5", "zk4", "zk1"]

@@ -224,13 +224,17 @@ def test_refusals_of_all_hosts_are_told_once() -> None:
         "d": {"__zookeeper_found": {"failed": True, "msg": "no python"}},
         "e": {"__zookeeper_found": {"problems": []}},
         "f": {},
+        "g": {"__zookeeper_found": {"unreachable": True, "msg": "mkdir: No space left on device"}},
     }
     said = filters.zookeeper_refusals(list(hostvars), hostvars)
     assert said[:2] == ["ids clash", "a is full"]
     assert said[2].startswith("c cannot be reached over SSH: No route to host. Bring it back")
     assert said[3] == "d could not be looked at: no python"
+    assert said[2].endswith("give its zookeeper_id to a new host, or take it out of the group.")
     assert said[4].startswith("f is in another batch")
-    assert len(said) == 5
+    assert said[5].startswith("g has no space left")
+    assert said[5].endswith("and run again."), "nothing is lost for good"
+    assert len(said) == 6
     assert filters.zookeeper_refusals(["e"], hostvars) == []
 
 
@@ -246,3 +250,23 @@ def test_servers_with_and_without_tls_are_refused() -> None:
     assert filters.zookeeper_refusals(["a", "b", "c"], hostvars) == [
         "zookeeper_tls is true for a, c, but false for b: set it alike for all servers, in group_vars."
     ]
+
+
+def test_a_log_that_cannot_be_read_is_told_with_the_reason() -> None:
+    """The host of a server that is ill may be ill, too."""
+    logs = [
+        {"item": "zk1", "lines": ["ERROR x"]},
+        {"item": "zk2", "unreachable": True, "msg": "Failed to make it.\nmkdir: No space left on device\n"},
+        {"item": "zk3", "unreachable": True},
+    ]
+    gate = {"waited": 10, "problems": ["zk2 does not answer"]}
+    text = render(
+        "unhealthy.txt.j2",
+        __zookeeper_gate=gate,
+        __zookeeper_logs={"results": logs},
+        ansible_play_hosts=[],
+        hostvars={},
+    )
+    assert "zk1: its warnings and errors, the first cause first:\n  ERROR x\n" in text
+    assert "zk2: its log cannot be read: mkdir: No space left on device\n" in text
+    assert "zk3: its log cannot be read: no reason given\n" in text

@@ -202,7 +202,7 @@ def test_half_way_members_change_first_and_all_go_on(
 ) -> None:
     """Members may be dead for good, and site.yml refuses to touch what is half-way."""
     more = plan("voters 1, 2 and 4", "voters 1 and 2")
-    more["stages"][-1] |= {"changing": True, "first": "zk2"}
+    more["stages"][-1] |= {"changing": True, "first": "zk2", "members": "those that live"}
     made = filters.zookeeper_tls_way(more, seen(*running), NAMES, tls, "open")
     assert steps(made) == wanted
     assert [stage.get("changing", False) for stage in made["stages"]] == [
@@ -210,7 +210,7 @@ def test_half_way_members_change_first_and_all_go_on(
         True,
         *[False] * (len(wanted) - 2),
     ]
-    assert all(stage["first"] == "" for stage in made["stages"][2:])
+    assert all((stage["first"], stage["members"]) == ("", "those that live") for stage in made["stages"][2:])
     checked = filters.zookeeper_tls_way(more, seen(*running), NAMES, tls, "close", check=True)
     assert steps(checked) == [(TLS if tls else PLAIN, TLS in running)]
 

@@ -12,11 +12,14 @@ KILLERS = (
 
 filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
 faults = partial(Mutant, "plugins/module_utils/host_faults.py")
+filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
+    faults("    if is_full(message):\n", "    if False:\n", "a host with a full disk is called unreachable"),
+    filters('("" if is_full(message) else lost)', "lost", "who has a full disk is given up"),
     rules(
         "settings[setting.variable] > MOST",
         "settings[setting.variable] > MOST + 1",
