@@ -45,7 +45,7 @@ ssh: ## a shell on a host: make ssh NODE=mw1
 	@lab ssh $(NODE)
 
 down: ## remove the hosts and every trace of them
-	@lab down
+	@lab --name "$${LAB:-lab}" down
 
 test: setup-tests lint unit model simulate integration lab-test molecule ## all tests
 

@@ -7,16 +7,15 @@ A distribution offers them by entry points (docs/handlers.md):
 
     def resize(argument: dict[str, int], run: mwapp.handlers.Run) -> str: ...
 
-``argument`` is the task's JSON. The task's output is what the function prints, and then what it returns: text
-as it is, anything else as JSON. An exception fails the task.
+``argument`` is the task's JSON. What the function returns is the task's result, as JSON; what it prints is
+the task's output. An exception fails the task.
 
 Or it is a function of any arguments, in a module that workers can import (docs/python.md):
 
     @handler
     def add(x: int, y: int) -> int: ...
 
-Its name is ``module:function``, its argument the JSON object of its arguments by name. What it returns is the
-last line of the task's output, as JSON.
+Its name is ``module:function``, its argument the JSON object of its arguments by name.
 """
 
 import sys

@@ -13,7 +13,12 @@ _SECONDS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 def show_json(value: Any, indent: int | None = 1) -> bool:
     """Print as JSON. Returns whether somebody read it."""
-    return show(json.dumps(value, indent=indent, ensure_ascii=False))
+    return show(printable(json.dumps(value, indent=indent, ensure_ascii=False)))
+
+
+def printable(text: str) -> str:
+    """Half characters, as in the name of a file that is no UTF-8, are escaped, as JSON has them, too."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def show_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -10,7 +10,7 @@ import click
 
 from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
-from mwapp.cli.output import show, show_json, show_table
+from mwapp.cli.output import printable, show, show_json, show_table
 from mwapp.cli.session import Target, converse, target_of
 from mwapp.client.background import End
 from mwapp.client.calls import task_name
@@ -129,7 +129,7 @@ def _result(outcome: Outcome) -> str:
     if outcome.result is None:
         return ""
     between = "" if outcome.output.endswith("\n") or not outcome.output else "\n"
-    return f"{between}{outcome.value if isinstance(outcome.value, str) else outcome.result}\n"
+    return f"{between}{printable(outcome.value if isinstance(outcome.value, str) else outcome.result)}\n"
 
 
 def outcome_document(outcome: Outcome) -> dict[str, Any]:

@@ -352,7 +352,10 @@ def _key(node: Node | Failed) -> str | None:
 def _is(task: Task, node: Node) -> bool:
     """Whether the task is there, submitted by anybody."""
     there = _task(node)
-    return there is not None and there.same_as(task)
+    try:
+        return there is not None and there.same_as(task)
+    except (BadTaskError, RecursionError):  # as JSON it is larger, or deeper, than any of ours
+        return False
 
 
 def _task(node: Node) -> Task | None:

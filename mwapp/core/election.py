@@ -236,10 +236,10 @@ class Election:
         def silent(version: int) -> None:
             self._win(epoch, spare, (Check(path, version), Delete(MASTER)), told)
 
-        def told(deposed: bool) -> None:
-            if deposed:
+        def told(result: object) -> None:
+            if not isinstance(result, Failed):
                 log.warning("deposed %s: it was silent for %g s", winner.name, self._patience.silence)
-            elif self._late_in != epoch:
+            elif result == Failed(Error.BAD_VERSION, 0) and self._late_in != epoch:  # it has beaten meanwhile
                 self._late_in = epoch
                 log.info("%s is at work: what it does reaches us late", winner.name)
 
@@ -259,11 +259,11 @@ class Election:
         epoch: int,
         spare: int,
         deposes: tuple[Op, ...] = (),
-        told: Callable[[bool], None] = lambda _: None,
+        told: Callable[[object], None] = lambda _: None,
     ) -> None:
         """The counts are as read. If one is far behind, raise it first.
 
-        ``deposes``: what makes /master vacant, if that is all right; ``told`` whether it did.
+        ``deposes``: what makes /master vacant, if that is all right; ``told`` what came of it.
         """
         number = max(epoch, spare)
         wins = number - min(epoch, spare) < self._at_once
@@ -281,7 +281,7 @@ class Election:
         def done(result: tuple[Any, ...] | Failed) -> None:
             if deposes:
                 self._depositions.tried(result)
-                told(isinstance(result, tuple))
+                told(result)
             if isinstance(result, tuple) and wins:
                 self._elected(number + 1)
             elif deposes or isinstance(result, tuple) or result.error in STALE:

@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 # The time between SIGTERM and SIGKILL for a command that is cancelled or too late, seconds.
 GRACE_SECONDS = 2.0
+# A result that is nested more deeply might be too deep for a reader.
+MOST_NESTED = 200
 
 
 class Running:
@@ -140,6 +142,23 @@ def _checked(event: Exited) -> tuple[str | None, str | None]:
     if event.result is None or event.reason is not None:
         return None, event.reason
     try:
-        return json.dumps(json.loads(event.result), ensure_ascii=False), None
+        result = json.loads(event.result)
+        if _is_deep(result):
+            raise RecursionError
+        return json.dumps(result, ensure_ascii=False, allow_nan=False), None
     except (ValueError, RecursionError):
         return None, "what its process told as its result is no JSON, or nested too deeply"
+
+
+def _is_deep(value: object) -> bool:
+    """Whether it is nested more deeply than MOST_NESTED."""
+    level = [value]
+    for _ in range(MOST_NESTED):
+        level = [
+            inner
+            for outer in level
+            for inner in (
+                outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ()
+            )
+        ]
+    return bool(level)

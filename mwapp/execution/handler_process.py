@@ -192,7 +192,7 @@ def _call(function: Called, argument: Any, of: Run) -> tuple[int, str, dict[str,
 def _result(value: Any) -> str:
     """As JSON. Raises ResultError."""
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as problem:
         raise ResultError(f"the result cannot be written as JSON: {problem}"[:MOST_REASON]) from None
     data = text.encode(errors="backslashreplace")  # as JSON has it, too

@@ -203,6 +203,13 @@ def clocks_apart(clocks: Mapping[str, float]) -> list[str]:
     order = sorted(clocks, key=lambda name: (clocks[name], name))
     middle = order[(len(order) - 1) // 2] if order else ""
     off = {name: clocks[name] - clocks[middle] for name in sorted(clocks)}
+    agree = [name for name, seconds in off.items() if abs(seconds) <= CLOCK_SECONDS]
+    if order and 2 * len(agree) <= len(order):  # nobody knows who is right
+        hours = (clocks[order[-1]] - clocks[order[0]]) / 3600
+        return [
+            f"The clocks of {order[0]} and {order[-1]} differ by {hours:.1f} h: find out which is wrong, and "
+            "correct that one (timedatectl). No data depend on it, but packages, certificates, logs do."
+        ]
     return [
         f"The clock of {name} is {abs(seconds) / 3600:.1f} h {'ahead of' if seconds > 0 else 'behind'} that "
         f"of {middle}: correct it (timedatectl). No data depend on it, but packages, certificates, logs do."

@@ -19,7 +19,7 @@ from mwapp.cli import names as names_module
 from mwapp.cli import options as options_module
 from mwapp.cli.completion import SHELLS
 from mwapp.cli.keys import Keys
-from mwapp.cli.output import age, plain, several, show_table, table
+from mwapp.cli.output import age, plain, several, show_json, show_table, table
 from mwapp.daemon.service import Build, Settings
 from mwapp.zookeeper.connect_string import Servers
 
@@ -57,6 +57,12 @@ def mwapp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         return status, capsys.readouterr().err
 
     return run_it
+
+
+def test_json_of_half_a_character_is_json_that_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of a file that is no UTF-8, say, which a handler has returned."""
+    show_json({"result": "caf\udce9.txt"}, indent=None)
+    assert capsys.readouterr().out == '{"result": "caf\\udce9.txt"}\n'
 
 
 def test_an_option_before_the_command_is_told_where_it_belongs(mwapp: Run) -> None:

@@ -174,6 +174,16 @@ def test_a_task_under_a_name_is_the_same_whoever_submits_it() -> None:
         assert Submitter(stage, [other], {0: "mine"}).refused == {0: "another task has the name mine"}
 
 
+def test_a_name_that_a_person_gave_to_what_is_no_task_of_ours_is_refused() -> None:
+    """As JSON it would be larger than a task may be, or it is nested as deeply as can be read."""
+    for data in ("echo '" + '"' * 300_000, '{"handler":"h","argument":' + "[" * 991 + "]" * 991 + "}"):
+        stage = Stage()
+        Submitter(stage, [Task("ls")], {0: "first"})
+        stage.person().create("/tasks/mine", data)
+        submitter = Submitter(stage, [Task("date")], {0: "mine"})
+        assert submitter.refused == {0: "another task has the name mine"}
+
+
 def test_what_has_a_name_that_is_there_already_takes_nothing_else_with_it() -> None:
     for at in range(3):
         stage = Stage()

@@ -221,13 +221,15 @@ def test_who_hears_late_tells_it_once_and_does_not_say_that_it_has_deposed(
     assert caplog.text.count("deposed m1: it was silent for 0.6 s") == 1
 
 
-def test_of_two_standbys_one_deposes_and_the_other_listens_to_it() -> None:
+def test_of_two_standbys_one_deposes_and_the_other_listens_to_it(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     stage = Stage()
     first, *others = (candidate(stage, name) for name in ("m1", "m2", "m3"))
     stage.settle(PATIENCE.hold_down)
     first.freeze()
     stage.settle(SURELY)
     assert sorted(map(state, others)) == ["active", "standby"]
+    assert (caplog.text.count("deposed m1"), caplog.text.count("is at work")) == (1, 0)
     assert stage.ensemble.decided.nodes[EPOCH].version == 2
     others.sort(key=state)
     others[0].freeze()

@@ -215,8 +215,13 @@ def test_releases_that_may_lose_writes_are_told_with_the_remedy() -> None:
 
 
 def test_clocks_that_are_apart_are_told_and_nobody_is_alone() -> None:
-    [ahead, behind] = health.clocks_apart({"zk1": 4000.0, "zk2": 90400.0, "zk3": 0.0})
+    most = {"zk1": 4000.0, "zk4": 4001.0, "zk5": 3999.0}
+    [ahead, behind] = health.clocks_apart({**most, "zk2": 90400.0, "zk3": 0.0})
     assert ahead.startswith("The clock of zk2 is 24.0 h ahead of that of zk1: ")
     assert behind.startswith("The clock of zk3 is 1.1 h behind that of zk1: ")
     assert health.clocks_apart({"zk1": 0.0, "zk2": 900.0}) == health.clocks_apart({}) == []
-    assert len(health.clocks_apart({"zk1": 0.0, "zk2": 901.0})) == 1
+    [two] = health.clocks_apart({"zk1": 0.0, "zk2": 86400.0})
+    assert two.startswith("The clocks of zk1 and zk2 differ by 24.0 h: find out which is wrong, ")
+    [all_differ] = health.clocks_apart({"zk1": 90000.0, "zk2": 0.0, "zk3": 43200.0})
+    assert all_differ.startswith("The clocks of zk2 and zk1 differ by 25.0 h: ")
+    assert len(health.clocks_apart({"zk1": 0.0, "zk2": 901.0, "zk3": 0.0})) == 1

@@ -290,7 +290,7 @@ class Scene:
             and "If they are two ensembles, take the hosts of one out of the group" in advice
         ):
             self.members = [m for m in self.members if m["id"] != self.stranger]
-        elif self.limit and re.search(r"[Rr]un (once )?without --limit|not healthy", advice):
+        elif self.limit and re.search(r"[Rr]un (once )?without --limit", advice):
             self.limit = frozenset()
         elif found := re.search(r"zookeeper_dead names server \d+ on (\S+), but it answers there", advice):
             self.dead = ",".join(one for one in self.dead.split(",") if one != found[1])

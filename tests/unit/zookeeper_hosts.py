@@ -7,13 +7,19 @@ Where ZooKeeper's choice depends on timing, chance takes it. The tasks of the ro
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import combinations
 from typing import Any
 
-from tests.unit.zookeeper_role import load, load_file
+from tests.unit.zookeeper_role import ROLE, load, load_file
+
+# What the refusal of an ensemble that is not healthy says of members that --limit leaves out.
+(EXCLUDED,) = re.findall(
+    r"Members excluded by --limit.*?\.", (ROLE / "templates/unhealthy.txt.j2").read_text(), re.DOTALL
+)
 
 plan_of = load_file("filter/zookeeper_voter_stages.py").zookeeper_voter_stages
 health = load("zookeeper_health")
@@ -376,7 +382,7 @@ class Run:
             return rolling
         idle = order.idle(members, states, due, changing=changing)
         if not may_idle or not idle:
-            raise RefusedError("not healthy: " + "; ".join(problem.text for problem in found))
+            raise RefusedError("not healthy: " + "; ".join(p.text for p in found) + f". {EXCLUDED}")
         for name in idle:
             self._restart(stage, name)
         return self._health(stage, rolling)

@@ -193,10 +193,12 @@ MUTANTS = [
     ),
     running("result=result if reason is None else None,", "", "what a handler has returned is lost"),
     running(
-        "json.dumps(json.loads(event.result), ensure_ascii=False), None",
+        "json.dumps(result, ensure_ascii=False, allow_nan=False), None",
         "event.result, None",
         "a task can write whatever it likes into its znode",
     ),
+    running(", allow_nan=False", "", "a result is no JSON for programs"),
+    running("if _is_deep(result):", "if False:", "who reads a deep result takes all of the znode for it"),
     job(
         "if len(self.outcome.output) < LEAST_OUTPUT and len(result) >= LEAST_RESULT:",
         "if False:",

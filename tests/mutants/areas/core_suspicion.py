@@ -75,10 +75,13 @@ MUTANTS = [
         "self._listens_from + self._patience.silence",
         "after a cut nobody is left alone",
     ),
+    election("told(result)", "told(None)", "the log says that somebody was deposed who was not"),
+    election(" and self._late_in != epoch:", ":", "who hears late says it again and again"),
     election(
-        "told(isinstance(result, tuple))", "told(True)", "the log says that somebody was deposed who was not"
+        "elif result == Failed(Error.BAD_VERSION, 0) and ",
+        "elif ",
+        "of a frozen master whom another standby has deposed the log says that it is at work",
     ),
-    election("elif self._late_in != epoch:", "else:", "who hears late says it again and again"),
     # ---------------------------------------------------------------- the deposition
     election(
         "(Check(path, version), Delete(MASTER))", "(Check(path), Delete(MASTER))", "a beat is overlooked"

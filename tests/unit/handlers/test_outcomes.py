@@ -83,6 +83,9 @@ def test_what_is_too_much_to_return_or_no_json_fails_with_that_reason(shared: Ha
     )
     why = "the result cannot be written as JSON: Object of type set is not JSON serializable"
     assert shared.run("unjson").reason == why
+    endless = shared.run("returns_endless")
+    assert (endless.code, endless.result) == (1, None)
+    assert (endless.reason or "").startswith("the result cannot be written as JSON: Out of range float")
 
 
 def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Harness) -> None:

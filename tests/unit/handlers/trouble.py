@@ -50,6 +50,9 @@ def leaves(argument, run):
 def unjson(argument, run):
     return {1, 2}
 
+def returns_endless(argument, run):
+    return float("inf")
+
 def dies(argument, run):
     print("last words")
     os._exit(argument)
