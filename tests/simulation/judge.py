@@ -120,7 +120,7 @@ class Judge:
         self.returned = 0
         self.labels: dict[str, frozenset[str]] = {}  # of workers, as they are configured
         self.ended_by_hand: set[str] = set()  # tasks whose assignment the master has to remove
-        self._taken_at: dict[tuple[str, str], float] = {}  # when an assignment was deleted
+        self.taken_at: dict[tuple[str, str], float] = {}  # when an assignment was deleted
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
         self.winners: dict[int, int] = {}  # session by epoch
         self.won_at = 0.0  # the last of them
@@ -270,7 +270,7 @@ class Judge:
         held = self.holders[task]
         if isinstance(change, Created):
             held[worker] = Assignment.decode(change.data)
-            seen = entry.time - self._taken_at.get((worker, task), -UNSEEN) >= UNSEEN
+            seen = entry.time - self.taken_at.get((worker, task), -UNSEEN) >= UNSEEN
             if by_hand and not seen and held[worker].incarnation is not None:
                 self.excuses.endless.add(task)  # a master that saw neither takes it for the old one
             self._attempts.assigned(task, held[worker].attempt, held[worker].epoch)
@@ -296,7 +296,7 @@ class Judge:
                 self._broken("status-from-holder", task, f"{task} of {worker} handed back by somebody else")
             return
         del held[worker]
-        self._taken_at[worker, task] = entry.time
+        self.taken_at[worker, task] = entry.time
         if not by_hand and not mine:
             if entry.session not in self.winners.values():
                 self._broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")

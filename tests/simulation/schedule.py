@@ -425,9 +425,9 @@ class Schedule:
         self.world.run(self.world.now + 10.0, self._at_rest)  # a session may have ended meanwhile
 
     def _all_removed(self) -> float:
-        """When everything that ended must be removed. A master counts from when it saw the end: seed
-        11271."""
-        since = max([self.judge.won_at, *self.judge.ended_at.values()])
+        """When everything that ended must be removed. A master counts from when it saw the end (seed 11271),
+        which for what a person ended under a worker is when nobody has it any more (seed 50109403)."""
+        since = max([self.judge.won_at, *self.judge.ended_at.values(), *self.judge.taken_at.values()])
         return since + self._retention.least + 10.0
 
     def _left(self, path: str) -> set[str]:
