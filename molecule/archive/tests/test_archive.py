@@ -1,7 +1,10 @@
 """Packages and archives on both Debian releases. Each test goes on where the one before it ended."""
 
+import hashlib
 import json
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +36,12 @@ def state(cluster: Cluster) -> dict[str, str]:
         "cat /usr/local/bin/zk*; dpkg-query --show; readlink /opt/zookeeper/current || true"
     )
     return {node: run(cluster, node, look) for node in SERVERS}
+
+
+def process(cluster: Cluster, node: str) -> str:
+    """Another value after a restart, with what the server was started with."""
+    look = "systemctl show --property=MainPID zookeeper; cat /run/zookeeper/started-with"
+    return run(cluster, node, look)
 
 
 def jars(cluster: Cluster, node: str) -> set[str]:
@@ -162,6 +171,36 @@ def test_what_is_broken_is_repaired_without_a_restart(
         run(cluster, node, f"cd {lib}/.. && sha256sum --check --strict SHA256SUMS")
         run(cluster, node, f"test ! -e {lib}/zookeeper-{OLD}.jar")
         run(cluster, node, "sha256sum --check /run/zookeeper/started-with")
+
+
+@pytest.fixture
+def broken_release(releases: dict[str, Release], tmp_path: Path) -> Release:
+    """One that unpacks, but lacks a part without which no server starts."""
+    good = releases[NEW]
+    path = tmp_path / good.path.name
+    with tarfile.open(good.path) as old, tarfile.open(path, "w:gz", compresslevel=1) as new:
+        for member in old:
+            if "zookeeper-jute" not in member.name:
+                new.addfile(member, old.extractfile(member))
+    return Release(good.version, path, hashlib.sha512(path.read_bytes()).hexdigest())
+
+
+def test_a_release_that_does_not_start_costs_one_server_and_the_old_one_brings_it_back(
+    cluster: Cluster, play: Play, releases: dict[str, Release], broken_release: Release
+) -> None:
+    leader, before = cluster.leader(), {node: process(cluster, node) for node in SERVERS}
+    played = play("a release that does not start", zookeeper_gate_timeout=10, **archive(broken_release))
+    assert played.status != 0
+    assert "NoClassDefFoundError: org/apache/jute/" in played.text
+    (stopped,) = [node for node, mode in cluster.modes().items() if mode == "down"]
+    others = [node for node in SERVERS if node != stopped]
+    assert cluster.leader(followers=1) == leader
+    assert {node: process(cluster, node) for node in others} == {node: before[node] for node in others}
+
+    played = play("back to the release before", **archive(releases[NEW]))
+    assert played.status == 0, played.output
+    assert versions(cluster) == [NEW] * 3
+    assert {node: process(cluster, node) for node in others} == {node: before[node] for node in others}
 
 
 def test_packages_take_the_place_of_an_archive(cluster: Cluster, play: Play) -> None:
