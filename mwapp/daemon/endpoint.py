@@ -6,10 +6,12 @@ other.
 
 import json
 import logging
+import select
 import socket
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -24,8 +26,8 @@ from mwapp.zookeeper.connect_string import show
 
 log = logging.getLogger(__name__)
 
-# How many requests to answer at once (more are turned away), and how long a client may take to send one,
-# seconds.
+# How many requests to answer at once, and how long a client may take to send one, seconds. If all places are
+# taken, the connection that is silent for longest loses its own. If none is, the new one is turned away.
 MOST_REQUESTS = 16
 REQUEST_TIME = 5.0
 
@@ -115,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = REQUEST_TIME
 
     def do_GET(self) -> None:
+        self.server.keep(self.connection)
         snapshot = self.server.snapshot()
         path = self.path.partition("?")[0]
         if path == "/health":
@@ -150,14 +153,15 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 4 * MOST_REQUESTS
+    request_queue_size = 1024  # so many may come at once before a client has to try again, a second later
 
     def __init__(self, address: tuple[str, int], snapshot: Callable[[], Snapshot]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.snapshot = snapshot
         self.registry = CollectorRegistry()
         self.registry.register(Metrics(snapshot))
-        self._room = threading.BoundedSemaphore(MOST_REQUESTS)
+        self._places: dict[socket.socket, bool] = {}  # the oldest first; whether its request has been read
+        self._lock = threading.Lock()  # for that
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -165,7 +169,7 @@ class _Server(ThreadingHTTPServer):
         socketserver.TCPServer.server_bind(self)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._room.acquire(blocking=False):
+        if self._place(request):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -174,10 +178,38 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            with self._lock:
+                self._places.pop(request, None)
+
+    def keep(self, request: socket.socket) -> None:
+        """Its request has been read: it is answered whoever comes."""
+        with self._lock:
+            if request in self._places:
+                self._places[request] = True
+
+    def _place(self, request: socket.socket) -> bool:
+        with self._lock:
+            if len(self._places) >= MOST_REQUESTS:
+                silent = next((one for one, read in self._places.items() if not read and _silent(one)), None)
+                if silent is None:
+                    return False
+                del self._places[silent]
+                with suppress(OSError):
+                    silent.shutdown(socket.SHUT_RDWR)  # its thread reads the end of it
+            self._places[request] = False
+            return True
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver gives it
         log.debug("a request to the status endpoint failed", exc_info=True)
+
+
+def _silent(connection: socket.socket) -> bool:
+    """Whether it is open, and there is nothing to read."""
+    number, poll = connection.fileno(), select.poll()
+    if number < 0:
+        return False
+    poll.register(number, select.POLLIN)
+    return not poll.poll(0)
 
 
 class Endpoint:

