@@ -279,8 +279,13 @@ def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Starte
     assert (checked.status, checked.changed > 0) == (0, True), checked.output
     assert started() == before
 
+    keys = {"zk1": "/etc/zookeeper/tls", "mw1": "/etc/mwapp/tls"}  # as on a way to TLS that was not finished
+    for node, place in keys.items():
+        cluster.lab.exec(node, ["sh", "-c", f"mkdir -p {place}; echo key >{place}/client.pem"], check=True)
     played = play("reset", f"--extra-vars=reset_confirm={NAMES}", player="oldest")
     assert played.status == 0, played.output
+    for node, place in keys.items():
+        cluster.lab.exec(node, ["test", "!", "-e", place], check=True)
     for node in SERVERS:
         left = cluster.lab.exec(node, ["find", "/var/lib/zookeeper", "-type", "f"], check=True)
         assert left.stdout == "", node
