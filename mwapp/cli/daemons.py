@@ -128,6 +128,14 @@ def _master_options(function: F) -> F:
                 help="Fail a task after this many workers died while running it.",
             ),
             option(
+                "--max-per-submitter",
+                type=click.IntRange(0, LIMITS.max_tasks),
+                default=0,
+                metavar="TASKS",
+                help="Refuse a task, which then fails, if this many of its submitter's have not ended. "
+                "0: no limit.",
+            ),
+            option(
                 "--retention",
                 type=click.FloatRange(min=LEAST_RETENTION),
                 default=RETENTION.seconds,
@@ -272,7 +280,13 @@ def _limits_of(settings: dict[str, Any], whose: str) -> Limits:
 
 def _make_master(process: Process, settings: dict[str, Any]) -> Master:
     retention = Retention(settings["retention"], settings["keep"])
-    return Master(process, wall=time.time, max_attempts=settings["max_attempts"], retention=retention)
+    return Master(
+        process,
+        wall=time.time,
+        max_attempts=settings["max_attempts"],
+        max_per_submitter=settings["max_per_submitter"],
+        retention=retention,
+    )
 
 
 def _make_worker(process: Process, address: str, settings: dict[str, Any]) -> Worker:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from mwapp.core.submitters import Submitters
 from mwapp.core.task import Task, task_order
 
 # A task that is to begin at a certain time of day is looked at again after so many seconds at most, because
@@ -64,8 +65,9 @@ class Waiting:
 class KnownTasks:
     """The tasks, by what is known of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_per_submitter: int = 0) -> None:
         self.names: set[str] = set()
+        self.submitters = Submitters(max_per_submitter)
         self.queued: dict[str, Waiting] = {}
         self.delayed: dict[str, Waiting] = {}
         self.bad: dict[str, str] = {}
@@ -82,6 +84,7 @@ class KnownTasks:
         new._looks, new._times = self._looks, self._times
         new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}
         new.names = new.queued.keys() | new.delayed.keys() | new.bad.keys() | new.finished.keys()
+        new.submitters = self.submitters.kept(new.names - new.finished.keys())
         # They keep their places in the queue.
         new.unread = dict.fromkeys(sorted(in_doubt & new.names, key=task_order))
         return new
@@ -91,7 +94,10 @@ class KnownTasks:
         before, self.names = self.names, set(names)
         for task in before - self.names:
             self._put(task)
+            self.submitters.forget(task)
             self.unread.pop(task, None)
+        if self.submitters.most:  # we count them, and some have been found in a queue, and deleted since
+            self.finished = {task: seen for task, seen in self.finished.items() if task in self.names}
         return self.names - before
 
     def queue(self, task: str, waiting: Waiting, now: float, wall: float) -> None:
@@ -130,6 +136,7 @@ class KnownTasks:
     def finish(self, task: str, now: float) -> None:
         """It has a final state. When that was seen first counts."""
         self._put(task, self.finished, self.finished.get(task, now))
+        self.submitters.forget(task)
 
     def put_off(self, task: str, now: float) -> None:
         """If it is still finished, move it to the end of the order, as if it had just been seen."""
@@ -155,6 +162,19 @@ class KnownTasks:
         """It was deleted."""
         self.finished.pop(task, None)
         self.names.discard(task)
+        self.submitters.forget(task)
+
+    def may_begin(self, task: str) -> bool:
+        """Whether its submitter has room for it, as far as is known."""
+        return self.submitters.has_room(task, len(self.names) - len(self.finished))
+
+    def refuse_too_many(self) -> None:
+        """Of the tasks that nobody has, those beyond their submitter's bound can never run. What is unread
+        may have ended."""
+        if not self.unread:
+            for task, submitter in self.submitters.beyond():
+                if task in self.queued or task in self.delayed:
+                    self.spoil(task, self.submitters.why(submitter))
 
     def _put(self, task: str, to: dict[str, Any] | None = None, value: Any = None) -> None:
         if to is not self.queued and to is not self.delayed:

@@ -72,9 +72,11 @@ class Master:
         *,
         wall: Callable[[], float],
         max_attempts: int = MAX_ATTEMPTS,
+        max_per_submitter: int = 0,
         retention: Retention = RETENTION,
     ) -> None:
         """``max_attempts``: a task fails after this many workers died while running it.
+        ``max_per_submitter``: a task is refused if so many of its submitter's have not ended; 0: none is.
 
         ``wall`` tells the time, seconds since the Unix epoch. It may jump: people read it and compare hosts
         with it. It decides only when a task may begin that is not to begin at once, and when one expires.
@@ -82,6 +84,7 @@ class Master:
         self._process = process
         self._wall = wall
         self._max_attempts = max_attempts
+        self._max_per_submitter = max_per_submitter
         self._retention = retention
         self._batching = Batching(self._act)
         self._scope = process.scope()  # of one reading: requests based on that reading end with it
@@ -156,6 +159,7 @@ class Master:
             adopt=self._adopt,
             unreadable=self._begin_anew_later,
             ran=self._ran,
+            max_per_submitter=self._max_per_submitter,
         )
 
     def _read(self, in_doubt: set[str] | None = None) -> None:
@@ -303,6 +307,7 @@ class Master:
     def _plan(self) -> list[_Step]:
         """What is due, oldest first, at most a batch of it; after a refusal one thing at a time."""
         mirror, known = self._mirror, self._mirror.tasks
+        known.refuse_too_many()
         room = 1 if self._refusals else self._process.limits.batch
         requests = chain(self._cancellations(), self._requested())
         steps = list(islice(requests, max(1, room // 2)))  # the rest is for waiting tasks
@@ -339,7 +344,7 @@ class Master:
             if len(steps) == room or places.all_full:
                 break
             labels = waiting.labels
-            if places.is_full(labels) or not ready(task):
+            if places.is_full(labels) or not ready(task) or not known.may_begin(task):
                 continue
             target = places.first(labels)
             if target is not None:

@@ -40,7 +40,7 @@ from mwapp.core.protocol import (
     task_path,
     worker_path,
 )
-from mwapp.core.requests import Requests
+from mwapp.core.requests import Requests, whose_is
 from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Call, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
@@ -87,7 +87,7 @@ class Mirror:
     ``wall`` tells the time, seconds since the Unix epoch. ``changed`` is called when something may be due;
     ``adopt`` when a worker has no registration, because a person created its znode by hand; ``unreadable``
     when a parent is missing, so that nothing is known; ``ran`` when a worker's run of a task has succeeded
-    (True) or failed, at most once for each run.
+    (True) or failed, at most once for each run. ``max_per_submitter``: see mwapp/core/submitters.py.
 
     A task is :attr:`held`, or :attr:`tasks` says what it is. One both held and finished was reported by hand.
     """
@@ -101,6 +101,7 @@ class Mirror:
         adopt: Adopt,
         unreadable: Call,
         ran: Ran,
+        max_per_submitter: int = 0,
     ) -> None:
         self._scope = scope
         self._ran = ran
@@ -120,7 +121,7 @@ class Mirror:
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
-        self.tasks = KnownTasks()
+        self.tasks = KnownTasks(max_per_submitter)
         self.cancels: set[str] = set()  # tasks with a cancel request
         self.cancels_in_order: list[str] = []  # those, and some that have none any more
         self._cancels_listed = -math.inf
@@ -178,8 +179,10 @@ class Mirror:
 
     def run_again(self, task: str, assignment: Assignment) -> None:
         """The task no longer has a final state, and is in /returned."""
+        whose = self.requests.whose.get(task, ("", 0))
         self.requests.granted(task)
         self.tasks.reopen(task)
+        self.tasks.submitters.note(task, *whose)
         self.held.setdefault(NOBODY, {})[task] = Held(assignment)
 
     def put_off(self, task: str) -> None:
@@ -521,7 +524,11 @@ class Mirror:
     def _sort_in(self, task: str, node: Node) -> None:
         """The task has no final state: queue it, unless it is assigned or can never run."""
         self.tasks.reopen(task)  # it had a final state until somebody deleted that
-        if task in self.tasks.names and not any(task in held for held in self.held.values()):
+        if task not in self.tasks.names:
+            return
+        if self.tasks.submitters.most:
+            self.tasks.submitters.note(task, *whose_is(node))
+        if not any(task in held for held in self.held.values()):
             try:
                 asked, wall = Task.decode(node.data), self._wall()
             except BadTaskError as error:

@@ -45,6 +45,7 @@ class Requests:
         # The next attempt, so that the fencing token grows. Failures and losses start again at zero.
         self.runs: dict[str, Assignment] = {}
         self.removals: dict[str, None] = {}
+        self.whose: dict[str, tuple[str, int]] = {}  # of those: the submitter, and the czxid
         self.pointless: dict[str, None] = {}  # the request is all there is to delete
 
     def look(self) -> None:
@@ -57,7 +58,7 @@ class Requests:
         self._forget(task)
 
     def _forget(self, task: str) -> None:
-        for known in (self._unread, self.runs, self.removals, self.pointless):
+        for known in (self._unread, self.runs, self.whose, self.removals, self.pointless):
             known.pop(task, None)
 
     def refuse(self, task: str) -> None:
@@ -115,6 +116,8 @@ class Requests:
             self.pointless[task] = None
         else:
             self.runs[task] = Assignment(attempt + 1, labels=_labels(asked))
+            if isinstance(asked, Node):
+                self.whose[task] = whose_is(asked)
 
     def _read_again(self, task: str) -> None:
         if task in self._names:
@@ -133,6 +136,14 @@ def _last_attempt(result: Node | Failed) -> int | None:
     if outcome.attempt is None and outcome.reason:
         return 0
     return None if outcome.attempt is None else min(max(0, outcome.attempt), MOST - 1)
+
+
+def whose_is(task: Node) -> tuple[str, int]:
+    """Who submitted it, if it says that, and when."""
+    try:
+        return Task.decode(task.data).submitter or "", task.stat.czxid
+    except BadTaskError:
+        return "", task.stat.czxid
 
 
 def _labels(task: Node | Failed) -> tuple[str, ...]:

@@ -176,6 +176,7 @@ def _settings(role: str, its: Variables) -> Row:
     port = its[f"mwapp_{role}_port"]
     master = {
         "max_attempts": do_int(its["mwapp_max_attempts"]),
+        "max_per_submitter": do_int(its["mwapp_max_per_submitter"]),
         "retention": do_float(its["mwapp_retention"]),
         "keep": do_int(its["mwapp_keep"]),
         "depose_after": do_float(its["mwapp_depose_after"]),

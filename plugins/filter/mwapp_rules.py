@@ -43,6 +43,7 @@ BOUNDS = {
     "mwapp_task_pids": (0, math.inf, "processes; 0 is no limit", ""),
     "mwapp_worker_pids": (0, math.inf, "processes; 0 is no limit", ""),
     "mwapp_max_attempts": (1, math.inf, "attempts", ""),
+    "mwapp_max_per_submitter": (0, 40000, "tasks; 0 is no limit", ""),
     "mwapp_drain": (0, math.inf, "seconds", ""),
     "mwapp_watchdog": (1, math.inf, "seconds", ""),
     "mwapp_ready_timeout": (1, math.inf, "seconds", ""),

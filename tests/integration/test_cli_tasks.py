@@ -112,6 +112,17 @@ def test_tasks(running: Site, by_hand: Person) -> None:
     assert "(malformed: unknown task field 'comand'" in table[5]
 
 
+def test_a_submitter_that_has_too_many_is_refused(site: Site) -> None:
+    site.start("master", "m", "--max-per-submitter", "2").wait_for_state("active")
+    names = site.mwapp("submit", "--submitter", "eve", *4 * ["true"]).split()
+    other = site.mwapp("submit", "--submitter", "bob", "true").strip()
+    ends = site.json("wait", *names[2:], status=1)
+    why = "too many tasks of eve: 2 have not ended, the limit of mwapp master --max-per-submitter"
+    assert [(end["state"], end["reason"]) for end in ends] == 2 * [("failed", why)]
+    left = site.json("tasks", "--state", "queued")
+    assert [task["task"] for task in left] == [*names[:2], other]
+
+
 def test_workers_and_status(running: Site, ensemble: Ensemble) -> None:
     (task,) = running.mwapp("submit", "sleep 600").split()
     wait_for("it is assigned", lambda: running.json("workers")[0]["running"] == [task])

@@ -307,6 +307,13 @@ class Grudging(Master):
         self._experience.resting = Unforgiving()
 
 
+class Generous(Master):
+    """A master that refuses nobody."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{**settings, "max_per_submitter": 0})
+
+
 class Insatiable(Master):
     """A master that does not delete a request to run a task again."""
 
@@ -405,6 +412,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),
     "pause before a retry": (Bug(Impatient), {"not-before-time"}),
     "delays": (Bug(Timeless), {"not-before-time", "expires-in-time"}),
+    "bound on a submitter": (Bug(master=Generous, bounds=1.0), {"submitters-bounded"}),
     "what was returned": (Bug(Secretive), {"result-faithful"}),
     "who lives on": (
         Bug(Reticent, max_attempts=2, faults=("expire", "outage")),

@@ -57,6 +57,11 @@ class Excuses:
         self.uncounted = 0  # how many tasks a master may still take for finished
         self.counts: set[str] = set()  # those of LOST that were deleted since the last epoch was won
 
+    @property
+    def any_task(self) -> bool:
+        """Whether a person has changed anything of any task."""
+        return bool(self._tasks or self.endless or self.uncounted or self.staying)
+
     def note(self, change: Change, path: list[str]) -> None:
         """A person has committed it; ``path`` in parts, from the root."""
         match path, change:

@@ -41,6 +41,7 @@ from tests.simulation.excuses import LOST, Denied, Excuses
 from tests.simulation.host import Host
 from tests.simulation.lives import Lives
 from tests.simulation.runner import DEATH, Execution
+from tests.simulation.shares import Shares
 from tests.simulation.times import Times
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
 from tests.simulation.world import Violation
@@ -133,6 +134,7 @@ class Judge:
         self._lives = Lives()
         self.times = Times()
         self.depositions = Depositions()
+        self.shares = Shares()
         self._incarnations: dict[str, Incarnation] = {}
         self._epoch = 0
 
@@ -194,6 +196,7 @@ class Judge:
         again.denied, again.limits = self.denied, self.limits
         again._lives, again.times.right = self._lives.again(), self.times.right
         again.depositions.patience = self.depositions.patience
+        again.shares.most = self.shares.most
         return again
 
     def explained(self, invariant: str, task: str) -> bool:
@@ -283,6 +286,7 @@ class Judge:
                 if early:
                     self._broken("not-before-time", task, f"{worker} gets {task}, but {early}")
                 self._placed(entry, worker, task)
+                self._share(task, self.shares.begun(entry, task))
             return
         assignment = held[worker]
         mine = self._holds(before, worker, entry.session)
@@ -399,6 +403,7 @@ class Judge:
     def _task(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
         if isinstance(change, Deleted) and by_hand:
             self.tasks.discard(task)
+            self.shares.ended(task, entry.time)
             self.status.pop(task, None)
             self.ended_by_hand.discard(task)
             if task in self.ended_at:
@@ -428,6 +433,8 @@ class Judge:
         except BadTaskError:
             asked = None
         self.asked[task] = asked
+        if isinstance(change, Created):
+            self.shares.created(task, asked, entry.zxid)
         key = asked.key if asked is not None else None
         if isinstance(change, Changed) or by_hand or key is None or not task.startswith("task-"):
             return
@@ -453,9 +460,11 @@ class Judge:
             self._broken("one-final-status", task, f"{task}'s status was changed or deleted")
         if isinstance(change, Deleted):
             self.status.pop(task, None)
+            self.shares.reopened(task)
             return
         self.status[task] = change.data
         self.ended_at[task] = entry.time
+        self.shares.ended(task, entry.time)
         self.of_ended.ended(task, entry.zxid)
         result = self.ensemble.decided.nodes.get(result_path(task))
         outcome = Outcome.decode(result.data) if result is not None else Outcome()
@@ -482,6 +491,7 @@ class Judge:
     def _ended_by_master(self, entry: Transacted, task: str) -> None:
         data = next((c for c in entry.changes if c.path == result_path(task)), None)
         reason = (Outcome.decode(data.data).reason or "") if isinstance(data, Created) else ""
+        self._share(task, self.shares.refused(task, reason, entry.time))
         if reason.startswith("expired"):
             early = self.times.expired(task, self.asked.get(task), entry.time)
             if early:
@@ -490,6 +500,12 @@ class Judge:
         guilty = self._attempts.guilty(task, partial(self._lives.lives, now=entry.time))
         if said is not None and int(said[1]) > guilty:
             self._broken("innocent-not-given-up", task, f"{task} is {reason}, but only {guilty} may have")
+
+    def _share(self, task: str, wrong: str | None) -> None:
+        """A person, or what is lost or denied, may have changed whose tasks have ended."""
+        excused = self.lost or self.denied.reads or self.excuses.any_task
+        if wrong and not excused:
+            raise Violation("submitters-bounded", f"{task}: {wrong}")
 
     def _faithful(self, entry: Transacted, worker: str, task: str, state: str) -> None:
         data = next((c for c in entry.changes if c.path == f"/tasks/{task}/result"), None)

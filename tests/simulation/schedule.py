@@ -60,8 +60,9 @@ MOST_TIMERS = 20
 # Requests a second of an idle process: proofs of life, and checks for what may come back.
 MOST_REQUESTS = 100
 
-# The share of schedules in which standbys depose silent masters.
+# The share of schedules in which standbys depose silent masters, and in which submitters are bounded.
 DEPOSES = 0.4
+BOUNDS = 0.15
 
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 
@@ -83,9 +84,10 @@ class Bug(NamedTuple):
     punctual: bool = True  # a command does not start after its deadline
     counts_sleep: bool = True  # a process's clock continues while its host is suspended
     deposes: float = 0.0  # the share of schedules in which standbys depose: that hides most bugs
+    bounds: float = 0.0  # the same for bounds on submitters
 
 
-NONE = Bug(deposes=DEPOSES)
+NONE = Bug(deposes=DEPOSES, bounds=BOUNDS)
 
 
 @dataclass
@@ -141,6 +143,9 @@ class Schedule:
         suspicion = world.stream("suspicion")
         self.patience = draw_patience(suspicion.random) if suspicion.chance(bug.deposes) else NEVER
         self.judge.depositions.patience = self.patience
+        bound = world.stream("bound")
+        self._most = bound.random.choice([1, 2, 3, 6]) if bound.chance(bug.bounds) else 0
+        self.judge.shares.most = self._most
         if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
@@ -323,7 +328,11 @@ class Schedule:
     def _duty(self, host: Host, process: Process) -> Master:
         retention = self._retention if self.bug.retention is None else self.bug.retention
         return self.bug.master(
-            process, wall=host.clock.wall, max_attempts=self.bug.max_attempts, retention=retention
+            process,
+            wall=host.clock.wall,
+            max_attempts=self.bug.max_attempts,
+            max_per_submitter=self._most,
+            retention=retention,
         )
 
     def build_worker(self, capacity: Capacity, host: Host, process: Process) -> None:

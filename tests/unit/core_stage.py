@@ -78,6 +78,7 @@ class Stage:
         self,
         name: str,
         max_attempts: int = 5,
+        max_per_submitter: int = 0,
         retention: Retention = RETENTION,
         wall: float = 0.0,
         limits: Limits = ALL_AT_HAND,
@@ -86,7 +87,11 @@ class Stage:
         actor = Actor(self, limits)
         actor.wall = wall
         actor.master = Master(
-            actor.process, wall=lambda: actor.wall, max_attempts=max_attempts, retention=retention
+            actor.process,
+            wall=lambda: actor.wall,
+            max_attempts=max_attempts,
+            max_per_submitter=max_per_submitter,
+            retention=retention,
         )
         actor.election = Election(actor.process, name, f"{name}:2223", actor.master)
         return actor.connect()

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 # `logging` writes, but tells the core nothing.
 PURE = {
+    "bisect",
     *("collections", "dataclasses", "enum", "functools", "heapq", "itertools", "typing"),
     *("json", "logging", "math", "re", "zlib"),
 }

@@ -108,7 +108,7 @@ def test_a_master_does_not_drain() -> None:
     assert [made[role]["timeout"] for role in ("master", "worker", "node")] == [15, 75, 75]
 
 
-MASTERS = {"max_attempts": 5, "retention": 3600.0, "keep": 10000, "depose_after": 0.6}
+MASTERS = {"max_attempts": 5, "max_per_submitter": 0, "retention": 3600.0, "keep": 10000, "depose_after": 0.6}
 WORKERS = {"slots": 1, "prefetch": 400, "label": [], "drain": 30}
 
 
@@ -155,6 +155,7 @@ def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
         ({"mwapp_task_memory": "1G"}, {"worker", "node"}),
         ({"mwapp_task_user": "mwapp-task"}, {"worker", "node"}),
         ({"mwapp_keep": 5000}, {"master", "node"}),
+        ({"mwapp_max_per_submitter": 5000}, {"master", "node"}),
         ({"mwapp_worker_port": 2225}, {"worker"}),
         ({"mwapp_watchdog": 20}, {"master", "worker", "node"}),
         ({"mwapp_log_level": "debug"}, {"master", "worker", "node"}),

@@ -81,6 +81,10 @@ def test_what_fits_together_passes() -> None:
         ({"mwapp_keep": 999}, "mwapp_keep is 999: use 1000 to 20000 tasks; a client that was cut off"),
         ({"mwapp_keep": 20001}, "mwapp_keep is 20001: use 1000 to 20000 tasks; a client"),
         ({"mwapp_max_attempts": 0}, "mwapp_max_attempts is 0: use 1 or more attempts."),
+        (
+            {"mwapp_max_per_submitter": -1},
+            "mwapp_max_per_submitter is -1: use 0 to 40000 tasks; 0 is no limit.",
+        ),
         ({"mwapp_drain": -1}, "mwapp_drain is -1: use 0 or more seconds."),
         ({"mwapp_watchdog": 0}, "mwapp_watchdog is 0: use 1 or more seconds."),
         ({"mwapp_ready_timeout": "0"}, "mwapp_ready_timeout is 0: use 1 or more seconds."),
@@ -276,7 +280,9 @@ def test_whatever_else_is_given_for_a_connect_string(connect: str) -> None:
     assert (rules.connect_problems(connect) == []) == takes(worker, "connect", connect)
 
 
-@pytest.mark.parametrize("setting", ["slots", "prefetch", "retention", "keep", "max_attempts", "drain"])
+@pytest.mark.parametrize(
+    "setting", ["slots", "prefetch", "retention", "keep", "max_attempts", "max_per_submitter", "drain"]
+)
 def test_bounds_are_those_of_mwapp(setting: str) -> None:
     least, most, *_ = rules.BOUNDS[f"mwapp_{setting}"]
     for value in {least - 1, least, min(most, 10**9), min(most, 10**9) + 1}:

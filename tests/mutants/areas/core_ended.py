@@ -83,8 +83,8 @@ MUTANTS = [
         "nothing runs again",
     ),
     mirror(
-        "        self.tasks.reopen(task)\n        self.held.setdefault(NOBODY, {})[task] = Held(assignment)\n",
-        "        self.held.setdefault(NOBODY, {})[task] = Held(assignment)\n",
+        "        self.tasks.reopen(task)\n        self.tasks.submitters.note",
+        "        self.tasks.submitters.note",
         "what is to run again is taken from /returned",
     ),
     mirror("        self.requests.look()\n", "", "nobody reads the requests"),

@@ -265,8 +265,8 @@ MUTANTS = [
         "a transaction of any size",
     ),
     master(
-        "if places.is_full(labels) or not ready(task):\n                continue",
-        "if places.is_full(labels) or not ready(task):\n                break",
+        "if places.is_full(labels) or not ready(task) or not known.may_begin(task):\n                continue",
+        "if places.is_full(labels) or not ready(task) or not known.may_begin(task):\n                break",
         "a task that nobody can take holds up those behind it",
     ),
     placement(

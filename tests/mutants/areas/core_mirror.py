@@ -244,13 +244,13 @@ MUTANTS = [
         "what was removed while it was looked at is removed again and again",
     ),
     mirror(
-        "if task in self.tasks.names and not any(task in held for held in self.held.values()):",
-        "if task in self.tasks.names:",
+        "        if not any(task in held for held in self.held.values()):\n            try:",
+        "        if True:\n            try:",
         "what is held is queued as well",
     ),
     mirror(
-        "if task in self.tasks.names and not any(task in held for held in self.held.values()):",
-        "if not any(task in held for held in self.held.values()):",
+        "        if task not in self.tasks.names:\n            return\n        if self.tasks.submitters",
+        "        if self.tasks.submitters",
         "a task that was removed while it was read is assigned",
     ),
     mirror(

@@ -107,6 +107,11 @@ MUTANTS = [
     rules('"mwapp_keep": (1000, 20000', '"mwapp_keep": (999, 20000', "less than mwapp takes"),
     rules('"mwapp_keep": (1000, 20000', '"mwapp_keep": (1000, 20001', "more than mwapp takes"),
     rules('"mwapp_max_attempts": (1,', '"mwapp_max_attempts": (0,', "a task that is never run"),
+    rules(
+        '"mwapp_max_per_submitter": (0, 40000',
+        '"mwapp_max_per_submitter": (0, 40001',
+        "more than mwapp takes",
+    ),
     rules('"mwapp_drain": (0,', '"mwapp_drain": (1,', "not to drain is refused"),
     rules('"mwapp_watchdog": (1,', '"mwapp_watchdog": (0,', "no watchdog, though mwapp tells it"),
     rules('"mwapp_ready_timeout": (1,', '"mwapp_ready_timeout": (0,', "every start fails"),
