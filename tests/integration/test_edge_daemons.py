@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mwapp.daemon.endpoint import MOST_REQUESTS
 from testbed.daemons import DAEMON_SESSION_SECONDS, LEFT_ALONE, Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -167,6 +168,17 @@ def test_readiness_is_honest(site: Site, ensemble: Ensemble) -> None:
     assert worker.get("/health") == (200, "ok\n")
     ensemble.start()
     wait_for("ready again", lambda: worker.get("/ready") == (200, "ok\n"))
+
+
+def test_silent_connections_do_not_make_it_unready(site: Site) -> None:
+    master = site.start("master", "a")
+    master.wait_for_state("active")
+    with contextlib.ExitStack() as held:
+        for _ in range(20):
+            for _ in range(2 * MOST_REQUESTS):
+                connection = socket.create_connection(("127.0.0.1", master.port), 10)
+                held.enter_context(contextlib.closing(connection))
+            assert master.get("/ready") == (200, "ok\n")
 
 
 def test_start_before_the_ensemble(site: Site, ensemble: Ensemble) -> None:
