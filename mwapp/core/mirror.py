@@ -30,7 +30,6 @@ from mwapp.core.protocol import (
     DONE,
     FAILED,
     NOBODY,
-    TASK_PREFIX,
     TASKS,
     WORKERS,
     Assignment,
@@ -46,13 +45,6 @@ from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Call, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
-
-# How the names of numbered tasks begin; their numbers are below that.
-NUMBERED = TASK_PREFIX.rpartition("/")[2]
-MOST_NUMBERED = (1 << 31) - 1
-# If more come at a time, only the list tells them; and so many watches for what never comes may stay.
-FEW = 5
-MOST_MISSED = 10
 
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
@@ -126,9 +118,6 @@ class Mirror:
         self._pause_ends: list[float] = []  # a heap of those
         self._pauses: dict[str, tuple[int, float]] = {}  # by returned task: the attempt, and when it begins
         self.blind: set[str] = set()  # queues without permission to read: they may hold what looks unassigned
-        self._newest = -1  # the greatest number of a task that is known
-        self._expected: int | None = None  # the number of the next one, if we watch for it
-        self._missed = 0  # how many of those never came
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
         self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
@@ -153,7 +142,6 @@ class Mirror:
             ran=self._ran,
         )
         new.tasks, new._persistent = self.tasks.renewed(in_doubt), self._persistent
-        new._newest, new._missed = self._newest, self._missed
         new._pauses = self._pauses  # do not begin them again
         return new
 
@@ -461,48 +449,9 @@ class Mirror:
             size = self._scope.limits.newest
             ordered = ordered[-size:] + ordered[:-size]
         self.tasks.unread |= dict.fromkeys(ordered)
-        self._expect_the_next([name for name in ordered if name.startswith(NUMBERED)])
         self.complete = True
         self._changed()
         self._read_tasks(size)
-
-    def _expect_the_next(self, came: list[str]) -> None:
-        """A long list is not read again whenever it has changed. So watch for the next numbered task, too,
-        unless many come at a time.
-
-        A task with a name takes a number as well, and then nothing comes under it. That watch stays for as
-        long as the connection, so there are not many of them.
-        """
-        newest = max([number for name in came if (number := task_order(name)[0]) < MOST_NUMBERED], default=-1)
-        self._newest = max(self._newest, newest)
-        if self._expected is not None and self._newest >= self._expected:
-            self._missed += 1
-            self._expected = None
-        few = len(came) <= FEW or not self.complete
-        is_long = len(self.tasks.names) > self._scope.limits.short_list
-        # Whether a task is within its submitter's bound, only the whole list tells.
-        if self._expected is None and few and is_long and not self.tasks.submitters.most:
-            self._expect(self._newest + 1)
-
-    def _expect(self, number: int) -> None:
-        if self._missed < MOST_MISSED:
-            self._expected = number
-            path, came = f"{TASK_PREFIX}{number:010}", partial(self._came, number)
-            self._scope.exists(path, partial(self._looked_for, number), watch=came)
-
-    def _looked_for(self, number: int, stat: Stat | None) -> None:
-        if stat is not None and number == self._expected:  # so many come at a time: the list tells them
-            self._expected = None
-
-    def _came(self, number: int) -> None:
-        if number != self._expected:  # it was there before, and has been deleted
-            return
-        task = f"{NUMBERED}{number:010}"
-        self._newest = number
-        if task not in self.tasks.names:
-            self.tasks.names.add(task)
-            self._read_again(task)
-        self._expect(number + 1)
 
     def _read_tasks(self, size: int | None = None) -> None:
         """Read page by page: thousands at once would delay our writes, and make the server seem silent."""

@@ -30,7 +30,7 @@ FOUND_AT = {
     "what may not be read is not absent": 12,
     "proof of life": 87,
     "session kept for what dies": 9,
-    "assignment known by its creation": 1791,
+    "assignment known by its creation": 752,
     "margin before the deadline": 342,
     "time to begin": 213,
     "labels": 30,

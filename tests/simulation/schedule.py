@@ -2,8 +2,7 @@
 well."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
@@ -12,18 +11,8 @@ from mwapp.core.client import UNDER_WAY
 from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.master import Master
-from mwapp.core.mirror import MOST_MISSED
 from mwapp.core.node import PeerDuty
-from mwapp.core.protocol import (
-    CANCEL,
-    MASTER,
-    REQUESTS,
-    RETURNED,
-    TASK_PREFIX,
-    TASKS,
-    Outcome,
-    candidate_path,
-)
+from mwapp.core.protocol import CANCEL, MASTER, REQUESTS, RETURNED, TASKS, Outcome, candidate_path
 from mwapp.core.request_size import LOSSES
 from mwapp.core.retention import Retention
 from mwapp.core.session import DRIFT, Process
@@ -454,15 +443,6 @@ class Schedule:
         """What should be gone in the end, but is there."""
         return self._nodes[path].children - self.judge.excuses.endless - self.judge.excuses.staying
 
-    def _awaited(self, watches: Mapping[str, Collection[int]]) -> set[str]:
-        """Masters watch for a next task, and some of those never come. How many, is bounded."""
-        numbered = {path: who for path, who in watches.items() if path.startswith(TASK_PREFIX)}
-        awaited = {path: who for path, who in numbered.items() if path.count("/") == 2}
-        by_session = Counter(session for who in awaited.values() for session in who)
-        if max(by_session.values(), default=0) > MOST_MISSED + 1:
-            raise Violation("no-leak", f"too many watches for tasks that never come: {sorted(awaited)}")
-        return {path.split("/")[2] for path in awaited}
-
     def _check_leaks(self) -> None:
         """What has ended is removed, except what is kept, and nothing is left of it."""
         nodes = self._nodes
@@ -488,7 +468,6 @@ class Schedule:
             of_tasks = {p: p.split("/")[2] for p in paths if p.startswith(f"{TASKS}/")}
             gone = set(of_tasks.values()) - nodes[TASKS].children
             gone -= {task for task in gone if self.judge.explained("no-leak", task)}
-            gone -= self._awaited(server.data_watches)
             leaked = [path for path, task in of_tasks.items() if task in gone]
             if leaked:
                 raise Violation("no-leak", f"watches are left on {leaked}")

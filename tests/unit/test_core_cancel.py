@@ -85,8 +85,7 @@ def test_a_cancel_request_that_comes_before_its_task_is_known_is_kept() -> None:
     stage.settle(1.0)
     before = person.create("/tasks/task-", "date", s=True, settle=False)
     stage.settle(0.0)  # the list has just been read
-    name = "mine"
-    person.create(f"/tasks/{name}", "date", settle=False)
+    name = person.create("/tasks/task-", "date", s=True, settle=False).removeprefix("/tasks/")
     person.create(f"/cancel/{name}", "", settle=False)
     stage.settle(LISTING_SECONDS * LIMITS.short_list / 2)
     assert stage.children("/cancel") == [name]

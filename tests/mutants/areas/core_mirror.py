@@ -396,41 +396,4 @@ MUTANTS = [
         "what is held is assigned once more",
         at="KnownTasks.take",
     ),
-    # ---------------------------------------------------------------- the next task of a long list
-    mirror(
-        "            self._expect(self._newest + 1)\n",
-        "            pass\n",
-        "a lone task waits for a long list",
-    ),
-    mirror(
-        "        self._expect(number + 1)\n",
-        "",
-        "of several lone tasks only the first does not wait for the list",
-    ),
-    mirror(
-        "few = len(came) <= FEW or not self.complete",
-        "few = True",
-        "under load there is a watch for each task until it is removed",
-    ),
-    mirror(
-        "is_long = len(self.tasks.names) > self._scope.limits.short_list",
-        "is_long = True",
-        "each task of a short list is awaited, which tells nothing earlier",
-    ),
-    mirror(" and not self.tasks.submitters.most:", ":", "an older task with a name is not counted"),
-    mirror(
-        "            self._missed += 1\n",
-        "",
-        "each name leaves a watch for a number that never comes",
-    ),
-    mirror(
-        "        if number != self._expected:  # it was there before, and has been deleted\n            return\n",
-        "",
-        "what was deleted is awaited again",
-    ),
-    mirror(
-        "        if stat is not None and number == self._expected:",
-        "        if False:",
-        "after a task that came too early for its watch lone tasks wait for the list",
-    ),
 ]
