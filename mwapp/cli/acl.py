@@ -1,5 +1,6 @@
 """mwapp acl: who may do what in the ensemble."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,6 +43,7 @@ MOST_NAMED = 10
     is_flag=True,
     help="With on: if nobody is added or taken away, do not look at each task.",
 )
+@option("--keep", key="acl_keep", is_flag=True, help="With on: add who is named, and strike nobody off.")
 @option("--if-on", key="acl_if_on", is_flag=True, help="With on: only if access control lists are in force.")
 @client
 def acl(
@@ -53,6 +55,7 @@ def acl(
     acl_check: bool,
     acl_quick: bool,
     acl_if_on: bool,
+    acl_keep: bool,
     **settings: Any,
 ) -> None:
     """Show who may do what in the ensemble, or change it.
@@ -64,7 +67,10 @@ def acl(
 
     The role mwapp does this if mwapp_acl is set.
 
-    Exit status: 0 it is so; 7 not permitted, or a znode has another's list.
+    A worker that on no longer names is struck off: its tasks go to others. A single znode below /tasks, say,
+    that is somebody else's gives a warning, and the rest is done.
+
+    Exit status: 0 it is so; 7 not permitted.
 
     \b
     Examples:
@@ -80,7 +86,7 @@ def acl(
         _check(wanted, servers.tls)
     with Lists(servers, settings["connect_timeout"], look_only=acl_check) as lists:
         if action == "on":
-            report = lists.on(wanted, quick=acl_quick, if_on=acl_if_on)
+            report = lists.on(wanted, quick=acl_quick, if_on=acl_if_on, keep=acl_keep)
         else:
             report = lists.off() if action == "off" else lists.show()
     done = "would be set" if acl_check else "are others" if action == "show" else "were set"
@@ -90,6 +96,7 @@ def acl(
                 "in_force": report.policy is not None,
                 "changed": report.changed,
                 "problems": report.problems,
+                "foreign": report.foreign,
                 **_who(report.policy),
             }
         )
@@ -97,6 +104,10 @@ def acl(
         _show(report.policy, action == "show")
         if report.changed:
             show(f"access control lists that {done}: {len(report.changed)}, of {_named(report.changed)}")
+    for one in report.foreign[:MOST_NAMED]:
+        print(f"mwapp: warning: {one}", file=sys.stderr)
+    if len(report.foreign) > MOST_NAMED:
+        print(f"mwapp: warning: and {len(report.foreign) - MOST_NAMED} more", file=sys.stderr)
     if report.problems:
         raise RefusedError(f"{len(report.problems)} znodes are not as they should be; {report.problems[0]}")
 
@@ -109,8 +120,9 @@ def _check(wanted: Policy, tls: "Tls | None") -> None:
             "--master: missing: nobody could assign tasks; name all masters (or nodes, by --node)"
         )
     if tls.subject not in wanted.masters:
+        whose = tls.subject or "somebody with more in the subject than CN=NAME"
         raise BadInputError(
-            f"--tls-cert: it is that of {tls.subject}, and of none of the masters "
+            f"--tls-cert: it is that of {whose}, and of none of the masters "
             f"({', '.join(wanted.masters)}): use the key of one, for they alone may change the lists later"
         )
 

@@ -70,6 +70,7 @@ class Policy:
     workers: tuple[tuple[str, str], ...] = ()
     clients: tuple[str, ...] = ()
     complete: bool = False  # all that was there before has its ACL
+    lifting: bool = False  # the ACLs are being lifted, so there are none any more for what is created
 
     @staticmethod
     def of(
@@ -91,7 +92,7 @@ class Policy:
             "workers": dict(self.workers),
             "clients": self.clients,
             "complete": self.complete,
-        }
+        } | ({"lifting": True} if self.lifting else {})
         return json.dumps(value, separators=(",", ":")).encode()
 
     @staticmethod
@@ -103,7 +104,15 @@ class Policy:
             workers = tuple((str(name), str(who)) for name, who in value["workers"].items())
         except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
             return None
-        return Policy(masters, workers, clients, value.get("complete") is True)
+        return Policy(masters, workers, clients, value.get("complete") is True, value.get("lifting") is True)
+
+    def with_all_of(self, other: "Policy") -> "Policy":
+        """Nobody is struck off who is in the other."""
+        return Policy(
+            tuple(sorted({*self.masters, *other.masters})),
+            tuple(sorted((dict(other.workers) | dict(self.workers)).items())),
+            tuple(sorted({*self.clients, *other.clients})),
+        )
 
     @cached_property
     def _workers(self) -> dict[str, str]:
@@ -111,6 +120,8 @@ class Policy:
 
     def acl(self, path: str) -> tuple[Entry, ...]:
         """What the znode's ACL has to be."""
+        if self.lifting:
+            return OPEN
         pattern, name = _kind(path)
         rights = dict.fromkeys(self.masters, ALL)
         for who, letters in RIGHTS.get(pattern, {}).items():
@@ -183,6 +194,8 @@ def denied(policy: Policy | None, operation: Op, who: str | None) -> str:
     pattern, name = _kind(where)
     may = [_named(one, name) for one, letters in RIGHTS.get(pattern, {}).items() if right in letters]
     allowed = " and ".join(["masters", *may])
+    if where == ASSIGN:
+        return f"{begin} as {who or 'nobody'}: only masters may; site.yml makes it, or mwapp acl on"
     return (
         f"{begin} as {who or 'nobody'}: only {allowed} may; use the certificate of one (--tls-cert), or have "
         "this one entered (mwapp acl shows who is; site.yml enters who is in the inventory)"

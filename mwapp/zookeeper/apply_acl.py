@@ -5,6 +5,7 @@ policy, which all watch), then what is there. Each step can be repeated: a run t
 by the next.
 """
 
+import logging
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,11 +19,12 @@ from kazoo.exceptions import (
     NoAuthError,
     NodeExistsError,
     NoNodeError,
+    NotEmptyError,
 )
 from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
 from kazoo.security import ACL, Id
 
-from mwapp.core.protocol import ASSIGN, MASTER, PARENTS
+from mwapp.core.protocol import ASSIGN, MASTER, PARENTS, worker_path
 from mwapp.errors import RefusedError, UnreachableError
 from mwapp.zookeeper.acl import OPEN, PATH, Entry, Policy
 from mwapp.zookeeper.connect_string import Servers
@@ -71,6 +73,7 @@ class Report:
     policy: Policy | None = None  # in force now
     changed: list[str] = field(default_factory=list)  # znodes whose lists were set, or would be
     problems: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)  # single znodes that are somebody else's
 
 
 class Lists:
@@ -83,7 +86,9 @@ class Lists:
         self._patience = patience
         self._look_only = look_only
         self._handler = Handler(servers.tls)
-        self._client = KazooClient(hosts=servers.hosts, timeout=10.0, handler=self._handler)
+        self._client = KazooClient(
+            hosts=servers.hosts, timeout=10.0, handler=self._handler, logger=_unheard()
+        )
         self._report = Report()
 
     def __enter__(self) -> "Lists":
@@ -108,37 +113,54 @@ class Lists:
         self._walk((lambda path: policy.acl(path)) if policy else _open)
         return self._report
 
-    def on(self, wanted: Policy, *, quick: bool = False, if_on: bool = False) -> Report:
+    def on(self, wanted: Policy, *, quick: bool = False, if_on: bool = False, keep: bool = False) -> Report:
         """Have these in force.
 
         ``quick``: if they are, look only at what is there in any case. ``if_on``: only if any are in force.
+        ``keep``: strike nobody off.
         """
         present = self._read()
-        if present is None and if_on:
+        in_force = present is not None and not present.lifting
+        if if_on and not in_force:
             return self._report
+        if keep and present is not None:
+            wanted = wanted.with_all_of(present)
         current = present == replace(wanted, complete=True)
         if not current:
             self._write(wanted, present)
         self._make(wanted)
         if current and quick:
             self._bring(("", PATH, *PARENTS, *_queues(wanted)), wanted.acl)
+            settled = True
         else:
-            self._settle(wanted)
-        if not current and not self._report.problems:
+            settled = self._settle(wanted)
+        if present is not None:
+            self._strike_off(present, wanted)
+        if not current and settled and not self._report.problems:
             self._write(replace(wanted, complete=True), wanted)
         self._report.policy = self._read()
         return self._report
 
     def off(self) -> Report:
-        """Have none in force."""
-        if self._read() is None and self._acl("") in (None, OPEN):
+        """Have none in force. Without a policy there are none of ours, and nothing is touched."""
+        if self._client.exists(self._path(PATH)) is None:
             return self._report
-        if self._do(lambda: self._client.delete(self._path(PATH)), PATH):
-            self._report.changed.append(PATH)
+        present = self._read()
+        self._write(replace(present or Policy(()), complete=False, lifting=True), present)
         if not self._look_only:
             time.sleep(HEARD)
         self._walk(_open, last="")
+        if self._report.problems:
+            self._report.policy = present
+        else:  # so that a run which is cut short is finished by the next
+            self._do(lambda: self._client.delete(self._path(PATH)), PATH)
         return self._report
+
+    def _strike_off(self, before: Policy, now: Policy) -> None:
+        """Workers that may write nothing any more can end nothing either: their tasks go to others."""
+        for name in dict(before.workers).keys() - dict(now.workers).keys():
+            path = worker_path(name)
+            self._do(lambda path=path: self._client.delete(self._path(path)), path)  # type: ignore[misc]  # a default binds it
 
     # ------------------------------------------------------------ the policy, and what has to be there
 
@@ -182,20 +204,24 @@ class Lists:
 
             self._do(make, path, fine=NodeExistsError)
 
-    def _settle(self, policy: Policy) -> None:
+    def _settle(self, policy: Policy) -> bool:
+        """Returns whether the last look found nothing to do."""
         for _ in range(1 if self._look_only else LOOKS):
             before = len(self._report.changed)
             self._walk(policy.acl)
-            if self._report.problems or len(self._report.changed) == before:
-                break
+            if len(self._report.changed) == before:
+                return True
             if not self._look_only:
                 time.sleep(HEARD)
+        return False
 
     # ------------------------------------------------------------ all znodes
 
     def _walk(self, acl: Callable[[str], tuple[Entry, ...]], last: str | None = None) -> None:
         """From the top down, so that nobody adds what is not seen. ``last``: this one after all others."""
-        level = [path for path in ("", PATH, MASTER, *PARENTS) if path != last]
+        level = [path for path in ("", MASTER, *PARENTS) if path != last]
+        if last is None:  # while lists are lifted, it goes at the very end, and nobody else may write it
+            level.append(PATH)
         while level:
             children = self._bring(level, acl)
             level = [
@@ -222,10 +248,6 @@ class Lists:
             self._report.changed += [path or "/" for path, done in self._each(put, wrong) if done is not None]
         return [path for path, (_, stat) in found if stat.numChildren and path]
 
-    def _acl(self, path: str) -> tuple[Entry, ...] | None:
-        found = next(iter(self._each(self._client.get_acls_async, [path])))[1]
-        return None if found is None else _entries(found[0])
-
     def _each(self, ask: Callable[[str], Any], paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
         """What is answered for each; None if it is not there, or forbidden, which is noted."""
         paths = list(paths)
@@ -250,7 +272,7 @@ class Lists:
             call()
         except fine:
             return True
-        except NoAuthError:
+        except (NoAuthError, NotEmptyError):
             self._problem(path)
             return False
         except (KazooException, KazooTimeoutError) as problem:
@@ -258,9 +280,12 @@ class Lists:
         return True
 
     def _problem(self, path: str) -> None:
-        self._report.problems.append(
-            f"{path or '/'}: no permission to change its list as {self._own()}: it is somebody else's; the "
-            "ensemble's superuser can delete it or set it"
+        """A single znode below a parent may be anybody's; it must not keep us from the others."""
+        single = path not in ("", PATH, MASTER, *PARENTS)
+        told = self._report.foreign if single else self._report.problems
+        told.append(
+            f"{path or '/'}: no permission to change it or its list as {self._own()}: it is somebody else's; "
+            "the ensemble's superuser can delete it or set it"
         )
 
     def _own(self) -> str:
@@ -268,6 +293,14 @@ class Lists:
 
     def _path(self, path: str) -> str:
         return self._chroot + path or "/"
+
+
+def _unheard() -> logging.Logger:
+    """What kazoo says of each attempt to connect is in our error, in one line."""
+    logger = logging.getLogger(f"{__name__}.kazoo")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate = False
+    return logger
 
 
 def _explained(problem: Exception) -> Exception:

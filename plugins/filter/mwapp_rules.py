@@ -79,7 +79,7 @@ def mwapp_problems(
     return [
         *role_problems(variables["mwapp_roles"], groups),
         *connect_problems(str(variables["mwapp_connect"])),
-        *acl_problems(variables["mwapp_acl"], variables["mwapp_tls"]),
+        *acl_problems(variables, hostvars, groups),
         *session_problems(variables["mwapp_session_timeout"], *_granted_ms(hostvars, groups)),
         *name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),
         *port_problems(variables, _server_ports(host, hostvars, groups)),
@@ -132,9 +132,16 @@ def number(value: Any) -> float:
         return math.nan
 
 
-def acl_problems(acl: Any, tls: Any) -> list[str]:
-    """Of access control lists."""
-    if is_true(acl) and not is_true(tls):
+def acl_problems(variables: Variables, hostvars: Hostvars, groups: Groups) -> list[str]:
+    """Of access control lists, which one host sets for all."""
+    hosts = {host for name, members in groups.items() if name.startswith("mwapp_") for host in members}
+    on = sorted(host for host in hosts if is_true(hostvars.get(host, {}).get("mwapp_acl")))
+    if on and len(on) < len(hosts):
+        return [
+            f"mwapp_acl is true for {', '.join(on)}, and not for {', '.join(sorted(hosts - {*on}))}: set it "
+            "alike for all hosts of the groups mwapp_*."
+        ]
+    if is_true(variables["mwapp_acl"]) and not is_true(variables["mwapp_tls"]):
         return [
             "mwapp_acl is true, but the application connects without TLS: access control lists are by "
             "certificate. Set zookeeper_tls: true for the servers (and leave mwapp_tls to its default), or "

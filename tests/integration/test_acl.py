@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates import Store, Wanted, utc_now
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from kazoo.security import ACL, Id
 
 from mwapp.release import close_session, with_tls
 from mwapp.zookeeper.tls import Tls
@@ -171,7 +172,7 @@ def test_a_running_application_gets_lists_works_on_and_loses_them_again(
 
     would = site.acl("on", *ON, "--check")
     assert not would["in_force"]
-    assert site.acl() == {"in_force": False, "changed": [], "problems": []}
+    assert site.acl() == {"in_force": False, "changed": [], "problems": [], "foreign": []}
     first = site.acl("on", *ON)
     assert set(would["changed"]) <= set(first["changed"])
     some = {"/acl", "/", "/master", "/epoch", "/assign/w", f"/tasks/{before}/status", "/tasks/through"}
@@ -217,14 +218,56 @@ def test_a_running_application_gets_lists_works_on_and_loses_them_again(
             worker.stop()
     site.mwapp("submit", "--wait", "true")
 
-    stolen = site.mwapp("submit", "true", "--tls-cert", str(store / "client/mwapp-worker-w.pem"), status=7)
-    assert stolen == ""
+    stolen_key = str(store / "client/mwapp-worker-w.pem")
+    assert site.mwapp("submit", "true", "--tls-cert", stolen_key, status=7) == ""
     assert "workers" in site.mwapp("acl")
-    site.acl("off", key="mwapp-worker-w", status=7)
+    assert site.mwapp("acl", "off", "--tls-cert", stolen_key, status=7) == ""
     assert "/tasks" in site.acl("off", key="mwapp-master-b")["changed"]
     assert site.acl("off")["changed"] == []
     site.mwapp("submit", "--wait", "true")
     assert {entry["in_force"] for entry in (site.acl(), site.acl("on", *ON, "--if-on"))} == {False}
+
+
+def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secured, store: Path) -> None:
+    """A task with a list of its own; and a worker whose session lives on, with what it runs."""
+    site.daemon("master", "a")
+    struck = site.daemon("worker", "w")
+    struck.wait_for_state("ready")
+    site.acl("on", *ON)
+    taken = site.submit("sleep 600")
+    wait_for("it runs", lambda: taken in struck.running())
+    stays = site.daemon("worker", "v", "--slots", "4")
+    stays.wait_for_state("ready")
+    ca = str(store / "client-ca.pem")
+    own = [ACL(31, Id("x509", "CN=mwapp-cli-here")), ACL(1, Id("world", "anyone"))]
+    with hand(site.connect, Tls(ca, str(store / "client/mwapp-cli-here.pem"))) as zk:
+        zk.create("/tasks/mine", b"true", acl=own)
+    without = ("--master", "a", "--worker", "v", "--client", "mwapp-cli-here")
+    kept = site.acl("on", *without, "--keep")
+    assert set(kept["workers"]) == {"w", "v"}
+    assert taken in struck.running()
+    for _ in range(2):
+        done = site.acl("on", *without)
+        assert (set(done["workers"]), done["problems"]) == ({"v"}, [])
+    assert any(one.startswith("/tasks/mine: no permission") for one in done["foreign"])
+    wait_for("the other has its task", lambda: taken in stays.running())
+    assert struck.running() == []
+    assert site.acl("off")["problems"] == []
+    assert not site.acl()["in_force"]
+    site.mwapp("submit", "--wait", "true")
+
+
+def test_lists_that_are_not_ours_stay(site: Secured, store: Path) -> None:
+    """No policy is there, so off (which the role runs for mwapp_acl: false) touches nothing."""
+    site.daemon("master", "a").wait_for_state("active")
+    theirs = [ACL(31, Id("x509", "CN=mwapp-master-a")), ACL(5, Id("world", "anyone"))]
+    with hand(
+        site.connect, Tls(str(store / "client-ca.pem"), str(store / "client/mwapp-master-a.pem"))
+    ) as zk:
+        for path in ("/", "/tasks"):
+            zk.set_acls(path, theirs)
+        assert site.acl("off", "--check")["changed"] == site.acl("off")["changed"] == []
+        assert [zk.get_acls(path)[0] for path in ("/", "/tasks")] == [theirs, theirs]
 
 
 @pytest.mark.parametrize(
@@ -243,9 +286,3 @@ def test_what_would_lock_out_everybody_is_refused(
 ) -> None:
     with pytest.raises(AssertionError, match=re.escape(words)):
         site.acl(*arguments, key=key)
-
-
-def _self_signed(top: Path) -> Path:
-    """It is its own CA, with a master's name."""
-    maker = Maker("mwapp-master-a")
-    return write(top / "self.pem", pem_key(maker.key) + pem(maker.certificate))

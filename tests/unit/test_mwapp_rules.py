@@ -54,6 +54,14 @@ def test_what_fits_together_passes() -> None:
     assert problems({"mwapp_roles": ["worker"]}, groups={"mwapp_nodes": ["mw2", "mw3"]}) == []
 
 
+def test_lists_are_for_all_hosts_or_for_none() -> None:
+    some = {"mw1": HOSTVARS["mw1"] | {"mwapp_acl": "yes"}}
+    [said] = problems({"mwapp_acl": True, "mwapp_tls": True}, hostvars=some)
+    assert said.startswith("mwapp_acl is true for mw1, and not for mw2, mw3: set it alike for all hosts")
+    every = {name: its | {"mwapp_acl": True} for name, its in HOSTVARS.items()}
+    assert problems({"mwapp_acl": True, "mwapp_tls": True}, hostvars=every) == []
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [

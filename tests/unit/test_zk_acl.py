@@ -61,6 +61,19 @@ def rights(path: str, policy: Policy = MINE) -> dict[str, int]:
 MASTERS = {M: ALL, N: ALL, "anyone": READ}
 
 
+def test_while_lists_are_lifted_there_are_none() -> None:
+    lifting = replace(MINE, lifting=True)
+    assert lifting.acl("/tasks/t") == OPEN
+    assert lifting.packed("/tasks/t") == pack(OPEN)
+    assert Policy.decode(lifting.encode()) == lifting
+
+
+def test_nobody_is_struck_off_by_adding_others() -> None:
+    others = Policy.of(masters=["m2"], nodes=[], workers=["w2"], clients=["cli2"])
+    both = Policy.of(masters=["m", "m2"], nodes=["n"], workers=["w", "v", "w2"], clients=["cli", "cli2"])
+    assert others.with_all_of(replace(MINE, complete=True)) == both
+
+
 @pytest.mark.parametrize(
     ("path", "more"),
     [

@@ -119,5 +119,12 @@ MUTANTS = [
     filters(
         'name = str(hostvars[host].get("mwapp_name") or host)', "name = host", "who has a name is locked out"
     ),
-    rules("if is_true(acl) and not is_true(tls):", "if False:", "lists without certificates"),
+    rules(
+        'if is_true(variables["mwapp_acl"]) and not is_true(variables["mwapp_tls"]):',
+        "if False:",
+        "lists without certificates",
+    ),
+    rules("if on and len(on) < len(hosts):", "if False:", "a run with --limit lifts the lists of all"),
+    acl("        if self.lifting:\n            return OPEN\n", "", "what is made while lists go keeps one"),
+    acl("tuple(sorted({*self.masters, *other.masters}))", "self.masters", "a master is struck off too early"),
 ]
