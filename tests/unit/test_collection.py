@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -179,10 +180,13 @@ def test_all_of_it_travels(travelling: set[str], top: str) -> None:
 # ------------------------------------------------------------ what it says of itself
 
 
-def test_its_version_is_that_of_the_application() -> None:
+def test_its_version_is_that_of_the_application_and_what_people_are_told_to_install() -> None:
     galaxy = yaml.safe_load((PROJECT / "galaxy.yml").read_text())
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
     assert galaxy["version"] == project["version"]
+    readme = (PROJECT / "README.md").read_text()
+    assert set(re.findall(r"(?:,v|: v|zookeeper-)(\d+\.\d+\.\d+)", readme)) == {project["version"]}
+    assert f"\n## {project['version']} - 20" in (PROJECT / "CHANGELOG.md").read_text()
 
 
 def test_ansible_doc_shows_every_plugin() -> None:
