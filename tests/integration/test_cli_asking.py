@@ -204,7 +204,7 @@ def test_environment_and_directory(site: Site, tmp_path: Path) -> None:
 
 def test_a_handler(site: Site) -> None:
     (end,) = site.json("submit", "--wait", "--handler", "echo", "--argument", '{"text": "hello"}')
-    assert "hello" in end["output"]
+    assert (end["result"], end["output"]) == ({"text": "hello"}, "")
     (end,) = site.json("submit", "--wait", "--handler", "odd", status=1)
     assert "odd" in end["reason"]
 

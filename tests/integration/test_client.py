@@ -84,11 +84,11 @@ def test_a_command(client: Client) -> None:
 def test_a_handler(client: Client) -> None:
     task = client.submit(chores.add, 1, y=40)
     assert task.result(LONGEST_WAIT) == 41
-    assert task.wait().outcome.output == "adding 1 and 40\n"
+    assert task.wait().outcome.output == "adding 1 and 40"
     assert client.task(task.name).result() == 41
     assert client.task(task.name, chores.add).result() == 41
     assert client.submit(chores.tells_its_run).result()[1:] == [1, "w"]
-    assert client.submit(Call(handler="echo", argument=[1])).result() == "[1]"
+    assert client.submit(Call(handler="echo", argument=[1])).result() == [1]
 
 
 @pytest.mark.parametrize("value", [None, "", "one\ntwo", "ä\u2028\0", [1, {"a": None}], 1.5, '"\\' * 7999])

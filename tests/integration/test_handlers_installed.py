@@ -73,7 +73,7 @@ def test_handlers_of_the_bundle_are_found(tmp_path: Path) -> None:
         "token = dict.fromkeys(['MWAPP_TASK', 'MWAPP_WORKER'], 'x')\n"
         "token |= dict.fromkeys(['MWAPP_ATTEMPT', 'MWAPP_EPOCH', 'MWAPP_INCARNATION'], '1')\n"
         "runner.start(Run(1, Task(handler='wordcount', argument={'text': 'a b'}), token))\n"
-        "print(told.get(timeout=60).output.decode()); runner.kill_all()\n"
+        "print(told.get(timeout=60).result); runner.kill_all()\n"
     )
     python = tmp_path / "opt/current/bin/python"
     ran = subprocess.run([python, "-P", "-c", program], capture_output=True, text=True, check=True)
