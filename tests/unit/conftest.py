@@ -1,6 +1,7 @@
 """For all unit tests."""
 
 import gc
+import logging
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -34,6 +35,17 @@ def no_name_service() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", look_up)
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a command sets up for its process is not to silence the tests after it."""
+    log, disabled = logging.getLogger("mwapp"), logging.root.manager.disable
+    before = log.level, log.handlers[:], log.propagate
+    yield
+    level, log.handlers[:], log.propagate = before
+    log.setLevel(level)  # this also forgets what was found enabled
+    logging.disable(disabled)
 
 
 def _is_address(host: str) -> bool:
