@@ -124,7 +124,7 @@ class AsyncClient(Asking):
     @overload
     def task(self, name: str | int, handler: Handler[..., R]) -> AsyncTask[R]: ...
 
-    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> AsyncTask[Any]:  # noqa: ARG002
+    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> AsyncTask[Any]:  # noqa: ARG002 - for mypy alone
         """See :meth:`mwapp.Client.task`."""
         return self._task(*named(name))
 

@@ -142,7 +142,7 @@ class Client(Asking):
     @overload
     def task(self, name: str | int, handler: Handler[..., R]) -> Task[R]: ...
 
-    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> Task[Any]:  # noqa: ARG002
+    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> Task[Any]:  # noqa: ARG002 - for mypy alone
         """The task of this name or number, whoever submitted it. With ``handler`` mypy knows its result."""
         return self._task(*named(name))
 
