@@ -244,7 +244,7 @@ class Master:
         below = (status_path(step.task), result_path(step.task))
         if at is not None and result.error is Error.NOT_EMPTY and step.ops[at].path in below:
             log.error("%s: cannot run again: there is something below its status or result", step.task)
-            self._mirror.requests.refuse(step.task)
+            self._mirror.requests.close(step.task)
         elif at is not None and exists and step.ops[at].path == result_path(step.task):
             self._has_result.add(step.task)  # a person wrote one: the status is what counts
         else:
@@ -395,12 +395,14 @@ class Master:
         requests, known = self._mirror.requests, self._mirror.tasks
         for task in [*requests.pointless, *requests.removals, *requests.runs]:
             held = any(task in tasks for tasks in self._mirror.held.values())
-            ended, ended_not = task in known.finished, task not in known.names or held or known.waits(task)
             if task in self._aside:
                 continue
-            if task in requests.pointless or (ended_not and not ended):
+            if task in requests.pointless:
                 yield _Step(task, [Delete(request_path(task))], partial(requests.granted, task))
-            elif task in requests.runs and ended and not held:  # otherwise its assignment goes first
+            elif task not in known.finished:
+                if held or known.waits(task) or task not in known.names:
+                    requests.doubt(task)
+            elif task in requests.runs and not held:  # otherwise its assignment goes first
                 yield self._run_again(task, requests.runs[task])
 
     def _run_again(self, task: str, attempt: Assignment) -> _Step:

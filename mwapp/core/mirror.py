@@ -126,7 +126,9 @@ class Mirror:
         self.cancels_in_order: list[str] = []  # those, and some that have none any more
         self._cancels_listed = -math.inf
         self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
-        self.requests = Requests(scope, changed=changed, unreadable=unreadable)
+        self.requests = Requests(
+            scope, changed=changed, unreadable=unreadable, ended=self._ended_while_it_waits
+        )
         self._vanished: set[str] = set()  # from a queue; we are looking up their state
         self._outdated: set[str] = set()  # those for which the page under way is too old
 
@@ -176,6 +178,8 @@ class Mirror:
     def removed(self, task: str) -> None:
         """The finished task was deleted."""
         self.tasks.remove(task)
+        if task in self.requests:
+            self.requests.close(task)
 
     def run_again(self, task: str, assignment: Assignment) -> None:
         """The task no longer has a final state, and is in /returned."""
@@ -520,6 +524,11 @@ class Mirror:
         if task in self.tasks.names:
             self.tasks.finish(task, self._scope.now)
         self._changed()
+
+    def _ended_while_it_waits(self, task: str) -> None:
+        """Of what waits nobody watches the status, so a person's may be news."""
+        if self.tasks.waits(task):
+            self._finished(task)
 
     def _sort_in(self, task: str, node: Node) -> None:
         """The task has no final state: queue it, unless it is assigned or can never run."""

@@ -8,8 +8,7 @@ the reply may ask again: a task does not run twice for one request.
 """
 
 import logging
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from mwapp.core.messages import Failed, Node
@@ -34,11 +33,14 @@ log = logging.getLogger(__name__)
 class Requests:
     """Those of one reading of the znodes, kept up to date until its ``scope`` ends.
 
-    ``changed`` is called when something may be due; ``unreadable`` when the parent is missing.
+    ``changed`` is called when something may be due; ``unreadable`` when the parent is missing; ``ended`` with
+    a task that has the end which its request means.
     """
 
-    def __init__(self, scope: Scope, *, changed: Call, unreadable: Call) -> None:
-        self._scope, self._changed, self._unreadable = scope, changed, unreadable
+    def __init__(
+        self, scope: Scope, *, changed: Call, unreadable: Call, ended: Callable[[str], None]
+    ) -> None:
+        self._scope, self._changed, self._unreadable, self._ended = scope, changed, unreadable, ended
         self._names: set[str] = set()
         self._unread: dict[str, None] = {}
         self._reading = False
@@ -61,11 +63,21 @@ class Requests:
         for known in (self._unread, self.runs, self.whose, self.removals, self.pointless):
             known.pop(task, None)
 
-    def refuse(self, task: str) -> None:
-        """It cannot be done."""
+    def __contains__(self, task: str) -> bool:
+        """Whether something is to be done with the task."""
+        return task in self.runs or task in self.removals
+
+    def close(self, task: str) -> None:
+        """That is done, or cannot be."""
         self._forget(task)
         self.pointless[task] = None
         self._changed()
+
+    def doubt(self, task: str) -> None:
+        """The request was read with the end that it means, but others say that the task has not ended. They
+        may be behind, or a person has deleted that end since: read it again."""
+        self._forget(task)
+        self._read_later(task)
 
     def _seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):
@@ -105,12 +117,14 @@ class Requests:
             return
         if REFUSED in (request, status, result, asked):
             log.error("no permission to read the request %s: trying again", request_path(task))
-            self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))
+            self._read_later(task)
             return
         wanted = TaskRequest.decode(request.data) if isinstance(request, Node) else None
         if wanted is None or not isinstance(status, Node) or wanted.ended not in (None, status.stat.czxid):
             self.pointless[task] = None
-        elif wanted.do == REMOVE:
+            return
+        self._ended(task)
+        if wanted.do == REMOVE:
             self.removals[task] = None
         elif (attempt := _last_attempt(result)) is None:
             self.pointless[task] = None
@@ -119,10 +133,13 @@ class Requests:
             if isinstance(asked, Node):
                 self.whose[task] = whose_is(asked)
 
-    def _read_again(self, task: str) -> None:
-        if task in self._names:
-            self._unread[task] = None
-            self._read()
+    def _read_later(self, task: str) -> None:
+        def read() -> None:
+            if task in self._names:
+                self._unread[task] = None
+                self._read()
+
+        self._scope.after(AGAIN_SECONDS, read)
 
 
 def _paths(task: str) -> tuple[str, ...]:

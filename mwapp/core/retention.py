@@ -138,5 +138,5 @@ class Remover:
         log.warning("%s: has ended, but cannot be removed; it stays", task)
         self._mirror.put_off(task)
         if task in self._mirror.requests.removals:
-            self._mirror.requests.refuse(task)
+            self._mirror.requests.close(task)
         self._scope.after(TIDY_SECONDS, self._tidy)

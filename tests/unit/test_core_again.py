@@ -526,3 +526,42 @@ def test_who_waits_for_one_asks_for_all_others_meanwhile(stage: Stage, worker: A
     client.connect()
     stage.settle(2)
     assert asker.told == dict.fromkeys(names[1:])
+
+
+def test_what_a_person_ends_while_it_waits_runs_again(stage: Stage) -> None:
+    stage.master("m1")
+    stage.person().create("/tasks/t", json.dumps({"command": "date", "labels": ["gpu"]}))
+    stage.person().create("/tasks/t/result", '{"attempt": 1, "code": 1}')
+    stage.person().create("/tasks/t/status", "failed")
+    asker = Asker(stage, RUN, "t")
+    assert asker.told == {"t": None}
+    assert json.loads(stage.data("/returned/t") or "")["attempt"] == 2
+
+
+def test_what_a_person_ends_under_its_worker_runs_again_when_that_has_let_go(
+    stage: Stage, worker: Actor
+) -> None:
+    stage.person().create("/tasks/t", "date")
+    stage.settle()
+    stage.person().create("/tasks/t/result", '{"attempt": 1, "code": 1}')
+    stage.person().create("/tasks/t/status", "failed")
+    asker = Asker(stage, RUN, "t")
+    assert asker.told == {}  # the master does not know of that end, and the task is still in a queue
+    worker.finish("t")
+    stage.settle(2)
+    assert asker.told == {"t": None}
+    assert attempts(worker) == ["1", "2"]
+
+
+def test_a_request_for_an_end_that_a_person_has_deleted_does_nothing(stage: Stage, worker: Actor) -> None:
+    stage.person().create("/tasks/t", "date")
+    stage.settle()
+    stage.person().create("/tasks/t/result", '{"attempt": 1, "code": 1}')
+    stage.person().create("/tasks/t/status", "failed")
+    Asker(stage, RUN, "t")
+    stage.person().delete("/tasks/t/status")
+    stage.person().delete("/tasks/t/result")
+    worker.finish("t")
+    stage.settle(2)
+    assert attempts(worker) == ["1"]
+    assert stage.children("/requests") == []

@@ -18,7 +18,7 @@ MUTANTS = [
     # ---------------------------------------------------------------- what the master reads
     requests("or wanted.ended not in (None, status.stat.czxid)", "", "one request runs a task twice"),
     requests("not isinstance(status, Node) or ", "False or ", "what has not ended runs twice at once"),
-    requests("        elif wanted.do == REMOVE:", "        elif False:", "what is to be removed runs again"),
+    requests("        if wanted.do == REMOVE:", "        if False:", "what is to be removed runs again"),
     requests("Assignment(attempt + 1,", "Assignment(attempt,", "two runs have one fencing token"),
     requests(", labels=_labels(asked))", ")", "it runs on a worker without its labels"),
     requests("        return 0\n", "        return None\n", "what no worker had cannot run"),
@@ -44,8 +44,8 @@ MUTANTS = [
         "what was asked waits for something else",
     ),
     requests(
-        "self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))",
-        "pass",
+        "        self._scope.after(AGAIN_SECONDS, read)",
+        "        pass",
         "what could not be read is never read",
     ),
     requests(
@@ -60,14 +60,34 @@ MUTANTS = [
         "a request runs its task again and again",
     ),
     master(
-        "if task in requests.pointless or (ended_not and not ended):",
-        "if task in requests.pointless:",
-        "a request for what has not ended stays for ever",
+        "                    requests.doubt(task)",
+        "                    requests.close(task)",
+        "an end that the master has not heard of is none",
     ),
     master(
-        "elif task in requests.runs and ended and not held:",
-        "elif task in requests.runs and ended:",
+        "if held or known.waits(task) or task not in known.names:",
+        "if known.waits(task) or task not in known.names:",
+        "a request for an end that was deleted runs the task after its next",
+    ),
+    master(
+        "elif task in requests.runs and not held:",
+        "elif task in requests.runs:",
         "a task is in two places",
+    ),
+    requests(
+        "        self._ended(task)\n",
+        "",
+        "what a person ends while it waits cannot run again",
+    ),
+    mirror(
+        "        if self.tasks.waits(task):\n            self._finished(task)",
+        "        self._finished(task)",
+        "what a person ends under its worker is begun beside it",
+    ),
+    mirror(
+        "        if task in self.requests:\n            self.requests.close(task)\n",
+        "",
+        "who has had a task removed hears of it a second later",
     ),
     master(
         "return (attempt - (queue == NOBODY)) or None", "return attempt", "an attempt that nobody had counts"
@@ -94,7 +114,7 @@ MUTANTS = [
         "what is removed is submitted anew by who was cut off",
     ),
     retention(
-        "            self._mirror.requests.refuse(task)\n",
+        "            self._mirror.requests.close(task)\n",
         "            pass\n",
         "who asks for what cannot be done waits for ever",
     ),
