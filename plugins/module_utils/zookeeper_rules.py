@@ -207,8 +207,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
 
     ``found``: os {id, version, name}, memory_mb, account {uid, gid, uid_owner, gid_owner} (of the service
     user and group), listeners {port: process}, config {key: value}
-    (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, owner, filled} of those in force), targets
-    {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
+    (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, owner, filled, logs} of those in force),
+    targets {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
     zookeeper_config, what the installed jars do not have), address {text, own} (what zookeeper_host is
     there), buffer (the least with which the data can be read, or 0), other (data of another installation, or
     None; if they are to be adopted, config, data_dir and txnlog_dir are that one's).
@@ -378,15 +378,29 @@ def _data_problems(me: Settings, settings: Settings, found: Settings) -> list[st
             f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id "
             f"back to {myid}, or mount the disk of server {me['id']} on {name}."
         )
+    shared = found["data_dir"]["path"] == found["txnlog_dir"]["path"]
+    moves = bool(found["other"]) and adopts(found["other"], settings)
     for variable, key in (("zookeeper_data_dir", "data_dir"), ("zookeeper_txnlog_dir", "txnlog_dir")):
         path = found[key]["path"]
-        moves = bool(found["other"]) and adopts(found["other"], settings)
-        if found[key]["filled"] and path != settings[variable] and not moves:
+        # A log beside the snapshots is told below: there are not two directories to be moved.
+        beside = shared and key == "txnlog_dir"
+        if found[key]["filled"] and path != settings[variable] and not moves and not beside:
             problems.append(
                 f"{variable} is {settings[variable]}, but {name} has its data in {path}: set it back to "
                 f"{path}; or stop the server, move the directory, and run again."
             )
+    if found["data_dir"]["logs"] and not found["other"]:
+        problems.append(_beside(name, found["data_dir"]["path"], settings["zookeeper_txnlog_dir"]))
     return problems + _owner_problems(name, settings, found)
+
+
+def _beside(name: str, path: str, wanted: str) -> str:
+    """Of a transaction log that is where the snapshots are."""
+    return (
+        f"{name} has its transaction log beside its snapshots, in {path}: with zookeeper_txnlog_dir "
+        "elsewhere the server would not start. Stop it (systemctl stop zookeeper), move "
+        f"{path}/version-2/log.* to {wanted}/version-2, run with --limit {name}, then go on with the next."
+    )
 
 
 def _owner_problems(name: str, settings: Settings, found: Settings) -> list[str]:

@@ -280,7 +280,8 @@ def _is(path: Path, digest: str) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
-def data(path: str) -> dict[str, Any]:
+def data(path: str, patterns: Iterable[str] = PATTERNS) -> dict[str, Any]:
+    """What is in a directory; it is filled if there are such files."""
     myid = read(Path(path) / "myid")
     version = Path(path) / "version-2"
     return {
@@ -288,7 +289,8 @@ def data(path: str) -> dict[str, Any]:
         "myid": myid.strip() if myid is not None else None,
         "owner": version.stat().st_uid if version.is_dir() else None,
         # A server that waits for data has a directory too, with its epochs alone.
-        "filled": any(path for name in PATTERNS for path in version.glob(name)),
+        "filled": any(path for name in patterns for path in version.glob(name)),
+        "logs": any(version.glob(PATTERNS[1])),
     }
 
 
@@ -338,6 +340,15 @@ def free(path: str) -> int:
 def moved(found: dict[str, Any], new: str, active: bool) -> dict[str, Any]:
     """The data there; of a server that is stopped and whose directory was moved, those where it will look."""
     return found if active or found["filled"] or not data(new)["filled"] else data(new)
+
+
+def in_use(paths: tuple[str, str], wanted: list[str], *, active: bool) -> dict[str, Any]:
+    """The data in both directories. If one directory is both, its snapshots are no transaction log."""
+    patterns = (PATTERNS, PATTERNS[1:] if paths[0] == paths[1] else PATTERNS)
+    found = [
+        moved(data(path, some), new, active) for path, some, new in zip(paths, patterns, wanted, strict=True)
+    ]
+    return dict(zip(("data_dir", "txnlog_dir"), found, strict=True))
 
 
 def address(host: str) -> dict[str, Any]:
@@ -442,9 +453,7 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         config, places = left["config"], {key: left[key] for key in ("data_dir", "txnlog_dir")}
     else:
         wanted = [settings[name] for name in DIRECTORIES]
-        paths = zip(directories(config, *wanted), wanted, strict=True)
-        found = [moved(data(path), new, server["active"]) for path, new in paths]
-        places = dict(zip(("data_dir", "txnlog_dir"), found, strict=True))
+        places = in_use(directories(config, *wanted), wanted, active=server["active"])
     port = client_port(config) or settings["zookeeper_client_port"]
     secure = tls_port(config) or settings["zookeeper_tls_port"]
     others, own = listeners(

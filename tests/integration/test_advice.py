@@ -1,4 +1,4 @@
-"""Servers that do not start: what the gate shows of a log is done to the letter, while a client writes."""
+"""What preflight refuses, and what the gate shows of a log, is done to the letter, while a client writes."""
 
 import re
 import shutil
@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,16 @@ import testbed.ensemble
 from testbed.ensemble import Ensemble, Server
 from testbed.waiting import wait_for
 from tests.integration.test_ports_change import PATH, Writer
+from tests.unit.ansible_module import run
+from tests.unit.test_zookeeper_preflight import Host
 from tests.unit.zookeeper_role import load, load_file
 
 log = load("zookeeper_log")
+zoo_cfg = load("zookeeper_zoo_cfg")
+adopt = load_file("modules/zookeeper_adopt.py")
 newest = load_file("modules/zookeeper_log.py").newest
 LEVELS = {"ERROR": 3, "WARN": 4}
+METRICS = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
 
 
 @dataclass
@@ -29,23 +35,61 @@ class Ill:
     writer: Writer
 
     @property
+    def config(self) -> Path:
+        return self.server.directory / "zoo.cfg"
+
+    @property
     def data(self) -> Path:
-        return self.server.directory / "data/version-2"
+        """Where its snapshots are."""
+        return self._directories()[0] / "version-2"
+
+    @property
+    def logs(self) -> Path:
+        """Where its transaction log is."""
+        return self._directories()[1] / "version-2"
+
+    def _directories(self) -> list[Path]:
+        config = zoo_cfg.parse_config(self.config.read_text())
+        return [Path(path) for path in zoo_cfg.directories(config, "", "")]
+
+    def configure(self, **changed: Any) -> None:
+        """Write these keys to its zoo.cfg; one that is None goes."""
+        config = {**zoo_cfg.parse_config(self.config.read_text()), **changed}
+        lines = [f"{key}={value}\n" for key, value in config.items() if value is not None]
+        self.config.write_text("".join(lines))
+
+    def split(self) -> None:
+        """Give the transaction log a directory of its own, as the role does."""
+        if self.logs == self.data:
+            self.move_logs(self.server.directory / "txnlog")
+            self.configure(dataLogDir=self.server.directory / "txnlog")
+
+    def move_logs(self, to: Path) -> None:
+        (to / "version-2").mkdir(parents=True, exist_ok=True)
+        for file in self.logs.glob("log.*"):
+            file.rename(to / "version-2" / file.name)
 
     def advised(self) -> str:
         """Start it, and take the remedies from what its log says then."""
-        before = self.server.log.stat().st_size
-        path, torn = newest(str(self.data.parent))
-        self.server.start()
+        path, torn = newest(str(self.logs.parent))
 
-        def remedies() -> str:
-            with self.server.log.open() as file:
-                file.seek(before)
-                lines = [entry(line) for line in file.read().splitlines()]
-            said = log.explain(lines, path, torn=torn)
+        def remedies(lines: list[str]) -> str:
+            said = log.explain(map(entry, lines), path, torn=torn)
             return "\n".join(line for line in said if line.startswith("  Remedy: "))
 
-        told: str = wait_for("its log tells why", remedies, 30)
+        return self.starts(remedies)
+
+    def starts(self, look: Callable[[list[str]], str]) -> str:
+        """Start it, and wait until there is something to be seen in what it says; then stop it."""
+        before = self.server.log.stat().st_size
+        self.server.start()
+
+        def seen() -> str:
+            with self.server.log.open() as file:
+                file.seek(before)
+                return look(file.read().splitlines())
+
+        told: str = wait_for("its log tells why", seen, 30)
         self.server.stop()
         return told
 
@@ -82,34 +126,148 @@ def ill(writing: tuple[Ensemble, Writer]) -> Iterator[Ill]:
             assert len(client.get("/large")[0]) == 100_000
 
 
+@pytest.fixture
+def host(ill: Ill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """The server's host, as preflight sees it. Its data are where the inventory wants them."""
+    ill.split()
+    host = Host(tmp_path, monkeypatch)
+    host.write("etc/zookeeper/zoo.cfg", ill.config.read_text())
+    host.data, host.txnlog = ill.data.parent, ill.logs.parent
+    host.settings |= {"zookeeper_data_dir": str(host.data), "zookeeper_txnlog_dir": str(host.txnlog)}
+    return host
+
+
+def refused(ill: Ill, host: Host, **settings: Any) -> str:
+    """The one reason of preflight."""
+    [said] = host.look(ill.server.number, **settings)["problems"]
+    assert isinstance(said, str)
+    return said
+
+
+def accepted(ill: Ill, host: Host, **settings: Any) -> dict[str, Any]:
+    """What preflight found, and has nothing against."""
+    found = host.look(ill.server.number, **settings)
+    assert (found["problems"], found["data"]) == ([], True)
+    return found
+
+
+def test_a_log_beside_the_snapshots_is_moved(ill: Ill, host: Host) -> None:
+    ill.move_logs(ill.data.parent)
+    ill.configure(dataLogDir=None)
+    host.write("etc/zookeeper/zoo.cfg", ill.config.read_text())
+    found = re.search(r"would not start\. .* move (\S+)/log\.\* to (\S+)/version-2, run", refused(ill, host))
+    assert found
+    assert found[1] == str(ill.logs)
+    ill.configure(dataLogDir=host.txnlog)
+    assert ill.starts(lambda lines: "\n".join(line for line in lines if "has log files" in line))
+    ill.configure(dataLogDir=None)
+    ill.move_logs(Path(found[2]))
+    ill.configure(dataLogDir=found[2])
+    accepted(ill, host)
+
+
+def test_a_directory_is_moved(ill: Ill, host: Host) -> None:
+    wanted = str(ill.server.directory / "elsewhere")
+    said = refused(ill, host, zookeeper_data_dir=wanted)
+    found = re.search(
+        r"_dir is (\S+), but zk\d has its data in (\S+): .* stop the server, move the dir", said
+    )
+    assert found
+    Path(found[2]).rename(found[1])
+    ill.configure(dataDir=found[1])
+    accepted(ill, host, zookeeper_data_dir=wanted)
+
+
+def test_whose_data_they_are_is_written_down(ill: Ill, host: Host) -> None:
+    """The host was installed anew, and myid is gone, too."""
+    (host.root / "etc/zookeeper/zoo.cfg").unlink()
+    (ill.data.parent / "myid").unlink()
+    found = re.search(r"write (\d+) to (\S+) and run again", refused(ill, host))
+    assert found
+    Path(found[2]).write_text(found[1])
+    accepted(ill, host)
+
+
+def test_a_buffer_holds_what_preflight_says_it_must(
+    ill: Ill, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write("etc/systemd/system/zookeeper.service", "ExecStart=java \\\n    -Djute.maxbuffer=1048575 \\\n")
+    said = refused(ill, host, zookeeper_max_buffer=4096)
+    found = re.search(r"zookeeper_max_buffer is 4096, but .* needs (\d+): set that or more", said)
+    assert found
+    accepted(ill, host, zookeeper_max_buffer=int(found[1]))
+    monkeypatch.setattr(testbed.ensemble, "JVM", (*testbed.ensemble.JVM, f"-Djute.maxbuffer={found[1]}"))
+    ill.server.start()
+    wait_for("it serves", lambda: ill.server.mode() == "follower", 30)
+
+
+def test_data_of_another_installation_are_adopted(ill: Ill, host: Host) -> None:
+    """The server's own directories have something else: its data of earlier, say."""
+    theirs = ill.data.parent
+    host.write("etc/zookeeper/conf/zoo.cfg", ill.config.read_text())
+    (host.root / "etc/zookeeper/zoo.cfg").unlink()
+    own = [ill.server.directory / name for name in ("own", "ownlog")]
+    wanted = dict(zip(("zookeeper_data_dir", "zookeeper_txnlog_dir"), map(str, own), strict=True))
+    assert "set zookeeper_adopt: true to take the data over" in refused(ill, host, **wanted)
+    (own[0] / "version-2").mkdir(parents=True)
+    (own[0] / "version-2/snapshot.0").write_bytes(b"")
+    shutil.copy(theirs / "myid", own[0])
+    said = refused(ill, host, **wanted, zookeeper_adopt=True)
+    assert "to take over the former, move what is in the latter to another place" in said
+    for number, path in enumerate(own):
+        if path.exists():
+            path.rename(path.with_name(f"aside{number}"))
+    found = accepted(ill, host, **wanted, zookeeper_adopt=True)["adopt"]
+    for path in own:
+        path.mkdir()
+    arguments = {f"old_{key}": value for key, value in found.items()}
+    answer = run(adopt, {**arguments, "data_dir": str(own[0]), "txnlog_dir": str(own[1])})
+    assert answer["changed"]
+    shutil.copy(theirs / "myid", own[0])
+    ill.configure(dataDir=own[0], dataLogDir=own[1])
+
+
+def test_a_class_that_the_jars_lack_is_taken_out(ill: Ill, host: Host) -> None:
+    (host.root / "jars").mkdir()
+    (host.root / "jars/zookeeper.jar").symlink_to(testbed.ensemble.CLASSPATH[0])
+    config = {"metricsProvider.className": METRICS}
+    said = refused(ill, host, zookeeper_config=config)
+    assert f"but the jars on zk{ill.server.number} have no such class: correct it, or remove the key" in said
+    ill.configure(**config)
+    assert "remove the setting" in ill.advised(), "preflight tells the truth"
+    ill.configure(**dict.fromkeys(config))
+    accepted(ill, host)
+
+
 def test_a_log_that_is_torn_is_renamed(ill: Ill) -> None:
-    Path(newest(str(ill.data.parent))[0]).with_name("log.7fffffff00000001").write_bytes(b"ZKLG\0")
+    Path(newest(str(ill.logs.parent))[0]).with_name("log.7fffffff00000001").write_bytes(b"ZKLG\0")
     found = re.search(r"No transaction is in it\. Rename it \(mv (\S+) (\S+)\) and run again", ill.advised())
     assert found
     Path(found[1]).rename(found[2])
 
 
-def damage(data: Path) -> None:
+def damage(ill: Ill) -> None:
     """In the middle of the newest log."""
-    path = Path(newest(str(data.parent))[0])
+    path = Path(newest(str(ill.logs.parent))[0])
     text = bytearray(path.read_bytes())
     text[60:64] = b"\xff\xff\xff\xff"
     path.write_bytes(text)
 
 
-def lose_snapshots(data: Path) -> None:
-    for path in data.glob("snapshot.*"):
+def lose_snapshots(ill: Ill) -> None:
+    for path in ill.data.glob("snapshot.*"):
         path.unlink()
 
 
 @pytest.mark.parametrize("hurt", [damage, lose_snapshots])
-def test_data_that_cannot_be_read_are_sent_anew(ill: Ill, hurt: Callable[[Path], None]) -> None:
+def test_data_that_cannot_be_read_are_sent_anew(ill: Ill, hurt: Callable[[Ill], None]) -> None:
     """The others are a quorum, and one of them has a zxid at least as great: so the advice asks."""
-    hurt(ill.data)
+    hurt(ill)
     advice = ill.advised()
     assert "If the other servers have a quorum without this one (status.yml), and one of them has" in advice
     assert "let them send it their data" in advice
-    shutil.move(ill.data, ill.data.with_name(f"aside-{hurt.__name__}"))
+    for path in {ill.data, ill.logs}:
+        path.rename(path.with_name(f"aside-{hurt.__name__}"))
 
 
 def test_a_buffer_that_is_too_small_is_raised(ill: Ill, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -551,6 +551,24 @@ def test_a_directory_is_moved_as_the_refusal_says(host: Host, variable: str) -> 
     assert not host.look(**moved)["data"]
 
 
+def test_a_log_beside_the_snapshots_gets_a_directory_of_its_own(host: Host) -> None:
+    """As a zoo.cfg by hand has it: one directory for both. It cannot be moved to two places."""
+    host.configured(dataLogDir=None)
+    host.write("data/myid", "1\n")
+    host.write("data/version-2/snapshot.0", "")
+    host.write("data/version-2/log.1", "")
+    [said] = host.look()["problems"]
+    assert f"zk1 has its transaction log beside its snapshots, in {host.data}: " in said
+    assert f"move {host.data}/version-2/log.* to {host.txnlog}/version-2, run with --limit zk1" in said
+    host.write("txnlog/version-2/log.1", "")
+    assert [said] == host.look()["problems"], "a copy would be two logs"
+    (host.data / "version-2/log.1").unlink()
+    answer = host.look()
+    assert (answer["problems"], answer["data"]) == ([], True)
+    (host.data / "version-2/snapshot.0").unlink()
+    assert host.look()["data"], "the log is data, where it is now"
+
+
 def test_the_marker_is_beside_the_log(host: Host) -> None:
     host.write("data/initialize", "")
     assert not host.look()["marker"], "there ZooKeeper does not look"

@@ -36,14 +36,18 @@ def settings(**changed: object) -> dict[str, Any]:
     return DEFAULTS | changed
 
 
+def directory(path: str, myid: str | None = None, *, filled: bool = True) -> dict[str, Any]:
+    return {"path": path, "myid": myid, "owner": 105, "filled": filled, "logs": False}
+
+
 def found(**changed: object) -> dict[str, Any]:
     return {
         "os": {"id": "debian", "version": "13", "name": "Debian GNU/Linux 13 (trixie)"},
         "memory_mb": 2000,
         "listeners": {},
         "config": {},
-        "data_dir": {"path": "/var/lib/zookeeper/zkData", "myid": None, "owner": 105, "filled": False},
-        "txnlog_dir": {"path": "/var/lib/zookeeper/txnlog", "myid": None, "owner": 105, "filled": False},
+        "data_dir": directory("/var/lib/zookeeper/zkData", filled=False),
+        "txnlog_dir": directory("/var/lib/zookeeper/txnlog", filled=False),
         "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
         "lacking": {},
         "unit": {"active": True},
@@ -56,7 +60,7 @@ def found(**changed: object) -> dict[str, Any]:
 
 
 def with_data(myid: str = "1", config: dict[str, str] | None = None) -> dict[str, Any]:
-    data = {"path": "/var/lib/zookeeper/zkData", "myid": myid, "owner": 105, "filled": True}
+    data = directory("/var/lib/zookeeper/zkData", myid)
     return found(config=CONFIG if config is None else config, data_dir=data)
 
 
@@ -317,7 +321,7 @@ def test_an_id_changed_under_data() -> None:
 
 
 def test_an_id_may_change_before_there_is_data() -> None:
-    assert host(seen=found(data_dir={"path": "/d", "myid": "2", "filled": False}, config=CONFIG)) == ""
+    assert host(seen=found(data_dir=directory("/d", "2", filled=False), config=CONFIG)) == ""
 
 
 def test_data_must_not_be_left_behind() -> None:

@@ -111,6 +111,11 @@ MUTANTS = [
         'dict.fromkeys(("data_dir", "txnlog_dir"), found[0])',
         "the log is never looked at",
     ),
+    preflight(
+        "PATTERNS[1:] if paths[0] == paths[1] else PATTERNS",
+        "PATTERNS",
+        "a log that was moved from beside the snapshots is not found",
+    ),
     preflight("if left and adopts(left, settings):", "if False:", "who else was a member is not known"),
     preflight("if config or not any(", "if not any(", "a server that is set up is given old data"),
     preflight("theirs != mine and", "", "the server's own data are another's"),
