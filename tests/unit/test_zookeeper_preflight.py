@@ -502,6 +502,12 @@ def test_the_unit_notes_what_it_starts_with_where_the_module_looks() -> None:
 # ------------------------------------------------------------ data
 
 
+def entry() -> bytes:
+    """A transaction as a log has it: the end of a session, 0x100000002."""
+    body = struct.pack(">qiqqi", 1, 7, 0x100000002, 0, -11)
+    return struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
+
+
 @pytest.mark.parametrize("file", ["data/version-2/snapshot.0", "txnlog/version-2/log.1"])
 def test_a_snapshot_or_a_log_is_data(file: str, host: Host) -> None:
     host.write("data/version-2/currentEpoch", "-1")
@@ -556,15 +562,17 @@ def test_a_log_beside_the_snapshots_gets_a_directory_of_its_own(host: Host) -> N
     host.configured(dataLogDir=None)
     host.write("data/myid", "1\n")
     host.write("data/version-2/snapshot.0", "")
-    host.write("data/version-2/log.1", "")
+    log = host.write("data/version-2/log.1", "")
+    log.write_bytes(b"ZKLG" + bytes(12) + entry())
     [said] = host.look()["problems"]
     assert f"zk1 has its transaction log beside its snapshots, in {host.data}: " in said
     assert f"move {host.data}/version-2/log.* to {host.txnlog}/version-2, run with --limit zk1" in said
-    host.write("txnlog/version-2/log.1", "")
+    shutil.copytree(host.data / "version-2", host.txnlog / "version-2")
+    (host.txnlog / "version-2/snapshot.0").unlink()
     assert [said] == host.look()["problems"], "a copy would be two logs"
-    (host.data / "version-2/log.1").unlink()
+    log.unlink()
     answer = host.look()
-    assert (answer["problems"], answer["data"]) == ([], True)
+    assert (answer["problems"], answer["last_zxid"]) == ([], "0x100000002")
     (host.data / "version-2/snapshot.0").unlink()
     assert host.look()["data"], "the log is data, where it is now"
 
@@ -607,11 +615,9 @@ def test_data_without_zoo_cfg(host: Host) -> None:
 @pytest.fixture
 def debians(host: Host) -> Host:
     """Debian's zookeeperd was here: snapshots and logs in one directory, and a zoo.cfg of its own."""
-    body = struct.pack(">qiqqi", 1, 7, 0x100000002, 0, -11)
-    entry = struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
     path = host.root / "var/lib/zookeeper"
     host.write("var/lib/zookeeper/version-2/snapshot.0", "snapshot")
-    host.write("var/lib/zookeeper/version-2/log.100000001", "").write_bytes(b"ZKLG" + bytes(12) + entry)
+    host.write("var/lib/zookeeper/version-2/log.100000001", "").write_bytes(b"ZKLG" + bytes(12) + entry())
     host.write("var/lib/zookeeper/myid", "1\n")
     host.configured("etc/zookeeper/conf/zoo.cfg", dataDir=path, dataLogDir=None, clientPort=2182)
     host.theirs = str(path)
@@ -735,12 +741,10 @@ def test_an_adoption_needs_room(debians: Host, monkeypatch: pytest.MonkeyPatch) 
 
 def test_how_far_the_data_go(host: Host) -> None:
     host.write("data/version-2/snapshot.0", "")
-    body = struct.pack(">qiqqi", 1, 7, 0x100000002, 0, -11)
-    entry = struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
-    host.write("txnlog/version-2/log.100000002", "").write_bytes(b"ZKLG" + bytes(12) + entry)
+    host.write("txnlog/version-2/log.100000002", "").write_bytes(b"ZKLG" + bytes(12) + entry())
     answer = host.look()
     assert answer["last_zxid"] == "0x100000002"
-    assert answer["trail"] == {"0x100000002": zlib.crc32(body)}
+    assert answer["trail"] == {"0x100000002": zlib.crc32(entry()[12:-1])}
 
 
 def test_where_links_lead_is_looked_at(host: Host) -> None:
