@@ -40,38 +40,46 @@ def jars(version: str) -> tuple[Path, ...]:
     """The server's jars and their dependencies, with the testbed's logger. Raises ReleaseError."""
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise ReleaseError(f"{version!r} is no release: a number such as 3.9.4")
-    place = STORE / version
+    return _fetched(version, f"ZooKeeper {version}", f"org.apache.zookeeper:zookeeper:{version}", *PROVIDED)
+
+
+def curator(version: str) -> tuple[Path, ...]:
+    """The jars of Apache Curator, another client, and their dependencies. Raises ReleaseError."""
+    wanted = f"org.apache.curator:curator-framework:{version}"
+    return _fetched(f"curator-{version}", f"Curator {version}", wanted)
+
+
+def _fetched(place: str, what: str, *wanted: str) -> tuple[Path, ...]:
     with lock("releases"):
-        if not place.exists():
-            _fetch(version, place)
-    return tuple(sorted(place.glob("*.jar")))
+        if not (STORE / place).exists():
+            _fetch(STORE / place, what, wanted)
+    return tuple(sorted((STORE / place).glob("*.jar")))
 
 
-def _fetch(version: str, place: Path) -> None:
+def _fetch(place: Path, what: str, wanted: tuple[str, ...]) -> None:
     """All of it, or nothing."""
     STORE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STORE) as temporary:
         new = Path(temporary) / "jars"
-        wanted = (f"org.apache.zookeeper:zookeeper:{version}", *PROVIDED)
         dependencies = "".join(DEPENDENCY.format(*artifact.split(":")) for artifact in wanted)
         (Path(temporary) / "pom.xml").write_text(POM.format(dependencies=dependencies))
-        _maven(version, Path(temporary), "copy-dependencies", "-DincludeScope=runtime")
+        _maven(what, Path(temporary), "copy-dependencies", "-DincludeScope=runtime")
         for logger in new.glob("logback-*.jar"):
             logger.unlink()
         (api,) = new.glob("slf4j-api-*.jar")
         simple = f"org.slf4j:slf4j-simple:{api.stem.removeprefix('slf4j-api-')}"
-        _maven(version, Path(temporary), "copy", f"-Dartifact={simple}")
+        _maven(what, Path(temporary), "copy", f"-Dartifact={simple}")
         new.rename(place)
 
 
-def _maven(version: str, directory: Path, goal: str, option: str) -> None:
+def _maven(what: str, directory: Path, goal: str, option: str) -> None:
     if not shutil.which("mvn"):
         raise ReleaseError("releases come from Maven Central: apt-get install maven")
     command = ["mvn", "-q", "-B", f"dependency:{goal}", option, f"-DoutputDirectory={directory / 'jars'}"]
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     if done.returncode:
         why = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr.strip()[-200:])
-        raise ReleaseError(f"ZooKeeper {version} cannot be fetched: {why}")
+        raise ReleaseError(f"{what} cannot be fetched: {why}")
 
 
 def main() -> None:
