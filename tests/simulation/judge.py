@@ -232,7 +232,8 @@ class Judge:
             raise Violation("one-master-per-epoch", f"epoch {epoch} was set without winning /master")
         self._epoch = epoch
         self.winners[epoch], self.won_at = self._winner(entry, change), entry.time
-        self.excuses.counts.clear()
+        if wins:  # who only sets it raises no other
+            self.excuses.counts.clear()
 
     def _winner(self, entry: Transacted, change: Changed) -> int:
         """The session that has the new epoch: a person may give it to the one that holds /master."""
