@@ -11,7 +11,7 @@ OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint lint-style \
-	lint-types lint-ansible lint-oldest lint-sanity docs unit model simulate coverage mutants integration lab-test molecule test bench collection sanity clean
+	lint-types lint-ansible lint-oldest lint-sanity docs unit processes model simulate coverage mutants integration lab-test molecule test bench collection sanity clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -47,7 +47,7 @@ ssh: ## a shell on a host: make ssh NODE=mw1
 down: ## remove the hosts and every trace of them
 	@lab --name "$${LAB:-lab}" down
 
-test: setup-tests lint unit model simulate integration lab-test molecule ## all tests
+test: setup-tests lint unit processes model simulate integration lab-test molecule ## all tests
 
 # Its parts beside each other, one on each core; what one of them says is shown whole when it ends.
 lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
@@ -80,10 +80,14 @@ lint-sanity:
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
-# One process more than there are cores, for some tests wait. What one of them has compiled the others need not.
-unit: export PYTHONDONTWRITEBYTECODE :=
-unit: setup-python ## logic without root
-	pytest -n $(shell expr $$(nproc) + 1) --dist worksteal tests/unit
+# What one of them has compiled the others need not.
+unit processes: export PYTHONDONTWRITEBYTECODE :=
+unit: setup-python ## logic, without root and without processes
+	pytest -n $$(nproc) --dist worksteal -m "not processes" tests/unit
+
+# One more than there are cores, for they wait for what they start.
+processes: setup-python ## the unit tests that start processes: handlers, commands, modules, ansible-playbook
+	pytest -n $(shell expr $$(nproc) + 1) --dist worksteal -m processes tests/unit
 
 # First whether it notices planted bugs. Compiled if it can be. A busy machine is not to fail: it runs fewer,
 # and says so.

@@ -3,6 +3,7 @@
 import gc
 import logging
 import socket
+import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -13,6 +14,30 @@ from hypothesis import HealthCheck, settings
 # A machine that stands still for a moment fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+# What Python says of itself when it starts a process.
+_STARTS = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
+_may_start = True
+
+
+def _look_out(event: str, _: tuple[Any, ...]) -> None:
+    if not _may_start and event in _STARTS:
+        raise AssertionError("a test that starts a process is marked with @pytest.mark.processes")
+
+
+sys.addaudithook(_look_out)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """`make unit` runs none that starts a process, so that it stays quick."""
+    global _may_start  # an audit hook cannot be taken back
+    _may_start = item.get_closest_marker("processes") is not None
+    try:
+        return (yield)
+    finally:
+        _may_start = True
 
 
 def pytest_collection_finish() -> None:

@@ -336,6 +336,7 @@ def test_every_command_is_in_the_overview(capsys: pytest.CaptureFixture[str]) ->
     assert "..." not in text.partition("Tasks:")[2], "what a command does is told in one line"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("arguments", "without"),
     [
@@ -352,6 +353,7 @@ def test_a_command_imports_no_more_than_it_needs(arguments: list[str], without: 
     assert not without & set(imported)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("shell", SHELLS)
 def test_completion(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["completion", shell]) == 0

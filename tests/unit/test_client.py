@@ -159,6 +159,7 @@ def test_a_session_is_used_for_all_calls_and_closed(server: Server) -> None:
     assert server.sessions == 1
 
 
+@pytest.mark.processes
 def test_a_fork_needs_a_client_of_its_own(client: Client) -> None:
     """Even if the lock was held when it was forked."""
     reads, writes = os.pipe()

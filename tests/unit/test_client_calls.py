@@ -148,6 +148,7 @@ def test_called_directly_it_runs_here() -> None:
     assert repr(add) == f"<handler {__name__}:add>"
 
 
+@pytest.mark.processes
 def test_the_module_of_a_program_is_what_it_was_started_from(tmp_path: Path) -> None:
     program = tmp_path / "chores.py"
     program.write_text(
@@ -160,6 +161,7 @@ def test_the_module_of_a_program_is_what_it_was_started_from(tmp_path: Path) -> 
         assert done.stdout == "chores:sweep\n"
 
 
+@pytest.mark.processes
 def test_what_is_typed_in_cannot_be_found_by_workers() -> None:
     program = "from mwapp import handler\n@handler\ndef sweep() -> None: ...\nsweep.call()\n"
     done = subprocess.run([sys.executable, "-"], input=program, capture_output=True, text=True, check=False)

@@ -20,6 +20,8 @@ from mwapp.daemon.snapshot import Snapshot
 from mwapp.loop import Loop
 from mwapp.zookeeper.connect_string import Servers
 
+pytestmark = pytest.mark.processes
+
 SLEPT = 1000  # seconds
 ASLEEP = ["unshare", "--map-root-user", "--time", "--boottime", str(SLEPT)]
 

@@ -158,6 +158,7 @@ def travelling(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
         return {member.name for member in archive if member.isfile()}
 
 
+@pytest.mark.processes
 def test_what_a_controller_needs_travels_and_nothing_else(travelling: set[str]) -> None:
     made = {"MANIFEST.json", "FILES.json"}
     documents = {"README.md", "LICENSE", "CHANGELOG.md", "docs", "examples"}
@@ -169,6 +170,7 @@ def test_what_a_controller_needs_travels_and_nothing_else(travelling: set[str]) 
     }
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("top", ["mwapp", "plugins", "roles"])
 def test_all_of_it_travels(travelling: set[str], top: str) -> None:
     tracked = subprocess.run(
@@ -189,6 +191,7 @@ def test_its_version_is_that_of_the_application_and_what_people_are_told_to_inst
     assert f"\n## {project['version']} - 20" in (PROJECT / "CHANGELOG.md").read_text()
 
 
+@pytest.mark.processes
 def test_ansible_doc_shows_every_plugin() -> None:
     shown = json.loads(tool("ansible-doc", "--metadata-dump", COLLECTION))["all"]
     for kind, names in {"module": MODULES, "filter": FILTERS, "lookup": LOOKUPS}.items():

@@ -83,6 +83,7 @@ ESCAPES = (
 )
 
 
+@pytest.mark.processes
 def test_each_run_has_its_own_and_it_is_used_again(harness: Harness, delegated: Path) -> None:
     first = harness.run(WHERE)
     assert first[1].endswith(f"/{delegated.name}/runs/1\n")
@@ -93,6 +94,7 @@ def test_each_run_has_its_own_and_it_is_used_again(harness: Harness, delegated: 
     assert (delegated / "daemon/cgroup.procs").read_text().split()[0] == str(os.getpid())
 
 
+@pytest.mark.processes
 def test_a_handler_has_one_too(harness: Harness, delegated: Path) -> None:
     harness.runner.start(Run(1, Task(handler="echo", argument=1), TOKEN))
     assert harness.exited().code == 0
@@ -100,6 +102,7 @@ def test_a_handler_has_one_too(harness: Harness, delegated: Path) -> None:
     assert "handler_process" in Path(f"/proc/{process}/cmdline").read_text()
 
 
+@pytest.mark.processes
 def test_a_command_sees_nothing_of_it(harness: Harness) -> None:
     assert harness.run("echo $0; exit 7") == (7, "/bin/sh\n")
     assert harness.run("true; )") == (2, '/bin/sh: 1: Syntax error: ")" unexpected\n')
@@ -108,6 +111,7 @@ def test_a_command_sees_nothing_of_it(harness: Harness) -> None:
     assert harness.run("kill -KILL $$") == (-9, "")
 
 
+@pytest.mark.processes
 def test_who_leaves_everything_behind_is_killed_at_the_end(harness: Harness, tmp_path: Path) -> None:
     """A new session, no parent and no environment."""
     file = tmp_path / "pid"
@@ -115,6 +119,7 @@ def test_who_leaves_everything_behind_is_killed_at_the_end(harness: Harness, tmp
     assert not alive(read_number(file))
 
 
+@pytest.mark.processes
 def test_who_leaves_everything_behind_is_killed_with_it(harness: Harness, tmp_path: Path) -> None:
     file = tmp_path / "pid"
     harness.start(f"({ESCAPES.format(file)}); sleep 600")
@@ -124,12 +129,14 @@ def test_who_leaves_everything_behind_is_killed_with_it(harness: Harness, tmp_pa
     assert not alive(escaped)
 
 
+@pytest.mark.processes
 def test_nothing_is_left_at_the_end(harness: Harness, delegated: Path) -> None:
     harness.run("true")
     harness.runner.kill_all()
     assert [path.name for path in (delegated / "runs").iterdir() if path.is_dir()] == []
 
 
+@pytest.mark.processes
 def test_who_cannot_join_does_not_run(tmp_path: Path) -> None:
     group = fake(tmp_path)
     joining = group.joining("echo ran").replace("cgroup.procs", "missing/cgroup.procs")
@@ -137,6 +144,7 @@ def test_who_cannot_join_does_not_run(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (125, "")
 
 
+@pytest.mark.processes
 def test_one_that_is_not_empty_is_not_used(delegated: Path) -> None:
     groups = ControlGroups.below(delegated)
     first = groups.take()
@@ -153,6 +161,7 @@ def test_one_that_is_not_empty_is_not_used(delegated: Path) -> None:
     groups.close()
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
 def test_groups_are_lent_to_another_user_but_not_the_way_back(delegated: Path) -> None:
     told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
@@ -248,6 +257,7 @@ class Hungry(ControlGroups):
         pass
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("command", "code", "reason"),
     [
@@ -318,6 +328,7 @@ def test_a_group_that_cannot_be_used_is_told(
         open_groups(Limits(pids=1))
 
 
+@pytest.mark.processes
 def test_only_what_is_delegated_is_used(delegated: Path) -> None:
     ask = ["from mwapp.execution.control_groups import delegated_group", "print(delegated_group())"]
     enter = f"echo 0 >{delegated}/cgroup.procs; exec {sys.executable} -c '{'; '.join(ask)}'"

@@ -25,6 +25,8 @@ from testbed.ports import free_ports
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.zk_server import Server
 
+pytestmark = pytest.mark.processes
+
 NOBODY = "127.0.0.1:1"  # no server listens there
 
 

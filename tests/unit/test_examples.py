@@ -68,6 +68,7 @@ def test_record(tmp_path: Path, order: tuple[int, ...]) -> None:
     store.close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("order", ORDERS)
 def test_fenced_write(tmp_path: Path, order: tuple[int, ...]) -> None:
     latest = -1

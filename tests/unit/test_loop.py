@@ -192,6 +192,7 @@ def test_a_session_that_goes_on_at_another_server_is_told_of_again(loop_of: Harn
     assert first.address != second.address
 
 
+@pytest.mark.processes
 def test_commands_are_killed_before_the_session_is_closed(
     loop_of: Harness, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ def _lives(pid: Path) -> bool:
     return True
 
 
+@pytest.mark.processes
 def test_a_kill_comes_with_its_grace(loop_of: Harness, server: Server, tmp_path: Path) -> None:
     process = Process()
     set_up = tmp_path / "set"

@@ -66,6 +66,7 @@ def verdict(tree: Path, mutant: Mutant, killer: Killer = KILLER) -> Verdict:
     return verdict
 
 
+@pytest.mark.processes
 def test_what_is_noticed_is_killed_and_what_is_not_survives(tree: Path) -> None:
     noticed = verdict(tree, Mutant("it.py", "a < 1", "a < 2", "wrong", at="low"))
     assert (noticed.killer, noticed.reason, noticed.as_it_should) == ("check", "test_low", True)
@@ -76,6 +77,7 @@ def test_what_is_noticed_is_killed_and_what_is_not_survives(tree: Path) -> None:
     assert not verdict(tree, false).as_it_should
 
 
+@pytest.mark.processes
 def test_one_after_the_other_of_the_same_size_is_tried_and_not_what_was_compiled_before(tree: Path) -> None:
     mutants = [Mutant("it.py", "a < 1", f"a < {n}", "wrong", at="low") for n in (2, 0, 9)]
     mutants.append(Mutant("it.py", "return True", "return None", "wrong"))
@@ -83,12 +85,14 @@ def test_one_after_the_other_of_the_same_size_is_tried_and_not_what_was_compiled
     assert [verdicts[mutant] for mutant in mutants] == ["check", "check", "check", ""]
 
 
+@pytest.mark.processes
 def test_what_does_not_end_is_noticed(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.mutants.run.SPARE", 1.0)
     endless = Mutant("it.py", "return a < 1", "__import__('time').sleep(99)", "wrong", at="low")
     assert "no end" in verdict(tree, endless).reason
 
 
+@pytest.mark.processes
 def test_a_killer_that_fails_without_a_mutant_kills_nothing(tree: Path) -> None:
     red = Killer("red", (sys.executable, "-c", "import sys; sys.exit('test_other: red')"), r"^(\w+): ")
     with pytest.raises(RedError, match="test_other"):

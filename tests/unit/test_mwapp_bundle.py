@@ -167,6 +167,7 @@ def make(checkout: Path, *, check: bool = False, **other: Any) -> dict[str, Any]
     return run(bundle, arguments | other, check=check)
 
 
+@pytest.mark.processes
 def test_a_bundle_is_built_once(checkout: Path, index: Path) -> None:
     (checkout / "constraints.txt").write_text("deep==1\n")
     mine = wheel(checkout.parent / "mine-3-py3-none-any.whl")
@@ -227,6 +228,7 @@ def test_a_bundle_is_built_once(checkout: Path, index: Path) -> None:
     assert sorted(built.iterdir()) == sorted([*others, *built.glob("*.pyz")])
 
 
+@pytest.mark.processes
 def test_what_cannot_be_built_is_told(checkout: Path) -> None:
     (checkout / "mine.tar.gz").write_text("no archive")
     with pytest.raises(bundle.BundleError, match=r"mwapp_handlers: cannot build a wheel of .*/mine.tar.gz"):

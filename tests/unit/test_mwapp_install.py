@@ -14,6 +14,8 @@ import pytest
 
 from tests.unit.ansible_module import load
 
+pytestmark = pytest.mark.processes
+
 install = load(Path(__file__).parents[2] / "roles/mwapp/files/install.py")
 
 # In place of pip: notes what it is told, in the environment it was told it in.

@@ -15,6 +15,8 @@ import pytest
 from tests.unit.ansible_module import load, reroot, run
 from tests.unit.four_letters import serving
 
+pytestmark = pytest.mark.processes
+
 service = load(Path(__file__).parents[2] / "plugins/modules/mwapp_service.py")
 
 UNIT = "mwapp-worker.service"

@@ -202,6 +202,7 @@ UNIT = "etc/systemd/system/zookeeper-packet-filter.service"
 DROP_IN = "etc/systemd/system/nftables.service.d/zookeeper-packet-filter.conf"
 
 
+@pytest.mark.processes
 @needs_nft
 def test_the_table_is_loaded_once(host: Host) -> None:
     expected = host.filter("192.0.2.1", "192.0.2.0/28", check=True)
@@ -223,6 +224,7 @@ def test_the_table_is_loaded_once(host: Host) -> None:
     assert (again["changed"], again["differs"], again["diff"], host.told) == (False, [], [], told)
 
 
+@pytest.mark.processes
 @needs_nft
 def test_a_change_is_shown_and_replaces_the_table_whole(host: Host) -> None:
     host.filter("192.0.2.1", "2001:db8::1")
@@ -236,6 +238,7 @@ def test_a_change_is_shown_and_replaces_the_table_whole(host: Host) -> None:
     assert not [gone for gone in ("192.0.2.1", "2001:db8::1") if gone in host.table]
 
 
+@pytest.mark.processes
 @needs_nft
 @pytest.mark.parametrize(
     "damage", ["flush ruleset", "flush chain inet zookeeper input", "add rule inet zookeeper input accept"]
@@ -249,6 +252,7 @@ def test_a_table_that_somebody_changed_is_noticed_and_put_right(host: Host, dama
     assert host.table == whole
 
 
+@pytest.mark.processes
 @needs_nft
 def test_a_unit_that_is_not_enabled_is_noticed(host: Host) -> None:
     host.filter("192.0.2.1")
@@ -257,6 +261,7 @@ def test_a_unit_that_is_not_enabled_is_noticed(host: Host) -> None:
     assert not host.filter("192.0.2.1")["changed"]
 
 
+@pytest.mark.processes
 @needs_nft
 def test_switched_off_nothing_is_left(host: Host) -> None:
     subprocess.run(["nft", "add table inet others"], check=True)
@@ -277,6 +282,7 @@ def test_switched_off_nothing_is_left(host: Host) -> None:
     )
 
 
+@pytest.mark.processes
 @needs_nft
 def test_drop_ins_of_others_stay(host: Host) -> None:
     host.filter("192.0.2.1")
@@ -286,6 +292,7 @@ def test_drop_ins_of_others_stay(host: Host) -> None:
     assert other.exists()
 
 
+@pytest.mark.processes
 @needs_nft
 def test_a_name_that_does_not_resolve_changes_nothing(host: Host) -> None:
     host.filter("192.0.2.1")
@@ -297,6 +304,7 @@ def test_a_name_that_does_not_resolve_changes_nothing(host: Host) -> None:
     assert "192.0.2.1" in (host.root / "etc/zookeeper/packet-filter.nft").read_text()
 
 
+@pytest.mark.processes
 @needs_nft
 def test_what_systemd_refuses_is_told(host: Host) -> None:
     (host.root / "fails-restart").touch()
@@ -304,6 +312,7 @@ def test_what_systemd_refuses_is_told(host: Host) -> None:
     assert answer["msg"] == "systemctl restart zookeeper-packet-filter.service: no restart today"
 
 
+@pytest.mark.processes
 @needs_nft
 def test_what_nft_refuses_is_told_before_anything_changes(host: Host) -> None:
     answer = host.filter("192.0.2.1", name="input output")
@@ -312,6 +321,7 @@ def test_what_nft_refuses_is_told_before_anything_changes(host: Host) -> None:
     assert host.told == []
 
 
+@pytest.mark.processes
 @needs_nft
 def test_where_namespaces_are_forbidden_a_missing_table_is_noticed(host: Host) -> None:
     unshare = host.root / "bin/unshare"
@@ -370,6 +380,7 @@ def ip(*commands: str) -> None:
     subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True)
 
 
+@pytest.mark.processes
 @needs_nft
 def test_strangers_are_refused_and_others_are_served(
     host: Host, connect: Callable[[str, str, int], str]

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.processes
+
 # In a process that goes on until its input ends.
 TAKE = """
 import sys

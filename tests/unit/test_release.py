@@ -259,6 +259,7 @@ def test_forget(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_as_a_program(tmp_path: Path, serve: Serve) -> None:
     server = serve(proper)
     note(tmp_path, server)
@@ -267,6 +268,7 @@ def test_as_a_program(tmp_path: Path, serve: Serve) -> None:
     assert not server.alive
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 def test_root_becomes_the_owner_of_the_directory(tmp_path: Path, serve: Serve) -> None:
     server = serve(proper)
@@ -280,6 +282,7 @@ def test_root_becomes_the_owner_of_the_directory(tmp_path: Path, serve: Serve) -
     assert not file.exists()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--help"]])
 def test_wrong_usage(arguments: list[str]) -> None:
     done = subprocess.run(
@@ -289,6 +292,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
     assert b"usage:" in done.stderr
 
 
+@pytest.mark.processes
 def test_it_imports_next_to_nothing(tmp_path: Path) -> None:
     """It runs between a death and the take-over: every module counts."""
     code = "import runpy, sys; sys.path.insert(0, sys.argv.pop())\n"
@@ -337,6 +341,7 @@ def released(directory: Path, *arguments: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.processes
 def test_a_session_is_closed_with_tls(tmp_path: Path, files: tuple[str, str, ssl.SSLContext]) -> None:
     ca, own, context = files
 
@@ -358,6 +363,7 @@ def test_a_session_is_closed_with_tls(tmp_path: Path, files: tuple[str, str, ssl
     server.close()
 
 
+@pytest.mark.processes
 def test_files_for_tls_that_cannot_be_used(tmp_path: Path) -> None:
     """They are looked at only if there is a session to end."""
     assert released(tmp_path, "/gone/ca.pem", "/gone/me.pem").returncode == 0

@@ -26,6 +26,7 @@ def test_no_maven(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not (store / "3.9.4").exists(), "half a release counts as one the next time"
 
 
+@pytest.mark.processes
 def test_what_maven_says(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mvn").write_text("#!/bin/sh\necho '[ERROR] no such artifact'\nexit 1\n")
     (tmp_path / "mvn").chmod(0o755)

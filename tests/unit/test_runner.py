@@ -23,6 +23,8 @@ from mwapp.execution.process_group import Group
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
+pytestmark = pytest.mark.processes
+
 
 class Harness:
     """A runner and what it tells."""

@@ -53,6 +53,7 @@ def as_unit(command: str, *prefix: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.processes
 @needs_nobody
 def test_nobody_keeps_a_capability() -> None:
     done = as_unit("id -un; id -Gn; pwd; grep ^Cap /proc/self/status", *AS_UNIT)
@@ -65,6 +66,7 @@ def test_nobody_keeps_a_capability() -> None:
     assert [int(tasks[name], 16) for name in ("CapInh", "CapEff", "CapPrm", "CapAmb")] == [0, 0, 0, 0]
 
 
+@pytest.mark.processes
 @needs_nobody
 def test_who_may_not_become_another_says_how() -> None:
     done = as_unit("true", "setpriv", "--reuid=daemon", "--regid=daemon", "--clear-groups")

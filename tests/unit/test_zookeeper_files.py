@@ -269,6 +269,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", tmp_path], check=True)
 
 
+@pytest.mark.processes
 @needs_root
 def test_a_full_disk_is_told_with_the_remedy_and_nothing_is_left_behind(small_disk: Path) -> None:
     config = small_disk / "zoo.cfg"

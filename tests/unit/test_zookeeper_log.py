@@ -191,6 +191,7 @@ def look(host: Path) -> list[str]:
     return lines
 
 
+@pytest.mark.processes
 def test_what_is_recent_comes_before_what_is_old(host: Path) -> None:
     (host / "all").write_text("\n".join(start("0", ALONE)))
     assert "Cannot open channel" in look(host)[0]
@@ -199,6 +200,7 @@ def test_what_is_recent_comes_before_what_is_old(host: Path) -> None:
     assert "--since=-90s" in (host / "asked").read_text()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("header", [b"", b"ZKLG", b"\0" * 16])
 def test_a_log_that_ends_within_its_header(header: bytes, host: Path) -> None:
     (host / "recent").write_text("\n".join(start("1", TORN)))
@@ -210,6 +212,7 @@ def test_a_log_that_ends_within_its_header(header: bytes, host: Path) -> None:
     assert "ends within" not in "".join(look(host))
 
 
+@pytest.mark.processes
 def test_without_logs_and_journal_nothing_is_said(host: Path) -> None:
     (host / "bin/journalctl").write_text("#!/bin/sh\necho 'no journal' >&2\nexit 1\n")
     assert look(host) == []

@@ -26,6 +26,8 @@ from tests.unit.test_zookeeper_jars import jar
 from tests.unit.test_zookeeper_sizes import log as large_log
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
+pytestmark = pytest.mark.processes
+
 preflight = load_file("modules/zookeeper_preflight.py")
 
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())

@@ -124,6 +124,7 @@ def role_docs(copy: Path, *arguments: str) -> str:
     return done.stderr
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("missing", "said"),
     [
@@ -137,6 +138,7 @@ def test_an_edit_that_is_missing_is_named(copy: Path, missing: str, said: str) -
     assert said in role_docs(copy, "--check")
 
 
+@pytest.mark.processes
 def test_three_edits_are_enough(copy: Path) -> None:
     edit(copy, *EDITS)
     assert "README.md is older" in role_docs(copy, "--check")

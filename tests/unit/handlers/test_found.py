@@ -9,6 +9,8 @@ import pytest
 from mwapp.cli import run as mwapp
 from tests.unit.handlers.harness import Harness
 
+pytestmark = pytest.mark.processes
+
 
 def test_list(
     distribution: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

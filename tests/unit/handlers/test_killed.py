@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from testbed.waiting import LONGEST_WAIT, alive, read_number
 from tests.unit.handlers.harness import Harness
+
+pytestmark = pytest.mark.processes
 
 
 def test_kill(harness: Harness, tmp_path: Path) -> None:

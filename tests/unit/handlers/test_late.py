@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
+
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
 from tests.unit.handlers.harness import TOKEN, Harness
 from tests.unit.handlers.trouble import SLOW
+
+pytestmark = pytest.mark.processes
 
 
 def run(harness: Harness, handler: str, seconds: float, argument: str = "") -> Exited:

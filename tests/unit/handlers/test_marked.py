@@ -10,6 +10,8 @@ from mwapp.execution.handler_process import MOST_RESULT
 from mwapp.execution.output import Output
 from tests.unit.handlers.harness import Harness, returned
 
+pytestmark = pytest.mark.processes
+
 MODULE = """
 import os, sys
 from mwapp import handler

@@ -8,6 +8,8 @@ import pytest
 from testbed.waiting import LONGEST_WAIT
 from tests.unit.handlers.harness import Harness, returned
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.mark.parametrize(
     ("argument", "result"),

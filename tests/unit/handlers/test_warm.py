@@ -17,6 +17,8 @@ from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 from tests.unit.handlers.conftest import ROOT
 from tests.unit.handlers.harness import Harness, gone, returned
 
+pytestmark = pytest.mark.processes
+
 
 def test_a_process_is_used_again_and_found_as_it_was(harness: Harness) -> None:
     first = harness.pid()
