@@ -102,8 +102,8 @@ model: setup-tests ## the protocol as a model, every state of it: python -m test
 coverage: setup-python ## how much of mwapp/core the simulation alone reaches, and what it does not
 	python -m tests.simulation.covered --seeds 3000
 
-mutants: setup-python ## mistakes planted in the code, one at a time: how many do the tests notice? ONLY=text
-	python -m tests.mutants --only "$(ONLY)"
+mutants: setup-python ## mistakes planted in the code, one at a time: how many do the tests notice? ONLY=text SAMPLE=300
+	python -m tests.mutants --only "$(ONLY)" $(if $(SAMPLE),--sample $(SAMPLE))
 
 # They wait most of the time: on each core the tests of one file, with servers of their own.
 integration: setup-tests ## a real ensemble on loopback, attacked

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import random
 import signal
 import sys
 import time
@@ -29,6 +30,7 @@ def main() -> int:
         action="store_true",
         help="also those that are said to change nothing: every killer has to miss each, which takes hours",
     )
+    parser.add_argument("--sample", metavar="N", type=int, help="no more than N of them, drawn at random")
     options = parser.parse_args()
     areas, untried = [], 0
     for area in every():
@@ -36,6 +38,8 @@ def main() -> int:
         tried = [mutant for mutant in chosen if options.equivalent or not mutant.equivalent]
         untried += len(chosen) - len(tried)
         areas.append(Area(area.name, tried, area.killers[:1] if options.quick else area.killers))
+    if options.sample:
+        areas = _sample(areas, options.sample)
     began, verdicts = time.monotonic(), []
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -50,6 +54,17 @@ def main() -> int:
     if untried:
         print(f"\n{untried} that are said to change nothing were not tried: --equivalent tries them")
     return _summary(verdicts, time.monotonic() - began)
+
+
+def _sample(areas: Sequence[Area], size: int) -> list[Area]:
+    """As many of all areas together; others each time."""
+    all_of_them = [(area.name, mutant) for area in areas for mutant in area.mutants]
+    drawn = set(random.sample(all_of_them, min(size, len(all_of_them))))
+    print(f"{len(drawn)} of {len(all_of_them)}, drawn at random")
+    return [
+        Area(area.name, [mutant for mutant in area.mutants if (area.name, mutant) in drawn], area.killers)
+        for area in areas
+    ]
 
 
 def _words(area: Area, mutant: Mutant) -> str:
