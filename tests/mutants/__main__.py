@@ -39,7 +39,7 @@ def main() -> int:
         untried += len(chosen) - len(tried)
         areas.append(Area(area.name, tried, area.killers[:1] if options.quick else area.killers))
     if options.sample:
-        areas = _sample(areas, options.sample)
+        areas = sample(areas, options.sample)
     began, verdicts = time.monotonic(), []
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -56,7 +56,7 @@ def main() -> int:
     return _summary(verdicts, time.monotonic() - began)
 
 
-def _sample(areas: Sequence[Area], size: int) -> list[Area]:
+def sample(areas: Sequence[Area], size: int) -> list[Area]:
     """As many of all areas together; others each time."""
     all_of_them = [(area.name, mutant) for area in areas for mutant in area.mutants]
     drawn = set(random.sample(all_of_them, min(size, len(all_of_them))))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.__main__ import sample
 from tests.mutants.areas import Area, every
 from tests.mutants.killers import Killer
 from tests.mutants.mutant import DriftError, Mutant
@@ -32,6 +33,16 @@ def test_the_files_that_are_to_notice_them_are_there() -> None:
     files = {word for word in words if word.endswith(".py")}
     assert files
     assert {file for file in files if not (ROOT / file).is_file()} == set()
+
+
+def test_a_sample_is_of_all_lists_and_of_the_size_asked_for() -> None:
+    areas = every()
+    of_all = {mutant for area in areas for mutant in area.mutants}
+    drawn = [area.mutants for area in sample(areas, len(of_all) // 2)]
+    assert sum(map(len, drawn)) == len(of_all) // 2
+    assert sum(map(bool, drawn)) > len(areas) / 2
+    assert set().union(*drawn) < of_all
+    assert sample(areas, 2 * len(of_all)) == list(areas)
 
 
 SOURCE = """
