@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import Any
 
 import jinja2
 import pytest
 import yaml
+from kazoo.client import KazooClient
 
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
@@ -288,3 +291,10 @@ def test_while_servers_are_restarted_one_that_is_ill_stops_all() -> None:
     gate = {"zookeeper_gate_timeout": "60", "omit": "omitted"}
     assert float(settle.render(gate)) > 600, "the time is over before, also if all answer late"
     assert settle.render(gate, __zookeeper_looks_first=True) == "omitted"
+
+
+def test_servers_answer_what_kazoo_asks_them() -> None:
+    """Some of its recipes look at the version first, and fail where it is not told."""
+    words = re.findall(r'self\.command\(b"(\w+)"\)', inspect.getsource(KazooClient.server_version))
+    assert words == ["envi"]
+    assert set(words) <= set(read("defaults/main.yml")["zookeeper_4lw_whitelist"])
