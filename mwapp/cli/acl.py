@@ -12,6 +12,7 @@ from mwapp.zookeeper.acl import Policy
 from mwapp.zookeeper.acl import table as rights
 
 if TYPE_CHECKING:
+    from mwapp.zookeeper.apply_acl import Report
     from mwapp.zookeeper.tls import Tls
 
 # So many of the znodes are named; the others are counted.
@@ -89,25 +90,12 @@ def acl(
             report = lists.on(wanted, quick=acl_quick, if_on=acl_if_on, keep=acl_keep)
         else:
             report = lists.off() if action == "off" else lists.show()
-    done = "would be set" if acl_check else "are others" if action == "show" else "were set"
     if settings["output"] == "json":
-        show_json(
-            {
-                "in_force": report.policy is not None,
-                "changed": report.changed,
-                "problems": report.problems,
-                "foreign": report.foreign,
-                **_who(report.policy),
-            }
-        )
+        _show_json(report)
     else:
-        _show(report.policy, action == "show")
-        if report.changed:
-            show(f"access control lists that {done}: {len(report.changed)}, of {_named(report.changed)}")
-    for one in report.foreign[:MOST_NAMED]:
-        print(f"mwapp: warning: {one}", file=sys.stderr)
-    if len(report.foreign) > MOST_NAMED:
-        print(f"mwapp: warning: and {len(report.foreign) - MOST_NAMED} more", file=sys.stderr)
+        done = "would be set" if acl_check else "are others" if action == "show" else "were set"
+        _show(report, done, whole=action == "show")
+    _warn(report.foreign)
     if report.problems:
         raise RefusedError(f"{len(report.problems)} znodes are not as they should be; {report.problems[0]}")
 
@@ -127,28 +115,52 @@ def _check(wanted: Policy, tls: "Tls | None") -> None:
         )
 
 
-def _who(policy: Policy | None) -> dict[str, Any]:
-    if policy is None:
-        return {}
-    return {"masters": policy.masters, "workers": dict(policy.workers), "clients": policy.clients}
+def _show_json(report: "Report") -> None:
+    policy = report.policy
+    who: dict[str, Any] = {}
+    if policy is not None:
+        who = {"masters": policy.masters, "workers": dict(policy.workers), "clients": policy.clients}
+    show_json(
+        {
+            "in_force": policy is not None,
+            "changed": report.changed,
+            "problems": report.problems,
+            "foreign": report.foreign,
+            **who,
+        }
+    )
 
 
-def _show(policy: Policy | None, whole: bool) -> None:
+def _show(report: "Report", done: str, *, whole: bool) -> None:
+    """``done``: what became of those that changed. ``whole``: also who may do what."""
+    policy = report.policy
     if policy is None:
         show("access control lists: none are in force, so everybody who may connect may do everything")
-        return
-    show(
-        "access control lists: in force" + ("" if policy.complete else ", but not yet for all that is there")
-    )
-    if whole:
-        show("\n".join(table(("ZNODE", "MASTERS", "ITS WORKER", "WORKERS", "CLIENTS"), rights())))
-        show("r read, w write, c create below, d delete below, a set lists; everybody may read everything")
-        for kind, names in (
-            ("masters", policy.masters),
-            ("workers", [f"{name} ({who})" for name, who in policy.workers]),
-            ("clients", policy.clients),
-        ):
-            show(f"{kind}: {', '.join(names) or '-'}")
+    else:
+        unfinished = "" if policy.complete else ", but not yet for all that is there"
+        show(f"access control lists: in force{unfinished}")
+        if whole:
+            _show_policy(policy)
+    if report.changed:
+        show(f"access control lists that {done}: {len(report.changed)}, of {_named(report.changed)}")
+
+
+def _show_policy(policy: Policy) -> None:
+    show("\n".join(table(("ZNODE", "MASTERS", "ITS WORKER", "WORKERS", "CLIENTS"), rights())))
+    show("r read, w write, c create below, d delete below, a set lists; everybody may read everything")
+    for kind, names in (
+        ("masters", policy.masters),
+        ("workers", [f"{name} ({who})" for name, who in policy.workers]),
+        ("clients", policy.clients),
+    ):
+        show(f"{kind}: {', '.join(names) or '-'}")
+
+
+def _warn(foreign: list[str]) -> None:
+    for one in foreign[:MOST_NAMED]:
+        print(f"mwapp: warning: {one}", file=sys.stderr)
+    if len(foreign) > MOST_NAMED:
+        print(f"mwapp: warning: and {len(foreign) - MOST_NAMED} more", file=sys.stderr)
 
 
 def _named(paths: list[str]) -> str:

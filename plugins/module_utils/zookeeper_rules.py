@@ -108,6 +108,23 @@ def warnings(members: list[Settings]) -> list[str]:
 
 def setting_problems(settings: Settings) -> list[str]:
     """Of the variables by themselves."""
+    return [
+        *_port_problems(settings),
+        *_directory_problems(settings),
+        *_bound_problems(settings),
+        *_session_problems(settings),
+        *_word_problems(settings),
+        *(text for flag in settings["zookeeper_jvm_flags"] for text in _flag_problems(flag, settings)),
+        *(
+            text
+            for key, value in settings["zookeeper_config"].items()
+            if (text := setting_problem(key, value))
+        ),
+        *_certificate_problems(settings),
+    ]
+
+
+def _port_problems(settings: Settings) -> list[str]:
     ports = {name: settings[name] for name in PORTS}
     if settings["zookeeper_tls"]:
         ports["zookeeper_tls_port"] = settings["zookeeper_tls_port"]
@@ -117,7 +134,13 @@ def setting_problems(settings: Settings) -> list[str]:
         f"{' and '.join(names)} are both {port}: give each a port of its own."
         for port, names in _twice(ports).items()
     ]
-    problems += [f"{name} is {port}: use 1 to 65535." for name, port in ports.items() if not 0 < port < 65536]
+    return problems + [
+        f"{name} is {port}: use 1 to 65535." for name, port in ports.items() if not 0 < port < 65536
+    ]
+
+
+def _directory_problems(settings: Settings) -> list[str]:
+    problems = []
     for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir"):
         path = settings[name]
         if not path.startswith("/") or _unseen(path):
@@ -126,33 +149,45 @@ def setting_problems(settings: Settings) -> list[str]:
         problems.append(
             "zookeeper_txnlog_dir is zookeeper_data_dir: give the transaction log a directory of its own."
         )
-    problems += [
+    return problems
+
+
+def _bound_problems(settings: Settings) -> list[str]:
+    """Of numbers that are too small or too large."""
+    problems = [
         f"{setting.variable} is {settings[setting.variable]}: use {setting.least} or more."
         for setting in SETTINGS
         if setting.least is not None and settings[setting.variable] < setting.least
     ]
-    problems += [
+    return problems + [
         f"{setting.variable} is {settings[setting.variable]}: use {MOST} or less, or no server could start."
         for setting in SETTINGS
         if setting.type == "int" and settings[setting.variable] > MOST
     ]
-    problems += _session_problems(settings)
-    if not {"mntr", "*"} & set(settings["zookeeper_4lw_whitelist"]):
-        problems.append("zookeeper_4lw_whitelist lacks mntr: add it, the quorum gate asks it of the leader.")
-    for flag in settings["zookeeper_jvm_flags"]:
-        if flag.startswith(("-Xmx", "-Xms")):
-            problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_heap_mb instead.")
-        if flag.startswith("-Djute.maxbuffer="):
-            problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_max_buffer instead.")
-        problems += _file_problems(flag, settings)
-        key = flag.removeprefix("-D").partition("=")[0]
-        if flag.startswith("-D") and (problem := password_problem("zookeeper_jvm_flags", key)):
-            problems.append(problem)
-    problems += [
-        text for key, value in settings["zookeeper_config"].items() if (text := setting_problem(key, value))
-    ]
-    if settings["zookeeper_tls"]:
-        problems += tls_problems(settings["zookeeper_config"])
+
+
+def _word_problems(settings: Settings) -> list[str]:
+    if {"mntr", "*"} & set(settings["zookeeper_4lw_whitelist"]):
+        return []
+    return ["zookeeper_4lw_whitelist lacks mntr: add it, the quorum gate asks it of the leader."]
+
+
+def _flag_problems(flag: str, settings: Settings) -> list[str]:
+    """Of one of zookeeper_jvm_flags."""
+    problems = []
+    if flag.startswith(("-Xmx", "-Xms")):
+        problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_heap_mb instead.")
+    if flag.startswith("-Djute.maxbuffer="):
+        problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_max_buffer instead.")
+    problems += _file_problems(flag, settings)
+    key = flag.removeprefix("-D").partition("=")[0]
+    if flag.startswith("-D") and (problem := password_problem("zookeeper_jvm_flags", key)):
+        problems.append(problem)
+    return problems
+
+
+def _certificate_problems(settings: Settings) -> list[str]:
+    problems = tls_problems(settings["zookeeper_config"]) if settings["zookeeper_tls"] else []
     problems += [
         f"zookeeper_tls_clients names {name}: choose another name. Names with this prefix are "
         "reserved for the role mwapp."
@@ -162,9 +197,8 @@ def setting_problems(settings: Settings) -> list[str]:
     if settings["zookeeper_tls_renew_days"] >= settings["zookeeper_tls_days"]:
         problems.append(
             f"zookeeper_tls_renew_days is {settings['zookeeper_tls_renew_days']}, but certificates are valid "
-            "for "
-            f"{settings['zookeeper_tls_days']} days (zookeeper_tls_days): set less, or each run would renew "
-            "them."
+            f"for {settings['zookeeper_tls_days']} days (zookeeper_tls_days): set less, or each run would "
+            "renew them."
         )
     return problems
 

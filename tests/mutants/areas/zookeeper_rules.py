@@ -114,10 +114,10 @@ MUTANTS = [
         'if settings["zookeeper_admin_server"]:',
         "if True:",
         "a port that is not used is refused",
-        at="setting_problems",
+        at="_port_problems",
     ),
-    rules("if not 0 < port < 65536]", "if not 0 <= port < 65536]", "port 0"),
-    rules("if not 0 < port < 65536]", "if not 0 < port <= 65536]", "port 65536"),
+    rules("if not 0 < port < 65536", "if not 0 <= port < 65536", "port 0"),
+    rules("if not 0 < port < 65536", "if not 0 < port <= 65536", "port 65536"),
     rules('path.startswith(top + "/")', "path.startswith(top)", "/devices is refused"),
     rules("path == top or", "", "/run itself"),
     rules(
