@@ -9,7 +9,11 @@ from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_expiry
 from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import last_line
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import clocks_apart, losing
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import (
+    UNSAID,
+    clocks_apart,
+    losing,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import returned_problems
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import (
@@ -74,6 +78,7 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
         "problems": problems + differ,
         "warnings": [
             *_losing(hosts, hostvars, seen),
+            *([UNSAID] if hosts and "zookeeper_tls" not in hostvars[hosts[0]] else []),
             *_under_way(hosts, hostvars),
             *_ending(hosts, hostvars),
             *clocks_apart(_clocks(hosts, hostvars)),

@@ -21,6 +21,8 @@ Row = dict[str, Any]
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
 
+SUPERUSER = "zookeeper-superuser"  # as vars/main.yml of the role has it
+
 
 def zookeeper_certificates(
     members: list[Variables],
@@ -39,8 +41,8 @@ def zookeeper_certificates(
         clients: zookeeper_tls_clients.
 
     Returns:
-        ``certificates``: two for each, for every name and address at which somebody reaches it; and one for
-        each client.
+        ``certificates``: two for each, for every name and address at which somebody reaches it; one for root
+        of the servers; and one for each client.
         ``clocks`` and ``deployed``: what was found on all members.
     """
     wanted = [
@@ -49,6 +51,7 @@ def zookeeper_certificates(
         if member["name"] in play_hosts
         for ca in ("client", "quorum")
     ]
+    wanted += [{"ca": "client", "name": SUPERUSER, "optional": True}] if wanted else []
     wanted += [{"ca": "client", "name": name} for name in _texts(clients)]
     looked = {name: found for name, found in seen.items() if "clock" in found}
     return {

@@ -60,11 +60,15 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Wanted:
-    """A leaf: of which CA, for whom, and under which names and addresses others reach it (none: a client)."""
+    """A leaf: of which CA, for whom, and under which names and addresses others reach it (none: a client).
+
+    Without an ``optional`` one all works that has to: it is made, but need not be brought.
+    """
 
     ca: str
     name: str
     hosts: tuple[str, ...] = ()
+    optional: bool = False
 
     @property
     def file(self) -> str:
@@ -296,6 +300,8 @@ class Store:
         path = self.directory / wanted.file
         if not path.exists():
             if authority.key is None:
+                if wanted.optional:
+                    return
                 raise RefusedError(
                     f"{path} is missing, and so is {wanted.ca}-ca.key, with which it could be made: put the "
                     "key "

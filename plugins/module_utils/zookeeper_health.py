@@ -198,6 +198,14 @@ def losing(versions: dict[str, str | None], *, snapshots: bool) -> list[str]:
     ]
 
 
+# Of an ensemble without TLS whose inventory does not say that this is meant.
+UNSAID = (
+    "zookeeper_tls is not in the inventory, so servers have no TLS: whoever reaches a client port may read "
+    "and change everything, and run commands on the workers. Set it to true and run playbooks/tls.yml, which "
+    "switches a running ensemble while clients write; or to false, if you trust all who are on the network."
+)
+
+
 def clocks_apart(clocks: Mapping[str, float]) -> list[str]:
     """Of hosts by the time there: whose clock is far from the others', and what that spoils."""
     order = sorted(clocks, key=lambda name: (clocks[name], name))

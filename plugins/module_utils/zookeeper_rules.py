@@ -22,6 +22,8 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
 UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - refused
+# How names of certificates begin that no client can have.
+RESERVED = {"mwapp-": "the role mwapp", "zookeeper-superuser": "root of the servers"}
 LOGS = "/var/log/zookeeper"  # the unit's LogsDirectory
 # Of Java's flags those that name a file to write. (-Xlog:gc:gc.log is one, too; -Xlog:gc:stdout is not.)
 WRITES = re.compile(
@@ -190,9 +192,10 @@ def _certificate_problems(settings: Settings) -> list[str]:
     problems = tls_problems(settings["zookeeper_config"]) if settings["zookeeper_tls"] else []
     problems += [
         f"zookeeper_tls_clients names {name}: choose another name. Names with this prefix are "
-        "reserved for the role mwapp."
+        f"reserved for {RESERVED[prefix]}."
         for name in settings["zookeeper_tls_clients"]
-        if name.startswith("mwapp-")
+        for prefix in RESERVED
+        if name.startswith(prefix)
     ]
     if settings["zookeeper_tls_renew_days"] >= settings["zookeeper_tls_days"]:
         problems.append(

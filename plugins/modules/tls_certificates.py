@@ -39,6 +39,10 @@ options:
         type: list
         elements: str
         default: []
+      optional:
+        description: Whether it may be missing if the key of the CA is not here.
+        type: bool
+        default: false
   make_ca:
     description: Whether to make CAs that are not there. Who joins something must have its CA.
     type: bool
@@ -122,6 +126,7 @@ ARGUMENTS = {
             "ca": {"type": "str", "choices": list(CAS), "required": True},
             "name": {"type": "str", "required": True},
             "hosts": {"type": "list", "elements": "str", "default": []},
+            "optional": {"type": "bool", "default": False},
         },
     },
     "make_ca": {"type": "bool", "default": True},
@@ -153,6 +158,7 @@ def wanted_of(given: list[dict[str, object]]) -> list[Wanted]:
             str(one["ca"]),
             str(one["name"]),
             tuple(dict.fromkeys(host_text(host) for host in one["hosts"])),  # type: ignore[attr-defined] # it is a list
+            bool(one["optional"]),
         )
         for one in given
     ]

@@ -46,6 +46,10 @@ options:
     description: Whether the leader sends all its data to whoever joins. If not, it warns of some releases.
     type: bool
     default: false
+  unsaid:
+    description: Whether the inventory does not say if servers have TLS. It warns of that.
+    type: bool
+    default: false
   tls:
     description: >-
       How to ask with TLS: C(ca), the path of the certificates that servers must have theirs from, and
@@ -101,6 +105,7 @@ from typing import Any, NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import (
+    UNSAID,
     Member,
     Problem,
     State,
@@ -161,6 +166,7 @@ def _warnings(states: dict[str, State], given: dict[str, Any]) -> list[str]:
     return [
         *losing(versions, snapshots=given["snapshots"]),
         *clocks_apart(clocks),
+        *([UNSAID] if given["unsaid"] else []),
         *(
             f"Server {server} is no longer a member, but still runs. Nobody counts its vote; stop it: "
             "systemctl disable --now zookeeper"
@@ -201,6 +207,7 @@ def main() -> None:
             "gone": {"type": "dict", "default": {}},
             "clocks": {"type": "dict", "default": {}},
             "snapshots": {"type": "bool", "default": False},
+            "unsaid": {"type": "bool", "default": False},
             "tls": {"type": "dict", "default": {}},
             "timeout": {"type": "float", "default": 60},
             "settle": {"type": "float", "default": 10},

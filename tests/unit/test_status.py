@@ -21,6 +21,7 @@ def server(role: str) -> dict[str, Any]:
     """What is registered for a host on which all is well."""
     modes = {"zk1": "follower", "zk2": "leader", "zk3": "follower"}
     return {
+        "zookeeper_tls": False,
         "__zookeeper_found": {
             "problems": [],
             "missing": [],
@@ -371,6 +372,17 @@ def test_sizes(count: int, text: str) -> None:
 )
 def test_times(seconds: int | None, text: str) -> None:
     assert report._time(seconds) == text
+
+
+def test_an_inventory_that_says_nothing_of_tls_is_a_warning_and_no_problem(
+    found: dict[str, dict[str, Any]],
+) -> None:
+    for host in HOSTS:
+        del found[host]["zookeeper_tls"]
+    made = look(found)
+    assert made["ok"]
+    [said] = made["ensemble"]["warnings"]
+    assert "Set it to true and run playbooks/tls.yml" in said
 
 
 def test_a_release_that_may_lose_writes_is_a_warning_and_no_problem(found: dict[str, dict[str, Any]]) -> None:

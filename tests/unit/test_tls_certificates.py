@@ -201,6 +201,18 @@ def test_what_is_brought_is_left_alone(tmp_path: Path) -> None:
     assert "client-ca.pem" in answer["expires"]
 
 
+def test_what_is_optional_is_made_but_need_not_be_brought(tmp_path: Path) -> None:
+    more = [*LEAVES, {"ca": "client", "name": "root", "optional": True}]
+    ensure(tmp_path / "made", certificates=more)
+    assert certificate(tmp_path / "made/client/root.pem").subject.rfc4514_string() == "CN=root"
+    ca = Maker()
+    bring(tmp_path, ca, leaf=ca.pair("zk1", HOSTS))
+    brought = [{"ca": "client", "name": "zk1", "hosts": HOSTS}]
+    assert not ensure(tmp_path, certificates=[*brought, more[-1]])["changed"]
+    missing = ensure(tmp_path, certificates=[*brought, {**more[-1], "optional": False}])
+    assert "root.pem is missing" in missing["msg"]
+
+
 def test_who_brings_them_is_warned_in_time(tmp_path: Path) -> None:
     bring(tmp_path, Maker(), leaf=Maker().pair("zk1", HOSTS))
     ca = Maker()

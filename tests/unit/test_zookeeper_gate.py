@@ -187,6 +187,8 @@ def test_a_release_that_may_lose_writes_is_warned_of_at_the_end(serve: Serve) ->
     [warning] = ask(*servers)["warnings"]
     assert warning["event"]["msg"].startswith("zk1, zk2, zk3: ZooKeeper 3.9.3 may lose acknowledged writes")
     assert "warnings" not in ask(*servers, snapshots=True)
+    [warning] = ask(*servers, snapshots=True, unsaid=True)["warnings"]
+    assert "zookeeper_tls is not in the inventory" in str(warning)
     assert "warnings" not in ask(*servers, pending=["zk1"])
 
 

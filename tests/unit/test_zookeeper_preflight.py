@@ -300,6 +300,7 @@ def test_settings_of_tls_are_judged(host: Host) -> None:
     )
     assert host.look(zookeeper_tls=False, zookeeper_config={"sslQuorum": True})["problems"] == []
     assert "zookeeper_tls_clients names mwapp-x: " in problems(zookeeper_tls_clients=["a", "mwapp-x"])[0]
+    assert "reserved for root of the servers" in problems(zookeeper_tls_clients=["zookeeper-superuser"])[0]
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         host.processes()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -85,6 +87,7 @@ def render(name: str, **variables: object) -> str:
         "__zookeeper_found": {"heap_mb": 256},
         "__zookeeper_phase": "plain",
         "__zookeeper_tls_home": "/etc/zookeeper/tls",
+        "__zookeeper_own_host": "zk1.example.org",
         "zookeeper_id": 1,
     }
     every = read("defaults/main.yml") | constants | inputs | variables
@@ -195,6 +198,71 @@ def test_the_unit_may_write_where_flags_may_name_a_file() -> None:
     logs = load("zookeeper_rules").LOGS
     assert f"-XX:HeapDumpPath={logs} " in unit
     assert f"-XX:ErrorFile={logs}/hs_err_pid%%p.log " in unit, "systemd expands %p"
+
+
+# What zkCli.sh does with this zoo.cfg and these words, in place of Java with what it is given.
+CONNECTS = [
+    ([], ["zk1.example.org:2182"]),
+    (["-server", "zk2:2181/learn", "ls", "/a:2181"], ["zk2:2182/learn", "ls", "/a:2181"]),
+    (["-server", "zk2,10.0.0.3:2181,[fe80::1]:2181"], ["zk2:2182,10.0.0.3:2182,[fe80::1]:2182"]),
+    (["-server", "localhost:2181"], ["zk1.example.org:2182"]),
+    (
+        ["-server", "[::1]/a", "create", "/b", "two words"],
+        ["zk1.example.org:2182/a", "create", "/b", "two words"],
+    ),
+    (["-server", "zk2:2182"], ["zk2:2182"]),
+    (["-server", "zk2:9999"], ["zk2:9999"]),
+]
+
+
+def shell(directory: Path, config: str, words: list[str], *, key: bool) -> list[str]:
+    """What zkCli.sh would start, word by word."""
+    (directory / "zoo.cfg").write_text(config)
+    if key:
+        (directory / "superuser.pem").touch()
+    script = render(
+        "zkCli.sh.j2",
+        __zookeeper_config_dir=directory,
+        __zookeeper_tls_home=directory,
+        __zookeeper_java=r"printf %s\\n",
+    )
+    done = subprocess.run(["sh", "-c", script, "sh", *words], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(("words", "expected"), CONNECTS)
+def test_root_is_the_superuser_at_zkcli_whatever_port_is_typed(
+    tmp_path: Path, words: list[str], expected: list[str]
+) -> None:
+    config = "clientPort=2181\nclientPortAddress=127.0.0.1\nsecureClientPort=2182\n"
+    started = shell(tmp_path, config, words, key=True)
+    assert "-Dzookeeper.client.secure=true" in started
+    assert f"-Dzookeeper.ssl.keyStore.location={tmp_path}/superuser.pem" in started
+    assert started[-len(expected) :] == expected
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("secure", ["", "secureClientPort=2182\n"])
+def test_others_are_at_the_port_of_loopback(tmp_path: Path, secure: str) -> None:
+    """And so is root, if there is no TLS, or if whoever brings the certificates has brought none for root."""
+    config = f"clientPort=2181\nclientPortAddress=127.0.0.1\n{secure}"
+    started = shell(tmp_path, config, ["-server", "zk2:2181", "ls", "/"], key=not secure)
+    assert started[-6:] == ["-server", "127.0.0.1:2181", "-server", "zk2:2181", "ls", "/"]
+    assert not [word for word in started if "zookeeper.ssl" in word]
+
+
+def test_whose_superuser_it_is() -> None:
+    ours = f"X509AuthenticationProvider.superUser=CN={load_file('filter/zookeeper_tls.py').SUPERUSER}"
+    for phase, expected in (("plain", 0), ("accepts", 1), ("tls", 1)):
+        text = render("zoo.cfg.j2", **stage("zk1"), __zookeeper_phase=phase)
+        assert text.splitlines().count(ours) == expected
+    theirs = {"X509AuthenticationProvider.superUser": "CN=me"}
+    text = render("zoo.cfg.j2", **stage("zk1"), __zookeeper_phase="tls", zookeeper_config=theirs)
+    assert [line for line in text.splitlines() if "superUser" in line] == [
+        "X509AuthenticationProvider.superUser=CN=me"
+    ]
 
 
 @pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])

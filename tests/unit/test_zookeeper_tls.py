@@ -61,8 +61,10 @@ def test_each_server_has_two_with_all_its_names() -> None:
     found = filters.zookeeper_certificates(MEMBERS, SEEN, HOSTVARS, ["zk1", "zk2"])
     assert [(one["ca"], one["name"]) for one in found["certificates"]] == [
         *(("client", "zk1"), ("quorum", "zk1"), ("client", "zk2"), ("quorum", "zk2")),
+        ("client", filters.SUPERUSER),
     ]
-    hosts = {one["name"]: one["hosts"] for one in found["certificates"]}
+    assert [one["name"] for one in found["certificates"] if one.get("optional")] == [filters.SUPERUSER]
+    hosts = {one["name"]: one["hosts"] for one in found["certificates"] if "hosts" in one}
     assert hosts == {
         "zk1": ["10.0.0.1", "zk1", "a.example.org", "b.example.org"],
         "zk2": ["zk2.example.org", "198.51.100.2", "zk2", "10.0.0.1", "zk.example.org"],
@@ -75,13 +77,13 @@ def test_each_server_has_two_with_all_its_names() -> None:
 def test_each_client_has_one_of_its_own(clients: list[str] | str) -> None:
     found = filters.zookeeper_certificates(MEMBERS[:1], SEEN, HOSTVARS, ["zk1"], clients)
     wanted = [{"ca": "client", "name": name} for name in ("alice", "batch") if clients]
-    assert found["certificates"][2:] == wanted
+    assert found["certificates"][3:] == wanted
 
 
 def test_those_that_limit_leaves_out_are_only_looked_at() -> None:
     seen = SEEN | {"zk3": {"unreachable": True}}
     found = filters.zookeeper_certificates(MEMBERS, seen, HOSTVARS, ["zk1"])
-    assert {one["name"] for one in found["certificates"]} == {"zk1"}
+    assert {one["name"] for one in found["certificates"]} == {"zk1", filters.SUPERUSER}
     assert found["clocks"].keys() == {"zk1", "zk2"}
 
 

@@ -89,7 +89,7 @@ def test_status_tells_when_certificates_end(operator: Operator, tmp_path: Path) 
     # Not its verdict: servers of two releases may count digests that do not match (compare.yml knows better).
     report = json.loads(file.read_text())
     assert {row["path"].rpartition("/")[2] for row in report["ensemble"]["servers"][0]["certificates"]} == {
-        *("client-ca.pem", "quorum-ca.pem", "client.pem", "quorum.pem")
+        *("client-ca.pem", "quorum-ca.pem", "client.pem", "quorum.pem", "superuser.pem")
     }
     assert re.search(
         r"zk1, zk2, zk3: /etc/zookeeper/tls/client.pem expires on \S+, in 36\d days", played.text
