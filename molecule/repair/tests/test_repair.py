@@ -1,8 +1,12 @@
 """Each repair as an operator makes it, messages followed to the letter. Each goes on where the last ended."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from conftest import DATA, LOGS, Five, Operator
 
 from testbed.waiting import wait_for
+
+THREE = ("zk1", "zk2", "zk3")  # those that are left when two have died
 
 
 def knows(cluster: Five, node: str, text: str) -> bool:
@@ -111,7 +115,7 @@ def test_the_ports_of_a_running_ensemble_change(cluster: Five, operator: Operato
     new = ["--extra-vars=zookeeper_quorum_port=2889 zookeeper_election_port=3889"]
 
     def second_begins() -> bool:
-        return sum(knows(cluster, node, "2889:3889") for node in ("zk1", "zk2", "zk3")) > 1
+        return sum(knows(cluster, node, "2889:3889") for node in THREE) > 1
 
     operator.begin(three, *new, until=second_begins)
     back = operator.play("ports changed, broken off, taken back", three)
@@ -119,14 +123,41 @@ def test_the_ports_of_a_running_ensemble_change(cluster: Five, operator: Operato
     assert not second_begins()
     done = operator.play("ports of a running ensemble changed", three, *new)
     assert done.status == 0, done.output
-    for node in ("zk1", "zk2", "zk3"):
+    for node in THREE:
         assert all(knows(cluster, node, f"server.{n}=zk{n}:2889:3889") for n in "123")
     again = operator.play("the same once more", three, *new)
     assert (again.status, again.changed) == (0, 0), again.output
-    down(cluster, "zk1", "zk2", "zk3")
+    down(cluster, *THREE)
     stopped = operator.play("ports of a stopped ensemble changed back", three)
     assert stopped.status == 0, stopped.output
     cluster.leader(followers=2)
+
+
+def test_a_disk_is_full_in_the_middle_of_a_run(cluster: Five, operator: Operator) -> None:
+    """That of the one whose turn is next. Its server ends, as it cannot write."""
+    three = operator.inventory("123", names=True)
+    change = ["--extra-vars=zookeeper_purge_hours=12"]
+    leader = cluster.leader(followers=2)
+    _, victim = (node for node in THREE if node != leader)
+
+    def one_restarted() -> bool:
+        return any(knows(cluster, node, "purgeInterval=12") for node in THREE)
+
+    def fill() -> None:
+        wait_for("the first has restarted", one_restarted, 180, every=0.05)
+        cluster.lab.fill_disk(victim)
+
+    with ThreadPoolExecutor(1) as pool:
+        filled = pool.submit(fill)
+        stopped = operator.play("a disk full in the middle of a run", three, *change)
+        filled.result()
+    assert stopped.status != 0
+    assert "make room" in stopped.text
+    assert sum(knows(cluster, node, "purgeInterval=12") for node in THREE) == 1
+    cluster.lab.free_disk(victim)
+    done = operator.play("the same command, with room", three, *change)
+    assert done.status == 0, done.output
+    assert all(knows(cluster, node, "purgeInterval=12") for node in THREE)
 
 
 def test_it_comes_back_to_five(cluster: Five, operator: Operator) -> None:
