@@ -641,6 +641,8 @@ class Judge:
         result = self.ensemble.decided.nodes.get(result_path(name))
         if result is None or state is None or name in self.ended_by_hand:  # a person may write it later
             return
+        if name in self.lost:  # the client heard of an end that is lost, and it has run again: seed 80121586
+            return
         if outcome is None and self.denied.reads:
             return
         told = [its for end, its in ends if end == state]  # it may have run again since it ended like this
