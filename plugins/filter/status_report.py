@@ -78,7 +78,7 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
         "problems": problems + differ,
         "warnings": [
             *_losing(hosts, hostvars, seen),
-            *([UNSAID] if hosts and "zookeeper_tls" not in hostvars[hosts[0]] else []),
+            *([UNSAID] if _unsaid(hosts, hostvars) else []),
             *_under_way(hosts, hostvars),
             *_ending(hosts, hostvars),
             *clocks_apart(_clocks(hosts, hostvars)),
@@ -90,12 +90,22 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
     }
 
 
+def _unsaid(hosts: list[str], hostvars: Hostvars) -> bool:
+    """Whether servers have no TLS, and nobody has said that they need none."""
+    said = any("zookeeper_tls" in hostvars[host] for host in hosts)
+    return bool(hosts) and not said and TLS not in _phases(hosts, hostvars).values()
+
+
+def _phases(hosts: list[str], hostvars: Hostvars) -> dict[str, str]:
+    """How those that run speak."""
+    looked = {host: hostvars[host].get("__zookeeper_found") or {} for host in hosts}
+    return {host: phase for host, found in looked.items() if (phase := found.get("speaks"))}
+
+
 def _under_way(hosts: list[str], hostvars: Hostvars) -> list[str]:
     """Of servers that run without TLS where the inventory wants it, or the other way round."""
-    looked = {host: hostvars[host].get("__zookeeper_found") or {} for host in hosts}
-    phases = {host: phase for host, found in looked.items() if (phase := found.get("speaks"))}
     wanted = any(is_true(hostvars[host].get("zookeeper_tls", False)) for host in hosts)
-    text = mismatch(phases, TLS if wanted else PLAIN)
+    text = mismatch(_phases(hosts, hostvars), TLS if wanted else PLAIN)
     return [f"{text}: run playbooks/tls.yml, or set it back"] if text else []
 
 

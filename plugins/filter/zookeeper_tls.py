@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
+    client_problems,
+    name_of_a_server,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phases import (
     BOTH,
@@ -217,6 +221,17 @@ def _in_use(users: Mapping[str, list[str]], target: str) -> str:
     )
 
 
+def zookeeper_client_problems(clients: Any, servers: list[str]) -> list[str]:
+    """Tell which names no client can have.
+
+    Args:
+        clients: zookeeper_tls_clients.
+        servers: names of hosts in the group zookeeper.
+    """
+    names = _texts(clients)
+    return client_problems(names) + [name_of_a_server(name) for name in names if name in servers]
+
+
 def zookeeper_asks_tls(seen: Hostvars, tls: Any) -> bool:
     """Tell whether servers are to be asked with TLS.
 
@@ -236,6 +251,7 @@ class FilterModule:
         return {
             "zookeeper_asks_tls": zookeeper_asks_tls,
             "zookeeper_certificates": zookeeper_certificates,
+            "zookeeper_client_problems": zookeeper_client_problems,
             "zookeeper_tls_refusals": zookeeper_tls_refusals,
             "zookeeper_tls_way": zookeeper_tls_way,
         }

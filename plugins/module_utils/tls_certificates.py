@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprint
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import name_of_a_server
 
 try:
     from cryptography import x509
@@ -412,7 +413,7 @@ class Store:
 def _clashes(wanted: Sequence[Wanted]) -> list[str]:
     """Of names that are wanted for several."""
     return [
-        f"zookeeper_tls_clients names {name}, which is a server: choose another name."
+        name_of_a_server(name)
         for name in sorted({one.name for one in wanted if one.ca == "client" and not one.hosts})
         if any(one.name == name and one.hosts for one in wanted)
     ]

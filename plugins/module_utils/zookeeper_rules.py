@@ -9,6 +9,7 @@ import ipaddress
 import os
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
@@ -188,15 +189,25 @@ def _flag_problems(flag: str, settings: Settings) -> list[str]:
     return problems
 
 
-def _certificate_problems(settings: Settings) -> list[str]:
-    problems = tls_problems(settings["zookeeper_config"]) if settings["zookeeper_tls"] else []
-    problems += [
+def name_of_a_server(name: str) -> str:
+    """Of a client's name."""
+    return f"zookeeper_tls_clients names {name}, which is a server: choose another name."
+
+
+def client_problems(names: Iterable[str]) -> list[str]:
+    """Of the names of clients that are to have certificates, whatever servers there are."""
+    return [
         f"zookeeper_tls_clients names {name}: choose another name. Names with this prefix are "
-        f"reserved for {RESERVED[prefix]}."
-        for name in settings["zookeeper_tls_clients"]
-        for prefix in RESERVED
+        f"reserved for {whose}."
+        for name in names
+        for prefix, whose in RESERVED.items()
         if name.startswith(prefix)
     ]
+
+
+def _certificate_problems(settings: Settings) -> list[str]:
+    problems = tls_problems(settings["zookeeper_config"]) if settings["zookeeper_tls"] else []
+    problems += client_problems(settings["zookeeper_tls_clients"])
     if settings["zookeeper_tls_renew_days"] >= settings["zookeeper_tls_days"]:
         problems.append(
             f"zookeeper_tls_renew_days is {settings['zookeeper_tls_renew_days']}, but certificates are valid "

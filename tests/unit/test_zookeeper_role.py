@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ def render(name: str, **variables: object) -> str:
         "__zookeeper_phase": "plain",
         "__zookeeper_tls_home": "/etc/zookeeper/tls",
         "__zookeeper_own_host": "zk1.example.org",
+        "__zookeeper_superuser_known": True,
         "zookeeper_id": 1,
     }
     every = read("defaults/main.yml") | constants | inputs | variables
@@ -206,6 +208,7 @@ CONNECTS = [
     (["-server", "zk2:2181/learn", "ls", "/a:2181"], ["zk2:2182/learn", "ls", "/a:2181"]),
     (["-server", "zk2,10.0.0.3:2181,[fe80::1]:2181"], ["zk2:2182,10.0.0.3:2182,[fe80::1]:2182"]),
     (["-server", "localhost:2181"], ["zk1.example.org:2182"]),
+    (["-server", "127.0.1.1:2181,[::]:2182"], ["zk1.example.org:2182,zk1.example.org:2182"]),
     (
         ["-server", "[::1]/a", "create", "/b", "two words"],
         ["zk1.example.org:2182/a", "create", "/b", "two words"],
@@ -244,25 +247,51 @@ def test_root_is_the_superuser_at_zkcli_whatever_port_is_typed(
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("secure", ["", "secureClientPort=2182\n"])
-def test_others_are_at_the_port_of_loopback(tmp_path: Path, secure: str) -> None:
-    """And so is root, if there is no TLS, or if whoever brings the certificates has brought none for root."""
+@pytest.mark.parametrize(
+    ("secure", "key"),
+    [("", True), ("secureClientPort=2182\n", False), ("secureClientPort=2182\nportUnification=true\n", True)],
+)
+def test_others_are_at_the_port_of_loopback(tmp_path: Path, secure: str, key: bool) -> None:
+    """And so is root, if there is no TLS, or not everywhere yet, or no certificate for root."""
     config = f"clientPort=2181\nclientPortAddress=127.0.0.1\n{secure}"
-    started = shell(tmp_path, config, ["-server", "zk2:2181", "ls", "/"], key=not secure)
+    started = shell(tmp_path, config, ["-server", "zk2:2181", "ls", "/"], key=key)
     assert started[-6:] == ["-server", "127.0.0.1:2181", "-server", "zk2:2181", "ls", "/"]
     assert not [word for word in started if "zookeeper.ssl" in word]
 
 
-def test_whose_superuser_it_is() -> None:
+@pytest.mark.parametrize("phase", ["accepts", "tls"])
+def test_servers_know_the_superuser_of_whom_there_is_a_certificate(phase: str) -> None:
     ours = f"X509AuthenticationProvider.superUser=CN={load_file('filter/zookeeper_tls.py').SUPERUSER}"
-    for phase, expected in (("plain", 0), ("accepts", 1), ("tls", 1)):
-        text = render("zoo.cfg.j2", **stage("zk1"), __zookeeper_phase=phase)
-        assert text.splitlines().count(ours) == expected
-    theirs = {"X509AuthenticationProvider.superUser": "CN=me"}
-    text = render("zoo.cfg.j2", **stage("zk1"), __zookeeper_phase="tls", zookeeper_config=theirs)
-    assert [line for line in text.splitlines() if "superUser" in line] == [
-        "X509AuthenticationProvider.superUser=CN=me"
-    ]
+    lines = partial(render, "zoo.cfg.j2", **stage("zk1"), __zookeeper_phase=phase)
+    assert lines(__zookeeper_superuser_known=True).splitlines().count(ours) == 1
+    assert "superUser" not in lines(__zookeeper_superuser_known=False)
+
+
+FILE = "client/zookeeper-superuser.pem"
+NAME = "X509AuthenticationProvider.superUser"
+
+
+@pytest.mark.parametrize(
+    ("text", "made", "config", "flags", "known"),
+    [
+        ("its key", [], {}, [], True),
+        ("", [FILE], {}, [], True),
+        ("", ["client/zk1.pem"], {}, [], False),  # from such a CA somebody else could have this name
+        ("its key", [], {NAME: "CN=me"}, [], False),
+        ("its key", [], {}, [f"-Dzookeeper.{NAME}=CN=me"], False),
+    ],
+)
+def test_which_superuser_there_is(
+    text: str, made: list[str], config: dict[str, str], flags: list[str], known: bool
+) -> None:
+    found = jinja2.Template(read("vars/main.yml")["__zookeeper_superuser_known"])
+    assert found.render(
+        __zookeeper_superuser_file=FILE,
+        __zookeeper_tls_texts={FILE: text},
+        __zookeeper_certificates={"files": made},
+        zookeeper_config=config,
+        zookeeper_jvm_flags=flags,
+    ) == str(known)
 
 
 @pytest.mark.parametrize("name", ["zkServer.sh.j2", "zkCli.sh.j2", "logback.xml.j2", "logback-cli.xml.j2"])

@@ -108,10 +108,15 @@ def test_another_person_gets_a_certificate(operator: Operator, cluster: Cluster)
     connect = cluster.secured().hosts()
     files = "--tls-ca /root/ca.pem --tls-cert /root/alice.pem"
     run(cluster, "mw3", f"mwapp tasks --connect {connect} {files}")
-    for name in ("zk1", "mwapp-worker-mw1"):
+    for name, why in (
+        ("zk1", "which is a server"),
+        ("mwapp-worker-mw1", "reserved for the role mwapp"),
+        ("zookeeper-superuser", "reserved for root of the servers"),
+    ):
         refused = operator.play("tls_clients", f"--extra-vars=client={name}", tls=True)
         assert refused.status != 0
-        assert f"{name}: such names belong to servers and to the role mwapp" in refused.text
+        assert f"zookeeper_tls_clients names {name}" in refused.text
+        assert why in refused.text
 
 
 def test_the_cas_change_while_clients_write(operator: Operator, cluster: Cluster) -> None:
