@@ -102,6 +102,30 @@ def zookeeper_shut_out(
     return problems
 
 
+def zookeeper_cut_off(hosts: list[str], hostvars: Hostvars) -> list[str]:
+    """Tell which clients a packet filter that is to be switched on would cut off.
+
+    Args:
+        hosts: inventory names of those whose packet filter was looked at.
+        hostvars: of every host.
+
+    Returns:
+        A reason to refuse, if there are any.
+    """
+    users: dict[str, list[str]] = {}
+    for name in hosts:
+        for address in hostvars[name].get("__zookeeper_filter", {}).get("cut_off", []):
+            users.setdefault(address, []).append(name)
+    if not users:
+        return []
+    who = ", ".join(f"{address} (at {', '.join(names)})" for address, names in sorted(users.items()))
+    return [
+        f"zookeeper_packet_filter is true, and would cut off clients that are connected: {who}. Name them in "
+        "zookeeper_client_networks (a host of the groups mwapp_* by its mwapp_host), and run again. (To cut "
+        "them off instead: -e zookeeper_packet_filter_cut_off=true)"
+    ]
+
+
 def _source(address: Any, setting: str, *, optional: bool = False) -> dict[str, Any]:
     return {"address": str(address), "setting": setting, "optional": optional}
 
@@ -172,6 +196,7 @@ class FilterModule:
         """Name the filters."""
         return {
             "mwapp_packet_filter": mwapp_packet_filter,
+            "zookeeper_cut_off": zookeeper_cut_off,
             "zookeeper_packet_filter": zookeeper_packet_filter,
             "zookeeper_shut_out": zookeeper_shut_out,
         }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from typing import Any, NamedTuple, Union
 
 Network = Union[IPv4Network, IPv6Network]  # noqa: UP007 - ansible-test's pylint knows no other
@@ -74,6 +74,14 @@ def resolve(
         if rule["ports"]
     ]
     return resolved, list(problems)
+
+
+def shut_out(rules: list[Rule], port: int, addresses: list[str]) -> list[str]:
+    """Those of the addresses that may not connect to the port. The first rule that has it decides."""
+    networks = next((rule.networks for rule in rules if port in rule.ports), None)
+    if networks is None:
+        return []
+    return [one for one in addresses if not any(ip_address(one) in network for network in networks)]
 
 
 def ruleset(name: str, rules: list[Rule]) -> str:

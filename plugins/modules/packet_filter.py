@@ -38,6 +38,21 @@ options:
         type: list
         elements: dict
         required: true
+  connected:
+    description: Ports, and who is connected to them now.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      port:
+        description: TCP port.
+        type: int
+        required: true
+      addresses:
+        description: Addresses of other hosts.
+        type: list
+        elements: str
+        required: true
   services:
     description: Units that must not start before the table is loaded.
     type: list
@@ -60,6 +75,11 @@ EXAMPLES = r"""
 RETURN = r"""
 differs: {description: What is not as it should be., type: list, returned: always}
 nft: {description: Whether nftables is installed., type: bool, returned: always}
+cut_off:
+  description: >-
+    Who of those that are connected will be refused, if there was no packet filter before; empty if there was.
+  type: list
+  returned: always
 """
 
 import os
@@ -70,9 +90,11 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.packet_filter import (
     NFT,
+    Rule,
     drop_in,
     resolve,
     ruleset,
+    shut_out,
     unit,
 )
 
@@ -149,6 +171,13 @@ class PacketFilter:
         pairs.append((f"table inet {self.name}", self.table, ""))
         return [pair for pair in pairs if pair[1]]
 
+    def cut_off(self, rules: list[Rule], connected: list[dict[str, Any]]) -> list[str]:
+        """Who is connected and would be no more. One that was there before has cut off whom it should."""
+        if self.file.exists():
+            return []
+        found = (shut_out(rules, one["port"], one["addresses"]) for one in connected)
+        return sorted({address for addresses in found for address in addresses})
+
     def is_enabled(self) -> bool:
         return (UNITS / "sysinit.target.wants" / self.unit).is_symlink()
 
@@ -220,6 +249,15 @@ ARGUMENTS: dict[str, Any] = {
             "sources": {"type": "list", "elements": "dict", "required": True},
         },
     },
+    "connected": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "port": {"type": "int", "required": True},
+            "addresses": {"type": "list", "elements": "str", "required": True},
+        },
+    },
     "services": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -234,12 +272,13 @@ def main() -> None:
     try:
         mine = PacketFilter(name, ruleset(name, rules) if present else "", module.params["services"])
         found = mine.differences() if present else mine.leftovers()
+        cut_off = mine.cut_off(rules, module.params["connected"])
         if found and not module.check_mode:
             (mine.load if present else mine.remove)()
     except FilterError as error:
         module.fail_json(msg=str(error))
     differs = [difference[0] for difference in found]
-    module.exit_json(changed=bool(found), differs=differs, nft=has_nft(), diff=diff(found))
+    module.exit_json(changed=bool(found), differs=differs, nft=has_nft(), cut_off=cut_off, diff=diff(found))
 
 
 if __name__ == "__main__":

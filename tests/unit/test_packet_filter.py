@@ -136,6 +136,17 @@ def test_networks_do_not_overlap_and_all_addresses_are_two_halves() -> None:
     assert "{ 0.0.0.0/1, 128.0.0.0/1 }" in lines("0.0.0.0/0", "192.0.2.7")[0]
 
 
+def test_who_is_shut_out_is_known_beforehand() -> None:
+    """As the kernel decides: the first rule that has the port, and nothing else."""
+    members, clients = [ip_network("192.0.2.1/32")], [ip_network("192.0.2.0/28"), ip_network("2001:db8::/64")]
+    known = [rules.Rule((2888,), tuple(members)), rules.Rule((2181, 2182, 2888), tuple(clients))]
+    there = ["192.0.2.1", "192.0.2.15", "192.0.2.16", "2001:db8::1", "2001:db8:1::1"]
+    assert rules.shut_out(known, 2181, there) == ["192.0.2.16", "2001:db8:1::1"]
+    assert rules.shut_out(known, 2888, there) == there[1:]
+    assert rules.shut_out(known, 2171, there) == []
+    assert rules.shut_out([rules.Rule((2181,), ())], 2181, there) == there
+
+
 def test_loopback_is_open_and_other_ports_are_others_business() -> None:
     text = rules.ruleset("mwapp", [])
     assert 'iif "lo" accept' in text
@@ -343,6 +354,23 @@ def test_without_nftables_check_mode_tells_and_a_run_names_the_package(
     assert (answer["changed"], answer["nft"]) == (True, False)
     assert "install the package nftables" in host.filter("192.0.2.1")["msg"]
     assert not host.filter(state="absent")["changed"]
+
+
+def test_switched_on_it_says_whom_it_cuts_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reroot(module, tmp_path, monkeypatch)
+    monkeypatch.setattr(module, "NFT", str(tmp_path / "nft"))
+    host = Host(tmp_path)
+    connected = [
+        {"port": 2888, "addresses": ["192.0.2.9", "192.0.2.1"]},
+        {"port": "3888", "addresses": ["192.0.2.9", "192.0.2.10"]},
+        {"port": 22, "addresses": ["192.0.2.11"]},
+    ]
+    answer = host.filter("192.0.2.1", check=True, connected=connected)
+    assert answer["cut_off"] == ["192.0.2.10", "192.0.2.9"]
+    assert host.filter(state="absent", connected=connected)["cut_off"] == []
+    (tmp_path / "etc/zookeeper").mkdir(parents=True)
+    (tmp_path / "etc/zookeeper/packet-filter.nft").touch()
+    assert host.filter("192.0.2.1", check=True, connected=connected)["cut_off"] == []
 
 
 # ------------------------------------------------------------ packets

@@ -141,6 +141,17 @@ def test_a_new_member_behind_filters_that_limit_leaves_out_is_refused() -> None:
     assert filters.zookeeper_shut_out(MEMBERS, ["vm2"], [{"item": "vm1", "msg": "unreachable"}]) == []
 
 
+def test_clients_that_are_connected_are_not_cut_off_unasked() -> None:
+    def found(*addresses: str) -> dict[str, Any]:
+        return {"__zookeeper_filter": {"cut_off": list(addresses)}}
+
+    hostvars = {"vm1": found("192.0.2.9"), "vm2": found("192.0.2.8", "192.0.2.9"), "vm3": {}}
+    [problem] = filters.zookeeper_cut_off(["vm1", "vm2", "vm3"], hostvars)
+    assert "192.0.2.8 (at vm2), 192.0.2.9 (at vm1, vm2). Name them in zookeeper_client_networks" in problem
+    assert "-e zookeeper_packet_filter_cut_off=true" in problem
+    assert filters.zookeeper_cut_off(["vm1"], {"vm1": found()}) == []
+
+
 def test_status_endpoints_are_for_the_application_and_monitoring() -> None:
     services = [{"port": 2223}, {"port": 2224}]
     [rule] = filters.mwapp_packet_filter(services, ["192.0.2.7"], HOSTVARS, GROUPS)

@@ -32,3 +32,17 @@ def test_what_runs_on_the_controller_needs_no_root_whatever_the_inventory_says()
     assert len(here) == 5
     for name, task in here:
         assert task["vars"]["ansible_become"] is False, (name, task["name"])
+
+
+def test_who_would_be_cut_off_is_looked_up_before_anything_is_touched() -> None:
+    """By what preflight found on each port, and only if the packet filter is to be there."""
+    role = PROJECT / "roles/zookeeper/tasks"
+    look, refuse, *_ = yaml.safe_load((role / "_packet_filter_look.yml").read_text())
+    assert [row["port"] for row in look["vars"]["__zookeeper_connected"]] == [
+        f"{{{{ __zookeeper_found.deployed_ports.{kind} }}}}" for kind in ("plain", "tls")
+    ]
+    assert "zookeeper_packet_filter_cut_off" in refuse["when"]
+    assert "zklab.zookeeper.zookeeper_cut_off" in refuse["vars"]["__zookeeper_cut_off"]
+    (play,) = yaml.safe_load((role / "main.yml").read_text())
+    order = [next(iter(task.values())) for task in play["block"]]
+    assert order.index("Packet filter, as it is") < order.index("Install")

@@ -32,6 +32,13 @@ MUTANTS = [
         "if False:",
         "all addresses are one network",
     ),
+    rules("if port in rule.ports), None)", "), None)", "clients are judged by the rule for members"),
+    rules("if not any(ip_address(one)", "if any(ip_address(one)", "those are named who are let in"),
+    module(
+        "        if self.file.exists():\n            return []\n",
+        "",
+        "whom it refuses already stop every run",
+    ),
     module("{NFT} -f - && {NFT} list", "{NFT} list", "every table seems different"),
     module('run(NFT, "--check", "-f", "-", stdin=rules)', "pass", "what nft refuses is placed"),
     module("self.wanted or self.table or", "self.wanted or", "without namespaces every run loads it again"),
