@@ -46,3 +46,19 @@ def test_who_would_be_cut_off_is_looked_up_before_anything_is_touched() -> None:
     (play,) = yaml.safe_load((role / "main.yml").read_text())
     order = [next(iter(task.values())) for task in play["block"]]
     assert order.index("Packet filter, as it is") < order.index("Install")
+
+
+def test_tls_yml_sets_the_lists_when_nobody_is_left_without_a_certificate() -> None:
+    """Until then clients without one write: so the role, which else ends with the lists, leaves them."""
+    *_, last = yaml.safe_load((PROJECT / "roles/mwapp/tasks/main.yml").read_text())[0]["block"]
+    assert (last["ansible.builtin.import_tasks"], last["when"]) == (
+        "acl.yml",
+        "not __mwapp_acl_later | default(false)",
+    )
+    plays = yaml.safe_load((PROJECT / "playbooks/tls.yml").read_text())
+    moves = [play.get("vars") for play in plays if play.get("ansible.builtin.import_playbook") == "mwapp.yml"]
+    assert moves == [{"__mwapp_acl_later": True}]
+    parts = [
+        part["tasks_from"] for task in tasks(plays) if (part := task.get("ansible.builtin.include_role"))
+    ]
+    assert parts == ["tls_open", "tls_close", "acl"]
