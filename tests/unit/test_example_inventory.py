@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from testbed.playbook import PROJECT, environment
+from testbed.playbook import PROJECT, environment, play
 
 pytestmark = pytest.mark.processes
 
@@ -35,3 +35,10 @@ def test_other_roles_connect_as_the_readme_has_it() -> None:
     snippet = readme.partition("## For other roles")[2].partition("```yaml")[2].partition("```")[0]
     expression = yaml.safe_load(snippet)["connect"]
     assert ask(expression) == "192.0.2.11:2182,192.0.2.12:2182,192.0.2.13:2182"
+
+
+def test_a_copy_shares_no_keys_for_it_needs_a_name() -> None:
+    assert ask("{{ zookeeper_tls_dir }}", "--extra-vars=system_name=mine") == "~/.config/zklab/mine"
+    unnamed = play("site", "--inventory=inventory/example")
+    assert unnamed.status != 0
+    assert "system_name in group_vars/all.yml is empty: name the system" in unnamed.text
