@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
+    SUPERUSER,
     client_problems,
     name_of_a_server,
 )
@@ -24,8 +25,6 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phas
 Row = dict[str, Any]
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
-
-SUPERUSER = "zookeeper-superuser"  # as vars/main.yml of the role has it
 
 
 def zookeeper_certificates(

@@ -23,8 +23,9 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
 SUPPORTED = {"debian": ("12", "13")}
 # The unit runs with ProtectSystem, ProtectHome and PrivateTmp: there it would see something else, or nothing.
 UNSEEN = ("/dev", "/home", "/proc", "/root", "/run", "/sys", "/tmp", "/var/tmp")  # noqa: S108 - refused
+SUPERUSER = "zookeeper-superuser"  # the name in its certificate, as vars/main.yml of the role has it
 # How names of certificates begin that no client can have.
-RESERVED = {"mwapp-": "the role mwapp", "zookeeper-superuser": "root of the servers"}
+RESERVED = {"mwapp-": "the role mwapp", SUPERUSER: "root of the servers"}
 LOGS = "/var/log/zookeeper"  # the unit's LogsDirectory
 # Of Java's flags those that name a file to write. (-Xlog:gc:gc.log is one, too; -Xlog:gc:stdout is not.)
 WRITES = re.compile(
