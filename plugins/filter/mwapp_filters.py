@@ -50,6 +50,16 @@ def mwapp_tls(servers: list[str], hostvars: Hostvars) -> bool:
     return any(is_true(hostvars[name].get("zookeeper_tls")) for name in servers)
 
 
+def mwapp_servers_filter(servers: list[str], hostvars: Hostvars) -> bool:
+    """Tell whether the servers want a packet filter, by the variables that the role zookeeper takes.
+
+    Args:
+        servers: inventory names.
+        hostvars: variables of every host. The defaults of a role are not among them.
+    """
+    return any(is_true(hostvars[name].get("zookeeper_packet_filter")) for name in servers)
+
+
 def mwapp_certificates(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list[str]]) -> list[Row]:
     """Tell which certificates the application needs, as the module tls_certificates takes them.
 
@@ -228,6 +238,7 @@ class FilterModule:
             "mwapp_acl_hosts": mwapp_acl_hosts,
             "mwapp_certificates": mwapp_certificates,
             "mwapp_connect": mwapp_connect,
+            "mwapp_servers_filter": mwapp_servers_filter,
             "mwapp_services": mwapp_services,
             "mwapp_tls": mwapp_tls,
             "mwapp_tls_days": mwapp_tls_days,

@@ -278,6 +278,16 @@ def test_servers_with_tls_are_reached_at_their_port_for_it() -> None:
     assert filters.mwapp_tls_days(["zk1", "zk2"], HOSTVARS) == [90, None]
 
 
+def test_servers_with_a_packet_filter_are_known_by_their_variables() -> None:
+    hostvars = {
+        "zk1": {"zookeeper_packet_filter": "yes"},
+        "zk2": {"zookeeper_packet_filter": False},
+        "zk3": {},
+    }
+    assert filters.mwapp_servers_filter(["zk3", "zk1"], hostvars)
+    assert not filters.mwapp_servers_filter(["zk2", "zk3"], hostvars)
+
+
 def test_every_service_and_the_commands_of_a_host_have_certificates() -> None:
     groups = {"mwapp_workers": ["mw1", "mw2"], "mwapp_masters": ["mw1"]}
     names = [one["name"] for one in filters.mwapp_certificates(["mw1", "mw2"], HOSTVARS, groups)]

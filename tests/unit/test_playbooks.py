@@ -62,3 +62,14 @@ def test_tls_yml_sets_the_lists_when_nobody_is_left_without_a_certificate() -> N
         part["tasks_from"] for task in tasks(plays) if (part := task.get("ansible.builtin.include_role"))
     ]
     assert parts == ["tls_open", "tls_close", "acl"]
+
+
+def test_a_host_that_no_server_lets_in_is_refused_before_anything_changes() -> None:
+    role = PROJECT / "roles/mwapp/tasks"
+    assert yaml.safe_load((role / "main.yml").read_text())[0]["block"][0]["name"] == "Check the settings"
+    *_, last = yaml.safe_load((role / "_preflight.yml").read_text())
+    assert last["zklab.zookeeper.mwapp_reach"] == {"connect": "{{ mwapp_connect }}"}
+    assert last["when"] == [
+        "groups.zookeeper | default([]) | zklab.zookeeper.mwapp_servers_filter(hostvars)",
+        "not ansible_check_mode",
+    ]

@@ -66,4 +66,9 @@ MUTANTS = [
         "the active one restarts before one that stands by has: leadership changes twice",
     ),
     order('["state"] == "active")', '["state"] != "active")', "the active one first"),
+    filters(
+        'is_true(hostvars[name].get("zookeeper_packet_filter"))',
+        '"zookeeper_packet_filter" in hostvars[name]',
+        "where there is no packet filter a run needs servers that run",
+    ),
 ]
