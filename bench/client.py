@@ -3,8 +3,9 @@
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from chaos.cluster import TlsFiles
 from mwapp import Call, Client
 from mwapp.core.client import Refusal, Submit
 from mwapp.core.protocol import DONE, Outcome
@@ -22,11 +23,24 @@ class BenchError(Exception):
     """What was to be measured did not work."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where clients connect, and with which certificate, if they need one."""
+
+    connect: str
+    tls: TlsFiles | None = None
+
+    @property
+    def servers(self) -> Servers:
+        """As mwapp's clients take it."""
+        return replace(Servers.parse(self.connect), tls=self.tls.read() if self.tls else None)
+
+
 class _Client:
     """Submits a task whenever it is told to, and tells when the client has read a result."""
 
     def __init__(
-        self, connect: str, task: Task, begin: Callable[[], None], ended: Callable[[], None]
+        self, place: Place, task: Task, begin: Callable[[], None], ended: Callable[[], None]
     ) -> None:
         self._task, self._told = task, ended
         self._begin: Callable[[], None] | None = begin
@@ -37,7 +51,7 @@ class _Client:
         self._submit = Submit(
             process, [], accepted=self._accepted, refused=self._refused, finished=self._connected
         )
-        self._loop = Loop(process, Servers.parse(connect), CLIENT_SESSION_SECONDS)
+        self._loop = Loop(process, place.servers, CLIENT_SESSION_SECONDS)
 
     def run(self) -> None:
         """Until it is stopped. Raises BenchError, and what the loop raises."""
@@ -75,7 +89,7 @@ class _Client:
         self._loop.stop()
 
 
-def throughput(connect: str, task: Task, tasks: int) -> tuple[float, list[str]]:
+def throughput(place: Place, task: Task, tasks: int) -> tuple[float, list[str]]:
     """Submit so many as fast as they are taken.
 
     Returns tasks per second until the last result has been read, and the tasks' names.
@@ -94,12 +108,12 @@ def throughput(connect: str, task: Task, tasks: int) -> tuple[float, list[str]]:
         if not left:
             client.stop()
 
-    client = _Client(connect, task, begin, ended)
+    client = _Client(place, task, begin, ended)
     client.run()
     return tasks / (time.perf_counter() - began), client.names
 
 
-def lone(connect: str, task: Task, times: int, rest: float) -> tuple[list[float], list[str]]:
+def lone(place: Place, task: Task, times: int, rest: float) -> tuple[list[float], list[str]]:
     """One task at a time, each after a rest.
 
     Returns seconds from submission to having the result, of each, and the tasks' names.
@@ -120,16 +134,17 @@ def lone(connect: str, task: Task, times: int, rest: float) -> tuple[list[float]
         else:
             client.stop()
 
-    client = _Client(connect, task, begin, ended)
+    client = _Client(place, task, begin, ended)
     client.run()
     return seconds, client.names
 
 
-def lone_in_python(connect: str, task: Task, times: int, rest: float) -> tuple[list[float], list[str]]:
+def lone_in_python(place: Place, task: Task, times: int, rest: float) -> tuple[list[float], list[str]]:
     """The same by the client of programs in Python, which connects first."""
     call = Call(handler=task.handler, argument=task.argument)
     seconds: list[float] = []
-    with Client(connect, connect_timeout=CLIENT_SECONDS) as client:
+    ca, cert = (str(place.tls.ca), str(place.tls.cert)) if place.tls else (None, None)
+    with Client(place.connect, connect_timeout=CLIENT_SECONDS, tls_ca=ca, tls_cert=cert) as client:
         first = client.submit(call)
         first.result(CLIENT_SECONDS)
         names = [first.name]

@@ -17,9 +17,11 @@ from typing import Any
 
 from kazoo.client import KazooClient
 
+from bench.client import Place
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import DONE, Assignment, Outcome
 from mwapp.core.task import Task
+from mwapp.zookeeper.apply_acl import Handler
 
 HOME = "/bench-floor"
 # Batches under way at once; with more nothing gets faster.
@@ -117,12 +119,12 @@ def _names(before: list[str], answer: Any) -> list[str]:
 
 
 @contextmanager
-def floor(connect: str, task: Task) -> Iterator[Floor]:
+def floor(place: Place, task: Task) -> Iterator[Floor]:
     """Connect; at the end remove what was made."""
     with ExitStack() as stack:
         clients = []
         for _ in range(3):
-            client = KazooClient(connect, timeout=20)
+            client = KazooClient(place.connect, timeout=20, handler=Handler(place.servers.tls))
             stack.callback(client.close)
             client.start(timeout=ANSWER_SECONDS)
             stack.callback(client.stop)

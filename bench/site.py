@@ -41,9 +41,9 @@ def fresh(name: str, nodes: list[str]) -> Iterator[Lab]:
         lab.down()
 
 
-def playbook(name: str, lab: str, *options: str) -> float:
+def playbook(name: str, lab: str, *options: str, **environment: str) -> float:
     """Run it on the lab; seconds it took. Raises BenchError."""
-    return run(["ansible-playbook", f"playbooks/{name}.yml", *options], {"LAB": lab})
+    return run(["ansible-playbook", f"playbooks/{name}.yml", *options], {"LAB": lab} | environment)
 
 
 def run(command: list[str], environment: Mapping[str, str]) -> float:

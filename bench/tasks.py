@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from bench.client import lone, lone_in_python, throughput
+from bench.client import Place, lone, lone_in_python, throughput
 from bench.floor import floor
 from bench.plot import draw
 from bench.report import Report, summary
@@ -32,8 +32,8 @@ Delays = tuple[list[float], list[float]]
 
 
 @contextmanager
-def _local(slots: int, prefetch: int) -> Iterator[str]:
-    """Three servers on loopback, a master and a worker; yields the connect string."""
+def _local(slots: int, prefetch: int) -> Iterator[Place]:
+    """Three servers on loopback, a master and a worker."""
     with (
         Ensemble() as ensemble,
         tempfile.TemporaryDirectory(prefix="bench-") as home,
@@ -44,14 +44,14 @@ def _local(slots: int, prefetch: int) -> Iterator[str]:
         worker = site.start("worker", "w1", "--slots", str(slots), "--prefetch", str(prefetch), *quiet)
         master.wait_for_state("active")
         worker.wait_for_state("ready")
-        yield ensemble.connect_string
+        yield Place(ensemble.connect_string)
 
 
 @contextmanager
-def _in_lab() -> Iterator[str]:
+def _in_lab() -> Iterator[Place]:
     cluster = Cluster(Lab())
     cluster.settle()
-    yield cluster.hosts()
+    yield Place(cluster.hosts(), cluster.tls())
 
 
 def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, lab: bool) -> Report:
@@ -61,15 +61,15 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
     singles: list[float] = []  # the floor with one task in a transaction
     delays: list[Delays] = []
     pythons: list[list[float]] = []  # lone tasks of a program in Python
-    with _in_lab() if lab else _local(slots, prefetch) as connect, floor(connect, NOTHING) as bare:
+    with _in_lab() if lab else _local(slots, prefetch) as place, floor(place, NOTHING) as bare:
         for number in range(rounds + 1):
-            ours, names = throughput(connect, NOTHING, tasks)
+            ours, names = throughput(place, NOTHING, tasks)
             rate = bare.throughput(tasks), ours
             single = bare.throughput(tasks, 1)
             bare.remove(names, TASKS)  # every round begins alike
-            singly, names = lone(connect, NOTHING, times, REST)
+            singly, names = lone(place, NOTHING, times, REST)
             delay = [bare.lone(REST) for _ in range(times)], singly
-            python, more = lone_in_python(connect, NOTHING, times, REST)
+            python, more = lone_in_python(place, NOTHING, times, REST)
             bare.remove([*names, *more], TASKS)
             if number:
                 rates.append(rate)

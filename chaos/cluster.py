@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,20 +26,25 @@ class BrokenPromiseError(AssertionError):
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """A client's certificates, read anew for each connection, so that they may change."""
+    """A client's certificates, looked at for each connection, so that they may change."""
 
     ca: Path
     cert: Path
 
     def read(self) -> Tls:
         """As they are now."""
-        return Tls(str(self.ca), str(self.cert))
+        return _read(self.ca, self.cert, self.ca.stat().st_mtime_ns, self.cert.stat().st_mtime_ns)
+
+
+@cache
+def _read(ca: Path, cert: Path, *_changed: int) -> Tls:
+    return Tls(str(ca), str(cert))
 
 
 class Cluster:
     """A provisioned lab: three servers and three application hosts.
 
-    Clients of it use TLS if it has ``tls``.
+    Clients of it use TLS if it was provisioned so.
     """
 
     servers: tuple[str, ...] = ("zk1", "zk2", "zk3")
@@ -47,16 +53,23 @@ class Cluster:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.tls: TlsFiles | None = None
+        self.keys = RUN / lab.name / "tls"  # as inventory/lab has it
 
-    def secured(self) -> Self:
-        """The same with TLS, by a certificate that the role mwapp has made."""
-        directory = RUN / self.lab.name / "tls"  # as inventory/lab has it
+    def plain(self) -> Self:
+        """The same for clients without TLS, while servers take both."""
         other = copy.copy(self)
-        other.tls = TlsFiles(
-            directory / "client-ca.pem", directory / f"client/mwapp-cli-{self.masters[0]}.pem"
-        )
+        other.keys = Path("/nowhere")
         return other
+
+    def tls(self, name: str = "zookeeper-superuser") -> TlsFiles | None:
+        """How to connect under that name, or else as one who may do everything. None: without TLS."""
+        files = TlsFiles(self.keys / "client-ca.pem", self.keys / f"client/{name}.pem")
+        return files if files.ca.exists() else None
+
+    @property
+    def command(self) -> str:
+        """The name of those who may submit tasks from a host."""
+        return f"mwapp-cli-{self.masters[0]}"
 
     def address(self, node: str) -> str:
         """The node's IP address."""
@@ -65,14 +78,15 @@ class Cluster:
     def hosts(self, first: str | None = None) -> str:
         """Connect string of all servers, beginning with ``first``."""
         order = sorted(self.servers, key=lambda name: name != first)
-        port = TLS_PORT if self.tls else CLIENT_PORT
+        port = TLS_PORT if self.tls() else CLIENT_PORT
         return ",".join(f"{self.address(name)}:{port}" for name in order)
 
     # ------------------------------------------------------------ the ensemble
 
     def ask(self, node: str, word: str) -> str:
         """The server's answer to a four-letter word; empty if it does not answer."""
-        port, connect = (TLS_PORT, self.tls.read().connect()) if self.tls else (CLIENT_PORT, None)
+        tls = self.tls()
+        port, connect = (TLS_PORT, tls.read().connect()) if tls else (CLIENT_PORT, None)
         return asking.four_letter_word(self.address(node), port, word, ANSWER_SECONDS, connect)
 
     def server(self, node: str) -> dict[str, str]:

@@ -54,7 +54,7 @@ def about_to_fall_silent(cluster: Cluster) -> tuple[str, int]:
     """The active master and its epoch. Earlier depositions are forgotten first, or it would be left alone for
     longer each time; if there were any, that takes an election."""
     if cluster.endpoint(cluster.master(), MASTER_PORT).get("deposed_of_late"):
-        with reader(cluster.hosts()) as client:
+        with reader(cluster.hosts(), cluster.tls()) as client:
             for path in (EPOCH, TASKS):
                 client.set(path, b"")
 
@@ -105,7 +105,7 @@ def freeze_master(cluster: Cluster) -> Takeover:
 
 def write_as(cluster: Cluster, epoch: int) -> bool:
     """Send a transaction like a master of this epoch. Returns whether it was committed."""
-    with reader(cluster.hosts(), cluster.tls) as client:
+    with reader(cluster.hosts(), cluster.tls()) as client:
         transaction = client.transaction()
         transaction.check(EPOCH, epoch)
         transaction.create(f"{PATH}/as-epoch-{epoch}", ephemeral=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
-from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
+from kazoo.handlers.threading import KazooTimeoutError
 
 from chaos.cluster import BrokenPromiseError, Cluster, TlsFiles
 from mwapp.core.client import Refusal, Submit
@@ -22,6 +22,7 @@ from mwapp.core.retention import RETENTION
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.loop import Loop
+from mwapp.zookeeper.apply_acl import Handler
 from mwapp.zookeeper.connect_string import Servers
 from testbed.waiting import NotInTimeError, wait_for
 
@@ -35,22 +36,18 @@ TASKS_PER_SECOND = 20
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
 
 
-class Impatient(SequentialThreadingHandler):  # type: ignore[misc] # kazoo has no types
+class Impatient(Handler):
     """kazoo waits for a server to accept a connection as long as a session lasts, even if its host has no
     power."""
 
     def __init__(self, tls: TlsFiles | None = None) -> None:
-        super().__init__()
-        self._tls = tls
+        super().__init__(None, CONNECT_SECONDS)
+        self._files = tls
 
-    def create_connection(self, *args: Any, **kwargs: Any) -> Any:
-        """Connect, or give up soon."""
-        connection = super().create_connection(*args, **(kwargs | {"timeout": CONNECT_SECONDS}))
-        if self._tls is None:
-            return connection
-        address = kwargs.get("address") or args[0]
-        connection.settimeout(CONNECT_SECONDS)
-        return self._tls.read().wrap(connection, address[0])
+    def create_connection(self, **how: Any) -> Any:
+        """Connect, or give up soon; with the certificates as they are now."""
+        self._tls = self._files.read() if self._files else None
+        return super().create_connection(**how)
 
 
 class Writer:
@@ -62,7 +59,7 @@ class Writer:
 
     def __init__(self, cluster: Cluster, first: str) -> None:
         self._path = f"{PATH}/{first}-{uuid.uuid4().hex[:8]}"
-        self._hosts, self._tls = cluster.hosts(first), cluster.tls
+        self._hosts, self._tls = cluster.hosts(first), cluster.tls()
         self.acknowledged: list[tuple[float, int]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"writer-{first}", daemon=True)
@@ -174,7 +171,8 @@ class Submitter:
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self._hosts, self._tls = cluster.hosts(), cluster.tls
+        self._hosts, self._tls = cluster.hosts(), cluster.tls()
+        own = cluster.tls(cluster.command)
         self.expected_failures = 0
         self.accepted: list[tuple[float, str]] = []  # (monotonic time, name), as acknowledged
         self._acknowledged: dict[int, str] = {}
@@ -188,7 +186,7 @@ class Submitter:
         )
         self._process = process
         self._problems: list[str] = []
-        servers = replace(Servers.parse(self._hosts), tls=self._tls.read() if self._tls else None)
+        servers = replace(Servers.parse(self._hosts), tls=own.read() if own else None)
         self._loop = Loop(process, servers, LOAD_SESSION_SECONDS)
         self._thread = threading.Thread(target=self._loop.run, name="submitter", daemon=True)
 

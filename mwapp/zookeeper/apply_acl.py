@@ -44,13 +44,15 @@ ATTEMPT = 2.0
 class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
     """kazoo's threads, with our TLS: it trusts our CA alone, and checks names."""
 
-    def __init__(self, tls: Tls | None) -> None:
+    def __init__(self, tls: Tls | None, attempt: float = ATTEMPT) -> None:
+        """``attempt``: how long a server may take to accept a connection, seconds."""
         super().__init__()
         self._tls = tls
+        self._attempt = attempt
         self.refused: str | None = None
 
     def create_connection(self, *, address: Any, hostname: str = "", **_: Any) -> Any:
-        connection = REAL.connect(address, ATTEMPT)
+        connection = REAL.connect(address, self._attempt)
         if self._tls is None:
             return connection
         try:

@@ -13,6 +13,7 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import NoNodeError
 
 from chaos.cluster import Cluster
+from chaos.load import reader
 from testbed.walkthrough import Names, Step, difference, steps
 
 PAGE = Path(__file__).parents[3] / "docs" / "learn.md"
@@ -171,19 +172,16 @@ def tree(client: KazooClient, path: str = "/") -> set[str]:
 def left_as_it_was(cluster: Cluster) -> Iterator[None]:
     """Afterwards the lab is as it was before, or the test fails."""
     cluster.settle()
-    client = KazooClient(cluster.hosts())
-    client.start()
-    before = tree(client)
-    yield
-    for node in cluster.masters:
-        cluster.systemctl(node, "start", "mwapp-master")
-    cluster.settle()
-    left = tree(client) - before
-    for path in sorted(left, reverse=True):
-        with suppress(NoNodeError):
-            client.delete(path)
-    client.stop()
-    client.close()
+    with reader(cluster.hosts(), cluster.tls()) as client:
+        before = tree(client)
+        yield
+        for node in cluster.masters:
+            cluster.systemctl(node, "start", "mwapp-master")
+        cluster.settle()
+        left = tree(client) - before
+        for path in sorted(left, reverse=True):
+            with suppress(NoNodeError):
+                client.delete(path)
     assert not left
 
 

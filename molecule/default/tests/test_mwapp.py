@@ -69,7 +69,7 @@ def test_sessions_are_secret(host: Host) -> None:
 def test_the_configuration_is_for_root_and_the_services(host: Host) -> None:
     config = host.file("/etc/mwapp/mwapp.toml")
     assert (config.user, config.group, config.mode) == ("root", "mwapp", 0o640)
-    assert 'connect = "zk1:2181,zk2:2181,zk3:2181"' in config.content_string
+    assert 'connect = "zk1:2182,zk2:2182,zk3:2182"' in config.content_string
 
 
 def test_installed_files_are_nobodys_to_change(host: Host) -> None:

@@ -6,7 +6,7 @@ from chaos.cluster import Cluster
 from testbed.playbook import play
 
 SERVERS, APPLICATION = ("zk1", "zk2", "zk3"), ("mw1", "mw2", "mw3")
-CLIENT, QUORUM, ELECTION, MASTER, WORKER, SSH = 2181, 2888, 3888, 2223, 2224, 22
+CLIENT, QUORUM, ELECTION, MASTER, WORKER, SSH = 2182, 2888, 3888, 2223, 2224, 22
 # Prints what becomes of a connection to each host and port: open, or the name of the error.
 KNOCK = """
 import socket, sys

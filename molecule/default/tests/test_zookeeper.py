@@ -9,7 +9,7 @@ SERVERS = ("zk1", "zk2", "zk3")
 testinfra_hosts = [f"ssh://{name}" for name in SERVERS]
 
 DATA = "/var/lib/zookeeper/zkData"
-CLIENT, QUORUM, ELECTION, ADMIN = 2181, 2888, 3888, 8080
+CLIENT, TLS, QUORUM, ELECTION, ADMIN = 2181, 2182, 2888, 3888, 8080
 
 
 def name(host: Host) -> str:
@@ -40,7 +40,8 @@ def listening(host: Host) -> dict[int, str]:
 
 def test_servers_listen_for_clients_and_each_other(host: Host) -> None:
     ports = listening(host).keys()
-    assert {CLIENT, ELECTION} <= ports
+    assert {TLS, ELECTION} <= ports
+    assert listening(host)[CLIENT] in ("127.0.0.1", "[::ffff:127.0.0.1]")
     # Only the leader listens for followers.
     assert (QUORUM in ports) == (mntr(host)["zk_server_state"] == "leader")
 

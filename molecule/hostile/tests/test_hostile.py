@@ -328,7 +328,7 @@ def test_a_local_user_reads_and_stops_nothing(secured: Cluster, attempts: Attemp
             f"/proc/{pid['mw1', 'mwapp-master']}/environ",
         ],
         "zk1": [
-            *(f"/etc/zookeeper/tls/{name}.pem" for name in ("client", "quorum")),
+            *(f"/etc/zookeeper/tls/{name}.pem" for name in ("client", "quorum", "superuser")),
             *("/etc/zookeeper/zoo.cfg", "/run/zookeeper/zoo.cfg"),
             *("/var/lib/zookeeper/zkData/version-2/currentEpoch", "/var/lib/zookeeper/zkData/myid"),
             f"/proc/{pid['zk1', 'zookeeper']}/environ",
@@ -345,6 +345,22 @@ def test_a_local_user_reads_and_stops_nothing(secured: Cluster, attempts: Attemp
     done = run(secured, "mw1", "mwapp tasks", NOBODY)
     attempts.note("a user of mw1", "mwapp tasks", "refused" if done.returncode else done.stdout)
     assert "run mwapp as root" in done.stderr
+    assert attempts.wrong() == []
+
+
+def test_zkcli_of_root_may_do_everything_and_that_of_others_nothing(
+    secured: Cluster, attempts: Attempts
+) -> None:
+    for node in ("zk1", "zk2"):  # of both releases
+        own = run(secured, node, "zkCli.sh create /root && zkCli.sh -server localhost:2181 delete /root")
+        assert own.returncode == 0, own.stderr
+        for peer in ("zk1", "zk2"):
+            assert run(secured, node, f"zkCli.sh -server {peer}:2181 ls /").returncode == 0
+        assert run(secured, node, "zkCli.sh ls /", NOBODY).returncode == 0, "it is there, and reads"
+        for what in ("create /evil", "delete /epoch", "setAcl / world:anyone:cdrwa"):
+            done = run(secured, node, f"zkCli.sh {what}", NOBODY)
+            refused = "Insufficient permission" in done.stdout + done.stderr
+            attempts.note(f"a user of {node}", f"zkCli.sh {what}", "refused" if refused else done.stderr)
     assert attempts.wrong() == []
 
 

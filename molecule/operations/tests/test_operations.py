@@ -58,7 +58,7 @@ def test_preflight_looks_at_the_hosts_themselves(play: Play, cluster: Cluster, s
         "zookeeper_max_buffer": 4096,
         "zookeeper_uid": 1,
     }
-    with reader(cluster.hosts()) as client:
+    with reader(cluster.hosts(), cluster.tls()) as client:
         client.create("/large", bytes(10000))
     try:
         played = play("zookeeper", f"--extra-vars={json.dumps(settings)}")
@@ -180,7 +180,7 @@ def test_servers_are_compared_while_clients_write(play: Play, cluster: Cluster) 
 def test_one_that_differs_is_told_and_where(play: Play, cluster: Cluster) -> None:
     other = next(node for node in SERVERS if node != cluster.leader())
     forge = ["python3", "-c", FORGE]
-    with reader(cluster.hosts()) as client:
+    with reader(cluster.hosts(), cluster.tls()) as client:
         client.create("/differs", b"the right value")
     logged = ["grep", "--quiet", "--recursive", "the right value", "/var/lib/zookeeper/txnlog"]
     wait_for("it has the write", lambda: cluster.lab.exec(other, logged).returncode == 0)
@@ -273,7 +273,7 @@ def test_reset_refuses(play: Play, started: Started, options: list[str], said: s
 
 def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Started) -> None:
     before = started()
-    with reader(cluster.hosts()) as client:
+    with reader(cluster.hosts(), cluster.tls()) as client:
         client.create("/precious", b"")
     checked = play("reset", "--check", player="oldest")
     assert (checked.status, checked.changed > 0) == (0, True), checked.output
@@ -294,5 +294,5 @@ def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Starte
     fresh = play("site")
     assert fresh.status == 0, fresh.output
     assert cluster.epoch(cluster.master()) == 1
-    with reader(cluster.hosts()) as client:
+    with reader(cluster.hosts(), cluster.tls()) as client:
         assert client.exists("/precious") is None

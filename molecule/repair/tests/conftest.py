@@ -72,9 +72,11 @@ class Row:
 
 
 @pytest.fixture(scope="session")
-def cluster(cluster: Cluster) -> Five:
-    """The lab, as it is in this scenario."""
-    return Five(cluster.lab)
+def cluster(cluster: Cluster) -> Iterator[Five]:
+    """The lab, as it is in this scenario: without TLS, for hosts are installed anew, and lose their keys."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_PLAIN", "true")
+        yield Five(cluster.lab)
 
 
 class Operator:

@@ -19,7 +19,9 @@ SUBMITTED_PER_SECOND = 4  # in half an hour fewer than the ensemble keeps
 
 def environment(*, tls: bool) -> dict[str, str]:
     """With it inventory/lab says so."""
-    return playbook.environment(LAB_TLS=str(tls).lower(), LAB_PACKET_FILTER="true")
+    return playbook.environment(
+        LAB_PLAIN="true", LAB_TLS=str(tls).lower(), LAB_ACL="false", LAB_PACKET_FILTER="true"
+    )
 
 
 @dataclass
@@ -80,7 +82,7 @@ class Operator:
 
     def clients(self, *, tls: bool, tasks: bool = True) -> Clients:
         """Of the port with TLS, or of the other."""
-        return Clients(self.cluster.secured() if tls else self.cluster, tasks)
+        return Clients(self.cluster if tls else self.cluster.plain(), tasks)
 
     def play(self, name: str, *options: str, tls: bool) -> playbook.Played:
         """One run that nobody notices."""

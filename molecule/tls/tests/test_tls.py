@@ -65,7 +65,7 @@ def test_to_tls_while_clients_write_and_move(operator: Operator, cluster: Cluste
     with operator.clients(tls=False) as plain:
         operator.begin("tls", tls=True, until=lambda: bool(runs_with(cluster, "sslQuorum=true")))
         assert runs_with(cluster, "portUnification=true") == list(SERVERS)
-        cluster.leader()
+        cluster.plain().leader()
         stopped = operator.under(plain, "to TLS, went on after it was broken off", "tls", tls=True)
         assert stopped.status != 0
         assert f"Clients are still connected without TLS: {cluster.lab.spec.gateway} (at zk" in stopped.text
@@ -105,7 +105,7 @@ def test_another_person_gets_a_certificate(operator: Operator, cluster: Cluster)
     for name, file in (("client/alice.pem", "alice.pem"), ("client-ca.pem", "ca.pem")):
         text = Path(found[1], name).read_text()
         cluster.lab.exec("mw3", ["sh", "-c", f"umask 077; cat >/root/{file}"], stdin=text, check=True)
-    connect = cluster.secured().hosts()
+    connect = cluster.hosts()
     files = "--tls-ca /root/ca.pem --tls-cert /root/alice.pem"
     run(cluster, "mw3", f"mwapp tasks --connect {connect} {files}")
     for name, why in (
@@ -124,7 +124,7 @@ def test_the_cas_change_while_clients_write(operator: Operator, cluster: Cluster
     leaf = certificates(cluster, "zk1", "/etc/zookeeper/tls/client.pem")
     with operator.clients(tls=True, tasks=False) as clients:
         operator.begin("tls_rotate", tls=True, until=lambda: len(certificates(cluster, "zk1", CAS)) == 2)
-        cluster.secured().leader()
+        cluster.leader()
         paused = operator.under(
             clients,
             "new CAs sign, went on after it was broken off",
