@@ -52,6 +52,7 @@ class Excuses:
     def __init__(self) -> None:
         self._tasks: defaultdict[str, set[str]] = defaultdict(set)  # invariants by task
         self.endless: set[str] = set()  # tasks that need not end, or need not be reported
+        self._for_nobody: set[str] = set()  # tasks that were ever given to nobody
         self.staying: set[str] = set()  # tasks that may stay when they have ended: something is below them
         self.numbered = False  # whether somebody ever gave a task a number
         self.uncounted = 0  # how many tasks a master may still take for finished
@@ -70,6 +71,7 @@ class Excuses:
             case ["", "assign", _, task] | ["", "returned", task], _:
                 self._tasks[task] |= PLACE
                 if not isinstance(change, Deleted) and self._is_for_nobody(change):
+                    self._for_nobody.add(task)
                     self.endless.add(task)
             case ["", "tasks", task], Created():
                 self.numbered = self.numbered or task.startswith("task-")
@@ -91,6 +93,11 @@ class Excuses:
                 self._tasks[task].add("cancel-final")
             case ["", "requests", task], _:
                 self._tasks[task].add("asked-once")
+
+    def inherits(self, task: str) -> None:
+        """A task comes whose name has an assignment already: that counts for it."""
+        if task in self._for_nobody:
+            self.endless.add(task)
 
     @staticmethod
     def _is_for_nobody(change: Created | Changed) -> bool:

@@ -429,6 +429,8 @@ class Judge:
             self.times.begin(task, entry.time)
             if entry.time - self._deleted_at.pop(task, -UNSEEN) < UNSEEN:
                 self.excuses.endless.add(task)  # a master that saw neither: seed 13502
+            if self.holders.get(task):
+                self.excuses.inherits(task)  # seed 80123066
         try:
             asked = Task.decode(change.data)
         except BadTaskError:
