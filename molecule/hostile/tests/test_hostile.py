@@ -14,6 +14,7 @@ import pytest
 from conftest import LEAST, Attempts
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from kazoo.security import make_acl
 
 from chaos.cluster import MASTER_PORT, TLS_PORT, WORKER_PORT, Cluster
 from lab.spec import RUN
@@ -142,9 +143,7 @@ def test_nobody_comes_in_without_a_certificate_of_the_client_ca(
     secured: Cluster, attempts: Attempts, keys: Path, tmp_path: Path
 ) -> None:
     ca, name = str(keys / "client-ca.pem"), "mwapp-master-mw1"
-    theirs, own, ours = Maker(), Maker(name), Maker()
-    ours.key = serialization.load_pem_private_key((keys / "client-ca.key").read_bytes(), None)
-    ours.certificate = x509.load_pem_x509_certificate((keys / "client-ca.pem").read_bytes())
+    theirs, own, ours = Maker(), Maker(name), _client_ca(keys)
 
     def by(file: str, content: bytes) -> Callable[..., Any]:
         return with_tls(ca, str(write(tmp_path / file, content)))
@@ -165,6 +164,13 @@ def test_nobody_comes_in_without_a_certificate_of_the_client_ca(
                 who, f"begin a session at {node}", "done" if _served(secured, node, connect) else "refused"
             )
     assert attempts.wrong() == []
+
+
+def _client_ca(keys: Path) -> Maker:
+    ours = Maker()
+    ours.key = serialization.load_pem_private_key((keys / "client-ca.key").read_bytes(), None)
+    ours.certificate = x509.load_pem_x509_certificate((keys / "client-ca.pem").read_bytes())
+    return ours
 
 
 def _served(cluster: Cluster, node: str, connect: Callable[..., Any]) -> bool:
@@ -272,6 +278,20 @@ def test_a_stolen_key_writes_nothing_that_its_owner_does_not(
     assert attempts.wrong() == []
     with hand(secured.hosts(), _key(keys, "mwapp-master-mw1")) as zk:
         assert tree(zk) == before
+
+
+def test_a_name_like_another_s_is_another_name(
+    secured: Cluster, attempts: Attempts, scene: Scene, keys: Path, tmp_path: Path
+) -> None:
+    ours = _client_ca(keys)
+    names = ("zookeeper-superuser2", "Zookeeper-Superuser", "mwapp-master-mw10", "mwapp-master-mw1,CN=x")
+    tries = scene.for_masters() | scene.for_workers() | scene.for_clients()
+    for number, name in enumerate(names):
+        file = write(tmp_path / f"{number}.pem", ours.pair(name))
+        with hand(secured.hosts(), Tls(str(keys / "client-ca.pem"), str(file))) as zk:
+            for what, attempt in tries.items():
+                attempts.note(f"one who is called {name}", what, outcome(zk, attempt))
+    assert attempts.wrong() == []
 
 
 def test_the_command_says_in_one_line_why_it_is_refused(
@@ -405,6 +425,38 @@ def test_a_task_gets_at_nothing_of_its_worker(secured: Cluster, attempts: Attemp
         attempts.note("a task", what, said.get(str(number), "not tried"))
     assert attempts.wrong() == []
     assert secured.state(node, WORKER_PORT) == "ready"
+
+
+SUPERUSER = "/etc/zookeeper/tls/superuser.pem"
+DELETE = ("zkCli.sh delete /theirs/child", "zkCli.sh delete /theirs")
+
+
+def test_the_superuser_is_root_alone_and_may_delete_what_is_another_s(
+    secured: Cluster, attempts: Attempts, keys: Path
+) -> None:
+    superuser = Tls(str(keys / "client-ca.pem"), str(keys / "client/zookeeper-superuser.pem"))
+    theirs = [make_acl("x509", "CN=mwapp-cli-mw1", all=True)]
+    others = {"nobody": NOBODY, "the user zookeeper": ("runuser", "--user=zookeeper", "--")}
+    with hand(secured.hosts(), superuser) as zk:
+        for node in ("zk1", "zk2"):  # of both releases
+            zk.create("/theirs", acl=theirs)
+            zk.create("/theirs/child", acl=theirs)
+            with hand(secured.hosts(), _key(keys, "mwapp-master-mw1")) as master:
+                refused = outcome(master, lambda it: it.delete("/theirs/child"))
+                attempts.note("a master's key", "delete what is another's", refused)
+            assert run(secured, node, f"cat {SUPERUSER}").stdout, "it is there"
+            for who, user in others.items():
+                read = run(secured, node, f"cat {SUPERUSER}", user)
+                attempts.note(f"{who} of {node}", f"read {SUPERUSER}", "done" if read.stdout else "refused")
+                done = run(secured, node, DELETE[0], user)
+                said = done.stdout + done.stderr
+                refused = "refused" if "Insufficient permission" in said else said
+                attempts.note(f"{who} of {node}", DELETE[0], refused)
+            for command in DELETE:
+                done = run(secured, node, command)
+                assert done.returncode == 0, done.stdout + done.stderr
+            assert zk.exists("/theirs") is None
+    assert attempts.wrong() == []
 
 
 def test_all_were_made(attempts: Attempts) -> None:
