@@ -32,7 +32,7 @@ Delays = tuple[list[float], list[float]]
 
 
 @contextmanager
-def _local(slots: int, prefetch: int) -> Iterator[Place]:
+def _local(slots: int, prefetch: int) -> Iterator[tuple[Place, Place]]:
     """Three servers on loopback, a master and a worker."""
     with (
         Ensemble() as ensemble,
@@ -44,14 +44,16 @@ def _local(slots: int, prefetch: int) -> Iterator[Place]:
         worker = site.start("worker", "w1", "--slots", str(slots), "--prefetch", str(prefetch), *quiet)
         master.wait_for_state("active")
         worker.wait_for_state("ready")
-        yield Place(ensemble.connect_string)
+        place = Place(ensemble.connect_string)
+        yield place, place
 
 
 @contextmanager
-def _in_lab() -> Iterator[Place]:
+def _in_lab() -> Iterator[tuple[Place, Place]]:
+    """For clients, who submit as everybody does; and for the floor, which may make and remove all."""
     cluster = Cluster(Lab())
     cluster.settle()
-    yield Place(cluster.hosts(), cluster.tls())
+    yield Place(cluster.hosts(), cluster.tls(cluster.command)), Place(cluster.hosts(), cluster.tls())
 
 
 def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, lab: bool) -> Report:
@@ -61,7 +63,10 @@ def measure(*, tasks: int, rounds: int, times: int, slots: int, prefetch: int, l
     singles: list[float] = []  # the floor with one task in a transaction
     delays: list[Delays] = []
     pythons: list[list[float]] = []  # lone tasks of a program in Python
-    with _in_lab() if lab else _local(slots, prefetch) as place, floor(place, NOTHING) as bare:
+    with (
+        _in_lab() if lab else _local(slots, prefetch) as (place, all_of_it),
+        floor(all_of_it, NOTHING) as bare,
+    ):
         for number in range(rounds + 1):
             ours, names = throughput(place, NOTHING, tasks)
             rate = bare.throughput(tasks), ours
