@@ -21,7 +21,7 @@ from bench.client import Place
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import DONE, Assignment, Outcome
 from mwapp.core.task import Task
-from mwapp.zookeeper.apply_acl import Handler
+from mwapp.zookeeper.tls_handler import TlsHandler
 
 HOME = "/bench-floor"
 # Batches under way at once; with more nothing gets faster.
@@ -124,7 +124,7 @@ def floor(place: Place, task: Task) -> Iterator[Floor]:
     with ExitStack() as stack:
         clients = []
         for _ in range(3):
-            client = KazooClient(place.connect, timeout=20, handler=Handler(place.servers.tls))
+            client = KazooClient(place.connect, timeout=20, handler=TlsHandler(place.servers.tls))
             stack.callback(client.close)
             client.start(timeout=ANSWER_SECONDS)
             stack.callback(client.stop)

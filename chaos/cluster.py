@@ -16,6 +16,7 @@ CLIENT_PORT = 2181
 TLS_PORT = 2182
 MASTER_PORT = 2223
 WORKER_PORT = 2224
+SUPERUSER = "zookeeper-superuser"  # as the role names its certificate
 ROLE_SESSION_SECONDS = 6.0  # the role's default, mwapp_session_timeout
 ANSWER_SECONDS = 0.5  # for a direct question
 
@@ -53,16 +54,19 @@ class Cluster:
 
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
-        self.keys = RUN / lab.name / "tls"  # as inventory/lab has it
+        # As inventory/lab has it; None: without TLS, whatever there is.
+        self.keys: Path | None = RUN / lab.name / "tls"
 
     def plain(self) -> Self:
         """The same for clients without TLS, while servers take both."""
         other = copy.copy(self)
-        other.keys = Path("/nowhere")
+        other.keys = None
         return other
 
-    def tls(self, name: str = "zookeeper-superuser") -> TlsFiles | None:
+    def tls(self, name: str = SUPERUSER) -> TlsFiles | None:
         """How to connect under that name, or else as one who may do everything. None: without TLS."""
+        if self.keys is None:
+            return None
         files = TlsFiles(self.keys / "client-ca.pem", self.keys / f"client/{name}.pem")
         return files if files.ca.exists() else None
 

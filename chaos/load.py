@@ -22,8 +22,8 @@ from mwapp.core.retention import RETENTION
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.loop import Loop
-from mwapp.zookeeper.apply_acl import Handler
 from mwapp.zookeeper.connect_string import Servers
+from mwapp.zookeeper.tls_handler import TlsHandler
 from testbed.waiting import NotInTimeError, wait_for
 
 WRITE_EVERY = 0.02  # pause after each acknowledged write, seconds
@@ -36,7 +36,7 @@ TASKS_PER_SECOND = 20
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}
 
 
-class Impatient(Handler):
+class Impatient(TlsHandler):
     """kazoo waits for a server to accept a connection as long as a session lasts, even if its host has no
     power."""
 

@@ -10,8 +10,8 @@ from kazoo.exceptions import NoAuthError
 from kazoo.security import OPEN_ACL_UNSAFE
 
 from mwapp.core.protocol import Assignment
-from mwapp.zookeeper.apply_acl import Handler
 from mwapp.zookeeper.tls import Tls
+from mwapp.zookeeper.tls_handler import TlsHandler
 
 Attempt = Callable[[Any], object]
 # Of a task that has been returned, and that nobody can take.
@@ -21,7 +21,7 @@ RETURNED = Assignment(2, labels=("nowhere",)).encode()
 @contextmanager
 def hand(connect: str, tls: Tls | None, seconds: float = 10.0) -> Iterator[Any]:
     """A client of its own, with this certificate, or none."""
-    client = KazooClient(connect, handler=Handler(tls))
+    client = KazooClient(connect, handler=TlsHandler(tls))
     try:
         client.start(seconds)
         yield client

@@ -6,7 +6,6 @@ by the next.
 """
 
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -21,15 +20,14 @@ from kazoo.exceptions import (
     NoNodeError,
     NotEmptyError,
 )
-from kazoo.handlers.threading import KazooTimeoutError, SequentialThreadingHandler
+from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import ACL, Id
 
 from mwapp.core.protocol import ASSIGN, MASTER, PARENTS, worker_path
 from mwapp.errors import RefusedError, UnreachableError
 from mwapp.zookeeper.acl import OPEN, PATH, Entry, Policy
 from mwapp.zookeeper.connect_string import Servers
-from mwapp.zookeeper.machine import REAL
-from mwapp.zookeeper.tls import Tls, TlsRefusedError
+from mwapp.zookeeper.tls_handler import TlsHandler
 
 # Requests under way at once.
 AT_ONCE = 500
@@ -37,35 +35,6 @@ AT_ONCE = 500
 HEARD = 0.3
 # What is still created with other lists after so many looks is somebody else's doing.
 LOOKS = 5
-# How long a server may take to accept a connection, seconds.
-ATTEMPT = 2.0
-
-
-class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
-    """kazoo's threads, with our TLS: it trusts our CA alone, and checks names."""
-
-    def __init__(self, tls: Tls | None, attempt: float = ATTEMPT) -> None:
-        """``attempt``: how long a server may take to accept a connection, seconds."""
-        super().__init__()
-        self._tls = tls
-        self._attempt = attempt
-        self.refused: str | None = None
-
-    def create_connection(self, *, address: Any, hostname: str = "", **_: Any) -> Any:
-        connection = REAL.connect(address, self._attempt)
-        if self._tls is None:
-            return connection
-        try:
-            return self._tls.wrap(connection, hostname or address[0])
-        except TlsRefusedError as problem:
-            self.refused = str(problem)
-            raise
-
-    def select(self, reads: Any, writes: Any, errors: Any, timeout: float | None = None) -> Any:
-        """What OpenSSL has taken from a socket already can be read, too; kazoo would wait for more."""
-        held = [one for one in reads if isinstance(one, ssl.SSLSocket) and one.pending()]
-        readable, writable, failed = super().select(reads, writes, errors, 0.0 if held else timeout)
-        return [one for one in reads if one in held or one in readable], writable, failed
 
 
 @dataclass
@@ -87,7 +56,7 @@ class Lists:
         self._servers = servers
         self._patience = patience
         self._look_only = look_only
-        self._handler = Handler(servers.tls)
+        self._handler = TlsHandler(servers.tls)
         self._client = KazooClient(
             hosts=servers.hosts, timeout=10.0, handler=self._handler, logger=_unheard()
         )

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from kazoo.client import KazooClient
 
+from chaos.cluster import SUPERUSER
 from tests.unit.zookeeper_role import ROLE, load, load_file
 
 filters = load_file("filter/zookeeper_filters.py")
@@ -261,7 +262,8 @@ def test_others_are_at_the_port_of_loopback(tmp_path: Path, secure: str, key: bo
 
 @pytest.mark.parametrize("phase", ["accepts", "tls"])
 def test_servers_know_the_superuser_of_whom_there_is_a_certificate(phase: str) -> None:
-    ours = f"X509AuthenticationProvider.superUser=CN={load_file('filter/zookeeper_tls.py').SUPERUSER}"
+    assert load("zookeeper_rules").SUPERUSER == SUPERUSER
+    ours = f"X509AuthenticationProvider.superUser=CN={SUPERUSER}"
     lines = partial(render, "zoo.cfg.j2", **stage("zk1"), __zookeeper_phase=phase)
     assert lines(__zookeeper_superuser_known=True).splitlines().count(ours) == 1
     assert "superUser" not in lines(__zookeeper_superuser_known=False)
