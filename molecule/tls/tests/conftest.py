@@ -18,10 +18,8 @@ SUBMITTED_PER_SECOND = 4  # in half an hour fewer than the ensemble keeps
 
 
 def environment(*, tls: bool) -> dict[str, str]:
-    """With it inventory/lab says so."""
-    return playbook.environment(
-        LAB_PLAIN="true", LAB_TLS=str(tls).lower(), LAB_ACL="false", LAB_PACKET_FILTER="true"
-    )
+    """By it inventory/lab has all that inventory/example has, or nothing of it."""
+    return playbook.environment(LAB_PLAIN=str(not tls).lower())
 
 
 @dataclass

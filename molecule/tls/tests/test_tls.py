@@ -41,6 +41,11 @@ def works(cluster: Cluster, node: str = "mw1") -> None:
         assert "zookeeper" in run(cluster, server, "zkCli.sh ls / 2>/dev/null")
 
 
+def in_force(cluster: Cluster) -> bool:
+    """Whether there are access control lists."""
+    return bool(json.loads(run(cluster, "mw1", "mwapp acl show --output json"))["in_force"])
+
+
 def certificates(cluster: Cluster, node: str, file: str) -> list[str]:
     """The lines of base64 in a file, which tell its certificates apart."""
     return re.findall(r"BEGIN CERTIFICATE-+\n(\S+\n\S+)", run(cluster, node, f"cat {file}"))
@@ -63,12 +68,17 @@ def test_site_yml_refuses_and_names_the_playbook(operator: Operator, cluster: Cl
 
 def test_to_tls_while_clients_write_and_move(operator: Operator, cluster: Cluster) -> None:
     with operator.clients(tls=False) as plain:
+        nobody = '--extra-vars={"zookeeper_client_networks": []}'
+        refused = operator.under(plain, "to TLS, clients that nobody named", "tls", nobody, tls=True)
+        assert (refused.status != 0, refused.changed) == (True, 0)
+        assert f"would cut off clients that are connected: {cluster.lab.spec.gateway} (at zk" in refused.text
         operator.begin("tls", tls=True, until=lambda: bool(runs_with(cluster, "sslQuorum=true")))
         assert runs_with(cluster, "portUnification=true") == list(SERVERS)
         cluster.plain().leader()
         stopped = operator.under(plain, "to TLS, went on after it was broken off", "tls", tls=True)
         assert stopped.status != 0
         assert f"Clients are still connected without TLS: {cluster.lab.spec.gateway} (at zk" in stopped.text
+        assert not in_force(cluster), "they could only read"
         assert runs_with(cluster, "sslQuorum=true", "portUnification=true") == list(SERVERS)
         moved = operator.clients(tls=True).__enter__()
     with moved:
@@ -79,6 +89,7 @@ def test_to_tls_while_clients_write_and_move(operator: Operator, cluster: Cluste
         again = operator.under(moved, "the same once more", "tls", tls=True)
         assert (again.status, again.changed) == (0, 0), again.output
     works(cluster)
+    assert in_force(cluster)
 
 
 def test_status_tells_when_certificates_end(operator: Operator, tmp_path: Path) -> None:
