@@ -80,14 +80,14 @@ lint-sanity:
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
-# What one of them has compiled the others need not.
+# More processes than there are cores, for some tests wait. What one of them has compiled the others need not.
 unit processes: export PYTHONDONTWRITEBYTECODE :=
+unit processes: pytest = pytest -n $(shell expr $$(nproc) + 2) --dist worksteal
 unit: setup-python ## logic, without root and without processes
-	pytest -n $$(nproc) --dist worksteal -m "not processes" tests/unit
+	$(pytest) -m "not processes" tests/unit
 
-# One more than there are cores, for they wait for what they start.
 processes: setup-python ## the unit tests that start processes: handlers, commands, modules, ansible-playbook
-	pytest -n $(shell expr $$(nproc) + 1) --dist worksteal -m processes tests/unit
+	$(pytest) -m processes tests/unit
 
 # First whether it notices planted bugs. Compiled if it can be. A busy machine is not to fail: it runs fewer,
 # and says so.
