@@ -1,7 +1,8 @@
 """What is safe without anybody asking: inventory/example, which people copy, and the lab."""
 
 import json
-import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-PROJECT = Path(__file__).parents[2]
+from testbed.playbook import PROJECT, environment
+
 pytestmark = pytest.mark.processes
 SAFE = {
     "zookeeper_tls": True,
@@ -22,23 +24,28 @@ SAFE = {
 PLAIN = {name: "" if name == "mwapp_task_user" else False for name in SAFE}
 
 
-def variables(inventory: str, host: str, **environment: str) -> dict[str, Any]:
-    """Those of a host, as a play sees them."""
-    show = "{{ dict(names | zip(names | map('extract', vars))) | to_json }}"
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith(("LAB", "ANSIBLE_"))}
+def ask(inventory: str | Path, host: str, expression: str, *options: str, **said: str) -> str:
+    """What it is for a host, as a play sees it; ``said``: environment variables."""
+    ours = environment(ANSIBLE_COLLECTIONS_PATH=str(PROJECT / "playbooks/collections"))
     done = subprocess.run(
         [
-            *(str(Path(sys.executable).parent / "ansible"), host, f"--inventory={PROJECT / inventory}"),
-            *("--connection=local", "--module-name=debug", f'--args=msg="{show}"'),
-            *("--extra-vars", json.dumps({"names": [*SAFE, "zookeeper_tls_dir"]})),
+            *(str(Path(sys.executable).parent / "ansible"), host, f"--inventory={inventory}", *options),
+            *("--connection=local", "--module-name=debug", f'--args=msg="{expression}"'),
         ],
         cwd=PROJECT,
-        env=inherited | environment,
+        env={key: value for key, value in ours.items() if not key.startswith("LAB")} | said,
         capture_output=True,
         text=True,
         check=True,
     )
-    found: dict[str, Any] = json.loads(yaml.safe_load(done.stdout.partition("=>")[2])["msg"])
+    return str(yaml.safe_load(done.stdout.partition("=>")[2])["msg"])
+
+
+def variables(inventory: str, host: str, **said: str) -> dict[str, Any]:
+    """Those that decide what is safe, and where keys are."""
+    show = "{{ dict(names | zip(names | map('extract', vars))) | to_json }}"
+    names = json.dumps({"names": [*SAFE, "zookeeper_tls_dir"]})
+    found: dict[str, Any] = json.loads(ask(inventory, host, show, "--extra-vars", names, **said))
     return found
 
 
@@ -58,3 +65,21 @@ def test_a_lab_can_be_plain_in_all_or_in_one() -> None:
     found = variables("inventory/lab", "zk1", LAB_TLS="false", LAB_TASK_USER="none")
     without = {"zookeeper_tls": False, "mwapp_acl": False, "mwapp_task_user": ""}
     assert {name: found[name] for name in SAFE} == SAFE | without
+
+
+def test_other_roles_connect_as_the_readme_has_it() -> None:
+    readme = (PROJECT / "roles/zookeeper/README.md").read_text()
+    snippet = readme.partition("## For other roles")[2].partition("```yaml")[2].partition("```")[0]
+    expression = yaml.safe_load(snippet)["connect"]
+    assert ask("inventory/example", "vm1", expression) == "192.0.2.11:2182,192.0.2.12:2182,192.0.2.13:2182"
+
+
+def test_copies_of_one_name_share_no_keys(tmp_path: Path) -> None:
+    show, places = "{{ zookeeper_tls_dir }}", set()
+    for parent in ("one", "other"):
+        shutil.copytree(PROJECT / "inventory/example", tmp_path / parent / "mine")
+        places.add(ask(tmp_path / parent / "mine", "vm1", show))
+    assert len(places) == 2
+    assert all(re.fullmatch(r"~/\.config/zklab/mine-[0-9a-f]{8}", place) for place in places)
+    named = ask("inventory/example", "vm1", show, "--extra-vars=system_name=prod")
+    assert named == "~/.config/zklab/prod"
