@@ -102,8 +102,8 @@ class AskEnded(ClientPart):
     def _stored(self, names: list[str], result: object) -> None:
         if not isinstance(result, Failed):
             self._asked.update(names)
-        elif len(names) > 1 and result.error is not Error.REFUSED:
-            for name in names:  # one of them is to blame
+        elif len(names) > 1 and (result.index is None or result.error is not Error.REFUSED):
+            for name in names:  # too much for the servers, perhaps, or one of them is to blame
                 self._ask([name])
             return
         elif result == Failed(Error.NO_NODE, 1):  # /requests was deleted by hand

@@ -202,6 +202,18 @@ def test_many(stage: Stage, do: str) -> None:
     assert set(attempts(worker)[len(names) :]) == ({"2"} if do == RUN else set())
 
 
+@pytest.mark.parametrize("do", [RUN, REMOVE])
+def test_servers_that_take_small_requests_only_are_asked_for_less(
+    stage: Stage, worker: Actor, do: str
+) -> None:
+    names = [f"t{number}" for number in range(5)]
+    for name in names:
+        ended(stage, worker, name)
+    stage.most = 500  # enough for every part when it has one task at hand
+    asker = Asker(stage, do, *names)
+    assert (asker.told, asker.finished) == (dict.fromkeys(names), 1)
+
+
 def test_whoever_lost_the_reply_asks_again_and_it_runs_once(stage: Stage, worker: Actor) -> None:
     ended(stage, worker)
     asker = Asker(stage, RUN)

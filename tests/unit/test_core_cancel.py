@@ -57,6 +57,19 @@ def test_many_requests_take_few_transactions_and_few_are_under_way() -> None:
     assert canceller.finished == 1
 
 
+def test_servers_that_take_small_requests_only_are_asked_for_one_at_a_time() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    names = [f"t{number}" for number in range(5)]
+    for name in names:
+        stage.person().create(f"/tasks/{name}", "date")
+    stage.most = 200  # enough for one
+    canceller = Canceller(stage, *names)
+    stage.settle(2)
+    assert canceller.asked == [(name, True) for name in names]
+    assert canceller.finished == 1
+
+
 def test_what_is_refused_is_asked_for_again_and_no_more_often_than_at_first() -> None:
     stage = Stage()
     stage.master("m1").die()

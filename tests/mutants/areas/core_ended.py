@@ -154,9 +154,16 @@ MUTANTS = [
         "who has stopped goes on",
     ),
     asker(
-        "            for name in names:  # one of them is to blame\n                self._ask([name])\n",
+        "            for name in names:  # too much for the servers, perhaps, or one of them is to blame\n"
+        "                self._ask([name])\n",
         "            self._look_later(names)\n",
         "one that is refused holds up the others",
+    ),
+    asker("(result.index is None or ", "(", "servers that take small requests only are asked for ever"),
+    asker(
+        "len(names) > 1 and (result.index is None or result.error is not Error.REFUSED)",
+        "len(names) > 1",
+        equivalent="more requests, for as long as a permission is missing",
     ),
     asker(
         "names = list(islice(self._unasked, batch))",
