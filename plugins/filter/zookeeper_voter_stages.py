@@ -88,18 +88,8 @@ def _plan(
         )
     holders = {ids[name]: seen[name] for name in ids if name not in unseen and seen[name]["data"]}
     if not holders:
-        if unseen:
-            raise RefusalError(
-                f"No host that could be looked at has data, and {joined(unseen)} could not: whether a new "
-                "ensemble is due cannot be told. Bring it back, or run without --limit."
-            )
-        if left_out:
-            raise RefusalError(
-                f"The ensemble is new, and --limit leaves out {joined(left_out)}: its first start needs "
-                "all members. Run once without --limit."
-            )
+        _require_all(unseen, left_out)
         return {"new": True, "gone": {}, "stages": [_stage(members, target, list(ids), False)]}
-
     voters = _lists(holders, target)
     gone = _gone(holders, ids)
     lost = _lost(members, gone, dead)
@@ -109,22 +99,8 @@ def _plan(
     done = whole and now == target
     idle = [name for name in ids if name not in unseen and not seen[name]["unit"]["running"]]
     ports = _Ports(members, holders, whole=not idle)
-    if ports.moved and not done:
-        raise RefusalError(
-            f"The voters change from {numbers(now)} to {numbers(target)}, and zookeeper_quorum_port or "
-            f"zookeeper_election_port of {joined(ports.moved)}, too: set the ports back, run, and change "
-            "them then."
-        )
-    if ports.moved and left_out:
-        raise RefusalError(
-            f"zookeeper_quorum_port or zookeeper_election_port of {joined(ports.moved)} changes, and "
-            f"--limit leaves out {joined(left_out)}: all members must learn of it. Run without --limit."
-        )
-    if left_out and not done:
-        raise RefusalError(
-            f"The voters change from {numbers(now)} to {numbers(target)}, and --limit leaves out "
-            f"{joined(left_out)}: all members must learn of it. Run without --limit."
-        )
+    change = "" if done else f"The voters change from {numbers(now)} to {numbers(target)}"
+    _require_one_change(ports.moved, change, left_out)
     everybody = [*members, *_placeholders(gone)]
     old = max(voters.values(), key=len)
     if lost & old and len(old & holders.keys()) < majority(old) and len(old - frozenset(ids.values())) > 1:
@@ -145,6 +121,20 @@ def _plan(
         }
     steps = _stages(everybody, ids, seen, now, whole, target, _Left(gone, lost))
     return {"new": False, "gone": gone, "stages": first + steps}
+
+
+def _require_all(unseen: list[str], left_out: list[str]) -> None:
+    """A new ensemble is due only if nobody has data, and then all members start."""
+    if unseen:
+        raise RefusalError(
+            f"No host that could be looked at has data, and {joined(unseen)} could not: whether a new "
+            "ensemble is due cannot be told. Bring it back, or run without --limit."
+        )
+    if left_out:
+        raise RefusalError(
+            f"The ensemble is new, and --limit leaves out {joined(left_out)}: its first start needs "
+            "all members. Run once without --limit."
+        )
 
 
 class _Ports:
@@ -196,6 +186,18 @@ class _Ports:
             for m in stage["members"]
         ]
         return {**stage, "members": members}
+
+
+def _require_one_change(moved: list[str], voters: str, left_out: list[str]) -> None:
+    """Either the ports of ``moved`` change, or the voters (``voters`` says how), and all members learn it."""
+    ports = f"zookeeper_quorum_port or zookeeper_election_port of {joined(moved)}" if moved else ""
+    if ports and voters:
+        raise RefusalError(f"{voters}, and {ports}, too: set the ports back, run, and change them then.")
+    if left_out and (ports or voters):
+        raise RefusalError(
+            f"{voters or f'{ports} changes'}, and --limit leaves out {joined(left_out)}: all members must "
+            "learn of it. Run without --limit."
+        )
 
 
 def _gone(holders: Holders, ids: Mapping[str, int]) -> dict[str, str]:
@@ -346,6 +348,39 @@ class _Left(NamedTuple):
         )
 
 
+def _require_may_leave(leaving: Voters, left: _Left, *, others: str, idle: list[str], whole: bool) -> None:
+    """One at a time, and while all others serve: nobody knows what those have who are gone.
+
+    ``others`` says what else is to change, ``idle`` who does not serve. ``whole``: all have one list of
+    voters.
+    """
+    missed = leaving - left.lost
+    if len(leaving) > 1 and missed:
+        raise RefusalError(
+            f"Servers {numbers(leaving)} were taken out of the group at once: put all but one back, run, and "
+            "go on with the next. Together they could still be a majority of those they know. If they are "
+            f"dead and will never run again, declare that: {left.declaration(leaving)}"
+        )
+    if missed and not whole:
+        raise RefusalError(
+            f"An earlier run was cut short while the voters changed, and server {numbers(leaving)} still was "
+            "one of them: put it back into the group, run, and take it out then. If it is dead and will "
+            f"never run again, declare that: {left.declaration(leaving)}"
+        )
+    if leaving and others:
+        raise RefusalError(
+            f"The change takes server {numbers(leaving)} out and {others}: make these changes in two runs. "
+            f"If server {numbers(leaving)} is lost for good, give the new host its number "
+            f"instead (zookeeper_id {numbers(leaving)}, empty directories): it is then sent the data."
+        )
+    if missed and idle:
+        raise RefusalError(
+            f"Server {numbers(leaving)} was taken out of the group while {joined(idle)} does not serve. It "
+            "may have what that lacks: put it back, run, and take it out when all are well. If it is dead "
+            f"and will never run again, declare that: {left.declaration(leaving)}"
+        )
+
+
 def _stages(
     members: list[Member],
     ids: Mapping[str, int],
@@ -357,33 +392,11 @@ def _stages(
 ) -> list[dict[str, Any]]:
     everybody = frozenset(ids.values())
     leaving, demoted, added = now - everybody, now & everybody - target, target - now
-    if len(leaving) > 1 and leaving - left.lost:
-        raise RefusalError(
-            f"Servers {numbers(leaving)} were taken out of the group at once: put all but one back, run, and "
-            "go on with the next. Together they could still be a majority of those they know. If they are "
-            f"dead and will never run again, declare that: {left.declaration(leaving)}"
-        )
-    if leaving - left.lost and not whole:
-        raise RefusalError(
-            f"An earlier run was cut short while the voters changed, and server {numbers(leaving)} still was "
-            "one of them: put it back into the group, run, and take it out then. If it is dead and will "
-            f"never run again, declare that: {left.declaration(leaving)}"
-        )
-    if leaving and (added or demoted):
-        others = f"brings in {numbers(added)}" if added else f"makes observers of {numbers(demoted)}"
-        raise RefusalError(
-            f"The change takes server {numbers(leaving)} out and {others}: make these changes in two runs. "
-            f"If server {numbers(leaving)} is lost for good, give the new host its number "
-            f"instead (zookeeper_id {numbers(leaving)}, empty directories): it is then sent the data."
-        )
     old = [name for name, number in ids.items() if number in now]
     idle = [name for name in old if name in seen and not _serves(seen[name])]
-    if leaving - left.lost and idle:
-        raise RefusalError(
-            f"Server {numbers(leaving)} was taken out of the group while {joined(idle)} does not serve. It "
-            "may have what that lacks: put it back, run, and take it out when all are well. If it is dead "
-            f"and will never run again, declare that: {left.declaration(leaving)}"
-        )
+    others = f"makes observers of {numbers(demoted)}" if demoted else ""
+    others = f"brings in {numbers(added)}" if added else others
+    _require_may_leave(leaving, left, others=others, idle=idle, whole=whole)
     stages = []
     if not whole:
         stages.append(_stage(members, now, list(ids), True))

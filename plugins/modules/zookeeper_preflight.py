@@ -490,20 +490,20 @@ ARGUMENTS = {
 }
 
 
+def _misplaced(name: str, me: dict[str, Any] | None) -> str:
+    """Why nothing can be looked at."""
+    if me is None:
+        return f"{name} is not in the group `zookeeper`, which names the members: add it."
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    return f"{name}: the role works as user {user}, not as root: set become: true for its play."
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     name, members, settings = (module.params[key] for key in ("name", "members", "settings"))
     me = next((member for member in members if member["name"] == name), None)
-    if me is None:
-        module.exit_json(
-            problems=[f"{name} is not in the group `zookeeper`, which names the members: add it."]
-        )
-        return
-    if os.geteuid() != ROOT:
-        user = pwd.getpwuid(os.geteuid()).pw_name
-        module.exit_json(
-            problems=[f"{name}: the role works as user {user}, not as root: set become: true for its play."]
-        )
+    if me is None or os.geteuid() != ROOT:
+        module.exit_json(problems=[_misplaced(name, me)])
         return
     if name == members[0]["name"]:  # once is enough
         for text in warnings(members):

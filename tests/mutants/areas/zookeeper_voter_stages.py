@@ -38,14 +38,14 @@ MUTANTS = [
         "a host that could not be looked at ends it",
     ),
     stages(
-        "        if unseen:\n",
-        "        if False:\n",
+        "    if unseen:\n",
+        "    if False:\n",
         "a second ensemble beside one that cannot be seen",
-        at="_plan",
+        at="_require_all",
     ),
     stages(
-        '        if left_out:\n            raise RefusalError(\n                f"The ensemble is new',
-        '        if False:\n            raise RefusalError(\n                f"The ensemble is new',
+        '    if left_out:\n        raise RefusalError(\n            f"The ensemble is new',
+        '    if False:\n        raise RefusalError(\n            f"The ensemble is new',
         "an ensemble begins without some of its members",
     ),
     stages("    require_one_ensemble(holders, voters, lost)\n", "", "data of two ensembles are mixed"),
@@ -91,7 +91,7 @@ MUTANTS = [
         "    elif False and len(now)",
         "voters change while those who voted do not serve",
     ),
-    stages("if leaving - left.lost and idle:", "if False:", "who has the newest data leaves with them"),
+    stages("if missed and idle:", "if False:", "who has the newest data leaves with them"),
     stages('and found["unit"]["running"])', ")", "one that is behind and stopped is taken for sound"),
     stages(
         "        _require_newest_vote(target, holders)\n", "", "after a disaster the newest data have no vote"
@@ -100,8 +100,12 @@ MUTANTS = [
     stages(
         "if self.moved and not self.whole:", "if False:", "one that starts looks for the leader elsewhere"
     ),
-    stages("if ports.moved and not done:", "if False:", "ports and voters change at once"),
-    stages("if ports.moved and left_out:", "if False:", "some members never learn of the ports"),
+    stages("if ports and voters:", "if False:", "ports and voters change at once"),
+    stages(
+        "if left_out and (ports or voters):",
+        "if left_out and voters:",
+        "some members never learn of the ports",
+    ),
     stages("known.get(number) or min", "min", "who has begun is told of at its old ports"),
     stages("if not self.running:", "if False:", "a stopped ensemble is restarted again and again"),
     stages("if not self.running:", "if True:", "servers cannot find each other"),
@@ -120,12 +124,17 @@ MUTANTS = [
         "half of the voters pass for a quorum",
     ),
     stages(
-        "    if len(leaving) > 1 and leaving - left.lost:\n",
+        "    if len(leaving) > 1 and missed:\n",
         "    if False:\n",
         "two that are taken out at once may be a majority still",
     ),
-    stages("if leaving and (added or demoted):", "if leaving and added:", "two changes at once"),
-    stages("if leaving and (added or demoted):", "if leaving and demoted:", "two changes at once"),
+    stages(
+        'others = f"makes observers of {numbers(demoted)}" if demoted else ""',
+        'others = ""',
+        "two changes at once",
+    ),
+    stages('    others = f"brings in {numbers(added)}" if added else others\n', "", "two changes at once"),
+    stages("if leaving and others:", "if others:", "nothing can be added", at="_require_may_leave"),
     stages(
         "    if not whole:\n        stages.append",
         "    if False:\n        stages.append",
@@ -280,18 +289,16 @@ MUTANTS = [
     stages("    if not disaster:\n", "    if False:\n", "acknowledged writes are lost unasked"),
     stages("    if target - holders.keys():\n", "    if False:\n", "the empty are to elect a leader"),
     stages("[: majority(target)]", "[: len(target)]", "any majority of those that live may begin"),
-    stages("if left_out and not done:", "if left_out and False:", "a member never learns of the change"),
     stages(
-        "if len(leaving) > 1 and leaving - left.lost:", "if leaving - left.lost:", "one cannot be taken out"
+        "if left_out and (ports or voters):", "if left_out and ports:", "a member never learns of the change"
     ),
+    stages("if len(leaving) > 1 and missed:", "if missed:", "one cannot be taken out"),
     stages(
-        "if len(leaving) > 1 and leaving - left.lost:",
+        "if len(leaving) > 1 and missed:",
         "if len(leaving) > 1 and leaving <= left.lost:",
         "the dead cannot be buried, the living can",
     ),
-    stages(
-        "if leaving - left.lost and not whole:", "if leaving and not whole:", "a burial cut short is no more"
-    ),
+    stages("if missed and not whole:", "if leaving and not whole:", "a burial cut short is no more"),
     stages('if not m.get("left") or m["id"] in voters', 'if not m.get("left")', "two voters go at once"),
     stages('if not m.get("left") or m["id"] in voters', "", "who was buried is an observer"),
     stages(
