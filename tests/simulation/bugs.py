@@ -43,45 +43,36 @@ from mwapp.core.protocol import (
 from mwapp.core.resting import Resting
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
+from tests.simulation.bugs_of_ends import (
+    Deserting,
+    Dismissive,
+    Inattentive,
+    Lawless,
+    Presuming,
+    Skipping,
+)
 from tests.simulation.bugs_of_standbys import Hesitant, Rash, Unrepentant
 from tests.simulation.bugs_refused import Presumptuous, Stubborn, Undivided
 from tests.simulation.load import LABEL
+from tests.simulation.rewriting import Rewriting
 from tests.simulation.schedule import Bug
 
 
-class _Rewriting(Process):
-    """A process whose transactions are rewritten operation by operation, so that indexes stay the same."""
-
-    def handle(self, now: float, event: Event) -> list[Command]:
-        return [self._changed(command) for command in super().handle(now, event)]
-
-    def _changed(self, command: Command) -> Command:
-        if isinstance(command, Request) and isinstance(command.operation, Transaction):
-            ops = command.operation.ops
-            by_master = isinstance(ops[0], Check) and ops[0].path == EPOCH
-            rewritten = tuple(self.rewrite(op, by_master) for op in ops)
-            return replace(command, operation=Transaction(rewritten))
-        return command
-
-    def rewrite(self, op: Op, by_master: bool) -> Op:
-        raise NotImplementedError
-
-
-class Unfenced(_Rewriting):
+class Unfenced(Rewriting):
     """A master writes in any epoch."""
 
     def rewrite(self, op: Op, by_master: bool) -> Op:
         return _any_version(op) if by_master and op.path == EPOCH else op
 
 
-class AssignedByName(_Rewriting):
+class AssignedByName(Rewriting):
     """A master assigns to any incarnation of the name."""
 
     def rewrite(self, op: Op, by_master: bool) -> Op:
         return _any_version(op) if by_master and op.path.startswith(ASSIGN) else op
 
 
-class CompletedByName(_Rewriting):
+class CompletedByName(Rewriting):
     """A worker completes what is assigned to its name, for any incarnation."""
 
     def rewrite(self, op: Op, by_master: bool) -> Op:
@@ -233,7 +224,7 @@ class Late(Process):
         return commands
 
 
-class Doubling(_Rewriting):
+class Doubling(Rewriting):
     """A worker hands a task back, and keeps it."""
 
     def _changed(self, command: Command) -> Command:
@@ -245,7 +236,7 @@ class Doubling(_Rewriting):
         return command
 
 
-class Relentless(_Rewriting):
+class Relentless(Rewriting):
     """A worker tries again and again, because it does not count failures."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
@@ -254,7 +245,7 @@ class Relentless(_Rewriting):
         return op
 
 
-class Impatient(_Rewriting):
+class Impatient(Rewriting):
     """A worker asks for no pause before a failed run is repeated."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
@@ -263,7 +254,7 @@ class Impatient(_Rewriting):
         return op
 
 
-class Secretive(_Rewriting):
+class Secretive(Rewriting):
     """A worker keeps what a handler has returned for itself."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
@@ -272,7 +263,7 @@ class Secretive(_Rewriting):
         return op
 
 
-class Reticent(_Rewriting):
+class Reticent(Rewriting):
     """A worker does not say that it has lived on."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
@@ -329,7 +320,7 @@ class Amnesiac(Master):
         return super()._run_again(task, replace(attempt, attempt=1))
 
 
-class Boastful(_Rewriting):
+class Boastful(Rewriting):
     """A worker claims every label."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
@@ -346,7 +337,7 @@ class Patient(Process):
         return [c for c in super().handle(now, event) if not (isinstance(c, Kill) and c.grace)]
 
 
-class Busy(_Rewriting):
+class Busy(Rewriting):
     """A peer that continues as a worker when it is elected."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
@@ -354,7 +345,7 @@ class Busy(_Rewriting):
         return Check(op.path) if marks else op
 
 
-class Uncounted(_Rewriting):
+class Uncounted(Rewriting):
     """A candidate that counts epochs only in /epoch."""
 
     def rewrite(self, op: Op, _: bool) -> Op:
@@ -444,4 +435,11 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "watch on one's own znode": (Bug(Unlisted, faults=("delete",)), {"candidates-listed"}),
     "retention": (Bug(retention=Retention(1.0, 1_000_000)), {"retention-kept"}),
     "retention of many": (Bug(retention=Retention(1e9, keep=0, least=1.0)), {"retention-kept"}),
+    "search that is cut off": (Bug(submit=Skipping, faults=("cut", "expire")), {"submit-idempotent"}),
+    "epoch of each win": (Bug(Lawless), {"one-master-per-epoch"}),
+    "watch on leadership": (Bug(Inattentive), {"election-bounded"}),
+    "cancelled if asked": (Bug(Presuming), {"cancel-final"}),
+    "requests that are carried out": (Bug(Dismissive), {"asked-once"}),
+    "removal": (Bug(retention=Retention(1e9, keep=1_000_000)), {"no-leak"}),
+    "end of a process": (Bug(Deserting), {"drain"}),
 }

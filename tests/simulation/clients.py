@@ -20,8 +20,8 @@ class Submitter:
 
     host: Host
 
-    def __init__(self, judge: Judge, name: str, max_tasks: int) -> None:
-        self._judge, self._name, self._max_tasks = judge, name, max_tasks
+    def __init__(self, judge: Judge, name: str, max_tasks: int, submit: type[Submit] = Submit) -> None:
+        self._judge, self._name, self._max_tasks, self._kind = judge, name, max_tasks, submit
         self._submit: Submit | None = None
         self._untold: set[str] = set()  # tasks whose end it waits for
         self._asked: list[tuple[Task, str | None]] = []  # of its current life, by index
@@ -75,7 +75,7 @@ class Submitter:
 
         self._asked, self._untold = asked, untold
         wait = Wait(process, [], ended=ended, finished=lambda: None)
-        self._submit = Submit(process, [], accepted=accepted, refused=refused, finished=lambda: None)
+        self._submit = self._kind(process, [], accepted=accepted, refused=refused, finished=lambda: None)
 
 
 def canceller(judge: Judge, names: list[str]) -> Build:

@@ -13,17 +13,22 @@ from mwapp.core.messages import Create, Delete, Set
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
+    CANDIDATES,
     EPOCH,
     MASTER,
     PARENTS,
+    REMOVE,
     REQUESTS,
     RETURNED,
+    RUN,
     TASKS,
     WORKERS,
     Assignment,
     Registration,
     assign_path,
     cancel_path,
+    candidate_path,
+    request_path,
     result_path,
     status_path,
     task_path,
@@ -68,7 +73,7 @@ class Hands:
         draw = self._world.stream("hands")
         every = [
             *(self.delete, self.delete_all, self.delete_parent, self.lose_epoch),
-            *(self.misplace, self.report, self.litter, self.spoil),
+            *(self.misplace, self.report, self.request, self.litter, self.spoil),
             *(self.occupy_leadership, self.occupy_name),
         ]
         only = self._schedule.bug.faults
@@ -123,7 +128,7 @@ class Hands:
     def delete_parent(self) -> None:
         """Delete one of the parents that everybody needs, with everything below it, or only if it is
         empty."""
-        path = self._draw.random.choice([TASKS, ASSIGN, WORKERS, RETURNED, CANCEL, REQUESTS])
+        path = self._draw.random.choice([TASKS, ASSIGN, WORKERS, RETURNED, CANCEL, REQUESTS, CANDIDATES])
         if self._draw.chance(0.5):
             self._delete_all(path)
         else:
@@ -161,6 +166,16 @@ class Hands:
             self._person.do(Create(status_path(task), word))
         else:
             self._person.do(Create(result_path(task), word))
+
+    def request(self) -> None:
+        """Ask for a task to run again or be removed, whether it has ended or not; or create what a candidate
+        creates."""
+        words = [RUN.encode(), REMOVE.encode(), *GARBAGE]
+        candidate = self._draw.random.choice(self._schedule.masters)
+        session = candidate.process.session if candidate.process is not None else None
+        standing = candidate_path(candidate.name.rstrip("'"), session or 0)
+        path = self._draw.random.choice([*[request_path(self._task())] * 3, standing, EPOCH])
+        self._person.do(Create(path, self._draw.random.choice(words)))
 
     def litter(self) -> None:
         """Create something in the wrong place: below a task or an assignment, or far ahead."""

@@ -45,7 +45,8 @@ class Load:
         self._schedule = schedule
         self._world, self._judge = schedule.world, schedule.judge
         names = ["client", "client2", "client3"][: schedule.world.random.choice([1, 1, 2, 3])]
-        self._submitters = [Submitter(self._judge, name, schedule.limits.max_tasks) for name in names]
+        most, kind = schedule.limits.max_tasks, schedule.bug.submit
+        self._submitters = [Submitter(self._judge, name, most, kind) for name in names]
         for name, submitter in zip(names, self._submitters, strict=True):
             submitter.host = schedule.host(name, submitter.build)
         self._draw = schedule.world.stream("times")

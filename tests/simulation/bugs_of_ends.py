@@ -1,0 +1,80 @@
+"""Planted bugs in submitting, cancelling, winning and leaving: see bugs.py."""
+
+from dataclasses import replace
+
+from mwapp.core.client import Submit
+from mwapp.core.messages import (
+    Check,
+    Close,
+    Command,
+    Create,
+    Delete,
+    Event,
+    Exists,
+    Op,
+    Request,
+    Set,
+    Transaction,
+)
+from mwapp.core.protocol import EPOCH, MASTER, REQUESTS
+from mwapp.core.session import Process
+from mwapp.core.task import task_order
+from tests.simulation.rewriting import Rewriting
+
+
+class Skipping(Submit):
+    """A client whose search, cut off after a page, begins with what is newer than that page found."""
+
+    def _acknowledge(self, index: int, name: str) -> None:
+        super()._acknowledge(index, name)
+        if self._last is None or task_order(name) > task_order(self._last[0]):
+            self._last = name, self._tasks[index].key
+
+
+class Lawless(Rewriting):
+    """A candidate that takes leadership without a new epoch."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        return Check(op.path) if isinstance(op, Set) and op.path == EPOCH else op
+
+
+class Inattentive(Process):
+    """A candidate that does not watch the master's znode."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        return [self._unwatched(command) for command in super().handle(now, event)]
+
+    def _unwatched(self, command: Command) -> Command:
+        if isinstance(command, Request) and isinstance(command.operation, Exists):
+            operation = command.operation
+            return Request(
+                command.number, Exists(operation.path, operation.watch and operation.path != MASTER)
+            )
+        return command
+
+
+class Presuming(Rewriting):
+    """A worker that says of each run that failed that it was cancelled."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        failed = isinstance(op, Create) and op.path.endswith("/status") and op.data == b"failed"
+        return replace(op, data=b"cancelled") if failed and isinstance(op, Create) else op
+
+
+class Dismissive(Rewriting):
+    """A master that deletes a request about a task that has ended, and does nothing else."""
+
+    def _changed(self, command: Command) -> Command:
+        if isinstance(command, Request) and isinstance(command.operation, Transaction):
+            ops = command.operation.ops
+            if any(isinstance(op, Delete) and op.path.startswith(f"{REQUESTS}/") for op in ops):
+                kept = tuple(op if REQUESTS in op.path or isinstance(op, Check) else Check("/") for op in ops)
+                return Request(command.number, Transaction(kept))
+        return command
+
+
+class Deserting(Process):
+    """A process that is told to end, and does not."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        return [command for command in super().handle(now, event) if not isinstance(command, Close)]
