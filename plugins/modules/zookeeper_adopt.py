@@ -96,7 +96,9 @@ def main() -> None:
     if not module.check_mode:
         try:
             for file, directory in todo:
-                directory.mkdir(parents=True, exist_ok=True)
+                # What is in the data is nobody else's business. (The server gets them when it is set up.)
+                directory.parent.mkdir(0o700, parents=True, exist_ok=True)
+                directory.mkdir(exist_ok=True)
                 copy(file, directory)
             for directory in {pair[1] for pair in todo}:
                 sync(directory)

@@ -136,21 +136,21 @@ class Placer:
             self._note(path, "", "a directory\n")
             if self.module.check_mode:
                 return
-            path.mkdir(parents=True)
+            path.mkdir(0o700, parents=True)  # whoever else is to enter it may do so at once: see below
         # Of a link it is what it points to that the server must be able to enter.
         self._attributes(path.resolve(), entry)
         if entry["contents"] and _known(entry):
             self._contents(path / entry["contents"], entry)
 
     def file(self, entry: dict[str, Any]) -> None:
-        path = Path(entry["path"])
+        path, entry = Path(entry["path"]), {**entry, "owner": "root"}
         now = _text(path)
-        if now != entry["content"]:
-            self._note(path, *(_shown(entry, text) for text in (now or "", entry["content"])))
-            if self.module.check_mode:
-                return
+        if now == entry["content"]:
+            self._attributes(path, entry)
+            return
+        self._note(path, *(_shown(entry, text) for text in (now or "", entry["content"])))
+        if not self.module.check_mode:
             self._replace(path, entry)
-        self._attributes(path, {**entry, "owner": "root"})
 
     def link(self, entry: dict[str, Any]) -> None:
         path, target = Path(entry["path"]), entry["target"]
@@ -170,25 +170,31 @@ class Placer:
             path.unlink()
 
     def _replace(self, path: Path, entry: dict[str, Any]) -> None:
-        # beside the old one, so that it is replaced by a rename, and nobody ever sees half of it
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-            try:
-                new.write(entry["content"].encode())
-                new.flush()
-            except OSError:
-                Path(new.name).unlink()
-                raise
-        self.module.atomic_move(new.name, str(path))
+        """By a rename: nobody ever sees half of it, or a secret that is more open than it shall be.
+
+        (AnsibleModule.atomic_move gives a new file 0644, and another the mode of the one before.)
+        """
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+        new = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(entry["content"].encode())
+            self.module.set_fs_attributes_if_different(self._wanted(new, entry), False)
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
 
     def _attributes(self, path: Path, entry: dict[str, Any]) -> None:
         if self.module.check_mode and not _known(entry):
             return  # the check comes before user and group: whatever there is will be given to them
-        wanted = {key: entry[key] for key in ("owner", "group", "mode")}
-        arguments = self.module.load_file_common_arguments(wanted, path=str(path))
         diff: dict[str, Any] = {"before": {}, "after": {}}
-        if self.module.set_fs_attributes_if_different(arguments, False, diff=diff):
+        if self.module.set_fs_attributes_if_different(self._wanted(path, entry), False, diff=diff):
             self.changed = True
             self.diffs.append(diff)
+
+    def _wanted(self, path: Path, entry: dict[str, Any]) -> Any:
+        wanted = {key: entry[key] for key in ("owner", "group", "mode")}
+        return self.module.load_file_common_arguments(wanted, path=str(path))
 
     def _contents(self, top: Path, entry: dict[str, Any]) -> None:
         # a disk that comes from another host has the numbers of the users there

@@ -55,6 +55,12 @@ def test_snapshots_and_logs_go_where_each_belongs(disk: Disk) -> None:
     assert not (disk.old / "version-2").exists()
 
 
+def test_nobody_else_can_read_the_copies(disk: Disk) -> None:
+    """Not even until the server is set up, which gives it its directories."""
+    disk.adopt()
+    assert {path.stat().st_mode & 0o777 for path in (disk.data, disk.txnlog)} == {0o700}
+
+
 def test_a_check_copies_nothing(disk: Disk) -> None:
     assert disk.adopt(check=True)["changed"]
     assert not disk.data.exists()

@@ -314,6 +314,54 @@ def test_a_secret_is_placed_and_not_shown(tmp_path: Path) -> None:
     assert not only(files=[entry])["changed"], "what nobody has given"
 
 
+def seen(path: Path, entry: dict[str, Any], secret: str) -> set[tuple[Any, ...]]:
+    """Place it. What there was of it after each call of the system: its mode, owner, group, and text."""
+    found: set[tuple[Any, ...]] = set()
+
+    def look(_frame: object, event: str, what: Any) -> None:
+        if event == "c_return" and what.__module__ == "posix" and path.exists():
+            found.add((oct(mode(path)), path.owner(), path.group(), path.read_text()))
+
+    sys.setprofile(look)
+    try:
+        only(files=[entry | {"path": str(path), "secret": True}], secrets={str(path): secret})
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+@needs_root
+@pytest.mark.parametrize(("group", "wanted"), [("nogroup", "0640"), ("root", "0600")])
+def test_a_key_is_never_more_open_than_it_shall_be(tmp_path: Path, group: str, wanted: str) -> None:
+    """Who polls could read it else, and a run that is killed then would leave it so."""
+    path, entry = tmp_path / "worker.pem", {"group": group, "mode": wanted}
+    right = oct(int(wanted, 8)), "root", group
+    assert seen(path, entry, KEY) == {(*right, KEY)}
+    path.chmod(0o644)  # of such a run
+    assert seen(path, entry, KEY * 2) == {("0o644", "root", group, KEY), (*right, KEY * 2)}
+    assert [it.name for it in tmp_path.iterdir()] == ["worker.pem"]
+
+
+@needs_root
+def test_a_directory_is_never_more_open_than_it_shall_be(tmp_path: Path) -> None:
+    path, found = tmp_path / "data", set()
+    entry = {"path": str(path), "owner": "root", "group": "nogroup", "mode": "0750"}
+    sys.setprofile(lambda *_: found.add(path.exists() and (oct(mode(path)), path.group())))
+    try:
+        only(directories=[entry])
+    finally:
+        sys.setprofile(None)
+    assert found == {False, ("0o700", "root"), ("0o700", "nogroup"), ("0o750", "nogroup")}
+
+
+@needs_root
+def test_of_a_file_that_cannot_be_as_it_shall_nothing_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    entry = {"path": str(path), "secret": True, "group": "no-such-group"}
+    assert only(files=[entry], secrets={str(path): KEY})["failed"]
+    assert not list(tmp_path.iterdir())
+
+
 def test_secrets_are_named_so_that_ansible_logs_none() -> None:
     """It logs parameters of modules on the host, and hides only whole ones."""
     source = (PROJECT / "plugins/modules/zookeeper_files.py").read_text()

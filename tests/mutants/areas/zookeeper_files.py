@@ -27,12 +27,15 @@ MUTANTS = [
     ),
     files('if not given["hold"]:', "if True:", "the link says what does not run yet"),
     files("if self.module.check_mode:", "if False:", "check mode makes directories", at="Placer.directory"),
-    files("if self.module.check_mode:", "if False:", "check mode writes files", at="Placer.file"),
+    files("if not self.module.check_mode:", "if True:", "check mode writes files", at="Placer.file"),
     files("if self.module.check_mode:", "if False:", "check mode turns links", at="Placer.link"),
-    files("path.mkdir(parents=True)", "path.mkdir()", "no directory where its parent is missing"),
+    files("path.mkdir(0o700, parents=True)", "path.mkdir(0o700)", "no directory where its parent is missing"),
     files(
-        "path.mkdir(parents=True)\n",
-        "path.mkdir(parents=True)\n            return\n",
+        "path.mkdir(0o700, parents=True)", "path.mkdir(parents=True)", "everybody may enter it for a moment"
+    ),
+    files(
+        "path.mkdir(0o700, parents=True)",
+        "path.mkdir(0o700, parents=True)\n            return",
         "a new directory is root's until the next run",
     ),
     files(
@@ -66,8 +69,8 @@ MUTANTS = [
         "the server cannot read it",
     ),
     files(
-        '{**entry, "owner": "root"})\n',
-        '{**entry, "owner": "root"}) if now is None else None\n',
+        "            self._attributes(path, entry)\n            return\n",
+        "            return\n",
         "the mode of a file is never put right",
     ),
     files("masked(before), masked(after)", "before, masked(after)", "the old password is in the diff"),
@@ -75,19 +78,31 @@ MUTANTS = [
     files("if shown == new:", "if False:", "that a secret differs is not told"),
     files("if shown == new:", "if True:", "of every secret it is told that it differs"),
     files(
-        "self.module.atomic_move(new.name, str(path))",
-        'path.write_text(entry["content"])',
-        "half of a file can be seen, and another is left behind",
+        "            new.replace(path)\n        finally",
+        '            path.write_text(entry["content"])\n        finally',
+        "half of a file can be seen",
+    ),
+    files(
+        "            new.replace(path)\n        finally",
+        "            self.module.atomic_move(str(new), str(path))\n"
+        "            self._attributes(path, entry)\n        finally",
+        "for a moment everybody can read a new key",
+    ),
+    files(
+        "            self.module.set_fs_attributes_if_different(self._wanted(new, entry), False)\n"
+        "            new.replace(path)\n",
+        "            new.replace(path)\n            self._attributes(path, entry)\n",
+        "a server that starts just then cannot read its new key",
     ),
     files(
         "dir=path.parent, prefix",
         "prefix",
-        equivalent="from another file system atomic_move copies it beside first",
+        "where /tmp is another file system nothing is placed, and half of a file may be seen elsewhere",
     ),
-    files("Path(new.name).unlink()", "pass", "what does not fit on the disk is left there"),
+    files("new.unlink(missing_ok=True)\n\n", "pass\n\n", "what does not fit on the disk is left there"),
     files("in (errno.ENOSPC, errno.EDQUOT)", "in ()", "a full disk has no remedy"),
     files("os.umask(0o022)", "pass", "directories that only root can enter"),
-    files('if now != entry["content"]:', "if now is None:", "a change is never placed"),
+    files('if now == entry["content"]:', "if now is not None:", "a change is never placed"),
     files(
         '(now or "", entry["content"])',
         '(entry["content"], now or "")',
@@ -124,12 +139,15 @@ MUTANTS = [
     files('        grp.getgrnam(entry["group"])\n', "", "a check before the first run fails"),
     files('("owner", "group", "mode")', '("owner", "mode")', "the group is never put right"),
     files('("owner", "group", "mode")', '("owner", "group")', "the mode is never put right"),
-    files("new.unlink(missing_ok=True)", "pass", "a run that was cut short is never made good"),
-    files("new.unlink(missing_ok=True)", "new.unlink()", "no link at all"),
+    files(
+        "new.unlink(missing_ok=True)", "pass", "a run that was cut short is never made good", at="Placer.link"
+    ),
+    files("new.unlink(missing_ok=True)", "new.unlink()", "no link at all", at="Placer.link"),
     files(
         "new.replace(path)",
         "path.unlink(missing_ok=True)\n            new.rename(path)",
         "for a moment there is no link",
+        at="Placer.link",
     ),
     files(
         'path.read_bytes().decode(errors="replace")',

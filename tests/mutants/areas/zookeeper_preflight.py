@@ -139,6 +139,7 @@ MUTANTS = [
     adopt("path.rename(path.with_name(path.name + ADOPTED))", "pass", "it is adopted again, much later"),
     adopt("if path.with_name(path.name + ADOPTED).exists():", "if False:", "what was adopted is mixed up"),
     adopt("if not module.check_mode:", "if True:", "a check copies"),
+    adopt("mkdir(0o700, parents=True", "mkdir(parents=True", "until the server is set up all can read them"),
     adopt(
         'places = (top / "version-2", top / f"version-2{ADOPTED}")',
         'places = (top / "version-2", top)',
