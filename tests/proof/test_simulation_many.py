@@ -75,3 +75,9 @@ def test_no_two_runs_have_the_same_fresh_seeds() -> None:
     after = many.fresh(5)
     assert not set(before) & set(after)
     assert not set(after) & {seed for part in (many.FAILED_ONCE, range(1_000_000)) for seed in part}
+
+
+@pytest.mark.parametrize("number", [0, 3, 9, 10, 25])
+def test_a_run_with_little_time_begins_anywhere_and_leaves_nothing_out(number: int) -> None:
+    first, second = many.turned(range(100, 110), number)
+    assert [*first, *second] == [*range(100 + number % 10, 110), *range(100, 100 + number % 10)]

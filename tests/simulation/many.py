@@ -55,7 +55,9 @@ def parser(prog: str, about: str | None) -> argparse.ArgumentParser:
     made.add_argument("seed", type=int, nargs="?", help="repeat this one and print its trace")
     made.add_argument("--seeds", type=int, metavar="N", help="run so many, the same each time")
     made.add_argument("--fresh", type=int, metavar="N", default=0, help="and so many that no run before had")
-    made.add_argument("--minutes", type=float, metavar="M", default=math.inf, help="run no longer than this")
+    made.add_argument(
+        "--minutes", type=float, metavar="M", default=math.inf, help="run no longer: begin at any of them"
+    )
     made.add_argument("--first", type=int, metavar="SEED", help="begin with this seed")
     made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="in so many processes")
     return made
@@ -68,7 +70,10 @@ def run_chosen(kind: Kind, options: argparse.Namespace) -> int:
         number = 200 if options.minutes == math.inf else ENDLESS
     first = options.first or 0
     usual: Seeds = kind.fixed if options.first is None else ()
-    seeds = [usual, fresh(options.fresh), range(first, first + number)]  # new ones before time is up
+    chosen = range(first, first + number)
+    # If there may be no time for all of them, it is to be others that are left out each time.
+    parts = turned(chosen, time.time_ns()) if options.minutes < math.inf and options.seeds else [chosen]
+    seeds = [usual, fresh(options.fresh), *parts]  # new ones before time is up
     return run(kind, seeds, time.monotonic() + 60 * options.minutes, options.jobs)
 
 
@@ -76,6 +81,12 @@ def fresh(number: int) -> range:
     """Seeds that no earlier run had: a schedule takes longer than the millisecond that each stands for."""
     first = time.time_ns() // 1_000_000
     return range(first, first + number)
+
+
+def turned(seeds: range, number: int) -> list[range]:
+    """The same seeds, begun at a place that the number tells."""
+    at = number % len(seeds)
+    return [seeds[at:], seeds[:at]]
 
 
 def run(kind: Kind, seeds: Sequence[Seeds], end: float, jobs: int) -> int:

@@ -9,8 +9,8 @@ from tests.simulation import covered
 FILE = "node.py"
 
 
-def report(things: int) -> dict[str, Any]:
-    """Of so many lines and ways four are not reached: a function of one line, and a line with a way to it."""
+def report(branches: int, lines: int = 1000) -> dict[str, Any]:
+    """What is not reached: a function of one line, and a line with a way to it and one from it."""
     source = (covered.ROOT / covered.CORE / FILE).read_text().splitlines()
     at = {text.strip(): number for number, text in enumerate(source, 1)}
     status, pause = at["return self._master.status()"], at["self._worker.pause()"]
@@ -18,7 +18,7 @@ def report(things: int) -> dict[str, Any]:
         "PeerDuty.status": {"missing_lines": [status], "missing_branches": []},
         "PeerDuty.begin": {"missing_lines": [pause], "missing_branches": [[pause - 1, pause], [pause, -1]]},
     }
-    totals = {"num_statements": things - 2, "num_branches": 2}
+    totals = {"num_statements": lines, "num_branches": branches}
     return {"files": {f"{covered.CORE}/{FILE}": {"functions": functions}}, "totals": totals}
 
 
@@ -28,8 +28,10 @@ def _names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_not_reached_and_not_named_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    assert covered.judge(report(61)) == 0  # 57 of 60
-    assert covered.judge(report(60)) == 1  # 56 of 59
+    assert covered.judge(report(40)) == 0  # 38 of 40
+    assert covered.judge(report(39)) == 1  # 37 of 39
+    assert covered.judge(report(40, lines=21)) == 0  # 19 of 20: the function does not count
+    assert covered.judge(report(40, lines=20)) == 1
     told = capsys.readouterr().out
     assert "node.py" in told
     assert "self._worker.pause()" in told
@@ -40,7 +42,7 @@ def test_what_is_not_reached_and_not_named_counts(capsys: pytest.CaptureFixture[
 def test_a_line_that_is_named_counts_for_the_ways_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     names = (*covered.NOT_MET, (FILE, "self._worker.pause()", "nobody pauses"))
     monkeypatch.setattr(covered, "NOT_MET", names)
-    assert covered.judge(report(5)) == 0
+    assert covered.judge(report(5, lines=5)) == 0
 
 
 def test_a_name_that_is_reached_fails(
