@@ -33,6 +33,7 @@ RETURN = r"""
 lines: {description: "What the log says, and remedies.", type: list, returned: always}
 """
 
+from functools import partial
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -42,17 +43,23 @@ LINES = 2000
 FIELDS = "MESSAGE,PRIORITY,INVOCATION_ID,_SYSTEMD_INVOCATION_ID"
 HEADER = 16  # bytes of a transaction log before its first transaction
 MAGIC = b"ZKLG"
+CHUNK = 1 << 20
 
 
 def newest(txnlog_dir: str) -> tuple[str, bool]:
-    """The path of the newest transaction log, and whether it ends within its header."""
+    """The path of the newest transaction log, and whether it ends within its header.
+
+    One with anything behind a header that cannot be read may have transactions: it is damaged, not torn.
+    """
     logs = Path(txnlog_dir, "version-2").glob("log.*")
     log = max(logs, key=lambda path: int(path.suffix[1:], 16), default=None)
     if log is None:
         return "", False
     with log.open("rb") as file:
         header = file.read(HEADER)
-    return str(log), len(header) < HEADER or not header.startswith(MAGIC)
+        broken = len(header) < HEADER or not header.startswith(MAGIC)
+        rest = iter(partial(file.read, CHUNK), b"")
+        return str(log), broken and not any(chunk.strip(b"\0") for chunk in rest)
 
 
 def journal(module: AnsibleModule, *options: str) -> list[str]:

@@ -254,12 +254,18 @@ def damage(ill: Ill) -> None:
     path.write_bytes(text)
 
 
+def damage_header(ill: Ill) -> None:
+    """Of the newest log: what is behind it is whole."""
+    with Path(newest(str(ill.logs.parent))[0]).open("r+b") as file:
+        file.write(bytes(16))
+
+
 def lose_snapshots(ill: Ill) -> None:
     for path in ill.data.glob("snapshot.*"):
         path.unlink()
 
 
-@pytest.mark.parametrize("hurt", [damage, lose_snapshots])
+@pytest.mark.parametrize("hurt", [damage, damage_header, lose_snapshots])
 def test_data_that_cannot_be_read_are_sent_anew(ill: Ill, hurt: Callable[[Ill], None]) -> None:
     """The others are a quorum, and one of them has a zxid at least as great: so the advice asks."""
     hurt(ill)

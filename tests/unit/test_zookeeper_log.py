@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.ansible_module import run
+from tests.unit.test_zookeeper_history import entry
 from tests.unit.zookeeper_role import load, load_file
 
 log = load("zookeeper_log")
@@ -201,7 +202,7 @@ def test_what_is_recent_comes_before_what_is_old(host: Path) -> None:
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("header", [b"", b"ZKLG", b"\0" * 16])
+@pytest.mark.parametrize("header", [b"", b"ZKLG", b"\0" * 16, b"\0" * 4096, b"ZK" + b"\0" * 4096])
 def test_a_log_that_ends_within_its_header(header: bytes, host: Path) -> None:
     (host / "recent").write_text("\n".join(start("1", TORN)))
     whole = b"ZKLG" + bytes(12)
@@ -210,6 +211,20 @@ def test_a_log_that_ends_within_its_header(header: bytes, host: Path) -> None:
     assert f"{host}/txnlog/version-2/log.10 ends within its header" in look(host)[2]
     (host / "txnlog/version-2/log.10").write_bytes(whole)
     assert "ends within" not in "".join(look(host))
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("header", [b"\0" * 16, b"ZKXX" + b"\0" * 12])
+def test_a_log_whose_header_alone_is_damaged_is_kept(header: bytes, host: Path) -> None:
+    """All its transactions are there. (That there is none, and that it may be renamed, was said of it.)"""
+    damaged = TORN.replace("EOFException: null", "IOException: x has invalid magic number 0 != 1514884167")
+    (host / "recent").write_text("\n".join(start("1", damaged)))
+    (host / "txnlog/version-2/log.1").write_bytes(
+        header + bytes(3 << 20) + b"".join(map(entry, range(1, 501))) + bytes(4096)
+    )
+    said = "\n".join(look(host))
+    assert f"a transaction log is damaged, most likely {host}/txnlog/version-2/log.1. If the other" in said
+    assert "No transaction is in it" not in said
 
 
 @pytest.mark.processes

@@ -38,6 +38,13 @@ MUTANTS = [
     log("bytes(text).decode", "str(text).encode().decode", "bytes are shown as numbers"),
     module("int(path.suffix[1:], 16)", "path.name", "log.9 is newer than log.10"),
     module("or not header.startswith(MAGIC)", "", "a header of zeros is whole"),
+    module(
+        'broken and not any(chunk.strip(b"\\0") for chunk in rest)',
+        "broken",
+        "transactions behind a damaged header count as none",
+    ),
+    module('chunk.strip(b"\\0") for', "chunk for", "a log of zeros is damaged"),
+    module("for chunk in rest)", "for chunk in [next(rest, b'')])", "only the first transactions are seen"),
     module("len(header) < HEADER or", "", "half a header is whole"),
     module("([f\"--since=-{module.params['seconds']}s\"], [])", "([],)", "what is long mended is shown"),
     module(
