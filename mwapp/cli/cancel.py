@@ -12,7 +12,7 @@ from mwapp.cli.session import converse, look, target_of
 from mwapp.cli.wait import show_ends, wait_for
 from mwapp.client.calls import task_name
 from mwapp.core.client import Cancel, ClientPart
-from mwapp.core.session import Call, Process
+from mwapp.core.session import Callback, Process
 from mwapp.errors import BadInputError, NotFoundError, TimedOutError
 from mwapp.status.overview import ASSIGNED, QUEUED, read_names, read_tasks
 
@@ -65,7 +65,7 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
     ended = {view.task for view in views if view.ended}
     requested = [view.task for view in views if not view.ended]
 
-    def build(process: Process, finished: Call) -> ClientPart:
+    def build(process: Process, finished: Callback) -> ClientPart:
         return Cancel(process, requested, asked=lambda *_: None, finished=finished)
 
     if requested:

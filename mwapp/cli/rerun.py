@@ -17,7 +17,7 @@ from mwapp.client.calls import task_name
 from mwapp.core.again import CHANGED, NO_SUCH_TASK, NOT_ENDED, AskEnded
 from mwapp.core.client import ClientPart
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, REMOVE, RUN
-from mwapp.core.session import Call, Process
+from mwapp.core.session import Callback, Process
 from mwapp.errors import BadInputError, NotFoundError, RefusedError, TimedOutError
 from mwapp.status.overview import read_names, read_tasks
 
@@ -107,7 +107,7 @@ Told = dict[str, str | None]
 def _ask(target: Target, do: str, names: list[str], only: Sequence[str], timeout: float, told: Told) -> None:
     parts: list[AskEnded] = []
 
-    def build(process: Process, finished: Call) -> ClientPart:
+    def build(process: Process, finished: Callback) -> ClientPart:
         parts.append(AskEnded(process, names, do, told=told.__setitem__, finished=finished, only=only))
         return parts[-1]
 

@@ -10,7 +10,7 @@ import click
 from mwapp.cli.options import servers_of
 from mwapp.client.background import Background
 from mwapp.core.client import ClientPart
-from mwapp.core.session import Call, Process, Scope
+from mwapp.core.session import Callback, Process, Scope
 from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.status.overview import Look
 from mwapp.zookeeper.connect_string import Servers
@@ -50,7 +50,7 @@ def target_of(settings: dict[str, Any], longest: float | None = None) -> Target:
 
 
 def converse(
-    target: Target, build: Callable[[Process, Call], ClientPart], timeout: float | None = None
+    target: Target, build: Callable[[Process, Callback], ClientPart], timeout: float | None = None
 ) -> None:
     """Run the part that ``build`` creates until it calls the function that it got.
 
@@ -75,7 +75,7 @@ def look(target: Target, *reads: Callable[[Scope, Callable[[Any], None]], None])
     """
     results: dict[int, Any] = {}
 
-    def build(process: Process, finished: Call) -> ClientPart:
+    def build(process: Process, finished: Callback) -> ClientPart:
         def read_all(scope: Scope) -> None:
             results.clear()
             for number, read in enumerate(reads):

@@ -16,8 +16,7 @@ from mwapp.cli.wait import output_option, wait_and_show
 from mwapp.client.calls import Call, Options, new_key, submitter_of
 from mwapp.core.client import ClientPart, Refusal, Submit
 from mwapp.core.limits import LIMITS
-from mwapp.core.session import Call as Finished
-from mwapp.core.session import Process
+from mwapp.core.session import Callback, Process
 from mwapp.core.task import MAX_DELAY, MAX_RETRIES, MAX_RETRY_DELAY, MAX_TIMEOUT, RETRY_DELAY, Task
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
 from mwapp.status.overview import read_tasks, read_workers
@@ -277,7 +276,7 @@ def _submit(
         if printed:
             show(name)
 
-    def build(process: Process, finished: Finished) -> ClientPart:
+    def build(process: Process, finished: Callback) -> ClientPart:
         return Submit(
             process,
             tasks,

@@ -16,7 +16,7 @@ from mwapp.client.background import End
 from mwapp.client.calls import task_name
 from mwapp.core.client import ClientPart
 from mwapp.core.protocol import DONE, Outcome
-from mwapp.core.session import Call, Process
+from mwapp.core.session import Callback, Process
 from mwapp.core.wait import Wait
 from mwapp.errors import NotFoundError, TaskFailedError, TimedOutError
 from mwapp.status.ending import explained
@@ -85,7 +85,7 @@ def wait_for(target: Target, names: Sequence[str], timeout: float | None, *, jso
     def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
         found[name] = None if state is None else End(name, state, explained(outcome or Outcome()))
 
-    def build(process: Process, finished: Call) -> ClientPart:
+    def build(process: Process, finished: Callback) -> ClientPart:
         return Wait(process, names, ended=ended, finished=finished)
 
     try:

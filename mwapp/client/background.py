@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from mwapp.core.again import NO_SUCH_TASK, AskEnded
 from mwapp.core.client import Cancel, ClientPart, Refusal, Submit
 from mwapp.core.protocol import Outcome
-from mwapp.core.session import Call, Process, Scope
+from mwapp.core.session import Callback, Process, Scope
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
 from mwapp.errors import ClosedError, FullError, MwappError, NotFoundError, RefusedError, UnreachableError
@@ -73,7 +73,7 @@ class Background:
 
     # ------------------------------------------------------------ what can be asked for
 
-    def converse(self, build: Callable[[Process, Call], ClientPart]) -> Future[None]:
+    def converse(self, build: Callable[[Process, Callback], ClientPart]) -> Future[None]:
         """Have a part of the core at work until it calls the function that ``build`` was given."""
 
         def begin(futures: list[Future[None]]) -> None:

@@ -24,7 +24,7 @@ from mwapp.core.candidates import stand, withdraw
 from mwapp.core.layout import ensure_parents
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
 from mwapp.core.protocol import EPOCH, LOST, MASTER, TASKS, Winner, candidate_path, show_session
-from mwapp.core.session import REFUSED, Call, Process, Scope
+from mwapp.core.session import REFUSED, Callback, Process, Scope
 from mwapp.core.states import step
 from mwapp.core.suspicion import PATIENCE, Depositions, Patience, Watcher, beat
 
@@ -48,7 +48,7 @@ STALE = (Error.NODE_EXISTS, Error.BAD_VERSION)
 class Duty(Protocol):
     """What the elected one does."""
 
-    def begin(self, epoch: int, fenced: Call) -> None:
+    def begin(self, epoch: int, fenced: Callback) -> None:
         """We lead under this epoch (perhaps again: after a cut the duty begins again).
 
         Call ``fenced`` when a write finds another epoch.

@@ -25,7 +25,7 @@ from mwapp.core.protocol import (
     result_path,
     status_path,
 )
-from mwapp.core.session import Call, Scope
+from mwapp.core.session import Callback, Scope
 from mwapp.core.task import Task
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class Recorder:
         worker: str,
         *,
         over: Callable[[Job, bool], None],
-        taken_over: Call,
+        taken_over: Callback,
         at_hand: Callable[[], int],
     ) -> None:
         self._worker = worker

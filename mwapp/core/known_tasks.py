@@ -24,7 +24,7 @@ from mwapp.core.task import Task, task_order
 # somebody may set the clock.
 LOOK_SECONDS = 60.0
 # And after so many seconds at least.
-LEAST_SECONDS = 0.001
+SOONEST_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Waiting:
         if now < self.begins:
             return min(self.begins, self.ends)
         if wall < self.not_before:
-            return min(now + min(max(self.not_before - wall, LEAST_SECONDS), LOOK_SECONDS), self.ends)
+            return min(now + min(max(self.not_before - wall, SOONEST_SECONDS), LOOK_SECONDS), self.ends)
         return self.ends
 
     def ready(self, now: float, wall: float) -> bool:

@@ -4,10 +4,10 @@ from functools import partial
 
 from mwapp.core.messages import Create
 from mwapp.core.protocol import PARENTS
-from mwapp.core.session import Call, Scope
+from mwapp.core.session import Callback, Scope
 
 
-def ensure_parents(scope: Scope, then: Call) -> None:
+def ensure_parents(scope: Scope, then: Callback) -> None:
     """Create what is missing of :data:`PARENTS`, then call ``then``.
 
     Each in a separate transaction: another process may be doing the same, and NODE_EXISTS is success.

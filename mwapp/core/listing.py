@@ -1,13 +1,13 @@
 """How often a list of names that changes all the time is read again."""
 
-from mwapp.core.session import Call, Scope
+from mwapp.core.session import Callback, Scope
 
 # The pause between two readings is at least this for each name, seconds. If the list is short, every change
 # is read at once.
 LISTING_SECONDS = 5e-6
 
 
-def list_again(scope: Scope, look: Call, *, listed: float, names: int) -> None:
+def list_again(scope: Scope, look: Callback, *, listed: float, names: int) -> None:
     """The list has changed: look again, but not at a long list at each of its changes.
 
     ``listed``: when it was read, monotonic seconds; it had so many names.

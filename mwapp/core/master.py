@@ -43,7 +43,7 @@ from mwapp.core.protocol import (
     worker_path,
 )
 from mwapp.core.retention import RETENTION, Remover, Retention
-from mwapp.core.session import Call, Process
+from mwapp.core.session import Callback, Process
 from mwapp.core.task import task_order
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class _Step:
 
     task: str
     ops: list[Op]
-    apply: Call
+    apply: Callback
     worker: str | None = None
 
 
@@ -100,7 +100,7 @@ class Master:
         self._doomed: dict[
             str, tuple[int, float]
         ] = {}  # tasks to be given up: before which attempt, and when
-        self._fenced: Call  # from the beginning of a term on
+        self._fenced: Callback  # from the beginning of a term on
         # For the status endpoint.
         self.elected_at: float | None = None
         self.first_write_at: float | None = None
@@ -117,7 +117,7 @@ class Master:
 
     # ------------------------------------------------------------ Duty
 
-    def begin(self, epoch: int, fenced: Call) -> None:
+    def begin(self, epoch: int, fenced: Callback) -> None:
         """Read everything, then act."""
         self._fenced = fenced
         if epoch != self._epoch:

@@ -21,7 +21,7 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import islice
 
-from mwapp.core.known_tasks import LEAST_SECONDS, KnownTasks, Waiting
+from mwapp.core.known_tasks import SOONEST_SECONDS, KnownTasks, Waiting
 from mwapp.core.listing import list_again
 from mwapp.core.messages import Failed, Node, Stat
 from mwapp.core.protocol import (
@@ -41,7 +41,7 @@ from mwapp.core.protocol import (
     worker_path,
 )
 from mwapp.core.requests import Requests, whose_is
-from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Call, Scope, Then
+from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Callback, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
@@ -97,9 +97,9 @@ class Mirror:
         scope: Scope,
         *,
         wall: Callable[[], float],
-        changed: Call,
+        changed: Callback,
         adopt: Adopt,
-        unreadable: Call,
+        unreadable: Callback,
         ran: Ran,
         max_per_submitter: int = 0,
     ) -> None:
@@ -205,7 +205,7 @@ class Mirror:
 
     # ------------------------------------------------------------ workers
 
-    def look_at_workers(self, then: Call | None = None) -> None:
+    def look_at_workers(self, then: Callback | None = None) -> None:
         """Read who has come and who is gone; ``then`` is called when all workers are known."""
         self._scope.children(WORKERS, partial(self._workers_seen, then), watch=self.look_at_workers)
 
@@ -215,7 +215,7 @@ class Mirror:
             self._workers_due = True
             self._scope.after(delay, self.look_at_workers)
 
-    def _workers_seen(self, then: Call | None, names: tuple[str, ...] | Failed) -> None:
+    def _workers_seen(self, then: Callback | None, names: tuple[str, ...] | Failed) -> None:
         self._workers_due = False
         if isinstance(names, Failed):
             self._unreadable()
@@ -225,7 +225,9 @@ class Mirror:
         paths = [path for name in names for path in (assign_path(name), worker_path(name))]
         self._scope.get_all(paths, partial(self._workers_read, then, names))
 
-    def _workers_read(self, then: Call | None, names: tuple[str, ...], nodes: list[Node | Failed]) -> None:
+    def _workers_read(
+        self, then: Callback | None, names: tuple[str, ...], nodes: list[Node | Failed]
+    ) -> None:
         before, self.workers = self.workers, {}
         for name, queue, worker in zip(names, nodes[::2], nodes[1::2], strict=True):
             if worker == GONE:
@@ -302,13 +304,13 @@ class Mirror:
         for queue in [*queues, NOBODY]:
             self._look_at_queue(queue, then=partial(read, queue))
 
-    def _look_at_queue(self, queue: str, then: Call | None = None) -> None:
+    def _look_at_queue(self, queue: str, then: Callback | None = None) -> None:
         self._watched.add(queue)
         again = partial(self._look_at_queue, queue)
         seen = partial(self._queue_seen, queue, then)
         self._scope.children(assign_path(queue), seen, watch=again, insist=False)
 
-    def _queue_seen(self, queue: str, then: Call | None, names: tuple[str, ...] | Failed) -> None:
+    def _queue_seen(self, queue: str, then: Callback | None, names: tuple[str, ...] | Failed) -> None:
         if names == REFUSED:
             log.error("no permission to read %s: nothing is assigned until there is", assign_path(queue))
             self.blind.add(queue)
@@ -337,7 +339,7 @@ class Mirror:
         self._read_held(queue, new, read, arrived=then is None)
 
     def _read_held(
-        self, queue: str, tasks: list[str], then: Call | None = None, *, arrived: bool = False
+        self, queue: str, tasks: list[str], then: Callback | None = None, *, arrived: bool = False
     ) -> None:
         """``arrived``: they have come since the first reading."""
         # Read the status too: a person who held the task may have reported by hand and left the assignment.
@@ -560,7 +562,7 @@ class Mirror:
             self._scope.after(at - self._scope.now, self._ring)
 
     def _ring(self) -> None:
-        now = self._scope.now + LEAST_SECONDS
+        now = self._scope.now + SOONEST_SECONDS
         for times in (self._alarms, self._pause_ends):
             while times and times[0] <= now:
                 heappop(times)

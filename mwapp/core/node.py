@@ -7,7 +7,7 @@ not begun. When it loses leadership it is a worker again. So a single peer runs 
 from typing import Any
 
 from mwapp.core.master import Master
-from mwapp.core.session import Call
+from mwapp.core.session import Callback
 from mwapp.core.worker import Worker
 
 
@@ -17,7 +17,7 @@ class PeerDuty:
     def __init__(self, master: Master, worker: Worker) -> None:
         self._master, self._worker = master, worker
 
-    def begin(self, epoch: int, fenced: Call) -> None:
+    def begin(self, epoch: int, fenced: Callback) -> None:
         """Lead, and leave the work to the others."""
         self._worker.pause()
         self._master.begin(epoch, fenced)

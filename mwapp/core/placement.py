@@ -11,9 +11,9 @@ import math
 from collections.abc import Container, Iterator
 
 from mwapp.core.mirror import Held, Mirror
-from mwapp.core.pace import Pace
 from mwapp.core.protocol import Assignment
 from mwapp.core.resting import Resting
+from mwapp.core.throughput import Throughput
 
 # The last so many attempts of a task that workers die over are made alone.
 ALONE = 2
@@ -24,13 +24,13 @@ class Experience:
 
     def __init__(self) -> None:
         self.resting = Resting()
-        self.paces: dict[str, Pace] = {}
+        self.throughputs: dict[str, Throughput] = {}
         self.given: dict[str, int] = {}  # when it was last given a task: the number of the assignment
 
     def ran(self, worker: str, task: str, well: bool, mirror: Mirror, now: float) -> float | None:
         """A run of the task has succeeded or failed. Returns how long the worker rests now, seconds; None: it
         does not begin to."""
-        self.paces.setdefault(worker, Pace()).ended(now)
+        self.throughputs.setdefault(worker, Throughput()).ended(now)
         if not well:
             return self.resting.failed(worker, task, mirror.workers, now)
         self.resting.succeeded(worker, mirror.workers)
@@ -144,12 +144,12 @@ class Placement:
 
     def _room(self, name: str) -> int:
         """How many tasks the worker is to have at once."""
-        worker, pace = self._workers[name], self._experience.paces.get(name)
+        worker, throughput = self._workers[name], self._experience.throughputs.get(name)
         if self._at_hand == math.inf:
             return worker.slots + worker.prefetch
-        if not worker.prefetch or pace is None:
+        if not worker.prefetch or throughput is None:
             return worker.slots
-        return worker.slots + min(worker.prefetch, pace.tasks(self._at_hand, self._now))
+        return worker.slots + min(worker.prefetch, throughput.tasks(self._at_hand, self._now))
 
     def _is_suspect(self, assignment: Assignment) -> bool:
         """Whether so many workers died while they had it that it is to have the next ones for itself.

@@ -24,7 +24,7 @@ from mwapp.core.protocol import (
     status_path,
     task_path,
 )
-from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Call, Scope
+from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Callback, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Requests:
     """
 
     def __init__(
-        self, scope: Scope, *, changed: Call, unreadable: Call, ended: Callable[[str], None]
+        self, scope: Scope, *, changed: Callback, unreadable: Callback, ended: Callable[[str], None]
     ) -> None:
         self._scope, self._changed, self._unreadable, self._ended = scope, changed, unreadable, ended
         self._names: set[str] = set()

@@ -65,7 +65,7 @@ GONE = Failed(Error.NO_NODE)
 CUT_OFF = (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
 
 Then = Callable[[Any], None]
-Call = Callable[[], None]
+Callback = Callable[[], None]
 
 
 class Part(Protocol):
@@ -117,7 +117,7 @@ class Scope:
         """How much is done at once."""
         return self._process.limits
 
-    def get(self, path: str, then: Then, *, watch: Call | None = None) -> None:
+    def get(self, path: str, then: Then, *, watch: Callback | None = None) -> None:
         """Read a znode; ``then`` gets its Node or NO_NODE. ``watch`` is called once when it changes.
 
         A refused read does not mean that the znode is absent. It is repeated until it succeeds, here and in
@@ -125,12 +125,12 @@ class Scope:
         """
         self._process.send(self, Get(path, watch is not None), then, watch)
 
-    def children(self, path: str, then: Then, *, watch: Call | None = None, insist: bool = True) -> None:
+    def children(self, path: str, then: Then, *, watch: Callback | None = None, insist: bool = True) -> None:
         """Read the children's names; ``watch`` is called once when they change. Without ``insist``, ``then``
         gets REFUSED if the read is refused."""
         self._process.send(self, Children(path, watch is not None), then, watch, insist=insist)
 
-    def exists(self, path: str, then: Then, *, watch: Call | None = None) -> None:
+    def exists(self, path: str, then: Then, *, watch: Callback | None = None) -> None:
         """Read a Stat or None; ``watch`` is called once when it is created, set or deleted."""
         self._process.send(self, Exists(path, watch is not None), then, watch)
 
@@ -155,7 +155,7 @@ class Scope:
         if not paths:
             then([])
 
-    def after(self, delay: float, call: Call) -> None:
+    def after(self, delay: float, call: Callback) -> None:
         """Call once, ``delay`` seconds from now."""
         self._process.call_at(self._process.now + delay, self, call)
 
@@ -178,11 +178,11 @@ class Process:
         self.timeout = 0.0
         self.usable = False  # connected, and within the local deadline
         self.stopping = False
-        self.timers: list[tuple[float, int, Scope, Call]] = []  # a heap
+        self.timers: list[tuple[float, int, Scope, Callback]] = []  # a heap
         self._parts: list[Part] = []  # those not stopped
         self._out: list[Command] = []
         self._pending: dict[int, _Pending] = {}
-        self._watches: dict[str, dict[Scope, Call]] = {}  # one call per scope and path
+        self._watches: dict[str, dict[Scope, Callback]] = {}  # one call per scope and path
         self._numbers = 0
         # The local deadline: until then the ensemble cannot have ended this session. The leader counts the
         # time-out from the last sign of life that was reported to it: see _lives.
@@ -261,7 +261,7 @@ class Process:
         return Scope(self)
 
     def send(
-        self, scope: Scope, operation: Operation, then: Then, watch: Call | None, *, insist: bool = True
+        self, scope: Scope, operation: Operation, then: Then, watch: Callback | None, *, insist: bool = True
     ) -> None:
         """Ask the ensemble. The request is dropped if there is no usable connection: parts start over in
         connected()."""
@@ -276,7 +276,7 @@ class Process:
         self._pending[number] = _Pending(scope, then, self.now, operation, insist)
         self._out.append(Request(number, operation))
 
-    def call_at(self, at: float, scope: Scope, call: Call) -> None:
+    def call_at(self, at: float, scope: Scope, call: Callback) -> None:
         """Call once at that time (monotonic seconds), unless the scope is cancelled before."""
         self._numbers += 1
         heappush(self.timers, (at, self._numbers, scope, call))

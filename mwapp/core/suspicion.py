@@ -18,7 +18,7 @@ from typing import Any
 
 from mwapp.core.messages import Check, Failed, Node, Set, Stat
 from mwapp.core.protocol import EPOCH, Winner
-from mwapp.core.session import Call, Process, Scope
+from mwapp.core.session import Callback, Process, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ NEVER = Patience(silence=math.inf)
 LEAST_SILENCE = 0.6
 
 
-def beat(scope: Scope, epoch: int, path: str, address: bytes, patience: Patience, fenced: Call) -> None:
+def beat(scope: Scope, epoch: int, path: str, address: bytes, patience: Patience, fenced: Callback) -> None:
     """Show again and again that the master of this epoch is at work. ``fenced``: the epoch is over.
 
     It does not wait for answers: if the ensemble stands still, the beats are in front of a deposition.

@@ -18,7 +18,7 @@ from itertools import islice
 from mwapp.core.client import CLIENT_RETRY_SECONDS, ClientPart
 from mwapp.core.messages import Error, Failed, Node
 from mwapp.core.protocol import Outcome, result_path, status_path, task_path
-from mwapp.core.session import Call, Process
+from mwapp.core.session import Callback, Process
 
 
 class Wait(ClientPart):
@@ -161,7 +161,7 @@ class Wait(ClientPart):
 
     # ------------------------------------------------------------ final states
 
-    def _read(self, names: list[str], then: Call | None = None) -> None:
+    def _read(self, names: list[str], then: Callback | None = None) -> None:
         scope = self._scope
         paths = [path for name in names for path in (status_path(name), result_path(name))]
 

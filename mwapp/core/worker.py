@@ -54,7 +54,7 @@ TRANSITIONS = {
 # What cannot begin it hands back after so many times limits.at_hand.
 KEEPS = 2.5
 # The shortest wait until it looks at them again, seconds.
-LEAST_SECONDS = 0.01
+LEAST_LOOK_SECONDS = 0.01
 # It tells of this many of its former incarnations at most.
 OUTLIVED = 20
 # A worker checks this often, in seconds, whether its registration is still its own.
@@ -423,7 +423,7 @@ class Worker:
                 self._next.clear()
             self._look_at_what_waits()
 
-        scope.after(max(patience - self._running.since_start, LEAST_SECONDS), look)
+        scope.after(max(patience - self._running.since_start, LEAST_LOOK_SECONDS), look)
 
     # ------------------------------------------------------------ cancel requests
 

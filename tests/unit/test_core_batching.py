@@ -63,14 +63,14 @@ def test_a_scope_that_ends_takes_what_was_due_with_it_and_leaves_nothing_blocked
         done.append(process.now)
         return 3
 
-    pace = Batching(do)
+    batching = Batching(do)
     old, new = process.scope(), process.scope()
-    pace.ask(old)
-    pace.ask(old)
+    batching.ask(old)
+    batching.ask(old)
     assert done == [100.0]
     old.cancel()
-    pace.ask(new)
-    pace.ask(new)
+    batching.ask(new)
+    batching.ask(new)
     for step in range(1, 6):
         process.handle(100.0 + step * LEAST, Tick())
     assert done == [100.0, 100.0 + LEAST]
@@ -87,11 +87,11 @@ def test_the_more_there_was_the_longer_the_moment_up_to_a_bound() -> None:
         done.append(process.now)
         return things[len(done) - 1]
 
-    pace = Batching(do)
+    batching = Batching(do)
     for step in range(100):
         process.handle(100.0 + step / 1000, Tick())
         if len(done) < len(things):
-            pace.ask(scope)
+            batching.ask(scope)
     moments = [later - earlier for earlier, later in pairwise(done)]
     # After nothing it is done again when asked.
     assert moments == pytest.approx([0.001, LEAST, 10 * EACH, MOST], abs=0.0015)

@@ -5,7 +5,7 @@ from typing import Any
 from mwapp.core.election import ELECTION_RETRY_SECONDS, MOST_AT_ONCE, Election
 from mwapp.core.messages import Exists, Get, Request
 from mwapp.core.protocol import Winner
-from mwapp.core.session import Call
+from mwapp.core.session import Callback
 from mwapp.core.suspicion import NEVER, PATIENCE, Patience
 from tests.unit.core_stage import Actor, Stage
 
@@ -16,7 +16,7 @@ class Duty:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def begin(self, epoch: int, fenced: Call) -> None:  # noqa: ARG002 - no write of its own
+    def begin(self, epoch: int, fenced: Callback) -> None:  # noqa: ARG002 - no write of its own
         self.told.append(f"begin {epoch}")
 
     def end(self) -> None:

@@ -10,7 +10,7 @@ KILLERS = CORE
 session = partial(Mutant, "mwapp/core/session.py")
 election = partial(Mutant, "mwapp/core/election.py")
 candidates = partial(Mutant, "mwapp/core/candidates.py")
-pace = partial(Mutant, "mwapp/core/batching.py")
+batching = partial(Mutant, "mwapp/core/batching.py")
 layout = partial(Mutant, "mwapp/core/layout.py")
 node = partial(Mutant, "mwapp/core/node.py")
 
@@ -411,20 +411,20 @@ MUTANTS = [
         equivalent="without a session a worker leaves at once, and it is asked first, so the election is alone",
         at="Election.stop",
     ),
-    # ---------------------------------------------------------------- the pace
-    pace(
+    # ---------------------------------------------------------------- batching
+    batching(
         "EACH, LEAST, MOST = 0.002, 0.01, 0.05", "EACH, LEAST, MOST = 0.002, 0.01, 5.0", "a stream is held up"
     ),
-    pace(
+    batching(
         "EACH, LEAST, MOST = 0.002, 0.01, 0.05", "EACH, LEAST, MOST = 0.0, 0.0, 0.0", "nothing goes together"
     ),
-    pace(
+    batching(
         "if self._due is scope:\n            return",
         "if self._due is not None:\n            return",
         "what a scope that has ended left blocks what comes next",
     ),
-    pace("        self._due = None\n        done", "        done", "once due, never asked for again"),
-    pace("if done is not None:", "if done:", "after something small nothing waits"),
+    batching("        self._due = None\n        done", "        done", "once due, never asked for again"),
+    batching("if done is not None:", "if done:", "after something small nothing waits"),
     # ---------------------------------------------------------------- parents, and peers
     layout(
         "path[1:] not in names]",

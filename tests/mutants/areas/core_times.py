@@ -123,8 +123,8 @@ MUTANTS = [
         "what is delayed never begins",
     ),
     known(
-        "min(max(self.not_before - wall, LEAST_SECONDS), LOOK_SECONDS)",
-        "max(self.not_before - wall, LEAST_SECONDS)",
+        "min(max(self.not_before - wall, SOONEST_SECONDS), LOOK_SECONDS)",
+        "max(self.not_before - wall, SOONEST_SECONDS)",
         "somebody sets the clock, and what waits for the time of day does not begin",
     ),
     known(

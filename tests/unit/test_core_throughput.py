@@ -3,7 +3,7 @@
 import pytest
 
 from mwapp.core.limits import LIMITS, Limits
-from mwapp.core.pace import Pace
+from mwapp.core.throughput import Throughput
 from tests.unit.core_stage import Actor, Stage
 
 
@@ -20,42 +20,42 @@ def at_hand(stage: Stage, worker: str = "w1") -> int:
     return len(stage.children(f"/assign/{worker}"))
 
 
-# ------------------------------------------------------------ the pace
+# ------------------------------------------------------------ the throughput
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(1000, 0.2), (100, 0.2), (100, 1.0), (20, 0.2)])
 def test_a_steady_pace_is_found(rate: int, seconds: float) -> None:
-    pace, now = Pace(), 0.0
+    throughput, now = Throughput(), 0.0
     for _ in range(2 * rate):
         now += 1 / rate
-        pace.ended(now)
-    assert pace.tasks(seconds, now) == pytest.approx(rate * seconds, rel=0.1, abs=1)
+        throughput.ended(now)
+    assert throughput.tasks(seconds, now) == pytest.approx(rate * seconds, rel=0.1, abs=1)
 
 
 def test_before_anything_ended_there_is_none() -> None:
-    assert Pace().tasks(0.2, 0.0) == 0
+    assert Throughput().tasks(0.2, 0.0) == 0
 
 
 def test_one_task_is_no_pace() -> None:
-    pace = Pace()
-    pace.ended(1.0)
-    assert pace.tasks(0.2, 1.0) == 0
+    throughput = Throughput()
+    throughput.ended(1.0)
+    assert throughput.tasks(0.2, 1.0) == 0
 
 
 def test_who_stalls_has_none() -> None:
-    pace = Pace()
+    throughput = Throughput()
     for number in range(1000):
-        pace.ended(number / 1000)
-    assert pace.tasks(0.2, 1.1) > 50
-    assert pace.tasks(0.2, 1.21) == 0
+        throughput.ended(number / 1000)
+    assert throughput.tasks(0.2, 1.1) > 50
+    assert throughput.tasks(0.2, 1.21) == 0
 
 
 def test_after_a_stall_it_does_not_go_on_where_it_was() -> None:
-    pace = Pace()
+    throughput = Throughput()
     for number in range(1000):
-        pace.ended(number / 1000)
-    pace.ended(3.0)
-    assert pace.tasks(0.2, 3.0) == 0
+        throughput.ended(number / 1000)
+    throughput.ended(3.0)
+    assert throughput.tasks(0.2, 3.0) == 0
 
 
 # ------------------------------------------------------------ the master

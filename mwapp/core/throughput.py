@@ -1,7 +1,7 @@
 """How fast a worker ends its tasks, and so how many it should have at hand beyond those that it runs.
 
 Short tasks need some at hand, or the worker is idle for most of each round trip. But no task must wait behind
-a long one while another worker is idle. So a worker gets what it does in a short time, at the pace of the
+a long one while another worker is idle. So a worker gets what it does in a short time, at the rate of the
 last moments.
 """
 
@@ -11,7 +11,7 @@ import math
 MEMORY = 0.25
 
 
-class Pace:
+class Throughput:
     """Of one worker, from the moments at which its tasks ended (monotonic seconds)."""
 
     def __init__(self) -> None:

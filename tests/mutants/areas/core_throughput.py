@@ -9,28 +9,30 @@ KILLERS = CORE
 
 master = partial(Mutant, "mwapp/core/master.py")
 placement = partial(Mutant, "mwapp/core/placement.py")
-pace = partial(Mutant, "mwapp/core/pace.py")
+throughput = partial(Mutant, "mwapp/core/throughput.py")
 running = partial(Mutant, "mwapp/core/running.py")
 worker = partial(Mutant, "mwapp/core/worker.py")
 
 MUTANTS = [
-    pace("self._faded(now) + 1 / MEMORY", "self._faded(now) + 1", "a fourth of the pace is seen"),
-    pace("self._faded(now) + 1 / MEMORY", "self._rate + 1 / MEMORY", "a worker is faster and faster"),
-    pace("        self._last = now\n", "", "every worker stalls for ever"),
-    pace("if now - self._last > seconds:", "if False:", "who stalls is given more"),
-    pace("int(self._faded(now) * seconds)", "int(self._faded(now))", "five times too many are at hand"),
-    pace("(self._last - now) / MEMORY", "(self._last - now)", "what was a second ago counts"),
+    throughput("self._faded(now) + 1 / MEMORY", "self._faded(now) + 1", "a fourth of the throughput is seen"),
+    throughput("self._faded(now) + 1 / MEMORY", "self._rate + 1 / MEMORY", "a worker is faster and faster"),
+    throughput("        self._last = now\n", "", "every worker stalls for ever"),
+    throughput("if now - self._last > seconds:", "if False:", "who stalls is given more"),
+    throughput("int(self._faded(now) * seconds)", "int(self._faded(now))", "five times too many are at hand"),
+    throughput("(self._last - now) / MEMORY", "(self._last - now)", "what was a second ago counts"),
     placement(
-        "self.paces.setdefault(worker, Pace()).ended(now)\n",
-        "self.paces[worker] = Pace()\n",
-        "nobody has a pace",
+        "self.throughputs.setdefault(worker, Throughput()).ended(now)\n",
+        "self.throughputs[worker] = Throughput()\n",
+        "nobody has a throughput",
     ),
     placement(
         "if self._at_hand == math.inf:\n            return worker.slots + worker.prefetch",
         "if self._at_hand == math.inf:\n            return worker.slots",
         "who takes all at once gets none",
     ),
-    placement("min(worker.prefetch, pace.tasks", "max(worker.prefetch, pace.tasks", "more than it takes"),
+    placement(
+        "min(worker.prefetch, throughput.tasks", "max(worker.prefetch, throughput.tasks", "more than it takes"
+    ),
     placement("worker.slots + min(worker.prefetch", "min(worker.prefetch", "a slow worker gets nothing"),
     worker(
         "or self._running.room or patience",
