@@ -117,6 +117,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.unlogged import UnloggedModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import MASK, masked
 
 
@@ -276,7 +277,7 @@ def place(placer: Placer, given: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = UnloggedModule(
         argument_spec={
             "directories": {
                 "type": "list",

@@ -138,6 +138,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprints
+from ansible_collections.zklab.zookeeper.plugins.module_utils.unlogged import UnloggedModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import still_running
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import read_history
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
@@ -499,7 +500,7 @@ def _misplaced(name: str, me: dict[str, Any] | None) -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = UnloggedModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     name, members, settings = (module.params[key] for key in ("name", "members", "settings"))
     me = next((member for member in members if member["name"] == name), None)
     if me is None or os.geteuid() != ROOT:

@@ -86,8 +86,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_expiry
+from ansible_collections.zklab.zookeeper.plugins.module_utils.unlogged import UnloggedModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import (
     Member,
     ask,
@@ -186,7 +186,7 @@ def _read(path: Path) -> str | None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = UnloggedModule(
         argument_spec={
             "host": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
