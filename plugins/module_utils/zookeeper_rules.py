@@ -32,6 +32,8 @@ WRITES = re.compile(
     r"(?:-Xlog:[^:]*:(?!stdout\b|stderr\b|:|$)(?:file=)?|-Xloggc:|-XX:(?:HeapDumpPath|ErrorFile|LogFile)=)"
     r'"?([^:"]+)'
 )
+# What a flag sets that nobody else may know.
+SECRET_KEY = re.compile(r"(?:-D)?([\w.-]*(?:password|secret|superDigest))=", re.IGNORECASE)
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
 ADOPTED = ".adopted"  # ends the name of a directory whose data were taken over
 MOST = (1 << 31) - 1  # the largest integer of Java
@@ -184,10 +186,19 @@ def _flag_problems(flag: str, settings: Settings) -> list[str]:
     if flag.startswith("-Djute.maxbuffer="):
         problems.append(f"zookeeper_jvm_flags has {flag}: set zookeeper_max_buffer instead.")
     problems += _file_problems(flag, settings)
-    key = flag.removeprefix("-D").partition("=")[0]
-    if flag.startswith("-D") and (problem := password_problem("zookeeper_jvm_flags", key)):
-        problems.append(problem)
-    return problems
+    return problems + [_secret_problem(key) for key in SECRET_KEY.findall(flag)]
+
+
+def _secret_problem(key: str) -> str:
+    """Of a flag that sets it. Its value is never told."""
+    if problem := password_problem("zookeeper_jvm_flags", key):
+        return problem
+    way = (
+        f"Set {key.removeprefix('zookeeper.')} in zookeeper_config instead: zoo.cfg is for root and the server."
+        if key.lower().endswith("superdigest")
+        else "Write it into a file that belongs to root and zookeeper_group, mode 0640, and name that."
+    )
+    return f"zookeeper_jvm_flags sets {key}: everybody on the host can read it in the process list. {way}"
 
 
 def name_of_a_server(name: str) -> str:

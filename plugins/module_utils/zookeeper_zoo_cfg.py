@@ -158,7 +158,8 @@ def setting_problem(key: str, value: object) -> str | None:
             else "a system property of your own goes to zookeeper_jvm_flags."
         )
     if isinstance(value, dict | list) or value is None or "\n" in str(value):
-        return f"zookeeper_config sets {key} to {value!r}: give it one number, boolean or line of text."
+        shown = masked(f"{key}={value!r}").removeprefix(f"{key}=")
+        return f"zookeeper_config sets {key} to {shown}: give it one number, boolean or line of text."
     return None
 
 

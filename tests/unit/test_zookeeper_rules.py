@@ -12,6 +12,7 @@ from tests.unit.zookeeper_role import ROLE, load
 rules = load("zookeeper_rules")
 zoo_cfg = load("zookeeper_zoo_cfg")
 
+DIGEST = "DigestAuthenticationProvider.superDigest"
 DEFAULTS: dict[str, Any] = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
 
 
@@ -216,6 +217,21 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
             {"zookeeper_jvm_flags": ["-Djavax.net.ssl.keyStorePassword=secret"]},
             "name it by ssl.keyStore.passwordPath or its like",
         ),
+        (
+            {"zookeeper_jvm_flags": [f"-Dzookeeper.{DIGEST}=secret"]},
+            f"zookeeper_jvm_flags sets zookeeper.{DIGEST}: everybody on the host can read it in the process",
+        ),
+        (
+            {"zookeeper_jvm_flags": [f"-Dzookeeper.{DIGEST}=secret"]},
+            f"Set {DIGEST} in zookeeper_config instead: zoo.cfg is for root and the server.",
+        ),
+        (
+            {"zookeeper_jvm_flags": [f"-Da=1 -Dzookeeper.{DIGEST}=secret"]},
+            f"Set {DIGEST} in zookeeper_config",
+        ),
+        ({"zookeeper_jvm_flags": ["-Dmine.SECRET=secret"]}, "sets mine.SECRET: everybody on the host can"),
+        ({"zookeeper_jvm_flags": ["-javaagent:a.jar=password=secret"]}, "a password there gets into logs"),
+        ({"zookeeper_config": {DIGEST: ["super:=secret"]}}, f"sets {DIGEST} to ********: give it one number"),
         ({"zookeeper_config": {"flushdelay": 1}}, "unknown key flushdelay: did you mean flushDelay?"),
         ({"zookeeper_config": {"snapcount": 1}}, "unknown key snapcount: did you mean snapCount?"),
         ({"zookeeper_config": {"snapCount": 1}}, "set zookeeper_snapshot_every instead"),
@@ -250,6 +266,8 @@ def test_a_setting_that_cannot_work(changed: dict[str, object], said: str) -> No
         {"zookeeper_jvm_flags": ["-Xlog:gc*", "-Xlog:gc:stdout:time", "-Xlog:disable", "-Xlog:gc::time"]},
         {"zookeeper_jvm_flags": [f"-XX:HeapDumpPath={DEFAULTS['zookeeper_data_dir']}/dumps"]},
         {"zookeeper_jvm_flags": ["-XX:+HeapDumpOnOutOfMemoryError", "-XX:HeapDumpPath=/var/log/zookeeper"]},
+        {"zookeeper_jvm_flags": ["-Dcom.sun.management.jmxremote.password.file=/etc/zookeeper/jmx"]},
+        {"zookeeper_config": {DIGEST: "super:secret"}},
         {"zookeeper_quorum_port": 1, "zookeeper_election_port": 65535},
         {"zookeeper_data_dir": "/running/zk", "zookeeper_txnlog_dir": "/devices"},
         {"zookeeper_min_session_timeout": 120_000},

@@ -28,8 +28,13 @@ MUTANTS = [
     zoo_cfg('if not key.lower().endswith("password"):', "if True:", "a password is written to zoo.cfg"),
     zoo_cfg('if not key.lower().endswith("password"):', "if False:", "every key is a password"),
     rules(
-        'if flag.startswith("-D") and (problem', "if (problem", equivalent="no other flag ends in password"
+        "[_secret_problem(key) for key in SECRET_KEY.findall(flag)]", "[]", "a digest is in the process list"
     ),
+    rules(
+        "(?:password|secret|superDigest))=", "(?:password|superDigest))=", "a secret is in the process list"
+    ),
+    rules(", re.IGNORECASE)\nPORTS", ")\nPORTS", "what is spelt another way is in the process list"),
+    zoo_cfg('masked(f"{key}={value!r}")', 'f"{key}={value!r}"', "a digest that is no text is in the output"),
     # ------------------------------------------------------------ filters
     filters(
         'hostvars[name].get("zookeeper_host") or hostvars[name].get("ansible_host")',
