@@ -194,7 +194,7 @@ def _secret_problem(key: str) -> str:
     if problem := password_problem("zookeeper_jvm_flags", key):
         return problem
     way = (
-        f"Set {key.removeprefix('zookeeper.')} in zookeeper_config instead: zoo.cfg is for root and the server."
+        f"Set {key.removeprefix('zookeeper.')} in zookeeper_config instead: zoo.cfg is no such place."
         if key.lower().endswith("superdigest")
         else "Write it into a file that belongs to root and zookeeper_group, mode 0640, and name that."
     )

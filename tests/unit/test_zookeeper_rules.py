@@ -223,7 +223,7 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ),
         (
             {"zookeeper_jvm_flags": [f"-Dzookeeper.{DIGEST}=secret"]},
-            f"Set {DIGEST} in zookeeper_config instead: zoo.cfg is for root and the server.",
+            f"Set {DIGEST} in zookeeper_config instead: zoo.cfg is no such place.",
         ),
         (
             {"zookeeper_jvm_flags": [f"-Da=1 -Dzookeeper.{DIGEST}=secret"]},
