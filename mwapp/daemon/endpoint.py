@@ -4,6 +4,7 @@ It shows the main loop's latest :class:`Snapshot`, and has no other connection t
 other.
 """
 
+import io
 import json
 import logging
 import select
@@ -22,6 +23,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from mwapp.daemon.snapshot import Snapshot
 from mwapp.errors import BadInputError
+from mwapp.within import Within
 from mwapp.zookeeper.connect_string import show
 
 log = logging.getLogger(__name__)
@@ -116,7 +118,13 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
     timeout = REQUEST_TIME
 
+    def setup(self) -> None:
+        super().setup()
+        self.rfile.close()  # it would wait so long for each byte
+        self.rfile = io.BufferedReader(Within(self.connection, self.timeout))
+
     def do_GET(self) -> None:
+        self.connection.settimeout(self.timeout)  # for the answer
         self.server.keep(self.connection)
         snapshot = self.server.snapshot()
         path = self.path.partition("?")[0]

@@ -206,6 +206,34 @@ def test_idle_connections_do_not_use_it_up_for_ever(
         connection.close()
 
 
+def test_who_sends_a_byte_now_and_then_does_not_keep_a_place(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoint._Handler, "timeout", 0.2)
+    end = time.monotonic() + 1.5
+    with socket.create_connection(("127.0.0.1", harness.endpoint.port)) as slow, suppress(OSError):
+        slow.settimeout(0.05)
+        while time.monotonic() < end:
+            slow.sendall(b"x")
+            with suppress(TimeoutError):
+                if not slow.recv(1):
+                    break
+    assert time.monotonic() < end, "nobody has hung up"
+
+
+def test_who_has_taken_its_time_to_ask_still_gets_the_whole_answer(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time for the answer is its own."""
+    sent = []
+    monkeypatch.setattr(
+        endpoint._Handler, "_judge", lambda self, _: sent.append(self.connection.gettimeout())
+    )
+    with suppress(http.client.HTTPException, OSError):
+        harness.get("/ready")
+    assert sent == [endpoint.REQUEST_TIME]
+
+
 MANY = 1000
 
 

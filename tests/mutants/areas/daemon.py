@@ -7,7 +7,10 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (
     pytest(
-        *(f"tests/unit/test_{name}.py" for name in ("daemon_turns", "daemon", "loop", "endpoint", "clock"))
+        *(
+            f"tests/unit/test_{name}.py"
+            for name in ("daemon_turns", "daemon", "loop", "endpoint", "within", "clock")
+        )
     ),
     pytest("tests/unit/test_daemon_process.py"),
 )
@@ -15,6 +18,7 @@ KILLERS = (
 loop = partial(Mutant, "mwapp/loop.py")
 daemon = partial(Mutant, "mwapp/daemon/service.py")
 endpoint = partial(Mutant, "mwapp/daemon/endpoint.py")
+within = partial(Mutant, "mwapp/within.py")
 snapshot = partial(Mutant, "mwapp/daemon/snapshot.py")
 systemd = partial(Mutant, "mwapp/daemon/systemd.py")
 servers = partial(Mutant, "mwapp/zookeeper/connect_string.py")
@@ -314,6 +318,21 @@ MUTANTS = [
         "*known",
         "systemctl status does not show that it is cut off",
     ),
+    endpoint(
+        "        self.rfile.close()  # it would wait so long for each byte\n"
+        "        self.rfile = io.BufferedReader(Within(self.connection, self.timeout))\n",
+        "",
+        "who sends a byte now and then keeps its place for ever",
+    ),
+    endpoint(
+        "        self.connection.settimeout(self.timeout)  # for the answer\n",
+        "",
+        "who has asked slowly gets half of the answer",
+    ),
+    within(
+        "self._end - time.monotonic()", "self._end", "who sends a byte now and then keeps its place for ever"
+    ),
+    within("if left <= 0:", "if False:", "what is late ends a thread with a traceback"),
     endpoint(
         'socket.AF_INET6 if ":" in address[0] else socket.AF_INET',
         "socket.AF_INET",
