@@ -254,6 +254,11 @@ class Process:
             return due
         return self.lease if due is None or self.lease < due else due
 
+    @property
+    def takes_writes(self) -> bool:
+        """Whether the ensemble has answered a transaction on this connection."""
+        return self.usable and bool(self._answered)
+
     # ------------------------------------------------------------ the parts' side
 
     def scope(self) -> Scope:

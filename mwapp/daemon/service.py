@@ -224,6 +224,7 @@ class Daemon:
             turned=now,
             connection=process.connection,
             lease=process.lease if process.session is not None else None,
+            takes_writes=process.takes_writes,
             session=process.session,
             timeout=process.timeout or None,
             server=show(up.address) if up else None,

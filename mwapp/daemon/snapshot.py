@@ -22,6 +22,7 @@ class Snapshot:
     turned: float  # when the main loop made this, monotonic seconds: a suspend does not count as a hang
     connection: str = "connecting"  # or connected, suspended, expired
     lease: float | None = None  # the session certainly lives until then, on mwapp.clock; None: no session
+    takes_writes: bool = False  # the ensemble has answered a transaction on this connection
     session: int | None = None
     timeout: float | None = None  # session time-out granted, seconds
     server: str | None = None  # of the ensemble, host:port, last connected to
@@ -43,6 +44,8 @@ class Snapshot:
             return f"session with the ensemble is {self.connection}"
         if clock.now() >= self.lease:
             return "the ensemble has not answered for nearly a session time-out"
+        if not self.takes_writes:  # a server without a leader lets clients connect, again and again
+            return "the ensemble has carried out no write since the connection was made"
         if any(role == "worker" and part.get("state") == "waiting" for role, part in self.roles()):
             return f"the name {self.name} is taken: by another worker, or by a znode made by hand"
         return self.unhealthy()

@@ -3,7 +3,8 @@
 from mwapp.core.protocol import RUN, TaskRequest
 from tests.simulation.tree import Change, Created, Deleted
 
-# A master that has read a request does not see that a person then writes something else into it.
+# A master that has read a request does not see that a person then writes something else into it, or deletes
+# it and another comes at once.
 Readings = tuple[TaskRequest | None, ...]
 
 
@@ -13,6 +14,7 @@ class Asked:
     def __init__(self) -> None:
         self._open: dict[str, Readings] = {}
         self._done: dict[str, Readings] = {}  # deleted in the current transaction
+        self._withdrawn: dict[str, Readings] = {}  # by hand
         self._ends: dict[str, int] = {}  # the zxid of the last end
         self.run_again: set[str] = set()
 
@@ -20,12 +22,14 @@ class Asked:
         """The next one begins."""
         self._done.clear()
 
-    def request(self, task: str, change: Change) -> None:
+    def request(self, task: str, change: Change, *, by_hand: bool) -> None:
         """It was created, changed or deleted."""
         if isinstance(change, Deleted):
             self._done[task] = self._open.pop(task, ())
+            self._withdrawn[task] = self._done[task] if by_hand else ()
         else:
-            before = () if isinstance(change, Created) else self._open.get(task, ())
+            seen = self._withdrawn if isinstance(change, Created) else self._open
+            before = seen.get(task, ())
             self._open[task] = (*before, TaskRequest.decode(change.data))
 
     def ended(self, task: str, zxid: int) -> None:

@@ -170,7 +170,7 @@ class Judge:
                 case ["", "cancel", task]:
                     self._cancel_request(entry, change, task, by_hand)
                 case ["", "requests", task]:
-                    self.of_ended.request(task, change)
+                    self.of_ended.request(task, change, by_hand=by_hand)
                     if isinstance(change, Deleted) and not by_hand:
                         self._needs_leadership(entry, f"request for {task} deleted")
                 case ["", "returned", task]:

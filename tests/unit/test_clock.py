@@ -36,7 +36,7 @@ def has_slept() -> None:
     assert all(now > awake + SLEPT / 2 for now, _ in events), events
     assert connected.asked is not None
     assert connected.asked > awake + SLEPT / 2, connected
-    picture = Snapshot("worker", "w", "", turned=time.monotonic(), connection="connected")
+    picture = Snapshot("worker", "w", "", turned=time.monotonic(), connection="connected", takes_writes=True)
     assert replace(picture, lease=awake + SLEPT / 2).unready() is not None
     assert replace(picture, lease=clock.now() + 60).unready() is None
 

@@ -131,6 +131,21 @@ def test_what_the_edge_or_the_cut_says_proves_nothing_and_a_refusal_of_the_ensem
     assert edge.answered(103.0, 103.1) == 100.5 + LEASE
 
 
+def test_whether_writes_are_taken_has_to_be_seen_on_each_connection() -> None:
+    """A server that has lost its leader lets clients connect, and answers nothing but reads."""
+    edge = Edge()
+    edge.answered(100.1, 100.2, transact=False)
+    assert not edge.process.takes_writes
+    edge.answered(100.3, 100.4)
+    assert edge.process.takes_writes
+    edge.event(Suspended(), 101.0)
+    assert not edge.process.takes_writes
+    edge.event(Resumed(), 101.1)
+    assert not edge.process.takes_writes
+    edge.answered(101.2, 101.3)
+    assert edge.process.takes_writes
+
+
 def test_a_session_that_is_over_is_given_up_before_anything_else_and_every_part_is_told_twice() -> None:
     edge = Edge()
     number = edge.ask()

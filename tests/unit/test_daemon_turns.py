@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from mwapp import clock
-from mwapp.core.messages import Connected, Suspended
+from mwapp.core.messages import Connected, Reply, Request, Suspended
 from mwapp.core.session import Process
 from mwapp.daemon.service import Daemon, Settings, _advertised
 from mwapp.zookeeper.connect_string import Servers
@@ -74,8 +74,11 @@ class Harness:
         self.daemon._turned()
 
     def session(self, *, there: bool) -> None:
-        event = Connected(1, 60.0) if there else Suspended()
-        self.daemon._process.handle(clock.now(), event)
+        """The ensemble answers its first transaction, or nobody answers any more."""
+        process = self.daemon._process
+        for command in process.handle(clock.now(), Connected(1, 60.0) if there else Suspended()):
+            if isinstance(command, Request):
+                process.handle(clock.now(), Reply(command.number, (None,)))
 
     def told(self) -> list[str]:
         """What systemd has been told since the last time."""

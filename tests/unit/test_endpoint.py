@@ -27,6 +27,7 @@ def picture() -> Snapshot:
         turned=time.monotonic(),
         connection="connected",
         lease=clock.now() + 5,
+        takes_writes=True,
         session=-2,
         timeout=6.0,
         server="zk1:2181",
@@ -87,6 +88,7 @@ def test_all_is_well(harness: Harness) -> None:
         ({"connection": "suspended"}, "suspended"),
         ({"connection": "expired", "lease": None}, "expired"),
         ({"lease": 1.0}, "has not answered"),
+        ({"takes_writes": False}, "no write since the connection was made"),
     ],
 )
 def test_without_a_sure_session_it_is_alive_but_not_ready(

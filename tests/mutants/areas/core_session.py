@@ -15,6 +15,11 @@ layout = partial(Mutant, "mwapp/core/layout.py")
 node = partial(Mutant, "mwapp/core/node.py")
 
 MUTANTS = [
+    session(
+        "return self.usable and bool(self._answered)",
+        "return self.usable",
+        "it says that writes are carried out where none is",
+    ),
     # ---------------------------------------------------------------- the deadline
     session("REPORT = 0.25", "REPORT = 0.05", "an answer proves what its server has perhaps not reported"),
     session("SAFETY_MARGIN = 0.05", "SAFETY_MARGIN = 0.0", "no time is left to stop what must not go on"),

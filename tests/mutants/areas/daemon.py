@@ -301,6 +301,8 @@ MUTANTS = [
         "        return None\n",
         "it says that it is ready when its main loop hangs",
     ),
+    snapshot("if not self.takes_writes:", "if False:", "ready comes and goes while no write is carried out"),
+    daemon("            takes_writes=process.takes_writes,\n", "", "it is never ready"),
     snapshot("HANGS = 5.0", "HANGS = 1.0", "a daemon that has nothing to do is killed for it"),
     snapshot("HANGS = 5.0", "HANGS = 500.0", "a main loop that hangs is not told of"),
     snapshot(
