@@ -123,8 +123,8 @@ def _file(data: bytes, path: Path) -> Iterator[Transacted]:
 
 
 def _entry(reader: _Reader) -> Transacted:
-    session, _, zxid, time = reader.number("q"), reader.number("i"), reader.number("q"), reader.number("q")
-    kind = reader.number("i")
+    session, request, zxid = reader.number("q"), reader.number("i"), reader.number("q")
+    time, kind = reader.number("q"), reader.number("i")
     if kind == Type.MULTI:
         parts = [(reader.number("i"), reader.buffer()) for _ in range(reader.number("i"))]
         # One that failed is kept with what it wanted, and the errors behind it.
@@ -134,7 +134,10 @@ def _entry(reader: _Reader) -> Transacted:
         )
     else:
         changes = _changes(kind, reader, session)
-    return Transacted(zxid, time / 1000, session, (), tuple(changes), ended=kind == Type.CLOSE_SESSION)
+    ended = kind == Type.CLOSE_SESSION
+    # Who asks for something numbers it, from 1 on; what a server does by itself has no number.
+    expired = ended and request == 0
+    return Transacted(zxid, time / 1000, session, (), tuple(changes), ended=ended, expired=expired)
 
 
 def _changes(kind: int, reader: _Reader, session: int) -> list[Change]:

@@ -8,6 +8,7 @@ from kazoo.exceptions import NoNodeError
 from kazoo.protocol.states import ZnodeStat
 
 from testbed.ensemble import Ensemble, Server
+from testbed.waiting import wait_for
 from tests import txnlog
 from tests.simulation.ensemble import Transacted
 from tests.simulation.tree import Tree, ZNode
@@ -50,6 +51,16 @@ def ends(ensemble: Ensemble) -> dict[int, float]:
     """When each session ended that has, Unix seconds."""
     entries = txnlog.history([server.directory / "data" for server in ensemble.servers])
     return {entry.session: entry.time for entry in entries if entry.ended}
+
+
+def end_of(ensemble: Ensemble, session: int) -> Transacted:
+    """How a session ended; waits for it."""
+
+    def look() -> Transacted | None:
+        entries = txnlog.history([server.directory / "data" for server in ensemble.servers])
+        return next((entry for entry in entries if entry.ended and entry.session == session), None)
+
+    return wait_for(f"session {session:#x} has ended", look, every=0.1)
 
 
 def differences(shown: Mapping[str, Shown], tree: Tree, until: int) -> dict[str, str]:

@@ -37,6 +37,7 @@ class Transacted(NamedTuple):
     ops: tuple[Op, ...]
     changes: tuple[Change, ...]
     ended: bool = False  # the session was closed or expired
+    expired: bool = False  # nobody has asked for that end
 
 
 Notify = Callable[[int, Kind, str], None]  # session, what happened, path

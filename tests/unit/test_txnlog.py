@@ -80,3 +80,18 @@ def test_a_snapshot_that_was_not_finished(tmp_path: Path) -> None:
     one = server(tmp_path / "one", A)
     (one / "version-2/snapshot.7.tmp").touch()
     assert committed(one, server(tmp_path / "two", A), server(tmp_path / "three")) == "a"
+
+
+def test_a_session_that_was_closed_is_told_from_one_that_nobody_closed(tmp_path: Path) -> None:
+    """Its transaction has the number of the request; a server that ends it by itself has none."""
+
+    def end(zxid: int, request: int) -> bytes:
+        body = struct.pack(">qiqqi", zxid, request, zxid, 1000, Type.CLOSE_SESSION)
+        return struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
+
+    entries = history([server(tmp_path / "one", end(1, 1), end(2, 0), C)])
+    assert [(entry.ended, entry.expired) for entry in entries] == [
+        (True, False),
+        (True, True),
+        (False, False),
+    ]
