@@ -37,6 +37,7 @@ class Harness:
         self.runner.start(Run(number, Task(task) if isinstance(task, str) else task, environment or {}))
 
     def exited(self) -> Exited:
+        """The next one. What is not ended sleeps for much longer than this waits."""
         return self.told.get(timeout=LONGEST_WAIT)
 
     def run(self, task: Task | str, **environment: str) -> Exited:
@@ -145,7 +146,7 @@ def test_grace_is_for_the_whole_group_and_ends_with_sigkill(shared: Harness, tmp
     shared.runner.kill(1, 0.3)
     exited = shared.exited()
     assert (exited.code, exited.output) == (-9, b"")
-    assert 0.3 <= time.monotonic() - began < 5
+    assert time.monotonic() - began >= 0.3
     assert not alive(grandchild)
 
 
@@ -174,13 +175,11 @@ def test_a_later_kill_can_shorten_the_grace(shared: Harness, tmp_path: Path, lat
         shared.runner.kill(1, grace)
     exited = shared.exited()
     assert exited.code == -9
-    assert exited.seconds < 5
 
 
 def test_what_the_shell_leaves_in_its_group_is_killed(shared: Harness, tmp_path: Path) -> None:
     exited = shared.run(f"sleep 600 & echo $! > {tmp_path}/pid; echo done")
     assert (exited.code, exited.output) == (0, b"done\n")
-    assert exited.seconds < 5
     assert not alive(read_number(tmp_path / "pid"))
 
 
@@ -213,7 +212,7 @@ def test_who_leaves_the_group_is_killed_with_it(
     shared.start(f"{escaping(how, tmp_path)}; true")
     escaped = read_number(tmp_path / "pid")
     shared.runner.kill(1, grace)
-    assert shared.exited().seconds < 5
+    shared.exited()
     assert not alive(escaped)
 
 
@@ -221,7 +220,6 @@ def test_who_leaves_the_group_is_killed_with_it(
 def test_who_leaves_the_group_does_not_outlive_its_command(shared: Harness, tmp_path: Path, how: str) -> None:
     exited = shared.run(leaving(how, tmp_path))
     assert (exited.code, exited.output) == (0, b"done\n")
-    assert exited.seconds < 5
     assert not Path("/proc", str(read_number(tmp_path / "pid"))).exists(), "not even as a zombie"
 
 
@@ -309,13 +307,14 @@ def test_who_forks_twice_is_killed_all_the_same(shared: Harness, tmp_path: Path)
 
 
 def test_one_that_forks_without_end_is_killed(harness: Harness, tmp_path: Path) -> None:
-    harness.start(f"touch {tmp_path}/set; while :; do (sleep 600 &) & sleep 0.001; done")
-    wait_for("the trap", (tmp_path / "set").exists)
-    time.sleep(0.1)
+    forked = tmp_path / "forked"
+    forked.touch()
+    harness.start(f"while :; do (sleep 600 & echo $! >> {forked}) & sleep 0.001; done")
+    wait_for("it has forked", lambda: forked.read_text().count("\n") > 20)
     harness.runner.kill(1)
     exited = harness.exited()
     assert exited.code == -9
-    assert exited.seconds < 5
+    assert not any(alive(int(pid)) for pid in forked.read_text().split())
 
 
 @pytest.mark.parametrize("directory", [None, "/"])
@@ -327,14 +326,19 @@ def test_kill_before_the_start(shared: Harness, directory: str | None) -> None:
 
 
 @pytest.mark.parametrize("directory", [None, "/"])
-@pytest.mark.parametrize(("until", "begun"), [(0.1, False), (60.0, True)])
+@pytest.mark.parametrize(("until", "begun"), [(0.1, False), (10 * LONGEST_WAIT, True)])
 def test_what_the_runner_comes_to_too_late_is_not_begun(
     shared: Harness, tmp_path: Path, directory: str | None, until: float, begun: bool
 ) -> None:
     shared.run("true")
-    shared.runner._call(time.sleep, 0.3)  # its thread is held up
+    held_up = threading.Event()
+    shared.runner._call(held_up.wait, LONGEST_WAIT)
     task = Task(f"touch {tmp_path}/begun", directory=directory)
-    shared.runner.start(Run(2, task, {}, clock.now() + until))
+    late = clock.now() + until
+    shared.runner.start(Run(2, task, {}, late))
+    if not begun:
+        wait_for("it is too late", lambda: clock.now() > late)
+    held_up.set()
     exited = shared.exited()
     assert (exited.run, exited.begun, exited.code) == (2, begun, 0 if begun else None)
     assert (tmp_path / "begun").exists() == begun
@@ -353,28 +357,27 @@ def test_many_at_once(shared: Harness) -> None:
 
 
 def test_a_flood_is_bounded(shared: Harness) -> None:
-    """A hundred megabytes: neither kept, nor in the way of others."""
+    """A hundred megabytes are not kept."""
     tracemalloc.start()
     try:
-        shared.start("head -c 100000000 /dev/zero", 1)
-        shared.start("echo small", 2)
-        small, flood = shared.exited(), shared.exited()
+        flood = shared.run("head -c 100000000 /dev/zero")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (small.run, small.output) == (2, b"small\n")
     assert (flood.code, flood.truncated) == (0, True)
     assert b"[... 99999000 bytes left out ...]" in flood.output
     assert peak < 5_000_000
 
 
-def test_a_flood_without_end_is_killed(shared: Harness) -> None:
-    shared.start("yes")
-    time.sleep(0.1)
-    shared.runner.kill(1, 5)
-    exited = shared.exited()
-    assert (exited.code, exited.truncated) == (-15, True)
-    assert exited.seconds < 4
+def test_a_flood_without_end_is_in_nobodys_way_and_is_killed(shared: Harness, tmp_path: Path) -> None:
+    shared.start(f"head -c 2000 /dev/zero; touch {tmp_path}/floods; exec yes", 1)
+    wait_for("it floods", (tmp_path / "floods").exists)
+    shared.start("echo small", 2)
+    small = shared.exited()
+    assert (small.run, small.output) == (2, b"small\n")
+    shared.runner.kill(1, 2 * LONGEST_WAIT)
+    flood = shared.exited()
+    assert (flood.run, flood.code, flood.truncated) == (1, -15, True)
 
 
 def test_the_end_of_all_waits_until_all_are_gone(harness: Harness, tmp_path: Path) -> None:
