@@ -40,9 +40,9 @@ class Attack:
         self._persons = {person.client_id[0]}
         self._submitters: list[subprocess.Popen[str]] = []
 
-    def staff(self, masters: int = 2, workers: int = 2, slots: int = 3) -> None:
-        """Start daemons and wait until they serve."""
-        daemons = [self.site.start("master", f"m{i + 1}") for i in range(masters)]
+    def staff(self, *of_masters: str, masters: int = 2, workers: int = 2, slots: int = 3) -> None:
+        """Start daemons, masters with these options, and wait until they serve."""
+        daemons = [self.site.start("master", f"m{i + 1}", *of_masters) for i in range(masters)]
         daemons += [self.site.start("worker", f"w{i + 1}", "--slots", str(slots)) for i in range(workers)]
         for daemon in daemons:
             daemon.wait_for_state("active", "standby", "ready")
@@ -81,6 +81,15 @@ class Attack:
         submitter.stdin.write(f"{self.command(seconds)}\n" * count)
         submitter.stdin.close()
         self._submitters.append(submitter)
+
+    def begin_to_submit(self, count: int, seconds: float | None = None) -> None:
+        """The same, and wait until the first of them is stored."""
+        before = self._stored()
+        self.submit(count, seconds)
+        wait_for("the first is stored", lambda: self._stored() > before)
+
+    def _stored(self) -> int:
+        return int(self.person.exists("/tasks").numChildren)
 
     def runs(self) -> Counter[tuple[str, int]]:
         """How often each attempt of each task was run."""

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from mwapp import handler
@@ -32,6 +33,14 @@ def sleeps(seconds: float) -> float:
     """Takes as long as it says."""
     time.sleep(seconds)
     return seconds
+
+
+@handler
+def awaits(path: str, value: int) -> int:
+    """Returns as soon as there is such a file."""
+    while not Path(path).exists():
+        time.sleep(0.02)
+    return value
 
 
 @handler

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ from mwapp.errors import (
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.waiting import LONGEST_WAIT, wait_for
-from tests.integration import chores
+from tests.integration import chores, replay
 from tests.integration.proxy import Network, Trap
 
 ROOT = str(Path(__file__).parents[2])
@@ -168,17 +167,20 @@ def test_the_command_line_and_programs_know_each_other_s_tasks(client: Client, s
 # ---------------------------------------------------------------- several, names, states
 
 
-def test_several_as_they_end(client: Client) -> None:
-    tasks = client.submit_many([chores.sleeps.call(2), chores.sleeps.call(0), chores.sleeps.call(1)])
-    began = time.monotonic()
-    assert [task.result() for task in client.as_completed(tasks, LONGEST_WAIT)] == [0, 1, 2]
-    assert time.monotonic() - began < LONGEST_WAIT
-    assert [task.result() for task in tasks] == [2, 0, 1]
+def test_several_as_they_end(client: Client, tmp_path: Path) -> None:
+    tasks = client.submit_many([chores.awaits.call(f"{tmp_path}/{number}", number) for number in range(3)])
+    ended = client.as_completed(tasks, 2 * LONGEST_WAIT)
+    for number in (1, 2, 0):
+        (tmp_path / str(number)).touch()
+        assert next(ended).result() == number
+    assert list(ended) == []
+    assert [task.result() for task in tasks] == [0, 1, 2]
     assert {task.name for task in client.as_completed(tasks)} == {task.name for task in tasks}, "known"
 
 
 def test_several_in_time_and_not(client: Client) -> None:
     quick, slow = client.submit_many(["true", "sleep 600"])
+    quick.wait(LONGEST_WAIT)
     completed = client.as_completed([slow, quick], timeout=2)
     assert next(completed) is quick
     with pytest.raises(TimedOutError, match="timeout: 1 of 2 tasks did not end within 2 s"):
@@ -311,17 +313,22 @@ def test_who_waits_outlives_cuts_and_servers(
     assert ended == [task.name for task in tasks]
 
 
-def test_a_session_that_ends_is_followed_by_another(cut: Client, network: Network) -> None:
+def test_a_session_that_ends_is_followed_by_another(
+    cut: Client, network: Network, ensemble: Ensemble
+) -> None:
     first = cut.submit("true")
+    session = cut._background._process.session
+    assert session is not None
     network.mute = network.deaf = True
-    time.sleep(6)  # longer than its session
+    assert replay.end_of(ensemble, session).expired
     network.heal()
     assert cut.submit("echo again").result(LONGEST_WAIT) == "again\n"
     assert first.wait(LONGEST_WAIT).state == "done"
+    assert cut._background._process.session != session
 
 
-def test_a_client_that_is_closed_leaves_its_tasks(client: Client, site: Site) -> None:
-    task = client.submit("sleep 1; echo done")
+def test_a_client_that_is_closed_leaves_its_tasks(client: Client, site: Site, tmp_path: Path) -> None:
+    task = client.submit(f"until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo done")
     problems: list[BaseException] = []
 
     def waits() -> None:
@@ -336,6 +343,7 @@ def test_a_client_that_is_closed_leaves_its_tasks(client: Client, site: Site) ->
     client.close()
     thread.join(LONGEST_WAIT)
     assert [str(problem) for problem in problems] == ["this client is closed: make a new one"]
+    (tmp_path / "go").touch()
     with Client(site.connect) as another:
         assert another.task(task.name).result(LONGEST_WAIT) == "done\n"
 
@@ -351,17 +359,23 @@ def test_hours_of_calls_leave_nothing_behind(client: Client) -> None:
 # ---------------------------------------------------------------- asyncio
 
 
-def test_asyncio(site: Site) -> None:
+def test_asyncio(site: Site, tmp_path: Path) -> None:
     start(site, "--slots", "4")
 
     async def works() -> None:
         async with AsyncClient(site.connect) as client:
             task = await client.submit(chores.add, 1)
             assert await task.result(LONGEST_WAIT) == 3
-            tasks = await client.submit_many([chores.sleeps.call(1), chores.sleeps.call(0)])
-            assert [await task.result() async for task in client.as_completed(tasks)] == [0, 1]
+            flags = [tmp_path / str(number) for number in range(2)]
+            tasks = await client.submit_many([chores.awaits.call(str(flags[n]), n) for n in range(2)])
+            ended = []
+            flags[1].touch()
+            async for one in client.as_completed(tasks):
+                ended.append(await one.result())
+                flags[0].touch()
+            assert ended == [1, 0]
             assert [end.state for end in await client.wait(tasks)] == ["done", "done"]
-            assert await asyncio.gather(*(task.result() for task in tasks)) == [1, 0]
+            assert await asyncio.gather(*(task.result() for task in tasks)) == [0, 1]
             assert await client.task(task.name, chores.add).result() == 3
             assert (await client.task(task.name).status()).state == "done"
             assert await task.done()
@@ -373,12 +387,12 @@ def test_asyncio(site: Site) -> None:
     asyncio.run(works())
 
 
-def test_who_stops_waiting_stops_no_task(site: Site) -> None:
+def test_who_stops_waiting_stops_no_task(site: Site, tmp_path: Path) -> None:
     start(site)
 
     async def works() -> None:
         async with AsyncClient(site.connect) as client:
-            task: Any = await client.submit("sleep 1; echo done")
+            task: Any = await client.submit(f"until [ -e {tmp_path}/go ]; do sleep 0.05; done; echo done")
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(task.wait(), 0.2)
             with pytest.raises(TimedOutError):
@@ -388,6 +402,7 @@ def test_who_stops_waiting_stops_no_task(site: Site) -> None:
             waits.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waits
+            (tmp_path / "go").touch()
             assert await task.result(LONGEST_WAIT) == "done\n"
             endless = await client.submit("sleep 600")
             async for _ in client.as_completed([endless, task]):

@@ -73,8 +73,14 @@ def test_whoever_kills_the_process_that_runs_tasks_ends_the_worker(site: Site) -
 def test_it_drains(site: Site) -> None:
     worker = site.start("worker", "w", "--task-user", "nobody")
     worker.wait_for_state("ready")
-    task = site.mwapp("submit", "sleep 1; echo done").strip()
+    go = Path(f"/tmp/{site.chroot.strip('/')}-{os.getpid()}")  # noqa: S108 - the other user sees it there
+    task = site.mwapp("submit", f"until [ -e {go} ]; do sleep 0.05; done; echo done").strip()
     wait_for("it runs", worker.running)
     worker.signal(signal.SIGTERM)
-    assert worker.process.wait(LONGEST_WAIT) == 0
+    wait_for("it drains", lambda: worker.status().get("state") == "draining")
+    try:
+        go.touch()
+        assert worker.process.wait(LONGEST_WAIT) == 0
+    finally:
+        go.unlink()
     assert site.json("wait", task)[0]["output"] == "done\n"
