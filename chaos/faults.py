@@ -12,8 +12,8 @@ from kazoo.exceptions import KazooException
 
 from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
 from chaos.load import PATH, Ending, Submitter, Writer, reader
-from mwapp.core.protocol import EPOCH, TASKS
-from testbed.waiting import wait_for
+from mwapp.core.protocol import CANDIDATES, EPOCH, TASKS, show_session
+from testbed.waiting import LONGEST_WAIT, wait_for
 
 MASTER_UNIT = "mwapp-master.service"
 WORKER_UNIT = "mwapp-worker.service"
@@ -63,15 +63,39 @@ def about_to_fall_silent(cluster: Cluster) -> tuple[str, int]:
         known = {it.get("state"): it.get("deposed_of_late") for it in status}
         return known.get("active") == 0 and "standby" in known
 
-    wait_for("a master, a standby, and no deposition of late", look, 15)
+    wait_for("a master, a standby, and no deposition of late", look)
     return _active(cluster)
+
+
+def session_of(cluster: Cluster, path: str) -> int:
+    """Whose session this ephemeral znode is."""
+    with reader(cluster.hosts(), cluster.tls()) as client:
+        return int(client.retry(client.get, path)[1].ephemeralOwner)
+
+
+def was_closed(cluster: Cluster, session: int) -> bool:
+    """Whether somebody has closed this session; if it is a candidate's for leadership, waits for its end.
+
+    Of a session that nobody closes a server says that it expires.
+    """
+    shown = show_session(session)
+
+    def over() -> bool:
+        with reader(cluster.hosts(), cluster.tls()) as client:
+            names = client.retry(client.get_children, CANDIDATES)
+        return not any(name.endswith(f"-{shown.removeprefix('0x')}") for name in names)
+
+    wait_for(f"session {shown} is over", over, every=0.2)
+    told = f"journalctl --sync; journalctl --quiet --output=cat --since=-10min --unit={SERVER_UNIT}"
+    said = [cluster.lab.exec(node, ["sh", "-c", told], check=True).stdout for node in cluster.servers]
+    return not any(f"Expiring session {shown}," in journal for journal in said)
 
 
 def kill_master(cluster: Cluster) -> Takeover:
     """SIGKILL the active master's process. systemd ends its session and starts it again as a backup."""
     old, epoch = _active(cluster)
     began = cluster.kill(old, MASTER_UNIT)
-    return _await_takeover(cluster, old, epoch, began, 15)
+    return _await_takeover(cluster, old, epoch, began, LONGEST_WAIT)
 
 
 def kill_master_unit(cluster: Cluster) -> Takeover:
@@ -80,14 +104,14 @@ def kill_master_unit(cluster: Cluster) -> Takeover:
     old, epoch = _active(cluster)
     began = time.time()
     cluster.lab.exec(old, ["systemctl", "kill", "--signal=KILL", MASTER_UNIT], check=True)
-    return _await_takeover(cluster, old, epoch, began, 15)
+    return _await_takeover(cluster, old, epoch, began, LONGEST_WAIT)
 
 
 def stop_master(cluster: Cluster) -> Takeover:
     """SIGTERM to the active master, which gives up leadership. Then start it again."""
     old, epoch = _active(cluster)
     began = cluster.kill(old, MASTER_UNIT, "TERM")
-    takeover = _await_takeover(cluster, old, epoch, began, 15)
+    takeover = _await_takeover(cluster, old, epoch, began, LONGEST_WAIT)
     cluster.systemctl(old, "start", MASTER_UNIT)
     return takeover
 
@@ -98,7 +122,7 @@ def freeze_master(cluster: Cluster) -> Takeover:
     began = time.time()
     cluster.lab.freeze(old)
     try:
-        return _await_takeover(cluster, old, epoch, began, 30)
+        return _await_takeover(cluster, old, epoch, began, LONGEST_WAIT)
     finally:
         cluster.lab.thaw(old)
 
@@ -117,7 +141,7 @@ def power_cut_master(cluster: Cluster) -> Takeover:
     old, epoch = about_to_fall_silent(cluster)
     began = time.time()
     cluster.lab.power_cut(old)
-    return _await_takeover(cluster, old, epoch, began, 30)
+    return _await_takeover(cluster, old, epoch, began, LONGEST_WAIT)
 
 
 def cut_master(cluster: Cluster) -> Takeover:
@@ -126,7 +150,7 @@ def cut_master(cluster: Cluster) -> Takeover:
     began = time.time()
     cluster.lab.cut(old)
     try:
-        return _await_takeover(cluster, old, epoch, began, 30)
+        return _await_takeover(cluster, old, epoch, began, LONGEST_WAIT)
     finally:
         cluster.lab.heal()
 
@@ -139,7 +163,7 @@ def lose_worker(cluster: Cluster, submitter: Submitter, *, power: bool) -> tuple
     """
     command = "sleep 3; echo on $MWAPP_WORKER, attempt $MWAPP_ATTEMPT"
     names = [submitter.submit(command) for _ in range(9)]
-    held = wait_for("mw3 runs some", lambda: [n for n in names if n in cluster.running("mw3")], 10)
+    held = wait_for("mw3 runs some", lambda: [n for n in names if n in cluster.running("mw3")])
     began = time.time()
     if power:
         cluster.lab.power_cut("mw3")
@@ -186,7 +210,7 @@ def lose_server(cluster: Cluster, node: str, writers: list[Writer]) -> float:
     """One server of three loses power and stays off. The longest write gap of any client, ms."""
     began = time.monotonic()
     cluster.lab.power_cut(node)
-    wait_for("writes go on", lambda: all(w.writes_since(began + 1) > 20 for w in writers), 15)
+    wait_for("writes go on", lambda: all(w.writes_since(began + 1) > 20 for w in writers))
     return _longest_gap(began, writers)
 
 

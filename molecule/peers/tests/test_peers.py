@@ -6,9 +6,11 @@ from typing import Any
 
 from conftest import NODE_PORT, UNIT, Peers
 
-from chaos.cluster import ROLE_SESSION_SECONDS
+from chaos import faults
 from chaos.load import Submitter
-from testbed.waiting import wait_for
+from mwapp.core.protocol import MASTER
+from mwapp.core.worker import DRAIN_SECONDS
+from testbed.waiting import LONGEST_WAIT, wait_for
 
 LABELS = {"mw1": "zone=a", "mw2": "zone=b", "mw3": "zone=c"}  # of the inventory
 
@@ -19,7 +21,7 @@ def mwapp(cluster: Peers, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def successor(cluster: Peers, old: str, seconds: float) -> tuple[str, float]:
+def successor(cluster: Peers, old: str, seconds: float = LONGEST_WAIT) -> tuple[str, float]:
     """Who is the master instead of ``old``, and when (Unix seconds) that one was elected."""
 
     def look() -> tuple[str, float] | None:
@@ -43,7 +45,7 @@ def test_the_master_runs_nothing_and_the_others_everything(cluster: Peers, submi
                 seen.add(node)
         return all(end["state"] == "done" for end in mwapp(cluster, "tasks", *names))
 
-    wait_for("all are done", watched, 30, every=0.1)
+    wait_for("all are done", watched, 2 * LONGEST_WAIT, every=0.1)
     assert seen == set(cluster.masters) - {master}
     ran = {end["worker"] for end in mwapp(cluster, "tasks", *names)}
     assert ran == seen
@@ -51,7 +53,8 @@ def test_the_master_runs_nothing_and_the_others_everything(cluster: Peers, submi
     assert states == {node: "paused" if node == master else "ready" for node in cluster.masters}
     status = mwapp(cluster, "status")
     assert status["master"]["state"] == "active"
-    assert status["warnings"] == []
+    # A busy host may have stood still for a moment.
+    assert [warning for warning in status["warnings"] if "of late)" not in warning] == []
 
 
 def test_a_task_goes_where_its_label_is(cluster: Peers) -> None:
@@ -65,10 +68,11 @@ def test_a_killed_master_is_replaced_and_comes_back_as_a_worker(
 ) -> None:
     old = cluster.master()
     before = cluster.epoch(old, NODE_PORT)
+    session = faults.session_of(cluster, MASTER)
     began = cluster.kill(old, UNIT)
-    new, elected = successor(cluster, old, 15)
+    new, elected = successor(cluster, old)
     figures.append(f"master SIGKILLed, {new} was elected after {(elected - began) * 1000:.0f} ms")
-    assert elected - began < ROLE_SESSION_SECONDS - 1.5, "systemd's ExecStopPost did not end the session"
+    assert faults.was_closed(cluster, session), "systemd's ExecStopPost did not end the session"
     assert cluster.epoch(new, NODE_PORT) > before
     wait_for(f"{old} is a worker", lambda: cluster.state(old, NODE_PORT) == "ready", 30)
     for _ in range(4):  # quick ones would all go to the other, whose name comes first
@@ -94,15 +98,18 @@ def test_a_stopped_master_hands_leadership_on_at_once(cluster: Peers, figures: l
     """Even when it still runs a task of the time when it was a worker."""
     old = cluster.master()
     heirs = [node for node in cluster.masters if node != old]
-    tasks = {  # so that whoever is elected next has one
-        node: mwapp(cluster, "submit", "--label", LABELS[node], "sleep 20")[0]["task"] for node in heirs
+    tasks = {  # so that whoever is elected next has one, for longer than it may wait for it
+        node: mwapp(cluster, "submit", "--label", LABELS[node], "sleep 600")[0]["task"] for node in heirs
     }
-    wait_for("both have begun", lambda: all(tasks[node] in cluster.running(node) for node in heirs), 10)
-    cluster.kill(old, UNIT)
-    busy, _ = successor(cluster, old, 15)
-    wait_for("the task it had goes on", lambda: tasks[busy] in cluster.running(busy), 5)
-    began = time.time()
-    cluster.lab.exec(busy, ["systemctl", "--no-block", "restart", UNIT], check=True)
-    heir, elected = successor(cluster, busy, 30)
+    try:
+        wait_for("both have begun", lambda: all(tasks[node] in cluster.running(node) for node in heirs))
+        cluster.kill(old, UNIT)
+        busy, _ = successor(cluster, old)
+        wait_for("the task it had goes on", lambda: tasks[busy] in cluster.running(busy))
+        began = time.time()
+        cluster.lab.exec(busy, ["systemctl", "--no-block", "restart", UNIT], check=True)
+        heir, elected = successor(cluster, busy, 2 * LONGEST_WAIT)
+    finally:
+        mwapp(cluster, "cancel", *tasks.values())
     figures.append(f"master with a task stopped, {heir} was elected after {(elected - began) * 1000:.0f} ms")
-    assert elected - began < 5, "it waited for its task"
+    assert elected - began < DRAIN_SECONDS / 2, "it waited for its task"
