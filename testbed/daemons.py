@@ -131,15 +131,17 @@ class Site:
         self.daemons.append(daemon)
         return daemon
 
-    def mwapp(self, *arguments: str, status: int | None = 0, text: str = "") -> str:
-        """Run a command; returns its stdout. Fails unless it ends with the status (None: any)."""
+    def mwapp(
+        self, *arguments: str, status: int | None = 0, text: str = "", seconds: float = 2 * LONGEST_WAIT
+    ) -> str:
+        """Run a command; returns its stdout. Fails unless it ends with the status (None: any), in time."""
         done = subprocess.run(
             [sys.executable, "-m", "mwapp", *arguments],
             env=os.environ | {"MWAPP_CONNECT": self.connect},
             input=text,
             capture_output=True,
             text=True,
-            timeout=2 * LONGEST_WAIT,
+            timeout=seconds,
             check=False,
         )
         assert status is None or done.returncode == status, f"{done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -67,7 +67,7 @@ def test_a_full_queue_tells_what_it_took(site: Site) -> None:
 def test_who_stops_waiting_is_told_the_names(running: Site, how: str) -> None:
     waits = ("submit", "--wait", "--output", "json", "true", "sleep 600")
     if how == "time is up":
-        told: Any = json.loads(running.mwapp(*waits, "--timeout", "2", status=5))
+        told: Any = json.loads(running.mwapp(*waits, "--timeout", "10", status=5))
     else:
         with begun(running, *waits) as command:
             wait_for("one is done", lambda: states(running) == ["done", "assigned"])

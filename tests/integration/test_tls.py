@@ -11,7 +11,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates i
 
 from mwapp import Client
 from mwapp.errors import UnreachableError
-from testbed.daemons import NO_DEPOSITIONS, Site
+from testbed.daemons import LONG_SESSION, NO_DEPOSITIONS, Site
 from testbed.ensemble import Ensemble
 from testbed.tls_files import DAY, Maker, pem, write
 from testbed.waiting import wait_for
@@ -56,7 +56,7 @@ def site(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> 
 def test_tasks_run_and_a_killed_master_is_released_at_once(
     site: Site, ensemble: Ensemble, store: Path
 ) -> None:
-    masters = [site.start("master", name, *NO_DEPOSITIONS) for name in ("a", "b")]
+    masters = [site.start("master", name, *NO_DEPOSITIONS, *LONG_SESSION) for name in ("a", "b")]
     site.start("worker", "w", "--slots", "4")
     masters.sort(key=lambda master: master.wait_for_state("active", "standby"))
     active, standby = masters
