@@ -12,6 +12,7 @@ from chaos.cluster import Cluster
 from chaos.load import Writer
 from lab import Lab, LabError
 from testbed import evidence
+from testbed.reports import put_first
 
 UNITS = ("zookeeper", "mwapp-master", "mwapp-worker", "mwapp-node")
 # A line of a server says its level itself; all others have journald's.
@@ -59,14 +60,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell what our units did during the test: those of testinfra's host, or of all nodes of the lab."""
+    """Tell first what our units did meanwhile: those of testinfra's host, or of all nodes of the lab."""
     report = yield
     if report.failed:
         host = getattr(item, "funcargs", {}).get("host")
         since = item.stash[BEGAN]
         with suppress(LabError):  # it may be gone
             journals = _journals([host.backend.hostname] if host else None, since)
-            report.sections.append(("journals", evidence.extract(journals, since)))
+            put_first(report, "journals", evidence.extract(journals, since))
     return report
 
 

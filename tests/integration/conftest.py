@@ -9,6 +9,7 @@ import pytest
 
 from testbed import evidence
 from testbed.ensemble import Ensemble
+from testbed.reports import put_first
 
 WHOLE = Path("build/failed")  # the logs of the time of a test that failed
 BEGAN = pytest.StashKey[str]()
@@ -41,10 +42,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Print with a failure what servers and daemons told during the test."""
+    """Print before a failure what servers and daemons told during the test."""
     report = yield
     if report.failed:
         whole = WHOLE / re.sub(r"\W+", "-", f"{item.name} {call.when}")
         if told := evidence.told(item.stash[BEGAN], whole):
-            report.sections.append(("servers and daemons", told))
+            put_first(report, "servers and daemons", told)
     return report
