@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_expiry
-from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import last_line
+from ansible_collections.zklab.zookeeper.plugins.module_utils.unreachable_hosts import last_line
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import (
     UNSAID,
     clocks_apart,

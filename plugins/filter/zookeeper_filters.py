@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import failed, is_full, unreachable
+from ansible_collections.zklab.zookeeper.plugins.module_utils.unreachable_hosts import (
+    failed,
+    is_full,
+    unreachable,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.host_faults import failed, unreachable
+from ansible_collections.zklab.zookeeper.plugins.module_utils.unreachable_hosts import failed, unreachable
 
 Hostvars = Mapping[str, Mapping[str, Any]]
 Node = Mapping[str, Any]

@@ -7,18 +7,21 @@ from tests.mutants.mutant import Mutant
 
 FILES = ("rules", "role", "settings")
 KILLERS = (
-    pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES), "tests/unit/test_host_faults.py"),
+    pytest(
+        *(f"tests/unit/test_zookeeper_{name}.py" for name in FILES), "tests/unit/test_unreachable_hosts.py"
+    ),
 )
 
 filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
-faults = partial(Mutant, "plugins/module_utils/host_faults.py")
-filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
+unreachable = partial(Mutant, "plugins/module_utils/unreachable_hosts.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
-    faults("    if is_full(message):\n", "    if False:\n", "a host with a full disk is called unreachable"),
+    unreachable(
+        "    if is_full(message):\n", "    if False:\n", "a host with a full disk is called unreachable"
+    ),
     filters('("" if is_full(message) else lost)', "lost", "who has a full disk is given up"),
     rules(
         "settings[setting.variable] > MOST",
@@ -53,10 +56,10 @@ MUTANTS = [
         "a port that is empty ends the run",
     ),
     filters('(len(str(member["id"])), str(member["id"]))', 'str(member["id"])', "10 before 2"),
-    faults("if part in message)", "if not part)", "one remedy for all that ssh may say"),
-    faults("lines[-1] if lines", "lines[0] if lines", "a banner is shown for the reason"),
-    faults("(via|over) ssh: )?(ssh: )?", "(via|over) ssh: )?", "ssh: ssh:"),
-    faults("(via|over) ssh", "(via) ssh", "what Ansible wraps around it is shown"),
+    unreachable("if part in message)", "if not part)", "one remedy for all that ssh may say"),
+    unreachable("lines[-1] if lines", "lines[0] if lines", "a banner is shown for the reason"),
+    unreachable("(via|over) ssh: )?(ssh: )?", "(via|over) ssh: )?", "ssh: ssh:"),
+    unreachable("(via|over) ssh", "(via) ssh", "what Ansible wraps around it is shown"),
     filters('elif found.get("unreachable"):', "elif False:", "an unreachable host is not called that"),
     filters("        elif not found:\n", "        elif False:\n", "serial is not refused by its name"),
     filters(

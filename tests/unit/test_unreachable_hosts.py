@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.zookeeper_role import load
 
-faults = load("host_faults")
+unreachable_hosts = load("unreachable_hosts")
 
 CHANGED = """\
 Failed to connect to the host via ssh: @@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
@@ -49,7 +49,7 @@ Host key verification failed.\r
     ],
 )
 def test_ssh_has_the_word_and_the_remedy_fits(message: str, said: str, remedy: str) -> None:
-    text = faults.unreachable("zk3", message)
+    text = unreachable_hosts.unreachable("zk3", message)
     assert text.startswith(f"zk3 cannot be reached over SSH: {said}. ")
     assert remedy in text
 
@@ -74,12 +74,12 @@ def test_ssh_has_the_word_and_the_remedy_fits(message: str, said: str, remedy: s
     ],
 )
 def test_a_module_that_failed(result: dict[str, str], said: str) -> None:
-    assert faults.failed("zk3", result).startswith(said)
+    assert unreachable_hosts.failed("zk3", result).startswith(said)
 
 
 def test_a_full_disk_is_not_called_unreachable() -> None:
     """Ansible calls it so, as it cannot even make a directory there."""
     message = "Failed to create temporary directory.\nmkdir: cannot create directory: No space left on device"
-    assert faults.unreachable("zk3", message).startswith(
+    assert unreachable_hosts.unreachable("zk3", message).startswith(
         "zk3 has no space left for Ansible's own files: make"
     )
