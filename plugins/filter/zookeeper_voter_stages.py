@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ensemble import (
     Holders,
-    RefusalError,
     Voters,
     by_age,
     ends,

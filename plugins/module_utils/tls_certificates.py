@@ -23,6 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprint
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import name_of_a_server
 
@@ -53,10 +54,6 @@ CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE--
 
 # By host, and CA, the fingerprints of the certificates that its server trusts, the one that signs first.
 Deployed = Mapping[str, Mapping[str, Sequence[str]]]
-
-
-class RefusedError(Exception):
-    """A file cannot be used; the message names it, says why, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -138,14 +135,14 @@ class Store:
             leaves = [one for one in wanted if one.ca == ca and NAME.fullmatch(one.name)]
             try:
                 authority = self._authority(ca)
-            except RefusedError as error:
+            except RefusalError as error:
                 self.problems.append(str(error))
                 continue
             self.problems += self._other_ca(ca, authority)
             for one in leaves:
                 try:
                     self._leaf(one, authority)
-                except RefusedError as error:
+                except RefusalError as error:
                     self.problems.append(str(error))
         if self.problems or self._check:
             return
@@ -169,17 +166,17 @@ class Store:
             if ca in self._rotate:
                 authority = self._next_step(ca, authority, path, key_path)
         elif key_path.exists():
-            raise RefusedError(
+            raise RefusalError(
                 f"{key_path} is there, but its certificate {path} is not: put it back. (If nothing was ever "
                 f"signed with the key, remove it: both are then made.)"
             )
         elif leaves := sorted((self.directory / ca).glob("*.pem")):
-            raise RefusedError(
+            raise RefusalError(
                 f"{path} is missing, but {leaves[0]} is there: put the certificate of the CA that signed it "
                 f"into {path}."
             )
         elif not self._make_ca:
-            raise RefusedError(
+            raise RefusalError(
                 f"{path} is missing: the ensemble's is needed. Set mwapp_tls_dir (or zookeeper_tls_dir) to "
                 "the zookeeper_tls_dir of the ensemble; the role zookeeper makes the CA."
             )
@@ -215,7 +212,7 @@ class Store:
         that all hosts have the one before. How far it has come is seen from the files, and from the hosts.
         """
         if authority.key is None:
-            raise RefusedError(
+            raise RefusalError(
                 f"{key_path} is not here, so this CA is yours to change: see 'To change a CA' in the README "
                 "of the role zookeeper."
             )
@@ -231,7 +228,7 @@ class Store:
             key = _key(next_path, _private(next_path))
             new = [one for one in known if _public(one) == _public(key)]
             if not new:
-                raise RefusedError(
+                raise RefusalError(
                     f"{next_path} is the key of no certificate in {path}: remove it, and run again."
                 )
             others = [one for one in known if one not in new]
@@ -273,7 +270,7 @@ class Store:
         certificates = _certificates(path, _read(path))
         for certificate in certificates:
             if not _is_ca(certificate):
-                raise RefusedError(
+                raise RefusalError(
                     f"{path} holds a certificate that is not a CA's, {_name(certificate)}: put the CA's "
                     "there."
                 )
@@ -288,7 +285,7 @@ class Store:
             self._make(key_path, _pem(key), 0o600, "it is the key of the new CA")
             self._obsolete.append(next_path)
         if _public(key) != _public(certificates[0]):
-            raise RefusedError(
+            raise RefusalError(
                 f"{key_path} is not the key of the first certificate in {path}, {_name(certificates[0])}: "
                 "put "
                 "the certificate that belongs to the key first."
@@ -303,7 +300,7 @@ class Store:
             if authority.key is None:
                 if wanted.optional:
                     return
-                raise RefusedError(
+                raise RefusalError(
                     f"{path} is missing, and so is {wanted.ca}-ca.key, with which it could be made: put the "
                     "key "
                     f"(PKCS #8, unencrypted) and the certificate of {_described(wanted)} there."
@@ -317,7 +314,7 @@ class Store:
             self._issue(wanted, authority, f"renewed: {due}")
             return
         if due:
-            raise RefusedError(f"{path}: {due}: bring a certificate for {_described(wanted)}.")
+            raise RefusalError(f"{path}: {due}: bring a certificate for {_described(wanted)}.")
         self._check_chain(path, leaf.chain, authority)
         ends = min(_ends(certificate) for certificate in leaf.chain)
         if authority.key is None and ends - self._now < self._renew:
@@ -353,7 +350,7 @@ class Store:
             names = [_general_name(host) for host in wanted.hosts]
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted.name)])
         except ValueError as error:
-            raise RefusedError(
+            raise RefusalError(
                 f"{wanted.file}: no certificate can be for {_described(wanted)}: {error}"
             ) from None
         ends = min(self._now + self._days, _ends(ca))
@@ -378,7 +375,7 @@ class Store:
     def _check_chain(self, path: Path, chain: list[Any], authority: Authority) -> None:
         for certificate, issuer in pairwise(chain):
             if not _issued(certificate, issuer):
-                raise RefusedError(
+                raise RefusalError(
                     f"{path}: {_name(certificate)} is followed by {_name(issuer)}, which has not signed it: "
                     "after "
                     "the host's own certificate put the one that signed it, then the one that signed that."
@@ -387,7 +384,7 @@ class Store:
             self._check_time(path, certificate, "bring a new one")
         if not any(_issued(chain[-1], ca) or chain[-1] == ca for ca in authority.certificates):
             names = " or ".join(_name(ca) for ca in authority.certificates)
-            raise RefusedError(
+            raise RefusalError(
                 f"{path}: {_name(chain[-1])} is signed by {chain[-1].issuer.rfc4514_string()}, not by "
                 f"{names} of "
                 f"{path.parent.name}-ca.pem: bring a certificate of that CA, or add what leads to it."
@@ -396,14 +393,14 @@ class Store:
     def _check_time(self, path: Path, certificate: Any, remedy: str) -> None:
         self._check_time_of_start(path, [certificate])
         if _ends(certificate) <= self._now:
-            raise RefusedError(
+            raise RefusalError(
                 f"{path}: {_name(certificate)} expired on {_day(_ends(certificate))}: {remedy}."
             )
 
     def _check_time_of_start(self, path: Path, certificates: Iterable[Any]) -> None:
         for certificate in certificates:
             if certificate.not_valid_before_utc > self._now:
-                raise RefusedError(
+                raise RefusalError(
                     f"{path}: {_name(certificate)} is not valid before "
                     f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, and this machine's clock says "
                     f"{self._now:%Y-%m-%d %H:%M} UTC: correct the clock, or bring another one."
@@ -426,7 +423,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise RefusedError(f"{path} cannot be read: {error.strerror}.") from None
+        raise RefusalError(f"{path} cannot be read: {error.strerror}.") from None
 
 
 def _private(path: Path) -> bytes:
@@ -434,7 +431,7 @@ def _private(path: Path) -> bytes:
     content = _read(path)
     mode = path.stat().st_mode & 0o777
     if mode & READABLE_BY_OTHERS:
-        raise RefusedError(
+        raise RefusalError(
             f"{path} holds a key, and others than its owner can read it (mode {mode:04o}): chmod 600 it. If "
             "somebody may have read it, remove it, and bring or make a new one."
         )
@@ -447,39 +444,39 @@ def _read_leaf(path: Path) -> Leaf:
     if _public(key) == _public(chain[0]):
         return Leaf(key, chain)
     if any(_public(key) == _public(certificate) for certificate in chain):
-        raise RefusedError(
+        raise RefusalError(
             f"{path}: its chain is in the wrong order, {_name(chain[0])} first: put the host's own "
             "certificate "
             "first, then the one that signed it, and so on."
         )
-    raise RefusedError(
+    raise RefusalError(
         f"{path}: the key is not that of the certificate {_name(chain[0])}: put both of one pair there."
     )
 
 
 def _key(path: Path, content: bytes) -> Any:
     if ENCRYPTED.search(content):
-        raise RefusedError(
+        raise RefusalError(
             f"{path}: its key is protected by a password, which nobody could give when a server starts by "
             "itself: decrypt it (openssl pkey -in FILE -out FILE)."
         )
     found = KEY.search(content)
     if found is None:
-        raise RefusedError(f"{path} has no private key in PEM: put one there (-----BEGIN PRIVATE KEY-----).")
+        raise RefusalError(f"{path} has no private key in PEM: put one there (-----BEGIN PRIVATE KEY-----).")
     if PKCS8 not in content:
-        raise RefusedError(
+        raise RefusalError(
             f"{path}: ZooKeeper cannot read this form of a key: convert it (openssl pkcs8 -topk8 -nocrypt "
             "-in FILE -out FILE)."
         )
     try:
         key = serialization.load_pem_private_key(found[0], password=None)
     except ValueError:
-        raise RefusedError(f"{path}: its key is damaged: bring or make a new one.") from None
+        raise RefusalError(f"{path}: its key is damaged: bring or make a new one.") from None
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= LEAST_RSA_BITS:
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key
-    raise RefusedError(
+    raise RefusalError(
         f"{path}: its key is neither RSA of {LEAST_RSA_BITS} bits or more nor EC: bring one that is."
     )
 
@@ -488,9 +485,9 @@ def _certificates(path: Path, content: bytes) -> list[Any]:
     try:
         found = [x509.load_pem_x509_certificate(one) for one in CERTIFICATE.findall(content)]
     except ValueError:
-        raise RefusedError(f"{path}: a certificate in it is damaged: replace it.") from None
+        raise RefusalError(f"{path}: a certificate in it is damaged: replace it.") from None
     if not found:
-        raise RefusedError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
+        raise RefusalError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
     return found
 
 

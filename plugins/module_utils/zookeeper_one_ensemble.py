@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import Trail, same_history
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 Voters = frozenset[int]
 Holders = Mapping[int, Mapping[str, Any]]  # by id what was found on those that have data
-
-
-class RefusalError(Exception):
-    """Why there is no way, and the remedy."""
 
 
 def require_one_ensemble(holders: Holders, voters: Mapping[int, Voters], lost: Voters) -> None:

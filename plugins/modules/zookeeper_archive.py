@@ -63,16 +63,13 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import ConnectionError as TlsError
 from ansible.module_utils.urls import open_url
+from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 
 SUMS = "SHA256SUMS"  # of what was unpacked; the last file to be written
 STARTED_WITH = Path("/run/zookeeper/started-with")
 CHUNK = 1 << 20
 TIMEOUT_SECONDS = 30
 OFFLINE = "download it elsewhere and set zookeeper_archive to the path of the file on the controller"
-
-
-class RefusalError(Exception):
-    """Why the release cannot be had, and the remedy."""
 
 
 def digest(path: Path) -> str:
