@@ -28,7 +28,7 @@ RELEASES = ("3.8.0", "3.8.6", "3.9.3", "3.9.4", "3.9.5")
 Row = dict[str, object]
 
 
-class Pace:
+class AnswerTimes:
     """Writes all the time through any server, and knows the longest time without an answer."""
 
     def __init__(self, ensemble: Ensemble, writers: Sequence[Writer]) -> None:
@@ -37,7 +37,7 @@ class Pace:
             ensemble.connect_string, connection_retry={"max_tries": -1, "max_delay": 0.2}, timeout=4
         )
         self._client.start()
-        self._client.ensure_path("/pace")
+        self._client.ensure_path("/answers")
         self._answers: list[float] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -48,7 +48,7 @@ class Pace:
             for writer in self._writers:
                 writer.write()
             with suppress(KazooException, KazooTimeoutError):
-                self._client.set("/pace", b"")
+                self._client.set("/answers", b"")
                 self._answers.append(time.monotonic())
 
     def gap(self, since: float) -> float:
@@ -86,9 +86,12 @@ def _there_and_back(old: str, new: str) -> Iterator[Row]:
         for before, after in ((old, new), (new, old)):
             began = time.monotonic()
             row: Row = {"from": before, "to": after}
-            with closing(Pace(ensemble, writers)) as pace:
+            with closing(AnswerTimes(ensemble, writers)) as answers:
                 _roll(ensemble, after)
-                row |= {"seconds": round(time.monotonic() - began), "longest_gap": round(pace.gap(began), 1)}
+                row |= {
+                    "seconds": round(time.monotonic() - began),
+                    "longest_gap": round(answers.gap(began), 1),
+                }
             yield row | {
                 "versions": ",".join(_version(server) for server in ensemble.servers),
                 "mismatches": sum(_mismatches(server) for server in ensemble.servers),

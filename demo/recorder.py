@@ -86,7 +86,7 @@ class RecordedCluster(Cluster):
         return at
 
 
-class Recorder:
+class ClusterRecorder:
     """Looks at every part of the cluster while it is open, and records each change."""
 
     def __init__(self, log: EventLog, cluster: Cluster) -> None:
@@ -105,7 +105,7 @@ class Recorder:
             for node in nodes
         ]
 
-    def __enter__(self) -> "Recorder":
+    def __enter__(self) -> "ClusterRecorder":
         for thread in self._threads:
             thread.start()
         return self

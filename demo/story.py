@@ -11,7 +11,7 @@ from chaos import faults
 from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
 from chaos.load import TASKS_PER_SECOND, Submitter, Writer
 from demo.about import about
-from demo.recorder import EventLog, RecordedCluster, Recorder
+from demo.recorder import ClusterRecorder, EventLog, RecordedCluster
 from lab import Lab
 from testbed.waiting import wait_for
 
@@ -234,7 +234,7 @@ def play(lab: Lab, events: EventLog) -> str | None:
             versions, machine = about(cluster)
             events.write("machine", versions=versions, machine=machine)
             cluster.settle()
-            recorder = stack.enter_context(Recorder(events, cluster))
+            recorder = stack.enter_context(ClusterRecorder(events, cluster))
             submitter = stack.enter_context(Submitter(cluster))
             writers = {node: stack.enter_context(Writer(cluster, node)) for node in cluster.servers}
             recorder.follow(submitter, writers)

@@ -9,7 +9,7 @@ from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import converse, look, target_of
-from mwapp.cli.wait import show_ends, wait_for
+from mwapp.cli.wait import show_ends, wait_until_ended
 from mwapp.client.calls import task_name
 from mwapp.core.client import Cancel, ClientPart
 from mwapp.core.session import Callback, Process
@@ -70,7 +70,7 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
 
     if requested:
         converse(target, build)
-    ends = wait_for(target, [view.task for view in views], timeout)
+    ends = wait_until_ended(target, [view.task for view in views], timeout)
     show_ends(ends, json=json, already=ended)
     if ends.open:
         raise TimedOutError(

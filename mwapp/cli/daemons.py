@@ -23,7 +23,7 @@ from mwapp.core.suspicion import LEAST_SILENCE, NEVER, PATIENCE, Patience
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
 from mwapp.errors import BadInputError
-from mwapp.execution.control_groups import Limits, open_groups, parse_memory
+from mwapp.execution.control_groups import ResourceLimits, open_groups, parse_memory
 from mwapp.execution.privileges import find_user
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
@@ -274,8 +274,8 @@ def _runner(settings: dict[str, Any]) -> "MakeRunner":
     return RemoteRunner(user, groups, settings["log_level"], settings["log_format"]).begin
 
 
-def _limits_of(settings: dict[str, Any], whose: str) -> Limits:
-    return Limits(*(settings[f"{whose}_{name}"] for name in ("memory", "cpu", "pids")))
+def _limits_of(settings: dict[str, Any], whose: str) -> ResourceLimits:
+    return ResourceLimits(*(settings[f"{whose}_{name}"] for name in ("memory", "cpu", "pids")))
 
 
 def _make_master(process: Process, settings: dict[str, Any]) -> Master:

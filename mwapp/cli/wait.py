@@ -62,7 +62,7 @@ def wait_and_show(
     target: Target, names: Sequence[str], timeout: float | None, *, show_output: bool, json: bool
 ) -> None:
     """Wait for these tasks, show how they ended, and raise the error for the exit status."""
-    ends = wait_for(target, names, timeout, json=json)
+    ends = wait_until_ended(target, names, timeout, json=json)
     show_ends(ends, json=json)
     if show_output and not json:
         for end in ends.ended:
@@ -77,7 +77,9 @@ def wait_and_show(
         raise TaskFailedError(f"not all are done: {counted}, of {len(ends.ended)} tasks")
 
 
-def wait_for(target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False) -> Ends:
+def wait_until_ended(
+    target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False
+) -> Ends:
     """``json``: if interrupted, show what is known: a program needs the names of its tasks."""
     names = list(dict.fromkeys(names))
     found: dict[str, End | None] = {}

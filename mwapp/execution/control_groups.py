@@ -33,7 +33,7 @@ LEAST_MEMORY, MOST_MEMORY = 1 << 20, 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ResourceLimits:
     """How much may be used: bytes of memory, a number of CPUs, a number of processes and threads."""
 
     memory: int | None = None
@@ -57,7 +57,7 @@ class Limits:
             (group / "pids.max").write_text(str(self.pids))
 
 
-NONE = Limits()
+NONE = ResourceLimits()
 
 
 def parse_memory(value: str, setting: str) -> int:
@@ -117,7 +117,7 @@ class MemoryEvents:
 class ControlGroup:
     """The group of one run at a time."""
 
-    def __init__(self, path: Path, limits: Limits, free: Callable[["ControlGroup"], None]) -> None:
+    def __init__(self, path: Path, limits: ResourceLimits, free: Callable[["ControlGroup"], None]) -> None:
         """Create it; the group of all runs is above it. ``free`` takes it back. Raises OSError."""
         self._path = path
         self._limits = limits
@@ -177,7 +177,7 @@ class ControlGroup:
 class ControlGroups:
     """The groups of all runs of this process."""
 
-    def __init__(self, runs: Path, task: Limits = NONE) -> None:
+    def __init__(self, runs: Path, task: ResourceLimits = NONE) -> None:
         """They are made in the group ``runs``, each with the limits of a ``task``."""
         self._runs = runs
         self._task = task
@@ -186,7 +186,7 @@ class ControlGroups:
         self._dying: list[ControlGroup] = []  # something in them could not be killed yet
 
     @staticmethod
-    def below(delegated: Path, task: Limits = NONE, worker: Limits = NONE) -> "ControlGroups":
+    def below(delegated: Path, task: ResourceLimits = NONE, worker: ResourceLimits = NONE) -> "ControlGroups":
         """Move this process into a group of its own, and make one for all runs, with the limits of the
         ``worker``. Raises OSError."""
         _enter(delegated / "daemon")
@@ -210,7 +210,7 @@ class ControlGroups:
     def borrowed(lent: list[str]) -> "ControlGroups":
         """Those that another process has lent to this one."""
         runs, task = lent
-        return ControlGroups(Path(runs), Limits(**json.loads(task)))
+        return ControlGroups(Path(runs), ResourceLimits(**json.loads(task)))
 
     def take(self) -> ControlGroup:
         """An empty group. Raises OSError."""
@@ -269,7 +269,7 @@ def _own_group() -> Path | None:
     return None
 
 
-def open_groups(task: Limits = NONE, worker: Limits = NONE) -> ControlGroups | None:
+def open_groups(task: ResourceLimits = NONE, worker: ResourceLimits = NONE) -> ControlGroups | None:
     """The groups with these limits. None if there can be none, and no limit is wanted.
 
     Raises:

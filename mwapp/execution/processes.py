@@ -33,7 +33,7 @@ PAUSE, LOOKS = 0.02, 3
 MOST_LOOKS = 250
 
 
-class Process(NamedTuple):
+class ProcessInfo(NamedTuple):
     """What the kernel says of a process."""
 
     pid: int
@@ -58,7 +58,7 @@ class Orphans:
     """The processes that this one has adopted. It must be quick, because every end of a run asks it."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[Process, list[bytes]]] = {}  # with their environments
+        self._known: dict[int, tuple[ProcessInfo, list[bytes]]] = {}  # with their environments
 
     def belong_to(self, leader: int, mark: str) -> bool:
         """Whether one of them belongs to the run with that mark, whose first process was the leader.
@@ -103,7 +103,7 @@ class Census:
 
     def __init__(self) -> None:
         self._began = self._ended = float("-inf")  # of the look, monotonic seconds
-        self._processes: dict[int, Process] = {}
+        self._processes: dict[int, ProcessInfo] = {}
         self._below: dict[int, list[int]] = {}
 
     def take(self, since: float = float("-inf")) -> None:
@@ -117,7 +117,7 @@ class Census:
             self._below.setdefault(process.parent, []).append(process.pid)
         self._ended = time.monotonic()
 
-    def of(self, leader: int, mark: str) -> list[Process]:
+    def of(self, leader: int, mark: str) -> list[ProcessInfo]:
         """The living processes of the run with that mark. Its first process, the leader, may be dead, but
         nobody may have waited for it, or its number could belong to another process."""
         marked = f"{MARK}={mark}".encode()
@@ -148,21 +148,21 @@ def kill_marked(prefix: str) -> None:
         time.sleep(PAUSE)
 
 
-def _all_processes() -> Iterator[Process]:
+def _all_processes() -> Iterator[ProcessInfo]:
     for name in os.listdir("/proc"):  # noqa: PTH208 - faster, and there may be thousands
         process = _process(int(name)) if name.isdecimal() else None
         if process is not None:
             yield process
 
 
-def _process(pid: int) -> Process | None:
+def _process(pid: int) -> ProcessInfo | None:
     """None if it has ended."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
     state, parent, group, session = stat.rpartition(b")")[2].split()[:4]
-    return Process(pid, state in (b"Z", b"X"), int(parent), int(group), int(session))
+    return ProcessInfo(pid, state in (b"Z", b"X"), int(parent), int(group), int(session))
 
 
 def _environment(pid: int) -> list[bytes]:

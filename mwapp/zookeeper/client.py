@@ -19,7 +19,7 @@ from kazoo.retry import KazooRetry
 from mwapp.core.messages import Operation, Result
 from mwapp.core.protocol import show_session
 from mwapp.zookeeper.connect_string import Servers
-from mwapp.zookeeper.connection import Asked, Connection, Handler
+from mwapp.zookeeper.connection import Asked, Connection, KazooHandler
 from mwapp.zookeeper.machine import Machine
 from mwapp.zookeeper.wire import Lists, everybody
 
@@ -98,7 +98,7 @@ class Client:
         self._tell = tell
         self._chroot = servers.chroot
         self._machine = machine
-        self._handler = Handler(
+        self._handler = KazooHandler(
             machine, servers.tls, lambda host, port, why: tell(self, Refused((host, port), why))
         )
         logger = logging.getLogger("mwapp.kazoo")

@@ -105,7 +105,7 @@ class _Reads:
 # ---------------------------------------------------------------- inside kazoo (untyped: Any to mypy)
 
 
-class Handler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
+class KazooHandler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo has no types
     """kazoo's access to the machine, without callback threads: our callbacks never block, and run at once."""
 
     running = False
@@ -176,7 +176,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
     _xid: int  # of the last request on this connection
 
     def __init__(
-        self, client: Any, handler: Handler, changed: Callable[[str], None], over: Callable[[], None]
+        self, client: Any, handler: KazooHandler, changed: Callable[[str], None], over: Callable[[], None]
     ) -> None:
         super().__init__(client, client._conn_retry.copy(), logger=client.logger)
         self.granted = 0.0  # session time-out, seconds

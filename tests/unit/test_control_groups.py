@@ -16,7 +16,13 @@ from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
 from mwapp.errors import BadInputError
 from mwapp.execution import control_groups
-from mwapp.execution.control_groups import ControlGroup, ControlGroups, Limits, open_groups, parse_memory
+from mwapp.execution.control_groups import (
+    ControlGroup,
+    ControlGroups,
+    ResourceLimits,
+    open_groups,
+    parse_memory,
+)
 from mwapp.execution.privileges import find_user
 from mwapp.execution.remote import RemoteRunner
 from mwapp.execution.runner import Runner
@@ -193,7 +199,7 @@ def test_groups_are_lent_to_another_user_but_not_the_way_back(delegated: Path) -
 # ---------------------------------------------------------------- limits, on files like the kernel's
 
 
-def fake(path: Path, limits: Limits = control_groups.NONE) -> ControlGroup:
+def fake(path: Path, limits: ResourceLimits = control_groups.NONE) -> ControlGroup:
     """A group that the kernel does not know."""
     group = path / "1"
     group.mkdir(exist_ok=True)
@@ -211,7 +217,7 @@ def count(group: Path, **counters: int) -> None:
 def test_limits_are_written(tmp_path: Path) -> None:
     for name in ("memory.max", "memory.swap.max", "cpu.max", "pids.max"):
         (tmp_path / name).touch()
-    Limits(200 << 20, 0.5, 100).write(tmp_path)
+    ResourceLimits(200 << 20, 0.5, 100).write(tmp_path)
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert written == {
         "memory.max": "209715200",
@@ -222,7 +228,7 @@ def test_limits_are_written(tmp_path: Path) -> None:
 
 
 def test_why_it_was_killed(tmp_path: Path) -> None:
-    group = fake(tmp_path, Limits(memory=200 << 20))
+    group = fake(tmp_path, ResourceLimits(memory=200 << 20))
     assert (tmp_path / "1/memory.oom.group").read_text() == "1"
     assert group.lacked_memory() is None
     count(tmp_path / "1", oom=1, oom_kill=2)
@@ -249,7 +255,7 @@ class Hungry(ControlGroups):
         super().__init__(path)
 
     def take(self) -> ControlGroup:
-        group = fake(self._runs, Limits(memory=1 << 20))
+        group = fake(self._runs, ResourceLimits(memory=1 << 20))
         count(self._runs / "1", oom=1, oom_kill=1)
         return group
 
@@ -306,7 +312,7 @@ def test_without_a_delegated_group_there_are_none_and_no_limits(monkeypatch: pyt
     with pytest.raises(
         BadInputError, match=r"--task-cpu: .* systemd has delegated.*leave out --task-cpu and"
     ):
-        open_groups(Limits(cpu=1), Limits(pids=7))
+        open_groups(ResourceLimits(cpu=1), ResourceLimits(pids=7))
 
 
 def test_a_limit_that_the_kernel_does_not_have_is_named(
@@ -315,7 +321,7 @@ def test_a_limit_that_the_kernel_does_not_have_is_named(
     (tmp_path / "cgroup.controllers").write_text("cpu io\n")
     monkeypatch.setattr(control_groups, "delegated_group", lambda: tmp_path)
     with pytest.raises(BadInputError, match=r"--worker-memory: the kernel cannot .* only: cpu io\."):
-        open_groups(Limits(cpu=1), Limits(memory=1 << 20))
+        open_groups(ResourceLimits(cpu=1), ResourceLimits(memory=1 << 20))
 
 
 def test_a_group_that_cannot_be_used_is_told(
@@ -325,7 +331,7 @@ def test_a_group_that_cannot_be_used_is_told(
     assert open_groups() is None
     assert "no control groups for tasks: cannot use the control group" in caplog.text
     with pytest.raises(BadInputError, match="--task-pids: cannot use the control group"):
-        open_groups(Limits(pids=1))
+        open_groups(ResourceLimits(pids=1))
 
 
 @pytest.mark.processes

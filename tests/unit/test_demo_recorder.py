@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from chaos.cluster import Cluster
 from chaos.load import Submitter, Writer
-from demo.recorder import EventLog, Recorder
+from demo.recorder import ClusterRecorder, EventLog
 from lab import LabError
 from testbed.waiting import wait_for
 
@@ -56,7 +56,7 @@ def _states(path: Path, kind: str) -> list[str]:
 def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "new" / "events.jsonl"
     cluster = _Cluster()
-    with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
+    with EventLog(path) as log, ClusterRecorder(log, cast(Cluster, cluster)):
         wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4)
         cluster.master = {"state": "active", "epoch": 7, "elected_at": 0.0}
         cluster.answer = "This ZooKeeper instance is not currently serving requests\n"
@@ -79,7 +79,7 @@ def test_changes_are_written_down_and_nothing_else(tmp_path: Path) -> None:
 def test_a_change_is_written_down_with_the_last_look_that_saw_it_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     cluster = _Cluster()
-    with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
+    with EventLog(path) as log, ClusterRecorder(log, cast(Cluster, cluster)):
         wait_for("a first look at all", lambda: len(_events(path, event="seen")) == 4)
         again, looks = log.now(), cluster.looks
         # One may have begun before, and the last may not have read what it sees.
@@ -99,7 +99,7 @@ def test_a_leader_is_written_down_with_its_epoch(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     cluster = _Cluster()
     cluster.answer = "Zookeeper version: 3.9.3\nZxid: 0x1200000003\nMode: leader\nNode count: 5\n"
-    with EventLog(path) as log, Recorder(log, cast(Cluster, cluster)):
+    with EventLog(path) as log, ClusterRecorder(log, cast(Cluster, cluster)):
         wait_for("leader", lambda: _states(path, "server") == ["leader"])
         cluster.answer = cluster.answer.replace("leader", "follower")
         wait_for("follower", lambda: _states(path, "server")[1:] == ["follower"])
@@ -117,7 +117,7 @@ def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path
             self.acknowledged = [(2.0, 1), (3.0, 2)]
 
     load = Load()
-    with EventLog(path) as log, Recorder(log, cast(Cluster, _Cluster())) as recorder:
+    with EventLog(path) as log, ClusterRecorder(log, cast(Cluster, _Cluster())) as recorder:
         recorder.follow(cast(Submitter, load), {"zk1": cast(Writer, load)})
         wait_for("the first", lambda: _events(path, event="writes"))
         load.accepted.append((4.0, "task-1"))

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from mwapp.errors import BadInputError
 from mwapp.loop import silent
 from mwapp.zookeeper.connect_string import Servers
-from mwapp.zookeeper.connection import Handler
+from mwapp.zookeeper.connection import KazooHandler
 from mwapp.zookeeper.machine import REAL, Machine
 from mwapp.zookeeper.tls import MOST_HANG_UPS, Tls, TlsRefusedError, subject, validity
 from testbed.tls_files import DAY, Maker, pem, pem_key, without_version, write
@@ -209,7 +209,7 @@ class Told:
     def __init__(self, tls: Tls) -> None:
         self.refused: list[tuple[str, int, str]] = []
         self.machine = Waits()
-        self.handler = Handler(self.machine, tls, lambda *what: self.refused.append(what))
+        self.handler = KazooHandler(self.machine, tls, lambda *what: self.refused.append(what))
 
     def connect(self, peer: Peer, host: str = "127.0.0.1") -> Any:
         return self.handler.create_connection(address=("127.0.0.1", peer.port), hostname=host)

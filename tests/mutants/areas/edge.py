@@ -204,7 +204,10 @@ MUTANTS = [
         "                if not part:\n", "                if False:\n", "a server that hangs up is read on"
     ),
     connection(
-        "        self.address = address\n", "", "nobody knows which server it is", "Handler.create_connection"
+        "        self.address = address\n",
+        "",
+        "nobody knows which server it is",
+        "KazooHandler.create_connection",
     ),
     connection(
         "self.connection.shutdown(socket.SHUT_RDWR)", "self.connection.close()", "closed under who reads it"
