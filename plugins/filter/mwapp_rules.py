@@ -30,6 +30,8 @@ SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
 LEAST_CPU = 0.01
+# Of tasks. Each takes a controller of the kernel, which has the name at the limit's end.
+LIMITS = tuple(f"mwapp_{whose}_{what}" for whose in ("task", "worker") for what in ("memory", "cpu", "pids"))
 LEAST_SILENCE = 0.6  # three beats of a master, seconds
 PORTS = (1, 65535)
 SESSION = (0.1, 3600)  # seconds, whatever the servers grant
@@ -90,6 +92,29 @@ def mwapp_problems(
         *label_problems([str(label) for label in variables["mwapp_labels"]]),
         *source_problems(checkout, handlers),
         *release_problems(handlers, play_hosts[0], hostvars[play_hosts[0]].get("mwapp_handlers", [])),
+    ]
+
+
+def mwapp_kernel_problems(variables: Variables, controllers: str) -> list[str]:
+    """Tell which limits of tasks the kernel of a host cannot enforce.
+
+    Args:
+        variables: the role's, by name, as they are for this host.
+        controllers: the kernel's, as /sys/fs/cgroup/cgroup.controllers has them.
+
+    Returns:
+        A reason to refuse, if there are any. A master runs no tasks.
+    """
+    there = controllers.split()
+    limits = LIMITS if {*variables["mwapp_roles"]} - {"master"} else ()
+    wanted = [name for name in limits if number(str(variables[name]).strip() or 0) != 0]
+    impossible = [name for name in wanted if name.rpartition("_")[2] not in there]
+    if not impossible:
+        return []
+    return [
+        f"{', '.join(impossible)}: the kernel of this host cannot limit this for services "
+        f"(/sys/fs/cgroup/cgroup.controllers has: {' '.join(there) or 'nothing'}). Boot it with cgroup v2 "
+        "alone (systemd.unified_cgroup_hierarchy=1, no cgroup_disable), or unset the variable."
     ]
 
 
@@ -331,4 +356,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"mwapp_problems": mwapp_problems}
+        return {"mwapp_kernel_problems": mwapp_kernel_problems, "mwapp_problems": mwapp_problems}

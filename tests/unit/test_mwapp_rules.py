@@ -114,6 +114,36 @@ def test_a_setting_that_cannot_work(changed: dict[str, Any], said: str) -> None:
     assert said in problem
 
 
+ALL = "cpuset cpu io memory pids\n"
+LIMITED = {"mwapp_task_memory": " 500M ", "mwapp_worker_cpu": "1.5", "mwapp_worker_pids": 100}
+
+
+@pytest.mark.parametrize(
+    ("changed", "controllers", "said"),
+    [
+        ({}, "", ""),
+        (dict.fromkeys(rules.LIMITS, "0"), "", ""),
+        (dict.fromkeys(rules.LIMITS, "0.0"), "", ""),
+        (LIMITED, ALL, ""),
+        (LIMITED | {"mwapp_roles": ["master"]}, "", ""),
+        (LIMITED, "", "mwapp_task_memory, mwapp_worker_cpu, mwapp_worker_pids: the kernel"),
+        (
+            LIMITED | {"mwapp_roles": ["node"]},
+            "cpu pids",
+            "mwapp_task_memory: the kernel of this host cannot",
+        ),
+        (LIMITED, "cpuset io memory pids", "cgroup.controllers has: cpuset io memory pids). Boot it with"),
+        ({"mwapp_task_pids": "7"}, "", "cgroup.controllers has: nothing). Boot it with cgroup v2 alone"),
+    ],
+)
+def test_a_limit_takes_a_controller_of_the_kernel(
+    changed: dict[str, Any], controllers: str, said: str
+) -> None:
+    told = "".join(rules.mwapp_kernel_problems(GIVEN | changed, controllers))
+    assert said in told
+    assert bool(told) == bool(said)
+
+
 def test_all_problems_are_told_at_once() -> None:
     assert len(problems({"mwapp_slots": 0, "mwapp_keep": 0, "mwapp_name": "", "mwapp_labels": [""]})) == 4
 

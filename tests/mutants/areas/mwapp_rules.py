@@ -28,6 +28,20 @@ MUTANTS = [
     rules("MEMORY[0] <= _bytes(value) < MEMORY[1]", "_bytes(value)", "a limit passes that mwapp refuses"),
     rules("number(variables[name]) >= LEAST_CPU", "True", "a limit passes that the kernel refuses"),
     rules(
+        'if {*variables["mwapp_roles"]} - {"master"} else ()',
+        "",
+        "a master is refused for what it never runs",
+    ),
+    rules(
+        "str(variables[name]).strip() or 0", "variables[name]", "no limit is one that no kernel can enforce"
+    ),
+    rules('name.rpartition("_")[2] not in there', "True", "any limit is refused"),
+    rules(
+        'name.rpartition("_")[2] not in there',
+        "not there",
+        "what the kernel cannot limit is found out when a service starts",
+    ),
+    rules(
         "        *port_problems(variables, _server_ports(host, hostvars, groups)),\n", "", "any port passes"
     ),
     rules(
