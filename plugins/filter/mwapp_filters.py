@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import ROLES
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 
 # Given by -e, numbers are text. What is no number is 0: preflight refuses it, and status shows such a host.
@@ -18,8 +19,6 @@ Hostvars = Mapping[str, Variables]
 
 CLIENT_PORT = 2181
 TLS_PORT = 2182
-# In the order in which they go: while workers give their tasks back, nobody should hand these out again.
-ROLES = ("master", "node", "worker")
 STOP_SECONDS = 10
 
 
@@ -72,10 +71,53 @@ def mwapp_certificates(hosts: list[str], hostvars: Hostvars, groups: Mapping[str
         For each host one for each of its services, and one for commands.
     """
     return [
-        {"ca": "client", "name": f"mwapp-{user}-{hostvars[host].get('mwapp_name') or host}"}
+        {"ca": "client", "name": _certificate(user, hostvars[host].get("mwapp_name") or host)}
         for host in hosts
         for user in ("cli", *(hostvars[host].get("mwapp_roles") or _roles(host, groups)))
     ]
+
+
+def _certificate(user: str, name: Any) -> str:
+    """The name of the certificate that a service, or cli, has on the host with this name."""
+    return f"mwapp-{user}-{name}"
+
+
+def mwapp_tls_names(roles: list[str], name: str) -> dict[str, str]:
+    """Tell which files with keys and certificates a host has.
+
+    Args:
+        roles: its services.
+        name: mwapp_name.
+
+    Returns:
+        By what the host calls them, what the controller calls them: for each service one, and for commands.
+    """
+    return {user: f"client/{_certificate(user, name)}.pem" for user in (*roles, "cli")}
+
+
+def mwapp_tls_files(home: str, authority: str) -> list[Row]:
+    """Describe the files with keys and certificates, as the module zookeeper_files takes them.
+
+    Args:
+        home: their directory.
+        authority: what the file of the CA says.
+
+    Returns:
+        The CA's, that of commands, and those of all services: a host has those of its own.
+    """
+    secrets = [{"path": f"{home}/{user}.pem", "secret": True, "mode": "0600"} for user in ("cli", *ROLES)]
+    return [{"path": f"{home}/ca.pem", "content": authority}, *secrets]
+
+
+def mwapp_tls_secrets(names: Mapping[str, str], home: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """Tell what is in the files of a host with its keys, as the module zookeeper_files takes it.
+
+    Args:
+        names: what mwapp_tls_names made.
+        home: their directory on the host.
+        texts: by what the controller calls the files, what they say.
+    """
+    return {f"{home}/{user}.pem": texts[file] for user, file in names.items()}
 
 
 def _roles(host: str, groups: Mapping[str, list[str]]) -> list[str]:
@@ -153,10 +195,10 @@ def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
         shared: what each service must be restarted for, besides what follows from ``variables``.
 
     Returns:
-        For each role its host and role; state (ready, or absent if it is not for this host); settings, which
-        are its table of the config file; stop_timeout and watchdog of its unit; timeout, in which it has to
-        stop, start and be ready; whether it has tls; address and port of its status endpoint, seen from the
-        host; revision, a digest of all that it must be restarted for.
+        For each role its host, role and unit; state (ready, or absent if it is not for this host); settings,
+        which are its table of the config file; stop_timeout and watchdog of the unit; timeout, in which it
+        has to stop, start and be ready; whether it has tls; address and port of its status endpoint, seen
+        from the host; revision, a digest of all that it must be restarted for.
     """
     return [_service(host, role, variables, shared) for role in ROLES]
 
@@ -173,6 +215,7 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
     return {
         **unit,
         "host": host,
+        "unit": f"mwapp-{role}.service",
         "state": "ready" if role in its["mwapp_roles"] else "absent",
         "timeout": stop_timeout + do_int(its["mwapp_ready_timeout"]),
         "address": "127.0.0.1" if its["mwapp_listen"] == "0.0.0.0" else its["mwapp_listen"],  # noqa: S104 - compared
@@ -242,4 +285,7 @@ class FilterModule:
             "mwapp_services": mwapp_services,
             "mwapp_tls": mwapp_tls,
             "mwapp_tls_days": mwapp_tls_days,
+            "mwapp_tls_files": mwapp_tls_files,
+            "mwapp_tls_names": mwapp_tls_names,
+            "mwapp_tls_secrets": mwapp_tls_secrets,
         }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.validation import check_type_path
+from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import ROLES
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
 
 Variables = Mapping[str, Any]
@@ -134,9 +135,7 @@ def _granted_ms(hostvars: Hostvars, groups: Groups) -> tuple[float, float]:
 
 def _named(name: str, hostvars: Hostvars, groups: Groups) -> list[str]:
     """The application's hosts with this name."""
-    hosts = dict.fromkeys(
-        host for role in ("master", "worker", "node") for host in groups.get(f"mwapp_{role}s", [])
-    )
+    hosts = dict.fromkeys(host for role in ROLES for host in groups.get(f"mwapp_{role}s", []))
     return [host for host in hosts if str(hostvars[host].get("mwapp_name", host)) == name]
 
 

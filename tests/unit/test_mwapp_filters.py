@@ -88,6 +88,7 @@ def test_what_a_service_is() -> None:
     settings, revision = worker.pop("settings"), worker.pop("revision")
     assert worker == {
         "host": "mw1",
+        "unit": "mwapp-worker.service",
         "role": "worker",
         "state": "ready",
         "address": "127.0.0.1",
@@ -298,6 +299,31 @@ def test_every_service_and_the_commands_of_a_host_have_certificates() -> None:
         "mwapp-cli-mw2",
         "mwapp-node-mw2",
     ]
+
+
+def test_a_host_calls_its_files_by_its_services() -> None:
+    names = filters.mwapp_tls_names(["worker", "master"], "one")
+    assert list(names.items()) == [
+        ("worker", "client/mwapp-worker-one.pem"),
+        ("master", "client/mwapp-master-one.pem"),
+        ("cli", "client/mwapp-cli-one.pem"),
+    ]  # in this order their digests are in the revisions
+    texts = {file: f"the key in {file}" for file in names.values()} | {"client-ca.pem": "the CA"}
+    assert filters.mwapp_tls_secrets(names, "/tls", texts) == {
+        "/tls/worker.pem": "the key in client/mwapp-worker-one.pem",
+        "/tls/master.pem": "the key in client/mwapp-master-one.pem",
+        "/tls/cli.pem": "the key in client/mwapp-cli-one.pem",
+    }
+    assert filters.mwapp_tls_secrets({}, "/tls", {}) == {}
+
+
+def test_keys_are_secret_and_for_root_alone() -> None:
+    ca, *keys = filters.mwapp_tls_files("/tls", "the CA")
+    assert ca == {"path": "/tls/ca.pem", "content": "the CA"}
+    assert {key.pop("path") for key in keys} == {
+        f"/tls/{user}.pem" for user in ("cli", "master", "worker", "node")
+    }
+    assert keys == [{"secret": True, "mode": "0600"}] * 4
 
 
 def test_the_config_file() -> None:

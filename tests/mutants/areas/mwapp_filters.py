@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = (pytest("tests/unit/test_mwapp_filters.py"),)
 
 filters = partial(Mutant, "plugins/filter/mwapp_filters.py")
+roles = partial(Mutant, "plugins/module_utils/mwapp_roles.py")
 order = partial(Mutant, "plugins/filter/mwapp_restart_order.py")
 
 MUTANTS = [
@@ -19,7 +20,7 @@ MUTANTS = [
     filters('if ":" in host and', "if False and", "IPv6 cannot be told from its port"),
     filters(' and not host.startswith("[")', "", "what has brackets is given others"),
     # ------------------------------------------------------------ services
-    filters(
+    roles(
         'ROLES = ("master", "node", "worker")',
         'ROLES = ("worker", "master", "node")',
         "while a worker gives its tasks back, its own master hands them out again",
@@ -58,6 +59,16 @@ MUTANTS = [
         'int(its[f"mwapp_{role}_port"])',
         "a host whose variables are wrong has no status",
     ),
+    # ------------------------------------------------------------ keys and certificates
+    filters(
+        'in (*roles, "cli")', 'in ("cli", *roles)', "an upgrade restarts all services with TLS for nothing"
+    ),
+    filters(
+        '"secret": True, "mode": "0600"', '"secret": True, "mode": "0644"', "anybody on the host reads keys"
+    ),
+    filters('"secret": True, "mode"', '"secret": False, "mode"', "a difference shows keys"),
+    filters('in ("cli", *ROLES)]', "in ROLES]", "commands have no key"),
+    filters("texts[file] for user, file", "file for user, file", "a key is the name of its file"),
     # ------------------------------------------------------------ the order
     order('== "worker":\n            return 2', '== "worker":\n            return 0', "workers first"),
     order(

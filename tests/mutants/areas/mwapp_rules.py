@@ -55,8 +55,8 @@ MUTANTS = [
     rules("if value is not None), ZOO", "), ZOO", "a host without the variable has no ticks"),
     rules("least or 2 * tick", "2 * tick", "the shortest session that was set is not looked at"),
     rules("most or 20 * tick", "20 * tick", "the longest session that was set is not looked at"),
-    rules('("master", "worker", "node")', '("master", "worker")', "two nodes have one name"),
-    rules('("master", "worker", "node")', '("worker", "node")', "two masters have one name"),
+    rules("for role in ROLES", 'for role in ("master", "worker")', "two nodes have one name"),
+    rules("for role in ROLES", 'for role in ("worker", "node")', "two masters have one name"),
     rules('.get("mwapp_name", host)', '.get("mwapp_name")', "the name that another has by default is free"),
     rules(
         "str(hostvars[host].get", "(hostvars[host].get", "a host called 7 has another name than one called 7"
