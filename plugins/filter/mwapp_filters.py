@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import ROLES
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
+    CLIENT_PORT,
+    TLS_PORT,
+    is_true,
+)
 
 # Given by -e, numbers are text. What is no number is 0: preflight refuses it, and status shows such a host.
 from jinja2.filters import do_float, do_int
@@ -17,8 +21,6 @@ Row = dict[str, Any]
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
 
-CLIENT_PORT = 2181
-TLS_PORT = 2182
 STOP_SECONDS = 10
 
 

@@ -14,7 +14,12 @@ from typing import Any
 
 from ansible.module_utils.common.validation import check_type_path
 from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import ROLES
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
+    CLIENT_PORT,
+    ELECTION_PORT,
+    QUORUM_PORT,
+    is_true,
+)
 
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
@@ -52,9 +57,9 @@ BOUNDS = {
     "mwapp_ready_timeout": (1, math.inf, "seconds", ""),
 }
 ZOOKEEPER_PORTS = {
-    "zookeeper_client_port": 2181,
-    "zookeeper_quorum_port": 2888,
-    "zookeeper_election_port": 3888,
+    "zookeeper_client_port": CLIENT_PORT,
+    "zookeeper_quorum_port": QUORUM_PORT,
+    "zookeeper_election_port": ELECTION_PORT,
 }
 # The defaults of the role zookeeper: what decides how long sessions may be.
 ZOOKEEPER_SESSIONS = {

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+# As in defaults/main.yml of the role, for those that are not given its defaults.
+CLIENT_PORT, TLS_PORT, QUORUM_PORT, ELECTION_PORT = 2181, 2182, 2888, 3888
 TRUE = ("true", "yes", "on", "1")  # of what inventories say for true
 
 

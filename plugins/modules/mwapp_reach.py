@@ -32,9 +32,9 @@ import re
 import socket
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import CLIENT_PORT
 
 SERVER = re.compile(r"(?:\[(.+)\]|([^:]+))(?::([0-9]+))?")
-CLIENT_PORT = 2181  # where none is given
 REMEDY = (
     "If it is new, run site.yml without --limit, so that the servers' packet filter (zookeeper_packet_filter)"
     " lets it in. If it connects from another address than its mwapp_host, name that in "

@@ -53,6 +53,11 @@ def test_a_setting_as_an_argument_of_preflight(kind: str, argument: dict[str, st
     assert settings.argument(settings.Setting("x", type=kind)) == argument | {"required": True}
 
 
+@pytest.mark.parametrize("kind", ["client", "tls", "quorum", "election"])
+def test_ports_are_those_of_the_defaults(kind: str) -> None:
+    assert getattr(settings, f"{kind.upper()}_PORT") == DEFAULTS[f"zookeeper_{kind}_port"]
+
+
 def test_variables_are_those_of_the_defaults_each_once() -> None:
     variables = [setting.variable for setting in settings.SETTINGS]
     assert len(set(variables)) == len(variables)
