@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_heap import heap_mb
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
     password_problem,
@@ -37,20 +38,8 @@ SECRET_KEY = re.compile(r"(?:-D)?([\w.-]*(?:password|secret|superDigest))=", re.
 PORTS = ("zookeeper_client_port", "zookeeper_quorum_port", "zookeeper_election_port")
 ADOPTED = ".adopted"  # ends the name of a directory whose data were taken over
 MOST = (1 << 31) - 1  # the largest integer of Java
-HEAP_MIN_MB, HEAP_MAX_MB, HEAP_STEP_MB = 128, 4096, 16
 
 Settings = dict[str, Any]
-
-
-def heap_mb(wanted: int, memory_mb: int, installed: int) -> int:
-    """The heap to use: what is wanted, or when that is 0 a quarter of the memory within bounds.
-
-    A kernel's memory differs by some MB from boot to boot, which should restart no server: the quarter is
-    rounded down, and what is ``installed`` (0: nothing) stays if it is near.
-    """
-    quarter = min(max(memory_mb // 4, HEAP_MIN_MB), HEAP_MAX_MB)
-    near = abs(installed - quarter) <= quarter // 16
-    return wanted or (installed if near else quarter // HEAP_STEP_MB * HEAP_STEP_MB)
 
 
 def as_id(value: object) -> int | None:

@@ -140,6 +140,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprints
 from ansible_collections.zklab.zookeeper.plugins.module_utils.unlogged import UnloggedModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import still_running
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_heap import heap_mb
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import read_history
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
@@ -150,7 +151,6 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
     as_id,
     declared_dead,
     forgotten,
-    heap_mb,
     host_problems,
     member_problems,
     returned_problems,

@@ -5,7 +5,7 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-FILES = ("rules", "role", "settings")
+FILES = ("rules", "role", "settings", "heap")
 KILLERS = (
     pytest(
         *(f"tests/unit/test_zookeeper_{name}.py" for name in FILES), "tests/unit/test_unreachable_hosts.py"
@@ -14,6 +14,7 @@ KILLERS = (
 
 filters = partial(Mutant, "plugins/filter/zookeeper_filters.py")
 unreachable = partial(Mutant, "plugins/module_utils/unreachable_hosts.py")
+heap = partial(Mutant, "plugins/module_utils/zookeeper_heap.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
@@ -103,12 +104,12 @@ MUTANTS = [
         "old ports are not asked",
     ),
     # ------------------------------------------------------------ rules
-    rules("wanted or (", "(", "zookeeper_heap_mb does nothing"),
-    rules("installed if near else", "installed if installed else", "another memory changes nothing"),
-    rules("installed if near else", "", "a reboot alone is a change"),
-    rules("quarter // HEAP_STEP_MB * HEAP_STEP_MB)", "quarter)", "hosts alike have different heaps"),
-    rules("memory_mb // 4", "memory_mb // 2", "half the memory"),
-    rules("HEAP_MIN_MB), HEAP_MAX_MB)", "HEAP_MIN_MB), HEAP_MAX_MB * 4)", "a heap with long pauses"),
+    heap("wanted or (", "(", "zookeeper_heap_mb does nothing"),
+    heap("installed if near else", "installed if installed else", "another memory changes nothing"),
+    heap("installed if near else", "", "a reboot alone is a change"),
+    heap("quarter // STEP_MB * STEP_MB)", "quarter)", "hosts alike have different heaps"),
+    heap("memory_mb // 4", "memory_mb // 2", "half the memory"),
+    heap("MIN_MB), MAX_MB)", "MIN_MB), MAX_MB * 4)", "a heap with long pauses"),
     rules("isinstance(value, bool) or not", "not", equivalent="what is true or false is no digits, either"),
     rules("254 if extended_types(settings) else 255", "255", "an id that TTL nodes take for themselves"),
     rules("not 1 <= number <= highest", "not 0 <= number <= highest", "id 0"),
