@@ -18,16 +18,9 @@ from mwapp.cli.session import Target, look, target_of
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError
-from mwapp.status.health import (
-    MasterStatus,
-    System,
-    TasksView,
-    ask_master,
-    ask_servers,
-    read_tasks_view,
-    since,
-)
+from mwapp.status.health import MasterStatus, System, TasksView, since
 from mwapp.status.overview import TaskView, WorkerView, read_master, read_workers
+from mwapp.status.probes import ask_master, ask_servers, read_tasks_view
 from mwapp.zookeeper.connect_string import Servers
 
 # How many workers and standby masters fit on a screen. In a system of nodes every other node is a standby.

@@ -19,6 +19,7 @@ from mwapp.core.limits import LIMITS
 from mwapp.core.session import Callback, Process
 from mwapp.core.task import MAX_DELAY, MAX_RETRIES, MAX_RETRY_DELAY, MAX_TIMEOUT, RETRY_DELAY, Task
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
+from mwapp.status.health import no_worker, schedulable
 from mwapp.status.overview import read_tasks, read_workers
 
 # How the parts of a call are written here.
@@ -181,8 +182,6 @@ def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
     """All have the same labels. They may wait for ever, so say so now."""
     labels = tasks[0].labels if tasks else ()
     if labels:
-        from mwapp.status.health import no_worker, schedulable  # here, because its imports take long
-
         (workers,) = look(target, read_workers)
         if not schedulable(labels, workers):
             print(f"mwapp: waiting: {no_worker(labels)}", file=sys.stderr)

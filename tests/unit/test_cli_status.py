@@ -11,8 +11,9 @@ from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
 from mwapp.daemon.endpoint import Endpoint
 from mwapp.daemon.snapshot import Snapshot
-from mwapp.status.health import MasterStatus, ServerView, System, TasksView, ask_master
+from mwapp.status.health import MasterStatus, ServerView, System, TasksView
 from mwapp.status.overview import MasterView, StandbyView, TaskView, WorkerView
+from mwapp.status.probes import ask_master
 from mwapp.zookeeper.connect_string import Servers
 
 CONNECT = Servers.parse("zk1,zk2,zk3/mwapp")

@@ -1,0 +1,124 @@
+"""What the servers, the master's endpoint and the tasks as a whole say, when they are asked."""
+
+import http.client
+import json
+import re
+import socket
+from collections import Counter
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from mwapp.core.messages import Stat
+from mwapp.core.protocol import CANCELLED, DONE, FAILED, REQUESTS
+from mwapp.core.session import Scope
+from mwapp.errors import BadInputError
+from mwapp.status.health import MasterStatus, ServerView, TasksView
+from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, read_names, read_states, read_tasks
+from mwapp.zookeeper.connect_string import Servers, parse_address, show
+
+# How long to wait for a server or an endpoint, seconds.
+PROBE_SECONDS = 1.0
+# Above this many tasks we do not count their states one by one.
+MOST_COUNTED = 20_000
+# How many failures to show, and of how many queued tasks to check the labels.
+FAILURES = 3
+MOST_WAITING = 500
+_NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError)
+
+
+def read_tasks_view(scope: Scope, before: TasksView | None, then: Callable[[TasksView], None]) -> None:
+    """The tasks as a whole. Final states that an earlier view told are not read again, unless somebody has
+    asked since then for a task to run again."""
+
+    def asked(stat: Stat | None) -> None:
+        requests = None if stat is None or stat.children else stat.created
+        same = before is not None and requests is not None and requests == before.requests
+        _read_tasks_view(scope, before.states if before and same else {}, requests, then)
+
+    scope.exists(REQUESTS, asked)
+
+
+def _read_tasks_view(
+    scope: Scope, known: Mapping[str, str], requests: int | None, then: Callable[[TasksView], None]
+) -> None:
+
+    def named(names: list[str]) -> None:
+        if len(names) > MOST_COUNTED:  # why they wait, the oldest tell; what fails, the newest
+            some = [*names[:MOST_WAITING], *names[-MOST_WAITING:]]
+            read_states(scope, some, known, partial(counted, len(names)))
+        else:
+            read_states(scope, names, known, partial(counted, None))
+
+    def counted(total: int | None, states: dict[str, str]) -> None:
+        failures = [name for name, state in states.items() if state == FAILED][: -FAILURES - 1 : -1]
+        waiting = [name for name, state in states.items() if state == QUEUED][:MOST_WAITING]
+        none = dict.fromkeys((QUEUED, ASSIGNED, DONE, FAILED, CANCELLED), 0)
+        counts = none | Counter(states.values())
+        ended = {name: state for name, state in states.items() if state not in (QUEUED, ASSIGNED)}
+
+        def read(views: list[TaskView]) -> None:
+            found = {view.task: view for view in views}
+            failed, queued = ([found[name] for name in some if name in found] for some in (failures, waiting))
+            if total is None:
+                then(TasksView(len(states), counts, failed, queued, ended, requests))
+            else:
+                then(TasksView(total, None, failed, queued, ended, requests))
+
+        read_tasks(scope, [*failures, *waiting], read)
+
+    read_names(scope, named)
+
+
+def ask_servers(servers: Servers) -> list[ServerView]:
+    """What the servers say of themselves (their four-letter word srvr)."""
+    connect = servers.tls.connect() if servers.tls else socket.create_connection
+    with ThreadPoolExecutor(len(servers.addresses)) as pool:
+        return list(pool.map(lambda address: _ask_server(address, connect), servers.addresses))
+
+
+def _ask_server(address: tuple[str, int], connect: Callable[..., Any]) -> ServerView:
+    name = show(address)
+    try:
+        with connect(address, PROBE_SECONDS) as connection:
+            connection.sendall(b"srvr")
+            text = b"".join(iter(lambda: connection.recv(4096), b"")).decode(errors="replace")
+    except OSError as problem:
+        return ServerView(name, problem=problem.strerror or str(problem))
+
+    def find(pattern: str) -> str | None:
+        found = re.search(pattern, text, re.M)
+        return found[1] if found else None
+
+    mode = find(r"^Mode: (\w+)")
+    if mode is None:
+        return ServerView(name, problem=text.strip().partition("\n")[0] or "no answer")
+    mean, worst = find(r"^Latency.*: \d+/([\d.]+)/\d+"), find(r"^Latency.*/(\d+)")
+    clients = find(r"^Connections: (\d+)")
+    return ServerView(
+        name,
+        mode,
+        find(r"version: ([\w.]+)"),
+        float(mean) if mean else None,
+        int(worst) if worst else None,
+        int(clients) if clients else None,
+    )
+
+
+def ask_master(address: str) -> MasterStatus:
+    """Ask the endpoint of the active master."""
+    try:
+        host, port = parse_address(address, "/master")
+        connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
+        connection.request("GET", "/status")
+        document: Any = json.loads(connection.getresponse().read(1 << 20))
+        connection.close()
+        part = document[document["role"]]
+        master = part.get("master", part)
+        resting = {str(name): float(seconds) for name, seconds in master.get("resting", {}).items()}
+        return MasterStatus(str(master["state"]), None, resting, int(master.get("deposed_of_late", 0)))
+    except OSError as problem:
+        return MasterStatus(problem=problem.strerror or str(problem))
+    except (http.client.HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
+        return MasterStatus(problem=f"no status ({type(problem).__name__})")
