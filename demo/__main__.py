@@ -4,6 +4,7 @@ The results go to build/demo: events.jsonl (the record), report.html and timelin
 summary.json (the figures), even if the story breaks off. Exit status 0 only if the story held.
 """
 
+import argparse
 import logging
 import signal
 import sys
@@ -17,6 +18,12 @@ from lab import Lab, LabError
 
 def main() -> int:
     """Play the story on the lab that LAB names; if it breaks off, tell it as far as it came."""
+    argparse.ArgumentParser(
+        prog="python -m demo",
+        description="Play the story of failures, and make its report in build/demo. The variable LAB names "
+        "the lab, which must be up. The default is 'lab'.",
+        epilog="Exit status: 0 the story held; 1 it did not; 2 the lab cannot be used.",
+    ).parse_args()
     logging.basicConfig(level=logging.ERROR)  # clients warn about every connection that we cut on purpose
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     lab = Lab()

@@ -55,7 +55,7 @@ class Story:
     # ------------------------------------------------------------ chapters
 
     def cast(self) -> None:
-        """Who is who; the preset roles of the seeds: mw1 active, mw2 its backup."""
+        """Who is who; the preset roles of the seeds: mw1 active, mw2 its standby."""
         with self.chapter("The cast"):
             for node, mode in self.cluster.modes().items():
                 self.say(f"{node} is {mode}")
@@ -64,7 +64,7 @@ class Story:
                 self.cluster.systemctl("mw2", "restart", faults.MASTER_UNIT)
                 wait_for("mw1 active", lambda: self.cluster.master() == "mw1", 15)
             epoch = self.cluster.epoch("mw1")
-            self.say(f"mw1 is the active master (epoch {epoch}), mw2 its backup; workers on mw1, mw2, mw3")
+            self.say(f"mw1 is the active master (epoch {epoch}), mw2 its standby; workers on mw1, mw2, mw3")
 
     def work(self) -> None:
         """A few tasks to look at, then a steady load until the end."""
@@ -104,9 +104,7 @@ class Story:
         """A master that stands still, is replaced, and comes back believing that it is still active."""
         with self.chapter("The active master's host freezes"):
             old, epoch = faults.about_to_fall_silent(self.cluster)
-            self.say(
-                f"{old} stands still: whoever stands by replaces a master that was not heard of for 0.6 s"
-            )
+            self.say(f"{old} is frozen. The standby takes over after 0.6 s of silence")
             self.fault("frozen")
             takeover = faults.freeze_master(self.cluster)
             self.takeover("frozen", takeover.ms, master=takeover.master, epoch=takeover.epoch)

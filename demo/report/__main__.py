@@ -1,5 +1,6 @@
 """``python -m demo.report [RECORD]`` makes the report again, even for a story that was killed."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -10,7 +11,15 @@ from demo.report.summary import tell
 
 def main() -> int:
     """Make the report again, from a record."""
-    record = Path(sys.argv[1]) if len(sys.argv) > 1 else RECORD
+    parser = argparse.ArgumentParser(
+        prog="python -m demo.report",
+        description="Make the report again from the record of a story, also of one that broke off.",
+        epilog="Exit status: 0 the story held; 1 it did not; 2 the record cannot be read.",
+    )
+    parser.add_argument(
+        "record", nargs="?", type=Path, default=RECORD, metavar="RECORD", help=f"default: {RECORD}"
+    )
+    record = parser.parse_args().record
     try:
         history = History.load(record)
     except BadRecordError as error:

@@ -4,6 +4,9 @@ from typing import Any
 
 from demo.report.history import History
 
+# What the terminal says for a key of the figures, if it is another word.
+WORDS = {"doubled": "recorded twice"}
+
 
 def summary(history: History) -> dict[str, Any]:
     """The figures. ``tasks`` is None if the tasks could not be accounted for; open tasks had not ended
@@ -33,9 +36,8 @@ def tell(history: History) -> None:
     problem = f": {history.problem}" if history.problem else ""
     print(f"\n{'The story held' if history.held else 'THE STORY DID NOT HOLD'}{problem}\n")
     if ledger := history.ledger:
-        print(
-            "  tasks        " + "   ".join(f"{k} {n}" for k, n in told["tasks"].items() if n or k != "open")
-        )
+        counts = [f"{WORDS.get(k, k)} {n}" for k, n in told["tasks"].items() if n or k != "open"]
+        print(f"  tasks        {'   '.join(counts)}")
         meant, moved = ledger["meant_to_fail"], ledger["moved"]
         print(f"               {meant} were meant to fail, {moved} took a second attempt")
     if wait := history.longest_submission:

@@ -5,11 +5,13 @@ import re
 from functools import cache, partial
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from demo import __main__ as demo_command
 from demo.report import __main__ as again
 from demo.report import page as report
 from demo.report.history import History
@@ -192,10 +194,22 @@ def test_the_report_can_be_made_again(
     record.write_bytes(RECORD.read_bytes())
     monkeypatch.setattr("sys.argv", ["report", str(record)])
     assert again.main() == 0
-    assert "submitted 912   done 911   failed 1   lost 0   doubled 0" in capsys.readouterr().out
+    assert "submitted 912   done 911   failed 1   lost 0   recorded twice 0" in capsys.readouterr().out
     record.unlink()
     assert again.main() == 2
     assert "make demo" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [demo_command, again])
+def test_help_is_shown(
+    command: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is played, and no file of this name is looked for."""
+    monkeypatch.setattr("sys.argv", ["demo", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: python -m demo")
 
 
 def test_what_there_is_to_read_on_is_there() -> None:
