@@ -176,8 +176,8 @@ def _worker_options(function: F) -> F:
                 type=click.IntRange(0, 1000),
                 default=400,
                 metavar="TASKS",
-                help="Tasks to prefetch beyond the slots, at most. A worker gets as many as it did in the "
-                "last fifth of a second, so none if they take long.",
+                help="Maximum number of tasks to prefetch beyond the slots. A worker prefetches as many "
+                "tasks as it finished in the last 0.2 s. If it finished none, it prefetches none.",
             ),
             option(
                 "--label",
