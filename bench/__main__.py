@@ -34,7 +34,9 @@ def main() -> int:
     """Run the parts one after the other."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("part", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
-    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="measure so often (default 7)")
+    parser.add_argument(
+        "--rounds", type=int, default=7, metavar="N", help="repeat each measurement N times (default 7)"
+    )
     several = parser.add_argument_group("tasks")
     several.add_argument("--tasks", type=int, default=4000, metavar="N", help="tasks a round (default 4000)")
     several.add_argument(
@@ -47,7 +49,11 @@ def main() -> int:
     several.add_argument("--lab", action="store_true", help="in the lab, not on servers on loopback")
     broken = parser.add_argument_group("takeovers, gaps, kills, upgrades")
     broken.add_argument(
-        "--runs", type=int, default=20, metavar="N", help="of each fault, or so many ensembles (default 20)"
+        "--runs",
+        type=int,
+        default=20,
+        metavar="N",
+        help="runs of each fault, or number of ensembles (default 20)",
     )
     broken.add_argument(
         "--releases",

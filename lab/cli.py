@@ -54,7 +54,8 @@ def _complete(context: click.Context, _: click.Parameter, begun: str) -> list[st
     "--name",
     envvar="LAB",
     show_envvar=True,
-    help=f"Which lab. The default is the only lab that is up, or {DEFAULT_LAB!r}.",
+    help=f"Which lab. The default is {DEFAULT_LAB!r} if it is up, or else the only lab that is up. If "
+    f"several others are up, name one. Without a name, `up` always means {DEFAULT_LAB!r}.",
 )
 def cli(name: str | None) -> None:
     """Real systemd hosts on this machine, and every way to break them."""

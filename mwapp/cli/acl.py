@@ -68,10 +68,10 @@ def acl(
 
     The role mwapp does this if mwapp_acl is set.
 
-    A worker that on no longer names is struck off: its tasks go to others. A single znode below /tasks, say,
-    that is somebody else's gives a warning, and the rest is done.
+    A worker that on no longer names is struck off: its tasks go to others. A znode that another client owns
+    (below /tasks, for example) causes only a warning, and the rest is done.
 
-    Exit status: 0 it is so; 7 not permitted.
+    Exit status: 0 the lists are shown, or as requested; 7 not permitted.
 
     \b
     Examples:

@@ -34,7 +34,7 @@ CANCEL_SECONDS = 30.0
 def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **settings: Any) -> None:
     """Cancel each TASK, wait until it has ended, and show its result.
 
-    Without TASK, cancel all that have not ended and that the options choose. See them first:
+    Without TASK, cancel every unfinished task that matches the options. See them first:
     mwapp tasks --state queued, with the same options.
 
     A task that has not begun will not run. A running task gets SIGTERM, two seconds later SIGKILL, and so

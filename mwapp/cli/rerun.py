@@ -48,7 +48,7 @@ def rerun(
     its attempts goes on, so that a store that checks fencing tokens accepts it. It begins at once, whatever
     --delay and --expires were when it was submitted.
 
-    Without TASK, run all again that have ended and that the options choose. See them first:
+    Without TASK, rerun every finished task that matches the options. See them first:
     mwapp tasks --state failed, with the same options.
 
     Exit status: 0 all run again; 1 with --wait: not all are done in the end; 4 a task does not exist; 5 no
@@ -82,7 +82,7 @@ def remove(tasks: tuple[str, ...], state: tuple[str, ...], timeout: float, **set
     for it. Without this command, tasks are removed after a while (mwapp master --retention, --keep). To end a
     task that has not ended: mwapp cancel.
 
-    Without TASK, remove all that have ended and that the options choose. See them first:
+    Without TASK, remove every finished task that matches the options. See them first:
     mwapp tasks --state done, with the same options.
 
     Exit status: 0 all are removed; 4 a task does not exist; 5 not all are removed in time, their requests

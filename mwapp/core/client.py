@@ -22,9 +22,9 @@ from mwapp.core.task import BadTaskError, Task, task_order
 CLIENT_RETRY_SECONDS = 0.5
 # Transactions with cancel requests that are under way at once.
 TRANSACTIONS = 4
-# For this many session time-outs a request of a session that was given up may still be carried out: one while
-# it travels to a server, one while that server is cut off from the leader and saves the session by coming
-# back, one until the leader ends the session, and half of one for the leader's ticks.
+# A request from an abandoned session may still commit for this many session time-outs: one while it travels
+# to a server, one while that server is cut off from the leader and saves the session by coming back, one
+# until the leader ends the session, and half of one for the leader's ticks.
 UNDER_WAY = 3.5
 
 
