@@ -5,12 +5,15 @@ Everything but `look` and `ask` is pure: texts and states in, judgements out.
 
 from __future__ import annotations
 
+import io
 import re
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.within import Within
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 MAX_ANSWER = 1 << 20  # an answer longer than this does not come from ZooKeeper
@@ -264,7 +267,11 @@ def tls_context(tls: Mapping[str, str] | None) -> ssl.SSLContext | None:
 
 
 def ask(member: Member, word: str, timeout: float, tls: ssl.SSLContext | None = None) -> str:
-    """The answer to a four-letter word. Raises OSError, TimeoutError after so many seconds of silence."""
+    """The answer to a four-letter word, which is to have ended after so many seconds.
+
+    Raises OSError, and TimeoutError.
+    """
+    end = time.monotonic() + timeout
     try:
         connection = socket.create_connection((member.host, member.port), timeout=timeout)
     except UnicodeError as error:  # of "zk1..example.org", say
@@ -272,10 +279,8 @@ def ask(member: Member, word: str, timeout: float, tls: ssl.SSLContext | None = 
     # If the handshake fails, wrap_socket closes it.
     with tls.wrap_socket(connection, server_hostname=member.host) if tls else connection as connection:
         connection.sendall(word.encode())
-        answer = b""
-        while len(answer) < MAX_ANSWER and (part := connection.recv(65536)):
-            answer += part
-    return answer.decode(errors="replace")
+        with io.BufferedReader(Within(connection, end - time.monotonic())) as said:
+            return said.read(MAX_ANSWER).decode(errors="replace")
 
 
 def still_running(gone: dict[str, str], timeout: float = 2) -> list[str]:

@@ -183,7 +183,7 @@ def _secret_problem(key: str) -> str:
     if problem := password_problem("zookeeper_jvm_flags", key):
         return problem
     way = (
-        f"Set {key.removeprefix('zookeeper.')} in zookeeper_config instead: zoo.cfg is no such place."
+        f"Set {key.removeprefix('zookeeper.')} in zookeeper_config: only root and the server read zoo.cfg."
         if key.lower().endswith("superdigest")
         else "Write it into a file that belongs to root and zookeeper_group, mode 0640, and name that."
     )

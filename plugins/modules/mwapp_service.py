@@ -57,13 +57,15 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from json import loads
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.within import page
 
 ANSWER_SECONDS = 2.0  # for one answer of the status endpoint, seconds
+MOST_BYTES = 1 << 20  # of it
 PAUSE = 0.1  # between two looks, seconds
 JOURNAL_LINES = 30
 PROC = Path("/proc")
@@ -133,17 +135,13 @@ class Service:
 
     def _ask(self) -> tuple[str, str]:
         """Why it is not ready (empty if it is), and the state it says it is in."""
-        connection = HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
         try:
-            connection.request("GET", "/status")
-            status = loads(connection.getresponse().read())
+            status = loads(page((self._host, self._port), "/status", ANSWER_SECONDS, MOST_BYTES))
             state = str(status[status["role"]].get("state", ""))
             return "" if status["ready"] else f"it says: {status['reason']}", state
         except (OSError, HTTPException, ValueError, LookupError, TypeError) as problem:
             where = f"{self._host}:{self._port}"
             return f"its status endpoint at {where} gives no status: {type(problem).__name__}: {problem}", ""
-        finally:
-            connection.close()
 
     def make_ready(self, wanted: str, before: Observed, timeout: float) -> None:
         """Enable it, restart it if need be, and wait.

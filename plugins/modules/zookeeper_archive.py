@@ -64,11 +64,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import ConnectionError as TlsError
 from ansible.module_utils.urls import open_url
 from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
+from ansible_collections.zklab.zookeeper.plugins.module_utils.within import at_most
 
 SUMS = "SHA256SUMS"  # of what was unpacked; the last file to be written
 STARTED_WITH = Path("/run/zookeeper/started-with")
 CHUNK = 1 << 20
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 30  # of silence
+DOWNLOAD_SECONDS = 3600  # for all of it
+MOST_BYTES = 1 << 30  # of what is downloaded; releases have some 20 MB
 OFFLINE = "download it elsewhere and set zookeeper_archive to the path of the file on the controller"
 
 
@@ -117,9 +120,17 @@ def pieces(archive: str) -> Iterator[bytes]:
 
 
 def download(archive: str, path: Path) -> None:
-    with path.open("wb") as file:
+    """Raises RefusalError."""
+    left = MOST_BYTES
+    with path.open("wb") as file, at_most(DOWNLOAD_SECONDS):
         for piece in pieces(archive):
             file.write(piece)
+            left -= len(piece)
+            if left < 0:
+                raise RefusalError(
+                    f"zookeeper_archive {archive} is larger than {MOST_BYTES >> 20} MB, which no release is: "
+                    "correct the URL."
+                )
 
 
 def verify(path: Path, archive: str, checksum: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
@@ -91,6 +92,25 @@ class Server:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()
+
+
+@contextmanager
+def dripping(start: str = "", seconds: float = 1.5) -> Iterator[int]:
+    """The port of a server that says this to whoever comes, and then a byte now and then, for so long."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            with listener.accept()[0] as connection, suppress(OSError):
+                connection.sendall(start.encode())
+                end = time.monotonic() + seconds
+                while time.monotonic() < end:
+                    connection.sendall(b" ")
+                    time.sleep(0.02)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        thread.join()
 
 
 def in_turn(*modes: str | None, synced: int = 2) -> Callable[[str], str | None]:

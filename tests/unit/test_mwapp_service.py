@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.unit.ansible_module import load, reroot, run
-from tests.unit.four_letters import serving
+from tests.unit.four_letters import dripping, serving
 
 pytestmark = pytest.mark.processes
 
@@ -200,6 +200,23 @@ def test_a_port_where_something_else_is(
         host.port = serve(lambda _: says).port
         seen = host.run(check=True)["observed"]
     assert f"at 127.0.0.1:{host.port} gives no status: {problem}: " in seen["problem"]
+
+
+@pytest.mark.parametrize("start", ["", "HTTP/1.0 200 OK\r\n\r\n{"])
+def test_who_sends_a_byte_now_and_then_does_not_hold_the_run_up(
+    start: str, host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "ANSWER_SECONDS", 0.2)
+    host.state(MainPID=host.process("new"))
+    with dripping(start) as host.port:
+        seen = host.run(check=True)["observed"]
+    assert "gives no status: TimeoutError: timed out" in seen["problem"]
+
+
+def test_of_what_never_ends_not_all_is_read(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MOST_BYTES", 30)
+    host.state(MainPID=host.process("new"))
+    assert "gives no status: JSONDecodeError" in host.run(check=True)["observed"]["problem"]
 
 
 def test_one_that_starts_and_waits_for_the_ensemble_runs(host: Host, endpoint: Endpoint) -> None:

@@ -9,6 +9,7 @@ import http.server
 import io
 import os
 import shutil
+import signal
 import socket
 import sys
 import tarfile
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from tests.unit.ansible_module import run as run_module
+from tests.unit.four_letters import dripping
 from tests.unit.zookeeper_role import load_file
 
 module = load_file("modules/zookeeper_archive.py")
@@ -319,6 +321,26 @@ def test_a_server_that_answers_oddly(
     assert f"zookeeper_archive {url} cannot be downloaded: " in message
     assert said in message
     assert "on the controller" in message
+
+
+def test_who_sends_a_byte_now_and_then(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DOWNLOAD_SECONDS", 0.2)
+    with dripping("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n") as port:
+        said = refused(run(f"http://127.0.0.1:{port}/zk.tar.gz", home), home)
+    assert "cannot be downloaded: it took longer than 0.2 s. Make sure" in said
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL, "nothing is left of it"
+
+
+def test_an_archive_that_is_too_large(
+    archive: Path, server: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = archive.stat().st_size
+    monkeypatch.setattr(module, "MOST_BYTES", size - 1)
+    said = refused(run(f"{server}/{archive.name}", home), home)
+    assert f"zookeeper_archive {server}/{archive.name} is larger than 0 MB, which no release is" in said
+    monkeypatch.setattr(module, "MOST_BYTES", size)
+    run(f"{server}/{archive.name}", home, hashlib.sha512(archive.read_bytes()).hexdigest())
+    assert content(home) == RELEASE
 
 
 def answer_once(listener: socket.socket, answer: bytes | None) -> None:

@@ -223,7 +223,7 @@ def test_an_even_ensemble_is_only_warned_of(size: int, losses: int) -> None:
         ),
         (
             {"zookeeper_jvm_flags": [f"-Dzookeeper.{DIGEST}=secret"]},
-            f"Set {DIGEST} in zookeeper_config instead: zoo.cfg is no such place.",
+            f"Set {DIGEST} in zookeeper_config: only root and the server read zoo.cfg.",
         ),
         (
             {"zookeeper_jvm_flags": [f"-Da=1 -Dzookeeper.{DIGEST}=secret"]},

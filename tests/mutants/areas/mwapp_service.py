@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_mwapp_service.py"),)
 
+within = partial(Mutant, "plugins/module_utils/within.py")
 service = partial(Mutant, "plugins/modules/mwapp_service.py")
 
 MUTANTS = [
@@ -66,8 +67,15 @@ MUTANTS = [
     service(
         'reload=show["NeedDaemonReload"] == "yes"', "reload=False", "a changed unit is started as it was"
     ),
-    service('"GET", "/status"', '"GET", "/"', "the wrong page"),
-    service("timeout=ANSWER_SECONDS)", "timeout=60)", "a frozen process holds the run up"),
+    service('"/status", ANSWER', '"/", ANSWER', "the wrong page"),
+    service("ANSWER_SECONDS, MOST_BYTES", "60, MOST_BYTES", "a frozen process holds the run up"),
+    service("ANSWER_SECONDS, MOST_BYTES", "ANSWER_SECONDS, 1 << 40", "what never ends is read for ever"),
+    within(
+        "HTTPResponse(Within(connection.sock, seconds))",
+        "HTTPResponse(connection.sock)",
+        "who sends a byte now and then holds the run up for hours",
+    ),
+    within("response.read(most)", "response.read()", "what never ends is read for ever"),
     service(
         'return "" if status["ready"] else', 'return "" if state == "ready" else', "a master is never ready"
     ),

@@ -55,6 +55,9 @@ MUTANTS = [
     archive('        verify(source or work / "archive", archive, checksum)\n', "", "anything is unpacked"),
     archive("if seen != checksum:", "if seen[:16] != checksum[:16]:", "a checksum in part"),
     archive("if source is None:", "if source is not None:", "nothing is downloaded"),
+    archive(", at_most(DOWNLOAD_SECONDS):", ":", "who sends a byte now and then holds the run up for hours"),
+    archive("if left < 0:", "if False:", "what never ends fills the disk"),
+    archive("if left < 0:", "if left <= 0:", "one that is just as large is refused"),
     archive(
         'unpack(source or work / "archive", work / "new", archive)',
         'unpack(source or work / "archive", home, archive)',

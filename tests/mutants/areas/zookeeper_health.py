@@ -9,6 +9,7 @@ FILES = ("health", "restart_order")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
 
 health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
+within = partial(Mutant, "plugins/module_utils/within.py")
 order = partial(Mutant, "plugins/module_utils/zookeeper_restart_order.py")
 
 MUTANTS = [
@@ -105,8 +106,13 @@ MUTANTS = [
         "the reason is 'timed out', without how long",
         at="look",
     ),
-    health("timeout=timeout)", "timeout=None)", "a frozen server hangs the gate"),
-    health("len(answer) < MAX_ANSWER and", "", "what never ends is read for ever"),
+    health("said.read(MAX_ANSWER)", "said.read()", "what never ends is read for ever"),
+    health(
+        "Within(connection, end - time.monotonic())",
+        "connection.makefile('rb').raw",
+        "who sends a byte now and then hangs the gate for hours",
+    ),
+    within("self._end - time.monotonic()", "self._end", "who sends a byte now and then hangs the gate"),
     health(
         "except UnicodeError as error:",
         "except ZeroDivisionError as error:",
