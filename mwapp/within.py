@@ -3,6 +3,7 @@
 import io
 import socket
 import time
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any
 
 
@@ -24,3 +25,19 @@ class Within(io.RawIOBase):
             raise TimeoutError("timed out")
         self._connection.settimeout(left)
         return self._connection.recv_into(buffer)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """It, as http.client asks a socket for it."""
+        return io.BufferedReader(self)
+
+
+def page(address: tuple[str, int], path: str, seconds: float, most: int) -> bytes:
+    """What an HTTP server has there, up to so many bytes. Raises OSError and http.client.HTTPException."""
+    connection = HTTPConnection(*address, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        response = HTTPResponse(Within(connection.sock, seconds))  # type: ignore[arg-type] # what it asks for
+        response.begin()
+        return response.read(most)
+    finally:
+        connection.close()

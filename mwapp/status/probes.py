@@ -1,6 +1,6 @@
 """What the servers, the master's endpoint and the tasks as a whole say, when they are asked."""
 
-import http.client
+import io
 import json
 import re
 import socket
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http.client import HTTPException
 from typing import Any
 
 from mwapp.core.messages import Stat
@@ -16,10 +17,12 @@ from mwapp.core.session import Scope
 from mwapp.errors import BadInputError
 from mwapp.status.health import MasterStatus, ServerView, TasksView
 from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, read_names, read_states, read_tasks
+from mwapp.within import Within, page
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
-# How long to wait for a server or an endpoint, seconds.
+# How long the answer of a server or an endpoint may take, seconds; and how large it may be.
 PROBE_SECONDS = 1.0
+MOST_BYTES = 1 << 20
 # Above this many tasks we do not count their states one by one.
 MOST_COUNTED = 20_000
 # How many failures to show, and of how many queued tasks to check the labels.
@@ -83,7 +86,8 @@ def _ask_server(address: tuple[str, int], connect: Callable[..., Any]) -> Server
     try:
         with connect(address, PROBE_SECONDS) as connection:
             connection.sendall(b"srvr")
-            text = b"".join(iter(lambda: connection.recv(4096), b"")).decode(errors="replace")
+            with io.BufferedReader(Within(connection, PROBE_SECONDS)) as said:
+                text = said.read(MOST_BYTES).decode(errors="replace")
     except OSError as problem:
         return ServerView(name, problem=problem.strerror or str(problem))
 
@@ -109,16 +113,13 @@ def _ask_server(address: tuple[str, int], connect: Callable[..., Any]) -> Server
 def ask_master(address: str) -> MasterStatus:
     """Ask the endpoint of the active master."""
     try:
-        host, port = parse_address(address, "/master")
-        connection = http.client.HTTPConnection(host, port, timeout=PROBE_SECONDS)
-        connection.request("GET", "/status")
-        document: Any = json.loads(connection.getresponse().read(1 << 20))
-        connection.close()
+        where = parse_address(address, "/master")
+        document: Any = json.loads(page(where, "/status", PROBE_SECONDS, MOST_BYTES))
         part = document[document["role"]]
         master = part.get("master", part)
         resting = {str(name): float(seconds) for name, seconds in master.get("resting", {}).items()}
         return MasterStatus(str(master["state"]), None, resting, int(master.get("deposed_of_late", 0)))
     except OSError as problem:
         return MasterStatus(problem=problem.strerror or str(problem))
-    except (http.client.HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
+    except (HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
         return MasterStatus(problem=f"no status ({type(problem).__name__})")

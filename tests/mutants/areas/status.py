@@ -5,9 +5,11 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_overview.py", "tests/unit/test_ending.py"),)
+KILLERS = (pytest("tests/unit/test_overview.py", "tests/unit/test_ending.py", "tests/unit/test_probes.py"),)
 
 overview = partial(Mutant, "mwapp/status/overview.py")
+probes = partial(Mutant, "mwapp/status/probes.py")
+within = partial(Mutant, "mwapp/within.py")
 ending = partial(Mutant, "mwapp/status/ending.py")
 
 MUTANTS = [
@@ -80,4 +82,16 @@ MUTANTS = [
         "    except KeyError:",
         "a task that a real-time signal ended cannot be shown",
     ),
+    probes(
+        "io.BufferedReader(Within(connection, PROBE_SECONDS))",
+        'connection.makefile("rb")',
+        "a server that sends a byte now and then holds mwapp status up",
+    ),
+    probes("said.read(MOST_BYTES)", "said.read()", "a server that never ends fills the memory"),
+    within(
+        "HTTPResponse(Within(connection.sock, seconds))",
+        "HTTPResponse(connection.sock)",
+        "a master that sends a byte now and then holds mwapp status up",
+    ),
+    within("response.read(most)", "response.read()", "a master that never ends fills the memory"),
 ]
