@@ -133,6 +133,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
@@ -315,22 +316,29 @@ def other(config: dict[str, str], settings: dict[str, Any]) -> dict[str, Any] | 
     if as_id(found["data_dir"]["myid"]) is None:
         found["data_dir"]["myid"] = None  # Debian's is a sentence until somebody sets a number
     known = files(paths, "version-2", f"version-2{ADOPTED}")
-    size = sum(size for _, size in known)
+    size = sum(file.stat().st_size for file in known)
     return {
         "config": theirs,
         **found,
         "last": f"{read_history(paths).last or 0:#x}",
         # Not what an adoption that was cut short has copied: the same files.
-        "clash": None if files(own, "version-2") <= known else f"{read_history(own).last or 0:#x}",
+        "clash": None if are_copies(files(own, "version-2"), known) else f"{read_history(own).last or 0:#x}",
         "shared": bool(set(own) & set(paths)),
         "lacks_mb": max(0, size - free(own[0])) >> 20,
     }
 
 
-def files(paths: Iterable[str], *names: str) -> set[tuple[str, int]]:
-    """Name and size of each file with transactions or snapshots in directories of these names."""
+def files(paths: Iterable[str], *names: str) -> set[Path]:
+    """The files with transactions or snapshots in directories of these names."""
     found = (Path(path, name).glob(pattern) for path in paths for name in names for pattern in PATTERNS)
-    return {(file.name, file.stat().st_size) for some in found for file in some}
+    return {file for some in found for file in some}
+
+
+def are_copies(mine: set[Path], theirs: set[Path]) -> bool:
+    """Whether each file is theirs, too. Names and sizes do not tell: those of young servers are all alike."""
+    return all(
+        any(one.name == file.name and cmp(one, file, shallow=False) for one in theirs) for file in mine
+    )
 
 
 def free(path: str) -> int:

@@ -505,9 +505,9 @@ def test_the_unit_notes_what_it_starts_with_where_the_module_looks() -> None:
 # ------------------------------------------------------------ data
 
 
-def entry() -> bytes:
-    """A transaction as a log has it: the end of a session, 0x100000002."""
-    body = struct.pack(">qiqqi", 1, 7, 0x100000002, 0, -11)
+def entry(zxid: int = 0x100000002) -> bytes:
+    """A transaction as a log has it: the end of a session."""
+    body = struct.pack(">qiqqi", 1, 7, zxid, 0, -11)
     return struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
 
 
@@ -698,6 +698,23 @@ def test_data_of_ones_own_beside_those_of_another_installation(debians: Host) ->
     [said] = answer["problems"]
     assert "(last zxid 0x100000002); but it also has other data in" in said
     assert "(last zxid 0x500000001). Set zookeeper_adopt: false to go on with the latter" in said
+    assert answer["adopt"] == {}
+
+
+def test_data_of_ones_own_with_the_names_and_sizes_of_theirs(debians: Host) -> None:
+    """Young servers begin with snapshot.0 and log.100000001, and make their files equally large."""
+    shutil.copytree(Path(debians.theirs) / "version-2", debians.data / "version-2")
+    log = debians.data / "version-2/log.100000001"
+    debians.write("txnlog/version-2/log.100000001", "").write_bytes(
+        log.read_bytes()[:16] + entry(0x1000001F4)
+    )
+    log.unlink()
+    debians.write("data/myid", "1\n")
+    answer = debians.look()
+    assert (answer["problems"], answer["last_zxid"]) == ([], "0x1000001f4")
+    answer = debians.look(zookeeper_adopt=True)
+    [said] = answer["problems"]
+    assert "but it also has other data in" in said
     assert answer["adopt"] == {}
 
 
