@@ -375,9 +375,10 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
     other = found["other"]
     places = " and ".join(dict.fromkeys(other[key]["path"] for key in ("data_dir", "txnlog_dir")))
     has = f"{name} has data of another installation in {places} (last zxid {other['last']})"
+    own = f"{settings['zookeeper_data_dir']} and {settings['zookeeper_txnlog_dir']}"
     if not settings["zookeeper_adopt"]:
-        if other["clash"]:  # data of its own, which is what the server goes on with
-            return []
+        if other["clash"]:  # data of its own, which is what the server goes on with, unless it would go back
+            return _newer_problems(has, places, own, other)
         return [
             f"{has}, such as Debian's zookeeperd: without them the server would begin empty. Stop the old "
             "servers of all hosts (systemctl disable --now zookeeper), and set zookeeper_adopt: true to take "
@@ -390,7 +391,6 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
             "directories than these."
         ]
     if other["clash"]:
-        own = f"{settings['zookeeper_data_dir']} and {settings['zookeeper_txnlog_dir']}"
         return [
             f"zookeeper_adopt is true, and {has}; but it also has other data in {own} (last zxid "
             f"{other['clash']}). Set zookeeper_adopt: false to go on with the latter; or, to take over the "
@@ -410,6 +410,19 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
             f"{places}: make room for {settings['zookeeper_data_dir']}."
         )
     return problems
+
+
+def _newer_problems(has: str, places: str, own: str, other: Settings) -> list[str]:
+    """Of data of another installation that go farther than the server's own, with which it would go on."""
+    if int(other["last"], 16) <= int(other["clash"], 16):
+        return []
+    has += f", and older data of its own in {own} (last zxid {other['clash']}): with these it would go back. "
+    if other["shared"]:  # what is whose cannot be told there
+        return [f"{has}Set zookeeper_data_dir and zookeeper_txnlog_dir to other directories than these."]
+    return [
+        f"{has}To take the former over, move what is in {own} to another place, and set zookeeper_adopt: "
+        f"true. To go on with the latter, move version-2 in {places} to another place. Delete neither."
+    ]
 
 
 def _data_problems(me: Settings, settings: Settings, found: Settings) -> list[str]:

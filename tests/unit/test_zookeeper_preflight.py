@@ -701,6 +701,33 @@ def test_data_of_ones_own_beside_those_of_another_installation(debians: Host) ->
     assert answer["adopt"] == {}
 
 
+def test_newer_data_of_another_installation_are_not_passed_by(debians: Host) -> None:
+    """As after the host was installed anew, and an old copy of the server's own directories was put back."""
+    debians.write("data/version-2/snapshot.0", "")
+    debians.write("data/myid", "1\n")
+    [said] = debians.look()["problems"]
+    assert f"in {debians.theirs} (last zxid 0x100000002), and older data of its own in {debians.data}" in said
+    assert f"{debians.txnlog} (last zxid 0x0): with these it would go back" in said
+    assert (
+        f"move what is in {debians.data} and {debians.txnlog} to another place, and set zookeeper_ad" in said
+    )
+    assert f"move version-2 in {debians.theirs} to another place. Delete neither." in said
+    (debians.data / "version-2/snapshot.0").rename(debians.data / "version-2/snapshot.100000002")
+    assert debians.look()["problems"] == []
+
+
+def test_newer_data_where_the_servers_own_are_are_not_moved(debians: Host) -> None:
+    """For the server's own would go with them."""
+    logs = debians.root / "theirlogs"
+    debians.configured("etc/zookeeper/conf/zoo.cfg", dataDir=debians.theirs, dataLogDir=logs)
+    (logs / "version-2").mkdir(parents=True)
+    (Path(debians.theirs) / "version-2/log.100000001").rename(logs / "version-2/log.100000001")
+    debians.write("txnlog/version-2/log.1", "")
+    [said, *_] = debians.look(zookeeper_data_dir=debians.theirs)["problems"]
+    assert "go back. Set zookeeper_data_dir and zookeeper_txnlog_dir to other directories than these" in said
+    assert "move" not in said
+
+
 def test_data_of_ones_own_with_the_names_and_sizes_of_theirs(debians: Host) -> None:
     """Young servers begin with snapshot.0 and log.100000001, and make their files equally large."""
     shutil.copytree(Path(debians.theirs) / "version-2", debians.data / "version-2")

@@ -123,6 +123,17 @@ MUTANTS = [
     preflight(', f"version-2{ADOPTED}")', ")", "an adoption that was cut short is refused for ever"),
     preflight('are_copies(files(own, "version-2"), known)', "True", "data of its own are written over"),
     preflight('are_copies(files(own, "version-2"), known)', "False", "an adoption cut short is refused"),
+    rules("return _newer_problems(has, places, own, other)", "return []", "newer data are passed by unseen"),
+    rules(
+        'if int(other["last"], 16) <= int(other["clash"], 16):',
+        'if other["last"] != other["clash"]:',
+        "newer data are passed by unseen",
+    ),
+    rules(
+        'if int(other["last"], 16) <= int(other["clash"], 16):',
+        'if int(other["last"], 16) < int(other["clash"], 16):',
+        "data as old as its own are newer",
+    ),
     preflight("cmp(one, file, shallow=False)", "True", "whose file has the same name is written over"),
     preflight(
         "cmp(one, file, shallow=False)",

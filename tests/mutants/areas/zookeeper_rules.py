@@ -182,8 +182,8 @@ MUTANTS = [
         '    if other["shared"]:\n', "    if False:\n", "the data directory may be another's, full of logs"
     ),
     rules(
-        '    if other["clash"]:\n        own',
-        "    if False:\n        own",
+        '    if other["clash"]:\n        return',
+        "    if False:\n        return",
         "which data are wanted is not asked",
     ),
     rules('if runs or found["unit"]["active"]:', "if runs:", "a server that just starts is no server"),
