@@ -8,6 +8,7 @@ from typing import Any
 from ansible_collections.zklab.zookeeper.plugins.module_utils.unreachable_hosts import (
     failed,
     is_full,
+    may_be_gone,
     unreachable,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
@@ -50,11 +51,7 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
             reasons += found["problems"]
         elif found.get("unreachable"):
             message = str(found.get("msg", ""))
-            lost = (
-                " While a member is missing, the others are left alone. If it is lost for good, give its "
-                "zookeeper_id to a new host, or take it out of the group."
-            )
-            reasons.append(unreachable(name, message) + ("" if is_full(message) else lost))
+            reasons.append(unreachable(name, message) + ("" if is_full(message) else _missing(message)))
         elif not found:
             reasons.append(
                 f"{name} is in another batch: apply the role to all hosts at once, without serial."
@@ -62,6 +59,18 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
         else:
             reasons.append(failed(name, found))
     return list(dict.fromkeys(reasons + _tls_differs(names, hostvars)))
+
+
+def _missing(message: str) -> str:
+    """Of a member that cannot be reached. Its number is for another only if it does not run: two servers with
+    one number can lose a write."""
+    left_alone = " While a member is missing, the others are left alone."
+    if not may_be_gone(message):
+        return left_alone
+    return (
+        f"{left_alone} If it is lost for good, give its zookeeper_id to a new host, or take it out of the "
+        "group, and keep the old one off."
+    )
 
 
 def _tls_differs(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:

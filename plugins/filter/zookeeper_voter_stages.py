@@ -370,7 +370,7 @@ def _require_may_leave(leaving: Voters, left: _Left, *, others: str, idle: list[
     if leaving and others:
         raise RefusalError(
             f"The change takes server {numbers(leaving)} out and {others}: make these changes in two runs. "
-            f"If server {numbers(leaving)} is lost for good, give the new host its number "
+            f"If server {numbers(leaving)} is lost for good, keep it off, and give the new host its number "
             f"instead (zookeeper_id {numbers(leaving)}, empty directories): it is then sent the data."
         )
     if missed and idle:

@@ -30,6 +30,8 @@ _NO_ROOT = (
     "is not in the sudoers",
 )
 _FULL = "No space left on device"
+# In ssh's words: nobody answered.
+_SILENT = ("timed out", "Connection refused", "No route to host", "Host is down")
 
 
 def last_line(message: str) -> str:
@@ -62,6 +64,11 @@ def _full(name: str) -> str:
 def is_full(message: str) -> bool:
     """Whether a host that Ansible calls unreachable is there, but has no space for its files."""
     return _FULL in message
+
+
+def may_be_gone(message: str) -> bool:
+    """Whether a host that cannot be reached may be off. One that refuses whoever logs in surely runs."""
+    return any(part in last_line(message) for part in _SILENT)
 
 
 def unreachable(name: str, message: str) -> str:

@@ -50,6 +50,7 @@ Host key verification failed.\r
 )
 def test_ssh_has_the_word_and_the_remedy_fits(message: str, said: str, remedy: str) -> None:
     text = unreachable_hosts.unreachable("zk3", message)
+    assert unreachable_hosts.may_be_gone(message) == ("No route" in message)
     assert text.startswith(f"zk3 cannot be reached over SSH: {said}. ")
     assert remedy in text
 
@@ -83,3 +84,18 @@ def test_a_full_disk_is_not_called_unreachable() -> None:
     assert unreachable_hosts.unreachable("zk3", message).startswith(
         "zk3 has no space left for Ansible's own files: make"
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "gone"),
+    [
+        ("ssh: connect to host 10.0.0.3 port 22: Connection timed out", True),
+        ("ssh: connect to host 10.0.0.3 port 22: Operation timed out", True),
+        ("ssh: connect to host 10.0.0.3 port 22: Connection refused", True),
+        ("ssh: connect to host 10.0.0.3 port 22: Network is unreachable", False),
+        ("Timeout (12s) waiting for privilege escalation prompt", False),
+        ("Note: it timed out yesterday\nadmin@zk3: Permission denied (publickey).", False),
+    ],
+)
+def test_a_host_that_answers_is_not_gone(message: str, gone: bool) -> None:
+    assert unreachable_hosts.may_be_gone(f"Failed to connect to the host via ssh: {message}") == gone

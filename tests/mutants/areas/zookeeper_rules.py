@@ -23,7 +23,9 @@ MUTANTS = [
     unreachable(
         "    if is_full(message):\n", "    if False:\n", "a host with a full disk is called unreachable"
     ),
-    filters('("" if is_full(message) else lost)', "lost", "who has a full disk is given up"),
+    filters(
+        '("" if is_full(message) else _missing(message))', "_missing(message)", "a full disk is a lost host"
+    ),
     rules(
         "settings[setting.variable] > MOST",
         "settings[setting.variable] > MOST + 1",
@@ -103,6 +105,9 @@ MUTANTS = [
         '["deployed_ports"].get("old")',
         "old ports are not asked",
     ),
+    filters("if not may_be_gone(message):", "if False:", "a number is given to two servers"),
+    filters("if not may_be_gone(message):", "if True:", "no way on without a host that is off"),
+    unreachable("part in last_line(message) for", "part in message for", "what a banner says counts"),
     # ------------------------------------------------------------ rules
     heap("wanted or (", "(", "zookeeper_heap_mb does nothing"),
     heap("installed if near else", "installed if installed else", "another memory changes nothing"),
