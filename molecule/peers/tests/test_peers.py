@@ -86,7 +86,6 @@ def test_a_killed_worker_is_replaced(cluster: Peers, submitter: Submitter) -> No
     held = wait_for(
         "a peer runs some of them",
         lambda: next((node for node in cluster.masters if set(cluster.running(node)) & set(names)), None),
-        20,
     )
     cluster.kill(held, UNIT)
     ends = mwapp(cluster, "wait", *names)
