@@ -1,9 +1,14 @@
 """What must be so of every task of the roles and playbooks."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 PROJECT = Path(__file__).parents[2]
@@ -73,3 +78,25 @@ def test_a_host_that_no_server_lets_in_is_refused_before_anything_changes() -> N
         "groups.zookeeper | default([]) | zklab.zookeeper.mwapp_servers_filter(hostvars)",
         "not ansible_check_mode",
     ]
+
+
+@pytest.mark.processes
+def test_a_task_has_its_headline_when_it_begins_and_nobody_is_told_who_skips_it(tmp_path: Path) -> None:
+    """The default output waits for the first host that has something to say."""
+    begun = [f"{sys.executable}", "-c", "import sys; sys.exit('Takes long' not in open('said').read())"]
+    long = {"name": "Takes long", "ansible.builtin.command": {"argv": begun}, "changed_when": False}
+    skipped = {"name": "Skipped", "ansible.builtin.debug": {}, "when": False}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [skipped, long]}
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    command = ["ansible-playbook", "-i", "localhost,", "-e", f"ansible_python_interpreter={sys.executable}"]
+    with (tmp_path / "said").open("w") as said:
+        subprocess.run(
+            [*command, "play.yml"],
+            cwd=tmp_path,
+            env={**os.environ, "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"), "PYTHONUNBUFFERED": "1"},
+            stdout=said,
+            check=True,
+        )
+    told = (tmp_path / "said").read_text()
+    assert "TASK [Skipped]" in told
+    assert "skipping" not in told
