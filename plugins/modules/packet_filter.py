@@ -172,8 +172,11 @@ class PacketFilter:
         return [pair for pair in pairs if pair[1]]
 
     def cut_off(self, rules: list[Rule], connected: list[dict[str, Any]]) -> list[str]:
-        """Who is connected and would be no more. One that was there before has cut off whom it should."""
-        if self.file.exists():
+        """Who is connected and would be no more. One that was loaded before has cut off whom it should.
+
+        A file alone has not: a run may have died between writing and loading it.
+        """
+        if self.file.exists() and self.table:
             return []
         found = (shut_out(rules, one["port"], one["addresses"]) for one in connected)
         return sorted({address for addresses in found for address in addresses})

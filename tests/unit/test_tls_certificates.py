@@ -53,6 +53,17 @@ def certificate(path: Path) -> Any:
 # ---------------------------------------------------------------- what it makes
 
 
+def test_a_run_that_died_after_a_cas_key_is_repeated(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    key = (tmp_path / "quorum-ca.key").read_bytes()
+    for name in ("quorum-ca.pem", "quorum/zk1.pem"):
+        (tmp_path / name).unlink()
+    answer = ensure(tmp_path)
+    assert answer["files"] == ["quorum-ca.pem", "quorum/zk1.pem"]
+    assert (tmp_path / "quorum-ca.key").read_bytes() == key
+    assert not ensure(tmp_path)["changed"]
+
+
 def test_both_cas_and_all_leaves_are_made_once(tmp_path: Path) -> None:
     place = tmp_path / "tls"
     checked = ensure(place, check=True)

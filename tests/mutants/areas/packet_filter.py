@@ -35,9 +35,14 @@ MUTANTS = [
     rules("if port in rule.ports), None)", "), None)", "clients are judged by the rule for members"),
     rules("if not any(ip_address(one)", "if any(ip_address(one)", "those are named who are let in"),
     module(
-        "        if self.file.exists():\n            return []\n",
+        "        if self.file.exists() and self.table:\n            return []\n",
         "",
         "whom it refuses already stop every run",
+    ),
+    module(
+        "if self.file.exists() and self.table:",
+        "if self.file.exists():",
+        "after a run that was cut short clients are cut off without a word",
     ),
     module("{NFT} -f - && {NFT} list", "{NFT} list", "every table seems different"),
     module('run(NFT, "--check", "-f", "-", stdin=rules)', "pass", "what nft refuses is placed"),
