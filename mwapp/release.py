@@ -90,7 +90,7 @@ def end_session(
     reasons = []
     for host, port in servers:
         try:
-            close_session(host, port, session, password, connect)
+            close_session(host, port, session, password, connect, now)
         except (OSError, EOFError) as problem:
             reasons.append(f"{host}:{port}: {problem}")
         else:
@@ -106,6 +106,7 @@ def close_session(
     session: int,
     password: bytes,
     connect: "Callable[..., Any]" = socket.create_connection,
+    now: "Callable[[], float]" = time.monotonic,
 ) -> bool:
     """Take over the session at this server, and close it; False if it had already ended.
 
@@ -120,11 +121,11 @@ def close_session(
         # The shortest time-out possible: a failed attempt must not prolong the session.
         hello = struct.pack(">iqiqi", 0, 0, 0, session, len(password)) + password + b"\0"
         _send(connection, hello)
-        _, granted = struct.unpack_from(">ii", _receive(connection, 8))
+        _, granted = struct.unpack_from(">ii", _receive(connection, 8, now))
         if granted <= 0:
             return False
         _send(connection, struct.pack(">ii", 1, _CLOSE_SESSION))
-        _, _, error = struct.unpack_from(">iqi", _receive(connection, 16))
+        _, _, error = struct.unpack_from(">iqi", _receive(connection, 16, now))
         if error not in (0, _SESSION_EXPIRED):
             raise EOFError(f"the server refuses to close it: error {error}")
         return True
@@ -134,21 +135,27 @@ def _send(connection: socket.socket, packet: bytes) -> None:
     connection.sendall(struct.pack(">i", len(packet)) + packet)
 
 
-def _receive(connection: socket.socket, least: int) -> bytes:
-    (length,) = struct.unpack(">i", _exactly(connection, 4))
+def _receive(connection: socket.socket, least: int, now: "Callable[[], float]") -> bytes:
+    """An answer of so many bytes or more, which is to have ended in time."""
+    end = now() + ANSWER_SECONDS
+
+    def exactly(size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            left = end - now()
+            if left <= 0:
+                raise TimeoutError("timed out")
+            connection.settimeout(left)  # or who sends a byte now and then would hold us up
+            chunk = connection.recv(size - len(data))
+            if not chunk:
+                raise EOFError("the server is not serving")
+            data += chunk
+        return data
+
+    (length,) = struct.unpack(">i", exactly(4))
     if not least <= length < 1 << 20:
         raise EOFError("this is not a ZooKeeper server")
-    return _exactly(connection, length)
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        chunk = connection.recv(size - len(data))
-        if not chunk:
-            raise EOFError("the server is not serving")
-        data += chunk
-    return data
+    return exactly(length)
 
 
 def with_tls(ca: str, cert: str) -> "Callable[..., Any]":

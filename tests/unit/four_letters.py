@@ -95,7 +95,7 @@ class Server:
 
 
 @contextmanager
-def dripping(start: str = "", seconds: float = 1.5) -> Iterator[int]:
+def dripping(start: str = "", seconds: float = 5.0) -> Iterator[int]:
     """The port of a server that says this to whoever comes, and then a byte now and then, for so long."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

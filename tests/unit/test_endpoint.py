@@ -212,7 +212,7 @@ def test_who_sends_a_byte_now_and_then_does_not_keep_a_place(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(endpoint._Handler, "timeout", 0.2)
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 20
     with socket.create_connection(("127.0.0.1", harness.endpoint.port)) as slow, suppress(OSError):
         slow.settimeout(0.05)
         while time.monotonic() < end:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,6 +79,10 @@ def mute(_server: FakeServer, connection: socket.socket) -> None:
 
 def not_serving(_server: FakeServer, _connection: socket.socket) -> None:
     """Hangs up, as a server without quorum does."""
+
+
+def reads_and_hangs_up(_server: FakeServer, connection: socket.socket) -> None:
+    receive(connection)
 
 
 def talks_http(_server: FakeServer, connection: socket.socket) -> None:
@@ -206,6 +211,35 @@ def test_nobody_answers(
     message = capsys.readouterr().err
     assert "session 0xffffffedcba98770 not closed" in message, "as ZooKeeper writes it"
     assert PASSWORD.hex() not in message
+
+
+def test_who_sends_a_byte_now_and_then_is_not_waited_for(
+    tmp_path: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard_out = []
+
+    def drips(_server: FakeServer, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # the other has hung up
+            connection.sendall(struct.pack(">i", 1000))
+            for _ in range(1000):
+                connection.sendall(b"x")
+                time.sleep(0.01)
+            heard_out.append(True)
+
+    monkeypatch.setattr(release, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(release, "RELEASE_SECONDS", LONGEST_WAIT)
+    file = note(tmp_path, serve(drips))
+    assert release.release(str(tmp_path)) == 3
+    assert file.exists()
+    assert not heard_out
+
+
+def test_who_hangs_up_is_not_waited_for(
+    tmp_path: Path, serve: Serve, capsys: pytest.CaptureFixture[str]
+) -> None:
+    note(tmp_path, serve(reads_and_hangs_up))
+    assert release.release(str(tmp_path)) == 3
+    assert capsys.readouterr().err.endswith(": the server is not serving\n")
 
 
 def test_not_every_server_is_waited_for() -> None:

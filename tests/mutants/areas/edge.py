@@ -368,9 +368,10 @@ MUTANTS = [
     ),
     ending("            break\n    raise", "            pass\n    raise", "every server is waited for"),
     ending("    while len(data) < size:", "    if len(data) < size:", "half an answer"),
-    ending("        if not chunk:\n", "        if False:\n", "reads for ever where nothing comes"),
-    ending("_receive(connection, 8)", "_receive(connection, 0)", "a short answer ends the process"),
-    ending("_receive(connection, 16)", "_receive(connection, 8)", "a short answer ends the process"),
+    ending("        if not chunk:\n", "        if False:\n", "who hangs up is waited for"),
+    ending("left = end - now()", "left = ANSWER_SECONDS", "who sends a byte now and then is waited for"),
+    ending("_receive(connection, 8,", "_receive(connection, 0,", "a short answer ends the process"),
+    ending("_receive(connection, 16,", "_receive(connection, 8,", "a short answer ends the process"),
     ending("    if not least <= length < 1 << 20:\n", "    if False:\n", "who speaks HTTP is listened to"),
     ending("        if error not in (0, _SESSION_EXPIRED):\n", "        if False:\n", "a refusal is an end"),
     ending(
