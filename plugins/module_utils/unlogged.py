@@ -13,6 +13,6 @@ class UnloggedModule(AnsibleModule):  # type: ignore[misc] # ansible-core has no
     (Ansible logs all parameters that are not secret as a whole. It overrules no_log of the constructor.)
     """
 
-    def log(self, _msg: Any, log_args: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Ansible's names
+    def log(self, msg: Any, log_args: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Ansible's names
         """Everything that Ansible logs goes through this."""
         super().log("Invoked; what it was given may be secret, and is not logged")

@@ -53,7 +53,7 @@ def page(address: tuple[str, int], path: str, seconds: float, most: int) -> byte
 def at_most(seconds: float) -> Iterator[None]:
     """Whatever waits in it waits no longer: TimeoutError is raised there. For the main thread."""
 
-    def late(*_: object) -> None:
+    def late(_number: int, _frame: object) -> None:
         raise TimeoutError(f"it took longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, late)
