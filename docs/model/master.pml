@@ -7,7 +7,8 @@ inline resign(m) {
     leads[m] = 0; reign[m] = 0; phase[m] = 0; due[m] = 0;
     seen[AT(m, 0)] = 0; seen[AT(m, 1)] = 0;
     belief[AT(m, 0)] = 0; belief[AT(m, 1)] = 0; held[AT(m, 0)] = 0; held[AT(m, 1)] = 0;
-    unsaid[m] = unsaid[m] && (!PEERS || leaving[m])
+    unsaid[m] = unsaid[m] && (!PEERS || leaving[m]);
+    forget_requests(m)
 }
 
 inline elected(m) {
@@ -120,7 +121,7 @@ inline read_task(m, t) {
     !(PEERS && BUG != BUSY && owner[m] == NOW(m) && (!serving[m] || unsaid[m])))
 #define HOLDER(m, t) seen[AT(m, belief[AT(m, t)] - HELD)]
 #define ORPHAN(m, t) (belief[AT(m, t)] >= HELD && (HOLDER(m, t) & 7) != MEANT(held[AT(m, t)]))
-#define USED_UP(m, t) (LOST_OVER(held[AT(m, t)]) >= MAX_ATTEMPTS && BUG != ATTEMPTS)
+#define USED_UP(m, t) (LOST_OVER(t, held[AT(m, t)]) >= MAX_ATTEMPTS && BUG != ATTEMPTS)
 #define GOES_TO(m, w) (seen[AT(m, w)] & OPEN)
 #define COMES(m, t) (ATTEMPT(held[AT(m, t)]) + (belief[AT(m, t)] >= HELD))
 
@@ -187,9 +188,11 @@ inline decided(m) {
     :: answer == REFUSED ->
         printf("    - refused\n");
         phase[m] = 0; due[m] = 0; seen[AT(m, 0)] = 0; seen[AT(m, 1)] = 0;
-        doubt(m, 0); doubt(m, 1)
+        doubt(m, 0); doubt(m, 1);
+        forget_requests(m)
     :: answer == COMMITTED && q.to >= TO -> belief[AT(m, q.about)] = HELD + TARGET; held[AT(m, q.about)] = q.place
     :: answer == COMMITTED && q.to > END && q.to < TO -> belief[AT(m, q.about)] = OVER; held[AT(m, q.about)] = 0
     :: answer == COMMITTED && q.to == TAKE_BACK
+    :: answer == COMMITTED && (q.to == DISMISS || q.to == UNDO) -> answered(m)
     fi
 }

@@ -24,6 +24,12 @@
 #ifndef WHOLE           /* 1: the first reading of a master is one step, or five */
 #define WHOLE 0
 #endif
+#ifndef AGAIN           /* 1: the client may want that what has ended runs again (again.pml) */
+#define AGAIN 0
+#endif
+#ifndef DEPOSITIONS     /* 1: standbys may depose a silent master (deposition.pml) */
+#define DEPOSITIONS 0
+#endif
 #define RETRIES 1       /* of every task */
 #define MAX_ATTEMPTS 2  /* workers that may be lost over it */
 
@@ -32,7 +38,8 @@
 mtype = { one_master_per_epoch, epoch_monotonic, no_stale_write, master_steps_down, election_bounded,
           acked_never_lost, submit_idempotent, assign_liveness, one_final_status, status_from_holder,
           result_faithful, single_assignment, no_assign_to_absent_incarnation, peer_rests, attempts_bounded,
-          token_grows, duplicates_explained, cancel_final, no_zombie_run, drain, no_leak };
+          token_grows, duplicates_explained, cancel_final, no_zombie_run, drain, no_leak, asked_once,
+          deposed_only_if_silent };
 #define HOLDS(invariant, what) if :: what :: else -> printf("broken: %e\n", invariant); assert(false) fi
 
 /* Planted: -DBUG=... takes one protection away. */
@@ -58,6 +65,8 @@ mtype = { one_master_per_epoch, epoch_monotonic, no_stale_write, master_steps_do
 #define OUT_OF_ORDER 17         /* it reads the tasks in doubt before what was handed back */
 #define IDLE 18                 /* it leaves the tasks of lost workers where they are */
 #define BUSY 19                 /* an elected peer goes on as a worker */
+#define HEEDLESS 20             /* a master undoes an end, whichever the request means */
+#define DEAF 21                 /* a deposition succeeds though the master has beaten meanwhile */
 
 /* Does it come to this? -DSCENE=... fails when it does, and tells how. */
 #ifndef SCENE
@@ -76,12 +85,16 @@ mtype = { one_master_per_epoch, epoch_monotonic, no_stale_write, master_steps_do
 #define FOUND_AGAIN 10          /* a client finds the task whose acknowledgement was lost */
 #define RECORDED_UNTOLD 11      /* a worker finds that what it is to record was recorded */
 #define RESTS_AND_FINISHES 12   /* a peer is elected while it runs a task, and records it */
+#define RAN_AGAIN 13            /* a task that was done is done again, on request */
+#define DEPOSED 14              /* a master is deposed, and does not know it yet */
 
 #include "state.pml"
 #include "transactions.pml"
 #include "master.pml"
 #include "worker.pml"
 #include "client.pml"
+#include "again.pml"
+#include "deposition.pml"
 #include "world.pml"
 
 /* ------------------------------------------------------------------ all of it */
@@ -102,7 +115,7 @@ mtype = { one_master_per_epoch, epoch_monotonic, no_stale_write, master_steps_do
 #define PERSON :: unseat(0) :: unseat(1) :: evict(0) :: evict(1) :: kill(0) :: kill(1)
 
 #define FINISHED(t) (t >= TASKS || ENDED(t))
-#define CLEARED(t) (!assigned[AT(0, t)] && !assigned[AT(1, t)] && !returned[t] && request[t] != ASKED)
+#define CLEARED(t) (!assigned[AT(0, t)] && !assigned[AT(1, t)] && !returned[t] && request[t] != ASKED && !OPEN_REQUEST(t))
 
 init {
 step:
@@ -111,6 +124,12 @@ step:
     SESSION(0) SESSION(1) SESSION(CLIENT_HOST)
 #if !PEERS
     SESSION(2) SESSION(3)
+#endif
+#if AGAIN
+    ANSWERS(0) ANSWERS(1) WISHES(0) WISHES(1)
+#endif
+#if DEPOSITIONS
+    :: beat(0) :: beat(1) :: listen(0) :: listen(1) :: depose(0) :: depose(1)
 #endif
     PERSON
     :: arrive()
@@ -123,6 +142,9 @@ step:
     HOLDS(assign_liveness, FINISHED(0) && FINISHED(1));
     HOLDS(no_leak, CLEARED(0) && CLEARED(1));
     HOLDS(drain, !leaving[0] && !leaving[1]);
+#if AGAIN
+    HOLDS(asked_once, HEARD(0) && HEARD(1));
+#endif
     goto stop;
     carry_out();
     goto step;

@@ -32,7 +32,7 @@ byte version[2];        /* of /assign/w */
 #define ATTEMPT(place) ((place) & 7)
 #define FAILURES(place) (((place) >> 3) & 3)
 #define MEANT(place) ((place) >> 5)
-#define LOST_OVER(place) (ATTEMPT(place) - FAILURES(place))
+#define LOST_OVER(t, place) (ATTEMPT(place) - FAILURES(place) - BEFORE_REQUEST(t))
 #define AT(x, t) (2 * (x) + (t))
 byte assigned[4];       /* /assign/w/t, AT(w, t) */
 byte returned[2];       /* /returned/t */
@@ -47,6 +47,21 @@ byte task[2];           /* 0: there is none */
 #define ASKED 1
 #define TAKEN_BACK 2
 byte request[2];        /* /cancel/t */
+
+#if AGAIN
+byte wish[2];           /* /requests/t: which end is meant. 0: there is no request */
+byte ends[2];           /* so many ends the task has had: which one its status is */
+byte last[2];           /* the attempt that the result names; what runs again goes on from there */
+#define OPEN_REQUEST(t) wish[t]
+#define BEFORE_REQUEST(t) last[t]
+#else
+#define OPEN_REQUEST(t) 0
+#define BEFORE_REQUEST(t) 0
+#endif
+
+#if DEPOSITIONS
+byte beats;             /* the version of what the active master sets, in this epoch */
+#endif
 
 byte ran[2];            /* which attempts were started, a bit each: for the invariants alone */
 #define STARTED(t, attempt) ((ran[t] >> (attempt)) & 1)
@@ -67,6 +82,15 @@ byte belief[4];         /* of a task, AT(m, t) */
 #define RETURNED 3
 #define HELD 4          /* + worker */
 byte held[4];           /* and its assignment then */
+#if AGAIN
+byte asks[4];           /* what it makes of a request, AT(m, t) */
+#define DO 1
+#define IN_VAIN 2       /* the task has not the end that is meant */
+#endif
+#if DEPOSITIONS
+byte heard[2];          /* of the active master, if it stands by: what that had set, and in which epoch */
+byte heard_in[2];
+#endif
 
 /* ------------------------------------------------------------------ what a worker knows */
 
@@ -89,6 +113,15 @@ byte job[4];            /* its assignment */
 byte submitted;
 #define UNSURE 1
 #define ACKED 2
+#if AGAIN
+byte again[2];          /* of a task that is to run again */
+#define WANTS 1
+#define UNTOLD 2        /* whether the request was made */
+#define MADE 3
+#define TOLD 4
+#define HEARD(t) (again[t] == 0 || again[t] == TOLD)
+byte meant[2];          /* the end that it has read */
+#endif
 
 /* ------------------------------------------------------------------ requests */
 
@@ -99,19 +132,22 @@ byte submitted;
 #define REOPEN 5
 #define RECORD 6
 #define SUBMIT 7
+#define WISH 8
 typedef Request {
     byte kind;
     byte by;            /* whose session */
     byte reign;         /* the epoch a master believes in */
     byte about;         /* a task */
     byte from;          /* what a decision deletes: RETURNED, or HELD + worker */
-    byte to;            /* what it creates: END + status, or TO + worker; TAKE_BACK deletes /cancel/t.
-                           What is recorded: a state of the job. Of REGISTER: whether it rests */
-    byte place
+    byte to;            /* what it creates: END + status, or TO + worker; TAKE_BACK deletes /cancel/t,
+                           DISMISS /requests/t, and UNDO that and the status. What is recorded: a state of the job. Of REGISTER: whether it rests */
+    byte place          /* an assignment; of WISH: which end; of WIN: the version that a deposition checks */
 };
 #define TAKE_BACK 1
-#define END 2
-#define TO 8
+#define DISMISS 2
+#define UNDO 3
+#define END 4
+#define TO 16
 
 Request q;              /* between two steps there is none, and all this is 0 */
 byte fate;              /* what happens to it */

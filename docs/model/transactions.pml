@@ -4,10 +4,11 @@
 
 /* create /master; set /epoch */
 inline commit_win() {
+    unseat_silent();
     if
-    :: leader != NOBODY -> answer = REFUSED
+    :: leader != NOBODY || answer == REFUSED -> answer = REFUSED
     :: else ->
-        leader = q.by; epoch++; winner = q.by;
+        leader = q.by; epoch++; winner = q.by; begin_to_beat();
         HOLDS(epoch_monotonic, epoch > reign[0] && epoch > reign[1]);
         MEET(ELECTION_MEANWHILE, late.kind == DECIDE && late.to >= TO && HOST_OF(late.by) != HOST_OF(q.by))
     fi
@@ -29,6 +30,8 @@ inline commit_decision() {
         :: q.to >= TO && q.from != HELD + TARGET && assigned[AT(TARGET, q.about)] -> answer = REFUSED
         :: q.to > END && q.to < TO && ENDED(q.about) -> answer = REFUSED
         :: q.to == TAKE_BACK && request[q.about] != ASKED -> answer = REFUSED
+        :: (q.to == DISMISS || q.to == UNDO) && !OPEN_REQUEST(q.about) -> answer = REFUSED
+        :: q.to == UNDO && (!ENDED(q.about) || returned[q.about]) -> answer = REFUSED
         :: else -> decide()
         fi
     fi
@@ -36,6 +39,10 @@ inline commit_decision() {
 
 inline decide() {
     HOLDS(no_stale_write, winner == q.by);
+    if
+    :: q.to > END && q.to < TO -> conclude()
+    :: else
+    fi;
     if
     :: q.from == RETURNED -> returned[q.about] = 0
     :: q.from >= HELD -> assigned[AT(q.from - HELD, q.about)] = 0
@@ -46,7 +53,7 @@ inline decide() {
         assigned[AT(TARGET, q.about)] = q.place;
         HOLDS(no_assign_to_absent_incarnation, MEANT(q.place) == version[TARGET]);
         HOLDS(peer_rests, !PEERS || q.by != owner[TARGET] || q.by == BEFORE(HOST_OF(q.by)));
-        HOLDS(attempts_bounded, LOST_OVER(q.place) <= MAX_ATTEMPTS && FAILURES(q.place) <= RETRIES);
+        HOLDS(attempts_bounded, LOST_OVER(q.about, q.place) <= MAX_ATTEMPTS && FAILURES(q.place) <= RETRIES);
         MEET(RETURNED_MOVES_ON, q.from == RETURNED && ATTEMPT(q.place) == 1)
     :: q.to > END && q.to < TO ->
         task[q.about] = q.to - END;
@@ -56,6 +63,7 @@ inline decide() {
     :: q.to == TAKE_BACK ->
         request[q.about] = TAKEN_BACK;
         HOLDS(cancel_final, ENDED(q.about))
+    :: q.to == DISMISS || q.to == UNDO -> answer_request()
     fi
 }
 
@@ -101,6 +109,7 @@ inline write_record(w) {
         returned[q.about] = MAKE(ATTEMPT(q.place) + 1, (BUG == RELENTLESS -> 0 : FAILURES(q.place) + 1), 0)
     :: q.to > RAN ->
         task[q.about] = q.to - RAN;
+        conclude();
         HOLDS(cancel_final, task[q.about] != CANCELLED || request[q.about]);
         HOLDS(result_faithful, task[q.about] == CANCELLED || STARTED(q.about, ATTEMPT(q.place)));
         MEET(DONE_AT_THE_SECOND, task[q.about] == DONE && ATTEMPT(q.place) == 2);
@@ -129,6 +138,7 @@ inline commit() {
     :: q.kind == MARK || q.kind == REOPEN -> commit_mark(WORKER_OF(HOST_OF(q.by)))
     :: q.kind == RECORD -> commit_record(WORKER_OF(HOST_OF(q.by)))
     :: q.kind == SUBMIT -> commit_submit()
+    :: q.kind == WISH -> commit_wish()
     fi;
     HOLDS(single_assignment, ASSIGNED(q.about) <= 1);
     HOLDS(status_from_holder, !ENDED(q.about) || !ASSIGNED(q.about))
@@ -166,6 +176,7 @@ send:   if
             :: fate == ANSWERED && q.kind == REOPEN -> reopened(WORKER_OF(HOST_OF(q.by)))
             :: fate == ANSWERED && q.kind == RECORD -> recorded(WORKER_OF(HOST_OF(q.by)))
             :: fate == ANSWERED && q.kind == SUBMIT -> submitted = ACKED
+            :: fate == ANSWERED && q.kind == WISH -> wished()
             :: else
             fi;
             CLEAR(q); fate = 0; answer = 0

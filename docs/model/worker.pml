@@ -93,7 +93,7 @@ inline start(w, t) {
         serving[w] && !RESTS(w) && state[AT(w, t)] == WAITS && state[AT(w, 1 - t)] != RUNS ->
         name(HOST(w)); printf(" starts task %d, attempt %d\n", t + 1, ATTEMPT(job[AT(w, t)]));
         HOLDS(attempts_bounded, !STARTED(t, ATTEMPT(job[AT(w, t)])));
-        HOLDS(attempts_bounded, ATTEMPT(job[AT(w, t)]) <= MAX_ATTEMPTS + RETRIES);
+        HOLDS(attempts_bounded, ATTEMPT(job[AT(w, t)]) <= MAX_ATTEMPTS + RETRIES + BEFORE_REQUEST(t));
         HOLDS(one_final_status, !ENDED(t) || !UNDISTURBED(w));
         HOLDS(token_grows, !(ran[t] >> ATTEMPT(job[AT(w, t)])) || !UNDISTURBED(w));
         HOLDS(duplicates_explained, state[AT(1 - w, t)] != RUNS || !UNDISTURBED(w) || !UNDISTURBED(1 - w));

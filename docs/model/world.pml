@@ -3,6 +3,7 @@
  *   a cut connection · a lost reply · a request that is late, perhaps for ever (transactions.pml)
  *   a session that somebody ends · /master or /workers/w that somebody deletes · a worker that is asked to end
  *   a task that somebody wants to end (client.pml) · a run that fails (worker.pml)
+ *   an ended task that is to run again (again.pml) · a standby that deposes (deposition.pml)
  * together. What follows from them is free: processes that die or give their sessions up, sessions that expire.
  */
 

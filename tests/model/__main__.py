@@ -1,4 +1,4 @@
-"""``python -m tests.model [BOUND]``: 1 is what CI checks, 2 takes minutes and 3 GB, 3 takes hours."""
+"""``python -m tests.model [BOUND]``: 1 is what CI checks, 2 takes minutes and 3 GB."""
 
 import argparse
 import sys

@@ -13,6 +13,9 @@ class Bounds:
 
     ``whole``: a master's first reading is one step, instead of five. ``loops``: what is shown is not that
     every invariant holds, but that every history comes to an end, and to a good one.
+
+    ``again``: the client may want that what has ended runs again. ``depositions``: standbys may depose a
+    silent master. Both are left out elsewhere, so that they do not multiply the states of the rest.
     """
 
     tasks: int
@@ -20,10 +23,13 @@ class Bounds:
     peers: bool = False
     whole: bool = False
     loops: bool = False
+    again: bool = False
+    depositions: bool = False
 
     def __str__(self) -> str:
         who = "two peers" if self.peers else "two masters, two workers"
-        return f"{who}, a client, {_some(self.tasks, 'task')}, {_some(self.events, 'event')}"
+        parts = ", runs on request" * self.again + ", depositions" * self.depositions
+        return f"{who}, a client, {_some(self.tasks, 'task')}, {_some(self.events, 'event')}{parts}"
 
     @property
     def defines(self) -> dict[str, int | str]:
@@ -33,6 +39,8 @@ class Bounds:
             "EVENTS": self.events,
             "PEERS": int(self.peers),
             "WHOLE": int(self.whole),
+            "AGAIN": int(self.again),
+            "DEPOSITIONS": int(self.depositions),
         }
 
 
@@ -42,6 +50,8 @@ BOUNDS: dict[int, list[Bounds]] = {
         Bounds(tasks=1, events=3, whole=True),
         Bounds(tasks=1, events=2),
         Bounds(tasks=1, events=2, peers=True),
+        Bounds(tasks=1, events=2, whole=True, again=True),
+        Bounds(tasks=1, events=2, whole=True, depositions=True),
         Bounds(tasks=2, events=1, loops=True),
         Bounds(tasks=1, events=1, peers=True, loops=True),
     ],
@@ -50,6 +60,8 @@ BOUNDS: dict[int, list[Bounds]] = {
         Bounds(tasks=1, events=3),
         Bounds(tasks=2, events=2, peers=True),
         Bounds(tasks=1, events=3, peers=True, whole=True),
+        Bounds(tasks=1, events=3, whole=True, again=True),
+        Bounds(tasks=1, events=2, depositions=True),
         Bounds(tasks=2, events=2, whole=True, loops=True),
         Bounds(tasks=1, events=2, peers=True, loops=True),
     ],

@@ -28,6 +28,9 @@ BUGS = {
     "IDLE": ("assign-liveness", 1),
 }
 OF_PEERS = {"BUSY": ("peer-rests", 0)}
+OF_RUNS_ON_REQUEST = {"HEEDLESS": ("asked-once", 2)}
+OF_DEPOSITIONS = {"DEAF": ("deposed-only-if-silent", 1)}
+ALL_BUGS = BUGS | OF_PEERS | OF_RUNS_ON_REQUEST | OF_DEPOSITIONS
 ENDLESS = {"SILENT": 1}
 # Every scene, and how many events it takes.
 SCENES = {
@@ -44,6 +47,9 @@ SCENES = {
     "RECORDED_UNTOLD": 1,
 }
 SCENES_OF_PEERS = {"RESTS_AND_FINISHES": 1}
+SCENES_OF_RUNS_ON_REQUEST = {"RAN_AGAIN": 1}
+SCENES_OF_DEPOSITIONS = {"DEPOSED": 1}
+ALL_SCENES = SCENES | SCENES_OF_PEERS | SCENES_OF_RUNS_ON_REQUEST | SCENES_OF_DEPOSITIONS
 
 
 @pytest.mark.parametrize("bounds", BOUNDS[1], ids=str)
@@ -54,10 +60,10 @@ def test_every_invariant_holds(bounds: Bounds) -> None:
         assert not finding.never, "steps that no history takes"
 
 
-@pytest.mark.parametrize("bug", BUGS | OF_PEERS)
+@pytest.mark.parametrize("bug", ALL_BUGS)
 def test_a_planted_bug_is_found(bug: str, tmp_path: Path) -> None:
-    breaks, events = (BUGS | OF_PEERS)[bug]
-    finding = _one_task(tmp_path, events, peers=bug in OF_PEERS, BUG=bug)
+    breaks, events = ALL_BUGS[bug]
+    finding = _one_task(tmp_path, events, BUG=bug)
     assert finding.broken == breaks, "\n".join(finding.story)
 
 
@@ -67,10 +73,9 @@ def test_what_goes_on_for_ever_is_found(bug: str, tmp_path: Path) -> None:
     assert finding.broken == "endless"
 
 
-@pytest.mark.parametrize("scene", SCENES | SCENES_OF_PEERS)
+@pytest.mark.parametrize("scene", ALL_SCENES)
 def test_it_comes_to_what_matters(scene: str, tmp_path: Path) -> None:
-    events = (SCENES | SCENES_OF_PEERS)[scene]
-    finding = _one_task(tmp_path, events, peers=scene in SCENES_OF_PEERS, SCENE=scene)
+    finding = _one_task(tmp_path, ALL_SCENES[scene], SCENE=scene)
     assert finding.met
     assert finding.broken is None
 
@@ -95,8 +100,15 @@ def test_without_spin_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.
         check(tmp_path, {})
 
 
-def _one_task(where: Path, events: int, *, peers: bool = False, **defines: str) -> Finding:
+def _one_task(where: Path, events: int, **defines: str) -> Finding:
     """With the shortest story: a master reads in one step, unless what is planted is in how it reads."""
-    whole = defines.get("BUG") != "OUT_OF_ORDER"
-    bounds = Bounds(tasks=1, events=events, peers=peers, whole=whole)
+    what = set(defines.values())
+    bounds = Bounds(
+        tasks=1,
+        events=events,
+        peers=bool(what & {*OF_PEERS, *SCENES_OF_PEERS}),
+        whole="OUT_OF_ORDER" not in what,
+        again=bool(what & {*OF_RUNS_ON_REQUEST, *SCENES_OF_RUNS_ON_REQUEST}),
+        depositions=bool(what & {*OF_DEPOSITIONS, *SCENES_OF_DEPOSITIONS}),
+    )
     return check(where, bounds.defines | defines, shortest=True)
