@@ -100,10 +100,13 @@ class Load:
     @property
     def clients_wait(self) -> bool:
         """Whether a client still waits for an answer."""
-        return any(submitter.waits for submitter in self._submitters) or not all(
-            visitor.retired or not self._judge.excuses.endless.isdisjoint(names)
-            for visitor, names in self._visitors
-        )
+        return any(submitter.waits for submitter in self._submitters) or self.visitors_waiting > 0
+
+    @property
+    def visitors_waiting(self) -> int:
+        """How many that came for some tasks still wait for an answer."""
+        endless = self._judge.excuses.endless
+        return sum(not visitor.retired and endless.isdisjoint(names) for visitor, names in self._visitors)
 
     # ------------------------------------------------------------ asking
 

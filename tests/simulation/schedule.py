@@ -231,6 +231,9 @@ class Schedule:
         self.load.end()
         world.run(war + PEACE, self._at_rest)
         world.run(world.now + self.load.longest(), self._at_rest)
+        # Of clients that ask for different things of one task, each may wait until it may be removed, one
+        # after the other: seed 91085996.
+        world.run(world.now + self.load.visitors_waiting * (self._retention.least + 2.0), self._at_rest)
         if (
             self._learns
         ):  # each master tries what is due to be removed, and then reads all again: seed 50099578
