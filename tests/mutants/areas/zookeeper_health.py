@@ -108,8 +108,8 @@ MUTANTS = [
     ),
     health("said.read(MAX_ANSWER)", "said.read()", "what never ends is read for ever"),
     health(
-        "Within(connection, end - time.monotonic())",
-        "connection.makefile('rb').raw",
+        "io.BufferedReader(Within(connection, end - time.monotonic()))",
+        'connection.makefile("rb")',
         "who sends a byte now and then hangs the gate for hours",
     ),
     within("self._end - time.monotonic()", "self._end", "who sends a byte now and then hangs the gate"),
