@@ -66,8 +66,8 @@ MUTANTS = [
         "running servers do not accept those that restarted",
     ),
     store(
-        'elif leaves := sorted((self.directory / ca).glob("*.pem")):',
-        "elif leaves := []:",
+        "        elif leaves:\n",
+        "        elif False:\n",
         "a CA that is missing is made anew, and all certificates with it",
     ),
     store("certificate.not_valid_before_utc > self._now", "False", "what is not valid yet is placed"),
