@@ -27,6 +27,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ense
     joined,
     majority,
     numbers,
+    require_known_ends,
     require_one_ensemble,
     voters_of,
 )
@@ -229,6 +230,7 @@ def _placeholders(gone: Mapping[str, str]) -> list[Member]:
 
 def _require_disaster(holders: Holders, old: Voters, target: Voters, disaster: bool) -> None:
     """Without a majority of the old voters nothing tells what the dead have acknowledged."""
+    require_known_ends(holders, frozenset(holders))
     newest, living = by_age(holders)[0], old & holders.keys()
     if not disaster:
         raise RefusalError(
@@ -277,6 +279,7 @@ def _newest_first(
     lacking = majority(now) - len(running)
     if all(found["configured"] for found in holders.values()) or lacking <= 0 or len(now) == 1:
         return []
+    require_known_ends(holders, now - running)
     begin = [number for number in by_age(holders) if number in now - running][:lacking]
     hosts = [name for name, number in ids.items() if number in begin]
     asked = hosts + [name for name, number in ids.items() if number in running]
@@ -291,6 +294,7 @@ def _only(stage: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 def _require_newest_vote(voters: Voters, holders: Holders) -> None:
     """Where the inventory alone says who votes, somebody else may have what was acknowledged."""
+    require_known_ends(holders, frozenset(holders))
     newest = by_age(holders)[0]
     last = holders[newest]["last_zxid"]
     if last in {holders[number]["last_zxid"] for number in voters & holders.keys()}:

@@ -11,6 +11,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,10 @@ HEADER = 16  # bytes, of a log: the magic, a version, a number of the database
 ENTRY = struct.Struct(">qi")  # of an entry: its checksum and its length; a byte ends it
 ZXID_AT = 12  # in an entry, behind the session and its request's number
 COUNTER = (1 << 32) - 1  # of a zxid, within its epoch
+ENDS = b"B"
+# The end of an entry, and the next one's checksum and length. (No entry is 16 MiB.)
+BETWEEN = re.compile(rb"(?=B\0{4}(.{4})(\0.{3}))", re.DOTALL)
+CHUNK = 1 << 20
 IDENTITY = 32  # bytes of an entry that no other one has: session, request, zxid, time, type
 ENOUGH = 100_000  # transactions to read back
 KEPT = 16  # of a trail, at each of these scales:
@@ -32,21 +37,28 @@ Trail = Mapping[int, int]
 
 
 class History(NamedTuple):
-    """``last`` zxid, None if there are no data; ``trail``: some of the transactions, by zxid a checksum."""
+    """``last`` zxid, None if there are no data; ``trail``: some of the transactions, by zxid a checksum.
+
+    ``damaged`` is the path of a log that cannot be read to its end, if ``last`` may be too low for that.
+    """
 
     last: int | None
     trail: Trail
+    damaged: str = ""
 
 
 def read_history(directories: Iterable[str]) -> History:
     """What is in these directories, which have snapshots, logs or both.
 
     A log that ends in the middle of an entry, as after a power failure, ends before it for ZooKeeper, too.
+    Nothing that was acknowledged is lost with it. A log that is damaged may have more than can be read.
     """
     files = [path for directory in directories for path in Path(directory, "version-2").glob("*.*")]
-    latest = _latest(dict(_named("log", files)))
+    latest, damaged = _latest(dict(_named("log", files)))
     snapshots = dict(_named("snapshot", files))
-    return History(max([*snapshots, *latest], default=None), _trail(latest))
+    # A log's name is its first transaction.
+    last = max([*snapshots, *latest, *damaged], default=None)
+    return History(last, _trail(latest), str(next(iter(damaged.values()), "")))
 
 
 def same_history(mine: Trail, other: Trail) -> bool | None:
@@ -87,25 +99,43 @@ def _named(kind: str, files: Iterable[Path]) -> Iterator[tuple[int, Path]]:
             yield int(found[1], 16), path
 
 
-def _latest(logs: Mapping[int, Path]) -> Trail:
-    """The transactions of the last logs."""
+def _latest(logs: Mapping[int, Path]) -> tuple[Trail, dict[int, Path]]:
+    """The transactions of the last logs, and those logs which are damaged where nothing whole comes later."""
     found: dict[int, int] = {}
+    damaged: dict[int, Path] = {}
     for zxid in sorted(logs, reverse=True):
-        found = dict(_transactions(logs[zxid])) | found
+        entries, whole = _transactions(logs[zxid])
+        if not whole and not found:
+            damaged[zxid] = logs[zxid]
+        found = entries | found
         if len(found) >= ENOUGH:
             break
-    return found
+    return found, damaged
 
 
-def _transactions(log: Path) -> Iterator[tuple[int, int]]:
-    """Zxid and checksum of each whole entry."""
+def _transactions(log: Path) -> tuple[dict[int, int], bool]:
+    """Zxid and checksum of each whole entry up to the first that is not; and whether the log ends there."""
+    found: dict[int, int] = {}
     with log.open("rb") as file:
         if file.read(HEADER)[:4] != MAGIC:
-            return
+            return {}, not any(chunk.strip(b"\0") for chunk in iter(partial(file.read, CHUNK), b""))
         while len(head := file.read(ENTRY.size)) == ENTRY.size:
             checksum, size = ENTRY.unpack(head)
-            body = file.read(size) if size >= IDENTITY else b""
-            if len(body) < size or not body or zlib.adler32(body) != checksum:
-                break
-            yield struct.unpack_from(">q", body, ZXID_AT)[0], zlib.crc32(body[:IDENTITY])
-            file.read(1)
+            body = file.read(max(size, 0))
+            end = file.read(1)
+            if size < IDENTITY or len(body) < size or zlib.adler32(body) != checksum:
+                # A crash leaves zeros, or the beginning of an entry.
+                return found, not size or not (
+                    size < 0 or end == ENDS or _has_entry(body + end + file.read())
+                )
+            found[struct.unpack_from(">q", body, ZXID_AT)[0]] = zlib.crc32(body[:IDENTITY])
+    return found, True
+
+
+def _has_entry(data: bytes) -> bool:
+    """Whether there is a whole entry behind the end of another: then it is a length that is wrong."""
+    return any(
+        zlib.adler32(data[at.end(2) : at.end(2) + int.from_bytes(at[2], "big")])
+        == int.from_bytes(at[1], "big")
+        for at in BETWEEN.finditer(data)
+    )

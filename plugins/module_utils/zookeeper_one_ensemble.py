@@ -84,12 +84,15 @@ def _remedy(a: int, b: int, holders: Holders, voters: Mapping[int, Voters]) -> s
     """What can be done that loses nothing: the newest data stay, and so does a quorum that serves."""
     zxids = _zxids(holders)
     needed = _needed(holders, voters)
+    damaged = _damaged(holders)
     kept = max(zxids, key=lambda number: (zxids[number], number in needed, -number))
     text = (
         f"The last zxid of each is {ends(holders)}. If they are two ensembles, take the hosts of one out of "
         "the group `zookeeper`. "
     )
     spare = [number for number in (b, a) if number != kept and number not in needed]
+    if spare and spare[0] in damaged:
+        return f"{text}Discard no data, for nobody knows whose are the newest. {_keep(damaged)}"
     if not spare:
         return (
             f"{text}Discard no data: server {kept} has the newest, and the others are needed for the quorum."
@@ -118,7 +121,37 @@ def _zxids(holders: Holders) -> dict[int, int]:
 
 def ends(holders: Holders) -> str:
     """How far each one's data go."""
-    return ", ".join(f"server {number}: {zxid:#x}" for number, zxid in sorted(_zxids(holders).items()))
+    return "; ".join(f"server {number}: {_end(found)}" for number, found in sorted(holders.items()))
+
+
+def _end(found: Mapping[str, Any]) -> str:
+    zxid = int(found["last_zxid"] or "0x0", 16)
+    text = f"{zxid:#x}, epoch {zxid >> 32}"
+    damaged = found.get("damaged")
+    return f"at least {text}, its log {damaged} is damaged" if damaged else text
+
+
+def require_known_ends(holders: Holders, concerned: Voters) -> None:
+    """Where it matters whose data are the newest, a damaged log may not be taken for a short one."""
+    damaged = {number: path for number, path in _damaged(holders).items() if number in concerned}
+    if damaged and len(holders) > 1:
+        raise RefusalError(
+            "Whose data are the newest cannot be told, and they would have to lead. The last zxid of each is "
+            f"{ends(holders)}. {_keep(damaged)}"
+        )
+
+
+def _damaged(holders: Holders) -> dict[int, str]:
+    return {number: found["damaged"] for number, found in sorted(holders.items()) if found.get("damaged")}
+
+
+def _keep(damaged: Mapping[int, str]) -> str:
+    number, path = next(iter(damaged.items()))
+    return (
+        f"Keep the file {path} of server {number}: it may have writes that nobody else has. Then restore the "
+        "data of this server from a backup or from another server (move its own to another place, do not "
+        "delete them), or take its host out of the group, and run again."
+    )
 
 
 def by_age(holders: Holders) -> list[int]:

@@ -414,8 +414,14 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
 
 def _newer_problems(has: str, places: str, own: str, other: Settings) -> list[str]:
     """Of data of another installation that go farther than the server's own, with which it would go on."""
-    if int(other["last"], 16) <= int(other["clash"], 16):
+    if int(other["last"], 16) <= int(other["clash"], 16) and not other["damaged"]:
         return []
+    if other["damaged"]:
+        return [
+            f"{has}, and data of its own in {own} (last zxid {other['clash']}), but {other['damaged']} is "
+            "damaged: which are newer cannot be told. Move those that you do not want to another place, and "
+            "do not delete them."
+        ]
     has += f", and older data of its own in {own} (last zxid {other['clash']}): with these it would go back. "
     if other["shared"]:  # what is whose cannot be told there
         return [f"{has}Set zookeeper_data_dir and zookeeper_txnlog_dir to other directories than these."]

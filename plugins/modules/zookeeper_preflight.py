@@ -69,6 +69,12 @@ unit:
 stale: {description: Files that changed since the server was started with them., type: list, returned: always}
 data: {description: Whether there are data of a server., type: bool, returned: always}
 last_zxid: {description: The last transaction in these data (0x...)., type: str, returned: if there are any}
+damaged:
+  description: >-
+    A transaction log that cannot be read to its end, so that there may be more than C(last_zxid); empty if
+    none is damaged. An end that is torn, as after a crash, is no damage.
+  type: str
+  returned: always
 adopt:
   description: >-
     What another installation left and this server is to take over: data_dir and txnlog_dir; empty if nothing.
@@ -301,8 +307,8 @@ def other(config: dict[str, str], settings: dict[str, Any]) -> dict[str, Any] | 
 
     Its ``config``, data_dir and txnlog_dir; ``last``, its last zxid; ``clash``, that of other data which are
     where this server has its own; ``shared``, whether one directory is to be both's; ``lacks_mb``, what is
-    missing for a copy. None if there are no such data, or if this server has a zoo.cfg (``config``): then it
-    is set up.
+    missing for a copy; ``damaged``, a log of these that may go farther than its zxid. None if there are no
+    such data, or if this server has a zoo.cfg (``config``): then it is set up.
     """
     theirs = in_force(read(OTHERS_CONFIG)) or {"dataDir": str(OTHERS_DATA)}
     paths = directories(theirs, str(OTHERS_DATA), str(OTHERS_DATA))
@@ -317,12 +323,14 @@ def other(config: dict[str, str], settings: dict[str, Any]) -> dict[str, Any] | 
         found["data_dir"]["myid"] = None  # Debian's is a sentence until somebody sets a number
     known = files(paths, "version-2", f"version-2{ADOPTED}")
     size = sum(file.stat().st_size for file in known)
+    theirs_end, own_end = read_history(paths), read_history(own)
     return {
         "config": theirs,
         **found,
-        "last": f"{read_history(paths).last or 0:#x}",
+        "last": f"{theirs_end.last or 0:#x}",
+        "damaged": theirs_end.damaged or own_end.damaged,
         # Not what an adoption that was cut short has copied: the same files.
-        "clash": None if are_copies(files(own, "version-2"), known) else f"{read_history(own).last or 0:#x}",
+        "clash": None if are_copies(files(own, "version-2"), known) else f"{own_end.last or 0:#x}",
         "shared": bool(set(own) & set(paths)),
         "lacks_mb": max(0, size - free(own[0])) >> 20,
     }
@@ -559,6 +567,7 @@ def main() -> None:
         if found["other"] and adopts(found["other"], settings)
         else {},
         last_zxid=None if history.last is None else f"{history.last:#x}",
+        damaged=history.damaged,
         trail={f"{zxid:#x}": checksum for zxid, checksum in history.trail.items()},
         configured=bool(found["config"]),
         marker=(Path(found["txnlog_dir"]["path"]) / "initialize").exists(),

@@ -54,13 +54,47 @@ def log(*zxids: int) -> bytes:
         ),
         ({"log.100000001": b""}, None),
         ({"log.100000001": log(0x100000001), "log.100000002": HEADER}, 0x100000001),
-        ({"log.100000001": b"ZKXX" + log(0x100000001)[4:]}, None),
+        ({"log.100000001": b"ZKXX" + log(0x100000001)[4:]}, 0x100000001),
     ],
 )
 def test_the_last_transaction(tmp_path: Path, files: dict[str, bytes], last: int | None) -> None:
     for name, content in files.items():
         write(tmp_path, name, content)
     assert history.read_history([str(tmp_path)]).last == last
+
+
+LONG = entry(2)[:8] + b"\0\x0f\xff\xff" + entry(2)[12:]
+SHORT = entry(2)[:8] + b"\0\0\0\x21" + entry(2)[12:]
+NEGATIVE = entry(2)[:8] + b"\xff\xff\xff\xff" + entry(2)[12:]
+WRONG = entry(2).replace(b"\x07", b"\x08")
+
+
+@pytest.mark.parametrize(
+    ("files", "damaged"),
+    [
+        ({}, ""),
+        ({"log.1": log(1, 2)}, ""),
+        ({"log.1": HEADER + entry(1) + entry(2)[:-8]}, ""),
+        ({"log.1": HEADER + entry(1) + entry(2)[:20] + bytes(4096)}, ""),
+        ({"log.1": HEADER + entry(1) + entry(2)[:-1] + bytes(4096)}, ""),
+        ({"log.1": log(1), "log.2": bytes(4096)}, ""),
+        ({"log.1": log(1), "log.2": b"ZK"}, ""),
+        ({"log.1": HEADER + entry(1) + WRONG + bytes(4096)}, "log.1"),
+        ({"log.1": HEADER + WRONG}, "log.1"),
+        ({"log.1": bytes(16) + log(1)[16:]}, "log.1"),
+        ({"log.1": HEADER + entry(1) + LONG + entry(3) + bytes(4096)}, "log.1"),
+        ({"log.1": HEADER + entry(1) + SHORT + entry(3) + bytes(4096)}, "log.1"),
+        ({"log.1": HEADER + entry(1) + NEGATIVE + bytes(4096)}, "log.1"),
+        ({"log.1": HEADER + entry(1) + WRONG, "log.3": b""}, "log.1"),
+        ({"log.1": HEADER + entry(1) + WRONG, "log.3": log(3)}, ""),
+    ],
+)
+def test_a_damaged_log_may_have_more(tmp_path: Path, files: dict[str, bytes], damaged: str) -> None:
+    """A torn end has not: it is what a crash leaves of what nobody acknowledged."""
+    for name, content in files.items():
+        write(tmp_path, name, content)
+    found = history.read_history([str(tmp_path)])
+    assert found.damaged == (str(tmp_path / "version-2" / damaged) if damaged else "")
 
 
 def test_logs_in_a_directory_of_their_own(tmp_path: Path) -> None:

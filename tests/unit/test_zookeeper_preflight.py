@@ -794,6 +794,26 @@ def test_how_far_the_data_go(host: Host) -> None:
     assert answer["trail"] == {"0x100000002": zlib.crc32(entry()[12:-1])}
 
 
+def test_a_log_that_is_damaged_is_told(host: Host) -> None:
+    log = host.write("txnlog/version-2/log.100000002", "")
+    log.write_bytes(b"ZKLG" + bytes(12) + entry())
+    assert host.look()["damaged"] == ""
+    log.write_bytes(bytes(16) + entry())
+    answer = host.look()
+    assert (answer["damaged"], answer["last_zxid"]) == (str(log), "0x100000002")
+
+
+@pytest.mark.parametrize("whose", ["data", "theirs"])
+def test_which_data_are_newer_is_not_said_if_a_log_is_damaged(debians: Host, whose: str) -> None:
+    debians.write("data/version-2/snapshot.500000001", "")
+    debians.write("data/myid", "1\n")
+    log = (debians.txnlog if whose == "data" else Path(debians.theirs)) / "version-2/log.100000001"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_bytes(bytes(16) + entry())
+    [said] = debians.look()["problems"]
+    assert f"but {log} is damaged: which are newer cannot be told." in said
+
+
 def test_where_links_lead_is_looked_at(host: Host) -> None:
     host.txnlog.mkdir()
     host.data.symlink_to(host.txnlog)

@@ -321,7 +321,7 @@ def test_the_newest_data_must_vote_where_nobody_knows_who_did() -> None:
     assert text.startswith(
         "Server 1 has the newest data, and in the inventory it only observes. The last zxid"
     )
-    assert "server 1: 0x3, server 2: 0x2" in text
+    assert "server 1: 0x3, epoch 0; server 2: 0x2, epoch 0; server 3" in text
     assert "Unset zookeeper_observer for server 1, run, and set it then." in text
     assert steps(plan(seen | {"1": reinstalled(1, 2)}, observers="1")) == ["23|1"] * 2
     assert steps(plan(seen | {"2": holds("23", "1") | written(1, 2)}, observers="1")) == ["23|1"] * 2
@@ -337,7 +337,7 @@ def test_the_newest_data_must_vote_after_a_disaster() -> None:
 
 def test_what_is_lost_with_empty_voters_is_said_where_nobody_knows_who_voted() -> None:
     text = refusal(plan({"1": reinstalled(1, 2), "2": empty(), "3": empty()}))
-    assert "The last zxid of each that has data is server 1: 0x2: keep these." in text
+    assert "The last zxid of each that has data is server 1: 0x2, epoch 0: keep these." in text
     assert "the voters 2 and 3: writes after 0x2 (server 1), if there were any, are then lost." in text
     text = refusal(plan({"1": holds("123"), "2": empty(), "3": empty()}))
     assert "the voters 2 and 3: the refusal then tells what that costs." in text
@@ -473,7 +473,7 @@ def test_a_dead_majority_needs_a_disaster_recovery() -> None:
     seen = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2, 3)}
     text = refusal(plan(seen, dead="zk3,zk4,zk5"))
     assert "Of the voters 1, 2, 3, 4 and 5 only 1 and 2 have data within reach. That is no majority" in text
-    assert "server 1: 0x2, server 2: 0x3" in text
+    assert "server 1: 0x2, epoch 0; server 2: 0x3, epoch 0. Restore" in text
     assert "all writes after 0x3 (server 2) are lost" in text
     assert "-e zookeeper_disaster_recovery=true" in text
     answer = plan(seen, dead="zk3,zk4,zk5", disaster=True)
@@ -544,10 +544,64 @@ def test_the_advice_keeps_the_newest_data() -> None:
     stopped: Found = {"unit": {"running": False}}
     old, new = stopped | {"last_zxid": "0x2000000ff"}, stopped | {"last_zxid": "0x300000001"}
     text = refusal(plan({"1": holds("1", **old), "2": holds("2", **new), "3": holds("3", **old)}))
-    assert "server 1: 0x2000000ff, server 2: 0x300000001, server 3: 0x2000000ff" in text
+    assert "server 1: 0x2000000ff, epoch 2; server 2: 0x300000001, epoch 3; server 3: 0x2000000ff, ep" in text
     found = ADVICE.search(text)
     assert found is not None
     assert (found[1], found[2]) == ("2", "1")
+
+
+BAD = "/txnlog/version-2/log.1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            lambda bad: plan(
+                {"1": holds("12345") | written(1, 2) | bad, "2": holds("12345") | written(1, 2, 3)},
+                dead="zk3,zk4,zk5",
+                disaster=True,
+            ),
+            "Whose data are the newest cannot be told",
+        ),
+        (
+            lambda bad: plan(
+                {"1": reinstalled(1, 2) | bad, "2": reinstalled(1, 2, 3), "3": reinstalled(1, 2, 3)}
+            ),
+            "Whose data are the newest cannot be told",
+        ),
+        (
+            lambda bad: plan(
+                {"1": reinstalled(1, 2) | bad, "2": reinstalled(1, 2, 3)}
+                | {"3": holds("123", unit={"running": False}) | written(1, 2, 3)}
+            ),
+            "Whose data are the newest cannot be told",
+        ),
+        (
+            lambda bad: plan(
+                {"1": holds("1", unit={"running": False}) | written(1, 2) | bad, "2": holds("2") | written(3)}
+            ),
+            "Discard no data, for nobody knows whose are the newest",
+        ),
+    ],
+)
+def test_a_damaged_log_is_not_taken_for_a_short_one(
+    answer: Callable[[Found], dict[str, Any]], said: str
+) -> None:
+    """What cannot be read of it may be what was acknowledged last."""
+    text = refusal(answer({"damaged": BAD}))
+    assert said in text
+    assert f"server 1: at least 0x2, epoch 0, its log {BAD} is damaged; server 2: 0x3, epoch 0" in text
+    assert f"Keep the file {BAD} of server 1" in text
+    assert "take its host out of the group" in text
+    assert "cannot be told" not in str(answer({"damaged": ""})["problems"])
+
+
+def test_a_damaged_log_does_not_matter_where_a_majority_serves_or_is_alone() -> None:
+    bad = {"damaged": BAD}
+    serving = {n: holds("123") | written(1, 2, 3) for n in "12"}
+    assert steps(plan(serving | {"3": reinstalled(1, 2) | bad})) == ["123"]
+    assert steps(plan({"1": reinstalled(1, 2) | bad})) == ["1"]
 
 
 def test_no_advice_costs_the_quorum_that_serves() -> None:

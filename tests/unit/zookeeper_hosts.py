@@ -56,6 +56,7 @@ class Host:
     running: Config | None = None
     marker: bool = False
     dead: bool = False
+    damaged: str = ""  # a log of which ``log`` has only what can be read: the server does not start
 
     @property
     def name(self) -> str:
@@ -85,6 +86,7 @@ class Host:
             "servers": {str(n): where for n, where in (config or {}).items()},
             "unit": {"running": self.running is not None},
             "last_zxid": f"{self.last:#x}" if self.log is not None else None,
+            "damaged": self.damaged,
             "trail": {f"{zxid:#x}": checksum for zxid, checksum in (self.log or {}).items()},
             "configured": config is not None,
         }
@@ -119,7 +121,11 @@ class Ensemble:
     # ------------------------------------------------------------ what servers do
 
     def _up(self) -> dict[int, Host]:
-        return {n: host for n, host in self.hosts.items() if host.running is not None and not host.dead}
+        return {
+            n: host
+            for n, host in self.hosts.items()
+            if host.running is not None and not (host.dead or host.damaged)
+        }
 
     def _finds(self, one: Host, other: Host) -> bool:
         """Whether it looks for the other where that listens."""
