@@ -7,13 +7,14 @@ Servers of one ensemble have the same transaction under the same zxid: same sess
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 MAGIC = b"ZKLG"
 HEADER = 16  # bytes, of a log: the magic, a version, a number of the database
@@ -118,18 +119,27 @@ def _transactions(log: Path) -> tuple[dict[int, int], bool]:
     found: dict[int, int] = {}
     with log.open("rb") as file:
         if file.read(HEADER)[:4] != MAGIC:
-            return {}, not any(chunk.strip(b"\0") for chunk in iter(partial(file.read, CHUNK), b""))
+            return {}, _zeros(file)
+        size_of_log = os.fstat(file.fileno()).st_size
         while len(head := file.read(ENTRY.size)) == ENTRY.size:
             checksum, size = ENTRY.unpack(head)
-            body = file.read(max(size, 0))
+            start = file.tell()
+            # A damaged size may be more than the memory has.
+            body = file.read(size) if IDENTITY <= size < size_of_log - start else b""
             end = file.read(1)
-            if size < IDENTITY or len(body) < size or zlib.adler32(body) != checksum:
+            if not body or zlib.adler32(body) != checksum:
+                if size < 0 or (body and end == ENDS):
+                    return found, False
+                file.seek(start)
                 # A crash leaves zeros, or the beginning of an entry.
-                return found, not size or not (
-                    size < 0 or end == ENDS or _has_entry(body + end + file.read())
-                )
+                return found, _zeros(file) if not size else not _has_entry(file.read().rstrip(b"\0"))
             found[struct.unpack_from(">q", body, ZXID_AT)[0]] = zlib.crc32(body[:IDENTITY])
     return found, True
+
+
+def _zeros(file: BinaryIO) -> bool:
+    """Whether nothing else comes in it."""
+    return not any(chunk.strip(b"\0") for chunk in iter(partial(file.read, CHUNK), b""))
 
 
 def _has_entry(data: bytes) -> bool:

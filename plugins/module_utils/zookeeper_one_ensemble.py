@@ -91,8 +91,8 @@ def _remedy(a: int, b: int, holders: Holders, voters: Mapping[int, Voters]) -> s
         "the group `zookeeper`. "
     )
     spare = [number for number in (b, a) if number != kept and number not in needed]
-    if spare and spare[0] in damaged:
-        return f"{text}Discard no data, for nobody knows whose are the newest. {_keep(damaged)}"
+    if damaged:
+        return f"{text}Discard no data, for nobody knows whose are the newest. {_keep(damaged, holders)}"
     if not spare:
         return (
             f"{text}Discard no data: server {kept} has the newest, and the others are needed for the quorum."
@@ -137,7 +137,7 @@ def require_known_ends(holders: Holders, concerned: Voters) -> None:
     if damaged and len(holders) > 1:
         raise RefusalError(
             "Whose data are the newest cannot be told, and they would have to lead. The last zxid of each is "
-            f"{ends(holders)}. {_keep(damaged)}"
+            f"{ends(holders)}. {_keep(damaged, holders)}"
         )
 
 
@@ -145,12 +145,26 @@ def _damaged(holders: Holders) -> dict[int, str]:
     return {number: found["damaged"] for number, found in sorted(holders.items()) if found.get("damaged")}
 
 
-def _keep(damaged: Mapping[int, str]) -> str:
+def _keep(damaged: Mapping[int, str], holders: Holders) -> str:
+    """What to do about the first of these logs, and what is lost if nothing can be done."""
     number, path = next(iter(damaged.items()))
+    zxids = _zxids(holders)
+    whole = [one for one in by_age(holders) if one not in _damaged(holders)]
+    text = f"Keep the file {path} of server {number}: it may have writes that nobody else has. "
+    if not whole or zxids[number] > zxids[whole[0]]:
+        text += (
+            "What can be read of it is newer than all other data, so do not send this server another's: "
+            "repair a copy of the file (ZooKeeper's TxnLogToolkit), or restore a backup that is newer. "
+        )
+    else:
+        text += "Repair a copy of it (ZooKeeper's TxnLogToolkit), or restore a backup of this server's data. "
+    if not whole:
+        return f"{text}Then run again."
     return (
-        f"Keep the file {path} of server {number}: it may have writes that nobody else has. Then restore the "
-        "data of this server from a backup or from another server (move its own to another place, do not "
-        "delete them), or take its host out of the group, and run again."
+        f"{text}Then run again. If neither can be, all writes after {zxids[whole[0]]:#x} (server {whole[0]}) "
+        "that only this log has are lost: to go on without them, move the contents of its zookeeper_data_dir "
+        "and zookeeper_txnlog_dir to another place (do not delete them), or take its host out of the group, "
+        "and run again."
     )
 
 

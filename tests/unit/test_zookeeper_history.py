@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -65,6 +66,7 @@ def test_the_last_transaction(tmp_path: Path, files: dict[str, bytes], last: int
 
 LONG = entry(2)[:8] + b"\0\x0f\xff\xff" + entry(2)[12:]
 SHORT = entry(2)[:8] + b"\0\0\0\x21" + entry(2)[12:]
+HUGE = entry(2)[:8] + b"\x7f\xff\xff\xff" + entry(2)[12:]
 NEGATIVE = entry(2)[:8] + b"\xff\xff\xff\xff" + entry(2)[12:]
 WRONG = entry(2).replace(b"\x07", b"\x08")
 
@@ -85,6 +87,9 @@ WRONG = entry(2).replace(b"\x07", b"\x08")
         ({"log.1": HEADER + entry(1) + LONG + entry(3) + bytes(4096)}, "log.1"),
         ({"log.1": HEADER + entry(1) + SHORT + entry(3) + bytes(4096)}, "log.1"),
         ({"log.1": HEADER + entry(1) + NEGATIVE + bytes(4096)}, "log.1"),
+        ({"log.1": HEADER + entry(1) + bytes(len(entry(2))) + entry(3) + bytes(4096)}, "log.1"),
+        ({"log.1": HEADER + entry(1) + HUGE + bytes(4096)}, ""),
+        ({"log.1": HEADER + entry(1) + HUGE + entry(3)}, "log.1"),
         ({"log.1": HEADER + entry(1) + WRONG, "log.3": b""}, "log.1"),
         ({"log.1": HEADER + entry(1) + WRONG, "log.3": log(3)}, ""),
     ],
@@ -95,6 +100,20 @@ def test_a_damaged_log_may_have_more(tmp_path: Path, files: dict[str, bytes], da
         write(tmp_path, name, content)
     found = history.read_history([str(tmp_path)])
     assert found.damaged == (str(tmp_path / "version-2" / damaged) if damaged else "")
+
+
+def test_no_memory_is_needed_for_a_damaged_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "log.1", HEADER + entry(1) + HUGE)
+    sizes: list[int] = []
+
+    class Noting(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            sizes.append(size or 0)
+            return super().read(size)
+
+    monkeypatch.setattr(Path, "open", lambda path, _mode: Noting(io.FileIO(path)))
+    assert history.read_history([str(tmp_path)]).last == 1
+    assert max(sizes) < 1 << 24
 
 
 def test_logs_in_a_directory_of_their_own(tmp_path: Path) -> None:

@@ -597,6 +597,28 @@ def test_a_damaged_log_is_not_taken_for_a_short_one(
     assert "cannot be told" not in str(answer({"damaged": ""})["problems"])
 
 
+def test_a_damaged_log_that_reaches_farthest_is_not_given_up_for_older_data() -> None:
+    dead = {"dead": "zk3,zk4,zk5", "disaster": True}
+    bad = holds("12345") | written(1, 2, 3) | {"damaged": BAD}
+    text = refusal(plan({"1": bad, "2": holds("12345") | written(1, 2)}, **dead))
+    assert "newer than all other data, so do not send this server another's" in text
+    assert "If neither can be, all writes after 0x2 (server 2) that only this log has are lost" in text
+    text = refusal(plan({"1": bad, "2": holds("12345") | written(1, 2, 3, 4)}, **dead))
+    assert "newer than all other" not in text
+    assert "all writes after 0x4 (server 2) that only this log has are lost" in text
+    text = refusal(plan({"1": bad, "2": holds("12345") | written(1, 2) | {"damaged": BAD}}, **dead))
+    assert text.endswith("or restore a backup that is newer. Then run again.")
+
+
+def test_whose_data_are_the_newest_is_not_said_beside_a_damaged_log() -> None:
+    stopped: Found = {"unit": {"running": False}}
+    seen = {"1": holds("1", **stopped) | written(1, 9), "2": holds("2", **stopped) | written(2)}
+    seen["3"] = holds("3", **stopped) | written(3) | {"damaged": BAD}
+    text = refusal(plan(seen))
+    assert "nobody knows whose are the newest" in text
+    assert "has the newest" not in text
+
+
 def test_a_damaged_log_does_not_matter_where_a_majority_serves_or_is_alone() -> None:
     bad = {"damaged": BAD}
     serving = {n: holds("123") | written(1, 2, 3) for n in "12"}
