@@ -498,15 +498,6 @@ def forgotten(settings: Settings, config: dict[str, str]) -> dict[str, str]:
     return {address: f"[{address}]:0:{port}" for address in sorted(addresses)}
 
 
-def forgotten_warnings(name: str, settings: Settings, config: dict[str, str]) -> list[str]:
-    """Of addresses that zookeeper_dead names in vain. (No refusal: a finished run may be repeated.)"""
-    return [
-        f"zookeeper_dead names {address}, which the server of {name} does not know. If it was a member until "
-        "an earlier run took it out, all is well. If not, correct the address."
-        for address in (forgotten(settings, config) if config else ())
-    ]
-
-
 def returned_problems(addresses: list[str]) -> list[str]:
     """Of servers that were declared dead, are no members any more, and run again."""
     return [

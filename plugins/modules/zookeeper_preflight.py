@@ -158,7 +158,6 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
     as_id,
     declared_dead,
     forgotten,
-    forgotten_warnings,
     host_problems,
     member_problems,
     returned_problems,
@@ -536,8 +535,6 @@ def main() -> None:
     problems += alive_problems(still_running(declared_dead(settings, found["config"])))
     returned = [text.split()[0] for text in still_running(forgotten(settings, found["config"]))]
     problems += returned_problems(returned)
-    for text in forgotten_warnings(name, settings, found["config"]):
-        module.warn(text)
     module.exit_json(
         changed=False,
         problems=problems,

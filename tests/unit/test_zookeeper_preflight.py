@@ -913,18 +913,6 @@ def test_a_member_that_was_declared_dead_and_answers(host: Host) -> None:
     assert host.look(zookeeper_dead=["127.0.0.1"])["problems"] == []
 
 
-def test_an_address_that_no_server_knows_is_not_declared_dead_without_a_word(host: Host) -> None:
-    host.configured()
-    answer = host.look(zookeeper_dead=["zk3", "192.0.2.77"], zookeeper_election_port=1)
-    assert answer["problems"] == []
-    [said] = [one["event"]["msg"] for one in answer["warnings"]]
-    assert said.startswith("zookeeper_dead names 192.0.2.77, which the server of zk1 does not know.")
-
-
-def test_who_knows_nobody_does_not_say_who_is_unknown(host: Host) -> None:
-    assert "warnings" not in host.look(zookeeper_dead=["zk9.invalid"])
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 def test_one_that_was_declared_dead_and_comes_back_when_no_server_knows_it_any_more(
     host: Host, address: str

@@ -306,12 +306,6 @@ MUTANTS = [
         "a member that answers is declared dead",
     ),
     preflight("problems += returned_problems(returned)", "", "a dead server that is back is passed by"),
-    preflight(
-        'forgotten_warnings(name, settings, found["config"])', "[]", "a wrong address is taken for one"
-    ),
-    rules(
-        "(forgotten(settings, config) if config else ())", "forgotten(settings, config)", "all are unknown"
-    ),
     preflight("returned=returned,", "returned=[],", "status.yml does not tell of it"),
     rules('} - known - {""}', '} - {""}', "a member that answers is told of twice"),
     rules('f"[{address}]:0:{port}"', 'f"{address}:0:0"', "no server is seen to be back"),
