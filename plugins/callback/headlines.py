@@ -12,6 +12,7 @@ description:
     of an earlier one.
 extends_documentation_fragment:
   - default_callback
+  - result_format_callback
 requirements:
   - set as C(stdout_callback) in C(ansible.cfg), and its directory as C(callback_plugins)
 author: zklab (!UNKNOWN)

@@ -165,12 +165,13 @@ class Store:
             authority = self._read_authority(path, key_path)
             if ca in self._rotate:
                 authority = self._next_step(ca, authority, path, key_path)
-        elif (leaves := sorted((self.directory / ca).glob("*.pem"))) and key_path.exists():
+        elif key_path.exists():
+            signed = any((self.directory / ca).glob("*.pem"))
+            unused = "" if signed else " (If nothing was ever signed with the key, remove it: both are made.)"
             raise RefusalError(
-                f"{key_path} is there, but its certificate {path} is not: put it back. (If nothing was ever "
-                f"signed with the key, remove it: both are then made.)"
+                f"{key_path} is there, but its certificate {path} is not: put it back.{unused}"
             )
-        elif leaves:
+        elif leaves := sorted((self.directory / ca).glob("*.pem")):
             raise RefusalError(
                 f"{path} is missing, but {leaves[0]} is there: put the certificate of the CA that signed it "
                 f"into {path}."
@@ -250,16 +251,13 @@ class Store:
         return Authority(certificates, key)
 
     def _make_authority(self, ca: str, path: Path, key_path: Path) -> Authority:
-        # A run may have died between the two files. Nothing was signed then.
-        known = _key(key_path, _private(key_path)) if key_path.exists() else None
-        key, certificate = self._new_authority(ca, known)
-        if known is None:
-            self._make(key_path, _pem(key), 0o600)
+        key, certificate = self._new_authority(ca)
+        self._make(key_path, _pem(key), 0o600)
         self._make(path, _pem(certificate), 0o644)
         return Authority([certificate], key)
 
-    def _new_authority(self, ca: str, known: Any = None) -> tuple[Any, Any]:
-        key = known or ec.generate_private_key(ec.SECP256R1())
+    def _new_authority(self, ca: str) -> tuple[Any, Any]:
+        key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zklab-{ca}-ca-{os.urandom(4).hex()}")])
         certificate = (
             _certificate(name, name, key, self._now, self._now + timedelta(days=CA_DAYS))

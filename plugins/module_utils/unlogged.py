@@ -14,5 +14,6 @@ class UnloggedModule(AnsibleModule):  # type: ignore[misc] # ansible-core has no
     """
 
     def log(self, msg: Any, log_args: dict[str, Any] | None = None) -> None:  # noqa: ARG002 - Ansible's names
-        """Everything that Ansible logs goes through this."""
-        super().log("Invoked; what it was given may be secret, and is not logged")
+        """Everything that Ansible logs goes through this; the invocation with its arguments."""
+        if log_args is not None:
+            super().log("Invoked; what it was given may be secret, and is not logged")

@@ -30,8 +30,10 @@ _NO_ROOT = (
     "is not in the sudoers",
 )
 _FULL = "No space left on device"
-# In ssh's words: nobody answered.
-_SILENT = ("timed out", "Connection refused", "No route to host", "Host is down")
+# In ssh's words: nobody answered, not even to refuse.
+_SILENT = re.compile(
+    r"connect to host .*: (Connection timed out|Operation timed out|No route to host|Host is down)"
+)
 
 
 def last_line(message: str) -> str:
@@ -68,7 +70,7 @@ def is_full(message: str) -> bool:
 
 def may_be_gone(message: str) -> bool:
     """Whether a host that cannot be reached may be off. One that refuses whoever logs in surely runs."""
-    return any(part in last_line(message) for part in _SILENT)
+    return bool(_SILENT.search(last_line(message)))
 
 
 def unreachable(name: str, message: str) -> str:

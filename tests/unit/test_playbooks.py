@@ -86,7 +86,9 @@ def test_a_task_has_its_headline_when_it_begins_and_nobody_is_told_who_skips_it(
     begun = [f"{sys.executable}", "-c", "import sys; sys.exit('Takes long' not in open('said').read())"]
     long = {"name": "Takes long", "ansible.builtin.command": {"argv": begun}, "changed_when": False}
     skipped = {"name": "Skipped", "ansible.builtin.debug": {}, "when": False}
-    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [skipped, long]}
+    lines = {"name": "Says two lines", "ansible.builtin.debug": {"msg": "- one\n- two"}}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False}
+    play["tasks"] = [skipped, long, lines]
     (tmp_path / "play.yml").write_text(json.dumps([play]))
     command = ["ansible-playbook", "-i", "localhost,", "-e", f"ansible_python_interpreter={sys.executable}"]
     with (tmp_path / "said").open("w") as said:
@@ -100,3 +102,4 @@ def test_a_task_has_its_headline_when_it_begins_and_nobody_is_told_who_skips_it(
     told = (tmp_path / "said").read_text()
     assert "TASK [Skipped]" in told
     assert "skipping" not in told
+    assert "        - one\n        - two\n" in told, "as ansible.cfg wants it"

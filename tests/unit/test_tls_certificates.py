@@ -53,15 +53,16 @@ def certificate(path: Path) -> Any:
 # ---------------------------------------------------------------- what it makes
 
 
-def test_a_run_that_died_after_a_cas_key_is_repeated(tmp_path: Path) -> None:
+def test_a_cas_key_without_its_certificate_is_kept_if_it_may_have_signed_something(tmp_path: Path) -> None:
     ensure(tmp_path)
-    key = (tmp_path / "quorum-ca.key").read_bytes()
-    for name in ("quorum-ca.pem", "quorum/zk1.pem"):
-        (tmp_path / name).unlink()
-    answer = ensure(tmp_path)
-    assert answer["files"] == ["quorum-ca.pem", "quorum/zk1.pem"]
-    assert (tmp_path / "quorum-ca.key").read_bytes() == key
-    assert not ensure(tmp_path)["changed"]
+    (tmp_path / "quorum-ca.pem").unlink()
+    said = ensure(tmp_path)["msg"]
+    assert said.endswith("quorum-ca.pem is not: put it back.")
+    (tmp_path / "quorum/zk1.pem").unlink()
+    said = ensure(tmp_path)["msg"]
+    assert said.endswith("(If nothing was ever signed with the key, remove it: both are made.)")
+    (tmp_path / "quorum-ca.key").unlink()
+    assert ensure(tmp_path)["files"] == ["quorum-ca.key", "quorum-ca.pem", "quorum/zk1.pem"]
 
 
 def test_both_cas_and_all_leaves_are_made_once(tmp_path: Path) -> None:

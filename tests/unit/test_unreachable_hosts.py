@@ -91,9 +91,13 @@ def test_a_full_disk_is_not_called_unreachable() -> None:
     [
         ("ssh: connect to host 10.0.0.3 port 22: Connection timed out", True),
         ("ssh: connect to host 10.0.0.3 port 22: Operation timed out", True),
-        ("ssh: connect to host 10.0.0.3 port 22: Connection refused", True),
+        ("ssh: connect to host 10.0.0.3 port 22: Connection refused", False),
+        ("ssh: connect to host 10.0.0.3 port 22: No route to host", True),
+        ("ssh: connect to host 10.0.0.3 port 22: Host is down", True),
+        ("Connection timed out during banner exchange", False),
         ("ssh: connect to host 10.0.0.3 port 22: Network is unreachable", False),
         ("Timeout (12s) waiting for privilege escalation prompt", False),
+        ("connect to host a: Host is down\nadmin@zk3: Permission denied (publickey).", False),
         ("Note: it timed out yesterday\nadmin@zk3: Permission denied (publickey).", False),
     ],
 )

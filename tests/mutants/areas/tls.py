@@ -66,7 +66,7 @@ MUTANTS = [
         "running servers do not accept those that restarted",
     ),
     store(
-        "        elif leaves:\n",
+        '        elif leaves := sorted((self.directory / ca).glob("*.pem")):\n',
         "        elif False:\n",
         "a CA that is missing is made anew, and all certificates with it",
     ),

@@ -107,7 +107,8 @@ MUTANTS = [
     ),
     filters("if not may_be_gone(message):", "if False:", "a number is given to two servers"),
     filters("if not may_be_gone(message):", "if True:", "no way on without a host that is off"),
-    unreachable("part in last_line(message) for", "part in message for", "what a banner says counts"),
+    unreachable("_SILENT.search(last_line(message))", "_SILENT.search(message)", "what a banner says counts"),
+    unreachable("(Connection timed out|", "(Connection refused|Connection timed out|", "who refuses is gone"),
     # ------------------------------------------------------------ rules
     heap("wanted or (", "(", "zookeeper_heap_mb does nothing"),
     heap("installed if near else", "installed if installed else", "another memory changes nothing"),
