@@ -92,7 +92,7 @@ def was_closed(cluster: Cluster, session: int) -> bool:
 
 
 def kill_master(cluster: Cluster) -> Takeover:
-    """SIGKILL the active master's process. systemd ends its session and starts it again as a backup."""
+    """SIGKILL the active master's process. systemd ends its session and starts it again as a standby."""
     old, epoch = _active(cluster)
     began = cluster.kill(old, MASTER_UNIT)
     return _await_takeover(cluster, old, epoch, began, LONGEST_WAIT)

@@ -48,8 +48,8 @@ def has_written(master: Daemon, since: float) -> bool:
 
 
 def test_killed_master(site: Site, ensemble: Ensemble) -> None:
-    """With its session released the backup takes over in milliseconds."""
-    active, backup = two_masters(site, *NO_DEPOSITIONS, *LONG_SESSION)
+    """With its session released the standby takes over in milliseconds."""
+    active, standby = two_masters(site, *NO_DEPOSITIONS, *LONG_SESSION)
     site.start("worker", "w", "--slots", "10").wait_for_state("ready")
     seconds = []
     for turn in range(5):
@@ -58,22 +58,22 @@ def test_killed_master(site: Site, ensemble: Ensemble) -> None:
         assert active.release() == 0
         # Nothing to write without a task.
         site.mwapp("submit", f"echo {turn}")
-        seconds.append(elected_at(backup) - killed_at)
+        seconds.append(elected_at(standby) - killed_at)
         assert not replay.end_of(ensemble, session).expired, "it was not released"
-        wait_for("it has written", partial(has_written, backup, killed_at))
+        wait_for("it has written", partial(has_written, standby, killed_at))
         active.start()
         active.wait_for_state("standby")
-        active, backup = backup, active
+        active, standby = standby, active
     print(f"SIGKILL to election, ms: {[round(1000 * s) for s in seconds]}")
     assert statistics.median(seconds) < AT_ONCE
     assert all(task["state"] == "done" for task in site.json("wait", *"01234"))
 
 
 def test_killed_master_without_release(site: Site, ensemble: Ensemble) -> None:
-    active, backup = two_masters(site, *NO_DEPOSITIONS)
+    active, standby = two_masters(site, *NO_DEPOSITIONS)
     session = active.session()
     active.kill()
-    elected, end = elected_at(backup), replay.end_of(ensemble, session)
+    elected, end = elected_at(standby), replay.end_of(ensemble, session)
     assert end.expired
     assert end.time <= elected
 
@@ -83,15 +83,15 @@ def test_a_master_that_stands_still_is_replaced_long_before_its_session_ends(
 ) -> None:
     """And a needless take-over costs nothing: every task is done once."""
     # Patient enough for a machine that is busy.
-    active, backup = two_masters(site, "--depose-after", "2", *LONG_SESSION)
+    active, standby = two_masters(site, "--depose-after", "2", *LONG_SESSION)
     site.start("worker", "w", "--slots", "10").wait_for_state("ready")
     session, stopped_at = active.session(), time.time()
     active.signal(signal.SIGSTOP)
     site.mwapp("submit", "--name", "first", "echo 1")
-    elected = elected_at(backup)
+    elected = elected_at(standby)
     print(f"SIGSTOP to election: {1000 * (elected - stopped_at):.0f} ms")
     assert elected < replay.ends(ensemble).get(session, math.inf)
-    assert backup.status()["depositions"]["made"] >= 1
+    assert standby.status()["depositions"]["made"] >= 1
     active.signal(signal.SIGCONT)
     active.wait_for_state("standby")
     site.mwapp("submit", "--name", "second", "echo 2")
@@ -101,28 +101,28 @@ def test_a_master_that_stands_still_is_replaced_long_before_its_session_ends(
 
 
 def test_stopped_master_gives_up_leadership_at_once(site: Site, ensemble: Ensemble) -> None:
-    active, backup = two_masters(site, *NO_DEPOSITIONS, *LONG_SESSION)
+    active, standby = two_masters(site, *NO_DEPOSITIONS, *LONG_SESSION)
     session, stopped_at = active.session(), time.time()
     assert active.stop() == 0
     assert not (active.state_dir / "session").exists()
-    assert elected_at(backup) - stopped_at < AT_ONCE
+    assert elected_at(standby) - stopped_at < AT_ONCE
     assert not replay.end_of(ensemble, session).expired
 
 
 def test_frozen_master(site: Site, ensemble: Ensemble) -> None:
     """It is not deposed, loses leadership by time, and does nothing when it wakes."""
-    active, backup = two_masters(site, *NO_DEPOSITIONS)
+    active, standby = two_masters(site, *NO_DEPOSITIONS)
     session = active.session()
     active.signal(signal.SIGSTOP)
-    elected, end = elected_at(backup), replay.end_of(ensemble, session)
+    elected, end = elected_at(standby), replay.end_of(ensemble, session)
     assert end.expired
     assert end.time <= elected
-    assert backup.status()["depositions"]["made"] == 0
+    assert standby.status()["depositions"]["made"] == 0
     active.signal(signal.SIGCONT)
     assert active.wait_for_state("standby")
     events = json.loads((active.get("/status") or (0, ""))[1])["session"]["events"]
     assert events["connected"] >= 2
-    assert backup.status()["state"] == "active"
+    assert standby.status()["state"] == "active"
 
 
 def test_killed_worker(site: Site, tmp_path: Path) -> None:

@@ -109,7 +109,10 @@ def dripping(start: str = "", seconds: float = 5.0) -> Iterator[int]:
 
         thread = threading.Thread(target=drip)
         thread.start()
-        yield int(listener.getsockname()[1])
+        port = int(listener.getsockname()[1])
+        yield port
+        with suppress(OSError):  # whoever ran out of time may never have come
+            socket.create_connection(("127.0.0.1", port)).close()
         thread.join()
 
 

@@ -7,7 +7,14 @@ from mwapp.daemon.snapshot import Snapshot
 from mwapp.status import probes
 from mwapp.status.health import MasterStatus, ServerView
 from mwapp.zookeeper.connect_string import Servers
+from testbed.waiting import LONGEST_WAIT
 from tests.unit.four_letters import SRVR, dripping, in_turn, serving
+
+
+@pytest.fixture(autouse=True)
+def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who answers may take longer than an operator would wait."""
+    monkeypatch.setattr(probes, "PROBE_SECONDS", LONGEST_WAIT)
 
 
 def ask(port: int) -> ServerView:

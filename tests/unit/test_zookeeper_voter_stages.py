@@ -598,15 +598,17 @@ def test_a_damaged_log_is_not_taken_for_a_short_one(
 
 
 def test_a_damaged_log_that_reaches_farthest_is_not_given_up_for_older_data() -> None:
-    dead = {"dead": "zk3,zk4,zk5", "disaster": True}
+    def refused(two: Found) -> str:
+        return refusal(plan({"1": bad, "2": two}, dead="zk3,zk4,zk5", disaster=True))
+
     bad = holds("12345") | written(1, 2, 3) | {"damaged": BAD}
-    text = refusal(plan({"1": bad, "2": holds("12345") | written(1, 2)}, **dead))
+    text = refused(holds("12345") | written(1, 2))
     assert "newer than all other data, so do not send this server another's" in text
     assert "If neither can be, all writes after 0x2 (server 2) that only this log has are lost" in text
-    text = refusal(plan({"1": bad, "2": holds("12345") | written(1, 2, 3, 4)}, **dead))
+    text = refused(holds("12345") | written(1, 2, 3, 4))
     assert "newer than all other" not in text
     assert "all writes after 0x4 (server 2) that only this log has are lost" in text
-    text = refusal(plan({"1": bad, "2": holds("12345") | written(1, 2) | {"damaged": BAD}}, **dead))
+    text = refused(holds("12345") | written(1, 2) | {"damaged": BAD})
     assert text.endswith("or restore a backup that is newer. Then run again.")
 
 
