@@ -322,7 +322,12 @@ def test_refusals_of_all_hosts_are_told_once() -> None:
     hostvars = {
         "a": {"__zookeeper_found": {"problems": ["ids clash", "a is full"]}},
         "b": {"__zookeeper_found": {"problems": ["ids clash"]}},
-        "c": {"__zookeeper_found": {"unreachable": True, "msg": "No route to host"}},
+        "c": {
+            "__zookeeper_found": {
+                "unreachable": True,
+                "msg": "ssh: connect to host c port 22: No route to host",
+            }
+        },
         "d": {"__zookeeper_found": {"failed": True, "msg": "no python"}},
         "e": {"__zookeeper_found": {"problems": []}},
         "f": {},
@@ -330,7 +335,9 @@ def test_refusals_of_all_hosts_are_told_once() -> None:
     }
     said = filters.zookeeper_refusals(list(hostvars), hostvars)
     assert said[:2] == ["ids clash", "a is full"]
-    assert said[2].startswith("c cannot be reached over SSH: No route to host. Bring it back")
+    assert said[2].startswith(
+        "c cannot be reached over SSH: connect to host c port 22: No route to host. Bring"
+    )
     assert said[3] == "d could not be looked at: no python"
     assert said[2].endswith("a new host, or take it out of the group, and keep the old one off.")
     assert said[4].startswith("f is in another batch")
