@@ -172,9 +172,11 @@ class Server:
             client.close()
 
     def _end(self, number: signal.Signals) -> None:
-        if self._process is None or not self.running:
+        try:
+            self.send(number)
+        except EnsembleError:  # it does not run, or has just ended by itself
             return
-        self.send(number)
+        assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
         try:
             self._process.wait(10)
