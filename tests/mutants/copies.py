@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.mutants.killers import Killer
 from tests.mutants.mutant import Mutant
+from tests.mutants.noticed_first import MUTATED
 
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", ".hypothesis", "*.egg-info")
 # What a mutant makes grow without end is to fail, not to take the machine with it, bytes.
@@ -30,7 +31,7 @@ class Copy:
         self._process: subprocess.Popen[str] | None = None
         self._closed = False
         # Of what is installed, too, this tree's comes first.
-        self._environment = os.environ | {"PYTHONPATH": str(self._tree), "TMPDIR": str(home)}
+        self._environment = {**os.environ, "PYTHONPATH": str(self._tree), "TMPDIR": str(home)}
 
     @contextmanager
     def mutated(self, mutant: Mutant) -> Iterator[None]:
@@ -39,6 +40,7 @@ class Copy:
         text, before, stat = mutant.text(self._tree), path.read_text(), path.stat()
         # Python keeps what it compiled by the file's size and its whole seconds: each is to have its own.
         self._changes += 1
+        self._environment[MUTATED] = path.stem
         path.write_text(text)
         os.utime(path, (0, self._changes))
         try:

@@ -25,7 +25,7 @@ class Killer:
 
 def pytest(*files: str) -> Killer:
     """Unit tests: paths from the root."""
-    options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist")
+    options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "tests.mutants.noticed_first")
     command = (sys.executable, "-m", "pytest", *options, *files)
     return Killer("unit", command, r"^(?:FAILED|ERROR) [^:\n]*::(\S+)|^ERROR (\S+)")
 
