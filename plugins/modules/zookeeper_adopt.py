@@ -10,6 +10,8 @@ description:
   - Copies snapshots, epochs and transaction logs to where the server of the role has them. At last it
     renames the old directory to C(version-2.adopted), so that nobody starts the old server with it, and
     nobody adopts it twice.
+  - Writes over no file, and mixes no data. It refuses if the new directories have any that are not copies of
+    these.
   - No server may run. If it is cut short, run it again.
 options:
   old_data_dir:
@@ -46,6 +48,7 @@ copied: {description: Names of the files., type: list, returned: always}
 
 import os
 import shutil
+from filecmp import cmp
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -78,21 +81,45 @@ def found(top: Path, patterns: tuple[str, ...]) -> list[Path]:
     return sorted(file for pattern in patterns for file in place.glob(pattern))
 
 
+def clash(files: list[Path], old: Path, directory: Path) -> str:
+    """What else is where these files are to be, and what to do; empty if nothing is.
+
+    The copies that a run made before it was cut short are no clash.
+    """
+    if directory.resolve() == old.resolve():
+        return f"{directory} is where the old data are: choose another directory for the new ones."
+    theirs = {file.name: file for file in files}
+    for mine in sorted(mine for pattern in (*DATA, *LOGS) for mine in directory.glob(pattern)):
+        file = theirs.get(mine.name)
+        if file is None or not cmp(file, mine, shallow=False):
+            what = f"differs from {file}" if file else f"is not a copy from {old}"
+            return (
+                f"{mine} {what}. Find out which data are newer. To take over the old ones, move what is in "
+                f"{directory} to another place, do not delete it, and run again."
+            )
+    return ""
+
+
 def main() -> None:
     names = ("old_data_dir", "old_txnlog_dir", "data_dir", "txnlog_dir")
     module = AnsibleModule(
         argument_spec={name: {"type": "str", "required": True} for name in names}, supports_check_mode=True
     )
     old_data, old_logs, data, logs = (Path(module.params[name]) for name in names)
-    todo = [
-        (file, to / "version-2")
-        for files, to in ((found(old_data, DATA), data), (found(old_logs, LOGS), logs))
-        for file in files
+    ways = [
+        (found(old_data, DATA), old_data / "version-2", data / "version-2"),
+        (found(old_logs, LOGS), old_logs / "version-2", logs / "version-2"),
     ]
     old = [top / "version-2" for top in dict.fromkeys((old_data, old_logs)) if (top / "version-2").is_dir()]
     for path in old:
         if path.with_name(path.name + ADOPTED).exists():
             module.fail_json(msg=f"{path}{ADOPTED} is there from earlier: move it to another place.")
+    if not old:  # all was copied before that, and a server may have written since
+        module.exit_json(changed=False, copied=[])
+    for way in ways:
+        if problem := clash(*way):
+            module.fail_json(msg=f"{problem} Nothing was copied.")
+    todo = [(file, to) for files, _, to in ways for file in files]
     if not module.check_mode:
         try:
             for file, directory in todo:

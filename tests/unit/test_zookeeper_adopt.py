@@ -116,3 +116,54 @@ def test_what_was_adopted_once_is_not_overwritten(disk: Disk) -> None:
     assert answer["failed"]
     assert f"{disk.old}/version-2.adopted is there from earlier: move it to another place." in answer["msg"]
     assert not disk.data.exists()
+
+
+def test_a_file_of_the_same_name_is_not_written_over(disk: Disk) -> None:
+    """Preflight refuses before; but whoever calls the module by itself loses nothing, either."""
+    for place, name in ((disk.data, "snapshot.0"), (disk.data, "currentEpoch"), (disk.txnlog, "log.1")):
+        own = place / "version-2" / name
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(f"this is mine: {name}"[: len(f"this is {name}")])
+        before = own.read_text()
+        for check in (True, False):
+            answer = disk.adopt(check=check)
+            assert answer["failed"]
+            assert f"{own} differs from {disk.old}/version-2/{name}." in answer["msg"]
+            assert f"move what is in {own.parent} to another place, do not delete it" in answer["msg"]
+        assert own.read_text() == before
+        assert disk.has(disk.old / "version-2") == SNAPSHOTS | LOGS
+        assert [file for top in (disk.data, disk.txnlog) for file in top.glob("version-2/*")] == [own]
+        own.parent.rename(place / f"aside-{name}")
+    assert disk.adopt()["changed"], "as it says"
+    assert disk.is_adopted()
+
+
+@pytest.mark.parametrize("name", ["snapshot.5", "log.5"])
+def test_other_data_there_are_not_mixed_with_them(disk: Disk, name: str) -> None:
+    place = disk.data if name.startswith("snapshot") else disk.txnlog
+    (place / "version-2").mkdir(parents=True)
+    (place / "version-2" / name).write_text(f"this is {name}")
+    for log in (disk.old / "version-2").glob("log.*"):
+        log.unlink()
+    answer = disk.adopt()
+    assert f"{place}/version-2/{name} is not a copy from {disk.old}/version-2." in answer["msg"]
+    assert (disk.old / "version-2").is_dir()
+    assert disk.has(place / "version-2") == {name}
+
+
+def test_one_directory_is_not_both(disk: Disk) -> None:
+    (disk.old.parent / "link").symlink_to(disk.old)
+    for same in (disk.old, disk.old.parent / "link"):
+        answer = disk.adopt(data_dir=same)
+        assert f"{same}/version-2 is where the old data are: choose another directory" in answer["msg"]
+    assert disk.has(disk.old / "version-2") == SNAPSHOTS | LOGS
+
+
+def test_what_a_server_has_written_since_is_left_alone(disk: Disk) -> None:
+    disk.adopt()
+    (disk.data / "version-2/currentEpoch").write_text("2")
+    (disk.data / "version-2/snapshot.0").unlink()
+    answer = disk.adopt()
+    assert (answer["changed"], answer["copied"]) == (False, [])
+    assert (disk.data / "version-2/currentEpoch").read_text() == "2"
+    assert not (disk.data / "version-2/snapshot.0").exists()
