@@ -8,7 +8,7 @@ import click
 from mwapp.cli.options import client, option, servers_of
 from mwapp.cli.output import show, show_json, table
 from mwapp.errors import BadInputError, RefusedError
-from mwapp.zookeeper.acl import Policy
+from mwapp.zookeeper.acl import PRIVATE, Policy
 from mwapp.zookeeper.acl import table as rights
 
 if TYPE_CHECKING:
@@ -147,7 +147,8 @@ def _show(report: "Report", done: str, *, whole: bool) -> None:
 
 def _show_policy(policy: Policy) -> None:
     show("\n".join(table(("ZNODE", "MASTERS", "ITS WORKER", "WORKERS", "CLIENTS"), rights())))
-    show("r read, w write, c create below, d delete below, a set lists; everybody may read everything")
+    show("r read, w write, c create below, d delete below, a set lists; everybody may read everything, but")
+    show(f"{PRIVATE}, which has secret values, only masters and workers may read")
     for kind, names in (
         ("masters", policy.masters),
         ("workers", [f"{name} ({who})" for name, who in policy.workers]),

@@ -1,9 +1,11 @@
 """mwapp submit."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +35,7 @@ _TYPED = {
     "at": "--at",
     "expires": "--expires",
     "env": "--env",
+    "secrets": "--secret-env",
     "directory": "--directory",
     "labels": "--label",
 }
@@ -94,6 +97,14 @@ _TYPED = {
     metavar="NAME=VALUE",
     help="Set an environment variable for the task. May be given several times.",
 )
+@option(
+    "--secret-env",
+    multiple=True,
+    metavar="NAME[=@FILE]",
+    help="Set an environment variable for the task to a value that only masters and workers can read: that "
+    "of the variable NAME here, or what is in FILE (without a last line feed). A value itself cannot be "
+    "given: command lines are public. Without --name the task gets a random name.",
+)
 @option("--directory", metavar="DIR", help="Working directory on the worker.")
 @option(
     "--label",
@@ -139,15 +150,18 @@ def submit(
       mwapp submit --name backup-2026-11-22 --run-timeout 600 --retries 2 '/opt/backup'
       mwapp submit --at 2026-12-24T18:00 --retries 5 --retry-delay 60 '/opt/report'
       mwapp submit --label gpu --env MODEL=small --directory /srv/train './train'
+      mwapp submit --secret-env TOKEN --secret-env KEY=@/root/key './deploy'
       mwapp submit --handler echo --argument '{"text": "hello"}'
       seq 1 100 | sed 's/^/echo /' | mwapp submit -
     """
-    tasks = _tasks(list(commands), task_name, settings)
+    calls = _calls(list(commands), task_name, settings)
+    submitter = submitter_of(settings["submitter"], "--submitter")
+    tasks = [call.task(new_key(submitter), _TYPED) for call in calls]
     target, as_json = target_of(settings), settings["output"] == "json"
     accepted: dict[int, str] = {}
     existed: list[int] = []
     try:
-        _submit(target, tasks, task_name, max_tasks, accepted, existed, printed=not as_json)
+        _submit(target, calls, tasks, max_tasks, accepted, existed, printed=not as_json)
     except BaseException:  # also if interrupted: these tasks are stored
         if as_json:
             _show_accepted(tasks, accepted)
@@ -187,7 +201,7 @@ def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
             print(f"mwapp: waiting: {no_worker(labels)}", file=sys.stderr)
 
 
-def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> list[Task]:
+def _calls(commands: list[str], name: str | None, settings: dict[str, Any]) -> list[Call[Any]]:
     handler = settings["handler"]
     if handler is None and not commands:
         raise BadInputError(
@@ -212,14 +226,14 @@ def _tasks(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
         "at": None if settings["at"] is None else _time(settings["at"]),
         "expires": settings["expires"],
         "env": dict(map(_variable, settings["env"])),
+        "secrets": dict(map(_secret, settings["secret_env"])),
         "directory": settings["directory"],
         "labels": settings["task_label"],
     }
     calls = [Call(command, **options) for command in commands]
     if handler is not None:
         calls = [Call(handler=handler, argument=_argument(settings["argument"]), **options)]
-    submitter = submitter_of(settings["submitter"], "--submitter")
-    return [call.task(new_key(submitter), _TYPED) for call in calls]
+    return [call.named() for call in calls]
 
 
 def _lines(text: bytes) -> list[str]:
@@ -237,6 +251,28 @@ def _variable(setting: str) -> tuple[str, str]:
     if not equals:
         raise BadInputError(f"--env: {setting!r}: write NAME=VALUE")
     return name, value
+
+
+def _secret(setting: str) -> tuple[str, str]:
+    """Its name and value. No message shows what could be the value."""
+    name, equals, where = setting.partition("=")
+    if not equals and name in os.environ:
+        return name, os.environ[name]
+    if not equals:
+        raise BadInputError(
+            f"--secret-env: there is no variable {name!r} here: set and export it, or write NAME=@FILE"
+        )
+    if not where.startswith("@"):
+        raise BadInputError(
+            f"--secret-env: {name}=...: a command line is in the list of processes, where all on this host "
+            f"can read it: export {name} and write --secret-env {name}, or write --secret-env {name}=@FILE"
+        )
+    try:
+        value = Path(where[1:]).read_text(encoding="utf-8")
+    except (OSError, ValueError) as problem:
+        why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
+        raise BadInputError(f"--secret-env: {name}: cannot read {where[1:]}: {why}") from None
+    return name, value.removesuffix("\n")
 
 
 def _time(text: str) -> float:
@@ -259,8 +295,8 @@ def _argument(text: str | None) -> Any:
 
 def _submit(
     target: Target,
+    calls: Sequence[Call[Any]],
     tasks: Sequence[Task],
-    name: str | None,
     max_tasks: int,
     names: dict[int, str],
     existed: list[int],
@@ -279,7 +315,8 @@ def _submit(
         return Submit(
             process,
             tasks,
-            names={} if name is None else {0: name},
+            names={index: call.name for index, call in enumerate(calls) if call.name is not None},
+            secrets={index: call.secrets for index, call in enumerate(calls) if call.secrets is not None},
             max_tasks=max_tasks,
             accepted=accepted,
             refused=lambda _, refusal: refusals.append(refusal),

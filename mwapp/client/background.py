@@ -81,14 +81,22 @@ class Background:
 
         return self._ask(1, begin)[0]
 
-    def submit(self, tasks: Sequence[Task], names: Mapping[int, str], max_tasks: int) -> list[Future[str]]:
-        """Store tasks; ``names`` that were chosen, by index. The futures have the tasks' names."""
+    def submit(
+        self,
+        tasks: Sequence[Task],
+        names: Mapping[int, str],
+        max_tasks: int,
+        secrets: Mapping[int, bytes] | None = None,
+    ) -> list[Future[str]]:
+        """Store tasks; ``names`` that were chosen, and secret values, by index. The futures have the tasks'
+        names."""
 
         def begin(futures: list[Future[str]]) -> None:
             part = Submit(
                 self._process,
                 tasks,
                 names=names,
+                secrets=secrets,
                 max_tasks=max_tasks,
                 accepted=lambda index, name: _succeed(futures[index], name),
                 refused=lambda index, refusal: _fail(futures[index], _refused(refusal)),

@@ -9,7 +9,15 @@ from functools import partial
 from typing import Any, Generic, TypedDict, TypeVar, Unpack, overload
 
 from mwapp.core.protocol import TASK_PREFIX, TASKS, Outcome
-from mwapp.core.task import MAX_SUBMITTER, BadTaskError, Task, check_submitter, check_task_name, make_key
+from mwapp.core.task import (
+    MAX_SUBMITTER,
+    BadTaskError,
+    Task,
+    check_submitter,
+    check_task_name,
+    encode_secrets,
+    make_key,
+)
 from mwapp.errors import BadInputError
 from mwapp.handlers import Handler
 
@@ -27,6 +35,7 @@ class Options(TypedDict, total=False):
     at: datetime | float | None  # it does not begin before that (a number: seconds since the Unix epoch)
     expires: float | None  # seconds after its submission: it fails if no worker has it by then
     env: Mapping[str, str]
+    secrets: Mapping[str, str]  # the same, but only masters and workers can read the values
     directory: str | None  # to run in
     labels: list[str] | tuple[str, ...]  # its worker must have all of them
 
@@ -54,6 +63,7 @@ _OPTIONS: dict[str, tuple[Fits, str]] = {
     "at": (lambda it: isinstance(it, datetime) or number(it), "a datetime, or seconds since the Unix epoch"),
     "expires": (number, "a number of seconds"),
     "env": (lambda it: isinstance(it, Mapping) and all(map(text, (*it, *it.values()))), "a dict of text"),
+    "secrets": (lambda it: isinstance(it, Mapping) and all(map(text, (*it, *it.values()))), "a dict of text"),
     "directory": (text, "an absolute path as text"),
     "labels": (
         lambda it: isinstance(it, list | tuple) and all(map(text, it)),
@@ -113,7 +123,10 @@ class Call(Generic[R]):
             if option not in _OPTIONS:
                 known = ", ".join(_OPTIONS)
                 raise BadInputError(f"{option}: there is no such option; the options are {known}")
-            check_fits(option, value, *_OPTIONS[option])
+            fits, words = _OPTIONS[option]
+            if option == "secrets" and not fits(value):  # no message may show them
+                raise BadInputError(f"secrets: this {type(value).__name__} is not {words}")
+            check_fits(option, value, fits, words)
         self.command, self.handler, self.argument = command, handler, argument
         self.read: Callable[[Outcome], Any] = read or (written if handler is None else returned)
         self._options: dict[str, Any] = dict(options)
@@ -134,6 +147,18 @@ class Call(Generic[R]):
         name: str | None = self._options.get("name")
         return name
 
+    @property
+    def secrets(self) -> bytes | None:
+        """Its secret values as they are stored; None: it has none."""
+        values = self._options.get("secrets")
+        return encode_secrets(values) if values else None
+
+    def named(self) -> "Call[R]":
+        """The same with a name: a task with secret values must have one, so it gets one if it has none."""
+        if self.name is not None or not self._options.get("secrets"):
+            return self
+        return self.options(name=f"secret-{os.urandom(8).hex()}")
+
     def task(self, key: str | None, typed: Mapping[str, str] | None = None) -> Task:
         """As it is stored. ``typed``: how the user writes the arguments, if not by their names.
 
@@ -144,6 +169,8 @@ class Call(Generic[R]):
         check_by(shown("at"), _moment, self._options.get("at"))
         if name is not None:
             check_by(shown("name"), check_task_name, name)
+        if secrets := self._options.get("secrets"):
+            check_by(shown("secrets"), encode_secrets, secrets)
         what = {"command": self.command, "handler": self.handler, "argument": self.argument}
         how = self._how()
         task = Task(**what, **how, key=key)
@@ -156,7 +183,9 @@ class Call(Generic[R]):
                 check(shown("handler"), handler=self.handler)
                 check(shown("argument"), handler=self.handler, argument=self.argument)
             for option in [option for option in _FIELDS if option in self._options]:
-                these = {"delay", "expires"} if option == "expires" else {_FIELDS[option]}
+                these = {"expires": {"delay", "expires"}, "secrets": {"environment", "secrets"}}.get(
+                    option, {_FIELDS[option]}
+                )
                 check(shown(option), command="true", **{field: how.get(field) for field in these})
             setting = shown("command" if self.handler is None else "argument")
             raise BadInputError(f"{setting}: {problem}") from None
@@ -170,6 +199,7 @@ class Call(Generic[R]):
         return how | {
             "environment": dict(sorted(how.get("environment", {}).items())),
             "labels": tuple(sorted(set(how.get("labels", ())))),
+            "secrets": tuple(sorted(how.get("secrets", ()))),
         }
 
 
@@ -184,6 +214,7 @@ _FIELDS = {
     "env": "environment",
     "directory": "directory",
     "labels": "labels",
+    "secrets": "secrets",
 }
 
 

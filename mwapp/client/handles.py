@@ -111,9 +111,11 @@ class Asking:
         self._background = Background(servers, connect_timeout)
 
     def _store(self, calls: Sequence[Call[Any]]) -> list[Future[str]]:
+        calls = [call.named() for call in calls]
         tasks = [call.task(key=new_key(self._submitter)) for call in calls]
         names = {index: call.name for index, call in enumerate(calls) if call.name is not None}
-        return self._background.submit(tasks, names, self._max_tasks)
+        secrets = {index: call.secrets for index, call in enumerate(calls) if call.secrets is not None}
+        return self._background.submit(tasks, names, self._max_tasks, secrets)
 
     def _await(self, tasks: Iterable[H]) -> dict[H, Future[End]]:
         """The end of each, which may be known already."""

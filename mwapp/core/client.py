@@ -13,6 +13,7 @@ from mwapp.core.protocol import (
     TASK_PREFIX,
     TASKS,
     cancel_path,
+    secret_path,
     task_path,
 )
 from mwapp.core.session import Process, Scope
@@ -29,6 +30,10 @@ UNDER_WAY = 3.5
 
 
 NO_NUMBERS = "task numbers have run out: submit under names, or delete /tasks when it is empty"
+EXPOSED = (
+    "its secret values are not stored: only access control lists keep them from others, so they must be in "
+    "force, and name this client (mwapp_acl, mwapp_acl_clients; mwapp acl shows them)"
+)
 TAKEN = "the next number is taken (by hand, or numbers have run out): submit under a name"
 
 
@@ -87,6 +92,9 @@ class Submit(ClientPart):
     missing key or knows that it is not there. A search that is cut off continues with the tasks it has not
     read. A task with a name is simply created again: if the same task exists, that is success.
 
+    ``secrets`` has the data of the znodes with secret values, by index. ZooKeeper can create something below
+    a znode in the same transaction only if its name is known before: so these tasks must have names.
+
     ``accepted(index, name)`` is called for each acknowledged task, ``refused(index, refusal)`` for each
     refused one, ``finished()`` after the last. ``existed(index)`` is called before ``accepted`` if the task
     was there already: submitted earlier, or by this client before a reply was lost.
@@ -98,6 +106,7 @@ class Submit(ClientPart):
         tasks: Sequence[Task],
         *,
         names: Mapping[int, str] | None = None,
+        secrets: Mapping[int, bytes] | None = None,
         max_tasks: int | None = None,
         accepted: Callable[[int, str], None],
         refused: Callable[[int, Refusal], None],
@@ -108,6 +117,11 @@ class Submit(ClientPart):
         keys = [task.key for index, task in enumerate(tasks) if index not in self._names]
         if not all(keys) or len(set(keys)) < len(keys):
             raise ValueError("every submitted task without a name needs a key of its own")
+        self._secrets = dict(secrets or {})
+        if self._secrets.keys() != {index for index, task in enumerate(tasks) if task.secrets}:
+            raise ValueError("every task with secret values needs them, and no other")
+        if not self._secrets.keys() <= self._names.keys():
+            raise ValueError("every task with secret values needs a name")
         super().__init__(process)
         self._tasks = list(tasks)
         self._max_tasks = max_tasks or process.limits.max_tasks
@@ -123,8 +137,10 @@ class Submit(ClientPart):
         self._accepted, self._refused, self._finished = accepted, refused, finished
         self._existed = existed
 
-    def add(self, task: Task, name: str | None = None) -> int:
+    def add(self, task: Task, name: str | None = None, secret: bytes | None = None) -> int:
         """Submit one more (between two events); returns its index."""
+        if secret is not None:
+            self._secrets[len(self._tasks)] = secret
         if name is not None:
             self._names[len(self._tasks)] = name
         self._tasks.append(task)
@@ -227,7 +243,7 @@ class Submit(ClientPart):
             batch = self._next_batch()
             self._room -= len(batch)
             self._sent.update(batch)
-            self._scope.transact(list(batch.values()), partial(self._created, list(batch)))
+            self._scope.transact(self._with_secrets(batch), partial(self._created, list(batch)))
         if not self._left and not self._sent:
             self._finished()
 
@@ -243,11 +259,22 @@ class Submit(ClientPart):
             if batch and (alone or room < 0):
                 break
             batch[self._left.popleft()] = Create(
-                TASK_PREFIX if name is None else task_path(name), data, sequential=name is None
+                TASK_PREFIX if name is None else task_path(name),
+                data,
+                sequential=name is None,
+                extend=index in self._secrets,
             )
             if alone:
                 break
         return batch
+
+    def _with_secrets(self, batch: dict[int, Create]) -> list[Op]:
+        """A task with secret values goes alone, because it has a name."""
+        ops: list[Op] = list(batch.values())
+        for index in batch:
+            if index in self._secrets:
+                ops.append(Create(secret_path(self._names[index]), self._secrets[index]))
+        return ops
 
     def _look_for_room(self) -> None:
         """If many submitters look at once they create a few too many; the limit allows for that."""
@@ -291,7 +318,7 @@ class Submit(ClientPart):
     def _created(self, batch: list[int], result: tuple[Any, ...] | Failed) -> None:
         name = self._names.get(batch[0])
         if not isinstance(result, Failed):
-            for index, path in zip(batch, result, strict=True):
+            for index, path in zip(batch, result, strict=False):  # a secret's comes after its task's
                 created = path.rpartition("/")[2]
                 if name is None:
                     self._last = created, self._tasks[index].key
@@ -308,8 +335,10 @@ class Submit(ClientPart):
             self._by_itself.update(batch)
             self._send_again(batch)
         else:
-            to_blame = batch if result.index is None else [batch[result.index]]
+            to_blame = batch if result.index is None else [batch[min(result.index, len(batch) - 1)]]
             why = f"the ensemble refused the task: {result.error.value}"
+            if result.index == 1 and batch[0] in self._secrets:
+                why = EXPOSED
             if result.error is Error.NODE_EXISTS:  # it stays the next number as long as it is taken
                 why = TAKEN
             for index in to_blame:

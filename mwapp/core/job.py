@@ -9,7 +9,7 @@ If a transaction of several jobs is refused, each job is tried alone; that finds
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -49,6 +49,8 @@ class Job:
     czxid: int  # of the assignment's creation: no other has the same
     read: bool = True  # on this connection: it is still that znode
     task: Task = _UNREAD
+    submitted: int = 0  # the czxid of the task, and of the znode with its secret values
+    secrets: Mapping[str, str] | None = None  # None: not read yet
     run: int | None = None  # the command's number while it runs
     clock: Scope | None = None  # of its timeout
     late: bool = False  # it ran longer than its timeout
@@ -57,6 +59,11 @@ class Job:
     record: tuple[Op, ...] | None = None  # once it is over: what to create
     outcome: Outcome | None = None  # if it has ended
     ends_as: str = ""  # the name of that counter
+
+    @property
+    def lacks_secrets(self) -> bool:
+        """Whether its secret values are still to be read."""
+        return bool(self.task.secrets) and self.secrets is None
 
     @property
     def waits(self) -> bool:

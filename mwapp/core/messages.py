@@ -65,6 +65,7 @@ class Create:
     data: bytes = b""
     ephemeral: bool = False
     sequential: bool = False
+    extend: bool = False  # whoever creates it creates something below it, too, in this transaction
 
 
 @message

@@ -34,6 +34,9 @@ CANCELLED = "cancelled"
 RUN = "run"
 REMOVE = "remove"
 
+# The name of the znode with a task's secret values. Only masters and workers may read it.
+SECRET = "secret"  # noqa: S105 - a name
+
 # Whose queue /returned is: the tasks in it wait for a worker.
 NOBODY = ""
 
@@ -84,6 +87,11 @@ def task_path(task: str) -> str:
 def status_path(task: str) -> str:
     """The task's final state: exactly ``done``, ``failed`` or ``cancelled``."""
     return f"{TASKS}/{task}/status"
+
+
+def secret_path(task: str) -> str:
+    """The secret values of the task's variables: created with it, and gone with it."""
+    return f"{TASKS}/{task}/{SECRET}"
 
 
 def cancel_path(task: str) -> str:

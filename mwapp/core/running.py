@@ -60,8 +60,9 @@ class Running:
             job.clock.after(job.task.timeout, partial(self._out_of_time, job))
 
     def _environment(self, job: Job, incarnation: int | None) -> dict[str, str]:
-        """The fencing token. A task's attempt and epoch only grow, so a store can refuse older ones."""
-        return {
+        """The secret values; and the fencing token. A task's attempt and epoch only grow, so a store can
+        refuse older ones."""
+        return dict(job.secrets or {}) | {
             "MWAPP_TASK": job.name,
             "MWAPP_ATTEMPT": str(job.assignment.attempt),
             "MWAPP_EPOCH": str(job.assignment.epoch if job.assignment.epoch is not None else ""),

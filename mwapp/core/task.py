@@ -17,6 +17,8 @@ from typing import Any
 # in one request, which looks like a lost connection and would be retried for ever: so sizes are checked
 # before a write. A task must leave room for the other operations of its transaction.
 MAX_TASK_BYTES = 512 * 1024
+# The secret values travel in the same transaction.
+MAX_SECRET_BYTES = 64 * 1024
 
 MAX_RETRIES = 1000
 # Seconds.
@@ -54,6 +56,7 @@ class Task:
     environment: Mapping[str, str] = field(default_factory=dict)
     directory: str | None = None  # to run in
     labels: tuple[str, ...] = ()  # only a worker that has all of them may run it
+    secrets: tuple[str, ...] = ()  # variables of the run whose values are in a znode of their own
 
     def encode(self) -> bytes:
         """The znode's data. Raises BadTaskError for one that could never run."""
@@ -95,6 +98,30 @@ class Task:
     def same_as(self, other: "Task") -> bool:
         """Whether they ask for the same, whoever submitted them."""
         return _asked(self) == _asked(other)
+
+
+def encode_secrets(values: Mapping[str, str]) -> bytes:
+    """Data of the znode with a task's secret values. Raises BadTaskError; no message has a value."""
+    if not values or not all(isinstance(value, str) for value in values.values()):
+        raise BadTaskError("secret values are an object of names and strings")
+    for value in values.values():
+        _clean("secret value", value)
+    data = json.dumps(dict(sorted(values.items())), ensure_ascii=False, separators=(",", ":")).encode()
+    if len(data) > MAX_SECRET_BYTES:
+        raise BadTaskError(f"secret values of {len(data)} bytes are larger than {MAX_SECRET_BYTES}")
+    return data
+
+
+def decode_secrets(data: bytes, names: tuple[str, ...]) -> dict[str, str]:
+    """The values of these variables. Raises BadTaskError if there are others, or it is something else."""
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict) or values.keys() != set(names):
+        raise BadTaskError("its secret values are not those that it names")
+    encode_secrets(values)
+    return values
 
 
 def make_key(submitter: str, mark: str = "") -> str:
@@ -165,6 +192,8 @@ def _from_json(text: str) -> Task:
     if "argument" in value and "handler" not in value:
         raise BadTaskError("task field 'argument' is for a handler; write a command's arguments in 'command'")
     task = Task(**{name: _READ[name](setting) for name, setting in value.items()})
+    if both := sorted(task.environment.keys() & set(task.secrets)):
+        raise BadTaskError(f"task field 'secrets': {both[0]} is in 'environment', too")
     if task.expires is not None and task.delay is not None and task.expires <= task.delay:
         raise BadTaskError(
             f"task field 'expires': the task fails after {task.expires:g} s, but 'delay' keeps it from "
@@ -231,13 +260,25 @@ def _environment(setting: Any) -> dict[str, str]:
     if not isinstance(setting, dict) or not all(isinstance(value, str) for value in setting.values()):
         raise _wrong("environment", setting, "an object of names and strings")
     for name, value in setting.items():
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(RESERVED_VARIABLES):
-            raise BadTaskError(
-                f"task field 'environment': {_short(name)} cannot be set; names are letters, digits and _ , "
-                f"and do not begin with {RESERVED_VARIABLES}"
-            )
+        _check_variable("environment", name)
         _clean("environment", value)
     return setting
+
+
+def _check_variable(field_name: str, name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(RESERVED_VARIABLES):
+        raise BadTaskError(
+            f"task field {field_name!r}: {_short(name)} cannot be set; names are letters, digits and _ , "
+            f"and do not begin with {RESERVED_VARIABLES}"
+        )
+
+
+def _secrets(setting: Any) -> tuple[str, ...]:
+    if not isinstance(setting, list) or not all(isinstance(name, str) for name in setting):
+        raise _wrong("secrets", setting, "a list of names")
+    for name in setting:
+        _check_variable("secrets", name)
+    return tuple(sorted(set(setting)))
 
 
 def _directory(setting: Any) -> str:
@@ -267,6 +308,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "environment": _environment,
     "directory": _directory,
     "labels": _labels,
+    "secrets": _secrets,
 }
 _DEFAULTS: dict[str, Any] = {
     f.name: f.default_factory() if f.default_factory is not MISSING else f.default for f in fields(Task)

@@ -31,6 +31,7 @@ from mwapp.core.protocol import (
     Outcome,
     Registration,
     assign_path,
+    secret_path,
     show_session,
     task_path,
     worker_path,
@@ -38,7 +39,7 @@ from mwapp.core.protocol import (
 from mwapp.core.running import Running
 from mwapp.core.session import AGAIN_SECONDS, REFUSED, Process, Scope
 from mwapp.core.states import step
-from mwapp.core.task import BadTaskError, Task, task_order
+from mwapp.core.task import BadTaskError, Task, decode_secrets, task_order
 
 log = logging.getLogger(__name__)
 
@@ -341,6 +342,7 @@ class Worker:
             else:
                 job.read = True
                 self._record(job)
+                self._read_secrets(job)
         self._look_at_queue()
 
     # ------------------------------------------------------------ assignments
@@ -384,11 +386,35 @@ class Worker:
             try:
                 if isinstance(task, Failed):
                     raise BadTaskError("the task was deleted before it began")
-                job.task = Task.decode(task.data)
+                job.task, job.submitted = Task.decode(task.data), task.stat.czxid
+                self._read_secrets(job)
             except BadTaskError as error:
                 self._end(job, Outcome(worker=self._name, attempt=assignment.attempt, reason=str(error)))
             if name in self._cancels:
                 self._cancel(job)
+        self._start()
+
+    def _read_secrets(self, job: Job) -> None:
+        """If it has secret values, read them: it begins when they are known."""
+        if job.waits and job.lacks_secrets:
+            path = secret_path(job.name)
+            self._scope.get_all([path], lambda nodes: self._secrets_read(job, nodes[0]))
+
+    def _secrets_read(self, job: Job, node: Node | Failed) -> None:
+        if self._jobs.get(job.name) is not job or not (job.waits and job.lacks_secrets):
+            return
+        if node == REFUSED:
+            log.error("no permission to read %s: trying again", secret_path(job.name))
+            self._scope.after(AGAIN_SECONDS, partial(self._read_secrets, job))
+            return
+        try:
+            # Created in another transaction they are not those of this task, but of a namesake, say.
+            if isinstance(node, Failed) or node.stat.czxid != job.submitted:
+                raise BadTaskError("its secret values were deleted before it began")
+            job.secrets = decode_secrets(node.data, job.task.secrets)
+        except BadTaskError as error:
+            self._end(job, Outcome(worker=self._name, attempt=job.assignment.attempt, reason=str(error)))
+        heappush(self._next, task_order(job.name))
         self._start()
 
     def _start(self) -> None:
@@ -402,7 +428,9 @@ class Worker:
         while self._next and self._running.room:
             _, name = heappop(self._next)
             next_one = self._jobs.get(name)
-            if next_one is not None and next_one.waits and self._running.may_start(next_one):
+            if next_one is None or next_one.lacks_secrets:  # it comes again when they are read
+                continue
+            if next_one.waits and self._running.may_start(next_one):
                 self.counters["started"] += 1
                 self._running.start(next_one, self._incarnation)
         self._look_at_what_waits()

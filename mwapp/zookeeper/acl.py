@@ -10,14 +10,24 @@ znode is one on its parent, and covers all of its children.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from struct import Struct
 from typing import Any
 
 from mwapp.core.messages import Create, Delete, Op, Set
-from mwapp.core.protocol import ASSIGN, CANCEL, PARENTS, REQUESTS, RETURNED, TASKS, WORKERS
+from mwapp.core.protocol import (
+    ASSIGN,
+    CANCEL,
+    PARENTS,
+    REQUESTS,
+    RETURNED,
+    SECRET,
+    TASKS,
+    WORKERS,
+    secret_path,
+)
 
 PATH = "/acl"
 
@@ -40,7 +50,10 @@ RIGHTS: dict[str, dict[str, str]] = {
     f"{TASKS}/*": {ALL_WORKERS: "c"},
     CANCEL: {ALL_CLIENTS: "c"},
     REQUESTS: {ALL_CLIENTS: "c"},
+    secret_path("*"): {ALL_WORKERS: "r"},
 }
+# What nobody may read who is not named.
+PRIVATE = secret_path("*")
 
 _INT = Struct("!i")
 
@@ -118,8 +131,8 @@ class Policy:
     def _workers(self) -> dict[str, str]:
         return dict(self.workers)
 
-    def acl(self, path: str) -> tuple[Entry, ...]:
-        """What the znode's ACL has to be."""
+    def acl(self, path: str, creator: str | None = None) -> tuple[Entry, ...]:
+        """What the znode's ACL has to be. ``creator``: who creates something below it, too."""
         if self.lifting:
             return OPEN
         pattern, name = _kind(path)
@@ -127,27 +140,47 @@ class Policy:
         for who, letters in RIGHTS.get(pattern, {}).items():
             for one in self._who(who, name):
                 rights[one] = rights.get(one, 0) | _bits(letters)
-        return (
-            *(Entry(bits, "x509", who) for who, bits in sorted(rights.items())),
-            Entry(READ, "world", "anyone"),
+        if creator is not None:
+            rights[creator] = rights.get(creator, 0) | CREATE
+        named = tuple(Entry(bits, "x509", who) for who, bits in sorted(rights.items()))
+        return named if pattern == PRIVATE else (*named, Entry(READ, "world", "anyone"))
+
+    def fits(self, path: str, entries: Collection[Entry]) -> bool:
+        """Whether that is an ACL that the znode may have. Whoever created a task with secret values could
+        extend it. If lists are lifted, secret values stay what they are."""
+        if self.lifting and _kind(path)[0] == PRIVATE:
+            return True
+        if set(entries) == set(self.acl(path)):
+            return True
+        creators = [one.who for one in entries if one.who in self.clients]
+        return _kind(path)[0] == f"{TASKS}/*" and any(
+            set(entries) == set(self.acl(path, creator)) for creator in creators
         )
 
-    def packed(self, path: str) -> bytes:
+    def keeps_secrets(self, who: str | None) -> bool:
+        """Whether this client can store what others cannot read."""
+        return not self.lifting and who is not None and who in (*self.masters, *self.clients)
+
+    def packed(self, path: str, creator: str | None = None) -> bytes:
         """The same, as it travels."""
         pattern, name = _kind(path)
-        key = pattern, name if ITS_WORKER in RIGHTS.get(pattern, ()) else ""
+        key = pattern, name if ITS_WORKER in RIGHTS.get(pattern, ()) else "", creator
         if key not in self._packed:
-            self._packed[key] = pack(self.acl(path))
+            self._packed[key] = pack(self.acl(path, creator))
         return self._packed[key]
 
     @cached_property
-    def _packed(self) -> dict[tuple[str, str], bytes]:
+    def _packed(self) -> dict[tuple[str, str, str | None], bytes]:
         return {}
 
     def _who(self, who: str, name: str) -> Iterable[str]:
         if who == ITS_WORKER:
             return (self._workers[name],) if name in self._workers else ()
         return self._workers.values() if who == ALL_WORKERS else self.clients
+
+
+# There are no ACLs.
+OPEN_TO_ALL = Policy((), lifting=True)
 
 
 def pack(acl: Iterable[Entry]) -> bytes:
@@ -175,6 +208,8 @@ def _kind(path: str) -> tuple[str, str]:
     parts = path.strip("/").split("/")
     if len(parts) == 1:
         return path, ""
+    if len(parts) == 3 and (parts[0], parts[2]) == (TASKS[1:], SECRET):
+        return PRIVATE, parts[1]
     return "/".join(("", parts[0], *"*" * (len(parts) - 1))), parts[1]
 
 
@@ -220,11 +255,12 @@ def tops() -> Iterator[str]:
 
 
 def table() -> list[tuple[str, str, str, str, str]]:
-    """For people: path, and the rights of masters, its worker, all workers, clients. All may read."""
+    """For people: path, and the rights of masters, its worker, all workers, clients. All may read, but
+    not what is PRIVATE."""
     paths = ["/", PATH, "/master", "/candidates", "/candidates/*", "/epoch"]
     for top in (WORKERS, ASSIGN, RETURNED, CANCEL, REQUESTS, TASKS):
         paths += [top, f"{top}/*"]
-    paths += [f"{ASSIGN}/*/*", f"{TASKS}/*/*"]
+    paths += [f"{ASSIGN}/*/*", f"{TASKS}/*/*", PRIVATE]
     rows = []
     for path in paths:
         its = RIGHTS.get(path, {})

@@ -25,7 +25,7 @@ from kazoo.security import ACL, Id
 
 from mwapp.core.protocol import ASSIGN, MASTER, PARENTS, worker_path
 from mwapp.errors import RefusedError, UnreachableError
-from mwapp.zookeeper.acl import OPEN, PATH, Entry, Policy
+from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, Entry, Policy
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.tls_handler import TlsHandler
 
@@ -81,7 +81,7 @@ class Lists:
         """Who may do what, and the znodes whose lists are others."""
         policy = self._read()
         self._look_only, self._report.policy = True, policy
-        self._walk((lambda path: policy.acl(path)) if policy else _open)
+        self._walk(policy or OPEN_TO_ALL)
         return self._report
 
     def on(self, wanted: Policy, *, quick: bool = False, if_on: bool = False, keep: bool = False) -> Report:
@@ -101,7 +101,7 @@ class Lists:
             self._write(wanted, present)
         self._make(wanted)
         if current and quick:
-            self._bring(("", PATH, *PARENTS, *_queues(wanted)), wanted.acl)
+            self._bring(("", PATH, *PARENTS, *_queues(wanted)), wanted)
             settled = True
         else:
             settled = self._settle(wanted)
@@ -120,7 +120,7 @@ class Lists:
         self._write(replace(present or Policy(()), complete=False, lifting=True), present)
         if not self._look_only:
             time.sleep(HEARD)
-        self._walk(_open, last="")
+        self._walk(OPEN_TO_ALL, last="")
         if self._report.problems:
             self._report.policy = present
         else:  # so that a run which is cut short is finished by the next
@@ -179,7 +179,7 @@ class Lists:
         """Returns whether the last look found nothing to do."""
         for _ in range(1 if self._look_only else LOOKS):
             before = len(self._report.changed)
-            self._walk(policy.acl)
+            self._walk(policy)
             if len(self._report.changed) == before:
                 return True
             if not self._look_only:
@@ -188,33 +188,33 @@ class Lists:
 
     # ------------------------------------------------------------ all znodes
 
-    def _walk(self, acl: Callable[[str], tuple[Entry, ...]], last: str | None = None) -> None:
+    def _walk(self, policy: Policy, last: str | None = None) -> None:
         """From the top down, so that nobody adds what is not seen. ``last``: this one after all others."""
         level = [path for path in ("", MASTER, *PARENTS) if path != last]
         if last is None:  # while lists are lifted, it goes at the very end, and nobody else may write it
             level.append(PATH)
         while level:
-            children = self._bring(level, acl)
+            children = self._bring(level, policy)
             level = [
                 f"{path}/{name}"
                 for path, names in self._each(self._client.get_children_async, children)
                 for name in names or ()
             ]
         if last is not None and not self._report.problems:
-            self._bring([last], acl)
+            self._bring([last], policy)
 
-    def _bring(self, paths: Iterable[str], acl: Callable[[str], tuple[Entry, ...]]) -> list[str]:
+    def _bring(self, paths: Iterable[str], policy: Policy) -> list[str]:
         """Set the lists that are others; returns those that have children, but for the top."""
         found = [
             (path, its) for path, its in self._each(self._client.get_acls_async, paths) if its is not None
         ]
-        wrong = [path for path, (entries, _) in found if set(_entries(entries)) != set(acl(path or "/"))]
+        wrong = [path for path, (entries, _) in found if not policy.fits(path or "/", _entries(entries))]
         if self._look_only:
             self._report.changed += [path or "/" for path in wrong if path not in self._report.changed]
         else:
 
             def put(path: str) -> Any:
-                return self._client.set_acls_async(path, _kazoo(acl(path[len(self._chroot) :] or "/")))
+                return self._client.set_acls_async(path, _kazoo(policy.acl(path[len(self._chroot) :] or "/")))
 
             self._report.changed += [path or "/" for path, done in self._each(put, wrong) if done is not None]
         return [path for path, (_, stat) in found if stat.numChildren and path]
@@ -280,10 +280,6 @@ def _explained(problem: Exception) -> Exception:
             "the servers do not know certificates in access control lists: do they have TLS for clients?"
         )
     return UnreachableError(f"the ensemble does not do it: {problem!r}")
-
-
-def _open(_: str) -> tuple[Entry, ...]:
-    return OPEN
 
 
 def _queues(policy: Policy) -> list[str]:

@@ -31,7 +31,7 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
-from mwapp.core.protocol import show_session
+from mwapp.core.protocol import SECRET, show_session
 from mwapp.core.request_size import MOST_BYTES, RequestSize, size
 from mwapp.release import end_session
 from mwapp.zookeeper import acl
@@ -55,6 +55,7 @@ GRACE = 0.2
 AGAIN = 1.0
 # The number of our own request for the policy. Those for the chroot are between this and 0.
 POLICY = -1_000_000
+_SECRET = f"/{SECRET}"
 # How often to tell of operations of one kind that access control lists forbid, seconds.
 TELL_AGAIN = 60.0
 
@@ -169,6 +170,9 @@ class Sessions:
         if not self._request_size.allows(operation, now) or _swollen(present.policy, operation):
             log.error("a request of %d bytes was not sent: it is too large for the servers", size(operation))
             self._refuse(present, number, Error.REFUSED)
+        elif (exposed := _exposed(present.policy, operation, self._subject)) is not None:
+            log.error("%s was not created: no access control list would keep it from others", exposed[1])
+            self._refuse(present, number, Error.REFUSED, exposed[0])
         elif not present.connected:
             self._refuse(present, number, Error.CONNECTION_LOSS)
         elif not present.client.still(present.up):
@@ -287,10 +291,10 @@ class Sessions:
     # Replies come in the order of their requests, so a request that was not sent is also answered in its
     # turn.
 
-    def _refuse(self, present: _Session, number: int, why: Error) -> None:
-        present.unsent[number] = Failed(why)
+    def _refuse(self, present: _Session, number: int, why: Error, index: int | None = None) -> None:
+        present.unsent[number] = Failed(why, index)
         if len(present.outstanding) == 1:
-            self._post(Note(present.client, Answered(number, Failed(why))))
+            self._post(Note(present.client, Answered(number, Failed(why, index))))
 
     def _reply(self, present: _Session, number: int, result: Result) -> list[Event]:
         if present.outstanding.pop(number, None) is None:
@@ -378,7 +382,7 @@ class Sessions:
                 )
                 policy = present.policy
         present.policy = policy
-        present.client.lists = everybody if policy is None else policy.packed
+        present.client.lists = everybody if policy is None else partial(_lists, policy, self._subject)
         return replies if present.announced else self._announce(present)
 
     def _tell_denied(self, present: _Session, number: int, result: Result, now: float) -> None:
@@ -389,8 +393,26 @@ class Sessions:
         kind = type(op), acl.kind(op.path)
         if now - self._told.get(kind, -TELL_AGAIN) >= TELL_AGAIN:
             self._told[kind] = now
-            tls = self._servers.tls
-            log.error("%s", acl.denied(present.policy, op, tls.subject if tls else None))
+            log.error("%s", acl.denied(present.policy, op, self._subject))
+
+    @property
+    def _subject(self) -> str | None:
+        """Of our certificate."""
+        return self._servers.tls.subject if self._servers.tls is not None else None
+
+
+def _lists(policy: Policy, own: str | None, path: str, extend: bool) -> bytes:
+    return policy.packed(path, own if extend else None)
+
+
+def _exposed(policy: Policy | None, operation: Operation, own: str | None) -> tuple[int, str] | None:
+    """Which operation would create what others must not read, and they could."""
+    if not isinstance(operation, Transaction):
+        return None
+    for index, op in enumerate(operation.ops):
+        if isinstance(op, Create) and op.path.endswith(_SECRET) and acl.kind(op.path) == acl.PRIVATE:
+            return None if policy is not None and policy.keeps_secrets(own) else (index, op.path)
+    return None
 
 
 def _swollen(policy: Policy | None, operation: Operation) -> bool:

@@ -43,8 +43,9 @@ _PART = Struct("!i?i")  # in a multi: kind, whether it is the end, error
 _END = _PART.pack(_ERROR, True, -1)
 # Anybody may do anything: one entry, all permissions, world:anyone.
 _OPEN = _INT.pack(1) + _INT.pack(31) + _INT.pack(5) + b"world" + _INT.pack(6) + b"anyone"
-# The access control list, as it travels, of what is created at a path.
-Lists = Callable[[str], bytes]
+# The access control list, as it travels, of what is created at a path; and whether its creator creates
+# something below it, too.
+Lists = Callable[[str, bool], bytes]
 
 _NO_NODE, _NO_AUTH = -101, -102
 _ERRORS = {
@@ -90,7 +91,7 @@ class Record:
 # ---------------------------------------------------------------- requests
 
 
-def everybody(_: str) -> bytes:
+def everybody(_path: str, _extend: bool) -> bytes:
     """The list by which anybody may do anything."""
     return _OPEN
 
@@ -121,9 +122,9 @@ def encode_all(kind: int, records: Sequence[Record]) -> Record:
 def _encode_op(op: Op, chroot: str, lists: Lists) -> Record:
     path = _text(below(chroot, op.path))
     match op:
-        case Create(_, data, ephemeral, sequential):
+        case Create(_, data, ephemeral, sequential, extend):
             flags = _EPHEMERAL * ephemeral + _SEQUENTIAL * sequential
-            return Record(CREATE, b"".join((path, _bytes(data), lists(op.path), _INT.pack(flags))))
+            return Record(CREATE, b"".join((path, _bytes(data), lists(op.path, extend), _INT.pack(flags))))
         case Set(_, data, version):
             return Record(SET, b"".join((path, _bytes(data), _INT.pack(version))))
         case Delete(_, version):

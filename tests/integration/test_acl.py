@@ -12,8 +12,10 @@ import pytest
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates import Store, Wanted, utc_now
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from kazoo.exceptions import NoAuthError
 from kazoo.security import ACL, Id
 
+from mwapp import Client
 from mwapp.release import close_session, with_tls
 from mwapp.zookeeper.tls import Tls
 from testbed.daemons import Daemon, Site
@@ -255,6 +257,51 @@ def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secu
     assert site.acl("off")["problems"] == []
     assert not site.acl()["in_force"]
     site.mwapp("submit", "--wait", "true")
+
+
+def test_only_masters_and_workers_read_secret_values(
+    site: Secured, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """secrets-kept, on real servers: who reads them, and that the run has them."""
+    site.daemon("master", "a").wait_for_state("active")
+    monkeypatch.setenv("TOKEN", "hush")
+    (tmp_path / "key").write_text("a\nb\n")
+    with pytest.raises(AssertionError, match="access control lists keep them from others"):
+        site.submit("true", "--secret-env", "TOKEN")
+    assert site.json("tasks") == []
+    site.acl("on", *ON)
+    command = 'test ${#TOKEN} = 4 && test "$KEY" = "$(printf "a\\nb")" && echo right'
+    options = ("--secret-env", "TOKEN", "--secret-env", f"KEY=@{tmp_path / 'key'}")
+    task = site.submit(command, *options)
+    assert site.acl()["changed"] == [], "its lists are what they have to be"
+    secret = f"/tasks/{task}/secret"
+    ca = str(store / "client-ca.pem")
+    for name, reads in (("mwapp-cli-here", False), ("mwapp-worker-v", True), ("mwapp-master-b", True)):
+        with hand(site.connect, Tls(ca, str(store / f"client/{name}.pem"))) as zk:
+            if reads:
+                assert json.loads(zk.get(secret)[0]) == {"TOKEN": "hush", "KEY": "a\nb"}
+            else:
+                with pytest.raises(NoAuthError):
+                    zk.get(secret)
+                with pytest.raises(NoAuthError):
+                    zk.set(secret, b"")
+    shown = site.mwapp("tasks", task, "--output", "json") + site.mwapp("status", "--output", "json")
+    assert "hush" not in shown
+    assert json.loads(site.mwapp("tasks", task, "--output", "json"))[0]["secrets"] == ["KEY", "TOKEN"]
+    assert site.submit(command, *options, "--name", "named") == "named"
+    assert site.submit(command, *options, "--name", "named") == "named"
+    site.daemon("worker", "w").wait_for_state("ready")
+    wait_for("it has run", lambda: [t["state"] for t in site.json("tasks", task)] == ["done"])
+    site.mwapp("rerun", "--wait", task)
+    with Client(site.connect) as client:
+        assert client.submit("echo ${#TOKEN}", secrets={"TOKEN": "hush"}).result() == "4\n"
+    assert "hush" not in "".join(log.read_text() for log in tmp_path.rglob("*.log"))
+    site.acl("on", *ON, "--worker", "later")
+    with hand(site.connect, Tls(ca, str(store / "client/mwapp-master-b.pem"))) as zk:
+        assert ACL(1, Id("x509", "CN=mwapp-worker-later")) in zk.get_acls(secret)[0]
+        before = zk.get_acls(secret)[0]
+        assert site.acl("off")["problems"] == []
+        assert zk.get_acls(secret)[0] == before, "lifting lists tells nobody"
 
 
 def test_lists_that_are_not_ours_stay(site: Secured, store: Path) -> None:

@@ -43,6 +43,7 @@ from mwapp.core.protocol import (
 from mwapp.core.resting import Resting
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
+from mwapp.core.task import RESERVED_VARIABLES, Task
 from tests.simulation.bugs_of_ends import (
     Deserting,
     Dismissive,
@@ -273,6 +274,14 @@ class Reticent(Rewriting):
         return op
 
 
+class Unprepared(Process):
+    """A worker that begins without the secret values."""
+
+    def run(self, run: int, task: Task, environment: dict[str, str]) -> None:
+        own = {name: value for name, value in environment.items() if name.startswith(RESERVED_VARIABLES)}
+        super().run(run, task, own)
+
+
 class Timeless(Process):
     """A process that takes every znode for very old."""
 
@@ -402,6 +411,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "bounded attempts": (Bug(max_attempts=1000), {"attempts-bounded"}),
     "bounded retries": (Bug(Relentless), {"attempts-bounded"}),
     "pause before a retry": (Bug(Impatient), {"not-before-time"}),
+    "wait for secret values": (Bug(Unprepared, secrets=1.0), {"secrets-kept"}),
     "delays": (Bug(Timeless), {"not-before-time", "expires-in-time"}),
     "bound on a submitter": (Bug(master=Generous, bounds=1.0), {"submitters-bounded"}),
     "what was returned": (Bug(Secretive), {"result-faithful"}),

@@ -8,7 +8,7 @@ from mwapp.core.client import NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
 from mwapp.core.messages import Tick
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
-from mwapp.core.task import Task, make_key
+from mwapp.core.task import Task, encode_secrets, make_key
 from mwapp.core.wait import Wait
 from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
@@ -42,7 +42,8 @@ class Submitter:
             key = make_key(self._name, "" if name is not None else str(self._count))
             asked = replace(task, key=key)
             self._asked.append((asked, name))
-            self._submit.add(asked, name)
+            values = dict.fromkeys(task.secrets, f"{self._name} {self._count}")
+            self._submit.add(asked, name, encode_secrets(values) if values else None)
         self.host.event(Tick())
 
     def build(self, _: Host, process: Process) -> None:

@@ -29,6 +29,7 @@ PLACE = {
 DEFINITION = {
     *("labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"),
     *("not-before-time", "expires-in-time"),
+    "secrets-kept",
 }
 END = {"cancel-final", "asked-once", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
 # A namesake may come while a process still works on the deleted one.
@@ -87,6 +88,8 @@ class Excuses:
                 self.uncounted += 1
             case ["", "tasks", task, "result"], _:
                 self._tasks[task] |= {"result-faithful", "asked-once"}
+            case ["", "tasks", task, "secret"], _:
+                self._tasks[task].add("secrets-kept")
             case ["", "tasks", task, _, _, *_], Created():
                 self.staying.add(task)
             case ["", "cancel", task], Deleted():

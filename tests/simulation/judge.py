@@ -32,7 +32,7 @@ from mwapp.core.protocol import (
 from mwapp.core.retention import Retention
 from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.session import DRIFT
-from mwapp.core.task import BadTaskError, Task
+from mwapp.core.task import BadTaskError, Task, encode_secrets
 from tests.simulation.asked import Asked
 from tests.simulation.attempts import Attempts, Lost
 from tests.simulation.depositions import Depositions
@@ -54,6 +54,7 @@ REPEATED = {
     *("attempts-bounded", "token-grows", "duplicates-explained", "innocent-not-given-up"),
     *("not-before-time", "expires-in-time"),
     *("acked-never-lost", "submit-idempotent", "cancel-final", "asked-once"),
+    "secrets-kept",
 }
 # A command may end this much too late, seconds: timers are late, and so is what they start.
 SLACK = 0.5
@@ -114,6 +115,7 @@ class Judge:
         self.ended_at: dict[str, float] = {}
         self._deleted_at: dict[str, float] = {}  # those that had ended, by hand
         self.removed: set[str] = set()
+        self._secrets: dict[str, bytes] = {}  # as they were stored with the task
         self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
         self.cancels: set[str] = set()  # those that still exist
         self.of_ended = Asked()
@@ -181,6 +183,9 @@ class Judge:
                     self._assigned(entry, change, worker, task, before, by_hand)
                 case ["", "tasks", task]:
                     self._task(entry, change, task, by_hand)
+                case ["", "tasks", task, "secret"]:
+                    if isinstance(change, Created) and not by_hand:
+                        self._secrets[task] = change.data
                 case ["", "tasks", task, "status"]:
                     touched.add(task)
                     self._ended(entry, change, task, held[task], before, by_hand)
@@ -563,6 +568,10 @@ class Judge:
         unread = task in self.lost and not self.holders.get(task)
         if mine and task in self.status and task not in self.ended_by_hand and not unread:
             self._broken("one-final-status", task, f"{task} has ended, yet its attempt {attempt} was started")
+        if names := execution.asked.secrets:
+            values = {name: execution.environment.get(name, "") for name in names}
+            if encode_secrets(values) != self._secrets.get(task):
+                self._broken("secrets-kept", task, f"{task} has the secret values {values}")
         for other in (run for (of, _), run in self.executions.items() if of == task):
             if other.attempt > attempt and mine:
                 self._broken("token-grows", task, f"{task}: attempt {attempt} after {other.attempt}")

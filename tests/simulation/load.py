@@ -35,6 +35,7 @@ ODD_TASKS = [
     *(b'{"command": "date", "environment": {"A B": "1"}}',),
 ]
 LABEL = "gpu"
+SECRET = "TOKEN"  # noqa: S105 - a variable's name
 NO_TASK = "task-9999999999"
 
 
@@ -53,6 +54,8 @@ class Load:
         broken = schedule.world.stream("broken")
         # A host on which every run fails.
         self._broken = broken.random.choice(schedule.workers) if broken.chance(0.15) else None
+        self._secrets = schedule.world.stream("secrets")
+        self._secretive = self._secrets.chance(schedule.bug.secrets)
         self._visitors: list[tuple[Host, list[str]]] = []  # come for some tasks, and leave
 
     @property
@@ -125,6 +128,8 @@ class Load:
         elif draw.chance(0.2):  # usually the same task under one name
             name = f"named-{draw.random.randrange(3)}"
             task = Task(f"echo {draw.chance(0.2)}")
+            if self._secretive and self._secrets.chance(0.7):
+                task = replace(task, secrets=(SECRET,))
         else:
             task = Task(f"echo {draw.random.random()}", timeout=timeout, retries=retries, labels=labels)
             task = self._timed(task)

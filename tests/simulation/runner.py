@@ -3,7 +3,7 @@
 It is what mwapp.execution.runner and the kernel are to a real process.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -65,6 +65,7 @@ class Execution:
     asked: Task
     started: float
     life: int  # of its process
+    environment: Mapping[str, str]  # as the worker says
     in_time: bool  # nothing froze between the last look at the clock and the start
     over: bool = False
     code: int | None = None  # of one that was not killed
@@ -134,6 +135,7 @@ class Runner:
             run.task,
             self._world.now,
             self._host.life,
+            run.environment,
             in_time,
         )
         execution.stuck = self._hung_since is not None and self._world.chance(STUCK)

@@ -63,6 +63,8 @@ MOST_REQUESTS = 100
 # The share of schedules in which standbys depose silent masters, and in which submitters are bounded.
 DEPOSES = 0.4
 BOUNDS = 0.15
+# And in which some tasks have secret values.
+SECRETS = 0.15
 
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 
@@ -86,9 +88,10 @@ class Bug(NamedTuple):
     counts_sleep: bool = True  # a process's clock continues while its host is suspended
     deposes: float = 0.0  # the share of schedules in which standbys depose: that hides most bugs
     bounds: float = 0.0  # the same for bounds on submitters
+    secrets: float = 0.0  # and for tasks with secret values
 
 
-NONE = Bug(deposes=DEPOSES, bounds=BOUNDS)
+NONE = Bug(deposes=DEPOSES, bounds=BOUNDS, secrets=SECRETS)
 
 
 @dataclass

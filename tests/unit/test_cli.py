@@ -20,7 +20,9 @@ from mwapp.cli import options as options_module
 from mwapp.cli.completion import SHELLS
 from mwapp.cli.keys import Keys
 from mwapp.cli.output import age, plain, several, show_json, show_table, table
+from mwapp.cli.submit import _secret as secret
 from mwapp.daemon.service import Build, Settings
+from mwapp.errors import BadInputError
 from mwapp.zookeeper.connect_string import Servers
 
 Run = Callable[..., tuple[int, str]]
@@ -210,6 +212,10 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["submit", "true", "--env", "A"], "--env"),
         (["submit", "true", "--env", "MWAPP_TASK=x"], "--env"),
         (["submit", "true", "--env", "1=x"], "--env"),
+        (["submit", "true", "--secret-env", "NOT_SET"], "--secret-env: there is no variable 'NOT_SET' here"),
+        (["submit", "true", "--secret-env", "A=@/nonexistent"], "--secret-env: A: cannot read /nonexistent"),
+        (["submit", "true", "--secret-env", "A=@/dev/null", "--env", "A=1"], "--secret-env: task field"),
+        (["submit", "true", "--secret-env", "A B=@/dev/null"], "--secret-env: task field 'secrets': 'A B'"),
         (["submit", "true", "--directory", "here"], "--directory"),
         (["submit", "true", "--label", "a b"], "--label"),
         (["submit", "true", "--run-timeout", "0"], "--run-timeout"),
@@ -248,6 +254,27 @@ def test_bad_input(mwapp: Run, arguments: list[str], named: str) -> None:
     assert named in error
     assert error.count("\n") == 1
     assert error.startswith("mwapp: ")
+
+
+@pytest.mark.parametrize("setting", ["TOKEN=hush", "TOKEN=", "TOKEN=hush@home"])
+def test_a_secret_value_on_the_command_line_is_refused_with_the_way_that_works(
+    mwapp: Run, setting: str
+) -> None:
+    status, error = mwapp("submit", "true", "--secret-env", setting)
+    assert status == 2
+    assert "export TOKEN and write --secret-env TOKEN, or write --secret-env TOKEN=@FILE" in error
+    assert "hush" not in error
+
+
+def test_where_secret_values_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TOKEN", "hush\n")
+    (tmp_path / "key").write_text(" a\nb\n\n")
+    assert secret("TOKEN") == ("TOKEN", "hush\n")
+    assert secret(f"KEY=@{tmp_path / 'key'}") == ("KEY", " a\nb\n")
+    (tmp_path / "key").write_bytes(b"hush\xff")
+    with pytest.raises(BadInputError, match="it is not UTF-8") as told:
+        secret(f"KEY=@{tmp_path / 'key'}")
+    assert "hush" not in str(told.value)
 
 
 @pytest.mark.parametrize(

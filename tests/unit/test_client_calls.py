@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -255,6 +256,9 @@ def test_what_cannot_be_a_handler(function: Any, message: str) -> None:
         (("make",), {"expires": 5, "delay": -60}, "delay: task field 'delay' must be seconds from 0"),
         (("make",), {"env": {"A": 1}}, "env: {'A': 1} is not a dict of text"),
         (("make",), {"env": {"1": "x"}}, "env: task field 'environment': '1' cannot be set"),
+        (("make",), {"secrets": {"1": "x"}}, "secrets: task field 'secrets': '1' cannot be set"),
+        (("make",), {"secrets": {"A": None}}, "secrets: secret values are an object of names and strings"),
+        (("make",), {"secrets": {"A": "1"}, "env": {"A": "1"}}, "secrets: task field 'secrets': A is in"),
         (("make",), {"directory": "here"}, "directory: task field 'directory' must be an absolute path"),
         (("make",), {"labels": "gpu"}, "labels: 'gpu' is not a list of text, such as ['gpu']"),
         (("make",), {"labels": ["a b"]}, "labels: label 'a b'"),
@@ -264,6 +268,28 @@ def test_bad_input_is_told_by_the_argument_s_name(what: tuple[Any, ...], named: 
     with pytest.raises(BadInputError) as told:
         stored(*what, **named)
     assert str(told.value).startswith(message), told.value
+
+
+@pytest.mark.parametrize("values", ["hush", ["hush"], {"A": 1, "B": "hush"}, {"A": "hush\0"}])
+def test_no_message_has_a_secret_value(values: Any) -> None:
+    with pytest.raises(BadInputError, match=r"^secrets: ") as told:
+        stored("make", secrets=values)
+    assert "hush" not in str(told.value)
+
+
+def test_secret_values_are_beside_the_task_which_gets_a_name() -> None:
+    call = Call("make", secrets={"B": "2", "A": "hush"})
+    assert call.secrets == b'{"A":"hush","B":"2"}'
+    assert call.task("k") == Task("make", "k", secrets=("A", "B"))
+    assert "hush" not in repr(call) + repr(call.task("k"))
+    first, second = call.named().name, call.named().name
+    assert first is not None
+    assert re.fullmatch("secret-[0-9a-f]{16}", first)
+    assert first != second
+    assert call.options(name="mine").named().name == "mine"
+    assert call.named().secrets == call.secrets
+    for plain_call in (Call("make"), Call("make", secrets={})):
+        assert (plain_call.named().name, plain_call.secrets) == (None, None)
 
 
 def test_every_option_is_checked() -> None:

@@ -23,8 +23,10 @@ class Submitter:
         tasks: Sequence[Task] = (),
         names: Mapping[int, str] | None = None,
         max_tasks: int | None = None,
+        secrets: Mapping[int, bytes] | None = None,
     ) -> None:
         self.stage = stage
+        self.secrets = secrets
         self.tasks, self.names, self.max_tasks = tasks, names, max_tasks
         self.accepted: dict[int, str] = {}
         self.refused: dict[int, str] = {}
@@ -36,6 +38,7 @@ class Submitter:
             process,
             self.tasks,
             names=self.names,
+            secrets=self.secrets,
             max_tasks=self.max_tasks,
             accepted=self._accept,
             refused=self._refuse,

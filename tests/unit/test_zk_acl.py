@@ -35,6 +35,7 @@ from mwapp.zookeeper.acl import (
     CREATE,
     DELETE,
     OPEN,
+    OPEN_TO_ALL,
     PATH,
     READ,
     WRITE,
@@ -101,11 +102,67 @@ def test_nobody_is_struck_off_by_adding_others() -> None:
         ("/requests", {CLI: CREATE}),
         ("/requests/w", {}),
         ("/tasks/w/status/below", {}),
+        ("/tasks/w/secret/below", {}),
+        ("/cancel/w/secret", {}),
     ],
 )
 def test_masters_may_do_all_others_read_and_what_else_there_is(path: str, more: dict[str, int]) -> None:
     assert rights(path) == MASTERS | more
     assert MINE.packed(path) == MINE.packed(path) == pack(MINE.acl(path))
+
+
+VALUES = "/tasks/w/secret"
+
+
+def test_only_masters_and_workers_read_secret_values() -> None:
+    assert rights(VALUES) == {M: ALL, N: ALL, W: READ, V: READ}
+    assert MINE.packed(VALUES) == pack(MINE.acl(VALUES))
+
+
+def test_a_client_may_extend_a_task_that_it_creates_with_secret_values() -> None:
+    by = {entry.who: entry.rights for entry in MINE.acl("/tasks/w", CLI)}
+    assert by == rights("/tasks/w") | {CLI: CREATE}
+    assert MINE.packed("/tasks/w", CLI) == MINE.packed("/tasks/w", CLI) == pack(MINE.acl("/tasks/w", CLI))
+    assert MINE.packed("/tasks/w") == pack(MINE.acl("/tasks/w"))
+    assert MINE.acl("/tasks/w", M) == MINE.acl("/tasks/w"), "it could before"
+
+
+@pytest.mark.parametrize(
+    ("path", "extra", "fits"),
+    [
+        ("/tasks/w", (), True),
+        ("/tasks/w", (Entry(CREATE, "x509", CLI),), True),
+        ("/tasks/w", (Entry(CREATE | WRITE, "x509", CLI),), False),
+        ("/tasks/w", (Entry(CREATE, "x509", "CN=stranger"),), False),
+        ("/tasks/w/status", (Entry(CREATE, "x509", CLI),), False),
+        ("/cancel/w", (Entry(CREATE, "x509", CLI),), False),
+        (VALUES, (), True),
+        (VALUES, (Entry(READ, "world", "anyone"),), False),
+    ],
+)
+def test_which_lists_may_stay(path: str, extra: tuple[Entry, ...], fits: bool) -> None:
+    assert MINE.fits(path, (*reversed(MINE.acl(path)), *extra)) is fits
+
+
+def test_lifting_lists_does_not_tell_secret_values() -> None:
+    assert not OPEN_TO_ALL.fits("/tasks/w", MINE.acl("/tasks/w"))
+    assert OPEN_TO_ALL.fits("/tasks/w", OPEN)
+    assert OPEN_TO_ALL.fits(VALUES, MINE.acl(VALUES))
+
+
+@pytest.mark.parametrize(
+    ("policy", "who", "keeps"),
+    [
+        (MINE, CLI, True),
+        (MINE, M, True),
+        (MINE, W, False),
+        (MINE, None, False),
+        (MINE, "CN=stranger", False),
+        (replace(MINE, lifting=True), CLI, False),
+    ],
+)
+def test_who_can_store_secret_values(policy: Policy, who: str | None, keeps: bool) -> None:
+    assert policy.keeps_secrets(who) is keeps
 
 
 def test_lists_that_were_packed_before_are_not_taken_for_others() -> None:
@@ -135,11 +192,11 @@ def test_what_is_no_policy(data: bytes) -> None:
 
 
 def test_how_a_list_travels() -> None:
-    assert pack(OPEN) == everybody("/a")
+    assert pack(OPEN) == everybody("/a", False)
     list_ = (Entry(READ, "world", "anyone"), Entry(ALL, "x509", "CN=a"))
     assert pack(list_) == (b"\0\0\0\2\0\0\0\1\0\0\0\5world\0\0\0\6anyone\0\0\0\x1f\0\0\0\4x509\0\0\0\4CN=a")
     made = Transaction((Create("/tasks/a"), Create("/cancel/a")))
-    body = encode(made, "/app", MINE.packed).body
+    body = encode(made, "/app", lambda path, _: MINE.packed(path)).body
     assert MINE.packed("/tasks/a") in body, "below the chroot"
     assert MINE.packed("/cancel/a") in body
 
@@ -158,6 +215,7 @@ def test_the_table_for_people() -> None:
     assert rows["/assign/*"] == ("rwcda", "wd", "", "")
     assert rows["/tasks"] == ("rwcda", "", "", "c")
     assert rows["/master"] == ("rwcda", "", "", "")
+    assert rows["/tasks/*/secret"] == ("rwcda", "", "r", "")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +303,7 @@ class Life:
     def uses(self, policy: Policy | None) -> bool:
         """Whether what is created from now on has the lists of this one."""
         return all(
-            self.client.lists(path) == (policy.packed if policy else everybody)(path)
+            self.client.lists(path, False) == (policy.packed(path) if policy else everybody(path, False))
             for path in ("/", "/workers", "/workers/w", "/cancel")
         )
 
@@ -378,3 +436,42 @@ def test_a_refusal_is_told_in_one_line_and_not_again_and_again(
     life.sessions.request(life.now, 4, Transaction((Create("/a"),)))
     life.tell(Answered(4, Failed(Error.REFUSED, 0)))
     assert caplog.messages == [], "it is refused for another reason"
+
+
+WITH_SECRET = Transaction((Create("/tasks/a", b"{}", extend=True), Create("/tasks/a/secret", b"x")))
+
+
+@pytest.mark.parametrize("policy", [None, replace(MINE, lifting=True), replace(MINE, clients=())])
+def test_secret_values_that_others_could_read_are_not_sent(
+    life: Life, policy: Policy | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    life.up()
+    life.policy(policy)
+    if policy is None:
+        life.tell(Answered(POLICY, None))
+    life.sessions.request(life.now, 1, WITH_SECRET)
+    assert life.tell() == [Reply(1, Failed(Error.REFUSED, 1))]
+    assert WITH_SECRET not in dict(life.client.asked).values()
+    assert caplog.messages == [
+        "/tasks/a/secret was not created: no access control list would keep it from others"
+    ]
+
+
+def test_secret_values_are_sent_with_lists_that_keep_them(life: Life) -> None:
+    life.up()
+    life.policy(MINE)
+    life.sessions.request(life.now, 1, WITH_SECRET)
+    assert life.last() == (1, WITH_SECRET)
+    body = encode(WITH_SECRET, "", life.client.lists).body
+    assert MINE.packed("/tasks/a", CLI) + b"\0\0\0\0" in body
+    assert MINE.packed("/tasks/a/secret") + b"\0\0\0\0" in body
+    assert life.client.lists("/tasks/a", False) == MINE.packed("/tasks/a")
+
+
+def test_what_is_only_named_like_them_is_sent_without_lists(life: Life) -> None:
+    life.up()
+    life.policy(None)
+    life.tell(Answered(POLICY, None))
+    for number, path in enumerate(("/cancel/secret", "/tasks/secret", "/tasks/a/status/secret")):
+        life.sessions.request(life.now, number, Transaction((Create(path),)))
+        assert life.last() == (number, Transaction((Create(path),)))

@@ -34,7 +34,7 @@ MUTANTS = [
     acl('    REQUESTS: {ALL_CLIENTS: "c"},\n', "", "nobody can have a task run again"),
     acl("rights = dict.fromkeys(self.masters, ALL)", "rights: dict[str, int] = {}", "masters may do nothing"),
     acl("rights.get(one, 0) | _bits(letters)", "_bits(letters)", "a node loses what a master may"),
-    acl('            Entry(READ, "world", "anyone"),\n', "", "nobody can read anything"),
+    acl('else (*named, Entry(READ, "world", "anyone"))', "else named", "nobody can read anything"),
     acl(
         'name if ITS_WORKER in RIGHTS.get(pattern, ()) else ""', '""', "each worker has the list of the first"
     ),
@@ -84,7 +84,9 @@ MUTANTS = [
         "self._reply(present, POLICY, result)",
         "the core has an answer to no question",
     ),
-    sessions("everybody if policy is None else policy.packed", "everybody", "all is open"),
+    sessions(
+        "everybody if policy is None else partial(_lists, policy, self._subject)", "everybody", "all is open"
+    ),
     sessions(
         "                policy = present.policy\n",
         "                policy = None\n",
@@ -100,7 +102,9 @@ MUTANTS = [
     sessions("            self._told[kind] = now\n", "", "a refusal is told again and again"),
     sessions("                if denied:\n", "                if False:\n", "nobody hears why"),
     # ------------------------------------------------------------ bytes, and who we are
-    wire("lists(op.path), _INT", "lists(below(chroot, op.path)), _INT", "below a chroot all is for masters"),
+    wire(
+        "lists(op.path, extend)", "lists(below(chroot, op.path), extend)", "below a chroot all is for masters"
+    ),
     wire("self.denied = code == _NO_AUTH", "self.denied = True", "each failure is told as a refusal"),
     tls("if more or beside or key != _COMMON_NAME:", "if beside or key != _COMMON_NAME:", "half a name"),
     tls(

@@ -139,7 +139,7 @@ MUTANTS = [
         "while self._left and len(batch) < self._process.limits.batch:",
         "more tasks than there may be",
     ),
-    client("data, sequential=name is None\n", "data, sequential=True\n", "a name with a number behind it"),
+    client("sequential=name is None,\n", "sequential=True,\n", "a name with a number behind it"),
     client(
         "        if self._looking:\n            return\n        self._looking = True\n",
         "        self._looking = True\n",
@@ -181,7 +181,7 @@ MUTANTS = [
         "a task that is there already is refused instead of acknowledged",
     ),
     client(
-        "to_blame = batch if result.index is None else [batch[result.index]]",
+        "to_blame = batch if result.index is None else [batch[min(result.index, len(batch) - 1)]]",
         "to_blame = batch",
         "for one that is refused all are",
     ),

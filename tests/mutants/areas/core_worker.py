@@ -158,8 +158,8 @@ MUTANTS = [
         "a worker never takes a task again whose record was lost on the way",
     ),
     worker(
-        "                self._record(job)\n        self._look_at_queue()\n",
-        "                self._record(job)\n",
+        "                self._read_secrets(job)\n        self._look_at_queue()\n",
+        "                self._read_secrets(job)\n",
         "a worker that has been cut off looks at its queue no more",
     ),
     worker(
@@ -248,8 +248,8 @@ MUTANTS = [
         "one more is run than there are slots",
     ),
     worker(
-        "next_one is not None and next_one.waits and",
-        "next_one is not None and",
+        "if next_one.waits and self._running",
+        "if self._running",
         "what runs or has ended is started once more",
     ),
     worker(
