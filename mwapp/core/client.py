@@ -413,12 +413,11 @@ class Cancel(ClientPart):
         super().__init__(process)
         self._open = dict.fromkeys(tasks)
         self._unsent: Iterator[str] = iter(())
-        self._again = False  # we start over in a moment
         self._under_way = 0  # transactions
         self._asked, self._finished = asked, finished
 
     def _begin(self) -> None:
-        self._again, self._under_way = False, 0
+        self._under_way = 0
         if not self._open:
             self._finished()
         self._unsent = iter(list(self._open))
@@ -453,10 +452,9 @@ class Cancel(ClientPart):
         self._ask_more()
 
     def _try_again(self) -> None:
-        """It was refused, or /cancel was deleted by hand."""
-        if not self._again:
-            self._again = True
-            self._scope.after(CLIENT_RETRY_SECONDS, self.connected)
+        """It was refused, or /cancel was deleted by hand. The first of several that starts over ends the
+        others' scope."""
+        self._scope.after(CLIENT_RETRY_SECONDS, self.connected)
 
     def _told(self, names: list[str], *, known: bool) -> None:
         for name in names:

@@ -1,9 +1,11 @@
 """Scenes of cancel requests: none is lost, and none is for another task."""
 
+from dataclasses import replace
+
 from mwapp.core.client import CLIENT_RETRY_SECONDS, Cancel
-from mwapp.core.limits import LIMITS
+from mwapp.core.limits import LIMITS, Limits
 from mwapp.core.listing import LISTING_SECONDS
-from mwapp.core.messages import Create
+from mwapp.core.messages import Create, Transaction
 from mwapp.core.session import HEARTBEATS, Process
 from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage
 
@@ -11,11 +13,11 @@ from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage
 class Canceller:
     """A client that asks for the end of tasks, and what it is told."""
 
-    def __init__(self, stage: Stage, *tasks: str) -> None:
+    def __init__(self, stage: Stage, *tasks: str, limits: Limits = LIMITS) -> None:
         self.tasks = tasks
         self.asked: list[tuple[str, bool]] = []
         self.finished = 0
-        self.client: Actor = stage.client(self._build)
+        self.client: Actor = stage.client(self._build, limits=limits)
 
     def _build(self, process: Process) -> None:
         asked = lambda name, known: self.asked.append((name, known))  # noqa: E731 - read once
@@ -57,6 +59,19 @@ def test_many_requests_take_few_transactions_and_few_are_under_way() -> None:
     assert canceller.finished == 1
 
 
+def test_however_many_transactions_it_takes_four_are_under_way() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    names = [f"t{number}" for number in range(20)]
+    for name in names:
+        stage.person().create(f"/tasks/{name}", "date", settle=False)
+    stage.most_at_once = 0
+    canceller = Canceller(stage, *names, limits=replace(LIMITS, batch=2))
+    stage.settle(5)
+    assert stage.most_at_once == 4
+    assert canceller.asked == [(name, True) for name in names]
+
+
 def test_servers_that_take_small_requests_only_are_asked_for_one_at_a_time() -> None:
     stage = Stage()
     stage.master("m1").die()
@@ -86,6 +101,22 @@ def test_what_is_refused_is_asked_for_again_and_no_more_often_than_at_first() ->
     stage.settle(1.0)
     assert sorted(canceller.asked) == [("a", True), ("b", True), ("c", True)]
     assert canceller.finished == 1
+
+
+def test_requests_of_which_the_answers_are_lost_are_made_again() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    names = ["a", "b", "c", "d", "e"]
+    for name in names:
+        stage.person().create(f"/tasks/{name}", "date")
+    stage.forbids = lambda op: isinstance(op, Create) and op.path.startswith("/cancel/")
+    canceller = Canceller(stage, *names, limits=replace(LIMITS, batch=1))
+    stage.forbids = lambda _: False
+    canceller.client.cut()
+    canceller.client.resume_and_lose(Transaction, 2)  # the first is to know that all before it is over
+    assert canceller.asked == []
+    canceller.client.resume()
+    assert sorted(canceller.asked) == [(name, True) for name in names]
 
 
 def test_a_cancel_request_that_comes_before_its_task_is_known_is_kept() -> None:

@@ -69,6 +69,17 @@ def test_while_lists_are_lifted_there_are_none() -> None:
     assert Policy.decode(lifting.encode()) == lifting
 
 
+def test_only_what_says_so_is_lifted() -> None:
+    for says, lifted in ((b"true", True), (b"false", False), (b"null", False)):
+        policy = Policy.decode(MINE.encode()[:-1] + b',"lifting":' + says + b"}")
+        assert policy == replace(MINE, lifting=lifted)
+
+
+def test_master_that_is_a_client_too_may_do_all_that_a_master_may() -> None:
+    both = Policy.of(masters=["m"], nodes=[], workers=[], clients=["mwapp-master-m"])
+    assert rights("/tasks", both) == {M: ALL, "anyone": READ}
+
+
 def test_nobody_is_struck_off_by_adding_others() -> None:
     others = Policy.of(masters=["m2"], nodes=[], workers=["w2"], clients=["cli2"])
     both = Policy.of(masters=["m", "m2"], nodes=["n"], workers=["w", "v", "w2"], clients=["cli", "cli2"])

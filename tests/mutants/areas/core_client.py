@@ -273,14 +273,9 @@ MUTANTS = [
         "a request that was there already seems one for no task",
     ),
     client(
-        "        if not self._again:\n            self._again = True\n            self._scope.after",
-        "        if True:\n            self._scope.after",
-        "requests that are refused are repeated more and more often",
-    ),
-    client(
-        "        self._again, self._under_way = False, 0\n        if not self._open",
         "        self._under_way = 0\n        if not self._open",
-        "what is refused twice is not asked for again",
+        "        if not self._open",
+        "after a few requests that were cut off nothing is asked for",
     ),
     client(
         "            self._try_again()\n        self._ask_more()\n",
