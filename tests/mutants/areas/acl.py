@@ -33,17 +33,27 @@ MUTANTS = [
     acl('    CANCEL: {ALL_CLIENTS: "c"},\n', '    CANCEL: {ALL_WORKERS: "c"},\n', "a worker cancels tasks"),
     acl('    REQUESTS: {ALL_CLIENTS: "c"},\n', "", "nobody can have a task run again"),
     acl("rights = dict.fromkeys(self.masters, ALL)", "rights: dict[str, int] = {}", "masters may do nothing"),
-    acl("rights.get(one, 0) | _bits(letters)", "_bits(letters)", "who is another thing, too, loses what a master may"),
+    acl(
+        "rights.get(one, 0) | _bits(letters)",
+        "_bits(letters)",
+        "who is another thing, too, loses what a master may",
+    ),
     acl('else (*named, Entry(READ, "world", "anyone"))', "else named", "nobody can read anything"),
     acl(
         'name if ITS_WORKER in RIGHTS.get(pattern, ()) else ""', '""', "each worker has the list of the first"
     ),
     acl('*"*" * (len(parts) - 1)', '*"*" * min(1, len(parts) - 1)', "what is below a task may be changed"),
     acl(
-        'value.get("complete") is True', '"complete" in value', "what was begun counts as done", at="Policy.decode"
+        'value.get("complete") is True',
+        '"complete" in value',
+        "what was begun counts as done",
+        at="Policy.decode",
     ),
     acl(
-        'value.get("lifting") is True', '"lifting" in value', "what is not to be lifted is", at="Policy.decode"
+        'value.get("lifting") is True',
+        '"lifting" in value',
+        "what is not to be lifted is",
+        at="Policy.decode",
     ),
     acl(' + [("node", name) for name in nodes]', "", "a node is no master"),
     # ------------------------------------------------------------ what is said
