@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.mutants.killers import Killer
 from tests.mutants.mutant import Mutant
-from tests.mutants.noticed_first import MUTATED
+from tests.mutants.noticed_first import MUTATED, first
 
 NOT_COPIED = shutil.ignore_patterns(".git", ".venv", "build", ".*_cache", ".hypothesis", "*.egg-info")
 # What a mutant makes grow without end is to fail, not to take the machine with it, bytes.
@@ -48,6 +48,14 @@ class Copy:
         finally:
             path.write_text(before)
             os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+    def parts(self, killer: Killer) -> Iterator[Killer]:
+        """Those of its files that have most probably something to notice, and then all: to read the files
+        takes longer than most tests."""
+        likely = first(self._tree, self._environment.get(MUTATED, ""), killer.files)
+        if likely and len(likely) < len(killer.files):
+            yield killer.only(likely)
+        yield killer
 
     def noticed(self, killer: Killer, seconds: float) -> tuple[str, float]:
         """What the killer noticed, "" if nothing, and how long it took. Beyond ``seconds`` it is ended."""

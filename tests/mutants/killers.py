@@ -2,7 +2,8 @@
 
 import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # Schedules of the simulation, from quick to slow: most of what it finds it finds among the first.
@@ -11,11 +12,21 @@ FEW, MANY = range(300), range(300, 2000)
 
 @dataclass(frozen=True, slots=True)
 class Killer:
-    """A command, run at the root of a copy of the tree; ``says`` finds in its output what has noticed."""
+    """A command, run at the root of a copy of the tree; ``says`` finds in its output what has noticed.
+
+    ``files``: those of its arguments that are files of tests.
+    """
 
     name: str
     command: tuple[str, ...]
     says: str
+    files: tuple[str, ...] = ()
+
+    def only(self, files: Collection[str]) -> "Killer":
+        """With no more of its files than these."""
+        left_out = set(self.files) - set(files)
+        command = tuple(argument for argument in self.command if argument not in left_out)
+        return replace(self, command=command, files=tuple(files))
 
     def reason(self, output: str) -> str:
         """What has noticed: a test, an invariant."""
@@ -27,7 +38,7 @@ def pytest(*files: str) -> Killer:
     """Unit tests: paths from the root."""
     options = ("-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "tests.mutants.noticed_first")
     command = (sys.executable, "-m", "pytest", *options, *files)
-    return Killer("unit", command, r"^(?:FAILED|ERROR) [^:\n]*::(\S+)|^ERROR (\S+)")
+    return Killer("unit", command, r"^(?:FAILED|ERROR) [^:\n]*::(\S+)|^ERROR (\S+)", files)
 
 
 def simulation(seeds: range) -> Killer:

@@ -83,10 +83,12 @@ def _try(free: "SimpleQueue[Copy]", mutant: Mutant, killers: Sequence[Killer], u
     try:
         with copy.mutated(mutant):
             for killer in killers:
-                noticed, took = copy.noticed(killer, TIMES_USUAL * usual.of(killer) + SPARE)
-                seconds += took
-                if noticed:
-                    return Verdict(mutant, killer.name, noticed, seconds)
+                most = TIMES_USUAL * usual.of(killer) + SPARE
+                for part in copy.parts(killer):
+                    noticed, took = copy.noticed(part, most)
+                    seconds += took
+                    if noticed:
+                        return Verdict(mutant, killer.name, noticed, seconds)
         return Verdict(mutant, "", "", seconds)
     finally:
         free.put(copy)
