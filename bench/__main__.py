@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from bench import kills, provisioning, takeovers, tasks, upgrades
+from bench import kills, provisioning, secured, takeovers, tasks, upgrades
 from bench.report import Report
 from mwapp.cli import GARBAGE
 from testbed.releases import ReleaseError
@@ -19,6 +19,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
         slots=options.slots,
         prefetch=options.prefetch,
         lab=options.lab,
+    ),
+    "secured": lambda options: secured.measure(
+        tasks=options.tasks, rounds=options.rounds, times=options.lone
     ),
     "takeovers": lambda options: takeovers.measure("takeovers", options.runs),
     "gaps": lambda options: takeovers.measure("gaps", options.runs),
@@ -37,16 +40,20 @@ def main() -> int:
     parser.add_argument(
         "--rounds", type=int, default=7, metavar="N", help="repeat each measurement N times (default 7)"
     )
-    several = parser.add_argument_group("tasks")
+    several = parser.add_argument_group("tasks, secured")
     several.add_argument("--tasks", type=int, default=4000, metavar="N", help="tasks a round (default 4000)")
     several.add_argument(
         "--lone", type=int, default=100, metavar="N", help="lone tasks a round (default 100)"
     )
-    several.add_argument("--slots", type=int, default=8, metavar="N", help="of the worker (default 8)")
+    several.add_argument("--slots", type=int, default=8, metavar="N", help="tasks: of the worker (default 8)")
     several.add_argument(
-        "--prefetch", type=int, default=400, metavar="N", help="more tasks that it has at hand (default 400)"
+        "--prefetch",
+        type=int,
+        default=400,
+        metavar="N",
+        help="tasks: more that the worker has at hand (default 400)",
     )
-    several.add_argument("--lab", action="store_true", help="in the lab, not on servers on loopback")
+    several.add_argument("--lab", action="store_true", help="tasks: in the lab, not on servers on loopback")
     broken = parser.add_argument_group("takeovers, gaps, kills, upgrades")
     broken.add_argument(
         "--runs",
