@@ -97,6 +97,7 @@ def changed_primaries(old: Placed, new: Placed) -> int:
 @settings(max_examples=30)
 @given(cases())
 @example((dict.fromkeys(range(9), ("w0", "w0", "gone")), {"w0": "a", "w1": "a", "w2": "b"}, 2))
+@example(({0: ("w0", "w0"), 1: ("w1", "w1")}, {"w0": "a", "w1": "a"}, 2))
 def test_every_shard_has_its_replicas_on_workers_of_different_places(
     case: tuple[Placed, Workers, int],
 ) -> None:

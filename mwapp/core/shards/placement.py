@@ -249,7 +249,7 @@ class _Plan:
         for number, row in enumerate(self._rows):
             held = [domain[worker] for worker in row]
             chosen = self._chosen[number]
-            if not self._needed and len(held) == len(chosen) and set(held) == set(chosen):
+            if not self._needed and set(held) == set(chosen):
                 continue
             for index in dict.fromkeys([*held, *self._needed, *chosen]):
                 goal, has = self._least[index] + (index in chosen), held.count(index)
