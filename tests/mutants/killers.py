@@ -49,7 +49,11 @@ def simulation(seeds: range) -> Killer:
 
 
 # For mwapp/core. The tests that one of its files has of its own are among them: all take two seconds.
-_OF_CORE = sorted(path.name for path in (Path(__file__).parents[1] / "unit").glob("test_core_*.py"))
+_OF_CORE = sorted(
+    path.name
+    for path in (Path(__file__).parents[1] / "unit").glob("test_core_*.py")
+    if not path.name.startswith("test_core_shards")  # they have areas of their own
+)
 CORE = (
     pytest(*(f"tests/unit/{name}" for name in (*_OF_CORE, "test_under_way.py", "test_protocol.py"))),
     simulation(FEW),
