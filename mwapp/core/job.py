@@ -1,4 +1,13 @@
-"""A worker's jobs, and how it records them: one transaction at a time, with all jobs that are over by then.
+"""A worker's jobs, and how it records them. A job:
+
+    waits      to be started; again if its start took longer than the session was sure to last
+    runs
+    leaving    is being killed because the worker stops
+    late       is being ended because it ran longer than its timeout
+    cancelled  is being ended because it has a cancel request
+    over       has to be recorded
+
+One transaction at a time records all jobs that are over by then:
 
     check /assign/<worker>, my incarnation        or an earlier incarnation could act for a later one
     delete /assign/<worker>/<task>                 the fence: what is no longer mine cannot be ended by me
@@ -26,6 +35,7 @@ from mwapp.core.protocol import (
     status_path,
 )
 from mwapp.core.session import Callback, Scope
+from mwapp.core.states import step
 from mwapp.core.task import Task
 
 log = logging.getLogger(__name__)
@@ -35,51 +45,56 @@ WORKER_RETRY_SECONDS = 1.0
 LEAST_OUTPUT = 100
 # A shorter result is not what the ensemble refuses.
 LEAST_RESULT = 1000
-
+TRANSITIONS = {
+    "waits": ("runs", "over"),
+    "runs": ("waits", "leaving", "late", "cancelled", "over"),
+    "leaving": ("late", "cancelled", "over"),
+    "late": ("cancelled", "over"),
+    "cancelled": ("over",),
+    "over": ("over",),  # with less to be recorded
+}
 
 _UNREAD = Task("")
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An assignment of this incarnation. It waits, runs, or is over and has to be recorded."""
+    """An assignment of this incarnation."""
 
     name: str
     assignment: Assignment
     czxid: int  # of the assignment's creation: no other has the same
-    read: bool = True  # on this connection: it is still that znode
+    # Read on this connection: it is still that znode. In every state that is unknown again after a cut.
+    read: bool = True
     task: Task = _UNREAD
     submitted: int = 0  # the czxid of the task, and of the znode with its secret values
     secrets: Mapping[str, str] | None = None  # None: not read yet
-    run: int | None = None  # the command's number while it runs
+    state: str = "waits"
+    run: int | None = None  # the command's number while there is one
     clock: Scope | None = None  # of its timeout
-    late: bool = False  # it ran longer than its timeout
-    leaving: bool = False  # it is killed because the worker stops
-    cancelled: bool = False  # it has a cancel request
-    record: tuple[Op, ...] | None = None  # once it is over: what to create
-    outcome: Outcome | None = None  # if it has ended
+    # Once it is over:
+    record: tuple[Op, ...] = ()  # what to create
+    outcome: Outcome | None = None  # if the task has ended
     ends_as: str = ""  # the name of that counter
 
     @property
     def lacks_secrets(self) -> bool:
-        """Whether its secret values are still to be read."""
-        return bool(self.task.secrets) and self.secrets is None
+        """Whether it waits for its secret values to be read."""
+        return self.state == "waits" and bool(self.task.secrets) and self.secrets is None
 
-    @property
-    def waits(self) -> bool:
-        """Whether it is still to be started."""
-        return self.run is None and self.record is None
+    def become(self, state: str) -> None:
+        """Every change of the state."""
+        self.state = step(TRANSITIONS, self.state, state)
 
     def ended(self, outcome: Outcome) -> None:
-        """It has a final state."""
+        """The task has a final state."""
         self.outcome = outcome
         status = Create(status_path(self.name), outcome.status.encode())
-        self.record = (status, Create(result_path(self.name), outcome.encode()))
-        self.ends_as = outcome.status
+        self._over(outcome.status, status, Create(result_path(self.name), outcome.encode()))
 
     def shorten(self) -> bool:
         """Record less of the output, or no result. Returns whether there was enough of it."""
-        if self.record is None or self.outcome is None:
+        if self.outcome is None:
             return False
         result = self.outcome.result or ""
         if len(self.outcome.output) < LEAST_OUTPUT and len(result) >= LEAST_RESULT:
@@ -114,8 +129,11 @@ class Job:
         self._returned(next_one)
 
     def _returned(self, then: Assignment) -> None:
-        self.record = (Create(assign_path(NOBODY, self.name), then.encode()),)
-        self.ends_as = "returned"
+        self._over("returned", Create(assign_path(NOBODY, self.name), then.encode()))
+
+    def _over(self, ends_as: str, *record: Op) -> None:
+        self.become("over")
+        self.ends_as, self.record = ends_as, record
 
 
 class Recorder:
@@ -174,11 +192,11 @@ class Recorder:
         ops: list[Op] = [Check(assign_path(self._worker), self._incarnation)]
         room = self._scope.limits.batch_bytes
         for job in self._due[: 1 if self._alone else self._scope.limits.batch]:
-            room -= sum(len(op.data) for op in job.record or () if isinstance(op, Create))
+            room -= sum(len(op.data) for op in job.record if isinstance(op, Create))
             if batch and room < 0:
                 break
             batch.append(job)
-            ops += [Delete(assign_path(self._worker, job.name)), *(job.record or ())]
+            ops += [Delete(assign_path(self._worker, job.name)), *job.record]
         del self._due[: len(batch)]
         self._busy = True
         self._scope.transact(ops, partial(self._committed, batch))
@@ -203,20 +221,19 @@ class Recorder:
 
     def _refused(self, job: Job, result: Failed) -> None:
         """The ensemble refused a transaction with this job alone."""
-        record = job.record or ()
         gone = result.error is Error.NO_NODE
         exists = result.error is Error.NODE_EXISTS
         if result.index == 1 and gone:
             # The assignment is gone: it was recorded before a reply was lost, or somebody else has it now.
             self._over(job, False)
-        elif result.index == 2 and record and (exists or (gone and job.ends_as != "returned")):
+        elif result.index == 2 and job.record and (exists or (gone and job.ends_as != "returned")):
             # The task already has a final state, or was deleted: there is nothing to record, only the
             # assignment to let go.
             log.warning("%s: not recorded: %s", job.name, result.error.value)
             job.record = ()
             self._due.insert(0, job)
         elif result.index == 3 and exists:  # a person wrote a result: the status is what counts
-            job.record = record[:1]
+            job.record = job.record[:1]
             self._due.insert(0, job)
         elif result.index is None and job.shorten():  # servers may take less in one request than we think
             log.warning("%s: only part of its output is recorded: %s", job.name, result.error.value)

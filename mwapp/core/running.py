@@ -51,6 +51,7 @@ class Running:
 
     def start(self, job: Job, incarnation: int | None) -> None:
         """Run it, until :meth:`over` says how it ended."""
+        job.become("runs")
         job.run = next(self._numbers)
         self._began_at = self._process.now
         self._jobs[job.run] = job
@@ -71,7 +72,8 @@ class Running:
         }
 
     def _out_of_time(self, job: Job) -> None:
-        job.late = True
+        if job.state != "cancelled":  # that it stays, however late it ends
+            job.become("late")
         self.end(job)
 
     def end(self, job: Job) -> bool:
@@ -83,10 +85,11 @@ class Running:
 
     def interrupt(self, job: Job) -> bool:
         """Kill it, and report that as its end, with no outcome. Returns whether it runs."""
-        if job.run is None or job.leaving:
+        if job.run is None:
             return False
         log.warning("%s: killed: the worker stops; it begins again elsewhere", job.name)
-        job.leaving = True
+        if job.state == "runs":
+            job.become("leaving")
         self._process.kill(job.run)
         return True
 
@@ -105,16 +108,17 @@ class Running:
         if event.run in self._dying:  # it belonged to nobody any more
             return self._dying.pop(event.run), None
         job = self._forget(event.run)
-        if job.leaving and event.code != 0 and not (job.cancelled or job.late):
+        if job.state == "leaving" and event.code != 0:
             return job, None
-        if not (event.begun or job.cancelled or job.late):
+        if job.state == "runs" and not event.begun:
             log.info("%s: starting again: the start took longer than our session was sure to last", job.name)
+            job.become("waits")
             return job, None
         output = event.output.decode(errors="replace")
         result, reason = _checked(event)
-        if job.cancelled:
+        if job.state == "cancelled":
             reason = "cancelled"
-        elif job.late:
+        elif job.state == "late":
             reason = f"timed out after {job.task.timeout:g} s"
         elif event.code is None:
             reason = f"could not be started: {event.reason}"
@@ -126,7 +130,7 @@ class Running:
             truncated=event.truncated,
             seconds=round(event.seconds, 3),
             reason=reason,
-            cancelled=job.cancelled,
+            cancelled=job.state == "cancelled",
             result=result if reason is None else None,
         )
 

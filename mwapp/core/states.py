@@ -1,4 +1,4 @@
-"""The states of a part and its possible steps as a table, like h11's for HTTP."""
+"""The states of a part, or of a job, and its possible steps as a table, like h11's for HTTP."""
 
 from collections.abc import Mapping
 

@@ -1,13 +1,15 @@
 """The worker: registers, runs what is assigned to it, and records how it ended.
 
-    waiting   -> the name is held by another session (perhaps an earlier one of ours): wait for its end
-    ready     -> registered under an incarnation; runs up to ``slots`` tasks at once
-    paused    -> /workers/<name> is at version 1: takes nothing new, hands back what waits, finishes what runs
-    draining  -> the same, and leaves when nothing runs any more
-    (any)     -> session over: every command is killed before the ensemble gives its task to another
+    disconnected  no connection, or it has not found itself registered on this one yet; what runs continues
+    waiting       the name is held by another session (perhaps an earlier one of ours): wait for its end
+    ready         registered under an incarnation; runs up to ``slots`` tasks at once
+    paused        marks /workers/<name>: takes nothing new, hands back what waits, finishes what runs
+    draining      the same, and leaves when nothing runs any more
+    stopped       it has left
 
-Ready, paused and draining are one phase, *serving*: a registered worker that acts. Which of them it is
-follows from whether it is to take tasks.
+In the states of SERVING it is registered, and acts. If it finds its registration gone, it kills what it runs
+and registers anew; meanwhile it keeps its state. When the session is over every command is killed, before the
+ensemble gives its task to another.
 
 Its identity is its incarnation: the version that ``/assign/<name>`` got in the transaction that created
 ``/workers/<name>``. Every write checks it.
@@ -23,6 +25,7 @@ from mwapp.core.job import WORKER_RETRY_SECONDS, Job, Recorder
 from mwapp.core.layout import ensure_parents
 from mwapp.core.listing import list_again
 from mwapp.core.messages import Check, Create, Delete, Error, Exited, Failed, Node, Op, Set, Stat
+from mwapp.core.outlived import Outlived
 from mwapp.core.protocol import (
     CANCEL,
     FAILED,
@@ -46,18 +49,19 @@ log = logging.getLogger(__name__)
 DRAIN_SECONDS = 30.0
 # So long a worker that stops waits for what it has killed, and to hand it back.
 HAND_BACK_SECONDS = 2.0
+SERVING = ("ready", "paused", "draining")
 TRANSITIONS = {
-    "disconnected": ("disconnected", "waiting", "serving", "stopped"),
-    "waiting": ("disconnected", "serving", "stopped"),
-    "serving": ("serving", "disconnected", "waiting", "stopped"),
+    "disconnected": ("disconnected", "waiting", *SERVING, "stopped"),
+    "waiting": (*SERVING, "disconnected", "stopped"),
+    "ready": (*SERVING, "waiting", "disconnected", "stopped"),
+    "paused": (*SERVING, "waiting", "disconnected", "stopped"),
+    "draining": ("draining", "waiting", "disconnected", "stopped"),
     "stopped": ("stopped",),
 }
 # What cannot begin it hands back after so many times limits.at_hand.
 KEEPS = 2.5
 # The shortest wait until it looks at them again, seconds.
 LEAST_LOOK_SECONDS = 0.01
-# It tells of this many of its former incarnations at most.
-OUTLIVED = 20
 # A worker checks this often, in seconds, whether its registration is still its own.
 VERIFY_SECONDS = 5.0
 
@@ -89,10 +93,9 @@ class Worker:
         self._drain = drain
         self._scope: Scope = process.scope()
         self._incarnation: int | None = None
-        self._registering = False  # asked for one, and not heard what became of it
-        self._spent = -1  # the previous one: do not start again what started under it or earlier
-        self._outlived: list[int] = []  # the last ones before
-        self._registered_in: list[int] = []  # the last sessions in which we asked for one
+        # Asked for an incarnation, and not told what became of it. A cut does not settle that: so no state.
+        self._may_be_registered = False
+        self._outlived = Outlived()  # of the incarnations before
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap of those that wait, and some that no longer do
@@ -101,10 +104,13 @@ class Worker:
         )
         self._cancels: set[str] = set()  # tasks with a cancel request
         self._cancels_listed = -math.inf
-        self._phase = "disconnected"
-        self._paused = False  # not to take tasks, until resumed
-        self._looks: Scope | None = None  # what waits will be looked at, unless this ends
-        self._marked = False  # our znode says that we take nothing new
+        self.state = "disconnected"
+        # Asked to pause, and not to resume. That may come in any state, and outlasts connections.
+        self._to_pause = False
+        # For all we know our znode says that we take nothing new. It says so later than our state, and a
+        # person may set it.
+        self._marked = False
+        self._looks: Scope | None = None  # has a timer to look at what waits; a cut ends both
         self.counters = {
             "started": 0,
             "done": 0,
@@ -140,12 +146,12 @@ class Worker:
         job, outcome = self._running.over(event)
         if outcome is not None:
             self._end(job, outcome)
-        elif job.leaving:
+        elif job.state == "leaving":
             job.interrupted()
             self._record(job)
         else:
             heappush(self._next, task_order(job.name))
-        if self._phase == "serving":
+        if self.state in SERVING:
             self._start()
 
     def stop(self) -> None:
@@ -155,19 +161,22 @@ class Worker:
             self._leave()
             return
         self._process.scope().after(self._drain, self._interrupt)
-        if self._phase == "serving":  # otherwise as soon as it is
+        if self.state in SERVING:  # otherwise as soon as it is
+            self._become("draining")
             self._take_nothing_new()
 
     def pause(self) -> None:
         """Take nothing new until :meth:`resume`, hand back what has not begun, finish what runs."""
-        was, self._paused = self.state, True
-        if was == "ready":
+        self._to_pause = True
+        if self.state == "ready":
+            self._become("paused")
             self._take_nothing_new()
 
     def resume(self) -> None:
         """Take tasks again."""
-        was, self._paused = self.state, False
-        if was == "paused":
+        self._to_pause = False
+        if self.state == "paused":
+            self._become("ready")
             self._reopen()
 
     def status(self) -> dict[str, Any]:
@@ -178,26 +187,20 @@ class Worker:
             "slots": self._running.slots,
             "labels": list(self._labels),
             "running": sorted(self._running.names, key=task_order),
-            "queued": sum(job.waits for job in self._jobs.values()),
+            "queued": sum(job.state == "waits" for job in self._jobs.values()),
             "counters": dict(self.counters),
         }
 
     # ------------------------------------------------------------ the state
 
-    @property
-    def state(self) -> str:
-        """disconnected, waiting, ready, paused, draining or stopped."""
-        if self._phase != "serving":
-            return self._phase
-        return "ready" if self._takes_tasks else "draining" if self._process.stopping else "paused"
+    def _become(self, state: str) -> None:
+        """Every change of the state."""
+        self.state = step(TRANSITIONS, self.state, state)
 
     @property
-    def _takes_tasks(self) -> bool:
-        return not self._paused and not self._process.stopping
-
-    def _become(self, phase: str) -> None:
-        """Every change of the phase."""
-        self._phase = step(TRANSITIONS, self._phase, phase)
+    def _serves_as(self) -> str:
+        """Which of SERVING it was asked to be: its state as soon as it knows that it is registered."""
+        return "draining" if self._process.stopping else "paused" if self._to_pause else "ready"
 
     # ------------------------------------------------------------ registration
 
@@ -216,14 +219,14 @@ class Worker:
             if self._incarnation is None:  # the reply was lost, or a person set the queue
                 marked = stat.version > 0
                 self._scope.get(assign_path(self._name), partial(self._resolve, marked))
-            elif self._phase != "serving":
+            elif self.state not in SERVING:
                 self._marked = self._marked or stat.version > 0
                 self._serve()
             elif self.state == "ready" and stat.version and not self._marked:  # set by a person
                 self._reopen()
         elif stat is not None:
             self._forget("the name is held by another session")
-            if self._phase != "waiting":
+            if self.state != "waiting":
                 self._become("waiting")
                 holder = (
                     f"session {show_session(stat.owner)}"
@@ -240,16 +243,17 @@ class Worker:
     def _register(self, queue: Node | Failed, *, anew: bool = False) -> None:
         """``anew``: our znode exists, and is deleted in the same transaction if the queue is as it was
         read."""
+        session = self._process.session or 0
         data = Registration(
-            self._process.session or 0,
+            session,
             self._running.slots,
             labels=self._labels,
-            outlived=self._all_outlived(queue),
+            outlived=self._outlived.in_registration(queue, session),
             prefetch=self._prefetch,
         ).encode()
         path = assign_path(self._name)
         ops: list[Op] = [Create(worker_path(self._name), self._address.encode(), ephemeral=True)]
-        marked = not self._takes_tasks
+        marked = self._serves_as != "ready"
         if marked:  # from the start: a master must not see it without the mark
             ops.append(Set(worker_path(self._name), self._address.encode()))
         if isinstance(queue, Node):
@@ -260,7 +264,7 @@ class Worker:
             ops.insert(0, Delete(worker_path(self._name)))
 
         def done(result: tuple[Any, ...] | Failed) -> None:
-            self._registering = False
+            self._may_be_registered = False
             if isinstance(result, tuple):
                 self._registered(result[-1].version if isinstance(result[-1], Stat) else 0, marked)
             elif result.index == 0 and result.error is Error.NODE_EXISTS:
@@ -268,22 +272,13 @@ class Worker:
             else:  # a parent was deleted by hand, say
                 self._scope.after(WORKER_RETRY_SECONDS, self._restart)
 
-        self._registering = True
+        self._may_be_registered = True
         self._scope.transact(ops, done)
 
-    def _all_outlived(self, queue: Node | Failed) -> tuple[int, ...]:
-        """Ours, and those of the processes before us, which nobody else remembers."""
-        before = Registration.decode(queue.data) if isinstance(queue, Node) else None
-        known = {*(before.outlived if before is not None else ()), *self._outlived}
-        if isinstance(queue, Node) and before is not None and before.session in self._registered_in:
-            known.add(queue.stat.version)  # we never heard of it: seed 9068067
-        self._registered_in = [*self._registered_in, self._process.session or 0][-OUTLIVED:]
-        return tuple(sorted(known)[-OUTLIVED:])
-
     def _resolve(self, marked: bool, queue: Node | Failed) -> None:
-        ours = isinstance(queue, Node) and self._ours(queue) and queue.stat.version > self._spent
-        if isinstance(queue, Node) and ours and self._registering:
-            self._registering = False
+        ours = isinstance(queue, Node) and self._ours(queue) and queue.stat.version > self._outlived.last
+        if isinstance(queue, Node) and ours and self._may_be_registered:
+            self._may_be_registered = False
             self._registered(queue.stat.version, marked)
         else:  # somebody worked by hand. By registering anew we tell the master, too: seed 5105519
             self._register(queue, anew=True)
@@ -298,9 +293,9 @@ class Worker:
     def _registered(self, incarnation: int, marked: bool) -> None:
         """``marked``: as taking nothing new. That may have changed while we did not know that we are
         registered."""
-        if incarnation <= self._spent:
-            path = assign_path(self._name)
-            log.error("incarnation %d follows %d: %s %s", incarnation, self._spent, LOST, path)
+        last = self._outlived.last
+        if incarnation <= last:
+            log.error("incarnation %d follows %d: %s %s", incarnation, last, LOST, assign_path(self._name))
         self._incarnation = incarnation
         self._marked = marked
         log.info("registered: %s, incarnation %d", self._name, incarnation)
@@ -308,14 +303,14 @@ class Worker:
 
     def _serve(self) -> None:
         assert self._incarnation is not None  # noqa: S101 - who is registered has one; tells mypy
-        self._become("serving")
+        self._become(self._serves_as)
         self._look_at_cancels()
         jobs = list(self._jobs.values())
         for job in jobs:
             job.read = False
         self._recorder.begin(self._process.scope(), self._incarnation)
         self._read_again(jobs)
-        if not self._takes_tasks:
+        if self.state != "ready":
             self._take_nothing_new()
         elif self._marked:
             self._reopen()
@@ -357,7 +352,7 @@ class Worker:
             return
         for name in sorted(self._jobs.keys() - set(names)):
             job = self._jobs[name]
-            if job.record is None:  # taken from us; if it is over, recording it will find that out
+            if job.state != "over":  # taken from us; if it is over, recording it will find that out
                 del self._jobs[name]
                 self._kill(job, "its assignment is gone")
         self._read_assignments(sorted(set(names) - self._jobs.keys(), key=task_order))
@@ -396,12 +391,12 @@ class Worker:
 
     def _read_secrets(self, job: Job) -> None:
         """If it has secret values, read them: it begins when they are known."""
-        if job.waits and job.lacks_secrets:
+        if job.lacks_secrets:
             path = secret_path(job.name)
             self._scope.get_all([path], lambda nodes: self._secrets_read(job, nodes[0]))
 
     def _secrets_read(self, job: Job, node: Node | Failed) -> None:
-        if self._jobs.get(job.name) is not job or not (job.waits and job.lacks_secrets):
+        if self._jobs.get(job.name) is not job or not job.lacks_secrets:
             return
         if node == REFUSED:
             log.error("no permission to read %s: trying again", secret_path(job.name))
@@ -419,8 +414,8 @@ class Worker:
 
     def _start(self) -> None:
         """Start as many as there is room for, in the order of submission."""
-        if not self._takes_tasks:
-            for job in [job for job in self._jobs.values() if job.waits]:
+        if self._serves_as != "ready":  # not the state: it may not serve yet, or no longer
+            for job in [job for job in self._jobs.values() if job.state == "waits"]:
                 job.handed_back()
                 self._record(job)
             self._leave_if_idle()
@@ -430,7 +425,7 @@ class Worker:
             next_one = self._jobs.get(name)
             if next_one is None or next_one.lacks_secrets:  # it comes again when they are read
                 continue
-            if next_one.waits and self._running.may_start(next_one):
+            if next_one.state == "waits" and self._running.may_start(next_one):
                 self.counters["started"] += 1
                 self._running.start(next_one, self._incarnation)
         self._look_at_what_waits()
@@ -444,8 +439,8 @@ class Worker:
 
         def look() -> None:
             self._looks = None
-            if self._phase == "serving" and not self._running.room and self._running.since_start >= patience:
-                for job in [job for job in self._jobs.values() if job.waits]:
+            if self.state in SERVING and not self._running.room and self._running.since_start >= patience:
+                for job in [job for job in self._jobs.values() if job.state == "waits"]:
                     job.handed_back()
                     self._record(job)
                 self._next.clear()
@@ -471,10 +466,11 @@ class Worker:
             self._cancel(self._jobs[name])
 
     def _cancel(self, job: Job) -> None:
-        if job.record is not None or job.cancelled:
+        if job.state in ("cancelled", "over"):
             return
-        job.cancelled = True
-        if not self._running.end(job):
+        if self._running.end(job):
+            job.become("cancelled")
+        else:
             reason = "cancelled before it began"
             self._end(job, Outcome(self._name, job.assignment.attempt, reason=reason, cancelled=True))
 
@@ -491,7 +487,7 @@ class Worker:
 
     def _record(self, job: Job) -> None:
         """Have it recorded if it is over and certainly ours; otherwise as soon as we have read that it is."""
-        if job.read and job.record is not None and self._incarnation is not None:
+        if job.read and job.state == "over" and self._incarnation is not None:
             self._recorder.record(job)
 
     def _recorded(self, job: Job, as_said: bool) -> None:
@@ -527,7 +523,7 @@ class Worker:
                 self._taken_over()
             elif isinstance(result, Failed):
                 self._scope.after(WORKER_RETRY_SECONDS, self._restart)
-            elif self._takes_tasks:
+            elif self.state == "ready":
                 self._marked = False
 
         self._scope.transact(ops, done)
@@ -545,7 +541,7 @@ class Worker:
         our session is closed; then it cannot know that the task is not to blame."""
         for job in self._jobs.values():
             self.counters["killed"] += self._running.interrupt(job)
-        if self._phase == "serving":
+        if self.state in SERVING:
             self._process.scope().after(HAND_BACK_SECONDS, self._leave)
         else:
             self._leave()
@@ -584,8 +580,7 @@ class Worker:
     def _forget(self, why: str) -> None:
         """We are no longer registered: stop everything we run."""
         if self._incarnation is not None:
-            self._spent = max(self._spent, self._incarnation)
-            self._outlived = [*self._outlived, self._incarnation][-OUTLIVED:]
+            self._outlived.add(self._incarnation)
         self._incarnation = None
         self._recorder.end()
         for job in self._jobs.values():

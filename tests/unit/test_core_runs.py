@@ -112,6 +112,26 @@ def test_what_was_not_begun_in_time_can_have_run_out_of_time() -> None:
     assert "timed out" in (stage.data(f"/tasks/{TASK}/result") or "")
 
 
+def test_what_is_cancelled_and_ends_after_its_timeout_is_cancelled() -> None:
+    stage, worker = set_up('{"command": "date", "timeout": 1}')
+    worker.kills = False
+    stage.person().create(f"/cancel/{TASK}")
+    stage.settle(1.5)
+    dies(worker)
+    stage.settle()
+    assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
+
+
+def test_what_is_cancelled_while_it_is_ended_for_its_timeout_is_cancelled() -> None:
+    stage, worker = set_up('{"command": "date", "timeout": 1}')
+    worker.kills = False
+    stage.settle(1.5)
+    stage.person().create(f"/cancel/{TASK}")
+    dies(worker)
+    stage.settle()
+    assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
+
+
 def test_the_next_attempt_does_not_begin_where_the_last_is_still_dying() -> None:
     stage, worker = set_up()
     worker.kills = False

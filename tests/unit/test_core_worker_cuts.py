@@ -151,6 +151,18 @@ def test_who_rests_and_is_being_stopped_says_so() -> None:
     assert worker.worker.state == "draining"
 
 
+def test_who_rests_and_is_being_stopped_says_so_after_a_cut_too() -> None:
+    _, worker, person, (task,) = by_hand(tasks=1)
+    person.create(f"/assign/w1/{task}")
+    assert worker.running() == [task]
+    worker.worker.pause()
+    worker.stop()
+    worker.cut()
+    assert worker.worker.state == "disconnected"
+    worker.resume()
+    assert (worker.worker.state, worker.running()) == ("draining", [task])
+
+
 def test_a_task_that_may_be_read_again_begins_a_second_later() -> None:
     stage, worker, person, (task,) = by_hand(tasks=1)
     stage.denials.forbid(f"/tasks/{task}", "r")

@@ -18,8 +18,8 @@ MUTANTS = [
         "an earlier incarnation completes what is assigned to a later one",
     ),
     job(
-        "ops += [Delete(assign_path(self._worker, job.name)), *(job.record or ())]",
-        "ops += [*(job.record or ()), Delete(assign_path(self._worker, job.name))]",
+        "ops += [Delete(assign_path(self._worker, job.name)), *job.record]",
+        "ops += [*job.record, Delete(assign_path(self._worker, job.name))]",
         "who is to blame for a refusal is read from the wrong operation",
     ),
     job(
@@ -61,13 +61,13 @@ MUTANTS = [
         "what was recorded before its reply was lost is recorded for ever",
     ),
     job(
-        'elif result.index == 2 and record and (exists or (gone and job.ends_as != "returned")):',
-        "elif result.index == 2 and record and exists:",
+        'elif result.index == 2 and job.record and (exists or (gone and job.ends_as != "returned")):',
+        "elif result.index == 2 and job.record and exists:",
         "what was deleted while it ran is recorded for ever",
     ),
     job(
-        'elif result.index == 2 and record and (exists or (gone and job.ends_as != "returned")):',
-        "elif result.index == 2 and record and (exists or gone):",
+        'elif result.index == 2 and job.record and (exists or (gone and job.ends_as != "returned")):',
+        "elif result.index == 2 and job.record and (exists or gone):",
         "what could not be handed back is dropped, and its attempts forgotten",
     ),
     job(
@@ -99,8 +99,8 @@ MUTANTS = [
         at="Recorder.end",
     ),
     job(
-        "self.record = (status, Create(result_path(self.name), outcome.encode()))",
-        "self.record = (status,)",
+        "self._over(outcome.status, status, Create(result_path(self.name), outcome.encode()))",
+        "self._over(outcome.status, status)",
         "a state without a result",
     ),
     job(
@@ -129,9 +129,14 @@ MUTANTS = [
         "what fails is tried for ever",
     ),
     job(
-        "return self.run is None and self.record is None",
-        "return self.run is None",
+        '        self.become("over")\n',
+        "",
         "what has ended is started again, or handed back",
+    ),
+    job(
+        "self.state = step(TRANSITIONS, self.state, state)",
+        "self.state = state",
+        equivalent="the table is a check: no step that is taken is missing in it",
     ),
     # ---------------------------------------------------------------- running
     running("GRACE_SECONDS = 2.0", "GRACE_SECONDS = 20.0", "what is late or cancelled goes on for long"),
@@ -146,8 +151,8 @@ MUTANTS = [
         "a run may take any time",
     ),
     running(
-        "        job.late = True\n",
-        "",
+        '            job.become("late")\n',
+        "            pass\n",
         "what ran for too long is recorded as killed by nobody",
     ),
     running(
@@ -177,19 +182,29 @@ MUTANTS = [
         "what was killed once never begins again at this worker",
     ),
     running(
-        "if not (event.begun or job.cancelled or job.late):",
+        'if job.state == "runs" and not event.begun:',
         "if not event.begun:",
         "what was cancelled before it began begins anew",
     ),
     running(
-        "if not (event.begun or job.cancelled or job.late):",
+        'if job.state == "runs" and not event.begun:',
         "if False:",
         "what was not begun in time has failed",
     ),
     running(
-        '        if job.cancelled:\n            reason = "cancelled"\n        elif',
+        '        if job.state == "cancelled":\n            reason = "cancelled"\n        elif',
         "        if",
         "what is cancelled does not say so",
+    ),
+    running(
+        'if job.state != "cancelled":  # that',
+        "if True:  # that",
+        "what is cancelled and ends late is recorded as failed",
+    ),
+    running(
+        '            job.become("waits")\n',
+        "",
+        "what was not begun in time never begins",
     ),
     running("result=result if reason is None else None,", "", "what a handler has returned is lost"),
     running(
@@ -209,7 +224,7 @@ MUTANTS = [
         "if len(result) >= LEAST_RESULT:",
         "a result is given up though less output would have done",
     ),
-    running("cancelled=job.cancelled,", "", "what was cancelled is recorded as failed"),
+    running('cancelled=job.state == "cancelled",', "", "what was cancelled is recorded as failed"),
     running("attempt=job.assignment.attempt,", "attempt=1,", "a result of another attempt"),
     running(
         "        job.run = None\n",

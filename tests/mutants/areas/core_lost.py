@@ -14,6 +14,7 @@ mirror = partial(Mutant, "mwapp/core/mirror.py")
 protocol = partial(Mutant, "mwapp/core/protocol.py")
 running = partial(Mutant, "mwapp/core/running.py")
 worker = partial(Mutant, "mwapp/core/worker.py")
+outlived = partial(Mutant, "mwapp/core/outlived.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- who counts
@@ -53,28 +54,28 @@ MUTANTS = [
         "an incarnation by hand that is no number stops a worker",
     ),
     # ---------------------------------------------------------------- who lives on says so
-    worker(
-        "{*(before.outlived if before is not None else ()), *self._outlived}",
-        "set(self._outlived)",
+    outlived(
+        "{*(before.outlived if before is not None else ()), *self._numbers}",
+        "set(self._numbers)",
         "the next process does not remember who lived on",
     ),
-    worker(
+    outlived(
         "return tuple(sorted(known)[-OUTLIVED:])",
         "return tuple(sorted(known))",
         "a registration grows with every outage",
     ),
-    worker(
+    outlived(
         "return tuple(sorted(known)[-OUTLIVED:])",
         "return tuple(sorted(known)[:OUTLIVED])",
         "after twenty outages every other one counts as a death",
     ),
-    worker(
-        "            self._outlived = [*self._outlived, self._incarnation][-OUTLIVED:]\n",
+    outlived(
+        "        self._numbers = [*self._numbers, incarnation][-OUTLIVED:]\n",
         "",
         "outages count as deaths",
     ),
     worker(
-        "            outlived=self._all_outlived(queue),\n",
+        "            outlived=self._outlived.in_registration(queue, session),\n",
         "",
         "outages count as deaths",
     ),
@@ -149,8 +150,8 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- who stops
     worker(
-        '            self.counters["killed"] += self._running.interrupt(job)\n        if self._phase',
-        "            self._running.interrupt(job)\n        if self._phase",
+        '            self.counters["killed"] += self._running.interrupt(job)\n        if self.state',
+        "            self._running.interrupt(job)\n        if self.state",
         "what was killed is not counted",
     ),
     worker(
@@ -164,7 +165,7 @@ MUTANTS = [
         "a worker never ends if what it has killed does not",
     ),
     worker(
-        '        if self._phase == "serving":\n            self._process.scope().after(HAND_BACK_SECONDS, self._leave)',
+        "        if self.state in SERVING:\n            self._process.scope().after(HAND_BACK_SECONDS, self._leave)",
         "        if True:\n            self._process.scope().after(HAND_BACK_SECONDS, self._leave)",
         "a worker without a session waits for what it cannot hand back",
     ),
@@ -174,11 +175,15 @@ MUTANTS = [
         "what was killed is not handed back",
     ),
     worker(
-        "        elif job.leaving:\n            job.interrupted()\n            self._record(job)\n",
+        '        elif job.state == "leaving":\n            job.interrupted()\n            self._record(job)\n',
         "",
         "what was killed is started again",
     ),
-    running("        job.leaving = True\n", "", "what was killed because its worker stops has failed"),
+    running(
+        '            job.become("leaving")\n',
+        "            pass\n",
+        "what was killed because its worker stops has failed",
+    ),
     running(
         "        self._process.kill(job.run)\n",
         "",
@@ -186,18 +191,18 @@ MUTANTS = [
         at="Running.interrupt",
     ),
     running(
-        "if job.leaving and event.code != 0 and not (job.cancelled or job.late):",
-        "if job.leaving and not (job.cancelled or job.late):",
+        'if job.state == "leaving" and event.code != 0:',
+        'if job.state == "leaving":',
         "what ended well just before it was killed is run again",
     ),
     running(
-        "if job.leaving and event.code != 0 and not (job.cancelled or job.late):",
-        "if job.leaving and event.code != 0 and not job.late:",
+        '        if job.state == "runs":\n            job.become("leaving")\n',
+        '        if job.state != "late":\n            job.state = "leaving"\n',
         "what was cancelled just before it was killed is run again",
     ),
     running(
-        "if job.leaving and event.code != 0 and not (job.cancelled or job.late):",
-        "if job.leaving and event.code != 0 and not job.cancelled:",
+        '        if job.state == "runs":\n            job.become("leaving")\n',
+        '        if job.state != "cancelled":\n            job.state = "leaving"\n',
         "what ran for too long and was killed is run again",
     ),
     job(
@@ -205,13 +210,13 @@ MUTANTS = [
         "self._returned(self._next)",
         "what was killed begins again under the same token",
     ),
-    worker(
+    outlived(
         "known.add(queue.stat.version)  # we never heard of it: seed 9068067",
         "pass",
         "a worker that stood still while it registered counts as dead",
     ),
-    worker(
-        "and before.session in self._registered_in:",
+    outlived(
+        "and before.session in self._sessions:",
         "and before:",
         "who had the name before seems to live on",
     ),

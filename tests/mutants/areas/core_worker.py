@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = CORE
 
 worker = partial(Mutant, "mwapp/core/worker.py")
+outlived = partial(Mutant, "mwapp/core/outlived.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- the session
@@ -67,7 +68,7 @@ MUTANTS = [
         "who registers while it rests is given tasks at first",
     ),
     worker(
-        "marked = not self._takes_tasks",
+        'marked = self._serves_as != "ready"',
         "marked = self._process.stopping",
         "a peer that registers while it leads is given tasks at first",
     ),
@@ -97,17 +98,17 @@ MUTANTS = [
         equivalent="the watch of the look that saw nobody goes off as well, and has it look again",
     ),
     worker(
-        "else:  # a parent was deleted by hand, say\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n\n        self._registering",
-        "\n        self._registering",
+        "else:  # a parent was deleted by hand, say\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n\n        self._may_be_registered",
+        "\n        self._may_be_registered",
         "a worker that could not register never tries again",
     ),
     worker(
-        "if isinstance(queue, Node) and ours and self._registering:",
+        "if isinstance(queue, Node) and ours and self._may_be_registered:",
         "if isinstance(queue, Node) and ours:",
         "a registration that a person copied is taken for one's own, and the master never hears of it",
     ),
     worker(
-        "        self._registering = True\n",
+        "        self._may_be_registered = True\n",
         "",
         "who did not hear that it is registered registers again, and kills what it was given",
     ),
@@ -203,7 +204,7 @@ MUTANTS = [
         "a command goes on whose task somebody else may have by now",
     ),
     worker(
-        "if job.record is None:  # taken from us",
+        'if job.state != "over":  # taken from us',
         "if True:  # taken from us",
         "what is being recorded is forgotten, and counted as nothing",
     ),
@@ -238,8 +239,8 @@ MUTANTS = [
         "a cancel request that was there before its task came is not heeded",
     ),
     worker(
-        "if not self._takes_tasks:\n            for job in [",
-        "if self._process.stopping:\n            for job in [",
+        'if self._serves_as != "ready":  # not',
+        "if self._process.stopping:  # not",
         "an elected peer begins what it has at hand",
     ),
     worker(
@@ -248,7 +249,7 @@ MUTANTS = [
         "one more is run than there are slots",
     ),
     worker(
-        "if next_one.waits and self._running",
+        'if next_one.state == "waits" and self._running',
         "if self._running",
         "what runs or has ended is started once more",
     ),
@@ -258,12 +259,12 @@ MUTANTS = [
         "an attempt begins beside an earlier one that is still dying",
     ),
     worker(
-        "            heappush(self._next, task_order(job.name))\n        if self._phase",
-        "            pass\n        if self._phase",
+        "            heappush(self._next, task_order(job.name))\n        if self.state",
+        "            pass\n        if self.state",
         "what was not begun in time, or waited for a dying one, never begins",
     ),
     worker(
-        'if self._phase == "serving":\n            self._start()',
+        "if self.state in SERVING:\n            self._start()",
         'if self.state in ("paused", "draining"):\n            self._start()',
         "a slot that is free again is not used",
     ),
@@ -284,20 +285,20 @@ MUTANTS = [
         "a task of the same name is cancelled by a request that went long ago",
     ),
     worker(
-        "if job.record is not None or job.cancelled:",
-        "if job.cancelled:",
+        'if job.state in ("cancelled", "over"):',
+        'if job.state == "cancelled":',
         "what has ended and is being recorded is ended once more",
         at="Worker._cancel",
     ),
     worker(
-        "        job.cancelled = True\n",
-        "",
+        'job.become("cancelled")',
+        "pass",
         "what is cancelled is recorded as failed",
         at="Worker._cancel",
     ),
     worker(
-        "        if not self._running.end(job):\n",
         "        if self._running.end(job):\n",
+        "        if not self._running.end(job):\n",
         "what is cancelled is recorded while it runs",
     ),
     # ---------------------------------------------------------------- how it ended
@@ -312,8 +313,8 @@ MUTANTS = [
         "what is done or cancelled is run again",
     ),
     worker(
-        "job.record is not None and self._incarnation is not None:",
-        "job.record is not None:",
+        'job.state == "over" and self._incarnation is not None:',
+        'job.state == "over":',
         equivalent="the recorder forgets what is due when it begins, and is given it anew",
     ),
     worker(
@@ -353,8 +354,8 @@ MUTANTS = [
         "whose queue a person has set takes tasks again only after five seconds",
     ),
     worker(
-        "            elif isinstance(result, Failed):\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n            elif self._takes_tasks",
-        "            elif self._takes_tasks",
+        "            elif isinstance(result, Failed):\n                self._scope.after(WORKER_RETRY_SECONDS, self._restart)\n            elif self.state",
+        "            elif self.state",
         "a worker that could not take up work again rests for ever",
     ),
     worker(
@@ -373,7 +374,7 @@ MUTANTS = [
         "a worker whose znode a person has set while it was cut off is given nothing for ever",
     ),
     worker(
-        'elif self._phase != "serving":',
+        "elif self.state not in SERVING:",
         "elif True:",
         "every change of its own znode has a worker begin to serve anew",
     ),
@@ -404,13 +405,13 @@ MUTANTS = [
         "a queue that was set to the same by hand: nothing is assigned any more",
     ),
     worker(
-        "self._ours(queue) and queue.stat.version > self._spent",
+        "self._ours(queue) and queue.stat.version > self._outlived.last",
         "self._ours(queue)",
         "an attempt that was killed is begun again, under the same token",
     ),
-    worker(
-        "            self._spent = max(self._spent, self._incarnation)\n",
-        "            pass\n",
+    outlived(
+        "        self.last = max(self.last, incarnation)\n",
+        "",
         "an attempt that was killed is begun again, under the same token",
     ),
     worker(
@@ -419,7 +420,7 @@ MUTANTS = [
         "an earlier incarnation deletes the znode of a later one",
     ),
     worker(
-        "            elif self._takes_tasks:\n                self._marked = False",
+        '            elif self.state == "ready":\n                self._marked = False',
         "            else:\n                self._marked = False",
         equivalent="what its znode shows is looked at whenever it begins to serve",
     ),
@@ -489,13 +490,13 @@ MUTANTS = [
         at="Worker._forget",
     ),
     worker(
-        '        if was == "paused":\n            self._reopen()',
-        "",
+        '            self._become("ready")\n            self._reopen()',
+        '            self._become("ready")',
         "a peer that has lost leadership never works again",
     ),
     worker(
-        'if was == "ready":\n            self._take_nothing_new()',
-        "if True:\n            self._take_nothing_new()",
+        'if self.state == "ready":\n            self._become("paused")\n',
+        "if True:\n",
         "who is to rest before it is registered marks what is not its own",
         at="Worker.pause",
     ),
@@ -508,7 +509,7 @@ MUTANTS = [
     # ---------------------------------------------------------------- the wrong variable, one off, out of turn
     worker(
         "        if queue.stat.version != self._incarnation or",
-        "        if queue.stat.version <= self._spent or",
+        "        if queue.stat.version <= self._outlived.last or",
         "a worker does not notice that another has its name",
     ),
     worker(
@@ -518,18 +519,23 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- the state
     worker(
-        'return "ready" if self._takes_tasks else "draining" if self._process.stopping else "paused"',
-        'return "ready" if self._takes_tasks else "paused" if self._paused else "draining"',
-        "an elected peer that is being stopped says that it is paused",
+        '            self._become("draining")\n',
+        "",
+        "a worker that is being stopped says that it is ready, or paused",
     ),
     worker(
-        "return not self._paused and not self._process.stopping",
-        "return not self._paused",
+        'return "draining" if self._process.stopping else "paused" if self._to_pause else "ready"',
+        'return "paused" if self._to_pause else "draining" if self._process.stopping else "ready"',
+        "an elected peer that is being stopped says after a cut that it is paused",
+    ),
+    worker(
+        'return "draining" if self._process.stopping else "paused" if self._to_pause else "ready"',
+        'return "paused" if self._to_pause else "ready"',
         "a worker that is being stopped goes on taking tasks",
     ),
     worker(
-        "self._phase = step(TRANSITIONS, self._phase, phase)",
-        "self._phase = phase",
+        "self.state = step(TRANSITIONS, self.state, state)",
+        "self.state = state",
         equivalent="the table is a check: no step that is taken is missing in it",
     ),
     worker(
@@ -538,8 +544,23 @@ MUTANTS = [
         "who waits for its name says that it is disconnected, and warns at every look",
     ),
     worker(
-        "was, self._paused = self.state, True",
-        "self._paused = True\n        was = self.state",
-        "an elected peer does not mark that it takes no tasks",
+        '            self._become("paused")\n',
+        "",
+        "an elected peer says that it is ready, and never works again when it has lost leadership",
+    ),
+    worker(
+        '            self._become("ready")\n',
+        "",
+        "a peer that has lost leadership says that it is paused",
+    ),
+    worker(
+        "        self._to_pause = True\n",
+        "",
+        "a peer that is elected while it is cut off takes tasks",
+    ),
+    worker(
+        "        self._to_pause = False\n        if",
+        "        if",
+        "a peer that has lost leadership hands back what it is given",
     ),
 ]

@@ -13,6 +13,7 @@ KILLERS = (
 task = partial(Mutant, "mwapp/core/task.py")
 client = partial(Mutant, "mwapp/core/client.py")
 worker = partial(Mutant, "mwapp/core/worker.py")
+job = partial(Mutant, "mwapp/core/job.py")
 running = partial(Mutant, "mwapp/core/running.py")
 acl = partial(Mutant, "mwapp/zookeeper/acl.py")
 sessions = partial(Mutant, "mwapp/zookeeper/sessions.py")
@@ -90,9 +91,9 @@ MUTANTS = [
         "        self._start()\n\n    def _start",
         "what has its values waits for ever",
     ),
-    worker(
-        "if self._jobs.get(job.name) is not job or not (job.waits and job.lacks_secrets):",
-        "if self._jobs.get(job.name) is not job or not job.lacks_secrets:",
+    job(
+        'return self.state == "waits" and bool',
+        "return bool",
         "what was cancelled or handed back begins",
     ),
     # ------------------------------------------------------------ who may read them
