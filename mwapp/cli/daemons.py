@@ -136,6 +136,13 @@ def _master_options(function: F) -> F:
                 "0: no limit.",
             ),
             option(
+                "--adopt/--no-adopt",
+                key="adopt",
+                default=False,
+                help="Whether a worker that a person made by hand (create -e /workers/NAME) gets tasks, or "
+                "only those that have registered.",
+            ),
+            option(
                 "--retention",
                 type=click.FloatRange(min=LEAST_RETENTION),
                 default=RETENTION.seconds,
@@ -286,6 +293,7 @@ def _make_master(process: Process, settings: dict[str, Any]) -> Master:
         max_attempts=settings["max_attempts"],
         max_per_submitter=settings["max_per_submitter"],
         retention=retention,
+        adopts=settings["adopt"],
     )
 
 

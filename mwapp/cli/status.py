@@ -139,6 +139,7 @@ def _document(system: System) -> dict[str, Any]:
         },
         "standbys": master and master.standbys and [asdict(standby) for standby in master.standbys],
         "resting": dict(system.master_status.resting),
+        "not_adopted": list(system.master_status.not_adopted),
         "workers": None if tasks is None else [worker_document(worker) for worker in system.workers],
         "tasks": tasks
         and {

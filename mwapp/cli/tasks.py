@@ -130,8 +130,9 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, whol
 def workers(**settings: Any) -> None:
     """List workers: those alive, and those gone that still hold tasks.
 
-    State "paused": the node is the master. "persistent": not a worker, but a znode that a person created
-    without -e; delete it. SLOTS counts the tasks a worker runs at once; it may have more at hand
+    State "paused": the node is the master. "unregistered": a person made it by hand, and no
+    master has adopted it (mwapp master --adopt). "persistent": not a worker, but a znode that a person
+    created without -e; delete it. SLOTS counts the tasks a worker runs at once; it may have more at hand
     (--prefetch).
 
     \b

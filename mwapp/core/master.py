@@ -50,6 +50,8 @@ log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 5
 MASTER_RETRY_SECONDS = 0.5
+# How often to look whether a worker that has not registered has done so.
+LOOK_AGAIN_SECONDS = 5.0
 ASIDE_SECONDS = 10.0
 
 
@@ -74,8 +76,10 @@ class Master:
         max_attempts: int = MAX_ATTEMPTS,
         max_per_submitter: int = 0,
         retention: Retention = RETENTION,
+        adopts: bool = True,
     ) -> None:
         """``max_attempts``: a task fails after this many workers died while running it.
+        ``adopts``: workers that people made by hand get tasks, too.
         ``max_per_submitter``: a task is refused if so many of its submitter's have not ended; 0: none is.
 
         ``wall`` tells the time, seconds since the Unix epoch. It may jump: people read it and compare hosts
@@ -86,6 +90,8 @@ class Master:
         self._max_attempts = max_attempts
         self._max_per_submitter = max_per_submitter
         self._retention = retention
+        self._adopts = adopts
+        self._not_adopted: set[tuple[str, int]] = set()  # names and sessions already reported
         self._batching = Batching(self._act)
         self._scope = process.scope()  # of one reading: requests based on that reading end with it
         self._mirror = self._blank()
@@ -141,6 +147,7 @@ class Master:
             "first_write_at": self.first_write_at,
             "loaded": known,
             "resting": {name: round(until - self._scope.now, 1) for name, until in resting.items()},
+            "not_adopted": [] if self._adopts else sorted(mirror.by_hand),
             "workers": len(mirror.workers) if known else None,
             "queued": len(mirror.tasks.queued) + len(mirror.held.get(NOBODY, ())) if known else None,
             "delayed": len(mirror.tasks.delayed) if known else None,
@@ -160,6 +167,7 @@ class Master:
             unreadable=self._begin_anew_later,
             ran=self._ran,
             max_per_submitter=self._max_per_submitter,
+            adopts=self._adopts,
         )
 
     def _read(self, in_doubt: set[str] | None = None) -> None:
@@ -278,7 +286,10 @@ class Master:
         return self._written(result)
 
     def _adopt(self, name: str, queue: Node | Failed, worker: Node) -> None:
-        """Register a worker on behalf of the person who made its znode by hand."""
+        """Register a worker on behalf of the person who made its znode by hand; if that is wanted."""
+        if not self._adopts:
+            self._leave_alone(name, worker.stat.owner)
+            return
         data = Registration(worker.stat.owner, adopted=True).encode()
         ops: list[Op] = [Check(EPOCH, self._epoch), Check(worker_path(name), worker.stat.version)]
         if isinstance(queue, Node):
@@ -294,6 +305,17 @@ class Master:
                 self._mirror.look_at_workers_after(MASTER_RETRY_SECONDS)
 
         self._scope.transact(ops, done)
+
+    def _leave_alone(self, name: str, session: int) -> None:
+        """One of ours whose queue a person has changed registers anew. Others may register, too."""
+        if (name, session) not in self._not_adopted:
+            self._not_adopted.add((name, session))
+            log.warning(
+                "worker %s (session %s) has not registered and gets no task; if a person plays it: --adopt",
+                name,
+                show_session(session),
+            )
+        self._mirror.look_at_workers_after(LOOK_AGAIN_SECONDS)
 
     def _ran(self, worker: str, task: str, well: bool) -> None:
         """A run of the task has succeeded or failed."""

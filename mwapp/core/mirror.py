@@ -88,6 +88,7 @@ class Mirror:
     ``adopt`` when a worker has no registration, because a person created its znode by hand; ``unreadable``
     when a parent is missing, so that nothing is known; ``ran`` when a worker's run of a task has succeeded
     (True) or failed, at most once for each run. ``max_per_submitter``: see mwapp/core/submitters.py.
+    Without ``adopts`` what an earlier master has adopted gets nothing more.
 
     A task is :attr:`held`, or :attr:`tasks` says what it is. One both held and finished was reported by hand.
     """
@@ -102,12 +103,14 @@ class Mirror:
         unreadable: Callback,
         ran: Ran,
         max_per_submitter: int = 0,
+        adopts: bool = True,
     ) -> None:
         self._scope = scope
         self._ran = ran
         self._wall = wall
         self._changed = changed
         self._adopt = adopt
+        self._adopts = adopts
         self._unreadable = unreadable
         self._reading = False  # a page of tasks is under way
         self._workers_due = False  # they will be looked at again
@@ -140,6 +143,7 @@ class Mirror:
             wall=self._wall,
             changed=self._changed,
             adopt=self._adopt,
+            adopts=self._adopts,
             unreadable=self._unreadable,
             ran=self._ran,
         )
@@ -245,7 +249,7 @@ class Mirror:
                 self.workers[name] = LiveWorker(-1, 1, draining=True, adopted=True)
                 continue
             version = queue.stat.version
-            draining = worker.stat.version > 0
+            draining = worker.stat.version > 0 or (registered.adopted and not self._adopts)
             labels = frozenset(registered.labels)
             outlived = frozenset(incarnation_of(name, number) for number in registered.outlived)
             self.workers[name] = LiveWorker(
@@ -261,6 +265,11 @@ class Mirror:
         if then:
             then()
         self._changed()
+
+    @property
+    def by_hand(self) -> list[str]:
+        """The workers that have not registered themselves."""
+        return [name for name, worker in self.workers.items() if worker.adopted]
 
     def _keep_worker(self, name: str) -> None:
         """It is there, but we have no permission to read it: it keeps what it holds, and gets nothing."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from mwapp.core.limits import LIMITS
 from mwapp.status.overview import QUEUED, MasterView, TaskView, WorkerView
 
-# States of workers that are not present.
-ABSENT = ("gone", "persistent")
+# States of workers that can have no task.
+ABSENT = ("gone", "persistent", "unregistered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,7 @@ class MasterStatus:
     state: str | None = None
     problem: str | None = None  # why it says nothing
     resting: Mapping[str, float] = field(default_factory=dict)  # workers whose runs fail: seconds left
+    not_adopted: Sequence[str] = ()  # workers that have not registered, and get no task
     deposed: int = 0  # silent masters that standbys have replaced of late
 
 
@@ -94,6 +95,11 @@ class System:
         for worker in self.workers:
             if worker.state == "persistent":
                 yield f"/workers/{worker.worker} was created by hand and is not ephemeral: delete it"
+        for name in self.master_status.not_adopted:
+            yield (
+                f"{name} gets no task: /workers/{name} was made by hand. Delete it; or, if a person is to "
+                "play a worker, let masters adopt it (mwapp master --adopt, mwapp_adopt)"
+            )
         for name, seconds in sorted(self.master_status.resting.items()):
             yield (
                 f"{name} gets no task for {max(1, round(seconds))} s: its last runs all failed, those of "

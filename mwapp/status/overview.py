@@ -90,7 +90,9 @@ class WorkerView:
     """A worker, or a queue whose worker is gone."""
 
     worker: str
-    state: str  # ready, draining, paused (it is the master), gone, persistent (made by hand: no worker)
+    # ready, draining, paused (it is the master), unregistered (made by hand, and not adopted), gone,
+    # persistent (made by hand: no worker)
+    state: str
     address: str | None
     incarnation: int | None
     slots: int | None
@@ -314,6 +316,8 @@ def _worker(
     if worker.stat.owner and worker.stat.version > 0:
         leads = isinstance(master, Node) and master.stat.owner == worker.stat.owner
         state = "paused" if leads else "draining"
+    elif worker.stat.owner and (registration is None or registration.session != worker.stat.owner):
+        state = "unregistered"
     return WorkerView(
         name,
         state,

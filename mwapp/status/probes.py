@@ -118,7 +118,9 @@ def ask_master(address: str) -> MasterStatus:
         part = document[document["role"]]
         master = part.get("master", part)
         resting = {str(name): float(seconds) for name, seconds in master.get("resting", {}).items()}
-        return MasterStatus(str(master["state"]), None, resting, int(master.get("deposed_of_late", 0)))
+        not_adopted = tuple(map(str, master.get("not_adopted", ())))
+        deposed = int(master.get("deposed_of_late", 0))
+        return MasterStatus(str(master["state"]), None, resting, not_adopted, deposed)
     except OSError as problem:
         return MasterStatus(problem=problem.strerror or str(problem))
     except (HTTPException, BadInputError, *_NO_DOCUMENT) as problem:

@@ -232,6 +232,7 @@ def _settings(role: str, its: Variables) -> Row:
     master = {
         "max_attempts": do_int(its["mwapp_max_attempts"]),
         "max_per_submitter": do_int(its["mwapp_max_per_submitter"]),
+        "adopt": is_true(its["mwapp_adopt"]),
         "retention": do_float(its["mwapp_retention"]),
         "keep": do_int(its["mwapp_keep"]),
         "depose_after": do_float(its["mwapp_depose_after"]),

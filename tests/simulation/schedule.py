@@ -63,8 +63,9 @@ MOST_REQUESTS = 100
 # The share of schedules in which standbys depose silent masters, and in which submitters are bounded.
 DEPOSES = 0.4
 BOUNDS = 0.15
-# And in which some tasks have secret values.
+# And in which some tasks have secret values; and in which masters adopt no worker that a person made.
 SECRETS = 0.15
+ALOOF = 0.2
 
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 
@@ -89,9 +90,10 @@ class Bug(NamedTuple):
     deposes: float = 0.0  # the share of schedules in which standbys depose: that hides most bugs
     bounds: float = 0.0  # the same for bounds on submitters
     secrets: float = 0.0  # and for tasks with secret values
+    aloof: float = 0.0  # and for masters that adopt nobody
 
 
-NONE = Bug(deposes=DEPOSES, bounds=BOUNDS, secrets=SECRETS)
+NONE = Bug(deposes=DEPOSES, bounds=BOUNDS, secrets=SECRETS, aloof=ALOOF)
 
 
 @dataclass
@@ -150,6 +152,7 @@ class Schedule:
         bound = world.stream("bound")
         self._most = bound.random.choice([1, 2, 3, 6]) if bound.chance(bug.bounds) else 0
         self.judge.shares.most = self._most
+        self._adopts = not world.stream("adoption").chance(bug.aloof)
         if world.chance(0.3) and not bug.namesake:
             self._peers()
         else:
@@ -340,6 +343,7 @@ class Schedule:
             max_attempts=self.bug.max_attempts,
             max_per_submitter=self._most,
             retention=retention,
+            adopts=self._adopts,
         )
 
     def build_worker(self, capacity: Capacity, host: Host, process: Process) -> None:

@@ -82,6 +82,7 @@ class Stage:
         retention: Retention = RETENTION,
         wall: float = 0.0,
         limits: Limits = ALL_AT_HAND,
+        adopts: bool = True,
     ) -> "Actor":
         """A candidate for leadership."""
         actor = Actor(self, limits)
@@ -92,6 +93,7 @@ class Stage:
             max_attempts=max_attempts,
             max_per_submitter=max_per_submitter,
             retention=retention,
+            adopts=adopts,
         )
         actor.election = Election(actor.process, name, f"{name}:2223", actor.master)
         return actor.connect()

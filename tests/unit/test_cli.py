@@ -21,6 +21,8 @@ from mwapp.cli.completion import SHELLS
 from mwapp.cli.keys import Keys
 from mwapp.cli.output import age, plain, several, show_json, show_table, table
 from mwapp.cli.submit import _secret as secret
+from mwapp.core.master import Master
+from mwapp.core.session import Process
 from mwapp.daemon.service import Build, Settings
 from mwapp.errors import BadInputError
 from mwapp.zookeeper.connect_string import Servers
@@ -256,6 +258,31 @@ def test_bad_input(mwapp: Run, arguments: list[str], named: str) -> None:
     assert error.startswith("mwapp: ")
 
 
+@pytest.mark.parametrize(
+    ("options", "adopts"), [((), False), (("--adopt",), True), (("--adopt", "--no-adopt"), False)]
+)
+@pytest.mark.parametrize("role", ["master", "node"])
+def test_masters_adopt_workers_if_they_are_told_to(
+    mwapp: Run, monkeypatch: pytest.MonkeyPatch, role: str, options: tuple[str, ...], *, adopts: bool
+) -> None:
+    class FakeDaemon:
+        def __init__(self, _settings: Settings, build: Build, _make_runner: object = None) -> None:
+            build(Process(), "a:1")
+
+        def run(self) -> int:
+            return 0
+
+    def master(*arguments: Any, **settings: Any) -> Master:
+        found.append(settings["adopts"])
+        return Master(*arguments, **settings)
+
+    found: list[bool] = []
+    monkeypatch.setattr("mwapp.daemon.service.Daemon", FakeDaemon)
+    monkeypatch.setattr(daemons_module, "Master", master)
+    assert mwapp(role, *options)[0] == 0
+    assert found == [adopts]
+
+
 @pytest.mark.parametrize("setting", ["TOKEN=hush", "TOKEN=", "TOKEN=hush@home"])
 def test_a_secret_value_on_the_command_line_is_refused_with_the_way_that_works(
     mwapp: Run, setting: str
@@ -270,6 +297,7 @@ def test_where_secret_values_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setenv("TOKEN", "hush\n")
     (tmp_path / "key").write_text(" a\nb\n\n")
     assert secret("TOKEN") == ("TOKEN", "hush\n")
+    monkeypatch.setenv("KEY", "another")
     assert secret(f"KEY=@{tmp_path / 'key'}") == ("KEY", " a\nb\n")
     (tmp_path / "key").write_bytes(b"hush\xff")
     with pytest.raises(BadInputError, match="it is not UTF-8") as told:

@@ -71,6 +71,10 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             {"master_status": MasterStatus("active", resting={"w": 3.7})},
             "w gets no task for 4 s: its last runs all failed, those of others do not. Look at its host, and",
         ),
+        (
+            {"master_status": MasterStatus("active", not_adopted=["hand"])},
+            "hand gets no task: /workers/hand was made by hand. Delete it; or, if a person is to",
+        ),
         ({"master": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
     ],
 )
@@ -90,8 +94,8 @@ def master_that_says(*parts: Any) -> list[MasterStatus]:
 
 
 def test_what_the_master_says() -> None:
-    part = {"state": "active", "resting": {"w1": 2.5}, "deposed_of_late": 3}
-    active = MasterStatus("active", resting={"w1": 2.5}, deposed=3)
+    part = {"state": "active", "resting": {"w1": 2.5}, "deposed_of_late": 3, "not_adopted": ["hand"]}
+    active = MasterStatus("active", resting={"w1": 2.5}, deposed=3, not_adopted=("hand",))
     wrong = MasterStatus(problem="no status (AttributeError)")
     assert master_that_says(
         {"state": "active"}, part, {"master": part}, {"state": "active", "resting": 7}

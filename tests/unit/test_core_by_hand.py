@@ -5,11 +5,11 @@ import json
 import pytest
 
 from mwapp.core.client import Submit
-from mwapp.core.messages import Get, Request, Stop, Tick
+from mwapp.core.messages import Create, Get, Request, Stop, Tick
 from mwapp.core.protocol import Registration
 from mwapp.core.session import Process
 from mwapp.core.task import Task
-from tests.unit.core_stage import Stage
+from tests.unit.core_stage import Actor, Stage, submitted
 
 TASK = "task-0000000000"
 
@@ -494,6 +494,95 @@ def test_worker_by_hand_that_is_gone_before_it_is_adopted_gets_no_queue() -> Non
     stage.settle()
     assert master.meanwhile is None
     assert stage.children("/assign") == []
+
+
+def not_adopted(master: Actor) -> list[str]:
+    return list(master.master.status()["not_adopted"])
+
+
+def test_a_worker_by_hand_gets_no_task_unless_masters_adopt(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    master, person = stage.master("m1", adopts=False), stage.person()
+    person.create("/workers/hand", "hand:2224", e=True)
+    task = submitted(stage)
+    stage.settle(30)
+    assert stage.children("/assign") == []
+    assert not_adopted(master) == ["hand"]
+    told = [line for line in caplog.messages if "worker hand (session" in line]
+    assert len(told) == 1, "it is told once"
+    assert told[0].endswith("has not registered and gets no task; if a person plays it: --adopt")
+    worker = stage.worker("w1")
+    assert worker.running() == [task]
+    person.quit()
+    assert not_adopted(master) == []
+
+
+def test_another_session_of_that_name_is_told_of_again(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.master("m1", adopts=False)
+    for _ in range(2):
+        person = stage.person()
+        person.create("/workers/hand", "hand:2224", e=True)
+        person.quit()
+    assert len([line for line in caplog.messages if "worker hand (session" in line]) == 2
+
+
+def test_who_registers_by_hand_is_found_without_an_event() -> None:
+    stage = Stage()
+    master, person = stage.master("m1", adopts=False), stage.person()
+    person.create("/workers/hand", "hand:2224", e=True)
+    person.create("/assign/hand", Registration(person.session, 2).encode().decode())
+    stage.settle(10)
+    assert not_adopted(master) == []
+    for _ in range(2):
+        submitted(stage)
+    assert len(stage.children("/assign/hand")) == 2
+
+
+def test_what_an_earlier_master_adopted_gets_nothing_more_and_keeps_what_it_has() -> None:
+    stage = Stage()
+    first, person = stage.master("m1"), stage.person()
+    person.create("/workers/hand", "hand:2224", e=True)
+    kept = submitted(stage)
+    assert stage.children("/assign/hand") == [kept]
+    assert not_adopted(first) == []
+    first.die()
+    second = stage.master("m2", adopts=False)
+    assert not_adopted(second) == ["hand"]
+    person.create(f"/tasks/{kept}/status", "done")
+    stage.settle()
+    assert stage.children("/assign/hand") == []
+    submitted(stage)
+    stage.settle(10)
+    assert stage.children("/assign/hand") == []
+
+
+def test_after_a_refusal_it_is_left_alone_as_before() -> None:
+    """A refusal has the master read everything anew."""
+    stage = Stage()
+    first, person = stage.master("m1"), stage.person()
+    person.create("/workers/hand", "hand:2224", e=True)
+    first.die()
+    master = stage.master("m2", adopts=False)
+    stage.forbids = lambda op: isinstance(op, Create) and op.path.startswith("/assign/w1/")
+    stage.worker("w1")
+    submitted(stage)
+    stage.forbids = lambda _: False
+    stage.settle(10)
+    submitted(stage)
+    assert stage.children("/assign/hand") == []
+    assert not_adopted(master) == ["hand"]
+
+
+def test_a_worker_of_ours_whose_queue_is_gone_registers_anew_without_being_adopted() -> None:
+    stage = Stage()
+    master, worker, person = stage.master("m1", adopts=False), stage.worker("w1", slots=2), stage.person()
+    person.delete("/assign/w1")
+    stage.settle(10)
+    assert not_adopted(master) == []
+    for _ in range(2):
+        submitted(stage)
+    assert len(worker.running()) == 2
 
 
 def test_worker_that_registers_while_a_person_is_to_be_adopted_keeps_its_own_registration() -> None:

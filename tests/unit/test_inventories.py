@@ -55,6 +55,13 @@ def test_what_people_copy_and_the_lab_are_safe(inventory: str, host: str) -> Non
     assert {name: found[name] for name in SAFE} == SAFE
 
 
+@pytest.mark.parametrize(
+    ("inventory", "host", "adopts"), [("inventory/example", "vm1", "False"), ("inventory/lab", "zk1", "True")]
+)
+def test_only_in_the_lab_people_play_workers(inventory: str, host: str, adopts: str) -> None:
+    assert ask(inventory, host, "{{ mwapp_adopt | default(false) }}") == adopts
+
+
 def test_each_lab_has_keys_of_its_own() -> None:
     assert variables("inventory/lab", "zk1", LAB="mine")["zookeeper_tls_dir"] == "/run/zklab/mine/tls"
 

@@ -109,7 +109,14 @@ def test_a_master_does_not_drain() -> None:
     assert [made[role]["timeout"] for role in ("master", "worker", "node")] == [15, 75, 75]
 
 
-MASTERS = {"max_attempts": 5, "max_per_submitter": 0, "retention": 3600.0, "keep": 10000, "depose_after": 0.6}
+MASTERS = {
+    "max_attempts": 5,
+    "max_per_submitter": 0,
+    "adopt": False,
+    "retention": 3600.0,
+    "keep": 10000,
+    "depose_after": 0.6,
+}
 WORKERS = {"slots": 1, "prefetch": 400, "label": [], "drain": 30}
 
 
@@ -123,6 +130,11 @@ def test_settings_of_a_service(role: str, port: int, own: dict[str, object]) -> 
     assert services()[role]["settings"] == where | own | {"log_level": "info"}
     text: dict[str, Any] = {name: str(value) for name, value in VARIABLES.items() if isinstance(value, int)}
     assert services(**text) == services()
+
+
+def test_what_is_given_as_text_is_read_as_ansible_does() -> None:
+    for text, adopts in (("false", False), ("yes", True)):
+        assert services(mwapp_adopt=text)["master"]["settings"]["adopt"] is adopts
 
 
 def test_limits_are_written_if_they_are_set() -> None:
@@ -157,6 +169,7 @@ def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
         ({"mwapp_task_user": "mwapp-task"}, {"worker", "node"}),
         ({"mwapp_keep": 5000}, {"master", "node"}),
         ({"mwapp_max_per_submitter": 5000}, {"master", "node"}),
+        ({"mwapp_adopt": "yes"}, {"master", "node"}),
         ({"mwapp_worker_port": 2225}, {"worker"}),
         ({"mwapp_watchdog": 20}, {"master", "worker", "node"}),
         ({"mwapp_log_level": "debug"}, {"master", "worker", "node"}),

@@ -7,6 +7,7 @@ import pytest
 
 from mwapp.core.session import Scope
 from mwapp.status import overview
+from mwapp.status.health import schedulable
 from mwapp.status.overview import Look, MasterView, TaskView, WorkerView
 from tests.unit.core_stage import Actor, Stage
 
@@ -110,6 +111,18 @@ def test_workers_and_the_queues_of_those_that_are_gone(stage: Stage) -> None:
 def test_a_queue_of_a_worker_that_is_gone_is_shown_as_long_as_it_holds_something(stage: Stage) -> None:
     worker_of(stage).die()
     assert workers(stage) == [WorkerView("w1", "gone", None, None, None, ("t2", "t3"))]
+
+
+def test_who_has_not_registered_is_shown_as_that_and_can_have_no_task() -> None:
+    stage = Stage()
+    stage.master("m1", adopts=False)
+    person, other = stage.person(), stage.person()
+    person.create("/workers/hand", "by hand", e=True)
+    stage.worker("w1").die()
+    other.create("/workers/w1", "w1:2224", e=True)
+    views = workers(stage)
+    assert [(view.worker, view.state) for view in views] == [("hand", "unregistered"), ("w1", "unregistered")]
+    assert not schedulable((), views)
 
 
 def test_who_has_left_and_holds_nothing_is_not_shown() -> None:
