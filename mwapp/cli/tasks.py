@@ -49,7 +49,7 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
 
     State "cancelling" means that the task is queued or assigned and has a cancel request; "delayed", that it
     is queued and not to begin yet. A queued task with an attempt number has run before: it pauses after a
-    failure, or waits for another worker.
+    failure, or waits for another worker. SUBMITTER is who the client claims to be; nobody checks that.
 
     \b
     Examples:

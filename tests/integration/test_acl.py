@@ -18,6 +18,7 @@ from kazoo.security import ACL, Id
 from mwapp import Client
 from mwapp.release import close_session, with_tls
 from mwapp.zookeeper.tls import Tls
+from testbed import ensemble as ensemble_module
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.hostile import Scene, hand, outcome, tree
@@ -302,6 +303,27 @@ def test_only_masters_and_workers_read_secret_values(
         before = zk.get_acls(secret)[0]
         assert site.acl("off")["problems"] == []
         assert zk.get_acls(secret)[0] == before, "lifting lists tells nobody"
+
+
+def test_the_audit_log_names_the_certificate_of_a_submitter_whoever_that_claims_to_be(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """docs/security.md says so. The znode's list is what the client wrote."""
+    monkeypatch.setattr(ensemble_module, "JVM", (*ensemble_module.JVM, "-Dzookeeper.audit.enable=true"))
+    monkeypatch.setenv("MWAPP_TLS_CA", str(store / "client-ca.pem"))
+    monkeypatch.setenv("MWAPP_TLS_CERT", str(store / "client/mwapp-cli-here.pem"))
+    with Ensemble(1, tls=store) as ensemble, Site(ensemble.connect_string, tmp_path) as site:
+        task = site.mwapp("submit", "--submitter", "alice", "true").strip()
+        assert [view["submitter"] for view in site.json("tasks")] == ["alice"]
+        tls = Tls(str(store / "client-ca.pem"), str(store / "client/mwapp-cli-here.pem"))
+        forged = [ACL(31, Id("x509", "CN=alice"))]
+        with hand(site.connect, tls) as zk:
+            zk.create("/tasks/forged", b"true", acl=forged)
+        log = ensemble.servers[0].log.read_text()
+    for name in (task, "forged"):
+        assert re.search(rf"user=CN=mwapp-cli-here,\S*\s.*operation=create\s+znode=/tasks/{name}\s", log), (
+            name
+        )
 
 
 def test_lists_that_are_not_ours_stay(site: Secured, store: Path) -> None:
