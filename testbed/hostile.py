@@ -7,9 +7,11 @@ from typing import Any
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
-from kazoo.security import OPEN_ACL_UNSAFE
+from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id
 
-from mwapp.core.protocol import Assignment
+from mwapp.core.protocol import Assignment, secret_path
+from mwapp.core.task import encode_secrets
+from mwapp.zookeeper.acl import PATH, Policy
 from mwapp.zookeeper.tls import Tls
 from mwapp.zookeeper.tls_handler import TlsHandler
 
@@ -44,6 +46,10 @@ class Scene:
     def prepare(self, master: Any) -> None:
         """With a master's key."""
         master.create(f"/returned/{self.waiting}", RETURNED, acl=master.get_acls("/epoch")[0])
+        policy, secret = Policy.decode(master.get(PATH)[0]), secret_path(self.ended)
+        assert policy is not None
+        lists = [ACL(entry.rights, Id(entry.scheme, entry.who)) for entry in policy.acl(secret)]
+        master.create(secret, encode_secrets({"TOKEN": "hush"}), acl=lists)
 
     def for_masters(self) -> dict[str, Attempt]:
         """What only a master may."""
@@ -95,6 +101,7 @@ class Scene:
         return {
             "register as a worker": _create("/workers/evil", b"evil:1", ephemeral=True),
             "register a worker that never ends": _create("/workers/evil", b"evil:1"),
+            "read secret values": lambda zk: zk.get(secret_path(self.ended)),
             "return a task": _create(f"/returned/{self.running}"),
             "forge a status": _create(f"{running}/status", b"done"),
             "forge a result": _create(f"{running}/result", b"{}"),
