@@ -83,18 +83,18 @@ def end_session(
     password: bytes,
     connect: "Callable[..., Any]" = socket.create_connection,
     now: "Callable[[], float]" = time.monotonic,
-) -> None:
-    """Close the session at the first server that can. Raises OSError if none could, with each one's
-    answer."""
+) -> bool:
+    """Close the session at the first server that can. Returns what :func:`close_session` returned. Raises
+    OSError if none could, with each one's answer."""
     end = now() + RELEASE_SECONDS
     reasons = []
     for host, port in servers:
         try:
-            close_session(host, port, session, password, connect, now)
+            closed = close_session(host, port, session, password, connect, now)
         except (OSError, EOFError) as problem:
             reasons.append(f"{host}:{port}: {problem}")
         else:
-            return
+            return closed
         if now() >= end:
             break
     raise OSError("; ".join(reasons))
@@ -108,7 +108,10 @@ def close_session(
     connect: "Callable[..., Any]" = socket.create_connection,
     now: "Callable[[], float]" = time.monotonic,
 ) -> bool:
-    """Take over the session at this server, and close it; False if it had already ended.
+    """Take over the session at this server, and close it.
+
+    True: the ensemble has closed it for us, and carries out no request of it any more. False: this server
+    says that there is no such session, which proves less (docs/protocol.md, Lost sessions).
 
     Raises:
         OSError: the server cannot be reached, or is too slow.
@@ -128,7 +131,7 @@ def close_session(
         _, _, error = struct.unpack_from(">iqi", _receive(connection, 16, now))
         if error not in (0, _SESSION_EXPIRED):
             raise EOFError(f"the server refuses to close it: error {error}")
-        return True
+        return bool(error == 0)
 
 
 def _send(connection: socket.socket, packet: bytes) -> None:

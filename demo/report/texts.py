@@ -100,8 +100,8 @@ FAULTS = {
         "nobody, rather than promise what it may have to take back. That is the price of never losing a "
         "write. For a while it still calls itself leader, but it acknowledges nothing. A client that was "
         "submitting tasks waits longest: its last requests may still be in flight in a session that it has "
-        "given up, so it waits three and a half session time-outs before it looks which of them arrived, "
-        "and submits only the others.",
+        "given up. So it has the servers close that session, or waits three and a half session time-outs if "
+        "none can. Only then does it look which of them arrived, and submits the others.",
         invariant="no write without a quorum",
         read=(_LAB, "“Breaking things”"),
     ),

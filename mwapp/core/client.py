@@ -23,9 +23,10 @@ from mwapp.core.task import BadTaskError, Task, task_order
 CLIENT_RETRY_SECONDS = 0.5
 # Transactions with cancel requests that are under way at once.
 TRANSACTIONS = 4
-# A request from an abandoned session may still commit for this many session time-outs: one while it travels
-# to a server, one while that server is cut off from the leader and saves the session by coming back, one
-# until the leader ends the session, and half of one for the leader's ticks.
+# A request from a lost session may still commit for this many session time-outs, unless we hear before that
+# the session is closed: one while it travels to a server, one while that server is cut off from the leader
+# and saves the session by coming back, one until the leader ends the session, and half of one for the
+# leader's ticks.
 UNDER_WAY = 3.5
 
 
@@ -57,6 +58,9 @@ class ClientPart:
     def expired(self) -> None:
         self._scope.cancel()
 
+    def closed(self, session: int) -> None:
+        pass
+
     def exited(self, event: Exited) -> None:
         pass
 
@@ -87,7 +91,8 @@ class Submit(ClientPart):
 
     Each task has its own key, or a name that the client chose (``names``, by index). Tasks without a name are
     created many at once. If the reply to a create was lost, the next connection resolves it. A transaction
-    comes first, so that anything still under way is ordered before it. Then the client reads the tasks that
+    comes first, so that anything still under way is ordered before it; after the loss of a session only when
+    that is closed, or nothing of it can be under way any more. Then the client reads the tasks that
     are newer than the last acknowledged one (all, if that is gone), newest first, until it has found each
     missing key or knows that it is not there. A search that is cut off continues with the tasks it has not
     read. A task with a name is simply created again: if the same task exists, that is success.
@@ -131,7 +136,10 @@ class Submit(ClientPart):
         self._last: tuple[str, str | None] | None = None  # name and key of what a reply acknowledged last
         self._searched: set[str] = set()  # tasks read since the reply was lost, found or not
         self._by_itself: set[int] = set()  # refused together with others
-        self._uncertain_until = 0.0
+        self._sent_in: int | None = None  # the session in which we sent last, unless it is lost
+        self._lost: int | None = None  # the last one lost in which an outcome was open
+        self._uncertain_until = 0.0  # a request of that one may be under way until then
+        self._waits = False  # for that
         self._resolved = False  # connected, and every outcome of earlier connections is known
         self._looking = False  # whether there is room
         self._accepted, self._refused, self._finished = accepted, refused, finished
@@ -156,20 +164,29 @@ class Submit(ClientPart):
 
     def connected(self) -> None:
         """Begin again, perhaps on the same connection: what was sent may have been carried out or not."""
-        self._resolved = False
+        self._resolved = self._waits = False
         super().connected()
 
     def suspended(self) -> None:
         """As at :meth:`connected`."""
         super().suspended()
-        self._resolved = False
+        self._resolved = self._waits = False
 
     def expired(self) -> None:
         """A request of the old session may be under way until the ensemble ends that session too."""
         super().expired()
-        self._resolved = False
-        if self._sent:
+        self._resolved = self._waits = False
+        lost, self._sent_in = self._sent_in, None
+        if self._sent and lost is not None:
+            self._lost = lost
             self._uncertain_until = self._process.now + UNDER_WAY * self._process.timeout
+
+    def closed(self, session: int) -> None:
+        """A transaction from now on comes after whatever was carried out of that session."""
+        if session == self._lost:
+            self._uncertain_until = 0.0
+            if self._waits:
+                self.connected()
 
     def _begin(self) -> None:
         self._looking, self._room = False, 0
@@ -180,8 +197,10 @@ class Submit(ClientPart):
             self._resolved = True
             self._send()
         elif self._process.now < self._uncertain_until:
+            self._waits = True
             self._scope.after(self._uncertain_until - self._process.now, self._begin)
         else:  # do not miss what an earlier session created a moment ago
+            self._waits = False
             self._scope.transact([Check(TASKS)], lambda _: self._scope.children(TASKS, self._search))
 
     # ------------------------------------------------------------ resolving lost replies
@@ -243,6 +262,7 @@ class Submit(ClientPart):
             batch = self._next_batch()
             self._room -= len(batch)
             self._sent.update(batch)
+            self._sent_in = self._process.session
             self._scope.transact(self._with_secrets(batch), partial(self._created, list(batch)))
         if not self._left and not self._sent:
             self._finished()

@@ -109,6 +109,9 @@ class Election:
         if self._process.stopping:
             self._process.part_stopped(self)
 
+    def closed(self, session: int) -> None:
+        """The epoch, not the session, decides who leads."""
+
     def exited(self, event: Exited) -> None:
         """No commands here."""
 

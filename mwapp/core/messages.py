@@ -9,7 +9,8 @@ The edge owes the core what a ZooKeeper session gives:
 * every request gets exactly one :class:`Reply`; after a cut that is ``CONNECTION_LOSS``, which leaves open
 whether a transaction was carried out;
 * a request never travels on a session other than its own;
-* a watch fires at most once, and is gone after :class:`Suspended`.
+* a watch fires at most once, and is gone after :class:`Suspended`;
+* :class:`Closed` comes only when the ensemble itself has said that it has closed the session.
 """
 
 import math
@@ -181,6 +182,16 @@ class Expired:
 
 
 @message
+class Closed:
+    """The ensemble has closed that session, which was given up: from now on it refuses all its requests.
+
+    It may come at any time after the Abandon, and need not come: nobody may have been able to close it.
+    """
+
+    session: int
+
+
+@message
 class Reply:
     """The answer to the request of that number."""
 
@@ -223,7 +234,7 @@ class Stop:
     """Somebody asks for a graceful end (SIGTERM)."""
 
 
-Event = Connected | Suspended | Resumed | Expired | Reply | Fired | Exited | Tick | Stop
+Event = Connected | Suspended | Resumed | Expired | Closed | Reply | Fired | Exited | Tick | Stop
 
 # ---------------------------------------------------------------- commands
 

@@ -19,6 +19,7 @@ from mwapp.core.messages import (
     Check,
     Children,
     Close,
+    Closed,
     Command,
     Connected,
     Error,
@@ -80,6 +81,9 @@ class Part(Protocol):
 
     def expired(self) -> None:
         """The session is over, or may be over. Stop everything that needed it."""
+
+    def closed(self, session: int) -> None:
+        """That former session is closed: no request of it can be carried out any more."""
 
     def exited(self, event: Exited) -> None:
         """A command this process started is over."""
@@ -235,6 +239,9 @@ class Process:
                 self._cut()
             case Expired():
                 self._lose(abandon=False)
+            case Closed(session):
+                for part in list(self._parts):
+                    part.closed(session)
             case Stop() if not self.stopping:
                 self.stopping = True
                 for part in list(self._parts):

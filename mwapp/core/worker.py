@@ -141,6 +141,9 @@ class Worker:
         if self._process.stopping:
             self._process.part_stopped(self)
 
+    def closed(self, session: int) -> None:
+        """If its registration was in our way, its watch tells."""
+
     def exited(self, event: Exited) -> None:
         """A command is over: record it, unless it never began, or was killed with its session."""
         job, outcome = self._running.over(event)

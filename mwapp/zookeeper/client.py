@@ -16,7 +16,7 @@ from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 
-from mwapp.core.messages import Operation, Result
+from mwapp.core.messages import Closed, Operation, Result
 from mwapp.core.protocol import show_session
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Asked, Connection, KazooHandler
@@ -79,7 +79,7 @@ class Refused:
     why: str
 
 
-Happening = Up | Down | Over | Answered | Changed | Refused
+Happening = Up | Down | Over | Answered | Changed | Refused | Closed
 
 # ---------------------------------------------------------------- the client
 
@@ -97,6 +97,7 @@ class Client:
         self.lists: Lists = everybody  # of what is created
         self._tell = tell
         self._chroot = servers.chroot
+        self._session = 0  # the last that it had
         self._machine = machine
         self._handler = KazooHandler(
             machine, servers.tls, lambda host, port, why: tell(self, Refused((host, port), why))
@@ -117,7 +118,13 @@ class Client:
             ),
             logger=logger,
         )
-        self._connection = Connection(self._kazoo, self._handler, self._changed, lambda: tell(self, Over()))
+        self._connection = Connection(
+            self._kazoo,
+            self._handler,
+            self._changed,
+            lambda: tell(self, Over()),
+            lambda: tell(self, Closed(self._session)),
+        )
         self._kazoo._connection = self._connection
         self._kazoo.add_listener(self._state_changed)
         self._kazoo.start_async()
@@ -185,6 +192,7 @@ class Client:
     def _state_changed(self, state: str) -> None:
         if state == KazooState.CONNECTED:
             session, password = self._kazoo.client_id
+            self._session = session
             connection = self._connection
             self._tell(
                 self, Up(session, password, connection.granted, self._handler.address, connection.asked)

@@ -176,8 +176,14 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
     _xid: int  # of the last request on this connection
 
     def __init__(
-        self, client: Any, handler: KazooHandler, changed: Callable[[str], None], over: Callable[[], None]
+        self,
+        client: Any,
+        handler: KazooHandler,
+        changed: Callable[[str], None],
+        over: Callable[[], None],
+        carried_out: Callable[[], None],
     ) -> None:
+        """``carried_out``: is called when the ensemble has closed the session at our request."""
         super().__init__(client, client._conn_retry.copy(), logger=client.logger)
         self.granted = 0.0  # session time-out, seconds
         self.asked = 0.0  # when the present connection was begun, on mwapp.clock
@@ -185,7 +191,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         self._handler = handler
         self._now = handler.machine.now
         self._changed = changed
-        self._over = over
+        self._over, self._carried_out = over, carried_out
         self._slow = 0  # attempts in a row that timed out
         self._unsent = False  # requests are queued since the last flush
         self._received = bytearray()  # of incomplete replies
@@ -353,6 +359,8 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             if code and error(code) is not Error.SESSION_EXPIRED:
                 raise ConnectionDropped(f"the session is not closed: error {code}")
             self.closed = True
+            if not code:
+                self._carried_out()
             return
         result = request.read(code, reader)
         reader.end(end)

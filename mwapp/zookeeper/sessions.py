@@ -3,7 +3,7 @@
 Runs on the main loop's thread, except that another thread ends a session that was given up. What the clients
 report comes as :class:`Note` through the main loop's queue. :meth:`Sessions.accept` turns it into the core's
 events, and keeps the promises of :mod:`mwapp.core.messages`: every request gets one reply, and nothing comes
-from a session that was given up.
+from a session that was given up, but for the news that it is closed.
 """
 
 import logging
@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from mwapp.core.messages import (
+    Closed,
     Connected,
     Create,
     Error,
@@ -186,7 +187,7 @@ class Sessions:
             self._present.client.flush()
 
     def abandon(self, now: float) -> None:
-        """Give up the session, and report nothing more of it.
+        """Give up the session, and report nothing more of it but that it is closed.
 
         It is closed at once or, if no server answers, as soon as the next session has a server.
         """
@@ -208,6 +209,8 @@ class Sessions:
     def accept(self, note: Note, now: float) -> list[Event]:
         """The events that the note means for the core."""
         present = self._present
+        if isinstance(note.happening, Closed):
+            return [note.happening]  # of a client that was given up: no other is closed while we listen
         if present is None or note.client is not present.client:
             return []
         match note.happening:
@@ -277,7 +280,8 @@ class Sessions:
             connect: Callable[..., Any] = self._machine.connect
             if self._servers.tls is not None:
                 connect = self._servers.tls.connect(connect)
-            end = partial(_end, servers, given_up.up, connect, self._machine.now)
+            closed = partial(self._post, Note(given_up.client, Closed(given_up.up.session)))
+            end = partial(_end, servers, given_up.up, connect, self._machine.now, closed)
             self._ending = self._machine.spawn(end)
 
     def _down(self, present: _Session, events: list[Event]) -> list[Event]:
@@ -424,10 +428,16 @@ def _swollen(policy: Policy | None, operation: Operation) -> bool:
 
 
 def _end(
-    servers: list[tuple[str, int]], up: Up, connect: Callable[..., Any], now: Callable[[], float]
+    servers: list[tuple[str, int]],
+    up: Up,
+    connect: Callable[..., Any],
+    now: Callable[[], float],
+    closed: Callable[[], None],
 ) -> None:
+    """End the session; ``closed`` is called if the ensemble has closed it for us."""
     try:
-        end_session(servers, up.session, up.password, connect, now)
+        if end_session(servers, up.session, up.password, connect, now):
+            closed()
     except OSError as problem:
         log.warning("session %s is left to time out: %s", show_session(up.session), problem)
     else:

@@ -4,7 +4,7 @@ faithful       what the core is told is what the server has said, all of it, in 
                a watch among the replies where the server had it
 one-reply      every request gets one reply, in the order of the requests; CONNECTION_LOSS if it was cut off
 own-session    a request travels on its own session, with others in the order they were made in
-nothing-after  nothing is heard of a session that was given up or is over
+nothing-after  nothing is heard of a session that was given up or is over, but that the first is closed
 truly-over     a session is told to be over only if it is
 asked          a session is reckoned from when its connection was begun, and has the time-out granted
 seen           last_zxid is what was seen, and goes to every server
@@ -13,7 +13,8 @@ chroot         nothing is touched but what is below it, and it is there before t
 silence        who is silent is left in time, and who is not is not
 at-once        what becomes of a connection or a session is told at once, and the next server tried
 bounded        so many reads in one request
-given-up       a session that was given up is closed as soon as a server can
+given-up       a session that was given up is closed as soon as a server can, and the core is told so, if the
+               ensemble has said it
 closed         what is said to be closed is closed, and in time
 liveness       in peace everybody has a session, and is answered
 no-crash       no thread ends with an error, none is left, and no connection
@@ -22,6 +23,7 @@ no-crash       no thread ends with an error, none is left, and no connection
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import (
+    Closed,
     Connected,
     Create,
     Error,
@@ -73,6 +75,9 @@ class Judge(Watcher):
         self.ensemble, self._passwords = ensemble, passwords
         self.sides: dict[str, Side] = {}
         self._talks: dict[Link, Talk] = {}
+        self._greeted: dict[Link, int] = {}  # as which session
+        # Of each session the replies that say it is closed, by their ends.
+        self._closings: dict[int, list[tuple[Link, int]]] = {}
         self._last: dict[Thread, list[Talk]] = {}  # of each thread that connects
         self._slow: dict[Thread, int] = {}  # how many servers in a row it has waited for in vain
         # Of each when its last connection ended, and how many have failed in a row.
@@ -82,6 +87,7 @@ class Judge(Watcher):
 
     def greeted(self, link: Link, hello: wire.Hello) -> None:
         side = self.sides[link.machine.name]
+        self._greeted[link] = hello.session
         if hello.version != 0 or hello.read_only:
             raise Violation("credentials", f"{side.name} says {hello}")
         if hello.timeout == 0:
@@ -115,6 +121,7 @@ class Judge(Watcher):
 
     def granted(self, link: Link, session: int, timeout: float) -> None:
         talk = self._talks.get(link)
+        self._greeted[link] = session
         if talk is not None:
             talk.session, talk.timeout, talk.welcomed = session, timeout, link.down.written
 
@@ -148,12 +155,18 @@ class Judge(Watcher):
             raise Violation("own-session", f"{side.name} asks {_short(operation)}, and its core did not")
 
     def said(self, link: Link, said: Said) -> None:
+        if said.closes:
+            self._closings.setdefault(self._greeted[link], []).append((link, said.end))
         if link in self._talks:
             self._talks[link].say(said)
 
     def spoiled(self, link: Link) -> None:
         if link in self._talks:
             self._talks[link].worthless = True
+
+    def confirmed(self, session: int) -> bool:
+        """Whether its client has read that the ensemble has closed the session at its request."""
+        return any(link.read >= end for link, end in self._closings.get(session, []))
 
     # ------------------------------------------------------------ at the core
 
@@ -189,6 +202,8 @@ class Judge(Watcher):
                 side.talk = None
             case Expired():
                 self._expired(side, event)
+            case Closed(session):
+                self._closed(side, session)
 
     def _connected(self, side: Side, event: Connected, talk: Talk) -> None:
         if side.session is not None:
@@ -264,6 +279,13 @@ class Judge(Watcher):
         if side.talk is not None:
             self._cut(side, event)
         side.ends()
+
+    def _closed(self, side: Side, session: int) -> None:
+        if session not in side.given_up:
+            raise Violation("nothing-after", f"{side.name} is told that its {session:#x} is closed")
+        if session in self.ensemble.sessions or not self.confirmed(session):
+            raise Violation("truly-over", f"{side.name} is told that {session:#x} is closed: who said so?")
+        side.closed.add(session)
 
     # ------------------------------------------------------------ in time
 

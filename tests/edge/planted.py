@@ -23,7 +23,7 @@ class Edge(NamedTuple):
     """What is tested: mwapp.zookeeper.sessions.Sessions, and mwapp.release.end_session."""
 
     sessions: Callable[..., Any]
-    end_session: Callable[..., None]
+    end_session: Callable[..., bool]
 
 
 REAL = Edge(Sessions, end_session)

@@ -22,6 +22,8 @@ WARS = (3.0, 6.0, 12.0)
 PEACE = 30.0
 # A session that was given up is closed so long after its next one is there, seconds.
 CLOSED_IN = 3.0
+# What has happened is told so soon, seconds.
+SOON = 0.1
 # Every so often it is looked whether somebody waits for a silent server, seconds.
 LOOK = 0.2
 BIG = bytes(range(256)) * 4700  # larger than jute.maxbuffer: written by somebody who may
@@ -164,6 +166,10 @@ class Schedule:
         self._until(over, "given-up", f"{player.name} has not closed {talk.session:#x}", CLOSED_IN)
         alone = lambda: player.machine.alive == 1  # noqa: E731 - asked once
         self._until(alone, "no-crash", f"threads of {player.name} stay", self.timeout / 3 + 1.0)
+        if self.judge.confirmed(talk.session):
+            told = lambda: talk.session in player.side.closed  # noqa: E731 - asked once
+            self._until(told, "given-up", f"{player.name} is not told that {talk.session:#x} is closed", SOON)
+            self.met["told"] += 1
 
     def _check_closed(self, player: Player) -> None:
         """Closing closes, and does not wait for the server to hang up."""

@@ -84,6 +84,7 @@ class Side:
         self.cut_off: list[Operation] = []  # of those that were sent, at present
         self.heard = 0.0  # when the last reply came
         self.given_up: set[int] = set()  # sessions
+        self.closed: set[int] = set()  # among them those that it was told are closed
         self.cut = False  # the core is being told so
         self.thawed_at = 0.0
         self.trusts_until = self.may_trust_until = 0.0  # its server, for it stood still itself

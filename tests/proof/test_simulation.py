@@ -40,6 +40,7 @@ FOUND_AT = {
     "delays": 4,
     "watch on one's own znode": 5,
     "search that is cut off": 36,
+    "close that is acknowledged": 147,
     "watch on leadership": 34,
     "silence that is noticed": 38,
     "depositions that are counted": 55,

@@ -49,6 +49,7 @@ from tests.simulation.bugs_of_ends import (
     Dismissive,
     Inattentive,
     Lawless,
+    Premature,
     Presuming,
     Skipping,
 )
@@ -446,6 +447,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "retention": (Bug(retention=Retention(1.0, 1_000_000)), {"retention-kept"}),
     "retention of many": (Bug(retention=Retention(1e9, keep=0, least=1.0)), {"retention-kept"}),
     "search that is cut off": (Bug(submit=Skipping, faults=("cut", "expire")), {"submit-idempotent"}),
+    "close that is acknowledged": (Bug(edge=Premature, faults=("isolate", "stall")), {"submit-idempotent"}),
     "epoch of each win": (Bug(Lawless), {"one-master-per-epoch"}),
     "watch on leadership": (Bug(Inattentive), {"election-bounded"}),
     "cancelled if asked": (Bug(Presuming), {"cancel-final"}),

@@ -6,6 +6,7 @@ from mwapp.core.client import Submit
 from mwapp.core.messages import (
     Check,
     Close,
+    Closed,
     Command,
     Create,
     Delete,
@@ -19,6 +20,7 @@ from mwapp.core.messages import (
 from mwapp.core.protocol import EPOCH, MASTER, REQUESTS
 from mwapp.core.session import Process
 from mwapp.core.task import task_order
+from tests.simulation.edge import Edge
 from tests.simulation.rewriting import Rewriting
 
 
@@ -29,6 +31,15 @@ class Skipping(Submit):
         super()._acknowledge(index, name)
         if self._last is None or task_order(name) > task_order(self._last[0]):
             self._last = name, self._tasks[index].key
+
+
+class Premature(Edge):
+    """An edge that says that a session is closed when it has only asked for that."""
+
+    def abandon(self) -> None:
+        super().abandon()
+        if self._given_up is not None:
+            self._owner.event(Closed(self._given_up))
 
 
 class Lawless(Rewriting):

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from mwapp.core.messages import (
+    Closed,
     Connected,
     Error,
     Event,
@@ -71,6 +72,8 @@ class Edge:
         self._alive = True
         self._connection: Connection | None = None
         self._given_up: int | None = None  # a session that may live on
+        self._former: Connection | None = None  # that session's, over which it is to be closed
+        self._news = world.stream(f"news for {owner.name}")
         self._seen = 0  # how much of the log the process has seen: no server may show it less
         self._outstanding: dict[int, tuple[Operation, float]] = {}
         self._watched = False  # whether silence is being watched for
@@ -113,7 +116,7 @@ class Edge:
     def abandon(self) -> None:
         """Give up the session and open another, which ends the old one if closing it failed."""
         self.close()
-        self._given_up = self.session
+        self._given_up, self._former = self.session, self._connection
         self._connection, self.session = None, None
         self._outstanding.clear()
         self._refused.clear()
@@ -187,6 +190,8 @@ class Edge:
             self._request_size.lost(sent, self._world.now)
             self._cut_off(Suspended())
             self._redial(self._world.between(0.001, REDIAL))
+        elif connection is self._former and connection.session not in self._service.ensemble.sessions:
+            self._closed(connection.session)
 
     def _cut_off(self, why: Event) -> None:
         cut, self._outstanding = self._outstanding, {}
@@ -222,10 +227,24 @@ class Edge:
 
     def _end_given_up(self, connection: Connection) -> None:
         given_up, self._given_up = self._given_up, None
-        if given_up is not None and self._world.chance(0.8):  # it is tried but once
-            self._world.after(
-                self._service.delay(), lambda: self._service.take_over(given_up, connection.server)
-            )
+        if given_up is None or not self._world.chance(0.8):  # it is tried but once
+            return
+
+        def end() -> None:
+            if self._service.take_over(given_up, connection.server):
+                self._closed(given_up)
+
+        self._world.after(self._service.delay(), end)
+
+    def _closed(self, session: int) -> None:
+        """The process hears soon that a session that it gave up is closed, or late, or never."""
+        if self._news.chance(0.1):
+            return
+        late = self._owner.timeout * self._news.random.choice([0.0, 0.0, 1.0, 4.0])
+        self._world.after(
+            self._news.between(0.0005, 0.005 + late),
+            lambda: self._owner.event(Closed(session)) if self._alive else None,
+        )
 
     def _redial(self, delay: float) -> None:
         session = self.session

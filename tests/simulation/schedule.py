@@ -80,6 +80,7 @@ class Bug(NamedTuple):
     process: Callable[[Limits], Process] = Process
     master: type[Master] = Master
     submit: type[Submit] = Submit
+    edge: type[Edge] = Edge
     max_attempts: int = MAX_ATTEMPTS
     retention: Retention | None = None
     faults: tuple[str, ...] = ()
@@ -329,7 +330,7 @@ class Schedule:
 
     def edge(self, host: Host) -> Edge:
         """The edge between a process on the host and the ensemble."""
-        return Edge(self.world, self.service, host)
+        return self.bug.edge(self.world, self.service, host)
 
     def build_master(self, host: Host, process: Process) -> None:
         duty = self._duty(host, process)

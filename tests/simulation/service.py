@@ -144,10 +144,14 @@ class Service:
         if connection is not None:
             self._drop(connection)
 
-    def take_over(self, session: int, server: int) -> None:
-        """Somebody with the session's password closes it at that server, if possible."""
-        if self.quorum and self.servers[server].up and not self.servers[server].isolated:
-            self.end(session)
+    def take_over(self, session: int, server: int) -> bool:
+        """Somebody with the session's password closes it at that server, if possible. Whether that has closed
+        it."""
+        if not self.quorum or not self.servers[server].up or self.servers[server].isolated:
+            return False
+        lived = session in self.ensemble.sessions
+        self.end(session)
+        return lived
 
     # ------------------------------------------------------------ faults
 

@@ -233,6 +233,7 @@ class Actor:
     def __init__(self, stage: Stage, limits: Limits = LIMITS) -> None:
         self.process = Process(limits)
         self.session: int | None = None
+        self.sessions: list[int] = []  # the same, and those before
         self.connection = 0
         self.seen = 0  # how much of the log
         self.server = 0
@@ -263,6 +264,7 @@ class Actor:
         """Begin a session."""
         self.connection += 1
         self.session = self._stage.ensemble.open(SESSION_SECONDS, self._stage.now)
+        self.sessions.append(self.session)
         self.server = server
         self._stage.ensemble.connect(self.session, server)
         self.event(Connected(self.session, SESSION_SECONDS))

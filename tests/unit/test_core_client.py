@@ -3,7 +3,7 @@
 import pytest
 
 from mwapp.core.client import UNDER_WAY, Submit
-from mwapp.core.messages import Get, Request, Tick, Transaction
+from mwapp.core.messages import Closed, Get, Request, Tick, Transaction
 from mwapp.core.session import HEARTBEATS, Process
 from mwapp.core.task import Task
 from mwapp.core.wait import Wait
@@ -131,8 +131,11 @@ def test_a_task_that_cannot_be_read_may_be_the_one_that_is_looked_for() -> None:
     assert (names, stage.children("/tasks")) == ([TASK], [TASK])
 
 
-def under_way(stage: Stage, task: Task, server: int = 0) -> tuple[Actor, list[str]]:
-    """A client in its second session, and the names it hears of; the task was sent in its first."""
+def under_way(
+    stage: Stage, task: Task, server: int = 0, *, closed: bool = False, loses: bool = False
+) -> tuple[Actor, list[str]]:
+    """A client in its second session, and the names it hears of; the task was sent in its first. It has heard
+    that this one is closed; it hears no answer in the second."""
     client, part, names = submission(stage)
     part.add(Task("date", key="before"))  # so that it knows that there is room
     client.event(Tick())
@@ -140,6 +143,9 @@ def under_way(stage: Stage, task: Task, server: int = 0) -> tuple[Actor, list[st
     part.add(task)
     client.event(Tick())
     client.expire()
+    if closed:
+        client.event(Closed(client.sessions[0]))
+    client.mute = loses
     return client.connect(server), names
 
 
@@ -174,6 +180,66 @@ def test_what_was_not_carried_out_in_the_old_session_is_submitted_anew() -> None
     stage = Stage()
     _, names = under_way(stage, Task("date", key="one"))
     stage.settle(UNDER_WAY * SESSION_SECONDS + 1)
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+
+
+def test_what_was_not_carried_out_is_submitted_anew_as_soon_as_the_old_session_is_closed() -> None:
+    stage = Stage()
+    client, names = under_way(stage, Task("date", key="one"))
+    stage.settle(1.0)
+    assert names == [TASK]
+    client.event(Closed(client.session or 0))
+    stage.settle()
+    assert names == [TASK], "that is another"
+    client.event(Closed(client.sessions[0]))
+    stage.settle()
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+    stage.settle(UNDER_WAY * SESSION_SECONDS + 1)
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"], "and not once more"
+
+
+def test_what_was_carried_out_just_before_the_old_session_was_closed_is_found_at_a_server_that_lags() -> None:
+    stage = Stage()
+    task = Task("date", key="one")
+    client, names = under_way(stage, task, server=1)
+    stage.settle(1.0)
+    stage.lagging = True
+    stage.person().create("/tasks/task-", task.encode().decode(), s=True, settle=False)
+    client.event(Closed(client.sessions[0]))
+    stage.settle()
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+
+
+def test_that_the_old_session_is_closed_may_be_heard_before_there_is_another_one_and_counts_in_all() -> None:
+    stage = Stage()
+    client, names = under_way(stage, Task("date", key="one"), closed=True, loses=True)
+    assert names == [TASK]
+    client.expire()
+    client.mute = False
+    client.connect()
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+
+
+def test_without_a_connection_nothing_is_asked_though_the_old_session_is_closed() -> None:
+    stage = Stage()
+    client, names = under_way(stage, Task("date", key="one"))
+    client.cut()
+    client.event(Closed(client.sessions[0]))
+    stage.settle()
+    assert names == [TASK]
+    client.resume()
+    assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
+
+
+def test_a_session_in_which_nothing_was_sent_is_not_waited_for() -> None:
+    """The wait does not begin anew with each session that is lost during it."""
+    stage = Stage()
+    client, names = under_way(stage, Task("date", key="one"))
+    stage.settle(UNDER_WAY * SESSION_SECONDS - 1)
+    client.expire()
+    client.connect()
+    assert names == [TASK]
+    stage.settle(1 + SOON)
     assert names == stage.children("/tasks") == [TASK, "task-0000000001"]
 
 

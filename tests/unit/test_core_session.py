@@ -8,6 +8,7 @@ from mwapp.core.messages import (
     Abandon,
     Check,
     Close,
+    Closed,
     Command,
     Connected,
     Error,
@@ -49,6 +50,9 @@ class Part:
 
     def expired(self) -> None:
         self.told.append("expired")
+
+    def closed(self, session: int) -> None:
+        self.told.append(f"closed {session}")
 
     def exited(self, event: Exited) -> None:
         self.told.append(f"exited {event.run}")
@@ -155,6 +159,16 @@ def test_a_session_that_is_over_is_given_up_before_anything_else_and_every_part_
     assert edge.part.told == ["suspended", "expired"]
     assert not edge.process.usable
     assert edge.ask() is None
+
+
+def test_every_part_hears_that_a_former_session_is_closed_with_a_session_or_without() -> None:
+    edge = Edge()
+    edge.event(Tick(), 100.0 + LEASE)
+    assert edge.event(Closed(7)) == []
+    edge.event(Connected(8, SESSION_SECONDS))
+    assert edge.event(Closed(7)) == []
+    assert edge.part.told == ["suspended", "expired", "closed 7", "connected", "closed 7"]
+    assert edge.process.usable
 
 
 def test_the_process_is_to_be_woken_at_its_deadline() -> None:

@@ -49,6 +49,9 @@ class Role:
     def expired(self) -> None:
         """Its command goes on."""
 
+    def closed(self, _: int) -> None:
+        """It needs to know of no session."""
+
     def exited(self, _: Exited) -> None:
         self._runs = False
         if self._process.stopping:

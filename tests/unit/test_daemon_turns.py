@@ -37,6 +37,9 @@ class Role:
 
     suspended = expired = stop = connected
 
+    def closed(self, _: int) -> None:
+        """It needs to know of no session."""
+
     def exited(self, _: object) -> None:
         """It runs nothing."""
 

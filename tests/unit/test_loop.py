@@ -44,6 +44,9 @@ class Part:
     def expired(self) -> None:
         self.told.append("expired")
 
+    def closed(self, session: int) -> None:
+        self.told.append(f"closed {session}")
+
     def exited(self, event: Exited) -> None:
         self.exits.append(event)
 

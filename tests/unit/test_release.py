@@ -192,6 +192,23 @@ def test_session_that_ends_just_then(tmp_path: Path, serve: Serve) -> None:
     assert not other.hellos, "there is nothing left to close"
 
 
+def end(*servers: FakeServer) -> bool:
+    """What is told of the end of the session."""
+    return release.end_session([server.address for server in servers], SESSION, PASSWORD)
+
+
+def test_only_what_the_ensemble_has_closed_for_us_is_told_to_be_closed(serve: Serve) -> None:
+    """A leader that has lost the others also says "no such session", of what it alone has ended."""
+    assert end(serve(proper))
+    gone = serve(proper)
+    gone.alive = False
+    assert not end(gone)
+    assert not end(serve(ends_it_first))
+    assert end(serve(not_serving), serve(proper))
+    once = serve(hangs_up_on_close)
+    assert not end(once, once), "it was closed, and nobody has said so"
+
+
 def test_lost_reply_to_close(tmp_path: Path, serve: Serve) -> None:
     server = serve(hangs_up_on_close)
     note(tmp_path, server, server)

@@ -1,5 +1,8 @@
 """How long a request of a session that its client has given up may still be carried out, at the worst: what
-``UNDER_WAY`` in mwapp/core/client.py is for. Times are in session time-outs."""
+``UNDER_WAY`` in mwapp/core/client.py is for; and how soon it is known otherwise. Times are in session
+time-outs."""
+
+import pytest
 
 from mwapp.client.background import CLIENT_SESSION_SECONDS
 from mwapp.core.client import UNDER_WAY, Submit
@@ -11,7 +14,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.ensemble import Transacted
 from tests.simulation.host import Host
 from tests.simulation.service import Service
-from tests.simulation.world import World
+from tests.simulation.world import Chance, World
 
 TICK = 0.5  # the longest there is: a time-out is two at least
 MOMENT = 0.01
@@ -23,6 +26,19 @@ class Unlucky(World):
 
     def chance(self, probability: float) -> bool:  # noqa: ARG002 - whatever it is
         return False
+
+
+class Lucky(World):
+    """The session that was given up can be closed, and the client hears so at once."""
+
+    def chance(self, probability: float) -> bool:
+        return probability > 0.5
+
+    def stream(self, name: str) -> Chance:  # noqa: ARG002 - all are alike
+        return Lucky(1)
+
+    def between(self, low: float, high: float) -> float:  # noqa: ARG002 - as soon as it can be
+        return low
 
 
 class Giving(Process):
@@ -38,8 +54,8 @@ class Giving(Process):
 class Scene:
     """A client and its connection, and when its tasks were created."""
 
-    def __init__(self) -> None:
-        self.world = Unlucky(1)
+    def __init__(self, world: World) -> None:
+        self.world = world
         self.service = Service(self.world, self._committed, slow=0.0, tick=TICK)
         self.created: list[float] = []
         self.accepted: list[int] = []
@@ -75,7 +91,7 @@ class Scene:
 
 
 def test_nothing_is_submitted_twice_however_long_it_is_under_way() -> None:
-    scene = Scene()
+    scene = Scene(Unlucky(1))
     world, service, edge = scene.world, scene.service, scene.client.edge
     world.run(1.0)
     scene.submit(2.2)
@@ -105,6 +121,37 @@ def test_nothing_is_submitted_twice_however_long_it_is_under_way() -> None:
     world.run(world.now + 2 * UNDER_WAY)
     assert sorted(scene.accepted) == [0, 1, 2]
     assert len(scene.created) == 3
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_the_wait_is_over_when_another_server_has_closed_the_session(arrives: bool) -> None:
+    """However long the request still waits at the old server, which is cut off from the others."""
+    scene = Scene(Lucky(1))
+    world, service = scene.world, scene.service
+    world.run(1.0)
+    scene.submit(2.2)
+    assert scene.accepted == [0]
+
+    (server,) = {connection.server for connection in service._connections.values()}
+    service.confine(server)
+    if arrives:  # and no answer comes back
+        scene.client.edge.cut(deaf=False, mute=True, notice=UNDER_WAY)
+        scene.submit(world.now + MOMENT)
+        service.isolate(server, True)
+    else:
+        service.isolate(server, True)
+        scene.submit(world.now + MOMENT)
+    assert len(scene.created) == 1 + arrives
+    while scene.process.given_up is None:
+        world.run(world.now + MOMENT)
+    assert scene.accepted == [0]
+
+    service.reachable.clear()  # the others can be reached again
+    world.run(world.now + 0.5)
+    assert (scene.accepted, len(scene.created)) == ([0, 1], 2)
+    service.isolate(server, False)  # and what waits there is carried out, if the ensemble allows it
+    world.run(world.now + 2 * UNDER_WAY)
+    assert (scene.accepted, len(scene.created)) == ([0, 1], 2)
 
 
 def test_what_has_ended_is_not_removed_while_a_command_may_still_have_to_find_it() -> None:

@@ -1,6 +1,8 @@
 """The promises the edge makes to the core, with a client that does what the test says."""
 
+import struct
 import threading
+from collections import deque
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -8,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from mwapp.core.messages import (
+    Closed,
     Connected,
     Create,
     Error,
@@ -29,7 +32,10 @@ from mwapp.zookeeper import sessions as module
 from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Up
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Connection
+from mwapp.zookeeper.machine import REAL
 from mwapp.zookeeper.sessions import AGAIN, GRACE, REOPEN_DELAY, SILENCE, Note, Sessions
+from testbed.waiting import LONGEST_WAIT, wait_for
+from tests.unit.zk_server import Server
 
 CUT, REFUSED = Failed(Error.CONNECTION_LOSS), Failed(Error.REFUSED)
 TOO_LARGE = Transaction((Create("/a", b"x" * 1_100_000),))
@@ -120,11 +126,13 @@ class Endings:
     def __init__(self) -> None:
         self.seen: list[tuple[list[tuple[str, int]], int, bytes]] = []
         self.problem: OSError | None = None
+        self.closed = False  # by us
 
-    def __call__(self, servers: list[tuple[str, int]], session: int, password: bytes, *_: object) -> None:
+    def __call__(self, servers: list[tuple[str, int]], session: int, password: bytes, *_: object) -> bool:
         self.seen.append((servers, session, password))
         if self.problem is not None:
             raise self.problem
+        return self.closed
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +202,43 @@ def test_an_abandoned_session_is_ended_by_the_next(endings: Endings) -> None:
     harness.tell(up(2), Down(), up(2))
     harness.sessions.close(5.0)  # it is waited for
     assert endings.seen == [([HOST, ("zk2", 2181), ("zk3", 2181)], 1, b"secret")], "once, here first"
+
+
+def test_the_core_hears_that_a_session_that_was_given_up_is_closed(
+    harness: Harness, endings: Endings
+) -> None:
+    endings.closed = True
+    harness.tell(up(1), Down())
+    harness.sessions.abandon(harness.now)
+    harness.look(1)
+    harness.clients[-1].tell(harness.clients[-1], up(2))
+    events = harness.hear()
+    harness.sessions._ending.join()
+    assert [*events, *harness.hear()] == [Connected(2, SESSION_SECONDS), Closed(1)]
+
+
+def test_that_the_ensemble_has_closed_it_is_told_before_there_is_another_session(harness: Harness) -> None:
+    """Its own client was able to close it."""
+    harness.tell(up(1))
+    harness.sessions.abandon(harness.now)
+    assert harness.tell(Closed(1)) == [Closed(1)]
+    harness.look(1)
+    assert harness.tell(up(2)) == [Connected(2, SESSION_SECONDS)]
+    assert harness.tell(Closed(1), client=0) == [Closed(1)]
+
+
+@pytest.mark.parametrize("problem", [None, OSError("zk1:2181: timed out")])
+def test_what_no_server_has_closed_for_us_is_not_told_to_be_closed(
+    harness: Harness, endings: Endings, problem: OSError | None
+) -> None:
+    """A server that knows of no such session may know less than the others."""
+    endings.problem = problem
+    harness.tell(up(1), Down())
+    harness.sessions.abandon(harness.now)
+    harness.look(1)
+    events = harness.tell(up(2))
+    harness.sessions._ending.join()
+    assert [*events, *harness.hear()] == [Connected(2, SESSION_SECONDS)]
 
 
 def test_what_is_closed_is_not_ended_again(harness: Harness, endings: Endings) -> None:
@@ -440,3 +485,28 @@ def test_a_connection_that_another_has_followed_is_there_no_longer(
     client._connection = cast(Connection, SimpleNamespace(asked=asked))
     assert client.still(Up(1, b"", 4.0, ("zk1", 1), asked=3.0)) is still
     assert not client.still(None)
+
+
+@pytest.mark.parametrize(("code", "told"), [(0, 1), (-112, 0)])
+def test_a_session_is_closed_for_us_only_if_the_close_has_no_error(code: int, told: int) -> None:
+    """Session expired: it is over, and a server may say so before the others know."""
+    heard: list[None] = []
+    connection = object.__new__(Connection)
+    connection.client = SimpleNamespace(_pending=deque([(None, None, 1)]))
+    connection._carried_out = lambda: heard.append(None)
+    reply = bytearray(struct.pack(">iqi", 1, 99, code))
+    connection._take(reply, 0, len(reply))
+    assert connection.closed
+    assert len(heard) == told
+
+
+def test_a_client_that_closes_its_session_tells_that_it_is_closed_by_its_number() -> None:
+    server, heard = Server(), list[Happening]()
+    client = Client(Servers.parse(server.connect), SESSION_SECONDS, lambda _, what: heard.append(what), REAL)
+    try:
+        wait_for("a session", lambda: any(isinstance(what, Up) for what in heard))
+        assert client.close(LONGEST_WAIT).wait(LONGEST_WAIT)
+    finally:
+        server.close()
+    (session,) = server.closed
+    assert [what for what in heard if isinstance(what, Closed)] == [Closed(session)]

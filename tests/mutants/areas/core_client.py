@@ -13,8 +13,8 @@ wait = partial(Mutant, "mwapp/core/wait.py")
 MUTANTS = [
     # ---------------------------------------------------------------- after a lost reply
     client(
-        "        self._resolved = False\n        super().connected()",
-        "        super().connected()",
+        "        self._resolved = self._waits = False\n        super().connected()",
+        "        self._waits = False\n        super().connected()",
         "what is added during a search hides what is searched for, and it is submitted twice",
     ),
     client("UNDER_WAY = 3.5", "UNDER_WAY = 1.0", "a request that is still under way is submitted again"),
@@ -25,14 +25,34 @@ MUTANTS = [
         "a server that lags does not show what an earlier session has had carried out",
     ),
     client(
-        "elif self._process.now < self._uncertain_until:\n            self._scope.after(self._uncertain_until - self._process.now, self._begin)\n        else:",
-        "else:",
+        "elif self._process.now < self._uncertain_until:",
+        "elif False:",
         "a request of an earlier session that is under way is submitted again",
     ),
     client(
-        "        if self._sent:\n            self._uncertain_until = self._process.now",
-        "        if True:\n            self._uncertain_until = self._process.now",
+        "        if self._sent and lost is not None:",
+        "        if lost is not None:",
         equivalent="nothing was sent whose outcome is open, so nobody waits for it",
+    ),
+    client(
+        "        lost, self._sent_in = self._sent_in, None\n",
+        "        lost = self._sent_in\n",
+        "the wait begins anew with each session that is lost during it",
+    ),
+    client(
+        "        if session == self._lost:\n",
+        "        if True:\n",
+        "another session than the lost one is closed",
+    ),
+    client(
+        "            self._uncertain_until = 0.0\n            if self._waits:",
+        "            if self._waits:",
+        "who hears that the lost session is closed waits on",
+    ),
+    client(
+        "            if self._waits:\n                self.connected()\n",
+        "",
+        "who waits already does not hear that the lost session is closed",
     ),
     client(
         "        self._left.extendleft(sorted(named, reverse=True))\n",
@@ -51,8 +71,8 @@ MUTANTS = [
         at="Submit._begin",
     ),
     client(
-        "        self._resolved = False\n\n    def expired",
-        "\n    def expired",
+        "        self._resolved = self._waits = False\n\n    def expired",
+        "        self._waits = False\n\n    def expired",
         equivalent="it is dropped, and then looked for and sent like all whose reply was lost",
     ),
     client(

@@ -174,6 +174,11 @@ MUTANTS = [
         "the edge is told to give up the session that it has just begun",
     ),
     session(
+        "                    part.closed(session)\n",
+        "                    pass\n",
+        "who waits for the end of a session that was given up does not hear that it is closed",
+    ),
+    session(
         "case Suspended():\n                self._cut()",
         "case Suspended():\n                pass",
         "a cut goes unnoticed",

@@ -129,6 +129,26 @@ MUTANTS = [
         "",
         "what is over is said to live on",
     ),
+    sessions(
+        "        if end_session(servers, up.session, up.password, connect, now):\n            closed()\n",
+        "        closed()\n        end_session(servers, up.session, up.password, connect, now)\n",
+        "what is only asked to end is told to be closed",
+    ),
+    sessions(
+        "        if end_session(servers, up.session, up.password, connect, now):\n",
+        "        end_session(servers, up.session, up.password, connect, now)\n        if True:\n",
+        "what one server does not know is told to be closed",
+    ),
+    sessions(
+        "            closed()\n",
+        "            pass\n",
+        "nobody hears that the next session has closed the last",
+    ),
+    sessions(
+        "        if isinstance(note.happening, Closed):\n            return [note.happening]",
+        "        if isinstance(note.happening, Closed):\n            return []",
+        "the core does not hear that what it gave up is closed",
+    ),
     sessions("and not given_up.client.closed:", "and given_up.client.closed:", "what lives on is left"),
     # ---------------------------------------------------------------- the client
     client("path[len(self._chroot) :] or", "path or", "a watch tells of a path the core does not know"),
@@ -353,7 +373,24 @@ MUTANTS = [
         "several results that are cut short at their end",
     ),
     wire("        if self._at > at:\n", "        if False:\n", "what is cut short is read on in the next"),
+    connection(
+        "            if not code:\n                self._carried_out()\n",
+        "            self._carried_out()\n",
+        "what is over by itself is told to be closed for us",
+    ),
+    connection(
+        "            if not code:\n                self._carried_out()\n",
+        "",
+        "nobody hears that a session was closed over its own connection",
+    ),
+    client("            self._session = session\n", "", "what is closed is told to be another session"),
     # ---------------------------------------------------------------- the end of a session that was given up
+    ending("return bool(error == 0)", "return True", "what is over by itself is told to be closed for us"),
+    ending(
+        "            return False\n",
+        "            return True\n",
+        "what one server does not know is told to be closed",
+    ),
     ending('">iqiqi", 0, 0, 0, session', '">iqiqi", 0, 0, 6000, session', "an attempt prolongs it"),
     ending("        if granted <= 0:\n            return False\n", "", "what is over is asked to end"),
     ending(
@@ -362,7 +399,7 @@ MUTANTS = [
         "who hangs up is the last asked",
     ),
     ending(
-        "        else:\n            return\n        if now() >= end:",
+        "        else:\n            return closed\n        if now() >= end:",
         "        if now() >= end:",
         "closed, and said to live on",
     ),
