@@ -1,22 +1,26 @@
-"""What a master knows of each task. Every change is a method here, so there is one place for each.
+"""What a master knows of each task: one record for each, and one method that changes what state it is in.
 
-    names       all tasks there are
     queued      nobody has it: what it asks for, in the order of arrival
     delayed     the same, and it is not to begin yet
     bad         nobody has it, and it can never run: the reason
+    held        somebody has it: who, and by which assignment
     finished    it has a final state: when that was seen, monotonic seconds, in this order
-    (none)      it is held, or what is known of it does not suffice
-    unread      besides: it is still to be read, in this order
+    unknown     what is known of it does not suffice; there is no record
 
-A task is queued, delayed, bad or finished, never two of them. What is queued too long becomes bad.
+What is finished may still be held: a person reported it and left the assignment. What is queued too long
+becomes bad. Two things are known of tasks besides, whatever their state:
+
+    names       all tasks there are
+    unread      those still to be read, in this order
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Any
 
+from mwapp.core.held import Held
+from mwapp.core.states import step
 from mwapp.core.submitters import Submitters
 from mwapp.core.task import Task, task_order
 
@@ -25,6 +29,18 @@ from mwapp.core.task import Task, task_order
 LOOK_SECONDS = 60.0
 # And after so many seconds at least.
 SOONEST_SECONDS = 0.001
+
+UNKNOWN, QUEUED, DELAYED, BAD, HELD, FINISHED = "unknown", "queued", "delayed", "bad", "held", "finished"
+TRANSITIONS = {
+    UNKNOWN: (QUEUED, DELAYED, BAD, HELD, FINISHED),
+    QUEUED: (UNKNOWN, DELAYED, BAD, HELD, FINISHED),
+    DELAYED: (UNKNOWN, QUEUED, BAD, HELD, FINISHED),
+    BAD: (UNKNOWN, QUEUED, DELAYED, HELD, FINISHED),
+    HELD: (UNKNOWN, FINISHED),
+    FINISHED: (UNKNOWN, HELD),
+}
+# Time does something to what is in these.
+PASSING = (QUEUED, DELAYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,43 +78,117 @@ class Waiting:
         return now >= self.begins and wall >= self.not_before
 
 
+NOTHING = Waiting(frozenset())
+
+
+@dataclass(slots=True)
+class KnownTask:
+    """What is known of one task."""
+
+    state: str = UNKNOWN
+    waiting: Waiting = NOTHING  # while it is queued or delayed
+    reason: str = ""  # while it is bad
+    seen: float = 0.0  # while it is finished: when that was seen, monotonic seconds
+    held: dict[str, Held] = field(default_factory=dict)  # by queue: several only if a person did that
+
+
+class _Looks:
+    """When to look at which task again, the soonest first."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, float] = {}
+        self.heap: list[tuple[float, str]] = []  # those, and some that no longer count
+
+    def add(self, task: str, due: float) -> None:
+        """Look at it then, unless it will be looked at sooner."""
+        if due < self.times.get(task, math.inf):
+            self.times[task] = due
+            heappush(self.heap, (due, task))
+            if len(self.heap) > 2 * len(self.times) + 100:  # most no longer count
+                self.heap[:] = [(due, task) for task, due in self.times.items()]
+                heapify(self.heap)
+
+    def drop(self, task: str) -> None:
+        """It need not be looked at."""
+        self.times.pop(task, None)
+
+    def take(self, now: float) -> str | None:
+        """One that is due, once. None: there is none."""
+        while self.heap and self.heap[0][0] <= now:
+            due, task = heappop(self.heap)
+            if self.times.get(task) == due:  # otherwise it was to be looked at sooner, and has been
+                del self.times[task]
+                return task
+        return None
+
+    def soonest(self) -> float:
+        """When :meth:`take` is to be called again."""
+        return self.heap[0][0] if self.heap else math.inf
+
+
 class KnownTasks:
-    """The tasks, by what is known of them."""
+    """The tasks, by name, by state and by who has them.
+
+    Others read the indexes and call the methods. The indexes by state are changed by ``_become`` alone, those
+    by queue by ``hold`` and ``release``, so they cannot disagree with the records.
+    """
 
     def __init__(self, max_per_submitter: int = 0) -> None:
         self.names: set[str] = set()
         self.submitters = Submitters(max_per_submitter)
-        self.queued: dict[str, Waiting] = {}
-        self.delayed: dict[str, Waiting] = {}
-        self.bad: dict[str, str] = {}
-        self.finished: dict[str, float] = {}
         self.unread: dict[str, None] = {}
-        self._looks: dict[str, float] = {}  # when to look at a task that waits
-        self._times: list[tuple[float, str]] = []  # a heap of those, and some that no longer count
+        self.queued: dict[str, KnownTask] = {}
+        self.delayed: dict[str, KnownTask] = {}
+        self.bad: dict[str, KnownTask] = {}
+        self.finished: dict[str, KnownTask] = {}
+        self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
+        self._known: dict[str, KnownTask] = {}
+        self._in = {QUEUED: self.queued, DELAYED: self.delayed, BAD: self.bad, FINISHED: self.finished}
+        self._looks = _Looks()
 
-    def renewed(self, in_doubt: set[str]) -> "KnownTasks":
-        """For the next reading. There may be many thousands, so keep all but those held or in doubt."""
+    # ------------------------------------------------------------ what there is
+
+    def begin_anew(self, in_doubt: set[str]) -> None:
+        """Before the next reading. There may be many thousands, so keep all but those held or in doubt."""
         in_doubt = in_doubt | self.unread.keys()
-        new = KnownTasks()
-        new.queued, new.delayed, new.bad = self.queued, self.delayed, self.bad
-        new._looks, new._times = self._looks, self._times
-        new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}
-        new.names = new.queued.keys() | new.delayed.keys() | new.bad.keys() | new.finished.keys()
-        new.submitters = self.submitters.kept(new.names - new.finished.keys())
+        for queue, tasks in self.held.items():
+            for task in list(tasks):
+                self.release(queue, task)
+        self.held.clear()
+        for task in in_doubt:
+            self.reopen(task)
+        self.names = set(self._known)
+        self.submitters = self.submitters.kept(self.names - self.finished.keys())
         # They keep their places in the queue.
-        new.unread = dict.fromkeys(sorted(in_doubt & new.names, key=task_order))
-        return new
+        self.unread = dict.fromkeys(sorted(in_doubt & self.names, key=task_order))
 
     def listed(self, names: Iterable[str]) -> set[str]:
         """These are all there are. Returns those that are new."""
         before, self.names = self.names, set(names)
         for task in before - self.names:
-            self._put(task)
+            self._forget(task)
             self.submitters.forget(task)
             self.unread.pop(task, None)
         if self.submitters.most:  # we count them, and some have been found in a queue, and deleted since
-            self.finished = {task: seen for task, seen in self.finished.items() if task in self.names}
+            for task in self.finished.keys() - self.names:
+                self.reopen(task)
         return self.names - before
+
+    def remove(self, task: str) -> None:
+        """It was deleted."""
+        self.reopen(task)
+        self.names.discard(task)
+        self.submitters.forget(task)
+
+    def read_later(self, tasks: Iterable[str]) -> None:
+        """They are to be read, after those that already are."""
+        self.unread |= dict.fromkeys(tasks)
+
+    def was_read(self, task: str) -> None:
+        """It need not be read any more."""
+        self.unread.pop(task, None)
+
+    # ------------------------------------------------------------ what is known of one
 
     def queue(self, task: str, waiting: Waiting, now: float, wall: float) -> None:
         """Nobody has it. If it was queued before, it keeps its place."""
@@ -107,62 +197,68 @@ class KnownTasks:
             why = "no worker had room for it" if late else "it was not to begin"
             self.spoil(task, f"expired: {why} within {waiting.expires:g} s")
             return
-        self._put(task, self.queued if waiting.ready(now, wall) else self.delayed, waiting)
-        due = waiting.due(now, wall)
-        if due < self._looks.get(task, math.inf):
-            self._looks[task] = due
-            heappush(self._times, (due, task))
-            if len(self._times) > 2 * len(self._looks) + 100:  # most no longer count
-                self._times[:] = [(due, task) for task, due in self._looks.items()]
-                heapify(self._times)
+        self._become(task, QUEUED if waiting.ready(now, wall) else DELAYED).waiting = waiting
+        self._looks.add(task, waiting.due(now, wall))
 
     def look(self, now: float, wall: float) -> float:
         """Time has passed: what was delayed is queued, and what was queued is too old. Returns when to look
         again."""
-        while self._times and self._times[0][0] <= now:
-            due, task = heappop(self._times)
-            if self._looks.get(task) != due:
-                continue  # it was to be looked at sooner, and has been
-            del self._looks[task]
-            waiting = self.queued.get(task) or self.delayed.get(task)
-            if waiting is not None:
-                self.queue(task, waiting, now, wall)
-        return self._times[0][0] if self._times else math.inf
+        while (task := self._looks.take(now)) is not None:
+            self.queue(task, self._known[task].waiting, now, wall)
+        return self._looks.soonest()
 
     def spoil(self, task: str, reason: str) -> None:
         """It can never run."""
-        self._put(task, self.bad, reason)
+        self._become(task, BAD).reason = reason
+
+    def hold(self, queue: str, task: str, held: Held) -> None:
+        """Somebody has it, even if it is said to have ended."""
+        known = self._become(task, FINISHED if task in self.finished else HELD)
+        known.held[queue] = self.held.setdefault(queue, {})[task] = held
+
+    def release(self, queue: str, task: str) -> bool:
+        """Its assignment there was deleted. Returns whether it was known."""
+        if self.held.get(queue, {}).pop(task, None) is None:
+            return False
+        known = self._known[task]
+        del known.held[queue]
+        if known.state == HELD:
+            self._forget(task)
+        return True
+
+    def take(self, task: str) -> None:
+        """Do not assign it, or give it up, until more is known."""
+        if self.waits(task):
+            self._forget(task)
 
     def finish(self, task: str, now: float) -> None:
         """It has a final state. When that was seen first counts."""
-        self._put(task, self.finished, self.finished.get(task, now))
-        self.submitters.forget(task)
+        if task not in self.finished:
+            self._become(task, FINISHED).seen = now
 
     def put_off(self, task: str, now: float) -> None:
         """If it is still finished, move it to the end of the order, as if it had just been seen."""
-        if self.finished.pop(task, None) is not None:
-            self.finished[task] = now
-
-    def waits(self, task: str) -> bool:
-        """Whether nobody has it."""
-        return task in self.queued or task in self.delayed or task in self.bad
-
-    def take(self, task: str) -> None:
-        """Somebody has it; or do not assign it, or give it up, until more is known."""
-        self._looks.pop(task, None)
-        self.queued.pop(task, None)
-        self.delayed.pop(task, None)
-        self.bad.pop(task, None)  # it expired while it was being assigned
+        if task in self.finished:
+            self.finished[task] = self.finished.pop(task)
+            self.finished[task].seen = now
 
     def reopen(self, task: str) -> None:
         """It has no final state, or none any more."""
-        self.finished.pop(task, None)
+        if task in self.finished:
+            self._forget(task)
 
-    def remove(self, task: str) -> None:
-        """It was deleted."""
-        self.finished.pop(task, None)
-        self.names.discard(task)
-        self.submitters.forget(task)
+    # ------------------------------------------------------------ questions
+
+    def waits(self, task: str) -> bool:
+        """Whether nobody has it."""
+        return self._state(task) in (QUEUED, DELAYED, BAD)
+
+    def holders(self, task: str) -> Mapping[str, Held]:
+        """Who has it. Several, in the order of the queues, if a person put it into several."""
+        known = self._known.get(task)
+        if known is None or len(known.held) < 2:
+            return known.held if known is not None else {}
+        return {queue: known.held[queue] for queue in self.held if queue in known.held}
 
     def may_begin(self, task: str) -> bool:
         """Whether its submitter has room for it, as far as is known."""
@@ -173,14 +269,38 @@ class KnownTasks:
         may have ended."""
         if not self.unread:
             for task, submitter in self.submitters.beyond():
-                if task in self.queued or task in self.delayed:
+                if self._state(task) in PASSING:
                     self.spoil(task, self.submitters.why(submitter))
 
-    def _put(self, task: str, to: dict[str, Any] | None = None, value: Any = None) -> None:
-        if to is not self.queued and to is not self.delayed:
-            self._looks.pop(task, None)
-        for known in (self.queued, self.delayed, self.bad, self.finished):
-            if known is not to:
-                known.pop(task, None)
-        if to is not None:
-            to[task] = value
+    # ------------------------------------------------------------ the record, and the indexes made of it
+
+    def _state(self, task: str) -> str:
+        known = self._known.get(task)
+        return UNKNOWN if known is None else known.state
+
+    def _forget(self, task: str) -> None:
+        """All that is known but who has it."""
+        known = self._known.get(task)
+        if known is not None:
+            self._become(task, HELD if known.held else UNKNOWN)
+
+    def _become(self, task: str, state: str) -> KnownTask:
+        """The one place where a state changes, and with it the order of those that are in it."""
+        known = self._known.get(task)
+        if known is None:
+            known = self._known[task] = KnownTask()
+        before = known.state
+        if before == state:
+            return known
+        known.state = step(TRANSITIONS, before, state)
+        if before in self._in:
+            del self._in[before][task]
+        if state in self._in:
+            self._in[state][task] = known
+        if before in PASSING and state not in PASSING:
+            self._looks.drop(task)
+        if state == FINISHED:
+            self.submitters.forget(task)
+        if state == UNKNOWN:
+            del self._known[task]
+        return known

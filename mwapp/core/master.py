@@ -24,8 +24,9 @@ from itertools import chain, islice
 from typing import Any
 
 from mwapp.core.batching import Batching
+from mwapp.core.held import Held
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, Set
-from mwapp.core.mirror import Held, Mirror
+from mwapp.core.mirror import Mirror
 from mwapp.core.placement import Experience, Placement
 from mwapp.core.protocol import (
     EPOCH,
@@ -42,6 +43,7 @@ from mwapp.core.protocol import (
     status_path,
     worker_path,
 )
+from mwapp.core.requests import Again
 from mwapp.core.retention import RETENTION, Remover, Retention
 from mwapp.core.session import Callback, Process
 from mwapp.core.task import task_order
@@ -361,11 +363,11 @@ class Master:
                     steps.append(step)
                     taken.add(task)
         for task in sorted(filter(ready, known.bad), key=task_order)[: room - len(steps)]:
-            steps.append(self._give_up(task, Outcome(reason=known.bad[task])))
-        for task, waiting in known.queued.items():
+            steps.append(self._give_up(task, Outcome(reason=known.bad[task].reason)))
+        for task, its in known.queued.items():
             if len(steps) == room or places.all_full:
                 break
-            labels = waiting.labels
+            labels = its.waiting.labels
             if places.is_full(labels) or not ready(task) or not known.may_begin(task):
                 continue
             target = places.first(labels)
@@ -394,7 +396,7 @@ class Master:
             if task in known.finished or task in mirror.pointless:
                 yield _Step(task, [Delete(cancel_path(task))], partial(mirror.granted, task))
                 continue
-            queue = next((queue for queue, held in mirror.held.items() if task in held), None)
+            queue = next(iter(known.holders(task)), None)
             worker = mirror.workers.get(queue) if queue is not None else None
             if queue is None:
                 due = known.waits(task) and task not in known.unread
@@ -416,9 +418,9 @@ class Master:
         """Tasks that are to run again; and requests that can be deleted."""
         requests, known = self._mirror.requests, self._mirror.tasks
         for task in [*requests.pointless, *requests.removals, *requests.runs]:
-            held = any(task in tasks for tasks in self._mirror.held.values())
             if task in self._aside:
                 continue
+            held = known.holders(task)
             if task in requests.pointless:
                 yield _Step(task, [Delete(request_path(task))], partial(requests.granted, task))
             elif task not in known.finished:
@@ -427,12 +429,12 @@ class Master:
             elif task in requests.runs and not held:  # otherwise its assignment goes first
                 yield self._run_again(task, requests.runs[task])
 
-    def _run_again(self, task: str, attempt: Assignment) -> _Step:
+    def _run_again(self, task: str, again: Again) -> _Step:
         end: list[Op] = [Delete(status_path(task)), Delete(result_path(task))]
-        ops = [Delete(request_path(task)), *end, Create(assign_path(NOBODY, task), attempt.encode())]
+        ops = [Delete(request_path(task)), *end, Create(assign_path(NOBODY, task), again.attempt.encode())]
 
         def apply() -> None:
-            self._mirror.run_again(task, attempt)
+            self._mirror.run_again(task, again)
             self.counters["run_again"] += 1
 
         return _Step(task, ops, apply)
@@ -462,7 +464,7 @@ class Master:
         if places.is_full(frozenset(last.labels)):
             return None
         # If a person put it into several queues, each of these has its own to move.
-        others = {other for other, tasks in self._mirror.held.items() if other != queue and task in tasks}
+        others = self._mirror.tasks.holders(task).keys() - {queue}
         target = places.again(held, last, others)
         if target is None:
             return None
@@ -514,9 +516,9 @@ class Master:
 
     def _holder(self, queue: str, task: str) -> str | None:
         """Who runs it, if a person put it into this queue, too; for /returned, whoever holds it."""
-        for other, tasks in self._mirror.held.items():
-            held = tasks.get(task) if other != queue else None
-            if held is not None and (queue == NOBODY or not held.orphaned(self._mirror.workers.get(other))):
+        for other, held in self._mirror.tasks.holders(task).items():
+            runs = queue == NOBODY or not held.orphaned(self._mirror.workers.get(other))
+            if other != queue and runs:
                 return other
         return None
 

@@ -16,11 +16,11 @@ neither held nor finished.
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
 from itertools import islice
 
+from mwapp.core.held import Held, LiveWorker
 from mwapp.core.known_tasks import SOONEST_SECONDS, KnownTasks, Waiting
 from mwapp.core.listing import list_again
 from mwapp.core.messages import Failed, Node, Stat
@@ -40,7 +40,7 @@ from mwapp.core.protocol import (
     task_path,
     worker_path,
 )
-from mwapp.core.requests import Requests, whose_is
+from mwapp.core.requests import Again, Requests, whose_is
 from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Callback, Scope, Then
 from mwapp.core.task import BadTaskError, Task, task_order
 
@@ -52,35 +52,6 @@ Adopt = Callable[[str, Node | Failed, Node], None]
 Ran = Callable[[str, str, bool], None]
 
 
-@dataclass(slots=True)
-class LiveWorker:
-    """A worker whose /workers znode is there."""
-
-    incarnation: int
-    slots: int
-    draining: bool
-    adopted: bool
-    labels: frozenset[str] = frozenset()
-    outlived: frozenset[str] = frozenset()  # incarnations that its process survived, as "worker/incarnation"
-    prefetch: int = 0  # how many tasks it takes beyond the slots
-    readable: bool = True  # otherwise its incarnation is unknown
-
-
-@dataclass(slots=True)
-class Held:
-    """A task's assignment."""
-
-    assignment: Assignment
-    fresh: bool = True  # read or written since its worker last changed
-    begins: float = -math.inf  # of one that was returned: not before that, monotonic seconds
-
-    def orphaned(self, worker: LiveWorker | None) -> bool:
-        """Whether nobody runs it. If it is not fresh, it may have been recorded meanwhile, so nobody knows
-        yet."""
-        elsewhere = worker is None or (worker.readable and not self.assignment.meant_for(worker.incarnation))
-        return self.fresh and elsewhere
-
-
 class Mirror:
     """One reading of the znodes, which ends with its ``scope``; after that :meth:`renewed` begins the next.
 
@@ -90,7 +61,7 @@ class Mirror:
     (True) or failed, at most once for each run. ``max_per_submitter``: see mwapp/core/submitters.py.
     Without ``adopts`` what an earlier master has adopted gets nothing more.
 
-    A task is :attr:`held`, or :attr:`tasks` says what it is. One both held and finished was reported by hand.
+    :attr:`tasks` says what is known of each task, and who has it.
     """
 
     def __init__(
@@ -123,7 +94,6 @@ class Mirror:
         self.blind: set[str] = set()  # queues without permission to read: they may hold what looks unassigned
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
         self.workers: dict[str, LiveWorker] = {}
-        self.held: dict[str, dict[str, Held]] = {}  # by queue (worker's name) and task
         self.tasks = KnownTasks(max_per_submitter)
         self.cancels: set[str] = set()  # tasks with a cancel request
         self.cancels_in_order: list[str] = []  # those, and some that have none any more
@@ -136,8 +106,8 @@ class Mirror:
         self._outdated: set[str] = set()  # those for which the page under way is too old
 
     def renewed(self, scope: Scope, in_doubt: set[str]) -> "Mirror":
-        """The next reading, which :meth:`read` begins. It keeps what is known of tasks that are not
-        ``in_doubt``."""
+        """The next reading, which :meth:`read` begins, after which this one is not to be used any more. It
+        keeps what is known of tasks that are not ``in_doubt``."""
         new = Mirror(
             scope,
             wall=self._wall,
@@ -147,9 +117,15 @@ class Mirror:
             unreadable=self._unreadable,
             ran=self._ran,
         )
-        new.tasks, new._persistent = self.tasks.renewed(in_doubt), self._persistent
+        new.tasks, new._persistent = self.tasks, self._persistent
+        new.tasks.begin_anew(in_doubt)
         new._pauses = self._pauses  # do not begin them again
         return new
+
+    @property
+    def held(self) -> dict[str, dict[str, Held]]:
+        """By queue (worker's name) and task."""
+        return self.tasks.held
 
     def read(self) -> None:
         """Read workers, then queues, then tasks, and keep watching them."""
@@ -162,13 +138,12 @@ class Mirror:
 
     def assigned(self, queue: str, task: str, assignment: Assignment) -> None:
         """The worker has got the task."""
-        self.tasks.take(task)
-        self.held.setdefault(queue, {})[task] = Held(assignment)
+        self.tasks.hold(queue, task, Held(assignment))
         self._watch_if_adopted(queue, task)
 
     def released(self, queue: str, task: str) -> None:
         """The assignment was deleted."""
-        self.held[queue].pop(task, None)
+        self.tasks.release(queue, task)
 
     def cleared(self, queue: str, task: str) -> None:
         """A useless assignment was deleted; look again what became of its task."""
@@ -185,13 +160,12 @@ class Mirror:
         if task in self.requests:
             self.requests.close(task)
 
-    def run_again(self, task: str, assignment: Assignment) -> None:
+    def run_again(self, task: str, again: Again) -> None:
         """The task no longer has a final state, and is in /returned."""
-        whose = self.requests.whose.get(task, ("", 0))
         self.requests.granted(task)
         self.tasks.reopen(task)
-        self.tasks.submitters.note(task, *whose)
-        self.held.setdefault(NOBODY, {})[task] = Held(assignment)
+        self.tasks.submitters.note(task, *again.whose)
+        self.tasks.hold(NOBODY, task, Held(again.attempt))
 
     def put_off(self, task: str) -> None:
         """The finished task could not be deleted."""
@@ -331,7 +305,7 @@ class Mirror:
         present = () if isinstance(names, Failed) else names
         known = self.held.setdefault(queue, {})
         for task in sorted(known.keys() - set(present)):
-            del known[task]
+            self.tasks.release(queue, task)
             self._look_if_finished(task, queue)
         if queue == NOBODY:
             self._pauses = {task: self._pauses[task] for task in self._pauses.keys() & set(present)}
@@ -357,17 +331,17 @@ class Mirror:
         def read(nodes: list[Node | Failed]) -> None:
             for task, node, status in zip(tasks, nodes[::2], nodes[1::2], strict=True):
                 if isinstance(node, Node) and (isinstance(status, Node) or status == GONE):
-                    held = self.held.setdefault(queue, {})[task] = Held(Assignment.decode(node.data))
+                    held = Held(Assignment.decode(node.data))
                     if queue == NOBODY:
                         held.begins = self._after_pause(task, held.assignment, arrived=arrived)
-                    self.tasks.take(task)
+                    self.tasks.hold(queue, task, held)
                     if isinstance(status, Node):
                         self.tasks.finish(task, self._scope.now)
                     else:
                         self._watch_if_adopted(queue, task)
                 elif node != GONE:
                     self._keep_held(queue, task)
-                elif self.held.get(queue, {}).pop(task, None):
+                elif self.tasks.release(queue, task):
                     self._look_if_finished(task)
             if then:
                 then()
@@ -391,8 +365,7 @@ class Mirror:
 
     def _keep_held(self, queue: str, task: str) -> None:
         """No permission to read it, or its status: it stays where it is until there is."""
-        self.held.setdefault(queue, {})[task] = Held(Assignment(), fresh=False)
-        self.tasks.take(task)
+        self.tasks.hold(queue, task, Held(Assignment(), fresh=False))
         log.error("no permission to read %s: trying again", assign_path(queue, task))
         self._scope.after(AGAIN_SECONDS, partial(self._read_held, queue, [task]))
 
@@ -463,7 +436,7 @@ class Mirror:
             # write must not wait for those. So read some of the newest first, then continue from the oldest.
             size = self._scope.limits.newest
             ordered = ordered[-size:] + ordered[:-size]
-        self.tasks.unread |= dict.fromkeys(ordered)
+        self.tasks.read_later(ordered)
         self.complete = True
         self._changed()
         self._read_tasks(size)
@@ -479,7 +452,7 @@ class Mirror:
             self._reading = False
             for task, node in zip(page, nodes, strict=True):
                 if task not in self._outdated:
-                    self.tasks.unread.pop(task, None)
+                    self.tasks.was_read(task)
                     self._task_seen(task, node)
             self._changed()
             self._read_tasks()
@@ -500,7 +473,7 @@ class Mirror:
             self._scope.exists(status_path(task), partial(self._looked_at_status, task, node))
 
     def _read_again(self, task: str) -> None:
-        self.tasks.unread[task] = None
+        self.tasks.read_later([task])
         self._read_tasks()
 
     def _looked_at_status(self, task: str, node: Node, stat: Stat | None) -> None:
@@ -548,7 +521,7 @@ class Mirror:
             return
         if self.tasks.submitters.most:
             self.tasks.submitters.note(task, *whose_is(node))
-        if not any(task in held for held in self.held.values()):
+        if not self.tasks.holders(task):
             try:
                 asked, wall = Task.decode(node.data), self._wall()
             except BadTaskError as error:

@@ -10,7 +10,8 @@ a worker that rests        -> nothing; after its rest one task at a time (mwapp/
 import math
 from collections.abc import Container, Iterator
 
-from mwapp.core.mirror import Held, Mirror
+from mwapp.core.held import Held
+from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import Assignment
 from mwapp.core.resting import Resting
 from mwapp.core.throughput import Throughput

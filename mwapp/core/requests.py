@@ -9,6 +9,7 @@ the reply may ask again: a task does not run twice for one request.
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 from mwapp.core.messages import Failed, Node
@@ -30,6 +31,14 @@ from mwapp.core.task import BadTaskError, Task, task_order
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What it takes to run a task again."""
+
+    attempt: Assignment  # the next one, so that the fencing token grows; failures and losses start at zero
+    whose: tuple[str, int]  # its submitter, and its czxid
+
+
 class Requests:
     """Those of one reading of the znodes, kept up to date until its ``scope`` ends.
 
@@ -44,10 +53,8 @@ class Requests:
         self._names: set[str] = set()
         self._unread: dict[str, None] = {}
         self._reading = False
-        # The next attempt, so that the fencing token grows. Failures and losses start again at zero.
-        self.runs: dict[str, Assignment] = {}
+        self.runs: dict[str, Again] = {}
         self.removals: dict[str, None] = {}
-        self.whose: dict[str, tuple[str, int]] = {}  # of those: the submitter, and the czxid
         self.pointless: dict[str, None] = {}  # the request is all there is to delete
 
     def look(self) -> None:
@@ -60,7 +67,7 @@ class Requests:
         self._forget(task)
 
     def _forget(self, task: str) -> None:
-        for known in (self._unread, self.runs, self.whose, self.removals, self.pointless):
+        for known in (self._unread, self.runs, self.removals, self.pointless):
             known.pop(task, None)
 
     def __contains__(self, task: str) -> bool:
@@ -129,9 +136,8 @@ class Requests:
         elif (attempt := _last_attempt(result)) is None:
             self.pointless[task] = None
         else:
-            self.runs[task] = Assignment(attempt + 1, labels=_labels(asked))
-            if isinstance(asked, Node):
-                self.whose[task] = whose_is(asked)
+            whose = whose_is(asked) if isinstance(asked, Node) else ("", 0)
+            self.runs[task] = Again(Assignment(attempt + 1, labels=_labels(asked)), whose)
 
     def _read_later(self, task: str) -> None:
         def read() -> None:

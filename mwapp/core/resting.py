@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from mwapp.core.mirror import LiveWorker
+from mwapp.core.held import LiveWorker
 
 CHANCE = 0.001
 # But so many different tasks have to fail in a row.

@@ -68,8 +68,8 @@ class Remover:
         oldest = enumerate(islice(finished.items(), self._most))
         due = self._asked(least) or [
             task
-            for number, (task, seen) in oldest
-            if self._scope.now - seen >= (least if number < surplus else age)
+            for number, (task, known) in oldest
+            if self._scope.now - known.seen >= (least if number < surplus else age)
         ]
         if not due:
             self._scope.after(TIDY_SECONDS, self._tidy)
@@ -83,7 +83,11 @@ class Remover:
     def _asked(self, least: float) -> list[str]:
         """Those that clients want removed."""
         finished, now = self._mirror.tasks.finished, self._scope.now
-        asked = (task for task in self._mirror.requests.removals if now - finished.get(task, now) >= least)
+
+        def age(task: str) -> float:
+            return now - finished[task].seen if task in finished else 0.0
+
+        asked = (task for task in self._mirror.requests.removals if age(task) >= least)
         return list(islice(asked, self._most))
 
     def _tidied(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mwapp.core.held import LiveWorker
 from mwapp.core.limits import Limits
 from mwapp.core.master import Master, _Step
 from mwapp.core.messages import (
@@ -27,7 +28,6 @@ from mwapp.core.messages import (
     Set,
     Transaction,
 )
-from mwapp.core.mirror import LiveWorker
 from mwapp.core.protocol import (
     ASSIGN,
     CANDIDATES,
@@ -40,6 +40,7 @@ from mwapp.core.protocol import (
     Registration,
     request_path,
 )
+from mwapp.core.requests import Again
 from mwapp.core.resting import Resting
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
@@ -318,16 +319,16 @@ class Generous(Master):
 class Insatiable(Master):
     """A master that does not delete a request to run a task again."""
 
-    def _run_again(self, task: str, attempt: Assignment) -> _Step:
-        step = super()._run_again(task, attempt)
+    def _run_again(self, task: str, again: Again) -> _Step:
+        step = super()._run_again(task, again)
         return replace(step, ops=[op for op in step.ops if op.path != request_path(task)])
 
 
 class Amnesiac(Master):
     """A master that begins with attempt 1 again."""
 
-    def _run_again(self, task: str, attempt: Assignment) -> _Step:
-        return super()._run_again(task, replace(attempt, attempt=1))
+    def _run_again(self, task: str, again: Again) -> _Step:
+        return super()._run_again(task, replace(again, attempt=replace(again.attempt, attempt=1)))
 
 
 class Boastful(Rewriting):

@@ -3,6 +3,7 @@
 import pytest
 
 from mwapp.core.election import TRANSITIONS as OF_AN_ELECTION
+from mwapp.core.known_tasks import TRANSITIONS as OF_A_TASK
 from mwapp.core.protocol import candidate_name, candidate_path
 from mwapp.core.states import ImpossibleTransitionError, Transitions, step
 from mwapp.core.worker import TRANSITIONS as OF_A_WORKER
@@ -77,7 +78,7 @@ def test_who_may_not_be_listed_leads_all_the_same() -> None:
     assert listed(stage) == {"m1": "m1:2223"}
 
 
-@pytest.mark.parametrize("transitions", [OF_AN_ELECTION, OF_A_WORKER])
+@pytest.mark.parametrize("transitions", [OF_AN_ELECTION, OF_A_WORKER, OF_A_TASK])
 def test_every_state_can_be_left_for_states_that_there_are(transitions: Transitions) -> None:
     assert {to for states in transitions.values() for to in states} == transitions.keys()
 

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
+from mwapp.core.held import Held
 from mwapp.core.known_tasks import KnownTasks, Waiting
 from mwapp.core.limits import Limits
 from mwapp.core.messages import Children, Create, Failed, Node, Set
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import NOBODY, Assignment
+from mwapp.core.states import ImpossibleTransitionError
 from tests.unit.core_stage import Stage
 from tests.unit.test_core_mirror import ASSIGNED, REGISTERED, TASK, Server, mirror_of
 
@@ -228,7 +230,7 @@ def test_the_time_that_a_finished_task_is_kept_begins_once() -> None:
     known.listed(["a"])
     known.finish("a", 1.0)
     known.finish("a", 5.0)
-    assert known.finished == {"a": 1.0}
+    assert known.finished["a"].seen == 1.0
 
 
 def test_what_is_read_again_keeps_its_place_in_the_queue() -> None:
@@ -238,12 +240,82 @@ def test_what_is_read_again_keeps_its_place_in_the_queue() -> None:
     assert list(known.queued) == ["a", "b"]
 
 
+def test_what_is_not_listed_any_more_does_not_wait() -> None:
+    known = KnownTasks()
+    known.listed(["a", "b", "c"])
+    for task in ("a", "b"):
+        known.queue(task, Waiting(frozenset()), 0.0, 0.0)
+    known.queue("c", Waiting(frozenset(), begins=10.0), 0.0, 0.0)
+    assert known.listed(["b"]) == set()
+    assert (list(known.queued), list(known.delayed)) == (["b"], [])
+
+
+def test_who_has_a_task_is_found_out_anew_by_the_next_reading() -> None:
+    known = KnownTasks()
+    known.listed(["a", "b"])
+    known.hold("w1", "a", Held(Assignment(1)))
+    known.hold("w1", "b", Held(Assignment(1)))
+    known.finish("b", 1.0)
+    known.begin_anew(set())
+    assert (known.held, dict(known.holders("a")), dict(known.holders("b"))) == ({}, {}, {})
+    assert known.listed(["a", "b"]) == {"a"}
+
+
+def test_what_is_delayed_is_known_to_the_next_reading_and_begins_in_time() -> None:
+    known = KnownTasks()
+    known.listed(["a"])
+    known.queue("a", Waiting(frozenset(), begins=10.0), 0.0, 0.0)
+    known.begin_anew(set())
+    assert known.listed(["a"]) == set()
+    known.look(10.0, 0.0)
+    assert list(known.queued) == ["a"]
+
+
+def test_the_next_task_of_a_name_does_not_wait_for_the_time_of_the_one_before() -> None:
+    known = KnownTasks()
+    known.listed(["a"])
+    known.queue("a", Waiting(frozenset(), begins=100.0), 0.0, 0.0)
+    known.queue("a", Waiting(frozenset(), begins=10.0), 0.0, 0.0)
+    known.look(10.0, 0.0)
+    assert list(known.queued) == ["a"]
+
+
+def test_what_somebody_has_is_not_queued() -> None:
+    """It would be given to another, too: a defect, and the process must stop."""
+    known = KnownTasks()
+    known.hold("w1", "a", Held(Assignment(1)))
+    with pytest.raises(ImpossibleTransitionError, match="from held to queued"):
+        known.queue("a", Waiting(frozenset()), 0.0, 0.0)
+
+
+def test_of_two_that_have_a_task_the_one_whose_queue_is_known_longer_comes_first() -> None:
+    known = KnownTasks()
+    for queue, task in (("w1", "a"), ("w2", "b"), ("w1", "b")):
+        known.hold(queue, task, Held(Assignment(1)))
+    assert list(known.holders("b")) == ["w1", "w2"]
+
+
+def test_what_somebody_has_and_has_ended_is_held_until_the_last_queue_is_rid_of_it() -> None:
+    known = KnownTasks()
+    for queue in ("w1", "w2"):
+        known.hold(queue, "a", Held(Assignment(1)))
+    known.finish("a", 1.0)
+    assert known.release("w1", "a")
+    assert not known.release("w1", "a")
+    known.reopen("a")
+    known.take("a")
+    assert list(known.holders("a")) == ["w2"]
+    assert known.release("w2", "a")
+    known.queue("a", Waiting(frozenset()), 0.0, 0.0)
+    assert (list(known.queued), list(known.finished), dict(known.holders("a"))) == (["a"], [], {})
+
+
 def test_what_cannot_be_removed_is_the_last_to_be_tried_again() -> None:
     known = KnownTasks()
     for task in ("a", "b"):
         known.finish(task, 1.0)
     known.put_off("a", 5.0)
-    assert list(known.finished.items()) == [("b", 1.0), ("a", 5.0)]
+    assert [(task, one.seen) for task, one in known.finished.items()] == [("b", 1.0), ("a", 5.0)]
 
 
 def test_what_is_in_doubt_is_not_known_to_have_ended() -> None:
@@ -251,7 +323,8 @@ def test_what_is_in_doubt_is_not_known_to_have_ended() -> None:
     known.listed(["a", "b"])
     known.finish("a", 1.0)
     known.finish("b", 1.0)
-    assert known.renewed({"a"}).finished == {"b": 1.0}
+    known.begin_anew({"a"})
+    assert list(known.finished) == ["b"]
 
 
 def test_what_was_removed_while_its_state_was_looked_up_is_not_known_any_more() -> None:

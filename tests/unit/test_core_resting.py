@@ -6,7 +6,7 @@ from itertools import cycle
 
 import pytest
 
-from mwapp.core.mirror import LiveWorker
+from mwapp.core.held import LiveWorker
 from mwapp.core.resting import Resting
 from tests.unit.core_stage import Actor, Stage
 

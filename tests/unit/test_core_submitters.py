@@ -157,7 +157,8 @@ def test_nothing_is_refused_while_something_is_to_be_read_again() -> None:
 
 
 def test_what_waits_is_still_known_at_the_next_reading() -> None:
-    known = two_of_eve().renewed(set())
+    known = two_of_eve()
+    known.begin_anew(set())
     assert known.listed(["a", "b"]) == set()
     assert (known.may_begin("a"), known.may_begin("b")) == (True, False)
 

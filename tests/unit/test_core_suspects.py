@@ -2,8 +2,8 @@
 
 import json
 
+from mwapp.core.held import LiveWorker
 from mwapp.core.messages import Tick
-from mwapp.core.mirror import LiveWorker
 from mwapp.core.protocol import Registration
 from mwapp.core.resting import Resting
 from tests.unit.core_stage import Stage, submitted

@@ -109,7 +109,7 @@ MUTANTS = [
     ),
     mirror("        self.requests.look()\n", "", "nobody reads the requests"),
     retention(
-        "if now - finished.get(task, now) >= least)",
+        "if age(task) >= least)",
         "if task in finished)",
         "what is removed is submitted anew by who was cut off",
     ),
@@ -193,8 +193,8 @@ MUTANTS = [
         "a request that comes while the last one is deleted stays for ever",
     ),
     partial(Mutant, "mwapp/core/known_tasks.py")(
-        "if self.finished.pop(task, None) is not None:",
-        "if self.finished.pop(task, None) or True:",
+        "        if task in self.finished:\n            self.finished[task] =",
+        "        self.finish(task, now)\n        if task in self.finished:\n            self.finished[task] =",
         "what runs again counts as finished",
     ),
     protocol(

@@ -245,13 +245,13 @@ MUTANTS = [
         "what is in two places is moved twice in one transaction",
     ),
     master(
-        "(queue == NOBODY or not held.orphaned(self._mirror.workers.get(other)))",
-        "not held.orphaned(self._mirror.workers.get(other))",
+        "runs = queue == NOBODY or not held.orphaned(self._mirror.workers.get(other))",
+        "runs = not held.orphaned(self._mirror.workers.get(other))",
         "what is returned is given out while an orphan of the same task is",
     ),
     master(
-        "(queue == NOBODY or not held.orphaned(self._mirror.workers.get(other)))",
-        "True",
+        "runs = queue == NOBODY or not held.orphaned(self._mirror.workers.get(other))",
+        "runs = True",
         "two orphans of one task are each dropped for the other",
     ),
     master(

@@ -9,16 +9,17 @@ KILLERS = CORE
 
 mirror = partial(Mutant, "mwapp/core/mirror.py")
 listing = partial(Mutant, "mwapp/core/listing.py")
+held = partial(Mutant, "mwapp/core/held.py")
 known = partial(Mutant, "mwapp/core/known_tasks.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- the mirror: workers and queues
-    mirror(
+    held(
         "return self.fresh and elsewhere",
         "return elsewhere",
         "what a worker has handed back just before it left is moved from where it no longer is",
     ),
-    mirror(
+    held(
         "return self.fresh and elsewhere",
         "return self.fresh and worker is None",
         "what an earlier incarnation left is never moved",
@@ -87,8 +88,8 @@ MUTANTS = [
         "a /returned that was deleted is not made again",
     ),
     mirror(
-        "            del known[task]\n            self._look_if_finished(task, queue)\n",
-        "            del known[task]\n",
+        "            self.tasks.release(queue, task)\n            self._look_if_finished(task, queue)\n",
+        "            self.tasks.release(queue, task)\n",
         "what became of a task that was taken from a queue is never found out",
     ),
     mirror(
@@ -107,14 +108,9 @@ MUTANTS = [
         "what a person reported before the master looked is run again",
     ),
     mirror(
-        "                elif self.held.get(queue, {}).pop(task, None):\n                    self._look_if_finished(task)\n",
+        "                elif self.tasks.release(queue, task):\n                    self._look_if_finished(task)\n",
         "",
         equivalent="the watch of its queue has it found out as well",
-    ),
-    mirror(
-        "                    self.tasks.take(task)\n                    if isinstance(status",
-        "                    if isinstance(status",
-        "what is held is assigned once more",
     ),
     mirror(
         "if held and (worker is None or worker.adopted):",
@@ -179,7 +175,11 @@ MUTANTS = [
         "ordered = ordered[:size] + ordered[size:]",
         "at a take-over what waits is read after all that has ended",
     ),
-    known("            self._put(task)\n", "", "a task that was deleted is assigned"),
+    known(
+        "            self._forget(task)\n            self.submitters",
+        "            self.submitters",
+        "a task that was deleted is assigned",
+    ),
     known(
         "            self.unread.pop(task, None)\n", "", "a task that was deleted is read, again and again"
     ),
@@ -189,8 +189,8 @@ MUTANTS = [
         "pages are read beside each other, thousands of tasks at once",
     ),
     mirror(
-        "                if task not in self._outdated:\n                    self.tasks.unread.pop(task, None)",
-        "                if True:\n                    self.tasks.unread.pop(task, None)",
+        "                if task not in self._outdated:\n                    self.tasks.was_read(task)",
+        "                if True:\n                    self.tasks.was_read(task)",
         "a reading from before a task was returned counts",
     ),
     mirror(
@@ -234,8 +234,8 @@ MUTANTS = [
         "what has vanished once is never read again",
     ),
     known(
-        "self._put(task, self.finished, self.finished.get(task, now))",
-        "self._put(task, self.finished, now)",
+        "        if task not in self.finished:\n            self._become",
+        "        if True:\n            self._become",
         "the time a finished task is kept begins anew whenever it is seen",
     ),
     mirror(
@@ -244,7 +244,7 @@ MUTANTS = [
         "what was removed while it was looked at is removed again and again",
     ),
     mirror(
-        "        if not any(task in held for held in self.held.values()):\n            try:",
+        "        if not self.tasks.holders(task):\n            try:",
         "        if True:\n            try:",
         "what is held is queued as well",
     ),
@@ -259,22 +259,24 @@ MUTANTS = [
         "a task that cannot run counts as one that waits",
     ),
     known(
-        "new.finished = {task: seen for task, seen in self.finished.items() if task not in in_doubt}",
-        "new.finished = dict(self.finished)",
-        "what was refused is known from before",
-        at="KnownTasks.renewed",
-    ),
-    known(
-        "new.unread = dict.fromkeys(sorted(in_doubt & new.names, key=task_order))",
-        "new.unread = {}",
-        "what was refused is taken for what it was",
-        at="KnownTasks.renewed",
-    ),
-    known(
-        "        new.queued, new.delayed, new.bad = self.queued, self.delayed, self.bad\n",
+        "        for task in in_doubt:\n            self.reopen(task)\n",
         "",
+        "what was refused is known from before",
+    ),
+    known(
+        "self.unread = dict.fromkeys(sorted(in_doubt & self.names, key=task_order))",
+        "self.unread = {}",
+        "what was refused is taken for what it was",
+    ),
+    known(
+        "self.names = set(self._known)",
+        "self.names = set(self.finished)",
         "a backlog is read again whenever a transaction is refused",
-        at="KnownTasks.renewed",
+    ),
+    known(
+        "                self.release(queue, task)\n        self.held.clear()",
+        "                pass\n        self.held.clear()",
+        "what was held before a refusal is held for ever",
     ),
     mirror(
         "                self._report_persistent(name)\n                continue  # nobody's",
@@ -371,18 +373,18 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- each task in one state
     known(
-        "            if known is not to:\n                known.pop(task, None)\n",
-        "            if False:\n                known.pop(task, None)\n",
+        "        if before in self._in:\n            del self._in[before][task]\n",
+        "",
         "a task is in two states at once",
     ),
     known(
-        "            if known is not to:\n",
-        "            if True:\n",
+        "        self._become(task, QUEUED if waiting",
+        "        self.take(task)\n        self._become(task, QUEUED if waiting",
         "what is read again loses its place in the queue",
     ),
     known(
-        "if self.finished.pop(task, None) is not None:",
-        "if task in self.finished:",
+        "self.finished[task] = self.finished.pop(task)",
+        "pass",
         "one that cannot be removed stays first, and is tried again as such",
     ),
     known(
@@ -391,9 +393,28 @@ MUTANTS = [
         "what was removed counts as there until the list is read",
     ),
     known(
-        "        self.queued.pop(task, None)\n",
-        "",
+        "FINISHED if task in self.finished else HELD",
+        "self._state(task) if task in self.finished or task in self.queued else HELD",
         "what is held is assigned once more",
-        at="KnownTasks.take",
+    ),
+    known(
+        "            self._forget(task)\n\n    def finish",
+        "            pass\n\n    def finish",
+        "what may have ended is assigned before its final state was looked for",
+    ),
+    known(
+        "        if known.state == HELD:\n            self._forget(task)\n",
+        "",
+        "what is in no queue any more counts as held, and stays",
+    ),
+    known(
+        "step(TRANSITIONS, before, state)",
+        "state",
+        "what somebody has can be queued as well",
+    ),
+    known(
+        "return {queue: known.held[queue] for queue in self.held if queue in known.held}",
+        "return known.held",
+        "which of two queues counts depends on which was read first",
     ),
 ]

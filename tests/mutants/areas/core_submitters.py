@@ -34,20 +34,20 @@ MUTANTS = [
         "        if True:\n            for task, submitter",
         "a task is refused because of one that has ended",
     ),
-    known("if task in self.queued or task in self.delayed:", "if True:", "a task that runs is refused"),
+    known("if self._state(task) in PASSING:", "if True:", "a task that runs is refused"),
     known(
-        "if task in self.queued or task in self.delayed:",
+        "if self._state(task) in PASSING:",
         "if task in self.queued:",
         "what is delayed is not refused",
     ),
     known(
-        "self.finished.get(task, now))\n        self.submitters.forget(task)",
-        "self.finished.get(task, now))",
+        "        if state == FINISHED:\n            self.submitters.forget(task)\n",
+        "",
         "what has ended counts",
     ),
     known(
-        "            self._put(task)\n            self.submitters.forget(task)",
-        "            self._put(task)",
+        "            self._forget(task)\n            self.submitters.forget(task)",
+        "            self._forget(task)",
         "what a person has deleted counts for ever",
     ),
     known(
@@ -56,7 +56,7 @@ MUTANTS = [
         equivalent="only what has ended is removed, and that is forgotten already",
     ),
     known(
-        "self.submitters.kept(new.names - new.finished.keys())",
+        "self.submitters.kept(self.names - self.finished.keys())",
         "Submitters(self.submitters.most)",
         "after a refusal nothing that waits is known, and nothing begins",
     ),
@@ -64,9 +64,9 @@ MUTANTS = [
     master("        known.refuse_too_many()\n", "", "who has too many waits, and is not told"),
     master("            max_per_submitter=self._max_per_submitter,\n", "", "there is no bound"),
     mirror(
-        "        self.tasks.submitters.note(task, *whose)\n",
+        "        self.tasks.submitters.note(task, *again.whose)\n",
         "",
         "what runs again is not known, and nothing begins any more",
     ),
-    mirror('self.requests.whose.get(task, ("", 0))', '("", 0)', "what runs again counts as another's"),
+    mirror("*again.whose", '"", 0', "what runs again counts as another's"),
 ]
