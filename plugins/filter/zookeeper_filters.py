@@ -58,7 +58,24 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
             )
         else:
             reasons.append(failed(name, found))
+    reasons += _farthest(names, hostvars)
     return list(dict.fromkeys(reasons + _tls_differs(names, hostvars)))
+
+
+def _farthest(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Where another installation left data, which of all must not be put away, whatever else is said."""
+    looked = {name: hostvars[name].get("__zookeeper_found", {}) for name in names}
+    ends = {
+        name: max(int(found.get(key) or "0x0", 16) for key in ("last_zxid", "theirs"))
+        for name, found in looked.items()
+    }
+    newest = max(ends, key=lambda name: ends[name], default="")
+    if sum(map(bool, ends.values())) < 2 or not any(
+        found.get("theirs") and found.get("doubts") for found in looked.values()
+    ):
+        return []
+    told = "; ".join(f"{name}: {last:#x}, epoch {last >> 32}" for name, last in ends.items())
+    return [f"The last zxid of all data on each host is {told}. Those of {newest} must not be put away."]
 
 
 def _missing(message: str) -> str:

@@ -87,6 +87,7 @@ def _plan(
             "zookeeper_observer is set for all hosts of the group `zookeeper`, and observers cannot elect a "
             "leader: leave it unset for one host, or better for three."
         )
+    _require_no_doubt(left_out, seen)
     holders = {ids[name]: seen[name] for name in ids if name not in unseen and seen[name]["data"]}
     if not holders:
         _require_all(unseen, left_out)
@@ -136,6 +137,16 @@ def _require_all(unseen: list[str], left_out: list[str]) -> None:
             f"The ensemble is new, and --limit leaves out {joined(left_out)}: its first start needs "
             "all members. Run once without --limit."
         )
+
+
+def _require_no_doubt(left_out: list[str], seen: Mapping[str, Mapping[str, Any]]) -> None:
+    """Of hosts of the play it was refused before. But the plan rests on the data of all hosts."""
+    for name in left_out:
+        if seen.get(name, {}).get("doubts"):
+            raise RefusalError(
+                f"--limit leaves out {name}, on whose data the plan depends, and whose they are, or whether "
+                "they are the newest there, is in doubt. Run without --limit: that tells why, and what to do."
+            )
 
 
 class _Ports:

@@ -289,8 +289,7 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     problems += _class_problems(me["name"], found["lacking"])
     problems += _account_problems(me["name"], settings, found["account"])
     problems += _link_problems(me["name"], settings, found["targets"])
-    if found["other"]:
-        problems += _other_problems(me["name"], settings, found)
+    problems += doubts(me, settings, found)
     least = found["buffer"]
     if least > settings["zookeeper_max_buffer"]:
         problems.append(
@@ -378,7 +377,7 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
     own = f"{settings['zookeeper_data_dir']} and {settings['zookeeper_txnlog_dir']}"
     if not settings["zookeeper_adopt"]:
         if other["clash"]:  # data of its own, which is what the server goes on with, unless it would go back
-            return _newer_problems(has, places, own, other)
+            return _newer_problems(has, own, other)
         return [
             f"{has}, such as Debian's zookeeperd: without them the server would begin empty. Stop the old "
             "servers of all hosts (systemctl disable --now zookeeper), and set zookeeper_adopt: true to take "
@@ -391,10 +390,9 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
             "directories than these."
         ]
     if other["clash"]:
-        return [
+        return _newer_problems(has, own, other) or [
             f"zookeeper_adopt is true, and {has}; but it also has other data in {own} (last zxid "
-            f"{other['clash']}). Set zookeeper_adopt: false to go on with the latter; or, to take over the "
-            "former, move what is in the latter to another place, and do not delete it."
+            f"{other['clash']}), which are as new or newer: set zookeeper_adopt: false to go on with these."
         ]
     problems = []
     runs = found["listeners"].get(found["deployed_port"])
@@ -412,40 +410,53 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
     return problems
 
 
-def _newer_problems(has: str, places: str, own: str, other: Settings) -> list[str]:
+def _newer_problems(has: str, own: str, other: Settings) -> list[str]:
     """Of data of another installation that go farther than the server's own, with which it would go on."""
     if int(other["last"], 16) <= int(other["clash"], 16) and not other["damaged"]:
         return []
     if other["damaged"]:
         return [
             f"{has}, and data of its own in {own} (last zxid {other['clash']}), but {other['damaged']} is "
-            "damaged: which are newer cannot be told. Move those that you do not want to another place, and "
-            "do not delete them."
+            "damaged: which are newer cannot be told. Discard neither. Repair a copy of that file "
+            "(ZooKeeper's TxnLogToolkit), keep the file itself elsewhere, put the copy in its place, and run "
+            "again."
         ]
     has += f", and older data of its own in {own} (last zxid {other['clash']}): with these it would go back. "
     if other["shared"]:  # what is whose cannot be told there
         return [f"{has}Set zookeeper_data_dir and zookeeper_txnlog_dir to other directories than these."]
     return [
-        f"{has}To take the former over, move what is in {own} to another place, and set zookeeper_adopt: "
-        f"true. To go on with the latter, move version-2 in {places} to another place. Delete neither."
+        f"{has}Move what is in {own} to another place, do not delete it, and set zookeeper_adopt: true, "
+        "which takes the former over."
     ]
+
+
+def doubts(me: Settings, settings: Settings, found: Settings) -> list[str]:
+    """Whose data these are, and whether there are newer ones: the plan of no other host can do without."""
+    problems = _other_problems(me["name"], settings, found) if found["other"] else []
+    filled = found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]
+    return problems + (_id_problems(me, found) if filled else [])
+
+
+def _id_problems(me: Settings, found: Settings) -> list[str]:
+    """Of data that are another server's, or nobody knows whose."""
+    name, myid = me["name"], found["data_dir"]["myid"]
+    if myid is None and not found["config"]:
+        path = found["data_dir"]["path"]
+        return [
+            f"{name} has data, but neither zoo.cfg nor {path}/myid tells which server's they are: if they "
+            f"are those of server {me['id']}, write {me['id']} to {path}/myid and run again."
+        ]
+    if myid is not None and as_id(myid) != as_id(me["id"]):
+        return [
+            f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id "
+            f"back to {myid}, or mount the disk of server {me['id']} on {name}."
+        ]
+    return []
 
 
 def _data_problems(me: Settings, settings: Settings, found: Settings) -> list[str]:
     """What must not change under a server that has data."""
-    name, myid = me["name"], found["data_dir"]["myid"]
-    problems = []
-    if myid is None and not found["config"]:
-        path = found["data_dir"]["path"]
-        problems.append(
-            f"{name} has data, but neither zoo.cfg nor {path}/myid tells which server's they are: if they "
-            f"are those of server {me['id']}, write {me['id']} to {path}/myid and run again."
-        )
-    if myid is not None and as_id(myid) != as_id(me["id"]):
-        problems.append(
-            f"zookeeper_id of {name} is {me['id']}, but its data belongs to server {myid}: set zookeeper_id "
-            f"back to {myid}, or mount the disk of server {me['id']} on {name}."
-        )
+    name, problems = me["name"], []
     shared = found["data_dir"]["path"] == found["txnlog_dir"]["path"]
     moves = bool(found["other"]) and adopts(found["other"], settings)
     for variable, key in (("zookeeper_data_dir", "data_dir"), ("zookeeper_txnlog_dir", "txnlog_dir")):

@@ -50,6 +50,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems: {description: Reasons not to go on., type: list, returned: always}
+doubts:
+  description: >-
+    Those of them that are about whose data there are, or about newer ones. They also concern a run that
+    leaves this host out.
+  type: list
+  returned: always
 heap_mb: {description: Heap to use., type: int, returned: always}
 account:
   description: >-
@@ -68,6 +74,10 @@ unit:
   returned: always
 stale: {description: Files that changed since the server was started with them., type: list, returned: always}
 data: {description: Whether there are data of a server., type: bool, returned: always}
+theirs:
+  description: The last transaction (0x...) in the data of another installation; empty if there are none.
+  type: str
+  returned: always
 last_zxid: {description: The last transaction in these data (0x...)., type: str, returned: if there are any}
 damaged:
   description: >-
@@ -157,6 +167,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
     alive_problems,
     as_id,
     declared_dead,
+    doubts,
     forgotten,
     host_problems,
     member_problems,
@@ -538,6 +549,8 @@ def main() -> None:
     module.exit_json(
         changed=False,
         problems=problems,
+        doubts=doubts(me, settings, found),
+        theirs=found["other"]["last"] if found["other"] else "",
         heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"], in_unit("-Xmx(\\d+)m")),
         account={
             "user": found["account"]["uid"] is not None,

@@ -212,8 +212,11 @@ def test_data_of_another_installation_are_adopted(ill: Ill, host: Host) -> None:
     (own[0] / "version-2").mkdir(parents=True)
     (own[0] / "version-2/snapshot.0").write_bytes(b"")
     shutil.copy(theirs / "myid", own[0])
-    said = refused(ill, host, **wanted, zookeeper_adopt=True)
-    assert "to take over the former, move what is in the latter to another place" in said
+    for adopt in (True, False):
+        said = refused(ill, host, **wanted, zookeeper_adopt=adopt)
+        assert (
+            f"Move what is in {own[0]} and {own[1]} to another place, do not delete it, and set zoo" in said
+        )
     for number, path in enumerate(own):
         if path.exists():
             path.rename(path.with_name(f"aside{number}"))

@@ -697,7 +697,8 @@ def test_data_of_ones_own_beside_those_of_another_installation(debians: Host) ->
     answer = debians.look(zookeeper_adopt=True)
     [said] = answer["problems"]
     assert "(last zxid 0x100000002); but it also has other data in" in said
-    assert "(last zxid 0x500000001). Set zookeeper_adopt: false to go on with the latter" in said
+    assert "(last zxid 0x500000001), which are as new or newer: set zookeeper_adopt: false to go on w" in said
+    assert "move" not in said, "nobody is told to put the newest data away"
     assert answer["adopt"] == {}
 
 
@@ -708,10 +709,9 @@ def test_newer_data_of_another_installation_are_not_passed_by(debians: Host) -> 
     [said] = debians.look()["problems"]
     assert f"in {debians.theirs} (last zxid 0x100000002), and older data of its own in {debians.data}" in said
     assert f"{debians.txnlog} (last zxid 0x0): with these it would go back" in said
-    assert (
-        f"move what is in {debians.data} and {debians.txnlog} to another place, and set zookeeper_ad" in said
-    )
-    assert f"move version-2 in {debians.theirs} to another place. Delete neither." in said
+    assert f"Move what is in {debians.data} and {debians.txnlog} to another place, do not delete" in said
+    assert "version-2" not in said, "nobody is told to put the newest data away"
+    assert debians.look(zookeeper_adopt=True)["problems"] == [said]
     (debians.data / "version-2/snapshot.0").rename(debians.data / "version-2/snapshot.100000002")
     assert debians.look()["problems"] == []
 

@@ -412,3 +412,23 @@ def test_servers_answer_what_kazoo_asks_them() -> None:
     words = re.findall(r'self\.command\(b"(\w+)"\)', inspect.getsource(KazooClient.server_version))
     assert words == ["envi"]
     assert set(words) <= set(read("defaults/main.yml")["zookeeper_4lw_whitelist"])
+
+
+def test_where_others_left_data_all_ends_are_told() -> None:
+    """Or an operator would put away the newest there are."""
+
+    def found(last: str | None, theirs: str = "", *, doubts: bool = False) -> dict[str, Any]:
+        said = ["..."] if doubts else []
+        return {"__zookeeper_found": {"problems": said, "doubts": said, "last_zxid": last, "theirs": theirs}}
+
+    one, two, none = found("0x100000001"), found(None, "0x200000003", doubts=True), found(None)
+    told = filters.zookeeper_refusals(["a", "b", "c"], {"a": one, "b": two, "c": none})
+    assert told == [
+        "...",
+        "The last zxid of all data on each host is a: 0x100000001, epoch 1; b: 0x200000003, epoch 2; "
+        "c: 0x0, epoch 0. Those of b must not be put away.",
+    ]
+    assert filters.zookeeper_refusals(["a", "c"], {"a": one, "c": none}) == []
+    assert filters.zookeeper_refusals(["b", "c"], {"b": two, "c": none}) == ["..."], "there is no choice"
+    adopted = found("0x200000003", "0x200000003")
+    assert filters.zookeeper_refusals(["a", "b"], {"a": one, "b": adopted}) == []

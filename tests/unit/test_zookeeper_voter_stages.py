@@ -745,6 +745,17 @@ def test_limit_does_not_hide_the_others(seen: Mapping[str, Found | None], said: 
     assert said in refusal(plan(seen, limit="2"))
 
 
+def test_limit_does_not_hide_what_is_wrong_with_data() -> None:
+    """The host's own run would refuse it; and the plan would take what counts for the newest there is."""
+    text = "zookeeper_id of zk3 is 3, but its data belongs to server 2: ..."
+    seen = {"1": holds("123"), "2": holds("123"), "3": holds("123", doubts=[text])}
+    said = refusal(plan(seen, limit="12"))
+    assert said.startswith("--limit leaves out zk3, on whose data the plan depends, and whose they are, or ")
+    assert "is in doubt. Run without --limit: that tells why" in said
+    seen["3"]["doubts"] = []
+    assert plan(seen, limit="12")["problems"] == []
+
+
 @pytest.mark.parametrize("two", [holds("123"), empty()])
 def test_limit_does_for_a_change_that_concerns_one(two: Found) -> None:
     answer = plan({"1": holds("123"), "2": two, "3": None}, limit="2")

@@ -48,13 +48,16 @@ class Scene:
         self.ensemble = Ensemble(hosts, chance)
         observers = {size} if size > 3 and chance.random() < 0.3 else set()
         self.before = [self._member(host, observer=n in observers) for n, host in hosts.items()]
-        Run(self.ensemble, self.before).play()  # their first start
+        self._running(self.before).play()  # their first start
         self._live()
         self.ensemble.tell(f"--- found, acknowledged {len(self.ensemble.acknowledged)}")
         self._damage()
         self.members = self._inventory()
         self._mistake()
         self._promise()
+
+    def _running(self, members: list[dict[str, Any]], **how: Any) -> Run:
+        return Run(self.ensemble, members, **how)
 
     def _member(
         self, host: Host, *, observer: bool = False, ports: tuple[int, int] = PORTS
@@ -180,13 +183,8 @@ class Scene:
         """Why it was refused, or broken off ("cut"); None if it is done."""
         self.ensemble.tell(f"--- run, {steps} steps")
         try:
-            Run(
-                self.ensemble,
-                members,
-                steps=steps,
-                limit=self.limit,
-                dead=self.dead,
-                disaster=self.disaster,
+            self._running(
+                members, steps=steps, limit=self.limit, dead=self.dead, disaster=self.disaster
             ).play()
         except CutError:
             self.ensemble.tell("--- cut")

@@ -287,7 +287,7 @@ class Run:
             if self._host(name).dead:
                 raise RefusedError(f"{name} cannot be reached. If it is lost for good, give its zookeeper_id")
         self._require_dead(play)
-        seen = {name: self._host(name).seen() for name in names}
+        seen = self.look(names, play)
         plan = plan_of(self.members, seen, play, self.dead, self.disaster)
         if plan["problems"]:
             raise RefusedError("".join(plan["problems"]))
@@ -297,8 +297,17 @@ class Run:
             lost = {z for z, c in self.ensemble.acknowledged.items() if kept.get(z) != c}
             for zxid in lost:
                 del self.ensemble.acknowledged[zxid]
+        self.prepare(play)
         for stage in plan["stages"]:
             self._stage(stage, plan["new"], [name for name in play if name in stage["hosts"]])
+
+    def look(self, names: list[str], play: list[str]) -> dict[str, dict[str, Any]]:
+        """What preflight tells of each. Raises RefusedError if it has something against one of ``play``."""
+        assert set(play) <= set(names)
+        return {name: self._host(name).seen() for name in names}
+
+    def prepare(self, play: list[str]) -> None:
+        """What is done before any server is set up."""
 
     def _require_dead(self, play: list[str]) -> None:
         """What preflight says of zookeeper_dead: by the zoo.cfg of each host, who answers where that says."""

@@ -126,7 +126,10 @@ MUTANTS = [
     preflight("damaged=history.damaged,", 'damaged="",', "a damaged log passes for a short one"),
     preflight("theirs_end.damaged or own_end.damaged", "theirs_end.damaged", "its own data may be newer"),
     preflight("theirs_end.damaged or own_end.damaged", "own_end.damaged", "theirs may be newer"),
-    rules("return _newer_problems(has, places, own, other)", "return []", "newer data are passed by unseen"),
+    rules("return _newer_problems(has, own, other)\n", "return []\n", "newer data are passed by"),
+    rules("return _newer_problems(has, own, other) or", "return", "newer data are to be put away"),
+    preflight("doubts=doubts(me, settings, found)", "doubts=[]", "who is left out may have newer data"),
+    preflight('theirs=found["other"]["last"] if', 'theirs="" if', "which data to keep is not told"),
     rules(
         'if int(other["last"], 16) <= int(other["clash"], 16) and',
         'if other["last"] != other["clash"] and',

@@ -20,6 +20,10 @@ settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
+    filters("    reasons += _farthest(names, hostvars)\n", "", "which data must be kept is not told"),
+    filters('("last_zxid", "theirs"))', '("last_zxid",))', "what others left does not count"),
+    filters("sum(map(bool, ends.values())) < 2", "not ends", "the only data are compared"),
+    filters('found.get("theirs") and found.get("doubts")', 'found.get("theirs")', "told though all is well"),
     unreachable(
         "    if is_full(message):\n", "    if False:\n", "a host with a full disk is called unreachable"
     ),
@@ -156,6 +160,13 @@ MUTANTS = [
         'found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]',
         'found["data_dir"]["filled"]',
         "logs are left behind",
+        at="host_problems",
+    ),
+    rules(
+        'found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]',
+        'found["data_dir"]["filled"]',
+        "logs of nobody knows whom are taken over",
+        at="doubts",
     ),
     rules('as_id(myid) != as_id(me["id"])', 'myid != me["id"]', "'1' is another than 1"),
     rules("if myid is not None and", "if", "data without myid are another's"),

@@ -12,6 +12,7 @@ ensemble = partial(Mutant, "plugins/module_utils/zookeeper_one_ensemble.py")
 history = partial(Mutant, "plugins/module_utils/zookeeper_history.py")
 
 MUTANTS = [
+    stages("    _require_no_doubt(left_out, seen)\n", "", "--limit hides newer data, or another server's"),
     stages("in (1, len(ids)):", "in (len(ids),):", "a voter alone with observers is never well"),
     stages(
         '(1 if sum(seen[name]["data"] for name in old) > 1 else 2)',
