@@ -144,22 +144,22 @@ class Tree:
     def _apply(self, session: int, zxid: int, kind: int, body: _Reader) -> None:
         for part, reader in _parts(kind, body):
             if part in OWNERS:
-                path, value = reader.buffer(), reader.buffer()
+                path, value = reader.path(), reader.buffer()
                 acl = reader.acl()
                 owner = OWNERS[part](session, reader)
                 if path != OWN:
                     size, checksum = len(value), _checksum(value)
                     self._add([(path, _bucket(path), zxid, zxid, 0, owner, size, checksum, acl)])
             elif part in (DELETE, DELETE_CONTAINER):
-                self._nodes.execute("DELETE FROM node WHERE path = ?", (reader.buffer(),))
+                self._nodes.execute("DELETE FROM node WHERE path = ?", (reader.path(),))
             elif part in (SET, RECONFIG):
-                path, value, version = reader.buffer(), reader.buffer(), reader.number()
+                path, value, version = reader.path(), reader.buffer(), reader.number()
                 self._nodes.execute(
                     "UPDATE node SET modified = ?, version = ?, size = ?, value = ? WHERE path = ?",
                     (zxid, version, len(value), _checksum(value), path),
                 )
             elif part == SET_ACL:
-                path, acl = reader.buffer(), reader.acl()
+                path, acl = reader.path(), reader.acl()
                 self._nodes.execute("UPDATE node SET acl = ? WHERE path = ?", (acl, path))
             elif part == CLOSE_SESSION:
                 self._nodes.execute("DELETE FROM node WHERE owner = ? AND owner != 0", (session,))
@@ -262,9 +262,9 @@ def _touched(kind: int, body: _Reader) -> Iterator[bytes]:
     """The paths that a transaction changes."""
     for part, reader in _parts(kind, body):
         if part in OWNERS or part in (DELETE, DELETE_CONTAINER, SET, RECONFIG, SET_ACL):
-            yield reader.buffer()
+            yield reader.path()
         elif part == CLOSE_SESSION and reader.left:
-            yield from (reader.buffer() for _path in range(reader.number()))
+            yield from (reader.path() for _path in range(reader.number()))
 
 
 class _Bytes:
@@ -281,6 +281,11 @@ class _Bytes:
 
     def buffer(self) -> bytes:
         return self.take(max(self.number(), 0))  # -1: none
+
+    def path(self) -> bytes:
+        """Of what a transaction changes: there the root is /, in a snapshot its path is empty."""
+        path = self.buffer()
+        return b"" if path == b"/" else path
 
     def acl(self) -> bytes:
         """A checksum of a list of permissions."""

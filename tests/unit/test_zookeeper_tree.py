@@ -109,6 +109,19 @@ def disk(disks: Iterator[Disk]) -> Disk:
 ROOT = {"/": (0, 0, 0, 0, 0)}
 
 
+def test_the_root_is_changed_by_its_name(disks: Iterator[Disk]) -> None:
+    """In a snapshot it has none. One server has the change in its log, one in its snapshot."""
+    secured = (7, text("/") + NOBODY + struct.pack(">i", 1))
+    before, after, other = (next(disks).write(snapshot_0=snapshot()) for _ in range(3))
+    after.write(log_1=log(secured))
+    other.write(log_1=log(change("/", "abc", 1)))
+    assert set(after.marks()) == set(before.marks()) == {"/"}
+    assert after.marks() != before.marks()
+    assert other.nodes(1) == {"/": (0, 1, 1, 0, 3)}
+    assert before.write(log_1=log(secured)).nodes(0) == {"/": (0, 0, 0, 0, 0)}
+    assert before.later == ["/"]
+
+
 @pytest.mark.parametrize(
     ("transactions", "nodes"),
     [

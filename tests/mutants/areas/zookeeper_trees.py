@@ -38,6 +38,7 @@ MUTANTS = [
     ),
     tree("elif part in (DELETE, DELETE_CONTAINER):", "elif part == DELETE:", "containers stay for ever"),
     tree("elif part in (SET, RECONFIG):", "elif part == RECONFIG:", "set is not seen"),
+    tree('b"" if path == b"/" else path', "path", "what the lists say of the root is seen by some servers"),
     tree("if FAILED not in [part for part, _body in parts]:", "if True:", "what failed is applied"),
     tree("if entry[1] > done:", "if True:", "what was logged twice is applied twice"),
     tree(
