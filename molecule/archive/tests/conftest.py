@@ -48,7 +48,8 @@ def play(writers: list[Writer], figures: list[str]) -> Play:
     """Play the playbook of the ensemble with these variables; no client may wait longer than its session."""
 
     def run(what: str, **variables: Any) -> playbook.Played:
-        played = playbook.play("zookeeper", f"--extra-vars={json.dumps(variables)}")
+        inventory = "--inventory=molecule/archive/inventory"
+        played = playbook.play("zookeeper", inventory, f"--extra-vars={json.dumps(variables)}")
         gap = max(writer.longest_gap(played.began, played.ended) for writer in writers)
         figures.append(f"{what}: {played.seconds:.1f} s, longest write gap of any client {gap * 1000:.0f} ms")
         assert gap < LOAD_SESSION_SECONDS, played.output
