@@ -1,5 +1,6 @@
 """What preflight refuses, and what the gate shows of a log, is done to the letter, while a client writes."""
 
+import os
 import re
 import shutil
 import time
@@ -15,7 +16,7 @@ from testbed.ensemble import Ensemble, Server
 from testbed.waiting import wait_for
 from tests.integration.test_ports_change import PATH, Writer
 from tests.unit.ansible_module import run
-from tests.unit.test_zookeeper_preflight import Host
+from tests.unit.test_zookeeper_preflight import ME, Host
 from tests.unit.zookeeper_role import load, load_file
 
 log = load("zookeeper_log")
@@ -188,6 +189,62 @@ def test_whose_data_they_are_is_written_down(ill: Ill, host: Host) -> None:
     accepted(ill, host)
 
 
+def test_a_number_is_set_back(ill: Ill, host: Host) -> None:
+    """It is the one of which its data are."""
+    other = next(server.number for server in ill.ensemble.servers if server is not ill.server)
+    [said] = host.look(other)["problems"]
+    found = re.search(
+        r"zookeeper_id of zk\d is \d, but its data belongs .* set zookeeper_id back to (\d),", said
+    )
+    assert found
+    assert int(found[1]) == ill.server.number
+    assert host.look(int(found[1]))["problems"] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it gives data away")
+@pytest.mark.parametrize("way", ["set back", "stopped"])
+def test_a_user_is_set_back_or_the_server_stopped_first(ill: Ill, host: Host, way: str) -> None:
+    """It could not write its data any more: they are given to the new user at once."""
+    for path in (*ill.data.parent.rglob("*"), *ill.logs.parent.rglob("*")):
+        shutil.chown(path, "nobody")
+    host.runs()
+    said = refused(ill, host)
+    assert (
+        f"zookeeper_user is {ME['zookeeper_user']}, but the server of zk{ill.server.number} runs, and" in said
+    )
+    assert "Set it back; or stop that server (systemctl stop zookeeper) and run with --limit" in said
+    if way == "set back":
+        accepted(ill, host, zookeeper_user="nobody")
+        return
+    host.unit(LoadState="loaded", ActiveState="inactive", MainPID=0)
+    accepted(ill, host)
+    for path in (*ill.data.parent.rglob("*"), *ill.logs.parent.rglob("*")):
+        shutil.chown(path, ME["zookeeper_user"])  # as the role does
+
+
+@pytest.mark.parametrize("way", ["stopped", "named no more"])
+def test_a_dead_server_that_is_back_is_stopped(ill: Ill, host: Host, way: str) -> None:
+    """The others do not know it any more, and its data stay, whatever the operator does."""
+    config = zoo_cfg.parse_config(ill.config.read_text())
+    line = config.pop(f"server.{ill.server.number}")
+    host.write("etc/zookeeper/zoo.cfg", "".join(f"{key}={value}\n" for key, value in config.items()))
+    dead = {"zookeeper_dead": ["localhost"], "zookeeper_election_port": zoo_cfg.server_address(line)[2]}
+    accepted(ill, host, **dead)
+    files = {path: path.stat().st_size for path in ill.data.glob("snapshot.*")}
+    ill.server.start()
+    wait_for("it takes part", lambda: host.look(ill.server.number, **dead)["returned"] == ["localhost"], 30)
+    said = refused(ill, host, **dead)
+    assert "If it is the one that was declared dead, stop it there" in said
+    assert (
+        "and keep its data. If it is another one, or another ensemble's, take the address out of zook" in said
+    )
+    if way == "named no more":
+        accepted(ill, host, zookeeper_dead=[])
+    ill.server.stop()
+    accepted(ill, host, **dead)
+    assert files == {path: path.stat().st_size for path in files}
+
+
 def test_a_buffer_holds_what_preflight_says_it_must(
     ill: Ill, host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,8 +269,8 @@ def test_data_of_another_installation_are_adopted(ill: Ill, host: Host) -> None:
     (own[0] / "version-2").mkdir(parents=True)
     (own[0] / "version-2/snapshot.0").write_bytes(b"")
     shutil.copy(theirs / "myid", own[0])
-    for adopt in (True, False):
-        said = refused(ill, host, **wanted, zookeeper_adopt=adopt)
+    for wish in (True, False):
+        said = refused(ill, host, **wanted, zookeeper_adopt=wish)
         assert (
             f"Move what is in {own[0]} and {own[1]} to another place, do not delete it, and set zoo" in said
         )
