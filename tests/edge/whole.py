@@ -137,6 +137,10 @@ class RealEdge(SimEdge):
             self._owner.connected()
 
 
+# Its servers have no access control lists, without which the edge sends no secret values.
+OPEN_TO_ALL = NONE._replace(secrets=0.0)
+
+
 class Whole(Schedule):
     """A schedule of tests/simulation, on the real edge."""
 
@@ -144,7 +148,7 @@ class Whole(Schedule):
         self._edge = edge
         self._edges: list[RealEdge] = []
         random.seed(seed)  # kazoo's own
-        super().__init__(seed, NONE, without)
+        super().__init__(seed, OPEN_TO_ALL, without)
         draw = self.world.random
         self.met: Counter[str] = Counter()
         self.links = Links(self.world, self.timeout, self.met, refusals=False)
