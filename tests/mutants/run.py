@@ -88,6 +88,7 @@ def _try(free: "SimpleQueue[Copy]", mutant: Mutant, killers: Sequence[Killer], u
                     noticed, took = copy.noticed(part, most)
                     seconds += took
                     if noticed:
+                        usual.of(part)  # without the mutant it notices nothing
                         return Verdict(mutant, killer.name, noticed, seconds)
         return Verdict(mutant, "", "", seconds)
     finally:
