@@ -163,6 +163,15 @@ def test_who_rests_and_is_being_stopped_says_so_after_a_cut_too() -> None:
     assert (worker.worker.state, worker.running()) == ("draining", [task])
 
 
+def test_who_rests_no_longer_says_so() -> None:
+    stage, worker, _, _ = by_hand()
+    worker.worker.pause()
+    worker.event(Tick())
+    stage.settle()
+    worker.worker.resume()
+    assert worker.worker.state == "ready"
+
+
 def test_a_task_that_may_be_read_again_begins_a_second_later() -> None:
     stage, worker, person, (task,) = by_hand(tasks=1)
     stage.denials.forbid(f"/tasks/{task}", "r")
