@@ -66,6 +66,11 @@ def missing() -> str | None:
     )
 
 
+def in_brackets(address: str) -> str:
+    """As it stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
 class Server:
     """One ZooKeeper server process, which can be started and ended repeatedly."""
 
@@ -77,7 +82,9 @@ class Server:
         jars: Sequence[Path] = CLASSPATH,
         *,
         secure_port: int | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
+        self.address = address
         self.number = number
         self.jars = jars
         self.port = port
@@ -87,7 +94,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __repr__(self) -> str:
-        return f"<zk{self.number} 127.0.0.1:{self.port}>"
+        return f"<zk{self.number} {in_brackets(self.address)}:{self.port}>"
 
     def start(self) -> None:
         """Start the process; does not wait until it serves."""
@@ -144,7 +151,7 @@ class Server:
 
     def ask(self, word: str, seconds: float = 1.0) -> str:
         """The answer to a four-letter word, empty if there is none."""
-        return asking.four_letter_word("127.0.0.1", self.port, word, seconds)
+        return asking.four_letter_word(self.address, self.port, word, seconds)
 
     def mode(self) -> str | None:
         """``leader`` or ``follower`` (``standalone`` for a single one); None while it does not serve."""
@@ -157,13 +164,13 @@ class Server:
         ensemble that has moved on.
         """
         with contextlib.suppress(OSError, EOFError):
-            return close_session("127.0.0.1", self.port, session=0, password=bytes(16))
+            return close_session(self.address, self.port, session=0, password=bytes(16))
         return False
 
     @contextlib.contextmanager
     def client(self) -> Iterator[KazooClient]:
         """A client of this server alone, connected."""
-        client = KazooClient(f"127.0.0.1:{self.port}")
+        client = KazooClient(f"{in_brackets(self.address)}:{self.port}")
         client.start()
         try:
             yield client
@@ -202,7 +209,9 @@ class Ensemble:
         snapshot_sync: bool = True,
         jars: Sequence[Path] = CLASSPATH,
         tls: Path | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
+        self.address = address
         self._size = size
         self._jars = jars if tls is None else (*(JARS / jar for jar in TLS_JARS), *jars)
         self._tls = tls
@@ -214,7 +223,8 @@ class Ensemble:
     @property
     def connect_string(self) -> str:
         """All servers, as a connect string."""
-        return ",".join(f"127.0.0.1:{server.secure_port or server.port}" for server in self.servers)
+        host = in_brackets(self.address)
+        return ",".join(f"{host}:{server.secure_port or server.port}" for server in self.servers)
 
     def start(self) -> None:
         """Start every server that does not run, in parallel, and wait until all serve and are in sync.
@@ -300,7 +310,8 @@ class Ensemble:
         ports = free_ports(3 * self._size)
         secure = free_ports(self._size) if self._tls else [None] * self._size
         members = [
-            f"server.{i + 1}=127.0.0.1:{ports[3 * i + 1]}:{ports[3 * i + 2]}" for i in range(self._size)
+            f"server.{i + 1}={in_brackets(self.address)}:{ports[3 * i + 1]}:{ports[3 * i + 2]}"
+            for i in range(self._size)
         ]
         for i in range(self._size):
             home = directory / f"zk{i + 1}"
@@ -308,7 +319,7 @@ class Ensemble:
             (home / "data/myid").write_text(f"{i + 1}\n")
             settings = [
                 f"dataDir={home / 'data'}",
-                "clientPortAddress=127.0.0.1",
+                f"clientPortAddress={self.address}",
                 f"clientPort={ports[3 * i]}",
                 f"tickTime={self._tick}",
                 "initLimit=20",
@@ -320,7 +331,9 @@ class Ensemble:
                 *(_tls_settings(self._tls, f"zk{i + 1}", secure[i]) if self._tls else []),
             ]
             (home / "zoo.cfg").write_text("\n".join(settings) + "\n")
-            self.servers.append(Server(i + 1, ports[3 * i], home, self._jars, secure_port=secure[i]))
+            self.servers.append(
+                Server(i + 1, ports[3 * i], home, self._jars, secure_port=secure[i], address=self.address)
+            )
             evidence.keep(f"zk{i + 1}", self.servers[-1].log)
 
 
