@@ -258,7 +258,8 @@ class Run:
 
     run: int
     task: Task
-    environment: Mapping[str, str] = field(default_factory=dict)  # overrides the task's and the daemon's own
+    # Overrides the task's and the daemon's own. It may have secret values.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     until: float = math.inf  # on the clock of ``now``
 
 

@@ -1,4 +1,5 @@
-"""Warm processes that run handlers: as many as run at once, each used again after a run that ended cleanly.
+"""Warm processes that run handlers: as many as run at once, each used again after a run that ended cleanly
+and had no secret values.
 
 Starting a Python process takes longer than most handlers do. So a run waits for a process that becomes free
 or for a new one, whichever comes first. Use all of this only in the loop's thread.
@@ -61,6 +62,7 @@ class HandlerPool:
             "handler": task.handler,
             "argument": task.argument,
             "environment": dict(task.environment) | dict(run.environment),
+            "secrets": bool(task.secrets),
             "directory": task.directory,
             "until": run.until,
         }

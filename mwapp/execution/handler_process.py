@@ -69,12 +69,7 @@ class Surroundings:
             CannotRunError: the directory cannot be used.
         """
         own = {os.fsencode(name): os.fsencode(value) for name, value in environment.items()}
-        wanted = self._environment | own
-        for name in self._variables.keys() - wanted.keys():
-            del os.environb[name]
-        for name, value in wanted.items():
-            if self._variables.get(name) != value:
-                os.environb[name] = value
+        self._set_variables(self._environment | own)
         try:
             if directory is not None:
                 os.chdir(directory)
@@ -100,12 +95,20 @@ class Surroundings:
         os.dup2(self._output, 2)
         sys.stdout, sys.stderr = self._streams
         os.environ = self._environ  # noqa: B003 - a handler may have put another in its place
+        self._set_variables(self._environment)  # the next import, or thread, is not to see this run's
         try:
             sys.stdout.flush()
             sys.stderr.flush()
         except (OSError, ValueError):
             return False
         return not _left_behind()
+
+    def _set_variables(self, wanted: Mapping[bytes, bytes]) -> None:
+        for name in self._variables.keys() - wanted.keys():
+            del os.environb[name]
+        for name, value in wanted.items():
+            if self._variables.get(name) != value:
+                os.environb[name] = value
 
 
 def _write(file: int, data: bytes) -> None:
@@ -151,6 +154,12 @@ class Handlers:
 def run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings) -> dict[str, Any]:
     """Run one. The reply: ``code``, and the ``result`` or the ``reason`` why there is none; or a ``reason``
     alone, if it cannot be run; or ``late``, if its time to begin is over. ``clean``: ready for another."""
+    reply = _run(request, handlers, surroundings)
+    # A handler's module may have kept a secret value, and the next run may be another submitter's.
+    return reply | {"clean": reply["clean"] and not request["secrets"]}
+
+
+def _run(request: dict[str, Any], handlers: Handlers, surroundings: Surroundings) -> dict[str, Any]:
     process = os.getpid()
     try:
         surroundings.prepare(request["environment"], request["directory"])

@@ -327,6 +327,9 @@ MUTANTS = [
         "self._owner.over(exited)",
         "when an idle process dies its last run ends again",
     ),
+    pool(
+        '"secrets": bool(task.secrets)', '"secrets": False', "a module that kept secret values serves others"
+    ),
     # ---------------------------------------------------------------- inside a handler's process
     inside(
         "self._environment | own", "own | self._environment", "the daemon's environment is over the task's"
@@ -335,6 +338,14 @@ MUTANTS = [
         "        for name in self._variables.keys() - wanted.keys():\n            del os.environb[name]\n",
         "",
         "a run finds what the one before it has set",
+    ),
+    inside(
+        "        self._set_variables(self._environment)  # the next",
+        "        # the next",
+        "secret values stay in a process",
+    ),
+    inside(
+        ' and not request["secrets"]', "", "what a module has kept of secret values the next run can read"
     ),
     inside(
         "        signal.setitimer(signal.ITIMER_REAL, 0)\n",

@@ -38,6 +38,23 @@ def test_it_is_replaced_after_an_end_that_was_not_clean(harness: Harness, handle
     assert not alive(first)
 
 
+def test_a_process_that_had_secret_values_runs_nothing_else(harness: Harness) -> None:
+    """The module of a handler may have kept them, and the next run may be another submitter's."""
+    first = harness.pid()
+    assert returned(harness.run("pid", secrets=("TOKEN",))) == first
+    assert harness.pid() != first
+    assert not alive(first)
+
+
+def test_a_run_s_variables_end_with_it() -> None:
+    script = (
+        "import os; from mwapp.execution.handler_process import Surroundings; before = dict(os.environ)\n"
+        "here = Surroundings(); here.prepare({'TOKEN': 'hush', 'HOME': '/x'}, None)\n"
+        "assert os.environ['TOKEN'] == 'hush'; here.restore(); assert dict(os.environ) == before"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+
+
 def test_what_a_handler_leaves_behind_is_killed(harness: Harness, tmp_path: Path) -> None:
     exited = harness.run("leaves_child", str(tmp_path / "pid"))
     assert exited.code == 0
