@@ -245,6 +245,27 @@ def test_what_is_cancelled_just_then_is_cancelled() -> None:
     assert stage.data(f"/tasks/{TASK}/status") == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("task", "cancel", "status"), [({}, True, "cancelled"), ({"timeout": 29.5}, False, "failed")]
+)
+def test_what_is_being_ended_when_its_worker_kills_it_ends_as_it_would_have(
+    task: dict[str, float], cancel: bool, status: str
+) -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage, **task)
+    worker.kills = False
+    worker.stop()
+    stage.settle(29)
+    if cancel:
+        stage.person().create(f"/cancel/{TASK}", "")
+    stage.settle(1.5)
+    worker.finish(TASK, code=-9)
+    assert stage.data(f"/tasks/{TASK}/status") == status
+    assert json.loads(stage.data(f"/tasks/{TASK}/result") or "")["worker"] == "w1"
+
+
 def test_it_does_not_wait_for_ever_for_what_it_has_killed() -> None:
     stage = Stage()
     stage.master("m1")
