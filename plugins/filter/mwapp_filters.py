@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import ROLES
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import clocks_apart
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
     CLIENT_PORT,
     TLS_PORT,
@@ -39,6 +40,28 @@ def _client_address(name: str, its: Variables) -> str:
     if is_true(its.get("zookeeper_tls")):
         return _address(host, its.get("zookeeper_tls_port") or TLS_PORT)
     return _address(host, its.get("zookeeper_client_port") or CLIENT_PORT)
+
+
+def mwapp_clocks(hosts: list[str], hostvars: Hostvars) -> dict[str, float]:
+    """Tell the time on each host that was looked at.
+
+    Args:
+        hosts: inventory names of the hosts of the play.
+        hostvars: variables of every host, in which the role has registered what it found.
+    """
+    found = {host: (hostvars[host].get("__mwapp_clock") or {}).get("stdout") for host in hosts}
+    return {host: float(text) for host, text in found.items() if text}
+
+
+def mwapp_clocks_apart(hosts: list[str], hostvars: Hostvars, here: float) -> list[str]:
+    """Tell whose clock is far from the others' and this machine's, which is one of them.
+
+    Args:
+        hosts: inventory names of the hosts of the play.
+        hostvars: variables of every host, in which the role has registered what it found.
+        here: the time on this machine.
+    """
+    return clocks_apart({**mwapp_clocks(hosts, hostvars), "this machine": here})
 
 
 def mwapp_tls(servers: list[str], hostvars: Hostvars) -> bool:
@@ -283,6 +306,8 @@ class FilterModule:
             "mwapp_acl_arguments": mwapp_acl_arguments,
             "mwapp_acl_hosts": mwapp_acl_hosts,
             "mwapp_certificates": mwapp_certificates,
+            "mwapp_clocks": mwapp_clocks,
+            "mwapp_clocks_apart": mwapp_clocks_apart,
             "mwapp_connect": mwapp_connect,
             "mwapp_servers_filter": mwapp_servers_filter,
             "mwapp_services": mwapp_services,

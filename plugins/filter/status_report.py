@@ -44,9 +44,10 @@ def status_report(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, lis
     """
     ensemble = _ensemble([host for host in groups.get("zookeeper", []) if host in hosts], hostvars)
     application = _application(hosts, hostvars, groups)
-    application["warnings"] = _services_ending(
-        application["services"], _warn_days(groups.get("zookeeper", []), hostvars)
-    )
+    application["warnings"] = [
+        *_services_ending(application["services"], _warn_days(groups.get("zookeeper", []), hostvars)),
+        *_application_clocks(hosts, hostvars, groups),
+    ]
     return {
         "ok": ensemble["state"] in ("healthy", "not asked")
         and application["state"] in ("working", "not asked"),
@@ -112,6 +113,19 @@ def _under_way(hosts: list[str], hostvars: Hostvars) -> list[str]:
 def _clocks(hosts: list[str], hostvars: Hostvars) -> dict[str, float]:
     looked = {host: hostvars[host].get("__zookeeper_found") or {} for host in hosts}
     return {host: found["clock"] for host, found in looked.items() if "clock" in found}
+
+
+def _application_clocks(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list[str]]) -> list[str]:
+    """Of hosts that are no servers, which are warned of already. The server in the middle tells the time."""
+    servers = _clocks([host for host in hosts if host in groups.get("zookeeper", [])], hostvars)
+    in_order = sorted(servers, key=lambda host: (servers[host], host))
+    others = {
+        host: float(hostvars[host]["__mwapp_clock"]["stdout"])
+        for host in hosts
+        if host not in servers and (hostvars[host].get("__mwapp_clock") or {}).get("stdout")
+    }
+    middle = in_order[(len(in_order) - 1) // 2 :][:1]
+    return clocks_apart(others | {host: servers[host] for host in middle}) if others else []
 
 
 def _ending(hosts: list[str], hostvars: Hostvars) -> list[str]:

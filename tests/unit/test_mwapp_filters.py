@@ -368,3 +368,18 @@ def test_the_active_one_restarts_after_those_that_stand_by_and_workers_last() ->
         ("worker", "active"),
     ]
     assert len(restart_order(["mw2"], hostvars)) == 2
+
+
+def test_clocks_that_are_apart_are_told() -> None:
+    """This machine's is one of them. Who was not looked at has none."""
+    clocks = {"w1": "1000000", "w2": "1086400", "w3": ""}
+    hostvars: dict[str, Any] = {host: {"__mwapp_clock": {"stdout": text}} for host, text in clocks.items()}
+    hostvars["w4"] = {}
+    assert filters.mwapp_clocks(list(hostvars), hostvars) == {"w1": 1000000.0, "w2": 1086400.0}
+    [said] = filters.mwapp_clocks_apart(list(hostvars), hostvars, 1000060.0)
+    assert said.startswith(
+        "The clock of w2 is 24.0 h ahead of that of this machine: correct it (timedatectl)"
+    )
+    [said] = filters.mwapp_clocks_apart(["w2"], hostvars, 1000060.0)
+    assert "find out which is wrong" in said
+    assert filters.mwapp_clocks_apart(["w1"], hostvars, 1000060.0) == []

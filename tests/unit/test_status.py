@@ -202,6 +202,22 @@ def test_a_clock_that_is_off_is_a_warning(found: dict[str, dict[str, Any]]) -> N
     assert said.startswith("The clock of zk3 is 24.0 h ahead of that of zk2")
 
 
+def test_the_clock_of_a_host_of_the_application_is_compared_with_the_servers(
+    found: dict[str, dict[str, Any]],
+) -> None:
+    """Its servers are warned of already, once."""
+    for host, clock in {"zk1": 1000.0, "zk2": 1000.0, "zk3": 87400.0}.items():
+        found[host]["__zookeeper_found"]["clock"] = clock
+        found[host]["__mwapp_clock"] = {"stdout": str(int(clock))}
+    found["w1"] = {**found.get("w1", {}), "__mwapp_clock": {"stdout": "88000"}}
+    found["w2"] = {**found.get("w2", {}), "__mwapp_clock": {"stdout": "1001"}}
+    found["w3"] = {**found.get("w3", {}), "__mwapp_clock": {"stdout": ""}}
+    groups = {"zookeeper": ["zk1", "zk2", "zk3"]}
+    [said] = report.status_report(list(found), found, groups)["application"]["warnings"]
+    assert said.startswith("The clock of w1 is 24.2 h ahead of that of w2")
+    assert report.status_report(groups["zookeeper"], found, groups)["application"]["warnings"] == []
+
+
 def test_the_view_that_sees_most_is_believed(found: dict[str, dict[str, Any]]) -> None:
     found["zk1"]["__zookeeper_gate"] = {
         "healthy": False,

@@ -12,6 +12,10 @@ roles = partial(Mutant, "plugins/module_utils/mwapp_roles.py")
 order = partial(Mutant, "plugins/filter/mwapp_restart_order.py")
 
 MUTANTS = [
+    filters(', "this machine": here})', "})", "a single host whose clock is off passes"),
+    filters(
+        "for host, text in found.items() if text}", "for host, text in found.items()}", "one is not there"
+    ),
     filters('its.get("zookeeper_host") or its', "its", "where Ansible goes in, and the others cannot"),
     filters(
         'or its.get("ansible_host") or name', "or name", "a name that nobody resolves", at="_client_address"
