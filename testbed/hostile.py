@@ -109,7 +109,8 @@ class Scene:
         }
 
     def for_clients(self) -> dict[str, Attempt]:
-        """What a client may, too."""
+        """What a client may, too. (And below a task with secret values that its own key has submitted it may
+        create anything, so forge how that ends: docs/security.md.)"""
         return {
             "submit a task": _create("/tasks/task-", b"id", sequence=True),
             "submit a task under a name": _create("/tasks/evil", b"id"),

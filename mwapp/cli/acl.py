@@ -148,7 +148,8 @@ def _show(report: "Report", done: str, *, whole: bool) -> None:
 def _show_policy(policy: Policy) -> None:
     show("\n".join(table(("ZNODE", "MASTERS", "ITS WORKER", "WORKERS", "CLIENTS"), rights())))
     show("r read, w write, c create below, d delete below, a set lists; everybody may read everything, but")
-    show(f"{PRIVATE}, which has secret values, only masters and workers may read")
+    show(f"{PRIVATE}, which has secret values, only masters and workers may read; a client may create")
+    show("below each task with secret values that it has submitted, so also forge how it ends")
     for kind, names in (
         ("masters", policy.masters),
         ("workers", [f"{name} ({who})" for name, who in policy.workers]),

@@ -25,7 +25,7 @@ from kazoo.security import ACL, Id
 
 from mwapp.core.protocol import ASSIGN, MASTER, PARENTS, worker_path
 from mwapp.errors import RefusedError, UnreachableError
-from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, Entry, Policy
+from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, PRIVATE, Entry, Policy, kind
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.tls_handler import TlsHandler
 
@@ -61,6 +61,7 @@ class Lists:
             hosts=servers.hosts, timeout=10.0, handler=self._handler, logger=_unheard()
         )
         self._report = Report()
+        self._sees_all = True  # lists of secret values, too: only who may read a znode may see its list
 
     def __enter__(self) -> "Lists":
         try:
@@ -81,6 +82,7 @@ class Lists:
         """Who may do what, and the znodes whose lists are others."""
         policy = self._read()
         self._look_only, self._report.policy = True, policy
+        self._sees_all = policy is not None and self._own() in policy.masters
         self._walk(policy or OPEN_TO_ALL)
         return self._report
 
@@ -230,7 +232,8 @@ class Lists:
                 except NoNodeError:
                     yield path, None
                 except NoAuthError:
-                    self._problem(path)
+                    if self._sees_all or kind(path) != PRIVATE:
+                        self._problem(path)
                     yield path, None
                 except (KazooException, KazooTimeoutError) as problem:
                     raise _explained(problem) from None

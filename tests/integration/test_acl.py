@@ -275,6 +275,7 @@ def test_only_masters_and_workers_read_secret_values(
     options = ("--secret-env", "TOKEN", "--secret-env", f"KEY=@{tmp_path / 'key'}")
     task = site.submit(command, *options)
     assert site.acl()["changed"] == [], "its lists are what they have to be"
+    assert site.acl(key="mwapp-cli-here")["foreign"] == [], "nobody is told to delete them"
     secret = f"/tasks/{task}/secret"
     ca = str(store / "client-ca.pem")
     for name, reads in (("mwapp-cli-here", False), ("mwapp-worker-v", True), ("mwapp-master-b", True)):

@@ -6,7 +6,12 @@ from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
 KILLERS = (
-    pytest("tests/unit/test_core_secrets.py", "tests/unit/test_zk_acl.py", "tests/unit/test_client_calls.py"),
+    pytest(
+        "tests/unit/test_core_secrets.py",
+        "tests/unit/test_zk_acl.py",
+        "tests/unit/test_apply_acl.py",
+        "tests/unit/test_client_calls.py",
+    ),
     pytest("tests/unit/test_cli.py"),
 )
 
@@ -16,6 +21,7 @@ worker = partial(Mutant, "mwapp/core/worker.py")
 job = partial(Mutant, "mwapp/core/job.py")
 running = partial(Mutant, "mwapp/core/running.py")
 acl = partial(Mutant, "mwapp/zookeeper/acl.py")
+apply = partial(Mutant, "mwapp/zookeeper/apply_acl.py")
 sessions = partial(Mutant, "mwapp/zookeeper/sessions.py")
 wire = partial(Mutant, "mwapp/zookeeper/wire.py")
 calls = partial(Mutant, "mwapp/client/calls.py")
@@ -114,6 +120,17 @@ MUTANTS = [
     ),
     acl("if one.who in self.clients]", "]", "who was struck off stays"),
     acl('_kind(path)[0] == f"{TASKS}/*" and any(', "any(", "a client may create anything anywhere"),
+    apply(
+        "self._sees_all or kind(path) != PRIVATE",
+        "True",
+        "an operator is told to delete what a task still needs",
+    ),
+    apply("self._own() in policy.masters", "True", "an operator is told to delete what a task still needs"),
+    apply(
+        "self._sees_all or kind(path) != PRIVATE",
+        "kind(path) != PRIVATE",
+        "a master is not told what it cannot see",
+    ),
     acl("return not self.lifting and who", "return who", "everybody reads what is stored meanwhile"),
     acl("who in (*self.masters, *self.clients)", "who in self.clients", "a master cannot submit"),
     sessions(
