@@ -599,6 +599,16 @@ def test_whose_data_it_is(host: Host) -> None:
     )
 
 
+def test_whose_logs_alone_are(host: Host) -> None:
+    """Its snapshots are lost."""
+    host.write("data/myid", "2\n")
+    host.write("txnlog/version-2/log.1", "")
+    answer = host.look(1)
+    assert "its data belongs to server 2" in answer["problems"][0]
+    assert answer["doubts"] == answer["problems"]
+    assert host.look(2)["doubts"] == []
+
+
 def test_data_without_zoo_cfg(host: Host) -> None:
     """As after the host was installed anew: they are those of the server that myid names."""
     host.write("data/version-2/snapshot.0", "")
@@ -633,6 +643,7 @@ def test_data_of_another_installation_are_not_passed_by(debians: Host) -> None:
     assert f"zk1 has data of another installation in {debians.theirs} (last zxid 0x100000002)" in said
     assert "set zookeeper_adopt: true" in said
     assert (answer["data"], answer["adopt"]) == (False, {})
+    assert (answer["doubts"], answer["theirs"]) == ([said], "0x100000002")
 
 
 def test_data_of_another_installation_are_adopted(debians: Host) -> None:
