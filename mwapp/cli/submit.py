@@ -19,7 +19,15 @@ from mwapp.client.calls import Call, Options, new_key, submitter_of
 from mwapp.core.client import ClientPart, Refusal, Submit
 from mwapp.core.limits import LIMITS
 from mwapp.core.session import Callback, Process
-from mwapp.core.task import MAX_DELAY, MAX_RETRIES, MAX_RETRY_DELAY, MAX_TIMEOUT, RETRY_DELAY, Task
+from mwapp.core.task import (
+    MAX_DELAY,
+    MAX_RETRIES,
+    MAX_RETRY_DELAY,
+    MAX_TIMEOUT,
+    RETRY_DELAY,
+    Task,
+    is_variable,
+)
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
 from mwapp.status.health import no_worker, schedulable
 from mwapp.status.overview import read_tasks, read_workers
@@ -167,7 +175,7 @@ def submit(
             _show_accepted(tasks, accepted)
         raise
     if existed and task_name is not None:
-        _say_that_it_existed(target, task_name)
+        _say_that_it_existed(target, task_name, secret=bool(settings["secret_env"]))
     if wait:
         names = [accepted[index] for index in range(len(tasks))]
         _warn_if_unschedulable(target, tasks)
@@ -180,7 +188,13 @@ def _show_accepted(tasks: Sequence[Task], accepted: Mapping[int, str]) -> None:
     show_json([{"task": accepted[index], "command": tasks[index].title} for index in sorted(accepted)])
 
 
-def _say_that_it_existed(target: Target, name: str) -> None:
+def _say_that_it_existed(target: Target, name: str, *, secret: bool) -> None:
+    if secret:  # nobody but masters and workers can tell whether these are others
+        print(
+            f"mwapp: {name} existed already: it keeps its first secret values. If they are to be others: "
+            "another --name",
+            file=sys.stderr,
+        )
     (views,) = look(target, lambda scope, then: read_tasks(scope, [name], then))
     for view in views:
         if view.ended:
@@ -260,15 +274,20 @@ def _secret(setting: str) -> tuple[str, str]:
         return name, os.environ[name]
     if not equals:
         raise BadInputError(
-            f"--secret-env: there is no variable {name!r} here: set and export it, or write NAME=@FILE"
+            "--secret-env: there is no variable of that name here: set and export it, or write NAME=@FILE. "
+            "(What you typed is not shown, because it could be the value.)"
         )
     if not where.startswith("@"):
         raise BadInputError(
-            f"--secret-env: {name}=...: a command line is in the list of processes, where all on this host "
-            f"can read it: export {name} and write --secret-env {name}, or write --secret-env {name}=@FILE"
+            "--secret-env: NAME=VALUE: a command line is in the list of processes, where all on this host "
+            "can read it: export NAME and write --secret-env NAME, or write --secret-env NAME=@FILE"
+        )
+    if not is_variable(name):
+        raise BadInputError(
+            "--secret-env: what is before =@ is no variable's name: letters, digits and _ , and not MWAPP_..."
         )
     try:
-        value = Path(where[1:]).read_text(encoding="utf-8")
+        value = Path(where[1:]).read_bytes().decode()  # as it is: text would have other line ends
     except (OSError, ValueError) as problem:
         why = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8"
         raise BadInputError(f"--secret-env: {name}: cannot read {where[1:]}: {why}") from None

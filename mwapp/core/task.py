@@ -33,6 +33,7 @@ SUBMITTED = "#"
 MAX_SUBMITTER = 100
 # The worker's own variables begin like this.
 RESERVED_VARIABLES = "MWAPP_"
+_VARIABLES = f"names are letters, digits and _ , and do not begin with {RESERVED_VARIABLES}"
 
 
 class BadTaskError(ValueError):
@@ -100,11 +101,18 @@ class Task:
         return _asked(self) == _asked(other)
 
 
+def is_variable(name: str) -> bool:
+    """Whether a task may set an environment variable of this name."""
+    return bool(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)) and not name.startswith(RESERVED_VARIABLES)
+
+
 def encode_secrets(values: Mapping[str, str]) -> bytes:
     """Data of the znode with a task's secret values. Raises BadTaskError; no message has a value."""
-    if not values or not all(isinstance(value, str) for value in values.values()):
+    if not values or not all(isinstance(text, str) for text in (*values, *values.values())):
         raise BadTaskError("secret values are an object of names and strings")
-    for value in values.values():
+    for name, value in values.items():
+        if not is_variable(name):  # whoever mistook one for the other has put the value here
+            raise BadTaskError(f"a secret value's name cannot be set; {_VARIABLES}")
         _clean("secret value", value)
     data = json.dumps(dict(sorted(values.items())), ensure_ascii=False, separators=(",", ":")).encode()
     if len(data) > MAX_SECRET_BYTES:
@@ -266,11 +274,8 @@ def _environment(setting: Any) -> dict[str, str]:
 
 
 def _check_variable(field_name: str, name: str) -> None:
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name.startswith(RESERVED_VARIABLES):
-        raise BadTaskError(
-            f"task field {field_name!r}: {_short(name)} cannot be set; names are letters, digits and _ , "
-            f"and do not begin with {RESERVED_VARIABLES}"
-        )
+    if not is_variable(name):
+        raise BadTaskError(f"task field {field_name!r}: {_short(name)} cannot be set; {_VARIABLES}")
 
 
 def _secrets(setting: Any) -> tuple[str, ...]:

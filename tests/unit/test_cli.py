@@ -20,6 +20,7 @@ from mwapp.cli import options as options_module
 from mwapp.cli.completion import SHELLS
 from mwapp.cli.keys import Keys
 from mwapp.cli.output import age, plain, several, show_json, show_table, table
+from mwapp.cli.submit import _say_that_it_existed as say_that_it_existed
 from mwapp.cli.submit import _secret as secret
 from mwapp.core.master import Master
 from mwapp.core.session import Process
@@ -214,10 +215,16 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["submit", "true", "--env", "A"], "--env"),
         (["submit", "true", "--env", "MWAPP_TASK=x"], "--env"),
         (["submit", "true", "--env", "1=x"], "--env"),
-        (["submit", "true", "--secret-env", "NOT_SET"], "--secret-env: there is no variable 'NOT_SET' here"),
+        (
+            ["submit", "true", "--secret-env", "NOT_SET"],
+            "--secret-env: there is no variable of that name here",
+        ),
         (["submit", "true", "--secret-env", "A=@/nonexistent"], "--secret-env: A: cannot read /nonexistent"),
         (["submit", "true", "--secret-env", "A=@/dev/null", "--env", "A=1"], "--secret-env: task field"),
-        (["submit", "true", "--secret-env", "A B=@/dev/null"], "--secret-env: task field 'secrets': 'A B'"),
+        (
+            ["submit", "true", "--secret-env", "A B=@/dev/null"],
+            "--secret-env: what is before =@ is no variable's name",
+        ),
         (["submit", "true", "--directory", "here"], "--directory"),
         (["submit", "true", "--label", "a b"], "--label"),
         (["submit", "true", "--run-timeout", "0"], "--run-timeout"),
@@ -283,14 +290,34 @@ def test_masters_adopt_workers_if_they_are_told_to(
     assert found == [adopts]
 
 
-@pytest.mark.parametrize("setting", ["TOKEN=hush", "TOKEN=", "TOKEN=hush@home"])
+@pytest.mark.parametrize("setting", ["TOKEN=hush", "TOKEN=", "TOKEN=hush@home", "hush="])
 def test_a_secret_value_on_the_command_line_is_refused_with_the_way_that_works(
     mwapp: Run, setting: str
 ) -> None:
     status, error = mwapp("submit", "true", "--secret-env", setting)
     assert status == 2
-    assert "export TOKEN and write --secret-env TOKEN, or write --secret-env TOKEN=@FILE" in error
+    assert "export NAME and write --secret-env NAME, or write --secret-env NAME=@FILE" in error
     assert "hush" not in error
+
+
+@pytest.mark.parametrize("setting", ["hush", "a hush", "-hush=@/dev/null"])
+def test_a_value_in_place_of_a_name_is_not_shown(mwapp: Run, setting: str) -> None:
+    """As by --secret-env "$TOKEN", which a shell has put in its place."""
+    status, error = mwapp("submit", "true", "--secret-env", setting)
+    assert status == 2
+    assert error.startswith("mwapp: --secret-env: ")
+    assert "hush" not in error
+
+
+@pytest.mark.parametrize("has_them", [True, False])
+def test_who_submits_other_secret_values_under_a_name_is_told_that_the_first_ones_stay(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, has_them: bool
+) -> None:
+    monkeypatch.setattr("mwapp.cli.submit.look", lambda *_: ([],))
+    target: Any = None
+    say_that_it_existed(target, "backup", secret=has_them)
+    told = "mwapp: backup existed already: it keeps its first secret values." in capsys.readouterr().err
+    assert told == has_them
 
 
 def test_where_secret_values_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -299,6 +326,8 @@ def test_where_secret_values_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert secret("TOKEN") == ("TOKEN", "hush\n")
     monkeypatch.setenv("KEY", "another")
     assert secret(f"KEY=@{tmp_path / 'key'}") == ("KEY", " a\nb\n")
+    (tmp_path / "key").write_bytes(b"a\r\nb\rc\r\n")
+    assert secret(f"KEY=@{tmp_path / 'key'}") == ("KEY", "a\r\nb\rc\r")
     (tmp_path / "key").write_bytes(b"hush\xff")
     with pytest.raises(BadInputError, match="it is not UTF-8") as told:
         secret(f"KEY=@{tmp_path / 'key'}")

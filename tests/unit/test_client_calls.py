@@ -256,7 +256,7 @@ def test_what_cannot_be_a_handler(function: Any, message: str) -> None:
         (("make",), {"expires": 5, "delay": -60}, "delay: task field 'delay' must be seconds from 0"),
         (("make",), {"env": {"A": 1}}, "env: {'A': 1} is not a dict of text"),
         (("make",), {"env": {"1": "x"}}, "env: task field 'environment': '1' cannot be set"),
-        (("make",), {"secrets": {"1": "x"}}, "secrets: task field 'secrets': '1' cannot be set"),
+        (("make",), {"secrets": {"1": "x"}}, "secrets: a secret value's name cannot be set"),
         (("make",), {"secrets": {"A": None}}, "secrets: secret values are an object of names and strings"),
         (("make",), {"secrets": {"A": "1"}, "env": {"A": "1"}}, "secrets: task field 'secrets': A is in"),
         (("make",), {"directory": "here"}, "directory: task field 'directory' must be an absolute path"),
@@ -270,7 +270,19 @@ def test_bad_input_is_told_by_the_argument_s_name(what: tuple[Any, ...], named: 
     assert str(told.value).startswith(message), told.value
 
 
-@pytest.mark.parametrize("values", ["hush", ["hush"], {"A": 1, "B": "hush"}, {"A": "hush\0"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        "hush",
+        ["hush"],
+        {"A": 1, "B": "hush"},
+        {"A": "hush\0"},
+        {"\ud800": "hush"},
+        {None: "hush"},
+        {None: "hush", "A": "hush"},
+        {"it is hush": "TOKEN"},
+    ],
+)
 def test_no_message_has_a_secret_value(values: Any) -> None:
     with pytest.raises(BadInputError, match=r"^secrets: ") as told:
         stored("make", secrets=values)

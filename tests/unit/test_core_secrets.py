@@ -281,7 +281,19 @@ def test_how_they_are_written() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"A": "hush\0"}, {"A": "hush\ud800"}, {"A": "hush" * MAX_SECRET_BYTES}, {}, {"A": 1}]
+    "values",
+    [
+        {"A": "hush\0"},
+        {"A": "hush\ud800"},
+        {"A": "hush" * MAX_SECRET_BYTES},
+        {},
+        {"A": 1},
+        {"\ud800": "hush"},
+        {None: "hush"},
+        {None: "hush", "A": "hush"},
+        {"is hush": "TOKEN"},
+        {"MWAPP_TASK": "hush"},
+    ],
 )
 def test_no_message_has_a_value(values: dict[str, str]) -> None:
     with pytest.raises(BadTaskError) as problem:

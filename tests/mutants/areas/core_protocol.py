@@ -124,8 +124,8 @@ MUTANTS = [
     ),
     task("not 0 <= setting <= MAX_RETRIES", "not 0 < setting <= MAX_RETRIES", "no retries cannot be said"),
     task(
-        "or name.startswith(RESERVED_VARIABLES):",
-        ":",
+        " and not name.startswith(RESERVED_VARIABLES)",
+        "",
         "a task tells its command another token",
     ),
     task(
