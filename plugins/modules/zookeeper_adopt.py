@@ -56,6 +56,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
 
 DATA = ("snapshot.*", "acceptedEpoch", "currentEpoch")
 LOGS = ("log.*",)
+SAME = "{} is both data_dir and txnlog_dir: choose another directory for one of them."
 
 
 def copy(file: Path, directory: Path) -> None:
@@ -84,7 +85,8 @@ def found(top: Path, patterns: tuple[str, ...]) -> list[Path]:
 def clash(files: list[Path], old: Path, directory: Path) -> str:
     """What else is where these files are to be, and what to do; empty if nothing is.
 
-    The copies that a run made before it was cut short are no clash.
+    The copies that a run made before it was cut short are no clash. Raises OSError; RuntimeError of a link to
+    itself.
     """
     if directory.resolve() == old.resolve():
         return f"{directory} is where the old data are: choose another directory for the new ones."
@@ -116,9 +118,13 @@ def main() -> None:
             module.fail_json(msg=f"{path}{ADOPTED} is there from earlier: move it to another place.")
     if not old:  # all was copied before that, and a server may have written since
         module.exit_json(changed=False, copied=[])
-    for way in ways:
-        if problem := clash(*way):
-            module.fail_json(msg=f"{problem} Nothing was copied.")
+    try:
+        same = SAME.format(data) if data.resolve() == logs.resolve() else ""
+        problem = same or next(filter(None, (clash(*way) for way in ways)), "")
+    except (OSError, RuntimeError) as error:
+        problem = f"cannot compare old and new data: {error}: mend it, and run again."
+    if problem:
+        module.fail_json(msg=f"{problem} Nothing was copied.")
     todo = [(file, to) for files, _, to in ways for file in files]
     if not module.check_mode:
         try:

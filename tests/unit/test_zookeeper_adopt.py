@@ -159,6 +159,42 @@ def test_one_directory_is_not_both(disk: Disk) -> None:
     assert disk.has(disk.old / "version-2") == SNAPSHOTS | LOGS
 
 
+def test_snapshots_and_logs_do_not_go_to_one_directory(disk: Disk) -> None:
+    """A run that was cut short would refuse its own copies there."""
+    disk.data.mkdir()
+    (disk.old.parent / "link").symlink_to(disk.data)
+    for same in (disk.data, disk.old.parent / "link"):
+        for check in (True, False):
+            answer = disk.adopt(txnlog_dir=same, check=check)
+            assert answer["msg"] == (
+                f"{disk.data} is both data_dir and txnlog_dir: choose another directory for one of them. "
+                "Nothing was copied."
+            )
+    assert not list(disk.data.iterdir())
+    assert disk.has(disk.old / "version-2") == SNAPSHOTS | LOGS
+
+
+@pytest.mark.parametrize("dangling", ["old/version-2/snapshot.0", "zkData/version-2/snapshot.0"])
+def test_a_file_that_cannot_be_compared_is_named(disk: Disk, dangling: str) -> None:
+    (disk.data / "version-2").mkdir(parents=True)
+    for place in (disk.old, disk.data):
+        (place / "version-2/snapshot.0").write_text("this is snapshot.0")
+    link = disk.old.parent / dangling
+    link.unlink()
+    link.symlink_to("gone")
+    answer = disk.adopt()
+    assert answer["failed"]
+    assert f"'{link}': mend it, and run again. Nothing was copied." in answer["msg"]
+    assert not disk.txnlog.exists()
+
+
+def test_a_link_to_itself_is_named(disk: Disk) -> None:
+    disk.data.symlink_to(disk.data.name)
+    answer = disk.adopt()
+    assert answer["failed"]
+    assert answer["msg"].endswith("run again. Nothing was copied.")
+
+
 def test_what_a_server_has_written_since_is_left_alone(disk: Disk) -> None:
     disk.adopt()
     (disk.data / "version-2/currentEpoch").write_text("2")

@@ -159,7 +159,20 @@ MUTANTS = [
     preflight('or found["filled"] or', "or", "what is in force is passed by", at="moved"),
     preflight("else data(new)", "else found", "a server whose directory was moved is a new one", at="moved"),
     adopt("part.rename(directory / file.name)", "shutil.copy2(part, directory)", "a file may be half"),
-    adopt("if problem := clash(*way):", "if False:", "files of the same name are written over"),
+    adopt(
+        'next(filter(None, (clash(*way) for way in ways)), "")',
+        '""',
+        "files of the same name are written over",
+    ),
+    adopt("problem = same or", "problem =", "what was cut short refuses its own copies"),
+    adopt(
+        "if data.resolve() == logs.resolve()", "if data == logs", "through a link, it refuses its own copies"
+    ),
+    adopt(
+        "except (OSError, RuntimeError) as error:",
+        "except KeyError as error:",
+        "a traceback of a dangling link",
+    ),
     adopt("if file is None or not cmp", "if file and not cmp", "two histories are mixed"),
     adopt("file is None or not cmp(file, mine, shallow=False)", "file is None", "who has the name is alike"),
     adopt("(*DATA, *LOGS) for mine", "LOGS for mine", "a newer epoch is written over"),
