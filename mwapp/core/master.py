@@ -93,7 +93,7 @@ class Master:
         self._max_per_submitter = max_per_submitter
         self._retention = retention
         self._adopts = adopts
-        self._not_adopted: set[tuple[str, int]] = set()  # names and sessions already reported
+        self._not_adopted: dict[str, int] = {}  # those already reported, and their sessions
         self._batching = Batching(self._act)
         self._scope = process.scope()  # of one reading: requests based on that reading end with it
         self._mirror = self._blank()
@@ -310,8 +310,10 @@ class Master:
 
     def _leave_alone(self, name: str, session: int) -> None:
         """One of ours whose queue a person has changed registers anew. Others may register, too."""
-        if (name, session) not in self._not_adopted:
-            self._not_adopted.add((name, session))
+        if self._not_adopted.get(name) != session:
+            there = self._mirror.worker_names
+            self._not_adopted = {one: its for one, its in self._not_adopted.items() if one in there}
+            self._not_adopted[name] = session
             log.warning(
                 "worker %s (session %s) has not registered and gets no task; if a person plays it: --adopt",
                 name,

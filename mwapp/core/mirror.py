@@ -84,7 +84,7 @@ class Mirror:
         self._adopts = adopts
         self._unreadable = unreadable
         self._reading = False  # a page of tasks is under way
-        self._workers_due = False  # they will be looked at again
+        self._workers_due = math.inf  # when they will be looked at again, monotonic seconds
         self._watched: set[str] = set()  # queues
         self._persistent: set[str] = set()  # names already reported as nobody's
         self._tasks_listed = -math.inf
@@ -93,6 +93,7 @@ class Mirror:
         self._pauses: dict[str, tuple[int, float]] = {}  # by returned task: the attempt, and when it begins
         self.blind: set[str] = set()  # queues without permission to read: they may hold what looks unassigned
         self.complete = False  # workers, queues and the tasks' names are known: something can be due
+        self.worker_names: frozenset[str] = frozenset()  # all that are below /workers
         self.workers: dict[str, LiveWorker] = {}
         self.tasks = KnownTasks(max_per_submitter)
         self.cancels: set[str] = set()  # tasks with a cancel request
@@ -188,16 +189,24 @@ class Mirror:
         self._scope.children(WORKERS, partial(self._workers_seen, then), watch=self.look_at_workers)
 
     def look_at_workers_after(self, delay: float) -> None:
-        """The same in ``delay`` seconds: once for all callers, or reads would double each time."""
-        if not self._workers_due:
-            self._workers_due = True
-            self._scope.after(delay, self.look_at_workers)
+        """The same in ``delay`` seconds, or sooner: once for all callers, or reads would double each time."""
+        due = self._scope.now + delay
+
+        def look() -> None:
+            if due == self._workers_due:  # otherwise a sooner look was wanted meanwhile
+                self._workers_due = math.inf
+                self.look_at_workers()
+
+        # A look that a watch causes changes nothing here: the timer still runs, and one is enough.
+        if due < self._workers_due:
+            self._workers_due = due
+            self._scope.after(delay, look)
 
     def _workers_seen(self, then: Callback | None, names: tuple[str, ...] | Failed) -> None:
-        self._workers_due = False
         if isinstance(names, Failed):
             self._unreadable()
             return
+        self.worker_names = frozenset(names)
         # The queue before the worker: if a worker registers between the two reads, its queue looks older than
         # itself, and adopting it fails by the queue's version.
         paths = [path for name in names for path in (assign_path(name), worker_path(name))]

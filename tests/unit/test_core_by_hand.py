@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mwapp.core.client import Submit
-from mwapp.core.messages import Create, Get, Request, Stop, Tick
+from mwapp.core.messages import Children, Create, Get, Request, Stop, Tick
 from mwapp.core.protocol import Registration
 from mwapp.core.session import Process
 from mwapp.core.task import Task
@@ -524,6 +524,50 @@ def test_another_session_of_that_name_is_told_of_again(caplog: pytest.LogCapture
         person = stage.person()
         person.create("/workers/hand", "hand:2224", e=True)
         person.quit()
+    assert len([line for line in caplog.messages if "worker hand (session" in line]) == 2
+
+
+def looks(stage: Stage, master: Actor, seconds: float) -> int:
+    """How often the master lists the workers in so much time."""
+    before = len(master.sent)
+    stage.settle(seconds)
+    return sum(operation == Children("/workers", watch=True) for operation in master.sent[before:])
+
+
+def test_while_one_is_left_alone_each_five_seconds_have_one_look_whoever_comes_and_goes() -> None:
+    """Each look that a watch caused had added another timer, for ever."""
+    stage = Stage()
+    master = stage.master("m1", adopts=False)
+    stage.person().create("/workers/hand", "hand:2224", e=True)
+    for _ in range(10):
+        stage.settle(1.7)
+        worker = stage.worker("w1")
+        stage.settle(0.9)
+        worker.die()
+    assert looks(stage, master, 100) <= 21
+
+
+def test_a_look_that_is_due_soon_does_not_wait_for_a_later_one() -> None:
+    stage = Stage()
+    master = stage.master("m1", adopts=False)
+    stage.person().create("/workers/hand", "hand:2224", e=True)
+    stage.worker("w1")
+    stage.denials.forbid("/workers/w1", "r")
+    stage.person().create("/workers/zoe", "zoe:2224", e=True)  # from now on w1 is tried every second
+    assert 2 <= looks(stage, master, 3) <= 4
+    stage.denials.allow("/workers/w1")
+    stage.settle(2)
+    assert 19 <= looks(stage, master, 100) <= 21
+
+
+def test_who_has_gone_and_comes_again_is_told_of_again(caplog: pytest.LogCaptureFixture) -> None:
+    """Otherwise a master would remember every session there ever was."""
+    stage = Stage()
+    stage.master("m1", adopts=False)
+    person = stage.person()
+    for name in ("hand", "other", "hand"):
+        person.create(f"/workers/{name}", "hand:2224", e=True)
+        person.delete(f"/workers/{name}")
     assert len([line for line in caplog.messages if "worker hand (session" in line]) == 2
 
 

@@ -21,17 +21,28 @@ filters = partial(Mutant, "plugins/filter/mwapp_filters.py")
 MUTANTS = [
     master("        if not self._adopts:\n", "        if False:\n", "whoever makes a znode gets tasks"),
     master("[] if self._adopts else sorted", "sorted", "who was adopted is warned of", at="Master.status"),
-    master("            self._not_adopted.add((name, session))\n", "", "it is told again every few seconds"),
+    master("            self._not_adopted[name] = session\n", "", "it is told again every few seconds"),
+    master(" if one in there}", "}", "a master for ever remembers who has gone"),
     master(
         "        self._mirror.look_at_workers_after(LOOK_AGAIN_SECONDS)\n\n    def _ran",
         "\n    def _ran",
         "who registers later gets no task",
     ),
     master(
-        "if (name, session) not in self._not_adopted:",
-        "if name not in {one for one, _ in self._not_adopted}:",
+        "if self._not_adopted.get(name) != session:",
+        "if name not in self._not_adopted:",
         "of another session under that name nothing is told",
     ),
+    mirror("if due < self._workers_due:", "if True:", "a soon look is put off"),
+    mirror(
+        "if due == self._workers_due:", "if True:", "a look that was wanted sooner is followed by one more"
+    ),
+    mirror(
+        "                self._workers_due = math.inf\n                self.look_at_workers()\n",
+        "                self.look_at_workers()\n",
+        "they are looked at once more, and never again",
+    ),
+    mirror("if due < self._workers_due:", "if self._workers_due == math.inf:", "a soon look comes late"),
     mirror(
         " or (registered.adopted and not self._adopts)", "", "what an earlier master adopted gets more tasks"
     ),
