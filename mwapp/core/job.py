@@ -69,6 +69,7 @@ class Job:
     task: Task = _UNREAD
     submitted: int = 0  # the czxid of the task, and of the znode with its secret values
     secrets: Mapping[str, str] | None = None  # None: not read yet
+    refusals: int = 0  # reads of them that were refused
     state: str = "waits"
     run: int | None = None  # the command's number while there is one
     clock: Scope | None = None  # of its timeout

@@ -62,6 +62,8 @@ TRANSITIONS = {
 KEEPS = 2.5
 # The shortest wait until it looks at them again, seconds.
 LEAST_LOOK_SECONDS = 0.01
+# A task fails after so many refused reads of its secret values, one a second: it has a slot meanwhile.
+MOST_REFUSALS = 30
 # A worker checks this often, in seconds, whether its registration is still its own.
 VERIFY_SECONDS = 5.0
 
@@ -402,6 +404,10 @@ class Worker:
         if self._jobs.get(job.name) is not job or not job.lacks_secrets:
             return
         if node == REFUSED:
+            job.refusals += 1
+            if job.refusals == MOST_REFUSALS:
+                self._fail(job, "this worker may not read its secret values: mwapp_acl, mwapp acl on")
+                return
             log.error("no permission to read %s: trying again", secret_path(job.name))
             self._scope.after(AGAIN_SECONDS, partial(self._read_secrets, job))
             return
@@ -486,6 +492,11 @@ class Worker:
             job.failed(self._name)
         else:
             job.ended(outcome)
+        self._record(job)
+
+    def _fail(self, job: Job, reason: str) -> None:
+        """It cannot begin. Tried again it could not either, so its retries do not count."""
+        job.ended(Outcome(worker=self._name, attempt=job.assignment.attempt, reason=reason))
         self._record(job)
 
     def _record(self, job: Job) -> None:

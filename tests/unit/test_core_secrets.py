@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -208,6 +209,19 @@ def test_what_was_cancelled_before_it_was_assigned_is_cancelled_whatever_its_val
     assert stage.data("/tasks/t/status") == "cancelled"
     assert worker.started == []
     assert (worker.worker.counters["cancelled"], worker.worker.counters["failed"]) == (1, 0)
+
+
+def test_a_task_whose_values_may_not_be_read_fails_and_leaves_its_slot_to_the_next() -> None:
+    stage, worker = played()
+    stage.refused.add(PATH)
+    Submitter(stage, [replace(ASKED, retries=3)], {0: "t"}, secrets={0: VALUES})
+    stage.person().create("/tasks/next", "date")
+    stage.settle(25)
+    assert stage.data("/tasks/t/status") is None, "somebody may allow it meanwhile"
+    assert worker.started == []
+    stage.settle(10)
+    assert reason(stage) == "this worker may not read its secret values: mwapp_acl, mwapp acl on"
+    assert worker.running() == ["next"]
 
 
 def replaced(stage: Stage) -> None:

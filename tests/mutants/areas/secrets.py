@@ -97,6 +97,8 @@ MUTANTS = [
         "        self._start()\n\n    def _start",
         "what has its values waits for ever",
     ),
+    worker("            job.refusals += 1\n", "", "what may not be read has a slot for ever"),
+    worker("MOST_REFUSALS = 30", "MOST_REFUSALS = 1", "what may be read a moment later fails"),
     job(
         'return self.state == "waits" and bool',
         "return bool",
