@@ -389,7 +389,7 @@ class Worker:
                 job.task, job.submitted = Task.decode(task.data), task.stat.czxid
                 self._read_secrets(job)
             except BadTaskError as error:
-                self._end(job, Outcome(worker=self._name, attempt=assignment.attempt, reason=str(error)))
+                self._fail(job, str(error))
             if name in self._cancels:
                 self._cancel(job)
         self._start()
@@ -417,7 +417,7 @@ class Worker:
                 raise BadTaskError("its secret values were deleted before it began")
             job.secrets = decode_secrets(node.data, job.task.secrets)
         except BadTaskError as error:
-            self._end(job, Outcome(worker=self._name, attempt=job.assignment.attempt, reason=str(error)))
+            self._fail(job, str(error))
         heappush(self._next, task_order(job.name))
         self._start()
 

@@ -243,13 +243,14 @@ def replaced(stage: Stage) -> None:
 )
 def test_without_its_values_it_does_not_run(meddle: Callable[[Stage], None], why: str) -> None:
     stage = Stage()
-    stage.master("m1")
-    submitted(stage)
+    master = stage.master("m1")
+    Submitter(stage, [replace(ASKED, retries=3)], {0: "t"}, secrets={0: VALUES})
     meddle(stage)
     worker = stage.worker("w1")
     stage.settle(1.0)
     assert worker.started == []
     assert reason(stage) == why
+    assert master.master.counters["reassigned"] == 0, "its retries are for runs that fail"
     stage.person().create("/tasks/next", "date")
     assert worker.running() == ["next"]
 

@@ -98,6 +98,12 @@ MUTANTS = [
         "what has its values waits for ever",
     ),
     worker("            job.refusals += 1\n", "", "what may not be read has a slot for ever"),
+    worker(
+        "        job.ended(Outcome(worker=self._name, attempt=job.assignment.attempt, reason=reason))\n"
+        "        self._record(job)\n",
+        "        self._end(job, Outcome(worker=self._name, attempt=job.assignment.attempt, reason=reason))\n",
+        "what can never begin is tried again",
+    ),
     worker("MOST_REFUSALS = 30", "MOST_REFUSALS = 1", "what may be read a moment later fails"),
     job(
         'return self.state == "waits" and bool',
