@@ -3,8 +3,8 @@
     check /epoch; delete status, result and task, for many tasks in one transaction
 
 Deleting ``status`` makes sure that only ended tasks are removed. If a task cannot be deleted in this way,
-because a person created something below it, the master reads it and deletes it alone. If that fails too, the
-task stays for another while.
+because it has secret values or a person created something below it, the master lists what is below each of
+these tasks, and deletes that. If that fails too, the task to blame stays for another while.
 """
 
 import logging
@@ -22,6 +22,8 @@ from mwapp.core.session import REFUSED, Scope
 log = logging.getLogger(__name__)
 
 TIDY_SECONDS = 1.0
+# Deletions in one transaction at most, for each task that may go at once. Those with secret values need four.
+MOST_BELOW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,46 +93,67 @@ class Remover:
         return list(islice(asked, self._most))
 
     def _tidied(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
-        self.under_way = set()
-        whole = isinstance(result, Failed) and result.index is None
-        if whole:
-            self._most = max(1, len(tasks) // 2)
-        elif isinstance(result, tuple):  # a refusal of one does not tell how many may go at once
-            self._most = min(self._scope.limits.batch, self._most + 1)
         if isinstance(result, Failed) and result.index:
-            self._one(tasks[(result.index - 1) // 3])
-        elif whole and len(tasks) == 1:
-            self._later(tasks[0])
+            self.under_way = set()
+            self._list(tasks)
         else:
             self._account(tasks, result)
 
-    def _one(self, task: str) -> None:
-        """It has no result, or other children as well: delete what is there."""
+    def _list(self, tasks: list[str]) -> None:
+        """One has no result, or other children as well, and others may be like it."""
+        below: dict[str, tuple[str, ...] | Failed] = {}
 
-        def listed(names: tuple[str, ...] | Failed) -> None:
+        def listed(task: str, names: tuple[str, ...] | Failed) -> None:
+            below[task] = names
+            if len(below) == len(tasks):
+                self._delete(below)
+
+        for task in tasks:
+            self._scope.children(task_path(task), partial(listed, task), insist=False)
+
+    def _delete(self, below: dict[str, tuple[str, ...] | Failed]) -> None:
+        """Delete what is there, as far as it goes into one transaction."""
+        ops: list[Op] = []
+        whose: list[str] = []  # of each operation
+        for task, names in below.items():
             if names == REFUSED:
-                self._later(task)
+                self._put_off(task)
             elif isinstance(names, Failed):  # somebody else has removed it
-                self._removed([task])
+                self._mirror.removed(task)
             elif "status" not in names:
                 self._mirror.look_again(task)
-                self._scope.after(TIDY_SECONDS, self._tidy)
-            else:
-                deletions = [Delete(f"{task_path(task)}/{name}") for name in names]
-                self._scope.transact([self._fence, *deletions, Delete(task_path(task))], deleted)
+            elif not ops or len(ops) + len(names) < MOST_BELOW * self._most:
+                ops += [Delete(f"{task_path(task)}/{name}") for name in names]
+                ops.append(Delete(task_path(task)))
+                whose += [task] * (len(names) + 1)
+        if not ops:
+            self._scope.after(TIDY_SECONDS, self._tidy)
+            return
+        self.under_way = set(whose)
+        self._scope.transact([self._fence, *ops], partial(self._deleted, whose))
 
-        def deleted(result: tuple[Any, ...] | Failed) -> None:
-            if isinstance(result, Failed) and result.index != 0:
-                self._later(task)
-            else:
-                self._account([task], result)
+    def _deleted(self, whose: list[str], result: tuple[Any, ...] | Failed) -> None:
+        tasks = list(dict.fromkeys(whose))
+        if isinstance(result, Failed) and result.index:
+            self.under_way = set()
+            self._later(whose[result.index - 1])
+        else:
+            self._account(tasks, result, grows=len(whose) >= 3 * len(tasks))
 
-        self._scope.children(task_path(task), listed, insist=False)
-
-    def _account(self, tasks: list[str], result: tuple[Any, ...] | Failed) -> None:
+    def _account(self, tasks: list[str], result: tuple[Any, ...] | Failed, *, grows: bool = True) -> None:
+        """``grows``: it was as large as a usual one, so there may be more at once."""
+        self.under_way = set()
+        whole = isinstance(result, Failed) and result.index is None
+        if whole and len(tasks) == 1:
+            self._later(tasks[0])
+            return
+        if whole:
+            self._most = len(tasks) // 2
+        elif isinstance(result, tuple) and grows:  # a refusal of one does not tell how many may go at once
+            self._most = min(self._scope.limits.batch, self._most + 1)
         if self._written(0 if isinstance(result, Failed) else len(tasks), result):
             self._removed(tasks)
-        elif isinstance(result, Failed) and result.index is None:  # not fenced off, but too many at once
+        elif whole:  # not fenced off, but too many at once
             self._tidy()
 
     def _removed(self, tasks: list[str]) -> None:
@@ -139,8 +162,11 @@ class Remover:
         self._tidy()
 
     def _later(self, task: str) -> None:
+        self._put_off(task)
+        self._scope.after(TIDY_SECONDS, self._tidy)
+
+    def _put_off(self, task: str) -> None:
         log.warning("%s: has ended, but cannot be removed; it stays", task)
         self._mirror.put_off(task)
         if task in self._mirror.requests.removals:
             self._mirror.requests.close(task)
-        self._scope.after(TIDY_SECONDS, self._tidy)

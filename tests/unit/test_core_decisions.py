@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 from mwapp.core.limits import Limits
-from mwapp.core.messages import Create, Delete, Get, Request, Tick, Transaction
+from mwapp.core.messages import Children, Create, Delete, Get, Request, Tick, Transaction
 from mwapp.core.retention import Retention
 from tests.unit.core_stage import Actor, Person, Stage, creates
 
@@ -537,6 +537,74 @@ def test_what_is_to_be_removed_is_removed_together() -> None:
     stage.settle(4)
     assert stage.children("/tasks") == []
     assert len(transactions(master, Delete, "/tasks/")) == 1
+
+
+def test_those_with_more_below_them_are_removed_together_too() -> None:
+    """As tasks with secret values have. Each had two transactions of its own."""
+    stage = Stage()
+    person = stage.person()
+    ended(person, 40)
+    for name in range(40):
+        person.create(f"/tasks/t{name}/secret", "{}", settle=False)
+    master = stage.master("m1", retention=Retention(seconds=1.0, keep=100))
+    stage.settle(4)
+    assert stage.children("/tasks") == []
+    assert len(transactions(master, Delete, "/tasks/")) == 2
+    assert master.master.counters["removed"] == 40
+
+
+def test_one_with_very_much_below_it_is_removed_by_itself() -> None:
+    stage = Stage()
+    person = stage.person()
+    ended(person, 10)
+    for name in range(500):
+        person.create(f"/tasks/t5/n{name}", settle=False)
+    master = stage.master("m1", retention=Retention(seconds=1.0, keep=100))
+    stage.settle(4)
+    assert stage.children("/tasks") == []
+    assert sizes(master)[1:] == [9, 1, 1]
+
+
+def test_what_goes_away_or_is_odd_meanwhile_holds_up_none_of_the_others() -> None:
+    stage = Stage()
+    person = stage.person()
+    ended(person, 8)
+    for name in range(8):
+        person.create(f"/tasks/t{name}/secret", "{}", settle=False)
+    person.create("/tasks/t2/secret/below", settle=False)
+    stage.denials.forbid("/tasks/t3", "r")
+    master = stage.master("m1", retention=Retention(seconds=5.0, keep=100))
+
+    def gone(request: Request) -> None:
+        if request.operation == Children("/tasks/t0"):
+            master.meanwhile = None
+            person.delete_all("/tasks/t1")
+            person.delete_all("/tasks/t4/status")
+
+    master.meanwhile = gone
+    stage.settle(8.5)
+    assert master.meanwhile is None
+    assert stage.children("/tasks") == ["t2", "t3", "t4"]
+
+
+def test_many_with_more_below_them_grow_again_after_one_that_was_too_large() -> None:
+    stage = Stage()
+    person = stage.person()
+    ended(person, 60)
+    for name in range(60):
+        person.create(f"/tasks/t{name}/secret", "{}", settle=False)
+    stage.most = 2000
+    master = stage.master("m1", retention=Retention(seconds=1.0, keep=1000))
+    when_carried_out(
+        master,
+        lambda request: isinstance(request.operation, Children) and request.operation.path == "/tasks/t0",
+        lambda: setattr(stage, "most", 1_000_000),
+    )
+    stage.settle(4)
+    assert stage.children("/tasks") == []
+    found = sizes(master)
+    assert found[:5] == [60, 30, 15, 7, 7]
+    assert found[6:14:2] == [3, 4, 5, 6]
 
 
 def test_another_task_of_the_name_is_run_and_not_removed() -> None:
