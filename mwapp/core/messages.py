@@ -225,6 +225,23 @@ class Exited:
 
 
 @message
+class ShardSays:
+    """The handler that :class:`OpenShard` started says something, under a generation that it was told.
+
+    ``open``: it is there, as a replica. ``ready``: as a replica it has everything that was acknowledged; from
+    now on the primary of this generation acknowledges nothing without it. ``serving``: it is the primary.
+    ``released``: it was, and has ceased to be. ``closed``: it is gone, with everything that it started,
+    whether it was asked to or not, or could not be started; nothing follows. Then ``reason`` says why, if it
+    was not asked to.
+    """
+
+    run: int
+    said: str
+    generation: int = 0
+    reason: str | None = None
+
+
+@message
 class Tick:
     """Time has passed: the core's deadline is due."""
 
@@ -234,7 +251,7 @@ class Stop:
     """Somebody asks for a graceful end (SIGTERM)."""
 
 
-Event = Connected | Suspended | Resumed | Expired | Closed | Reply | Fired | Exited | Tick | Stop
+Event = Connected | Suspended | Resumed | Expired | Closed | Reply | Fired | Exited | ShardSays | Tick | Stop
 
 # ---------------------------------------------------------------- commands
 
@@ -276,6 +293,68 @@ class Kill:
 
 
 @message
+class OpenShard:
+    """Start the handler of a shard, as a replica under that generation; answer with ShardSays ``open``, and
+    ``ready`` when it is.
+
+    ``members`` are the workers that have the shard, with what they are: sync, copy or back (docs/shards.md).
+    With ``primary`` empty nobody has it yet, or those who had everything have died: then ``ready`` means that
+    what was found here is whole. As with :class:`Run`, the edge does not start it from ``until`` on, but says
+    ``closed``.
+    """
+
+    run: int
+    table: str
+    shard: int
+    worker: str
+    handler: str | None  # name of a Python class that the workers know, or
+    command: str | None  # for /bin/sh
+    generation: int
+    primary: str
+    members: Mapping[str, str]
+    until: float = math.inf
+
+
+@message
+class PromoteShard:
+    """Be the primary, under this generation; answer with ShardSays ``serving``. It may be the primary
+    already: then there is a new generation, with other members. Not from ``until`` on, on the clock of
+    ``now``."""
+
+    run: int
+    generation: int
+    members: Mapping[str, str]
+    until: float = math.inf
+
+
+@message
+class DemoteShard:
+    """Be a replica, under this generation. With ``to``, the primary is to finish what it has begun, begin
+    nothing more, and let that worker have everything (empty: the shard is given up): answer with ShardSays
+    ``released``. Without, it is a replica, perhaps already, of another primary or generation: answer with
+    ``open`` at once, and with ``ready`` again when it is.
+    """
+
+    run: int
+    generation: int
+    primary: str
+    members: Mapping[str, str]
+    to: str | None = None
+
+
+@message
+class CloseShard:
+    """End the handler, within ``grace`` seconds, and then all its processes by SIGKILL; answer with ShardSays
+    ``closed``. Another with less grace may come before. Unknown runs are ignored."""
+
+    run: int
+    grace: float = 0.0
+
+
+ShardCommand = OpenShard | PromoteShard | DemoteShard | CloseShard
+
+
+@message
 class Abandon:
     """Give up the session, which may be over, and open a new one. No event of the old one may follow."""
 
@@ -285,4 +364,4 @@ class Close:
     """Close the session (its ephemerals go at once) and end the process."""
 
 
-Command = Request | Run | Kill | Abandon | Close
+Command = Request | Run | Kill | ShardCommand | Abandon | Close

@@ -32,11 +32,14 @@ from mwapp.core.messages import (
     Get,
     Kill,
     Op,
+    OpenShard,
     Operation,
     Reply,
     Request,
     Resumed,
     Run,
+    ShardCommand,
+    ShardSays,
     Stop,
     Suspended,
     Tick,
@@ -195,6 +198,7 @@ class Process:
         self._answered: deque[tuple[float, float]] = deque()  # transactions: when, and when they were sent
         self._heart: Scope | None = None
         self._runs: set[int] = set()  # started and not over, killed or not
+        self._shards: dict[int, Callable[[ShardSays], None]] = {}  # handlers of shards, and who hears of them
         self._given_up: Scope | None = None  # of a session that is to be closed when they are over
 
     def add(self, part: Part) -> None:
@@ -221,8 +225,12 @@ class Process:
                 self._runs.discard(event.run)
                 for part in list(self._parts):
                     part.exited(event)
-                if self._given_up is not None and not self._runs:
-                    self._abandon()
+                self._abandon_if_nothing_runs()
+            case ShardSays(run, said):
+                told = self._shards.pop(run, None) if said == "closed" else self._shards.get(run)
+                if told is not None:
+                    told(event)
+                self._abandon_if_nothing_runs()
             case Connected(session, timeout, asked):
                 # The ensemble counts from when it made the session, not from when we heard of it.
                 self.session, self.timeout = session, timeout
@@ -301,6 +309,16 @@ class Process:
     def kill(self, run: int, grace: float = 0.0) -> None:
         """End it and all that it has started, now or after ``grace`` seconds to end by itself."""
         self._out.append(Kill(run, grace))
+
+    def open_shard(self, command: OpenShard, told: Callable[[ShardSays], None]) -> None:
+        """Start the handler of a shard; ``told`` hears what it says, until it is closed. Its numbers are
+        apart from those of :meth:`run`."""
+        self._shards[command.run] = told
+        self._out.append(command)
+
+    def tell_shard(self, command: ShardCommand) -> None:
+        """Something else for it."""
+        self._out.append(command)
 
     @property
     def alone(self) -> bool:
@@ -403,9 +421,13 @@ class Process:
         That may take as long as the deadline came early. After that the session may have ended by itself.
         """
         self._given_up = self.scope()
-        if self._runs:
+        if self._runs or self._shards:
             self._given_up.after(self.timeout * SAFETY_MARGIN, self._abandon)
         else:
+            self._abandon()
+
+    def _abandon_if_nothing_runs(self) -> None:
+        if self._given_up is not None and not self._runs and not self._shards:
             self._abandon()
 
     def _abandon(self) -> None:

@@ -48,6 +48,13 @@ def simulation(seeds: range) -> Killer:
     return Killer("simulation", command, r"^([a-z][a-z-]+): |^(\w+(?:\.\w+)*Error\b.*)")
 
 
+def simulation_of_shards(seeds: range) -> Killer:
+    """The schedules of shards with these seeds."""
+    options = ("--first", str(seeds.start), "--seeds", str(len(seeds)), "--jobs", "1")
+    command = (sys.executable, "-m", "tests.simulation.shards", *options)
+    return Killer("simulation of shards", command, r"^([a-z][a-z-]+): |^(\w+(?:\.\w+)*Error\b.*)")
+
+
 # For mwapp/core. The tests that one of its files has of its own are among them: all take two seconds.
 _OF_CORE = sorted(
     path.name

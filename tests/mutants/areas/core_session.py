@@ -159,8 +159,8 @@ MUTANTS = [
         "the next session is given up for the one before",
     ),
     session(
-        "                if self._given_up is not None and not self._runs:\n                    self._abandon()\n",
-        "",
+        "        if self._given_up is not None and not self._runs and not self._shards:\n            self._abandon()\n",
+        "        pass\n",
         "a session that was given up is closed only when it is over by itself",
     ),
     session(

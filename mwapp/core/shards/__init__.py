@@ -1,0 +1,1 @@
+"""Tables of shards: assignments that last, each with one fenced owner. See docs/shards.md."""

@@ -1,0 +1,492 @@
+"""The master's part in shards: every shard gets its workers, whatever dies.
+
+While it leads, it keeps a :class:`~mwapp.core.shards.view.View` of the znodes. It plans (who is to have what:
+placement.py) when workers have come or gone for good, when a table has changed and when a person asks for a
+move; the plan stands in the records as their ``target``. Then it takes one step after the other (steps.py),
+all that are due at once, in one transaction:
+
+    check(/epoch, my epoch); of each worker that is to do something new: it is there, and of that incarnation;
+    set each page whose records change, at the version known
+
+The view may lag; the transaction decides. If it is refused, and not by its epoch, the master rereads
+everything, tries one page at a time, and puts one that is refused alone aside for a while.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op, Set, Stat
+from mwapp.core.protocol import EPOCH, assign_path
+from mwapp.core.session import Callback, Process
+from mwapp.core.shards.placement import place, shortfall
+from mwapp.core.shards.protocol import (
+    COPY,
+    FAILED,
+    MOVES,
+    SHARD_PARENTS,
+    SYNC,
+    TABLES,
+    Record,
+    Table,
+    encode_page,
+    holder_path,
+    page_of,
+    page_path,
+    pages_of,
+    shard_of_move,
+    table_path,
+    value_of,
+)
+from mwapp.core.shards.steps import Holder, Situation, settled, step
+from mwapp.core.shards.view import KnownTable, Page, View
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+ASIDE_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class _Change:
+    """A page as it is to be, and the workers that are to do something new. ``version`` None: it is
+    created."""
+
+    table: str
+    page: int
+    records: dict[int, Record]
+    workers: set[str]
+    version: int | None
+
+
+@dataclass(slots=True)
+class _Work:
+    """A transaction: pages to write, what else belongs to it, and what is so once it is committed. ``name``:
+    what is left alone for a while if it is refused, besides the pages."""
+
+    changes: list[_Change]
+    ops: list[Op] = field(default_factory=list)
+    done: Callable[[], object] = lambda: None
+    name: str = ""
+
+
+class Controller:
+    """A :class:`~mwapp.core.election.Duty` of the elected one. If there are no tables, it has read whether
+    there are, and does nothing.
+
+    ``wall`` tells the time, seconds since the Unix epoch: when a generation began, for people.
+    """
+
+    def __init__(self, process: Process, *, wall: Callable[[], float]) -> None:
+        self._process, self._wall = process, wall
+        self._scope = process.scope()
+        self._begun = False  # reading
+        self._reading = process.scope()  # what is read anew after a refusal ends
+        self._view = self._blank()
+        self._epoch = -1
+        self._fenced: Callback
+        self._committing = False
+        self._refusals = 0  # in a row
+        self._aside: set[tuple[str, int]] = set()  # pages that are left alone for now
+        self._missing_since: dict[str, float] = {}  # of workers that are wanted and not there
+        self.counters = {"transactions": 0, "refused": 0, "promoted": 0, "handed_over": 0, "copies": 0}
+
+    # ------------------------------------------------------------ Duty
+
+    def begin(self, epoch: int, fenced: Callback) -> None:
+        """Look whether there are tables; then read everything, and act."""
+        self._epoch, self._fenced = epoch, fenced
+        self._scope = self._process.scope()
+        self._missing_since.clear()
+        self._aside.clear()
+        self._refusals = 0
+        self._look()
+
+    def end(self) -> None:
+        """Forget everything: the next term rereads it."""
+        self._scope.cancel()
+        self._stop_reading()
+
+    def status(self) -> dict[str, Any]:
+        """What each table has and lacks."""
+        tables = {name: self._describe(known) for name, known in sorted(self._view.tables.items())}
+        return {"shards": {"tables": tables, "counters": dict(self.counters)}} if tables else {}
+
+    # ------------------------------------------------------------ the view
+
+    def _blank(self) -> View:
+        return View(self._reading, changed=self._act, missing=self._read_later)
+
+    def _look(self) -> None:
+        self._scope.exists(TABLES, self._seen, watch=self._look)
+
+    def _seen(self, stat: Stat | None) -> None:
+        if stat is not None and not self._begun:
+            self._read()
+        elif stat is None:
+            self._stop_reading()
+
+    def _read(self) -> None:
+        self._stop_reading()
+        self._begun = True
+        self._view.read()
+
+    def _stop_reading(self) -> None:
+        self._reading.cancel()
+        self._reading = self._process.scope()
+        self._begun = self._committing = False
+        self._view = self._blank()
+
+    def _read_later(self) -> None:
+        """A parent is missing, because a person works here. Do not act on what is known, and do not spin."""
+        self._stop_reading()
+        self._scope.after(RETRY_SECONDS, self._mend)
+
+    def _mend(self) -> None:
+        for parent in SHARD_PARENTS[:-1]:
+            self._scope.transact([Check(EPOCH, self._epoch), Check(TABLES), Create(parent)], lambda _: None)
+        self._look()
+
+    # ------------------------------------------------------------ acting
+
+    def _act(self) -> None:
+        """Plan, and commit what is due."""
+        if not self._view.complete or self._committing:
+            return
+        self._note_who_is_missing()
+        for name, known in sorted(self._view.tables.items()):
+            self._plan(name, known)
+        work = self._steps() or self._move() or self._deletion()
+        if work is None:
+            return
+        self._committing = True
+        ops = [Check(EPOCH, self._epoch), *self._workers(work.changes), *work.ops]
+        self._reading.transact([*ops, *map(_written, work.changes)], partial(self._committed, work))
+
+    def _workers(self, changes: list[_Change]) -> Iterator[Op]:
+        """They are there, and of the incarnations that we know."""
+        for name in sorted(set().union(*(change.workers for change in changes))):
+            yield Check(holder_path(name))
+            yield Check(assign_path(name), self._view.holders[name].incarnation)
+
+    def _committed(self, work: _Work, result: tuple[Any, ...] | Failed) -> None:
+        self._committing = False
+        if isinstance(result, tuple):
+            self.counters["transactions"] += 1
+            self._refusals = 0
+            for change in work.changes:
+                self._note(change)
+            work.done()
+            self._act()
+        elif result.index == 0 and result.error is not Error.REFUSED:
+            self._fenced()
+        else:
+            log.info("transaction refused (%s at operation %s): rereading", result.error.value, result.index)
+            self.counters["refused"] += 1
+            self._refusals += 1
+            if self._refusals == 1:
+                self._read()
+                return
+            self._put_aside({*((change.table, change.page) for change in work.changes), (work.name, -1)})
+            self._stop_reading()
+            self._begun = True  # it will be
+            self._scope.after(RETRY_SECONDS, self._read)
+
+    def _note(self, change: _Change) -> None:
+        known = self._view.tables.get(change.table)
+        page = None if known is None else known.pages.get(change.page)
+        if page is None:
+            return
+        for shard, record in change.records.items():
+            self._count(page.records.get(shard, record), record)
+        created = page.version is None
+        page.version = 0 if page.version is None else page.version + 1
+        page.records, page.changed = change.records, False
+        if created:
+            self._view.look_at_page(change.table, change.page)
+
+    def _count(self, old: Record, new: Record) -> None:
+        moved = "" not in (old.primary, new.primary) and old.primary != new.primary
+        self.counters["handed_over"] += moved and old.handover
+        self.counters["promoted"] += moved and not old.handover
+        self.counters["copies"] += sum(
+            member.state == COPY != getattr(old.members.get(name), "state", "")
+            for name, member in new.members.items()
+        )
+
+    def _put_aside(self, which: set[tuple[str, int]]) -> None:
+        log.error("%s: cannot be written, trying others first", sorted(which))
+        self._aside |= which
+
+        def take_up() -> None:
+            self._aside -= which
+            self._act()
+
+        self._scope.after(ASIDE_SECONDS, take_up)
+
+    # ------------------------------------------------------------ planning
+
+    def _note_who_is_missing(self) -> None:
+        now, there = self._scope.now, self._view.holders
+        tables = self._view.tables.values()
+        wanted = {name for known in tables for _, record in known.records() for name in record.wanted}
+        before = self._missing_since
+        self._missing_since = {name: before.get(name, now) for name in wanted if name not in there}
+        for name in sorted(self._missing_since.keys() - before.keys()):
+            log.info("%s is not there, and is to have shards", name)
+            for grace in {known.asked.grace for known in tables if known.asked is not None}:
+                self._scope.after(grace, self._act)
+
+    def _eligible(self, table: Table, *, urgent: bool) -> dict[str, str]:
+        """Who may have shards, with their values of the label. A worker that was lost a moment ago is one of
+        them, unless the matter is ``urgent``."""
+        view, now = self._view, self._scope.now
+        names = {name for name, report in view.holders.items() if not report.leaving}
+        if not urgent:
+            names |= {name for name, since in self._missing_since.items() if now < since + table.grace}
+        return {
+            name: value_of(table.spread, view.labels.get(name, ())) for name in sorted(names - view.drains)
+        }
+
+    def _plan(self, name: str, known: KnownTable) -> None:
+        """Note the targets, unless they are for the same workers and settings already."""
+        table = known.asked
+        if known.problem:
+            return
+        if table is None:
+            _give_up(known)
+            return
+        urgent = table.anyone and any(self._is_lost(record) for _, record in known.records())
+        workers = self._eligible(table, urgent=urgent)
+        for_what = tuple(workers.items()), table.replicas, table.shards
+        if not workers or for_what == known.planned_for:
+            return
+        if any(
+            page_of(shard, table.page) != number for number, p in known.pages.items() for shard in p.records
+        ):
+            log.error("table %s: page: cannot be changed; set it back", name)
+            return
+        known.planned_for = for_what
+        _make_room(known, table)
+        short = shortfall(workers, table.replicas)
+        if short is not None:
+            log.warning("table %s: %s", name, short.why)
+        old = {shard: _old(record, workers) for shard, record in known.records()}
+        _aim(known, place(old, workers, table.replicas, salt=name))
+
+    def _is_lost(self, record: Record) -> bool:
+        return not any(name in self._view.holders for name in record.wanted)
+
+    # ------------------------------------------------------------ what is due
+
+    def _deletion(self) -> _Work | None:
+        """A table of which nobody has anything any more goes, with its generations: those of the next table
+        of its name begin with a later zxid."""
+        for name, known in sorted(self._view.tables.items()):
+            if (
+                known.problem
+                or known.asked is not None
+                or any(record.members for _, record in known.records())
+            ):
+                continue
+            if any(page.spoilt for page in known.pages.values()) or (name, -1) in self._aside:
+                continue
+            ops: list[Op] = [
+                Delete(page_path(name, number), page.version)
+                for number, page in sorted(known.pages.items())
+                if page.version is not None
+            ]
+            ops.append(Delete(table_path(name), known.version))
+            return _Work([], ops, partial(self._view.tables.pop, name, None), name)
+        return None
+
+    def _move(self) -> _Work | None:
+        """What a person asks for becomes a target; or nothing, if it cannot be."""
+        for znode, said in sorted(self._view.moves.items()):
+            if (znode, -1) in self._aside:
+                continue
+            ops: list[Op] = [Delete(f"{MOVES}/{znode}")]
+            which = shard_of_move(znode)
+            known = self._view.tables.get(which[0]) if which is not None else None
+            changes = []
+            if which is not None and known is not None and known.asked is not None and not known.problem:
+                number = page_of(which[1], known.asked.page)
+                if (which[0], number) in self._aside:
+                    continue
+                page = known.pages.get(number)
+                record = page.records.get(which[1]) if page is not None else None
+                target = self._target(known.asked, record, said.split()) if record is not None else None
+                if page is not None and record is not None and target is not None:
+                    records = page.records | {which[1]: settled(replace(record, target=target))}
+                    changes.append(_Change(which[0], number, records, set(), page.version))
+            if not changes:
+                log.error("cannot move %s to %s: no such shard, or these workers are not there", znode, said)
+            return _Work(changes, ops, partial(self._view.moves.pop, znode, None), znode)
+        return None
+
+    def _target(self, table: Table, record: Record, names: list[str]) -> tuple[str, ...] | None:
+        """The workers that a person names first, then others that have it already. None: it cannot be."""
+        workers = self._eligible(table, urgent=True)
+        if (
+            not names
+            or record.target == ()
+            or len(set(names)) < len(names)
+            or not workers.keys() >= set(names)
+        ):
+            return None
+        number = max(1, len(record.wanted))
+        chosen = list(names[:number])
+        rest = [name for name in record.wanted if name in workers and name not in chosen]
+        while rest and len(chosen) < number:  # first those with other values of the label
+            taken = {workers[name] for name in chosen} - {""}
+            rest.sort(key=lambda name: workers[name] in taken)
+            chosen.append(rest.pop(0))
+        distinct = len({workers[name] or name for name in chosen})
+        before = len({workers.get(name) or name for name in record.wanted})
+        return tuple(chosen) if distinct >= min(len(chosen), before) else None
+
+    def _steps(self) -> _Work | None:
+        """Each page in which a shard has a step to take, or a new target; after a refusal one page at a
+        time."""
+        limits = self._process.limits
+        changes: list[_Change] = []
+        room = limits.batch_bytes
+        for name, known in sorted(self._view.tables.items()):
+            if known.problem:
+                continue
+            step_of = self._stepper(name, known)
+            for number, page in sorted(known.pages.items()):
+                if page.spoilt or (name, number) in self._aside:
+                    continue
+                records = {shard: step_of(shard, record) for shard, record in page.records.items()}
+                if not page.changed and records == page.records and page.version is not None:
+                    continue
+                room -= len(encode_page(records))
+                if changes and (room < 0 or len(changes) == limits.batch or self._refusals):
+                    return _Work(changes)
+                changes.append(
+                    _Change(name, number, records, _new_to_it(page.records, records), page.version)
+                )
+        return _Work(changes) if changes else None
+
+    def _stepper(self, name: str, known: KnownTable) -> Callable[[int, Record], Record]:
+        holders = self._view.holders
+        copies = known.asked.copies if known.asked is not None else 0
+        anyone = known.asked is not None and known.asked.anyone
+        copying = Counter(
+            member
+            for _, record in known.records()
+            for member, its in record.members.items()
+            if its.state == COPY and self._is_there(member, its.incarnation)
+        )
+
+        def may_copy(worker: str) -> bool:
+            if copying[worker] >= copies:
+                return False
+            copying[worker] += 1
+            return True
+
+        def step_of(shard: int, record: Record) -> Record:
+            at = name, shard
+            if record.target is None and not record.handover and self._is_well(at, record):
+                return record
+            there = {
+                who: Holder(holders[who].incarnation, holders[who].shards.get(at))
+                for who in {*record.members, *record.wanted}
+                if who in holders
+            }
+            after = self._next(record, Situation(there, anyone, may_copy))
+            return after if after.generation == record.generation else replace(after, since=int(self._wall()))
+
+        return step_of
+
+    def _next(self, record: Record, situation: Situation) -> Record:
+        return step(record, situation)
+
+    def _is_there(self, name: str, incarnation: int) -> bool:
+        report = self._view.holders.get(name)
+        return report is not None and report.incarnation == incarnation
+
+    def _is_well(self, at: tuple[str, int], record: Record) -> bool:
+        """Everybody who has it is there, in sync, and has not failed."""
+        failed = (record.generation, FAILED)
+        return bool(record.primary) and all(
+            member.state == SYNC
+            and self._is_there(name, member.incarnation)
+            and self._view.holders[name].shards.get(at) != failed
+            for name, member in record.members.items()
+        )
+
+    # ------------------------------------------------------------ for people
+
+    def _describe(self, known: KnownTable) -> dict[str, Any]:
+        records = [record for _, record in known.records()]
+        replicas = known.asked.replicas if known.asked is not None else 0
+        there = self._view.holders
+        return {
+            "problem": known.problem or None,
+            "shards": len(records),
+            "without_primary": sum(record.primary not in there for record in records),
+            "under_replicated": sum(
+                sum(m.state == SYNC and n in there for n, m in record.members.items()) < replicas
+                for record in records
+            ),
+            "moving": sum(record.target is not None for record in records),
+        }
+
+
+def _written(change: _Change) -> Op:
+    path, data = page_path(change.table, change.page), encode_page(change.records)
+    return Create(path, data) if change.version is None else Set(path, data, change.version)
+
+
+def _new_to_it(before: Mapping[int, Record], after: Mapping[int, Record]) -> set[str]:
+    """The workers that are to begin something: they must be there."""
+    names: set[str] = set()
+    for shard, record in after.items():
+        old = before[shard]
+        names |= {name for name in record.members if record.incarnation(name) != old.incarnation(name)}
+        if record.primary != old.primary:
+            names |= {record.primary} - {""}
+        if record.handover > old.handover:
+            names |= {*record.wanted[:1]}
+    return names
+
+
+def _make_room(known: KnownTable, table: Table) -> None:
+    """Pages and records for shards that have none yet."""
+    for number, shards in enumerate(pages_of(table)):
+        page = known.pages.setdefault(number, Page(None, {}))
+        new = [shard for shard in shards if shard not in page.records]
+        if new and not page.spoilt:
+            page.records |= {shard: Record(known.floor, target=()) for shard in new}
+            page.changed = True
+
+
+def _old(record: Record, workers: Mapping[str, str]) -> tuple[str, ...]:
+    """For whom it was planned; who is the primary now comes first if the one that was to be is gone."""
+    wanted = record.wanted
+    if wanted and wanted[0] not in workers and record.primary in wanted:
+        return (record.primary, *(name for name in wanted if name != record.primary))
+    return wanted
+
+
+def _aim(known: KnownTable, placed: Mapping[int, tuple[str, ...]]) -> None:
+    for page in known.pages.values():
+        for shard, record in page.records.items():
+            if placed[shard] != record.wanted:
+                page.records[shard] = settled(replace(record, target=placed[shard]))
+                page.changed = True
+
+
+def _give_up(known: KnownTable) -> None:
+    """Nobody is to have its shards."""
+    known.planned_for = None
+    for page in known.pages.values():
+        for shard, record in page.records.items():
+            if record.target != ():
+                page.records[shard] = replace(record, target=(), handover=False)
+                page.changed = True

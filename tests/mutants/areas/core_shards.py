@@ -1,0 +1,155 @@
+"""Shards: the records' steps, the master's part, the worker's part."""
+
+from functools import partial
+
+from tests.mutants.killers import Killer, pytest, simulation_of_shards
+from tests.mutants.mutant import Mutant
+
+KILLERS: tuple[Killer, ...] = (
+    pytest(
+        "tests/unit/test_core_shards_protocol.py",
+        "tests/unit/test_core_shards_scenes.py",
+        "tests/unit/test_core_shards_steps.py",
+    ),
+    simulation_of_shards(range(100)),
+)
+
+steps = partial(Mutant, "mwapp/core/shards/steps.py")
+controller = partial(Mutant, "mwapp/core/shards/controller.py")
+holder = partial(Mutant, "mwapp/core/shards/holder.py")
+view = partial(Mutant, "mwapp/core/shards/view.py")
+protocol = partial(Mutant, "mwapp/core/shards/protocol.py")
+session = partial(Mutant, "mwapp/core/session.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- steps
+    steps(
+        "self._record.generation, word)",
+        "holder.says[0] if holder.says else 0, word)",
+        "what is old is believed",
+    ),
+    steps(
+        "if self._lives(n) and not self._says(n, FAILED)}",
+        "if self._lives(n)}",
+        "one that has failed stays the primary",
+    ),
+    steps("self._state(name) == SYNC}", "self._state(name) != BACK}", "a copy becomes the primary"),
+    steps(
+        "self._state(n) == BACK and self._says(n, READY)}",
+        "self._state(n) == BACK}",
+        "who is back is not asked",
+    ),
+    steps(
+        "if not self._lives(name):\n                del self._members[name]\n            elif name not in",
+        "if False:\n                del self._members[name]\n            elif name not in",
+        "the dead stay members after an election",
+    ),
+    steps("grows = again or", "grows = ", "who has failed begins under the same generation"),
+    steps("or left or", "or", "somebody who is not in sync any more has the same generation"),
+    steps("or called_off or", "or", "a handover is called off under the same generation"),
+    steps("called_off or primary != before.primary", "called_off", "two primaries in one generation"),
+    steps("grows = again or who != was or", "grows = again or", "members come and go in one generation"),
+    steps(
+        "            target = before.wanted  # who is lost",
+        "            target = None  # who is lost",
+        "nobody waits for who is lost",
+    ),
+    steps("if not released:\n            return record", "", "nobody waits for the primary to release"),
+    steps(
+        "return self._given_up() if released else record", "return self._given_up()", "given up while it acts"
+    ),
+    steps("to == record.primary or to not in", "to not in", "a handover to the primary itself"),
+    steps(
+        "complete = wanted <= self._in_sync()", "complete = True", "a replica goes before the next is in sync"
+    ),
+    steps("and self._may_copy(name):", "and (self._may_copy(name) or True):", "everything is copied at once"),
+    # ---------------------------------------------------------------- the master's part
+    controller(
+        "ops = [Check(EPOCH, self._epoch), *self._workers(work.changes), *work.ops]",
+        "ops = [Check(EPOCH), *self._workers(work.changes), *work.ops]",
+        "a deposed master writes",
+    ),
+    controller(
+        "yield Check(assign_path(name), self._view.holders[name].incarnation)",
+        "yield Check(assign_path(name))",
+        "another incarnation gets it",
+    ),
+    controller("if not report.leaving}", "}", "one that leaves gets more"),
+    controller("sorted(names - view.drains)", "sorted(names)", "a drained worker keeps what it has"),
+    controller("now < since + table.grace}", "False}", "no grace"),
+    controller(
+        "names |= {name for name, since in self._missing_since.items() if now < since + table.grace}",
+        "names |= set(self._missing_since)",
+        "a grace without end",
+    ),
+    controller("self._scope.after(grace, self._act)", "pass", "the end of the grace goes unnoticed"),
+    controller(
+        "urgent = table.anyone and any(",
+        "urgent = False and any(",
+        "of shared data nobody is primary in the grace",
+    ),
+    controller("record.generation, FAILED)", "record.generation, COPY)", "a failure goes unnoticed"),
+    controller(
+        "Record(known.floor, target=())", "Record(0, target=())", "a deleted table's generations repeat"
+    ),
+    controller(
+        "or any(record.members for _, record in known.records())",
+        "or False",
+        "a table is deleted under its owners",
+    ),
+    controller(
+        "partial(self._view.moves.pop, znode, None)", "lambda: None", "a move is done again and again"
+    ),
+    # ---------------------------------------------------------------- the worker's part
+    holder('self._forget("session over")', "pass", "handlers outlive the session"),
+    holder(
+        "self._process.lease,\n        )", "float('inf'),\n        )", "a handler starts after the session"
+    ),
+    holder("generation, members, self._process.lease)", "generation, members)", "promoted after the session"),
+    holder(
+        "if self._handlers:\n            self._scope.after(RETRY_SECONDS / 10",
+        "if False:\n            self._scope.after(RETRY_SECONDS / 10",
+        "another incarnation begins while handlers of the last are dying",
+    ),
+    holder(
+        "Check(assign_path(self._name), incarnation), *ops]",
+        "Check(assign_path(self._name)), *ops]",
+        "an earlier incarnation reports for a later",
+    ),
+    holder("self._say(key, (record.generation, FAILED))", "pass", "the master does not hear of a failure"),
+    holder("event.generation != handler.generation or", "", "an answer to what it was told before counts"),
+    holder(
+        "self._expect(key, handler, self._deadlines.releases)",
+        "pass",
+        "a handler that does not release holds up the move",
+    ),
+    holder(
+        "Report(self._incarnation, self._labels, leaving, said)",
+        "Report(self._incarnation, self._labels, False, said)",
+        "nobody knows that it leaves",
+    ),
+    holder(
+        "self._process.scope().after(self._drain, self._leave)", "pass", "a worker that is alone never leaves"
+    ),
+    holder(
+        "[Check(path, self._stopped), Delete(",
+        "[Check(path), Delete(",
+        "a late farewell takes the next one's znode",
+    ),
+    holder(
+        "self._verify_later()\n\n    def suspended",
+        "\n    def suspended",
+        "a znode that a person deletes stays away",
+    ),
+    # ---------------------------------------------------------------- what is read, and the session
+    view(
+        "if isinstance(node, Node) and node.stat.owner else None",
+        "if isinstance(node, Node) else None",
+        "a holder that outlives everybody counts",
+    ),
+    view("self.holders.pop(name, None)\n        new", "pass\n        new", "who is gone is there"),
+    protocol("if primary and primary not in members:", "if False:", "a primary that is no member"),
+    session(
+        "if self._runs or self._shards:", "if self._runs:", "the session is closed while handlers are dying"
+    ),
+]

@@ -1,0 +1,149 @@
+"""Planted bugs: each takes one protection of shards away. The judge must notice."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from mwapp.core.messages import Check, CloseShard, Command, Event, Op, Set
+from mwapp.core.protocol import EPOCH
+from mwapp.core.session import Process
+from mwapp.core.shards.controller import Controller
+from mwapp.core.shards.holder import Holder
+from mwapp.core.shards.protocol import COPY, FAILED, READY, RELEASED, SYNC, Record, Table
+from mwapp.core.shards.steps import Situation, _Step
+from mwapp.core.shards.view import KnownTable
+from tests.simulation.bugs import Careless
+from tests.simulation.rewriting import Rewriting
+from tests.simulation.shards.schedule import Bug
+
+COPIES = Table(5, 3, handler="copies", shared=False, grace=0.5, page=4)
+
+
+class Unfenced(Rewriting):
+    """A master writes pages in any epoch, and over any version."""
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        if by_master and isinstance(op, Check) and op.path == EPOCH:
+            return replace(op, version=-1)
+        page = isinstance(op, Set) and op.path.startswith("/shards/")
+        return replace(op, version=-1) if by_master and isinstance(op, Set) and page else op
+
+
+class Merciless(Process):
+    """Handlers outlive the session."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        commands = super().handle(now, event)
+        return [c for c in commands if not (isinstance(c, CloseShard) and self.session is None)]
+
+
+class _Impatient(_Step):
+    def _says(self, name: str, word: str) -> bool:
+        return word == RELEASED or super()._says(name, word)
+
+
+class _Gullible(_Step):
+    def _says(self, name: str, word: str) -> bool:
+        return (word == READY and self._lives(name)) or super()._says(name, word)
+
+
+class _Anyone(_Step):
+    def _in_sync(self) -> set[str]:
+        return {name for name in self._up if self._state(name) in (SYNC, COPY)}
+
+
+class _Stuck(_Step):
+    """The generation stays."""
+
+    def next(self) -> Record:
+        return replace(super().next(), generation=max(1, self._record.generation))
+
+
+class _Blind(_Step):
+    """A replica that is lost remains a member."""
+
+    def _note_losses(self) -> bool:
+        return False
+
+
+def _with(kind: type[_Step]) -> type[Controller]:
+    class With(Controller):
+        def _next(self, record: Record, situation: Situation) -> Record:
+            return kind(record, situation).next()
+
+    return With
+
+
+class Uncaring(Controller):
+    """A master that knows no label."""
+
+    def _eligible(self, table: Table, *, urgent: bool) -> dict[str, str]:
+        return dict.fromkeys(super()._eligible(table, urgent=urgent), "")
+
+
+class Greedy(Controller):
+    """A master that has everything copied at once."""
+
+    def _next(self, record: Record, situation: Situation) -> Record:
+        return super()._next(record, replace(situation, may_copy=lambda _: True))
+
+
+class Unchecked(Controller):
+    """A master that does not check who is there."""
+
+    def _workers(self, changes: object) -> Iterator[Op]:  # noqa: ARG002
+        return iter(())
+
+
+class Content(Controller):
+    """A master that plans once."""
+
+    def _plan(self, name: str, known: KnownTable) -> None:
+        if known.asked is None or not any(record.members for _, record in known.records()):
+            super()._plan(name, known)
+
+
+class Ungrateful(Controller):
+    """A master that has a table deleted while somebody has its shards."""
+
+    def _next(self, record: Record, situation: Situation) -> Record:
+        if record.target == () and record.members:
+            return Record(record.generation + 1, target=())
+        return super()._next(record, situation)
+
+
+class Silent(Holder):
+    """A worker that does not say that a handler has failed."""
+
+    def _say(self, key: tuple[str, int], saying: tuple[int, str]) -> None:
+        if saying[1] != FAILED:
+            super()._say(key, saying)
+
+
+def _controller(kind: type[_Step], **settings: object) -> Bug:
+    make: Callable[..., Bug] = Bug
+    return make(controller=_with(kind), **settings)
+
+
+# Each bug, and the invariants of which one must break.
+BUGS: dict[str, tuple[Bug, set[str]]] = {
+    "fencing": (Bug(Unfenced, faults=("freeze", "unseat", "stall")), {"one-owner-per-generation"}),
+    "own deadline": (Bug(Careless, faults=("freeze", "isolate")), {"no-write-of-stale-owner"}),
+    "kill at session's end": (Bug(Merciless, faults=("freeze", "suspend")), {"no-write-of-stale-owner"}),
+    "release before the successor": (_controller(_Impatient), {"no-write-of-stale-owner"}),
+    "ready before in sync": (_controller(_Gullible, tables=(COPIES,)), {"primary-caught-up"}),
+    "only who is in sync": (_controller(_Anyone, tables=(COPIES,)), {"primary-caught-up"}),
+    "generation of each owner": (_controller(_Stuck), {"one-owner-per-generation"}),
+    "loss of a replica": (_controller(_Blind, tables=(COPIES,)), {"shard-liveness"}),
+    "spread": (
+        Bug(controller=Uncaring, tables=(replace(COPIES, spread="zone", replicas=2),)),
+        {"spread-honoured"},
+    ),
+    "copies at a time": (Bug(controller=Greedy, tables=(replace(COPIES, copies=1),)), {"moves-bounded"}),
+    "who is there": (Bug(controller=Unchecked), {"replicas-distinct"}),
+    "plan again": (Bug(controller=Content), {"balanced-in-the-end", "shard-liveness"}),
+    "deletion when released": (
+        Bug(controller=Ungrateful),
+        {"no-write-of-stale-owner", "one-owner-per-generation"},
+    ),
+    "failure that is told": (Bug(holder=Silent, trouble=0.1), {"shard-liveness"}),
+}

@@ -1,0 +1,485 @@
+"""Scenes of shards: a master, workers with handlers that answer at once, and people, on an ensemble without
+faults."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from mwapp.core.election import Election
+from mwapp.core.master import Master
+from mwapp.core.messages import (
+    CloseShard,
+    Command,
+    DemoteShard,
+    Exists,
+    Get,
+    OpenShard,
+    PromoteShard,
+    ShardSays,
+    Transaction,
+)
+from mwapp.core.shards.controller import Controller
+from mwapp.core.shards.duty import Both
+from mwapp.core.shards.holder import Holder
+from mwapp.core.shards.protocol import Record, Table, decode_page
+from mwapp.core.worker import Worker
+from tests.unit.core_stage import SESSION_SECONDS, Actor, Person, Stage
+
+TWO = Table(4, 2, shared=False)
+
+
+class ShardActor(Actor):
+    """A worker whose handlers answer at once, unless told to be silent."""
+
+    def __init__(self, stage: Stage, name: str, labels: tuple[str, ...] = ()) -> None:
+        super().__init__(stage)
+        self.handlers: dict[int, OpenShard] = {}
+        self.primaries: dict[int, int] = {}  # shard, generation
+        self.told: list[Command] = []
+        self.silent: set[type[Command]] = set()
+        self.worker = Worker(self.process, name, f"{name}:2224", labels=labels)
+        self.holder = Holder(self.process, name, labels=labels)
+
+    @property
+    def shards(self) -> list[int]:
+        """What it has."""
+        return sorted(opened.shard for opened in self.handlers.values())
+
+    def break_(self, shard: int) -> None:
+        """The handler ends by itself."""
+        run = next(run for run, opened in self.handlers.items() if opened.shard == shard)
+        self._gone(run, "exit status 1")
+        self._stage.settle()
+
+    def _gone(self, run: int, reason: str | None = None) -> None:
+        opened = self.handlers.pop(run, None)
+        if opened is not None:
+            self.primaries.pop(opened.shard, None)
+            self.event(ShardSays(run, "closed", 0, reason))
+
+    def _carry_out(self, command: Command) -> None:
+        super()._carry_out(command)
+        if not isinstance(command, OpenShard | PromoteShard | DemoteShard | CloseShard):
+            return
+        self.told.append(command)
+        if isinstance(command, OpenShard):
+            self.handlers[command.run] = command
+        if type(command) in self.silent and not (isinstance(command, CloseShard) and not command.grace):
+            return
+        run = command.run
+        if isinstance(command, CloseShard):
+            self._stage.soon(lambda: self._gone(run))
+            return
+        for said in self._answers(command):
+            says = ShardSays(run, said, command.generation)
+            self._stage.soon(lambda says=says: self.event(says))  # type: ignore[misc]
+
+    def _answers(self, command: OpenShard | PromoteShard | DemoteShard) -> Iterable[str]:
+        shard = self.handlers[command.run].shard
+        if isinstance(command, PromoteShard):
+            self.primaries[shard] = command.generation
+            return ("serving",)
+        self.primaries.pop(shard, None)
+        return (
+            ("released",)
+            if isinstance(command, DemoteShard) and command.to is not None
+            else ("open", "ready")
+        )
+
+
+def _master(stage: Stage, name: str = "m") -> Actor:
+    actor = Actor(stage)
+    actor.master = Master(actor.process, wall=lambda: 5.0)
+    both = Both(actor.master, Controller(actor.process, wall=lambda: 5.0))
+    actor.election = Election(actor.process, name, f"{name}:2223", both)
+    return actor.connect()
+
+
+def _workers(stage: Stage, *names: str) -> list[ShardActor]:
+    workers = [ShardActor(stage, name) for name in names]
+    for worker in workers:
+        worker.connect()
+    return workers
+
+
+def _table(stage: Stage, person: Person, table: Table, name: str = "t") -> None:
+    for parent in ("/holders", "/moves", "/drains", "/shards"):
+        if stage.data(parent) is None:
+            person.create(parent)
+    person.create(f"/shards/{name}", table.encode().decode())
+    stage.settle(1.0)
+
+
+def _records(stage: Stage, name: str = "t") -> dict[int, Record]:
+    records: dict[int, Record] = {}
+    for page in stage.children(f"/shards/{name}"):
+        records |= decode_page((stage.data(f"/shards/{name}/{page}") or "").encode()) or {}
+    return records
+
+
+def _owners(*workers: ShardActor) -> list[int]:
+    return sorted(shard for worker in workers for shard in worker.primaries)
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_without_a_table_there_is_one_read_for_each_connection(stage: Stage) -> None:
+    master, (worker,) = _master(stage), _workers(stage, "a")
+    stage.settle(30.0)
+    looks = [Exists("/shards", watch=True)]
+    for actor in (master, worker):
+        assert [op for op in actor.sent if getattr(op, "path", "").startswith("/shards")] == looks
+        assert not any("/holders" in str(op) for op in actor.sent)
+    assert "shards" not in master.election.status()
+
+
+def test_a_table_has_its_owners_evenly(stage: Stage) -> None:
+    master, (a, b) = _master(stage), _workers(stage, "a", "b")
+    _table(stage, stage.person(), TWO)
+    assert _owners(a, b) == [0, 1, 2, 3]
+    assert (len(a.primaries), a.shards, b.shards) == (2, [0, 1, 2, 3], [0, 1, 2, 3])
+    records = _records(stage)
+    assert {record.since for record in records.values()} == {5}
+    assert all(record.target is None for record in records.values())
+    told = master.election.status()["shards"]["tables"]["t"]
+    assert told == {"problem": None, "shards": 4, "without_primary": 0, "under_replicated": 0, "moving": 0}
+    assert all(generation == records[shard].generation for shard, generation in a.primaries.items())
+
+
+def test_workers_that_come_later_get_their_part(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), TWO)
+    assert len(a.primaries) == 4
+    b, c = _workers(stage, "b", "c")
+    stage.settle(2.0)
+    assert _owners(a, b, c) == [0, 1, 2, 3]
+    assert sorted(len(w.shards) for w in (a, b, c)) == [2, 3, 3]
+
+
+def test_the_shards_of_a_dead_worker_have_new_owners_at_once_and_copies_after_the_grace(stage: Stage) -> None:
+    _master(stage)
+    a, b, c = _workers(stage, "a", "b", "c")
+    _table(stage, stage.person(), TWO)
+    before = _records(stage)
+    a.die()
+    assert _owners(b, c) == [0, 1, 2, 3]
+    after = _records(stage)
+    assert all(after[shard].generation == before[shard].generation + 1 for shard in a.shards)
+    assert all(record.primary != "a" and "a" not in record.members for record in after.values())
+    assert any(len(record.members) == 1 for record in after.values())
+    stage.settle(55.0)
+    assert any(len(record.members) == 1 for record in _records(stage).values())
+    stage.settle(10.0)
+    assert all(
+        set(record.members) == {"b", "c"} and record.target is None for record in _records(stage).values()
+    )
+
+
+def test_a_worker_that_is_back_in_time_has_its_shards_again_and_nothing_else_moves(stage: Stage) -> None:
+    _master(stage)
+    a, _b, _c = _workers(stage, "a", "b", "c")
+    _table(stage, stage.person(), TWO)
+    before = _records(stage)
+    a.die()
+    (again,) = _workers(stage, "a")
+    stage.settle(2.0)
+    after = _records(stage)
+    assert {shard: (r.primary, set(r.members)) for shard, r in after.items()} == {
+        shard: (r.primary, set(r.members)) for shard, r in before.items()
+    }
+    assert again.shards == a.shards
+
+
+def test_handlers_are_killed_before_the_session_can_end(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), TWO)
+    a.cut()
+    stage.settle(SESSION_SECONDS * 0.6)
+    assert a.primaries
+    assert not b.primaries.keys() & a.primaries.keys()
+    stage.settle(SESSION_SECONDS * 0.36)
+    assert not a.handlers
+    assert all(command.grace == 0 for command in a.told if isinstance(command, CloseShard))
+
+
+def test_a_session_that_is_given_up_is_not_closed_while_handlers_are_dying(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(1))
+    a.silent = {OpenShard, PromoteShard, DemoteShard}
+    a._gone = lambda *_: None  # type: ignore[method-assign]
+    a.cut()
+    while not any(isinstance(command, CloseShard) for command in a.told):
+        stage.settle(0.05)
+    assert a.session is not None
+    stage.settle(SESSION_SECONDS * 0.06)
+    assert a.session is None
+
+
+def test_a_person_moves_a_shard(stage: Stage) -> None:
+    _master(stage)
+    a, b, c = _workers(stage, "a", "b", "c")
+    person = stage.person()
+    _table(stage, person, Table(3))
+    shard = next(iter(a.primaries))
+    person.create(f"/moves/t:{shard}", "b")
+    stage.settle(1.0)
+    assert shard in b.primaries
+    assert shard not in a.shards
+    assert _owners(a, b, c) == [0, 1, 2]
+    assert stage.children("/moves") == []
+    released = [command for command in a.told if isinstance(command, DemoteShard) and command.to == "b"]
+    assert len(released) == 1
+    assert a.handlers.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("znode", "to"), [("t:0", "nobody"), ("t:0", ""), ("t:9", "b"), ("u:0", "b"), ("x", "b")]
+)
+def test_a_move_that_cannot_be_is_deleted_and_nothing_else_happens(stage: Stage, znode: str, to: str) -> None:
+    _master(stage)
+    _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(3))
+    before = _records(stage)
+    person.create(f"/moves/{znode}", to)
+    stage.settle(1.0)
+    assert stage.children("/moves") == []
+    assert _records(stage) == before
+
+
+def test_a_drained_worker_hands_everything_over_and_gets_nothing(stage: Stage) -> None:
+    _master(stage)
+    a, b, c = _workers(stage, "a", "b", "c")
+    person = stage.person()
+    _table(stage, person, TWO)
+    person.create("/drains/a")
+    stage.settle(2.0)
+    assert a.shards == []
+    assert _owners(b, c) == [0, 1, 2, 3]
+    assert all(len(record.members) == 2 for record in _records(stage).values())
+    person.delete("/drains/a")
+    stage.settle(2.0)
+    assert a.shards
+
+
+def test_a_drain_with_nobody_else_moves_nothing(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(2))
+    person.create("/drains/a")
+    stage.settle(2.0)
+    assert _owners(a) == [0, 1]
+
+
+def test_a_worker_that_is_asked_to_stop_hands_over_first(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(4))
+    mine = set(a.primaries)
+    a.stop()
+    stage.settle(1.0)
+    assert not a.alive
+    assert mine <= b.primaries.keys()
+    assert {command.shard for command in a.told if isinstance(command, OpenShard)} == mine
+    assert sum(isinstance(command, DemoteShard) and command.to == "b" for command in a.told) == len(mine)
+
+
+def test_a_worker_that_stops_alone_leaves_in_the_end(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(1))
+    a.stop()
+    stage.settle(29.0)
+    assert a.alive
+    assert a.primaries
+    stage.settle(2.0)
+    assert not a.alive
+    assert stage.children("/holders") == []
+
+
+def test_a_new_master_moves_nothing(stage: Stage) -> None:
+    first = _master(stage)
+    _master(stage, "n")
+    workers = _workers(stage, "a", "b", "c")
+    _table(stage, stage.person(), Table(7, 2, shared=False))
+    before, told = _records(stage), [len(worker.told) for worker in workers]
+    first.die()
+    stage.settle(5.0)
+    assert _records(stage) == before
+    assert [len(worker.told) for worker in workers] == told
+
+
+def test_a_deleted_table_is_released_and_the_next_of_its_name_has_greater_generations(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, TWO)
+    highest = max(record.generation for record in _records(stage).values())
+    person.set("/shards/t", "delete")
+    stage.settle(1.0)
+    assert stage.children("/shards") == []
+    assert a.shards == b.shards == []
+    _table(stage, person, Table(1))
+    assert _records(stage)[0].generation > highest
+
+
+def test_a_table_is_not_deleted_while_somebody_has_not_released_it(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(1))
+    a.silent = {DemoteShard}
+    person.set("/shards/t", "delete")
+    stage.settle(9.0)
+    assert stage.children("/shards") == ["t"]
+    stage.settle(2.0)
+    assert stage.children("/shards") == []
+
+
+def test_a_handler_that_does_not_release_its_shard_is_killed_and_the_move_goes_on(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(2))
+    shard = next(iter(a.primaries))
+    a.silent = {DemoteShard}
+    person.create(f"/moves/t:{shard}", "b")
+    stage.settle(9.0)
+    assert shard not in b.primaries
+    stage.settle(2.0)
+    assert shard in b.primaries
+    assert a.holder.counters["failed"] == 1
+
+
+def test_a_primary_whose_handler_ends_is_followed_and_begins_again_after_a_pause(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(1, 2, shared=False))
+    owner, other = (a, b) if a.primaries else (b, a)
+    owner.break_(0)
+    assert _owners(other) == [0]
+    assert owner.shards == []
+    stage.settle(0.5)
+    assert owner.shards == []
+    stage.settle(3.0)
+    assert _owners(owner) == [0]  # for which it was planned
+    assert other.shards == [0]
+
+
+def test_a_handler_that_does_not_open_is_killed_and_tried_elsewhere(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    a.silent = b.silent = {OpenShard, PromoteShard}
+    _table(stage, stage.person(), Table(1, 2, shared=False))
+    owner, other = (a, b) if _records(stage)[0].primary == "a" else (b, a)
+    other.silent = set()
+    stage.settle(35.0)
+    assert owner.holder.counters["failed"] >= 1
+    assert _owners(a, b) in ([], [0])
+
+
+def test_two_tables_know_nothing_of_each_other(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(2))
+    _table(stage, person, Table(2), name="u")
+    assert len(a.handlers) == len(b.handlers) == 2
+    person.set("/shards/t", "delete")
+    stage.settle(1.0)
+    assert stage.children("/shards") == ["u"]
+    assert len(a.handlers) + len(b.handlers) == 2
+
+
+def test_a_table_can_grow_and_have_more_replicas(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(2, page=4, shared=False))
+    person.set("/shards/t", Table(9, 2, page=4, shared=False).encode().decode())
+    stage.settle(3.0)
+    assert _owners(a, b) == list(range(9))
+    assert all(len(record.members) == 2 for record in _records(stage).values())
+    assert stage.children("/shards/t") == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("data", ["nonsense", '{"shards":0}', '{"shards":2,"page":3}'])
+def test_a_table_that_a_person_spoils_stays_as_it_is(stage: Stage, data: str) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(9, page=4))
+    person.set("/shards/t", data)
+    stage.settle(3.0)
+    assert _owners(a, b) == list(range(9))
+    a.die()
+    stage.settle(3.0)
+    assert _owners(b)
+
+
+def test_a_page_that_a_person_spoils_is_left_alone_and_what_is_there_goes_on(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(4, page=2))
+    had = a.shards
+    person.set("/shards/t/0", "nonsense")
+    stage.settle(3.0)
+    assert a.shards == had
+    assert stage.data("/shards/t/0") == "nonsense"
+    assert _owners(a, b) == list(range(4))
+    person.delete("/shards/t/0")
+    stage.settle(15.0)
+    assert _owners(a, b) == list(range(4))
+    assert len(_records(stage)) == 4
+
+
+def test_what_an_earlier_process_sends_late_does_not_delete_the_znode_of_the_next(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(1))
+    a.stop()
+    stage.settle(40.0)
+    last = [op for op in a.sent if isinstance(op, Transaction) and op.ops[-1].path == "/holders/a"][-1]
+    assert [op.path for op in last.ops] == ["/assign/a", "/holders/a"]
+
+
+def test_a_holder_whose_znode_a_person_deletes_makes_it_again(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(1))
+    person.delete("/holders/a")
+    stage.settle(12.0)
+    assert stage.children("/holders") == ["a"]
+    assert _owners(a) == [0]
+
+
+def test_a_worker_whose_registration_a_person_deletes_begins_again_as_another_incarnation(
+    stage: Stage,
+) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, TWO)
+    person.delete("/workers/a")
+    stage.settle(5.0)
+    assert a.shards == [0, 1, 2, 3]
+    assert _owners(a, b) == [0, 1, 2, 3]
+    assert {record.incarnation("a") for record in _records(stage).values()} == {1}
+
+
+def test_a_page_is_read_again_only_when_it_changes(stage: Stage) -> None:
+    _master(stage)
+    a, _b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(4, page=2))
+    before = sum(isinstance(op, Get) and op.path.startswith("/shards/t/") for op in a.sent)
+    stage.settle(60.0)
+    assert sum(isinstance(op, Get) and op.path.startswith("/shards/t/") for op in a.sent) == before
