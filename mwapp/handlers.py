@@ -16,6 +16,8 @@ Or it is a function of any arguments, in a module that workers can import (docs/
     def add(x: int, y: int) -> int: ...
 
 Its name is ``module:function``, its argument the JSON object of its arguments by name.
+
+The handler of a shard is a class, :class:`Shard`.
 """
 
 import sys
@@ -169,6 +171,58 @@ def _by_name(bound: Any) -> dict[str, Any]:
     more = {p.name for p in bound.signature.parameters.values() if p.kind is p.VAR_KEYWORD}
     given = {name: value for name, value in bound.arguments.items() if name not in more}
     return given | {key: value for name in more for key, value in bound.arguments.get(name, {}).items()}
+
+
+class Term(NamedTuple):
+    """What a worker is for a shard, until it is told something else."""
+
+    generation: int  # grows with each change of the primary, and with some others; put it on every write
+    role: str  # "primary" or "replica"
+    primary: str  # the worker that is the primary; empty: nobody yet
+    members: Mapping[str, str]  # the workers that have the shard: "sync", "copy" or "back" (docs/shards.md)
+
+
+class Shard:
+    """The handler of a shard: derive a class from it, and name it ``module:Class`` (docs/handlers.md).
+
+    There is an object, in a process of its own, for each shard that a worker has. Its methods are called in
+    the main thread, one after the other. So they have to return soon; what serves meanwhile runs in threads.
+    An exception ends the process, and the shard is opened anew after a pause, here or elsewhere.
+    """
+
+    def __init__(self, table: str, shard: int, worker: str) -> None:
+        self.table, self.shard, self.worker = table, shard, worker
+
+    def open(self, term: Term) -> None:
+        """Be a replica. A primary is opened as one, too, and then promoted."""
+
+    def caught_up(self) -> bool:
+        """Whether a replica has everything that was acknowledged. After True the primary of the generation
+        told last may acknowledge nothing without it. It is asked many times a second until then."""
+        return True
+
+    def promote(self, term: Term) -> None:
+        """Be the primary: serve, and write with this generation alone. It may be one already, under
+        another."""
+
+    def handover(self, term: Term, to: str) -> None:
+        """As the primary finish what has begun, begin nothing more, and let the worker ``to`` have everything
+        (empty: nobody is to have it). When this returns, the next one begins."""
+
+    def demote(self, term: Term) -> None:
+        """Be a replica, of another primary or under another generation."""
+
+    def close(self) -> None:
+        """Close what is open. The process ends when this returns, with its threads and all that it started;
+        or a few seconds later in any case."""
+
+
+def load_shard(point: "EntryPoint") -> type[Shard]:
+    """Import the handler of a shard. Raises whatever its module raises, and TypeError if it is none."""
+    found = point.load()
+    if not isinstance(found, type) or not issubclass(found, Shard):
+        raise TypeError(f"{point.value} is no handler of shards: derive it from mwapp.handlers.Shard")
+    return found
 
 
 def echo(argument: Any, _run: Run) -> Any:

@@ -11,14 +11,19 @@ from mwapp import clock
 from mwapp.core.messages import (
     Abandon,
     Close,
+    CloseShard,
     Command,
     Connected,
+    DemoteShard,
     Event,
     Exited,
     Kill,
+    OpenShard,
+    PromoteShard,
     Request,
     Resumed,
     Run,
+    ShardSays,
     Stop,
     Tick,
 )
@@ -42,8 +47,8 @@ BOUNDED_TURN = 0.1
 # How long to try to close the session, seconds; after that it is left to time out, or to `mwapp release`.
 CLOSE_SECONDS = 2.0
 
-# It is given what every run's Exited goes to.
-MakeRunner = Callable[[Callable[[Exited], None]], "Runner | RemoteRunner"]
+# It is given what every run's Exited goes to, and what shards say.
+MakeRunner = Callable[[Callable[[Exited | ShardSays], None]], "Runner | RemoteRunner"]
 Item = Note | Event | Callable[[], None]
 
 
@@ -175,6 +180,8 @@ class Loop:
                 self._runner.start(command)
             case Kill(run, grace):
                 self._runner.kill(run, grace)
+            case OpenShard() | PromoteShard() | DemoteShard() | CloseShard():
+                self._runner.tell_shard(command)
             case Abandon():
                 self._sessions.abandon(now)
             case Close():

@@ -18,6 +18,9 @@ GROUPS = {
         "rerun": ("rerun", "Run each finished TASK again."),
         "remove": ("rerun", "Remove each finished TASK and its result."),
     },
+    "Shards": {
+        "shards": ("shards", "Shards: assignments that last, each with one fenced owner."),
+    },
     "Inspecting": {
         "status": ("status", "Show the whole system on one screen, with warnings."),
         "tasks": ("tasks", "List all tasks, or each TASK, in the order of submission."),

@@ -19,6 +19,9 @@ from mwapp.core.master import MAX_ATTEMPTS, Master
 from mwapp.core.node import PeerDuty
 from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
+from mwapp.core.shards.controller import Controller
+from mwapp.core.shards.duty import Both
+from mwapp.core.shards.holder import Holder
 from mwapp.core.suspicion import LEAST_SILENCE, NEVER, PATIENCE, Patience
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
@@ -309,6 +312,11 @@ def _make_worker(process: Process, address: str, settings: dict[str, Any]) -> Wo
     )
 
 
+def _make_holder(process: Process, settings: dict[str, Any]) -> Holder:
+    """What a worker has of shards; made after the worker, which it belongs to."""
+    return Holder(process, settings["name"], labels=settings["label"], drain=settings["drain"])
+
+
 @click.command()
 @_daemon("0.0.0.0:2223")
 @_master_options
@@ -330,7 +338,7 @@ def master(**settings: Any) -> None:
     """
 
     def build(process: Process, address: str) -> "Described":
-        duty = _make_master(process, settings)
+        duty = Both(_make_master(process, settings), Controller(process, wall=time.time))
         return Election(process, settings["name"], address, duty, settings["depose_after"])
 
     _run("master", settings, build)
@@ -354,7 +362,12 @@ def worker(**settings: Any) -> None:
       mwapp worker --connect zk1:2181,zk2:2181,zk3:2181 --slots 4
       mwapp worker --label gpu --label zone=a
     """
-    _run("worker", settings, lambda process, address: _make_worker(process, address, settings))
+
+    def build(process: Process, address: str) -> "Described":
+        its_worker = _make_worker(process, address, settings)
+        return WorkerWithShards(its_worker, _make_holder(process, settings))
+
+    _run("worker", settings, build)
 
 
 @click.command()
@@ -381,17 +394,29 @@ def node(**settings: Any) -> None:
     def build(process: Process, address: str) -> "Described":
         duty = _make_master(process, settings)
         its_worker = _make_worker(process, address, settings)
-        both = PeerDuty(duty, its_worker)
+        holder = _make_holder(process, settings)
+        both = Both(PeerDuty(duty, its_worker), Controller(process, wall=time.time))
         election = Election(process, settings["name"], address, both, settings["depose_after"])
-        return Peer(election, its_worker)
+        return Peer(election, WorkerWithShards(its_worker, holder))
 
     _run("node", settings, build)
+
+
+class WorkerWithShards:
+    """What a worker says of itself, and of the shards that it has."""
+
+    def __init__(self, its_worker: Worker, holder: Holder) -> None:
+        self._worker, self._holder = its_worker, holder
+
+    def status(self) -> dict[str, Any]:
+        """The worker's, and ``shards``."""
+        return self._worker.status() | {"shards": self._holder.status()}
 
 
 class Peer:
     """What a node says of itself: that it is the master, or else its worker's state."""
 
-    def __init__(self, election: Election, worker: Worker) -> None:
+    def __init__(self, election: Election, worker: WorkerWithShards) -> None:
         self._election, self._worker = election, worker
 
     def status(self) -> dict[str, Any]:

@@ -73,10 +73,10 @@ def read_config(path: Path, ctx: click.Context) -> dict[str, Any]:
             _check(name, names, f"table [{name}]", path)
             for key in value:
                 _check(_normal(key), _keys(ctx, name), f"key {key!r} of table [{name}]", path)
-            if name == ctx.info_name:
+            if name == _name(ctx):
                 own = {_normal(key): setting for key, setting in value.items()}
         else:
-            if _normal(name) not in _keys(ctx, str(ctx.info_name)):  # do not import other commands for it
+            if _normal(name) not in _keys(ctx, _name(ctx)):  # do not import other commands for it
                 known = {key for other in names for key in _keys(ctx, other)}
                 _check(_normal(name), known, f"key {name!r}", path)
             found[_normal(name)] = value
@@ -85,15 +85,23 @@ def read_config(path: Path, ctx: click.Context) -> dict[str, Any]:
 
 def _commands(ctx: click.Context) -> list[str]:
     """The names of all commands."""
-    group = ctx.parent.command if ctx.parent else None
-    return group.list_commands(ctx) if isinstance(group, click.Group) else [str(ctx.info_name)]
+    group = ctx.find_root().command
+    return group.list_commands(ctx) if isinstance(group, click.Group) else [_name(ctx)]
+
+
+def _name(ctx: click.Context) -> str:
+    """This command's, which is that of its group, such as shards of `mwapp shards move`."""
+    while ctx.parent is not None and ctx.parent.parent is not None:
+        ctx = ctx.parent
+    return str(ctx.info_name)
 
 
 def _keys(ctx: click.Context, name: str) -> set[str]:
-    """The keys that a command knows."""
-    group = ctx.parent.command if ctx.parent else None
+    """The keys that a command knows, or one of a group of commands."""
+    group = ctx.find_root().command
     command = group.get_command(ctx, name) if isinstance(group, click.Group) else ctx.command
-    params = command.params if command else []
+    parts = list(command.commands.values()) if isinstance(command, click.Group) else [command]
+    params = [param for part in parts if part is not None for param in part.params]
     return {p.name for p in params if isinstance(p, click.Option) and p.name and p.envvar} - {"config"}
 
 

@@ -5,7 +5,7 @@ import signal
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -18,7 +18,7 @@ from mwapp.cli.session import Target, look, target_of
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError
-from mwapp.status.health import MasterStatus, System, TasksView, since
+from mwapp.status.health import MasterStatus, System, TableStatus, TasksView, since
 from mwapp.status.overview import TaskView, WorkerView, read_master, read_workers
 from mwapp.status.probes import ask_master, ask_servers, read_tasks_view
 from mwapp.zookeeper.connect_string import Servers
@@ -26,6 +26,7 @@ from mwapp.zookeeper.connect_string import Servers
 # How many workers and standby masters fit on a screen. In a system of nodes every other node is a standby.
 MOST_WORKERS = 12
 MOST_STANDBYS = 3
+MOST_TABLES = 8
 WATCH_SECONDS = 2.0
 # How long until an outage is shown, seconds.
 WATCH_CONNECT_SECONDS = 3.0
@@ -148,6 +149,7 @@ def _document(system: System) -> dict[str, Any]:
             "counts": None if tasks.counts is None else dict(tasks.counts),
             "failures": [_failure(task) for task in tasks.failures],
         },
+        "tables": {name: asdict(table) for name, table in system.master_status.tables.items()},
         "warnings": system.warnings(),
     }
 
@@ -173,6 +175,8 @@ def _screen(system: System, connect: Servers) -> list[str]:
     blocks = [[bold(title) + " " * (room - len(title) + 2) + clock], _servers(system)]
     if system.master is not None and system.tasks is not None:
         blocks += [_master(system), _workers(system.workers), _tasks(system.tasks)]
+        if system.master_status.tables:
+            blocks.append(_tables(system.master_status.tables))
     warnings = system.warnings()
     if warnings:
         blocks.append([line for warning in warnings for line in _warning(warning)])
@@ -229,6 +233,16 @@ def _workers(workers: Sequence[WorkerView]) -> list[str]:
     if len(chosen) < len(workers):
         lines.append(f"... and {len(workers) - len(chosen)} more, ready (mwapp workers)")
     return lines if workers else [*lines, "(none)"]
+
+
+def _tables(tables: Mapping[str, TableStatus]) -> list[str]:
+    chosen = sorted(tables.items(), key=lambda it: (it[1].warning(it[0]) is None, it[0]))[:MOST_TABLES]
+    rows = [(name, it.shards, it.without_primary, it.under_replicated, it.moving) for name, it in chosen]
+    head = ("SHARD TABLE", "SHARDS", "VACANT", "FEWER", "MOVING")
+    lines = table(head, rows, (_FIRST, _SECOND))
+    if len(chosen) < len(tables):
+        lines.append(f"... and {len(tables) - len(chosen)} more (mwapp shards list)")
+    return lines
 
 
 def _tasks(tasks: TasksView) -> list[str]:

@@ -53,6 +53,15 @@ _GAUGES = {
 }
 
 
+# Of a table of shards.
+_TABLES = {
+    "shards": "Shards of a table.",
+    "without_primary": "Shards of a table that no live worker owns.",
+    "under_replicated": "Shards of a table with fewer replicas in sync than wanted.",
+    "moving": "Shards of a table that are to have other workers.",
+}
+
+
 class Metrics:
     """Collects a snapshot's numbers for Prometheus."""
 
@@ -73,8 +82,15 @@ class Metrics:
         depositions = self._counter(
             "depositions", "Silent masters that this one deposed, or tried to.", "result"
         )
+        tables = {
+            name: GaugeMetricFamily(f"mwapp_table_{name}", text, labels=[*_LABELS, "table"])
+            for name, text in _TABLES.items()
+        }
         for role, part in now.roles():
             labels = [role, now.name]
+            for table, its in part.get("shards", {}).get("tables", {}).items():
+                for name, family in tables.items():
+                    family.add_metric([*labels, table], its[name])
             for name, family in families.items():
                 value = part.get(name)
                 if value is not None:
@@ -86,7 +102,8 @@ class Metrics:
                     transactions.add_metric([*labels, _TRANSACTIONS[event]], count)
                 else:
                     tasks.add_metric([*labels, event], count)
-        yield from (it for it in (*families.values(), tasks, transactions, depositions) if it.samples)
+        found = (*families.values(), *tables.values(), tasks, transactions, depositions)
+        yield from (it for it in found if it.samples)
 
     def _of_process(self, now: Snapshot) -> Iterator[Metric]:
         labels = [now.role, now.name]

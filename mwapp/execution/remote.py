@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
-from mwapp.core.messages import Exited, Run
+from mwapp.core.messages import Exited, OpenShard, Run, ShardCommand, ShardSays
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
 from mwapp.errors import BadInputError
 from mwapp.execution import privileges
@@ -36,10 +36,13 @@ MOST_HEAD = 1000
 # The mark of what was left out takes some bytes more than the limit.
 MOST_OUTPUT = MAX_OUTPUT_BYTES + 1000
 
-START, KILL = "start", "kill"
+START, KILL, SHARD = "start", "kill", "shard"
 _SIZE = struct.Struct("!I")
-# The types of a head.
+# The types of a head: of the end of a run, and of what a shard says.
 _HEAD = [int, int, bool, float, bool, int, int, int]
+_SAYS = [int, str, int, int]
+# What a shard can say.
+_SAID = ("open", "ready", "serving", "released", "closed")
 
 
 def write_order(*order: object) -> bytes:
@@ -59,8 +62,18 @@ def read_orders(received: bytearray) -> Iterator[tuple[object, ...]]:
         yield order
 
 
-def write_exited(exited: Exited) -> bytes:
+def write_answer(answer: Exited | ShardSays) -> bytes:
     """For the worker."""
+    return _write_exited(answer) if isinstance(answer, Exited) else _write_says(answer)
+
+
+def _write_says(says: ShardSays) -> bytes:
+    reason = None if says.reason is None else says.reason.encode(errors="backslashreplace")[:MOST_OUTPUT]
+    head = [says.run, says.said, says.generation, -1 if reason is None else len(reason)]
+    return json.dumps(head).encode() + b"\n" + (reason or b"")
+
+
+def _write_exited(exited: Exited) -> bytes:
     texts = [exited.result, exited.reason]
     parts = [exited.output, *((text or "").encode(errors="backslashreplace") for text in texts)]
     sizes = [
@@ -71,7 +84,7 @@ def write_exited(exited: Exited) -> bytes:
     return json.dumps(head).encode() + b"\n" + b"".join(parts)
 
 
-def read_exited(channel: BinaryIO) -> Exited | None:
+def read_answer(channel: BinaryIO) -> Exited | ShardSays | None:
     """From the process that runs tasks; None: it has ended. Raises ValueError or RecursionError if it says
     anything else."""
     line = channel.readline(MOST_HEAD)
@@ -79,6 +92,8 @@ def read_exited(channel: BinaryIO) -> Exited | None:
         return None
     head = json.loads(line)
     kinds = [type(value) for value in head] if isinstance(head, list) else []
+    if kinds == _SAYS and head[1] in _SAID and -1 <= head[3] <= MOST_OUTPUT:
+        return _read_says(channel, *head)
     if kinds not in (_HEAD, [int, type(None), *_HEAD[2:]]):
         raise ValueError(f"no such answer: {line[:80]!r}")
     run, code, truncated, seconds, begun, size, *others = head
@@ -92,6 +107,13 @@ def read_exited(channel: BinaryIO) -> Exited | None:
     return Exited(run, code, output, truncated, seconds, begun, result, reason)
 
 
+def _read_says(channel: BinaryIO, run: int, said: str, generation: int, size: int) -> ShardSays | None:
+    reason = channel.read(max(0, size))
+    if len(reason) < size:
+        return None
+    return ShardSays(run, said, generation, None if size < 0 else reason.decode(errors="replace"))
+
+
 class RemoteRunner:
     """The process, as the worker sees it. It is used like a :class:`~mwapp.execution.runner.Runner`."""
 
@@ -103,8 +125,9 @@ class RemoteRunner:
         Raises:
             BadInputError: this process may not become that user.
         """
-        self._post: Callable[[Exited], None] = lambda _: None
+        self._post: Callable[[Exited | ShardSays], None] = lambda _: None
         self._running: set[int] = set()
+        self._shards: set[int] = set()  # whose numbers are apart from those of runs
         self._control_groups = control_groups
         self._closing = False
         ours, theirs = socket.socketpair()
@@ -142,8 +165,8 @@ class RemoteRunner:
         self._socket = ours
         self._thread = threading.Thread(target=self._listen, name="runner", daemon=True)
 
-    def begin(self, post: Callable[[Exited], None]) -> "RemoteRunner":
-        """From now on ``post`` gets each run's Exited."""
+    def begin(self, post: Callable[[Exited | ShardSays], None]) -> "RemoteRunner":
+        """From now on ``post`` gets each run's Exited, and what shards say."""
         self._post = post
         self._thread.start()
         return self
@@ -156,6 +179,12 @@ class RemoteRunner:
     def kill(self, run: int, grace: float = 0.0) -> None:
         """See Runner."""
         self._order(KILL, run, grace)
+
+    def tell_shard(self, command: ShardCommand) -> None:
+        """See Runner."""
+        if isinstance(command, OpenShard):
+            self._shards.add(command.run)
+        self._order(SHARD, command)
 
     def kill_all(self) -> None:
         """Kill all that runs, at the end of the process, and wait until it is gone."""
@@ -181,10 +210,12 @@ class RemoteRunner:
 
     def _listen(self) -> None:
         try:
-            while (exited := read_exited(self._answers)) is not None:
-                if exited.run in self._running:
-                    self._running.discard(exited.run)
-                    self._post(exited)
+            while (answer := read_answer(self._answers)) is not None:
+                going = self._running if isinstance(answer, Exited) else self._shards
+                if answer.run in going:
+                    if isinstance(answer, Exited) or answer.said == "closed":
+                        going.discard(answer.run)
+                    self._post(answer)
             problem = "it has ended"
         except (OSError, ValueError, RecursionError) as error:
             problem = str(error)

@@ -1,4 +1,4 @@
-"""Runs the commands and handlers of tasks, and reports when one is over.
+"""Runs the commands and handlers of tasks and of shards, and reports when one is over.
 
 One thread with an event loop follows all of them, so a thousand need no more threads than one.
 """
@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from mwapp.core.messages import Exited, Run
+from mwapp.core.messages import Exited, Run, ShardCommand, ShardSays
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.handler_pool import HandlerPool
 from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files, start_guard
 from mwapp.execution.processes import adopt_orphans
+from mwapp.execution.shards import Shards
 from mwapp.execution.shell import Commands
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ THREAD_END = GROUP_END + LAST_OUTPUT + 0.5
 
 
 class Runner:
-    """What is running. ``post`` gets each one's Exited and must be thread-safe. With ``control_groups``, each
-    runs in one of its own."""
+    """What is running. ``post`` gets each task's Exited, and what shards say; it must be thread-safe. With
+    ``control_groups``, each runs in one of its own."""
 
     def __init__(
         self,
-        post: Callable[[Exited], None],
+        post: Callable[[Exited | ShardSays], None],
         output_limit: int = MAX_OUTPUT_BYTES,
         control_groups: ControlGroups | None = None,
     ) -> None:
@@ -64,6 +65,11 @@ class Runner:
         """See :class:`~mwapp.core.messages.Kill`; does nothing if there is no such run."""
         self._call(self._kill, run, grace)
 
+    def tell_shard(self, command: ShardCommand) -> None:
+        """Carry it out; returns at once. Does nothing if that handler is closed."""
+        self._ensure_open()
+        self._call(self._shards.carry_out, command)
+
     def kill_all(self) -> None:
         """Kill all that runs, at the end of the process, and wait until it is gone."""
         if self._loop is not None:
@@ -81,6 +87,7 @@ class Runner:
         self._loop.set_exception_handler(self._broken)
         self._commands = Commands(self._loop, self._ended, self._limit, self._control_groups)
         self._handlers = HandlerPool(self._loop, self._ended, self._limit, self._control_groups)
+        self._shards = Shards(self._loop, self._post, self._limit, self._control_groups)
         self._thread = threading.Thread(target=self._follow, args=(self._loop,), name="runner", daemon=True)
         self._thread.start()
 
@@ -139,7 +146,8 @@ class Runner:
             self._closing = True
             self._commands.kill_all()
             self._handlers.kill_all()
-        if self._commands.empty and self._handlers.empty:
+            self._shards.kill_all()
+        if self._commands.empty and self._handlers.empty and self._shards.empty:
             self._loop.stop()
         else:
             self._loop.call_later(0.005, self._close)
@@ -152,3 +160,4 @@ class Runner:
         for run in list(self._running):
             self._kill(run, 0.0)
             self._ended(Exited(run, None, reason=f"mwapp lost sight of it: {problem}"))
+        self._shards.lose(f"mwapp lost sight of it: {problem}")

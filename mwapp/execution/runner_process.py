@@ -1,4 +1,4 @@
-"""Runs tasks for a worker, as a user of their own: python -m mwapp.execution.runner_process CHANNEL ...
+"""Runs what a worker has, as a user of its own: python -m mwapp.execution.runner_process CHANNEL ...
 
 CHANNEL is the number of a socket on which the worker's orders come and answers go. It ends, with all that it
 runs, when the worker closes it or dies. The other side is ``mwapp.execution.remote``.
@@ -12,9 +12,9 @@ import threading
 from contextlib import suppress
 
 from mwapp import logs
-from mwapp.core.messages import Exited, Run
+from mwapp.core.messages import Exited, Run, ShardCommand, ShardSays
 from mwapp.execution.control_groups import ControlGroups
-from mwapp.execution.remote import KILL, START, read_orders, write_exited
+from mwapp.execution.remote import KILL, SHARD, START, read_orders, write_answer
 from mwapp.execution.runner import Runner
 
 # How much to read at once, bytes.
@@ -48,6 +48,8 @@ class Orders:
                     self._runner.start(run)
                 case (str(what), int(run_number), float(grace)) if what == KILL:
                     self._runner.kill(run_number, grace)
+                case (str(what), command) if what == SHARD and isinstance(command, ShardCommand):
+                    self._runner.tell_shard(command)
 
 
 def main() -> None:
@@ -58,9 +60,9 @@ def main() -> None:
     for unheard in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the worker hears them, and drains
         signal.signal(unheard, lambda *_: None)  # SIG_IGN would be inherited by what it runs
 
-    def answer(exited: Exited) -> None:
+    def answer(what: Exited | ShardSays) -> None:
         with suppress(OSError):  # the worker has died
-            channel.sendall(write_exited(exited))
+            channel.sendall(write_answer(what))
 
     with socket.socket(fileno=int(number)) as channel:
         groups = ControlGroups.borrowed(borrowed) if borrowed else None

@@ -38,6 +38,30 @@ class TasksView:
 
 
 @dataclass(frozen=True, slots=True)
+class TableStatus:
+    """What the master says of a table of shards."""
+
+    shards: int = 0
+    without_primary: int = 0  # no worker that lives owns them
+    under_replicated: int = 0
+    moving: int = 0
+    problem: str | None = None  # why the table cannot be
+
+    def warning(self, name: str) -> str | None:
+        """What is wrong with it, and what to do."""
+        look = f"(mwapp shards show {name})"
+        if self.problem:
+            return f"table {name} cannot be: {self.problem}; set the znode /shards/{name} right"
+        if self.without_primary:
+            lacking = f"{self.without_primary} of {self.shards} shards have no owner"
+            return f"table {name}: {lacking}: start workers, or see what becomes of them {look}"
+        if self.under_replicated:
+            lacking = f"{self.under_replicated} of {self.shards} shards have fewer replicas than wanted"
+            return f"table {name}: {lacking}: start workers, or wait until they have copied {look}"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class MasterStatus:
     """What the active master's endpoint says."""
 
@@ -46,6 +70,7 @@ class MasterStatus:
     resting: Mapping[str, float] = field(default_factory=dict)  # workers whose runs fail: seconds left
     not_adopted: Sequence[str] = ()  # workers that have not registered, and get no task
     deposed: int = 0  # silent masters that standbys have replaced of late
+    tables: Mapping[str, TableStatus] = field(default_factory=dict)  # of shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +130,7 @@ class System:
                 f"{name} gets no task for {max(1, round(seconds))} s: its last runs all failed, those of "
                 "others do not. Look at its host, and at its failures (mwapp tasks --state failed)"
             )
+        yield from self._of_tables()
         if not ready and paused:
             yield (
                 f"{paused[0].worker} is the master, and there is no other node to run tasks: "
@@ -119,6 +145,10 @@ class System:
             )
         for labels, count in sorted(Counter(map(_labels, self._unschedulable())).items()):
             yield f"{count} queued: {no_worker(labels)}"
+
+    def _of_tables(self) -> Iterator[str]:
+        warnings = (table.warning(name) for name, table in sorted(self.master_status.tables.items()))
+        yield from (warning for warning in warnings if warning is not None)
 
     @property
     def _no_standby(self) -> bool:

@@ -154,7 +154,7 @@ def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView
             ]
             then([view for view in views if view is not None])
 
-        _get_pages(scope, paths, read)
+        get_many(scope, paths, read)
 
     # Read the holders before the ends: then no task looks neither held nor ended.
     _read_queues(scope, with_queues)
@@ -173,7 +173,7 @@ def read_states(
             states = {n: _state(status, n in held) for n, status in zip(unknown, nodes, strict=True)}
             then({name: known.get(name) or states[name] for name in names})
 
-        _get_pages(scope, [status_path(name) for name in unknown], read)
+        get_many(scope, [status_path(name) for name in unknown], read)
 
     _read_queues(scope, with_queues)
 
@@ -191,7 +191,7 @@ def read_workers(scope: Scope, then: Callable[[list[WorkerView]], None]) -> None
             found = zip(names, nodes[::2], nodes[1::2], strict=True)
             then([_worker(name, node, queue, queues.get(name, ()), master) for name, node, queue in found])
 
-        _get_pages(scope, [MASTER, *paths], read)
+        get_many(scope, [MASTER, *paths], read)
 
     _read_queues(scope, lambda queues, _: scope.children(WORKERS, partial(listed, queues)))
 
@@ -202,7 +202,7 @@ def read_master(scope: Scope, then: Callable[[MasterView], None]) -> None:
     def listed(names: Children) -> None:
         candidates = sorted(_names(names))
         paths = [MASTER, EPOCH, *(f"{CANDIDATES}/{name}" for name in candidates)]
-        _get_pages(scope, paths, partial(read, candidates))
+        get_many(scope, paths, partial(read, candidates))
 
     def read(candidates: list[str], nodes: list[Node | Failed]) -> None:
         master, epoch, *others = nodes
@@ -243,7 +243,7 @@ def _read_queues(scope: Scope, then: Callable[[Queues, frozenset[str]], None]) -
     scope.children(ASSIGN, listed)
 
 
-def _get_pages(scope: Scope, paths: list[str], then: Callable[[list[Node | Failed]], None]) -> None:
+def get_many(scope: Scope, paths: list[str], then: Callable[[list[Node | Failed]], None]) -> None:
     """Like ``get_all``, with a bounded number of reads under way."""
     results: list[Node | Failed] = []
 

@@ -15,7 +15,7 @@ from mwapp.core.messages import Stat
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, REQUESTS
 from mwapp.core.session import Scope
 from mwapp.errors import BadInputError
-from mwapp.status.health import MasterStatus, ServerView, TasksView
+from mwapp.status.health import MasterStatus, ServerView, TableStatus, TasksView
 from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, read_names, read_states, read_tasks
 from mwapp.within import Within, page
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
@@ -120,8 +120,21 @@ def ask_master(address: str) -> MasterStatus:
         resting = {str(name): float(seconds) for name, seconds in master.get("resting", {}).items()}
         not_adopted = tuple(map(str, master.get("not_adopted", ())))
         deposed = int(master.get("deposed_of_late", 0))
-        return MasterStatus(str(master["state"]), None, resting, not_adopted, deposed)
+        return MasterStatus(str(master["state"]), None, resting, not_adopted, deposed, _tables(master))
     except OSError as problem:
         return MasterStatus(problem=problem.strerror or str(problem))
     except (HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
         return MasterStatus(problem=f"no status ({type(problem).__name__})")
+
+
+def _tables(master: Mapping[str, Any]) -> dict[str, TableStatus]:
+    return {
+        str(name): TableStatus(
+            int(its["shards"]),
+            int(its["without_primary"]),
+            int(its["under_replicated"]),
+            int(its["moving"]),
+            its["problem"] and str(its["problem"]),
+        )
+        for name, its in master.get("shards", {}).get("tables", {}).items()
+    }

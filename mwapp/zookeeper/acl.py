@@ -28,6 +28,7 @@ from mwapp.core.protocol import (
     WORKERS,
     secret_path,
 )
+from mwapp.core.shards.protocol import DRAINS, HOLDERS, MOVES, SHARD_PARENTS, TABLES
 
 PATH = "/acl"
 
@@ -50,10 +51,19 @@ RIGHTS: dict[str, dict[str, str]] = {
     f"{TASKS}/*": {ALL_WORKERS: "c"},
     CANCEL: {ALL_CLIENTS: "c"},
     REQUESTS: {ALL_CLIENTS: "c"},
+    HOLDERS: {ALL_WORKERS: "c"},
+    f"{HOLDERS}/*": {ITS_WORKER: "w"},
+    TABLES: {ALL_CLIENTS: "c"},
+    f"{TABLES}/*": {ALL_CLIENTS: "w"},
+    MOVES: {ALL_CLIENTS: "c"},
+    DRAINS: {ALL_CLIENTS: "cd"},
     secret_path("*"): {ALL_WORKERS: "r"},
 }
 # What nobody may read who is not named.
 PRIVATE = secret_path("*")
+
+# What clients cannot create while lists are in force, and so is there.
+TOPS = (*PARENTS, *SHARD_PARENTS)
 
 _INT = Struct("!i")
 
@@ -251,16 +261,16 @@ def _parent(path: str) -> str:
 def tops() -> Iterator[str]:
     """The znodes that are there in any case; the first is for the policy."""
     yield PATH
-    yield from PARENTS
+    yield from TOPS
 
 
 def table() -> list[tuple[str, str, str, str, str]]:
     """For people: path, and the rights of masters, its worker, all workers, clients. All may read, but
     not what is PRIVATE."""
     paths = ["/", PATH, "/master", "/candidates", "/candidates/*", "/epoch"]
-    for top in (WORKERS, ASSIGN, RETURNED, CANCEL, REQUESTS, TASKS):
+    for top in (WORKERS, ASSIGN, RETURNED, CANCEL, REQUESTS, TASKS, *SHARD_PARENTS):
         paths += [top, f"{top}/*"]
-    paths += [f"{ASSIGN}/*/*", f"{TASKS}/*/*", PRIVATE]
+    paths += [f"{ASSIGN}/*/*", f"{TASKS}/*/*", PRIVATE, f"{TABLES}/*/*"]
     rows = []
     for path in paths:
         its = RIGHTS.get(path, {})

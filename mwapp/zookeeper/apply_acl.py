@@ -23,9 +23,9 @@ from kazoo.exceptions import (
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import ACL, Id
 
-from mwapp.core.protocol import ASSIGN, MASTER, PARENTS, worker_path
+from mwapp.core.protocol import ASSIGN, MASTER, worker_path
 from mwapp.errors import RefusedError, UnreachableError
-from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, PRIVATE, Entry, Policy, kind
+from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, PRIVATE, TOPS, Entry, Policy, kind
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.tls_handler import TlsHandler
 
@@ -103,7 +103,7 @@ class Lists:
             self._write(wanted, present)
         self._make(wanted)
         if current and quick:
-            self._bring(("", PATH, *PARENTS, *_queues(wanted)), wanted)
+            self._bring(("", PATH, *TOPS, *_queues(wanted)), wanted)
             settled = True
         else:
             settled = self._settle(wanted)
@@ -167,7 +167,7 @@ class Lists:
 
     def _make(self, policy: Policy) -> None:
         """The parents, and each worker's queue, which it may not create itself."""
-        wanted = (*PARENTS, *_queues(policy))
+        wanted = (*TOPS, *_queues(policy))
         missing = [path for path, found in self._each(self._client.exists_async, wanted) if found is None]
         for path in missing:
             self._report.changed.append(path)
@@ -192,7 +192,7 @@ class Lists:
 
     def _walk(self, policy: Policy, last: str | None = None) -> None:
         """From the top down, so that nobody adds what is not seen. ``last``: this one after all others."""
-        level = [path for path in ("", MASTER, *PARENTS) if path != last]
+        level = [path for path in ("", MASTER, *TOPS) if path != last]
         if last is None:  # while lists are lifted, it goes at the very end, and nobody else may write it
             level.append(PATH)
         while level:
@@ -255,7 +255,7 @@ class Lists:
 
     def _problem(self, path: str) -> None:
         """A single znode below a parent may be anybody's; it must not keep us from the others."""
-        single = path not in ("", PATH, MASTER, *PARENTS)
+        single = path not in ("", PATH, MASTER, *TOPS)
         told = self._report.foreign if single else self._report.problems
         told.append(
             f"{path or '/'}: no permission to change it or its list as {self._own()}: it is somebody else's; "

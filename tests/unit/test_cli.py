@@ -398,9 +398,17 @@ def commands() -> list[tuple[str, click.Command]]:
     return [(name, command) for name, command in found if command]
 
 
-@pytest.mark.parametrize(("name", "command"), commands(), ids=[name for name, _ in commands()])
+def all_commands() -> list[tuple[str, click.Command]]:
+    """With those of groups, as GROUP NAME."""
+    groups = [(name, it) for name, it in commands() if isinstance(it, click.Group)]
+    return commands() + [
+        (f"{name} {part}", it) for name, group in groups for part, it in group.commands.items()
+    ]
+
+
+@pytest.mark.parametrize(("name", "command"), all_commands(), ids=[name for name, _ in all_commands()])
 def test_help_tells_everything(name: str, command: click.Command, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run([name, "--help"]) == 0
+    assert run([*name.split(), "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for param in command.params:
         if isinstance(param, click.Option):

@@ -11,7 +11,7 @@ from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
 from mwapp.daemon.endpoint import Endpoint
 from mwapp.daemon.snapshot import Snapshot
-from mwapp.status.health import MasterStatus, ServerView, System, TasksView
+from mwapp.status.health import MasterStatus, ServerView, System, TableStatus, TasksView
 from mwapp.status.overview import MasterView, StandbyView, TaskView, WorkerView
 from mwapp.status.probes import ask_master
 from mwapp.zookeeper.connect_string import Servers
@@ -39,6 +39,20 @@ WELL = System(
 
 def test_all_is_well() -> None:
     assert WELL.warnings() == []
+
+
+def test_tables_of_shards_are_on_the_screen_those_with_problems_first() -> None:
+    tables = {f"t{n}": TableStatus(8, 0, 0, n) for n in range(9)} | {"u": TableStatus(8, 3)}
+    system = replace(WELL, master_status=MasterStatus("active", tables=tables))
+    lines = _screen(system, CONNECT)
+    at = next(n for n, line in enumerate(lines) if line.startswith("SHARD TABLE"))
+    assert [line.split() for line in lines[at : at + 3]] == [
+        ["SHARD", "TABLE", "SHARDS", "VACANT", "FEWER", "MOVING"],
+        ["u", "8", "3", "0", "0"],
+        ["t0", "8", "0", "0", "0"],
+    ]
+    assert lines[at + 9] == "... and 2 more (mwapp shards list)"
+    assert not any(line.startswith("SHARD TABLE") for line in _screen(WELL, CONNECT))
 
 
 WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0.0)
@@ -75,6 +89,18 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             {"master_status": MasterStatus("active", not_adopted=["hand"])},
             "hand gets no task: /workers/hand was made by hand. Delete it; or, if a person is to",
         ),
+        (
+            {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 3, 3, 1)})},
+            "table t: 3 of 8 shards have no owner: start workers, or see what becomes of them",
+        ),
+        (
+            {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 0, 2)})},
+            "table t: 2 of 8 shards have fewer replicas than wanted: start workers, or wait",
+        ),
+        (
+            {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 8, 8, 8, "page: no")})},
+            "table t cannot be: page: no; set the znode /shards/t right",
+        ),
         ({"master": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
     ],
 )
@@ -100,6 +126,16 @@ def test_what_the_master_says() -> None:
     assert master_that_says(
         {"state": "active"}, part, {"master": part}, {"state": "active", "resting": 7}
     ) == [MasterStatus("active"), active, active, wrong]
+
+
+def test_what_the_master_says_of_shards() -> None:
+    counts = {"shards": 8, "without_primary": 1, "under_replicated": 2, "moving": 3}
+    tables = {"t": counts | {"problem": None}, "u": counts | {"problem": "page: no"}}
+    part = {"state": "active", "shards": {"tables": tables, "counters": {}}}
+    wrong = {"state": "active", "shards": {"tables": {"t": {}}}}
+    (said, nonsense) = master_that_says(part, wrong)
+    assert said.tables == {"t": TableStatus(8, 1, 2, 3), "u": TableStatus(8, 1, 2, 3, "page: no")}
+    assert nonsense == MasterStatus(problem="no status (KeyError)")
 
 
 def test_who_stands_by_is_not_known_of_masters_that_do_not_say_so() -> None:

@@ -61,7 +61,7 @@ class Harness:
     def __init__(self, delegated: Path) -> None:
         self.told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
         self.groups = ControlGroups.below(delegated)
-        self.runner = Runner(self.told.put, 1000, self.groups)
+        self.runner = Runner(self.told.put, 1000, self.groups)  # type: ignore[arg-type]  # it has no shards
 
     def start(self, command: str, number: int = 1) -> None:
         self.runner.start(Run(number, Task(command)))
@@ -172,7 +172,7 @@ def test_one_that_is_not_empty_is_not_used(delegated: Path) -> None:
 def test_groups_are_lent_to_another_user_but_not_the_way_back(delegated: Path) -> None:
     told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
     groups = ControlGroups.below(delegated)
-    runner = RemoteRunner(find_user("nobody", "--task-user"), groups, "info", "text").begin(told.put)
+    runner = RemoteRunner(find_user("nobody", "--task-user"), groups, "info", "text").begin(told.put)  # type: ignore[arg-type]  # it has no shards
     tries = f"""
         {WHERE}
         cd {delegated}
@@ -275,7 +275,7 @@ def test_who_is_killed_for_memory_says_so(
     tmp_path: Path, command: str, code: int, reason: str | None
 ) -> None:
     told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
-    runner = Runner(told.put, 1000, Hungry(tmp_path))
+    runner = Runner(told.put, 1000, Hungry(tmp_path))  # type: ignore[arg-type]  # it has no shards
     runner.start(Run(1, Task(command)))
     exited = told.get(timeout=LONGEST_WAIT)
     runner.kill_all()

@@ -8,16 +8,16 @@ import sys
 
 import pytest
 
-from mwapp.core.messages import Exited, Run
+from mwapp.core.messages import Exited, OpenShard, Run, ShardSays
 from mwapp.core.task import Task
 from mwapp.errors import BadInputError
 from mwapp.execution.privileges import find_user
 from mwapp.execution.remote import (
     MOST_OUTPUT,
     RemoteRunner,
-    read_exited,
+    read_answer,
     read_orders,
-    write_exited,
+    write_answer,
     write_order,
 )
 from testbed.users import becomes_nobody
@@ -104,14 +104,27 @@ def test_answers_arrive_as_they_were() -> None:
         Exited(10, 0, result="", reason=""),
         Exited(11, 0),
     )
-    channel = io.BytesIO(b"".join(map(write_exited, (EXITED, *others))))
-    assert [read_exited(channel) for _ in range(6)] == [EXITED, *others, None]
+    channel = io.BytesIO(b"".join(map(write_answer, (EXITED, *others))))
+    assert [read_answer(channel) for _ in range(6)] == [EXITED, *others, None]
+
+
+def test_what_shards_say_arrives_as_it_was() -> None:
+    said: list[Exited | ShardSays] = [
+        ShardSays(7, "serving", 1 << 40),
+        EXITED,
+        ShardSays(8, "closed", 0, "no disk: ä"),
+        ShardSays(9, "closed", 0, ""),
+    ]
+    channel = io.BytesIO(b"".join(map(write_answer, said)))
+    assert [read_answer(channel) for _ in range(5)] == [*said, None]
+    assert read_answer(io.BytesIO(write_answer(said[2])[:-1])) is None
 
 
 def test_orders_arrive_as_they_were() -> None:
     orders: list[tuple[object, ...]] = [
         ("kill", 7, 2.0),
         ("start", Run(1, Task("true", environment={"A": "b"}))),
+        ("shard", OpenShard(2, "t", 3, "w", None, "true", 7, "", {"w": "sync"})),
     ]
     sent = b"".join(write_order(*order) for order in orders)
     received, read = bytearray(), []
@@ -139,24 +152,29 @@ def test_orders_arrive_as_they_were() -> None:
         b"[7, 0, false, 1.0, true, 0, -1, -2]\n",
         b"[7, 0, false, 1.0, true, 0, -1, null]\n",
         b"[7, 0, false, 1.0, true, 0]\n",
+        b'[7, "nonsense", 0, -1]\n',
+        b'[7, "closed", 0, -2]\n',
+        b'[7, "closed", 0.5, -1]\n',
+        b'[7, "closed", 0, %d]\n' % (MOST_OUTPUT + 1),
         b"[" * 10_000,
     ],
 )
 def test_what_is_no_answer_is_refused(line: bytes) -> None:
     """Tasks are the same user as the process that sends answers, and can make it say anything."""
     with pytest.raises((ValueError, RecursionError)):
-        read_exited(io.BytesIO(line))
+        read_answer(io.BytesIO(line))
 
 
 def test_an_answer_that_breaks_off_is_the_end() -> None:
-    assert read_exited(io.BytesIO(write_exited(EXITED)[:-1])) is None
+    assert read_answer(io.BytesIO(write_answer(EXITED)[:-1])) is None
 
 
 def test_an_end_is_heard_once_and_only_of_what_runs() -> None:
-    told: list[Exited] = []
+    told: list[Exited | ShardSays] = []
     runner = RemoteRunner.__new__(RemoteRunner)
-    runner._running, runner._post, runner._closing = {7}, told.append, True
-    other = Exited(8, 0)
-    runner._answers = io.BytesIO(b"".join(map(write_exited, (EXITED, EXITED, other))))  # type: ignore[assignment]  # as a socket's
+    runner._running, runner._shards, runner._post, runner._closing = {7}, {8}, told.append, True
+    says = [ShardSays(8, said, 1) for said in ("open", "ready", "closed", "ready")]
+    answers: tuple[Exited | ShardSays, ...] = (EXITED, EXITED, Exited(8, 0), *says, ShardSays(7, "open", 1))
+    runner._answers = io.BytesIO(b"".join(map(write_answer, answers)))  # type: ignore[assignment]  # as a socket's
     runner._listen()
-    assert told == [EXITED]
+    assert told == [EXITED, *says[:3]]

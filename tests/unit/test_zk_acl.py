@@ -112,6 +112,16 @@ def test_nobody_is_struck_off_by_adding_others() -> None:
         ("/cancel/task-0000000001", {}),
         ("/requests", {CLI: CREATE}),
         ("/requests/w", {}),
+        ("/holders", {W: CREATE, V: CREATE}),
+        ("/holders/w", {W: WRITE}),
+        ("/holders/stranger", {}),
+        ("/shards", {CLI: CREATE}),
+        ("/shards/t", {CLI: WRITE}),
+        ("/shards/t/0", {}),
+        ("/moves", {CLI: CREATE}),
+        ("/moves/t:0", {}),
+        ("/drains", {CLI: CREATE | DELETE}),
+        ("/drains/w", {}),
         ("/tasks/w/status/below", {}),
         ("/tasks/w/secret/below", {}),
         ("/cancel/w/secret", {}),
@@ -226,6 +236,8 @@ def test_the_table_for_people() -> None:
     assert rows["/assign/*"] == ("rwcda", "wd", "", "")
     assert rows["/tasks"] == ("rwcda", "", "", "c")
     assert rows["/master"] == ("rwcda", "", "", "")
+    assert rows["/drains"] == ("rwcda", "", "", "cd")
+    assert rows["/shards/*/*"] == ("rwcda", "", "", "")
     assert rows["/tasks/*/secret"] == ("rwcda", "", "r", "")
 
 

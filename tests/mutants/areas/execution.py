@@ -541,8 +541,8 @@ MUTANTS = [
     ),
     remote("    os._exit(1)", "    pass", "a worker goes on that can run nothing"),
     remote(
-        "                    self._running.discard(exited.run)\n",
-        "",
+        "                        going.discard(answer.run)\n",
+        "                        pass\n",
         "a task makes its worker hear of an end twice, which is a defect in the core",
     ),
     remote("        if self._closing:\n            return\n", "", "a worker that drains fails at its end"),

@@ -24,7 +24,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
-        self.runner = Runner(self.told.put, 1000)
+        self.runner = Runner(self.told.put, 1000)  # type: ignore[arg-type]  # it has no shards
 
     def start(self, handler: str, argument: Any = None, number: int = 1, **task: Any) -> None:
         self.runner.start(Run(number, Task(handler=handler, argument=argument, **task), TOKEN))

@@ -1,0 +1,105 @@
+"""The client's side of shards: what a person asks for is a znode."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from mwapp.core.client import CLIENT_RETRY_SECONDS, ClientPart
+from mwapp.core.messages import Create, Delete, Error, Failed, Node, Op, Set
+from mwapp.core.session import Process
+from mwapp.core.shards.protocol import (
+    DELETE,
+    SHARD_PARENTS,
+    Table,
+    drain_path,
+    move_path,
+    table_path,
+)
+
+
+class Ask(ClientPart):
+    """Write these one after the other. Some may be there already: ``may_exist`` are their paths.
+
+    ``finished(failed)``: with the first that could not be written, as :class:`~mwapp.core.messages.Failed`
+    has it; None: all are.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        ops: Sequence[Op],
+        *,
+        may_exist: Sequence[str] = (),
+        finished: Callable[[Failed | None], None],
+    ) -> None:
+        super().__init__(process)
+        self._ops = list(ops)
+        self._may_exist = frozenset(may_exist)
+        self._finished = finished
+        self._sent = False  # the first of them, in an earlier connection perhaps: its outcome is open
+
+    def _start(self) -> None:
+        """Parents of tasks are not ours to make."""
+        self._next(again=self._sent)
+
+    def _next(self, *, again: bool = False) -> None:
+        if not self._ops:
+            self._finished(None)
+            return
+        self._sent = True
+        self._scope.transact([self._ops[0]], partial(self._answered, again))
+
+    def _answered(self, again: bool, result: tuple[Any, ...] | Failed) -> None:
+        op = self._ops[0]
+        if not isinstance(result, Failed) or _is_so(op, result, self._may_exist):
+            self._go_on()
+        elif result.error in (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED):
+            self._scope.after(CLIENT_RETRY_SECONDS, self._start)
+        elif again and isinstance(op, Create) and result.error is Error.NODE_EXISTS:
+            self._scope.get(op.path, partial(self._compare, op, result))  # it may be ours
+        else:
+            self._finished(result)
+
+    def _compare(self, op: Create, result: Failed, node: Node | Failed) -> None:
+        if isinstance(node, Node) and node.data == op.data:
+            self._go_on()
+        else:
+            self._finished(result)
+
+    def _go_on(self) -> None:
+        del self._ops[0]
+        self._sent = False
+        self._next()
+
+
+def _is_so(op: Op, result: Failed, may_exist: frozenset[str]) -> bool:
+    """Whether it was so already."""
+    if isinstance(op, Delete):
+        return result.error is Error.NO_NODE
+    return isinstance(op, Create) and op.path in may_exist and result.error is Error.NODE_EXISTS
+
+
+def create_table(process: Process, name: str, table: Table, finished: Callable[[Failed | None], None]) -> Ask:
+    """NODE_EXISTS: there is one of that name. The first one makes the parents. Raises BadTableError."""
+    parents = [Create(parent) for parent in SHARD_PARENTS]
+    made = Create(table_path(name), table.encode())
+    return Ask(process, [*parents, made], may_exist=SHARD_PARENTS, finished=finished)
+
+
+def delete_table(process: Process, name: str, finished: Callable[[Failed | None], None]) -> Ask:
+    """The master does it when nobody has any of its shards. NO_NODE: there is none."""
+    return Ask(process, [Set(table_path(name), DELETE.encode())], finished=finished)
+
+
+def move_shard(
+    process: Process, name: str, shard: int, workers: Sequence[str], finished: Callable[[Failed | None], None]
+) -> Ask:
+    """NODE_EXISTS: somebody has just asked for the same shard."""
+    return Ask(process, [Create(move_path(name, shard), " ".join(workers).encode())], finished=finished)
+
+
+def drain_worker(process: Process, worker: str, undo: bool, finished: Callable[[Failed | None], None]) -> Ask:
+    """It is to have no shards; ``undo``: it may have some again."""
+    path = drain_path(worker)
+    op = Delete(path) if undo else Create(path)
+    return Ask(process, [op], may_exist=[path], finished=finished)

@@ -1,0 +1,159 @@
+"""What runs for shards."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (
+    pytest("tests/unit/test_shard_handlers.py"),
+    pytest("tests/unit/test_task_user.py"),
+    pytest("tests/integration/test_shards.py"),
+)
+
+shards = partial(Mutant, "mwapp/execution/shards.py")
+command = partial(Mutant, "mwapp/execution/shard_command.py")
+handler = partial(Mutant, "mwapp/execution/shard_handler.py")
+process = partial(Mutant, "mwapp/execution/shard_process.py")
+runner = partial(Mutant, "mwapp/execution/runner.py")
+remote = partial(Mutant, "mwapp/execution/remote.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- what runs
+    runner(
+        "            self._shards.kill_all()\n",
+        "",
+        "a shard's command outlives the daemon, which waits for it in vain",
+    ),
+    runner(
+        " and self._handlers.empty and self._shards.empty:",
+        " and self._handlers.empty:",
+        "a daemon closes its session while a shard's command still runs",
+    ),
+    runner(
+        '        self._shards.lose(f"mwapp lost sight of it: {problem}")\n',
+        "",
+        "a shard's command that was lost sight of runs on behind the core's back",
+    ),
+    shards(
+        "        if clock.now() >= command.until:",
+        "        if False:",
+        "a shard is opened when its session may be over",
+    ),
+    shards(
+        '        if said == "closed":\n            del self._shards[run]\n',
+        "",
+        "a daemon waits in vain for handlers that have ended",
+    ),
+    command(
+        "        if clock.now() >= command.until:",
+        "        if False:",
+        "a primary's command starts when its session may be over",
+    ),
+    command(
+        "        if self._group is not None:\n            self._group.kill(STOP_SECONDS)\n        else:\n",
+        "        if self._group is not None:\n            self._group.kill(STOP_SECONDS)\n        if True:\n",
+        "the next one begins while a command that is to end still runs",
+    ),
+    command(
+        "            self._group.kill(STOP_SECONDS)",
+        "            self._group.kill()",
+        "a command that is to hand over is killed in the middle of a write",
+    ),
+    command(
+        "            self._group.kill(grace)",
+        "            self._group.kill(1000.0)",
+        "a command whose session is over goes on",
+    ),
+    command(
+        "self._generation, self._next = command.generation, command",
+        "self._next = command",
+        "a command never hears of its generation",
+    ),
+    command(
+        "        elif self._next is not None:\n            self._become()",
+        "        elif self._next is not None:\n            pass",
+        "a shard stays without its command after a change",
+    ),
+    command(
+        "        if self._closing:\n            self._say",
+        "        if False:\n            self._say",
+        "who closes a command waits for ever, or starts it again",
+    ),
+    command(
+        '{"MWAPP_GENERATION": str(self._generation)}',
+        '{"MWAPP_GENERATION": str(self._opened.generation)}',
+        "a command writes with the generation under which it was a replica",
+    ),
+    handler(
+        "            self._loop.call_later(grace, self._group.kill)",
+        "            pass",
+        "a handler that hangs is never closed",
+    ),
+    handler(
+        "        if grace <= 0:\n            self._closing = True\n            self._group.kill()",
+        "        if grace <= 0:\n            self._closing = True\n            self._tell('close')",
+        "a handler whose session is over has all the time that it likes",
+    ),
+    handler(
+        "if said not in SAID or type(generation) is not int:",
+        "if False:",
+        "a handler says anything",
+    ),
+    handler(
+        "            self._reason = self._reason or reason\n",
+        "",
+        "nobody learns why a handler has failed",
+    ),
+    handler(
+        "        if reason is None and not self._closing:",
+        "        if reason is None:",
+        "a handler that was closed seems to have failed",
+    ),
+    process(
+        'if clock.now() >= request["until"]:',
+        "if False:",
+        "a handler that was long in coming is opened when its session may be over",
+    ),
+    process(
+        'if what == "promote" and clock.now() < request["until"]:',
+        'if what == "promote":',
+        "a handler is promoted when its session may be over",
+    ),
+    process(
+        "            self._copying = None\n            shard.promote",
+        "            shard.promote",
+        "a primary says that it is a replica which is caught up",
+    ),
+    process(
+        '            self._say("ready", self._copying)\n            self._copying = None\n',
+        '            self._say("ready", self._copying)\n',
+        "a replica says again and again that it is caught up",
+    ),
+    process(
+        "self._shard.caught_up():",
+        "True:",
+        "a replica that has nothing yet counts as one that has everything",
+    ),
+    process(
+        "        if os.getpid() == process:  # not a child that the handler forked\n",
+        "        if True:\n",
+        "a child that a handler forks ends the handler in its place",
+    ),
+    process(
+        "            shard.close()\n            end(0)",
+        "            end(0)",
+        "a handler cannot close what it has open",
+    ),
+    # ---------------------------------------------------------------- as another user
+    remote(
+        'if isinstance(answer, Exited) or answer.said == "closed":',
+        "if True:",
+        "a worker whose tasks are another user's hears only the first word of a shard",
+    ),
+    remote(
+        "if kinds == _SAYS and head[1] in _SAID and -1 <= head[3] <= MOST_OUTPUT:",
+        "if kinds == _SAYS:",
+        "a task makes its worker read without end",
+    ),
+]

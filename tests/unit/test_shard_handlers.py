@@ -1,0 +1,454 @@
+"""Handlers of shards: opened, promoted, moved and closed, and nothing of them left."""
+
+import json
+import queue
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mwapp import clock
+from mwapp.core.messages import (
+    CloseShard,
+    DemoteShard,
+    Exited,
+    OpenShard,
+    PromoteShard,
+    ShardSays,
+)
+from mwapp.execution import shard_command
+from mwapp.execution.runner import Runner
+from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
+
+pytestmark = pytest.mark.processes
+
+FOREVER = 1e12
+
+
+class Harness:
+    """A runner, and what its shards say."""
+
+    def __init__(self, where: Path) -> None:
+        self.where = where
+        self.told: queue.SimpleQueue[Exited | ShardSays] = queue.SimpleQueue()
+        self.runner = Runner(self.told.put, 1000)
+
+    def open(self, command: str | None = None, handler: str | None = None, run: int = 1, **more: Any) -> None:
+        its: dict[str, Any] = {"generation": 7, "primary": "", "members": {"w": "sync"}, "until": FOREVER}
+        command = command.format(at=self.where) if command else None
+        self.runner.tell_shard(OpenShard(run, "t", 3, "w", handler, command, **its | more))
+
+    def promote(self, generation: int, run: int = 1, until: float = FOREVER) -> None:
+        self.runner.tell_shard(PromoteShard(run, generation, {"w": "sync", "v": "copy"}, until))
+
+    def demote(self, generation: int, to: str | None = None) -> None:
+        self.runner.tell_shard(DemoteShard(1, generation, "v", {"w": "sync", "v": "sync"}, to))
+
+    def close(self, grace: float = LONGEST_WAIT) -> None:
+        self.runner.tell_shard(CloseShard(1, grace))
+
+    def next(self) -> ShardSays:
+        said = self.told.get(timeout=LONGEST_WAIT)
+        assert isinstance(said, ShardSays)
+        return said
+
+    def says(self, *what: str) -> None:
+        """The next things that it says, as WORD GENERATION."""
+        assert tuple(f"{s.said} {s.generation}" for s in (self.next() for _ in what)) == what
+
+    def nothing(self) -> None:
+        with pytest.raises(queue.Empty):
+            self.told.get(timeout=0.2)
+
+    def closed(self) -> str | None:
+        """It is closed; why."""
+        said = self.next()
+        assert said.said == "closed"
+        return said.reason
+
+    def number(self, name: str) -> int:
+        """What was written into a file, when it is there."""
+        return read_number(self.where / name)
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Iterator[Harness]:
+    before = set(threading.enumerate())
+    harness = Harness(tmp_path)
+    yield harness
+    harness.runner.kill_all()
+    assert set(threading.enumerate()) <= before
+
+
+# ---------------------------------------------------------------- commands
+
+SLEEPS = "echo $$ >{at}/pid.$MWAPP_GENERATION; exec sleep 1000"
+
+
+def test_a_command_runs_while_its_worker_is_the_primary(shard: Harness) -> None:
+    shard.open(
+        "echo $MWAPP_TABLE $MWAPP_SHARD $MWAPP_GENERATION $MWAPP_WORKER >{at}/who; "
+        "echo $$ >{at}/pid; exec sleep 1000"
+    )
+    shard.says("open 7", "ready 7")
+    assert not (shard.where / "pid").exists()
+    shard.promote(8)
+    shard.says("serving 8")
+    pid = shard.number("pid")
+    assert (shard.where / "who").read_text() == "t 3 8 w\n"
+    shard.demote(8, to="v")
+    shard.says("released 8")
+    assert not alive(pid)
+    shard.demote(9)
+    shard.says("open 9", "ready 9")
+    shard.close()
+    assert shard.closed() is None
+
+
+def test_another_generation_is_another_command_after_the_first_has_ended(shard: Harness) -> None:
+    shard.open(SLEEPS)
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    first = shard.number("pid.8")
+    shard.promote(9)
+    shard.says("serving 9")
+    assert not alive(first)
+    assert alive(shard.number("pid.9"))
+
+
+def test_a_command_ends_by_itself_when_it_is_told_to_and_only_then_it_is_released(shard: Harness) -> None:
+    shard.open(
+        "trap 'sleep 0.3; echo 1 >{at}/flushed; exit' TERM; echo 1 >{at}/up; while :; do sleep 0.05; done"
+    )
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    shard.number("up")
+    shard.demote(8, to="v")
+    shard.says("released 8")
+    assert (shard.where / "flushed").exists()
+
+
+def test_a_command_that_does_not_heed_sigterm_is_killed(
+    shard: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_command, "STOP_SECONDS", 0.2)
+    shard.open("trap '' TERM; echo $$ >{at}/pid; while :; do sleep 0.05; done")
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    pid = shard.number("pid")
+    shard.demote(8, to="v")
+    shard.says("released 8")
+    assert not alive(pid)
+
+
+def test_only_the_last_thing_it_is_told_while_it_ends_is_done(shard: Harness) -> None:
+    shard.open("trap 'sleep 0.3; exit' TERM; echo 1 >{at}/up; while :; do sleep 0.05; done")
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    shard.number("up")
+    shard.promote(9)
+    shard.demote(9, to="v")
+    shard.says("released 9")
+    shard.nothing()
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("echo no disk; exit 3", "the command has ended: exit status 3: no disk"),
+        ("exit 0", "the command has ended: exit status 0"),
+        ("kill -9 $$", "the command has ended: killed by SIGKILL"),
+    ],
+)
+def test_a_command_that_ends_by_itself_has_failed(shard: Harness, command: str, reason: str) -> None:
+    shard.open(command)
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    said = shard.next()
+    assert (said.said, said.generation, said.reason) == ("closed", 8, reason)
+    shard.promote(9)  # of which nobody hears
+    shard.nothing()
+
+
+def test_what_a_command_has_started_is_gone_with_it(shard: Harness) -> None:
+    shard.open("setsid sh -c 'echo $$ >{at}/other; exec sleep 1000' & echo $$ >{at}/pid; exec sleep 1000")
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    pids = shard.number("pid"), shard.number("other")
+    shard.close()
+    assert shard.closed() is None
+    assert not any(map(alive, pids))
+
+
+def test_one_that_is_closed_slowly_can_be_killed_at_once(shard: Harness) -> None:
+    shard.open("trap '' TERM; echo $$ >{at}/pid; while :; do sleep 0.05; done")
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    pid = shard.number("pid")
+    shard.close()
+    shard.nothing()
+    shard.close(0.0)
+    assert shard.closed() is None
+    assert not alive(pid)
+
+
+def test_all_are_killed_at_the_end_of_the_process(shard: Harness) -> None:
+    shard.open(SLEEPS)
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    pid = shard.number("pid.8")
+    shard.runner.kill_all()
+    assert not alive(pid)
+
+
+def test_nothing_starts_from_the_moment_on_from_which_the_session_may_be_over(shard: Harness) -> None:
+    shard.open(SLEEPS, until=clock.now())
+    assert "before the worker's session might be over" in (shard.closed() or "")
+    shard.open(SLEEPS, run=2)
+    shard.says("open 7", "ready 7")
+    shard.promote(8, run=2, until=clock.now())
+    shard.nothing()
+    assert not (shard.where / "pid.8").exists()
+
+
+def test_a_shard_with_nothing_to_run_is_only_assigned(shard: Harness) -> None:
+    shard.open()
+    shard.promote(8)
+    shard.demote(8, to="v")
+    shard.demote(9)
+    shard.close()
+    shard.says("open 7", "ready 7", "serving 8", "released 8", "open 9", "ready 9", "closed 9")
+
+
+def test_a_command_that_cannot_be_started_has_failed(shard: Harness) -> None:
+    shard.open("a\0b")
+    shard.promote(8)
+    shard.says("open 7", "ready 7")
+    assert "the command cannot be started" in (shard.closed() or "")
+
+
+# ---------------------------------------------------------------- Python
+
+NOTES = """
+import json, os, signal, subprocess, sys, threading, time
+from pathlib import Path
+from mwapp.handlers import Shard, Term
+
+HERE = Path(__file__).parent
+
+class Notes(Shard):
+    def note(self, *what):
+        with (HERE / "notes").open("a") as notes:
+            print(json.dumps([self.table, self.shard, self.worker, *what]), file=notes)
+    def open(self, term):
+        (HERE / "pid").write_text(f"{os.getpid()}\\n")
+        self.note("open", *term)
+    def caught_up(self):
+        return (HERE / "copied").exists()
+    def promote(self, term):
+        self.note("promote", *term)
+    def demote(self, term):
+        self.note("demote", *term)
+    def handover(self, term, to):
+        self.note("handover", *term, to)
+    def close(self):
+        self.note("close")
+
+class Stuck(Shard):
+    def open(self, term):
+        (HERE / "pid").write_text(f"{os.getpid()}\\n")
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        while True:
+            time.sleep(1)
+
+class Breaks(Shard):
+    def promote(self, term):
+        raise ValueError("no such disk")
+
+class Leaves(Shard):
+    def promote(self, term):
+        print("farewell")
+        sys.stdout.flush()
+        os._exit(3)
+
+class Forks(Shard):
+    def open(self, term):
+        if os.fork() == 0:
+            raise SystemExit(0)
+
+class Starts(Shard):
+    def promote(self, term):
+        threading.Thread(target=time.sleep, args=(1000,)).start()
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        (HERE / "pid").write_text(f"{child.pid}\\n")
+
+class Babbles(Shard):
+    def promote(self, term):
+        os.write(int(sys.argv[1]), b'{"said": "serving", "generation": "8"}\\n')
+        time.sleep(1000)
+
+class NoShard:
+    pass
+"""
+
+
+@pytest.fixture
+def python(shard: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
+    (shard.where / "notes_of_tests.py").write_text(textwrap.dedent(NOTES))
+    monkeypatch.setenv("PYTHONPATH", str(shard.where), prepend=":")
+    return shard
+
+
+def test_a_handler_in_python_is_told_everything_in_its_order(python: Harness) -> None:
+    (python.where / "copied").touch()
+    python.open(handler="notes_of_tests:Notes")
+    python.says("open 7", "ready 7")
+    pid = python.number("pid")
+    python.promote(8)
+    python.demote(8, to="v")
+    python.demote(9)
+    python.close()
+    python.says("serving 8", "released 8", "open 9", "ready 9", "closed 9")
+    assert not alive(pid)
+    notes = [json.loads(line) for line in (python.where / "notes").read_text().splitlines()]
+    assert {tuple(note[:3]) for note in notes} == {("t", 3, "w")}
+    both = {"w": "sync", "v": "sync"}
+    assert [note[3:] for note in notes] == [
+        ["open", 7, "replica", "", {"w": "sync"}],
+        ["promote", 8, "primary", "w", {"w": "sync", "v": "copy"}],
+        ["handover", 8, "primary", "v", both, "v"],
+        ["demote", 9, "replica", "v", both],
+        ["close"],
+    ]
+
+
+def test_a_replica_is_ready_when_it_is_caught_up(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Notes")
+    python.says("open 7")
+    python.nothing()
+    (python.where / "copied").touch()
+    python.says("ready 7")
+    python.nothing()
+
+
+def test_a_replica_is_ready_under_the_generation_that_it_was_told_last(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Notes")
+    python.says("open 7")
+    python.demote(9)
+    python.says("open 9")
+    (python.where / "copied").touch()
+    python.says("ready 9")
+    python.nothing()
+
+
+def test_a_primary_is_not_asked_whether_it_is_caught_up(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Notes")
+    python.says("open 7")
+    python.promote(8)
+    python.says("serving 8")
+    (python.where / "copied").touch()
+    python.nothing()
+
+
+def test_a_handler_that_hangs_in_open_is_killed_when_its_time_is_over(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Stuck")
+    pid = python.number("pid")
+    began = time.monotonic()
+    python.close(0.3)
+    assert python.closed() is None
+    assert time.monotonic() - began >= 0.3
+    assert not alive(pid)
+
+
+def test_a_handler_that_hangs_is_killed_at_once_when_the_session_is_over(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Stuck")
+    pid = python.number("pid")
+    python.close()
+    python.nothing()
+    python.close(0.0)
+    assert python.closed() is None
+    assert not alive(pid)
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        ("notes_of_tests:Breaks", "ValueError: no such disk"),
+        ("notes_of_tests:Leaves", "its process has ended: exit status 3: farewell"),
+        ("notes_of_tests:Babbles", "its process has ended: killed by SIGKILL"),
+    ],
+)
+def test_a_handler_that_fails_says_why(python: Harness, handler: str, reason: str) -> None:
+    python.open(handler=handler)
+    python.promote(8)
+    python.says("open 7", "ready 7")
+    assert reason in (python.closed() or "")
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason"),
+    [
+        ("notes_of_tests:NoShard", "is no handler of shards: derive it from mwapp.handlers.Shard"),
+        ("notes_of_tests:Nobody", "has no attribute 'Nobody'"),
+        ("no_such_module:Nobody", "No module named 'no_such_module'"),
+        ("nonsense", "unknown handler 'nonsense'"),
+    ],
+)
+def test_a_handler_that_cannot_be_loaded_says_why(python: Harness, handler: str, reason: str) -> None:
+    python.open(handler=handler)
+    assert reason in (python.closed() or "")
+
+
+def test_what_a_handler_has_started_is_gone_with_it(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Starts")
+    python.promote(8)
+    python.says("open 7", "ready 7", "serving 8")
+    pid = python.number("pid")
+    python.close()
+    assert python.closed() is None
+    assert not alive(pid)
+
+
+def test_a_child_that_a_handler_forks_says_nothing_in_its_place(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Forks")
+    python.says("open 7", "ready 7")
+    python.nothing()
+
+
+def test_nothing_is_opened_or_promoted_from_the_moment_on_from_which_the_session_may_be_over(
+    python: Harness,
+) -> None:
+    slow = "import time; time.sleep(0.5)\nfrom notes_of_tests import Notes\n"
+    (python.where / "slow_of_tests.py").write_text(slow)
+    python.open(handler="slow_of_tests:Notes", until=clock.now() + 0.3)
+    assert "before the worker's session might be over" in (python.closed() or "")
+    python.open(handler="notes_of_tests:Notes", run=2)
+    python.says("open 7")
+    python.promote(8, run=2, until=clock.now())
+    python.nothing()
+    assert "promote" not in (python.where / "notes").read_text()
+
+
+def test_a_handler_dies_with_the_worker_s_process(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Notes")
+    python.says("open 7")
+    pid = python.number("pid")
+    python.runner.kill_all()
+    assert not alive(pid)
+
+
+def test_what_is_lost_sight_of_is_killed_and_told(python: Harness) -> None:
+    python.open(SLEEPS)
+    python.promote(8)
+    python.says("open 7", "ready 7", "serving 8")
+    pid = python.number("pid.8")
+    loop = python.runner._loop
+    assert loop is not None
+    loop.call_soon_threadsafe(lambda: 1 / 0)
+    assert "mwapp lost sight of it: division by zero" in (python.closed() or "")
+    wait_for("it is killed", lambda: not alive(pid))
+    python.nothing()

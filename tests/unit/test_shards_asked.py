@@ -1,0 +1,278 @@
+"""What people ask of shards, and what they are shown: requests, views, and the command line before the
+ensemble."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mwapp.cli import options as options_module
+from mwapp.cli import run
+from mwapp.core.messages import Create, Error, Failed, Set, Transaction
+from mwapp.core.session import Process
+from mwapp.core.shards import requests
+from mwapp.core.shards.protocol import Member, Record, Report, Table, encode_page
+from mwapp.status.overview import Look
+from mwapp.status.shards import ShardsView, read_shards
+from tests.unit.core_stage import Actor, Person, Stage, creates
+
+# ---------------------------------------------------------------- requests
+
+Build = Callable[..., requests.Ask]
+TABLE = Table(120, 3, "zone")
+
+
+def ask(stage: Stage, build: Build, *arguments: Any, lose: str | None = None) -> list[Failed | None]:
+    """What became of it; ``lose``: the first answer to a transaction that creates such a path is lost."""
+    answers: list[Failed | None] = []
+    actor = Actor(stage)
+    build(actor.process, *arguments, finished=answers.append)
+    if lose is not None:
+        actor.loses = creates(lose)
+    actor.connect()
+    if lose is not None:
+        actor.resume()
+    return answers
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def test_the_first_table_is_made_with_what_it_needs_and_the_last_of_it_is_what_others_look_at(
+    stage: Stage,
+) -> None:
+    assert ask(stage, requests.create_table, "t", TABLE) == [None]
+    assert [stage.data(path) for path in ("/holders", "/moves", "/drains", "/shards")] == ["", "", "", ""]
+    assert Table.decode((stage.data("/shards/t") or "").encode()) == TABLE
+    made = [
+        op.path
+        for sent in stage.actors[-1].sent
+        if isinstance(sent, Transaction)
+        for op in sent.ops
+        if isinstance(op, Create)
+    ]
+    assert made[-2:] == ["/shards", "/shards/t"]
+
+
+def test_a_table_that_is_there_is_left_alone(stage: Stage) -> None:
+    ask(stage, requests.create_table, "t", TABLE)
+    for table in (Table(3), TABLE):
+        (failed,) = ask(stage, requests.create_table, "t", table)
+        assert failed is not None
+        assert failed.error is Error.NODE_EXISTS
+    assert Table.decode((stage.data("/shards/t") or "").encode()) == TABLE
+    assert ask(stage, requests.create_table, "u", TABLE) == [None]
+
+
+def test_whoever_lost_the_reply_finds_the_own_table(stage: Stage) -> None:
+    assert ask(stage, requests.create_table, "t", TABLE, lose="/shards/t") == [None]
+
+
+def test_whoever_lost_the_reply_does_not_take_the_table_of_another_for_the_own(stage: Stage) -> None:
+    ask(stage, requests.create_table, "t", Table(3))
+    (failed,) = ask(stage, requests.create_table, "t", TABLE, lose="/shards/t")
+    assert failed is not None
+    assert failed.error is Error.NODE_EXISTS
+
+
+def test_to_delete_a_table_is_one_word_in_it(stage: Stage) -> None:
+    ask(stage, requests.create_table, "t", TABLE)
+    assert ask(stage, requests.delete_table, "t") == [None]
+    assert stage.data("/shards/t") == "delete"
+    (failed,) = ask(stage, requests.delete_table, "u")
+    assert failed is not None
+    assert failed.error is Error.NO_NODE
+
+
+def test_to_move_a_shard_is_a_znode_with_its_name(stage: Stage) -> None:
+    ask(stage, requests.create_table, "t", TABLE)
+    assert ask(stage, requests.move_shard, "t", 7, ["w2", "w3"]) == [None]
+    assert stage.data("/moves/t:7") == "w2 w3"
+    (failed,) = ask(stage, requests.move_shard, "t", 7, ["w1"])
+    assert failed is not None
+    assert failed.error is Error.NODE_EXISTS
+
+
+def test_a_worker_can_be_drained_and_that_undone_as_often_as_one_likes(stage: Stage) -> None:
+    ask(stage, requests.create_table, "t", TABLE)
+    for undo, there in ((False, ["w1"]), (False, ["w1"]), (True, []), (True, [])):
+        assert ask(stage, requests.drain_worker, "w1", undo) == [None]
+        assert stage.children("/drains") == there
+
+
+def test_what_the_ensemble_forbids_is_told(stage: Stage) -> None:
+    ask(stage, requests.create_table, "t", TABLE)
+    stage.forbids = lambda op: isinstance(op, Set)
+    assert ask(stage, requests.delete_table, "t") == [Failed(Error.REFUSED, 0)]
+
+
+# ---------------------------------------------------------------- views
+
+
+def see(stage: Stage, only: str | None = None) -> ShardsView:
+    found: list[ShardsView] = []
+
+    def build(process: Process) -> Look:
+        return Look(process, lambda scope: read_shards(scope, found.append, only))
+
+    stage.client(build)
+    (view,) = found
+    return view
+
+
+def test_without_tables_nothing_is_seen(stage: Stage) -> None:
+    assert see(stage) == ShardsView()
+
+
+SYNC = Member(0, "sync")
+RECORDS = {
+    0: Record(7, "w1", {"w1": SYNC, "w2": SYNC}, since=5),
+    1: Record(7, "w1", {"w1": SYNC, "w2": Member(0, "copy")}, target=("w2",)),
+    2: Record(8, "w2", {"w2": SYNC, "gone": SYNC}, handover=True, target=("w1",)),
+    3: Record(7, "w2", {"w2": SYNC}),
+    4: Record(7, "gone", {"gone": SYNC, "w1": Member(9)}),
+    5: Record(7, "", {}),
+}
+
+
+@pytest.fixture
+def person(stage: Stage) -> Person:
+    """A table of six shards on two pages; one worker is gone, and one was there before under its name."""
+    ask(stage, requests.create_table, "t", Table(6, 2, page=4))
+    person = stage.person()
+    person.create("/shards/t/0", encode_page({n: RECORDS[n] for n in range(4)}).decode())
+    person.create("/shards/t/1", encode_page({n: RECORDS[n] for n in (4, 5)}).decode())
+    said = {("t", 0): (7, "serving"), ("t", 1): (6, "serving")}
+    person.create("/holders/w1", Report(0, (), shards=said).encode().decode(), e=True)
+    more = {("t", 3): (7, "failed"), ("t", 2): (8, "serving")}
+    person.create("/holders/w2", Report(0, (), shards=more).encode().decode(), e=True)
+    person.create("/holders/odd", "by hand", e=True)
+    person.create("/drains/w2")
+    person.create("/moves/t:3", "w1")
+    return person
+
+
+def test_every_state_of_a_shard_is_seen(stage: Stage, person: Person) -> None:  # noqa: ARG001 - it made them
+    view = see(stage)
+    assert view.tables["t"].records == RECORDS
+    states = [view.state("t", shard, record) for shard, record in RECORDS.items()]
+    assert states == ["serving", "opening", "handover", "failed", "vacant", "vacant"]
+    assert [view.lacks(view.tables["t"], record) for record in RECORDS.values()] == [False, *5 * [True]]
+    assert view.member(RECORDS[2], "gone") == "gone"
+    assert view.member(RECORDS[4], "w1") == "gone", "another incarnation"
+    assert view.member(RECORDS[1], "w2") == "copy"
+    assert view.held_by("w1") == 3
+    assert (set(view.drained), set(view.moves), sorted(view.holders)) == ({"w2"}, {"t:3"}, ["w1", "w2"])
+
+
+def test_one_table_is_seen_alone(stage: Stage, person: Person) -> None:
+    person.create("/shards/u", "{}")
+    assert sorted(see(stage, "t").tables) == ["t"]
+    assert see(stage, "v").tables == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "deleting", "problem"),
+    [
+        ("delete", True, None),
+        ('{"shards":0}', False, "shards: 0: use a whole number"),
+        ("{", False, "a table is a JSON object"),
+    ],
+)
+def test_a_table_that_goes_or_cannot_be(
+    stage: Stage, person: Person, data: str, deleting: bool, problem: str | None
+) -> None:
+    person.set("/shards/t", data)
+    person.set("/shards/t/1", "no page")
+    table = see(stage).tables["t"]
+    assert table.asked is None
+    assert table.deleting is deleting
+    assert (problem or "") in (table.problem or "")
+    assert len(table.records) == 4
+
+
+# ---------------------------------------------------------------- the command line
+
+Mwapp = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def mwapp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Mwapp:
+    """Run with these arguments, where nobody answers; exit status and stderr."""
+    for name in ("MWAPP_CONNECT", "MWAPP_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(options_module, "DEFAULT_CONFIG", tmp_path / "mwapp.toml")
+
+    def run_it(*arguments: str) -> tuple[int, str]:
+        status = run(["shards", *arguments])
+        return status, capsys.readouterr().err
+
+    return run_it
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("create a/b --shards 4", "TABLE: table 'a/b': use letters"),
+        ("create t", "Missing option '--shards'"),
+        ("create t --shards 0", "0 is not in the range 1<=x<=100000"),
+        ("create t --shards 4 --replicas 17", "17 is not in the range 1<=x<=16"),
+        ("create t --shards 4 --page 9999", "9999 is not in the range"),
+        ("create t --shards 4 --copies 0", "0 is not in the range 1<=x<=1000"),
+        ("create t --shards 4 --grace -1", "-1.0 is not in the range"),
+        ("create t --shards 4 --spread zone=a", "--spread: use its name alone"),
+        ("create t --shards 4 --spread ö", "--spread: label"),
+        ("create t --shards 4 --handler a:B --command c", "--handler: give it or command, not both"),
+        ("create t --shards 4 --command ' '", "--command: use at least one character"),
+        ("create t --shards 4 --handler ''", "--handler: it is empty"),
+        ("delete ''", "TABLE: table ''"),
+        ("show .t", "TABLE: table '.t'"),
+        ("move t x w1", "'SHARD': 'x' is not a valid integer"),
+        ("move t -- -1 w1", "'SHARD': -1"),
+        ("move t 1", "Missing argument 'WORKER...'"),
+        ("move t 1 w1 w1", "WORKER: the same one is there twice"),
+        ("move t 1 a/b", "WORKER: 'a/b': no worker can have that name"),
+        ("drain a/b", "WORKER: 'a/b': no worker can have that name"),
+        ("drain w1 --undo --wait", "--wait: not with --undo"),
+        ("nonsense", "No such command 'nonsense'"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_before_anybody_is_asked(
+    mwapp: Mwapp, arguments: str, message: str
+) -> None:
+    words = [word.strip("'") for word in re.findall(r"'[^']*'|\S+", arguments)]
+    status, error = mwapp(*words)
+    assert status == 2
+    assert message in error
+
+
+def test_a_command_that_is_too_long_for_a_znode(mwapp: Mwapp) -> None:
+    status, error = mwapp("create", "t", "--shards", "4", "--command", "x" * 70_000)
+    assert status == 2
+    assert "at most 65536 bytes" in error
+
+
+def test_an_ensemble_that_does_not_answer(mwapp: Mwapp) -> None:
+    status, _ = mwapp("list", "--connect", "127.0.0.1:1", "--connect-timeout", "0.1")
+    assert status == 3
+
+
+@pytest.mark.parametrize("text", ["shards_replicas = 99\n", "[shards]\nshards_replicas = 99\n"])
+def test_the_commands_of_the_group_have_one_table_in_the_config_file(
+    mwapp: Mwapp, tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "mwapp.toml").write_text("slots = 4\n" + text + "[worker]\nslots = 5\n")
+    status, error = mwapp("create", "t", "--shards", "4")
+    assert status == 2
+    assert "99 is not in the range" in error
+
+
+def test_an_unknown_key_of_theirs_is_refused(mwapp: Mwapp, tmp_path: Path) -> None:
+    (tmp_path / "mwapp.toml").write_text("[shards]\nshards_replica = 2\n")
+    status, error = mwapp("list")
+    assert status == 2
+    assert "unknown key 'shards_replica' of table [shards]; did you mean 'shards_replicas'?" in error
