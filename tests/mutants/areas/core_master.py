@@ -416,7 +416,7 @@ MUTANTS = [
     retention("        self.under_way = set(due)\n", "", "what is being removed is not in doubt"),
     retention(
         "self._later(whose[result.index - 1])",
-        "self._later(whose[result.index % len(whose)])",
+        "self._later(tasks[0])",
         "another task than the one to blame stays",
     ),
     retention(
@@ -442,11 +442,6 @@ MUTANTS = [
     retention("elif not ops or len(ops)", "elif len(ops)", "one with very much below it is never removed"),
     retention(", grows=len(whose) >= 3 * len(tasks)", "", "a small one makes the next too large"),
     retention(", grows=len(whose) >= 3 * len(tasks)", ", grows=False", "they are removed by few for ever"),
-    retention(
-        "                self._put_off(task)\n            elif",
-        "                self._later(task)\n            elif",
-        "each that may not be listed adds a timer",
-    ),
     retention(
         "elif whole:  # not fenced off, but too many at once\n            self._tidy()",
         "else:\n            pass",
