@@ -367,7 +367,7 @@ def test_a_handler_that_hangs_in_open_is_killed_when_its_time_is_over(python: Ha
 def test_a_handler_that_hangs_is_killed_at_once_when_the_session_is_over(python: Harness) -> None:
     python.open(handler="notes_of_tests:Stuck")
     pid = python.number("pid")
-    python.close()
+    python.close(1000.0)
     python.nothing()
     python.close(0.0)
     assert python.closed() is None
