@@ -125,7 +125,7 @@ def main() -> None:
         problem = f"cannot compare old and new data: {error}: mend it, and run again."
     if problem:
         module.fail_json(msg=f"{problem} Nothing was copied.")
-    todo = [(file, to) for files, _, to in ways for file in files]
+    todo = [(file, to) for files, _there, to in ways for file in files]
     if not module.check_mode:
         try:
             for file, directory in todo:
