@@ -2,6 +2,7 @@
 faults."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,7 @@ class ShardActor(Actor):
 
     def __init__(self, stage: Stage, name: str, labels: tuple[str, ...] = ()) -> None:
         super().__init__(stage)
+        self.name = name
         self.handlers: dict[int, OpenShard] = {}
         self.primaries: dict[int, int] = {}  # shard, generation
         self.told: list[Command] = []
@@ -236,6 +238,101 @@ def test_a_person_moves_a_shard(stage: Stage) -> None:
     released = [command for command in a.told if isinstance(command, DemoteShard) and command.to == "b"]
     assert len(released) == 1
     assert a.handlers.keys() == set()
+
+
+def test_a_shard_that_is_moved_while_its_others_are_away_has_all_its_replicas_when_they_are_back(
+    stage: Stage,
+) -> None:
+    _master(stage)
+    workers = _workers(stage, "a", "b", "c")
+    person = stage.person()
+    _table(stage, person, TWO)
+    lost = _records(stage)[0].wanted
+    third = next(name for name in "abc" if name not in lost)
+    for worker in workers:
+        if worker.name in lost:
+            worker.die()
+    person.create("/moves/t:0", third)
+    assert _records(stage)[0].wanted == (third, lost[0])
+    _workers(stage, *lost)
+    stage.settle(5.0)
+    records = _records(stage)
+    assert (records[0].primary, set(records[0].members)) == (third, {third, lost[0]})
+    assert all(len(record.members) == 2 and record.target is None for record in records.values())
+
+
+def test_a_move_keeps_the_replica_that_is_there_rather_than_the_one_that_is_away(stage: Stage) -> None:
+    _master(stage)
+    workers = {worker.name: worker for worker in _workers(stage, "a", "b", "c")}
+    person = stage.person()
+    _table(stage, person, TWO)
+    first, second = _records(stage)[0].wanted
+    third = next(name for name in "abc" if name not in (first, second))
+    workers[first].die()
+    person.create("/moves/t:0", third)
+    stage.settle(1.0)
+    person.create("/moves/t:0", first)  # it cannot be now
+    assert set(_records(stage)[0].members) == {second, third}
+    assert _records(stage)[0].target is None
+
+
+def test_each_of_many_moves_is_dealt_with_once(stage: Stage) -> None:
+    master = _master(stage)
+    _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(4))
+    for shard in range(4):
+        person.create(f"/moves/t:{shard}", "nobody", settle=False)
+    stage.settle(1.0)
+    done = [op for op in master.sent if isinstance(op, Transaction) and "/moves/" in str(op)]
+    assert len(done) == 4
+    assert stage.children("/moves") == []
+
+
+@pytest.mark.parametrize("grace", [90.0, 45.0])
+def test_the_grace_may_be_changed_while_it_lasts(stage: Stage, grace: float) -> None:
+    _master(stage)
+    a, _b, _c = _workers(stage, "a", "b", "c")
+    person = stage.person()
+    _table(stage, person, TWO)
+    a.die()
+    stage.settle(30.0)
+    person.set("/shards/t", replace(TWO, grace=grace).encode().decode())
+    stage.settle(grace - 31.0)
+    assert any(len(record.members) == 1 for record in _records(stage).values())
+    stage.settle(2.0)
+    assert all(set(record.members) == {"b", "c"} for record in _records(stage).values())
+
+
+def test_a_table_that_is_new_has_a_grace_of_its_own(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, replace(TWO, grace=1000.0))
+    a.die()
+    stage.settle(30.0)
+    _table(stage, person, replace(TWO, grace=50.0), name="u")
+    assert any("a" in record.wanted for record in _records(stage, "u").values())
+    stage.settle(25.0)
+    assert all(record.wanted == ("b",) for record in _records(stage, "u").values())
+    assert b.shards
+
+
+def test_a_table_whose_page_is_changed_and_set_back_is_planned_again(stage: Stage) -> None:
+    _master(stage)
+    workers = {worker.name: worker for worker in _workers(stage, "a", "b", "c")}
+    person = stage.person()
+    _table(stage, person, TWO)
+    first, second = _records(stage)[0].wanted
+    person.set("/shards/t", replace(TWO, page=3).encode().decode())
+    workers[first].die()
+    stage.settle(70.0)
+    person.create("/moves/t:0", second)
+    stage.settle(1.0)
+    _workers(stage, first)
+    person.set("/shards/t", TWO.encode().decode())
+    stage.settle(5.0)
+    assert all(len(record.members) == 2 for record in _records(stage).values())
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
+# A timer is not to come before the end that was computed in another way.
+ROUNDING_SECONDS = 0.001
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ class Controller:
         self._refusals = 0  # in a row
         self._aside: set[tuple[str, int]] = set()  # pages that are left alone for now
         self._missing_since: dict[str, float] = {}  # of workers that are wanted and not there
+        self._grace_ends: set[float] = set()  # when we look again
         self.counters = {"transactions": 0, "refused": 0, "promoted": 0, "handed_over": 0, "copies": 0}
 
     # ------------------------------------------------------------ Duty
@@ -101,6 +104,7 @@ class Controller:
         self._epoch, self._fenced = epoch, fenced
         self._scope = self._process.scope()
         self._missing_since.clear()
+        self._grace_ends.clear()
         self._aside.clear()
         self._refusals = 0
         self._look()
@@ -237,8 +241,12 @@ class Controller:
         self._missing_since = {name: before.get(name, now) for name in wanted if name not in there}
         for name in sorted(self._missing_since.keys() - before.keys()):
             log.info("%s is not there, and is to have shards", name)
-            for grace in {known.asked.grace for known in tables if known.asked is not None}:
-                self._scope.after(grace, self._act)
+        graces = {known.asked.grace for known in tables if known.asked is not None}
+        ends = {since + grace for since in self._missing_since.values() for grace in graces}
+        for end in ends - self._grace_ends:  # a table may be new, or its grace another than it was
+            if end > now:
+                self._scope.after(end - now + ROUNDING_SECONDS, self._act)
+        self._grace_ends = ends
 
     def _eligible(self, table: Table, *, urgent: bool) -> dict[str, str]:
         """Who may have shards, with their values of the label. A worker that was lost a moment ago is one of
@@ -261,13 +269,14 @@ class Controller:
             return
         urgent = table.anyone and any(self._is_lost(record) for _, record in known.records())
         workers = self._eligible(table, urgent=urgent)
-        for_what = tuple(workers.items()), table.replicas, table.shards
+        for_what = tuple(workers.items()), table.replicas, table.shards, table.page
         if not workers or for_what == known.planned_for:
             return
         if any(
             page_of(shard, table.page) != number for number, p in known.pages.items() for shard in p.records
         ):
             log.error("table %s: page: cannot be changed; set it back", name)
+            known.planned_for = None  # moves by hand go on, and nobody looks who is gone
             return
         known.planned_for = for_what
         _make_room(known, table)
@@ -324,22 +333,26 @@ class Controller:
                     changes.append(_Change(which[0], number, records, set(), page.version))
             if not changes:
                 log.error("cannot move %s to %s: no such shard, or these workers are not there", znode, said)
-            return _Work(changes, ops, partial(self._view.moves.pop, znode, None), znode)
+            return _Work(changes, ops, partial(self._forget_move, znode), znode)
         return None
 
+    def _forget_move(self, znode: str) -> None:
+        """The one that is known now: the view may have listed them anew meanwhile."""
+        self._view.moves.pop(znode, None)
+
     def _target(self, table: Table, record: Record, names: list[str]) -> tuple[str, ...] | None:
-        """The workers that a person names first, then others that have it already. None: it cannot be."""
-        workers = self._eligible(table, urgent=True)
-        if (
-            not names
-            or record.target == ()
-            or len(set(names)) < len(names)
-            or not workers.keys() >= set(names)
-        ):
+        """The workers that a person names first, then others that have it already. None: it cannot be.
+
+        Those that a person names must be there. The others are those of the plan: it counts who was lost a
+        moment ago as there, so if such a one were left out and came back, nobody would plan again.
+        """
+        there, workers = self._eligible(table, urgent=True), self._eligible(table, urgent=False)
+        if not names or record.target == () or len(set(names)) < len(names) or not there.keys() >= set(names):
             return None
         number = max(1, len(record.wanted))
         chosen = list(names[:number])
         rest = [name for name in record.wanted if name in workers and name not in chosen]
+        rest.sort(key=lambda name: name not in there)
         while rest and len(chosen) < number:  # first those with other values of the label
             taken = {workers[name] for name in chosen} - {""}
             rest.sort(key=lambda name: workers[name] in taken)

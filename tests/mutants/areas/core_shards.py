@@ -82,7 +82,38 @@ MUTANTS = [
         "names |= set(self._missing_since)",
         "a grace without end",
     ),
-    controller("self._scope.after(grace, self._act)", "pass", "the end of the grace goes unnoticed"),
+    controller(
+        "self._scope.after(end - now + ROUNDING_SECONDS, self._act)",
+        "pass",
+        "the end of the grace goes unnoticed",
+    ),
+    controller(
+        "in self._missing_since.values() for grace in graces}",
+        "in (self._missing_since.values() if self._missing_since.keys() - before.keys() else ())"
+        " for grace in graces}",
+        "the end of a grace that has changed goes unnoticed",
+    ),
+    controller(
+        "self._eligible(table, urgent=True), self._eligible(table, urgent=False)",
+        "self._eligible(table, urgent=True), self._eligible(table, urgent=True)",
+        "a move leaves out who is away for a moment, and nobody plans again",
+    ),
+    controller(
+        "there, workers = self._eligible(table, urgent=True),",
+        "there, workers = self._eligible(table, urgent=False),",
+        "a shard is moved to somebody who is not there",
+    ),
+    controller(
+        "rest.sort(key=lambda name: name not in there)",
+        "pass",
+        "a move waits for who is away, and one that is there has to go",
+    ),
+    controller(
+        "known.planned_for = None  # moves by hand",
+        "pass  # moves by hand",
+        "a table whose page is set back is not planned again",
+    ),
+    controller("table.shards, table.page\n", "table.shards\n", "that a page has changed goes unnoticed"),
     controller(
         "urgent = table.anyone and any(",
         "urgent = False and any(",
@@ -97,9 +128,7 @@ MUTANTS = [
         "or False",
         "a table is deleted under its owners",
     ),
-    controller(
-        "partial(self._view.moves.pop, znode, None)", "lambda: None", "a move is done again and again"
-    ),
+    controller("partial(self._forget_move, znode)", "lambda: None", "a move is done again and again"),
     # ---------------------------------------------------------------- the worker's part
     holder('self._forget("session over")', "pass", "handlers outlive the session"),
     holder(
