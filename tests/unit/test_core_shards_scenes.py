@@ -507,18 +507,47 @@ def test_a_table_can_grow_and_have_more_replicas(stage: Stage) -> None:
     assert stage.children("/shards/t") == ["0", "1", "2"]
 
 
-@pytest.mark.parametrize("data", ["nonsense", '{"shards":0}', '{"shards":2,"page":3}'])
-def test_a_table_that_a_person_spoils_stays_as_it_is(stage: Stage, data: str) -> None:
-    _master(stage)
+@pytest.mark.parametrize("data", ["nonsense", '{"shards":0}', '{"shards":9,"page":3}'])
+def test_a_table_that_a_person_spoils_stays_as_it_is(
+    stage: Stage, data: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    master = _master(stage)
     a, b = _workers(stage, "a", "b")
     person = stage.person()
     _table(stage, person, Table(9, page=4))
     person.set("/shards/t", data)
     stage.settle(3.0)
+    assert master.election.status()["shards"]["tables"]["t"]["problem"]
+    caplog.clear()
     assert _owners(a, b) == list(range(9))
     a.die()
     stage.settle(3.0)
-    assert _owners(b)
+    assert _owners(b) == list(range(9))
+    assert [(stage.data(f"/shards/t/{page}") or "").count("generation") for page in range(3)] == [4, 4, 1]
+    assert sum("table t" in record.getMessage() for record in caplog.records) <= 1, "once for a plan"
+    stage.settle(30.0)
+    person.set("/shards/t", Table(10, page=4).encode().decode())
+    stage.settle(3.0)
+    assert _owners(b) == list(range(10))
+    assert master.election.status()["shards"]["tables"]["t"]["problem"] is None
+
+
+def test_a_table_that_a_person_spoils_has_its_followers_under_the_next_master_too(stage: Stage) -> None:
+    first = _master(stage)
+    _master(stage, "n")
+    a, b, c = _workers(stage, "a", "b", "c")
+    person = stage.person()
+    _table(stage, person, TWO)
+    person.set("/shards/t", '{"shards":4,"replica":2}')
+    first.die()
+    stage.settle(5.0)
+    a.die()
+    assert _owners(b, c) == [0, 1, 2, 3]
+    stage.settle(70.0)
+    assert sum(len(record.members) for record in _records(stage).values()) < 8, "nothing is copied"
+    person.set("/shards/t", TWO.encode().decode())
+    stage.settle(3.0)
+    assert all(set(record.members) == {"b", "c"} for record in _records(stage).values())
 
 
 def test_a_page_that_a_person_spoils_is_left_alone_and_what_is_there_goes_on(stage: Stage) -> None:

@@ -50,6 +50,7 @@ RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
 # A timer is not to come before the end that was computed in another way.
 ROUNDING_SECONDS = 0.001
+PAGE_CHANGED = "page: it cannot be changed"
 
 
 @dataclass(slots=True)
@@ -260,26 +261,24 @@ class Controller:
         }
 
     def _plan(self, name: str, known: KnownTable) -> None:
-        """Note the targets, unless they are for the same workers and settings already."""
+        """Note the targets, unless they are for the same workers and settings already. If a person has
+        spoilt the table's znode, what it said before holds."""
         table = known.asked
-        if known.problem:
-            return
         if table is None:
-            _give_up(known)
+            if known.read and not known.problem:
+                _give_up(known)
             return
         urgent = table.anyone and any(self._is_lost(record) for _, record in known.records())
         workers = self._eligible(table, urgent=urgent)
         for_what = tuple(workers.items()), table.replicas, table.shards, table.page
         if not workers or for_what == known.planned_for:
             return
-        if any(
-            page_of(shard, table.page) != number for number, p in known.pages.items() for shard in p.records
-        ):
-            log.error("table %s: page: cannot be changed; set it back", name)
-            known.planned_for = None  # moves by hand go on, and nobody looks who is gone
-            return
         known.planned_for = for_what
-        _make_room(known, table)
+        known.misplaced = _is_misplaced(known, table)
+        if known.misplaced:
+            log.error("table %s: %s", name, PAGE_CHANGED)
+        else:
+            _make_room(known, table)
         short = shortfall(workers, table.replicas)
         if short is not None:
             log.warning("table %s: %s", name, short.why)
@@ -297,6 +296,7 @@ class Controller:
         for name, known in sorted(self._view.tables.items()):
             if (
                 known.problem
+                or not known.read
                 or known.asked is not None
                 or any(record.members for _, record in known.records())
             ):
@@ -321,8 +321,8 @@ class Controller:
             which = shard_of_move(znode)
             known = self._view.tables.get(which[0]) if which is not None else None
             changes = []
-            if which is not None and known is not None and known.asked is not None and not known.problem:
-                number = page_of(which[1], known.asked.page)
+            if which is not None and known is not None and known.asked is not None:
+                number = next((n for n, p in known.pages.items() if which[1] in p.records), -1)
                 if (which[0], number) in self._aside:
                     continue
                 page = known.pages.get(number)
@@ -363,12 +363,12 @@ class Controller:
 
     def _steps(self) -> _Work | None:
         """Each page in which a shard has a step to take, or a new target; after a refusal one page at a
-        time."""
+        time. A table's znode that a person has spoilt holds nothing up."""
         limits = self._process.limits
         changes: list[_Change] = []
         room = limits.batch_bytes
         for name, known in sorted(self._view.tables.items()):
-            if known.problem:
+            if not known.read:
                 continue
             step_of = self._stepper(name, known)
             for number, page in sorted(known.pages.items()):
@@ -386,6 +386,7 @@ class Controller:
         return _Work(changes) if changes else None
 
     def _stepper(self, name: str, known: KnownTable) -> Callable[[int, Record], Record]:
+        """If we have seen no settings that can be, who is in sync is promoted, and nobody copies."""
         holders = self._view.holders
         copies = known.asked.copies if known.asked is not None else 0
         anyone = known.asked is not None and known.asked.anyone
@@ -440,7 +441,7 @@ class Controller:
         replicas = known.asked.replicas if known.asked is not None else 0
         there = self._view.holders
         return {
-            "problem": known.problem or None,
+            "problem": known.problem or (PAGE_CHANGED if known.misplaced else None),
             "shards": len(records),
             "without_primary": sum(record.primary not in there for record in records),
             "under_replicated": sum(
@@ -467,6 +468,12 @@ def _new_to_it(before: Mapping[int, Record], after: Mapping[int, Record]) -> set
         if record.handover > old.handover:
             names |= {*record.wanted[:1]}
     return names
+
+
+def _is_misplaced(known: KnownTable, table: Table) -> bool:
+    return any(
+        page_of(shard, table.page) != number for number, page in known.pages.items() for shard in page.records
+    )
 
 
 def _make_room(known: KnownTable, table: Table) -> None:

@@ -50,8 +50,10 @@ class KnownTable:
 
     version: int = -1
     floor: int = 0  # generations of new records are greater
-    asked: Table | None = None  # None: it is to be deleted
-    problem: str = "not read"  # why nothing is done about it
+    asked: Table | None = None  # the last that can be; None: it is to be deleted, or we have seen none
+    read: bool = False
+    problem: str = ""  # why what the znode says now cannot be
+    misplaced: bool = False  # its records are not in the pages in which it would have them
     pages: dict[int, Page] = field(default_factory=dict)
     planned_for: object = None  # for which workers and settings its targets are
 
@@ -130,6 +132,7 @@ class View:
         table = self.tables.get(name)
         if table is not None and isinstance(node, Node):
             table.version, table.floor = node.stat.version, max(table.floor, node.stat.czxid)
+            table.read = True
             try:
                 table.asked, table.problem = decode_table(node.data), ""
             except BadTableError as problem:

@@ -108,11 +108,6 @@ MUTANTS = [
         "pass",
         "a move waits for who is away, and one that is there has to go",
     ),
-    controller(
-        "known.planned_for = None  # moves by hand",
-        "pass  # moves by hand",
-        "a table whose page is set back is not planned again",
-    ),
     controller("table.shards, table.page\n", "table.shards\n", "that a page has changed goes unnoticed"),
     controller(
         "urgent = table.anyone and any(",
@@ -129,6 +124,24 @@ MUTANTS = [
         "a table is deleted under its owners",
     ),
     controller("partial(self._forget_move, znode)", "lambda: None", "a move is done again and again"),
+    controller(
+        "if not known.read:\n                continue",
+        "if known.problem:\n                continue",
+        "a typo in a table's znode holds up who follows whom",
+    ),
+    controller(
+        "if known.read and not known.problem:\n                _give_up(known)",
+        "_give_up(known)",
+        "a new master deletes a table in which a person has made a typo",
+    ),
+    controller(
+        "if known.misplaced:\n", "if False:\n", "records are made anew in other pages if a person sets `page`"
+    ),
+    controller(
+        "known.problem or (PAGE_CHANGED if known.misplaced else None)",
+        "known.problem or None",
+        "nobody is told that `page` cannot be changed",
+    ),
     # ---------------------------------------------------------------- the worker's part
     holder('self._forget("session over")', "pass", "handlers outlive the session"),
     holder(
