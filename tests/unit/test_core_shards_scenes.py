@@ -3,30 +3,38 @@ faults."""
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from mwapp.core.client import Submit
 from mwapp.core.election import Election
 from mwapp.core.master import Master
 from mwapp.core.messages import (
+    Check,
+    Children,
     CloseShard,
     Command,
+    Delete,
     DemoteShard,
     Exists,
     Get,
     OpenShard,
     PromoteShard,
+    Set,
     ShardSays,
     Transaction,
 )
 from mwapp.core.shards.controller import Controller
 from mwapp.core.shards.duty import Both
 from mwapp.core.shards.holder import Holder
-from mwapp.core.shards.protocol import Record, Table, decode_page
+from mwapp.core.shards.protocol import SHARD_PARENTS, Record, Table, decode_page
+from mwapp.core.task import Task
 from mwapp.core.worker import Worker
 from tests.unit.core_stage import SESSION_SECONDS, Actor, Person, Stage
 
 TWO = Table(4, 2, shared=False)
+_UNHEARD: dict[str, Any] = dict.fromkeys(("accepted", "refused", "finished"), lambda *_: None)
 
 
 class ShardActor(Actor):
@@ -105,7 +113,7 @@ def _workers(stage: Stage, *names: str) -> list[ShardActor]:
 
 
 def _table(stage: Stage, person: Person, table: Table, name: str = "t") -> None:
-    for parent in ("/holders", "/moves", "/drains", "/shards"):
+    for parent in SHARD_PARENTS:
         if stage.data(parent) is None:
             person.create(parent)
     person.create(f"/shards/{name}", table.encode().decode())
@@ -136,6 +144,73 @@ def test_without_a_table_there_is_one_read_for_each_connection(stage: Stage) -> 
         assert [op for op in actor.sent if getattr(op, "path", "").startswith("/shards")] == looks
         assert not any("/holders" in str(op) for op in actor.sent)
     assert "shards" not in master.election.status()
+
+
+def _parents(person: Person) -> None:
+    """As access control lists make them, before there is any table."""
+    for parent in SHARD_PARENTS:
+        person.create(parent)
+
+
+def test_without_a_table_a_holder_sends_nothing_but_two_reads_where_lists_have_made_the_parents(
+    stage: Stage,
+) -> None:
+    _parents(stage.person())
+    _master(stage)
+    plain = stage.worker("b")
+    (worker,) = _workers(stage, "a")
+    stage.settle(60.0)
+    assert len(worker.sent) == len(plain.sent) + 2, "as many as a worker that knows no shards"
+    looks = [op for op in worker.sent if getattr(op, "path", "") in SHARD_PARENTS]
+    assert looks == [Exists("/shards", watch=True), Children("/shards", watch=True)]
+    assert stage.children("/holders") == []
+    worker.stop()
+    assert not worker.alive
+
+
+def test_with_the_last_table_a_holder_falls_silent_and_the_next_one_wakes_it(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(2))
+    assert _owners(a) == [0, 1]
+    person.set("/shards/t", "delete")
+    stage.settle(1.0)
+    before = sum("/holders" in str(op) for op in a.sent)
+    stage.settle(60.0)
+    assert sum("/holders" in str(op) for op in a.sent) == before
+    a.cut()
+    a.resume()
+    stage.settle(60.0)
+    assert sum("/holders" in str(op) for op in a.sent) == before
+    _table(stage, person, Table(3))
+    assert _owners(a) == [0, 1, 2]
+
+
+def test_a_holder_leaves_without_deleting_anything_and_gets_nothing_more(stage: Stage) -> None:
+    """With lists workers may not delete below /holders. It has a task to finish, and no shards."""
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(1))
+    person.set("/shards/t", "delete")
+    stage.settle(1.0)
+    stage.client(lambda process: Submit(process, [Task("sleep", key="k")], **_UNHEARD))
+    assert a.runs
+    a.stop()
+    assert a.alive
+    assert stage.data("/holders/a") == ""
+    _table(stage, person, Table(1))
+    stage.settle(5.0)
+    assert _records(stage) == {}
+    (b,) = _workers(stage, "b")
+    stage.settle(1.0)
+    assert _owners(b) == [0]
+    assert not any(isinstance(op, Transaction) and _deletes_holder(op) for op in a.sent)
+
+
+def _deletes_holder(transaction: Transaction) -> bool:
+    return any(isinstance(op, Delete) and op.path.startswith("/holders") for op in transaction.ops)
 
 
 def test_a_table_has_its_owners_evenly(stage: Stage) -> None:
@@ -567,14 +642,14 @@ def test_a_page_that_a_person_spoils_is_left_alone_and_what_is_there_goes_on(sta
     assert len(_records(stage)) == 4
 
 
-def test_what_an_earlier_process_sends_late_does_not_delete_the_znode_of_the_next(stage: Stage) -> None:
+def test_what_an_earlier_process_sends_late_does_not_empty_the_znode_of_the_next(stage: Stage) -> None:
     _master(stage)
     (a,) = _workers(stage, "a")
     _table(stage, stage.person(), Table(1))
     a.stop()
     stage.settle(40.0)
     last = [op for op in a.sent if isinstance(op, Transaction) and op.ops[-1].path == "/holders/a"][-1]
-    assert [op.path for op in last.ops] == ["/assign/a", "/holders/a"]
+    assert last.ops == (Check("/assign/a", 0), Set("/holders/a", b""))
 
 
 def test_a_holder_whose_znode_a_person_deletes_makes_it_again(stage: Stage) -> None:

@@ -67,6 +67,9 @@ RETRY_SECONDS = 1.0
 # here.
 VERIFY_SECONDS = 5.0
 DRAIN_SECONDS = 30.0
+# Who has left is no holder for the master. A worker may not delete its znode where lists are in force: that
+# would be a right to delete those of all workers. It goes with the session.
+NO_HOLDER = b""
 
 Key = tuple[str, int]  # table and shard
 
@@ -100,7 +103,7 @@ class Holder:
     """A :class:`~mwapp.core.session.Part` of a worker's process; ``name`` and ``labels`` are the worker's.
 
     ``drain``: how many seconds a graceful stop waits until others have its shards. While there are no tables
-    it does nothing but watch for the first.
+    it does nothing but watch for the first: it reads nothing else, and has no znode.
     """
 
     def __init__(
@@ -115,6 +118,8 @@ class Holder:
         self._process = process
         self._name, self._labels, self._drain, self._deadlines = name, labels, drain, deadlines
         self._scope: Scope = process.scope()
+        self._any_table = False  # as far as we know
+        self._asked_who = False  # whether we watch our registration, on this connection
         self._incarnation: int | None = None
         self._enrolled = False  # our znode is there, as far as we know
         self._stored: bytes | None = None  # what it says
@@ -143,6 +148,7 @@ class Holder:
             self._end_if_closed()
             return
         self._enrolled, self._stored, self._reporting = False, None, False
+        self._asked_who = False
         self._look()
         self._verify_later()
 
@@ -187,7 +193,7 @@ class Holder:
 
     def _seen(self, stat: Stat | None) -> None:
         if stat is not None:
-            self._look_at_registration()
+            self._list_tables()
 
     def _look_at_registration(self) -> None:
         self._scope.exists(worker_path(self._name), self._registered, watch=self._look_at_registration)
@@ -239,6 +245,8 @@ class Holder:
     def _report(self) -> int | None:
         if self._incarnation is None or self._reporting or not self._process.usable:
             return None
+        if not (self._any_table or self._enrolled):
+            return None
         leaving = self._process.stopping
         said = {key: self._said[key] for key in self._said.keys() & self._mine().keys()}
         data = Report(self._incarnation, self._labels, leaving, said).encode()
@@ -282,7 +290,7 @@ class Holder:
 
     def _verify_later(self) -> None:
         def verify() -> None:
-            if self._enrolled and not self._reporting:
+            if self._any_table and self._enrolled and not self._reporting:
                 self._scope.exists(holder_path(self._name), self._verified)
                 self._scope.get(assign_path(self._name), self._verify_incarnation)
             self._verify_later()
@@ -321,6 +329,16 @@ class Holder:
 
     def _tables_seen(self, names: tuple[str, ...] | Failed) -> None:
         present = () if isinstance(names, Failed) else names
+        self._any_table = bool(present)
+        if isinstance(names, Failed):  # deleted by hand
+            self._look()
+        if present and not self._asked_who:
+            self._asked_who = True
+            self._look_at_registration()  # and then at the tables
+        elif self._incarnation is not None:
+            self._note_tables(present)
+
+    def _note_tables(self, present: tuple[str, ...]) -> None:
         for name in [name for name in self._listed if name not in present]:
             del self._listed[name]
             self._tables.pop(name, None)
@@ -329,8 +347,6 @@ class Holder:
             self._look_at_table(name)
         self._pages = {at: records for at, records in self._pages.items() if at[0] in self._listed}
         self._reconcile_all()
-        if isinstance(names, Failed):  # deleted by hand
-            self._look()
 
     def _look_at_table(self, name: str) -> None:
         """There is one watch for both."""
@@ -579,6 +595,6 @@ class Holder:
             self._process.part_stopped(self)
         elif self._process.usable:
             path = assign_path(self._name)
-            gone: list[Op] = [Check(path, self._stopped), Delete(holder_path(self._name))]
+            gone: list[Op] = [Check(path, self._stopped), Set(holder_path(self._name), NO_HOLDER)]
             self._process.scope().transact(gone, lambda _: self._process.part_stopped(self))
         # Otherwise when connected again, or when the session is over.

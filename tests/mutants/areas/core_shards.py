@@ -174,14 +174,32 @@ MUTANTS = [
         "self._process.scope().after(self._drain, self._leave)", "pass", "a worker that is alone never leaves"
     ),
     holder(
-        "[Check(path, self._stopped), Delete(",
-        "[Check(path), Delete(",
+        "[Check(path, self._stopped), Set(",
+        "[Check(path), Set(",
         "a late farewell takes the next one's znode",
     ),
     holder(
         "self._verify_later()\n\n    def suspended",
         "\n    def suspended",
         "a znode that a person deletes stays away",
+    ),
+    holder(
+        "if not (self._any_table or self._enrolled):",
+        "if False:",
+        "a worker says in each new connection that it has nothing, though there is no table",
+    ),
+    holder(
+        "if self._any_table and self._enrolled and",
+        "if self._enrolled and",
+        "a worker looks for its znode without end, though there is no table any more",
+    ),
+    holder(
+        "if present and not self._asked_who:", "if not self._asked_who:", "a worker enrols without a table"
+    ),
+    holder(
+        "Set(holder_path(self._name), NO_HOLDER)]",
+        "Check(holder_path(self._name))]",
+        "one that has left is given shards",
     ),
     # ---------------------------------------------------------------- what is read, and the session
     view(
