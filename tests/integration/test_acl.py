@@ -231,6 +231,29 @@ def test_a_running_application_gets_lists_works_on_and_loses_them_again(
     assert {entry["in_force"] for entry in (site.acl(), site.acl("on", *ON, "--if-on"))} == {False}
 
 
+def test_shards_under_lists(site: Secured) -> None:
+    """A client makes, moves and deletes; workers own, and may delete nothing when they leave."""
+    site.daemon("master", "a").wait_for_state("active")
+    site.acl("on", *ON)
+    workers = {name: site.daemon("worker", name) for name in ("w", "v")}
+    for worker in workers.values():
+        worker.wait_for_state("ready")
+    wait = ("--wait", "--timeout", "60")
+    site.mwapp("shards", "create", "t", "--shards", "2", "--command", "exec sleep 600", *wait)
+    assert {shard["primary"] for shard in site.json("shards", "show", "t")} == {"w", "v"}
+    site.mwapp("shards", "create", "t", "--shards", "2", status=7)
+    site.mwapp("shards", "move", "t", "0", "w", *wait)
+    site.mwapp("shards", "drain", "v", *wait)
+    assert {shard["primary"] for shard in site.json("shards", "show", "t")} == {"w"}
+    site.mwapp("shards", "drain", "v", "--undo")
+    workers["v"].stop()
+    site.mwapp("shards", "delete", "t", *wait)
+    workers["w"].stop()
+    for worker in workers.values():
+        assert "no permission" not in worker.log.read_text()
+    assert site.acl()["changed"] == [], "what was created has its list from the beginning"
+
+
 def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secured, store: Path) -> None:
     """A task with a list of its own; and a worker whose session lives on, with what it runs."""
     site.daemon("master", "a")

@@ -13,7 +13,7 @@ from mwapp.cli import run
 from mwapp.core.messages import Create, Error, Failed, Set, Transaction
 from mwapp.core.session import Process
 from mwapp.core.shards import requests
-from mwapp.core.shards.protocol import Member, Record, Report, Table, encode_page
+from mwapp.core.shards.protocol import SHARD_PARENTS, Member, Record, Report, Table, encode_page
 from mwapp.status.overview import Look
 from mwapp.status.shards import ShardsView, read_shards
 from tests.unit.core_stage import Actor, Person, Stage, creates
@@ -56,6 +56,16 @@ def test_the_first_table_is_made_with_what_it_needs_and_the_last_of_it_is_what_o
         if isinstance(op, Create)
     ]
     assert made[-2:] == ["/shards", "/shards/t"]
+
+
+def test_a_client_that_may_not_make_parents_makes_a_table_where_they_are(stage: Stage) -> None:
+    """With lists. ZooKeeper refuses to create what is there, too."""
+    for parent in SHARD_PARENTS:
+        stage.person().create(parent)
+    stage.forbids = lambda op: isinstance(op, Create) and op.path in SHARD_PARENTS
+    assert ask(stage, requests.create_table, "t", TABLE) == [None]
+    assert ask(stage, requests.create_table, "u", TABLE, lose="/shards/u") == [None]
+    assert stage.children("/shards") == ["t", "u"]
 
 
 def test_a_table_that_is_there_is_left_alone(stage: Stage) -> None:

@@ -40,7 +40,16 @@ class Ask(ClientPart):
 
     def _start(self) -> None:
         """Parents of tasks are not ours to make."""
-        self._next(again=self._sent)
+        if self._ops and self._ops[0].path in SHARD_PARENTS:
+            self._scope.children("/", self._parents_seen)
+        else:
+            self._next(again=self._sent)
+
+    def _parents_seen(self, names: tuple[str, ...] | Failed) -> None:
+        """Ask for none that is there: ZooKeeper first refuses who may create nothing, and looks only then."""
+        present = () if isinstance(names, Failed) else names
+        self._ops = [op for op in self._ops if op.path[1:] not in present]
+        self._next()
 
     def _next(self, *, again: bool = False) -> None:
         if not self._ops:

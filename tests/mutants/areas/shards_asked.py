@@ -31,8 +31,13 @@ MUTANTS = [
         "whoever lost a reply takes the table of another for the own",
     ),
     requests(
-        "        self._next(again=self._sent)",
-        "        self._next()",
+        "if op.path[1:] not in present]",
+        "]",
+        "with access control lists no client can make a table",
+    ),
+    requests(
+        "            self._next(again=self._sent)",
+        "            self._next()",
         "whoever lost the reply is told that there is such a table already",
     ),
     requests(
