@@ -237,8 +237,11 @@ def _workers(workers: Sequence[WorkerView]) -> list[str]:
 
 def _tables(tables: Mapping[str, TableStatus]) -> list[str]:
     chosen = sorted(tables.items(), key=lambda it: (it[1].warning(it[0]) is None, it[0]))[:MOST_TABLES]
-    rows = [(name, it.shards, it.without_primary, it.under_replicated, it.moving) for name, it in chosen]
-    head = ("SHARD TABLE", "SHARDS", "VACANT", "FEWER", "MOVING")
+    rows = [
+        (name, it.shards, it.without_primary, it.failed, it.under_replicated, it.moving)
+        for name, it in chosen
+    ]
+    head = ("SHARD TABLE", "SHARDS", "VACANT", "FAILED", "FEWER", "MOVING")
     lines = table(head, rows, (_FIRST, _SECOND))
     if len(chosen) < len(tables):
         lines.append(f"... and {len(tables) - len(chosen)} more (mwapp shards list)")

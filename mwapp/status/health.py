@@ -45,7 +45,8 @@ class TableStatus:
     without_primary: int = 0  # no worker that lives owns them
     under_replicated: int = 0
     moving: int = 0
-    problem: str | None = None  # why the table cannot be
+    problem: str | None = None  # why what its znode says cannot be
+    failed: int = 0  # they have an owner, and its handler is not at work
 
     def warning(self, name: str) -> str | None:
         """What is wrong with it, and what to do."""
@@ -55,6 +56,9 @@ class TableStatus:
         if self.without_primary:
             lacking = f"{self.without_primary} of {self.shards} shards have no owner"
             return f"table {name}: {lacking}: start workers, or see what becomes of them {look}"
+        if self.failed:
+            lacking = f"the handlers of {self.failed} of {self.shards} shards are not at work"
+            return f"table {name}: {lacking}: the logs of their workers say why {look}"
         if self.under_replicated:
             lacking = f"{self.under_replicated} of {self.shards} shards have fewer replicas than wanted"
             return f"table {name}: {lacking}: start workers, or wait until they have copied {look}"

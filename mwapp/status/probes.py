@@ -135,6 +135,7 @@ def _tables(master: Mapping[str, Any]) -> dict[str, TableStatus]:
             int(its["under_replicated"]),
             int(its["moving"]),
             its["problem"] and str(its["problem"]),
+            int(its.get("failed", 0)),
         )
         for name, its in master.get("shards", {}).get("tables", {}).items()
     }

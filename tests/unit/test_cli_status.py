@@ -47,9 +47,9 @@ def test_tables_of_shards_are_on_the_screen_those_with_problems_first() -> None:
     lines = _screen(system, CONNECT)
     at = next(n for n, line in enumerate(lines) if line.startswith("SHARD TABLE"))
     assert [line.split() for line in lines[at : at + 3]] == [
-        ["SHARD", "TABLE", "SHARDS", "VACANT", "FEWER", "MOVING"],
-        ["u", "8", "3", "0", "0"],
-        ["t0", "8", "0", "0", "0"],
+        ["SHARD", "TABLE", "SHARDS", "VACANT", "FAILED", "FEWER", "MOVING"],
+        ["u", "8", "3", "0", "0", "0"],
+        ["t0", "8", "0", "0", "0", "0"],
     ]
     assert lines[at + 9] == "... and 2 more (mwapp shards list)"
     assert not any(line.startswith("SHARD TABLE") for line in _screen(WELL, CONNECT))
@@ -94,6 +94,10 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             "table t: 3 of 8 shards have no owner: start workers, or see what becomes of them",
         ),
         (
+            {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 0, 2, failed=5)})},
+            "table t: the handlers of 5 of 8 shards are not at work: the logs of their workers say",
+        ),
+        (
             {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 0, 2)})},
             "table t: 2 of 8 shards have fewer replicas than wanted: start workers, or wait",
         ),
@@ -130,11 +134,11 @@ def test_what_the_master_says() -> None:
 
 def test_what_the_master_says_of_shards() -> None:
     counts = {"shards": 8, "without_primary": 1, "under_replicated": 2, "moving": 3}
-    tables = {"t": counts | {"problem": None}, "u": counts | {"problem": "page: no"}}
+    tables = {"t": counts | {"problem": None, "failed": 4}, "u": counts | {"problem": "page: no"}}
     part = {"state": "active", "shards": {"tables": tables, "counters": {}}}
     wrong = {"state": "active", "shards": {"tables": {"t": {}}}}
     (said, nonsense) = master_that_says(part, wrong)
-    assert said.tables == {"t": TableStatus(8, 1, 2, 3), "u": TableStatus(8, 1, 2, 3, "page: no")}
+    assert said.tables == {"t": TableStatus(8, 1, 2, 3, failed=4), "u": TableStatus(8, 1, 2, 3, "page: no")}
     assert nonsense == MasterStatus(problem="no status (KeyError)")
 
 

@@ -1,7 +1,7 @@
 """Scenes of shards: a master, workers with handlers that answer at once, and people, on an ensemble without
 faults."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -97,10 +97,10 @@ class ShardActor(Actor):
         )
 
 
-def _master(stage: Stage, name: str = "m") -> Actor:
+def _master(stage: Stage, name: str = "m", wall: Callable[[], float] = lambda: 5.0) -> Actor:
     actor = Actor(stage)
     actor.master = Master(actor.process, wall=lambda: 5.0)
-    both = Both(actor.master, Controller(actor.process, wall=lambda: 5.0))
+    both = Both(actor.master, Controller(actor.process, wall=wall))
     actor.election = Election(actor.process, name, f"{name}:2223", both)
     return actor.connect()
 
@@ -222,8 +222,45 @@ def test_a_table_has_its_owners_evenly(stage: Stage) -> None:
     assert {record.since for record in records.values()} == {5}
     assert all(record.target is None for record in records.values())
     told = master.election.status()["shards"]["tables"]["t"]
-    assert told == {"problem": None, "shards": 4, "without_primary": 0, "under_replicated": 0, "moving": 0}
+    well = {"without_primary": 0, "failed": 0, "under_replicated": 0, "moving": 0}
+    assert told == {"problem": None, "shards": 4} | well
     assert all(generation == records[shard].generation for shard, generation in a.primaries.items())
+
+
+def test_a_table_without_workers_has_shards_without_owners(stage: Stage) -> None:
+    master = _master(stage)
+    _table(stage, stage.person(), TWO)
+    told = master.election.status()["shards"]["tables"]["t"]
+    assert (told["shards"], told["without_primary"], told["failed"]) == (4, 4, 0)
+
+
+def test_shards_whose_handlers_fail_or_are_silent_are_told(stage: Stage) -> None:
+    now = 5.0
+    master = _master(stage, wall=lambda: now)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(3))
+    a.silent = {OpenShard, PromoteShard}
+
+    def failed() -> int:
+        told = master.election.status()["shards"]["tables"]["t"]
+        assert told["without_primary"] == 0
+        return int(told["failed"])
+
+    assert failed() == 0
+    a.break_(0)
+    assert failed() == 1
+    stage.settle(3.0)
+    assert [command.shard for command in a.told if isinstance(command, OpenShard)].count(0) == 2
+    assert failed() == 1, "it has begun again, and is not at work"
+    a.silent = set()
+    stage.settle(45.0)
+    assert failed() == 0
+    a.silent = {OpenShard, PromoteShard}
+    stage.person().set("/shards/t", Table(6).encode().decode())
+    stage.settle(10.0)
+    assert failed() == 0, "it may take its time"
+    now += 40.0
+    assert failed() == 3
 
 
 def test_workers_that_come_later_get_their_part(stage: Stage) -> None:

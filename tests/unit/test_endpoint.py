@@ -155,14 +155,14 @@ def test_metrics(harness: Harness) -> None:
 
 
 def test_metrics_of_tables_of_shards(harness: Harness) -> None:
-    counts = {"shards": 8, "without_primary": 1, "under_replicated": 2, "moving": 3, "problem": None}
+    counts = {"shards": 8, "without_primary": 1, "failed": 4, "under_replicated": 2, "moving": 3}
     master = {"state": "active", "shards": {"tables": {"t": counts, "u": counts}, "counters": {}}}
     its_worker = {"state": "ready", "shards": {"shards": {"t:0": "serving"}, "handlers": 1}}
     part = {"state": "active", "master": master, "worker": its_worker}
     harness.snapshot = replace(harness.snapshot, role="node", part=part)
     found = [line for line in harness.get("/metrics")[1].splitlines() if line.startswith("mwapp_table_")]
     labels = [f'{{name="mw1",role="master",table="{table}"}}' for table in ("t", "u")]
-    values = {"shards": 8.0, "without_primary": 1.0, "under_replicated": 2.0, "moving": 3.0}
+    values = {name: float(count) for name, count in counts.items()}
     assert found == [f"mwapp_table_{name}{its} {value}" for name, value in values.items() for its in labels]
 
 

@@ -27,6 +27,7 @@ from mwapp.core.shards.protocol import (
     COPY,
     FAILED,
     MOVES,
+    SERVING,
     SHARD_PARENTS,
     SYNC,
     TABLES,
@@ -50,6 +51,8 @@ RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
 # A timer is not to come before the end that was computed in another way.
 ROUNDING_SECONDS = 0.001
+# A primary that is not at work by then counts as failed: it is a little more than its handler may take.
+SERVES_SECONDS = 35.0
 PAGE_CHANGED = "page: it cannot be changed"
 
 
@@ -117,7 +120,7 @@ class Controller:
 
     def status(self) -> dict[str, Any]:
         """What each table has and lacks."""
-        tables = {name: self._describe(known) for name, known in sorted(self._view.tables.items())}
+        tables = {name: self._describe(name, known) for name, known in sorted(self._view.tables.items())}
         return {"shards": {"tables": tables, "counters": dict(self.counters)}} if tables else {}
 
     # ------------------------------------------------------------ the view
@@ -436,14 +439,33 @@ class Controller:
 
     # ------------------------------------------------------------ for people
 
-    def _describe(self, known: KnownTable) -> dict[str, Any]:
+    def _has_primary(self, record: Record) -> bool:
+        return record.primary in record.members and self._is_there(
+            record.primary, record.members[record.primary].incarnation
+        )
+
+    def _serves(self, at: tuple[str, int], record: Record) -> bool:
+        """Or may yet: its handler has not failed, and has not had all the time that it has."""
+        said = self._view.holders[record.primary].shards.get(at)
+        if said is not None and said[1] == FAILED:  # perhaps in an earlier generation, and is not open again
+            return False
+        if record.handover or said == (record.generation, SERVING):
+            return True
+        return self._wall() < record.since + SERVES_SECONDS
+
+    def _describe(self, name: str, known: KnownTable) -> dict[str, Any]:
+        """A shard that nobody could be found for has no record yet."""
         records = [record for _, record in known.records()]
+        number = len(records) if known.asked is None else max(known.asked.shards, len(records))
         replicas = known.asked.replicas if known.asked is not None else 0
         there = self._view.holders
         return {
             "problem": known.problem or (PAGE_CHANGED if known.misplaced else None),
-            "shards": len(records),
-            "without_primary": sum(record.primary not in there for record in records),
+            "shards": number,
+            "without_primary": number - sum(self._has_primary(record) for record in records),
+            "failed": sum(
+                self._has_primary(its) and not self._serves((name, n), its) for n, its in known.records()
+            ),
             "under_replicated": sum(
                 sum(m.state == SYNC and n in there for n, m in record.members.items()) < replicas
                 for record in records

@@ -142,6 +142,21 @@ MUTANTS = [
         "known.problem or None",
         "nobody is told that `page` cannot be changed",
     ),
+    controller(
+        "number - sum(self._has_primary",
+        "len(records) - sum(self._has_primary",
+        "a table without workers is well",
+    ),
+    controller(
+        "if said is not None and said[1] == FAILED:",
+        "if said == (record.generation, FAILED):",
+        "who fails again and again is well between",
+    ),
+    controller(
+        "return self._wall() < record.since + SERVES_SECONDS",
+        "return True",
+        "who never begins to serve is well",
+    ),
     # ---------------------------------------------------------------- the worker's part
     holder('self._forget("session over")', "pass", "handlers outlive the session"),
     holder(

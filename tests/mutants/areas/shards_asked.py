@@ -86,6 +86,11 @@ MUTANTS = [
         "        if False:",
         "nobody is warned that shards have no owner",
     ),
+    health(
+        "        if self.failed:",
+        "        if False:",
+        "nobody is warned that handlers fail",
+    ),
     endpoint(
         'part.get("shards", {}).get("tables", {}).items():',
         "():",
