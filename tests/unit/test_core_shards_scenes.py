@@ -47,6 +47,7 @@ class ShardActor(Actor):
         self.primaries: dict[int, int] = {}  # shard, generation
         self.told: list[Command] = []
         self.silent: set[type[Command]] = set()
+        self.failing: set[int] = set()  # shards whose handlers end as soon as they serve
         self.worker = Worker(self.process, name, f"{name}:2224", labels=labels)
         self.holder = Holder(self.process, name, labels=labels)
 
@@ -83,6 +84,8 @@ class ShardActor(Actor):
         for said in self._answers(command):
             says = ShardSays(run, said, command.generation)
             self._stage.soon(lambda says=says: self.event(says))  # type: ignore[misc]
+        if isinstance(command, PromoteShard) and self.handlers[run].shard in self.failing:
+            self._stage.soon(lambda: self._gone(run, "exit status 127"))
 
     def _answers(self, command: OpenShard | PromoteShard | DemoteShard) -> Iterable[str]:
         shard = self.handlers[command.run].shard
@@ -580,6 +583,36 @@ def test_a_primary_whose_handler_ends_is_followed_and_begins_again_after_a_pause
     stage.settle(3.0)
     assert _owners(owner) == [0]  # for which it was planned
     assert other.shards == [0]
+
+
+def test_the_pause_of_a_handler_that_ends_at_once_grows_though_it_says_that_it_serves(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    a.failing = {0}
+    _table(stage, stage.person(), Table(1))
+    stage.settle(60.0)
+    assert a.holder.counters["failed"] <= 7
+    a.failing = set()
+    stage.settle(90.0)
+    assert _owners(a) == [0]
+    a.break_(0)
+    stage.settle(2.5)
+    assert _owners(a) == [0], "it was well for long enough to begin with a short pause"
+
+
+def test_a_primary_that_fails_again_and_again_gets_the_shard_back_ever_later(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(1, 2, shared=False))
+    bad, good = (a, b) if a.primaries else (b, a)
+    bad.failing = {0}
+    bad.break_(0)
+    stage.settle(120.0)
+    assert bad.holder.counters["promoted"] <= 8
+    assert _owners(good) == [0]
+    bad.failing = set()
+    stage.settle(120.0)
+    assert _owners(bad) == [0]
 
 
 def test_a_handler_that_does_not_open_is_killed_and_tried_elsewhere(stage: Stage) -> None:

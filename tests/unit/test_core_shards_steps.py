@@ -158,6 +158,20 @@ def test_a_primary_is_asked_to_release_first_and_then_replaced() -> None:
     assert (done.generation, done.primary, done.handover, done.target) == (G + 1, "b", False, None)
 
 
+def test_who_has_failed_lately_gets_the_shard_only_if_nobody_else_can() -> None:
+    def resting(record: Record, there: str, *, anyone: bool = False) -> Record:
+        holders = {name: Holder(1) for name in there}
+        return step(record, Situation(holders, anyone, lambda _: True, {"b"}))
+
+    waits = _record("a", "b", target=("b", "a"))
+    assert resting(waits, "ab") == waits
+    lost = _record("a", "b", "c", target=("b", "c", "a"))
+    assert resting(lost, "bc").primary == "c"
+    assert resting(lost, "b").primary == "b"
+    assert resting(_record("a", target=("b", "c")), "bc", anyone=True).primary == "c"
+    assert resting(_record("a", target=("b", "c")), "b", anyone=True).primary == "b"
+
+
 def test_a_primary_that_is_not_wanted_goes_when_it_has_released() -> None:
     done = _step(_record("a", "b", target=("b",), handover=True), "ab", a=RELEASED)
     assert (done.primary, _states(done)) == ("b", "b/1 sync")

@@ -22,6 +22,7 @@ from typing import Any
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op, Set, Stat
 from mwapp.core.protocol import EPOCH, assign_path
 from mwapp.core.session import Callback, Process
+from mwapp.core.shards.failures import Resting, Rests
 from mwapp.core.shards.placement import place, shortfall
 from mwapp.core.shards.protocol import (
     COPY,
@@ -49,6 +50,7 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
 ASIDE_SECONDS = 10.0
+RESTS = Rests()
 # A timer is not to come before the end that was computed in another way.
 ROUNDING_SECONDS = 0.001
 # A primary that is not at work by then counts as failed: it is a little more than its handler may take.
@@ -86,7 +88,7 @@ class Controller:
     ``wall`` tells the time, seconds since the Unix epoch: when a generation began, for people.
     """
 
-    def __init__(self, process: Process, *, wall: Callable[[], float]) -> None:
+    def __init__(self, process: Process, *, wall: Callable[[], float], rests: Rests = RESTS) -> None:
         self._process, self._wall = process, wall
         self._scope = process.scope()
         self._begun = False  # reading
@@ -99,6 +101,7 @@ class Controller:
         self._aside: set[tuple[str, int]] = set()  # pages that are left alone for now
         self._missing_since: dict[str, float] = {}  # of workers that are wanted and not there
         self._grace_ends: set[float] = set()  # when we look again
+        self._resting = Resting(rests)
         self.counters = {"transactions": 0, "refused": 0, "promoted": 0, "handed_over": 0, "copies": 0}
 
     # ------------------------------------------------------------ Duty
@@ -109,6 +112,7 @@ class Controller:
         self._scope = self._process.scope()
         self._missing_since.clear()
         self._grace_ends.clear()
+        self._resting.clear()
         self._aside.clear()
         self._refusals = 0
         self._look()
@@ -415,10 +419,21 @@ class Controller:
                 for who in {*record.members, *record.wanted}
                 if who in holders
             }
-            after = self._next(record, Situation(there, anyone, may_copy))
+            self._note_failure(at, record)
+            resting = self._resting.who(at, self._scope.now)
+            after = self._next(record, Situation(there, anyone, may_copy, resting))
             return after if after.generation == record.generation else replace(after, since=int(self._wall()))
 
         return step_of
+
+    def _note_failure(self, at: tuple[str, int], record: Record) -> None:
+        if not self._has_primary(record):
+            return
+        if self._view.holders[record.primary].shards.get(at) == (record.generation, FAILED):
+            lasted = self._wall() - record.since
+            rest = self._resting.note(at, record.primary, record.generation, lasted, self._scope.now)
+            if rest is not None:
+                self._scope.after(rest + ROUNDING_SECONDS, self._act)
 
     def _next(self, record: Record, situation: Situation) -> Record:
         return step(record, situation)

@@ -82,6 +82,7 @@ class Deadlines:
     releases: float = 10.0
     closes: float = 5.0
     pause: float = 1.0  # after a failure, the first; it doubles each time
+    steady: float = 10.0  # one that was well for longer than that, and than its last pause, begins anew
 
 
 DEADLINES = Deadlines()
@@ -97,6 +98,7 @@ class _Handler:
         self.closing = False
         self.unwanted = False  # it is closed because it is not ours any more
         self.clock: Scope | None = None  # of the answer that is due
+        self.said: tuple[str, float] | None = None  # the last word, and since when
 
 
 class Holder:
@@ -534,7 +536,8 @@ class Holder:
         self._expect_nothing(handler)
         if event.said == "open":  # it may copy for as long as it takes
             return
-        self._failures.pop(key, None)
+        if handler.said is None or handler.said[0] != event.said:
+            handler.said = event.said, self._process.now
         self.counters["promoted"] += event.said == SERVING
         self.counters["released"] += event.said == RELEASED
         self._say(key, (event.generation, event.said))
@@ -544,7 +547,7 @@ class Holder:
         del self._handlers[key]
         record = self._mine().get(key) if self._incarnation is not None else None
         if record is not None and not handler.unwanted:
-            self._failed(key, record, reason)
+            self._failed(key, handler, record, reason)
         if record is not None:
             self._reconcile(key, record)
         if self._stopped is not None:
@@ -552,14 +555,21 @@ class Holder:
         else:
             self._leave_if_done()
 
-    def _failed(self, key: Key, record: Record, reason: str | None) -> None:
+    def _failed(self, key: Key, handler: _Handler, record: Record, reason: str | None) -> None:
         """It was to go on."""
         self.counters["failed"] += 1
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        wait = pause(f"{key[0]}:{key[1]}", failures, self._deadlines.pause)
+        before = self._failures.get(key, 0)
+        well = 0.0 if handler.said is None else self._process.now - handler.said[1]
+        if well > max(self._deadlines.steady, self._pause(key, before)):
+            before = 0
+        self._failures[key] = before + 1
+        wait = self._pause(key, before + 1)
         log.error("shard %s:%d: its handler has failed (%s): again in %g s", *key, reason or "killed", wait)
         self._not_before[key] = self._process.now + wait
         self._say(key, (record.generation, FAILED))
+
+    def _pause(self, key: Key, failures: int) -> float:
+        return pause(f"{key[0]}:{key[1]}", failures, self._deadlines.pause) if failures else 0.0
 
     def _say(self, key: Key, saying: Saying) -> None:
         before = self._said.get(key)

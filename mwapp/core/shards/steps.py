@@ -13,7 +13,7 @@ primary, with who is a member, when somebody is no longer in sync, and when a ha
 holder says counts only if it says it of the record's generation, so nothing that is old is believed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from mwapp.core.shards.protocol import BACK, COPY, FAILED, READY, RELEASED, SYNC, Member, Record, Saying
@@ -30,11 +30,13 @@ class Holder:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """Who is there for a shard. ``anyone``: any worker may be the primary, with a copy or without.
-    ``may_copy`` takes a place for one more copy at that worker, if there is one."""
+    ``may_copy`` takes a place for one more copy at that worker, if there is one. ``resting``: whose handler
+    has failed as the primary lately: it gets the shard only if nobody else can."""
 
     holders: Mapping[str, Holder]
     anyone: bool
     may_copy: Callable[[str], bool]
+    resting: Set[str] = frozenset()
 
 
 def step(record: Record, situation: Situation) -> Record:
@@ -46,6 +48,7 @@ class _Step:
     def __init__(self, record: Record, situation: Situation) -> None:
         self._record, self._holders = record, situation.holders
         self._anyone, self._may_copy = situation.anyone, situation.may_copy
+        self._resting = situation.resting
         self._members = dict(record.members)
         self._up = {n for n in record.members if self._lives(n) and not self._says(n, FAILED)}
 
@@ -120,7 +123,7 @@ class _Step:
             return self._given_up()
         if not record.members:
             return self._begin()
-        chosen = self._first(self._in_sync())
+        chosen = self._first(self._in_sync() - self._resting) or self._first(self._in_sync())
         if chosen is None and self._anyone:
             chosen = self._any()
         elif chosen is None:
@@ -138,7 +141,7 @@ class _Step:
     def _any(self) -> str | None:
         """Of shared data: who is wanted first, rather one that has not just failed."""
         there = [name for name in self._record.wanted if name in self._holders]
-        well = [name for name in there if not self._says(name, FAILED)]
+        well = [name for name in there if not self._says(name, FAILED) and name not in self._resting]
         return next(iter([*well, *there]), None)
 
     def _wait(self) -> Record:
@@ -190,7 +193,7 @@ class _Step:
                 self._become(name, SYNC)
         self._drop_whom_nobody_wants(keep=record.primary)
         first = record.wanted[0]
-        handover = first != record.primary and first in self._in_sync()
+        handover = first != record.primary and first in self._in_sync() - self._resting
         return self._result(record.primary, handover=handover, again=again)
 
     def _note_losses(self) -> bool:

@@ -16,6 +16,7 @@ KILLERS: tuple[Killer, ...] = (
 
 steps = partial(Mutant, "mwapp/core/shards/steps.py")
 controller = partial(Mutant, "mwapp/core/shards/controller.py")
+failures = partial(Mutant, "mwapp/core/shards/failures.py")
 holder = partial(Mutant, "mwapp/core/shards/holder.py")
 view = partial(Mutant, "mwapp/core/shards/view.py")
 protocol = partial(Mutant, "mwapp/core/shards/protocol.py")
@@ -63,6 +64,16 @@ MUTANTS = [
         "complete = wanted <= self._in_sync()", "complete = True", "a replica goes before the next is in sync"
     ),
     steps("and self._may_copy(name):", "and (self._may_copy(name) or True):", "everything is copied at once"),
+    steps(
+        "first in self._in_sync() - self._resting\n",
+        "first in self._in_sync()\n",
+        "who fails again and again gets the shard back each time",
+    ),
+    steps(
+        "chosen = self._first(self._in_sync() - self._resting) or self",
+        "chosen = self",
+        "who fails again and again follows a primary that is lost, and others could",
+    ),
     # ---------------------------------------------------------------- the master's part
     controller(
         "ops = [Check(EPOCH, self._epoch), *self._workers(work.changes), *work.ops]",
@@ -114,7 +125,11 @@ MUTANTS = [
         "urgent = False and any(",
         "of shared data nobody is primary in the grace",
     ),
-    controller("record.generation, FAILED)", "record.generation, COPY)", "a failure goes unnoticed"),
+    controller(
+        "failed = (record.generation, FAILED)",
+        "failed = (record.generation, COPY)",
+        "a failure goes unnoticed",
+    ),
     controller(
         "Record(known.floor, target=())", "Record(0, target=())", "a deleted table's generations repeat"
     ),
@@ -156,6 +171,14 @@ MUTANTS = [
         "return self._wall() < record.since + SERVES_SECONDS",
         "return True",
         "who never begins to serve is well",
+    ),
+    controller(
+        "self._scope.after(rest + ROUNDING_SECONDS, self._act)", "pass", "nobody looks when a rest is over"
+    ),
+    failures(
+        "number = last.number + 1 if last is not None and in_a_row else 1",
+        "number = 1",
+        "who fails again and again does not rest longer",
     ),
     # ---------------------------------------------------------------- the worker's part
     holder('self._forget("session over")', "pass", "handlers outlive the session"),
@@ -215,6 +238,16 @@ MUTANTS = [
         "Set(holder_path(self._name), NO_HOLDER)]",
         "Check(holder_path(self._name))]",
         "one that has left is given shards",
+    ),
+    holder(
+        "if well > max(self._deadlines.steady, self._pause(key, before)):",
+        "if handler.said is not None:",
+        "a handler that serves and ends at once begins again without a longer pause",
+    ),
+    holder(
+        "if well > max(self._deadlines.steady, self._pause(key, before)):",
+        "if False:",
+        "a handler that was well for a day begins again after ten minutes",
     ),
     # ---------------------------------------------------------------- what is read, and the session
     view(

@@ -15,6 +15,7 @@ from mwapp.core.request_size import RequestSize
 from mwapp.core.session import DRIFT, Process
 from mwapp.core.shards.controller import Controller
 from mwapp.core.shards.duty import Both
+from mwapp.core.shards.failures import Rests
 from mwapp.core.shards.holder import Deadlines, Holder
 from mwapp.core.shards.protocol import (
     DELETE,
@@ -99,6 +100,7 @@ class ShardSchedule:
             draw.choice([0.5, 3.0]),
             draw.choice([0.1, 1.0]),
             draw.choice([0.05, 0.5]),
+            steady=0.5,
         )
         self._trouble = draw.choice([0.0, 0.0, 0.02, 0.1]) if bug.trouble is None else bug.trouble
         self.labels: dict[str, tuple[str, ...]] = {}
@@ -147,7 +149,8 @@ class ShardSchedule:
         return edge
 
     def _controller(self, host: Host, process: Process) -> Controller:
-        return self._planted.controller(process, wall=host.clock.wall)
+        rests = Rests(0.2, 2.0, 5.0)
+        return self._planted.controller(process, wall=host.clock.wall, rests=rests)
 
     def _master(self, host: Host, process: Process) -> None:
         both = Both(Master(process, wall=host.clock.wall), self._controller(host, process))
