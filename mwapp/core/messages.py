@@ -230,6 +230,7 @@ class ShardSays:
 
     ``open``: it is there, as a replica. ``ready``: as a replica it has everything that was acknowledged; from
     now on the primary of this generation acknowledges nothing without it. ``serving``: it is the primary.
+    ``late``: it was told to be, and is not, because :class:`PromoteShard` came to its turn too late.
     ``released``: it was, and has ceased to be. ``closed``: it is gone, with everything that it started,
     whether it was asked to or not, or could not be started; nothing follows. Then ``reason`` says why, if it
     was not asked to.
@@ -319,7 +320,7 @@ class OpenShard:
 class PromoteShard:
     """Be the primary, under this generation; answer with ShardSays ``serving``. It may be the primary
     already: then there is a new generation, with other members. Not from ``until`` on, on the clock of
-    ``now``."""
+    ``now``: then the answer is ``late``, and it may be told again."""
 
     run: int
     generation: int

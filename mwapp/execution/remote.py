@@ -42,7 +42,7 @@ _SIZE = struct.Struct("!I")
 _HEAD = [int, int, bool, float, bool, int, int, int]
 _SAYS = [int, str, int, int]
 # What a shard can say.
-_SAID = ("open", "ready", "serving", "released", "closed")
+_SAID = ("open", "ready", "serving", "late", "released", "closed")
 
 
 def write_order(*order: object) -> bytes:

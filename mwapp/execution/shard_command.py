@@ -89,7 +89,8 @@ class CommandShard:
             self._be_replica()
 
     def _start(self, command: PromoteShard) -> None:
-        if clock.now() >= command.until:  # it is about to be killed
+        if clock.now() >= command.until:  # the one before has taken long to end
+            self._say("late", self._generation)
             return
         if self._opened.command is not None:
             try:

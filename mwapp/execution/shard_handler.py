@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # A reply is a line, and not longer.
 MOST_REPLY = 64 * 1024
-SAID = ("open", "ready", "serving", "released")
+SAID = ("open", "ready", "serving", "late", "released")
 
 
 class HandlerShard:

@@ -70,7 +70,9 @@ class Host:
             return
         shard = self._shard
         assert shard is not None  # noqa: S101 - it was opened first; tells mypy
-        if what == "promote" and clock.now() < request["until"]:
+        if what == "promote" and clock.now() >= request["until"]:
+            self._say("late", generation)
+        elif what == "promote":
             self._copying = None
             shard.promote(_term(request, "primary", shard.worker))
             self._say("serving", generation)

@@ -627,6 +627,55 @@ def test_a_handler_that_does_not_open_is_killed_and_tried_elsewhere(stage: Stage
     assert _owners(a, b) in ([], [0])
 
 
+@pytest.mark.parametrize("takes", [20.0, 29.0])
+def test_a_handler_that_opens_slowly_is_promoted_with_what_the_session_is_sure_to_live_then(
+    stage: Stage, takes: float
+) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    a.silent = {OpenShard}
+    _table(stage, stage.person(), Table(1))
+    stage.settle(takes - 1.0)
+    assert not any(isinstance(command, PromoteShard) for command in a.told)
+    (run,) = a.handlers
+    a.event(ShardSays(run, "open", a.handlers[run].generation))
+    (promoted,) = (command for command in a.told if isinstance(command, PromoteShard))
+    assert promoted.until > stage.now + SESSION_SECONDS / 2
+    stage.settle(5.0)
+    assert _owners(a) == [0]
+    assert a.holder.counters["failed"] == 0
+
+
+def test_a_handler_that_is_told_too_late_is_told_again_with_what_the_session_is_sure_to_live(
+    stage: Stage,
+) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    a.silent = {PromoteShard}
+    _table(stage, stage.person(), Table(1))
+    (first,) = (command for command in a.told if isinstance(command, PromoteShard))
+    stage.settle(20.0)
+    a.event(ShardSays(first.run, "late", first.generation - 1))
+    a.event(ShardSays(first.run, "late", first.generation))
+    _, again = (command for command in a.told if isinstance(command, PromoteShard))
+    assert replace(again, until=first.until) == first
+    assert again.until > stage.now + SESSION_SECONDS / 2
+    stage.settle(12.0)
+    assert a.holder.counters["failed"] == 1, "it has no more time for that than before"
+
+
+def test_who_is_to_release_what_is_not_open_yet_has_released_it(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    a.silent = {OpenShard}
+    person = stage.person()
+    _table(stage, person, Table(2))
+    shard = next(iter(a.shards))
+    person.create(f"/moves/t:{shard}", "b")
+    stage.settle(2.0)
+    assert shard in b.primaries
+
+
 def test_two_tables_know_nothing_of_each_other(stage: Stage) -> None:
     _master(stage)
     a, b = _workers(stage, "a", "b")

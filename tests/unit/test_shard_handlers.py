@@ -211,8 +211,21 @@ def test_nothing_starts_from_the_moment_on_from_which_the_session_may_be_over(sh
     shard.open(SLEEPS, run=2)
     shard.says("open 7", "ready 7")
     shard.promote(8, run=2, until=clock.now())
-    shard.nothing()
+    shard.says("late 8")
     assert not (shard.where / "pid.8").exists()
+    shard.promote(8, run=2)
+    shard.says("serving 8")
+
+
+def test_a_command_that_took_too_long_to_end_says_that_the_next_one_is_late(shard: Harness) -> None:
+    shard.open("trap 'sleep 0.3; exit' TERM; echo 1 >{at}/up; while :; do sleep 0.05; done")
+    shard.promote(8)
+    shard.says("open 7", "ready 7", "serving 8")
+    shard.number("up")
+    shard.promote(9, until=clock.now() + 0.1)
+    shard.says("late 9")
+    shard.promote(9)
+    shard.says("serving 9")
 
 
 def test_a_shard_with_nothing_to_run_is_only_assigned(shard: Harness) -> None:
@@ -429,8 +442,10 @@ def test_nothing_is_opened_or_promoted_from_the_moment_on_from_which_the_session
     python.open(handler="notes_of_tests:Notes", run=2)
     python.says("open 7")
     python.promote(8, run=2, until=clock.now())
-    python.nothing()
+    python.says("late 8")
     assert "promote" not in (python.where / "notes").read_text()
+    python.promote(8, run=2)
+    python.says("serving 8")
 
 
 def test_a_handler_dies_with_the_worker_s_process(python: Harness) -> None:

@@ -4,7 +4,7 @@ It belongs to the incarnation of the worker beside it. It says in ``/holders/<wo
 the pages, and tells the handlers of its shards what to be:
 
     a member, not the primary  -> open; it says ``ready`` when it is caught up
-    the primary                -> open, promoted; it says ``serving``
+    the primary                -> open, and when it is, promoted; it says ``serving``
     the primary, to hand over  -> demoted; it says ``released``, and is not promoted again before the
                                   generation is another
     not a member               -> closed
@@ -95,6 +95,7 @@ class _Handler:
         self.run = run
         self.generation = generation  # the one it was told last
         self.told = "open"  # to be what: open (a replica), promote or release
+        self.opened = False  # it has said so
         self.closing = False
         self.unwanted = False  # it is closed because it is not ours any more
         self.clock: Scope | None = None  # of the answer that is due
@@ -321,6 +322,10 @@ class Holder:
             if record.incarnation(self._name) == self._incarnation
         }
 
+    def _record(self, key: Key) -> Record | None:
+        its = (records for (table, _), records in self._pages.items() if table == key[0])
+        return next((records[key[1]] for records in its if key[1] in records), None)
+
     def _look_at_tables(self) -> None:
         """All of them, anew."""
         self._listed.clear()
@@ -484,21 +489,26 @@ class Holder:
             be = "promote"
         if (handler.generation, handler.told) == (generation, be) or generation < handler.generation:
             return
-        was, handler.generation, handler.told = handler.told, generation, be
+        if be == "release" and handler.told == "open":  # it has not become the primary
+            self._say(key, (generation, RELEASED))
+        if not handler.opened:
+            return  # it may take longer to open than our session is sure to live now
+        handler.generation, handler.told = generation, be
         members = {name: member.state for name, member in record.members.items()}
         if be == "promote":
             self._expect(key, handler, self._deadlines.begins)
-            command = PromoteShard(handler.run, generation, members, self._process.lease)
-            self._process.tell_shard(command)
+            self._promote(handler, record)
         elif be == "release":
-            if was == "open":  # it has not become the primary
-                self._say(key, (generation, RELEASED))
             self._expect(key, handler, self._deadlines.releases)
             to = record.wanted[0] if record.wanted else ""
             self._process.tell_shard(DemoteShard(handler.run, generation, self._name, members, to))
         else:
             self._expect(key, handler, self._deadlines.begins)
             self._process.tell_shard(DemoteShard(handler.run, generation, record.primary, members))
+
+    def _promote(self, handler: _Handler, record: Record) -> None:
+        members = {name: member.state for name, member in record.members.items()}
+        self._process.tell_shard(PromoteShard(handler.run, record.generation, members, self._process.lease))
 
     def _expect(self, key: Key, handler: _Handler, seconds: float) -> None:
         """An answer in time."""
@@ -530,11 +540,21 @@ class Holder:
         if event.said == "closed":
             self._closed(key, handler, event.reason)
             return
-        expected = {"open": ("open", READY), "promote": (SERVING,), "release": (RELEASED,)}[handler.told]
-        if handler.closing or event.generation != handler.generation or event.said not in expected:
+        expected = {"open": ("open", READY), "promote": (SERVING, "late"), "release": (RELEASED,)}
+        if (
+            handler.closing
+            or event.generation != handler.generation
+            or event.said not in expected[handler.told]
+        ):
+            return
+        if event.said == "late":  # it was busy when it was told; it may be as long as that may take
+            if (record := self._record(key)) is not None and record.generation == handler.generation:
+                self._promote(handler, record)
             return
         self._expect_nothing(handler)
         if event.said == "open":  # it may copy for as long as it takes
+            handler.opened = True
+            self._reconcile(key, self._record(key))
             return
         if handler.said is None or handler.said[0] != event.said:
             handler.said = event.said, self._process.now

@@ -186,6 +186,17 @@ MUTANTS = [
         "self._process.lease,\n        )", "float('inf'),\n        )", "a handler starts after the session"
     ),
     holder("generation, members, self._process.lease)", "generation, members)", "promoted after the session"),
+    holder("if not handler.opened:", "if False:", "a handler that opens slowly is never promoted"),
+    holder(
+        'event.said == "late":  #',
+        "False:  #",
+        "a handler that was told too late to be the primary counts as that",
+    ),
+    holder(
+        "is not None and record.generation == handler.generation:\n                self._promote(handler, record)",
+        "is None:\n                self._promote(handler, record)",
+        "a handler that was told too late is killed for it",
+    ),
     holder(
         "if self._handlers:\n            self._scope.after(RETRY_SECONDS / 10",
         "if False:\n            self._scope.after(RETRY_SECONDS / 10",
@@ -197,7 +208,9 @@ MUTANTS = [
         "an earlier incarnation reports for a later",
     ),
     holder("self._say(key, (record.generation, FAILED))", "pass", "the master does not hear of a failure"),
-    holder("event.generation != handler.generation or", "", "an answer to what it was told before counts"),
+    holder(
+        "or event.generation != handler.generation\n", "\n", "an answer to what it was told before counts"
+    ),
     holder(
         "self._expect(key, handler, self._deadlines.releases)",
         "pass",

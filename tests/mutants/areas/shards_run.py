@@ -51,6 +51,11 @@ MUTANTS = [
         "a primary's command starts when its session may be over",
     ),
     command(
+        '            self._say("late", self._generation)\n',
+        "",
+        "a command that took long to end is not followed by any",
+    ),
+    command(
         "        if self._group is not None:\n            self._group.kill(STOP_SECONDS)\n        else:\n",
         "        if self._group is not None:\n            self._group.kill(STOP_SECONDS)\n        if True:\n",
         "the next one begins while a command that is to end still runs",
@@ -116,8 +121,8 @@ MUTANTS = [
         "a handler that was long in coming is opened when its session may be over",
     ),
     process(
-        'if what == "promote" and clock.now() < request["until"]:',
-        'if what == "promote":',
+        'if what == "promote" and clock.now() >= request["until"]:',
+        "if False:",
         "a handler is promoted when its session may be over",
     ),
     process(

@@ -168,6 +168,7 @@ class Handler:
 
     def _told(self, command: PromoteShard | DemoteShard) -> None:
         if isinstance(command, PromoteShard) and self.host.clock.now() >= command.until:
+            self._say("late", generation=command.generation)
             return
         self.generation, self.members = command.generation, command.members
         if isinstance(command, PromoteShard):
@@ -262,8 +263,9 @@ class Handler:
         if self.host.handlers.get(self.key) is self:
             del self.host.handlers[self.key]
 
-    def _say(self, said: str, reason: str | None = None) -> None:
+    def _say(self, said: str, reason: str | None = None, generation: int | None = None) -> None:
         if self.life == self.host.life:
-            says, world = ShardSays(self.run, said, self.generation, reason), self.fleet.world
+            under = self.generation if generation is None else generation
+            says, world = ShardSays(self.run, said, under, reason), self.fleet.world
             self._heard = max(self._heard, world.now + world.between(0.0, NEWS))  # in order
             self.host.after(self._heard - world.now, lambda: self.host.event(says))
