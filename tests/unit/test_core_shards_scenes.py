@@ -28,7 +28,7 @@ from mwapp.core.messages import (
 from mwapp.core.shards.controller import Controller
 from mwapp.core.shards.duty import Both
 from mwapp.core.shards.holder import Holder
-from mwapp.core.shards.protocol import SHARD_PARENTS, Record, Table, decode_page
+from mwapp.core.shards.protocol import SHARD_PARENTS, Record, Report, Table, decode_page
 from mwapp.core.task import Task
 from mwapp.core.worker import Worker
 from tests.unit.core_stage import SESSION_SECONDS, Actor, Person, Stage
@@ -48,6 +48,7 @@ class ShardActor(Actor):
         self.told: list[Command] = []
         self.silent: set[type[Command]] = set()
         self.failing: set[int] = set()  # shards whose handlers end as soon as they serve
+        self.die_later = False  # its handlers: not when they are told
         self.worker = Worker(self.process, name, f"{name}:2224", labels=labels)
         self.holder = Holder(self.process, name, labels=labels)
 
@@ -79,7 +80,8 @@ class ShardActor(Actor):
             return
         run = command.run
         if isinstance(command, CloseShard):
-            self._stage.soon(lambda: self._gone(run))
+            if not self.die_later:
+                self._stage.soon(lambda: self._gone(run))
             return
         for said in self._answers(command):
             says = ShardSays(run, said, command.generation)
@@ -277,6 +279,28 @@ def test_workers_that_come_later_get_their_part(stage: Stage) -> None:
     assert sorted(len(w.shards) for w in (a, b, c)) == [2, 3, 3]
 
 
+def test_of_shared_data_another_worker_is_the_owner_at_once(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(2))
+    assert len(a.primaries) == len(b.primaries) == 1
+    a.die()
+    assert _owners(b) == [0, 1]
+
+
+def test_what_the_master_writes_is_for_its_epoch_and_the_incarnation_that_it_knows(stage: Stage) -> None:
+    _master(stage).die()
+    master = _master(stage, "n")
+    (a,) = _workers(stage, "a")
+    a.die()
+    _workers(stage, "a")
+    _table(stage, stage.person(), Table(2))
+    written = [op for op in master.sent if isinstance(op, Transaction) and "/shards/" in str(op)]
+    assert [op.ops[:3] for op in written] == [
+        (Check("/epoch", 2), Check("/holders/a"), Check("/assign/a", 1))
+    ]
+
+
 def test_the_shards_of_a_dead_worker_have_new_owners_at_once_and_copies_after_the_grace(stage: Stage) -> None:
     _master(stage)
     a, b, c = _workers(stage, "a", "b", "c")
@@ -324,12 +348,60 @@ def test_handlers_are_killed_before_the_session_can_end(stage: Stage) -> None:
     assert all(command.grace == 0 for command in a.told if isinstance(command, CloseShard))
 
 
+def test_a_handler_is_told_how_long_the_session_lasts(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(1))
+    told = [command for command in a.told if isinstance(command, OpenShard | PromoteShard)]
+    assert len(told) == 2
+    assert all(command.until < stage.now + SESSION_SECONDS for command in told)
+
+
+def test_the_next_incarnation_does_not_begin_while_handlers_of_the_last_are_dying(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(2))
+    dying, a.die_later = list(a.handlers), True
+    a.expire()
+    a.connect()
+    stage.settle(8.0)
+    assert stage.children("/workers") == ["a"]
+    assert stage.children("/holders") == []
+    for run in dying:
+        a._gone(run)
+    stage.settle(2.0)
+    assert stage.children("/holders") == ["a"]
+    assert _owners(a) == [0, 1]
+    assert not a.handlers.keys() & set(dying)
+
+
+def test_a_worker_says_nothing_for_another_incarnation(stage: Stage) -> None:
+    _master(stage)
+    _workers(stage, "a")[0].die()
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(2))
+    said = [op for op in a.sent if isinstance(op, Transaction) and op.ops[-1].path == "/holders/a"]
+    assert said
+    assert {op.ops[0] for op in said} == {Check("/assign/a", 1)}
+
+
+def test_who_has_no_session_is_no_holder(stage: Stage) -> None:
+    _master(stage)
+    _workers(stage, "b")[0].die()
+    _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(1))
+    person.create("/holders/b", Report(0).encode().decode())
+    _table(stage, person, TWO, name="u")
+    assert {record.wanted for record in _records(stage, "u").values()} == {("a",)}
+
+
 def test_a_session_that_is_given_up_is_not_closed_while_handlers_are_dying(stage: Stage) -> None:
     _master(stage)
     (a,) = _workers(stage, "a")
     _table(stage, stage.person(), Table(1))
     a.silent = {OpenShard, PromoteShard, DemoteShard}
-    a._gone = lambda *_: None  # type: ignore[method-assign]
+    a.die_later = True
     a.cut()
     while not any(isinstance(command, CloseShard) for command in a.told):
         stage.settle(0.05)
@@ -613,6 +685,31 @@ def test_a_primary_that_fails_again_and_again_gets_the_shard_back_ever_later(sta
     bad.failing = set()
     stage.settle(120.0)
     assert _owners(bad) == [0]
+
+
+def test_a_handler_of_shared_data_that_ends_begins_again_under_another_generation(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(1))
+    before = _records(stage)[0].generation
+    a.break_(0)
+    stage.settle(3.0)
+    assert _records(stage)[0].generation == before + 1
+    assert a.primaries == {0: before + 1}
+
+
+def test_a_late_answer_does_not_hide_that_a_handler_hangs(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(1, 2, shared=False))
+    owner, other = (a, b) if a.primaries else (b, a)
+    before = owner.primaries[0]
+    owner.silent = {PromoteShard}
+    other.die()
+    assert _records(stage)[0].generation == before + 1
+    owner.event(ShardSays(next(iter(owner.handlers)), "serving", before))
+    stage.settle(31.0)
+    assert owner.holder.counters["failed"] == 1
 
 
 def test_a_handler_that_does_not_open_is_killed_and_tried_elsewhere(stage: Stage) -> None:

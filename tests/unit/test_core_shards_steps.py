@@ -89,6 +89,11 @@ def test_who_was_in_sync_with_the_last_and_comes_back_is_asked() -> None:
     assert (chosen.generation, chosen.primary, _states(chosen)) == (G + 1, "b", "b/1 sync c/1 copy")
 
 
+def test_who_is_back_is_the_primary_under_another_generation() -> None:
+    chosen = _step(_record("a-", primary="", target=("a", "b")), "a", a=READY)
+    assert (chosen.generation, chosen.primary, _states(chosen)) == (G + 1, "a", "a/1 sync")
+
+
 def test_one_that_is_back_and_fails_begins_again() -> None:
     waits = _record("a", "b-", primary="")
     assert _step(waits, "b", b=FAILED).generation == G + 1
@@ -180,6 +185,11 @@ def test_a_primary_that_is_not_wanted_goes_when_it_has_released() -> None:
 def test_a_handover_to_somebody_who_is_lost_is_called_off_under_another_generation() -> None:
     off = _step(_record("a", "b", target=("b", "a"), handover=True), "a", a=RELEASED)
     assert (off.generation, off.primary, off.handover) == (G + 1, "a", False)
+
+
+def test_a_handover_is_called_off_if_the_primary_is_to_stay() -> None:
+    off = _step(_record("a", "b", target=("a", "b"), handover=True), "ab")
+    assert (off.generation, off.primary, off.handover, off.target) == (G + 1, "a", False, None)
 
 
 def test_a_primary_that_is_lost_in_a_handover_is_followed() -> None:

@@ -46,7 +46,11 @@ MUTANTS = [
         "the dead stay members after an election",
     ),
     steps("grows = again or", "grows = ", "who has failed begins under the same generation"),
-    steps("or left or", "or", "somebody who is not in sync any more has the same generation"),
+    steps(
+        "or left or",
+        "or",
+        equivalent="with whoever is not in sync any more another is the primary, or somebody begins again",
+    ),
     steps("or called_off or", "or", "a handover is called off under the same generation"),
     steps("called_off or primary != before.primary", "called_off", "two primaries in one generation"),
     steps("grows = again or who != was or", "grows = again or", "members come and go in one generation"),
@@ -268,7 +272,11 @@ MUTANTS = [
         "if isinstance(node, Node) else None",
         "a holder that outlives everybody counts",
     ),
-    view("self.holders.pop(name, None)\n        new", "pass\n        new", "who is gone is there"),
+    view(
+        "self.holders.pop(name, None)\n        new",
+        "pass\n        new",
+        equivalent="its own znode is read again as well, and is not there",
+    ),
     protocol("if primary and primary not in members:", "if False:", "a primary that is no member"),
     session(
         "if self._runs or self._shards:", "if self._runs:", "the session is closed while handlers are dying"
