@@ -712,6 +712,54 @@ def test_a_late_answer_does_not_hide_that_a_handler_hangs(stage: Stage) -> None:
     assert owner.holder.counters["failed"] == 1
 
 
+def test_a_worker_that_has_begun_again_gets_its_shard_back_when_it_has_rested(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(1, 2, shared=False))
+    bad, good = (a, b) if a.primaries else (b, a)
+    bad.failing = {0}
+    bad.break_(0)
+    while bad.holder.counters["failed"] < 5:
+        stage.settle(0.1)
+    bad.die()
+    (again,) = _workers(stage, "ab"[bad is b])
+    stage.settle(5.0)
+    assert _owners(good) == [0]
+    stage.settle(15.0)
+    assert _owners(again) == [0]
+
+
+def test_a_shard_of_shared_data_leaves_a_worker_on_which_it_always_fails(stage: Stage) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(4))
+    shard = next(iter(a.primaries))
+    a.failing = {shard}
+    a.break_(shard)
+    stage.settle(12.0)
+    assert shard in b.primaries
+    assert _owners(a, b) == [0, 1, 2, 3]
+    (c,) = _workers(stage, "c")
+    stage.settle(60.0)
+    assert _owners(a, b, c) == [0, 1, 2, 3]
+    assert a.primaries, "it has others"
+    person.create(f"/moves/t:{shard}", "a")
+    a.failing = set()
+    stage.settle(1.0)
+    assert shard in a.primaries, "a person wants it so"
+
+
+def test_a_shard_that_fails_everywhere_is_tried_ever_later(stage: Stage) -> None:
+    _master(stage)
+    workers = _workers(stage, "a", "b")
+    for worker in workers:
+        worker.failing = {0}
+    _table(stage, stage.person(), Table(1))
+    stage.settle(300.0)
+    assert sum(worker.holder.counters["failed"] for worker in workers) < 30
+
+
 def test_a_handler_that_does_not_open_is_killed_and_tried_elsewhere(stage: Stage) -> None:
     _master(stage)
     a, b = _workers(stage, "a", "b")

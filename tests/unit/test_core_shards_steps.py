@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mwapp.core.shards.failures import Resting, Rests
 from mwapp.core.shards.protocol import BACK, COPY, FAILED, READY, RELEASED, SERVING, SYNC, Member, Record
 from mwapp.core.shards.steps import Holder, Situation, step
 
@@ -175,6 +176,23 @@ def test_who_has_failed_lately_gets_the_shard_only_if_nobody_else_can() -> None:
     assert resting(lost, "b").primary == "b"
     assert resting(_record("a", target=("b", "c")), "bc", anyone=True).primary == "c"
     assert resting(_record("a", target=("b", "c")), "b", anyone=True).primary == "b"
+
+
+def test_a_rest_is_twice_as_long_with_each_failure_in_a_row() -> None:
+    resting = Resting(Rests(1.0, 5.0, 10.0))
+    at = "t", 0
+    assert [resting.note(at, "a", n, 0.0, 100.0) for n in range(4)] == [1.0, 2.0, 4.0, 5.0]
+    assert resting.note(at, "a", 3, 0.0, 100.0) is None
+    assert (resting.who(at, 104.9), resting.who(at, 105.0)) == (frozenset("a"), frozenset())
+    assert (resting.shards("t", 104.9), resting.shards("t", 105.0), resting.shards("u", 104.9)) == (
+        [0],
+        [],
+        [],
+    )
+    assert resting.note(at, "a", 4, 10.1, 200.0) == 1.0
+    assert resting.shards("t", 200.0) == []
+    resting.forget(at, "a")
+    assert resting.who(at, 200.0) == frozenset()
 
 
 def test_a_primary_that_is_not_wanted_goes_when_it_has_released() -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op, Set, Stat
 from mwapp.core.protocol import EPOCH, assign_path
 from mwapp.core.session import Callback, Process
-from mwapp.core.shards.failures import Resting, Rests
+from mwapp.core.shards.failures import PLANNED_AFTER, Resting, Rests
 from mwapp.core.shards.placement import place, shortfall
 from mwapp.core.shards.protocol import (
     COPY,
@@ -171,6 +171,7 @@ class Controller:
         self._note_who_is_missing()
         for name, known in sorted(self._view.tables.items()):
             self._plan(name, known)
+            self._keep_away(name, known)
         work = self._steps() or self._move() or self._deletion()
         if work is None:
             return
@@ -292,6 +293,25 @@ class Controller:
         old = {shard: _old(record, workers) for shard, record in known.records()}
         _aim(known, place(old, workers, table.replicas, salt=name))
 
+    def _keep_away(self, name: str, known: KnownTable) -> None:
+        """A shard that has one worker alone, on which it fails again and again, goes to whoever has fewest.
+        When that one has rested, it is planned again."""
+        table, now = known.asked, self._scope.now
+        if table is None or not table.anyone:
+            return
+        for shard in self._resting.shards(name, now):
+            page = next((page for page in known.pages.values() if shard in page.records), None)
+            tired = self._resting.who((name, shard), now, PLANNED_AFTER)
+            if page is None or page.spoilt or page.records[shard].wanted not in {(one,) for one in tired}:
+                continue
+            others = self._eligible(table, urgent=True).keys() - tired
+            has = Counter(who for _, record in known.records() for who in record.wanted)
+            if others:
+                to = min(others, key=lambda who: (has[who], who))
+                log.warning("%s:%d fails on %s: %s is to have it", name, shard, *sorted(tired)[:1], to)
+                page.records[shard] = settled(replace(page.records[shard], target=(to,)))
+                page.changed = True
+
     def _is_lost(self, record: Record) -> bool:
         return not any(name in self._view.holders for name in record.wanted)
 
@@ -336,6 +356,7 @@ class Controller:
                 record = page.records.get(which[1]) if page is not None else None
                 target = self._target(known.asked, record, said.split()) if record is not None else None
                 if page is not None and record is not None and target is not None:
+                    self._resting.forget(which, target[0])
                     records = page.records | {which[1]: settled(replace(record, target=target))}
                     changes.append(_Change(which[0], number, records, set(), page.version))
             if not changes:
@@ -433,7 +454,13 @@ class Controller:
             lasted = self._wall() - record.since
             rest = self._resting.note(at, record.primary, record.generation, lasted, self._scope.now)
             if rest is not None:
-                self._scope.after(rest + ROUNDING_SECONDS, self._act)
+                self._scope.after(rest + ROUNDING_SECONDS, partial(self._rested, at, record.primary))
+
+    def _rested(self, at: tuple[str, int], worker: str) -> None:
+        known = self._view.tables.get(at[0])
+        if known is not None and self._resting.is_planned_for(at, worker):
+            known.planned_for = None
+        self._act()
 
     def _next(self, record: Record, situation: Situation) -> Record:
         return step(record, situation)

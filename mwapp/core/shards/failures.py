@@ -5,6 +5,9 @@ Only the master that leads knows it, and it tries anew in its next term.
 
 from dataclasses import dataclass
 
+# So many failures in a row, and the planner gives a shard of shared data to somebody else.
+PLANNED_AFTER = 3
+
 Shard = tuple[str, int]  # table and number
 
 
@@ -49,6 +52,15 @@ class Resting:
         rest = min(self._rests.longest, self._rests.first * 2.0 ** min(number - 1, 30))
         self._known.setdefault(at, {})[worker] = _Failures(generation, number, now + rest, rest)
         return rest
+
+    def shards(self, table: str, now: float) -> list[int]:
+        """Those of the table that its planner is to keep away from somebody."""
+        return [at[1] for at in self._known if at[0] == table and self.who(at, now, PLANNED_AFTER)]
+
+    def is_planned_for(self, at: Shard, worker: str) -> bool:
+        """Whether the planner has kept it away."""
+        last = self._known.get(at, {}).get(worker)
+        return last is not None and last.number >= PLANNED_AFTER
 
     def forget(self, at: Shard, worker: str) -> None:
         """A person wants it to have the shard."""

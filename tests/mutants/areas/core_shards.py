@@ -177,12 +177,22 @@ MUTANTS = [
         "who never begins to serve is well",
     ),
     controller(
-        "self._scope.after(rest + ROUNDING_SECONDS, self._act)", "pass", "nobody looks when a rest is over"
+        "self._scope.after(rest + ROUNDING_SECONDS, partial(self._rested, at, record.primary))",
+        "pass",
+        "nobody looks when a rest is over",
     ),
     failures(
         "number = last.number + 1 if last is not None and in_a_row else 1",
         "number = 1",
         "who fails again and again does not rest longer",
+    ),
+    controller(
+        "            self._keep_away(name, known)\n", "", "a shard stays for ever where it always fails"
+    ),
+    controller(
+        "self._resting.forget(which, target[0])",
+        "pass",
+        "a person cannot move a shard to where it has failed",
     ),
     # ---------------------------------------------------------------- the worker's part
     holder('self._forget("session over")', "pass", "handlers outlive the session"),
