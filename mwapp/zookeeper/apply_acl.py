@@ -24,6 +24,7 @@ from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import ACL, Id
 
 from mwapp.core.protocol import ASSIGN, MASTER, worker_path
+from mwapp.core.shards.protocol import holder_path
 from mwapp.errors import RefusedError, UnreachableError
 from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, PRIVATE, TOPS, Entry, Policy, kind
 from mwapp.zookeeper.connect_string import Servers
@@ -130,10 +131,18 @@ class Lists:
         return self._report
 
     def _strike_off(self, before: Policy, now: Policy) -> None:
-        """Workers that may write nothing any more can end nothing either: their tasks go to others."""
-        for name in dict(before.workers).keys() - dict(now.workers).keys():
-            path = worker_path(name)
-            self._do(lambda path=path: self._client.delete(self._path(path)), path)  # type: ignore[misc]  # a default binds it
+        """Workers that may write nothing any more can end nothing either: others get their tasks
+        and shards."""
+        names = dict(before.workers).keys() - dict(now.workers).keys()
+        for name in names:
+            self._delete(worker_path(name))
+        if names and not self._look_only:
+            time.sleep(HEARD)  # they have killed what they ran for shards, and cannot say so any more
+        for name in names:
+            self._delete(holder_path(name))
+
+    def _delete(self, path: str) -> None:
+        self._do(lambda: self._client.delete(self._path(path)), path)
 
     # ------------------------------------------------------------ the policy, and what has to be there
 

@@ -264,6 +264,8 @@ def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secu
     wait_for("it runs", lambda: taken in struck.running())
     stays = site.daemon("worker", "v", "--slots", "4")
     stays.wait_for_state("ready")
+    site.mwapp("shards", "create", "t", "--shards", "2", "--command", "exec sleep 600", "--wait")
+    assert {shard["primary"] for shard in site.json("shards", "show", "t")} == {"w", "v"}
     ca = str(store / "client-ca.pem")
     own = [ACL(31, Id("x509", "CN=mwapp-cli-here")), ACL(1, Id("world", "anyone"))]
     with hand(site.connect, Tls(ca, str(store / "client/mwapp-cli-here.pem"))) as zk:
@@ -278,6 +280,10 @@ def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secu
     assert any(one.startswith("/tasks/mine: no permission") for one in done["foreign"])
     wait_for("the other has its task", lambda: taken in stays.running())
     assert struck.running() == []
+    wait_for(
+        "the other has its shard",
+        lambda: {shard["primary"] for shard in site.json("shards", "show", "t")} == {"v"},
+    )
     assert site.acl("off")["problems"] == []
     assert not site.acl()["in_force"]
     site.mwapp("submit", "--wait", "true")

@@ -47,6 +47,8 @@ class ShardActor(Actor):
         self.primaries: dict[int, int] = {}  # shard, generation
         self.told: list[Command] = []
         self.silent: set[type[Command]] = set()
+        self.stays = False  # handlers do not die for now: they wait for a dead disk
+        self._dying: list[int] = []
         self.failing: set[int] = set()  # shards whose handlers end as soon as they serve
         self.die_later = False  # its handlers: not when they are told
         self.worker = Worker(self.process, name, f"{name}:2224", labels=labels)
@@ -61,6 +63,13 @@ class ShardActor(Actor):
         """The handler ends by itself."""
         run = next(run for run, opened in self.handlers.items() if opened.shard == shard)
         self._gone(run, "exit status 1")
+        self._stage.settle()
+
+    def let_go(self) -> None:
+        """They die now."""
+        self.stays = False
+        for run in self._dying:
+            self._gone(run)
         self._stage.settle()
 
     def _gone(self, run: int, reason: str | None = None) -> None:
@@ -79,6 +88,9 @@ class ShardActor(Actor):
         if type(command) in self.silent and not (isinstance(command, CloseShard) and not command.grace):
             return
         run = command.run
+        if isinstance(command, CloseShard) and self.stays:
+            self._dying.append(run)
+            return
         if isinstance(command, CloseShard):
             if not self.die_later:
                 self._stage.soon(lambda: self._gone(run))
@@ -939,6 +951,35 @@ def test_a_worker_whose_registration_a_person_deletes_begins_again_as_another_in
     assert a.shards == [0, 1, 2, 3]
     assert _owners(a, b) == [0, 1, 2, 3]
     assert {record.incarnation("a") for record in _records(stage).values()} == {1}
+
+
+def test_what_a_worker_had_whose_name_is_taken_by_hand_goes_to_others_when_its_handlers_are_gone(
+    stage: Stage,
+) -> None:
+    """Its session lives on, and it may delete nothing."""
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, TWO)
+    stage.forbids = lambda op: isinstance(op, Delete) and op.path.startswith("/holders")
+    a.stays = True
+    person.delete("/workers/a", settle=False)
+    person.create("/workers/a", "mine")
+    stage.settle(3.0)
+    assert a.alive
+    assert "serving" in (stage.data("/holders/a") or "")
+    assert not a.primaries.keys() & b.primaries.keys(), "they act until they are dead"
+    a.let_go()
+    stage.settle(3.0)
+    assert stage.data("/holders/a") == ""
+    assert _owners(b) == [0, 1, 2, 3]
+    before = len(a.sent)
+    stage.settle(60.0)
+    assert sum("/holders" in str(op) for op in a.sent[before:]) == 0
+    person.delete("/workers/a")
+    stage.settle(5.0)
+    assert _owners(a, b) == [0, 1, 2, 3]
+    assert len(a.shards) == 4
 
 
 def test_a_page_is_read_again_only_when_it_changes(stage: Stage) -> None:

@@ -204,6 +204,7 @@ class Holder:
     def _registered(self, stat: Stat | None) -> None:
         if stat is None or stat.owner != self._process.session:
             self._forget("the worker is not registered")
+            self._withdraw()
         else:
             self._scope.get(assign_path(self._name), self._incarnation_read)
 
@@ -228,6 +229,17 @@ class Holder:
         self._said.clear()
         self._report_soon()
         self._look_at_tables()
+
+    def _withdraw(self) -> None:
+        """Somebody has the name, or we were struck off, and our session may live on for long. Once all that
+        we had is closed, our znode must not say that we serve it."""
+        if self._incarnation is None and self._stopped is None and not self._handlers:
+            self._scope.exists(holder_path(self._name), self._empty)
+
+    def _empty(self, stat: Stat | None) -> None:
+        if self._incarnation is None and stat is not None and stat.owner == self._process.session:
+            empty = Set(holder_path(self._name), NO_HOLDER, stat.version)
+            self._scope.transact([empty], lambda _: None)
 
     def _forget(self, why: str) -> None:
         """We have nothing any more: kill what there is."""
@@ -259,10 +271,15 @@ class Holder:
         if self._enrolled:
             self._store([Set(holder_path(self._name), data)], data)
         else:
-            self._scope.exists(holder_path(self._name), partial(self._enroll, data))
+            enroll = partial(self._enroll, self._incarnation, data)
+            self._scope.exists(holder_path(self._name), enroll)
         return 1
 
-    def _enroll(self, data: bytes, stat: Stat | None) -> None:
+    def _enroll(self, incarnation: int, data: bytes, stat: Stat | None) -> None:
+        if self._incarnation != incarnation:
+            self._reporting = False
+            self._report_soon()
+            return
         path = holder_path(self._name)
         create: list[Op] = [Create(path, data, ephemeral=True)]
         if stat is None:
@@ -273,8 +290,8 @@ class Holder:
             self._store([Delete(path), *create], data)
 
     def _store(self, ops: list[Op], data: bytes) -> None:
-        incarnation = self._incarnation if self._incarnation is not None else -1
-        scope = self._scope
+        incarnation, scope = self._incarnation, self._scope
+        assert incarnation is not None  # noqa: S101 - only then there is a report; tells mypy
 
         def done(result: tuple[Any, ...] | Failed) -> None:
             self._reporting = False
@@ -573,6 +590,7 @@ class Holder:
         if self._stopped is not None:
             self._end_if_closed()
         else:
+            self._withdraw()
             self._leave_if_done()
 
     def _failed(self, key: Key, handler: _Handler, record: Record, reason: str | None) -> None:

@@ -249,6 +249,12 @@ MUTANTS = [
         "a znode that a person deletes stays away",
     ),
     holder(
+        "self._incarnation is None and self._stopped is None and not self._handlers:",
+        "self._incarnation is None and self._stopped is None:",
+        "others are primaries while handlers of a worker that lost its name still act",
+    ),
+    holder("self._withdraw()\n            self._leave", "self._leave", "who lost its name keeps its shards"),
+    holder(
         "if not (self._any_table or self._enrolled):",
         "if False:",
         "a worker says in each new connection that it has nothing, though there is no table",
