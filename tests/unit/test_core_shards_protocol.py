@@ -53,6 +53,10 @@ def test_one_replica_is_of_shared_data_unless_the_table_says_otherwise() -> None
         (b'{"shards":1,"grace":-1}', "grace: -1: use seconds from 0 to 86400"),
         (b'{"shards":1,"grace":NaN}', "grace"),
         (b'{"shards":1,"spread":7}', "spread: 7: use a string"),
+        (
+            b'{"shards":4001,"page":2}',
+            "page: 2: 4001 shards would be in more than 2000 znodes; use at least 3",
+        ),
         (b'{"shards":1,"shared":1}', "shared: 1: use true or false"),
         (b'{"shards":1,"handler":"a:B","command":"c"}', "handler: give it or command, not both"),
         (b'{"shards":1,"replica":2}', "replica: no such setting"),

@@ -21,6 +21,8 @@ SHARD_PARENTS = (HOLDERS, MOVES, DRAINS, TABLES)
 # than jute.maxbuffer.
 PAGE, MOST_IN_PAGE = 64, 128
 MAX_SHARDS = 100_000
+# All are deleted in one transaction.
+MAX_PAGES = 2_000
 MAX_REPLICAS = 16
 MAX_GRACE = 24 * 3600.0
 MAX_COPIES = 1000
@@ -139,6 +141,12 @@ class Table:
         )
         if table.handler is not None and table.command is not None:
             raise BadTableError("handler: give it or command, not both")
+        if table.shards > MAX_PAGES * table.page:
+            least = -(-table.shards // MAX_PAGES)
+            raise BadTableError(
+                f"page: {table.page}: {table.shards} shards would be in more than {MAX_PAGES} znodes; "
+                f"use at least {least}"
+            )
         return table
 
 

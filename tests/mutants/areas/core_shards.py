@@ -293,6 +293,7 @@ MUTANTS = [
         "pass\n        new",
         equivalent="its own znode is read again as well, and is not there",
     ),
+    protocol("if table.shards > MAX_PAGES * table.page:", "if False:", "a table that can never be deleted"),
     protocol("if primary and primary not in members:", "if False:", "a primary that is no member"),
     session(
         "if self._runs or self._shards:", "if self._runs:", "the session is closed while handlers are dying"
