@@ -21,7 +21,7 @@ from tests.unit.core_stage import Actor, Person, Stage, creates
 # ---------------------------------------------------------------- requests
 
 Build = Callable[..., requests.Ask]
-TABLE = Table(120, 3, "zone")
+TABLE = Table(120, 3, "zone", shared=False)
 
 
 def ask(stage: Stage, build: Build, *arguments: Any, lose: str | None = None) -> list[Failed | None]:
@@ -96,6 +96,29 @@ def test_to_delete_a_table_is_one_word_in_it(stage: Stage) -> None:
     (failed,) = ask(stage, requests.delete_table, "u")
     assert failed is not None
     assert failed.error is Error.NO_NODE
+
+
+@pytest.mark.parametrize(("replicas", "shared"), [(1, True), (2, False)])
+def test_whether_data_are_shared_is_stored_so_that_more_replicas_do_not_change_it(
+    stage: Stage, replicas: int, shared: bool
+) -> None:
+    ask(stage, requests.create_table, "t", Table(3, replicas))
+    assert Table.decode((stage.data("/shards/t") or "").encode()).shared is shared
+
+
+def test_a_table_that_is_gone_when_a_lost_request_to_delete_it_is_sent_again_was_deleted(
+    stage: Stage, person: Person
+) -> None:
+    ask(stage, requests.create_table, "u", TABLE)
+    answers: list[Failed | None] = []
+    actor = Actor(stage)
+    requests.delete_table(actor.process, "u", finished=answers.append)
+    actor.loses = lambda request: "delete" in str(request.operation)
+    actor.connect()
+    assert answers == []
+    person.delete("/shards/u")
+    actor.resume()
+    assert answers == [None]
 
 
 def test_to_move_a_shard_is_a_znode_with_its_name(stage: Stage) -> None:

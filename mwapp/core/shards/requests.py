@@ -1,6 +1,7 @@
 """The client's side of shards: what a person asks for is a znode."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -64,6 +65,8 @@ class Ask(ClientPart):
             self._go_on()
         elif result.error in (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED):
             self._scope.after(CLIENT_RETRY_SECONDS, self._start)
+        elif again and isinstance(op, Set) and result.error is Error.NO_NODE:
+            self._go_on()  # it may have been ours: what was asked for is done, and the table is gone
         elif again and isinstance(op, Create) and result.error is Error.NODE_EXISTS:
             self._scope.get(op.path, partial(self._compare, op, result))  # it may be ours
         else:
@@ -89,9 +92,12 @@ def _is_so(op: Op, result: Failed, may_exist: frozenset[str]) -> bool:
 
 
 def create_table(process: Process, name: str, table: Table, finished: Callable[[Failed | None], None]) -> Ask:
-    """NODE_EXISTS: there is one of that name. The first one makes the parents. Raises BadTableError."""
+    """NODE_EXISTS: there is one of that name. The first one makes the parents. Raises BadTableError.
+
+    It says whether its data are shared: that is not to change if a person changes the replicas.
+    """
     parents = [Create(parent) for parent in SHARD_PARENTS]
-    made = Create(table_path(name), table.encode())
+    made = Create(table_path(name), replace(table, shared=table.anyone).encode())
     return Ask(process, [*parents, made], may_exist=SHARD_PARENTS, finished=finished)
 
 

@@ -50,6 +50,16 @@ MUTANTS = [
         "        return False\n",
         "what is undone twice fails",
     ),
+    requests(
+        "        elif again and isinstance(op, Set) and",
+        "        elif False and",
+        "whoever deletes a table and loses the reply is told that there is none",
+    ),
+    requests(
+        "replace(table, shared=table.anyone).encode()",
+        "table.encode()",
+        "with more replicas a table's data are not shared any more",
+    ),
     # ---------------------------------------------------------------- what is shown
     views(
         "return report is not None and report.incarnation == record.incarnation(name)",
