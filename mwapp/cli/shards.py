@@ -44,8 +44,8 @@ from mwapp.status.shards import (
     read_shards,
 )
 
-# How often to look while waiting, seconds.
-PAUSE = 0.2
+# How often to look while waiting, and to say what we wait for if that has changed, seconds.
+PAUSE, SAY = 0.2, 10.0
 # The master answers a request to move within this time, seconds, or there is none.
 MASTER_SECONDS = 15.0
 MOST_COMMAND = 64 * 1024
@@ -251,8 +251,8 @@ def _warn_of_shortfall(name: str, table: Table, workers: list[WorkerView]) -> No
 
 def _all_serve(name: str, number: int, view: ShardsView) -> str | None:
     table = view.tables.get(name)
-    if table is None:
-        raise NotFoundError(f"no such table: {name}: it was deleted")
+    if table is None or table.deleting:
+        raise NotFoundError(f"no such table: {name}: it {'was' if table is None else 'is being'} deleted")
     states = [view.state(name, shard, record) for shard, record in table.records.items()]
     left = number - states.count(SERVING)
     return f"{left} of {number} shards of {name} have no primary at work" if left > 0 else None
@@ -280,6 +280,8 @@ def delete(table: str, timeout: float | None, shards_wait: bool, **settings: Any
 
     def gone(view: ShardsView) -> str | None:
         left = view.tables.get(table)
+        if left is not None and not left.deleting:
+            raise RefusedError(f"{table} is not deleted: somebody has set /shards/{table} meanwhile")
         held = sum(bool(record.members) for record in left.records.values()) if left is not None else 0
         return None if left is None else f"{held} shards of {table} are not closed yet"
 
@@ -503,8 +505,8 @@ def _moved_document(table: str, shard: int, workers: tuple[str, ...], moved: boo
 
 def _record_of(view: ShardsView, table: str, shard: int) -> Record:
     known = view.tables.get(table)
-    if known is None or shard not in known.records:
-        raise NotFoundError(f"no such table: {table}: it was deleted")
+    if known is None or known.deleting or shard not in known.records:
+        raise NotFoundError(f"no such table: {table}: it was deleted, or is being deleted")
     return known.records[shard]
 
 
@@ -533,6 +535,11 @@ def drain(worker: str, timeout: float | None, shards_undo: bool, shards_wait: bo
     view = _see(target)
     if worker not in view.holders and not shards_undo:
         print(f"mwapp: warning: no worker {worker} is there now (mwapp workers)", file=sys.stderr)
+    if not shards_undo and view.tables and not _others(view, worker):
+        print(
+            f"mwapp: warning: nobody else may have shards, so {worker} keeps what it has (mwapp workers)",
+            file=sys.stderr,
+        )
     failed = _ask(target, partial(requests.drain_worker, worker=worker, undo=shards_undo))
     if failed is not None and failed.error is Error.NO_NODE:
         raise NotFoundError("there is no table of shards, so there is nothing to drain")
@@ -546,6 +553,12 @@ def drain(worker: str, timeout: float | None, shards_undo: bool, shards_wait: bo
         view = _await(target, timeout, None, empty)
     text = f"{worker} may have shards again" if shards_undo else f"{worker} is drained"
     _done(settings, {"worker": worker, "drained": not shards_undo, "shards": view.held_by(worker)}, text)
+
+
+def _others(view: ShardsView, worker: str) -> list[str]:
+    """Who may have shards besides."""
+    there = (name for name, report in view.holders.items() if not report.leaving)
+    return [name for name in there if name not in view.drained | {worker}]
 
 
 # ---------------------------------------------------------------- the ensemble
@@ -583,15 +596,24 @@ def _check(failed: Failed | None, what: str) -> None:
 def _await(
     target: Target, seconds: float | None, table: str | None, left: Callable[[ShardsView], str | None]
 ) -> ShardsView:
-    """Look until nothing is ``left`` to wait for; returns the last look."""
-    end = None if seconds is None else time.monotonic() + seconds
+    """Look until nothing is ``left`` to wait for, and say now and then what that is; returns the last
+    look."""
+    now = time.monotonic()
+    end, say, said = (None if seconds is None else now + seconds), now + SAY, ""
     while True:
         view = _see(target, table)
         problem = left(view)
         if problem is None:
             return view
-        if end is not None and time.monotonic() >= end:
+        known = view.tables.get(table or "")
+        if known is not None and known.problem:
+            problem += f"; {known.problem}: set the znode /shards/{table} right"
+        now = time.monotonic()
+        if end is not None and now >= end:
             raise TimedOutError(problem)
+        if now >= say and problem != said:
+            print(f"mwapp: waiting: {problem}", file=sys.stderr)
+            say, said = now + SAY, problem
         time.sleep(PAUSE)
 
 

@@ -1,9 +1,12 @@
 """What people ask of shards, and what they are shown: requests, views, and the command line before the
 ensemble."""
 
+import importlib
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,8 +17,9 @@ from mwapp.core.messages import Create, Error, Failed, Set, Transaction
 from mwapp.core.session import Process
 from mwapp.core.shards import requests
 from mwapp.core.shards.protocol import SHARD_PARENTS, Member, Record, Report, Table, encode_page
+from mwapp.errors import NotFoundError
 from mwapp.status.overview import Look
-from mwapp.status.shards import ShardsView, read_shards
+from mwapp.status.shards import ShardsView, TableView, read_shards
 from tests.unit.core_stage import Actor, Person, Stage, creates
 
 # ---------------------------------------------------------------- requests
@@ -226,6 +230,54 @@ def test_a_table_that_goes_or_cannot_be(
     assert table.deleting is deleting
     assert (problem or "") in (table.problem or "")
     assert len(table.records) == 4
+
+
+# ---------------------------------------------------------------- waiting
+
+shards_cli: Any = importlib.import_module("mwapp.cli.shards")
+
+
+def wait(
+    monkeypatch: pytest.MonkeyPatch,
+    looks: list[tuple[float, ShardsView]],
+    left: Callable[[ShardsView], str | None],
+) -> Any:
+    """What is seen at each time, seconds."""
+    times = [0.0, *(at for at, _ in looks)]
+    views = [view for _, view in looks]
+    clock = SimpleNamespace(monotonic=lambda: times.pop(0), sleep=lambda _: None)
+    monkeypatch.setattr(shards_cli, "time", clock)
+    monkeypatch.setattr(shards_cli, "_see", lambda *_: views.pop(0))
+    return shards_cli._await(None, None, "t", left)
+
+
+def test_who_waits_long_hears_for_what_and_when_that_changes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    well = ShardsView({"t": TableView("t", Table(1))})
+    spoilt = ShardsView({"t": TableView("t", None, "shards: no")})
+    looks = [(at, spoilt if at >= 30 else well) for at in (1.0, 9.0, 10.0, 25.0, 30.0, 31.0)]
+    last = ShardsView()
+    assert wait(monkeypatch, [*looks, (32.0, last)], lambda view: "that" if view.tables else None) is last
+    assert capsys.readouterr().err.splitlines() == [
+        "mwapp: waiting: that",
+        "mwapp: waiting: that; shards: no: set the znode /shards/t right",
+    ]
+
+
+def test_nobody_waits_for_the_shards_of_a_table_that_is_being_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deleting = ShardsView({"t": TableView("t", None)})
+    with pytest.raises(NotFoundError, match="it is being deleted"):
+        wait(monkeypatch, [(1.0, deleting)], partial(shards_cli._all_serve, "t", 4))
+    with pytest.raises(NotFoundError, match="is being deleted"):
+        shards_cli._record_of(deleting, "t", 0)
+
+
+def test_who_else_may_have_shards() -> None:
+    reports = {"a": Report(0), "b": Report(0, leaving=True), "c": Report(0), "d": Report(0)}
+    assert shards_cli._others(ShardsView(holders=reports, drained=frozenset("c")), "a") == ["d"]
 
 
 # ---------------------------------------------------------------- the command line

@@ -122,8 +122,18 @@ MUTANTS = [
         "the master refuses without a word what names a worker twice",
     ),
     cli(
-        "        if end is not None and time.monotonic() >= end:",
+        "        if end is not None and now >= end:",
         "        if False:",
         "who waits for shards waits for ever",
+    ),
+    cli(
+        "if now >= say and problem != said:",
+        "if False:",
+        "who waits for shards does not hear for what",
+    ),
+    cli(
+        "    if table is None or table.deleting:",
+        "    if table is None:",
+        "who waits for shards of a table that is being deleted waits for ever",
     ),
 ]
