@@ -23,6 +23,7 @@ from mwapp.core.messages import (
     PromoteShard,
     Set,
     ShardSays,
+    Stop,
     Transaction,
 )
 from mwapp.core.shards.controller import Controller
@@ -587,17 +588,50 @@ def test_a_worker_that_is_asked_to_stop_hands_over_first(stage: Stage) -> None:
     assert sum(isinstance(command, DemoteShard) and command.to == "b" for command in a.told) == len(mine)
 
 
-def test_a_worker_that_stops_alone_leaves_in_the_end(stage: Stage) -> None:
+def test_workers_that_stop_and_leave_nobody_do_not_wait_and_let_their_handlers_close(stage: Stage) -> None:
+    """Everything stops, the master first."""
+    master = _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(4, 2, shared=False))
+    person.create("/holders/odd", "by hand", e=True)
+    master.die()
+    for worker in (a, b):
+        worker.event(Stop())
+    stage.settle(2.5)
+    assert not a.alive
+    assert not b.alive
+    assert stage.children("/holders") == ["odd"]
+    closed = [command for worker in (a, b) for command in worker.told if isinstance(command, CloseShard)]
+    assert {command.grace for command in closed} == {5.0}
+    assert {worker.holder.counters["killed"] for worker in (a, b)} == {0}
+
+
+def test_a_worker_that_stops_waits_for_others_and_leaves_in_the_end(stage: Stage) -> None:
     _master(stage)
-    (a,) = _workers(stage, "a")
-    _table(stage, stage.person(), Table(1))
+    a, b = _workers(stage, "a", "b")
+    _table(stage, stage.person(), Table(2))
+    b.silent = {OpenShard}
     a.stop()
     stage.settle(29.0)
     assert a.alive
     assert a.primaries
     stage.settle(2.0)
     assert not a.alive
-    assert stage.children("/holders") == []
+    assert stage.children("/holders") == ["b"]
+
+
+def test_handlers_that_are_closing_are_killed_before_the_session_can_end(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    _table(stage, stage.person(), Table(1))
+    a.silent = {CloseShard}
+    a.stop()
+    a.cut()
+    stage.settle(SESSION_SECONDS)
+    assert not a.handlers
+    assert not a.alive
+    assert [command.grace for command in a.told if isinstance(command, CloseShard)] == [5.0, 0.0]
 
 
 def test_a_new_master_moves_nothing(stage: Stage) -> None:

@@ -43,6 +43,7 @@ from mwapp.core.protocol import Registration, assign_path, worker_path
 from mwapp.core.session import Process, Scope
 from mwapp.core.shards.protocol import (
     FAILED,
+    HOLDERS,
     READY,
     RELEASED,
     SERVING,
@@ -150,6 +151,8 @@ class Holder:
         if self._stopped is not None:
             self._end_if_closed()
             return
+        if self._process.stopping:
+            self._look_for_others()
         self._enrolled, self._stored, self._reporting = False, None, False
         self._asked_who = False
         self._look()
@@ -179,6 +182,7 @@ class Holder:
             return
         self._process.scope().after(self._drain, self._leave)
         self._report_soon()
+        self._look_for_others()
 
     def status(self) -> dict[str, Any]:
         """What it has, and what that is."""
@@ -241,16 +245,16 @@ class Holder:
             empty = Set(holder_path(self._name), NO_HOLDER, stat.version)
             self._scope.transact([empty], lambda _: None)
 
-    def _forget(self, why: str) -> None:
-        """We have nothing any more: kill what there is."""
+    def _forget(self, why: str, grace: float = 0.0) -> None:
+        """We have nothing any more: kill what there is, or have it end by itself if there is ``grace``."""
         self._incarnation, self._enrolled, self._stored = None, False, None
         self._pages.clear()
         self._listed.clear()
         for key, handler in self._handlers.items():
             if not handler.closing:
-                log.warning("shard %s:%d: killed: %s", *key, why)
-                self.counters["killed"] += 1
-            self._close(handler, 0.0)
+                log.warning("shard %s:%d: %s: %s", *key, "closed" if grace else "killed", why)
+                self.counters["killed"] += not grace
+            self._close(handler, grace)
 
     # ------------------------------------------------------------ what we say
 
@@ -627,12 +631,38 @@ class Holder:
         if self._process.stopping and self._stopped is None and not self._mine() and not self._handlers:
             self._leave()
 
+    def _look_for_others(self) -> None:
+        """Do not wait for nobody: all others may be leaving, too."""
+        if self._stopped is None:
+            self._scope.children(HOLDERS, self._others_listed)
+
+    def _others_listed(self, names: tuple[str, ...] | Failed) -> None:
+        others = set() if isinstance(names, Failed) else set(names) - {self._name}
+        self._ask_others(sorted(others))
+
+    def _ask_others(self, names: list[str]) -> None:
+        """One after the other: the first mostly stays."""
+        if self._stopped is not None:
+            return
+        if not names:
+            self._leave()
+            return
+
+        def seen(node: Node | Failed) -> None:
+            report = Report.decode(node.data) if isinstance(node, Node) else None
+            if report is None or report.leaving:
+                self._ask_others(names[1:])
+            else:
+                self._scope.after(RETRY_SECONDS, self._look_for_others)
+
+        self._scope.get(holder_path(names[0]), seen)
+
     def _leave(self) -> None:
-        """With whatever is left."""
+        """With whatever is left. It may end by itself while our session is sure to live."""
         if self._stopped is None:
             self._stopped = -1 if self._incarnation is None else self._incarnation
             self._scope.cancel()
-            self._forget("worker stops")
+            self._forget("worker stops", self._deadlines.closes if self._process.usable else 0.0)
         self._end_if_closed()
 
     def _end_if_closed(self) -> None:

@@ -255,6 +255,17 @@ MUTANTS = [
     ),
     holder("self._withdraw()\n            self._leave", "self._leave", "who lost its name keeps its shards"),
     holder(
+        "self._report_soon()\n        self._look_for_others()",
+        "self._report_soon()",
+        "a worker that is alone waits for nobody",
+    ),
+    holder("if report is None or report.leaving:", "if report is None:", "all wait for each other"),
+    holder(
+        "self._deadlines.closes if self._process.usable else 0.0",
+        "0.0",
+        "handlers of a worker that leaves are killed without a word",
+    ),
+    holder(
         "if not (self._any_table or self._enrolled):",
         "if False:",
         "a worker says in each new connection that it has nothing, though there is no table",
