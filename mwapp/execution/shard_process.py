@@ -38,6 +38,10 @@ class Host:
 
     def __init__(self, channel: int) -> None:
         self._channel = channel
+        self._poll = (
+            select.poll()
+        )  # select() knows no descriptor above 1023, and a handler may have opened many
+        self._poll.register(channel, select.POLLIN)
         self._received = bytearray()
         self._shard: Shard | None = None
         self._copying: int | None = None  # the generation under which it is not yet caught up
@@ -50,7 +54,7 @@ class Host:
                 self._received = rest
                 self._do(json.loads(line))
                 self._look()
-            elif self._copying is not None and not select.select([self._channel], [], [], PAUSE)[0]:
+            elif self._copying is not None and not self._poll.poll(PAUSE * 1000):
                 self._look()
             else:
                 data = os.read(self._channel, CHUNK)

@@ -1,7 +1,10 @@
 """Handlers of shards: opened, promoted, moved and closed, and nothing of them left."""
 
+import contextlib
 import json
+import os
 import queue
+import resource
 import textwrap
 import threading
 import time
@@ -346,6 +349,23 @@ def test_a_replica_is_ready_when_it_is_caught_up(python: Harness) -> None:
     (python.where / "copied").touch()
     python.says("ready 7")
     python.nothing()
+
+
+def test_a_replica_whose_worker_has_many_files_open(python: Harness) -> None:
+    """Its channel has a number that select() cannot take."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limits[1]), limits[1]))
+    try:
+        with contextlib.ExitStack() as files:
+            while files.enter_context(Path(os.devnull).open()).fileno() < 1100:
+                pass
+            python.open(handler="notes_of_tests:Notes")
+            python.says("open 7")
+            python.nothing()
+            (python.where / "copied").touch()
+            python.says("ready 7")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_replica_is_ready_under_the_generation_that_it_was_told_last(python: Harness) -> None:

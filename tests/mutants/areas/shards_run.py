@@ -126,6 +126,11 @@ MUTANTS = [
         "a handler is promoted when its session may be over",
     ),
     process(
+        "self._poll.poll(PAUSE * 1000):",
+        "select.select([self._channel], [], [], PAUSE)[0]:",
+        "handlers of a worker that has many open cannot wait",
+    ),
+    process(
         "            self._copying = None\n            shard.promote",
         "            shard.promote",
         "a primary says that it is a replica which is caught up",
