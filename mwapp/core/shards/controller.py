@@ -53,7 +53,8 @@ ASIDE_SECONDS = 10.0
 RESTS = Rests()
 # A timer is not to come before the end that was computed in another way.
 ROUNDING_SECONDS = 0.001
-# A primary that is not at work by then counts as failed: it is a little more than its handler may take.
+# A primary that is not at work by then counts as failed for people: it is a little more than its handler may
+# take to be promoted.
 SERVES_SECONDS = 35.0
 PAGE_CHANGED = "page: it cannot be changed"
 

@@ -19,7 +19,7 @@ class Rests:
     longest: float = 600.0
     # Who was the primary for longer than that, and than its last rest, begins anew. It is longer than a
     # handler may take to be opened and promoted.
-    steady: float = 60.0
+    steady: float = 90.0
 
 
 @dataclass(slots=True)
