@@ -82,7 +82,11 @@ def repeat(seed: int) -> str:
 def explain(seed: int, bug: Bug = NONE) -> int:
     """Run one schedule with the core's own log, and print its whole trace and, if it fails, its shortened
     story. Returns 1 on a violation."""
-    schedule = Schedule(seed, bug)
+    return show(Schedule(seed, bug), partial(simulate, seed, bug, short=True))
+
+
+def show(schedule: Runs, again: Callable[[], object]) -> int:
+    """Run this schedule so, of whatever kind; ``again``: see :func:`verdict`."""
     core = logging.getLogger("mwapp")
     core.setLevel(logging.DEBUG)
     to_trace = _ToTrace(schedule.world)
@@ -96,7 +100,7 @@ def explain(seed: int, bug: Bug = NONE) -> int:
     print("\n".join(_lines(schedule.world)))
     core.removeHandler(to_trace)
     core.setLevel(logging.CRITICAL)
-    return verdict(seed, problem, partial(simulate, seed, bug, short=True))
+    return verdict(schedule.world.seed, problem, again)
 
 
 def verdict(seed: int, problem: Violation | None, again: Callable[[], object]) -> int:

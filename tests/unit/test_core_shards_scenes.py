@@ -98,7 +98,7 @@ class ShardActor(Actor):
             return
         for said in self._answers(command):
             says = ShardSays(run, said, command.generation)
-            self._stage.soon(lambda says=says: self.event(says))  # type: ignore[misc]
+            self._stage.soon(lambda says=says: self.event(says))  # type: ignore[misc]  # mypy infers no lambda with a default
         if isinstance(command, PromoteShard) and self.handlers[run].shard in self.failing:
             self._stage.soon(lambda: self._gone(run, "exit status 127"))
 

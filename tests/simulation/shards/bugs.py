@@ -90,7 +90,7 @@ class Greedy(Controller):
 class Unchecked(Controller):
     """A master that does not check who is there."""
 
-    def _workers(self, changes: object) -> Iterator[Op]:  # noqa: ARG002
+    def _workers(self, changes: object) -> Iterator[Op]:  # noqa: ARG002 - it checks nobody
         return iter(())
 
 

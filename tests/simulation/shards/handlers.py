@@ -81,7 +81,7 @@ class ShardHost(Host):
         self.disk: dict[Key, set[int]] = {}
         fleet.hosts[self.name] = self
 
-    def freeze(self, *, alone: bool = False) -> None:  # noqa: ARG002
+    def freeze(self, *, alone: bool = False) -> None:  # noqa: ARG002 - the host's; here nothing goes on alone
         """Its handlers freeze with it: one that goes on alone only its generation can stop."""
         super().freeze(alone=False)
 

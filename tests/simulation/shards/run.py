@@ -1,14 +1,12 @@
 """Run schedules of shards, one or many."""
 
-import logging
 from collections import Counter
 from functools import partial
 
 from tests.simulation.many import Kind
-from tests.simulation.run import _lines, _ToTrace, carry_out, verdict
+from tests.simulation.run import carry_out, show
 from tests.simulation.shards.schedule import NONE, Bug, ShardSchedule
 from tests.simulation.story import tell
-from tests.simulation.world import Violation
 
 # Seeds that failed once.
 FAILED_ONCE = (1680,)
@@ -36,18 +34,4 @@ def _met(bug: Bug, seed: int) -> Counter[str]:
 
 def explain(seed: int, bug: Bug = NONE) -> int:
     """Run one schedule with the core's own log, and print its whole trace. Returns 1 on a violation."""
-    schedule = ShardSchedule(seed, bug)
-    core = logging.getLogger("mwapp")
-    core.setLevel(logging.DEBUG)
-    to_trace = _ToTrace(schedule.world)
-    core.addHandler(to_trace)
-    core.propagate = False
-    problem = None
-    try:
-        schedule.run()
-    except Violation as violation:
-        problem = violation
-    print("\n".join(_lines(schedule.world)))
-    core.removeHandler(to_trace)
-    core.setLevel(logging.CRITICAL)
-    return verdict(seed, problem, partial(simulate, seed, bug, short=True))
+    return show(ShardSchedule(seed, bug), partial(simulate, seed, bug, short=True))
