@@ -1,0 +1,118 @@
+"""Requests over TCP, as all three stores use them.
+
+A message is a line of JSON with the length of what follows it, then so many bytes:
+
+    {"do": "append", "generation": 7, "bytes": 3}\\nabc
+
+The reply is one, too. One with "error" says why the request was refused.
+"""
+
+import json
+import os
+import socket
+import socketserver
+import threading
+from collections.abc import Callable
+from io import BufferedIOBase
+from typing import Any, NamedTuple
+
+# A line, and the bytes after it, are no longer.
+LONGEST_LINE = 64 * 1024
+MOST_BYTES = 4 * 1024 * 1024
+
+
+class RefusedError(Exception):
+    """The other side does not do it; the message says why. It has done nothing."""
+
+
+class Message(NamedTuple):
+    """A request or a reply."""
+
+    fields: dict[str, Any]
+    body: bytes = b""
+
+
+Handle = Callable[[Message], Message]
+
+
+class Server:
+    """Answers requests at a free port of this host, each connection in a thread of its own."""
+
+    def __init__(self, handle: Handle) -> None:
+        """``handle`` is called in many threads at once; it refuses by RefusedError."""
+        self._server = _Server((os.environ.get("STORES_HOST", "127.0.0.1"), 0), _Connection)
+        self._server.handle = handle
+        host, port = self._server.server_address[:2]
+        self.address = f"{host!s}:{port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        """Accept nobody more. Requests that are being answered go on."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def call(address: str, fields: dict[str, Any], body: bytes = b"", timeout: float = 2.0) -> Message:
+    """Ask once. ``timeout`` in seconds is for each wait: to connect, to send, to receive.
+
+    Raises:
+        RefusedError: the other side has refused, and done nothing.
+        OSError: no answer; whether it was done is unknown.
+    """
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(_encode(Message(fields, body)))
+        with connection.makefile("rb") as stream:
+            reply = _read(stream)
+    if reply is None:
+        raise ConnectionResetError(f"{address} has closed the connection without an answer")
+    if "error" in reply.fields:
+        raise RefusedError(str(reply.fields["error"]))
+    return reply
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    handle: Handle
+
+
+class _Connection(socketserver.StreamRequestHandler):
+    server: _Server
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        try:
+            while (request := _read(self.rfile)) is not None:
+                try:
+                    reply = self.server.handle(request)
+                except RefusedError as refusal:
+                    reply = Message({"error": str(refusal)})
+                self.wfile.write(_encode(reply))
+        except OSError:  # it has gone
+            pass
+
+
+def _encode(message: Message) -> bytes:
+    return json.dumps(message.fields | {"bytes": len(message.body)}).encode() + b"\n" + message.body
+
+
+def _read(stream: BufferedIOBase) -> Message | None:
+    """None at the end. Raises OSError if what comes is no message."""
+    line = stream.readline(LONGEST_LINE)
+    if not line:
+        return None
+    try:
+        fields = json.loads(line)
+        size = fields.pop("bytes")
+        if not 0 <= size <= MOST_BYTES:
+            raise ValueError(size)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ConnectionAbortedError(f"not a message: {line[:80]!r}") from None
+    body = stream.read(size)
+    if len(body) < size:
+        raise ConnectionResetError("it ends in the middle of a message")
+    return Message(fields, body)

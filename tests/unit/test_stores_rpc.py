@@ -1,0 +1,47 @@
+"""The messages of the example stores: what is sent arrives, and what is no message ends the connection."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from stores.rpc import Message, RefusedError, Server, call
+
+
+def _handle(request: Message) -> Message:
+    if request.fields["do"] == "refuse":
+        raise RefusedError("not here")
+    return Message({"got": request.fields}, request.body[::-1])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server(_handle)
+    yield server
+    server.close()
+
+
+def test_a_request_and_its_reply(server: Server) -> None:
+    reply = call(server.address, {"do": "put", "key": "ä\n"}, b"a\nb\0c")
+    assert reply == Message({"got": {"do": "put", "key": "ä\n"}}, b"c\0b\na")
+
+
+def test_a_refusal_says_why(server: Server) -> None:
+    with pytest.raises(RefusedError, match="not here"):
+        call(server.address, {"do": "refuse"})
+
+
+def test_who_listens_no_more_is_no_answer() -> None:
+    server = Server(_handle)
+    server.close()
+    with pytest.raises(ConnectionRefusedError):
+        call(server.address, {"do": "put"})
+
+
+@pytest.mark.parametrize(
+    "sent", [b"x\n", b"{}\n", b'{"bytes": -1}\n', b'{"bytes": 99999999}\n', b'{"bytes": "1"}\n', b"[1]\n"]
+)
+def test_what_is_no_message_ends_the_connection(server: Server, sent: bytes) -> None:
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), 5) as connection:
+        connection.sendall(sent)
+        assert connection.recv(100) == b""
