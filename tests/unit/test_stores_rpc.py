@@ -4,7 +4,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from stores.rpc import Message, RefusedError, Server, call
+from stores.rpc import Connection, Message, RefusedError, Server, call
 
 
 def _handle(request: Message) -> Message:
@@ -45,3 +45,14 @@ def test_what_is_no_message_ends_the_connection(server: Server, sent: bytes) -> 
     with socket.create_connection((host, int(port)), 5) as connection:
         connection.sendall(sent)
         assert connection.recv(100) == b""
+
+
+def test_a_connection_is_for_many_requests_and_ends_when_it_is_closed(server: Server) -> None:
+    connection = Connection(server.address)
+    assert [connection.call({"do": "put"}, body).body for body in (b"ab", b"cd")] == [b"ba", b"dc"]
+    with pytest.raises(RefusedError):
+        connection.call({"do": "refuse"})
+    assert connection.call({"do": "put"}, b"ef").body == b"fe"
+    connection.close()
+    with pytest.raises(OSError, match=r"descriptor|pipe|closed"):
+        connection.call({"do": "put"})

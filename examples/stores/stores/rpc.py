@@ -13,6 +13,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedIOBase
 from typing import Any, NamedTuple
 
@@ -52,24 +53,46 @@ class Server:
         self._server.server_close()
 
 
-def call(address: str, fields: dict[str, Any], body: bytes = b"", timeout: float = 2.0) -> Message:
-    """Ask once. ``timeout`` in seconds is for each wait: to connect, to send, to receive.
+class Connection:
+    """One connection for many requests, one after the other. Any thread may close it."""
 
-    Raises:
-        RefusedError: the other side has refused, and done nothing.
-        OSError: no answer; whether it was done is unknown.
-    """
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(_encode(Message(fields, body)))
-        with connection.makefile("rb") as stream:
-            reply = _read(stream)
-    if reply is None:
-        raise ConnectionResetError(f"{address} has closed the connection without an answer")
-    if "error" in reply.fields:
-        raise RefusedError(str(reply.fields["error"]))
-    return reply
+    def __init__(self, address: str, timeout: float = 2.0) -> None:
+        """``timeout`` in seconds is for each wait: to connect, to send, to receive. Raises OSError."""
+        self.address = address
+        host, _, port = address.rpartition(":")
+        self._socket = socket.create_connection((host, int(port)), timeout)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream = self._socket.makefile("rb")
+
+    def call(self, fields: dict[str, Any], body: bytes = b"") -> Message:
+        """Ask. After an OSError the connection is of no use any more.
+
+        Raises:
+            RefusedError: the other side has refused, and done nothing.
+            OSError: no answer; whether it was done is unknown.
+        """
+        self._socket.sendall(_encode(Message(fields, body)))
+        reply = _read(self._stream)
+        if reply is None:
+            raise ConnectionResetError(f"{self.address} has closed the connection without an answer")
+        if "error" in reply.fields:
+            raise RefusedError(str(reply.fields["error"]))
+        return reply
+
+    def close(self) -> None:
+        """Whoever waits for an answer, in another thread, gets an OSError."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def call(address: str, fields: dict[str, Any], body: bytes = b"", timeout: float = 2.0) -> Message:
+    """Ask once; see :class:`Connection`."""
+    connection = Connection(address, timeout)
+    try:
+        return connection.call(fields, body)
+    finally:
+        connection.close()
 
 
 class _Server(socketserver.ThreadingTCPServer):
