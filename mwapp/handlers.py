@@ -39,6 +39,8 @@ GROUP = "mwapp.handlers"
 _MARKED = "@handler"
 # How many characters of the handlers' names a reason shows.
 MOST_NAMES = 1000
+# So many characters an address of a shard's handler may have: a worker tells all of its shards in one znode.
+MOST_ADDRESS = 200
 
 
 class UnknownHandlerError(Exception):
@@ -190,6 +192,10 @@ class Shard:
     An exception ends the process, and the shard is opened anew after a pause, here or elsewhere.
     """
 
+    # Where its clients reach it, such as "host:port": set it in open or promote. They are told with the next
+    # thing that the handler says, that is when the method has returned (docs/python.md). Empty: unknown.
+    address: str = ""
+
     def __init__(self, table: str, shard: int, worker: str) -> None:
         self.table, self.shard, self.worker = table, shard, worker
 
@@ -215,6 +221,17 @@ class Shard:
     def close(self) -> None:
         """Close what is open. The process ends when this returns, with its threads and all that it started;
         or a few seconds later in any case."""
+
+
+def problem_of_address(address: object) -> str | None:
+    """Why no client can be told that address; None: it can be."""
+    if isinstance(address, str) and len(address) <= MOST_ADDRESS and address.isprintable():
+        return None
+    shown = repr(address)[:80]
+    return (
+        f"its address cannot be {shown}: use text such as 'host:port', without control characters, "
+        f"at most {MOST_ADDRESS} characters"
+    )
 
 
 def load_shard(point: "EntryPoint") -> type[Shard]:

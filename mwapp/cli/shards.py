@@ -1,10 +1,8 @@
 """mwapp shards: tables of shards, and who has them."""
 
-import re
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import click
@@ -12,10 +10,8 @@ import click
 from mwapp.cli.names import timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.output import age, show, show_json, show_table
-from mwapp.cli.session import Target, converse, look, target_of
-from mwapp.core.messages import Error, Failed
-from mwapp.core.session import Callback, Process
-from mwapp.core.shards import requests
+from mwapp.cli.session import Target, look, target_of
+from mwapp.client.tables import Tables, carry_out, no_such_table, table_name, table_of, worker_names
 from mwapp.core.shards.placement import shortfall
 from mwapp.core.shards.protocol import (
     FAILED,
@@ -26,31 +22,23 @@ from mwapp.core.shards.protocol import (
     MOST_IN_PAGE,
     PAGE,
     SERVING,
-    BadTableError,
-    Record,
     Table,
-    check_table_name,
     value_of,
 )
-from mwapp.core.task import BadTaskError, check_label
-from mwapp.errors import BadInputError, NotFoundError, RefusedError, TimedOutError
+from mwapp.errors import BadInputError
 from mwapp.status.overview import WorkerView, read_workers
 from mwapp.status.shards import (
     HANDOVER,
     OPENING,
     VACANT,
+    ShardState,
     ShardsView,
-    TableView,
-    read_shards,
+    shard_states,
+    table_state,
 )
 
-# How often to look while waiting, and to say what we wait for if that has changed, seconds.
-PAUSE, SAY = 0.2, 10.0
-# The master answers a request to move within this time, seconds, or there is none.
-MASTER_SECONDS = 15.0
-MOST_COMMAND = 64 * 1024
-
-Finished = Callable[[Failed | None], None]
+# What the arguments are called here.
+_TYPED = {"name": "TABLE", "shard": "SHARD", "shards": "SHARDS", "worker": "WORKER", "workers": "WORKER"}
 
 
 @click.group()
@@ -73,27 +61,15 @@ def shards() -> None:
 
 
 def _name(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    try:
-        return check_table_name(text)
-    except BadTableError as problem:
-        raise BadInputError(f"TABLE: {problem}") from None
-
-
-def _worker(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
-        raise BadInputError(f"WORKER: {text[:80]!r}: no worker can have that name (mwapp workers)")
-    return text
+    return table_name(text, "TABLE")
 
 
 def _workers(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    names = tuple(map(_worker, texts))
-    if len(set(names)) < len(names):
-        raise BadInputError("WORKER: the same one is there twice")
-    return names
+    return worker_names(texts, "WORKER")
 
 
 def _one_worker(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    return _worker(text)
+    return worker_names([text], "WORKER")[0]
 
 
 table_argument = click.argument("table", callback=_name)
@@ -192,48 +168,16 @@ def create(table: str, timeout: float | None, shards_wait: bool, **settings: Any
       mwapp shards create regions --shards 120 --command '/opt/regions/serve'
       mwapp shards create blocks --shards 64 --replicas 3 --spread zone --handler blocks:Blocks --wait
     """
-    wanted = _table(settings)
+    options = ("number", "replicas", "spread", "handler", "command", "shared", "grace", "copies", "page")
+    given = {name: settings[f"shards_{name}"] for name in options}
+    wanted = table_of({"shards": given.pop("number"), **given}, "--")
     target = target_of(settings)
     (workers,) = look(target, read_workers)
-    failed = _ask(target, partial(requests.create_table, name=table, table=wanted))
-    if failed is not None and failed.error is Error.NODE_EXISTS:
-        raise RefusedError(f"TABLE: {table} exists already (mwapp shards show {table})")
-    _check(failed, f"create the table {table}")
+    carry_out(_tables(target).create(table, wanted))
     _warn_of_shortfall(table, wanted, workers)
     if shards_wait:
-        _await(target, timeout, table, partial(_all_serve, table, wanted.shards))
+        carry_out(_tables(target).wait(table, timeout))
     _done(settings, {"table": table, "created": True}, f"{table} is created")
-
-
-def _table(settings: dict[str, Any]) -> Table:
-    command, spread = settings["shards_command"], settings["shards_spread"] or ""
-    if command is not None and (not command.strip() or len(command.encode()) > MOST_COMMAND):
-        raise BadInputError(f"--command: use at least one character, and at most {MOST_COMMAND} bytes")
-    if settings["shards_handler"] is not None and not settings["shards_handler"].strip():
-        raise BadInputError("--handler: it is empty: use module:Class")
-    try:
-        if spread:
-            check_label(spread)
-        if "=" in spread:
-            raise BadTaskError("use its name alone, such as zone for zone=a")
-    except BadTaskError as problem:
-        raise BadInputError(f"--spread: {problem}") from None
-    table = Table(
-        settings["shards_number"],
-        settings["shards_replicas"],
-        spread,
-        settings["shards_handler"],
-        command,
-        settings["shards_shared"],
-        settings["shards_grace"],
-        settings["shards_copies"],
-        settings["shards_page"],
-    )
-    try:
-        table.encode()
-    except BadTableError as problem:
-        raise BadInputError(f"--{problem}") from None
-    return table
 
 
 def _warn_of_shortfall(name: str, table: Table, workers: list[WorkerView]) -> None:
@@ -249,13 +193,29 @@ def _warn_of_shortfall(name: str, table: Table, workers: list[WorkerView]) -> No
         print(f"mwapp: warning: {name}: {short.why}", file=sys.stderr)
 
 
-def _all_serve(name: str, number: int, view: ShardsView) -> str | None:
-    table = view.tables.get(name)
-    if table is None or table.deleting:
-        raise NotFoundError(f"no such table: {name}: it {'was' if table is None else 'is being'} deleted")
-    states = [view.state(name, shard, record) for shard, record in table.records.items()]
-    left = number - states.count(SERVING)
-    return f"{left} of {number} shards of {name} have no primary at work" if left > 0 else None
+@shards.command()
+@table_argument
+@click.argument("number", type=click.IntRange(1, MAX_SHARDS), metavar="SHARDS")
+@_wait("Wait until every shard has a primary at work, the new ones too.")
+@timeout("With --wait: give up after this long; the table has the new shards all the same.")
+@client
+def resize(table: str, number: int, timeout: float | None, shards_wait: bool, **settings: Any) -> None:
+    """Give a table more shards: SHARDS is how many it has then.
+
+    What is there stays where it is. A table cannot have fewer shards: what is in those that go would belong
+    to nobody. Make another table, and delete this one when nothing in it is needed.
+
+    Exit status: 0 it has so many; 4 no such table; 5 not all shards are at work in time; 7 refused.
+
+    \b
+    Examples:
+      mwapp shards resize regions 240 --wait
+    """
+    tables = _tables(target_of(settings))
+    carry_out(tables.resize(table, number))
+    if shards_wait:
+        carry_out(tables.wait(table, timeout))
+    _done(settings, {"table": table, "shards": number}, f"{table} has {number} shards")
 
 
 @shards.command()
@@ -272,21 +232,7 @@ def delete(table: str, timeout: float | None, shards_wait: bool, **settings: Any
     Examples:
       mwapp shards delete regions --wait
     """
-    target = target_of(settings)
-    failed = _ask(target, partial(requests.delete_table, name=table))
-    if failed is not None and failed.error is Error.NO_NODE:
-        raise _no_such_table(table)
-    _check(failed, f"delete the table {table}")
-
-    def gone(view: ShardsView) -> str | None:
-        left = view.tables.get(table)
-        if left is not None and not left.deleting:
-            raise RefusedError(f"{table} is not deleted: somebody has set /shards/{table} meanwhile")
-        held = sum(bool(record.members) for record in left.records.values()) if left is not None else 0
-        return None if left is None else f"{held} shards of {table} are not closed yet"
-
-    if shards_wait:
-        _await(target, timeout, table, gone)
+    carry_out(_tables(target_of(settings)).delete(table, timeout, wait=shards_wait))
     document = {"table": table, "deleted": shards_wait, "deleting": not shards_wait}
     _done(settings, document, f"{table} is deleted" if shards_wait else f"{table} is being deleted")
 
@@ -307,49 +253,27 @@ def list_(**settings: Any) -> None:
       mwapp shards list
       mwapp shards list --output json
     """
-    view = _see(target_of(settings))
-    tables = [_table_document(view, table) for table in view.tables.values()]
+    view = carry_out(_tables(target_of(settings)).see())
+    tables = [table_state(view, table) for table in view.tables.values()]
     if settings["output"] == "json":
         drained = [{"worker": name, "shards": view.held_by(name)} for name in sorted(view.drained)]
-        show_json({"tables": tables, "drained": drained})
+        show_json({"tables": [it._asdict() for it in tables], "drained": drained})
         return
     show_table(
         ("TABLE", "STATE", "SHARDS", "REPLICAS", "SPREAD", "VACANT", "FAILED", "FEWER", "MOVING", "HANDLER"),
         [
             (
-                *(it["table"], it["state"], it["shards"], it["replicas"], it["spread"], it["vacant"]),
-                *(it["failed"], it["under_replicated"], it["moving"], it["handler"] or it["command"]),
+                *(it.table, it.state, it.shards, it.replicas, it.spread, it.vacant),
+                *(it.failed, it.under_replicated, it.moving, it.handler or it.command),
             )
             for it in tables
         ],
     )
     for it in tables:
-        if it["problem"]:
-            click.echo(f"{it['table']}: {it['problem']}: set /shards/{it['table']} right", err=True)
+        if it.problem:
+            click.echo(f"{it.table}: {it.problem}: set /shards/{it.table} right", err=True)
     for name in sorted(view.drained):
         show(f"{name} is drained: it has {view.held_by(name)} shards (mwapp shards drain {name} --undo)")
-
-
-def _table_document(view: ShardsView, table: TableView) -> dict[str, Any]:
-    asked, records = table.asked, table.records
-    states = [view.state(table.name, shard, record) for shard, record in records.items()]
-    return {
-        "table": table.name,
-        "state": "deleting" if table.deleting else "unusable" if asked is None else "active",
-        "problem": table.problem,
-        "shards": asked.shards if asked is not None else len(records),
-        "replicas": asked.replicas if asked is not None else None,
-        "spread": (asked.spread if asked is not None else None) or None,
-        "handler": asked.handler if asked is not None else None,
-        "command": asked.command if asked is not None else None,
-        "shared": asked.anyone if asked is not None else None,
-        "grace": asked.grace if asked is not None else None,
-        "copies": asked.copies if asked is not None else None,
-        "vacant": states.count(VACANT) + (max(0, asked.shards - len(records)) if asked is not None else 0),
-        "failed": states.count(FAILED),
-        "under_replicated": sum(view.lacks(table, record) for record in records.values()),
-        "moving": sum(record.target is not None for record in records.values()),
-    }
 
 
 @shards.command(name="show")
@@ -378,44 +302,40 @@ def show_(table: str, shards_worker: str | None, shards_state: tuple[str, ...], 
       mwapp shards show regions --state failed --state vacant
       mwapp shards show regions --worker mw3 --output json
     """
-    view = _see(target_of(settings), table)
-    known = view.tables.get(table)
-    if known is None:
-        raise _no_such_table(table)
+    view = carry_out(_tables(target_of(settings)).see(table))
+    if table not in view.tables:
+        raise no_such_table(table)
     chosen = [
-        (shard, record, state)
-        for shard, record in known.records.items()
-        if (shards_worker is None or shards_worker in record.members)
-        and ((state := view.state(table, shard, record)) in shards_state or not shards_state)
+        its
+        for its in shard_states(view, view.tables[table])
+        if (shards_worker is None or shards_worker in its.members)
+        and (its.state in shards_state or not shards_state)
     ]
-    now = time.time()
     if settings["output"] == "json":
-        show_json([_shard_document(view, *one) for one in chosen])
+        show_json(list(map(_shard_document, chosen)))
         return
+    addressed = any(its.address for its in chosen)
+    columns = ("ADDRESS",) if addressed else ()
+    now = time.time()
     show_table(
-        ("SHARD", "PRIMARY", "STATE", "GENERATION", "SINCE", "REPLICAS", "TO"),
+        ("SHARD", "PRIMARY", "STATE", "GENERATION", "SINCE", *columns, "REPLICAS", "TO"),
         [
             (
-                *(shard, record.primary, state, record.generation),
-                age(now - record.since) if record.since else None,
-                " ".join(f"{n}={view.member(record, n)}" for n in record.members if n != record.primary),
-                None if record.target is None else " ".join(record.target) or "(nobody)",
+                *(its.shard, its.primary, its.state, its.generation),
+                age(now - its.since) if its.since else None,
+                *([its.address] if addressed else ()),
+                " ".join(f"{n}={member.state}" for n, member in its.members.items() if n != its.primary),
+                None if its.target is None else " ".join(its.target) or "(nobody)",
             )
-            for shard, record, state in chosen
+            for its in chosen
         ],
     )
 
 
-def _shard_document(view: ShardsView, shard: int, record: Record, state: str) -> dict[str, Any]:
-    return {
-        "shard": shard,
-        "primary": record.primary or None,
-        "state": state,
-        "generation": record.generation,
-        "since": record.since or None,
-        "members": {name: view.member(record, name) for name in record.members},
-        "target": None if record.target is None else list(record.target),
-    }
+def _shard_document(its: ShardState) -> dict[str, Any]:
+    members = {name: member.state for name, member in its.members.items()}
+    empty = {"primary": its.primary or None, "address": its.address or None, "since": its.since or None}
+    return its._asdict() | empty | {"members": members}
 
 
 # ---------------------------------------------------------------- move, drain
@@ -448,66 +368,11 @@ def move(
       mwapp shards move regions 17 mw2 --wait
       mwapp shards move blocks 3 mw2 mw5
     """
-    target = target_of(settings)
-    view = _see(target, table)
-    known = view.tables.get(table)
-    if known is None:
-        raise _no_such_table(table)
-    if shard not in known.records:
-        raise NotFoundError(f"SHARD: {table} has no shard {shard} (mwapp shards show {table})")
-    for name in workers:
-        if name not in view.holders:
-            raise NotFoundError(f"WORKER: {name} is not there (mwapp workers)")
-        if name in view.drained:
-            raise RefusedError(f"WORKER: {name} is drained (mwapp shards drain {name} --undo)")
-    if len(workers) > max(1, len(known.records[shard].wanted)):
-        raise BadInputError(f"WORKER: {len(workers)} of them: a shard of {table} has fewer replicas")
-    if _is_so(known.records[shard], workers):
-        _done(settings, _moved_document(table, shard, workers, True), f"{table} {shard} is on {workers[0]}")
-        return
-    failed = _ask(target, partial(requests.move_shard, name=table, shard=shard, workers=workers))
-    if failed is not None and failed.error is Error.NODE_EXISTS:
-        raise RefusedError(f"somebody has just asked to move {table} {shard}: try again when it has begun")
-    _check(failed, f"move {table} {shard}")
-
-    def decided(view: ShardsView) -> str | None:
-        waits = f"{table}:{shard}" in view.moves
-        return "the master has not answered: is one active (mwapp status)?" if waits else None
-
-    def moved(view: ShardsView) -> str | None:
-        record = _record_of(view, table, shard)
-        there = _is_so(record, workers) and view.state(table, shard, record) == SERVING
-        return None if there else f"{table} {shard} has not moved yet (mwapp shards show {table})"
-
-    until = time.monotonic() + (MASTER_SECONDS if timeout is None else timeout)
-    view = _await(target, until - time.monotonic(), table, decided)
-    record = _record_of(view, table, shard)
-    if record.wanted[: len(workers)] != workers:
-        raise RefusedError(
-            f"{table} {shard} does not move: the master's log says why. Do these workers differ in the label "
-            "of --spread, and are none of them stopping?"
-        )
-    if shards_wait:
-        left = None if timeout is None else until - time.monotonic()
-        _await(target, left, table, moved)
-    document = _moved_document(table, shard, workers, shards_wait)
-    _done(settings, document, f"{table} {shard} {'is on' if shards_wait else 'moves to'} {workers[0]}")
-
-
-def _is_so(record: Record, workers: tuple[str, ...]) -> bool:
-    """Whether they have it, and nothing else is to come."""
-    return record.target is None and record.primary == workers[0] and record.wanted[: len(workers)] == workers
-
-
-def _moved_document(table: str, shard: int, workers: tuple[str, ...], moved: bool) -> dict[str, Any]:
-    return {"table": table, "shard": shard, "workers": list(workers), "moved": moved}
-
-
-def _record_of(view: ShardsView, table: str, shard: int) -> Record:
-    known = view.tables.get(table)
-    if known is None or known.deleting or shard not in known.records:
-        raise NotFoundError(f"no such table: {table}: it was deleted, or is being deleted")
-    return known.records[shard]
+    tables = _tables(target_of(settings))
+    was_so = carry_out(tables.move(table, shard, workers, timeout, wait=shards_wait))
+    moved = was_so or shards_wait
+    document = {"table": table, "shard": shard, "workers": list(workers), "moved": moved}
+    _done(settings, document, f"{table} {shard} {'is on' if moved else 'moves to'} {workers[0]}")
 
 
 @shards.command()
@@ -531,28 +396,25 @@ def drain(worker: str, timeout: float | None, shards_undo: bool, shards_wait: bo
     """
     if shards_undo and shards_wait:
         raise BadInputError("--wait: not with --undo, which is done at once")
-    target = target_of(settings)
-    view = _see(target)
-    if worker not in view.holders and not shards_undo:
+    tables = _tables(target_of(settings))
+    if shards_undo:
+        carry_out(tables.undrain(worker))
+    else:
+        _warn_of_drain(carry_out(tables.see()), worker)
+        carry_out(tables.drain(worker, timeout, wait=shards_wait))
+    left = carry_out(tables.see()).held_by(worker)
+    text = f"{worker} may have shards again" if shards_undo else f"{worker} is drained"
+    _done(settings, {"worker": worker, "drained": not shards_undo, "shards": left}, text)
+
+
+def _warn_of_drain(view: ShardsView, worker: str) -> None:
+    if worker not in view.holders:
         print(f"mwapp: warning: no worker {worker} is there now (mwapp workers)", file=sys.stderr)
-    if not shards_undo and view.tables and not _others(view, worker):
+    if view.tables and not _others(view, worker):
         print(
             f"mwapp: warning: nobody else may have shards, so {worker} keeps what it has (mwapp workers)",
             file=sys.stderr,
         )
-    failed = _ask(target, partial(requests.drain_worker, worker=worker, undo=shards_undo))
-    if failed is not None and failed.error is Error.NO_NODE:
-        raise NotFoundError("there is no table of shards, so there is nothing to drain")
-    _check(failed, f"drain {worker}")
-
-    def empty(view: ShardsView) -> str | None:
-        left = view.held_by(worker)
-        return f"{worker} has {left} shards (mwapp shards list)" if left else None
-
-    if shards_wait:
-        view = _await(target, timeout, None, empty)
-    text = f"{worker} may have shards again" if shards_undo else f"{worker} is drained"
-    _done(settings, {"worker": worker, "drained": not shards_undo, "shards": view.held_by(worker)}, text)
 
 
 def _others(view: ShardsView, worker: str) -> list[str]:
@@ -561,64 +423,15 @@ def _others(view: ShardsView, worker: str) -> list[str]:
     return [name for name in there if name not in view.drained | {worker}]
 
 
-# ---------------------------------------------------------------- the ensemble
+# ---------------------------------------------------------------- in common
 
 
-def _see(target: Target, only: str | None = None) -> ShardsView:
-    (view,) = look(target, lambda scope, then: read_shards(scope, then, only))
-    assert isinstance(view, ShardsView)  # noqa: S101 - it is; tells mypy
-    return view
+def _tables(target: Target) -> Tables:
+    return Tables(target.session, _TYPED, _say)
 
 
-def _ask(target: Target, build: Callable[..., requests.Ask]) -> Failed | None:
-    """Returns the failure, if the ensemble did not do it."""
-    failures: list[Failed | None] = []
-
-    def begin(process: Process, finished: Callback) -> requests.Ask:
-        def answered(failed: Failed | None) -> None:
-            failures.append(failed)
-            finished()
-
-        return build(process, finished=answered)
-
-    converse(target, begin)
-    return failures[0]
-
-
-def _check(failed: Failed | None, what: str) -> None:
-    if failed is not None:
-        raise RefusedError(
-            f"the ensemble refuses to {what} ({failed.error.value}). With access control lists only clients "
-            "that are entered may, and `mwapp acl on` makes the znodes that this needs (mwapp acl)"
-        )
-
-
-def _await(
-    target: Target, seconds: float | None, table: str | None, left: Callable[[ShardsView], str | None]
-) -> ShardsView:
-    """Look until nothing is ``left`` to wait for, and say now and then what that is; returns the last
-    look."""
-    now = time.monotonic()
-    end, say, said = (None if seconds is None else now + seconds), now + SAY, ""
-    while True:
-        view = _see(target, table)
-        problem = left(view)
-        if problem is None:
-            return view
-        known = view.tables.get(table or "")
-        if known is not None and known.problem:
-            problem += f"; {known.problem}: set the znode /shards/{table} right"
-        now = time.monotonic()
-        if end is not None and now >= end:
-            raise TimedOutError(problem)
-        if now >= say and problem != said:
-            print(f"mwapp: waiting: {problem}", file=sys.stderr)
-            say, said = now + SAY, problem
-        time.sleep(PAUSE)
-
-
-def _no_such_table(name: str) -> NotFoundError:
-    return NotFoundError(f"no such table: {name} (mwapp shards list)")
+def _say(problem: str) -> None:
+    print(f"mwapp: waiting: {problem}", file=sys.stderr)
 
 
 def _done(settings: dict[str, Any], document: dict[str, Any], text: str) -> None:

@@ -26,9 +26,11 @@ from mwapp.client.handles import (
     stored,
     views,
 )
+from mwapp.client.tables import Step, TableHandle, TableOptions, Tables, Talk, table_of
 from mwapp.core.protocol import REMOVE, RUN
 from mwapp.handlers import Handler
 from mwapp.status.overview import TaskView
+from mwapp.status.shards import ShardState, TableState
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,6 +71,38 @@ class AsyncTask(Handle[R]):
     async def remove(self) -> None:
         """See :meth:`mwapp.Task.remove`."""
         await self._client.remove([self])
+
+
+class AsyncTable(TableHandle):
+    """Like :class:`mwapp.Table`, for asyncio. If a call is cancelled, what was asked for by then goes on."""
+
+    async def create(self, *, timeout: float | None = None, **options: Unpack[TableOptions]) -> None:
+        """See :meth:`mwapp.Table.create`."""
+        await _carry_out(self._tables.create(self.name, table_of(options), timeout))
+
+    async def wait(self, timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Table.wait`."""
+        await _carry_out(self._tables.wait(self.name, timeout))
+
+    async def show(self) -> list[ShardState]:
+        """See :meth:`mwapp.Table.show`."""
+        return await _carry_out(self._tables.show(self.name))
+
+    async def shard(self, shard: int) -> ShardState:
+        """See :meth:`mwapp.Table.shard`."""
+        return await _carry_out(self._tables.shard(self.name, shard))
+
+    async def resize(self, shards: int, *, timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Table.resize`."""
+        await _carry_out(self._tables.resize(self.name, shards, timeout))
+
+    async def move(self, shard: int, *workers: str, wait: bool = True, timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Table.move`."""
+        await _carry_out(self._tables.move(self.name, shard, workers, timeout, wait=wait))
+
+    async def delete(self, *, wait: bool = True, timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Table.delete`."""
+        await _carry_out(self._tables.delete(self.name, timeout, wait=wait))
 
 
 class AsyncClient(Asking):
@@ -183,6 +217,42 @@ class AsyncClient(Asking):
         with cancelling([future]):
             await _all([future])
             return views(listed, future.result())
+
+    def table(self, name: str) -> AsyncTable:
+        """See :meth:`mwapp.Client.table`."""
+        return AsyncTable(self._background, name)
+
+    async def tables(self) -> list[TableState]:
+        """See :meth:`mwapp.Client.tables`."""
+        return await _carry_out(Tables(self._background).tables())
+
+    async def drain(self, worker: str, *, wait: bool = True, timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Client.drain`."""
+        await _carry_out(Tables(self._background).drain(worker, timeout, wait=wait))
+
+    async def undrain(self, worker: str, *, timeout: float | None = None) -> None:
+        """See :meth:`mwapp.Client.undrain`."""
+        await _carry_out(Tables(self._background).undrain(worker, timeout))
+
+
+async def _carry_out(talk: Talk[T]) -> T:
+    """See :func:`mwapp.client.tables.carry_out`."""
+    answer: Any = None
+    try:
+        while True:
+            answer = await _wait_for(talk.send(answer))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def _wait_for(step: Step | float) -> Any:
+    if not isinstance(step, Step):
+        await asyncio.sleep(step)
+        return None
+    with cancelling([step.future]):
+        await _all([step.future], step.left())
+        return step.result()
 
 
 async def _each(futures: Collection[Future[T]], timeout: float | None = None) -> AsyncIterator[Future[T]]:

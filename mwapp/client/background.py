@@ -81,6 +81,14 @@ class Background:
 
         return self._ask(1, begin)[0]
 
+    def ask(self, build: Callable[[Process, Callable[[T], None]], ClientPart]) -> "Future[T]":
+        """The same; what it calls that function with is the result."""
+
+        def begin(futures: list[Future[T]]) -> None:
+            self._start(build(self._process, partial(_succeed, futures[0])), futures)
+
+        return self._ask(1, begin)[0]
+
     def submit(
         self,
         tasks: Sequence[Task],

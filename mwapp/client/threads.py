@@ -24,9 +24,11 @@ from mwapp.client.handles import (
     stored,
     views,
 )
+from mwapp.client.tables import TableHandle, TableOptions, Tables, carry_out, table_of
 from mwapp.core.protocol import REMOVE, RUN
 from mwapp.handlers import Handler
 from mwapp.status.overview import TaskView
+from mwapp.status.shards import ShardState, TableState
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +74,70 @@ class Task(Handle[R]):
     def remove(self) -> None:
         """Remove it; it has ended. See :meth:`Client.remove`."""
         self._client.remove([self])
+
+
+class Table(TableHandle):
+    """A table of shards (docs/shards.md), whether it is there or not. It needs the client that it came from
+    to be open.
+
+    All that have a ``timeout`` (seconds; None: no limit) raise TimedOutError when it is over. What was asked
+    for by then goes on, and can be asked for again: only a second ``create`` is refused.
+    """
+
+    def create(self, *, timeout: float | None = None, **options: Unpack[TableOptions]) -> None:
+        """Make it. When this returns it is stored; :meth:`wait` waits until its shards are at work.
+
+        The options are those of ``mwapp shards create``: ``shards``, ``replicas``, ``spread``, ``handler`` or
+        ``command``, ``shared``, ``grace`` (seconds), ``copies``, ``page``.
+
+        Raises:
+            BadInputError: such a table cannot be; the message begins with the option that is wrong.
+            RefusedError: there is one of that name, or the ensemble refuses it.
+            UnreachableError: the ensemble does not answer, so whether it is stored is unknown.
+        """
+        carry_out(self._tables.create(self.name, table_of(options), timeout))
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until every shard has a primary at work. Raises TimedOutError, which says what is missing, and
+        NotFoundError."""
+        carry_out(self._tables.wait(self.name, timeout))
+
+    def show(self) -> list[ShardState]:
+        """All of its shards, by their numbers. Raises NotFoundError."""
+        return carry_out(self._tables.show(self.name))
+
+    def shard(self, shard: int) -> ShardState:
+        """One of its shards: who has it, and where clients reach the owner. Raises NotFoundError."""
+        return carry_out(self._tables.shard(self.name, shard))
+
+    def resize(self, shards: int, *, timeout: float | None = None) -> None:
+        """Have it have so many shards, more than now. When this returns that is stored; :meth:`wait` waits
+        until the new ones are at work.
+
+        Raises:
+            NotFoundError: there is no such table.
+            RefusedError: it has more already, and cannot have fewer; or the ensemble refuses it.
+        """
+        carry_out(self._tables.resize(self.name, shards, timeout))
+
+    def move(self, shard: int, *workers: str, wait: bool = True, timeout: float | None = None) -> None:
+        """Move a shard: the first worker is to be its primary, the others its replicas.
+
+        It waits until the first is the primary, and at work; with ``wait=False`` only until the master has
+        begun.
+
+        Raises:
+            NotFoundError: there is no such table, shard or worker.
+            RefusedError: a worker is drained, or these cannot have it together.
+        """
+        carry_out(self._tables.move(self.name, shard, workers, timeout, wait=wait))
+
+    def delete(self, *, wait: bool = True, timeout: float | None = None) -> None:
+        """Delete it: its workers close its shards, and then it is gone. It waits for that unless told not to.
+
+        Raises NotFoundError, and RefusedError.
+        """
+        carry_out(self._tables.delete(self.name, timeout, wait=wait))
 
 
 class Client(Asking):
@@ -204,6 +270,30 @@ class Client(Asking):
         with cancelling(asked.values()):
             concurrent.futures.wait(asked.values(), seconds(timeout))
             check_done(asked, timeout)
+
+    def table(self, name: str) -> Table:
+        """The table of shards of that name, whether it is there or not: nobody is asked. Raises
+        BadInputError."""
+        return Table(self._background, name)
+
+    def tables(self) -> list[TableState]:
+        """All tables of shards, with what each lacks."""
+        return carry_out(Tables(self._background).tables())
+
+    def drain(self, worker: str, *, wait: bool = True, timeout: float | None = None) -> None:
+        """Have others take all shards of a worker, and give it none until :meth:`undrain`.
+
+        It waits until the worker has none, unless told not to. If nobody else may have them that is never.
+
+        Raises:
+            NotFoundError: there is no table of shards.
+            TimedOutError: it still has some after ``timeout`` seconds; it stays drained.
+        """
+        carry_out(Tables(self._background).drain(worker, timeout, wait=wait))
+
+    def undrain(self, worker: str, *, timeout: float | None = None) -> None:
+        """A worker may have shards again. Raises TimedOutError, RefusedError."""
+        carry_out(Tables(self._background).undrain(worker, timeout))
 
     def status(self, tasks: Iterable[Task[Any]]) -> list[TaskView]:
         """The state of each, and who has it. Raises NotFoundError."""

@@ -233,13 +233,14 @@ class ShardSays:
     ``late``: it was told to be, and is not, because :class:`PromoteShard` came to its turn too late.
     ``released``: it was, and has ceased to be. ``closed``: it is gone, with everything that it started,
     whether it was asked to or not, or could not be started; nothing follows. Then ``reason`` says why, if it
-    was not asked to.
+    was not asked to. ``address``: where its clients reach it now; empty: it has told none.
     """
 
     run: int
     said: str
     generation: int = 0
     reason: str | None = None
+    address: str = ""
 
 
 @message

@@ -26,6 +26,7 @@ from mwapp.execution import privileges
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.environment import of_runs
 from mwapp.execution.runner import THREAD_END
+from mwapp.handlers import problem_of_address
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ START, KILL, SHARD = "start", "kill", "shard"
 _SIZE = struct.Struct("!I")
 # The types of a head: of the end of a run, and of what a shard says.
 _HEAD = [int, int, bool, float, bool, int, int, int]
-_SAYS = [int, str, int, int]
+_SAYS = [int, str, int, int, str]
 # What a shard can say.
 _SAID = ("open", "ready", "serving", "late", "released", "closed")
 
@@ -69,8 +70,8 @@ def write_answer(answer: Exited | ShardSays) -> bytes:
 
 def _write_says(says: ShardSays) -> bytes:
     reason = None if says.reason is None else says.reason.encode(errors="backslashreplace")[:MOST_OUTPUT]
-    head = [says.run, says.said, says.generation, -1 if reason is None else len(reason)]
-    return json.dumps(head).encode() + b"\n" + (reason or b"")
+    head = [says.run, says.said, says.generation, -1 if reason is None else len(reason), says.address]
+    return json.dumps(head, ensure_ascii=False).encode() + b"\n" + (reason or b"")
 
 
 def _write_exited(exited: Exited) -> bytes:
@@ -92,7 +93,7 @@ def read_answer(channel: BinaryIO) -> Exited | ShardSays | None:
         return None
     head = json.loads(line)
     kinds = [type(value) for value in head] if isinstance(head, list) else []
-    if kinds == _SAYS and head[1] in _SAID and -1 <= head[3] <= MOST_OUTPUT:
+    if kinds == _SAYS and _may_say(*head[1:]):
         return _read_says(channel, *head)
     if kinds not in (_HEAD, [int, type(None), *_HEAD[2:]]):
         raise ValueError(f"no such answer: {line[:80]!r}")
@@ -107,11 +108,18 @@ def read_answer(channel: BinaryIO) -> Exited | ShardSays | None:
     return Exited(run, code, output, truncated, seconds, begun, result, reason)
 
 
-def _read_says(channel: BinaryIO, run: int, said: str, generation: int, size: int) -> ShardSays | None:
+def _may_say(said: str, _generation: int, size: int, address: str) -> bool:
+    return said in _SAID and -1 <= size <= MOST_OUTPUT and problem_of_address(address) is None
+
+
+def _read_says(
+    channel: BinaryIO, run: int, said: str, generation: int, size: int, address: str
+) -> ShardSays | None:
     reason = channel.read(max(0, size))
     if len(reason) < size:
         return None
-    return ShardSays(run, said, generation, None if size < 0 else reason.decode(errors="replace"))
+    why = None if size < 0 else reason.decode(errors="replace")
+    return ShardSays(run, said, generation, why, address)
 
 
 class RemoteRunner:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 # A command that is to end under one generation has this long, seconds; then it is killed. The core waits
-# longer for the answer (Deadlines in core/shards/holder.py).
+# longer for the answer (Deadlines in core/shards/handler.py).
 STOP_SECONDS = 8.0
 # How many characters of the end of its output a reason shows.
 MOST_SHOWN = 1000
@@ -23,7 +23,9 @@ MOST_SHOWN = 1000
 class Say(Protocol):
     """Tells what a handler says: see :class:`~mwapp.core.messages.ShardSays`."""
 
-    def __call__(self, said: str, generation: int, reason: str | None = None, /) -> None: ...
+    def __call__(
+        self, said: str, generation: int, reason: str | None = None, address: str = "", /
+    ) -> None: ...
 
 
 class CommandShard:

@@ -11,6 +11,7 @@ from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
 from mwapp.execution.shard_command import Say, environment_of, how_it_ended
+from mwapp.handlers import problem_of_address
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -144,12 +145,15 @@ class HandlerShard:
         if not isinstance(reply, dict):
             return False
         said, generation, reason = (reply.get(key) for key in ("said", "generation", "reason"))
+        address = reply.get("address", "")
         if isinstance(reason, str):
             self._reason = self._reason or reason
             return False
         if said not in SAID or type(generation) is not int:
             return False
-        self._say(said, generation)
+        if problem_of_address(address) is not None:
+            return False
+        self._say(said, generation, None, address)
         return True
 
     def _ended(self) -> None:

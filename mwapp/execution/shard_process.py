@@ -18,7 +18,15 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from mwapp import clock
-from mwapp.handlers import Shard, Term, UnknownHandlerError, choose, load_shard, offered
+from mwapp.handlers import (
+    Shard,
+    Term,
+    UnknownHandlerError,
+    choose,
+    load_shard,
+    offered,
+    problem_of_address,
+)
 
 _PR_SET_PDEATHSIG = 1
 # A replica that copies is asked this often whether it is caught up, seconds.
@@ -29,8 +37,9 @@ MOST_FRAMES = 20
 MOST_REASON = 4000
 
 
-class CannotOpenError(Exception):
-    """There is no such handler, or it is too late to open it; the message says why."""
+class CannotServeError(Exception):
+    """There is no such handler, it is too late to open it, or nobody can be told its address; the message
+    says why."""
 
 
 class Host:
@@ -67,7 +76,7 @@ class Host:
         if what == "open":
             self._shard = _make(request)
             if clock.now() >= request["until"]:  # last of all: its import may have taken long
-                raise CannotOpenError("it could not be opened before the worker's session might be over")
+                raise CannotServeError("it could not be opened before the worker's session might be over")
             self._shard.open(_term(request, "replica"))
             self._copying = generation
             self._say("open", generation)
@@ -98,7 +107,11 @@ class Host:
             self._copying = None
 
     def _say(self, said: str, generation: int) -> None:
-        self.write({"said": said, "generation": generation})
+        address = "" if self._shard is None else self._shard.address
+        problem = problem_of_address(address)
+        if problem is not None:
+            raise CannotServeError(problem)
+        self.write({"said": said, "generation": generation, "address": address})
 
     def write(self, reply: dict[str, Any]) -> None:
         """For the daemon."""
@@ -113,7 +126,7 @@ def _make(request: dict[str, Any]) -> Shard:
         point = choose(name, offered())
         return load_shard(point)(request["table"], request["shard"], request["worker"])
     except UnknownHandlerError as problem:
-        raise CannotOpenError(str(problem)) from None
+        raise CannotServeError(str(problem)) from None
 
 
 def _term(request: dict[str, Any], role: str, primary: str = "") -> Term:
@@ -154,7 +167,7 @@ def main() -> None:
 
 
 def _told(problem: BaseException) -> str:
-    if isinstance(problem, CannotOpenError):
+    if isinstance(problem, CannotServeError):
         return str(problem)[:MOST_REASON]
     import traceback  # seldom needed
 

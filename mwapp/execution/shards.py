@@ -93,9 +93,11 @@ class Shards:
         if command.run in self._shards:
             self._shards[command.run] = shard
 
-    def _say(self, run: int, said: str, generation: int, reason: str | None = None) -> None:
+    def _say(
+        self, run: int, said: str, generation: int, reason: str | None = None, address: str = ""
+    ) -> None:
         if run not in self._shards:
             return
         if said == "closed":
             del self._shards[run]
-        self._post(ShardSays(run, said, generation, reason))
+        self._post(ShardSays(run, said, generation, reason, address))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from mwapp.core.messages import Failed, Node
 from mwapp.core.session import Scope
@@ -31,6 +32,48 @@ from mwapp.status.overview import get_many
 VACANT, OPENING, HANDOVER = "vacant", "opening", "handover"
 # A member that is not there.
 GONE = "gone"
+
+
+class Member(NamedTuple):
+    """A worker that has a shard."""
+
+    state: (
+        str  # sync (it has everything), copy (it copies), back (it was in sync, and has come back), or gone
+    )
+    address: str  # where clients reach its handler; empty: unknown
+
+
+class ShardState(NamedTuple):
+    """A shard: who has it."""
+
+    shard: int
+    state: str  # serving, opening, handover, failed or vacant (mwapp shards show --help)
+    primary: str  # the worker that is its owner; empty: nobody
+    generation: int  # the fencing token of that owner
+    address: str  # where clients reach the owner; empty: unknown, or the owner is gone
+    members: Mapping[str, Member]  # by worker; the owner is one of them
+    since: int  # when the generation began, seconds since the Unix epoch; 0: unknown
+    target: tuple[str, ...] | None  # who is to have it, the owner first; None: who has it
+
+
+class TableState(NamedTuple):
+    """A table: what is wanted, and what it lacks. What cannot be read is None."""
+
+    table: str
+    state: str  # active, deleting or unusable
+    problem: str | None  # why it is unusable
+    shards: int
+    replicas: int | None
+    spread: str | None
+    handler: str | None
+    command: str | None
+    shared: bool | None
+    grace: float | None  # seconds
+    copies: int | None
+    vacant: int  # shards without an owner that lives
+    failed: int  # shards whose handler has failed
+    under_replicated: int  # shards with fewer replicas in sync than wanted
+    moving: int  # shards that are to have other workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +121,11 @@ class ShardsView:
             return HANDOVER
         return SERVING if said[there] == (record.generation, SERVING) else OPENING
 
+    def address(self, table: str, shard: int, record: Record, name: str) -> str:
+        """Where clients reach the handler of a member; empty: it has told none, or is gone."""
+        there = self.is_there(record, name)
+        return self.holders[name].addresses.get((table, shard), "") if there else ""
+
     def _said(self, table: str, shard: int, record: Record, name: str) -> Saying | None:
         """What a member says last, if it is there."""
         return self.holders[name].shards.get((table, shard)) if self.is_there(record, name) else None
@@ -92,6 +140,48 @@ class ShardsView:
         return sum(
             worker in record.members for table in self.tables.values() for record in table.records.values()
         )
+
+
+def shard_states(view: ShardsView, table: TableView) -> list[ShardState]:
+    """Of all of its shards, by their numbers. One that the master has not begun with has no record yet."""
+    known = table.records
+    wanted = known.keys() | range(table.asked.shards if table.asked is not None else 0)
+    return [_shard_state(view, table.name, shard, known.get(shard, Record())) for shard in sorted(wanted)]
+
+
+def _shard_state(view: ShardsView, table: str, shard: int, record: Record) -> ShardState:
+    members = {
+        name: Member(view.member(record, name), view.address(table, shard, record, name))
+        for name in record.members
+    }
+    address = members[record.primary].address if record.primary in members else ""
+    state = view.state(table, shard, record)
+    return ShardState(
+        *(shard, state, record.primary, record.generation, address, members, record.since, record.target)
+    )
+
+
+def table_state(view: ShardsView, table: TableView) -> TableState:
+    """What is wanted, and what it lacks. A shard without a record is vacant."""
+    asked, records = table.asked, table.records
+    states = [view.state(table.name, shard, record) for shard, record in records.items()]
+    return TableState(
+        table.name,
+        "deleting" if table.deleting else "unusable" if asked is None else "active",
+        table.problem,
+        asked.shards if asked is not None else len(records),
+        asked.replicas if asked is not None else None,
+        (asked.spread if asked is not None else None) or None,
+        asked.handler if asked is not None else None,
+        asked.command if asked is not None else None,
+        asked.anyone if asked is not None else None,
+        asked.grace if asked is not None else None,
+        asked.copies if asked is not None else None,
+        states.count(VACANT) + (max(0, asked.shards - len(records)) if asked is not None else 0),
+        states.count(FAILED),
+        sum(view.lacks(table, record) for record in records.values()),
+        sum(record.target is not None for record in records.values()),
+    )
 
 
 def read_shards(scope: Scope, then: Callable[[ShardsView], None], only: str | None = None) -> None:

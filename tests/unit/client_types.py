@@ -3,7 +3,19 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, assert_type
 
-from mwapp import AsyncClient, AsyncTask, Call, Client, End, Task, handler
+from mwapp import (
+    AsyncClient,
+    AsyncTable,
+    AsyncTask,
+    Call,
+    Client,
+    End,
+    ShardState,
+    Table,
+    TableState,
+    Task,
+    handler,
+)
 
 
 @handler
@@ -36,6 +48,16 @@ def threads(client: Client) -> None:
     client.submit("true", retry=2)  # type: ignore[call-overload]
     add.call(1, z=2)  # type: ignore[call-arg]
     Call("true", labels="gpu")  # type: ignore[call-overload]
+    table = client.table("t")
+    assert_type(table, Table)
+    table.create(shards=12, replicas=3, spread="zone", handler="stores:Region", timeout=30)
+    assert_type(table.show(), list[ShardState])
+    assert_type(table.shard(7).address, str)
+    assert_type(table.shard(7).members["w1"].state, str)
+    assert_type(client.tables(), list[TableState])
+    table.create(replicas=3)  # type: ignore[call-arg]
+    table.create(shards=12, replica=3)  # type: ignore[call-arg]
+    table.move(7, 2)  # type: ignore[arg-type]
 
 
 async def asyncio(client: AsyncClient) -> None:
@@ -48,3 +70,7 @@ async def asyncio(client: AsyncClient) -> None:
     assert_type(await client.wait([task]), list[End])
     assert_type(await task.wait(), End)
     client.task(7, add)
+    assert_type(client.table("t"), AsyncTable)
+    await client.table("t").create(shards=12, command="serve")
+    assert_type(await client.table("t").show(), list[ShardState])
+    assert_type(await client.tables(), list[TableState])

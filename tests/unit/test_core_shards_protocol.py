@@ -53,6 +53,7 @@ def test_one_replica_is_of_shared_data_unless_the_table_says_otherwise() -> None
         (b'{"shards":1,"grace":-1}', "grace: -1: use seconds from 0 to 86400"),
         (b'{"shards":1,"grace":NaN}', "grace"),
         (b'{"shards":1,"spread":7}', "spread: 7: use a string"),
+        (b'{"shards":1,"command":"\\udc80"}', "command: .* use text in UTF-8"),
         (
             b'{"shards":4001,"page":2}',
             "page: 2: 4001 shards would be in more than 2000 znodes; use at least 3",
@@ -127,8 +128,25 @@ def test_a_report_is_read_as_it_was_written() -> None:
     assert Report.decode(Report(0).encode()) == Report(0)
 
 
+def test_the_address_of_a_handler_follows_what_it_says() -> None:
+    said = {("t", 2): (5, "serving"), ("t", 3): (5, "open"), ("t", 4): (6, "ready")}
+    report = Report(3, shards=said, addresses={("t", 2): "h:1", ("t", 3): "h:ä"})
+    data = report.encode().decode()
+    assert '"shards":{"t":{"2":[5,"serving","h:1"],"3":[5,"open","h:ä"],"4":[6,"ready"]}}' in data
+    assert Report.decode(data.encode()) == report
+    more = data.replace('"h:1"', '"h:1",{"weight":2}')
+    assert Report.decode(more.encode()) == report, "what comes later may say more"
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b'{"incarnation":1}', b'{"incarnation":1,"shards":{"t":{"a":[1,"ready"]}}}']
+    "data",
+    [
+        b"",
+        b"{}",
+        b'{"incarnation":1}',
+        b'{"incarnation":1,"shards":{"t":{"a":[1,"ready"]}}}',
+        b'{"incarnation":1,"shards":{"t":{"1":[1]}}}',
+    ],
 )
 def test_a_report_that_a_person_has_written_is_none(data: bytes) -> None:
     assert Report.decode(data) is None

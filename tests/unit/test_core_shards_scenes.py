@@ -52,6 +52,7 @@ class ShardActor(Actor):
         self._dying: list[int] = []
         self.failing: set[int] = set()  # shards whose handlers end as soon as they serve
         self.die_later = False  # its handlers: not when they are told
+        self.address = ""  # of all its handlers
         self.worker = Worker(self.process, name, f"{name}:2224", labels=labels)
         self.holder = Holder(self.process, name, labels=labels)
 
@@ -97,7 +98,7 @@ class ShardActor(Actor):
                 self._stage.soon(lambda: self._gone(run))
             return
         for said in self._answers(command):
-            says = ShardSays(run, said, command.generation)
+            says = ShardSays(run, said, command.generation, address=self.address)
             self._stage.soon(lambda says=says: self.event(says))  # type: ignore[misc]  # mypy infers no lambda with a default
         if isinstance(command, PromoteShard) and self.handlers[run].shard in self.failing:
             self._stage.soon(lambda: self._gone(run, "exit status 127"))
@@ -1014,6 +1015,49 @@ def test_what_a_worker_had_whose_name_is_taken_by_hand_goes_to_others_when_its_h
     stage.settle(5.0)
     assert _owners(a, b) == [0, 1, 2, 3]
     assert len(a.shards) == 4
+
+
+def _report(stage: Stage, worker: str) -> Report:
+    report = Report.decode((stage.data(f"/holders/{worker}") or "").encode())
+    assert report is not None
+    return report
+
+
+def test_the_address_of_a_handler_is_told_as_long_as_it_lives(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    a.address = "h:1"
+    _table(stage, stage.person(), Table(1))
+    assert _report(stage, "a").addresses == {("t", 0): "h:1"}
+    (run,) = a.handlers
+    record = _records(stage)[0]
+    a.event(ShardSays(run, "serving", record.generation - 1, address="h:0"))
+    stage.settle()
+    assert _report(stage, "a").addresses == {("t", 0): "h:1"}, "what it said before does not count"
+    a.failing.add(0)
+    a.silent = {OpenShard}
+    a.break_(0)
+    assert _report(stage, "a").addresses == {}
+
+
+def test_where_a_replica_is_that_copies_is_told_before_it_is_ready(stage: Stage) -> None:
+    _master(stage)
+    workers = _workers(stage, "a", "b")
+    for worker in workers:
+        worker.silent = {OpenShard}  # it says what the test says
+    _table(stage, stage.person(), Table(1, 2))
+    replica = next(worker for worker in workers if worker.name != _records(stage)[0].primary)
+    ((run, opened),) = replica.handlers.items()
+
+    def says(word: str, address: str) -> tuple[object, object]:
+        replica.event(ShardSays(run, word, opened.generation, address=address))
+        stage.settle()
+        report = _report(stage, replica.name)
+        return report.shards, report.addresses
+
+    key, generation = ("t", 0), opened.generation
+    assert says("open", "h:1") == ({key: (generation, "open")}, {key: "h:1"})
+    assert says("ready", "h:1") == ({key: (generation, "ready")}, {key: "h:1"})
 
 
 def test_a_page_is_read_again_only_when_it_changes(stage: Stage) -> None:

@@ -307,6 +307,18 @@ class Babbles(Shard):
         os.write(int(sys.argv[1]), b'{"said": "serving", "generation": "8"}\\n')
         time.sleep(1000)
 
+class Addressed(Shard):
+    def open(self, term):
+        self.address = "host:1"
+    def promote(self, term):
+        self.address = json.loads((HERE / "address").read_text())
+
+class Pretends(Shard):
+    def promote(self, term):
+        reply = {"said": "serving", "generation": 8, "address": "host\\n"}
+        os.write(int(sys.argv[1]), json.dumps(reply).encode() + b"\\n")
+        time.sleep(1000)
+
 class NoShard:
     pass
 """
@@ -340,6 +352,43 @@ def test_a_handler_in_python_is_told_everything_in_its_order(python: Harness) ->
         ["demote", 9, "replica", "v", both],
         ["close"],
     ]
+
+
+def test_the_address_of_a_handler_goes_with_everything_that_it_says(python: Harness) -> None:
+    (python.where / "address").write_text('"host:2"')
+    python.open(handler="notes_of_tests:Addressed")
+    python.promote(8)
+    python.demote(8, to="v")
+    said = [python.next() for _ in range(4)]
+    assert [(its.said, its.address) for its in said] == [
+        ("open", "host:1"),
+        ("ready", "host:1"),
+        ("serving", "host:2"),
+        ("released", "host:2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"), [('"a\\nb"', r"'a\nb'"), ("7", "7"), ("null", "None"), (f'"{"x" * 201}"', "'xxx")]
+)
+def test_an_address_that_nobody_can_be_told_is_a_failure_of_the_handler(
+    python: Harness, address: str, shown: str
+) -> None:
+    (python.where / "address").write_text(address)
+    python.open(handler="notes_of_tests:Addressed")
+    python.promote(8)
+    python.says("open 7", "ready 7")
+    reason = python.closed() or ""
+    assert reason.startswith(f"its address cannot be {shown}")
+    assert reason.endswith(
+        ": use text such as 'host:port', without control characters, at most 200 characters"
+    )
+
+
+def test_a_command_has_no_address(shard: Harness) -> None:
+    shard.open(SLEEPS)
+    shard.promote(8)
+    assert {shard.next().address for _ in range(3)} == {""}
 
 
 def test_a_replica_is_ready_when_it_is_caught_up(python: Harness) -> None:
@@ -413,6 +462,7 @@ def test_a_handler_that_hangs_is_killed_at_once_when_the_session_is_over(python:
         ("notes_of_tests:Breaks", "ValueError: no such disk"),
         ("notes_of_tests:Leaves", "its process has ended: exit status 3: farewell"),
         ("notes_of_tests:Babbles", "its process has ended: killed by SIGKILL"),
+        ("notes_of_tests:Pretends", "its process has ended: killed by SIGKILL"),
     ],
 )
 def test_a_handler_that_fails_says_why(python: Harness, handler: str, reason: str) -> None:

@@ -4,9 +4,7 @@ ensemble."""
 import importlib
 import re
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,9 +15,8 @@ from mwapp.core.messages import Create, Error, Failed, Set, Transaction
 from mwapp.core.session import Process
 from mwapp.core.shards import requests
 from mwapp.core.shards.protocol import SHARD_PARENTS, Member, Record, Report, Table, encode_page
-from mwapp.errors import NotFoundError
 from mwapp.status.overview import Look
-from mwapp.status.shards import ShardsView, TableView, read_shards
+from mwapp.status.shards import ShardsView, read_shards, shard_states
 from tests.unit.core_stage import Actor, Person, Stage, creates
 
 # ---------------------------------------------------------------- requests
@@ -183,10 +180,13 @@ def person(stage: Stage) -> Person:
     person = stage.person()
     person.create("/shards/t/0", encode_page({n: RECORDS[n] for n in range(4)}).decode())
     person.create("/shards/t/1", encode_page({n: RECORDS[n] for n in (4, 5)}).decode())
-    said = {("t", 0): (7, "serving"), ("t", 1): (6, "serving")}
-    person.create("/holders/w1", Report(0, (), shards=said).encode().decode(), e=True)
-    more = {("t", 3): (7, "failed"), ("t", 2): (8, "serving")}
-    person.create("/holders/w2", Report(0, (), shards=more).encode().decode(), e=True)
+    said = {("t", 0): (7, "serving"), ("t", 1): (6, "serving"), ("t", 4): (7, "ready")}
+    addresses = {("t", 0): "w1:1", ("t", 1): "w1:2", ("t", 4): "w1:3"}
+    report = Report(0, (), shards=said, addresses=addresses)
+    person.create("/holders/w1", report.encode().decode(), e=True)
+    more = {("t", 3): (7, "failed"), ("t", 2): (8, "serving"), ("t", 1): (7, "open")}
+    report = Report(0, (), shards=more, addresses={("t", 1): "w2:2"})
+    person.create("/holders/w2", report.encode().decode(), e=True)
     person.create("/holders/odd", "by hand", e=True)
     person.create("/drains/w2")
     person.create("/moves/t:3", "w1")
@@ -204,6 +204,24 @@ def test_every_state_of_a_shard_is_seen(stage: Stage, person: Person) -> None:  
     assert view.member(RECORDS[1], "w2") == "copy"
     assert view.held_by("w1") == 3
     assert (set(view.drained), set(view.moves), sorted(view.holders)) == ({"w2"}, {"t:3"}, ["w1", "w2"])
+
+
+def test_where_clients_reach_a_shard_and_its_replicas_is_seen(
+    stage: Stage,
+    person: Person,  # noqa: ARG001 - it made them
+) -> None:
+    view = see(stage)
+    states = shard_states(view, view.tables["t"])
+    assert [state.address for state in states] == ["w1:1", "w1:2", "", "", "", ""]
+    assert dict(states[1].members) == {"w1": ("sync", "w1:2"), "w2": ("copy", "w2:2")}
+    assert states[4].members["w1"] == ("gone", ""), "of another incarnation"
+    assert states[1]._replace(members={}) == (1, "opening", "w1", 7, "w1:2", {}, 0, ("w2",))
+
+
+def test_a_shard_that_the_master_has_not_begun_with_is_vacant(stage: Stage) -> None:
+    ask(stage, requests.create_table, "t", Table(2))
+    view = see(stage)
+    assert shard_states(view, view.tables["t"]) == [(n, "vacant", "", 0, "", {}, 0, None) for n in (0, 1)]
 
 
 def test_one_table_is_seen_alone(stage: Stage, person: Person) -> None:
@@ -232,55 +250,15 @@ def test_a_table_that_goes_or_cannot_be(
     assert len(table.records) == 4
 
 
-# ---------------------------------------------------------------- waiting
+# ---------------------------------------------------------------- the command line
 
 shards_cli: Any = importlib.import_module("mwapp.cli.shards")
-
-
-def wait(
-    monkeypatch: pytest.MonkeyPatch,
-    looks: list[tuple[float, ShardsView]],
-    left: Callable[[ShardsView], str | None],
-) -> Any:
-    """What is seen at each time, seconds."""
-    times = [0.0, *(at for at, _ in looks)]
-    views = [view for _, view in looks]
-    clock = SimpleNamespace(monotonic=lambda: times.pop(0), sleep=lambda _: None)
-    monkeypatch.setattr(shards_cli, "time", clock)
-    monkeypatch.setattr(shards_cli, "_see", lambda *_: views.pop(0))
-    return shards_cli._await(None, None, "t", left)
-
-
-def test_who_waits_long_hears_for_what_and_when_that_changes(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    well = ShardsView({"t": TableView("t", Table(1))})
-    spoilt = ShardsView({"t": TableView("t", None, "shards: no")})
-    looks = [(at, spoilt if at >= 30 else well) for at in (1.0, 9.0, 10.0, 25.0, 30.0, 31.0)]
-    last = ShardsView()
-    assert wait(monkeypatch, [*looks, (32.0, last)], lambda view: "that" if view.tables else None) is last
-    assert capsys.readouterr().err.splitlines() == [
-        "mwapp: waiting: that",
-        "mwapp: waiting: that; shards: no: set the znode /shards/t right",
-    ]
-
-
-def test_nobody_waits_for_the_shards_of_a_table_that_is_being_deleted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    deleting = ShardsView({"t": TableView("t", None)})
-    with pytest.raises(NotFoundError, match="it is being deleted"):
-        wait(monkeypatch, [(1.0, deleting)], partial(shards_cli._all_serve, "t", 4))
-    with pytest.raises(NotFoundError, match="is being deleted"):
-        shards_cli._record_of(deleting, "t", 0)
 
 
 def test_who_else_may_have_shards() -> None:
     reports = {"a": Report(0), "b": Report(0, leaving=True), "c": Report(0), "d": Report(0)}
     assert shards_cli._others(ShardsView(holders=reports, drained=frozenset("c")), "a") == ["d"]
 
-
-# ---------------------------------------------------------------- the command line
 
 Mwapp = Callable[..., tuple[int, str]]
 
@@ -321,6 +299,9 @@ def mwapp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
         ("move t 1", "Missing argument 'WORKER...'"),
         ("move t 1 w1 w1", "WORKER: the same one is there twice"),
         ("move t 1 a/b", "WORKER: 'a/b': no worker can have that name"),
+        ("resize t 0", "0 is not in the range 1<=x<=100000"),
+        ("resize t", "Missing argument 'SHARDS'"),
+        ("resize a/b 4", "TABLE: table 'a/b'"),
         ("drain a/b", "WORKER: 'a/b': no worker can have that name"),
         ("drain w1 --undo --wait", "--wait: not with --undo"),
         ("nonsense", "No such command 'nonsense'"),

@@ -110,7 +110,7 @@ def test_answers_arrive_as_they_were() -> None:
 
 def test_what_shards_say_arrives_as_it_was() -> None:
     said: list[Exited | ShardSays] = [
-        ShardSays(7, "serving", 1 << 40),
+        ShardSays(7, "serving", 1 << 40, address="ä" * 200),
         EXITED,
         ShardSays(8, "closed", 0, "no disk: ä"),
         ShardSays(9, "closed", 0, ""),
@@ -152,10 +152,13 @@ def test_orders_arrive_as_they_were() -> None:
         b"[7, 0, false, 1.0, true, 0, -1, -2]\n",
         b"[7, 0, false, 1.0, true, 0, -1, null]\n",
         b"[7, 0, false, 1.0, true, 0]\n",
-        b'[7, "nonsense", 0, -1]\n',
-        b'[7, "closed", 0, -2]\n',
-        b'[7, "closed", 0.5, -1]\n',
-        b'[7, "closed", 0, %d]\n' % (MOST_OUTPUT + 1),
+        b'[7, "nonsense", 0, -1, ""]\n',
+        b'[7, "closed", 0, -2, ""]\n',
+        b'[7, "closed", 0.5, -1, ""]\n',
+        b'[7, "closed", 0, %d, ""]\n' % (MOST_OUTPUT + 1),
+        b'[7, "open", 0, -1]\n',
+        b'[7, "open", 0, -1, null]\n',
+        b'[7, "open", 0, -1, "a\\tb"]\n',
         b"[" * 10_000,
     ],
 )

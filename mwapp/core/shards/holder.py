@@ -15,7 +15,6 @@ another generation: so the master knows, and may choose somebody else.
 """
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any
@@ -41,9 +40,11 @@ from mwapp.core.messages import (
 )
 from mwapp.core.protocol import Registration, assign_path, worker_path
 from mwapp.core.session import Process, Scope
+from mwapp.core.shards.handler import DEADLINES, Deadlines, Handler
 from mwapp.core.shards.protocol import (
     FAILED,
     HOLDERS,
+    OPEN,
     READY,
     RELEASED,
     SERVING,
@@ -75,34 +76,6 @@ NO_HOLDER = b""
 Key = tuple[str, int]  # table and shard
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long a handler may take, seconds."""
-
-    begins: float = 30.0  # to open, or to become the primary
-    releases: float = 10.0
-    closes: float = 5.0
-    pause: float = 1.0  # after a failure, the first; it doubles each time
-    steady: float = 10.0  # one that was well for longer than that, and than its last pause, begins anew
-
-
-DEADLINES = Deadlines()
-
-
-class _Handler:
-    """A handler that was started, and is not closed."""
-
-    def __init__(self, run: int, generation: int) -> None:
-        self.run = run
-        self.generation = generation  # the one it was told last
-        self.told = "open"  # to be what: open (a replica), promote or release
-        self.opened = False  # it has said so
-        self.closing = False
-        self.unwanted = False  # it is closed because it is not ours any more
-        self.clock: Scope | None = None  # of the answer that is due
-        self.said: tuple[str, float] | None = None  # the last word, and since when
-
-
 class Holder:
     """A :class:`~mwapp.core.session.Part` of a worker's process; ``name`` and ``labels`` are the worker's.
 
@@ -130,7 +103,7 @@ class Holder:
         self._reporting = False
         self._batching = Batching(self._report)
         self._runs = count(1)
-        self._handlers: dict[Key, _Handler] = {}
+        self._handlers: dict[Key, Handler] = {}
         self._said: dict[Key, Saying] = {}
         self._failures: dict[Key, int] = {}  # in a row
         self._not_before: dict[Key, float] = {}
@@ -267,8 +240,12 @@ class Holder:
         if not (self._any_table or self._enrolled):
             return None
         leaving = self._process.stopping
-        said = {key: self._said[key] for key in self._said.keys() & self._mine().keys()}
-        data = Report(self._incarnation, self._labels, leaving, said).encode()
+        mine = self._mine()
+        told = {key: its for key, its in self._handlers.items() if its.address and not its.closing}
+        said = {key: (its.generation, OPEN) for key, its in told.items()} | self._said
+        said = {key: saying for key, saying in said.items() if key in mine}
+        addresses = {key: its.address for key, its in told.items()}
+        data = Report(self._incarnation, self._labels, leaving, said, addresses).encode()
         if self._enrolled and data == self._stored:
             return None
         self._reporting = True
@@ -481,7 +458,7 @@ class Holder:
 
     def _open(self, key: Key, record: Record) -> None:
         table = self._tables[key[0]]
-        handler = self._handlers[key] = _Handler(next(self._runs), record.generation)
+        handler = self._handlers[key] = Handler(next(self._runs), record.generation)
         self.counters["opened"] += 1
         members = {name: member.state for name, member in record.members.items()}
         command = OpenShard(
@@ -499,7 +476,7 @@ class Holder:
         self._expect(key, handler, self._deadlines.begins)
         self._tell(key, handler, record)
 
-    def _tell(self, key: Key, handler: _Handler, record: Record) -> None:
+    def _tell(self, key: Key, handler: Handler, record: Record) -> None:
         """What is new to it."""
         generation = record.generation
         if record.primary != self._name:
@@ -527,11 +504,11 @@ class Holder:
             self._expect(key, handler, self._deadlines.begins)
             self._process.tell_shard(DemoteShard(handler.run, generation, record.primary, members))
 
-    def _promote(self, handler: _Handler, record: Record) -> None:
+    def _promote(self, handler: Handler, record: Record) -> None:
         members = {name: member.state for name, member in record.members.items()}
         self._process.tell_shard(PromoteShard(handler.run, record.generation, members, self._process.lease))
 
-    def _expect(self, key: Key, handler: _Handler, seconds: float) -> None:
+    def _expect(self, key: Key, handler: Handler, seconds: float) -> None:
         """An answer in time."""
         self._expect_nothing(handler)
         handler.clock = self._process.scope()
@@ -543,12 +520,12 @@ class Holder:
         handler.clock.after(seconds, late)
 
     @staticmethod
-    def _expect_nothing(handler: _Handler) -> None:
+    def _expect_nothing(handler: Handler) -> None:
         if handler.clock is not None:
             handler.clock.cancel()
         handler.clock = None
 
-    def _close(self, handler: _Handler, grace: float) -> None:
+    def _close(self, handler: Handler, grace: float) -> None:
         if handler.closing and grace:
             return
         handler.closing = True
@@ -557,7 +534,7 @@ class Holder:
 
     # ------------------------------------------------------------ what they say
 
-    def _heard(self, key: Key, handler: _Handler, event: ShardSays) -> None:
+    def _heard(self, key: Key, handler: Handler, event: ShardSays) -> None:
         if event.said == "closed":
             self._closed(key, handler, event.reason)
             return
@@ -573,6 +550,9 @@ class Holder:
                 self._promote(handler, record)
             return
         self._expect_nothing(handler)
+        if handler.address != event.address:
+            handler.address = event.address
+            self._report_soon()
         if event.said == "open":  # it may copy for as long as it takes
             handler.opened = True
             self._reconcile(key, self._record(key))
@@ -583,7 +563,7 @@ class Holder:
         self.counters["released"] += event.said == RELEASED
         self._say(key, (event.generation, event.said))
 
-    def _closed(self, key: Key, handler: _Handler, reason: str | None) -> None:
+    def _closed(self, key: Key, handler: Handler, reason: str | None) -> None:
         self._expect_nothing(handler)
         del self._handlers[key]
         record = self._mine().get(key) if self._incarnation is not None else None
@@ -597,7 +577,7 @@ class Holder:
             self._withdraw()
             self._leave_if_done()
 
-    def _failed(self, key: Key, handler: _Handler, record: Record, reason: str | None) -> None:
+    def _failed(self, key: Key, handler: Handler, record: Record, reason: str | None) -> None:
         """It was to go on."""
         self.counters["failed"] += 1
         before = self._failures.get(key, 0)

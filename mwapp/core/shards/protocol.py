@@ -35,11 +35,12 @@ COPY = "copy"  # it does not, or is not known to: it copies
 BACK = "back"  # it was in sync, died with all the others, and has come back
 
 # What a holder says of a shard, always with the generation.
+OPEN = "open"  # a replica that is not caught up; said only if its handler has an address
 READY = "ready"  # a replica that is caught up
 SERVING = "serving"  # the primary, at work
 RELEASED = "released"  # it was the primary, and does not act as one any more
 FAILED = "failed"  # its handler could not be opened, has ended, or does not answer
-SAID = (READY, SERVING, RELEASED, FAILED)
+SAID = (OPEN, READY, SERVING, RELEASED, FAILED)
 
 
 class BadTableError(ValueError):
@@ -115,9 +116,8 @@ class Table:
         """The znode's data. Raises BadTableError."""
         value = {f.name: getattr(self, f.name) for f in fields(self)}
         value = {k: v for k, v in value.items() if k == "shards" or v != _DEFAULTS.get(k)}
-        data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-        Table.decode(data)
-        return data
+        Table.of(value)
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
     @staticmethod
     def decode(data: bytes) -> "Table":
@@ -125,6 +125,11 @@ class Table:
         value = _object(data)
         if value is None:
             raise BadTableError('a table is a JSON object such as {"shards":120,"replicas":3}')
+        return Table.of(value)
+
+    @staticmethod
+    def of(value: Mapping[str, Any]) -> "Table":
+        """With these settings. Raises BadTableError, whose message begins with the one that cannot be."""
         unknown = sorted(value.keys() - {f.name for f in fields(Table)})
         if unknown:
             raise BadTableError(f"{unknown[0]}: no such setting of a table")
@@ -283,12 +288,14 @@ class Report:
     labels: tuple[str, ...] = ()
     leaving: bool = False  # it stops, and waits until it has no shards
     shards: Mapping[tuple[str, int], Saying] = field(default_factory=dict)
+    addresses: Mapping[tuple[str, int], str] = field(default_factory=dict)  # of handlers that have told one
 
     def encode(self) -> bytes:
         """The znode's data."""
-        tables: dict[str, dict[str, Saying]] = {}
+        tables: dict[str, dict[str, tuple[int | str, ...]]] = {}
         for (table, shard), saying in sorted(self.shards.items()):
-            tables.setdefault(table, {})[str(shard)] = saying
+            address = self.addresses.get((table, shard))
+            tables.setdefault(table, {})[str(shard)] = (*saying, address) if address else saying
         value: dict[str, Any] = {"incarnation": self.incarnation, "labels": self.labels}
         if self.leaving:
             value["leaving"] = True
@@ -298,18 +305,19 @@ class Report:
     def decode(data: bytes) -> "Report | None":
         """None if a person has written it."""
         value = _object(data)
+        shards: dict[tuple[str, int], Saying] = {}
+        addresses: dict[tuple[str, int], str] = {}
         try:
-            shards = {
-                (table, int(shard)): (int(generation), str(said))
-                for table, its in (value or {})["shards"].items()
-                for shard, (generation, said) in its.items()
-                if said in SAID
-            }
+            for table, its in (value or {})["shards"].items():
+                for shard, (generation, said, *more) in its.items():
+                    if said in SAID:
+                        shards[table, int(shard)] = int(generation), str(said)
+                        addresses |= {(table, int(shard)): str(address) for address in more[:1]}
             labels = tuple(str(label) for label in (value or {}).get("labels", ()))
             incarnation = _number((value or {})["incarnation"])
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
-        return Report(incarnation, labels, (value or {}).get("leaving") is True, shards)
+        return Report(incarnation, labels, (value or {}).get("leaving") is True, shards, addresses)
 
 
 def value_of(label: str, labels: tuple[str, ...]) -> str:
@@ -333,28 +341,30 @@ def _dump(value: dict[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
-def _whole(value: dict[str, Any], name: str, default: int | None, least: int, most: int) -> int:
+def _whole(value: Mapping[str, Any], name: str, default: int | None, least: int, most: int) -> int:
     number = value.get(name, default)
     if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
         raise BadTableError(f"{name}: {number!r}: use a whole number from {least} to {most}")
     return number
 
 
-def _seconds(value: dict[str, Any], name: str, default: float, most: float) -> float:
+def _seconds(value: Mapping[str, Any], name: str, default: float, most: float) -> float:
     number = value.get(name, default)
     if not isinstance(number, int | float) or isinstance(number, bool) or not 0 <= number <= most:
         raise BadTableError(f"{name}: {number!r}: use seconds from 0 to {most:g}")
     return float(number)
 
 
-def _text(value: dict[str, Any], name: str) -> str | None:
+def _text(value: Mapping[str, Any], name: str) -> str | None:
     text = value.get(name)
     if text is not None and not isinstance(text, str):
         raise BadTableError(f"{name}: {text!r}: use a string")
+    if text is not None and any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadTableError(f"{name}: {text[:80]!r}: use text in UTF-8")
     return text
 
 
-def _truth(value: dict[str, Any], name: str) -> bool | None:
+def _truth(value: Mapping[str, Any], name: str) -> bool | None:
     truth = value.get(name)
     if truth is not None and not isinstance(truth, bool):
         raise BadTableError(f"{name}: {truth!r}: use true or false")

@@ -11,7 +11,9 @@ from mwapp.core.session import Process
 from mwapp.core.shards.protocol import (
     DELETE,
     SHARD_PARENTS,
+    BadTableError,
     Table,
+    decode_table,
     drain_path,
     move_path,
     table_path,
@@ -82,6 +84,55 @@ class Ask(ClientPart):
         del self._ops[0]
         self._sent = False
         self._next()
+
+
+class Resize(ClientPart):
+    """Have a table have so many shards, more than now.
+
+    ``finished(problem)``: why it has not; None: it has. A table that has them already needs nothing. So if
+    the reply to the write was lost, it reads again, and finds that. It cannot have fewer: a master removes
+    no records, for what is in the shards beyond would belong to nobody.
+    """
+
+    def __init__(
+        self, process: Process, name: str, shards: int, *, finished: Callable[[Failed | str | None], None]
+    ) -> None:
+        super().__init__(process)
+        self._name, self._shards, self._finished = name, shards, finished
+
+    def _start(self) -> None:
+        self._scope.get(table_path(self._name), self._read)
+
+    def _read(self, node: Node | Failed) -> None:
+        if isinstance(node, Failed):
+            self._finished(node)
+            return
+        try:
+            table = decode_table(node.data)
+            if table is None:
+                self._finished("it is being deleted")
+            elif table.shards == self._shards:
+                self._finished(None)
+            elif table.shards > self._shards:
+                self._finished(
+                    f"it has {table.shards}, and cannot have fewer: what is in those from {self._shards} on "
+                    "would belong to nobody"
+                )
+            else:
+                data = replace(table, shards=self._shards).encode()
+                self._scope.transact([Set(table_path(self._name), data, node.stat.version)], self._set)
+        except BadTableError as problem:
+            self._finished(str(problem))
+
+    def _set(self, result: tuple[Any, ...] | Failed) -> None:
+        if not isinstance(result, Failed):
+            self._finished(None)
+        elif result.error is Error.BAD_VERSION:  # somebody was faster; or it was ours
+            self._start()
+        elif result.error in (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED):
+            self._scope.after(CLIENT_RETRY_SECONDS, self._start)
+        else:
+            self._finished(result)
 
 
 def _is_so(op: Op, result: Failed, may_exist: frozenset[str]) -> bool:

@@ -231,8 +231,8 @@ MUTANTS = [
         "a handler that does not release holds up the move",
     ),
     holder(
-        "Report(self._incarnation, self._labels, leaving, said)",
-        "Report(self._incarnation, self._labels, False, said)",
+        "Report(self._incarnation, self._labels, leaving, said, addresses)",
+        "Report(self._incarnation, self._labels, False, said, addresses)",
         "nobody knows that it leaves",
     ),
     holder(
@@ -293,6 +293,21 @@ MUTANTS = [
         "if False:",
         "a handler that was well for a day begins again after ten minutes",
     ),
+    holder(
+        "if its.address and not its.closing}",
+        "if its.address}",
+        "clients look for a handler where it is not any more",
+    ),
+    holder(
+        "            handler.address = event.address\n            self._report_soon()\n",
+        "            handler.address = event.address\n",
+        "nobody is told where a replica is that copies",
+    ),
+    holder(
+        "said = {key: (its.generation, OPEN) for key, its in told.items()} | self._said",
+        "said = self._said | {key: (its.generation, OPEN) for key, its in told.items()}",
+        "who has an address never serves",
+    ),
     # ---------------------------------------------------------------- what is read, and the session
     view(
         "if isinstance(node, Node) and node.stat.owner else None",
@@ -305,6 +320,7 @@ MUTANTS = [
         equivalent="its own znode is read again as well, and is not there",
     ),
     protocol("if table.shards > MAX_PAGES * table.page:", "if False:", "a table that can never be deleted"),
+    protocol("(*saying, address) if address else saying", "saying", "nobody is told an address"),
     protocol("if primary and primary not in members:", "if False:", "a primary that is no member"),
     session(
         "if self._runs or self._shards:", "if self._runs:", "the session is closed while handlers are dying"

@@ -6,7 +6,7 @@ from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
 KILLERS = (
-    pytest("tests/unit/test_shards_asked.py"),
+    pytest("tests/unit/test_shards_asked.py", "tests/unit/test_client_tables.py"),
     pytest("tests/unit/test_cli_status.py", "tests/unit/test_endpoint.py"),
     pytest("tests/integration/test_shards.py"),
 )
@@ -16,7 +16,8 @@ views = partial(Mutant, "mwapp/status/shards.py")
 health = partial(Mutant, "mwapp/status/health.py")
 endpoint = partial(Mutant, "mwapp/daemon/endpoint.py")
 options = partial(Mutant, "mwapp/cli/options.py")
-cli = partial(Mutant, "mwapp/cli/shards.py")
+tables = partial(Mutant, "mwapp/client/tables.py")
+aio = partial(Mutant, "mwapp/client/aio.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- what is asked
@@ -111,29 +112,116 @@ MUTANTS = [
         "",
         "a config file of a worker makes mwapp shards fail",
     ),
-    cli(
-        '        if "=" in spread:',
-        "        if False:",
+    views(
+        'self.holders[name].addresses.get((table, shard), "") if there else ""',
+        'getattr(self.holders.get(name), "addresses", {}).get((table, shard), "")',
+        "clients look for a shard where another incarnation has it",
+    ),
+    views(
+        "known.keys() | range(",
+        "known.keys() & range(",
+        "a table of which the master knows nothing seems to have no shards",
+    ),
+    # ---------------------------------------------------------------- more shards
+    requests(
+        "            elif table.shards > self._shards:",
+        "            elif False:",
+        "a table has fewer shards, and the others stay for ever",
+    ),
+    requests(
+        "data, node.stat.version)], self._set)",
+        "data)], self._set)",
+        "who makes a table larger undoes what another client has changed meanwhile",
+    ),
+    requests(
+        "        elif result.error is Error.BAD_VERSION:  #",
+        "        elif False:  #",
+        "a table cannot be made larger while somebody changes it",
+    ),
+    requests(
+        "data = replace(table, shards=self._shards).encode()",
+        "data = Table(self._shards).encode()",
+        "a table that is made larger loses its other settings",
+    ),
+    # ---------------------------------------------------------------- what callers wait for
+    tables(
+        "        concurrent.futures.wait([step.future], step.left())",
+        "        concurrent.futures.wait([step.future])",
+        "a timeout ends no call while nobody answers",
+    ),
+    aio(
+        "        await _all([step.future], step.left())",
+        "        await _all([step.future])",
+        "a timeout ends no call of asyncio while nobody answers",
+    ),
+    tables(
+        "    with cancelling([step.future]):\n        concurrent",
+        "    if True:\n        concurrent",
+        "what was not done in time is done later",
+    ),
+    aio(
+        "    with cancelling([step.future]):\n        await _all([step.future], step.left())",
+        "    if True:\n        await _all([step.future], step.left())",
+        "what was not done in time is done later, with asyncio",
+    ),
+    tables(
+        '    if "=" in table.spread:',
+        "    if False:",
         "replicas differ in a label that nobody has",
     ),
-    cli(
+    tables(
         "    if len(set(names)) < len(names):",
         "    if False:",
         "the master refuses without a word what names a worker twice",
     ),
-    cli(
-        "        if end is not None and now >= end:",
-        "        if False:",
+    tables(
+        "            if end is not None and now >= end:",
+        "            if False:",
         "who waits for shards waits for ever",
     ),
-    cli(
+    tables(
         "if now >= say and problem != said:",
         "if False:",
         "who waits for shards does not hear for what",
     ),
-    cli(
-        "    if table is None or table.deleting:",
-        "    if table is None:",
+    tables(
+        '    if table is None or table.deleting:\n        raise NotFoundError(f"no such table: {name}: it {',
+        '    if table is None:\n        raise NotFoundError(f"no such table: {name}: it {',
         "who waits for shards of a table that is being deleted waits for ever",
+    ),
+    tables(
+        "_end(MASTER_SECONDS) if end is None else end",
+        "end",
+        "without a master who moves a shard waits for ever",
+    ),
+    tables(
+        "        if record_of(view, name, shard).wanted[: len(workers)] != workers:",
+        "        if False:",
+        "who moves a shard is not told that the master has refused it",
+    ),
+    tables(
+        "        if _is_so(self._movable(view, name, shard, workers), workers):\n            return True\n",
+        "        self._movable(view, name, shard, workers)\n",
+        "a shard that is there already is moved once more",
+    ),
+    tables(
+        "    there = _is_so(record, workers) and",
+        "    there =",
+        "a shard seems to have moved before it has",
+    ),
+    tables(
+        "            if worker in view.drained:",
+        "            if False:",
+        "a shard is to move to a worker that may have none, and nobody is told why it does not",
+    ),
+    tables(
+        "    if not left.deleting:\n",
+        "    if False:\n",
+        "who deletes a table that somebody wants again waits for ever",
+    ),
+    tables(
+        "if value is not None})",
+        "})",
+        "who gives None for what may be left out is refused",
     ),
 ]

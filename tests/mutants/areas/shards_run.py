@@ -15,6 +15,7 @@ shards = partial(Mutant, "mwapp/execution/shards.py")
 command = partial(Mutant, "mwapp/execution/shard_command.py")
 handler = partial(Mutant, "mwapp/execution/shard_handler.py")
 process = partial(Mutant, "mwapp/execution/shard_process.py")
+handlers = partial(Mutant, "mwapp/handlers.py")
 runner = partial(Mutant, "mwapp/execution/runner.py")
 remote = partial(Mutant, "mwapp/execution/remote.py")
 
@@ -106,6 +107,26 @@ MUTANTS = [
         "a handler says anything",
     ),
     handler(
+        "        if problem_of_address(address) is not None:",
+        "        if False:",
+        "a handler tells clients any text as its address",
+    ),
+    process(
+        "        if problem is not None:",
+        "        if False:",
+        "nobody learns that an address cannot be",
+    ),
+    process(
+        '"generation": generation, "address": address}',
+        '"generation": generation}',
+        "no client learns where a handler is",
+    ),
+    handlers(
+        "len(address) <= MOST_ADDRESS and",
+        "",
+        "an address is as long as a handler likes",
+    ),
+    handler(
         "            self._reason = self._reason or reason\n",
         "",
         "nobody learns why a handler has failed",
@@ -162,8 +183,18 @@ MUTANTS = [
         "a worker whose tasks are another user's hears only the first word of a shard",
     ),
     remote(
-        "if kinds == _SAYS and head[1] in _SAID and -1 <= head[3] <= MOST_OUTPUT:",
-        "if kinds == _SAYS:",
+        "return said in _SAID and -1 <= size <= MOST_OUTPUT and",
+        "return",
         "a task makes its worker read without end",
+    ),
+    remote(
+        "-1 <= size <= MOST_OUTPUT and problem_of_address(address) is None",
+        "-1 <= size <= MOST_OUTPUT",
+        "a task tells clients of a shard any text as its address",
+    ),
+    remote(
+        "len(reason), says.address]",
+        'len(reason), ""]',
+        "shards of a worker whose tasks are another user's have no addresses",
     ),
 ]

@@ -51,6 +51,7 @@ class Fleet:
         self.world, self.witness = world, witness
         self.hosts: dict[str, ShardHost] = {}
         self.trouble = 0.0
+        self.addressed = False  # whether handlers say where they are
         self.writes = 0  # so far
 
     def peer(self, worker: str, key: Key, generation: int) -> "Handler | None":
@@ -122,6 +123,11 @@ class Handler:
         self._deaf = False  # it hangs
         self._due = 0.0  # it does one thing after the other
         self._heard = 0.0  # and what it says is heard in that order
+
+    @property
+    def address(self) -> str:
+        """No other handler has had it."""
+        return f"{self.host.name}.{self.life}:{self.run}" if self.fleet.addressed else ""
 
     # ------------------------------------------------------------ what it is told
 
@@ -266,6 +272,6 @@ class Handler:
     def _say(self, said: str, reason: str | None = None, generation: int | None = None) -> None:
         if self.life == self.host.life:
             under = self.generation if generation is None else generation
-            says, world = ShardSays(self.run, said, under, reason), self.fleet.world
+            says, world = ShardSays(self.run, said, under, reason, self.address), self.fleet.world
             self._heard = max(self._heard, world.now + world.between(0.0, NEWS))  # in order
             self.host.after(self._heard - world.now, lambda: self.host.event(says))

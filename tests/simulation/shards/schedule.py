@@ -16,13 +16,15 @@ from mwapp.core.session import DRIFT, Process
 from mwapp.core.shards.controller import Controller
 from mwapp.core.shards.duty import Both
 from mwapp.core.shards.failures import Rests
-from mwapp.core.shards.holder import Deadlines, Holder
+from mwapp.core.shards.handler import Deadlines
+from mwapp.core.shards.holder import Holder
 from mwapp.core.shards.protocol import (
     DELETE,
     DRAINS,
     HOLDERS,
     MOVES,
     SHARD_PARENTS,
+    Report,
     Table,
     drain_path,
     move_path,
@@ -92,6 +94,7 @@ class ShardSchedule:
                 batch=small.random.choice([1, 2, 5]), batch_bytes=small.random.choice([300, 5000])
             )
         self.fleet = self.judge.fleet = Fleet(world, self.judge)
+        self.fleet.addressed = world.stream("addresses").chance(0.3)
         self._drift = draw.choice((0.0, 0.0005, DRIFT))
         patience = world.stream("suspicion")
         self._patience = draw_patience(patience.random) if patience.chance(0.4) else NEVER
@@ -286,6 +289,18 @@ class ShardSchedule:
         left += [f"no holder {host.name}" for host in self.workers if f"{HOLDERS}/{host.name}" not in nodes]
         left += [f"move {name}" for name in (nodes[MOVES].children if MOVES in nodes else ())]
         left += self.judge.unsettled(self._there(), acting)
+        left += self._unknown()
+        return left
+
+    def _unknown(self) -> list[str]:
+        """Handlers that clients cannot find, or look for elsewhere."""
+        left = []
+        for name, host in self.fleet.hosts.items():
+            node = self.person.nodes.get(f"{HOLDERS}/{name}")
+            report = Report.decode(node.data) if node is not None else None
+            told = dict(report.addresses) if report is not None else {}
+            there = {key: handler.address for key, handler in host.handlers.items() if handler.address}
+            left += [f"{name} tells {told} and not {there}"] if told != there else []
         return left
 
     def _check_still(self) -> None:
