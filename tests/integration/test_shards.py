@@ -1,5 +1,6 @@
 """Shards on real servers: each has one owner, whatever dies, and nothing of the one before is left."""
 
+import asyncio
 import os
 import re
 import signal
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from mwapp import AsyncClient, Client, ShardState
+from mwapp.errors import NotFoundError, RefusedError
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.waiting import LONGEST_WAIT, alive, wait_for
@@ -37,6 +40,7 @@ WHERE = Path(os.environ["COUNTERS"])
 class Counter(Shard):
     def open(self, term: Term) -> None:
         self.file = WHERE / f"{self.table}.{self.shard}"
+        self.address = f"{self.worker}:{os.getpid()}"
         self.stopped = threading.Event()
         self.thread = None
 
@@ -249,6 +253,69 @@ def test_a_handler_in_python_writes_with_its_generation_and_hands_over(town: Tow
     for shard in owners:
         wrote = [generation for generation, _ in lines(shard)]
         assert wrote == sorted(wrote), "nobody writes after the next one has begun"
+
+
+def _reached(state: ShardState) -> bool:
+    """Whether clients are told where its primary is, and its process lives."""
+    worker, _, pid = state.address.partition(":")
+    return worker == state.primary and alive(int(pid))
+
+
+def test_a_program_makes_a_table_finds_its_shards_and_gives_it_up(town: Town) -> None:
+    with Client(town.connect) as client:
+        table = client.table("t")
+        table.create(shards=3, replicas=2, handler="counters:Counter", timeout=LONGEST_WAIT)
+        with pytest.raises(RefusedError, match="name: t exists already"):
+            table.create(shards=3)
+        table.wait(LONGEST_WAIT)
+        states = table.show()
+        assert [(its.shard, its.state, _reached(its)) for its in states] == [
+            (shard, "serving", True) for shard in range(3)
+        ]
+
+        def all_reached() -> bool:
+            members = [member for its in table.show() for member in its.members.values()]
+            return len(members) == 6 and all(member.state == "sync" and member.address for member in members)
+
+        wait_for("every replica is there, and says where", all_reached)
+        (shown,) = (its for its in town.shards() if its["shard"] == 0)
+        assert shown["address"] == table.shard(0).address
+        assert shown["address"] in town.mwapp("shards", "show", "t")
+
+        table.resize(5, timeout=LONGEST_WAIT)
+        table.wait(LONGEST_WAIT)
+        assert [its.state for its in table.show()] == ["serving"] * 5
+        town.mwapp("shards", "resize", "t", "6", *WAIT)
+        town.mwapp("shards", "resize", "t", "5", status=7)
+        town.mwapp("shards", "resize", "u", "5", status=4)
+        assert [(its.table, its.shards, its.vacant) for its in client.tables()] == [("t", 6, 0)]
+
+        before = table.shard(0)
+        to = next(name for name in WORKERS if name != before.primary)
+        table.move(0, to, timeout=LONGEST_WAIT)
+        after = table.shard(0)
+        assert (after.primary, after.state, _reached(after)) == (to, "serving", True)
+        assert after.generation > before.generation
+
+        client.drain(to, timeout=LONGEST_WAIT)
+        assert not any(to in its.members for its in table.show())
+        client.undrain(to)
+        asyncio.run(_given_up(town.connect, to))
+        table.delete(timeout=LONGEST_WAIT)
+        with pytest.raises(NotFoundError, match="no such table: t"):
+            table.show()
+
+
+async def _given_up(connect: str, worker: str) -> None:
+    """The same without threads."""
+    async with AsyncClient(connect) as client:
+        table = client.table("u")
+        await table.create(shards=2, handler="counters:Counter")
+        await table.wait(LONGEST_WAIT)
+        await asyncio.gather(*(table.move(shard, worker, timeout=LONGEST_WAIT) for shard in (0, 1)))
+        assert [(its.primary, _reached(its)) for its in await table.show()] == [(worker, True)] * 2
+        await table.delete(timeout=LONGEST_WAIT)
+        assert [its.table for its in await client.tables()] == ["t"]
 
 
 def test_a_handler_that_nobody_has_fails_and_is_told(town: Town) -> None:
