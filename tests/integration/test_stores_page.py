@@ -85,7 +85,8 @@ class Terminal:
     def close(self) -> None:
         """Kill it and its jobs: without job control they are one process group."""
         os.killpg(self._bash.pid, signal.SIGKILL)
-        self._bash.wait()
+        with self._bash:  # closes its pipes, too, and waits
+            pass
 
 
 @pytest.fixture

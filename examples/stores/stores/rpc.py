@@ -83,6 +83,7 @@ class Connection:
         """Whoever waits for an answer, in another thread, gets an OSError."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        self._stream.close()
         self._socket.close()
 
 
