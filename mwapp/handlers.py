@@ -195,6 +195,9 @@ class Shard:
     # Where its clients reach it, such as "host:port": set it in open or promote. They are told with the next
     # thing that the handler says, that is when the method has returned (docs/python.md). Empty: unknown.
     address: str = ""
+    # Tells tables of the same name apart: one that was made after this one was deleted has a greater number.
+    # What a handler keeps on disk for a table should have it beside it.
+    table_czxid: int = 0
 
     def __init__(self, table: str, shard: int, worker: str) -> None:
         self.table, self.shard, self.worker = table, shard, worker

@@ -302,7 +302,7 @@ class OpenShard:
     ``members`` are the workers that have the shard, with what they are: sync, copy or back (docs/shards.md).
     With ``primary`` empty nobody has it yet, or those who had everything have died: then ``ready`` means that
     what was found here is whole. As with :class:`Run`, the edge does not start it from ``until`` on, but says
-    ``closed``.
+    ``closed``. ``table_czxid``, the zxid of its creation, tells tables of the same name apart.
     """
 
     run: int
@@ -315,6 +315,7 @@ class OpenShard:
     primary: str
     members: Mapping[str, str]
     until: float = math.inf
+    table_czxid: int = 0
 
 
 @message

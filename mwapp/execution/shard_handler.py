@@ -75,6 +75,7 @@ class HandlerShard:
             primary=opened.primary,
             members=dict(opened.members),
             until=opened.until,
+            table_czxid=opened.table_czxid,
         )
 
     def promote(self, command: PromoteShard) -> None:

@@ -124,9 +124,11 @@ def _make(request: dict[str, Any]) -> Shard:
     name = request["handler"]
     try:
         point = choose(name, offered())
-        return load_shard(point)(request["table"], request["shard"], request["worker"])
+        shard = load_shard(point)(request["table"], request["shard"], request["worker"])
     except UnknownHandlerError as problem:
         raise CannotServeError(str(problem)) from None
+    shard.table_czxid = request["table_czxid"]
+    return shard
 
 
 def _term(request: dict[str, Any], role: str, primary: str = "") -> Term:

@@ -661,6 +661,78 @@ def test_a_deleted_table_is_released_and_the_next_of_its_name_has_greater_genera
     assert _records(stage)[0].generation > highest
 
 
+def test_who_has_missed_that_a_table_was_deleted_takes_nothing_of_it_into_the_next_of_its_name(
+    stage: Stage,
+) -> None:
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(1, 2, shared=False))
+    away = a if b.primaries else b
+    (first,) = away.handlers.values()
+    away.freeze()
+    person.set("/shards/t", "delete")
+    stage.settle(1.0)
+    _table(stage, person, Table(1, 2, shared=False))
+    del away.told[:]
+    away.thaw()
+    stage.settle(1.0)
+    closed, opened = away.told[:2]
+    assert closed == CloseShard(first.run, 5.0)
+    assert isinstance(opened, OpenShard)
+    assert first.table_czxid < first.generation < opened.table_czxid < opened.generation
+    assert _records(stage)[0].members.keys() == {"a", "b"}
+
+
+def test_who_has_missed_that_a_table_was_deleted_opens_nothing_with_its_settings(stage: Stage) -> None:
+    """It has seen that it is to be deleted, so it hears of the pages first."""
+    _master(stage)
+    a, b = _workers(stage, "a", "b")
+    person = stage.person()
+    _table(stage, person, Table(1, 1, handler="old:H"))
+    owner, away = (a, b) if a.primaries else (b, a)
+    owner.silent = {DemoteShard}
+    person.set("/shards/t", "delete")
+    stage.settle(5.0)
+    away.freeze()
+    owner.break_(0)
+    stage.settle(1.0)
+    _table(stage, person, Table(1, 2, handler="new:H"))
+    away.thaw()
+    stage.settle(1.0)
+    (opened,) = away.handlers.values()
+    assert opened.handler == "new:H"
+    assert opened.table_czxid == stage.ensemble.decided.nodes["/shards/t"].czxid
+
+
+def test_a_table_like_the_one_that_was_deleted_before_anybody_had_it_is_another(stage: Stage) -> None:
+    (a,) = _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(1))
+    a.freeze()
+    person.delete("/shards/t")
+    _table(stage, person, Table(1))
+    _master(stage)
+    stage.settle(1.0)
+    a.thaw()
+    stage.settle(1.0)
+    assert a.handlers[1].table_czxid == stage.ensemble.decided.nodes["/shards/t"].czxid
+
+
+def test_a_page_that_a_person_deletes_is_made_again_and_its_shards_begin_again(stage: Stage) -> None:
+    _master(stage)
+    (a,) = _workers(stage, "a")
+    person = stage.person()
+    _table(stage, person, Table(2))
+    a.freeze()
+    person.delete("/shards/t/0")
+    stage.settle(1.0)
+    a.thaw()
+    stage.settle(1.0)
+    assert _owners(a) == [0, 1]
+    assert sorted(a.handlers) == [3, 4]
+
+
 def test_a_table_is_not_deleted_while_somebody_has_not_released_it(stage: Stage) -> None:
     _master(stage)
     (a,) = _workers(stage, "a")

@@ -262,7 +262,7 @@ class Notes(Shard):
             print(json.dumps([self.table, self.shard, self.worker, *what]), file=notes)
     def open(self, term):
         (HERE / "pid").write_text(f"{os.getpid()}\\n")
-        self.note("open", *term)
+        self.note("open", *term, self.table_czxid)
     def caught_up(self):
         return (HERE / "copied").exists()
     def promote(self, term):
@@ -333,7 +333,7 @@ def python(shard: Harness, monkeypatch: pytest.MonkeyPatch) -> Harness:
 
 def test_a_handler_in_python_is_told_everything_in_its_order(python: Harness) -> None:
     (python.where / "copied").touch()
-    python.open(handler="notes_of_tests:Notes")
+    python.open(handler="notes_of_tests:Notes", table_czxid=5)
     python.says("open 7", "ready 7")
     pid = python.number("pid")
     python.promote(8)
@@ -346,7 +346,7 @@ def test_a_handler_in_python_is_told_everything_in_its_order(python: Harness) ->
     assert {tuple(note[:3]) for note in notes} == {("t", 3, "w")}
     both = {"w": "sync", "v": "sync"}
     assert [note[3:] for note in notes] == [
-        ["open", 7, "replica", "", {"w": "sync"}],
+        ["open", 7, "replica", "", {"w": "sync"}, 5],
         ["promote", 8, "primary", "w", {"w": "sync", "v": "copy"}],
         ["handover", 8, "primary", "v", both, "v"],
         ["demote", 9, "replica", "v", both],

@@ -109,6 +109,8 @@ class Holder:
         self._not_before: dict[Key, float] = {}
         self._waking: dict[Key, Scope] = {}  # those that will be looked at again, unless that ends
         self._tables: dict[str, Table] = {}
+        self._czxids: dict[str, int] = {}  # of the tables; and below of the pages
+        self._page_czxids: dict[tuple[str, int], int] = {}
         self._pages: dict[tuple[str, int], dict[int, Record]] = {}  # what of them is ours
         self._listed: dict[str, set[int]] = {}  # the pages of each table that we watch
         self._stopped: int | None = None  # it has left, and was this incarnation; -1: none
@@ -367,8 +369,10 @@ class Holder:
             table = decode_table(node.data) if isinstance(node, Node) else None
         except BadTableError:
             return  # the master says so
-        if table is not None and self._tables.get(name) != table:
-            self._tables[name] = table
+        if table is None or not isinstance(node, Node):
+            return
+        if (self._tables.get(name), self._czxids.get(name)) != (table, node.stat.czxid):
+            self._tables[name], self._czxids[name] = table, node.stat.czxid
             self._reconcile_all()
 
     def _pages_listed(self, name: str, names: tuple[str, ...] | Failed) -> None:
@@ -390,6 +394,7 @@ class Holder:
         before = self._pages.get((name, page), {})
         if isinstance(node, Failed):
             self._pages.pop((name, page), None)
+            self._page_czxids.pop((name, page), None)
             if page in self._listed.get(name, ()):
                 self._listed[name].discard(page)
         else:
@@ -397,6 +402,7 @@ class Holder:
             if records is None:
                 log.error("%s is no page of records: what is here stays as it is", page_path(name, page))
                 return
+            self._note_page(name, page, node.stat.czxid)
             self._pages[name, page] = {
                 n: record for n, record in records.items() if self._name in record.members
             }
@@ -404,6 +410,18 @@ class Holder:
             self._reconcile((name, shard), self._pages.get((name, page), {}).get(shard))
         self._report_soon()
         self._leave_if_done()
+
+    def _note_page(self, name: str, page: int, czxid: int) -> None:
+        """If it is another page than before, so is its table, though we have not seen either go: what we have
+        belongs to the one before, and perhaps its settings are all that we know."""
+        before = self._page_czxids.get((name, page), czxid)
+        self._page_czxids[name, page] = czxid
+        if before == czxid:
+            return
+        for shard in self._pages.pop((name, page), {}):
+            self._reconcile((name, shard), None)
+        if self._czxids.get(name, czxid) < before and self._tables.pop(name, None) is not None:
+            self._scope.get(table_path(name), partial(self._table_seen, name))
 
     # ------------------------------------------------------------ what the handlers are to be
 
@@ -471,6 +489,7 @@ class Holder:
             record.primary,
             members,
             self._process.lease,
+            self._czxids[key[0]],
         )
         self._process.open_shard(command, partial(self._heard, key, handler))
         self._expect(key, handler, self._deadlines.begins)

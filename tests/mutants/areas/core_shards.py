@@ -23,6 +23,27 @@ protocol = partial(Mutant, "mwapp/core/shards/protocol.py")
 session = partial(Mutant, "mwapp/core/session.py")
 
 MUTANTS = [
+    # ---------------------------------------------------------------- tables that are replaced
+    holder(
+        "            self._note_page(name, page, node.stat.czxid)\n",
+        "",
+        "a handler goes on with what it has of a deleted table, as one of the next of its name",
+    ),
+    holder(
+        "        for shard in self._pages.pop((name, page), {}):\n            self._reconcile((name, shard), None)\n",
+        "",
+        "a handler goes on with what it has of a deleted table, as one of the next of its name",
+    ),
+    holder(
+        "        if self._czxids.get(name, czxid) < before and",
+        "        if False and",
+        "a handler is opened with the settings of a table that was deleted",
+    ),
+    holder(
+        "        if (self._tables.get(name), self._czxids.get(name)) != (table, node.stat.czxid):",
+        "        if self._tables.get(name) != table:",
+        "a table like one that was deleted is taken for that one",
+    ),
     # ---------------------------------------------------------------- steps
     steps(
         "self._record.generation, word)",
@@ -197,7 +218,9 @@ MUTANTS = [
     # ---------------------------------------------------------------- the worker's part
     holder('self._forget("session over")', "pass", "handlers outlive the session"),
     holder(
-        "self._process.lease,\n        )", "float('inf'),\n        )", "a handler starts after the session"
+        "self._process.lease,\n            self._czxids",
+        "float('inf'),\n            self._czxids",
+        "a handler starts after the session",
     ),
     holder("generation, members, self._process.lease)", "generation, members)", "promoted after the session"),
     holder("if not handler.opened:", "if False:", "a handler that opens slowly is never promoted"),

@@ -197,4 +197,9 @@ MUTANTS = [
         'len(reason), ""]',
         "shards of a worker whose tasks are another user's have no addresses",
     ),
+    process(
+        '    shard.table_czxid = request["table_czxid"]\n',
+        "",
+        "a handler takes what is on its disk of a deleted table for its own",
+    ),
 ]
