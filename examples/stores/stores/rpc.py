@@ -72,7 +72,10 @@ class Connection:
             OSError: no answer; whether it was done is unknown.
         """
         self._socket.sendall(_encode(Message(fields, body)))
-        reply = _read(self._stream)
+        try:
+            reply = _read(self._stream)
+        except ValueError:
+            raise ConnectionAbortedError("another thread has closed it") from None
         if reply is None:
             raise ConnectionResetError(f"{self.address} has closed the connection without an answer")
         if "error" in reply.fields:

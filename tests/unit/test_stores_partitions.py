@@ -1,0 +1,293 @@
+"""Replicas of a partition, in one process and without an ensemble: the test says who leads."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from stores.partitions import follower, replica
+from stores.partitions.follower import Addresses
+from stores.partitions.in_sync import InSync
+from stores.rpc import RefusedError
+
+from testbed.waiting import LONGEST_WAIT, wait_for
+from tests.unit.partition_cluster import NAMES, Cluster, Producer, World, term
+
+# ---------------------------------------------------------------- who is in sync
+
+
+def test_what_all_in_sync_have_is_acknowledged() -> None:
+    one = InSync(term(5, "a", a="sync", b="sync", c="copy"), "a", end=0)
+    assert one.names == {"a", "b"}
+    one.has("a", 9, 0)
+    assert one.acknowledged() == 0, "b has not said anything yet"
+    one.has("b", 7, 0)
+    assert one.acknowledged() == 7
+
+
+def test_who_copies_joins_when_it_has_all_that_may_have_been_acknowledged() -> None:
+    one = InSync(term(5, "a", a="sync", c="copy"), "a", end=10)
+    one.has("a", 12, 8)
+    assert not one.has("c", 9, 8), "a has 10 records, and its predecessor may have acknowledged them all"
+    assert one.acknowledged() == 12
+    assert not one.has("c", 11, 12)
+    assert one.has("c", 12, 12)
+    one.has("a", 13, 12)
+    assert one.acknowledged() == 12, "not without c, from now on"
+
+
+def test_only_members_follow() -> None:
+    one = InSync(term(5, "a", a="sync", c="copy"), "a", end=0)
+    assert one.may_follow("c")
+    assert not one.may_follow("x")
+
+
+# ---------------------------------------------------------------- replicas
+
+
+def wire(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replicas find each other in it, and wait for a short time."""
+    monkeypatch.setenv("STORES_DIR", str(tmp_path))
+    monkeypatch.setattr(Addresses, "find", lambda _, worker, stopped: cluster.find(worker, stopped))
+    monkeypatch.setattr(replica, "APPEND_SECONDS", 0.2)
+    monkeypatch.setattr(follower, "PAUSE_SECONDS", 0.002)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    cluster = Cluster()
+    wire(cluster, tmp_path, monkeypatch)
+    yield cluster
+    for one in cluster.replicas.values():
+        one.close()
+        one._server.close()
+        one._log.close()
+
+
+def opened(cluster: Cluster, **members: str) -> None:
+    """All are open, and a leads under generation 5."""
+    cluster.open(term(5, "a", **members), *members)
+    cluster.replicas["a"].promote(term(5, "a", "primary", **members))
+
+
+SYNC = {"a": "sync", "b": "sync", "c": "sync"}
+
+
+def test_a_record_is_acknowledged_when_all_in_sync_have_it(cluster: Cluster) -> None:
+    opened(cluster, **SYNC)
+    assert cluster.append("a", "one") == 0
+    assert cluster.has("b") == cluster.has("c") == ["one"]
+    cluster.replicas["c"].demote(term(6, "", **SYNC))  # it does not follow any more
+    with pytest.raises(RefusedError, match="not acknowledged, and may yet be"):
+        cluster.try_to_append("a", "two")
+    assert cluster.read("a") == ["one"], "readers see only what is acknowledged"
+    wait_for("b has it", lambda: cluster.has("b") == ["one", "two"])
+    cluster.replicas["c"].demote(term(5, "a", **SYNC))
+    assert cluster.append("a", "two", sequence=2) == 1, "sent again it is the same record"
+    assert cluster.read("a") == ["one", "two"]
+
+
+def test_only_the_latest_record_of_a_producer_may_be_sent_again(cluster: Cluster) -> None:
+    opened(cluster, a="sync")
+    assert [cluster.append("a", "one"), cluster.append("a", "two")] == [0, 1]
+    assert cluster.append("a", "two", sequence=2) == 1
+    with pytest.raises(RefusedError, match="comes late"):
+        cluster.try_to_append("a", "one", sequence=1)
+    assert cluster.read("a") == ["one", "two"]
+
+
+def test_appends_that_come_together_share_a_flush(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "APPEND_SECONDS", LONGEST_WAIT)
+    opened(cluster, a="sync")
+    log, flushes, may = cluster.replicas["a"]._log, [], threading.Event()
+    flush = log.flush
+
+    def slow() -> None:
+        flushes.append(log.end)
+        may.wait(LONGEST_WAIT)
+        flush()
+
+    monkeypatch.setattr(log, "flush", slow)
+    fields = [{"do": "append", "producer": number, "sequence": 1} for number in range(20)]
+    threads = [threading.Thread(target=cluster.ask, args=("a", its, b"x")) for its in fields]
+    for thread in threads:
+        thread.start()
+    wait_for("all are appended", lambda: log.end == 20)
+    assert cluster.read("a") == []
+    may.set()
+    for thread in threads:
+        thread.join()
+    assert len(cluster.read("a")) == 20
+    assert len(flushes) == 2
+
+
+def test_a_leader_that_was_replaced_acknowledges_nothing(cluster: Cluster) -> None:
+    """It knows of nothing, as if it had been frozen; one follower follows it still, the other leads."""
+    opened(cluster, **SYNC)
+    cluster.append("a", "one")
+    members = {"b": "sync", "c": "sync"}
+    cluster.replicas["b"].promote(term(6, "b", "primary", **members))
+    with pytest.raises(RefusedError, match="may yet be"):
+        cluster.try_to_append("a", "stale", sequence=2)
+    wait_for("c has it from a", lambda: cluster.has("c") == ["one", "stale"])
+    cluster.replicas["c"].demote(term(6, "b", **members))
+    assert cluster.append("b", "two") == 1
+    assert cluster.has("c") == ["one", "two"]
+    with pytest.raises(RefusedError, match="may yet be"):
+        cluster.try_to_append("a", "stale", sequence=2)
+    cluster.replicas["a"].demote(term(7, "b", a="copy", **members))
+    with pytest.raises(RefusedError, match="does not lead"):
+        cluster.try_to_append("a", "stale", sequence=2)
+
+
+def test_a_leader_that_comes_back_cuts_what_was_never_acknowledged(cluster: Cluster) -> None:
+    opened(cluster, **SYNC)
+    cluster.append("a", "one")
+    for name in "bc":
+        cluster.replicas[name].demote(term(6, "", **SYNC))
+    for sequence in (2, 3):
+        with pytest.raises(RefusedError):
+            cluster.try_to_append("a", "stale", sequence)
+    cluster.lead(6, "b", b="sync", c="sync")
+    cluster.append("b", "two", sequence=2)
+    cluster.lead(7, "b", a="copy", b="sync", c="sync")
+    wait_for("a has joined", cluster.replicas["a"].caught_up)
+    assert cluster.has("a") == cluster.has("b") == ["one", "two"]
+    cluster.append("b", "three", sequence=3)
+    assert cluster.has("a") == ["one", "two", "three"], "nothing without it from now on"
+
+
+def test_a_replica_is_caught_up_when_the_leader_waits_for_it(cluster: Cluster) -> None:
+    opened(cluster, a="sync", b="copy")
+    cluster.append("a", "one")
+    wait_for("b has joined", cluster.replicas["b"].caught_up)
+    cluster.replicas["b"].demote(term(6, "", a="sync", b="copy"))
+    assert not cluster.replicas["b"].caught_up(), "that was under another generation"
+    with pytest.raises(RefusedError, match="may yet be"):
+        cluster.try_to_append("a", "two")
+
+
+def test_one_of_the_last_in_sync_that_comes_back_has_all(cluster: Cluster) -> None:
+    cluster.open(term(8, "", a="back", b="copy"), "a", "b")
+    assert cluster.replicas["a"].caught_up()
+    assert not cluster.replicas["b"].caught_up()
+
+
+def test_a_new_generation_of_the_same_leader_counts_who_is_in_sync_then(cluster: Cluster) -> None:
+    opened(cluster, **SYNC)
+    cluster.replicas["c"].demote(term(6, "", **SYNC))
+    with pytest.raises(RefusedError):
+        cluster.try_to_append("a", "one")
+    cluster.lead(6, "a", a="sync", b="sync")
+    assert cluster.append("a", "one", sequence=1) == 0
+    assert cluster.has("c") == []
+    with pytest.raises(RefusedError, match="c does not follow under generation 6"):
+        cluster.ask("a", {"do": "fetch", "generation": 6, "worker": "c", "address": "", "end": 0, "last": 0})
+    with pytest.raises(RefusedError, match="b does not follow"):
+        cluster.ask("a", {"do": "fetch", "generation": 5, "worker": "b", "address": "", "end": 0, "last": 0})
+
+
+def test_a_handover_ends_when_the_others_have_everything(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(cluster, **SYNC)
+    cluster.append("a", "one")
+    cluster.replicas["a"].handover(term(5, "a", "primary", **SYNC), "b")
+    assert cluster.has("b") == ["one"]
+    with pytest.raises(RefusedError, match="does not lead"):
+        cluster.try_to_append("a", "two")
+    cluster.lead(6, "b", **SYNC)
+    assert cluster.append("b", "two", sequence=2) == 1
+    # Called off: it leads again.
+    cluster.replicas["b"].handover(term(6, "b", "primary", **SYNC), "c")
+    cluster.lead(7, "b", **SYNC)
+    assert cluster.append("b", "three") == 2
+    # One does not follow: it does not wait for ever.
+    monkeypatch.setattr(replica, "HANDOVER_SECONDS", 0.1)
+    cluster.replicas["a"].demote(term(8, "", **SYNC))
+    with pytest.raises(RefusedError):
+        cluster.try_to_append("b", "four")
+    cluster.replicas["b"].handover(term(7, "b", "primary", **SYNC), "c")
+    with pytest.raises(RefusedError, match="does not lead"):
+        cluster.try_to_append("b", "five")
+
+
+def test_while_it_hands_over_it_takes_nothing(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "HANDOVER_SECONDS", 1.0)
+    opened(cluster, **SYNC)
+    cluster.replicas["c"].demote(term(6, "", **SYNC))
+    with pytest.raises(RefusedError):
+        cluster.try_to_append("a", "one")
+    told = (term(5, "a", "primary", **SYNC), "b")
+    handing = threading.Thread(target=cluster.replicas["a"].handover, args=told)
+    handing.start()
+    wait_for("it hands over", lambda: not cluster.replicas["a"]._taking)
+    with pytest.raises(RefusedError, match="hands over"):
+        cluster.try_to_append("a", "two")
+    cluster.replicas["c"].demote(term(5, "a", **SYNC))
+    handing.join()
+    assert cluster.has("b") == cluster.has("c") == ["one"]
+
+
+def test_what_is_asked_of_another_partition_is_refused(cluster: Cluster) -> None:
+    opened(cluster, a="sync")
+    with pytest.raises(RefusedError, match="another partition"):
+        cluster.ask("a", {"do": "state", "shard": 1})
+    with pytest.raises(RefusedError, match="no such request"):
+        cluster.ask("a", {"do": "append"})
+    assert cluster.ask("a", {"do": "state"}).fields == {
+        "generation": 5,
+        "in_sync": ["a"],
+        "end": 0,
+        "acknowledged": 0,
+    }
+
+
+def _goes_on(world: World, producers: list[Producer], before: int) -> bool:
+    world.turn()
+    return sum(len(producer.acknowledged) for producer in producers) > before + 3
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_happens_what_was_acknowledged_is_there_once_and_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    draw = random.Random(seed)  # noqa: S311 - to be repeated, as far as threads allow
+    world = World(tmp_path, draw)
+    wire(world, tmp_path, monkeypatch)
+    monkeypatch.setattr(replica, "HANDOVER_SECONDS", 0.1)
+    producers = [Producer(world, number) for number in range(1, 4)]
+    try:
+        for fault in range(12):
+            for _ in range(draw.randrange(10, 40)):
+                world.turn()
+                time.sleep(0.002)
+            name = draw.choice(NAMES)
+            do = draw.choice([world.kill, world.lose, world.crash, world.come_back, world.come_back])
+            do(name)
+            if fault % 4 == 3:
+                for name in NAMES:
+                    world.come_back(name)
+        for name in NAMES:
+            world.come_back(name)
+        wait_for("all have everything", world.turn)
+        before = sum(len(producer.acknowledged) for producer in producers)
+        wait_for("it goes on", partial(_goes_on, world, producers, before))
+    finally:
+        for producer in producers:
+            producer.stopped = True
+        for producer in producers:
+            producer.join()
+    wait_for("all have the same", lambda: world.stored("a") == world.stored("b") == world.stored("c"))
+    values = [record.value for record in world.stored("a")]
+    assert len(set(values)) == len(values), "no record is there twice"
+    for producer in producers:
+        for offset, value in producer.acknowledged.items():
+            assert values[offset] == value
+    for one in world.replicas.values():
+        one.close()
+        one._server.close()
+        one._log.close()
