@@ -13,7 +13,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from io import BufferedIOBase
 from typing import Any, NamedTuple
 
@@ -93,10 +93,9 @@ class Connection:
 def call(address: str, fields: dict[str, Any], body: bytes = b"", timeout: float = 2.0) -> Message:
     """Ask once; see :class:`Connection`."""
     connection = Connection(address, timeout)
-    try:
+    # The stream, too: while that is open, so is the socket below.
+    with closing(connection._stream), closing(connection):
         return connection.call(fields, body)
-    finally:
-        connection.close()
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -1,0 +1,163 @@
+"""The file store of the examples: blocks, who must have them, files, and gc."""
+
+from functools import partial
+
+from tests.mutants.killers import pytest
+from tests.mutants.mutant import Mutant
+
+KILLERS = (pytest("tests/unit/test_stores_blocks.py"), pytest("tests/integration/test_store_blocks.py"))
+
+disk = partial(Mutant, "examples/stores/stores/blocks/disk.py")
+standing = partial(Mutant, "examples/stores/stores/blocks/standing.py")
+node = partial(Mutant, "examples/stores/stores/blocks/node.py")
+names = partial(Mutant, "examples/stores/stores/blocks/names.py")
+files = partial(Mutant, "examples/stores/stores/blocks/files.py")
+
+MUTANTS = [
+    # ---------------------------------------------------------------- on the disk
+    disk(
+        "            os.fsync(file.fileno())\n",
+        "",
+        "a block has its name before it is on the disk",
+    ),
+    disk(
+        "        if there != its:\n",
+        "        if False:\n",
+        "a block that is there with other data is acknowledged",
+    ),
+    disk(
+        '        if head != f"{checksum(data)}\\n".encode():\n',
+        "        if len(head) < _HEAD:\n",
+        "a damaged block is read as a whole one",
+    ),
+    disk(
+        "            path.unlink()\n",
+        "            pass\n",
+        "what was being written at a power cut stays for ever",
+    ),
+    # ---------------------------------------------------------------- who must have it
+    standing(
+        "            if self._seen > self._generation:\n",
+        "            if False:\n",
+        "a primary that was told of a later generation goes on to acknowledge",
+    ),
+    standing(
+        "            if not self._primary:\n",
+        "            if False:\n",
+        "who is not the primary any more acknowledges",
+    ),
+    standing(
+        "            if 1 + len(self._must) < self._least:\n",
+        "            if False:\n",
+        "one replica alone acknowledges",
+    ),
+    standing(
+        "            wanted = self._must | self._joining.keys()\n",
+        "            wanted = self._must\n",
+        "who copies gets nothing of what is new meanwhile",
+    ),
+    standing(
+        "if have.get(name) != self._generation}",
+        "if name not in have}",
+        "what somebody took under an earlier generation counts",
+    ),
+    standing(
+        "            if worker not in self._must and self._joining.get(worker) != attempt:\n",
+        "            if False:\n",
+        "a copy that has missed a block counts as in sync",
+    ),
+    standing(
+        "            if attempt <= self._attempts.get(worker, 0):\n",
+        "            if False:\n",
+        "a request to join that comes late hides that a block was missed",
+    ),
+    standing(
+        "            self._must.add(worker)\n",
+        "            pass\n",
+        "after a copy has joined, blocks are acknowledged without it",
+    ),
+    standing(
+        "            if not again:\n",
+        "            if True:\n",
+        "told the same generation again, a primary forgets who has joined",
+    ),
+    # ---------------------------------------------------------------- data nodes
+    node(
+        '        return Message({"generation": self._standing.obey(generation)})\n',
+        '        return Message({"generation": generation})\n',
+        "a block counts that a replica has stored after it was promoted",
+    ),
+    node(
+        '        if do is None or request.fields.get("to") != own:\n',
+        "        if do is None:\n",
+        "who has the port of another one now takes what is for that",
+    ),
+    node(
+        '        if checksum(request.body) != request.fields["checksum"]:\n',
+        "        if False:\n",
+        "a block that was damaged on its way is stored",
+    ),
+    node(
+        "        if seen > generation:\n            self._standing.overtaken(seen)\n",
+        "",
+        "a primary that was replaced holds up its clients for as long as it has patience",
+    ),
+    node(
+        "            self._other_disk = True\n",
+        "            self._disk.note_complete()\n",
+        "an empty disk is taken for what everybody had",
+    ),
+    node(
+        '        return state != "copy" or self._caught_up == self._term.generation\n',
+        '        return state != "copy" or self._caught_up > 0\n',
+        "a copy counts under a generation whose primary it has not joined",
+    ),
+    node(
+        "        self._disk.replace(block, data)\n",
+        "",
+        "a damaged block is not repaired",
+    ),
+    node(
+        '        self._call(term.primary, {"do": "join", **about})\n',
+        "",
+        "a replica copies and does not get what is new meanwhile",
+    ),
+    node(
+        "            except OSError as problem:\n                silent = problem\n",
+        "            except OSError:\n                continue\n",
+        "a block is taken for lost because nobody answered",
+    ),
+    # ---------------------------------------------------------------- files, and gc
+    names(
+        "        return bool(self.writers()) or any(",
+        "        return any(",
+        "an empty disk is taken for a new group, while somebody writes",
+    ),
+    names(
+        '            transaction.delete(f"{WRITING}/{file.writer}")\n',
+        '            transaction.check(f"{WRITING}/{file.writer}", 0)\n',
+        "a file is there, and its writer, too: a lost reply makes it twice",
+    ),
+    names(
+        "transaction.set_data(znode(file.path), file.encode(), before.version)",
+        "transaction.set_data(znode(file.path), file.encode())",
+        "a file is replaced that somebody else has replaced meanwhile",
+    ),
+    files(
+        ' and block.partition("-")[0] not in writers',
+        "",
+        "gc removes blocks of a file that is being written",
+    ),
+    files(
+        "    listed = groups.listed()\n    writers = names.writers()\n",
+        "    writers = names.writers()\n    listed = groups.listed()\n",
+        "gc takes blocks of a writer who began after it has looked for garbage",
+    ),
+    files(
+        "    writers = names.writers()\n"
+        "    used = {block.name for file in names.all() for block in file.blocks}\n",
+        "    used = {block.name for file in names.all() for block in file.blocks}\n"
+        "    writers = names.writers()\n",
+        "gc removes the blocks of a file that was made after it has looked at the files",
+    ),
+]

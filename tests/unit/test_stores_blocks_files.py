@@ -1,0 +1,474 @@
+"""Files of the example store: there whole or not at all, whatever becomes of a reply, and gc leaves them."""
+
+import io
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+from kazoo.exceptions import (
+    BadVersionError,
+    ConnectionLoss,
+    NodeExistsError,
+    NoNodeError,
+    RolledBackError,
+    RuntimeInconsistency,
+)
+from stores import rpc
+from stores.blocks.disk import checksum
+from stores.blocks.files import ChangedError, Files, LateError, collect
+from stores.blocks.names import Block, ConflictError, EndedError, File, Names, NoSuchFileError, znode
+from stores.rpc import Message, RefusedError
+
+DATA = b"some\n\0data"
+
+
+def test_a_file_is_one_znode_whatever_its_path() -> None:
+    assert znode("a/ä b.txt") == "/files/a%2F%C3%A4 b.txt"
+    for path in ("", ".", "..", "a\nb", "x" * 301):
+        with pytest.raises(ValueError, match="path"):
+            znode(path)
+
+
+def test_a_file_is_read_as_it_was_written() -> None:
+    file = File("a", "w", (Block("w-0.0", 3, 10, "c"), Block("w-1.0", 0, 5, "d")), 2)
+    assert File.decode("a", file.encode(), 2) == file
+    assert file.length == 15
+    for data in (b"", b"[]", b"{}", b'{"writer": "w", "blocks": [[1]]}', b"\xff"):
+        with pytest.raises(ValueError, match="/files/a is no file"):
+            File.decode("a", data, 0)
+
+
+# ---------------------------------------------------------------- a small ensemble
+
+
+class Znodes:
+    """What is stored. ``before`` and ``after`` are called around the next transactions, and may lose them."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, tuple[bytes, int]] = {"/files": (b"", 0), "/writing": (b"", 0)}
+        self.before: list[Callable[[], None]] = []
+        self.after: list[Callable[[], None]] = []
+        self.asked: list[str] = []
+
+    def connect(self, *_: object, **__: object) -> Self:
+        return self
+
+    def start(self, _timeout: float) -> None: ...
+    def stop(self) -> None: ...
+    def close(self) -> None: ...
+
+    def sync(self, path: str) -> None:
+        self.asked.append(f"sync {path}")
+
+    def ensure_path(self, path: str) -> None:
+        self.data.setdefault(path, (b"", 0))
+
+    def get(self, path: str) -> tuple[bytes, Any]:
+        if path not in self.data:
+            raise NoNodeError
+        data, version = self.data[path]
+        return data, SimpleNamespace(version=version)
+
+    def get_children(self, path: str) -> list[str]:
+        self.asked.append(f"list {path}")
+        return [name.rpartition("/")[2] for name in self.data if name.startswith(f"{path}/")]
+
+    def create(self, path: str, data: bytes = b"", ephemeral: bool = False) -> None:  # noqa: ARG002 - all are alike
+        if path in self.data:
+            raise NodeExistsError
+        self.data[path] = data, 0
+
+    def delete(self, path: str) -> None:
+        if path not in self.data:
+            raise NoNodeError
+        del self.data[path]
+
+    def set_data(self, path: str, data: bytes, version: int) -> None:
+        _, there = self.get(path)
+        if version not in (-1, there.version):
+            raise BadVersionError
+        self.data[path] = data, there.version + 1
+
+    def transaction(self) -> "Transaction":
+        return Transaction(self)
+
+
+class Transaction:
+    """All or nothing."""
+
+    def __init__(self, znodes: Znodes) -> None:
+        self._znodes = znodes
+        self._operations: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+
+    def delete(self, *arguments: Any) -> None:
+        self._operations.append((self._znodes.delete, arguments))
+
+    def create(self, *arguments: Any) -> None:
+        self._operations.append((self._znodes.create, arguments))
+
+    def set_data(self, path: str, data: bytes, version: int = -1) -> None:
+        self._operations.append((self._znodes.set_data, (path, data, version)))
+
+    def check(self, path: str, _version: int) -> None:
+        self._operations.append((self._znodes.get, (path,)))  # type: ignore[arg-type]  # what it returns is not used
+
+    def commit(self) -> list[Any]:
+        if self._znodes.before:
+            self._znodes.before.pop(0)()
+        results = self._commit()
+        if self._znodes.after:
+            self._znodes.after.pop(0)()
+        return results
+
+    def _commit(self) -> list[Any]:
+        saved, count = dict(self._znodes.data), len(self._operations)
+        for number, (do, arguments) in enumerate(self._operations):
+            try:
+                do(*arguments)
+            except Exception as problem:
+                self._znodes.data = saved
+                return [
+                    *[RolledBackError()] * number,
+                    problem,
+                    *[RuntimeInconsistency()] * (count - number - 1),
+                ]
+        return [True] * count
+
+
+def lost() -> None:
+    raise ConnectionLoss
+
+
+@pytest.fixture
+def znodes(monkeypatch: pytest.MonkeyPatch) -> Znodes:
+    znodes = Znodes()
+    monkeypatch.setattr("stores.blocks.names.KazooClient", znodes.connect)
+    monkeypatch.setattr("stores.blocks.names.RETRY_SECONDS", 0.001)
+    return znodes
+
+
+@pytest.fixture
+def names(znodes: Znodes) -> Names:
+    assert znodes.data
+    return Names("somewhere")
+
+
+def test_a_file_is_made_and_replaced_in_the_version_that_was_there(names: Names) -> None:
+    first = File("a/b", names.begin(), ())
+    names.commit(first, None)
+    there = names.read("a/b")
+    assert (there, names.writers()) == (first, set())
+    second = File("a/b", names.begin(), (Block("x", 1, 2, "c"),))
+    names.commit(second, there)
+    assert names.read("a/b") == second._replace(version=1)
+    for before in (None, there):
+        late = File("a/b", names.begin(), ())
+        with pytest.raises(ConflictError):
+            names.commit(late, before)
+        assert names.writers() == {late.writer}
+        names.end(late.writer)
+        names.end(late.writer)
+    assert (names.paths(), list(names.all())) == (["a/b"], [names.read("a/b")])
+    names.delete("a/b")
+    with pytest.raises(ConflictError):
+        names.commit(File("a/b", names.begin(), ()), there)
+    for ask in (names.delete, names.read):
+        with pytest.raises(NoSuchFileError):
+            ask("a/b")
+
+
+@pytest.mark.parametrize("kind", ["made", "replaced"])
+def test_a_file_is_made_once_whatever_becomes_of_the_reply(names: Names, znodes: Znodes, kind: str) -> None:
+    before = None
+    if kind == "replaced":
+        names.commit(File("a", names.begin(), ()), None)
+        before = names.read("a")
+    file = File("a", names.begin(), ())
+    znodes.before, znodes.after = [lost], [lost]  # the request is lost, then the reply
+    names.commit(file, before)
+    assert names.read("a") == file._replace(version=0 if before is None else 1)
+    assert names.writers() == set()
+
+
+def test_whose_session_has_ended_makes_no_file(names: Names, znodes: Znodes) -> None:
+    file = File("a", names.begin(), ())
+    names.end(file.writer)
+    with pytest.raises(EndedError):
+        names.commit(file, None)
+    assert names.find("a") is None
+    # Its reply is lost, and somebody replaces the file before it looks: it cannot know.
+    file = File("a", names.begin(), ())
+    other = File("a", "other", ()).encode()
+
+    def replaced() -> None:
+        znodes.data["/files/a"] = other, 1
+        lost()
+
+    znodes.after = [replaced]
+    with pytest.raises((EndedError, ConflictError)):
+        names.commit(file, None)
+
+
+def test_a_file_of_too_many_blocks_is_refused(names: Names) -> None:
+    blocks = (Block("x", 1, 2, "c"),) * 5001
+    with pytest.raises(ValueError, match="more than 5000 blocks"):
+        names.commit(File("a", names.begin(), blocks), None)
+
+
+def test_writers_are_not_older_than_the_question(names: Names, znodes: Znodes) -> None:
+    writer = names.begin()
+    znodes.asked.clear()
+    assert names.writers() == {writer}
+    assert znodes.asked == ["sync /writing", "list /writing"]
+
+
+def test_a_group_is_needed_if_a_file_has_a_block_of_it_or_may_have(names: Names) -> None:
+    assert not names.needs(3)
+    writer = names.begin()
+    assert names.needs(3)
+    names.commit(File("a", writer, (Block("x", 3, 2, "c"),)), None)
+    assert (names.needs(3), names.needs(2)) == (True, False)
+
+
+def test_labels_are_those_that_workers_have(names: Names, znodes: Znodes) -> None:
+    znodes.data["/holders/w1"] = b'{"incarnation": 3, "labels": ["rack=a", "big"], "shards": {}}', 0
+    znodes.data["/holders/w2"] = b"", 0
+    assert names.labels(["w1", "w2", "w3"]) == {"w1": "rack=a big", "w2": "", "w3": ""}
+
+
+# ---------------------------------------------------------------- the client
+
+
+class DataNode:
+    """Has the blocks it was sent; ``refuses`` says why it takes none, ``lies`` what it gives instead."""
+
+    def __init__(self, to: str) -> None:
+        self.to, self.blocks, self.refuses, self.lies = to, dict[str, bytes](), "", b""
+        self.asked: list[str] = []
+        self.server = rpc.Server(self.answer)
+
+    def answer(self, request: Message) -> Message:
+        do, block = request.fields["do"], request.fields.get("block", "")
+        self.asked.append(do)
+        if self.refuses or request.fields["to"] != self.to:
+            raise RefusedError(self.refuses or "it is for somebody else")
+        if do == "write":
+            assert checksum(request.body) == request.fields["checksum"]
+            self.blocks[block] = request.body
+        elif do == "read":
+            if block not in self.blocks:
+                raise RefusedError("missing")
+            return Message({}, self.lies or self.blocks[block])
+        elif do == "list":
+            later = [name for name in sorted(self.blocks) if name > request.fields["after"]]
+            return Message({"more": len(later) > 1}, b"".join(f"{name} 9.0".encode() for name in later[:1]))
+        elif do == "remove":
+            for name in request.body.decode().split():
+                self.blocks.pop(name, None)
+        elif do == "look":
+            return Message({"has": "whole" if block in self.blocks else "missing"})
+        return Message({})
+
+
+class Town:
+    """Two groups, each with two data nodes; the first is the primary."""
+
+    def __init__(self) -> None:
+        self.nodes = {
+            (group, name): DataNode(f"blocks/{group}@{name}") for group in (0, 1) for name in ("w1", "w2")
+        }
+        self.primary, self.looks = "w1", 0
+        self.addresses = {at: node.server.address for at, node in self.nodes.items()}
+
+    def __call__(self, _connect: str) -> Self:
+        return self
+
+    def table(self, _name: str) -> Self:
+        return self
+
+    def close(self) -> None: ...
+
+    def shard(self, group: int) -> Any:
+        self.looks += 1
+        members = {
+            name: SimpleNamespace(state="sync", address=self.addresses[its, name])
+            for its, name in self.nodes
+            if its == group
+        }
+        return SimpleNamespace(shard=group, primary=self.primary, members=members)
+
+    def show(self) -> list[Any]:
+        return [self.shard(0), self.shard(1)]
+
+
+@pytest.fixture
+def town(znodes: Znodes, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
+    assert znodes.data
+    town = Town()
+    monkeypatch.setattr("stores.blocks.files.Client", town)
+    yield town
+    for node in town.nodes.values():
+        node.server.close()
+
+
+def stored(town: Town) -> dict[str, bytes]:
+    return {block: data for node in town.nodes.values() for block, data in node.blocks.items()}
+
+
+def test_a_file_is_cut_into_blocks_and_put_together(town: Town) -> None:
+    with Files(block_size=4) as files:
+        file = files.put("a", Slowly(DATA))
+        assert [block.length for block in file.blocks] == [4, 4, 2]
+        assert [stored(town)[block.name] for block in file.blocks] == [b"some", b"\n\0da", b"ta"]
+        assert b"".join(files.get("a")) == DATA
+        assert files.put("empty", io.BytesIO()).blocks == ()
+        assert [it.path for it in files.list()] == ["a", "empty"]
+        assert [it.path for it in files.list("e")] == ["empty"]
+
+
+class Slowly(io.BytesIO):
+    """As a pipe: it gives less than it is asked for."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(3, size or 0))
+
+
+def test_a_client_asks_again_who_the_primary_is(town: Town) -> None:
+    with Files() as files:
+        for node in (town.nodes[0, "w1"], town.nodes[1, "w1"]):
+            node.refuses = "not the primary"
+        shard = town.shard
+
+        def later(group: int) -> Any:
+            town.primary = "w2" if town.looks > 4 else "w1"
+            return shard(group)
+
+        town.shard = later  # type: ignore[method-assign]  # for this test
+        (block,) = files.put("a", io.BytesIO(DATA)).blocks
+        assert town.nodes[block.group, "w2"].blocks == {block.name: DATA}
+        assert block.name.endswith("-0.0"), "the same block: it may be there"
+
+
+def test_a_block_goes_to_another_group_under_another_name(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stores.blocks.files.GROUP_SECONDS", 0.05)
+    with Files() as files:
+        town.nodes[0, "w1"].refuses = town.nodes[1, "w1"].refuses = "not now"
+        with pytest.raises(LateError, match="not now"):
+            Files(timeout=0.3).put("a", io.BytesIO(DATA))
+        assert files.names.writers() == set()
+        town.nodes[0, "w1"].refuses = ""
+        for number in range(6):
+            (block,) = files.put(str(number), io.BytesIO(DATA)).blocks
+            assert block.group == 0
+        assert {name.rpartition("-")[2] for name in stored(town)} == {"0.0", "0.1"}
+
+
+def test_who_gives_something_else_is_not_believed(town: Town) -> None:
+    with Files() as files:
+        (block,) = files.put("a", io.BytesIO(DATA)).blocks
+        for name in ("w1", "w2"):
+            town.nodes[block.group, name].blocks = stored(town)
+        town.nodes[block.group, "w1"].lies = b"lies"
+        for _ in range(5):
+            assert b"".join(files.get("a")) == DATA
+        assert [(its.worker, its.has) for its in files.where("a")[0][1]] == [("w1", "whole"), ("w2", "whole")]
+
+
+def test_a_reader_is_told_that_the_file_was_replaced(town: Town) -> None:
+    with Files(block_size=4) as files:
+        files.put("a", io.BytesIO(DATA))
+        reader = files.get("a")
+        assert next(reader) == DATA[:4]
+        for node in town.nodes.values():
+            node.blocks.clear()
+        files.put("a", io.BytesIO(b"new"))
+        with pytest.raises(ChangedError):
+            next(reader)
+        files.delete("a")
+        with pytest.raises(NoSuchFileError):
+            next(files.get("a"))
+
+
+def test_gc_asks_everybody_and_removes_what_no_file_has(town: Town) -> None:
+    with Files(block_size=4) as files:
+        file = files.put("a", io.BytesIO(DATA))
+        town.nodes[0, "w2"].blocks = {"dead-0.0": b"", "dead-1.0": b"", f"{files.names.begin()}-0.0": b""}
+        town.nodes[1, "w1"].refuses = "not now"
+        assert files.gc(10.0) == 0
+        with pytest.raises(LateError):  # and it is not known any more where that group is
+            files._groups.write(Block("x", 0, 1, "wrong"), b"x", 0.0)
+        assert files.gc(0.0) == 2
+        assert len(town.nodes[0, "w2"].blocks) == 1
+        assert {block.name for block in file.blocks} <= stored(town).keys()
+
+
+# ---------------------------------------------------------------- gc
+
+
+class Ensemble:
+    """Writers and files; ``then`` happens before the next question is answered."""
+
+    def __init__(self) -> None:
+        self.writing = {"now", "soon"}
+        self.files = {"old": File("old", "old", (Block("old-0.0", 0, 1, ""),))}
+        self.then: list[Callable[[], None]] = []
+        self.removed: dict[tuple[int, str], list[str]] = {}
+        self.begun = False
+
+    def begin(self) -> None:
+        """Somebody begins, and stores a block."""
+        self.writing.add("new")
+        self.begun = True
+
+    def commit(self, writer: str) -> None:
+        """What the transaction does."""
+        if writer in self.writing:
+            self.writing.remove(writer)
+            self.files[writer] = File(writer, writer, (Block(f"{writer}-0.0", 0, 1, ""),))
+
+    def writers(self) -> set[str]:
+        self._do()
+        return set(self.writing)
+
+    def all(self) -> Iterator[File]:
+        self._do()
+        yield from list(self.files.values())
+
+    def listed(self) -> dict[tuple[int, str], dict[str, float]]:
+        self._do()
+        ages = {"old-0.0": 9.0, "soon-0.0": 9.0, "now-0.0": 9.0, "dead-0.0": 9.0, "dead-1.0": 1.0}
+        more = {"new-0.0": 9.0} if self.begun else {}
+        return {(0, "w1"): ages | more, (0, "w2"): {"dead-0.0": 0.5, "dead-2.0": 5.0}}
+
+    def remove(self, at: tuple[int, str], blocks: Any) -> None:
+        self.removed[at] = list(blocks)
+
+    def _do(self) -> None:
+        if self.then:
+            self.then.pop(0)()
+
+
+@pytest.mark.parametrize("moment", range(4))
+@pytest.mark.parametrize("what", ["commit", "end", "begin"])
+def test_gc_removes_no_block_of_a_file_that_is_being_written(moment: int, what: str) -> None:
+    """Whenever it begins or is done: then or earlier its writer was seen, or its file is seen. Whoever ends
+    without a file makes none later."""
+    ensemble = Ensemble()
+    does = {
+        "commit": lambda: ensemble.commit("soon"),
+        "end": lambda: ensemble.writing.discard("soon"),
+        "begin": ensemble.begin,
+    }
+    ensemble.then = [lambda: None] * 4
+    ensemble.then[moment] = does[what]
+    assert collect(ensemble, ensemble, 2.0) >= 2
+    for writer in ("soon", "new"):
+        ensemble.commit(writer)
+    used = {block.name for file in ensemble.files.values() for block in file.blocks}
+    removed = {block for blocks in ensemble.removed.values() for block in blocks}
+    assert not removed & (used | {"now-0.0", "dead-1.0"})
+    assert removed >= {"dead-0.0", "dead-2.0"}
+    assert ensemble.removed[0, "w2"] == ["dead-0.0", "dead-2.0"], "as old as its oldest copy"
