@@ -471,7 +471,7 @@ def test_a_full_disk_ends_the_process_because_all_wait_for_it(
 
     monkeypatch.setattr("os._exit", exit)
     monkeypatch.setattr(second._disk, "store", full)
-    monkeypatch.setattr("stores.blocks.node.PATIENCE", 0.0)
+    monkeypatch.setattr("stores.blocks.node.PATIENCE", 0.3)
     with pytest.raises(RefusedError, match="w2"):
         first.write()
     assert set(ended) == {1}
