@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from bench import kills, provisioning, secured, takeovers, tasks, upgrades
+from bench import history, kills, provisioning, secured, takeovers, tasks, upgrades
 from bench.report import Report
 from mwapp.cli import GARBAGE
 from testbed.releases import ReleaseError
@@ -22,6 +22,9 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     ),
     "secured": lambda options: secured.measure(
         tasks=options.tasks, rounds=options.rounds, times=options.lone
+    ),
+    "history": lambda options: history.measure(
+        finished=options.finished, rounds=options.rounds, times=options.lone
     ),
     "takeovers": lambda options: takeovers.measure("takeovers", options.runs),
     "gaps": lambda options: takeovers.measure("gaps", options.runs),
@@ -40,7 +43,7 @@ def main() -> int:
     parser.add_argument(
         "--rounds", type=int, default=7, metavar="N", help="repeat each measurement N times (default 7)"
     )
-    several = parser.add_argument_group("tasks, secured")
+    several = parser.add_argument_group("tasks, secured, history")
     several.add_argument("--tasks", type=int, default=4000, metavar="N", help="tasks a round (default 4000)")
     several.add_argument(
         "--lone", type=int, default=100, metavar="N", help="lone tasks a round (default 100)"
@@ -54,6 +57,13 @@ def main() -> int:
         help="tasks: more that the worker has at hand (default 400)",
     )
     several.add_argument("--lab", action="store_true", help="tasks: in the lab, not on servers on loopback")
+    several.add_argument(
+        "--finished",
+        type=int,
+        default=10_000,
+        metavar="N",
+        help="history: finished tasks that are there (default 10000)",
+    )
     broken = parser.add_argument_group("takeovers, gaps, kills, upgrades")
     broken.add_argument(
         "--runs",

@@ -42,8 +42,6 @@ JVM = (
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-Xshare:auto",
-    # The page cache keeps what a crashed server wrote; only a power cut would need the fsync.
-    "-Dzookeeper.forceSync=no",
     "-Dzookeeper.preAllocSize=1024",
     "-Dzookeeper.admin.enableServer=false",
     "-Duser.timezone=UTC",
@@ -198,7 +196,8 @@ class Ensemble:
     ``snapshot_sync``: a server that joins a leader gets a snapshot, not a difference. Otherwise 3.8.0 may
     lose acknowledged writes (bench/kills.py), and tests would blame mwapp. ``jars``: of another release
     (testbed/releases.py). ``tls``: a directory with certificates, as the module tls_certificates makes them.
-    Clients then use a port with TLS, and so do the servers among each other.
+    Clients then use a port with TLS, and so do the servers among each other. Without ``fsync`` the page cache
+    keeps what a crashed server wrote; only a power cut would need it.
     """
 
     def __init__(
@@ -210,8 +209,10 @@ class Ensemble:
         jars: Sequence[Path] = CLASSPATH,
         tls: Path | None = None,
         address: str = "127.0.0.1",
+        fsync: bool = False,
     ) -> None:
         self.address = address
+        self._fsync = fsync
         self._size = size
         self._jars = jars if tls is None else (*(JARS / jar for jar in TLS_JARS), *jars)
         self._tls = tls
@@ -322,6 +323,7 @@ class Ensemble:
                 f"clientPortAddress={self.address}",
                 f"clientPort={ports[3 * i]}",
                 f"tickTime={self._tick}",
+                f"forceSync={'yes' if self._fsync else 'no'}",
                 "initLimit=20",
                 "syncLimit=5",
                 f"forceSnapshotSync={str(self._snapshot_sync).lower()}",
