@@ -82,12 +82,11 @@ docs: setup-python ## the roles' tables of variables, from their specifications
 
 # More processes than there are cores, for some tests wait. What one of them has compiled the others need not.
 unit processes: export PYTHONDONTWRITEBYTECODE :=
-unit processes: pytest = pytest -n $(shell expr $$(nproc) + 2) --dist worksteal
 unit: setup-python ## logic, without root and without processes
-	$(pytest) -m "not processes" tests/unit
+	pytest -n $$(nproc) --dist worksteal -m "not processes" tests/unit
 
 processes: setup-python ## the unit tests that start processes: handlers, commands, modules, ansible-playbook
-	$(pytest) -m processes tests/unit
+	pytest -n $$(expr $$(nproc) + 2) --dist worksteal -m processes tests/unit
 
 # First whether it notices planted bugs. Compiled if it can be. A busy machine is not to fail: it runs fewer,
 # and says so.

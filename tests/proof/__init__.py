@@ -1,1 +1,4 @@
-"""Would the simulations notice what they are there for? Run by ``make simulate``."""
+"""Would the simulations notice what they are there for? And whole runs of the role on simulated hosts.
+
+Run by ``make simulate``.
+"""

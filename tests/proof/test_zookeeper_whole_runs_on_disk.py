@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.proof.test_zookeeper_whole_runs import NOBODY, Scene
 from tests.unit import zookeeper_disks
-from tests.unit.test_zookeeper_whole_runs import NOBODY, Scene
 from tests.unit.zookeeper_disks import Disk
 from tests.unit.zookeeper_hosts import Host, RefusedError, Run, majority, plan_of
 from tests.unit.zookeeper_role import load, load_file
