@@ -146,6 +146,18 @@ def test_it_is_removed(stage: Stage, worker: Actor) -> None:
     assert worker.running() == ["t"]
 
 
+def test_its_request_goes_as_soon_as_it_is_removed(stage: Stage, worker: Actor) -> None:
+    """The client waits for that."""
+    ended(stage, worker)
+    stage.person().create("/requests/t", "remove", settle=False)
+    for _ in range(1000):
+        stage.settle(0.05)
+        if not stage.children("/tasks"):
+            break
+    stage.settle(0.1)
+    assert (stage.children("/tasks"), stage.children("/requests")) == ([], [])
+
+
 def test_it_is_not_removed_before_a_client_that_was_cut_off_can_have_found_it(
     stage: Stage, worker: Actor
 ) -> None:

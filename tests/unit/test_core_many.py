@@ -2,6 +2,7 @@
 
 import pytest
 
+from mwapp.core.limits import LIMITS
 from mwapp.core.retention import Retention
 from tests.unit.core_stage import Stage
 
@@ -37,3 +38,8 @@ def test_cancel_requests_for_what_there_is_not_are_taken_back_however_many_come_
     stage.settle(2)
     assert stage.children("/cancel") == []
     assert stage.carried_out - before < 150, "one look at each"
+
+
+def test_the_names_of_all_tasks_fit_into_one_reply() -> None:
+    """Of a server and of zkCli.sh, which take a megabyte."""
+    assert 40_000 <= LIMITS.max_tasks <= 0xFFFFF // len("0000task-2147483647")

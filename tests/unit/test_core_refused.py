@@ -319,6 +319,29 @@ def test_lost_submission_is_found_below_a_tasks_that_a_person_has_made_anew() ->
     assert stage.children("/tasks") == [TASK]
 
 
+def test_lost_submission_is_found_below_another_task_that_has_the_name_of_the_last_one() -> None:
+    stage = Stage()
+    client, part, names = submission(stage)
+    for number in range(3):
+        part.add(Task("date", key=str(number)))
+    client.event(Tick())
+    stage.settle()
+    stage.person().delete_all("/tasks")
+    client.loses = lambda request: any(
+        isinstance(op, Create) and op.path == "/tasks/task-" for op in getattr(request.operation, "ops", ())
+    )
+    stage.person().create("/tasks")
+    part.add(Task("date", key="lost"))
+    client.event(Tick())
+    stage.settle()
+    for _ in range(2):  # so there is a task-0000000002 again
+        stage.person().create("/tasks/task-", "another", s=True)
+    client.resume()
+    stage.settle(5)
+    assert names == [TASK, NEXT, "task-0000000002", TASK]
+    assert stage.children("/tasks") == [TASK, NEXT, "task-0000000002"]
+
+
 def test_numbers_are_used_up_one_day() -> None:
     stage = Stage()
     client, part, names = submission(stage)
