@@ -166,19 +166,26 @@ class KnownTasks:
         """These are all there are. Returns those that are new."""
         before, self.names = self.names, set(names)
         for task in before - self.names:
-            self._forget(task)
-            self.submitters.forget(task)
-            self.unread.pop(task, None)
+            self.remove(task)
         if self.submitters.most:  # we count them, and some have been found in a queue, and deleted since
             for task in self.finished.keys() - self.names:
                 self.reopen(task)
         return self.names - before
 
+    def appeared(self, task: str) -> bool:
+        """It was created, and is to be read. Returns False if it was known."""
+        if task in self.names:
+            return False
+        self.names.add(task)
+        self.read_later([task])
+        return True
+
     def remove(self, task: str) -> None:
         """It was deleted."""
-        self.reopen(task)
         self.names.discard(task)
+        self._forget(task)
         self.submitters.forget(task)
+        self.unread.pop(task, None)
 
     def read_later(self, tasks: Iterable[str]) -> None:
         """They are to be read, after those that already are."""

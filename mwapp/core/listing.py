@@ -5,15 +5,22 @@ from mwapp.core.session import Callback, Scope
 # The pause between two readings is at least this for each name, seconds. If the list is short, every change
 # is read at once.
 LISTING_SECONDS = 5e-6
+# The same where each change is told by name, too: then the list is read for what those miss. This one holds
+# for a short list, too.
+FOLLOWED_SECONDS, FOLLOWED_LEAST = 1e-4, 0.5
 
 
-def list_again(scope: Scope, look: Callback, *, listed: float, names: int) -> None:
+def list_again(scope: Scope, look: Callback, *, listed: float, names: int, followed: bool = False) -> None:
     """The list has changed: look again, but not at a long list at each of its changes.
 
-    ``listed``: when it was read, monotonic seconds; it had so many names.
+    ``listed``: when it was read, monotonic seconds; it had so many names. ``followed``: somebody is told of
+    each change by name.
     """
-    wait = listed + names * LISTING_SECONDS - scope.now
-    if wait > 0 and names > scope.limits.short_list:
+    if followed:
+        wait = listed + max(FOLLOWED_LEAST, names * FOLLOWED_SECONDS) - scope.now
+    else:
+        wait = listed + names * LISTING_SECONDS - scope.now if names > scope.limits.short_list else 0
+    if wait > 0:
         scope.after(wait, look)
     else:
         look()

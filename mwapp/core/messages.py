@@ -9,7 +9,7 @@ The edge owes the core what a ZooKeeper session gives:
 * every request gets exactly one :class:`Reply`; after a cut that is ``CONNECTION_LOSS``, which leaves open
 whether a transaction was carried out;
 * a request never travels on a session other than its own;
-* a watch fires at most once, and is gone after :class:`Suspended`;
+* a watch fires at most once, a :class:`Follow` each time; both are gone after :class:`Suspended`;
 * :class:`Closed` comes only when the ensemble itself has said that it has closed the session.
 """
 
@@ -59,6 +59,14 @@ class Exists:
 
 
 @message
+class Follow:
+    """Tell of what is created, set or deleted at the path and below it, until the connection ends. Result:
+    None."""
+
+    path: str
+
+
+@message
 class Create:
     """Result: the path, with the number ZooKeeper gave it if sequential."""
 
@@ -104,7 +112,8 @@ class Transaction:
     ops: tuple[Op, ...]
 
 
-Operation = Get | Children | Exists | Transaction
+Read = Get | Children | Exists
+Operation = Read | Follow | Transaction
 
 # ---------------------------------------------------------------- results
 
@@ -199,11 +208,21 @@ class Reply:
     result: Result
 
 
+class EventType(Enum):
+    """What has happened to a znode; the numbers are ZooKeeper's."""
+
+    CREATED = 1
+    DELETED = 2
+    CHANGED = 3  # its data
+    CHILDREN = 4  # one was created or deleted; told to a watch that Children has left
+
+
 @message
 class Fired:
-    """A watch on the path went off."""
+    """A watch on the path went off, or a :class:`Follow` covers it."""
 
     path: str
+    event: EventType
 
 
 @message

@@ -5,6 +5,9 @@
     /cancel                              -> cancels: tasks with a cancel request
     /tasks, each task not held           -> tasks: queued, delayed, bad or finished
 
+Of tasks that come and go it is told by name, so it need not list thousands for one. The list is read now and
+then all the same: nobody is told of what we may not read, or of a watch that a server has lost.
+
 The mirror only reads. It calls ``changed`` whenever something may be due. The
 :class:`~mwapp.core.master.Master` decides what to do, and notes here what it has committed.
 
@@ -23,7 +26,7 @@ from itertools import islice
 from mwapp.core.held import Held, LiveWorker
 from mwapp.core.known_tasks import SOONEST_SECONDS, KnownTasks, Waiting
 from mwapp.core.listing import list_again
-from mwapp.core.messages import Failed, Node, Stat
+from mwapp.core.messages import EventType, Failed, Node, Stat
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
@@ -88,6 +91,7 @@ class Mirror:
         self._watched: set[str] = set()  # queues
         self._persistent: set[str] = set()  # names already reported as nobody's
         self._tasks_listed = -math.inf
+        self._tasks_followed = False
         self._alarms: list[float] = []  # a heap: when we look at what time has done, monotonic seconds
         self._pause_ends: list[float] = []  # a heap of those
         self._pauses: dict[str, tuple[int, float]] = {}  # by returned task: the attempt, and when it begins
@@ -156,7 +160,7 @@ class Mirror:
         self.tasks.finish(task, self._scope.now)
 
     def removed(self, task: str) -> None:
-        """The finished task was deleted."""
+        """The task was deleted."""
         self.tasks.remove(task)
         if task in self.requests:
             self.requests.close(task)
@@ -291,6 +295,7 @@ class Mirror:
         def read(queue: str) -> None:
             waiting.discard(queue)
             if not waiting:
+                self._follow_tasks()
                 self._look_at_tasks()
 
         for queue in [*queues, NOBODY]:
@@ -425,11 +430,35 @@ class Mirror:
 
     # ------------------------------------------------------------ tasks
 
+    def _follow_tasks(self) -> None:
+        def followed(result: Failed | None) -> None:
+            self._tasks_followed = result is None
+
+        self._scope.follow(TASKS, self._task_changed, followed)
+
+    def _task_changed(self, path: str, event: EventType) -> None:
+        task = path[len(TASKS) + 1 :]
+        if not self.complete or not task or "/" in task:  # the list to come has it; or it is no task
+            return
+        if event is EventType.DELETED:
+            self.removed(task)
+            self.pointless |= self.cancels & {task}
+            self._changed()
+        elif event is EventType.CREATED and self.tasks.appeared(task):
+            self.pointless.discard(task)
+            self._read_tasks()
+
     def _look_at_tasks(self) -> None:
         self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)
 
     def _look_at_tasks_again(self) -> None:
-        list_again(self._scope, self._look_at_tasks, listed=self._tasks_listed, names=len(self.tasks.names))
+        list_again(
+            self._scope,
+            self._look_at_tasks,
+            listed=self._tasks_listed,
+            names=len(self.tasks.names),
+            followed=self._tasks_followed,
+        )
 
     def _tasks_seen(self, names: tuple[str, ...] | Failed) -> None:
         if isinstance(names, Failed):

@@ -24,16 +24,19 @@ from mwapp.core.messages import (
     Connected,
     Error,
     Event,
+    EventType,
     Exists,
     Exited,
     Expired,
     Failed,
     Fired,
+    Follow,
     Get,
     Kill,
     Op,
     OpenShard,
     Operation,
+    Read,
     Reply,
     Request,
     Resumed,
@@ -70,6 +73,7 @@ CUT_OFF = (Error.CONNECTION_LOSS, Error.SESSION_EXPIRED)
 
 Then = Callable[[Any], None]
 Callback = Callable[[], None]
+Follower = Callable[[str, EventType], None]  # the path, and what has happened to it
 
 
 class Part(Protocol):
@@ -141,6 +145,15 @@ class Scope:
         """Read a Stat or None; ``watch`` is called once when it is created, set or deleted."""
         self._process.send(self, Exists(path, watch is not None), then, watch)
 
+    def follow(self, path: str, told: Follower, then: Then) -> None:
+        """``told`` is called each time when something is created, set or deleted at the path or below it, if
+        the list of that znode lets us read it. ``then`` gets None as soon as that is so, or REFUSED.
+
+        Leave no other watch at the path itself with ``get`` or ``exists``: older servers (ZOOKEEPER-4466)
+        forget this one when that goes off.
+        """
+        self._process.follow(self, path, told, then)
+
     def transact(self, ops: Sequence[Op], then: Then) -> None:
         """Commit all or nothing; ``then`` gets the tuple of results or a Failed."""
         self._process.send(self, Transaction(tuple(ops)), then, None)
@@ -190,6 +203,7 @@ class Process:
         self._out: list[Command] = []
         self._pending: dict[int, _Pending] = {}
         self._watches: dict[str, dict[Scope, Callback]] = {}  # one call per scope and path
+        self._followers: dict[str, dict[Scope, Follower]] = {}  # by the path they follow
         self._numbers = 0
         # The local deadline: until then the ensemble cannot have ended this session. The leader counts the
         # time-out from the last sign of life that was reported to it: see _lives.
@@ -217,10 +231,8 @@ class Process:
                 self._answer(event.request, event.result)
             case Tick():
                 pass
-            case Fired(path):
-                for scope, call in self._watches.pop(path, {}).items():
-                    if not scope.cancelled:
-                        call()
+            case Fired():
+                self._fired(event)
             case Exited():
                 self._runs.discard(event.run)
                 for part in list(self._parts):
@@ -288,13 +300,22 @@ class Process:
         if not self.usable or scope.cancelled:
             return
         number = self._numbers = self._numbers + 1
-        if watch is not None and not isinstance(operation, Transaction):
+        if watch is not None and isinstance(operation, Read):
             calls = self._watches.setdefault(operation.path, {})
             for other in [other for other in calls if other.cancelled]:
                 del calls[other]  # clean up here: a path may not change for years
             calls[scope] = watch
         self._pending[number] = _Pending(scope, then, self.now, operation, insist)
         self._out.append(Request(number, operation))
+
+    def follow(self, scope: Scope, path: str, told: Follower, then: Then) -> None:
+        """See :meth:`Scope.follow`."""
+        if self.usable and not scope.cancelled:
+            followers = self._followers.setdefault(path, {})
+            for other in [other for other in followers if other.cancelled]:
+                del followers[other]
+            followers[scope] = told
+            self.send(scope, Follow(path), then, None, insist=False)
 
     def call_at(self, at: float, scope: Scope, call: Callback) -> None:
         """Call once at that time (monotonic seconds), unless the scope is cancelled before."""
@@ -350,6 +371,17 @@ class Process:
             self._heart.transact([Check("/")], lambda _: None)
             self._heart.after(self.timeout / HEARTBEATS, self._beat)
 
+    def _fired(self, event: Fired) -> None:
+        path = event.path
+        for scope, call in self._watches.pop(path, {}).items():
+            if not scope.cancelled:
+                call()
+        for followed, followers in self._followers.items():
+            if path == followed or path.startswith(f"{followed}/"):
+                for scope, told in followers.items():
+                    if not scope.cancelled:
+                        told(path, event.event)
+
     def _answer(self, number: int, result: object) -> None:
         pending = self._pending.pop(number, None)
         if pending is None:
@@ -392,6 +424,7 @@ class Process:
         was_usable, self.usable = self.usable, False
         self._pending.clear()
         self._watches.clear()
+        self._followers.clear()
         self._answered.clear()  # that server may never report what it still had to report
         if self._heart is not None:
             self._heart.cancel()

@@ -16,7 +16,7 @@ from kazoo.client import KazooClient
 from kazoo.protocol.states import KazooState
 from kazoo.retry import KazooRetry
 
-from mwapp.core.messages import Closed, Operation, Result
+from mwapp.core.messages import Closed, EventType, Fired, Operation, Result
 from mwapp.core.protocol import show_session
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Asked, Connection, KazooHandler
@@ -65,13 +65,6 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
-    """A watch on the path went off."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
 class Refused:
     """No TLS is possible with the server at ``address``, and ``why``. The client tries the next one."""
 
@@ -79,7 +72,7 @@ class Refused:
     why: str
 
 
-Happening = Up | Down | Over | Answered | Changed | Refused | Closed
+Happening = Up | Down | Over | Answered | Fired | Refused | Closed
 
 # ---------------------------------------------------------------- the client
 
@@ -121,7 +114,7 @@ class Client:
         self._connection = Connection(
             self._kazoo,
             self._handler,
-            self._changed,
+            self._fired,
             lambda: tell(self, Over()),
             lambda: tell(self, Closed(self._session)),
         )
@@ -186,8 +179,8 @@ class Client:
         """Whether the ensemble has confirmed that the session is closed."""
         return self._connection.closed
 
-    def _changed(self, path: str) -> None:
-        self._tell(self, Changed(path[len(self._chroot) :] or "/"))
+    def _fired(self, path: str, event: EventType) -> None:
+        self._tell(self, Fired(path[len(self._chroot) :] or "/", event))
 
     def _state_changed(self, state: str) -> None:
         if state == KazooState.CONNECTED:

@@ -18,7 +18,7 @@ from kazoo.protocol.connection import PING_XID, STOP_CONNECTING, WATCH_XID, Conn
 from kazoo.protocol.serialization import Close, Connect
 from kazoo.protocol.states import KeeperState
 
-from mwapp.core.messages import Error, Failed, Operation, Result
+from mwapp.core.messages import Error, EventType, Failed, Operation, Result
 from mwapp.zookeeper.machine import Machine
 from mwapp.zookeeper.tls import HUNG_UP, MOST_HANG_UPS, NO_TLS, Channel, Tls, TlsRefusedError
 from mwapp.zookeeper.wire import (
@@ -179,7 +179,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         self,
         client: Any,
         handler: KazooHandler,
-        changed: Callable[[str], None],
+        fired: Callable[[str, EventType], None],
         over: Callable[[], None],
         carried_out: Callable[[], None],
     ) -> None:
@@ -190,7 +190,7 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
         self.closed = False  # the ensemble has confirmed that the session is closed
         self._handler = handler
         self._now = handler.machine.now
-        self._changed = changed
+        self._fired = fired
         self._over, self._carried_out = over, carried_out
         self._slow = 0  # attempts in a row that timed out
         self._unsent = False  # requests are queued since the last flush
@@ -348,9 +348,9 @@ class Connection(ConnectionHandler):  # type: ignore[misc]  # kazoo has no types
             self.ping_outstanding.clear()
             return
         if xid == WATCH_XID:
-            path = reader.changed()
+            path, event = reader.fired()
             reader.end(end)
-            self._changed(path)
+            self._fired(path, event)
             return
         request, _, expected = self.client._pending.popleft()
         if xid != expected:

@@ -37,7 +37,7 @@ from mwapp.core.request_size import MOST_BYTES, RequestSize, size
 from mwapp.release import end_session
 from mwapp.zookeeper import acl
 from mwapp.zookeeper.acl import Policy
-from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Refused, Up
+from mwapp.zookeeper.client import Answered, Client, Down, Happening, Over, Refused, Up
 from mwapp.zookeeper.connect_string import Servers, show
 from mwapp.zookeeper.machine import REAL, Machine
 from mwapp.zookeeper.wire import everybody
@@ -233,11 +233,11 @@ class Sessions:
                     self._last = None
                 self._next(now)
                 return events
-            case Changed(acl.PATH):
+            case Fired(acl.PATH):
                 self._ask_policy(present, now)
                 return []
-            case Changed(path):
-                return [Fired(path)]
+            case Fired() as fired:
+                return [fired]
             case Answered(number, result, denied):
                 present.heard = now
                 if denied:

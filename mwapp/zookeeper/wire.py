@@ -16,8 +16,10 @@ from mwapp.core.messages import (
     Create,
     Delete,
     Error,
+    EventType,
     Exists,
     Failed,
+    Follow,
     Get,
     Node,
     Op,
@@ -31,6 +33,8 @@ from mwapp.core.messages import (
 log = logging.getLogger(__name__)
 
 CREATE, DELETE, EXISTS, GET, SET, CHILDREN, CHECK, MULTI, MULTI_READ = 1, 2, 3, 4, 5, 8, 13, 14, 22
+ADD_WATCH = 106
+_RECURSIVE = 1  # how a watch is added: it stays, and covers what is below
 _ERROR = -1  # instead of an operation's kind
 _EPHEMERAL, _SEQUENTIAL = 1, 2
 
@@ -105,6 +109,8 @@ def encode(operation: Operation, chroot: str, lists: Lists = everybody) -> Recor
             return Record(CHILDREN, _text(below(chroot, path)) + _FLAG.pack(watch))
         case Exists(path, watch):
             return Record(EXISTS, _text(below(chroot, path)) + _FLAG.pack(watch))
+        case Follow(path):
+            return Record(ADD_WATCH, _text(below(chroot, path)) + _INT.pack(_RECURSIVE))
     return encode_all(MULTI, [_encode_op(op, chroot, lists) for op in operation.ops])
 
 
@@ -168,6 +174,8 @@ class Reader:
                 return self._texts()
             case Exists():
                 return self._stat()
+            case Follow():
+                return None
         return self._committed(chroot)
 
     def results(self, operations: Sequence[Operation]) -> list[Result]:
@@ -177,10 +185,11 @@ class Reader:
             raise ValueError("more results than reads")
         return results
 
-    def changed(self) -> str:
-        """The path whose watch fired."""
-        self._int(), self._int()  # the kind of change, and the connection's state
-        return self._text()
+    def fired(self) -> tuple[str, EventType]:
+        """The path whose watch fired, and what has happened."""
+        event = EventType(self._int())
+        self._int()  # the connection's state
+        return self._text(), event
 
     def end(self, at: int) -> None:
         """Check that nothing beyond the end was read. Raises ValueError."""

@@ -1,6 +1,18 @@
 """What a core might ask: anything, of a few znodes, so that they meet."""
 
-from mwapp.core.messages import Check, Children, Create, Delete, Exists, Get, Op, Operation, Set, Transaction
+from mwapp.core.messages import (
+    Check,
+    Children,
+    Create,
+    Delete,
+    Exists,
+    Follow,
+    Get,
+    Op,
+    Operation,
+    Set,
+    Transaction,
+)
 from tests.simulation.world import Chance
 
 PATHS = ("/", "/a", "/b", "/a/x", "/a/y", "/gone")
@@ -42,6 +54,8 @@ def _one(draw: Chance) -> Operation:
         return Children(path, watch)
     if kind < 0.6:
         return Exists(path, watch)
+    if kind < 0.63:
+        return Follow(draw.random.choice(PATHS[1:]))
     if kind < 0.7:
         return PROOF
     return Transaction(tuple(_op(draw) for _ in range(draw.random.choice([1, 1, 2, 4]))))

@@ -194,8 +194,8 @@ class Judge(Watcher):
             case Reply(number, result):
                 self._replied(side, number, result)
                 side.heard = now
-            case Fired(path):
-                self._next(side, None, path)
+            case Fired():
+                self._next(side, None, event)
             case Suspended():
                 self._cut(side, event)
                 side.request_size.lost(side.cut_off, now)
@@ -250,7 +250,7 @@ class Judge(Watcher):
         elif result not in (REFUSED, CUT):
             raise Violation("one-reply", f"{side.name} is told {_short(result)} of what was not sent")
 
-    def _next(self, side: Side, operation: Operation | None, result: Result | str) -> None:
+    def _next(self, side: Side, operation: Operation | None, result: Result | Fired) -> None:
         """What the core is told is what the server has said next."""
         talk = side.talk
         if talk is None:

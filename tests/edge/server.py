@@ -93,14 +93,14 @@ class Watcher:
 
 @dataclass(slots=True)
 class Said:
-    """What a server has said: the result of each operation of a request, or that a path has changed."""
+    """What a server has said: the result of each operation of a request, or that a watch has gone off."""
 
     zxid: int = 0
     operations: tuple[Operation, ...] = ()
     results: tuple[Result, ...] = ()
     code: int | None = None  # the error of the whole, if it was refused
     closes: bool = False  # the session
-    changed: str | None = None
+    fired: Fired | None = None  # a watch has gone off
     end: int = 0  # where it ends among all the bytes that the server has sent
 
 
@@ -277,7 +277,7 @@ class Visit:
         """The result of an operation, or a watch has gone off."""
         match event:
             case Fired(path):
-                self._say(Said(changed=path), wire.watch(self._draw.random.choice([1, 2, 3, 4]), path))
+                self._say(Said(fired=event), wire.watch(event.event.value, path))
             case Reply(number, result):
                 self._result(number, result, seen)
             case TurnedAway(number):

@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field, replace
 
-from mwapp.core.messages import Error, Failed, Node, Operation, OpResult, Result, Stat, Transaction
+from mwapp.core.messages import Error, Failed, Fired, Node, Operation, OpResult, Result, Stat, Transaction
 from mwapp.core.request_size import RequestSize
 from mwapp.zookeeper.connect_string import Servers
 from tests.edge.network import Link
@@ -19,7 +19,7 @@ NAMES = {
     -112: Error.SESSION_EXPIRED,
 }
 
-Item = tuple[Operation | None, Result | str]  # None: a watch on that path has gone off
+Item = tuple[Operation | None, Result | Fired]  # None: a watch has gone off
 
 
 @dataclass(eq=False, slots=True)
@@ -55,8 +55,9 @@ class Talk:
         """The server has said something."""
         if self.worthless:
             return
-        if said.changed is not None:
-            self.untold.append(((None, self.side.below(said.changed)), said.end))
+        if said.fired is not None:
+            fired = replace(said.fired, path=self.side.below(said.fired.path))
+            self.untold.append(((None, fired), said.end))
             return
         self.zxids.append((said.zxid, said.end))
         results: tuple[Result, ...] = said.results

@@ -14,6 +14,7 @@ from mwapp.core.messages import (
     Error,
     Exists,
     Failed,
+    Follow,
     Get,
     Node,
     Op,
@@ -26,7 +27,7 @@ from mwapp.core.messages import (
 )
 
 PING_XID, WATCH_XID = -2, -1
-PING, CLOSE, MULTI, MULTI_READ = 11, -11, 14, 22
+PING, CLOSE, MULTI, MULTI_READ, ADD_WATCH = 11, -11, 14, 22, 106
 # The connection is of no use any more: the session has moved, or the server has too much to do.
 MOVED, THROTTLED = LOST = -118, -127
 _CREATE, _DELETE, _EXISTS, _GET, _SET, _CHILDREN, _CHECK, _ERROR = 1, 2, 3, 4, 5, 8, 13, -1
@@ -38,6 +39,7 @@ _CODES = {
     Error.NOT_EMPTY: -111,
     Error.SESSION_EXPIRED: -112,
 }
+_RECURSIVE = 1
 _SIZES = {"b": 1, "i": 4, "q": 8}
 # What the operations of a failed transaction are told that come before, and after, the one that failed.
 _ROLLED_BACK, _NOT_TRIED = 0, -2
@@ -131,6 +133,10 @@ def request(packet: bytes) -> Request:
         operations = tuple(_read(part, at, one_of_several=True) for part in _parts(at))
         if any(isinstance(read, Exists) for read in operations):
             raise BadRequestError("no server takes this among several reads")
+    elif kind == ADD_WATCH:
+        operations = (Follow(at.text()),)
+        if (mode := at.take("i")) != _RECURSIVE:
+            raise BadRequestError(f"a watch of mode {mode}")
     else:
         operations = (_read(kind, at),)
     at.end()
@@ -208,6 +214,8 @@ def answer(request: Request, results: list[Result]) -> tuple[int, bytes]:
     (operation,), (result,) = request.operations, results
     if isinstance(operation, Transaction):
         return _of_transaction(operation, result)
+    if isinstance(operation, Follow):
+        return 0, b""
     if result is None:
         return _CODES[Error.NO_NODE], b""
     if isinstance(result, Failed):

@@ -13,16 +13,19 @@ import pytest
 from mwapp import release
 from mwapp.core.messages import (
     Check,
+    Children,
     Closed,
     Connected,
     Create,
     Delete,
     Error,
     Event,
+    EventType,
     Exists,
     Expired,
     Failed,
     Fired,
+    Follow,
     Get,
     Node,
     Op,
@@ -201,6 +204,36 @@ def test_a_watch_comes_before_newer_data(open_driver: Open) -> None:
         assert all(version > watched for at, version in versions if at > fired)
 
 
+def test_who_follows_is_told_each_time_and_by_name(open_driver: Open) -> None:
+    follower, writer = open_driver(), open_driver()
+    writer.commit(Create("/f"))
+    follower.commit(Check("/f"))
+    assert follower.ask(Follow("/f")) is None
+    follower.ask(Children("/f", watch=True))
+    since = len(follower.events)
+    writer.commit(Create("/f/a"), Create("/f/a/b"))
+    writer.commit(Set("/f/a", b"1"), Create("/fa"))
+    writer.commit(Delete("/f/a/b"), Delete("/f/a"), Delete("/fa"))
+    writer.commit(Delete("/f"))
+    wanted = [
+        Fired("/f/a", EventType.CREATED),
+        Fired("/f", EventType.CHILDREN),  # the watch, once
+        Fired("/f/a/b", EventType.CREATED),
+        Fired("/f/a", EventType.CHANGED),
+        Fired("/f/a/b", EventType.DELETED),
+        Fired("/f/a", EventType.DELETED),
+        Fired("/f", EventType.DELETED),
+    ]
+
+    def fired() -> list[Fired]:
+        return [event for event in follower.events[since:] if isinstance(event, Fired)]
+
+    end = time.monotonic() + LONGEST_WAIT
+    while len(fired()) < len(wanted) and time.monotonic() < end:
+        follower.pump()
+    assert fired() == wanted
+
+
 def test_the_server_dies(ensemble: Ensemble, open_driver: Open) -> None:
     driver = open_driver()
     driver.commit(Create("/e", ephemeral=True))
@@ -344,7 +377,7 @@ def test_a_chroot_many_make_at_once(ensemble: Ensemble, root: str) -> None:
     assert drivers[0].commit(Create("/x")) == ("/x",)
     assert isinstance(drivers[1].ask_fresh(Get("/x", watch=True)), Node)
     drivers[2].commit(Set("/x", b"new"))
-    assert drivers[1].wait_for(Fired) == Fired("/x")
+    assert drivers[1].wait_for(Fired) == Fired("/x", EventType.CHANGED)
     for driver in drivers:
         driver.edge.close(2.0)
 

@@ -24,6 +24,7 @@ from mwapp.core.messages import (
     Create,
     Delete,
     Error,
+    EventType,
     Exists,
     Failed,
     Get,
@@ -34,7 +35,7 @@ from mwapp.core.messages import (
 )
 from testbed.ensemble import Ensemble
 from tests.integration.drawn import SESSIONS, Drawn
-from tests.simulation.ensemble import Kind, SimEnsemble
+from tests.simulation.ensemble import SimEnsemble
 from tests.simulation.tree import ZNode
 
 SEEDS = 4
@@ -46,8 +47,13 @@ ERRORS: dict[type[Exception], Error] = {
     exceptions.NotEmptyError: Error.NOT_EMPTY,
     exceptions.NoChildrenForEphemeralsError: Error.REFUSED,
 }
-KINDS = {"CREATED": Kind.CREATED, "CHANGED": Kind.CHANGED, "DELETED": Kind.DELETED, "CHILD": Kind.CHILD}
-Watches = list[tuple[int, Kind, str]]  # which session, what, where
+EVENTS = {
+    "CREATED": EventType.CREATED,
+    "CHANGED": EventType.CHANGED,
+    "DELETED": EventType.DELETED,
+    "CHILD": EventType.CHILDREN,
+}
+Watches = list[tuple[int, EventType, str]]  # which session, what, where
 
 
 class Simulated:
@@ -61,7 +67,7 @@ class Simulated:
             self._open()
         self._ensemble.request(self._sessions[0], Transaction((Create(root),)), 0.0)
 
-    def _note(self, session: int, kind: Kind, path: str) -> None:
+    def _note(self, session: int, kind: EventType, path: str) -> None:
         if session in self._sessions:
             self._watches.append((self._sessions.index(session), kind, path))
 
@@ -106,7 +112,7 @@ class Real:
     server: str
 
     def __post_init__(self) -> None:
-        self._events: queue.SimpleQueue[tuple[int, Kind, str]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[int, EventType, str]] = queue.SimpleQueue()
         self._clients = [self._open() for _ in range(SESSIONS)]
 
     def _open(self) -> KazooClient:
@@ -146,7 +152,7 @@ class Real:
             return Failed(ERRORS[type(error)])
 
     def _note(self, session: int, _: str, event: WatchedEvent) -> None:
-        self._events.put((session, KINDS[event.type], event.path))
+        self._events.put((session, EVENTS[event.type], event.path))
 
     def _single(self, client: KazooClient, op: Op) -> Any:
         match op:
@@ -241,7 +247,7 @@ def server(request: pytest.FixtureRequest, undisturbed: Ensemble) -> str:
 
 
 def test_same_operations_give_the_same_results(server: str) -> None:
-    seen: set[Error | Kind] = set()
+    seen: set[Error | EventType] = set()
     for seed in range(SEEDS):
         root = f"/seed-{seed}-{random.SystemRandom().getrandbits(40):x}"
         real = Real(server)
@@ -250,13 +256,13 @@ def test_same_operations_give_the_same_results(server: str) -> None:
             seen |= _compare(seed, root, real)
         finally:
             real.close()
-    assert seen == {*ERRORS.values(), *Kind}, "a comparison that meets them all"
+    assert seen == {*ERRORS.values(), *EventType}, "a comparison that meets them all"
 
 
-def _compare(seed: int, root: str, real: Real) -> set[Error | Kind]:
+def _compare(seed: int, root: str, real: Real) -> set[Error | EventType]:
     """Run a seed on both; return what was met on the way."""
     simulated, drawn = Simulated(root), Drawn(seed, root)
-    seen: set[Error | Kind] = set()
+    seen: set[Error | EventType] = set()
     for step in range(STEPS):
         session = drawn.session()
         operation: Operation | None = None

@@ -116,6 +116,10 @@ class Denials:
             case Check(path):
                 return self._is(path, "r")
 
+    def hides(self, path: str) -> bool:
+        """Whether nobody may read it."""
+        return self._is(path, "r")
+
     def _is(self, path: str, letter: str) -> bool:
         czxid, letters = self._forbidden.get(path, (0, ""))
         node = self._nodes().get(path)

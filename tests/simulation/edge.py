@@ -298,7 +298,7 @@ def below(chroot: str, operation: Operation) -> Operation:
 def above(chroot: str, event: Event) -> Event:
     """As the process knows it."""
     if chroot and isinstance(event, Fired):
-        return Fired(event.path.removeprefix(chroot) or "/")
+        return Fired(event.path.removeprefix(chroot) or "/", event.event)
     if chroot and isinstance(event, Reply) and isinstance(event.result, tuple):
         results = tuple(r.removeprefix(chroot) if isinstance(r, str) else r for r in event.result)
         return Reply(event.request, results)

@@ -11,21 +11,24 @@ may.
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from itertools import count
 from typing import NamedTuple
 
-from mwapp.core.messages import Children, Error, Exists, Failed, Get, Op, Operation, Result, Transaction
+from mwapp.core.messages import (
+    Children,
+    Error,
+    EventType,
+    Exists,
+    Failed,
+    Follow,
+    Get,
+    Op,
+    Operation,
+    Read,
+    Result,
+    Transaction,
+)
 from tests.simulation.tree import Change, Changed, Created, Deleted, Tree, parent_of
-
-
-class Kind(Enum):
-    """What a watch tells."""
-
-    CREATED = "created"
-    CHANGED = "changed"
-    DELETED = "deleted"
-    CHILD = "child"
 
 
 class Transacted(NamedTuple):
@@ -40,7 +43,7 @@ class Transacted(NamedTuple):
     expired: bool = False  # nobody has asked for that end
 
 
-Notify = Callable[[int, Kind, str], None]  # session, what happened, path
+Notify = Callable[[int, EventType, str], None]  # session, what happened, path
 
 
 @dataclass(slots=True)
@@ -51,17 +54,19 @@ class Server:
     applied: int = 0
     data_watches: dict[str, set[int]] = field(default_factory=dict)  # sessions by path
     child_watches: dict[str, set[int]] = field(default_factory=dict)
+    followers: dict[str, set[int]] = field(default_factory=dict)
 
     def rewind(self, log: list[Transacted]) -> None:
         """It has applied only this much; nobody is connected."""
         self.data_watches.clear()
         self.child_watches.clear()
+        self.followers.clear()
         if self.applied > len(log):
             self.tree, self.applied = replayed(log), len(log)
 
     def forget(self, session: int) -> None:
         """Its connection is gone, and so are its watches."""
-        for watches in (self.data_watches, self.child_watches):
+        for watches in (self.data_watches, self.child_watches, self.followers):
             for path in [path for path, sessions in watches.items() if session in sessions]:
                 watches[path].discard(session)
                 if not watches[path]:
@@ -95,6 +100,8 @@ class SimEnsemble:
         self.log: list[Transacted] = []
         self.sessions: dict[int, Session] = {}
         self.on_commit: Callable[[Transacted], None] = lambda _: None  # of what changes or ends something
+        self.follows = True  # False: the servers are too old for Follow
+        self.hides: Callable[[str], bool] = lambda _: False  # of what nobody may read, followers are not told
         self._notify = notify
         self._numbers = count(0x100000001)
         self._timeouts: dict[int, float] = {}  # of all sessions there ever were
@@ -166,9 +173,14 @@ class SimEnsemble:
         self.catch_up(found.server)
         return result
 
-    def read(self, number: int, session: int, operation: Get | Exists | Children) -> Result:
+    def read(self, number: int, session: int, operation: Read | Follow) -> Result:
         """Answer from what a server has applied; it may not know that the session is over."""
         server = self.servers[number]
+        if isinstance(operation, Follow):
+            if not self.follows:
+                return Failed(Error.REFUSED)
+            server.followers.setdefault(operation.path, set()).add(session)
+            return None
         node = server.tree.nodes.get(operation.path)
         watches = server.child_watches if isinstance(operation, Children) else server.data_watches
         if operation.watch and (node is not None or isinstance(operation, Exists)):
@@ -252,18 +264,28 @@ class SimEnsemble:
         told: set[int] = set()
         match change:
             case Created():
-                self._tell(server.data_watches, path, Kind.CREATED, told)
+                self._tell(server.data_watches, path, EventType.CREATED, told)
+                self._tell_followers(server, path, EventType.CREATED, told)
             case Changed():
-                self._tell(server.data_watches, path, Kind.CHANGED, told)
+                self._tell(server.data_watches, path, EventType.CHANGED, told)
+                self._tell_followers(server, path, EventType.CHANGED, told)
                 return
             case Deleted():
-                self._tell(server.data_watches, path, Kind.DELETED, told)
-                self._tell(server.child_watches, path, Kind.DELETED, told)
-        self._tell(server.child_watches, parent_of(path), Kind.CHILD, set())
+                self._tell(server.data_watches, path, EventType.DELETED, told)
+                self._tell_followers(server, path, EventType.DELETED, told)
+                self._tell(server.child_watches, path, EventType.DELETED, told)
+        self._tell(server.child_watches, parent_of(path), EventType.CHILDREN, set())
 
-    def _tell(self, watches: dict[str, set[int]], path: str, kind: Kind, told: set[int]) -> None:
+    def _tell(self, watches: dict[str, set[int]], path: str, event: EventType, told: set[int]) -> None:
         if path not in watches:  # as mostly
             return
         for session in sorted(watches.pop(path) - told):
             told.add(session)
-            self._notify(session, kind, path)
+            self._notify(session, event, path)
+
+    def _tell_followers(self, server: Server, path: str, event: EventType, told: set[int]) -> None:
+        for followed, sessions in server.followers.items():
+            if (path == followed or path.startswith(f"{followed}/")) and not self.hides(path):
+                for session in sorted(sessions - told):
+                    told.add(session)
+                    self._notify(session, event, path)

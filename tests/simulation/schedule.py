@@ -132,6 +132,7 @@ class Schedule:
         tick = self.timeout / draw.choice([2, 3, 6, 20])
         self.neighbour: Neighbour | None = None
         self.service = Service(world, self._committed, slow=slow, tick=tick)
+        self.service.ensemble.follows = world.stream("follows").chance(0.9)
         for server in self.service.servers:
             server.lag = bug.lag
         self.judge.ensemble = self.service.ensemble

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
-from mwapp.core.messages import Check, Event, Fired, Operation, Reply, Result, Transaction
+from mwapp.core.messages import Check, Event, EventType, Fired, Operation, Reply, Result, Transaction
 from mwapp.core.request_size import MOST_BYTES, size
 from tests.simulation.denials import Denials, TurnedAway
-from tests.simulation.ensemble import Kind, SimEnsemble, Transacted
+from tests.simulation.ensemble import SimEnsemble, Transacted
 from tests.simulation.world import World
 
 
@@ -66,6 +66,7 @@ class Service:
         self.ensemble = SimEnsemble(self._fired)
         self.ensemble.on_commit = self._commit
         self.denials = Denials(lambda: self.ensemble.decided.nodes)
+        self.ensemble.hides = self.denials.hides
         self.servers = [_Server() for _ in self.ensemble.servers]
         self.most_sent = self.most_taken = MOST_BYTES  # in one request, bytes: sent, and accepted
         self.quorum = True
@@ -307,10 +308,10 @@ class Service:
             connection.last_down = max(connection.last_down, self._world.now + self.delay())
             self._world.at(connection.last_down, lambda: connection.caller.lost(connection))
 
-    def _fired(self, session: int, _: Kind, path: str) -> None:
+    def _fired(self, session: int, event: EventType, path: str) -> None:
         connection = self._connections.get(session)
         if connection is not None:
-            self._down(connection, Fired(path))
+            self._down(connection, Fired(path, event))
 
     def _commit(self, transacted: Transacted) -> None:
         self._committed(transacted)

@@ -22,6 +22,7 @@ from mwapp.core.messages import (
     Delete,
     Error,
     Event,
+    EventType,
     Exited,
     Expired,
     Failed,
@@ -45,7 +46,7 @@ from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
 from mwapp.core.worker import Worker
 from tests.simulation.denials import Denials
-from tests.simulation.ensemble import Kind, SimEnsemble
+from tests.simulation.ensemble import SimEnsemble
 
 SESSION_SECONDS = 6.0
 # Workers have all that they take at once, and keep it.
@@ -63,6 +64,7 @@ class Stage:
         self.actors: list[Actor] = []
         self.most = 1_000_000  # bytes that the edge sends in one request
         self.denials = Denials(lambda: self.ensemble.decided.nodes)
+        self.ensemble.hides = self.denials.hides
         self.lagging = False  # whether the second server applies nothing for now
         self.refused: set[str] = set()  # paths that nobody may read
         self.forbids: Callable[[Op], bool] = lambda _: False  # operations that nobody may do
@@ -205,10 +207,10 @@ class Stage:
         if not self.lagging:
             self.ensemble.catch_up(1)
 
-    def _fired(self, session: int, _: Kind, path: str) -> None:
+    def _fired(self, session: int, event: EventType, path: str) -> None:
         for actor in self.actors:
             if actor.session == session:
-                actor.hear(Fired(path))
+                actor.hear(Fired(path, event))
 
     # ------------------------------------------------------------ what there is
 

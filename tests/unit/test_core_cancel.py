@@ -122,6 +122,7 @@ def test_requests_of_which_the_answers_are_lost_are_made_again() -> None:
 def test_a_cancel_request_that_comes_before_its_task_is_known_is_kept() -> None:
     """Of many names the list is read now and then only: the request may be read before."""
     stage = Stage()
+    stage.ensemble.follows = False
     stage.master("m1")
     person = stage.person()
     for _ in range(LIMITS.short_list + 1):

@@ -8,7 +8,7 @@ from mwapp.core.limits import LIMITS
 from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import NOBODY, Assignment, Registration
-from mwapp.core.session import Scope
+from mwapp.core.session import Follower, Scope
 
 SESSION = 7
 TASK = "task-0000000001"
@@ -26,6 +26,7 @@ class Server:
         self.nodes = {f"/{path.replace('__', '/')}": data for path, data in nodes.items()}
         self.waiting: deque[tuple[str, Callable[[], None]]] = deque()
         self.watches: dict[str, Callable[[], None]] = {}
+        self.followed: dict[str, tuple[Follower, Callable[[Any], None]]] = {}
 
     def children(
         self,
@@ -46,6 +47,10 @@ class Server:
 
     def exists(self, path: str, then: Callable[[Any], None], **_: Any) -> None:
         self._ask(path, lambda: then(Stat(1, 0) if path in self.nodes else None))
+
+    def follow(self, path: str, told: Follower, then: Callable[[Any], None]) -> None:
+        """These servers are too old for it, unless a test answers ``then``."""
+        self.followed[path] = told, then
 
     def answer(self, path: str) -> None:
         """Answer the oldest request, which is for this path."""

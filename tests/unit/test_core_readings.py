@@ -8,7 +8,7 @@ import pytest
 from mwapp.core.held import Held
 from mwapp.core.known_tasks import KnownTasks, Waiting
 from mwapp.core.limits import Limits
-from mwapp.core.messages import Children, Create, Failed, Node, Set
+from mwapp.core.messages import Children, Create, EventType, Failed, Node, Set
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import NOBODY, Assignment
 from mwapp.core.states import ImpossibleTransitionError
@@ -175,6 +175,107 @@ def test_a_long_list_is_not_read_at_every_change() -> None:
     assert 0 < delay < 0.001
     look()
     assert [path for path, _ in server.waiting] == ["/tasks"]
+
+
+def followed(**nodes: bytes) -> tuple["Clock", Mirror]:
+    """Tasks are read, and each that comes and goes is told by name."""
+    server = Clock(**nodes)
+    mirror = mirror_of(server)
+    server.answer_all()
+    server.followed["/tasks"][1](None)
+    return server, mirror
+
+
+def test_a_task_that_is_told_by_name_is_read_without_the_list() -> None:
+    server, mirror = followed(tasks__a=b"date")
+    told, _ = server.followed["/tasks"]
+    server.nodes["/tasks/b"] = b"date"
+    told("/tasks/b", EventType.CREATED)
+    told("/tasks/b", EventType.CREATED)
+    assert [path for path, _ in server.waiting] == ["/tasks/b"]
+    server.answer_all()
+    assert list(mirror.tasks.queued) == ["a", "b"]
+
+
+def test_what_is_below_a_task_or_set_is_no_news() -> None:
+    server, mirror = followed(tasks__a=b"date")
+    told, _ = server.followed["/tasks"]
+    for path, event in [
+        ("/tasks", EventType.CHANGED),
+        ("/tasks", EventType.CREATED),
+        ("/tasks/a", EventType.CHANGED),
+        ("/tasks/c", EventType.CHANGED),
+        ("/tasks/a/status", EventType.CREATED),
+        ("/tasks/a/status", EventType.DELETED),
+    ]:
+        told(path, event)
+    assert not server.waiting
+    assert mirror.tasks.names == {"a"}
+
+
+def test_a_task_that_is_told_to_be_deleted_is_forgotten() -> None:
+    server, mirror = followed(tasks__a=b"date", tasks__b=b"date")
+    told, _ = server.followed["/tasks"]
+    told("/tasks/a", EventType.DELETED)
+    assert mirror.tasks.names == {"b"}
+    assert list(mirror.tasks.queued) == ["b"]
+    server.nodes["/tasks/a"] = b"date"
+    told("/tasks/a", EventType.CREATED)  # another of that name, after those that wait
+    server.answer_all()
+    assert list(mirror.tasks.queued) == ["b", "a"]
+
+
+def test_the_request_to_cancel_a_task_that_is_told_to_be_deleted_is_pointless() -> None:
+    server, mirror = followed(tasks__a=b"date", cancel__a=b"")
+    server.followed["/tasks"][0]("/tasks/a", EventType.DELETED)
+    assert mirror.pointless == {"a"}
+    server.nodes["/tasks/a"] = b"date"
+    server.followed["/tasks"][0]("/tasks/a", EventType.CREATED)
+    assert not mirror.pointless
+
+
+def test_the_request_for_a_task_that_is_told_to_be_deleted_is_pointless() -> None:
+    server, mirror = followed(tasks__a=b"date", tasks__a__status=b"done", requests__a=b"remove")
+    assert "a" in mirror.requests
+    server.followed["/tasks"][0]("/tasks/a", EventType.DELETED)
+    assert list(mirror.requests.pointless) == ["a"]
+
+
+def test_what_is_told_before_the_list_is_left_to_the_list() -> None:
+    server = Clock(tasks__a=b"date")
+    mirror = mirror_of(server)
+    while "/tasks" not in server.followed:
+        server.answer(server.waiting[0][0])
+    told, _ = server.followed["/tasks"]
+    told("/tasks/gone", EventType.CREATED)
+    server.answer_all()
+    assert mirror.tasks.names == {"a"}
+
+
+def test_a_list_whose_changes_are_told_by_name_is_read_seldom_but_is_read() -> None:
+    server, _ = followed(tasks__a=b"date")
+    server.watches["/tasks"]()
+    assert not server.waiting
+    ((delay, look),) = server.timers
+    assert 0.1 < delay <= 1
+    look()
+    assert [path for path, _ in server.waiting] == ["/tasks"]
+
+
+def test_a_task_that_the_master_may_not_read_is_found_by_the_list() -> None:
+    """Servers tell nobody of a znode that he may not read."""
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1", slots=2)
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True, settle=False)
+    stage.settle(0.1)  # the list has just been read
+    stage.ensemble.hides = lambda _: True
+    task = person.create("/tasks/task-", "date", s=True, settle=False).rpartition("/")[2]
+    stage.settle(0.1)
+    assert task not in worker.running()
+    stage.settle(1.0)
+    assert task in worker.running()
 
 
 def test_what_could_not_be_read_at_first_is_heard_of_when_it_changes() -> None:

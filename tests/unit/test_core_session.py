@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from functools import partial
 from typing import Any
 
 from mwapp.core.messages import (
@@ -13,11 +14,13 @@ from mwapp.core.messages import (
     Connected,
     Error,
     Event,
+    EventType,
     Exists,
     Exited,
     Expired,
     Failed,
     Fired,
+    Follow,
     Reply,
     Request,
     Resumed,
@@ -202,7 +205,7 @@ def test_nothing_of_the_connection_before_is_told() -> None:
     edge.event(Suspended())
     edge.event(Resumed())
     edge.event(Reply(request.number, None))
-    edge.event(Fired("/x"))
+    edge.event(Fired("/x", EventType.CHANGED))
     assert edge.heard == []
     assert edge.part.told == ["suspended", "connected"]
 
@@ -238,7 +241,7 @@ def test_what_was_dropped_hears_of_no_answer_watch_or_timer() -> None:
     assert isinstance(request, Request)
     edge.scope.cancel()
     edge.event(Reply(request.number, None))
-    edge.event(Fired("/x"))
+    edge.event(Fired("/x", EventType.CHANGED))
     edge.event(Tick(), 102.0)
     assert edge.heard == []
 
@@ -249,9 +252,56 @@ def test_a_watch_is_told_once_and_the_later_of_two_counts() -> None:
     for word in ("earlier", "later"):
         edge.scope.exists("/x", lambda _: None, watch=lambda word=word: edge.heard.append(word))  # type: ignore[misc]  # a default binds it
     other.children("/x", lambda _: None, watch=lambda: edge.heard.append("other"))
-    edge.event(Fired("/x"))
-    edge.event(Fired("/x"))
+    edge.event(Fired("/x", EventType.CHANGED))
+    edge.event(Fired("/x", EventType.CHANGED))
     assert edge.heard == ["later", "other"]
+
+
+def test_a_follower_is_told_each_time_of_the_path_and_what_is_below_it() -> None:
+    edge = Edge()
+    other = edge.process.scope()
+    for scope, word in ((edge.scope, "a"), (other, "b")):
+        told = partial(lambda word, *what: edge.heard.append((word, *what)), word)
+        scope.follow("/x", told, edge.heard.append)
+    requests = [c for c in edge.event(Tick()) if isinstance(c, Request)]
+    assert [request.operation for request in requests] == [Follow("/x"), Follow("/x")]
+    for request in requests:
+        edge.event(Reply(request.number, None))
+    assert edge.heard == [None, None]
+    edge.heard.clear()
+    edge.event(Fired("/xy", EventType.CREATED))
+    edge.event(Fired("/", EventType.CHILDREN))
+    assert edge.heard == []
+    events = [("/x", EventType.CHANGED), ("/x/y", EventType.CREATED), ("/x/y", EventType.DELETED)]
+    for path, event in events:
+        edge.event(Fired(path, event))
+    assert edge.heard == [(word, *what) for what in events for word in "ab"]
+    edge.heard.clear()
+    other.cancel()
+    edge.event(Fired("/x/y", EventType.CREATED))
+    assert edge.heard == [("a", "/x/y", EventType.CREATED)]
+
+
+def test_nobody_follows_on_the_next_connection() -> None:
+    edge = Edge()
+    edge.scope.follow("/x", lambda *_: edge.heard.append("told"), edge.heard.append)
+    edge.event(Suspended())
+    edge.event(Resumed())
+    edge.event(Fired("/x/y", EventType.CREATED))
+    edge.scope.cancel()
+    edge.scope.follow("/x", lambda *_: edge.heard.append("told"), edge.heard.append)
+    edge.event(Fired("/x/y", EventType.CREATED))
+    assert edge.heard == []
+
+
+def test_who_may_not_follow_is_told_once() -> None:
+    edge = Edge()
+    edge.scope.follow("/x", lambda *_: None, edge.heard.append)
+    (request,) = edge.event(Tick())
+    assert isinstance(request, Request)
+    edge.event(Reply(request.number, Failed(Error.REFUSED)))
+    assert edge.heard == [Failed(Error.REFUSED)]
+    assert not any(isinstance(c, Request) and c.operation == Follow("/x") for c in edge.event(Tick(), 105.0))
 
 
 def test_nothing_is_kept_of_what_was_dropped() -> None:

@@ -16,8 +16,10 @@ from mwapp.core.messages import (
     Delete,
     Error,
     Event,
+    EventType,
     Exists,
     Failed,
+    Fired,
     Get,
     Node,
     Operation,
@@ -45,7 +47,7 @@ from mwapp.zookeeper.acl import (
     pack,
     table,
 )
-from mwapp.zookeeper.client import Answered, Changed, Down, Up
+from mwapp.zookeeper.client import Answered, Down, Up
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.sessions import POLICY, TELL_AGAIN, Note, Sessions
 from mwapp.zookeeper.wire import Reader, encode, everybody
@@ -362,11 +364,11 @@ def test_without_a_policy_all_is_open_until_there_is_one(life: Life) -> None:
     assert life.last() == (POLICY, Exists(PATH, watch=True)), "a read of nothing leaves no watch"
     assert life.tell(Answered(POLICY, None)) == [CONNECTED]
     assert life.uses(None)
-    assert life.tell(Changed(PATH)) == []
+    assert life.tell(Fired(PATH, EventType.CHANGED)) == []
     assert life.last() == (POLICY, Get(PATH, watch=True))
     assert life.policy(MINE) == []
     assert life.uses(MINE)
-    life.tell(Changed(PATH))
+    life.tell(Fired(PATH, EventType.CHANGED))
     life.policy(None)
     life.tell(Answered(POLICY, None))
     assert life.uses(None)
@@ -402,7 +404,7 @@ def test_what_was_not_sent_is_answered_behind_it(life: Life) -> None:
     """A request that is refused here, while the question for the policy is under way."""
     life.up()
     life.policy(MINE)
-    life.tell(Changed(PATH))
+    life.tell(Fired(PATH, EventType.CHANGED))
     life.sessions.request(life.now, 7, Transaction((Create("/a", b"x" * MOST_BYTES),)))
     assert life.tell() == []
     assert life.policy(MINE) == [Reply(7, Failed(Error.REFUSED))]
@@ -421,7 +423,7 @@ def test_one_that_may_not_be_read_leaves_the_lists_of_before(
 ) -> None:
     life.up()
     life.policy(MINE)
-    life.tell(Changed(PATH))
+    life.tell(Fired(PATH, EventType.CHANGED))
     life.tell(Answered(POLICY, Failed(Error.REFUSED)))
     assert life.uses(MINE)
     assert "cannot read /acl" in caplog.text
@@ -433,7 +435,7 @@ def test_lists_that_make_a_request_too_large(life: Life) -> None:
     life.policy(replace(MINE, workers=tuple((str(n), f"CN=mwapp-worker-{n}") for n in range(100))))
     life.sessions.request(life.now, 1, many)
     assert life.tell() == [Reply(1, Failed(Error.REFUSED))]
-    life.tell(Changed(PATH))
+    life.tell(Fired(PATH, EventType.CHANGED))
     life.policy(MINE)
     life.sessions.request(life.now, 2, many)
     assert life.last() == (2, many)

@@ -15,6 +15,7 @@ from mwapp.core.messages import (
     Create,
     Error,
     Event,
+    EventType,
     Exists,
     Expired,
     Failed,
@@ -29,7 +30,7 @@ from mwapp.core.messages import (
 )
 from mwapp.core.request_size import LOSSES
 from mwapp.zookeeper import sessions as module
-from mwapp.zookeeper.client import Answered, Changed, Client, Down, Happening, Over, Up
+from mwapp.zookeeper.client import Answered, Client, Down, Happening, Over, Up
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Connection
 from mwapp.zookeeper.machine import REAL
@@ -151,7 +152,10 @@ def test_the_life_of_a_session(harness: Harness) -> None:
     assert harness.tell(up(7)) == [Connected(7, SESSION_SECONDS)]
     harness.ask(1)
     assert harness.clients[0].asked == [(1, Get("/a"), "")]
-    assert harness.tell(Answered(1, ("x",)), Changed("/a")) == [Reply(1, ("x",)), Fired("/a")]
+    assert harness.tell(Answered(1, ("x",)), Fired("/a", EventType.CREATED)) == [
+        Reply(1, ("x",)),
+        Fired("/a", EventType.CREATED),
+    ]
     assert harness.tell(Down()) == [Suspended()]
     assert harness.tell(up(7)) == [Resumed()]
     assert harness.tell(Down(), Over()) == [Suspended(), Expired()]
@@ -184,7 +188,9 @@ def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
     harness.ask(1)
     harness.sessions.abandon(harness.now)
     assert harness.clients[0].close_patience == SESSION_SECONDS / 3
-    assert harness.tell(Answered(1, ()), Changed("/a"), Down(), up(1), Over(), client=0) == []
+    assert (
+        harness.tell(Answered(1, ()), Fired("/a", EventType.CREATED), Down(), up(1), Over(), client=0) == []
+    )
     harness.look(1)
     assert len(harness.clients) == 2
     assert harness.tell(up(2)) == [Connected(2, SESSION_SECONDS)]

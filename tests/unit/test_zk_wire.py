@@ -15,6 +15,7 @@ from mwapp.core.messages import (
     Create,
     Delete,
     Error,
+    EventType,
     Exists,
     Failed,
     Get,
@@ -232,4 +233,4 @@ def test_a_value_that_is_longer_than_its_reply() -> None:
 
 
 def test_change() -> None:
-    assert Reader(struct.pack("!ii", 3, 3) + text("/app/a")).changed() == "/app/a"
+    assert Reader(struct.pack("!ii", 3, 3) + text("/app/a")).fired() == ("/app/a", EventType.CHANGED)

@@ -78,8 +78,8 @@ MUTANTS = [
         "tasks are read before it is known what was returned",
     ),
     mirror(
-        "            if not waiting:\n                self._look_at_tasks()",
-        "            self._look_at_tasks()",
+        "            if not waiting:\n                self._follow_tasks()\n",
+        "            if True:\n                self._follow_tasks()\n",
         "tasks are read before it is known who has them",
     ),
     mirror(
@@ -153,17 +153,69 @@ MUTANTS = [
     mirror(
         "self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)",
         "self._scope.children(TASKS, self._tasks_seen)",
-        "new tasks are not heard of",
+        "new tasks of which it is not told by name are not heard of",
+    ),
+    mirror(
+        "                self._follow_tasks()\n",
+        "",
+        "a lone task waits until thousands of others are listed again",
+    ),
+    mirror("self._tasks_followed = result is None", "pass", "each change lists all tasks"),
+    mirror(
+        "self._tasks_followed = result is None",
+        "self._tasks_followed = True",
+        "new tasks wait on old servers",
+    ),
+    mirror("followed=self._tasks_followed,", "followed=True,", "new tasks wait on old servers"),
+    mirror(
+        "if not self.complete or not task or", "if not task or", "what the list to come does not have is read"
+    ),
+    mirror(
+        'not self.complete or not task or "/" in task', "not self.complete or not task", "a status is a task"
+    ),
+    mirror("if not self.complete or not task or", "if not self.complete or", "/tasks itself is a task"),
+    mirror("elif event is EventType.CREATED and", "elif", "what is set is taken for a new task"),
+    mirror(
+        "            self.removed(task)\n            self.pointless |=",
+        "            self.pointless |=",
+        "a deleted task is assigned, which is refused",
+    ),
+    mirror(
+        "            self.pointless |= self.cancels & {task}\n",
+        "",
+        "the request to cancel a task that was deleted stays",
+    ),
+    mirror(
+        "            self.pointless.discard(task)\n            self._read",
+        "            self._read",
+        "a new task's request is deleted",
+    ),
+    known("        if task in self.names:\n            return False\n", "", "what is known is read again"),
+    known(
+        "        self.read_later([task])\n        return True",
+        "        return True",
+        "a new task is never read",
+    ),
+    known(
+        "        self.submitters.forget(task)\n        self.unread.pop(task, None)\n",
+        "        self.submitters.forget(task)\n",
+        "what was deleted is read",
     ),
     listing(
-        "if wait > 0 and names > scope.limits.short_list:",
-        "if wait > 0:",
+        "if names > scope.limits.short_list else 0",
+        "",
         "a lone task waits for the next reading of a short list",
     ),
+    listing("if wait > 0:", "if False:", "a list of many names is read at every change"),
     listing(
-        "if wait > 0 and names > scope.limits.short_list:",
-        "if False:",
-        "a list of many names is read at every change",
+        "max(FOLLOWED_LEAST, names * FOLLOWED_SECONDS)",
+        "0",
+        "a list that is followed is read at every change",
+    ),
+    listing(
+        "FOLLOWED_SECONDS, FOLLOWED_LEAST = 1e-4, 0.5",
+        "FOLLOWED_SECONDS, FOLLOWED_LEAST = 1e-1, 500",
+        "for hours",
     ),
     mirror(
         "ordered = ordered[-size:] + ordered[:-size]",
@@ -176,12 +228,9 @@ MUTANTS = [
         "at a take-over what waits is read after all that has ended",
     ),
     known(
-        "            self._forget(task)\n            self.submitters",
-        "            self.submitters",
+        "        self._forget(task)\n        self.submitters",
+        "        self.submitters",
         "a task that was deleted is assigned",
-    ),
-    known(
-        "            self.unread.pop(task, None)\n", "", "a task that was deleted is read, again and again"
     ),
     mirror(
         "        if self._reading or not self.tasks.unread:",

@@ -200,8 +200,8 @@ MUTANTS = [
         "an answer reaches what was dropped",
     ),
     session(
-        "for scope, call in self._watches.pop(path, {}).items():\n                    if not scope.cancelled:",
-        "for scope, call in self._watches.pop(path, {}).items():\n                    if True:",
+        "for scope, call in self._watches.pop(path, {}).items():\n            if not scope.cancelled:",
+        "for scope, call in self._watches.pop(path, {}).items():\n            if True:",
         "a watch reaches what was dropped",
     ),
     session(
@@ -510,6 +510,29 @@ MUTANTS = [
         "            scope.after(AGAIN_SECONDS, partial(ensure_parents, scope, look))",
         "            pass",
         "a candidate that could not be listed once never is",
+    ),
+    # ---------------------------------------------------------------- what is followed
+    session(
+        'path.startswith(f"{followed}/")', "path.startswith(followed)", "told of a znode with a longer name"
+    ),
+    session("if path == followed or", "if", "not told of the znode itself"),
+    session(
+        "                    if not scope.cancelled:\n                        told(path",
+        "                    if True:\n                        told(path",
+        "an ended tenure is told",
+    ),
+    session(
+        "        self._followers.clear()\n", "", "followed on a connection on which it was not asked for"
+    ),
+    session(
+        "Follow(path), then, None, insist=False)",
+        "Follow(path), then, None)",
+        "an older server is asked for ever",
+    ),
+    session(
+        "for other in [other for other in followers if other.cancelled]:",
+        "for other in []:",
+        "every ended tenure is kept",
     ),
     candidates(
         "partial(ensure_parents, scope, look)", "look", "after /candidates was deleted nobody is listed again"

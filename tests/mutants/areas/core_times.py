@@ -189,8 +189,8 @@ MUTANTS = [
         "what is delayed cannot be cancelled",
     ),
     known(
-        "            self._forget(task)\n            self.submitters",
-        "            if task not in self.delayed:\n                self._forget(task)\n            self.submitters",
+        "        self._forget(task)\n        self.submitters",
+        "        if task not in self.delayed:\n            self._forget(task)\n        self.submitters",
         "a task that was deleted begins when its time comes",
     ),
     mirror(

@@ -35,7 +35,7 @@ MUTANTS = [
         "            return [Resumed(up.asked)]", "            return []", "nobody hears that it goes on"
     ),
     sessions("        present.announced = True\n", "", "every connection is a new session"),
-    sessions("return [Fired(path)]", "return []", "a watch is not told of"),
+    sessions("return [fired]", "return []", "a watch is not told of"),
     sessions("[*replies, *events]", "[*events, *replies]", "replies come after the cut"),
     sessions("if present.announced else []", "if True else []", "of a session the core has not heard of"),
     # ---------------------------------------------------------------- one reply for every request
@@ -261,10 +261,12 @@ MUTANTS = [
         "what is cut short is read on in the next",
     ),
     connection(
-        "            path = reader.changed()\n            reader.end(end)\n",
-        "            path = reader.changed()\n",
+        "            path, event = reader.fired()\n            reader.end(end)\n",
+        "            path, event = reader.fired()\n",
         "a change that is longer than it says",
     ),
+    wire("_RECURSIVE = 1", "_RECURSIVE = 0", "of what is below nobody is told"),
+    wire("ADD_WATCH = 106", "ADD_WATCH = 105", "another request"),
     connection("if end < begin + _REPLY.size:", "if end < at:", "a negative length leads back for ever"),
     connection("if end > len(received):", "if False:", "half a reply is taken for a whole one"),
     connection("        del received[:at]\n", "        del received[: at + 1]\n", "a byte too many"),
@@ -285,8 +287,8 @@ MUTANTS = [
         "what is no text ends the client",
     ),
     connection(
-        "            self._changed(path)\n            return\n",
-        "            self._changed(path)\n",
+        "            self._fired(path, event)\n            return\n",
+        "            self._fired(path, event)\n",
         "a change is taken for a reply, too",
     ),
     connection("            self.closed = True\n", "", "what is closed is not known to be"),
