@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ class Storage:
     def __init__(self, place: Path) -> None:
         self.place = place
         self.steps = 0
+        self.also = ""  # this is a step, too
         self.at: Callable[[int], None] = lambda _: None
         self._contents: dict[int, bytes] = {}
         self._names: dict[int, dict[str, int]] = {place.stat().st_ino: {}}
@@ -44,7 +46,7 @@ class Storage:
 
     def _do(self, name: str, real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         creates = name == "open" and args[1] & os.O_CREAT
-        if name in CHANGING or creates:
+        if name in CHANGING or creates or name == self.also:
             self.steps += 1
             self.at(self.steps)
         # To wait for a disk would prove nothing.
@@ -261,6 +263,39 @@ def test_an_owner_that_stands_still_anywhere_and_wakes_gets_nothing_acknowledged
             person.open = None
         check(person, found)
     assert refused > steps / 2
+
+
+def test_an_owner_that_wakes_while_it_takes_over_removes_nothing_of_its_successor(
+    make_storage: Callable[[], Storage],
+) -> None:
+    ended, step = False, 0
+    while not ended:
+        step += 1
+        storage, person = make_storage(), Person()
+        first = take(storage.place, 0, 1)
+        for key in "abcd":
+            person.put(first, key, b"1")
+        storage.steps, storage.also = 0, "listdir"
+
+        def succeed(now: int, storage: Storage = storage, step: int = step) -> None:
+            if now == step:
+                split(storage.place, take(storage.place, 0, 3), "c")
+
+        storage.at = succeed
+        with suppress(SealedError, FileNotFoundError):
+            take(storage.place, 0, 2)
+        ended = storage.steps < step
+        storage.at = lambda _: None
+        check(person, everything(storage.place, 10))
+
+
+def test_what_follows_a_torn_record_is_there_for_the_next_owner(make_storage: Callable[[], Storage]) -> None:
+    place, person = make_storage().place, Person()
+    person.put(take(place, 0, 1), "a", b"1")
+    with (place / "0/1/log.1").open("ab") as log:
+        log.write(files.encode({"key": "b", "writer": "p", "number": 2}, b"torn")[:-1])
+    person.put(take(place, 0, 2), "c", b"3")
+    assert everything(place, 3) == person.acknowledged
 
 
 def test_an_owner_with_a_successor_answers_no_reads(make_storage: Callable[[], Storage]) -> None:

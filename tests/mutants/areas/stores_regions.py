@@ -92,11 +92,6 @@ MUTANTS = [
         "after a failure of the disk it goes on as if it knew what is there",
     ),
     region(
-        '        files.write(self._log_path(), b"")\n        files.sync(self._own)',
-        '        files.write(self._log_path(), b"")',
-        "the new log has no name when the power fails",
-    ),
-    region(
         "        os.unlink(old)",
         "        pass",
         equivalent="nobody reads them, and they go with the next owner",
