@@ -23,7 +23,7 @@ AGAIN = (RefusedError, OSError, UnreachableError, TimedOutError)
 # not done twice.
 ANSWER_SECONDS = 1.0
 SPLIT_SECONDS = 40.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.2
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.1
 
 
 class NotDoneError(Exception):
