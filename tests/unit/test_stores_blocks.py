@@ -157,6 +157,15 @@ def test_who_copies_gets_what_is_new_and_counts_when_it_has_joined() -> None:
     assert standing.missing({}) == (6, {"w2"})
 
 
+def test_told_the_same_generation_again_it_forgets_nobody_who_joins() -> None:
+    standing = primary(w1="sync", w2="copy")
+    standing.join("w2", 5, 1)
+    standing.be(term(5, w1="sync", w2="copy"), primary=True)
+    assert standing.missing({}) == (5, {"w2"})
+    with pytest.raises(RefusedError, match="another attempt"):
+        standing.join("w2", 5, 1)
+
+
 def test_a_request_to_join_that_comes_late_does_not_hide_a_block_that_was_missed() -> None:
     """The primary slept with the first attempt in its hands; the second has its list already."""
     standing = primary(w1="sync", w2="copy")
@@ -205,6 +214,7 @@ Start = Callable[..., Node]
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("STORES_DIR", str(tmp_path))
     monkeypatch.setenv("STORES_BLOCKS_LEAST", "1")
+    monkeypatch.setattr("stores.blocks.node.PAUSE", 0.001)  # they begin one after the other, and look at once
     there: dict[str, Node] = {}
 
     def start(worker: str, its: Term) -> Node:

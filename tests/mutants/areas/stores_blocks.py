@@ -5,7 +5,11 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_stores_blocks.py"), pytest("tests/integration/test_store_blocks.py"))
+KILLERS = (
+    pytest("tests/unit/test_stores_blocks.py"),
+    pytest("tests/unit/test_stores_blocks_files.py"),
+    pytest("tests/integration/test_store_blocks.py"),
+)
 
 disk = partial(Mutant, "examples/stores/stores/blocks/disk.py")
 standing = partial(Mutant, "examples/stores/stores/blocks/standing.py")
