@@ -243,7 +243,7 @@ class Holder:
             return None
         leaving = self._process.stopping
         mine = self._mine()
-        told = {key: its for key, its in self._handlers.items() if its.address and not its.closing}
+        told = {key: its for key, its in self._handlers.items() if its.address}
         said = {key: (its.generation, OPEN) for key, its in told.items()} | self._said
         said = {key: saying for key, saying in said.items() if key in mine}
         addresses = {key: its.address for key, its in told.items()}

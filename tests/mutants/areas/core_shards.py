@@ -317,11 +317,6 @@ MUTANTS = [
         "a handler that was well for a day begins again after ten minutes",
     ),
     holder(
-        "if its.address and not its.closing}",
-        "if its.address}",
-        "clients look for a handler where it is not any more",
-    ),
-    holder(
         "            handler.address = event.address\n            self._report_soon()\n",
         "            handler.address = event.address\n",
         "nobody is told where a replica is that copies",
