@@ -152,7 +152,7 @@ def table_of(options: Mapping[str, Any], prefix: str = "") -> Table:
     """What these :class:`TableOptions` ask for. Raises BadInputError, whose message begins with the option,
     after the ``prefix``."""
     try:
-        table = Table.of({name: value for name, value in options.items() if value is not None})
+        table = Table.of(options)
         _check_texts(table)
     except BadTableError as problem:
         raise BadInputError(f"{prefix}{problem}") from None

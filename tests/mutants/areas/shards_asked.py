@@ -219,9 +219,4 @@ MUTANTS = [
         "    if False:\n",
         "who deletes a table that somebody wants again waits for ever",
     ),
-    tables(
-        "if value is not None})",
-        "})",
-        "who gives None for what may be left out is refused",
-    ),
 ]
