@@ -1,6 +1,7 @@
 """The file store on real servers: no acknowledged file is lost, whatever dies, sleeps or is damaged."""
 
 import io
+import os
 import random
 import signal
 import threading
@@ -39,10 +40,6 @@ class Town(Site):
         }
         self.start("worker", name, "--label", f"rack={RACKS[name]}", **environment)
 
-    def members(self) -> dict[int, dict[str, str]]:
-        """Of each group, with their states."""
-        return {shard["shard"]: shard["members"] for shard in self.json("shards", "show", "blocks")}
-
     def wait_until_whole(self, without: str = "") -> dict[int, set[str]]:
         """Each group is served, has three in sync, and is to have no others; returns who."""
 
@@ -65,8 +62,8 @@ class Town(Site):
         with Client(self.connect) as client:
             return {state.shard: state.primary for state in client.table("blocks").show()}
 
-    def files(self) -> Files:
-        return Files(self.connect, timeout=LONGEST_WAIT, block_size=BLOCK_SIZE)
+    def files(self, timeout: float = LONGEST_WAIT) -> Files:
+        return Files(self.connect, timeout=timeout, block_size=BLOCK_SIZE)
 
 
 @pytest.fixture
@@ -79,7 +76,7 @@ def town(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> 
             town.start_worker(name)
         for name in RACKS:
             town.worker(name).wait_for_state("ready")
-        with town.files() as files:
+        with town.files(3 * LONGEST_WAIT) as files:  # twelve processes begin at once
             files.create(GROUPS, spread="rack", grace=GRACE)
         yield town
 
@@ -148,6 +145,11 @@ def test_no_acknowledged_file_is_lost_whatever_dies(town: Town) -> None:
         assert town.wait_until_whole() == before, (
             "it is back before the grace time is over, and nothing moves"
         )
+
+        # One process of it is killed: its worker says so, another is the primary, and it begins anew.
+        os.kill(chance.choice(processes_of(victim)), signal.SIGKILL)
+        time.sleep(1)
+        assert town.wait_until_whole() == before
 
         # It sleeps, and its handlers go on: they are primaries of an old generation, and do not know it.
         sleeper = town.worker(chance.choice(sorted(set(town.primaries().values()))))
