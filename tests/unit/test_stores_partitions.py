@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stores.partitions import follower, replica
 from stores.partitions.follower import Addresses
 from stores.partitions.in_sync import InSync
-from stores.rpc import RefusedError
+from stores.rpc import Connection, Message, RefusedError
 
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.partition_cluster import NAMES, Cluster, Producer, World, term
@@ -158,6 +159,56 @@ def test_a_leader_that_comes_back_cuts_what_was_never_acknowledged(cluster: Clus
     assert cluster.has("a") == cluster.has("b") == ["one", "two"]
     cluster.append("b", "three", sequence=3)
     assert cluster.has("a") == ["one", "two", "three"], "nothing without it from now on"
+
+
+def test_a_leader_that_follows_again_has_on_disk_what_it_says_that_it_has(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(cluster, a="sync")
+    log, here, may = cluster.replicas["a"]._log, threading.current_thread(), threading.Event()
+    flush = log.flush
+
+    def slow() -> None:
+        if threading.current_thread() is not here:
+            may.wait(LONGEST_WAIT)
+        flush()
+
+    monkeypatch.setattr(log, "flush", slow)
+    with pytest.raises(RefusedError):
+        cluster.try_to_append("a", "one")
+    assert (log.end, log.durable) == (1, 0)
+    cluster.replicas["a"].demote(term(6, "", a="sync"))
+    assert (log.end, log.durable) == (1, 1)
+    may.set()
+
+
+def test_what_a_leader_sent_is_not_appended_once_another_leads(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrived, may, closed = threading.Event(), threading.Event(), []
+    ask, close = Connection.call, Connection.close
+
+    def late(self: Connection, fields: dict[str, Any], body: bytes = b"") -> Message:
+        reply = ask(self, fields, body)
+        if reply.body and fields["do"] == "fetch":
+            arrived.set()
+            may.wait(LONGEST_WAIT)
+        return reply
+
+    def note(self: Connection) -> None:
+        close(self)
+        closed.append(threading.current_thread())
+
+    monkeypatch.setattr(Connection, "call", late)
+    opened(cluster, a="sync", b="sync")
+    with pytest.raises(RefusedError):
+        cluster.try_to_append("a", "one")
+    assert arrived.wait(LONGEST_WAIT)
+    monkeypatch.setattr(Connection, "close", note)
+    cluster.replicas["b"].promote(term(6, "b", "primary", b="sync"))
+    may.set()
+    wait_for("it follows no more", lambda: set(closed) - {threading.current_thread()})
+    assert cluster.has("b") == []
 
 
 def test_a_replica_is_caught_up_when_the_leader_waits_for_it(cluster: Cluster) -> None:
