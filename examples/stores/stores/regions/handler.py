@@ -15,8 +15,8 @@ from stores.regions.region import SEEDS, OpenRegion
 from stores.rpc import Message, RefusedError, Server
 
 STORAGE = "STORES_REGIONS_DIR"
-# A region of more bytes than this is split. A quarter of what a message may have leaves room for scans.
-LARGEST = int(os.environ.get("STORES_REGION_BYTES", 4 * 1024 * 1024))
+# A region of more bytes than this is split: who takes it over reads all of it before it serves.
+LARGEST = int(os.environ.get("STORES_REGION_BYTES", 1024 * 1024))
 MOST_SCANNED = 1024 * 1024
 # How long a new shard has to get an owner before a split, and after how long a failed split is tried again.
 OWNER_SECONDS, PAUSE = 20.0, 2.0
