@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from mwapp.core.messages import Check, CloseShard, Command, Event, Op, Set
+from mwapp.core.messages import Check, CloseShard, Command, Event, Op, Set, ShardSays
 from mwapp.core.protocol import EPOCH
 from mwapp.core.session import Process
 from mwapp.core.shards.controller import Controller
+from mwapp.core.shards.handler import Handler
 from mwapp.core.shards.holder import Holder
 from mwapp.core.shards.protocol import COPY, FAILED, READY, RELEASED, SYNC, Record, Table
 from mwapp.core.shards.steps import Situation, _Step
@@ -119,6 +120,16 @@ class Silent(Holder):
             super()._say(key, saying)
 
 
+class Fond(Holder):
+    """A worker that tells the first address of each shard for ever."""
+
+    def _heard(self, key: tuple[str, int], handler: Handler, event: ShardSays) -> None:
+        first: dict[tuple[str, int], str] = vars(self).setdefault("first", {})
+        if event.address:
+            event = replace(event, address=first.setdefault(key, event.address))
+        super()._heard(key, handler, event)
+
+
 def _controller(kind: type[_Step], **settings: object) -> Bug:
     make: Callable[..., Bug] = Bug
     return make(controller=_with(kind), **settings)
@@ -146,4 +157,5 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         {"no-write-of-stale-owner", "one-owner-per-generation"},
     ),
     "failure that is told": (Bug(holder=Silent, trouble=0.1), {"shard-liveness"}),
+    "address of who is there now": (Bug(holder=Fond), {"shard-liveness"}),
 }
