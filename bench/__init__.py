@@ -3,3 +3,8 @@
 Every figure is a ratio of things measured in the same run, turn by turn, so that a noisy machine slows
 both. A part that needs a provisioned lab uses the one that LAB names.
 """
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "examples/stores"))  # the stores are not installed

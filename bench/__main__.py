@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from bench import history, kills, provisioning, secured, takeovers, tasks, upgrades
+from bench import history, kills, owners, provisioning, secured, takeovers, tasks, upgrades
 from bench.report import Report
 from mwapp.cli import GARBAGE
 from testbed.releases import ReleaseError
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     ),
     "takeovers": lambda options: takeovers.measure("takeovers", options.runs),
     "gaps": lambda options: takeovers.measure("gaps", options.runs),
+    "owners": lambda options: owners.measure(options.runs),
     "kills": lambda options: kills.measure(options.runs, options.releases),
     "upgrades": lambda options: upgrades.measure(options.releases or upgrades.RELEASES),
     "provisioning": lambda options: provisioning.measure(options.rounds),
@@ -64,13 +65,13 @@ def main() -> int:
         metavar="N",
         help="history: finished tasks that are there (default 10000)",
     )
-    broken = parser.add_argument_group("takeovers, gaps, kills, upgrades")
+    broken = parser.add_argument_group("takeovers, gaps, owners, kills, upgrades")
     broken.add_argument(
         "--runs",
         type=int,
         default=20,
         metavar="N",
-        help="runs of each fault, or number of ensembles (default 20)",
+        help="runs of each fault, faults of each store, or number of ensembles (default 20)",
     )
     broken.add_argument(
         "--releases",
@@ -82,14 +83,18 @@ def main() -> int:
     options = parser.parse_args()
     logging.basicConfig(level=logging.ERROR)  # clients lose connections: that is what is measured
     gc.set_threshold(GARBAGE)  # as in mwapp's own processes
+    failed = False
     for part in options.part or [part for part in PARTS if part not in UNASKED]:
         print(f"--- {part}", flush=True)
         try:
-            path = PARTS[part](options).save()
+            report = PARTS[part](options)
         except ReleaseError as error:
             parser.error(str(error))
-        print(f"{path} has the figures", flush=True)
-    return 0
+        print(f"{report.save()} has the figures", flush=True)
+        for violation in report.violations:
+            print(f"VIOLATION: {violation}", flush=True)
+        failed |= bool(report.violations)
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ class Report:
 
     def __init__(self, part: str, **settings: Any) -> None:
         self.part = part
+        self.violations: list[str] = []  # what must not be; the run fails
         self._noise = Noise()
         self._content: dict[str, Any] = {
             "part": part,
@@ -44,7 +45,7 @@ class Report:
 
     def save(self) -> Path:
         """Write the file, with the noise there was."""
-        self._content["noise"] = self._noise.figures()
+        self._content |= {"violations": self.violations, "noise": self._noise.figures()}
         DIRECTORY.mkdir(parents=True, exist_ok=True)
         path = DIRECTORY / f"{self.part}.json"
         path.write_text(json.dumps(self._content, indent=2) + "\n")

@@ -9,7 +9,7 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from testbed import asking, evidence
 from testbed.ports import free_ports
@@ -151,7 +151,7 @@ class Site:
         """Run a command with --output json; what it printed."""
         return json.loads(self.mwapp(*arguments, "--output", "json", status=status))
 
-    def __enter__(self) -> "Site":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

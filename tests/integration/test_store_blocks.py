@@ -1,44 +1,30 @@
 """The file store on real servers: no acknowledged file is lost, whatever dies, sleeps or is damaged."""
 
 import io
-import os
 import random
 import signal
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from stores.blocks.files import Files, LateError
+from stores.blocks.files import Files
 from stores.blocks.names import ConflictError, EndedError, NoSuchFileError
 
 from mwapp import Client
-from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
+from testbed.stores import FileWriter, People, Town, handlers, in_sync, send, wrong_in_files
 from testbed.waiting import LONGEST_WAIT, wait_for
 
 RACKS = {"w1": "a", "w2": "a", "w3": "b", "w4": "b", "w5": "c"}
 GROUPS, GRACE = 4, 6.0
+# Long enough for a busy machine to start three handlers on each worker.
+SESSION = ("--session-timeout", "5")
 BLOCK_SIZE = 40_000  # small, so that files have several
 
 
-class Town(Site):
+class Nodes(Town):
     """A master, five data nodes in three racks, and a table of groups."""
-
-    at: Path
-
-    def worker(self, name: str) -> Daemon:
-        return next(daemon for daemon in self.daemons if daemon.name == name)
-
-    def start_worker(self, name: str) -> None:
-        environment = {
-            "STORES_DIR": str(self.at),
-            "MWAPP_CONNECT": self.connect,
-            "PYTHONPATH": "examples/stores:.",
-        }
-        self.start("worker", name, "--label", f"rack={RACKS[name]}", **environment)
 
     def wait_until_whole(self, without: str = "") -> dict[int, set[str]]:
         """Each group is served, has three in sync, and is to have no others; returns who."""
@@ -46,15 +32,9 @@ class Town(Site):
         def probe() -> dict[int, set[str]]:
             with Client(self.connect) as client:
                 found = client.table("blocks").show()
-            whole = {
-                state.shard: set(state.members)
-                for state in found
-                if state.state == "serving"
-                and state.target is None
-                and without not in state.members
-                and [member.state for member in state.members.values()] == ["sync"] * 3
-            }
-            return whole if len(whole) == GROUPS else {}
+            whole = len(found) == GROUPS and in_sync(found, 3)
+            members = {state.shard: set(state.members) for state in found}
+            return members if whole and without not in set().union(*members.values()) else {}
 
         return wait_for("three of each group are in sync", probe, 2 * LONGEST_WAIT, every=0.1)
 
@@ -67,76 +47,25 @@ class Town(Site):
 
 
 @pytest.fixture
-def town(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
-    town = Town(f"{ensemble.connect_string}/{request.node.name}", tmp_path)
-    with town:
-        town.at = tmp_path / "own"
-        town.start("master", "m").wait_for_state("active")
-        for name in RACKS:
-            town.start_worker(name)
-        for name in RACKS:
-            town.worker(name).wait_for_state("ready")
+def town(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Nodes]:
+    with Nodes(f"{ensemble.connect_string}/{request.node.name}", tmp_path) as town:
+        town.begin({"m": ()}, {name: (*SESSION, "--label", f"rack={rack}") for name, rack in RACKS.items()})
         with town.files(3 * LONGEST_WAIT) as files:  # twelve processes begin at once
             files.create(GROUPS, spread="rack", grace=GRACE)
         yield town
 
 
-class Writer:
-    """Writes files, some of them again and again, and knows what was acknowledged."""
-
-    def __init__(self, town: Town, number: int) -> None:
-        self._town, self._random = town, random.Random(number)  # noqa: S311 - no secret
-        self.number = number
-        self.acknowledged: dict[str, bytes] = {}
-        self.perhaps: dict[str, list[bytes]] = {}  # since then
-        self.problems: list[str] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with self._town.files() as files:
-            for count in range(10_000):
-                if self._stop.wait(0.02):
-                    return
-                path = f"{self.number}/{count % 25}"
-                data = self._random.randbytes(self._random.randrange(3 * BLOCK_SIZE))
-                self.perhaps.setdefault(path, []).append(data)
-                try:
-                    files.put(path, io.BytesIO(data))
-                except (EndedError, LateError, OSError, ConflictError) as problem:
-                    self.problems.append(repr(problem))
-                else:
-                    self.acknowledged[path] = data
-                    self.perhaps[path] = []
-
-
-def processes_of(daemon: Daemon) -> list[int]:
-    """The handlers of a worker."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            if parent == daemon.process.pid and "shard_process" in (stat.parent / "cmdline").read_text():
-                found.append(int(stat.parent.name))
-    return found
-
-
-def test_no_acknowledged_file_is_lost_whatever_dies(town: Town) -> None:
+def test_no_acknowledged_file_is_lost_whatever_dies(town: Nodes) -> None:
     """Data nodes are killed, sleep longer than their sessions live, and one is lost with its disk."""
     before = town.wait_until_whole()
     racks = {group: sorted(RACKS[name] for name in names) for group, names in before.items()}
     assert set(map(tuple, racks.values())) == {("a", "b", "c")}
-    writers = [Writer(town, number) for number in range(3)]
-    try:
+    writers = [FileWriter(town.files(), number, 3 * BLOCK_SIZE) for number in range(3)]
+    with People(writers):
         time.sleep(1)
         chance = random.Random(5)  # noqa: S311 - no secret
         # Killed, as systemd sees it: its session is closed at once.
-        victim = town.worker(chance.choice(sorted(set(town.primaries().values()))))
+        victim = town.named(chance.choice(sorted(set(town.primaries().values()))))
         victim.kill()
         victim.release()
         wait_for("others have its groups", lambda: victim.name not in town.primaries().values())
@@ -147,12 +76,12 @@ def test_no_acknowledged_file_is_lost_whatever_dies(town: Town) -> None:
         )
 
         # One process of it is killed: its worker says so, another is the primary, and it begins anew.
-        os.kill(chance.choice(processes_of(victim)), signal.SIGKILL)
+        send(chance.choice(list(handlers(victim, "blocks").values())), signal.SIGKILL)
         time.sleep(1)
         assert town.wait_until_whole() == before
 
         # It sleeps, and its handlers go on: they are primaries of an old generation, and do not know it.
-        sleeper = town.worker(chance.choice(sorted(set(town.primaries().values()))))
+        sleeper = town.named(chance.choice(sorted(set(town.primaries().values()))))
         sleeper.signal(signal.SIGSTOP)
         wait_for("others have its groups", lambda: sleeper.name not in town.primaries().values())
         time.sleep(0.5)
@@ -160,12 +89,9 @@ def test_no_acknowledged_file_is_lost_whatever_dies(town: Town) -> None:
         assert town.wait_until_whole() == before
 
         # A data node is lost for good, with its disk; its rack has another.
-        town.worker("w1").kill()
-        _remove(town.at / "w1")
+        town.named("w1").kill()
+        _remove(town.own / "w1")
         after = town.wait_until_whole(without="w1")
-    finally:
-        for writer in writers:
-            writer.stop()
     # What it had is copied again, and nothing else moves: fewer copies there cannot be.
     lost = sum("w1" in names for names in before.values())
     assert sum(len(after[group] - before[group]) for group in before) == lost
@@ -173,10 +99,9 @@ def test_no_acknowledged_file_is_lost_whatever_dies(town: Town) -> None:
 
     with town.files() as files:
         for writer in writers:
-            assert len(writer.acknowledged) > 5, writer.problems
-            for path, data in writer.acknowledged.items():
-                found = b"".join(files.get(path))
-                assert found == data or found in writer.perhaps[path], (path, writer.problems)
+            assert len(writer.acknowledged) > 5, writer.late
+            assert writer.wrong == []
+        assert wrong_in_files(files, writers) == []
         paths = {path for writer in writers for path in writer.acknowledged}
         for file in files.list():
             if file.path in paths:
@@ -191,7 +116,7 @@ def _remove(directory: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
 
 
-def test_a_file_is_there_whole_or_not_at_all(town: Town) -> None:
+def test_a_file_is_there_whole_or_not_at_all(town: Nodes) -> None:
     town.wait_until_whole()
     with town.files() as files, town.files() as others:
         data = random.Random(1).randbytes(3 * BLOCK_SIZE + 1)  # noqa: S311 - no secret
@@ -224,14 +149,14 @@ def test_a_file_is_there_whole_or_not_at_all(town: Town) -> None:
             list(files.get("a/b"))
         others.gc(0.0)
         used = {block.name for file in files.list() for block in file.blocks}
-        left = [path for path in town.at.rglob("*-*.*") if path.name not in used]
+        left = [path for path in town.own.rglob("*-*.*") if path.name not in used]
         assert not left
         assert others.gc(0.0) == 0
 
         # A block is damaged on two replicas, and lost on none.
         block, replicas = files.where("c")[0]
         for replica in replicas[:2]:
-            path = town.at / replica.worker / "blocks/blocks" / str(block.group) / block.name
+            path = town.own / replica.worker / "blocks/blocks" / str(block.group) / block.name
             path.write_bytes(path.read_bytes()[:-1] + b"?")
         assert sorted(one.has for one in files.where("c")[0][1]) == ["damaged", "damaged", "whole"]
         wait_for("both were asked", lambda: _all_whole(files, data))
