@@ -761,16 +761,15 @@ def test_a_handler_that_does_not_release_its_shard_is_killed_and_the_move_goes_o
     assert a.holder.counters["failed"] == 1
 
 
-def test_a_primary_whose_handler_ends_is_followed_and_begins_again_after_a_pause(stage: Stage) -> None:
+def test_a_primary_whose_handler_ends_is_followed_and_begins_again_as_a_replica(stage: Stage) -> None:
     _master(stage)
     a, b = _workers(stage, "a", "b")
     _table(stage, stage.person(), Table(1, 2, shared=False))
     owner, other = (a, b) if a.primaries else (b, a)
     owner.break_(0)
     assert _owners(other) == [0]
-    assert owner.shards == []
     stage.settle(0.5)
-    assert owner.shards == []
+    assert owner.shards == [0]
     stage.settle(3.0)
     assert _owners(owner) == [0]  # for which it was planned
     assert other.shards == [0]
@@ -812,9 +811,14 @@ def test_a_handler_of_shared_data_that_ends_begins_again_under_another_generatio
     _table(stage, stage.person(), Table(1))
     before = _records(stage)[0].generation
     a.break_(0)
-    stage.settle(3.0)
+    stage.settle(0.5)
     assert _records(stage)[0].generation == before + 1
-    assert a.primaries == {0: before + 1}
+    assert a.primaries == {0: before + 1}, "the first time at once"
+    a.break_(0)
+    stage.settle(0.9)
+    assert a.shards == [], "then after a second"
+    stage.settle(1.5)
+    assert a.primaries == {0: before + 2}
 
 
 def test_a_late_answer_does_not_hide_that_a_handler_hangs(stage: Stage) -> None:

@@ -604,7 +604,7 @@ class Holder:
         if well > max(self._deadlines.steady, self._pause(key, before)):
             before = 0
         self._failures[key] = before + 1
-        wait = self._pause(key, before + 1)
+        wait = self._pause(key, before)  # the first time at once
         log.error("shard %s:%d: its handler has failed (%s): again in %g s", *key, reason or "killed", wait)
         self._not_before[key] = self._process.now + wait
         self._say(key, (record.generation, FAILED))

@@ -307,6 +307,11 @@ MUTANTS = [
         "one that has left is given shards",
     ),
     holder(
+        "wait = self._pause(key, before)",
+        "wait = self._pause(key, before + 1)",
+        "nobody serves a shard for a second, though its handler died for the first time",
+    ),
+    holder(
         "if well > max(self._deadlines.steady, self._pause(key, before)):",
         "if handler.said is not None:",
         "a handler that serves and ends at once begins again without a longer pause",
