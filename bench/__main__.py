@@ -90,11 +90,16 @@ def main() -> int:
             report = PARTS[part](options)
         except ReleaseError as error:
             parser.error(str(error))
-        print(f"{report.save()} has the figures", flush=True)
-        for violation in report.violations:
-            print(f"VIOLATION: {violation}", flush=True)
-        failed |= bool(report.violations)
+        failed |= not finish(report)
     return int(failed)
+
+
+def finish(report: Report) -> bool:
+    """Save it, and say what must not be; returns whether there is nothing of that."""
+    print(f"{report.save()} has the figures", flush=True)
+    for violation in report.violations:
+        print(f"VIOLATION: {violation}", flush=True)
+    return not report.violations
 
 
 if __name__ == "__main__":

@@ -181,11 +181,10 @@ def measure(runs: int) -> Report:
             report.violations += [f"{name}: {problem}" for problem in wrong]
         moved = _moved(ensemble.connect_string)
         starts = [_start() for _ in range(STARTS)]
+    figures = {name: {kind: judged(kind, gaps) for kind, gaps in its.items()} for name, its in values.items()}
     report.add(
         unit="ms",
-        gaps={
-            store: {kind: judged(kind, gaps) for kind, gaps in its.items()} for store, its in values.items()
-        },
+        gaps=figures,
         values=values,
         writes=writes,
         handler_start=summary(starts),
@@ -193,10 +192,10 @@ def measure(runs: int) -> Report:
     )
     rows = {f"{store}: {kind}": gaps for store, its in values.items() for kind, gaps in its.items()}
     draw("owners", "From the fault to the next owner's first write", "ms", rows)
-    for row, gaps in rows.items():
-        print(f"{row}: {_line(judged(row.partition(': ')[2], gaps))}")
-    for name, figures in writes.items():
-        print(f"{name}: a write takes {figures['p50']:.0f} ms (median of {figures['n']})")
+    for name, its in figures.items():
+        for kind, figure in its.items():
+            print(f"{name}: {kind}: {_line(figure)}")
+        print(f"{name}: a write takes {writes[name]['p50']:.0f} ms (median of {writes[name]['n']})")
     print(f"a process with a handler starts in {summary(starts)['p50']:.0f} ms")
     return report
 
@@ -223,7 +222,7 @@ def _line(figures: Mapping[str, float]) -> str:
 def _faults(connect: str, kind_of: type[_Store], runs: int) -> tuple[Values, dict[str, float], list[str]]:
     """The gaps; what all the writes took, ms; and what was wrong at the end."""
     chance = random.SystemRandom()
-    values: Values = {}
+    values: Values = {kind: [] for kind in kind_of.kinds[:runs]}
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         town = stack.enter_context(Town(f"{connect}/{kind_of.table}", home))
@@ -231,9 +230,9 @@ def _faults(connect: str, kind_of: type[_Store], runs: int) -> tuple[Values, dic
         client = stack.enter_context(Client(town.connect))
         store = kind_of(client, town.connect)
         with People(store.writers) as people:
-            for number, kind in enumerate(_in_turn(store.kinds, runs, chance)):
+            for number, kind in enumerate(in_turn(store.kinds, runs, chance)):
                 for gap in _fault(kind, town, client, store, people, chance):
-                    values.setdefault(kind, []).append(gap)
+                    values[kind].append(gap)
                     print(f"{number + 1:3}  {store.table}, {kind}: {gap:.0f} ms", flush=True)
             people.wait_until_each_writes()
         _quiet(client, store)
@@ -241,10 +240,11 @@ def _faults(connect: str, kind_of: type[_Store], runs: int) -> tuple[Values, dic
         return values, summary(writes), store.wrong()
 
 
-def _in_turn(kinds: Sequence[str], runs: int, chance: random.Random) -> Iterator[str]:
-    """All kinds, then all again in another order."""
+def in_turn(kinds: Sequence[str], runs: int, chance: random.Random) -> Iterator[str]:
+    """All kinds (the first ones, if there are fewer runs), then again, each time in another order."""
     for begun in range(0, runs, len(kinds)):
-        yield from chance.sample(kinds, len(kinds))[: runs - begun]
+        these = kinds[: runs - begun]
+        yield from chance.sample(these, len(these))
 
 
 def _fault(

@@ -1,7 +1,10 @@
 """What people who write into the example stores find wrong (testbed/stores.py), and how gaps are judged."""
 
+import json
+import random
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from stores.blocks.files import Files, LateError
@@ -10,7 +13,9 @@ from stores.partitions.log import Record
 from stores.partitions.topic import NoAnswerError, Topic
 from stores.regions.client import NotDoneError, Regions
 
-from bench.owners import FROZEN, PROCESS, fewest_moves, judged
+from bench import report
+from bench.__main__ import finish
+from bench.owners import FROZEN, PROCESS, fewest_moves, in_turn, judged
 from mwapp import ShardState
 from mwapp.status.shards import Member
 from testbed.stores import (
@@ -243,3 +248,33 @@ def test_gaps_are_judged_by_the_goal_of_their_kind() -> None:
 def test_the_fewest_moves_are_what_it_had_and_later_its_fair_share() -> None:
     holders = [f"w{number % 3}" for number in range(8)]
     assert fewest_moves(holders, "w0", 3) == {"lost": 3, "back": 2}
+
+
+def test_faults_come_in_turn_and_each_turn_in_its_own_order() -> None:
+    chance = random.Random(3)  # noqa: S311 - no secret
+    drawn = list(in_turn("abcd", 4 * 20 + 2, chance))
+    turns = ["".join(drawn[at : at + 4]) for at in range(0, 80, 4)]
+    assert {"".join(sorted(turn)) for turn in turns} == {"abcd"}
+    assert len(set(turns)) > 5
+    assert sorted(drawn[80:]) == ["a", "b"]
+
+
+class Calm:
+    """No noise, measured in no time."""
+
+    def figures(self) -> dict[str, float]:
+        return {}
+
+
+def test_a_benchmark_that_has_found_a_violation_prints_it_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(report, "DIRECTORY", tmp_path)
+    monkeypatch.setattr(report, "Noise", Calm)
+    monkeypatch.setattr(report, "describe", dict)
+    found = report.Report("owners")
+    assert finish(found)
+    found.violations.append("regions: 00-p0-1 is 3, and should be one of [4]")
+    assert not finish(found)
+    assert "VIOLATION: regions: 00-p0-1 is 3" in capsys.readouterr().out
+    assert json.loads((tmp_path / "owners.json").read_text())["violations"] == found.violations
