@@ -100,7 +100,7 @@ class AsyncTable(TableHandle):
         """See :meth:`mwapp.Table.move`."""
         await _carry_out(self._tables.move(self.name, shard, workers, timeout, wait=wait))
 
-    async def delete(self, *, wait: bool = True, timeout: float | None = None) -> None:
+    async def delete(self, timeout: float | None = None, *, wait: bool = True) -> None:
         """See :meth:`mwapp.Table.delete`."""
         await _carry_out(self._tables.delete(self.name, timeout, wait=wait))
 

@@ -80,8 +80,9 @@ class Table(TableHandle):
     """A table of shards (docs/shards.md), whether it is there or not. It needs the client that it came from
     to be open.
 
-    All that have a ``timeout`` (seconds; None: no limit) raise TimedOutError when it is over. What was asked
-    for by then goes on, and can be asked for again: only a second ``create`` is refused.
+    All that have a ``timeout`` (seconds; None: no limit) raise TimedOutError when it is over. What has
+    reached the ensemble by then goes on; what has not is never sent. It can be asked for again: only
+    ``create`` is refused if the first one was stored.
     """
 
     def create(self, *, timeout: float | None = None, **options: Unpack[TableOptions]) -> None:
@@ -132,7 +133,7 @@ class Table(TableHandle):
         """
         carry_out(self._tables.move(self.name, shard, workers, timeout, wait=wait))
 
-    def delete(self, *, wait: bool = True, timeout: float | None = None) -> None:
+    def delete(self, timeout: float | None = None, *, wait: bool = True) -> None:
         """Delete it: its workers close its shards, and then it is gone. It waits for that unless told not to.
 
         Raises NotFoundError, and RefusedError.

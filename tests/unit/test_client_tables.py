@@ -513,7 +513,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 LATE: list[tuple[Callable[[Any], Any], str]] = [
     (lambda it: it.table("t").create(shards=2, timeout=0.05), "whether t was created is unknown"),
     (lambda it: it.table("t").resize(3, timeout=0.05), "whether t has 3 shards is unknown"),
-    (lambda it: it.table("t").delete(timeout=0.05), "whether t is to be deleted is unknown"),
+    (lambda it: it.table("t").delete(0.05), "whether t is to be deleted is unknown"),
     (lambda it: it.drain("w1", timeout=0.05), "whether w1 is drained is unknown"),
     (lambda it: it.table("t").wait(0.05), "the ensemble has not answered in time"),
     (lambda it: it.table("t").move(1, "w1", timeout=0.05), "the ensemble has not answered in time"),
