@@ -1,5 +1,6 @@
 """The messages of the example stores: what is sent arrives, and what is no message ends the connection."""
 
+import errno
 import socket
 from collections.abc import Iterator
 
@@ -45,6 +46,19 @@ def test_what_is_no_message_ends_the_connection(server: Server, sent: bytes) -> 
     with socket.create_connection((host, int(port)), 5) as connection:
         connection.sendall(sent)
         assert connection.recv(100) == b""
+
+
+def test_an_error_of_who_answers_is_told_and_not_taken_for_one_of_the_network(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    def full(_: Message) -> Message:
+        raise OSError(errno.ENOSPC, "the disk is full")
+
+    server = Server(full)
+    with pytest.raises(ConnectionResetError):
+        call(server.address, {"do": "put"})
+    server.close()
+    assert "the disk is full" in capfd.readouterr().err
 
 
 def test_a_connection_is_for_many_requests_and_ends_when_it_is_closed(server: Server) -> None:

@@ -111,15 +111,22 @@ class _Connection(socketserver.StreamRequestHandler):
     disable_nagle_algorithm = True
 
     def handle(self) -> None:
-        try:
-            while (request := _read(self.rfile)) is not None:
-                try:
-                    reply = self.server.handle(request)
-                except RefusedError as refusal:
-                    reply = Message({"error": str(refusal)})
+        """Until the other side has gone. An OSError of who answers is another matter: it is told."""
+        while (request := self._receive()) is not None:
+            try:
+                reply = self.server.handle(request)
+            except RefusedError as refusal:
+                reply = Message({"error": str(refusal)})
+            try:
                 self.wfile.write(_encode(reply))
-        except OSError:  # it has gone
-            pass
+            except OSError:
+                return
+
+    def _receive(self) -> Message | None:
+        try:
+            return _read(self.rfile)
+        except OSError:
+            return None
 
 
 def _encode(message: Message) -> bytes:
