@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from stores.blocks.files import Files
+from stores.blocks.files import Collected, Files
 from stores.blocks.names import ConflictError, EndedError, NoSuchFileError
 
 from mwapp import Client
@@ -130,7 +130,8 @@ def test_a_file_is_there_whole_or_not_at_all(town: Nodes) -> None:
         for meanwhile, error in (
             (lambda: others.put("a/b", io.BytesIO(b"new")), ConflictError),
             (lambda: others.delete("a/b"), ConflictError),
-            (lambda: others.put("a/b", io.BytesIO(b"new")), ConflictError),
+            (lambda: others.put("a/b", io.BytesIO(b"newer")), ConflictError),
+            (lambda: _make_again(others), ConflictError),
             (lambda: files.names.end(next(iter(files.names.writers()))), EndedError),
         ):
             with pytest.raises(error):
@@ -151,7 +152,7 @@ def test_a_file_is_there_whole_or_not_at_all(town: Nodes) -> None:
         used = {block.name for file in files.list() for block in file.blocks}
         left = [path for path in town.own.rglob("*-*.*") if path.name not in used]
         assert not left
-        assert others.gc(0.0) == 0
+        assert others.gc(0.0) == Collected(0, 0, ())
 
         # A block is damaged on two replicas, and lost on none.
         block, replicas = files.where("c")[0]
@@ -160,6 +161,11 @@ def test_a_file_is_there_whole_or_not_at_all(town: Nodes) -> None:
             path.write_bytes(path.read_bytes()[:-1] + b"?")
         assert sorted(one.has for one in files.where("c")[0][1]) == ["damaged", "damaged", "whole"]
         wait_for("both were asked", lambda: _all_whole(files, data))
+
+
+def _make_again(files: Files) -> None:
+    files.delete("a/b")
+    files.put("a/b", io.BytesIO(b"new"))
 
 
 def _all_whole(files: Files, data: bytes) -> bool:

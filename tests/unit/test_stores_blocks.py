@@ -1,5 +1,6 @@
 """Blocks of the example store: nothing that was acknowledged is lost, whoever is told what, and when."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 from stores import rpc
-from stores.blocks.disk import DamagedError, DifferentError, Disk, MissingError, checksum
+from stores.blocks.disk import BrokenError, DamagedError, DifferentError, Disk, MissingError, checksum
 from stores.blocks.node import Group, name_of
 from stores.blocks.standing import Standing
 from stores.rpc import Message, RefusedError
@@ -62,7 +63,7 @@ def test_a_block_has_its_name_when_it_is_on_the_disk(tmp_path: Path, monkeypatch
 
     disk = Disk(tmp_path)
     monkeypatch.setattr("os.fsync", power_cut)
-    with pytest.raises(OSError, match="power cut"):
+    with pytest.raises(BrokenError, match="power cut"):
         disk.store("w-0.0", DATA)
     monkeypatch.undo()
     assert disk.blocks() == {}
@@ -85,6 +86,81 @@ def test_a_disk_says_whether_it_had_everything(tmp_path: Path) -> None:
     assert disk.complete
     assert Disk(tmp_path).complete
     assert disk.blocks() == {}
+
+
+def test_its_directories_are_there_after_a_power_cut_whoever_has_made_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that made them may have died before it flushed them."""
+    synced: list[Path] = []
+    fsync = os.fsync
+
+    def note(number: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{number}").readlink())
+        fsync(number)
+
+    monkeypatch.setattr("os.fsync", note)
+    (tmp_path / "top/w1/blocks").mkdir(parents=True)
+    Disk(tmp_path / "top/w1/blocks/t/0", tmp_path / "top")
+    assert synced == [tmp_path / path for path in ("", "top", "top/w1", "top/w1/blocks", "top/w1/blocks/t")]
+
+
+def test_a_disk_goes_on_with_the_directory_that_it_has_opened(tmp_path: Path) -> None:
+    """Its file system is unmounted, and below it is another directory of that path: with nothing in it."""
+    disk = Disk(tmp_path / "0")
+    disk.store("w-0.0", DATA)
+    (tmp_path / "0").rename(tmp_path / "unmounted")
+    Disk(tmp_path / "0").store("w-9.0", DATA)
+    disk.store("w-1.0", DATA)
+    disk.note_complete()
+    disk.remove("w-9.0")
+    assert (list(disk.blocks()), disk.read("w-0.0")) == (["w-0.0", "w-1.0"], DATA)
+    below = Disk(tmp_path / "0")
+    assert (list(below.blocks()), below.complete) == (["w-9.0"], False)
+
+
+DISK_DOES: list[Callable[[Disk], object]] = [
+    lambda disk: disk.store("w-1.0", DATA),
+    lambda disk: disk.store("w-0.0", DATA),
+    lambda disk: disk.replace("w-0.0", DATA),
+    lambda disk: disk.remove("w-0.0"),
+    lambda disk: disk.blocks(),
+    lambda disk: disk.complete,
+    lambda disk: disk.note_complete(),
+]
+
+
+@pytest.mark.parametrize("does", DISK_DOES)
+def test_an_error_of_the_disk_is_not_one_of_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: Callable[[Disk], object]
+) -> None:
+    disk = Disk(tmp_path)
+    disk.store("w-0.0", DATA)
+
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise OSError(5, "Input/output error")
+
+    for call in ("os.open", "os.unlink", "os.stat", "os.fsync"):
+        monkeypatch.setattr(call, broken)
+    with pytest.raises(BrokenError, match="Input/output error"):
+        does(disk)
+
+
+def test_two_who_list_at_once_each_see_all(tmp_path: Path) -> None:
+    disk = Disk(tmp_path)
+    for number in range(300):
+        (tmp_path / f"w-{number}.0").touch()
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.extend(len(disk.blocks()) for _ in range(20))
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == [300] * 60
 
 
 # ---------------------------------------------------------------- standing
@@ -387,7 +463,7 @@ def test_a_block_is_not_taken_for_lost_because_somebody_is_silent(start: Start) 
 
 
 def damage(node: Node, block: str) -> None:
-    path = node._disk._at / block
+    path = Path(os.environ["STORES_DIR"], node.worker, "blocks/t/0", block)
     path.write_bytes(path.read_bytes()[:-1] + b"?")
 
 
@@ -466,26 +542,84 @@ def test_a_list_comes_in_parts(start: Start, monkeypatch: pytest.MonkeyPatch) ->
     assert len(fourth.blocks) == 5
 
 
-def test_a_full_disk_ends_the_process_because_all_wait_for_it(
-    start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first, second, _ = three(start)
+# It ends a thread, in place of the process.
+ends = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The statuses with which the process would have ended; its thread has."""
     ended: list[int] = []
 
     def exit(status: int) -> NoReturn:
         ended.append(status)
-        raise RefusedError("it has ended")
-
-    def full(_block: str, _data: bytes) -> NoReturn:
-        raise OSError(28, "No space left on device")
+        raise SystemExit
 
     monkeypatch.setattr("os._exit", exit)
+    return ended
+
+
+def full(*_: object) -> NoReturn:
+    raise BrokenError("No space left on device")
+
+
+@ends
+def test_a_full_disk_ends_the_process_because_all_wait_for_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ended: list[int]
+) -> None:
+    first, second, _ = three(start)
     monkeypatch.setattr(second._disk, "store", full)
     monkeypatch.setattr("stores.blocks.node.PATIENCE", 0.3)
     with pytest.raises(RefusedError, match="w2"):
         first.write()
     assert set(ended) == {1}
-    assert "the disk of w2: [Errno 28] No space left" in capsys.readouterr().err
+    assert "the disk of w2: No space left" in capsys.readouterr().err
+
+
+@ends
+@pytest.mark.parametrize("what", ["list", "read", "remove"])
+def test_a_broken_disk_ends_the_process_whatever_it_was_asked_for(
+    start: Start, monkeypatch: pytest.MonkeyPatch, what: str, ended: list[int]
+) -> None:
+    first, _, _ = three(start)
+    first.write()
+    for does in ("blocks", "replace", "remove"):
+        monkeypatch.setattr(first._disk, does, full)
+    damage(first, "w-0.0")
+    with pytest.raises(ConnectionError):
+        first.ask(what, b"w-0.0", block="w-0.0")
+    assert ended == [1]
+
+
+@ends
+@pytest.mark.parametrize("does", ["blocks", "store", "note_complete"])
+def test_a_copy_whose_disk_is_broken_does_not_try_for_ever(
+    start: Start, monkeypatch: pytest.MonkeyPatch, does: str, ended: list[int]
+) -> None:
+    first, _, _ = three(start)
+    first.write()
+    monkeypatch.setattr(f"stores.blocks.disk.Disk.{does}", full)
+    if does == "blocks":  # the primary's own is well
+        monkeypatch.setattr(first._disk, "blocks", lambda: {"w-0.0": 1.0})
+    fourth = start("w4", term(6, w1="sync", w4="copy"))
+    first.promote(term(6, w1="sync", w4="copy"))
+    wait_for("it has ended", lambda: ended)
+    assert (ended, fourth.caught_up()) == ([1], False)
+
+
+@ends
+def test_a_copy_that_cannot_go_on_ends_its_process(
+    start: Start, monkeypatch: pytest.MonkeyPatch, ended: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A person has written something else into a file's znode."""
+
+    def needed(_: Node) -> bool:
+        raise ValueError("a is no file")
+
+    monkeypatch.setattr(Node, "needed", needed)
+    start("w1", term(6, "", w1="back", w2="back"))
+    wait_for("it has ended", lambda: ended)
+    assert "a is no file" in capsys.readouterr().err
 
 
 def test_a_block_is_as_old_as_its_file(tmp_path: Path) -> None:

@@ -1,22 +1,26 @@
 """Files of the example store: there whole or not at all, whatever becomes of a reply, and gc leaves them."""
 
 import io
+import os
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import pytest
 from kazoo.exceptions import (
-    BadVersionError,
     ConnectionLoss,
+    NoAuthError,
     NodeExistsError,
     NoNodeError,
+    NotEmptyError,
     RolledBackError,
     RuntimeInconsistency,
 )
 from stores import rpc
+from stores.blocks.__main__ import gc
 from stores.blocks.disk import checksum
-from stores.blocks.files import ChangedError, Files, LateError, collect
+from stores.blocks.files import ChangedError, Collected, Files, LateError, collect
 from stores.blocks.names import Block, ConflictError, EndedError, File, Names, NoSuchFileError, znode
 from stores.rpc import Message, RefusedError
 
@@ -24,19 +28,19 @@ DATA = b"some\n\0data"
 
 
 def test_a_file_is_one_znode_whatever_its_path() -> None:
-    assert znode("a/ä b.txt") == "/files/a%2F%C3%A4 b.txt"
+    assert znode("a/ä b.txt", "t") == "/files/t/a%2F%C3%A4 b.txt"
     for path in ("", ".", "..", "a\nb", "x" * 301):
         with pytest.raises(ValueError, match="path"):
-            znode(path)
+            znode(path, "t")
 
 
 def test_a_file_is_read_as_it_was_written() -> None:
-    file = File("a", "w", (Block("w-0.0", 3, 10, "c"), Block("w-1.0", 0, 5, "d")), 2)
-    assert File.decode("a", file.encode(), 2) == file
+    file = File("a", "w", (Block("w-0.0", 3, 10, "c"), Block("w-1.0", 0, 5, "d")))
+    assert File.decode("a", file.encode()) == file
     assert file.length == 15
     for data in (b"", b"[]", b"{}", b'{"writer": "w", "blocks": [[1]]}', b"\xff"):
-        with pytest.raises(ValueError, match="/files/a is no file"):
-            File.decode("a", data, 0)
+        with pytest.raises(ValueError, match="a is no file"):
+            File.decode("a", data)
 
 
 # ---------------------------------------------------------------- a small ensemble
@@ -46,7 +50,9 @@ class Znodes:
     """What is stored. ``before`` and ``after`` are called around the next transactions, and may lose them."""
 
     def __init__(self) -> None:
-        self.data: dict[str, tuple[bytes, int]] = {"/files": (b"", 0), "/writing": (b"", 0)}
+        self.data: dict[str, bytes] = dict.fromkeys(
+            ("/files", "/files/blocks", "/writing", "/writing/blocks"), b""
+        )
         self.before: list[Callable[[], None]] = []
         self.after: list[Callable[[], None]] = []
         self.asked: list[str] = []
@@ -62,33 +68,34 @@ class Znodes:
         self.asked.append(f"sync {path}")
 
     def ensure_path(self, path: str) -> None:
-        self.data.setdefault(path, (b"", 0))
+        self.data.setdefault(path, b"")
 
     def get(self, path: str) -> tuple[bytes, Any]:
         if path not in self.data:
             raise NoNodeError
-        data, version = self.data[path]
-        return data, SimpleNamespace(version=version)
+        return self.data[path], None
 
     def get_children(self, path: str) -> list[str]:
         self.asked.append(f"list {path}")
-        return [name.rpartition("/")[2] for name in self.data if name.startswith(f"{path}/")]
+        self.get(path)
+        return [name.rpartition("/")[2] for name in self.data if name.rpartition("/")[0] == path]
 
     def create(self, path: str, data: bytes = b"", ephemeral: bool = False) -> None:  # noqa: ARG002 - all are alike
         if path in self.data:
             raise NodeExistsError
-        self.data[path] = data, 0
+        self.get(path.rpartition("/")[0])
+        self.data[path] = data
 
     def delete(self, path: str) -> None:
         if path not in self.data:
             raise NoNodeError
+        if any(name.startswith(f"{path}/") for name in self.data):
+            raise NotEmptyError
         del self.data[path]
 
-    def set_data(self, path: str, data: bytes, version: int) -> None:
-        _, there = self.get(path)
-        if version not in (-1, there.version):
-            raise BadVersionError
-        self.data[path] = data, there.version + 1
+    def set_data(self, path: str, data: bytes) -> None:
+        self.get(path)
+        self.data[path] = data
 
     def transaction(self) -> "Transaction":
         return Transaction(self)
@@ -107,8 +114,8 @@ class Transaction:
     def create(self, *arguments: Any) -> None:
         self._operations.append((self._znodes.create, arguments))
 
-    def set_data(self, path: str, data: bytes, version: int = -1) -> None:
-        self._operations.append((self._znodes.set_data, (path, data, version)))
+    def set_data(self, *arguments: Any) -> None:
+        self._operations.append((self._znodes.set_data, arguments))
 
     def check(self, path: str, _version: int) -> None:
         self._operations.append((self._znodes.get, (path,)))  # type: ignore[arg-type]  # what it returns is not used
@@ -151,17 +158,17 @@ def znodes(monkeypatch: pytest.MonkeyPatch) -> Znodes:
 @pytest.fixture
 def names(znodes: Znodes) -> Names:
     assert znodes.data
-    return Names("somewhere")
+    return Names("blocks", "somewhere")
 
 
-def test_a_file_is_made_and_replaced_in_the_version_that_was_there(names: Names) -> None:
+def test_a_file_is_made_or_replaces_the_one_that_was_there(names: Names) -> None:
     first = File("a/b", names.begin(), ())
     names.commit(first, None)
     there = names.read("a/b")
     assert (there, names.writers()) == (first, set())
     second = File("a/b", names.begin(), (Block("x", 1, 2, "c"),))
     names.commit(second, there)
-    assert names.read("a/b") == second._replace(version=1)
+    assert names.read("a/b") == second
     for before in (None, there):
         late = File("a/b", names.begin(), ())
         with pytest.raises(ConflictError):
@@ -178,6 +185,77 @@ def test_a_file_is_made_and_replaced_in_the_version_that_was_there(names: Names)
             ask("a/b")
 
 
+def test_a_file_that_was_deleted_and_made_again_is_another_one(names: Names) -> None:
+    names.commit(File("a", names.begin(), ()), None)
+    before = names.read("a")
+    late = File("a", names.begin(), ())
+    names.delete("a")
+    again = File("a", names.begin(), ())
+    names.commit(again, None)
+    with pytest.raises(ConflictError):
+        names.commit(late, before)
+    assert names.read("a") == again
+
+
+def test_a_file_is_deleted_whatever_becomes_of_the_reply_and_who_replaces_it(
+    names: Names, znodes: Znodes
+) -> None:
+    for before, after in ((lost, lost), (lambda: replace(names), lost), (lambda: names.delete("a"), lost)):
+        names.commit(File("a", names.begin(), ()), None)
+        znodes.before, znodes.after = [before], [after]
+        names.delete("a")
+        assert names.find("a") is None
+        assert [name for name in znodes.data if name.startswith("/files/blocks/")] == []
+        znodes.before, znodes.after = [], []
+
+
+def replace(names: Names) -> None:
+    names.commit(File("a", names.begin(), ()), names.read("a"))
+
+
+def test_what_a_person_has_made_is_no_file(names: Names, znodes: Znodes) -> None:
+    znodes.data["/files/blocks/a"] = File("a", "nobody", ()).encode()
+    with pytest.raises(ValueError, match="a is no file"):
+        names.delete("a")
+
+
+def test_who_may_not_write_is_told_so(names: Names, znodes: Znodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> NoReturn:
+        raise NoAuthError
+
+    names.commit(File("a", names.begin(), ()), None)
+    before = names.read("a")
+    monkeypatch.setattr(znodes, "set_data", refused)
+    with pytest.raises(NoAuthError):
+        names.commit(File("a", names.begin(), ()), before)
+
+
+def test_each_table_has_its_own_files(names: Names) -> None:
+    others = Names("others", "somewhere")
+    assert (others.paths(), others.writers(), others.needs(0), others.find("a")) == ([], set(), False, None)
+    with pytest.raises(ValueError, match="create the table"):
+        others.begin()
+    others.make_parents()
+    names.commit(File("a", names.begin(), (Block("x", 0, 1, "c"),)), None)
+    names.begin()
+    assert (others.paths(), others.writers(), others.needs(0), others.find("a")) == ([], set(), False, None)
+    others.commit(File("a", others.begin(), ()), None)
+    assert (len(names.read("a").blocks), len(others.read("a").blocks)) == (1, 0)
+
+
+def test_a_fork_does_not_use_the_connection_of_its_parent(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its threads are not there, so it would wait for ever."""
+    writer = names.begin()
+    child = os.getpid() + 1
+    monkeypatch.setattr("os.getpid", lambda: child)
+    for does in (names.begin, names.paths, lambda: names.commit(File("a", writer, ()), None)):
+        with pytest.raises(ConnectionError, match="fork"):
+            does()
+    names.close()
+
+
 @pytest.mark.parametrize("kind", ["made", "replaced"])
 def test_a_file_is_made_once_whatever_becomes_of_the_reply(names: Names, znodes: Znodes, kind: str) -> None:
     before = None
@@ -187,7 +265,7 @@ def test_a_file_is_made_once_whatever_becomes_of_the_reply(names: Names, znodes:
     file = File("a", names.begin(), ())
     znodes.before, znodes.after = [lost], [lost]  # the request is lost, then the reply
     names.commit(file, before)
-    assert names.read("a") == file._replace(version=0 if before is None else 1)
+    assert names.read("a") == file
     assert names.writers() == set()
 
 
@@ -202,7 +280,7 @@ def test_whose_session_has_ended_makes_no_file(names: Names, znodes: Znodes) -> 
     other = File("a", "other", ()).encode()
 
     def replaced() -> None:
-        znodes.data["/files/a"] = other, 1
+        znodes.data["/files/blocks/a"] = other
         lost()
 
     znodes.after = [replaced]
@@ -220,7 +298,7 @@ def test_writers_are_not_older_than_the_question(names: Names, znodes: Znodes) -
     writer = names.begin()
     znodes.asked.clear()
     assert names.writers() == {writer}
-    assert znodes.asked == ["sync /writing", "list /writing"]
+    assert znodes.asked == ["sync /writing/blocks", "list /writing/blocks"]
 
 
 def test_a_group_is_needed_if_a_file_has_a_block_of_it_or_may_have(names: Names) -> None:
@@ -232,8 +310,8 @@ def test_a_group_is_needed_if_a_file_has_a_block_of_it_or_may_have(names: Names)
 
 
 def test_labels_are_those_that_workers_have(names: Names, znodes: Znodes) -> None:
-    znodes.data["/holders/w1"] = b'{"incarnation": 3, "labels": ["rack=a", "big"], "shards": {}}', 0
-    znodes.data["/holders/w2"] = b"", 0
+    znodes.data["/holders/w1"] = b'{"incarnation": 3, "labels": ["rack=a", "big"], "shards": {}}'
+    znodes.data["/holders/w2"] = b""
     assert names.labels(["w1", "w2", "w3"]) == {"w1": "rack=a big", "w2": "", "w3": ""}
 
 
@@ -245,13 +323,14 @@ class DataNode:
 
     def __init__(self, to: str) -> None:
         self.to, self.blocks, self.refuses, self.lies = to, dict[str, bytes](), "", b""
+        self.keeps = False  # refuses to remove
         self.asked: list[str] = []
         self.server = rpc.Server(self.answer)
 
     def answer(self, request: Message) -> Message:
         do, block = request.fields["do"], request.fields.get("block", "")
         self.asked.append(do)
-        if self.refuses or request.fields["to"] != self.to:
+        if self.refuses or request.fields["to"] != self.to or (self.keeps and do == "remove"):
             raise RefusedError(self.refuses or "it is for somebody else")
         if do == "write":
             assert checksum(request.body) == request.fields["checksum"]
@@ -392,15 +471,27 @@ def test_a_reader_is_told_that_the_file_was_replaced(town: Town) -> None:
             next(files.get("a"))
 
 
-def test_gc_asks_everybody_and_removes_what_no_file_has(town: Town) -> None:
+def test_gc_asks_everybody_and_removes_what_no_file_has(
+    town: Town, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Files(block_size=4) as files:
         file = files.put("a", io.BytesIO(DATA))
         town.nodes[0, "w2"].blocks = {"dead-0.0": b"", "dead-1.0": b"", f"{files.names.begin()}-0.0": b""}
         town.nodes[1, "w1"].refuses = "not now"
-        assert files.gc(10.0) == 0
+        assert files.gc(10.0) == Collected(0, 0, ("w1",))
         with pytest.raises(LateError):  # and it is not known any more where that group is
             files._groups.write(Block("x", 0, 1, "wrong"), b"x", 0.0)
-        assert files.gc(0.0) == 2
+        town.nodes[0, "w2"].keeps = True
+        gc(files, Namespace(older_than=0.0))
+        assert capsys.readouterr().out == (
+            "0 blocks removed, 2 left for the next gc\n"
+            "what these have is not known, for they do not answer: w1\n"
+        )
+        town.nodes[0, "w2"].keeps = False
+        assert files.gc(0.0) == Collected(2, 0, ("w1",))
+        town.nodes[1, "w1"].refuses = ""
+        gc(files, Namespace(older_than=0.0))
+        assert capsys.readouterr().out == "0 blocks removed\n"
         assert len(town.nodes[0, "w2"].blocks) == 1
         assert {block.name for block in file.blocks} <= stored(town).keys()
 
@@ -417,6 +508,7 @@ class Ensemble:
         self.then: list[Callable[[], None]] = []
         self.removed: dict[tuple[int, str], list[str]] = {}
         self.begun = False
+        self.silent: set[tuple[int, str]] = set()  # when they are to remove something
 
     def begin(self) -> None:
         """Somebody begins, and stores a block."""
@@ -437,14 +529,17 @@ class Ensemble:
         self._do()
         yield from list(self.files.values())
 
-    def listed(self) -> dict[tuple[int, str], dict[str, float]]:
+    def listed(self) -> dict[tuple[int, str], dict[str, float] | None]:
         self._do()
         ages = {"old-0.0": 9.0, "soon-0.0": 9.0, "now-0.0": 9.0, "dead-0.0": 9.0, "dead-1.0": 1.0}
         more = {"new-0.0": 9.0} if self.begun else {}
-        return {(0, "w1"): ages | more, (0, "w2"): {"dead-0.0": 0.5, "dead-2.0": 5.0}}
+        return {(0, "w1"): ages | more, (0, "w2"): {"dead-0.0": 0.5, "dead-2.0": 5.0}, (1, "w3"): None}
 
-    def remove(self, at: tuple[int, str], blocks: Any) -> None:
+    def remove(self, at: tuple[int, str], blocks: Any) -> bool:
+        if at in self.silent:
+            return False
         self.removed[at] = list(blocks)
+        return True
 
     def _do(self) -> None:
         if self.then:
@@ -464,7 +559,7 @@ def test_gc_removes_no_block_of_a_file_that_is_being_written(moment: int, what: 
     }
     ensemble.then = [lambda: None] * 4
     ensemble.then[moment] = does[what]
-    assert collect(ensemble, ensemble, 2.0) >= 2
+    assert collect(ensemble, ensemble, 2.0).removed >= 2
     for writer in ("soon", "new"):
         ensemble.commit(writer)
     used = {block.name for file in ensemble.files.values() for block in file.blocks}
@@ -472,3 +567,21 @@ def test_gc_removes_no_block_of_a_file_that_is_being_written(moment: int, what: 
     assert not removed & (used | {"now-0.0", "dead-1.0"})
     assert removed >= {"dead-0.0", "dead-2.0"}
     assert ensemble.removed[0, "w2"] == ["dead-0.0", "dead-2.0"], "as old as its oldest copy"
+
+
+def test_what_gc_says_is_removed_is_removed_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    ensemble = Ensemble()
+    ensemble.silent = {(0, "w2")}
+    ensemble.writing.clear()
+    # dead-0.0 is on both, dead-2.0 on the silent one; dead-1.0, now-0.0 and soon-0.0 are not.
+    assert collect(ensemble, ensemble, 0.0) == Collected(3, 2, ("w3",))
+    monkeypatch.setattr("stores.blocks.files.MOST_REMOVED", 1)
+    ensemble.silent.clear()
+    assert collect(ensemble, ensemble, 0.0) == Collected(1, 4, ("w3",))
+
+
+def test_a_block_has_to_fit_into_a_message(town: Town) -> None:
+    assert town.nodes
+    for size in (0, rpc.MOST_BYTES + 1):
+        with pytest.raises(ValueError, match="block_size"):
+            Files(block_size=size)

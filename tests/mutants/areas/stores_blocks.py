@@ -35,9 +35,29 @@ MUTANTS = [
         "a damaged block is read as a whole one",
     ),
     disk(
-        "            path.unlink()\n",
-        "            pass\n",
+        "                os.unlink(name, dir_fd=self._directory)\n",
+        "                pass\n",
         "what was being written at a power cut stays for ever",
+    ),
+    disk(
+        "    if not directory.is_dir() or directory.is_relative_to(top):\n",
+        "    if not directory.is_dir():\n",
+        "a directory is taken to be on the disk whose maker has died before it was",
+    ),
+    disk(
+        'mine = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._directory)',
+        "mine = os.dup(self._directory)",
+        "of two who list at once each sees a part",
+    ),
+    disk(
+        "            return os.open(path, flags, 0o666, dir_fd=self._directory)\n",
+        '            return os.open(os.readlink(f"/proc/self/fd/{self._directory}") + "/" + path, flags, 0o666)\n',
+        "a block is stored below the disk that was unmounted",
+    ),
+    disk(
+        "        raise BrokenError(str(problem)) from problem\n",
+        "        raise\n",
+        "an error of the disk is taken for one of the network",
     ),
     # ---------------------------------------------------------------- who must have it
     standing(
@@ -127,6 +147,21 @@ MUTANTS = [
         "a replica copies and does not get what is new meanwhile",
     ),
     node(
+        "        except BrokenError as problem:\n            self._give_up(problem)\n        except OSError as",
+        "        except (BrokenError, OSError) as",
+        "a replica whose disk is broken refuses, and nobody goes on without it",
+    ),
+    node(
+        "                except (OSError, RefusedError):  # of",
+        "                except (OSError, RefusedError, BrokenError):  # of",
+        "a copy whose disk is broken tries for ever",
+    ),
+    node(
+        "            traceback.print_exc()\n            os._exit(1)\n",
+        "            traceback.print_exc()\n",
+        "a copy that cannot go on looks like one that copies",
+    ),
+    node(
         "            except OSError as problem:\n                silent = problem\n",
         "            except OSError:\n                continue\n",
         "a block is taken for lost because nobody answered",
@@ -138,14 +173,44 @@ MUTANTS = [
         "an empty disk is taken for a new group, while somebody writes",
     ),
     names(
-        '            transaction.delete(f"{WRITING}/{file.writer}")\n',
-        '            transaction.check(f"{WRITING}/{file.writer}", 0)\n',
+        '            transaction.delete(f"{self._writing}/{file.writer}")\n',
+        '            transaction.check(f"{self._writing}/{file.writer}", 0)\n',
         "a file is there, and its writer, too: a lost reply makes it twice",
     ),
     names(
-        "transaction.set_data(znode(file.path), file.encode(), before.version)",
-        "transaction.set_data(znode(file.path), file.encode())",
+        '                transaction.delete(f"{where}/{before.writer}")\n',
+        "",
         "a file is replaced that somebody else has replaced meanwhile",
+    ),
+    names(
+        '                transaction.delete(f"{where}/{before.writer}")\n',
+        '                transaction.delete(f"{where}/{self.read(file.path).writer}")\n',
+        "a file is replaced that was deleted and made again meanwhile",
+    ),
+    names(
+        "            if file is not None and file.writer == before.writer:\n",
+        "            if False:\n",
+        "what a person has made in place of a file is deleted for ever",
+    ),
+    names(
+        'f"{FILES}/{table}", f"{WRITING}/{table}"\n',
+        'f"{FILES}/{table}", WRITING\n',
+        "who writes into another table is among the writers of this one",
+    ),
+    names(
+        '            raise ConnectionError("a fork',
+        '            print("a fork',
+        "a process that was forked waits for ever for threads that it has not got",
+    ),
+    files(
+        "left |= set(later if not now or groups.remove(at, now) else found)",
+        "left |= set(later if not now or groups.remove(at, now) else later)",
+        "gc says that blocks are removed which somebody has still got",
+    ),
+    files(
+        "                found[group, worker] = None\n",
+        "",
+        "gc does not say of whom it has heard nothing",
     ),
     files(
         ' and block.partition("-")[0] not in writers',
@@ -153,8 +218,8 @@ MUTANTS = [
         "gc removes blocks of a file that is being written",
     ),
     files(
-        "    listed = groups.listed()\n    writers = names.writers()\n",
-        "    writers = names.writers()\n    listed = groups.listed()\n",
+        "    answers = groups.listed()\n    writers = names.writers()\n",
+        "    writers = names.writers()\n    answers = groups.listed()\n",
         "gc takes blocks of a writer who began after it has looked for garbage",
     ),
     files(

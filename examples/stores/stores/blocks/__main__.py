@@ -64,7 +64,10 @@ def where(files: Files, given: argparse.Namespace) -> None:
 
 def gc(files: Files, given: argparse.Namespace) -> None:
     """Remove blocks that belong to no file."""
-    print(f"{files.gc(given.older_than)} blocks removed")
+    done = files.gc(given.older_than)
+    print(f"{done.removed} blocks removed" + (f", {done.left} left for the next gc" if done.left else ""))
+    if done.silent:
+        print(f"what these have is not known, for they do not answer: {' '.join(done.silent)}")
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

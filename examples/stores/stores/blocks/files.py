@@ -32,8 +32,8 @@ ANSWER_SECONDS = 3.0
 PAUSE = 0.03
 # gc leaves younger blocks alone: somebody may still read a file that was replaced or deleted.
 READING_SECONDS = 3600.0
-# So many names of blocks fit into a message; the rest is for the next gc.
-MOST_REMOVED = 50_000
+# So many names of blocks fit into a message, each of up to 100 characters; the rest is for the next gc.
+MOST_REMOVED = 40_000
 
 
 class ChangedError(Exception):
@@ -53,8 +53,17 @@ class Replica(NamedTuple):
     has: str  # whole, damaged, missing; or silent
 
 
+class Collected(NamedTuple):
+    """What gc has come to."""
+
+    removed: int  # blocks, from everybody who had them
+    left: int  # for the next gc: somebody has not said that they are removed
+    silent: tuple[str, ...]  # workers that have not said what they have
+
+
 class Files:
-    """Files in a table of groups. For one thread at a time; use it as a context manager, or close it."""
+    """Files in a table of groups, each table with its own. For one thread at a time, and one process; use it
+    as a context manager, or close it."""
 
     def __init__(
         self,
@@ -64,10 +73,12 @@ class Files:
         block_size: int = BLOCK_SIZE,
     ) -> None:
         """``timeout`` in seconds for each block, and for the ensemble to answer."""
+        if not 0 < block_size <= rpc.MOST_BYTES:
+            raise ValueError(f"block_size: use 1 to {rpc.MOST_BYTES} bytes")
         self._timeout, self._block_size = timeout, block_size
         self._client = Client(connect)
         self.table = self._client.table(table)
-        self.names = Names(connect)
+        self.names = Names(table, connect)
         self._groups = Groups(table, self._client)
 
     def __enter__(self) -> Self:
@@ -107,7 +118,7 @@ class Files:
         try:
             pieces = iter(lambda: _whole(stream, self._block_size), b"")
             blocks = [self._put_block(f"{writer}-{number}", data) for number, data in enumerate(pieces)]
-            file = File(path, writer, tuple(blocks), 0 if before is None else before.version + 1)
+            file = File(path, writer, tuple(blocks))
             self.names.commit(file, before)
         except BaseException:
             with suppress(OSError):
@@ -163,8 +174,8 @@ class Files:
             found.append((block, tuple(replicas)))
         return found
 
-    def gc(self, older_than: float = READING_SECONDS) -> int:
-        """Remove what belongs to no file; returns how many blocks."""
+    def gc(self, older_than: float = READING_SECONDS) -> Collected:
+        """Remove the blocks that belong to no file."""
         return collect(self.names, self._groups, older_than)
 
 
@@ -178,30 +189,34 @@ class Knows(Protocol):
 class Stores(Protocol):
     """What gc asks the data nodes: :class:`Groups`."""
 
-    def listed(self) -> dict[tuple[int, str], dict[str, float]]: ...
-    def remove(self, at: tuple[int, str], blocks: Iterable[str]) -> None: ...
+    def listed(self) -> dict[tuple[int, str], dict[str, float] | None]: ...
+    def remove(self, at: tuple[int, str], blocks: Iterable[str]) -> bool: ...
 
 
-def collect(names: Knows, groups: Stores, older_than: float) -> int:
-    """Remove the blocks that belong to no file, and to nobody who writes; returns how many.
+def collect(names: Knows, groups: Stores, older_than: float) -> Collected:
+    """Remove the blocks that belong to no file, and to nobody who writes.
 
     The order is what makes it safe. Every block that is listed had a writer before it was stored. Who is then
     no writer any more has made its file, which is read after that, or never will: the transaction that makes
     a file deletes its writer.
     """
-    listed = groups.listed()
+    answers = groups.listed()
     writers = names.writers()
     used = {block.name for file in names.all() for block in file.blocks}
+    listed = {at: ages for at, ages in answers.items() if ages is not None}
     garbage = {
         block
         for ages in listed.values()
         for block, age in ages.items()
         if block not in used and block.partition("-")[0] not in writers and age >= older_than
     }
+    left: set[str] = set()
     for at, ages in listed.items():
-        if found := sorted(garbage & ages.keys()):
-            groups.remove(at, found[:MOST_REMOVED])
-    return len(garbage)
+        found = sorted(garbage & ages.keys())
+        now, later = found[:MOST_REMOVED], found[MOST_REMOVED:]
+        left |= set(later if not now or groups.remove(at, now) else found)
+    silent = sorted({worker for (_, worker), ages in answers.items() if ages is None})
+    return Collected(len(garbage - left), len(left), tuple(silent))
 
 
 class Groups:
@@ -268,11 +283,12 @@ class Groups:
         except (OSError, RefusedError):
             return "silent"
 
-    def listed(self) -> dict[tuple[int, str], dict[str, float]]:
-        """The blocks of each group at each worker that answers, with their ages."""
-        found = {}
+    def listed(self) -> dict[tuple[int, str], dict[str, float] | None]:
+        """The blocks of each group at each worker, with their ages. None: it does not answer."""
+        found: dict[tuple[int, str], dict[str, float] | None] = {}
         for group in self.all():
             for worker in self._state(group).members:
+                found[group, worker] = None
                 with suppress(OSError, RefusedError):
                     found[group, worker] = self._listed(group, worker)
         return found
@@ -287,10 +303,13 @@ class Groups:
             more = part.fields["more"]
         return blocks
 
-    def remove(self, at: tuple[int, str], blocks: Iterable[str]) -> None:
-        """If it answers; otherwise the next gc finds them again."""
-        with suppress(OSError, RefusedError):
+    def remove(self, at: tuple[int, str], blocks: Iterable[str]) -> bool:
+        """Whether it says that it has done so; otherwise the next gc finds them again."""
+        try:
             self._ask(*at, {"do": "remove"}, "\n".join(blocks).encode())
+        except (OSError, RefusedError):
+            return False
+        return True
 
     def _ask(
         self, group: int, worker: str, fields: dict[str, str], body: bytes = b"", timeout: float = 2.0

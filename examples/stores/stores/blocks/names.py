@@ -1,10 +1,14 @@
 """What HDFS's name node knows, as znodes below the application's own: which file has which blocks.
 
-    /files/<path>       a file: its blocks in their order. The path is quoted, so it is one name
-    /writing/<writer>   ephemeral: somebody writes a file, and every block of it begins with this name
+    /files/<table>/<path>           a file: its blocks in their order. The path is quoted, so it is one name
+    /files/<table>/<path>/<writer>  empty: who has written it
+    /writing/<table>/<writer>       ephemeral: somebody writes a file; all of its blocks begin with this name
 
 A file is made or replaced in the transaction that deletes its writer's znode. So it appears whole or not at
 all, it appears once whatever becomes of the reply, and not at all when the writer's session has ended.
+
+Who replaces or deletes a file deletes the name of its last writer, which is never used again. The version of
+its znode would not do: it is 0 again for a file that was deleted and made anew meanwhile.
 """
 
 import json
@@ -17,12 +21,13 @@ from urllib.parse import quote, unquote
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (
-    BadVersionError,
     ConnectionClosedError,
     ConnectionLoss,
     NodeExistsError,
     NoNodeError,
     OperationTimeoutError,
+    RolledBackError,
+    RuntimeInconsistency,
     SessionExpiredError,
 )
 from kazoo.handlers.threading import KazooTimeoutError
@@ -61,12 +66,11 @@ class Block(NamedTuple):
 
 
 class File(NamedTuple):
-    """A file that is there. The version of its znode grows when it is replaced."""
+    """A file that is there."""
 
     path: str
-    writer: str
+    writer: str  # another one whenever it is made or replaced
     blocks: tuple[Block, ...]
-    version: int = 0
 
     @property
     def length(self) -> int:
@@ -78,33 +82,34 @@ class File(NamedTuple):
         return json.dumps({"writer": self.writer, "blocks": self.blocks}, separators=(",", ":")).encode()
 
     @classmethod
-    def decode(cls, path: str, data: bytes, version: int) -> Self:
+    def decode(cls, path: str, data: bytes) -> Self:
         """Raises ValueError: a person has written it."""
         try:
             value = json.loads(data)
             blocks = tuple(Block(*block) for block in value["blocks"])
-            return cls(path, str(value["writer"]), blocks, version)
+            return cls(path, str(value["writer"]), blocks)
         except (ValueError, KeyError, TypeError) as problem:
-            raise ValueError(f"{znode(path)} is no file: {problem!r}") from None
+            raise ValueError(f"{path} is no file: {problem!r}") from None
 
 
-def znode(path: str) -> str:
+def znode(path: str, table: str) -> str:
     """Where the file is. Raises ValueError if no file can have that path."""
     name = quote(path, safe=" ")
     if not path.isprintable() or path in ("", ".", "..") or len(name) > MOST_PATH:
         raise ValueError(f"no file can have the path {path[:80]!r}")
-    return f"{FILES}/{name}"
+    return f"{FILES}/{table}/{name}"
 
 
 class Names:
-    """A session. It is for one thread at a time."""
+    """The files of a table, by a session of its own. It is for one thread at a time, and for one process."""
 
-    def __init__(self, connect: str | None = None, timeout: float = 10.0) -> None:
+    def __init__(self, table: str, connect: str | None = None, timeout: float = 10.0) -> None:
         """``connect`` as everywhere in mwapp, by default MWAPP_CONNECT; with TLS the files that MWAPP_TLS_CA
         and its like name. Raises OSError."""
         ca, cert = os.environ.get("MWAPP_TLS_CA"), os.environ.get("MWAPP_TLS_CERT")
         again = KazooRetry(max_tries=-1, delay=RETRY_SECONDS, backoff=1, max_delay=1.0, deadline=timeout)
-        self._retry = again
+        self._table, self._retry, self._owner = table, again, os.getpid()
+        self._files, self._writing = f"{FILES}/{table}", f"{WRITING}/{table}"
         self._zookeeper = KazooClient(
             connect or os.environ.get("MWAPP_CONNECT", "127.0.0.1:2181"),
             timeout=timeout,
@@ -122,31 +127,39 @@ class Names:
             raise ConnectionError("the ensemble does not answer (MWAPP_CONNECT)") from None
 
     def close(self) -> None:
-        """End the session, and with it all writers."""
+        """End the session, and with it all writers. In a process that was forked there is nothing to end."""
+        if os.getpid() != self._owner:
+            return
         self._zookeeper.stop()
         self._zookeeper.close()
 
     def make_parents(self) -> None:
         """Once, before the first file."""
-        for parent in (FILES, WRITING):
+        for parent in (self._files, self._writing):
             self._try(self._zookeeper.ensure_path, parent)
 
     # ------------------------------------------------------------ writing
 
     def begin(self) -> str:
-        """A new writer, who is as long as our session, or until its file is there. No name is used twice."""
+        """A new writer, who is as long as our session, or until its file is there. No name is used twice.
+
+        Raises ValueError: the table was not made by :meth:`Files.create`.
+        """
 
         def create() -> str:
             writer = uuid.uuid4().hex[:16]
-            self._zookeeper.create(f"{WRITING}/{writer}", ephemeral=True)
+            self._zookeeper.create(f"{self._writing}/{writer}", ephemeral=True)
             return writer
 
-        return str(self._try(create))
+        try:
+            return str(self._try(create))
+        except NoNodeError:
+            raise ValueError(f"there is no {self._writing}: create the table by stores.blocks") from None
 
     def end(self, writer: str) -> None:
         """Without a file."""
         with suppress(NoNodeError):
-            self._try(self._zookeeper.delete, f"{WRITING}/{writer}")
+            self._try(self._zookeeper.delete, f"{self._writing}/{writer}")
 
     def commit(self, file: File, before: File | None) -> None:
         """Make the file, or replace the one that was there ``before``. The writer has ended then.
@@ -156,34 +169,59 @@ class Names:
         if len(file.blocks) > MOST_BLOCKS:
             raise ValueError(f"{file.path}: more than {MOST_BLOCKS} blocks do not fit into a znode")
 
+        where = znode(file.path, self._table)
+
         def commit() -> list[Any]:
             transaction = self._zookeeper.transaction()
-            transaction.delete(f"{WRITING}/{file.writer}")
+            transaction.delete(f"{self._writing}/{file.writer}")
             if before is None:
-                transaction.create(znode(file.path), file.encode())
+                transaction.create(where, file.encode())
             else:
-                transaction.set_data(znode(file.path), file.encode(), before.version)
+                transaction.delete(f"{where}/{before.writer}")
+                transaction.set_data(where, file.encode())
+            transaction.create(f"{where}/{file.writer}")
             return list(transaction.commit())
 
-        first, second = self._try(commit)  # again after a lost reply: it deletes, so it is done once
-        if isinstance(second, BadVersionError | NodeExistsError | NoNodeError):
+        writing, *others = self._try(commit)  # again after a lost reply: it deletes, so it is done once
+        if any(isinstance(other, NodeExistsError | NoNodeError) for other in others):
             raise ConflictError(file.path)
-        if isinstance(first, NoNodeError):
+        if isinstance(writing, NoNodeError):
             there = self.find(file.path)
             if there is None or there.writer != file.writer:
                 raise EndedError(file.path)
-        elif isinstance(first, Exception):
-            raise first
+            return
+        _check([writing, *others])
+
+    def delete(self, path: str) -> None:
+        """If it is replaced meanwhile, that file. Raises NoSuchFileError. Its blocks are garbage then."""
+        file: File | None = self.read(path)
+        where = znode(path, self._table)
+
+        def delete(writer: str) -> list[Any]:
+            transaction = self._zookeeper.transaction()
+            transaction.delete(f"{where}/{writer}")
+            transaction.delete(where)
+            return list(transaction.commit())
+
+        while file is not None:
+            results = self._try(delete, file.writer)
+            before = file
+            if not any(isinstance(result, NoNodeError) for result in results):
+                _check(results)
+                return
+            file = self.find(path)  # if it is gone, perhaps by us: the reply was lost
+            if file is not None and file.writer == before.writer:
+                raise ValueError(f"{path} is no file: there is no {where}/{before.writer}")
 
     # ------------------------------------------------------------ reading
 
     def find(self, path: str) -> File | None:
         """The file, if it is there."""
         try:
-            data, stat = self._try(self._zookeeper.get, znode(path))
+            data, _ = self._try(self._zookeeper.get, znode(path, self._table))
         except NoNodeError:
             return None
-        return File.decode(path, data, stat.version)
+        return File.decode(path, data)
 
     def read(self, path: str) -> File:
         """Raises NoSuchFileError."""
@@ -194,7 +232,7 @@ class Names:
 
     def paths(self) -> list[str]:
         """Of all files, in order."""
-        return sorted(map(unquote, self._try(self._zookeeper.get_children, FILES)))
+        return sorted(map(unquote, self._children(self._files)))
 
     def all(self) -> Iterator[File]:
         """Every file that is there from the call to the end."""
@@ -202,21 +240,20 @@ class Names:
 
     def writers(self) -> set[str]:
         """Who writes now: what is seen is not older than this call."""
-        self._try(self._zookeeper.sync, WRITING)
-        return set(self._try(self._zookeeper.get_children, WRITING))
+        self._try(self._zookeeper.sync, self._writing)
+        return set(self._children(self._writing))
+
+    def _children(self, parent: str) -> list[str]:
+        try:
+            return list(self._try(self._zookeeper.get_children, parent))
+        except NoNodeError:  # nobody has made it yet
+            return []
 
     def needs(self, group: int) -> bool:
         """Whether a file has blocks of that group, or one that is being written may have."""
         return bool(self.writers()) or any(
             block.group == group for file in self.all() for block in file.blocks
         )
-
-    def delete(self, path: str) -> None:
-        """Raises NoSuchFileError. Its blocks are garbage then."""
-        try:
-            self._try(self._zookeeper.delete, znode(path))
-        except NoNodeError:
-            raise NoSuchFileError(path) from None
 
     def labels(self, workers: Sequence[str]) -> dict[str, str]:
         """The labels of workers, which mwapp has in /holders."""
@@ -231,7 +268,16 @@ class Names:
 
     def _try(self, function: Any, *arguments: Any) -> Any:
         """Again while there is no connection. Raises OSError in the end."""
+        if os.getpid() != self._owner:
+            raise ConnectionError("a fork does not copy the connection: make a new client in this process")
         try:
             return self._retry.copy()(function, *arguments)
         except _LOST as problem:
             raise ConnectionError(f"the ensemble does not answer: {problem!r}") from None
+
+
+def _check(results: Sequence[Any]) -> None:
+    """Raises what a transaction has failed of."""
+    for result in results:
+        if isinstance(result, Exception) and not isinstance(result, RolledBackError | RuntimeInconsistency):
+            raise result

@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from itertools import count
@@ -23,7 +24,7 @@ import mwapp
 from mwapp.errors import MwappError
 from mwapp.handlers import Shard, Term
 from stores import rpc
-from stores.blocks.disk import DamagedError, DifferentError, Disk, MissingError, checksum
+from stores.blocks.disk import BrokenError, DamagedError, DifferentError, Disk, MissingError, checksum
 from stores.blocks.standing import Standing
 from stores.rpc import Message, RefusedError
 
@@ -44,8 +45,8 @@ class Group(Shard):
 
     def open(self, term: Term) -> None:
         """Serve reads at once; copy if the term says so."""
-        own = Path(os.environ["STORES_DIR"], self.worker)
-        self._disk = Disk(own / "blocks" / self.table / str(self.shard))
+        top = Path(os.environ["STORES_DIR"])
+        self._disk = Disk(top / self.worker / "blocks" / self.table / str(self.shard), top)
         self._standing = Standing(self.worker, int(os.environ.get("STORES_BLOCKS_LEAST", "2")))
         self._members: mwapp.Table | None = None
         self._known: Mapping[str, str] = {}  # workers' addresses
@@ -115,7 +116,9 @@ class Group(Shard):
             return do(request)
         except (KeyError, TypeError, ValueError) as problem:
             raise RefusedError(f"not a request: {problem!r}") from None
-        except OSError as problem:
+        except BrokenError as problem:
+            self._give_up(problem)
+        except OSError as problem:  # of the network: we have asked others
             raise RefusedError(f"{own}: {problem}") from None
 
     def _write(self, request: Message) -> Message:
@@ -176,10 +179,8 @@ class Group(Shard):
             self._disk.store(block, request.body)
         except DifferentError as problem:
             raise RefusedError(str(problem)) from None
-        except OSError as problem:
-            self._give_up(problem)
 
-    def _give_up(self, problem: OSError) -> NoReturn:
+    def _give_up(self, problem: BrokenError) -> NoReturn:
         """The others can go on without us only when the master knows: nothing is acknowledged meanwhile."""
         print(f"the disk of {self.worker}: {problem}", file=sys.stderr, flush=True)
         os._exit(1)
@@ -233,7 +234,16 @@ class Group(Shard):
     # ------------------------------------------------------------ copying
 
     def _attend(self) -> None:
-        """Copy whenever that is what we were told."""
+        """A replica that copies no more must not look like one that does: its worker opens it anew."""
+        try:
+            self._copy_when_told()
+        except BrokenError as problem:
+            self._give_up(problem)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+
+    def _copy_when_told(self) -> None:
         while True:
             self._told.wait()
             self._told.clear()
@@ -248,7 +258,7 @@ class Group(Shard):
                         self._copy(term)
                     else:
                         self._come_back()
-                except (OSError, RefusedError):
+                except (OSError, RefusedError):  # of the network, or another replica's
                     time.sleep(2 * PAUSE)
 
     def _done(self, term: Term) -> bool:
@@ -289,10 +299,7 @@ class Group(Shard):
         was removed: that must not keep all others from being copied."""
         data = self._from_others(block, first=term.primary)
         if data is not None:
-            try:
-                self._disk.store(block, data)
-            except OSError as problem:
-                self._give_up(problem)
+            self._disk.store(block, data)
 
     def _from_others(self, block: str, first: str = "") -> bytes | None:
         """None: nobody has it whole. Raises OSError: somebody who may have it does not answer."""
@@ -344,7 +351,7 @@ class Group(Shard):
         """Whether files have blocks of this group, or may have. Raises OSError."""
         from stores.blocks.names import Names  # seldom needed
 
-        with closing(Names()) as names:
+        with closing(Names(self.table)) as names:
             return names.needs(self.shard)
 
 
