@@ -5,12 +5,14 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from stores.rpc import Connection, Message, RefusedError, Server, call
+from stores.rpc import LONGEST_LINE, MOST_BYTES, Connection, Message, RefusedError, Server, call
 
 
 def _handle(request: Message) -> Message:
     if request.fields["do"] == "refuse":
         raise RefusedError("not here")
+    if request.fields["do"] == "long":
+        return Message({}, bytes(MOST_BYTES + 1))
     return Message({"got": request.fields}, request.body[::-1])
 
 
@@ -70,3 +72,26 @@ def test_a_connection_is_for_many_requests_and_ends_when_it_is_closed(server: Se
     connection.close()
     with pytest.raises(OSError, match=r"descriptor|pipe|closed"):
         connection.call({"do": "put"})
+
+
+def test_a_message_that_nobody_would_read_is_not_sent(server: Server) -> None:
+    connection = Connection(server.address)
+    most = LONGEST_LINE - len('{"do": "refuse", "key": "", "bytes": 4194304}\n')
+    for key, body in (("k" * (most + 1), bytes(MOST_BYTES)), ("k", bytes(MOST_BYTES + 1))):
+        with pytest.raises(ValueError, match="are possible"):
+            connection.call({"do": "refuse", "key": key}, body)
+    with pytest.raises(RefusedError, match="not here"):
+        connection.call({"do": "refuse", "key": "k" * most}, bytes(MOST_BYTES))
+    connection.close()
+
+
+def test_who_asks_for_more_than_a_message_can_have_is_told(server: Server) -> None:
+    with pytest.raises(RefusedError, match="are possible"):
+        call(server.address, {"do": "long"})
+
+
+@pytest.mark.parametrize("own", ["0.0.0.0", ""])  # noqa: S104 - refused
+def test_an_address_that_nobody_reaches_is_none(monkeypatch: pytest.MonkeyPatch, own: str) -> None:
+    monkeypatch.setenv("STORES_HOST", own)
+    with pytest.raises(ValueError, match="STORES_HOST="):
+        Server(_handle)

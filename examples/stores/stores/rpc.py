@@ -17,9 +17,10 @@ from contextlib import closing, suppress
 from io import BufferedIOBase
 from typing import Any, NamedTuple
 
-# A line, and the bytes after it, are no longer.
+# A line, and the bytes after it, are no longer: who sends refuses what its reader would.
 LONGEST_LINE = 64 * 1024
 MOST_BYTES = 4 * 1024 * 1024
+LONGEST_REASON = 500  # characters of a refusal
 
 
 class RefusedError(Exception):
@@ -40,8 +41,11 @@ class Server:
     """Answers requests at a free port of this host, each connection in a thread of its own."""
 
     def __init__(self, handle: Handle) -> None:
-        """``handle`` is called in many threads at once; it refuses by RefusedError."""
-        self._server = _Server((os.environ.get("STORES_HOST", "127.0.0.1"), 0), _Connection)
+        """``handle`` is called in many threads at once; it refuses by RefusedError. Raises ValueError."""
+        own = os.environ.get("STORES_HOST", "127.0.0.1")
+        if own in ("", "0", "0.0.0.0"):  # noqa: S104 - refused
+            raise ValueError(f"STORES_HOST={own}: others are told this address; use one that they reach")
+        self._server = _Server((own, 0), _Connection)
         self._server.handle = handle
         host, port = self._server.server_address[:2]
         self.address = f"{host!s}:{port}"
@@ -70,6 +74,7 @@ class Connection:
         Raises:
             RefusedError: the other side has refused, and done nothing.
             OSError: no answer; whether it was done is unknown.
+            ValueError: the message is too long; nothing was sent.
         """
         self._socket.sendall(_encode(Message(fields, body)))
         try:
@@ -92,9 +97,7 @@ class Connection:
 
 def call(address: str, fields: dict[str, Any], body: bytes = b"", timeout: float = 2.0) -> Message:
     """Ask once; see :class:`Connection`."""
-    connection = Connection(address, timeout)
-    # The stream, too: while that is open, so is the socket below.
-    with closing(connection._stream), closing(connection):
+    with closing(Connection(address, timeout)) as connection:
         return connection.call(fields, body)
 
 
@@ -116,9 +119,9 @@ class _Connection(socketserver.StreamRequestHandler):
             try:
                 reply = self.server.handle(request)
             except RefusedError as refusal:
-                reply = Message({"error": str(refusal)})
+                reply = _refusal(refusal)
             try:
-                self.wfile.write(_encode(reply))
+                self.wfile.write(_encode_reply(reply))
             except OSError:
                 return
 
@@ -130,7 +133,26 @@ class _Connection(socketserver.StreamRequestHandler):
 
 
 def _encode(message: Message) -> bytes:
-    return json.dumps(message.fields | {"bytes": len(message.body)}).encode() + b"\n" + message.body
+    """Raises ValueError if the other side would not read it."""
+    line = json.dumps(message.fields | {"bytes": len(message.body)}).encode() + b"\n"
+    if len(line) > LONGEST_LINE or len(message.body) > MOST_BYTES:
+        raise ValueError(
+            f"a message of {len(line)} and {len(message.body)} bytes; "
+            f"at most {LONGEST_LINE} and {MOST_BYTES} are possible"
+        )
+    return line + message.body
+
+
+def _encode_reply(message: Message) -> bytes:
+    """Who asked is told, and does not wait in vain."""
+    try:
+        return _encode(message)
+    except ValueError as problem:
+        return _encode(_refusal(problem))
+
+
+def _refusal(why: Exception) -> Message:
+    return Message({"error": str(why)[:LONGEST_REASON]})
 
 
 def _read(stream: BufferedIOBase) -> Message | None:
