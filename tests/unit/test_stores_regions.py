@@ -150,6 +150,11 @@ def split(place: Path, its: OpenRegion, key: str, parent: int = 0) -> int:
     return shard
 
 
+def pairs(body: bytes) -> list[tuple[str, bytes]]:
+    """Of a scan."""
+    return [(fields["key"], value) for fields, value, _ in files.decode(body)]
+
+
 def everything(place: Path, generation: int) -> dict[str, bytes]:
     """What later owners find; every key has one region."""
     found: dict[str, bytes] = {}
@@ -159,7 +164,8 @@ def everything(place: Path, generation: int) -> dict[str, bytes]:
             regions[entry.shard] = take(place, entry.shard, generation)
     lows = [entry.low for entry in ranges.read(place).ranges]
     for entry, high in zip(ranges.read(place).ranges, [*lows[1:], None], strict=True):
-        items, after = regions[entry.shard].scan(entry.low, 10**6)
+        body, after = regions[entry.shard].scan(entry.low, 10**6)
+        items = pairs(body)
         assert after == high
         assert all(entry.low <= key and (high is None or key < high) for key, _ in items)
         found |= dict(items)
@@ -333,20 +339,23 @@ def test_a_write_that_comes_again_is_done_once(make_storage: Callable[[], Storag
 def test_many_write_at_once_and_share_what_goes_to_disk(make_storage: Callable[[], Storage]) -> None:
     storage = make_storage()
     its = take(storage.place, 0, 1, 10**6)
-    storage.steps = 0
     people = [Person(f"p{number}") for number in range(8)]
+    threads = [threading.Thread(target=person.put, args=(its, person.name, b"x")) for person in people]
 
-    def write(person: Person) -> None:
-        for number in range(20):
-            person.put(its, f"{person.name}-{number}", b"x")
+    def hold_back(step: int) -> None:
+        """The first write, until all others wait."""
+        if step == 1:
+            for thread in threads[1:]:
+                thread.start()
+            wait_for("they wait", lambda: len(its._batch) == len(threads) - 1)
 
-    threads = [threading.Thread(target=write, args=(person,)) for person in people]
-    for thread in threads:
-        thread.start()
+    storage.steps, storage.at = 0, hold_back
+    threads[0].start()
     for thread in threads:
         thread.join()
-    assert len(everything(storage.place, 2)) == 160
-    assert storage.steps < 2 * 160 + 40
+    assert storage.steps == 4, "the first write and its fsync, and then one of both for all others"
+    storage.at = lambda _: None
+    assert everything(storage.place, 2) == {person.name: b"x" for person in people}
 
 
 def test_a_write_that_waits_while_its_region_is_split_goes_to_the_other_half(
@@ -399,6 +408,29 @@ def test_a_region_whose_disk_fails_is_over(make_storage: Callable[[], Storage]) 
         its.get("a")
 
 
+@pytest.mark.parametrize("left", ["nothing", "an empty directory", "an earlier state"])
+def test_an_owner_whose_storage_is_gone_neither_answers_nor_acknowledges(
+    make_storage: Callable[[], Storage], left: str
+) -> None:
+    storage = make_storage()
+    its, person = take(storage.place, 0, 3), Person()
+    person.put(its, "a", b"1")
+    (storage.place / "0").rename(storage.place / "unmounted")
+    if left != "nothing":
+        (storage.place / "0").mkdir()
+    if left == "an earlier state":
+        (storage.place / "0/2").mkdir()
+    asks: list[Callable[[], object]] = [
+        lambda: its.get("a"),
+        lambda: its.scan("", 100),
+        lambda: person.put(its, "a", b"2"),
+    ]
+    for ask in asks:
+        with pytest.raises(FileNotFoundError):
+            ask()
+    assert person.acknowledged == {"a": b"1"}
+
+
 def test_a_region_begins_with_its_seed_or_not_at_all(make_storage: Callable[[], Storage]) -> None:
     place = make_storage().place
     with pytest.raises(FileNotFoundError):
@@ -410,11 +442,20 @@ def test_scans_go_on_where_they_ended(make_storage: Callable[[], Storage]) -> No
     its, person = take(place, 0, 1), Person()
     for key in "abcd":
         person.put(its, key, b"123")
-    assert its.scan("", 8) == ([("a", b"123"), ("b", b"123")], "c")
-    assert its.scan("bb", 1) == ([("c", b"123")], "d")
-    assert its.scan("d", 1) == ([("d", b"123")], None)
+    record = len(files.encode({"key": "a"}, b"123"))
+
+    def scan(low: str, most: int) -> tuple[list[str], str | None]:
+        body, after = its.scan(low, most)
+        assert all(value == b"123" for _, value in pairs(body))
+        assert len(body) <= max(most, record)
+        return [key for key, _ in pairs(body)], after
+
+    assert scan("", 2 * record) == (["a", "b"], "c")
+    assert scan("", 3 * record - 1) == (["a", "b"], "c")
+    assert scan("bb", 1) == (["c"], "d")
+    assert scan("d", 1) == (["d"], None)
     split(place, its, "c")
-    assert its.scan("b", 100) == ([("b", b"123")], "c")
+    assert scan("b", 100) == (["b"], "c")
     for beyond in ("c", "x"):
         with pytest.raises(RefusedError):
             its.scan(beyond, 100)

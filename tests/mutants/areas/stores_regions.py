@@ -5,12 +5,21 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_stores_regions.py"),)
+KILLERS = (
+    pytest(
+        "tests/unit/test_stores_regions_client.py",
+        "tests/unit/test_stores_rpc.py",
+        "tests/unit/test_stores_regions.py",
+    ),
+)
 
 region = partial(Mutant, "examples/stores/stores/regions/region.py")
 files = partial(Mutant, "examples/stores/stores/regions/files.py")
 contents = partial(Mutant, "examples/stores/stores/regions/contents.py")
 ranges = partial(Mutant, "examples/stores/stores/regions/ranges.py")
+handler = partial(Mutant, "examples/stores/stores/regions/handler.py")
+client = partial(Mutant, "examples/stores/stores/regions/client.py")
+rpc = partial(Mutant, "examples/stores/stores/rpc.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- the seal
@@ -25,14 +34,35 @@ MUTANTS = [
         "an owner with a successor answers reads",
     ),
     region(
-        "                size += len(key) + len(value)\n        self._check()",
-        "                size += len(key) + len(value)",
+        "                found.append(record)\n        self._check()",
+        "                found.append(record)",
         "an owner with a successor answers scans",
     ),
     region(
-        "files.numbers(self._place)[-1:] > [self._generation]",
-        "files.numbers(self._place)[-1:] >= [self._generation]",
+        "        if found > [self._generation]:",
+        "        if found >= [self._generation]:",
         "nobody owns anything",
+    ),
+    region(
+        "        if files.numbers(self._place)[-1:] > [self._generation]:\n            raise SealedError(LATER)\n",
+        "",
+        equivalent="it looks again before it has anything; what it has made is empty, and its successor's to remove",
+    ),
+    # ---------------------------------------------------------------- the storage
+    region(
+        "        if found != [self._generation]:",
+        "        if False:",
+        "an owner goes on without its storage, as if nobody had followed",
+    ),
+    region(
+        "        if found != [self._generation]:",
+        "        if not found:",
+        "an owner goes on with a state of its storage that is older than itself",
+    ),
+    handler(
+        "        if root.is_mount():",
+        "        if False:",
+        "the empty directory of a mount that is missing counts as an empty table",
     ),
     region(
         "            if number < self._generation and (last / SORTED).exists():",
@@ -114,6 +144,11 @@ MUTANTS = [
         "                self._batch.append(_Change(",
         "a write that waits while its region is split is acknowledged, and lost",
     ),
+    region(
+        "            if change.done is None:\n                self._commit()",
+        "            self._commit()",
+        "those that write together go to disk one after the other",
+    ),
     # ---------------------------------------------------------------- contents
     contents(
         "        if number <= self.writers.get(writer, 0):",
@@ -171,4 +206,78 @@ MUTANTS = [
         "        except FileExistsError:\n            return new\n",
         "a change of the map is lost",
     ),
+    # ---------------------------------------------------------------- requests
+    handler(
+        '(fields.get("table"), fields.get("shard")) != (self.table, self.shard)',
+        'fields.get("table") != self.table',
+        "an owner does what is asked of another shard of its table",
+    ),
+    handler(
+        '(fields.get("table"), fields.get("shard")) != (self.table, self.shard)',
+        'fields.get("shard") != self.shard',
+        "an owner does what is asked of the same shard of another table",
+    ),
+    handler(
+        "        except (MwappError, OSError) as problem:",
+        "        except ZeroDivisionError as problem:",
+        "an owner dies when the ensemble does not answer in time",
+    ),
+    handler(
+        "        except (MwappError, OSError) as problem:",
+        "        except OSError as problem:",
+        "who asks for a split that the ensemble refuses gets no answer",
+    ),
+    handler(
+        "        finally:\n            self._splitting.release()",
+        "        finally:\n            pass",
+        "after a split that has failed there is none any more",
+    ),
+    client(
+        'if getattr(self._thread, "process", None) != os.getpid():',
+        'if not hasattr(self._thread, "process"):',
+        "a write of a child is taken for one of its parent that comes again, and not done",
+    ),
+    client(
+        "        if shards > 1:\n",
+        "        if False:\n",
+        "of a table over the data of another of its name only the first region is there",
+    ),
+    client(
+        "sorted(shards, key=lambda shard: shard != own)",
+        "shards",
+        "who has the key is asked after others, which may stand still",
+    ),
+    client("min(left, most)", "most", "an operation goes on when its time is over"),
+    client(
+        'b"", end, self._timeout)',
+        'b"", end)',
+        "a split that takes longer than a second is asked for again and again, and refused",
+    ),
+    client(
+        "length = len(key.encode())",
+        "length = len(key)",
+        "a map of long keys fits in no message",
+    ),
+    region(
+        "                size += len(record)",
+        "                size += len(key) + len(value)",
+        "the reply to a scan of small keys is longer than a message can be",
+    ),
+    rpc(
+        "    if len(line) > LONGEST_LINE or len(message.body) > MOST_BYTES:",
+        "    if len(line) > LONGEST_LINE:",
+        "who sends too much learns that the connection was closed",
+    ),
+    rpc(
+        "    if len(line) > LONGEST_LINE or len(message.body) > MOST_BYTES:",
+        "    if len(message.body) > MOST_BYTES:",
+        "who sends a line that is too long learns that the connection was closed",
+    ),
+    rpc("if len(line) > LONGEST_LINE or", "if len(line) >= LONGEST_LINE or", "the longest line is not sent"),
+    rpc(
+        "self.wfile.write(_encode_reply(reply))",
+        "self.wfile.write(_encode(reply))",
+        "who asks for too much learns that the connection was closed",
+    ),
+    rpc('if own in ("", "0", "0.0.0.0"):', 'if own == "":', "clients are told an address that is theirs"),
 ]

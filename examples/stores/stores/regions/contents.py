@@ -29,7 +29,7 @@ class Contents:
         self.writers: dict[str, int] = {}  # what each wrote last, the latest writer last
         self.keys: list[str] = []  # sorted
         self.values: dict[str, bytes] = {}
-        self.size = 0
+        self.size = 0  # characters of keys, and bytes of values
 
     def has(self, key: str) -> bool:
         """Whether the key belongs here, be it there or not."""

@@ -87,8 +87,5 @@ def claim(path: Path, data: bytes) -> None:
 
 
 def numbers(directory: Path) -> list[int]:
-    """The names in it that are numbers, ascending; none if it is not there."""
-    try:
-        return sorted(int(name) for name in os.listdir(directory) if name.isdecimal())
-    except FileNotFoundError:
-        return []
+    """The names in it that are numbers, ascending."""
+    return sorted(int(name) for name in os.listdir(directory) if name.isdecimal())

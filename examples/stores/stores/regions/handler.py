@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from mwapp.errors import MwappError
 from mwapp.handlers import Shard, Term
 from stores.regions import files, ranges
 from stores.regions.ranges import MAP, Range
@@ -29,6 +30,11 @@ class Region(Shard):
         root = Path(os.environ[STORAGE])
         if not root.is_dir():  # is it mounted?
             raise FileNotFoundError(f"{STORAGE}={root} is not there; it has to exist on every worker")
+        if root.is_mount():
+            raise ValueError(
+                f"{STORAGE}={root} is where something is mounted: use a directory below it, which is not "
+                "there while nothing is"
+            )
         self._table_place = root / self.table
         self._region: OpenRegion | None = None
         self._over = threading.Event()  # this term is
@@ -90,25 +96,27 @@ class Region(Shard):
 
     def _answer(self, request: Message) -> Message:
         fields, region = request.fields, self._region
-        do = fields.pop("do", None)
+        do = fields.get("do")
+        if (fields.get("table"), fields.get("shard")) != (self.table, self.shard):
+            raise RefusedError(f"here is shard {self.shard} of {self.table}")  # who had the port is gone
         try:
             if do == "map":
-                return Message(ranges.read(self._table_place).encode())
+                return Message({}, ranges.read(self._table_place).encode())
             if region is None:
                 raise RefusedError("this worker does not serve this region")
             if do == "get":
                 value = region.get(fields["key"])
                 return Message({"found": value is not None}, value or b"")
             if do == "scan":
-                found, after = region.scan(fields["low"], MOST_SCANNED)
-                body = b"".join(files.encode({"key": key}, value) for key, value in found)
+                body, after = region.scan(fields["low"], MOST_SCANNED)
                 return Message({"after": after}, body)
             if do == "status":
                 return Message(region.status())
             if do == "split":
+                key = fields["key"]
                 if not self._splitting.acquire(blocking=False):
                     raise RefusedError("it is being split")
-                self._split(region, fields["key"])
+                self._split(region, key)
             elif do == "write":
                 region.write(fields["change"], request.body)
                 self._split_if_large(region)
@@ -149,17 +157,21 @@ class Region(Shard):
             self._splitting.release()
 
     def _make_shard(self, shard: int) -> None:
+        """Until it has an owner. Raises RefusedError."""
         from mwapp import Client  # here, because no take-over waits for that import
 
-        with Client() as client:
-            table = client.table(self.table)
-            if len(table.show()) <= shard:
-                table.resize(shard + 1, timeout=OWNER_SECONDS)
-            end = time.monotonic() + OWNER_SECONDS
-            while table.shard(shard).state != "serving":
-                if time.monotonic() > end:
-                    raise RefusedError(f"shard {shard}, which is to get half of the keys, has no owner")
-                time.sleep(0.1)
+        end = time.monotonic() + OWNER_SECONDS
+        try:
+            with Client() as client:
+                table = client.table(self.table)
+                if len(table.show()) <= shard:
+                    table.resize(shard + 1, timeout=OWNER_SECONDS)
+                while table.shard(shard).state != "serving":
+                    if time.monotonic() > end:
+                        raise RefusedError(f"shard {shard}, which is to get half of the keys, has no owner")
+                    time.sleep(0.1)
+        except (MwappError, OSError) as problem:  # of the network: our storage is as it was
+            raise RefusedError(f"shard {shard}, which is to get half of the keys: {problem}") from problem
 
 
 def _die() -> Any:

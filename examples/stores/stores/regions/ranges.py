@@ -8,7 +8,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stores.regions import files
 
@@ -38,13 +38,15 @@ class Ranges(NamedTuple):
         """What the shard has."""
         return next((entry for entry in self.ranges if entry.shard == shard), None)
 
-    def encode(self) -> dict[str, Any]:
-        """As JSON has it."""
-        return {"version": self.version, "ranges": self.ranges, "reserved": list(self.reserved.items())}
+    def encode(self) -> bytes:
+        """As JSON."""
+        fields = {"version": self.version, "ranges": self.ranges, "reserved": list(self.reserved.items())}
+        return json.dumps(fields).encode()
 
     @staticmethod
-    def decode(found: dict[str, Any]) -> "Ranges":
+    def decode(data: bytes) -> "Ranges":
         """What was encoded."""
+        found = json.loads(data)
         ranges = tuple(Range(*entry) for entry in found["ranges"])
         return Ranges(found["version"], ranges, dict(found["reserved"]))
 
@@ -52,7 +54,7 @@ class Ranges(NamedTuple):
 def read(place: Path) -> Ranges:
     """The map of the table in that directory; version 0: there is none."""
     versions = files.numbers(place / MAP)
-    return Ranges.decode(json.loads((place / MAP / str(versions[-1])).read_bytes())) if versions else Ranges()
+    return Ranges.decode((place / MAP / str(versions[-1])).read_bytes()) if versions else Ranges()
 
 
 def begin(place: Path, shard: int) -> None:
@@ -93,7 +95,7 @@ def _change(place: Path, edit: Callable[[Ranges], Ranges]) -> Ranges:
             return now
         new = new._replace(version=now.version + 1)
         try:
-            files.claim(place / MAP / str(new.version), json.dumps(new.encode()).encode())
+            files.claim(place / MAP / str(new.version), new.encode())
         except FileExistsError:
             continue
         return new

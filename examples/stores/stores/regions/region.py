@@ -25,6 +25,7 @@ from stores.rpc import RefusedError
 LONGEST_LOG = 1024 * 1024
 SORTED, DRAFT = "sorted", "sorted.taken"
 SEEDS = "seeds"
+LATER = "there is a later owner"
 MOST_TRIES = 100
 
 
@@ -68,7 +69,8 @@ class OpenRegion:
 
     def _seal(self) -> None:
         files.make(self._place)
-        self._check()
+        if files.numbers(self._place)[-1:] > [self._generation]:
+            raise SealedError(LATER)
         try:
             os.mkdir(self._own)
         except FileExistsError:
@@ -128,11 +130,15 @@ class OpenRegion:
             seed.unlink(missing_ok=True)
 
     def _check(self) -> None:
-        """Raises SealedError if there is a later owner."""
-        if not self._over and files.numbers(self._place)[-1:] > [self._generation]:
-            self._over = "there is a later owner"
+        """Raises SealedError if there is a later owner; FileNotFoundError if our own directory is not there
+        either: then this is not our storage (somebody has unmounted it), and it says nothing of owners."""
+        found = [] if self._over else files.numbers(self._place)[-1:]
+        if found > [self._generation]:
+            self._over = LATER
         if self._over:
             raise SealedError(self._over)
+        if found != [self._generation]:
+            raise FileNotFoundError(f"{self._own} is gone: is the storage there?")
 
     # ------------------------------------------------------------ use
 
@@ -161,22 +167,23 @@ class OpenRegion:
         self._check()
         return value
 
-    def scan(self, low: str, most: int) -> tuple[list[tuple[str, bytes]], str | None]:
-        """Some keys from there on, of about so many bytes; and where to go on (None: nothing follows)."""
-        found: list[tuple[str, bytes]] = []
-        size = 0
+    def scan(self, low: str, most: int) -> tuple[bytes, str | None]:
+        """Records of some keys from there on: of so many bytes, or of one key; and where to go on (None:
+        nothing follows)."""
+        found, size = list[bytes](), 0
         with self._reading:
             if not self._contents.has(low):
                 raise RefusedError("the key belongs to another region")
             after = self._contents.high
             for key, value in self._contents.range(low):
-                if found and size + len(key) + len(value) > most:
+                record = files.encode({"key": key}, value)
+                size += len(record)
+                if found and size > most:
                     after = key
                     break
-                found.append((key, value))
-                size += len(key) + len(value)
+                found.append(record)
         self._check()
-        return found, after
+        return b"".join(found), after
 
     def split(self, low: str, shard: int) -> None:
         """Keys from there on become another shard's, which begins with a file that we write. That is so once
