@@ -16,6 +16,7 @@ from mwapp.core.shards.protocol import FAILED, READY, RELEASED, SYNC, Record, Sa
 from mwapp.core.shards.steps import Holder, Situation, step
 from mwapp.handlers import Term
 from testbed.waiting import LONGEST_WAIT, wait_for
+from tests.unit.power_cuts import Disk
 
 NAMES = ("a", "b", "c")
 
@@ -27,7 +28,8 @@ def term(generation: int, primary: str, role: str = "replica", **members: str) -
 class Cluster:
     """Replicas, each of which is told what it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, where: Path) -> None:
+        self.disk = Disk(where)
         self.replicas: dict[str, Partition] = {}
         self._sequence = 0
 
@@ -96,7 +98,7 @@ class World(Cluster):
     """
 
     def __init__(self, where: Path, draw: random.Random) -> None:
-        super().__init__()
+        super().__init__(where)
         self._where, self._draw = where, draw
         self.record = Record(100, target=NAMES)
         self._incarnations = dict.fromkeys(NAMES, 1)
@@ -152,11 +154,9 @@ class World(Cluster):
         one.close()
         one._server.close()
         with one._changed:
-            positions, durable = one._log._positions, one._log.durable
             one._log.close()
         if not power:
-            with (self._where / name / "partitions/t-0/log").open("r+b") as file:
-                file.truncate(self._draw.randint(positions[durable], positions[-1]))
+            self.disk.cut_power(self._where / name, self._draw.random)
 
     # ------------------------------------------------------------ a worker
 

@@ -1,17 +1,21 @@
 """Replicas of a partition, in one process and without an ensemble: the test says who leads."""
 
+import errno
+import os
 import random
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from stores.partitions import follower, replica
+from stores.partitions import follower, log, replica, topic
 from stores.partitions.follower import Addresses
 from stores.partitions.in_sync import InSync
+from stores.partitions.topic import Topic
 from stores.rpc import Connection, Message, RefusedError
 
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -53,13 +57,14 @@ def wire(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Replicas find each other in it, and wait for a short time."""
     monkeypatch.setenv("STORES_DIR", str(tmp_path))
     monkeypatch.setattr(Addresses, "find", lambda _, worker, stopped: cluster.find(worker, stopped))
+    monkeypatch.setattr(log, "os", cluster.disk)
     monkeypatch.setattr(replica, "APPEND_SECONDS", 0.2)
     monkeypatch.setattr(follower, "PAUSE_SECONDS", 0.002)
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    cluster = Cluster()
+    cluster = Cluster(tmp_path)
     wire(cluster, tmp_path, monkeypatch)
     yield cluster
     for one in cluster.replicas.values():
@@ -295,6 +300,195 @@ def test_what_is_asked_of_another_partition_is_refused(cluster: Cluster) -> None
         "end": 0,
         "acknowledged": 0,
     }
+
+
+# ---------------------------------------------------------------- readers
+
+
+def test_a_new_leader_answers_readers_when_it_knows_what_the_one_before_has_acknowledged(
+    cluster: Cluster,
+) -> None:
+    opened(cluster, **SYNC)
+    cluster.append("a", "one")
+    members = {"b": "sync", "c": "sync"}
+    cluster.replicas["c"].demote(term(6, "", **members))
+    cluster.replicas["b"].promote(term(6, "b", "primary", **members))
+    with pytest.raises(RefusedError, match="does not know yet"):
+        cluster.read("b")
+    cluster.replicas["c"].demote(term(6, "b", **members))
+    assert cluster.read("b") == ["one"]
+    # A leader that stays knows.
+    cluster.replicas["c"].demote(term(7, "", **members))
+    with pytest.raises(RefusedError):
+        cluster.try_to_append("b", "two")
+    cluster.replicas["b"].promote(term(7, "b", "primary", **members))
+    assert cluster.read("b") == ["one"]
+
+
+def test_a_reader_is_not_answered_by_a_leader_that_was_replaced_meanwhile(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened(cluster, a="sync")
+    changed, waiting, answers = cluster.replicas["a"]._changed, threading.Event(), list[object]()
+    wait = changed.wait
+
+    def read() -> None:
+        try:
+            answers.append(cluster.ask("a", {"do": "read", "offset": 0, "wait": LONGEST_WAIT}))
+        except RefusedError as refusal:
+            answers.append(refusal)
+
+    def note(timeout: float | None = None) -> bool:
+        if timeout is not None:  # who flushes waits for as long as it takes
+            waiting.set()
+        return wait(timeout)
+
+    monkeypatch.setattr(changed, "wait", note)
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert waiting.wait(LONGEST_WAIT)
+    cluster.replicas["a"].demote(term(6, "", a="sync"))
+    reader.join(LONGEST_WAIT)
+    assert isinstance(answers[0], RefusedError)
+
+
+class Ensemble:
+    """In place of a client: knows who leads."""
+
+    def __init__(self, cluster: Cluster, leader: str) -> None:
+        self._cluster, self.leader, self.looks = cluster, leader, 0
+
+    def table(self, _name: str) -> "Ensemble":
+        return self
+
+    def shard(self, _shard: int) -> SimpleNamespace:
+        self.looks += 1
+        return SimpleNamespace(address=self._cluster.replicas[self.leader].address)
+
+
+def test_who_has_found_nothing_for_a_while_looks_who_leads(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leader is frozen as far as it has a worker: its handler goes on, and hears nothing."""
+    opened(cluster, **SYNC)
+    ensemble = Ensemble(cluster, "a")
+    its: Topic = Topic(ensemble, "t", timeout=LONGEST_WAIT)  # type: ignore[arg-type]
+    assert [its.consume(0) for _ in range(3)] == [[], [], []]
+    assert ensemble.looks == 1, "not each time"
+    members = {"b": "sync", "c": "sync"}
+    cluster.replicas["c"].demote(term(6, "b", **members))
+    cluster.replicas["b"].promote(term(6, "b", "primary", **members))
+    ensemble.leader = "b"
+    cluster.append("b", "new")
+    monkeypatch.setattr(topic, "LOOK_SECONDS", 0.01)
+    assert [record.value for record in its.consume(0, wait=LONGEST_WAIT)] == [b"new"]
+
+
+def test_a_reader_waits_as_long_as_it_said(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "MOST_READ_SECONDS", 0.01)
+    monkeypatch.setattr(topic, "LOOK_SECONDS", 0.02)
+    opened(cluster, a="sync")
+    its: Topic = Topic(Ensemble(cluster, "a"), "t", timeout=LONGEST_WAIT)  # type: ignore[arg-type]
+    begin = time.monotonic()
+    assert its.consume(0, wait=0.3) == []
+    assert time.monotonic() >= begin + 0.3
+    later = threading.Timer(0.2, cluster.append, ("a", "one"))
+    later.start()
+    assert len(its.consume(0, wait=LONGEST_WAIT)) == 1
+    later.join()
+
+
+# ---------------------------------------------------------------- producers
+
+
+@pytest.mark.processes
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_process_that_was_forked_is_another_producer(cluster: Cluster) -> None:
+    opened(cluster, a="sync")
+    its: Topic = Topic(Ensemble(cluster, "a"), "t", timeout=LONGEST_WAIT)  # type: ignore[arg-type]
+    assert its.produce(b"before", partition=0) == (0, 0)
+    child = os.fork()
+    if not child:
+        failed = 1
+        try:
+            its.produce(b"child", partition=0)
+            failed = 0
+        finally:
+            os._exit(failed)
+    assert os.waitpid(child, 0)[1] == 0
+    assert its.produce(b"parent", partition=0) == (0, 2)
+    assert cluster.read("a") == ["before", "child", "parent"]
+
+
+def test_producers_are_different_ones_though_their_programs_have_drawn_the_same_numbers() -> None:
+    numbers = set()
+    for _ in range(2):
+        random.seed(1)
+        numbers.add(Topic(Ensemble(Cluster(Path()), ""), "t")._producer.number)  # type: ignore[arg-type]
+    assert len(numbers) == 2
+
+
+# ---------------------------------------------------------------- disks that are full or broken
+
+
+ending = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+class Ends:
+    """How often the process would have ended. Its threads do, here."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def _exit(self, _code: int) -> None:
+        self.count += 1
+        raise RefusedError("the process has ended")
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Ends:
+    ends = Ends()
+    monkeypatch.setattr(follower, "os", ends)
+    return ends
+
+
+@ending
+def test_a_follower_whose_disk_has_failed_ends_and_never_says_that_it_has_the_record(
+    cluster: Cluster, ends: Ends
+) -> None:
+    opened(cluster, a="sync", b="sync")
+    cluster.append("a", "one")
+    cluster.disk.broken["fdatasync", "/b/"] = errno.EIO
+    with pytest.raises(RefusedError, match="may yet be"):
+        cluster.try_to_append("a", "two")
+    wait_for("b ends", lambda: ends.count == 1)
+    cluster.disk.broken.clear()  # the next flush would succeed, as it does on Linux
+    with pytest.raises(RefusedError, match="may yet be"):
+        cluster.try_to_append("a", "two", sequence=2)
+    with pytest.raises(log.DiskError):
+        cluster.replicas["b"].demote(term(6, "", a="sync", b="sync"))
+
+
+@ending
+def test_a_follower_whose_disk_is_full_ends(cluster: Cluster, ends: Ends) -> None:
+    opened(cluster, a="sync", b="sync")
+    cluster.disk.broken["pwrite", "/b/partitions/t-0/log"] = errno.ENOSPC
+    with pytest.raises(RefusedError, match="may yet be"):
+        cluster.try_to_append("a", "one")
+    wait_for("b ends", lambda: ends.count == 1)
+
+
+@ending
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+def test_a_leader_whose_disk_is_full_or_broken_ends(cluster: Cluster, ends: Ends, call: str) -> None:
+    opened(cluster, a="sync")
+    cluster.disk.broken[call, "/a/partitions/t-0/log"] = errno.ENOSPC
+    with pytest.raises((OSError, RefusedError)):
+        cluster.try_to_append("a", "one")
+    wait_for("a ends", lambda: ends.count)
+
+
+# ---------------------------------------------------------------- whatever happens
 
 
 def _goes_on(world: World, producers: list[Producer], before: int) -> bool:

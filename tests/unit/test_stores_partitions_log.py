@@ -1,10 +1,17 @@
 """The log of a replica: what is on disk comes back, what is torn is cut, and where two logs part is found."""
 
+import errno
+import os
 import random
+import threading
 from pathlib import Path
 
 import pytest
-from stores.partitions.log import DamagedLogError, Log, Record, decode
+from stores.partitions import log as module
+from stores.partitions.log import DamagedLogError, DiskError, Log, Record, decode
+
+from testbed.waiting import LONGEST_WAIT
+from tests.unit.power_cuts import Disk
 
 TABLE = 7
 
@@ -92,6 +99,123 @@ def test_the_log_of_an_earlier_table_of_that_name_begins_anew(tmp_path: Path) ->
     assert (log.end, log.acknowledged, log.last) == (0, 0, 0)
     log.close()
     assert Log(tmp_path, TABLE + 1).end == 0
+
+
+# ---------------------------------------------------------------- power cuts
+
+
+class PowerError(Exception):
+    """There is none any more."""
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk(tmp_path)
+    monkeypatch.setattr(module, "os", disk)
+    return disk
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_what_is_on_disk_is_there_after_a_power_cut_whether_the_directory_is_new_or_the_table(
+    tmp_path: Path, disk: Disk, share: float
+) -> None:
+    where = tmp_path / "w1" / "partitions" / "t-0"
+    for table in (TABLE, TABLE + 1):
+        log = Log(where, table)
+        for sequence in range(table):
+            log.append(11, 1, sequence, b"")
+        log.sync()
+        log.append(11, 1, table, b"not flushed")
+        log.acknowledge(table)
+        log.close()
+        disk.cut_power(where, lambda: share)
+        log = Log(where, table)
+        assert log.end == table + share
+        assert log.acknowledged in (0, table), "it may be older"
+        log.close()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_no_record_of_an_earlier_table_is_there_wherever_the_power_was_cut(
+    tmp_path: Path, disk: Disk, share: float
+) -> None:
+    steps = 0
+    while True:
+        where = tmp_path / str(steps)
+        log_of(where, 11, 11, acknowledged=2).close()
+        left = steps
+
+        def cut(_: str) -> None:
+            nonlocal left
+            if not left:
+                raise PowerError
+            left -= 1
+
+        disk.at = cut
+        try:
+            Log(where, TABLE + 1).close()
+        except PowerError:
+            disk.at = lambda _: None
+            disk.cut_power(where, lambda: share)
+            assert Log(where, TABLE + 1).end == 0, steps
+            steps += 1
+            continue
+        break
+    assert steps > 5
+
+
+def test_after_an_error_of_the_disk_nothing_works_any_more(tmp_path: Path, disk: Disk) -> None:
+    log = log_of(tmp_path, 11)
+    log.append(11, 1, 1, b"")
+    disk.broken["fdatasync", "log"] = errno.EIO
+    with pytest.raises(DiskError, match=os.strerror(errno.EIO)):
+        log.sync()
+    disk.broken.clear()
+    for call in (
+        log.sync,
+        log.flush,
+        lambda: log.append(11, 1, 2, b""),
+        lambda: log.acknowledge(1),
+        lambda: log.truncate(1),
+        lambda: log.read(0, 1, 1),
+    ):
+        with pytest.raises(DiskError):
+            call()
+    assert log.durable == 1
+
+
+def test_of_two_threads_that_flush_neither_takes_the_error_of_the_other_for_success(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system tells one of them."""
+    log = log_of(tmp_path, 11)
+    log.append(11, 1, 1, b"")
+    failing, may, told = threading.Event(), threading.Event(), list[str]()
+
+    def once(_: int) -> None:
+        if not failing.is_set():
+            failing.set()
+            may.wait(LONGEST_WAIT)
+            raise OSError(errno.EIO, "input/output error")
+
+    monkeypatch.setattr(disk, "fdatasync", once, raising=False)
+
+    def flush() -> None:
+        try:
+            log.sync()
+        except DiskError:
+            told.append("failed")
+
+    threads = [threading.Thread(target=flush) for _ in range(2)]
+    threads[0].start()
+    assert failing.wait(LONGEST_WAIT)
+    threads[1].start()
+    threads[1].join(0.05)
+    may.set()
+    for thread in threads:
+        thread.join()
+    assert told == ["failed"] * 2
+    assert log.durable == 1
 
 
 def test_two_processes_do_not_have_a_log_at_once(tmp_path: Path) -> None:

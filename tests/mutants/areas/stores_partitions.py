@@ -16,6 +16,7 @@ log = partial(Mutant, AT + "log.py")
 in_sync = partial(Mutant, AT + "in_sync.py")
 follower = partial(Mutant, AT + "follower.py")
 replica = partial(Mutant, AT + "replica.py")
+topic = partial(Mutant, AT + "topic.py")
 
 MUTANTS = [
     log(
@@ -52,6 +53,36 @@ MUTANTS = [
         "            if record.offset != at or record.generation < last:",
         "            if record.generation < last:",
         "a follower appends what does not follow",
+    ),
+    log(
+        "with self._flushing, self._disk():\n            os.fdatasync",
+        "with self._disk():\n            os.fdatasync",
+        "a thread that flushes while another one is told of an error takes all for well",
+    ),
+    log(
+        "            self._cut(0)  # first",
+        "            self.acknowledge(0)\n            self._cut(0)  # first",
+        "the notes are of the new table while the records are of the earlier one",
+    ),
+    log(
+        "        os.fsync(self._notes)",
+        "        pass",
+        "a power cut makes the records of a new table those of an earlier one: they are cut",
+    ),
+    log(
+        "        _flush_directory(directory.parent)\n",
+        "",
+        "a new directory with all its records is not there after a power cut",
+    ),
+    log(
+        "        if self._broken:\n            raise DiskError(self._broken)\n",
+        "",
+        "a flush that says all is well counts, though the one before it has lost something",
+    ),
+    log(
+        "            raise DiskError(self._broken) from problem",
+        "            raise",
+        "a full disk is taken for a network that does not answer",
     ),
     in_sync(
         "        enough = end >= max(self._end, acknowledged)",
@@ -112,6 +143,36 @@ MUTANTS = [
         "self._log.read(start, acknowledged, MOST_READ)",
         "self._log.read(start, self._log.end, MOST_READ)",
         "readers see what is not acknowledged",
+    ),
+    replica(
+        "        except DiskError:\n            die()\n",
+        "",
+        "a leader whose disk is full goes on",
+    ),
+    replica(
+        "            self._readable = self._log.end",
+        "            self._readable = 0",
+        "what readers have seen is gone for a while when another one leads",
+    ),
+    replica(
+        "        if self._reign != reign or acknowledged < self._readable:",
+        "        if acknowledged < self._readable:",
+        "a replica that leads no more tells readers that there is nothing",
+    ),
+    topic(
+        "        if self._producer.process != os.getpid():",
+        "        if False:",
+        "what a forked process produces is taken for what its parent did",
+    ),
+    topic(
+        "            self._forget_if_old(partition)\n",
+        "",
+        "a reader asks a leader that was replaced for ever",
+    ),
+    topic(
+        "            if time.monotonic() >= end:\n                return []",
+        "            return []",
+        "a reader that waits for long gets nothing sooner",
     ),
     replica(
         "            self._log.sync()  # a follower says that it has on disk what it has\n",

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from mwapp.handlers import Term
 from stores.partitions.log import Log
@@ -88,7 +88,7 @@ class Follower:
                 refused += 1
                 if refused % REFUSALS == 0:
                     self._addresses.forget(leader)
-            except OSError:
+            except OSError:  # of the network: what the disk says is a DiskError
                 self._addresses.forget(leader)
             except MwappError:  # the ensemble does not answer
                 pass
@@ -131,6 +131,11 @@ def or_die(run: Callable[[], None]) -> None:
     try:
         run()
     except BaseException:
-        with suppress(OSError):
-            traceback.print_exc()
-        os._exit(1)
+        die()
+
+
+def die() -> NoReturn:
+    """Say which error it was, and end at once."""
+    with suppress(OSError):
+        traceback.print_exc()
+    os._exit(1)

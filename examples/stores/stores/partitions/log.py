@@ -19,10 +19,12 @@ import fcntl
 import io
 import os
 import struct
+import threading
 import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -36,6 +38,10 @@ _NOTED = struct.Struct(">QQ")  # which table it is of, how many records are ackn
 
 class DamagedLogError(Exception):
     """Records that were acknowledged are not there, or what was sent is no part of this log."""
+
+
+class DiskError(Exception):
+    """The disk is full or broken. What of the log is on it nobody knows, so the process has to end."""
 
 
 class Record(NamedTuple):
@@ -88,13 +94,17 @@ class Log:
 
         Raises:
             DamagedLogError: it has lost records that were acknowledged.
-            OSError: another process has it open, for example.
+            OSError, DiskError: another process has it open, for example.
         """
-        directory.mkdir(parents=True, exist_ok=True)
+        _make(directory)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         self._file = os.open(directory / "log", flags, 0o644)
         self._notes = os.open(directory / "acknowledged", flags, 0o644)
         self._table = table
+        self._broken = ""
+        self._flushing = (
+            threading.Lock()
+        )  # the system tells of an error once: not another thread that flushes
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._begin(directory, copy)
@@ -104,17 +114,21 @@ class Log:
 
     def _begin(self, directory: Path, copy: bool) -> None:
         table = self._table
+        # What a failed flush has left in memory can be read, and is not on disk: read what is.
+        os.fsync(self._file)
+        os.posix_fadvise(self._file, 0, 0, os.POSIX_FADV_DONTNEED)
         self._index()
         noted = os.pread(self._notes, _NOTED.size, 0)
         belongs_to, self.acknowledged = _NOTED.unpack(noted) if len(noted) == _NOTED.size else (table, 0)
         if belongs_to != table or (copy and self.end < self.acknowledged):
-            self.acknowledge(0)
-            self._cut(0)
+            self._cut(0)  # first: the notes say whose the records are that are there
+            self.acknowledged = 0
         if self.end < self.acknowledged:
             lost = f"{self.acknowledged} records were acknowledged, and {self.end} are there"
             raise DamagedLogError(f"{directory}: {lost}")
-        self.acknowledge(self.acknowledged)
         self._cut(self.end)  # what is behind the last whole record is gone, and what is there is on disk
+        self.acknowledge(self.acknowledged)
+        os.fsync(self._notes)  # before there is a record: it would be taken for one of an earlier table
         _flush_directory(directory)
 
     def close(self) -> None:
@@ -146,7 +160,8 @@ class Log:
             return b""
         begin = self._positions[start]
         until = max(start + 1, bisect_right(self._positions, begin + most, start, stop + 1) - 1)
-        return os.pread(self._file, self._positions[until] - begin, begin)
+        with self._disk():
+            return os.pread(self._file, self._positions[until] - begin, begin)
 
     def agrees(self, end: int, last: int) -> int:
         """Up to where a log may agree with this one, if it ends at ``end`` with a record of generation
@@ -156,7 +171,7 @@ class Log:
         later = next((first for generation, first in self._first_of if generation > last), self.end)
         return min(end - 1, later)
 
-    # ------------------------------------------------------------ changes
+    # ------------------------------------------------------------ changes; all raise DiskError
 
     def append(self, generation: int, producer: int, sequence: int, value: bytes) -> int:
         """As the leader. Returns its offset. It is on disk after :meth:`sync`."""
@@ -181,8 +196,9 @@ class Log:
 
     def acknowledge(self, end: int) -> None:
         """Note it. This is not on disk at once: if it is older than it may be, it is still true."""
+        with self._disk():
+            os.pwrite(self._notes, _NOTED.pack(self._table, end), 0)
         self.acknowledged = end
-        os.pwrite(self._notes, _NOTED.pack(self._table, end), 0)
 
     def sync(self) -> None:
         """Have everything on disk."""
@@ -192,9 +208,22 @@ class Log:
 
     def flush(self) -> None:
         """Have on disk what was appended before; for any thread, which then sets ``durable``."""
-        os.fdatasync(self._file)
+        with self._flushing, self._disk():
+            os.fdatasync(self._file)
 
     # ------------------------------------------------------------ the file, and the index
+
+    @contextmanager
+    def _disk(self) -> Iterator[None]:
+        """After an error nothing works any more: the next flush would say that all is well, whatever the one
+        before it has lost."""
+        if self._broken:
+            raise DiskError(self._broken)
+        try:
+            yield
+        except OSError as problem:
+            self._broken = str(problem)
+            raise DiskError(self._broken) from problem
 
     def _generation_of(self, offset: int) -> int:
         at = bisect_right(self._first_of, offset, key=lambda one: one[1])
@@ -221,16 +250,26 @@ class Log:
     def _write(self, data: bytes, what: list[Record]) -> None:
         at = self._positions[-1]
         written = 0
-        while written < len(data):
-            written += os.pwrite(self._file, data[written:], at + written)
+        with self._disk():
+            while written < len(data):
+                written += os.pwrite(self._file, data[written:], at + written)
         for record in what:
             self._note(record)
 
     def _cut(self, end: int) -> None:
-        os.ftruncate(self._file, self._positions[end])
-        self.flush()
+        with self._flushing, self._disk():
+            os.ftruncate(self._file, self._positions[end])
+            os.fsync(self._file)
         if end < self.end:
             self._index()
+
+
+def _make(directory: Path) -> None:
+    """With its parents; they are there after a power cut."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(exist_ok=True)  # the replica of another partition may just have made it
+        _flush_directory(directory.parent)
 
 
 def _flush_directory(directory: Path) -> None:

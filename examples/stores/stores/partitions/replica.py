@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mwapp.handlers import Shard, Term
-from stores.partitions.follower import Addresses, Follower, or_die
+from stores.partitions.follower import Addresses, Follower, die, or_die
 from stores.partitions.in_sync import InSync
-from stores.partitions.log import MOST_BYTES, Log
+from stores.partitions.log import MOST_BYTES, DiskError, Log
 from stores.rpc import Message, RefusedError, Server
 
 # How long an append waits to be acknowledged, and a fetch for something new. Who asks asks again.
@@ -40,6 +40,7 @@ class Partition(Shard):
         self._changed = threading.Condition()
         self._log = Log(directory, self.table_czxid, copy=term.members.get(self.worker) == "copy")
         self._in_sync: InSync | None = None  # only the leader has it
+        self._readable = 0  # the leader answers readers when so much is acknowledged
         self._reign = 0  # grows when it leads no more
         self._taking = False  # appends
         self._follower: Follower | None = None
@@ -58,7 +59,7 @@ class Partition(Shard):
             return self._follower is not None and self._follower.joined
 
     def promote(self, term: Term) -> None:
-        """Lead. Whoever leads already goes on, with those that are in sync now."""
+        """Lead. Whoever leads already goes on, under another generation, with those that are in sync then."""
         with self._changed:
             self._stop_following()
             self._lead(term)
@@ -96,6 +97,8 @@ class Partition(Shard):
     # ------------------------------------------------------------ what it is; with the lock
 
     def _lead(self, term: Term) -> None:
+        if self._in_sync is None:  # the leader before may have acknowledged all that is here
+            self._readable = self._log.end
         self._term = term
         self._in_sync = InSync(term, self.worker, self._log.end)
         self._note(self.worker, self._log.durable)
@@ -148,6 +151,8 @@ class Partition(Shard):
                 return answers[fields["do"]](fields, request.body)
         except (KeyError, TypeError, ValueError) as problem:
             raise RefusedError(f"no such request: {problem!r}") from None
+        except DiskError:
+            die()
 
     def _leading(self) -> InSync:
         if self._in_sync is None:
@@ -191,11 +196,18 @@ class Partition(Shard):
         return Message({"end": end, "joined": joined, **told}, more)
 
     def _read(self, fields: dict[str, Any], _body: bytes) -> Message:
-        """For consumers: only what is acknowledged."""
+        """For consumers: only what is acknowledged, and all that anybody has been told is acknowledged."""
         self._leading()
-        start, wait = int(fields["offset"]), min(float(fields["wait"]), MOST_READ_SECONDS)
-        self._changed.wait_for(lambda: self._log.acknowledged > start, wait)
+        reign, start, wait = self._reign, int(fields["offset"]), min(float(fields["wait"]), MOST_READ_SECONDS)
+
+        def acknowledges(end: int) -> bool:
+            return self._reign != reign or self._log.acknowledged >= end
+
+        self._changed.wait_for(lambda: acknowledges(self._readable), APPEND_SECONDS)
+        self._changed.wait_for(lambda: acknowledges(start + 1), wait)
         acknowledged = self._log.acknowledged
+        if self._reign != reign or acknowledged < self._readable:
+            raise RefusedError(f"{self.worker} leads no more, or does not know yet what is acknowledged")
         return Message({"acknowledged": acknowledged}, self._log.read(start, acknowledged, MOST_READ))
 
     def _state(self, _fields: dict[str, Any], _body: bytes) -> Message:

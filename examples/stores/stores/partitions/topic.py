@@ -1,6 +1,7 @@
 """For programs: produce and consume, whoever leads."""
 
-import random
+import os
+import secrets
 import threading
 import time
 import zlib
@@ -17,6 +18,8 @@ HANDLER = "stores.partitions:Partition"
 PAUSE_SECONDS = 0.02
 # One try: a leader that does not answer may be frozen. To ask again is never wrong.
 TRY_SECONDS = 0.8
+# Who answers that there is nothing may lead no more: so often it is looked up who does.
+LOOK_SECONDS = 2.0
 
 
 class NoAnswerError(Exception):
@@ -33,22 +36,28 @@ class PartitionState(NamedTuple):
     acknowledged: int | None  # so many records; None: its leader does not answer
 
 
-class Topic:
-    """A topic. It is for any number of threads; what one thread produces stays in its order.
+class _Producer:
+    """Has a number of its own, and its records of a partition are numbered: so a record that is sent again,
+    because no answer came, is appended once."""
 
-    Each object is a producer, with a number of its own, and its records of a partition are numbered: so a
-    record that is sent again, because no answer came, is appended once.
-    """
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.number = secrets.randbits(63)  # another one in each process, whatever seeds that has set
+        self.sequences: defaultdict[int, int] = defaultdict(int)
+        self.locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+
+
+class Topic:
+    """A topic. It is for any number of threads; what one thread produces stays in its order. A process that
+    was forked is another producer."""
 
     def __init__(self, client: Client, name: str, *, timeout: float = 30.0) -> None:
         """``timeout``: how long each call tries, seconds."""
         self.name = name
         self._table = client.table(name)
         self._timeout = timeout
-        self._producer = random.getrandbits(63)
-        self._sequences: defaultdict[int, int] = defaultdict(int)
-        self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
-        self._leaders: dict[int, str] = {}
+        self._producer = _Producer()
+        self._leaders: dict[int, tuple[str, float]] = {}  # addresses, and when they were looked up
         self._partitions = 0
 
     def create(self, partitions: int, *, replicas: int = 3, spread: str = "") -> None:
@@ -74,16 +83,24 @@ class Topic:
         if len(value) > MOST_BYTES:
             raise ValueError(f"value: it has {len(value)} bytes; use at most {MOST_BYTES}")
         chosen = self.partition_of(key) if partition is None else partition
-        with self._locks[chosen]:
-            self._sequences[chosen] += 1
-            fields = {"do": "append", "producer": self._producer, "sequence": self._sequences[chosen]}
+        producer = self._producing()
+        with producer.locks[chosen]:
+            producer.sequences[chosen] += 1
+            fields = {"do": "append", "producer": producer.number, "sequence": producer.sequences[chosen]}
             return chosen, int(self._ask(chosen, fields, value).fields["offset"])
 
     def consume(self, partition: int, offset: int = 0, *, wait: float = 0.0) -> list[Record]:
         """Some records from there on, in their order. Only what is acknowledged is seen. If there is none, it
         waits that long for one. Raises NoAnswerError."""
-        fields = {"do": "read", "offset": offset, "wait": wait}
-        return decode(self._ask(partition, fields, b"", TRY_SECONDS + wait).body)
+        end = time.monotonic() + wait
+        while True:
+            rest = min(max(0.0, end - time.monotonic()), LOOK_SECONDS)
+            fields = {"do": "read", "offset": offset, "wait": rest}
+            if found := decode(self._ask(partition, fields, b"", TRY_SECONDS + rest).body):
+                return found
+            self._forget_if_old(partition)
+            if time.monotonic() >= end:
+                return []
 
     def show(self) -> list[PartitionState]:
         """All partitions."""
@@ -97,6 +114,19 @@ class Topic:
             found.append(PartitionState(shard.shard, shard.primary, shard.generation, *more))
         return found
 
+    def _producing(self) -> _Producer:
+        """As which producer: a fork has copied one with its numbers, which are its parent's."""
+        if self._producer.process != os.getpid():
+            self._producer = _Producer()  # threads may make one each: that is as good
+        return self._producer
+
+    def _forget_if_old(self, partition: int) -> None:
+        """It has had nothing for us. If it is frozen, or cut off, its handler may never hear that another one
+        leads."""
+        _, looked_up = self._leaders.get(partition, ("", 0.0))
+        if time.monotonic() - looked_up >= LOOK_SECONDS:
+            self._leaders.pop(partition, None)
+
     def _ask(
         self, partition: int, fields: dict[str, Any], body: bytes = b"", seconds: float = TRY_SECONDS
     ) -> Message:
@@ -104,14 +134,21 @@ class Topic:
         end = time.monotonic() + self._timeout
         while True:
             try:
-                if partition not in self._leaders:
-                    self._leaders[partition] = self._table.shard(partition).address
-                return self._try(partition, self._leaders[partition], fields, body, seconds)
+                return self._try(partition, self._leader(partition), fields, body, seconds)
             except (OSError, RefusedError, UnreachableError) as problem:
                 self._leaders.pop(partition, None)
                 if time.monotonic() > end:
                     raise NoAnswerError(f"{self.name}:{partition}: {problem}") from None
             time.sleep(PAUSE_SECONDS)
+
+    def _leader(self, partition: int) -> str:
+        """Its address, as it was when it was looked up."""
+        address, _ = self._leaders.get(partition, ("", 0.0))
+        if not address:
+            now = time.monotonic()
+            address = self._table.shard(partition).address
+            self._leaders[partition] = address, now
+        return address
 
     def _try(
         self,
