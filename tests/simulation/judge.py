@@ -297,7 +297,7 @@ class Judge:
         assignment = held[worker]
         mine = self._holds(before, worker, entry.session)
         if mine and not assignment.meant_for(before[worker].version):
-            mine = self.winners.get(self._epoch) != entry.session  # a peer that is the master may
+            mine = not self._leads(entry.session)  # a peer that is the master may
         if not by_hand and mine and not assignment.meant_for(before[worker].version):
             self._broken("status-from-holder", task, f"{worker} took {task} of another incarnation")
         if isinstance(change, Changed):
@@ -490,7 +490,7 @@ class Judge:
             if self._holds(before, worker, entry.session):
                 self._faithful(entry, worker, task, change.data.decode())
                 return
-        if self.winners.get(self._epoch) != entry.session:
+        if not self._leads(entry.session):
             self._broken(
                 "status-from-holder", task, f"{task} held by {list(held)} was ended by somebody else"
             )
@@ -543,11 +543,14 @@ class Judge:
             self._broken("status-from-holder", task, f"{task} has ended but is assigned to {holder}")
 
     def _needs_leadership(self, entry: Transacted, what: str) -> None:
-        stale = self.winners.get(self._epoch) != entry.session
-        if stale and (self._epoch, entry.session) not in self._earlier:
+        if not self._leads(entry.session):
             raise Violation(
                 "no-stale-write", f"{what} by session {entry.session:#x}, who has not epoch {self._epoch}"
             )
+
+    def _leads(self, session: int) -> bool:
+        """Whether it has the present epoch; or had the same one, before a person deleted what counts them."""
+        return self.winners.get(self._epoch) == session or (self._epoch, session) in self._earlier
 
     # ------------------------------------------------------------ the hosts' side
 
