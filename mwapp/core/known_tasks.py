@@ -172,13 +172,10 @@ class KnownTasks:
                 self.reopen(task)
         return self.names - before
 
-    def appeared(self, task: str) -> bool:
-        """It was created, and is to be read. Returns False if it was known."""
-        if task in self.names:
-            return False
+    def appear(self, task: str) -> None:
+        """It was created, and is to be read."""
         self.names.add(task)
         self.read_later([task])
-        return True
 
     def remove(self, task: str) -> None:
         """It was deleted."""

@@ -5,8 +5,8 @@
     /cancel                              -> cancels: tasks with a cancel request
     /tasks, each task not held           -> tasks: queued, delayed, bad or finished
 
-Of tasks that come and go it is told by name, so it need not list thousands for one. The list is read now and
-then all the same: nobody is told of what we may not read, or of a watch that a server has lost.
+Of tasks that come and go it is told by name, so it need not list thousands for one. When it is told that the
+list has changed, it reads that, too, but seldom: nobody is told the name of what we may not read.
 
 The mirror only reads. It calls ``changed`` whenever something may be due. The
 :class:`~mwapp.core.master.Master` decides what to do, and notes here what it has committed.
@@ -48,6 +48,9 @@ from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Callback, Scope, Th
 from mwapp.core.task import BadTaskError, Task, task_order
 
 log = logging.getLogger(__name__)
+
+# What deleted tasks mean for others is looked at together, so long after the first, seconds.
+DELETED_SECONDS = 0.05
 
 # The name, its queue if there is one, and the worker's znode.
 Adopt = Callable[[str, Node | Failed, Node], None]
@@ -92,6 +95,7 @@ class Mirror:
         self._persistent: set[str] = set()  # names already reported as nobody's
         self._tasks_listed = -math.inf
         self._tasks_followed = False
+        self._deleted = False  # some were, and what that means for others is to be looked at
         self._alarms: list[float] = []  # a heap: when we look at what time has done, monotonic seconds
         self._pause_ends: list[float] = []  # a heap of those
         self._pauses: dict[str, tuple[int, float]] = {}  # by returned task: the attempt, and when it begins
@@ -431,6 +435,9 @@ class Mirror:
     # ------------------------------------------------------------ tasks
 
     def _follow_tasks(self) -> None:
+        """Before the list is read: ZooKeeper 3.8.0 tells whoever follows of no list, unless he has asked for
+        that afterwards."""
+
         def followed(result: Failed | None) -> None:
             self._tasks_followed = result is None
 
@@ -441,12 +448,24 @@ class Mirror:
         if not self.complete or not task or "/" in task:  # the list to come has it; or it is no task
             return
         if event is EventType.DELETED:
-            self.removed(task)
-            self.pointless |= self.cancels & {task}
-            self._changed()
-        elif event is EventType.CREATED and self.tasks.appeared(task):
+            self._task_deleted(task)
+        elif event is EventType.CREATED:
+            self._outdated.add(task)  # there was one of its name, perhaps, of which we were not told
+            self.tasks.appear(task)
             self.pointless.discard(task)
             self._read_tasks()
+
+    def _task_deleted(self, task: str) -> None:
+        self._outdated.add(task)
+        self.removed(task)
+        self.pointless |= self.cancels & {task}
+        if not self._deleted:  # thousands may be at once
+            self._deleted = True
+            self._scope.after(DELETED_SECONDS, self._look_at_deleted)
+
+    def _look_at_deleted(self) -> None:
+        self._deleted = False
+        self._changed()
 
     def _look_at_tasks(self) -> None:
         self._scope.children(TASKS, self._tasks_seen, watch=self._look_at_tasks_again)

@@ -311,10 +311,7 @@ class Process:
     def follow(self, scope: Scope, path: str, told: Follower, then: Then) -> None:
         """See :meth:`Scope.follow`."""
         if self.usable and not scope.cancelled:
-            followers = self._followers.setdefault(path, {})
-            for other in [other for other in followers if other.cancelled]:
-                del followers[other]
-            followers[scope] = told
+            self._followers.setdefault(path, {})[scope] = told
             self.send(scope, Follow(path), then, None, insist=False)
 
     def call_at(self, at: float, scope: Scope, call: Callback) -> None:
@@ -378,8 +375,10 @@ class Process:
                 call()
         for followed, followers in self._followers.items():
             if path == followed or path.startswith(f"{followed}/"):
-                for scope, told in followers.items():
-                    if not scope.cancelled:
+                for scope, told in list(followers.items()):
+                    if scope.cancelled:
+                        del followers[scope]
+                    else:
                         told(path, event.event)
 
     def _answer(self, number: int, result: object) -> None:

@@ -100,7 +100,7 @@ class SimEnsemble:
         self.log: list[Transacted] = []
         self.sessions: dict[int, Session] = {}
         self.on_commit: Callable[[Transacted], None] = lambda _: None  # of what changes or ends something
-        self.follows = True  # False: the servers are too old for Follow
+        self.follows = True  # False: they refuse Follow, as they may be configured to (WatchManagerOptimized)
         self.hides: Callable[[str], bool] = lambda _: False  # of what nobody may read, followers are not told
         self._notify = notify
         self._numbers = count(0x100000001)

@@ -154,6 +154,10 @@ class Schedule:
         bound = world.stream("bound")
         self._most = bound.random.choice([1, 2, 3, 6]) if bound.chance(bug.bounds) else 0
         self.judge.shares.most = self._most
+        hidden = world.stream("hidden")
+        if hidden.chance(0.2) and not self._most:  # who does not know of a task cannot count it
+            # Some znodes are not readable at the moment when something happens to them.
+            self.service.ensemble.hides = lambda _: hidden.chance(0.3)
         self._adopts = not world.stream("adoption").chance(bug.aloof)
         if world.chance(0.3) and not bug.namesake:
             self._peers()

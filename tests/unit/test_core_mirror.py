@@ -49,7 +49,7 @@ class Server:
         self._ask(path, lambda: then(Stat(1, 0) if path in self.nodes else None))
 
     def follow(self, path: str, told: Follower, then: Callable[[Any], None]) -> None:
-        """These servers are too old for it, unless a test answers ``then``."""
+        """Unanswered, unless a test answers ``then``."""
         self.followed[path] = told, then
 
     def answer(self, path: str) -> None:
@@ -115,12 +115,12 @@ def test_a_reading_from_before_it_was_returned_does_not_count() -> None:
     assert not mirror.tasks.unread
 
 
-def mirror_of(server: Server) -> Mirror:
+def mirror_of(server: Server, changed: Callable[[], None] = lambda: None) -> Mirror:
     mirror = Mirror(
         cast(Scope, server),
         wall=lambda: 0.0,
         ran=lambda *_: None,
-        changed=lambda: None,
+        changed=changed,
         adopt=lambda *_: None,
         unreadable=lambda: None,
     )

@@ -11,6 +11,7 @@ from mwapp.core.limits import Limits
 from mwapp.core.messages import Children, Create, EventType, Failed, Node, Set
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import NOBODY, Assignment
+from mwapp.core.session import REFUSED
 from mwapp.core.states import ImpossibleTransitionError
 from tests.unit.core_stage import Stage
 from tests.unit.test_core_mirror import ASSIGNED, REGISTERED, TASK, Server, mirror_of
@@ -191,7 +192,6 @@ def test_a_task_that_is_told_by_name_is_read_without_the_list() -> None:
     told, _ = server.followed["/tasks"]
     server.nodes["/tasks/b"] = b"date"
     told("/tasks/b", EventType.CREATED)
-    told("/tasks/b", EventType.CREATED)
     assert [path for path, _ in server.waiting] == ["/tasks/b"]
     server.answer_all()
     assert list(mirror.tasks.queued) == ["a", "b"]
@@ -223,6 +223,69 @@ def test_a_task_that_is_told_to_be_deleted_is_forgotten() -> None:
     told("/tasks/a", EventType.CREATED)  # another of that name, after those that wait
     server.answer_all()
     assert list(mirror.tasks.queued) == ["b", "a"]
+
+
+def test_another_task_of_a_name_is_told_and_not_that_the_first_was_deleted() -> None:
+    """The master was not allowed to read the first."""
+    server, mirror = followed(tasks__a=b"date", tasks__a__status=b"done")
+    assert list(mirror.tasks.finished) == ["a"]
+    del server.nodes["/tasks/a/status"]
+    server.followed["/tasks"][0]("/tasks/a", EventType.CREATED)
+    server.answer_all()
+    assert list(mirror.tasks.queued) == ["a"]
+
+
+def test_a_list_that_cannot_be_followed_is_read_at_once() -> None:
+    server = Clock(tasks__a=b"date")
+    mirror_of(server)
+    server.answer_all()
+    server.followed["/tasks"][1](REFUSED)
+    server.watches["/tasks"]()
+    assert [path for path, _ in server.waiting] == ["/tasks"]
+
+
+@pytest.mark.parametrize("told_that_it_went", [True, False])
+@pytest.mark.parametrize("gone_when_read", [True, False])
+def test_what_is_made_anew_while_a_page_with_it_is_read_is_read_again(
+    gone_when_read: bool, told_that_it_went: bool
+) -> None:
+    server = Clock(tasks__a=b"date", tasks__b=b"date")
+    mirror = mirror_of(server)
+    while server.waiting[0][0] != "/tasks/a":
+        server.answer(server.waiting[0][0])
+    told, _ = server.followed["/tasks"]
+    _, page = server.waiting.popleft()
+    if gone_when_read:
+        del server.nodes["/tasks/a"]
+    else:
+        server.nodes["/tasks/a"] = b"the first"
+    if told_that_it_went:
+        told("/tasks/a", EventType.DELETED)
+    told("/tasks/a", EventType.CREATED)
+    page()
+    server.nodes["/tasks/a"] = b'{"command": "date", "labels": ["second"]}'
+    server.answer_all()
+    assert set(mirror.tasks.queued) == {"a", "b"}
+    assert mirror.tasks.queued["a"].waiting.labels == {"second"}
+
+
+def test_what_thousands_of_deleted_tasks_mean_for_others_is_looked_at_once() -> None:
+    looks: list[None] = []
+    server = Clock(**{f"tasks__{number}": b"date" for number in range(50)})
+    mirror_of(server, changed=lambda: looks.append(None))
+    server.answer_all()
+    looks.clear()
+    server.timers.clear()
+    for number in range(50):
+        server.followed["/tasks"][0](f"/tasks/{number}", EventType.DELETED)
+    assert looks == []
+    ((delay, look),) = server.timers
+    assert 0 < delay <= 0.1
+    look()
+    assert len(looks) == 1
+    server.timers.clear()
+    server.followed["/tasks"][0]("/tasks/0", EventType.DELETED)
+    assert len(server.timers) == 1
 
 
 def test_the_request_to_cancel_a_task_that_is_told_to_be_deleted_is_pointless() -> None:

@@ -309,7 +309,7 @@ def test_nothing_is_kept_of_what_was_dropped() -> None:
     edge = Edge()
 
     class Call:
-        def __call__(self) -> None:
+        def __call__(self, *_: object) -> None:
             """Is told nothing."""
 
     calls = [Call() for _ in range(100)]
@@ -319,10 +319,12 @@ def test_nothing_is_kept_of_what_was_dropped() -> None:
         scope = edge.process.scope()
         scope.exists("/x", lambda _: None, watch=call)
         scope.after(1000.0, call)
+        scope.follow("/y", call, lambda _: None)
         scope.cancel()
         del call, scope
     edge.scope.exists("/x", lambda _: None, watch=lambda: None)
     edge.event(Tick())
+    edge.event(Fired("/y/z", EventType.CREATED))
     edge.event(Tick(), 101.0)  # when the next timer is due, the heart's
     gc.collect()
     assert not any(ref() for ref in kept)

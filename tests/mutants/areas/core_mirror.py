@@ -174,14 +174,19 @@ MUTANTS = [
         'not self.complete or not task or "/" in task', "not self.complete or not task", "a status is a task"
     ),
     mirror("if not self.complete or not task or", "if not self.complete or", "/tasks itself is a task"),
-    mirror("elif event is EventType.CREATED and", "elif", "what is set is taken for a new task"),
+    mirror("elif event is EventType.CREATED:", "else:", "what is set is taken for a new task"),
     mirror(
-        "            self.removed(task)\n            self.pointless |=",
-        "            self.pointless |=",
-        "a deleted task is assigned, which is refused",
+        "            self._outdated.add(task)  # there was",
+        "            # there was",
+        "a task is run as the one before of its name, of which the master was not told that it went",
     ),
     mirror(
-        "            self.pointless |= self.cancels & {task}\n",
+        "        self.removed(task)\n        self.pointless |=",
+        "        self.pointless |=",
+        "a deleted task is assigned",
+    ),
+    mirror(
+        "        self.pointless |= self.cancels & {task}\n",
         "",
         "the request to cancel a task that was deleted stays",
     ),
@@ -190,12 +195,25 @@ MUTANTS = [
         "            self._read",
         "a new task's request is deleted",
     ),
-    known("        if task in self.names:\n            return False\n", "", "what is known is read again"),
-    known(
-        "        self.read_later([task])\n        return True",
-        "        return True",
-        "a new task is never read",
+    mirror(
+        "        self._outdated.add(task)\n        self.removed",
+        "        self.removed",
+        "a task made anew while the one before is read is forgotten for ever",
     ),
+    mirror(
+        "if not self._deleted:", "if True:", "thousands that are deleted keep the master busy for minutes"
+    ),
+    mirror(
+        "        self._deleted = False\n        self._changed()",
+        "        self._changed()",
+        "of later deletions nobody hears",
+    ),
+    mirror(
+        "DELETED_SECONDS = 0.05",
+        "DELETED_SECONDS = 5.0",
+        "a request for a task that was deleted stays for seconds",
+    ),
+    known("        self.read_later([task])\n", "", "a new task is never read"),
     known(
         "        self.submitters.forget(task)\n        self.unread.pop(task, None)\n",
         "        self.submitters.forget(task)\n",
@@ -248,8 +266,8 @@ MUTANTS = [
         "what vanished before the page was asked for is not kept from it",
     ),
     mirror(
-        "        self._outdated.add(task)\n",
-        "",
+        "        self._vanished.add(task)\n        self._outdated.add(task)\n",
+        "        self._vanished.add(task)\n",
         "what vanishes while a page is read is not kept from it",
     ),
     mirror(

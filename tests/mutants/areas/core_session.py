@@ -517,9 +517,14 @@ MUTANTS = [
     ),
     session("if path == followed or", "if", "not told of the znode itself"),
     session(
-        "                    if not scope.cancelled:\n                        told(path",
-        "                    if True:\n                        told(path",
+        "                    if scope.cancelled:\n",
+        "                    if False:\n",
         "an ended tenure is told",
+    ),
+    session(
+        "                        del followers[scope]",
+        "                        pass",
+        "every ended tenure is kept",
     ),
     session(
         "        self._followers.clear()\n", "", "followed on a connection on which it was not asked for"
@@ -528,11 +533,6 @@ MUTANTS = [
         "Follow(path), then, None, insist=False)",
         "Follow(path), then, None)",
         "an older server is asked for ever",
-    ),
-    session(
-        "for other in [other for other in followers if other.cancelled]:",
-        "for other in []:",
-        "every ended tenure is kept",
     ),
     candidates(
         "partial(ensure_parents, scope, look)", "look", "after /candidates was deleted nobody is listed again"
