@@ -222,8 +222,6 @@ def test_who_copies_gets_what_is_new_and_counts_when_it_has_joined() -> None:
     standing.joined("w2", 5, 2)
     standing.missed("w2")
     assert standing.missing({}) == (5, {"w2"}), "it counts now"
-    standing.be(term(5, w1="sync", w2="copy"), primary=True)
-    assert standing.missing({}) == (5, {"w2"}), "the same generation"
     standing.be(term(6, w1="sync", w2="copy"), primary=True)
     assert standing.missing({}) == (6, set()), "it has to join anew"
     for join in (standing.join, standing.joined):
@@ -231,15 +229,6 @@ def test_who_copies_gets_what_is_new_and_counts_when_it_has_joined() -> None:
             join("w2", 5, 3)
     standing.join("w2", 6, 1)
     assert standing.missing({}) == (6, {"w2"})
-
-
-def test_told_the_same_generation_again_it_forgets_nobody_who_joins() -> None:
-    standing = primary(w1="sync", w2="copy")
-    standing.join("w2", 5, 1)
-    standing.be(term(5, w1="sync", w2="copy"), primary=True)
-    assert standing.missing({}) == (5, {"w2"})
-    with pytest.raises(RefusedError, match="another attempt"):
-        standing.join("w2", 5, 1)
 
 
 def test_a_request_to_join_that_comes_late_does_not_hide_a_block_that_was_missed() -> None:

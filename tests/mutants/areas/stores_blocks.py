@@ -50,11 +50,6 @@ MUTANTS = [
         "of two who list at once each sees a part",
     ),
     disk(
-        "            return os.open(path, flags, 0o666, dir_fd=self._directory)\n",
-        '            return os.open(os.readlink(f"/proc/self/fd/{self._directory}") + "/" + path, flags, 0o666)\n',
-        "a block is stored below the disk that was unmounted",
-    ),
-    disk(
         "        raise BrokenError(str(problem)) from problem\n",
         "        raise\n",
         "an error of the disk is taken for one of the network",
@@ -101,9 +96,9 @@ MUTANTS = [
         "after a copy has joined, blocks are acknowledged without it",
     ),
     standing(
-        "            if not again:\n",
-        "            if True:\n",
-        "told the same generation again, a primary forgets who has joined",
+        "self._must, self._joining, self._attempts = in_sync, {}, {}\n",
+        "self._must, self._attempts = self._must | in_sync, {}\n",
+        "who has joined under an earlier generation counts under this one",
     ),
     # ---------------------------------------------------------------- data nodes
     node(
@@ -189,8 +184,8 @@ MUTANTS = [
     ),
     names(
         "            if file is not None and file.writer == before.writer:\n",
-        "            if False:\n",
-        "what a person has made in place of a file is deleted for ever",
+        "            if file is not None and file.writer == before.writer:\n                return\n",
+        "what a person has made in place of a file is said to be deleted, and is there",
     ),
     names(
         'f"{FILES}/{table}", f"{WRITING}/{table}"\n',

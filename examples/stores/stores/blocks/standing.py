@@ -26,13 +26,11 @@ class Standing:
         self._attempts: dict[str, int] = {}  # the last one of each under this generation
 
     def be(self, term: Term, *, primary: bool) -> None:
-        """What it was told. Of a copy it is not known any more that it had joined: it has to do so anew."""
+        """What it was told: to be a primary once for each generation. Of a copy it is not known any more that
+        it had joined: it has to do so anew."""
         in_sync = {name for name, state in term.members.items() if state == "sync"} - {self._worker}
         with self._lock:
-            again = primary and self._primary and self._generation == term.generation
-            self._must = self._must | in_sync if again else in_sync
-            if not again:
-                self._joining, self._attempts = {}, {}
+            self._must, self._joining, self._attempts = in_sync, {}, {}
             self._generation, self._primary = term.generation, primary
             self._seen = max(self._seen, term.generation)
 
