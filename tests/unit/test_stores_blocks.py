@@ -102,7 +102,10 @@ def test_its_directories_are_there_after_a_power_cut_whoever_has_made_them(
     monkeypatch.setattr("os.fsync", note)
     (tmp_path / "top/w1/blocks").mkdir(parents=True)
     Disk(tmp_path / "top/w1/blocks/t/0", tmp_path / "top")
-    assert synced == [tmp_path / path for path in ("", "top", "top/w1", "top/w1/blocks", "top/w1/blocks/t")]
+    assert synced == [tmp_path / path for path in ("top", "top/w1", "top/w1/blocks", "top/w1/blocks/t")]
+    synced.clear()
+    Disk(tmp_path / "new/w1/blocks/t/0", tmp_path / "new")
+    assert synced[:2] == [tmp_path, tmp_path / "new"]
 
 
 def test_a_disk_goes_on_with_the_directory_that_it_has_opened(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ MUTANTS = [
         "what was being written at a power cut stays for ever",
     ),
     disk(
-        "    if not directory.is_dir() or directory.is_relative_to(top):\n",
+        "    if not directory.is_dir() or top in directory.parents:\n",
         "    if not directory.is_dir():\n",
         "a directory is taken to be on the disk whose maker has died before it was",
     ),

@@ -68,7 +68,7 @@ class Disk:
     def __init__(self, directory: Path, top: Path | None = None) -> None:
         """Make the directory if need be, and remove what was being written when the last process ended.
 
-        What is between it and ``top`` is there after a power cut. Raises BrokenError, as all methods do.
+        What is below ``top`` is there after a power cut. Raises BrokenError, as all methods do.
         """
         _make(directory, top or directory)
         self._directory = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -178,9 +178,10 @@ class Disk:
 def _make(directory: Path, top: Path) -> None:
     """With its parents; they are there after a power cut.
 
-    Up to ``top`` also those that are there already: who has made them may have died before it saw to that.
+    Below ``top`` also those that are there already: who has made them may have died before it saw to that.
+    Above, they are somebody else's, and perhaps we may not even open them.
     """
-    if not directory.is_dir() or directory.is_relative_to(top):
+    if not directory.is_dir() or top in directory.parents:
         _make(directory.parent, top)
         directory.mkdir(exist_ok=True)
         _sync(directory.parent)
