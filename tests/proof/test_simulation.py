@@ -31,7 +31,7 @@ FOUND_AT = {
     "what may not be read is not absent": 12,
     "proof of life": 87,
     "session kept for what dies": 9,
-    "assignment known by its creation": 752,
+    "assignment known by its creation": 4078,
     "margin before the deadline": 342,
     "time to begin": 213,
     "labels": 30,
