@@ -112,9 +112,9 @@ class Names:
             return r"(?:.*\n)*?"
         found, at = "", 0
         for hole in _HOLE.finditer(line):
-            found += re.escape(line[at : hole.start()]) + self._hole(hole, new)
+            found += _text(line[at : hole.start()]) + self._hole(hole, new)
             at = hole.end()
-        return found + re.escape(line[at:]) + r"\n"
+        return found + _text(line[at:]) + r"\n"
 
     def _hole(self, hole: re.Match[str], new: dict[str, str]) -> str:
         name = hole[0]
@@ -128,6 +128,11 @@ class Names:
             return f"(?P={new[name]})"
         new[name] = name.replace("-", "_")
         return rf"(?P<{new[name]}>task-\d{{10}})"
+
+
+def _text(text: str) -> str:
+    """As it stands there. Between columns, where several blanks are, there may be more or fewer."""
+    return re.sub(r"(?:\\ ){2,}", r"\\ +", re.escape(text))
 
 
 def difference(page: Path, step: Step, seen: str) -> DifferenceError:

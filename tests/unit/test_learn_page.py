@@ -76,6 +76,13 @@ def test_a_task_goes_by_the_name_it_has_here() -> None:
     assert not names.matches(("[task-0000000012]",), "[task-0000000346]")
 
 
+def test_columns_are_as_wide_as_what_is_in_them() -> None:
+    page = ("SHARD  STATE    SINCE", "    0  w...     serving")
+    assert Names().matches(page, "SHARD  STATE     SINCE\n    0  w1  serving\n")
+    assert not Names().matches(page, "SHARD  STATE     UNTIL\n    0  w1  serving\n")
+    assert not Names().matches(("one two",), "one  two")
+
+
 def test_a_task_named_twice_is_one() -> None:
     twice = ("task-0000000001 task-0000000001",)
     assert not Names().matches(twice, "task-0000000005 task-0000000006")
