@@ -1,7 +1,7 @@
 # The two commands are `make demo` and `make test`. LAB=name names the lab that up, demo, ssh and down mean, as for
 # the command `lab` and for inventory/lab.
 NODE ?= zk1
-# SEEDS are the same schedules each time, FRESH are new ones.
+# SEEDS are the same schedules each time, FRESH are new ones at each commit.
 SEEDS ?= 40000
 FRESH ?= 200
 EDGE_SEEDS ?= 1000

@@ -3,8 +3,8 @@
 import math
 import os
 import signal
-import time
 from itertools import count, pairwise
+from pathlib import Path
 
 import pytest
 
@@ -69,12 +69,20 @@ def test_a_schedule_whose_process_is_killed_is_told(capsys: pytest.CaptureFixtur
     assert f"python -m tests.simulation {first}\n" in told
 
 
-def test_no_two_runs_have_the_same_fresh_seeds() -> None:
-    before = many.fresh(5)
-    time.sleep(0.01)  # so many schedules take longer
-    after = many.fresh(5)
-    assert not set(before) & set(after)
-    assert not set(after) & {seed for part in (many.FAILED_ONCE, range(1_000_000)) for seed in part}
+def test_a_commit_has_the_same_seeds_everywhere_and_another_one_others() -> None:
+    first, second = (many.number_of(name) for name in ("5801d0ee50", "77927ac14f"))
+    assert first == many.number_of("5801d0ee50")
+    assert abs(first - second) > 10**9
+    assert min(first, second) >= 10**12
+
+
+def test_without_a_commit_each_run_has_seeds_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert many.commit() == many.commit()
+    monkeypatch.setattr(many, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert many.commit() != many.commit()
 
 
 @pytest.mark.parametrize("number", [0, 3, 9, 10, 25])

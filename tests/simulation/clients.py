@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mwapp.core.again import AskEnded
-from mwapp.core.client import NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
+from mwapp.core.client import EXPOSED, NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
 from mwapp.core.messages import Tick
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
@@ -61,9 +61,10 @@ class Submitter:
             task, name = asked[index]
             uncounted = self._judge.excuses.uncounted + len(self._judge.lost)
             full = refusal.full and len(self._judge.tasks) + uncounted >= self._max_tasks
+            denied = refusal.reason == EXPOSED or "the ensemble refused" in refusal.reason
             if refusal.reason in (NO_NUMBERS, TAKEN):
                 self._judge.without_number(task, taken=refusal.reason == TAKEN)
-            elif full or ("refused" in refusal.reason and self._judge.denied.submissions):
+            elif full or (denied and self._judge.denied.submissions):
                 self._judge.refused(task)
             elif name is not None and self._judge.explained("acked-never-lost", name):
                 pass  # somebody has replaced the task of this name
