@@ -48,7 +48,8 @@ class Daemon:
             *("--listen", f"127.0.0.1:{self.port}", "--state-dir", str(self.state_dir)),
             *("--session-timeout", str(DAEMON_SESSION_SECONDS), "--log-level", "debug", *options),
         ]
-        self.environment = os.environ | environment
+        # One task at a time unless a test says otherwise, however many CPUs the machine has.
+        self.environment = os.environ | {"MWAPP_SLOTS": "1"} | environment
         self.process: subprocess.Popen[bytes]
         self.start()
 

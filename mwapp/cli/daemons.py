@@ -27,6 +27,7 @@ from mwapp.core.task import BadTaskError, check_label
 from mwapp.core.worker import DRAIN_SECONDS, Worker
 from mwapp.errors import BadInputError
 from mwapp.execution.control_groups import ResourceLimits, open_groups, parse_memory
+from mwapp.execution.cpus import usable_cpus
 from mwapp.execution.privileges import find_user
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
@@ -180,7 +181,14 @@ def _master_options(function: F) -> F:
 def _worker_options(function: F) -> F:
     for decorate in reversed(
         (
-            option("--slots", type=click.IntRange(1, 1000), default=1, help="How many tasks to run at once."),
+            option(
+                "--slots",
+                type=click.IntRange(0, 1000),
+                default=0,
+                metavar="TASKS",
+                help="How many tasks to run at once. 0: one for each CPU that this process may use, by its "
+                "affinity, its control group's quota (CPUQuota=) and --worker-cpu.",
+            ),
             option(
                 "--prefetch",
                 type=click.IntRange(0, 1000),
@@ -305,7 +313,7 @@ def _make_worker(process: Process, address: str, settings: dict[str, Any]) -> Wo
         process,
         settings["name"],
         address,
-        slots=settings["slots"],
+        slots=settings["slots"] or usable_cpus(settings["worker_cpu"]),
         prefetch=settings["prefetch"],
         labels=settings["label"],
         drain=settings["drain"],
@@ -359,7 +367,7 @@ def worker(**settings: Any) -> None:
 
     \b
     Examples:
-      mwapp worker --connect zk1:2181,zk2:2181,zk3:2181 --slots 4
+      mwapp worker --connect zk1:2181,zk2:2181,zk3:2181 --slots 1
       mwapp worker --label gpu --label zone=a
     """
 

@@ -247,7 +247,7 @@ def _controllers(group: Path) -> list[str]:
 
 def delegated_group() -> Path | None:
     """The group that systemd has delegated to this process, if there is one."""
-    own = _own_group()
+    own = own_group()
     if own is None:
         return None
     for mark in _MARKS:
@@ -257,7 +257,7 @@ def delegated_group() -> Path | None:
     return None
 
 
-def _own_group() -> Path | None:
+def own_group() -> Path | None:
     """Where this process is, as a directory."""
     groups = Path("/proc/self/cgroup").read_text().splitlines()
     path = next((line.removeprefix("0::") for line in groups if line.startswith("0::")), None)

@@ -44,7 +44,7 @@ SESSION = (0.1, 3600)  # seconds, whatever the servers grant
 FORGOTTEN = "a client that was cut off must still find the task it submitted, or it would submit it again"
 # The least, the most, of what, and why.
 BOUNDS = {
-    "mwapp_slots": (1, 1000, "tasks at once", ""),
+    "mwapp_slots": (0, 1000, "tasks at once; 0 is one for each CPU", ""),
     "mwapp_prefetch": (0, 1000, "tasks beyond the slots", ""),
     "mwapp_retention": (60, math.inf, "seconds", FORGOTTEN),
     "mwapp_keep": (1000, 20000, "tasks", FORGOTTEN),

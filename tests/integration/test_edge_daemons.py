@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mwapp.daemon.endpoint import MOST_REQUESTS
+from mwapp.execution.cpus import usable_cpus
 from testbed.daemons import LONG_SESSION, LONG_SESSION_SECONDS, NO_DEPOSITIONS, Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -152,6 +153,13 @@ def test_worker_restarted_over_its_own_remains(site: Site, ensemble: Ensemble) -
     worker.wait_for_state("ready")
     assert not replay.end_of(ensemble, session).expired, "it waited for the end of its own dead session"
     assert worker.status()["incarnation"] == 1
+
+
+def test_worker_runs_as_many_tasks_at_once_as_it_may_use_cpus(site: Site) -> None:
+    """If nobody says how many."""
+    site.start("worker", "w1", MWAPP_SLOTS="0").wait_for_state("ready")
+    (shown,) = site.json("workers")
+    assert shown["slots"] == usable_cpus()
 
 
 def test_worker_drains(site: Site, tmp_path: Path) -> None:

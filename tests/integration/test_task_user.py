@@ -39,7 +39,7 @@ def site(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> 
 
 def test_a_task_cannot_harm_its_worker_and_ends_with_it(site: Site, tmp_path: Path) -> None:
     config, pids = tmp_path / "mwapp.toml", Path(f"/tmp/{site.chroot.strip('/')}-{os.getpid()}")  # noqa: S108 - theirs
-    config.write_text("slots = 4\n")
+    config.write_text("prefetch = 4\n")
     config.chmod(0o600)
     worker = site.start("worker", "w", "--config", str(config), "--task-user", "nobody")
     worker.wait_for_state("ready")

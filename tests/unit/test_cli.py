@@ -24,6 +24,7 @@ from mwapp.cli.submit import _say_that_it_existed as say_that_it_existed
 from mwapp.cli.submit import _secret as secret
 from mwapp.core.master import Master
 from mwapp.core.session import Process
+from mwapp.core.worker import Worker
 from mwapp.daemon.service import Build, Settings
 from mwapp.errors import BadInputError
 from mwapp.zookeeper.connect_string import Servers
@@ -192,7 +193,7 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["master", "--advertise", "mw1"], "--advertise"),
         (["master", "--name", "a/b"], "--name"),
         (["master", "--session-timeout", "0"], "--session-timeout"),
-        (["worker", "--slots", "0"], "--slots"),
+        (["worker", "--slots", "-1"], "--slots"),
         (["submit"], "COMMAND"),
         (["submit", " "], "COMMAND"),
         (["submit", "x" * 600_000], "COMMAND: task of 6"),
@@ -288,6 +289,33 @@ def test_masters_adopt_workers_if_they_are_told_to(
     monkeypatch.setattr(daemons_module, "Master", master)
     assert mwapp(role, *options)[0] == 0
     assert found == [adopts]
+
+
+@pytest.mark.parametrize("role", ["worker", "node"])
+def test_a_worker_has_a_slot_for_each_cpu_unless_it_is_told_how_many(
+    mwapp: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, role: str
+) -> None:
+    class FakeDaemon:
+        def __init__(self, _settings: Settings, build: Build, _make_runner: object = None) -> None:
+            build(Process(), "a:1")
+
+        def run(self) -> int:
+            return 0
+
+    def worker(*arguments: Any, **settings: Any) -> Worker:
+        found.append(settings["slots"])
+        return Worker(*arguments, **settings)
+
+    found: list[int] = []
+    monkeypatch.setattr("mwapp.daemon.service.Daemon", FakeDaemon)
+    monkeypatch.setattr(daemons_module, "_runner", lambda _: None)
+    monkeypatch.setattr(daemons_module, "usable_cpus", lambda limit: int(limit or 7))
+    monkeypatch.setattr(daemons_module, "Worker", worker)
+    config = tmp_path / "mwapp.toml"
+    config.write_text("slots = 0\n")  # what the role writes by default
+    for options in ((), ("--config", str(config)), ("--worker-cpu", "5"), ("--slots", "1")):
+        assert mwapp(role, *options)[0] == 0
+    assert found == [7, 7, 5, 1]
 
 
 @pytest.mark.parametrize("setting", ["TOKEN=hush", "TOKEN=", "TOKEN=hush@home", "hush="])

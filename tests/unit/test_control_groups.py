@@ -41,7 +41,7 @@ def mounted() -> Path | None:
 @pytest.fixture
 def delegated() -> Iterator[Path]:
     """A group as systemd delegates it."""
-    top, own = mounted(), control_groups._own_group()
+    top, own = mounted(), control_groups.own_group()
     if top is None or own is None or os.geteuid() != 0:
         pytest.skip("needs root and cgroup v2")
     group = top / f"mwapp-test-{os.getpid()}"

@@ -79,11 +79,11 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
             {"mwapp_worker_port": "2223"},
             "mwapp_master_port and mwapp_worker_port all use port 2223 on this host",
         ),
-        ({"mwapp_slots": 0}, "mwapp_slots is 0: use 1 to 1000 tasks at once."),
-        ({"mwapp_slots": 1001}, "mwapp_slots is 1001: use 1 to 1000 tasks at once."),
-        ({"mwapp_slots": "many"}, "mwapp_slots is many: use 1 to 1000 tasks at once."),
+        ({"mwapp_slots": -1}, "mwapp_slots is -1: use 0 to 1000 tasks at once; 0 is one for each CPU."),
+        ({"mwapp_slots": 1001}, "mwapp_slots is 1001: use 0 to 1000 tasks at once; 0 is"),
+        ({"mwapp_slots": "many"}, "mwapp_slots is many: use 0 to 1000 tasks at once; 0 is"),
         ({"mwapp_drain": "soon"}, "mwapp_drain is soon: use 0 or more seconds."),
-        ({"mwapp_slots": None}, "mwapp_slots is None: use 1 to 1000 tasks at once."),
+        ({"mwapp_slots": None}, "mwapp_slots is None: use 0 to 1000 tasks at once; 0 is"),
         ({"mwapp_prefetch": -1}, "mwapp_prefetch is -1: use 0 to 1000 tasks beyond the slots."),
         ({"mwapp_retention": 59.9}, "mwapp_retention is 59.9: use 60 or more seconds; a client that was"),
         ({"mwapp_keep": 999}, "mwapp_keep is 999: use 1000 to 20000 tasks; a client that was cut off"),
@@ -145,7 +145,7 @@ def test_a_limit_takes_a_controller_of_the_kernel(
 
 
 def test_all_problems_are_told_at_once() -> None:
-    assert len(problems({"mwapp_slots": 0, "mwapp_keep": 0, "mwapp_name": "", "mwapp_labels": [""]})) == 4
+    assert len(problems({"mwapp_slots": -1, "mwapp_keep": 0, "mwapp_name": "", "mwapp_labels": [""]})) == 4
 
 
 def test_numbers_may_be_text_and_text_numbers() -> None:
