@@ -278,7 +278,7 @@ class Tables:
         _check(failed, f"move {name} {shard}")
         decided = partial(_undecided, name, shard)
         view = yield from self._await(name, decided, _end(MASTER_SECONDS) if end is None else end)
-        if record_of(view, name, shard).wanted[: len(workers)] != workers:
+        if not _wants(record_of(view, name, shard), workers):
             raise RefusedError(
                 f"{name} {shard} does not move: the master's log says why. Do these workers differ in the "
                 "label of --spread, and are none of them stopping?"
@@ -424,7 +424,12 @@ def _moving(name: str, shard: int, workers: tuple[str, ...], view: ShardsView) -
 
 def _is_so(record: Record, workers: tuple[str, ...]) -> bool:
     """Whether they have it, and nothing else is to come."""
-    return record.target is None and record.primary == workers[0] and record.wanted[: len(workers)] == workers
+    return record.target is None and record.primary == workers[0] and _wants(record, workers)
+
+
+def _wants(record: Record, workers: tuple[str, ...]) -> bool:
+    """Whether they are to have it: the first as the primary, the others, in any order, as replicas."""
+    return record.wanted[:1] == workers[:1] and set(workers) <= set(record.wanted)
 
 
 def _not_empty(worker: str, view: ShardsView) -> str | None:

@@ -328,6 +328,35 @@ def test_who_moves_a_shard_waits_until_the_next_owner_is_at_work(
     assert carry_out(table.move("t", 0, ["w2"])) is True, "it was there already"
 
 
+def test_the_replicas_of_a_move_have_no_order(table: Tables, person: Person, clock: Clock) -> None:
+    holder(person, "w3")
+    three = {"w1": SYNC, "w2": SYNC, "w3": SYNC}
+    page(person, Record(7, "w1", three), Record(7, "w1", {"w1": SYNC}))
+
+    def moved() -> None:
+        page(person, Record(8, "w2", three), Record(7, "w1", {"w1": SYNC}))
+        person.delete("/holders/w2")
+        holder(person, "w2", s0=(8, "serving"))
+        person.delete("/moves/t:0")
+
+    clock.then = [moved]
+    assert carry_out(table.move("t", 0, ["w2", "w3", "w1"])) is False
+    assert carry_out(table.move("t", 0, ["w2", "w1", "w3"])) is True
+    clock.then = [lambda: person.delete("/moves/t:0")]
+    with pytest.raises(RefusedError, match="t 0 does not move"):
+        carry_out(table.move("t", 0, ["w3", "w2", "w1"]))
+
+
+def test_a_move_to_a_replica_that_the_shard_is_not_to_have_is_refused(
+    table: Tables, person: Person, clock: Clock
+) -> None:
+    holder(person, "w3")
+    page(person, Record(7, "w1", {"w1": SYNC, "w2": SYNC}), Record(7, "w1", {"w1": SYNC}))
+    clock.then = [lambda: person.delete("/moves/t:0")]
+    with pytest.raises(RefusedError, match="t 0 does not move"):
+        carry_out(table.move("t", 0, ["w1", "w3"]))
+
+
 def test_a_move_has_begun_when_the_master_has_taken_it(table: Tables, person: Person, clock: Clock) -> None:
     clock.then = _moves(person)
     carry_out(table.move("t", 0, ["w2"], wait=False))

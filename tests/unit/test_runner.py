@@ -348,6 +348,19 @@ def test_unknown_run(shared: Harness) -> None:
     shared.runner.kill(99)
 
 
+def test_what_is_lost_sight_of_is_killed_and_told_once(harness: Harness, tmp_path: Path) -> None:
+    harness.start(f"echo $$ > {tmp_path}/pid; exec sleep 600")
+    running, loop = read_number(tmp_path / "pid"), harness.runner._loop
+    assert loop is not None
+    loop.call_soon_threadsafe(lambda: 1 / 0)
+    exited = harness.exited()
+    assert (exited.run, exited.code) == (1, None)
+    assert exited.reason == "mwapp lost sight of it: division by zero"
+    wait_for("it is killed", lambda: not alive(running))
+    harness.runner.kill_all()  # that waits until all have ended
+    assert harness.told.empty()
+
+
 def test_many_at_once(shared: Harness) -> None:
     for number in range(30):
         shared.start(f"echo {number}", number)

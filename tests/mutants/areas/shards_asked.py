@@ -195,7 +195,7 @@ MUTANTS = [
         "without a master who moves a shard waits for ever",
     ),
     tables(
-        "        if record_of(view, name, shard).wanted[: len(workers)] != workers:",
+        "        if not _wants(record_of(view, name, shard), workers):",
         "        if False:",
         "who moves a shard is not told that the master has refused it",
     ),
@@ -203,6 +203,21 @@ MUTANTS = [
         "        if _is_so(self._movable(view, name, shard, workers), workers):\n            return True\n",
         "        self._movable(view, name, shard, workers)\n",
         "a shard that is there already is moved once more",
+    ),
+    tables(
+        "record.wanted[:1] == workers[:1] and set(workers)",
+        "record.wanted[: len(workers)] == workers and set(workers)",
+        "who names the replicas of a move in another order than the record is told that it does not move",
+    ),
+    tables(
+        "record.wanted[:1] == workers[:1] and set(workers) <= set(record.wanted)",
+        "record.wanted[:1] == workers[:1]",
+        "a move to a replica that the master refuses seems done",
+    ),
+    tables(
+        "record.wanted[:1] == workers[:1] and set(workers)",
+        "set(workers)",
+        "a move to a primary that the master refuses seems done",
     ),
     tables(
         "    there = _is_so(record, workers) and",
