@@ -47,7 +47,6 @@ class HandlerPool:
         self._starting: set[WarmProcess] = set()
         self._idle: list[WarmProcess] = []  # the last used one is last
         self._again: TimerHandle | None = None
-        self._closed = False
 
     @property
     def empty(self) -> bool:
@@ -81,8 +80,7 @@ class HandlerPool:
                 process.kill(grace)
 
     def kill_all(self) -> None:
-        """Kill every handler and every process, for good."""
-        self._closed = True
+        """Kill every handler and every process."""
         for number in list(self._waiting):
             self.kill(number)
         for process in self._processes:
@@ -115,7 +113,7 @@ class HandlerPool:
         self.useless(process)
         self._processes.discard(process)
         self._starting.discard(process)
-        if why is not None and self._waiting and not self._closed:
+        if why is not None and self._waiting:
             self._fail(why)
         self._serve()
 
@@ -126,7 +124,7 @@ class HandlerPool:
             number = next(iter(self._waiting))
             request, _ = self._waiting.pop(number)
             self._idle.pop().begin(number, request)
-        while self._waiting and not self._closed and self._may_start():
+        while self._waiting and self._may_start():
             try:
                 process = WarmProcess(self._loop, self._limit, self, self._control_groups)
                 self._processes.add(process)

@@ -4,6 +4,7 @@ One thread with an event loop follows all of them, so a thousand need no more th
 """
 
 import logging
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -68,7 +69,7 @@ class Runner:
     def tell_shard(self, command: ShardCommand) -> None:
         """Carry it out; returns at once. Does nothing if that handler is closed."""
         self._ensure_open()
-        self._call(self._shards.carry_out, command)
+        self._call(self._tell_shard, command)
 
     def kill_all(self) -> None:
         """Kill all that runs, at the end of the process, and wait until it is gone."""
@@ -125,10 +126,16 @@ class Runner:
 
     def _start(self, run: Run) -> None:
         self._running.add(run.run)
-        if run.task.handler is not None:
+        if self._closing:  # all are killed already
+            self._ended(Exited(run.run, -signal.SIGKILL))
+        elif run.task.handler is not None:
             self._handlers.start(run)
         else:
             self._commands.start(run)
+
+    def _tell_shard(self, command: ShardCommand) -> None:
+        if not self._closing:  # all are killed already
+            self._shards.carry_out(command)
 
     def _kill(self, run: int, grace: float) -> None:
         self._commands.kill(run, grace)

@@ -402,6 +402,19 @@ def test_the_end_of_all_waits_until_all_are_gone(harness: Harness, tmp_path: Pat
     assert sorted(harness.exited().run for _ in shells) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("task", [Task("sleep 600"), Task(handler="echo")])
+def test_what_is_started_at_the_end_is_killed_like_all_others(harness: Harness, task: Task) -> None:
+    harness.start("sleep 600")
+
+    def end() -> None:
+        harness.runner._close()
+        harness.start(task, 2)
+
+    harness.runner._call(end)
+    harness.runner.kill_all()
+    assert {harness.exited().run, harness.exited().run} == {1, 2}
+
+
 def test_many_files_are_allowed_but_only_to_us() -> None:
     given = resource.getrlimit(resource.RLIMIT_NOFILE)
     low = (min(64, given[0]), given[1])

@@ -526,6 +526,20 @@ def test_a_handler_dies_with_the_worker_s_process(python: Harness) -> None:
     assert not alive(pid)
 
 
+def test_at_the_end_no_handler_is_opened(python: Harness) -> None:
+    python.open(SLEEPS, run=1)
+    python.says("open 7", "ready 7")
+
+    def end() -> None:
+        python.runner._close()
+        python.open(handler="notes_of_tests:Notes", run=2)
+
+    python.runner._call(end)
+    python.runner.kill_all()
+    assert python.runner._loop is not None
+    assert python.runner._loop.is_closed()
+
+
 def test_what_is_lost_sight_of_is_killed_and_told(python: Harness) -> None:
     python.open(SLEEPS)
     python.promote(8)

@@ -36,6 +36,11 @@ MUTANTS = [
         "",
         "a shard's command that was lost sight of runs on behind the core's back",
     ),
+    runner(
+        "        if not self._closing:  # all",
+        "        if True:  # all",
+        "a shard's handler is opened at the end, and the daemon waits for it in vain",
+    ),
     shards(
         "        if clock.now() >= command.until:",
         "        if False:",

@@ -2,7 +2,10 @@
 
 import json
 import queue
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mwapp.core.messages import Exited, Run
@@ -35,6 +38,20 @@ class Harness:
     def run(self, handler: str, argument: Any = None, **task: Any) -> Exited:
         self.start(handler, argument, **task)
         return self.exited()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile the runner's thread stands still."""
+        stands, goes_on = threading.Event(), threading.Event()
+
+        def stand() -> None:
+            stands.set()
+            goes_on.wait(LONGEST_WAIT)
+
+        self.runner._call(stand)
+        assert stands.wait(LONGEST_WAIT)
+        yield
+        goes_on.set()
 
     def pid(self) -> int:
         return int(returned(self.run("pid")))

@@ -1,11 +1,12 @@
 """What a handler is given, and what comes of whatever it gives."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from testbed.waiting import LONGEST_WAIT
+from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.handlers.harness import Harness, returned
 
 pytestmark = pytest.mark.processes
@@ -90,9 +91,14 @@ def test_what_is_too_much_to_return_or_no_json_fails_with_that_reason(shared: Ha
     assert (endless.reason or "").startswith("the result cannot be written as JSON: Out of range float")
 
 
-def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Harness) -> None:
-    exited = shared.run("enlarges", 900_000)
-    assert b"[... 899000 bytes left out ...]" in exited.output
+def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Harness, tmp_path: Path) -> None:
+    shared.start("enlarges", str(tmp_path))
+    wait_for("it runs", lambda: (tmp_path / "runs").exists())
+    with shared.held():  # so all that it writes is there when its reply is
+        (tmp_path / "go").touch()
+        wait_for("it has written", lambda: (tmp_path / "wrote").exists())
+        time.sleep(0.1)
+    assert b"[... 899000 bytes left out ...]" in shared.exited().output
     assert returned(shared.run("returns", "the next")) == "the next"
 
 
@@ -116,6 +122,7 @@ def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Har
         ("closes_all", None, -9, ""),
         ("meddles", None, -9, ""),
         ("meddles", "no JSON\n", -9, ""),
+        ("meddles", '{"code":0,"clean":true}\n', -9, ""),
         ("meddles", '{"code":0,"clean":true}\n{"code":0,"clean":true}\n', -9, ""),
     ],
 )

@@ -3,9 +3,9 @@
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -109,16 +109,11 @@ def test_for_one_run_one_process_is_started_and_for_many_a_few_at_once(harness: 
     before = children()
     harness.pid()
     assert len(children() - before) == 1
-    hold, counted = threading.Event(), queue.SimpleQueue[int]()
-
-    def held() -> None:
-        hold.wait(LONGEST_WAIT)
-
-    harness.runner._call(held)
-    for number in range(40):
-        harness.start("sleeps", "/dev/null", number)
-    harness.runner._call(lambda: counted.put(len(children() - before)))
-    hold.set()
+    counted = queue.SimpleQueue[int]()
+    with harness.held():
+        for number in range(40):
+            harness.start("sleeps", "/dev/null", number)
+        harness.runner._call(lambda: counted.put(len(children() - before)))
     assert counted.get(timeout=LONGEST_WAIT) == 5
 
 
@@ -154,6 +149,19 @@ def test_one_that_cannot_end_is_killed(harness: Harness, monkeypatch: pytest.Mon
     monkeypatch.setattr(handler_pool, "MOST_RUNS", 1)
     monkeypatch.setattr(warm_process, "FAREWELL", 0.1)
     assert gone(returned(harness.run("cannot_end")))
+
+
+def test_one_that_is_lost_is_given_no_run(harness: Harness) -> None:
+    first = harness.pid()
+
+    def lose_and_start() -> None:
+        (process,) = harness.runner._handlers._idle
+        process._channel.shutdown(socket.SHUT_RDWR)
+        process._receive()
+        harness.start("pid", None, 2)
+
+    harness.runner._call(lose_and_start)
+    assert returned(harness.exited()) != first
 
 
 def test_it_does_not_outlive_its_daemon(distribution: Path, tmp_path: Path) -> None:

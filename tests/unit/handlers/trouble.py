@@ -36,7 +36,11 @@ def large(argument, run):
 
 def enlarges(argument, run):
     fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)
-    os.write(1, b"x" * argument)
+    open(argument + "/runs", "w").close()
+    while not os.path.exists(argument + "/go"):
+        time.sleep(0.01)
+    os.write(1, b"x" * 900_000)
+    open(argument + "/wrote", "w").close()
 
 def fails(argument, run):
     raise ValueError("no such picture")
