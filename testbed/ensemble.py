@@ -352,6 +352,8 @@ def _tls_settings(tls: Path, name: str, port: int | None) -> list[str]:
         f"ssl.quorum.keyStore.location={tls / 'quorum' / name}.pem",
         f"ssl.quorum.trustStore.location={tls / 'quorum-ca.pem'}",
         "fips-mode=false",
+        "learner.closeSocketAsync=true",
+        "leader.closeSocketAsync=true",
     ]
 
 

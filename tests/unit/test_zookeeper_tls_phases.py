@@ -28,8 +28,8 @@ def understand(one: str, other: str) -> bool:
     return says[one] in takes[other] and says[other] in takes[one]
 
 
-def config(phase: str) -> dict[str, str]:
-    text = render("zoo.cfg.j2", **stage("zk1", "zk2", "zk3"), __zookeeper_phase=phase)
+def config(phase: str, **settings: object) -> dict[str, str]:
+    text = render("zoo.cfg.j2", **stage("zk1", "zk2", "zk3"), __zookeeper_phase=phase, **settings)
     read: dict[str, str] = zoo_cfg.parse_config(text)
     return read
 
@@ -51,6 +51,14 @@ def test_what_each_phase_writes() -> None:
         SPEAKS: [None, "2182", "true", "true", "false"],
         TLS: ["127.0.0.1", "2182", "true", None, "false"],
     }
+
+
+def test_an_election_does_not_wait_until_the_connection_to_a_silent_leader_is_closed() -> None:
+    """Which takes syncLimit ticks with TLS. Who wants it otherwise says so in zookeeper_config."""
+    for key in ("learner.closeSocketAsync", "leader.closeSocketAsync"):
+        said = {phase: config(phase).get(key) for phase in phases.PHASES}
+        assert said == {PLAIN: None, ACCEPTS: "true", SPEAKS: "true", TLS: "true"}
+        assert config(TLS, zookeeper_config={key: False})[key] == "false", "the last line of a key counts"
 
 
 # ---------------------------------------------------------------- the way
