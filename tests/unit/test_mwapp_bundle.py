@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,11 @@ def test_a_bundle_is_built_once(checkout: Path, index: Path) -> None:
         (built / f"mwapp-{age}.pyz").touch()
         os.utime(built / f"mwapp-{age}.pyz", (0, 1000 - age))
 
-    answer = make(checkout, handlers=["../mine-3-py3-none-any.whl"])
+    umask = os.umask(0o077)  # of a careful user
+    try:
+        answer = make(checkout, handlers=["../mine-3-py3-none-any.whl"])
+    finally:
+        os.umask(umask)
     assert answer == first | {"invocation": answer["invocation"]}
     file = Path(answer["bundle"])
     assert file.name == f"mwapp-{answer['release']}.pyz"
@@ -226,6 +231,22 @@ def test_a_bundle_is_built_once(checkout: Path, index: Path) -> None:
             bundle.Bundle(checkout, INSTALLER, built)._download()
         (checkout / name).write_text(text)
     assert sorted(built.iterdir()) == sorted([*others, *built.glob("*.pyz")])
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("index")
+def test_where_bundles_are_kept_there_need_be_nothing_yet(checkout: Path) -> None:
+    assert bundle.Bundle(checkout, INSTALLER, checkout / "not/yet/there")._download().is_dir()
+
+
+@pytest.mark.processes
+def test_a_wheel_is_built_of_a_source_distribution(checkout: Path, example: str) -> None:
+    with tarfile.open(checkout / "example-1.tar.gz", "w:gz") as archive:
+        archive.add(checkout / example, "example-1")
+    scratch = checkout.parent / "scratch"
+    built = handlers(checkout, "example-1.tar.gz")._handlers[0].wheel(scratch)
+    with zipfile.ZipFile(built) as archive:
+        assert "example_handlers.py" in archive.namelist()
 
 
 @pytest.mark.processes
