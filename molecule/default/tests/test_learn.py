@@ -160,10 +160,10 @@ class Learner:
 
 
 def tree(client: KazooClient, path: str = "/") -> set[str]:
-    """All znodes but the tasks, which our master removes in time, and what is named after a session."""
+    """All znodes but the tasks, which our master removes in time, and what belongs to a session."""
     found = {path}
     with suppress(NoNodeError):
-        for child in client.get_children(path) if path not in ("/tasks", "/candidates") else ():
+        for child in client.get_children(path) if path not in ("/tasks", "/candidates", "/holders") else ():
             found |= tree(client, f"{path.rstrip('/')}/{child}")
     return found
 
