@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.unit.core_stage import Stage
+
 # A machine that stands still for a moment fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -79,3 +81,9 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@pytest.fixture
+def stage() -> Stage:
+    """An ensemble without faults, with nobody on it yet."""
+    return Stage()

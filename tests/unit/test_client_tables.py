@@ -82,11 +82,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
-
-
-@pytest.fixture
 def session(stage: Stage) -> OnStage:
     return OnStage(stage)
 

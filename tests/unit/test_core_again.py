@@ -47,11 +47,6 @@ def ended(stage: Stage, worker: Actor, name: str = "t", code: int = 1) -> None:
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
-
-
-@pytest.fixture
 def worker(stage: Stage) -> Actor:
     stage.master("m1")
     return stage.worker("w1")

@@ -38,11 +38,6 @@ def ask(stage: Stage, build: Build, *arguments: Any, lose: str | None = None) ->
     return answers
 
 
-@pytest.fixture
-def stage() -> Stage:
-    return Stage()
-
-
 def test_the_first_table_is_made_with_what_it_needs_and_the_last_of_it_is_what_others_look_at(
     stage: Stage,
 ) -> None:

@@ -7,9 +7,12 @@ from tests.mutants.mutant import Mutant
 
 KILLERS: tuple[Killer, ...] = (
     pytest(
+        "tests/unit/test_core_shards_handlers.py",
+        "tests/unit/test_core_shards_holders.py",
+        "tests/unit/test_core_shards_moves.py",
         "tests/unit/test_core_shards_protocol.py",
-        "tests/unit/test_core_shards_scenes.py",
         "tests/unit/test_core_shards_steps.py",
+        "tests/unit/test_core_shards_tables.py",
     ),
     simulation_of_shards(range(100)),
 )

@@ -1,0 +1,255 @@
+"""Workers as holders of shards: what they send, when they leave, and when their handlers must end."""
+
+from typing import Any
+
+from mwapp.core.client import Submit
+from mwapp.core.messages import (
+    Check,
+    Children,
+    CloseShard,
+    Delete,
+    DemoteShard,
+    Exists,
+    OpenShard,
+    PromoteShard,
+    Set,
+    Transaction,
+)
+from mwapp.core.shards.protocol import SHARD_PARENTS, Report, Table
+from mwapp.core.task import Task
+from tests.unit.core_shards_stage import (
+    TWO,
+    make_parents,
+    new_master,
+    new_table,
+    new_workers,
+    owners_of,
+    records_of,
+)
+from tests.unit.core_stage import SESSION_SECONDS, Stage
+
+_UNHEARD: dict[str, Any] = dict.fromkeys(("accepted", "refused", "finished"), lambda *_: None)
+
+
+def test_without_a_table_there_is_one_read_for_each_connection(stage: Stage) -> None:
+    master, (worker,) = new_master(stage), new_workers(stage, "a")
+    stage.settle(30.0)
+    looks = [Exists("/shards", watch=True)]
+    for actor in (master, worker):
+        assert [op for op in actor.sent if getattr(op, "path", "").startswith("/shards")] == looks
+        assert not any("/holders" in str(op) for op in actor.sent)
+    assert "shards" not in master.election.status()
+
+
+def test_without_a_table_a_holder_sends_nothing_but_two_reads_where_lists_have_made_the_parents(
+    stage: Stage,
+) -> None:
+    make_parents(stage.person())
+    new_master(stage)
+    plain = stage.worker("b")
+    (worker,) = new_workers(stage, "a")
+    stage.settle(60.0)
+    assert len(worker.sent) == len(plain.sent) + 2, "as many as a worker that knows no shards"
+    looks = [op for op in worker.sent if getattr(op, "path", "") in SHARD_PARENTS]
+    assert looks == [Exists("/shards", watch=True), Children("/shards", watch=True)]
+    assert stage.children("/holders") == []
+    worker.stop()
+    assert not worker.alive
+
+
+def test_with_the_last_table_a_holder_falls_silent_and_the_next_one_wakes_it(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(2))
+    assert owners_of(a) == [0, 1]
+    person.set("/shards/t", "delete")
+    stage.settle(1.0)
+    before = sum("/holders" in str(op) for op in a.sent)
+    stage.settle(60.0)
+    assert sum("/holders" in str(op) for op in a.sent) == before
+    a.cut()
+    a.resume()
+    stage.settle(60.0)
+    assert sum("/holders" in str(op) for op in a.sent) == before
+    new_table(stage, person, Table(3))
+    assert owners_of(a) == [0, 1, 2]
+
+
+def test_a_holder_leaves_without_deleting_anything_and_gets_nothing_more(stage: Stage) -> None:
+    """With lists workers may not delete below /holders. It has a task to finish, and no shards."""
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(1))
+    person.set("/shards/t", "delete")
+    stage.settle(1.0)
+    stage.client(lambda process: Submit(process, [Task("sleep", key="k")], **_UNHEARD))
+    assert a.runs
+    a.stop()
+    assert a.alive
+    assert stage.data("/holders/a") == ""
+    new_table(stage, person, Table(1))
+    stage.settle(5.0)
+    assert records_of(stage) == {}
+    (b,) = new_workers(stage, "b")
+    stage.settle(1.0)
+    assert owners_of(b) == [0]
+    assert not any(isinstance(op, Transaction) and _deletes_holder(op) for op in a.sent)
+
+
+def _deletes_holder(transaction: Transaction) -> bool:
+    return any(isinstance(op, Delete) and op.path.startswith("/holders") for op in transaction.ops)
+
+
+def test_a_table_has_its_owners_evenly(stage: Stage) -> None:
+    master, (a, b) = new_master(stage), new_workers(stage, "a", "b")
+    new_table(stage, stage.person(), TWO)
+    assert owners_of(a, b) == [0, 1, 2, 3]
+    assert (len(a.primaries), a.shards, b.shards) == (2, [0, 1, 2, 3], [0, 1, 2, 3])
+    records = records_of(stage)
+    assert {record.since for record in records.values()} == {5}
+    assert all(record.target is None for record in records.values())
+    told = master.election.status()["shards"]["tables"]["t"]
+    well = {"without_primary": 0, "failed": 0, "under_replicated": 0, "moving": 0}
+    assert told == {"problem": None, "shards": 4} | well
+    assert all(generation == records[shard].generation for shard, generation in a.primaries.items())
+
+
+def test_handlers_are_killed_before_the_session_can_end(stage: Stage) -> None:
+    new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    new_table(stage, stage.person(), TWO)
+    a.cut()
+    stage.settle(SESSION_SECONDS * 0.6)
+    assert a.primaries
+    assert not b.primaries.keys() & a.primaries.keys()
+    stage.settle(SESSION_SECONDS * 0.36)
+    assert not a.handlers
+    assert all(command.grace == 0 for command in a.told if isinstance(command, CloseShard))
+
+
+def test_a_handler_is_told_how_long_the_session_lasts(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(1))
+    told = [command for command in a.told if isinstance(command, OpenShard | PromoteShard)]
+    assert len(told) == 2
+    assert all(command.until < stage.now + SESSION_SECONDS for command in told)
+
+
+def test_the_next_incarnation_does_not_begin_while_handlers_of_the_last_are_dying(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(2))
+    dying, a.die_later = list(a.handlers), True
+    a.expire()
+    a.connect()
+    stage.settle(8.0)
+    assert stage.children("/workers") == ["a"]
+    assert stage.children("/holders") == []
+    for run in dying:
+        a._gone(run)
+    stage.settle(2.0)
+    assert stage.children("/holders") == ["a"]
+    assert owners_of(a) == [0, 1]
+    assert not a.handlers.keys() & set(dying)
+
+
+def test_a_worker_says_nothing_for_another_incarnation(stage: Stage) -> None:
+    new_master(stage)
+    new_workers(stage, "a")[0].die()
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(2))
+    said = [op for op in a.sent if isinstance(op, Transaction) and op.ops[-1].path == "/holders/a"]
+    assert said
+    assert {op.ops[0] for op in said} == {Check("/assign/a", 1)}
+
+
+def test_who_has_no_session_is_no_holder(stage: Stage) -> None:
+    new_master(stage)
+    new_workers(stage, "b")[0].die()
+    new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(1))
+    person.create("/holders/b", Report(0).encode().decode())
+    new_table(stage, person, TWO, name="u")
+    assert {record.wanted for record in records_of(stage, "u").values()} == {("a",)}
+
+
+def test_a_session_that_is_given_up_is_not_closed_while_handlers_are_dying(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(1))
+    a.silent = {OpenShard, PromoteShard, DemoteShard}
+    a.die_later = True
+    a.cut()
+    while not any(isinstance(command, CloseShard) for command in a.told):
+        stage.settle(0.05)
+    assert a.session is not None
+    stage.settle(SESSION_SECONDS * 0.06)
+    assert a.session is None
+
+
+def test_what_an_earlier_process_sends_late_does_not_empty_the_znode_of_the_next(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(1))
+    a.stop()
+    stage.settle(40.0)
+    last = [op for op in a.sent if isinstance(op, Transaction) and op.ops[-1].path == "/holders/a"][-1]
+    assert last.ops == (Check("/assign/a", 0), Set("/holders/a", b""))
+
+
+def test_a_holder_whose_znode_a_person_deletes_makes_it_again(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(1))
+    person.delete("/holders/a")
+    stage.settle(12.0)
+    assert stage.children("/holders") == ["a"]
+    assert owners_of(a) == [0]
+
+
+def test_a_worker_whose_registration_a_person_deletes_begins_again_as_another_incarnation(
+    stage: Stage,
+) -> None:
+    new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, TWO)
+    person.delete("/workers/a")
+    stage.settle(5.0)
+    assert a.shards == [0, 1, 2, 3]
+    assert owners_of(a, b) == [0, 1, 2, 3]
+    assert {record.incarnation("a") for record in records_of(stage).values()} == {1}
+
+
+def test_what_a_worker_had_whose_name_is_taken_by_hand_goes_to_others_when_its_handlers_are_gone(
+    stage: Stage,
+) -> None:
+    """Its session lives on, and it may delete nothing."""
+    new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, TWO)
+    stage.forbids = lambda op: isinstance(op, Delete) and op.path.startswith("/holders")
+    a.stays = True
+    person.delete("/workers/a", settle=False)
+    person.create("/workers/a", "mine")
+    stage.settle(3.0)
+    assert a.alive
+    assert "serving" in (stage.data("/holders/a") or "")
+    assert not a.primaries.keys() & b.primaries.keys(), "they act until they are dead"
+    a.let_go()
+    stage.settle(3.0)
+    assert stage.data("/holders/a") == ""
+    assert owners_of(b) == [0, 1, 2, 3]
+    before = len(a.sent)
+    stage.settle(60.0)
+    assert sum("/holders" in str(op) for op in a.sent[before:]) == 0
+    person.delete("/workers/a")
+    stage.settle(5.0)
+    assert owners_of(a, b) == [0, 1, 2, 3]
+    assert len(a.shards) == 4

@@ -1,0 +1,239 @@
+"""Shards that move: by hand, by a drain, because a worker stops; graces and plans that change meanwhile."""
+
+from dataclasses import replace
+
+import pytest
+
+from mwapp.core.messages import (
+    CloseShard,
+    DemoteShard,
+    OpenShard,
+    Stop,
+    Transaction,
+)
+from mwapp.core.shards.protocol import Table
+from tests.unit.core_shards_stage import TWO, new_master, new_table, new_workers, owners_of, records_of
+from tests.unit.core_stage import SESSION_SECONDS, Stage
+
+
+def test_a_person_moves_a_shard(stage: Stage) -> None:
+    new_master(stage)
+    a, b, c = new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, Table(3))
+    shard = next(iter(a.primaries))
+    person.create(f"/moves/t:{shard}", "b")
+    stage.settle(1.0)
+    assert shard in b.primaries
+    assert shard not in a.shards
+    assert owners_of(a, b, c) == [0, 1, 2]
+    assert stage.children("/moves") == []
+    released = [command for command in a.told if isinstance(command, DemoteShard) and command.to == "b"]
+    assert len(released) == 1
+    assert a.handlers.keys() == set()
+
+
+def test_a_shard_that_is_moved_while_its_others_are_away_has_all_its_replicas_when_they_are_back(
+    stage: Stage,
+) -> None:
+    new_master(stage)
+    workers = new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, TWO)
+    lost = records_of(stage)[0].wanted
+    third = next(name for name in "abc" if name not in lost)
+    for worker in workers:
+        if worker.name in lost:
+            worker.die()
+    person.create("/moves/t:0", third)
+    assert records_of(stage)[0].wanted == (third, lost[0])
+    new_workers(stage, *lost)
+    stage.settle(5.0)
+    records = records_of(stage)
+    assert (records[0].primary, set(records[0].members)) == (third, {third, lost[0]})
+    assert all(len(record.members) == 2 and record.target is None for record in records.values())
+
+
+def test_a_move_keeps_the_replica_that_is_there_rather_than_the_one_that_is_away(stage: Stage) -> None:
+    new_master(stage)
+    workers = {worker.name: worker for worker in new_workers(stage, "a", "b", "c")}
+    person = stage.person()
+    new_table(stage, person, TWO)
+    first, second = records_of(stage)[0].wanted
+    third = next(name for name in "abc" if name not in (first, second))
+    workers[first].die()
+    person.create("/moves/t:0", third)
+    stage.settle(1.0)
+    person.create("/moves/t:0", first)  # it cannot be now
+    assert set(records_of(stage)[0].members) == {second, third}
+    assert records_of(stage)[0].target is None
+
+
+def test_each_of_many_moves_is_dealt_with_once(stage: Stage) -> None:
+    master = new_master(stage)
+    new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, Table(4))
+    for shard in range(4):
+        person.create(f"/moves/t:{shard}", "nobody", settle=False)
+    stage.settle(1.0)
+    done = [op for op in master.sent if isinstance(op, Transaction) and "/moves/" in str(op)]
+    assert len(done) == 4
+    assert stage.children("/moves") == []
+
+
+@pytest.mark.parametrize("grace", [90.0, 45.0])
+def test_the_grace_may_be_changed_while_it_lasts(stage: Stage, grace: float) -> None:
+    new_master(stage)
+    a, _b, _c = new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, TWO)
+    a.die()
+    stage.settle(30.0)
+    person.set("/shards/t", replace(TWO, grace=grace).encode().decode())
+    stage.settle(grace - 31.0)
+    assert any(len(record.members) == 1 for record in records_of(stage).values())
+    stage.settle(2.0)
+    assert all(set(record.members) == {"b", "c"} for record in records_of(stage).values())
+
+
+def test_a_table_that_is_new_has_a_grace_of_its_own(stage: Stage) -> None:
+    new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, replace(TWO, grace=1000.0))
+    a.die()
+    stage.settle(30.0)
+    new_table(stage, person, replace(TWO, grace=50.0), name="u")
+    assert any("a" in record.wanted for record in records_of(stage, "u").values())
+    stage.settle(25.0)
+    assert all(record.wanted == ("b",) for record in records_of(stage, "u").values())
+    assert b.shards
+
+
+def test_a_table_whose_page_is_changed_and_set_back_is_planned_again(stage: Stage) -> None:
+    new_master(stage)
+    workers = {worker.name: worker for worker in new_workers(stage, "a", "b", "c")}
+    person = stage.person()
+    new_table(stage, person, TWO)
+    first, second = records_of(stage)[0].wanted
+    person.set("/shards/t", replace(TWO, page=3).encode().decode())
+    workers[first].die()
+    stage.settle(70.0)
+    person.create("/moves/t:0", second)
+    stage.settle(1.0)
+    new_workers(stage, first)
+    person.set("/shards/t", TWO.encode().decode())
+    stage.settle(5.0)
+    assert all(len(record.members) == 2 for record in records_of(stage).values())
+
+
+@pytest.mark.parametrize(
+    ("znode", "to"), [("t:0", "nobody"), ("t:0", ""), ("t:9", "b"), ("u:0", "b"), ("x", "b")]
+)
+def test_a_move_that_cannot_be_is_deleted_and_nothing_else_happens(stage: Stage, znode: str, to: str) -> None:
+    new_master(stage)
+    new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, Table(3))
+    before = records_of(stage)
+    person.create(f"/moves/{znode}", to)
+    stage.settle(1.0)
+    assert stage.children("/moves") == []
+    assert records_of(stage) == before
+
+
+def test_a_drained_worker_hands_everything_over_and_gets_nothing(stage: Stage) -> None:
+    new_master(stage)
+    a, b, c = new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, TWO)
+    person.create("/drains/a")
+    stage.settle(2.0)
+    assert a.shards == []
+    assert owners_of(b, c) == [0, 1, 2, 3]
+    assert all(len(record.members) == 2 for record in records_of(stage).values())
+    person.delete("/drains/a")
+    stage.settle(2.0)
+    assert a.shards
+
+
+def test_a_drain_with_nobody_else_moves_nothing(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(2))
+    person.create("/drains/a")
+    stage.settle(2.0)
+    assert owners_of(a) == [0, 1]
+
+
+def test_a_worker_that_is_asked_to_stop_hands_over_first(stage: Stage) -> None:
+    new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    new_table(stage, stage.person(), Table(4))
+    mine = set(a.primaries)
+    a.stop()
+    stage.settle(1.0)
+    assert not a.alive
+    assert mine <= b.primaries.keys()
+    assert {command.shard for command in a.told if isinstance(command, OpenShard)} == mine
+    assert sum(isinstance(command, DemoteShard) and command.to == "b" for command in a.told) == len(mine)
+
+
+def test_workers_that_stop_and_leave_nobody_do_not_wait_and_let_their_handlers_close(stage: Stage) -> None:
+    """Everything stops, the master first."""
+    master = new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, Table(4, 2, shared=False))
+    person.create("/holders/odd", "by hand", e=True)
+    master.die()
+    for worker in (a, b):
+        worker.event(Stop())
+    stage.settle(2.5)
+    assert not a.alive
+    assert not b.alive
+    assert stage.children("/holders") == ["odd"]
+    closed = [command for worker in (a, b) for command in worker.told if isinstance(command, CloseShard)]
+    assert {command.grace for command in closed} == {5.0}
+    assert {worker.holder.counters["killed"] for worker in (a, b)} == {0}
+
+
+def test_a_worker_that_stops_waits_for_others_and_leaves_in_the_end(stage: Stage) -> None:
+    new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    new_table(stage, stage.person(), Table(2))
+    b.silent = {OpenShard}
+    a.stop()
+    stage.settle(29.0)
+    assert a.alive
+    assert a.primaries
+    stage.settle(2.0)
+    assert not a.alive
+    assert stage.children("/holders") == ["b"]
+
+
+def test_handlers_that_are_closing_are_killed_before_the_session_can_end(stage: Stage) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(1))
+    a.silent = {CloseShard}
+    a.stop()
+    a.cut()
+    stage.settle(SESSION_SECONDS)
+    assert not a.handlers
+    assert not a.alive
+    assert [command.grace for command in a.told if isinstance(command, CloseShard)] == [5.0, 0.0]
+
+
+def test_a_new_master_moves_nothing(stage: Stage) -> None:
+    first = new_master(stage)
+    new_master(stage, "n")
+    workers = new_workers(stage, "a", "b", "c")
+    new_table(stage, stage.person(), Table(7, 2, shared=False))
+    before, told = records_of(stage), [len(worker.told) for worker in workers]
+    first.die()
+    stage.settle(5.0)
+    assert records_of(stage) == before
+    assert [len(worker.told) for worker in workers] == told
