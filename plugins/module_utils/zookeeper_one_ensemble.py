@@ -151,13 +151,14 @@ def _keep(damaged: Mapping[int, str], holders: Holders) -> str:
     zxids = _zxids(holders)
     whole = [one for one in by_age(holders) if one not in _damaged(holders)]
     text = f"Keep the file {path} of server {number}: it may have writes that nobody else has. "
+    backup = "of this server's data"
     if not whole or zxids[number] > zxids[whole[0]]:
-        text += (
-            "What can be read of it is newer than all other data, so do not send this server another's: "
-            "repair a copy of the file (ZooKeeper's TxnLogToolkit), or restore a backup that is newer. "
-        )
-    else:
-        text += "Repair a copy of it (ZooKeeper's TxnLogToolkit), or restore a backup of this server's data. "
+        backup = "that is newer"
+        text += "What can be read of it is newer than all other data, so do not send this server another's. "
+    text += (
+        "Repair a copy of it (docs/operations.md, 'A damaged log'), keep the file itself elsewhere, and put "
+        f"the copy in its place; or restore a backup {backup}. "
+    )
     if not whole:
         return f"{text}Then run again."
     return (

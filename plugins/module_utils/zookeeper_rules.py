@@ -418,8 +418,8 @@ def _newer_problems(has: str, own: str, other: Settings) -> list[str]:
         return [
             f"{has}, and data of its own in {own} (last zxid {other['clash']}), but {other['damaged']} is "
             "damaged: which are newer cannot be told. Discard neither. Repair a copy of that file "
-            "(ZooKeeper's TxnLogToolkit), keep the file itself elsewhere, put the copy in its place, and run "
-            "again."
+            "(docs/operations.md, 'A damaged log'), keep the file itself elsewhere, put the copy in its "
+            "place, and run again."
         ]
     has += f", and older data of its own in {own} (last zxid {other['clash']}): with these it would go back. "
     if other["shared"]:  # what is whose cannot be told there

@@ -62,6 +62,54 @@ def play(ensemble: Ensemble, stage: dict[str, Any]) -> None:
         servers[name].start()
 
 
+def test_servers_that_do_not_understand_each_other_are_stopped_as_the_refusal_says(tmp_path: Path) -> None:
+    """One has the zoo.cfg of a time without TLS, from a backup: it runs, and serves nobody."""
+    store = Store(tmp_path, days=30, renew_days=3, now=utc_now())
+    store.ensure([Wanted(ca, f"zk{n}", HERE) for ca in ("client", "quorum") for n in range(1, 4)])
+    with Ensemble(3, tls=tmp_path) as ensemble:
+        old = ensemble.followers()[0]
+        others = [server for server in ensemble.servers if server is not old]
+        with Writer(",".join(f"127.0.0.1:{server.port}" for server in others)) as writer:
+            wanted = (old.directory / "zoo.cfg").read_text()
+            old.stop()
+            configure(old, "plain")
+            old.start()
+            group = [
+                {"name": f"zk{n}", "id": int(n), "host": "127.0.0.1", "observer": False}
+                | {"quorum_port": quorum, "election_port": election}
+                for n, line in members.seen(old)["servers"].items()
+                for _, quorum, election in [members.zoo_cfg.server_address(line)]
+            ]
+
+            def planned(part: str) -> Any:
+                seen = {
+                    f"zk{s.number}": members.seen(s) | {"speaks": phase(s) if s.running else ""}
+                    for s in ensemble.servers
+                }
+                plan = members.plan(group, seen, sorted(seen))
+                return tls_way(plan, seen, sorted(seen), True, part)
+
+            for part in ("open", "close"):
+                [said] = planned(part)["problems"]
+                assert "Servers run that do not understand each other" in said
+                assert "stop those that serve nobody (systemctl stop zookeeper), and run again" in said
+            for server in ensemble.servers:
+                if server.mode() is None:
+                    server.stop()
+            assert [server for server in ensemble.servers if not server.running] == [old]
+            made = [planned(part) for part in ("open", "close")]
+            assert [plan["problems"] for plan in made] == [[], []]
+            assert all(stage.get("tls", "tls") == "tls" for plan in made for stage in plan["stages"])
+            (old.directory / "zoo.cfg").write_text(wanted)  # as the role does where no server runs
+            ensemble.start()
+            since, last = time.monotonic(), writer.acknowledged[-1][1]
+            wait_for("the client goes on", lambda: writer.acknowledged[-1][0] > since, 30)
+        for server in ensemble.servers:
+            with server.client() as client:
+                client.sync("/written")
+                assert int(client.get("/written")[0]) >= last
+
+
 def test_no_server_is_alone_on_the_way_though_one_dies_for_good(tmp_path: Path) -> None:
     store = Store(tmp_path, days=30, renew_days=3, now=utc_now())
     store.ensure([Wanted(ca, f"zk{n}", HERE) for ca in ("client", "quorum") for n in range(1, 5)])

@@ -116,6 +116,9 @@ def test_what_was_adopted_once_is_not_overwritten(disk: Disk) -> None:
     assert answer["failed"]
     assert f"{disk.old}/version-2.adopted is there from earlier: move it to another place." in answer["msg"]
     assert not disk.data.exists()
+    (disk.old / "version-2.adopted").rename(disk.old.parent / "aside")
+    assert disk.adopt()["changed"], "as it says"
+    assert disk.is_adopted()
 
 
 def test_a_file_of_the_same_name_is_not_written_over(disk: Disk) -> None:

@@ -389,6 +389,39 @@ def test_two_ensembles_hosts_installed_anew_are_not_one() -> None:
     assert "is one of server 3 and 4" in text
 
 
+ENSEMBLES = st.tuples(
+    st.sets(st.sampled_from("123"), min_size=1), st.sets(st.sampled_from("4567"), min_size=1)
+)
+
+
+@given(ENSEMBLES, st.data(), st.booleans(), st.booleans())
+def test_hosts_of_two_ensembles_in_one_inventory_are_told_apart(
+    groups: tuple[set[str], set[str]], data: st.DataObject, same_zxids: bool, trails: bool
+) -> None:
+    """Whatever runs, and whose data go farther: nothing is touched, and without one of them all is well."""
+    seen: dict[str, Found | None] = {}
+    anew = (
+        st.booleans() if trails else st.just(False)
+    )  # with neither zoo.cfg nor transactions nobody can tell
+    for at, group in enumerate(groups):
+        last = data.draw(st.integers(1, 4)) + (0 if same_zxids or not at else 10)
+        first = 1 if same_zxids or not at else 11
+        running, bare = data.draw(st.booleans()), data.draw(anew)
+        for number in group:
+            wrote = written(*range(first, last + 1), at=at)
+            found = holds("".join(sorted(group)), unit={"running": running}) | wrote
+            found = reinstalled(*range(first, last + 1), at=at) if bare else found
+            seen[number] = found if trails else found | {"trail": {}}
+    text = refusal(plan(seen))
+    assert "If they are two ensembles, take the hosts of one out of the group `zookeeper`" in text
+    for number, one in seen.items():
+        assert one is not None
+        assert f"server {number}: {int(one['last_zxid'], 16):#x}, epoch" in text
+    for group in groups:
+        alone = {number: seen[number] for number in group}
+        assert set(steps(plan(alone))) == {"".join(sorted(group))}
+
+
 def test_transactions_connect_by_way_of_others() -> None:
     assert (
         steps(plan({"1": reinstalled(1, 2), "2": reinstalled(2, 3), "3": reinstalled(3, 4)})) == ["123"] * 2
