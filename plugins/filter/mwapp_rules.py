@@ -94,7 +94,7 @@ def mwapp_problems(
         *amount_problems(variables),
         *limit_problems(variables),
         *silence_problems(variables["mwapp_depose_after"]),
-        *user_problems(str(variables["mwapp_task_user"])),
+        *user_problems(str(variables["mwapp_task_user"]), variables["mwapp_task_network"]),
         *label_problems([str(label) for label in variables["mwapp_labels"]]),
         *source_problems(checkout, handlers),
         *release_problems(handlers, play_hosts[0], hostvars[play_hosts[0]].get("mwapp_handlers", [])),
@@ -291,8 +291,13 @@ def silence_problems(seconds: Any) -> list[str]:
     return [f"mwapp_depose_after is {seconds}: use {LEAST_SILENCE} or more seconds; 0 is never."]
 
 
-def user_problems(user: str) -> list[str]:
-    """Of the tasks' user."""
+def user_problems(user: str, network: bool) -> list[str]:
+    """Of the tasks' user, and whether it may use the network."""
+    if not user and not network:
+        return [
+            "mwapp_task_network is false, but tasks run as the worker's own user, which needs the network: "
+            "set mwapp_task_user, to mwapp-task for example."
+        ]
     if not user or (USER.fullmatch(user) and user not in OTHERS):
         return []
     return [

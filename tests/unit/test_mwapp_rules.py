@@ -49,6 +49,7 @@ def problems(
 def test_what_fits_together_passes() -> None:
     assert problems() == []
     assert problems({"mwapp_task_user": "mwapp-task"}) == []
+    assert problems({"mwapp_task_user": "mwapp-task", "mwapp_task_network": False}) == []
     assert problems({"mwapp_acl": True, "mwapp_tls": "yes"}) == []
     assert problems({"mwapp_roles": ["node"]}, groups={"mwapp_nodes": ["mw1", "mw2"]}) == []
     assert problems({"mwapp_roles": ["worker"]}, groups={"mwapp_nodes": ["mw2", "mw3"]}) == []
@@ -106,6 +107,10 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
         ({"mwapp_depose_after": "soon"}, "mwapp_depose_after is soon: use 0.6 or more seconds"),
         ({"mwapp_task_user": "mwapp"}, 'mwapp_task_user is "mwapp": give tasks a user of their own'),
         ({"mwapp_task_user": "Bad User"}, 'mwapp_task_user is "Bad User": give tasks a user'),
+        (
+            {"mwapp_task_network": False},
+            "mwapp_task_network is false, but tasks run as the worker's own user, which needs the network",
+        ),
         ({"mwapp_labels": ["gpu", "a b", "-"]}, 'mwapp_labels has "a b", "-": a label is up to 63 letters'),
     ],
 )

@@ -21,6 +21,7 @@ from lab.spec import RUN
 from mwapp.release import close_session, with_tls
 from mwapp.zookeeper.tls import Tls
 from testbed.hostile import Scene, hand, outcome, password, tree
+from testbed.playbook import play
 from testbed.ports import free_ports
 from testbed.tls_files import DAY, Maker, pem, pem_key, write
 from testbed.waiting import wait_for
@@ -425,6 +426,42 @@ def test_a_task_gets_at_nothing_of_its_worker(secured: Cluster, attempts: Attemp
         attempts.note("a task", what, said.get(str(number), "not tried"))
     assert attempts.wrong() == []
     assert secured.state(node, WORKER_PORT) == "ready"
+
+
+# A task says what becomes of connections to these places: open, or the name of the error.
+KNOCKS = """python3 -c '
+import socket, sys
+for place in sys.argv[1:]:
+    host, port = place.split(":")
+    try:
+        socket.create_connection((host, int(port)), 3).close()
+        print(place, "open")
+    except OSError as error:
+        print(place, "refused", type(error).__name__)
+' """
+
+
+def test_tasks_without_network_reach_nobody_and_run_all_the_same(
+    secured: Cluster, attempts: Attempts
+) -> None:
+    places = [f"127.0.0.1:{WORKER_PORT}", f"zk1:{TLS_PORT}", "mw1:22", "127.0.0.1:22"]
+
+    def knock() -> list[list[str]]:
+        (ended,) = mwapp(secured, "submit", "--wait", "--directory", "/", KNOCKS + " ".join(places))
+        assert ended["state"] == "done", ended
+        return [line.split(" ", 1) for line in ended["output"].splitlines()]
+
+    assert {said for _, said in knock()} == {"open"}
+    closed = play("mwapp", "--extra-vars=mwapp_task_network=false")
+    assert closed.status == 0, closed.text
+    try:
+        for place, said in knock():
+            attempts.note("a task without network", f"connect to {place}", said)
+        assert play("mwapp", "--extra-vars=mwapp_task_network=false").changed == 0
+    finally:
+        assert play("mwapp").status == 0
+    assert attempts.wrong() == []
+    assert {said for _, said in knock()} == {"open"}
 
 
 SUPERUSER = "/etc/zookeeper/tls/superuser.pem"
