@@ -14,6 +14,7 @@ import yaml
 
 from chaos.cluster import Cluster
 from chaos.load import Writer
+from lab.spec import RUN
 from testbed import playbook
 from testbed.waiting import wait_for
 
@@ -21,7 +22,7 @@ DATA, LOGS = "/var/lib/zookeeper/zkData", "/var/lib/zookeeper/txnlog"
 
 
 class Five(Cluster):
-    """Five servers, and nothing else."""
+    """Five servers, and zk6: a machine that takes the place of one."""
 
     servers = ("zk1", "zk2", "zk3", "zk4", "zk5")
 
@@ -55,6 +56,19 @@ class Five(Cluster):
         self.install_anew(node)
         self.run(node, f"rm -r {DATA} {LOGS}")
 
+    def dies(self, node: str) -> None:
+        """For good: were it switched on again, its server would not start."""
+        self.run(node, "systemctl disable zookeeper; sync")
+        self.lab.power_cut(node)
+
+    def move_data(self, old: str, new: str) -> None:
+        """Put the disk of a server that is stopped into another machine, with the owner that it has there."""
+        shell = f"ssh -F {RUN / self.lab.name / 'ssh_config'}"
+        places = f"{DATA[1:]} {LOGS[1:]}"
+        copy = f"{shell} {old} tar -C / -cSf - {places} | {shell} {new} tar -C / -xf -"
+        subprocess.run(["bash", "-o", "pipefail", "-c", copy], check=True, stdin=subprocess.DEVNULL)
+        self.run(new, f"chown -R 12345:12345 {DATA} {LOGS}")
+
 
 @dataclass
 class Row:
@@ -80,7 +94,7 @@ def cluster(cluster: Cluster) -> Iterator[Five]:
 
 
 class Operator:
-    """Plays zookeeper.yml with inventories of its own."""
+    """Plays playbooks, mostly zookeeper.yml, with inventories of its own."""
 
     def __init__(self, cluster: Five, directory: Path) -> None:
         self.cluster = cluster
@@ -89,22 +103,20 @@ class Operator:
         self.rows: list[Row] = []
         self.writers: list[Writer] = []
 
-    def inventory(self, nodes: str = "12345", *, names: bool = False) -> str:
-        """The option for an inventory of these servers, by address or by name."""
-        hosts = {
-            f"zk{n}": {
-                "zookeeper_id": int(n),
-                **({} if names else {"zookeeper_host": self.cluster.address(f"zk{n}")}),
-            }
-            for n in nodes
-        }
-        file = self.directory / f"{nodes}{'-names' if names else ''}.yml"
+    def inventory(self, nodes: str = "12345", *, names: bool = False, third: str = "zk3") -> str:
+        """The option for an inventory of these servers, by address or by name. ``third``: zk3's machine."""
+        hosts = {}
+        for n in nodes:
+            machine = third if n == "3" else f"zk{n}"
+            where = {} if names else {"zookeeper_host": self.cluster.address(machine)}
+            hosts[f"zk{n}"] = {"zookeeper_id": int(n), "ansible_host": machine, **where}
+        file = self.directory / f"{nodes}{'-names' if names else ''}-{third}.yml"
         file.write_text(yaml.safe_dump({"zookeeper": {"hosts": hosts}}))
         return f"--inventory={file}"
 
-    def play(self, what: str, *options: str) -> playbook.Played:
+    def play(self, what: str, *options: str, name: str = "zookeeper") -> playbook.Played:
         """One run, and its row of the table."""
-        played = playbook.play("zookeeper", *options)
+        played = playbook.play(name, *options)
         gap = max((w.longest_gap(played.began, played.ended) for w in self.writers), default=0)
         self.rows.append(Row(what, played, gap))
         return played

@@ -19,6 +19,34 @@ def down(cluster: Five, *nodes: str) -> None:
         cluster.systemctl(node, "stop", "zookeeper")
 
 
+def test_one_server_gets_a_new_machine_at_another_address(cluster: Five, operator: Operator) -> None:
+    """It is dead, and the new one has nothing. Every way to go on agrees with the last."""
+    cluster.dies("zk3")
+    moved = operator.inventory(third="zk6")
+    first = operator.play("one address changed, with --limit", moved, "--limit=zk3")
+    assert first.status == 0, first.output
+    every = operator.play("then without --limit", moved)
+    assert every.status == 0, every.output
+    assert all(knows(cluster, node, f"server.3={cluster.address('zk6')}:") for node in ("zk1", "zk6"))
+    again = operator.play("the same once more", moved)
+    assert (again.status, again.changed) == (0, 0), again.output
+    rolled = operator.play("then rolling_restart.yml", moved, name="rolling_restart")
+    assert rolled.status == 0, rolled.output
+
+
+def test_a_server_is_moved_to_another_address_with_its_data(cluster: Five, operator: Operator) -> None:
+    """Its disk goes into the first machine, which is there again, and has nothing else of it."""
+    cluster.lab.boot("zk3")
+    cluster.without_data("zk3")
+    down(cluster, "zk6")
+    cluster.move_data("zk6", "zk3")
+    cluster.dies("zk6")
+    done = operator.play("a server moved to another address, its data kept", operator.inventory())
+    assert done.status == 0, done.output
+    assert all(knows(cluster, node, f"server.3={cluster.address('zk3')}:") for node in cluster.servers)
+    cluster.leader(followers=4)
+
+
 def test_all_addresses_change_and_the_run_is_broken_off(cluster: Five, operator: Operator) -> None:
     by_name, by_address = operator.inventory(names=True), operator.inventory()
 

@@ -350,6 +350,12 @@ MUTANTS = [
     ensemble("if damaged and len(holders) > 1:", "if False:", "a plan rests on a log that is damaged"),
     ensemble("if damaged and len(holders) > 1:", "if damaged:", "one alone is asked whose data are newer"),
     ensemble("    if damaged:\n", "    if False:\n", "what a damaged log has is given up"),
+    ensemble('backup = "that is newer"', "pass", "a backup of any age is a remedy for the newest data"),
+    ensemble(
+        "if not whole or zxids[number] > zxids[whole[0]]:",
+        "if not whole:",
+        "it is not said that the damaged data are the newest",
+    ),
     stages(
         "    require_known_ends(holders, now - running)\n",
         "",
