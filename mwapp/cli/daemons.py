@@ -1,6 +1,7 @@
 """mwapp master, mwapp worker, mwapp node, mwapp release."""
 
 import math
+import os
 import re
 import sys
 import time
@@ -28,6 +29,7 @@ from mwapp.core.worker import DRAIN_SECONDS, Worker
 from mwapp.errors import BadInputError
 from mwapp.execution.control_groups import ResourceLimits, open_groups, parse_memory
 from mwapp.execution.cpus import usable_cpus
+from mwapp.execution.environment import may_be_given
 from mwapp.execution.privileges import find_user
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
@@ -219,6 +221,14 @@ def _worker_options(function: F) -> F:
                 "session, configuration or memory nor stop it. The worker has to be started as root, or with "
                 "AmbientCapabilities=CAP_SETUID CAP_SETGID.",
             ),
+            option(
+                "--env",
+                multiple=True,
+                callback=_environment,
+                metavar="NAME=VALUE",
+                help="Set an environment variable for all tasks and handlers of shards, not for the worker "
+                "itself. May be given several times.",
+            ),
             *_limits("--task-", "each task"),
             *_limits("--worker-", "all tasks of this worker together"),
         )
@@ -259,6 +269,20 @@ def _labels(_ctx: click.Context, _param: click.Parameter, labels: tuple[str, ...
         raise BadInputError(f"--label: {problem}") from None
 
 
+def _environment(_ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    found = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not may_be_given(name, value):
+            raise BadInputError(
+                f"--env: {name!r} cannot be set: use NAME=VALUE without control characters, and none of "
+                "mwapp's own names (MWAPP_...), of systemd's, and of those that programs start with (PATH, "
+                "HOME, LD_..., PYTHON...)"
+            )
+        found[name] = value
+    return found
+
+
 def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
     import mwapp.execution.runner  # noqa: F401 - not only at the first task
     from mwapp.daemon.service import Daemon, Settings  # here, because its imports take long
@@ -286,6 +310,7 @@ def _runner(settings: dict[str, Any]) -> "MakeRunner":
     from mwapp.execution.runner import Runner
 
     user = None if not settings["task_user"] else find_user(settings["task_user"], "--task-user")
+    os.environ.update(settings["env"])  # which nothing of the worker itself reads any more
     groups = open_groups(_limits_of(settings, "task"), _limits_of(settings, "worker"))
     if user is None:
         return lambda post: Runner(post, control_groups=groups)

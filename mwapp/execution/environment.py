@@ -1,6 +1,7 @@
 """The environment variables that every run gets."""
 
 import os
+import re
 from collections.abc import Mapping
 
 # What systemd tells a service about itself. A run must not talk to systemd in the daemon's place, and the
@@ -11,7 +12,22 @@ _SERVICE = {
     *("MEMORY_PRESSURE_WATCH", "MEMORY_PRESSURE_WRITE", "CREDENTIALS_DIRECTORY", "MWAPP_REVISION"),
     *("RUNTIME_DIRECTORY", "STATE_DIRECTORY", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "CONFIGURATION_DIRECTORY"),
 }
+# What a person may set of mwapp's own: what a client of the ensemble reads, and where a handler keeps its
+# data. All others tell a run which run it is, or are options.
+OPEN = {
+    *("MWAPP_CONNECT", "MWAPP_SUBMITTER", "MWAPP_TLS_CA", "MWAPP_TLS_CERT", "MWAPP_TLS_KEY"),
+    "MWAPP_DATA_DIRECTORY",
+}
+# What starts a run needs these, or sets them itself.
+_STARTS = re.compile(r"PATH|HOME|SHELL|USER|LOGNAME|(LD_|PYTHON|MWAPP_).*")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def may_be_given(name: str, value: str) -> bool:
+    """Whether a person may give this variable to all runs of a worker."""
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or re.search(r"[\x00-\x1f\x7f]", value):
+        return False
+    return name in OPEN or not (name in _SERVICE or _STARTS.fullmatch(name))
 
 
 def of_runs(own: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import ROLES
+from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import DATA, ROLES, written
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import clocks_apart
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
     CLIENT_PORT,
@@ -221,9 +221,9 @@ def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
 
     Returns:
         For each role its host, role and unit; state (ready, or absent if it is not for this host); settings,
-        which are its table of the config file; stop_timeout and watchdog of the unit; timeout, in which it
-        has to stop, start and be ready; whether it has tls; address and port of its status endpoint, seen
-        from the host; revision, a digest of all that it must be restarted for.
+        which are its table of the config file; stop_timeout, watchdog and writable directories of the unit;
+        timeout, in which it has to stop, start and be ready; whether it has tls; address and port of its
+        status endpoint, seen from the host; revision, a digest of all that it must be restarted for.
     """
     return [_service(host, role, variables, shared) for role in ROLES]
 
@@ -236,6 +236,7 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
         "stop_timeout": stop_timeout,
         "watchdog": do_int(its["mwapp_watchdog"]),
         "tls": is_true(its["mwapp_tls"]),
+        "writable": written(its) if role != "master" else [],
     }
     return {
         **unit,
@@ -267,6 +268,7 @@ def _settings(role: str, its: Variables) -> Row:
         "drain": do_int(its["mwapp_drain"]),
         **({"task_user": its["mwapp_task_user"]} if its["mwapp_task_user"] else {}),
         **_limits(its),
+        **({"env": given} if (given := _environment(its)) else {}),
     }
     return {
         "listen": _address(its["mwapp_listen"], port),
@@ -281,6 +283,14 @@ def _settings(role: str, its: Variables) -> Row:
         ),
         "log_level": its["mwapp_log_level"],
     }
+
+
+def _environment(its: Variables) -> list[str]:
+    """The variables of handlers and commands. What is no mapping is preflight's to refuse."""
+    given = its["mwapp_environment"]
+    own = {"MWAPP_DATA_DIRECTORY": DATA} if is_true(its["mwapp_data_directory"]) else {}
+    every = {**(given if isinstance(given, Mapping) else {}), **own}
+    return [f"{name}={every[name]}" for name in sorted(every)]
 
 
 def _limits(its: Variables) -> Row:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.common.validation import check_type_path
-from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import ROLES
+from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import DATA, ROLES, written
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
     CLIENT_PORT,
     ELECTION_PORT,
@@ -32,6 +33,46 @@ CHROOT = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f]+)*/*")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 # These may do or read what tasks may not.
 OTHERS = ("root", "mwapp", "mwapp-worker", "mwapp-node", "zookeeper")
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# mwapp's own that a person may set, for handlers that are clients of the ensemble.
+OF_CLIENTS = ("MWAPP_CONNECT", "MWAPP_SUBMITTER", "MWAPP_TLS_CA", "MWAPP_TLS_CERT", "MWAPP_TLS_KEY")
+# What programs start with, and what systemd tells a service.
+STARTS = re.compile(r"PATH|HOME|SHELL|USER|LOGNAME|(LD_|PYTHON).*")
+SYSTEMD = re.compile(
+    "NOTIFY_SOCKET|WATCHDOG_(PID|USEC)|LISTEN_(PID|FDS|FDNAMES)|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID"
+    "|MEMORY_PRESSURE_(WATCH|WRITE)|(CREDENTIALS|RUNTIME|STATE|CACHE|LOGS|CONFIGURATION)_DIRECTORY"
+)
+PATH = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._@+-]+)+")
+# No handler writes into, or above, one of these: others have it, the unit does not see the host's, or it does
+# not stay.
+TAKEN = (
+    *(
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/home",
+        "/lib",
+        "/lib64",
+        "/opt/mwapp",
+        "/opt/zookeeper",
+        "/proc",
+        "/root",
+    ),
+    *(
+        "/run",
+        "/sbin",
+        "/sys",
+        "/tmp",  # noqa: S108 - refused
+        "/usr",
+        "/var/lib/mwapp",
+        "/var/lib/zookeeper",
+        "/var/log/zookeeper",
+        "/var/run",
+        "/var/tmp",  # noqa: S108 - refused
+    ),
+)
 SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
@@ -95,6 +136,9 @@ def mwapp_problems(
         *limit_problems(variables),
         *silence_problems(variables["mwapp_depose_after"]),
         *user_problems(str(variables["mwapp_task_user"]), variables["mwapp_task_network"]),
+        *environment_problems(variables["mwapp_environment"]),
+        *path_problems([str(path) for path in variables["mwapp_writable_paths"]]),
+        *owner_problems(variables),
         *label_problems([str(label) for label in variables["mwapp_labels"]]),
         *source_problems(checkout, handlers),
         *release_problems(handlers, play_hosts[0], hostvars[play_hosts[0]].get("mwapp_handlers", [])),
@@ -122,6 +166,51 @@ def mwapp_kernel_problems(variables: Variables, controllers: str) -> list[str]:
         f"(/sys/fs/cgroup/cgroup.controllers has: {' '.join(there) or 'nothing'}). Boot it with cgroup v2 "
         "alone (systemd.unified_cgroup_hierarchy=1, no cgroup_disable), or unset the variable."
     ]
+
+
+def mwapp_directories(variables: Variables) -> list[str]:
+    """Tell where handlers and commands of a host may write, besides what they have for themselves.
+
+    Args:
+        variables: the role's, by name, as they are for this host.
+
+    Returns:
+        Their directory that stays, and mwapp_writable_paths. A master runs neither.
+    """
+    return written(variables) if {*variables["mwapp_roles"]} - {"master"} else []
+
+
+def mwapp_directory_problems(variables: Variables, found: str) -> list[str]:
+    """Tell what speaks against the directories of a host that handlers and commands write into.
+
+    Args:
+        variables: the role's, by name, as they are for this host.
+        found: a line for each that is there, as stat --format=%f:%U:%n writes it.
+    """
+    user = str(variables["mwapp_task_user"])
+    there = {
+        path: (int(mode, 16), owner) for mode, owner, path in (it.split(":", 2) for it in found.splitlines())
+    }
+    problems = []
+    for path in mwapp_directories(variables):
+        name = "mwapp_data_directory" if path == DATA else "mwapp_writable_paths"
+        if path not in there:
+            if path != DATA:  # which the role makes
+                problems.append(
+                    f"{name}: there is no {path} on this host: mount it, or make it and give it to {user} "
+                    f"(install --directory --owner={user} {path})."
+                )
+            continue
+        mode, owner = there[path]
+        others = stat.S_IWGRP | stat.S_IWOTH
+        if not stat.S_ISDIR(mode):
+            problems.append(f"{name}: {path} is no directory on this host: name one, and no symbolic link.")
+        elif owner != user and not (owner == "root" if path == DATA else mode & others):
+            problems.append(
+                f"{name}: {path} belongs to {owner} on this host, so {user} (mwapp_task_user) cannot write "
+                f"there: stop the service, and chown --recursive {user} {path}."
+            )
+    return problems
 
 
 # ------------------------------------------------------------ what the inventory says of others
@@ -306,6 +395,76 @@ def user_problems(user: str, network: bool) -> list[str]:
     ]
 
 
+def environment_problems(given: Any) -> list[str]:
+    """Of the variables that tasks and handlers get."""
+    if not isinstance(given, Mapping):
+        return ["mwapp_environment is not a mapping: write NAME: value below it, a line for each variable."]
+    return [
+        f"mwapp_environment: {problem}."
+        for name, value in given.items()
+        if (problem := _variable_problem(str(name), value))
+    ]
+
+
+def _variable_problem(name: str, value: Any) -> str:
+    if not VARIABLE.fullmatch(name):
+        return (
+            f'"{name}" is no name of a variable: use letters, digits and underscore, and begin with no digit'
+        )
+    if name == "MWAPP_DATA_DIRECTORY":
+        return f"{name} is set by the role: set mwapp_data_directory: true, and leave it out here"
+    if name.startswith("MWAPP_") and name not in OF_CLIENTS:
+        return f"{name} is mwapp's own: leave it out; of these names you can set {', '.join(OF_CLIENTS)}"
+    if SYSTEMD.fullmatch(name):
+        return f"{name} is systemd's: choose another name"
+    if STARTS.fullmatch(name):
+        return (
+            f"programs start with {name}, and mwapp's, too: leave it out, and set it in the command; for "
+            "Python packages use mwapp_handlers"
+        )
+    if not isinstance(value, str):
+        return f"{name} is {value}, which is not text: put it in quotes (or add | string to a template)"
+    if CONTROL.search(value):
+        return (
+            f"{name} has a control character, such as a line break: put the text into a file, and name that"
+        )
+    return ""
+
+
+def path_problems(paths: Sequence[str]) -> list[str]:
+    """Of directories that handlers and commands may write into, whatever host it is."""
+    problems = []
+    for path in paths:
+        taken = [one for one in TAKEN if _within(path, one) or _within(one, path)]
+        if not PATH.fullmatch(path):
+            problems.append(
+                f'mwapp_writable_paths has "{path}": use a path from / on, such as /srv/shared, of letters, '
+                "digits and any of . _ @ + -, without // . and .. in it and without / at its end."
+            )
+        elif taken:
+            problems.append(
+                f"mwapp_writable_paths has {path}, but services do not write to {taken[0]}: others have it, "
+                "it does not stay, or a service does not see the host's. Use a directory of its own, such as "
+                "/srv/shared."
+            )
+    return problems
+
+
+def _within(path: str, top: str) -> bool:
+    return f"{path}/".startswith(f"{top}/")
+
+
+def owner_problems(variables: Variables) -> list[str]:
+    """Of whose the data are that handlers and commands write."""
+    if variables["mwapp_task_user"] or not mwapp_directories(variables):
+        return []
+    name = "mwapp_data_directory" if is_true(variables["mwapp_data_directory"]) else "mwapp_writable_paths"
+    return [
+        f"{name} is set, and mwapp_task_user is empty: what a user writes whom systemd makes up would belong "
+        "to nobody when the service ends. Set mwapp_task_user: mwapp-task."
+    ]
+
+
 def _bytes(value: str) -> int:
     found = SIZE.fullmatch(value)
     return int(found[1]) << UNITS[found[2].upper()] if found else 0
@@ -365,4 +524,9 @@ class FilterModule:
 
     def filters(self) -> dict[str, Any]:
         """Name the filters."""
-        return {"mwapp_kernel_problems": mwapp_kernel_problems, "mwapp_problems": mwapp_problems}
+        return {
+            "mwapp_directories": mwapp_directories,
+            "mwapp_directory_problems": mwapp_directory_problems,
+            "mwapp_kernel_problems": mwapp_kernel_problems,
+            "mwapp_problems": mwapp_problems,
+        }

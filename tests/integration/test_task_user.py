@@ -37,6 +37,13 @@ def site(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> 
         yield site
 
 
+def test_runs_have_the_variables_that_the_worker_was_given_for_them(site: Site) -> None:
+    given = ("--env", "MWAPP_CONNECT=nowhere:1", "--env", "GIVEN=a=b c")
+    site.start("worker", "w", "--task-user", "nobody", *given).wait_for_state("ready")
+    (end,) = site.json("submit", "--wait", "echo $MWAPP_CONNECT $GIVEN")
+    assert end["output"] == "nowhere:1 a=b c\n"
+
+
 def test_a_task_cannot_harm_its_worker_and_ends_with_it(site: Site, tmp_path: Path) -> None:
     config, pids = tmp_path / "mwapp.toml", Path(f"/tmp/{site.chroot.strip('/')}-{os.getpid()}")  # noqa: S108 - theirs
     config.write_text("prefetch = 4\n")

@@ -238,6 +238,8 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["remove", "a/b"], "TASK"),
         (["remove", "--state", "queued"], "--state"),
         (["worker", "--label", "a b"], "--label"),
+        (["worker", "--env", "A"], "--env: 'A' cannot be set: use NAME=VALUE"),
+        (["node", "--env", "MWAPP_SLOTS=2"], "--env: 'MWAPP_SLOTS' cannot be set"),
         (["worker", "--prefetch", "-1"], "--prefetch"),
         (["worker", "--task-memory", "tiny"], "--task-memory"),
         (["worker", "--worker-memory", "1K"], "--worker-memory"),

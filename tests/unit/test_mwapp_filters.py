@@ -97,6 +97,7 @@ def test_what_a_service_is() -> None:
         "stop_timeout": 70,
         "timeout": 75,
         "tls": False,
+        "writable": [],
     }
     assert settings["drain"] == 60
     assert len(revision) == 16
@@ -167,6 +168,9 @@ def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
         ({"mwapp_drain": 60}, {"worker", "node"}),
         ({"mwapp_task_memory": "1G"}, {"worker", "node"}),
         ({"mwapp_task_user": "mwapp-task"}, {"worker", "node"}),
+        ({"mwapp_environment": {"A": "1"}}, {"worker", "node"}),
+        ({"mwapp_data_directory": "yes"}, {"worker", "node"}),
+        ({"mwapp_writable_paths": ["/srv/a"]}, {"worker", "node"}),
         ({"mwapp_keep": 5000}, {"master", "node"}),
         ({"mwapp_max_per_submitter": 5000}, {"master", "node"}),
         ({"mwapp_adopt": "yes"}, {"master", "node"}),
@@ -211,7 +215,16 @@ def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
     for name in ("__mwapp_home", "__mwapp_config", "__mwapp_tls_home", "mwapp.service.j2"):
         assert name in shared
     used = {node.attr for node in tree.find_all(nodes.Getattr)}
-    assert used == {"role", "revision", "stop_timeout", "watchdog", "tls", "settings", "task_user"}
+    assert used == {
+        "role",
+        "revision",
+        "stop_timeout",
+        "watchdog",
+        "tls",
+        "settings",
+        "task_user",
+        "writable",
+    }
 
 
 def render(name: str, **variables: object) -> str:
@@ -248,6 +261,36 @@ def test_the_unit_of_a_service(role: str) -> None:
     lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
     assert (becoming in lines) == (role != "master")
     assert ("SystemCallFilter=@setuid capset" in lines) == (role != "master")
+
+
+@pytest.mark.parametrize("role", ["master", "worker", "node"])
+def test_handlers_write_where_they_may_and_a_master_nowhere(role: str) -> None:
+    given: dict[str, Any] = {"mwapp_data_directory": "yes", "mwapp_writable_paths": ["/srv/a", "/srv/b"]}
+    lines = render("mwapp.service.j2", __mwapp_service=services(**given)[role]).splitlines()
+    assert ("ReadWritePaths=/var/lib/mwapp /srv/a /srv/b" in lines) == (role != "master")
+    # What is mounted over the network is there first.
+    assert ("After=network-online.target remote-fs.target" in lines) == (role != "master")
+    lines = render("mwapp.service.j2", __mwapp_service=services()[role]).splitlines()
+    assert "After=network-online.target" in lines
+    assert not [line for line in lines if "ReadWritePaths" in line]
+
+
+def test_handlers_get_the_variables_that_are_set_and_where_their_data_are() -> None:
+    given: dict[str, Any] = {"mwapp_environment": {"B": "1 2=3", "A": ""}, "mwapp_data_directory": True}
+    made = services(**given)
+    assert made["worker"]["settings"]["env"] == ["A=", "B=1 2=3", "MWAPP_DATA_DIRECTORY=/var/lib/mwapp"]
+    assert made["node"]["settings"]["env"] == made["worker"]["settings"]["env"]
+    assert "env" not in made["master"]["settings"]
+    text: dict[str, Any] = {"mwapp_data_directory": "false"}
+    assert services(**text) == services()
+    assert services(mwapp_environment={"B": "1"})["worker"]["settings"]["env"] == ["B=1"]
+    assert "env" not in services(mwapp_environment={})["worker"]["settings"]
+    assert "env" not in services(mwapp_environment="text")["worker"]["settings"]  # preflight refuses it
+
+
+def test_where_the_data_are_is_one_place() -> None:
+    said = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__mwapp_data"]
+    assert services(mwapp_data_directory=True)["worker"]["writable"] == [said]
 
 
 @pytest.mark.parametrize("role", ["master", "worker", "node"])
@@ -340,7 +383,8 @@ def test_keys_are_secret_and_for_root_alone() -> None:
 
 
 def test_the_config_file() -> None:
-    both = [services()[role] for role in ("master", "worker")]
+    odd = {"ODD": 'é "quoted" \\ % $HOME \U0001f600'}
+    both = [services(mwapp_environment=odd)[role] for role in ("master", "worker")]
     common = {"connect": "zk1:2181", "name": "mw1", "session_timeout": 6.0}
     text = render("mwapp.toml.j2", __mwapp_settings=common, __mwapp_wanted=both)
     assert tomllib.loads(text) == common | {service["role"]: service["settings"] for service in both}

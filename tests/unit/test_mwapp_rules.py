@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from mwapp.cli.daemons import master, node, worker
 from mwapp.errors import BadInputError
+from mwapp.execution import environment
 from mwapp.logs import LEVELS
 from tests.unit.zookeeper_role import PROJECT, load_file
 
@@ -46,10 +47,24 @@ def problems(
     return made
 
 
+MAY_WRITE = {"mwapp_task_user": "mwapp-task"}
+
+
 def test_what_fits_together_passes() -> None:
     assert problems() == []
     assert problems({"mwapp_task_user": "mwapp-task"}) == []
     assert problems({"mwapp_task_user": "mwapp-task", "mwapp_task_network": False}) == []
+    given = {
+        "A": "",
+        "_b1": "50 % of $é",
+        "MWAPP_CONNECT": "zk1",
+        "MWAPP_TLS_KEY": "/a",
+        "PATHS": "x",
+        "LDAP": "y",
+    }
+    paths = ["/srv", "/srv/a_b@c+d-e.f/..g", "/opt/mwapp2", "/var/lib/mwapp-2", "/mnt/etc"]
+    assert problems(MAY_WRITE | {"mwapp_environment": given, "mwapp_writable_paths": paths}) == []
+    assert problems({"mwapp_roles": ["master"], "mwapp_data_directory": True}) == []
     assert problems({"mwapp_acl": True, "mwapp_tls": "yes"}) == []
     assert problems({"mwapp_roles": ["node"]}, groups={"mwapp_nodes": ["mw1", "mw2"]}) == []
     assert problems({"mwapp_roles": ["worker"]}, groups={"mwapp_nodes": ["mw2", "mw3"]}) == []
@@ -111,6 +126,61 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
             {"mwapp_task_network": False},
             "mwapp_task_network is false, but tasks run as the worker's own user, which needs the network",
         ),
+        ({"mwapp_environment": ["A=1"]}, "mwapp_environment is not a mapping: write NAME: value below it"),
+        (
+            {"mwapp_environment": {"A=B": "1"}},
+            'mwapp_environment: "A=B" is no name of a variable: use letters',
+        ),
+        ({"mwapp_environment": {"1A": "1"}}, '"1A" is no name of a variable: use letters'),
+        (
+            {"mwapp_environment": {"MWAPP_SLOTS": "1"}},
+            "MWAPP_SLOTS is mwapp's own: leave it out; of these names",
+        ),
+        (
+            {"mwapp_environment": {"MWAPP_DATA_DIRECTORY": "/a"}},
+            "set mwapp_data_directory: true, and leave it",
+        ),
+        ({"mwapp_environment": {"NOTIFY_SOCKET": "1"}}, "NOTIFY_SOCKET is systemd's: choose another name."),
+        (
+            {"mwapp_environment": {"STATE_DIRECTORY": "1"}},
+            "STATE_DIRECTORY is systemd's: choose another name.",
+        ),
+        ({"mwapp_environment": {"PATH": "/a"}}, "programs start with PATH, and mwapp's, too: leave it out"),
+        ({"mwapp_environment": {"PYTHONPATH": "/a"}}, "for Python packages use mwapp_handlers."),
+        ({"mwapp_environment": {"A": 1}}, "mwapp_environment: A is 1, which is not text: put it in quotes"),
+        ({"mwapp_environment": {"A": None}}, "mwapp_environment: A is None, which is not text"),
+        (
+            {"mwapp_environment": {"A": "1\n2"}},
+            "A has a control character, such as a line break: put the text",
+        ),
+        (
+            MAY_WRITE | {"mwapp_writable_paths": ["srv"]},
+            'mwapp_writable_paths has "srv": use a path from / on',
+        ),
+        (MAY_WRITE | {"mwapp_writable_paths": ["/"]}, 'has "/": use a path from / on'),
+        (MAY_WRITE | {"mwapp_writable_paths": ["/srv/"]}, 'has "/srv/": use a path from / on'),
+        (MAY_WRITE | {"mwapp_writable_paths": ["/srv/../etc"]}, 'has "/srv/../etc": use a path from / on'),
+        (MAY_WRITE | {"mwapp_writable_paths": ["/srv/a b"]}, 'has "/srv/a b": use a path from / on'),
+        (
+            MAY_WRITE | {"mwapp_writable_paths": ["/etc/mwapp"]},
+            "has /etc/mwapp, but services do not write to /etc:",
+        ),
+        (
+            MAY_WRITE | {"mwapp_writable_paths": ["/home/a"]},
+            "has /home/a, but services do not write to /home:",
+        ),
+        (
+            MAY_WRITE | {"mwapp_writable_paths": ["/var"]},
+            "has /var, but services do not write to /var/lib/mwapp:",
+        ),
+        (
+            {"mwapp_writable_paths": ["/srv/a"]},
+            "mwapp_writable_paths is set, and mwapp_task_user is empty: what",
+        ),
+        (
+            {"mwapp_data_directory": "yes"},
+            "mwapp_data_directory is set, and mwapp_task_user is empty: what a",
+        ),
         ({"mwapp_labels": ["gpu", "a b", "-"]}, 'mwapp_labels has "a b", "-": a label is up to 63 letters'),
     ],
 )
@@ -147,6 +217,45 @@ def test_a_limit_takes_a_controller_of_the_kernel(
     told = "".join(rules.mwapp_kernel_problems(GIVEN | changed, controllers))
     assert said in told
     assert bool(told) == bool(said)
+
+
+WRITES = MAY_WRITE | {"mwapp_data_directory": "yes", "mwapp_writable_paths": ["/srv/a", "/srv/b"]}
+
+
+@pytest.mark.parametrize(
+    ("changed", "found", "said"),
+    [
+        ({}, "", []),
+        (WRITES | {"mwapp_roles": ["master"]}, "", []),
+        (WRITES, "41c0:mwapp-task:/srv/a\n41ff:root:/srv/b\n", []),
+        (WRITES, "41c0:root:/var/lib/mwapp\n41c0:mwapp-task:/srv/a\n41f8:root:/srv/b\n", []),
+        (
+            WRITES,
+            "41c0:mwapp-task:/srv/b",
+            ["mwapp_writable_paths: there is no /srv/a on this host: mount it"],
+        ),
+        (
+            WRITES,
+            "41ed:old:/var/lib/mwapp\n41ed:root:/srv/a\na1ff:mwapp-task:/srv/b",
+            [
+                "mwapp_data_directory: /var/lib/mwapp belongs to old on this host, so mwapp-task (",
+                "mwapp_writable_paths: /srv/a belongs to root on this host, so mwapp-task",
+                "mwapp_writable_paths: /srv/b is no directory on this host: name one, and no symbolic link.",
+            ],
+        ),
+    ],
+)
+def test_directories_that_a_host_must_have(changed: dict[str, Any], found: str, said: list[str]) -> None:
+    told = rules.mwapp_directory_problems(GIVEN | changed, found)
+    assert len(told) == len(said)
+    for problem, beginning in zip(told, said, strict=True):
+        assert problem.startswith(beginning)
+
+
+def test_directories_are_those_of_workers_and_nodes() -> None:
+    assert rules.mwapp_directories(GIVEN | WRITES) == ["/var/lib/mwapp", "/srv/a", "/srv/b"]
+    assert rules.mwapp_directories(GIVEN | WRITES | {"mwapp_roles": ["master"]}) == []
+    assert rules.mwapp_directories(GIVEN | {"mwapp_writable_paths": ["/srv/a"]}) == ["/srv/a"]
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -287,6 +396,26 @@ def test_a_name_is_what_mwapp_takes_for_one(name: str) -> None:
 @given(WORDS | LONG)
 def test_a_label_is_what_mwapp_takes_for_one(label: str) -> None:
     assert (rules.label_problems([label]) == []) == takes(worker, "label", (label,))
+
+
+# fmt: off
+VARIABLES = [
+    "", "A", "_", "1", "é", "A=B", "PATH", "PATHS", "HOME", "USERS", "LD_A", "LDA", "PYTHONPATH", "PYTHO",
+    "MWAPP_", "MWAPP_RUN", "MWAPP_REVISION",
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("name", [*VARIABLES, *rules.OF_CLIENTS, *environment._SERVICE])
+@pytest.mark.parametrize("value", ["", "a=b \\ é", "\t", "a\n", "\x7f"])
+def test_a_variable_is_what_mwapp_takes_for_one(name: str, value: str) -> None:
+    role_takes = rules.environment_problems({name: value}) == []
+    assert role_takes == takes(worker, "env", (f"{name}={value}",)) or "=" in name
+
+
+def test_what_the_role_itself_sets_mwapp_takes() -> None:
+    assert takes(node, "env", ("MWAPP_DATA_DIRECTORY=/var/lib/mwapp",))
+    assert not takes(node, "env", ("A",))
 
 
 SERVERS = ["zk1", "10.0.0.1", "[::1]", "::1", "[]", "a_b.c", "é", "", "a b"]

@@ -26,9 +26,11 @@ remote = partial(Mutant, "mwapp/execution/remote.py")
 other = partial(Mutant, "mwapp/execution/runner_process.py")
 privileges = partial(Mutant, "mwapp/execution/privileges.py")
 inside = partial(Mutant, "mwapp/execution/handler_process.py")
+daemons = partial(Mutant, "mwapp/cli/daemons.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- what runs
+    daemons('    os.environ.update(settings["env"])', "    pass", "runs do not have what they are given"),
     runner(
         "        self._handlers.kill(run, grace)\n",
         "",

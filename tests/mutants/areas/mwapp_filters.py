@@ -56,6 +56,26 @@ MUTANTS = [
     filters(
         '_address(its["mwapp_host"], port)', '_address(its["mwapp_listen"], port)', "nobody reaches it there"
     ),
+    filters('written(its) if role != "master" else []', "[]", "handlers cannot write", at="_service"),
+    filters('written(its) if role != "master" else []', "written(its)", "a master can write", at="_service"),
+    roles('[DATA] if is_true(its["mwapp_data_directory"]) else []', "[]", "handlers have no directory"),
+    roles('is_true(its["mwapp_data_directory"])', 'its["mwapp_data_directory"]', "the text false is true"),
+    roles('*map(str, its["mwapp_writable_paths"])', "", "handlers cannot write to storage"),
+    filters('{"env": given} if (given := _environment(its)) else {}', "", "handlers lack their variables"),
+    filters(
+        '{"env": given} if (given := _environment(its)) else {}',
+        '{"env": _environment(its)}',
+        "an old release does not start",
+    ),
+    filters(
+        "given if isinstance(given, Mapping) else {}",
+        "given",
+        "status does not show a host whose variables are wrong",
+    ),
+    filters('{"MWAPP_DATA_DIRECTORY": DATA} if', "{} if", "handlers do not find their directory"),
+    filters(
+        "for name in sorted(every)]", "for name in every]", "another order in the inventory restarts workers"
+    ),
     filters('(master if role != "worker" else {})', "master", "a worker does not start: it knows no keep"),
     filters('(worker if role != "master" else {})', "worker", "a master does not start: it knows no slots"),
     filters(

@@ -8,6 +8,8 @@ from tests.mutants.mutant import Mutant
 KILLERS = (pytest("tests/unit/test_mwapp_rules.py"),)
 
 rules = partial(Mutant, "plugins/filter/mwapp_rules.py")
+environment = partial(Mutant, "mwapp/execution/environment.py")
+daemons = partial(Mutant, "mwapp/cli/daemons.py")
 
 MUTANTS = [
     # ------------------------------------------------------------ what is looked at
@@ -129,6 +131,63 @@ MUTANTS = [
     rules('"mwapp_drain": (0,', '"mwapp_drain": (1,', "not to drain is refused"),
     rules('"mwapp_watchdog": (1,', '"mwapp_watchdog": (0,', "no watchdog, though mwapp tells it"),
     rules('"mwapp_ready_timeout": (1,', '"mwapp_ready_timeout": (0,', "every start fails"),
+    # ------------------------------------------------------------ variables and directories of handlers
+    rules('        *environment_problems(variables["mwapp_environment"]),\n', "", "any variable passes"),
+    rules("if not isinstance(given, Mapping):", "if False:", "what is no mapping ends the run"),
+    rules("if not VARIABLE.fullmatch(name)", "if not VARIABLE.match(name)", "a name with = in it"),
+    rules('if name == "MWAPP_DATA_DIRECTORY":', "if False:", "a remedy that does not help"),
+    rules(" and name not in OF_CLIENTS:", ":", "handlers cannot be clients"),
+    rules('if name.startswith("MWAPP_") and name not in OF_CLIENTS:', "if False:", "mwapp does not start"),
+    rules("if SYSTEMD.fullmatch(name):", "if False:", "mwapp does not start"),
+    rules("if STARTS.fullmatch(name):", "if False:", "mwapp does not start"),
+    rules("if STARTS.fullmatch(name):", "if STARTS.match(name):", "PATHS is taken for PATH"),
+    rules("if not isinstance(value, str):", "if False:", "yes is True"),
+    rules("if CONTROL.search(value):", "if False:", "mwapp does not start"),
+    rules("if CONTROL.search(value):", "if CONTROL.match(value):", "a line break in the middle passes"),
+    environment("name in OPEN or not (", "not (", "handlers cannot be clients"),
+    environment("name in _SERVICE or _STARTS", "_STARTS", "a run speaks to systemd in the daemon's name"),
+    environment("not (name in _SERVICE or _STARTS.fullmatch(name))", "True", "LD_PRELOAD for mwapp itself"),
+    environment(' or re.search(r"[\\x00-\\x1f\\x7f]", value)', "", "what the role refuses passes"),
+    daemons("if not equals or not may", "if not may", "a name without a value"),
+    rules(
+        '        *path_problems([str(path) for path in variables["mwapp_writable_paths"]]),\n',
+        "",
+        "handlers write into /etc",
+    ),
+    rules("if not PATH.fullmatch(path):", "if not PATH.match(path):", "a path with a blank is two"),
+    rules(r"(?!\.{1,2}(/|$))", "", "a path to somewhere else passes"),
+    rules(
+        "if _within(path, one) or _within(one, path)]", "if _within(path, one)]", "handlers write into /var"
+    ),
+    rules(
+        "if _within(path, one) or _within(one, path)]", "if _within(one, path)]", "handlers write into /etc/x"
+    ),
+    rules('f"{path}/".startswith(f"{top}/")', "path.startswith(top)", "/opt/mwapp2 is taken for /opt/mwapp"),
+    rules("        *owner_problems(variables),\n", "", "data of nobody"),
+    rules('if variables["mwapp_task_user"] or not mwapp', "if not mwapp", "a user is not enough"),
+    rules(" or not mwapp_directories(variables):", ":", "everybody must set a user"),
+    rules(
+        'written(variables) if {*variables["mwapp_roles"]} - {"master"} else []',
+        "written(variables)",
+        "masters, too",
+    ),
+    rules(
+        "            if path != DATA:  # which the role makes",
+        "            if True:",
+        "what the role makes must be there",
+    ),
+    rules("if not stat.S_ISDIR(mode):", "if False:", "the worker does not start: a link"),
+    rules('owner != user and not (owner == "root"', 'not (owner == "root"', "its own directory is refused"),
+    rules(
+        'owner == "root" if path == DATA else mode & others',
+        "mode & others",
+        "a disk mounted there is refused",
+    ),
+    rules('owner == "root" if path == DATA else mode & others', "path == DATA", "storage for all is refused"),
+    rules(
+        'owner == "root" if path == DATA else mode & others', 'owner == "root"', "handlers cannot write there"
+    ),
+    rules("stat.S_IWGRP | stat.S_IWOTH", "stat.S_IWOTH", "a group's directory is refused"),
     rules("if not LABEL.fullmatch(label)", "if not LABEL.match(label)", "any end of a label"),
     rules("Path(check_type_path(checkout))", "Path(checkout)", "~ is no directory"),
     rules("if not (top / name).exists()", "if (top / name).exists()", "sources that are there are missing"),
