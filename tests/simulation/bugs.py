@@ -46,10 +46,12 @@ from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
 from mwapp.core.task import RESERVED_VARIABLES, Task
 from tests.simulation.bugs_of_ends import (
+    Capricious,
     Deserting,
     Dismissive,
     Inattentive,
     Lawless,
+    Mistaken,
     Premature,
     Presuming,
     Skipping,
@@ -454,5 +456,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "cancelled if asked": (Bug(Presuming), {"cancel-final"}),
     "requests that are carried out": (Bug(Dismissive), {"asked-once"}),
     "removal": (Bug(retention=Retention(1e9, keep=1_000_000)), {"no-leak"}),
+    "what was submitted": (Bug(Mistaken), {"acked-never-lost"}),
+    "reasons of masters": (Bug(Capricious), {"innocent-not-given-up"}),
     "end of a process": (Bug(Deserting), {"drain"}),
 }

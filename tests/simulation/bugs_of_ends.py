@@ -14,10 +14,11 @@ from mwapp.core.messages import (
     Exists,
     Op,
     Request,
+    Run,
     Set,
     Transaction,
 )
-from mwapp.core.protocol import EPOCH, MASTER, REQUESTS
+from mwapp.core.protocol import EPOCH, MASTER, REQUESTS, Outcome
 from mwapp.core.session import Process
 from mwapp.core.task import task_order
 from tests.simulation.edge import Edge
@@ -82,6 +83,29 @@ class Dismissive(Rewriting):
                 kept = tuple(op if REQUESTS in op.path or isinstance(op, Check) else Check("/") for op in ops)
                 return Request(command.number, Transaction(kept))
         return command
+
+
+class Mistaken(Process):
+    """A worker that runs something else than what was submitted."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        return [self._another(command) for command in super().handle(now, event)]
+
+    def _another(self, command: Command) -> Command:
+        if isinstance(command, Run) and command.task.retries:
+            return replace(command, task=replace(command.task, retries=0, command="true"))
+        return command
+
+
+class Capricious(Rewriting):
+    """A master that fails tasks for reasons of its own."""
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        if isinstance(op, Create) and by_master and op.path.endswith("/result"):
+            outcome = Outcome.decode(op.data)
+            if (outcome.reason or "").startswith("expired"):
+                return replace(op, data=replace(outcome, reason="nobody wants it").encode())
+        return op
 
 
 class Deserting(Process):

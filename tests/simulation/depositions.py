@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from mwapp.core.election import ELECTION_RETRY_SECONDS
 from mwapp.core.protocol import CANDIDATES, EPOCH, MASTER, TASKS, Winner, candidate_path
-from mwapp.core.session import DRIFT
+from mwapp.core.session import AGAIN_SECONDS, DRIFT
 from mwapp.core.suspicion import PATIENCE
 from tests.simulation.ensemble import Transacted
 from tests.simulation.tree import Change, Changed, Created, Deleted
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 # How much later than due a standby may depose, seconds: messages, timers and servers take their time.
 SLACK = 0.8
+# How long after a refusal a standby may wait until it asks again: for the master, then for all, seconds.
+ASKS_AGAIN = AGAIN_SECONDS + ELECTION_RETRY_SECONDS
+# Longer than a schedule, seconds.
+UNKNOWN = 1e9
 # How often to look whether one is late, seconds.
 EVERY = 0.05
 
@@ -34,6 +39,7 @@ class Depositions:
         self._won_at = 0.0
         self._uncounted: set[str] = set()  # those that note the number, and a person has spoilt since
         self._fit: dict[Connection, float] = {}  # of those that could win, since when
+        self._denied = -UNKNOWN  # when servers last refused anything
 
     # ------------------------------------------------------------ what is committed
 
@@ -97,6 +103,8 @@ class Depositions:
         """Look whether some standby should have deposed the master. Raises Violation."""
         master = state.decided.nodes.get(MASTER)
         beaten = self._beats.get(self._path)
+        if service.denials.any:
+            self._denied = now
         led = self.patience.leaves_alone(self._winner.depositions)
         before, self._fit = self._fit, {}
         for host in hosts:
@@ -108,6 +116,7 @@ class Depositions:
                 continue
             silence = self.patience.silence  # who was cut off waits for others who were
             due = max(beaten + silence, fit + 2 * silence, max(self._won_at, fit) + led)
+            due = max(due, self._denied + ASKS_AGAIN + 2 * silence)
             if now > due + (due - fit) * 2 * DRIFT + SLACK:
                 silent = now - beaten
                 raise Violation(

@@ -5,6 +5,7 @@ people do, and so must these for all others.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mwapp.core.protocol import Assignment
@@ -28,7 +29,7 @@ PLACE = {
 }
 DEFINITION = {
     *("labels-honoured", "attempts-bounded", "submit-idempotent", "acked-never-lost"),
-    *("not-before-time", "expires-in-time"),
+    *("not-before-time", "expires-in-time", "innocent-not-given-up"),
     "secrets-kept",
 }
 END = {"cancel-final", "asked-once", "one-final-status", "acked-never-lost", "retention-kept", *PLACE}
@@ -87,7 +88,8 @@ class Excuses:
                 self.endless.add(task)
                 self.uncounted += 1
             case ["", "tasks", task, "result"], _:
-                self._tasks[task] |= {"result-faithful", "asked-once"}
+                # If it runs again, its attempts go on from the number there.
+                self._tasks[task] |= {"result-faithful", "asked-once", "token-grows", "attempts-bounded"}
             case ["", "tasks", task, "secret"], _:
                 self._tasks[task].add("secrets-kept")
             case ["", "tasks", task, _, _, *_], Created():
@@ -96,6 +98,11 @@ class Excuses:
                 self._tasks[task].add("cancel-final")
             case ["", "requests", task], _:
                 self._tasks[task].add("asked-once")
+
+    def two_masters(self, tasks: Iterable[str]) -> None:
+        """Since both counts of epochs are lost, two masters have the same number, and write of these."""
+        for task in tasks:
+            self._tasks[task] |= PLACE
 
     def inherits(self, task: str) -> None:
         """A task comes whose name has an assignment already: that counts for it."""

@@ -32,6 +32,7 @@ from mwapp.core.protocol import (
 from mwapp.core.retention import Retention
 from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.session import DRIFT
+from mwapp.core.submitters import TOO_MANY
 from mwapp.core.task import BadTaskError, Task, encode_secrets
 from tests.simulation.asked import Asked
 from tests.simulation.attempts import Attempts, Lost
@@ -189,6 +190,8 @@ class Judge:
                 case ["", "tasks", task, "status"]:
                     touched.add(task)
                     self._ended(entry, change, task, held[task], before, by_hand)
+        if (self._epoch, entry.session) in self._earlier and not self._is_latest(entry.session):
+            self.excuses.two_masters(touched)
         for task in touched:
             self._single(task)
         self.depositions.committed(entry, by_hand=by_hand)
@@ -229,7 +232,7 @@ class Judge:
         wins = any(c.path == "/master" and isinstance(c, Created) for c in entry.changes)
         if wins and self.excuses.counts == LOST:  # nobody can know their former values
             self._earlier, self._epoch = set(self.winners.items()) | self._earlier, 0
-        elif epoch <= self._epoch:
+        elif epoch <= (self._epoch if wins else max(self._epoch, self._counted)):
             if wins and self.winners.get(epoch) != entry.session:
                 raise Violation("epoch-monotonic", f"epoch {epoch} after {self._epoch}")
             return  # raised again, at most to its former value
@@ -239,6 +242,12 @@ class Judge:
         self.winners[epoch], self.won_at = self._winner(entry, change), entry.time
         if wins:  # who only sets it raises no other
             self.excuses.counts.clear()
+
+    @property
+    def _counted(self) -> int:
+        """The epochs by the other znode that counts them, which a person may have set."""
+        tasks = self.ensemble.decided.nodes.get(TASKS)
+        return tasks.version if tasks is not None else 0
 
     def _winner(self, entry: Transacted, change: Changed) -> int:
         """The session that has the new epoch: a person may give it to the one that holds /master."""
@@ -308,7 +317,7 @@ class Judge:
         del held[worker]
         self.taken_at[worker, task] = entry.time
         if not by_hand and not mine:
-            if entry.session not in self.winners.values():
+            if entry.session not in self.winners.values() and not self._leads(entry.session):
                 self._broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")
             self._needs_leadership(entry, f"{task} taken from {worker}")
             self._attempts.lost(task, worker, assignment.incarnation)
@@ -505,9 +514,16 @@ class Judge:
             if early:
                 self._broken("expires-in-time", task, f"{task} has expired, but {early}")
         said = re.search(r"(\d+) workers died", reason)
+        dead = int(said[1]) if said else 0
         guilty = self._attempts.guilty(task, partial(self._lives.lives, now=entry.time))
-        if said is not None and int(said[1]) > guilty:
+        if dead > guilty:
             self._broken("innocent-not-given-up", task, f"{task} is {reason}, but only {guilty} may have")
+        known = reason.startswith(("expired", TOO_MANY)) or dead >= self._max_attempts
+        told = isinstance(data, Created) and self.status[task] == FAILED.encode()
+        if told and not known and self.asked.get(task) is not None:
+            self._broken(
+                "innocent-not-given-up", task, f"{task} could run, but a master failed it: {reason!r}"
+            )
 
     def _share(self, task: str, wrong: str | None) -> None:
         """A person, or what is lost or denied, may have changed whose tasks have ended."""
@@ -550,7 +566,10 @@ class Judge:
 
     def _leads(self, session: int) -> bool:
         """Whether it has the present epoch; or had the same one, before a person deleted what counts them."""
-        return self.winners.get(self._epoch) == session or (self._epoch, session) in self._earlier
+        return self._is_latest(session) or (self._epoch, session) in self._earlier
+
+    def _is_latest(self, session: int) -> bool:
+        return self.winners.get(self._epoch) == session
 
     # ------------------------------------------------------------ the hosts' side
 
@@ -562,6 +581,10 @@ class Judge:
         if execution.epoch not in self._attempts.epochs(task, attempt):
             said = f"{task}'s attempt {attempt} is told epoch {execution.epoch!r}"
             self._broken("token-grows", task, said)
+        if execution.asked != self.asked.get(task):
+            self._broken(
+                "acked-never-lost", task, f"{task} is {self.asked.get(task)}, but {execution.asked} runs"
+            )
         if self._gone(execution.session) and execution.in_time:
             raise Violation(
                 "no-zombie-run", f"{task} was started at {execution.host.name}, whose session has ended"
@@ -629,7 +652,7 @@ class Judge:
         """A client heard that its cancel request exists, or that there is no such task."""
         if known and task not in self.cancel_asked:
             self._unasked(task, f"a client was told that {task} will be cancelled: nobody asked")
-        if not known and task in self.tasks - self.removed:
+        if not known and task in self.tasks - self.removed and not self.explained("cancel-final", task):
             self._unasked(task, f"a client was told that there is no {task}")
 
     def _unasked(self, task: str, what: str) -> None:
@@ -659,7 +682,8 @@ class Judge:
             return
         if name in self.lost:  # the client heard of an end that is lost, and it has run again: seed 80121586
             return
-        if outcome is None and self.denied.reads:
+        # It could not be read, or the task ran again between the two reads.
+        if outcome is None and (self.denied.reads or name in self.of_ended.run_again):
             return
         told = [its for end, its in ends if end == state]  # it may have run again since it ended like this
         if outcome not in told and outcome != Outcome.decode(result.data):

@@ -99,6 +99,7 @@ class Runner:
         self._punctual = punctual
         self._asked: dict[int, tuple[Run, int]] = {}  # by number, with the session: not started
         self._forking: dict[int, list[Kill]] = {}  # and what to do next
+        self._started: dict[int, Execution] = {}  # also those that are over
         self._hung_since: float | None = None
 
     # ------------------------------------------------------------ to start
@@ -140,6 +141,7 @@ class Runner:
         )
         execution.stuck = self._hung_since is not None and self._world.chance(STUCK)
         self.executions.append(execution)
+        self._started[run.run] = execution
         self._world.note(self._host.name, f"runs {task}, attempt {attempt}")
         self._on_run(execution)
         for kill in kills:
@@ -153,8 +155,9 @@ class Runner:
             self._tell(Exited(kill.run, -9))
         elif kill.run in self._forking:
             self._forking[kill.run].append(kill)
+        if kill.run in self._started and not kill.grace:  # it may be over, and the process not know yet
+            self._started[kill.run].interrupted = True
         for execution in [e for e in self.executions if e.number == kill.run]:
-            execution.interrupted = execution.interrupted or not kill.grace
             obeys = self._world.chance(OBEDIENT)
             self._kill_after(execution, min(kill.grace, 0.01) if obeys else kill.grace)
 
@@ -169,6 +172,7 @@ class Runner:
         """The process is gone, and its commands are killed."""
         self._asked.clear()
         self._forking.clear()
+        self._started.clear()
         for execution in list(self.executions):
             execution.killed = True
             execution.then.clear()
