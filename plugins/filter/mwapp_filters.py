@@ -261,8 +261,9 @@ def _settings(role: str, its: Variables) -> Row:
         "keep": do_int(its["mwapp_keep"]),
         "depose_after": do_float(its["mwapp_depose_after"]),
     }
+    slots = do_int(its["mwapp_slots"])
     worker = {
-        "slots": do_int(its["mwapp_slots"]),
+        **({"slots": slots} if slots else {}),  # an older release, to which somebody goes back, knows no 0
         "prefetch": do_int(its["mwapp_prefetch"]),
         "label": list(its["mwapp_labels"]),
         "drain": do_int(its["mwapp_drain"]),

@@ -135,7 +135,7 @@ def mwapp_problems(
         *amount_problems(variables),
         *limit_problems(variables),
         *silence_problems(variables["mwapp_depose_after"]),
-        *user_problems(str(variables["mwapp_task_user"]), variables["mwapp_task_network"]),
+        *user_problems(variables),
         *environment_problems(variables["mwapp_environment"]),
         *path_problems([str(path) for path in variables["mwapp_writable_paths"]]),
         *owner_problems(variables),
@@ -380,9 +380,10 @@ def silence_problems(seconds: Any) -> list[str]:
     return [f"mwapp_depose_after is {seconds}: use {LEAST_SILENCE} or more seconds; 0 is never."]
 
 
-def user_problems(user: str, network: bool) -> list[str]:
-    """Of the tasks' user, and whether it may use the network."""
-    if not user and not network:
+def user_problems(variables: Variables) -> list[str]:
+    """Of the tasks' user, and whether it may use the network. A master runs no tasks."""
+    user, runs = str(variables["mwapp_task_user"]), {*variables["mwapp_roles"]} - {"master"}
+    if runs and not user and not is_true(variables["mwapp_task_network"]):
         return [
             "mwapp_task_network is false, but tasks run as the worker's own user, which needs the network: "
             "set mwapp_task_user, to mwapp-task for example."
@@ -435,6 +436,7 @@ def path_problems(paths: Sequence[str]) -> list[str]:
     """Of directories that handlers and commands may write into, whatever host it is."""
     problems = []
     for path in paths:
+        upper = [other for other in paths if other != path and _within(path, other)]
         taken = [one for one in TAKEN if _within(path, one) or _within(one, path)]
         if not PATH.fullmatch(path):
             problems.append(
@@ -446,6 +448,11 @@ def path_problems(paths: Sequence[str]) -> list[str]:
                 f"mwapp_writable_paths has {path}, but services do not write to {taken[0]}: others have it, "
                 "it does not stay, or a service does not see the host's. Use a directory of its own, such as "
                 "/srv/shared."
+            )
+        elif upper:
+            problems.append(
+                f"mwapp_writable_paths has {path} and {upper[0]}, which it is in: a task could remove it, "
+                f"and the service would not start again. Name {upper[0]} alone."
             )
     return problems
 

@@ -118,7 +118,7 @@ MASTERS = {
     "keep": 10000,
     "depose_after": 0.6,
 }
-WORKERS = {"slots": 0, "prefetch": 400, "label": [], "drain": 30}
+WORKERS = {"prefetch": 400, "label": [], "drain": 30}
 
 
 @pytest.mark.parametrize(

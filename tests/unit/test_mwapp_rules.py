@@ -54,6 +54,7 @@ def test_what_fits_together_passes() -> None:
     assert problems() == []
     assert problems({"mwapp_task_user": "mwapp-task"}) == []
     assert problems({"mwapp_task_user": "mwapp-task", "mwapp_task_network": False}) == []
+    assert problems({"mwapp_roles": ["master"], "mwapp_task_network": False}) == [], "it runs no tasks"
     given = {
         "A": "",
         "_b1": "50 % of $é",
@@ -62,7 +63,7 @@ def test_what_fits_together_passes() -> None:
         "PATHS": "x",
         "LDAP": "y",
     }
-    paths = ["/srv", "/srv/a_b@c+d-e.f/..g", "/opt/mwapp2", "/var/lib/mwapp-2", "/mnt/etc"]
+    paths = ["/srv/a_b@c+d-e.f/..g", "/srv/a", "/opt/mwapp2", "/var/lib/mwapp-2", "/mnt/etc"]
     assert problems(MAY_WRITE | {"mwapp_environment": given, "mwapp_writable_paths": paths}) == []
     assert problems({"mwapp_roles": ["master"], "mwapp_data_directory": True}) == []
     assert problems({"mwapp_acl": True, "mwapp_tls": "yes"}) == []
@@ -152,6 +153,10 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
         (
             {"mwapp_environment": {"A": "1\n2"}},
             "A has a control character, such as a line break: put the text",
+        ),
+        (
+            MAY_WRITE | {"mwapp_writable_paths": ["/srv/a/b", "/srv/ab", "/srv/a"]},
+            "mwapp_writable_paths has /srv/a/b and /srv/a, which it is in: a task could remove it",
         ),
         (
             MAY_WRITE | {"mwapp_writable_paths": ["srv"]},
@@ -406,7 +411,7 @@ VARIABLES = [
 # fmt: on
 
 
-@pytest.mark.parametrize("name", [*VARIABLES, *rules.OF_CLIENTS, *environment._SERVICE])
+@pytest.mark.parametrize("name", [*VARIABLES, *rules.OF_CLIENTS, *sorted(environment._SERVICE)])
 @pytest.mark.parametrize("value", ["", "a=b \\ é", "\t", "a\n", "\x7f"])
 def test_a_variable_is_what_mwapp_takes_for_one(name: str, value: str) -> None:
     role_takes = rules.environment_problems({name: value}) == []

@@ -51,6 +51,9 @@ MUTANTS = [
     filters("_digest([unit, shared])", "_digest([its, shared])", "a worker's setting restarts masters"),
     filters('do_int(its["mwapp_slots"])', 'its["mwapp_slots"]', "-e restarts what it does not change"),
     filters(
+        "if slots else {}", "if True else {}", "the release before does not start with what the role writes"
+    ),
+    filters(
         'do_float(its["mwapp_retention"])', 'its["mwapp_retention"]', "-e restarts what it does not change"
     ),
     filters(

@@ -12,6 +12,8 @@ environment = partial(Mutant, "mwapp/execution/environment.py")
 daemons = partial(Mutant, "mwapp/cli/daemons.py")
 
 MUTANTS = [
+    rules("        elif upper:\n", "        elif False:\n", "a task can keep the service from starting"),
+    rules("    if runs and not user", "    if not user", "a host that runs no tasks needs a user for them"),
     # ------------------------------------------------------------ what is looked at
     rules(
         'variables["mwapp_roles"], groups),',

@@ -49,9 +49,11 @@ class Harness:
             goes_on.wait(LONGEST_WAIT)
 
         self.runner._call(stand)
-        assert stands.wait(LONGEST_WAIT)
-        yield
-        goes_on.set()
+        try:
+            assert stands.wait(LONGEST_WAIT)
+            yield
+        finally:
+            goes_on.set()
 
     def pid(self) -> int:
         return int(returned(self.run("pid")))
