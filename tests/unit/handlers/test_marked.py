@@ -68,8 +68,8 @@ def test_it_is_given_its_arguments_by_name(marked: Harness) -> None:
     ],
 )
 def test_its_result_is_apart_from_what_it_prints(marked: Harness, value: object, text: str) -> None:
-    exited = marked.run("marked:prints", {"text": "printed ", "value": value})
-    assert (exited.output, exited.result) == (b"printed raw", text)
+    exited = marked.run("marked:prints", {"text": "printed\n", "value": value})
+    assert (exited.output, exited.result) == (b"printed\nraw", text)
     assert returned(exited) == value
 
 
