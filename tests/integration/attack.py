@@ -97,10 +97,12 @@ class Attack:
         lines = path.read_text().splitlines() if path.exists() else []
         return Counter((task, int(attempt)) for task, attempt in (line.split() for line in lines))
 
-    def verdict(self, seconds: float = 2 * LONGEST_WAIT) -> dict[str, Any]:
+    def verdict(
+        self, seconds: float = 2 * LONGEST_WAIT, *, max_attempts: int = MAX_ATTEMPTS
+    ) -> dict[str, Any]:
         """Heal everything, wait until every task has ended, judge all that happened.
 
-        Returns the final states by task.
+        ``max_attempts``: as the masters were started. Returns the final states by task.
         """
         self.network.heal()
         self.ensemble.heal()
@@ -109,7 +111,7 @@ class Attack:
         assert set(acked) <= tasks.keys(), "acked-never-lost"
         assert len(acked) == len(set(acked)), "submit-idempotent"
         assert all(count == 1 for count in self.runs().values()), "duplicates-explained"
-        judge = self.judge()
+        judge = self.judge(max_attempts)
         assert {task: state.decode() for task, state in judge.status.items()} == tasks
         return tasks
 
@@ -129,9 +131,9 @@ class Attack:
         except KazooException:
             return None
 
-    def judge(self) -> Judge:
+    def judge(self, max_attempts: int = MAX_ATTEMPTS) -> Judge:
         """Let the judge of the simulation see what was committed."""
-        judge = Judge(max_attempts=MAX_ATTEMPTS, sees_executions=False)
+        judge = Judge(max_attempts=max_attempts, sees_executions=False)
         judge.ensemble = replayed = _Replayed()
         judge.persons = self._persons | {self.person.client_id[0]}  # of late perhaps another one
         for entry in replay.committed(self.ensemble, self.person.chroot):

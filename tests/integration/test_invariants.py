@@ -379,7 +379,7 @@ def test_attempts_bounded(bare: Attack) -> None:
     ends = ended(bare, poison, failing)
     assert [(end["state"], end["attempt"]) for end in ends] == [("failed", 2), ("failed", 3)]
     assert lines(bare, "noted") == [["1"], ["2"]]
-    bare.verdict()
+    bare.verdict(max_attempts=2)
 
 
 def _has_run(attack: Attack, times: int) -> bool:
