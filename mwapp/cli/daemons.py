@@ -310,7 +310,7 @@ def _runner(settings: dict[str, Any]) -> "MakeRunner":
     from mwapp.execution.runner import Runner
 
     user = None if not settings["task_user"] else find_user(settings["task_user"], "--task-user")
-    os.environ.update(settings["env"])  # which nothing of the worker itself reads any more
+    os.environ.update(settings["env"])  # after its own settings were read
     groups = open_groups(_limits_of(settings, "task"), _limits_of(settings, "worker"))
     if user is None:
         return lambda post: Runner(post, control_groups=groups)
