@@ -207,11 +207,17 @@ def write_gap(writers: list[Writer], fault: Callable[[], object]) -> float:
 
 
 def lose_server(cluster: Cluster, node: str, writers: list[Writer]) -> float:
-    """One server of three loses power and stays off. The longest write gap of any client, ms."""
-    began = time.monotonic()
-    cluster.lab.power_cut(node)
-    wait_for("writes go on", lambda: all(w.writes_since(began + 1) > 20 for w in writers))
-    return _longest_gap(began, writers)
+    """One server of three loses power and stays off. The longest write gap of any client, ms.
+
+    The writers may all have left it for another server by now, so it gets a client of its own first.
+    """
+    with Writer(cluster, node) as connected:
+        began = time.monotonic()
+        cluster.lab.power_cut(node)
+        clients = [*writers, connected]
+        wait_for("writes go on", lambda: all(w.writes_since(began + 1) > 20 for w in clients))
+        connected.verify()
+        return _longest_gap(began, clients)
 
 
 @dataclass(frozen=True, slots=True)

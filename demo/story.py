@@ -168,7 +168,7 @@ class Story:
             gap = faults.lose_server(self.cluster, first, self.writers)
             self.gap("one_of_three_down", gap)
             self.say("two servers still are a quorum: writes go on")
-            self.say(f"(its clients noticed the silence and changed over in {gap / 1000:.1f} s)")
+            self.say(f"(its client noticed the silence and changed over in {gap / 1000:.1f} s)")
             self.say(f"{second} is switched off too: {leader} alone is no quorum")
             self.fault("two_of_three_down")
             outage = faults.lose_quorum(self.cluster, second, self.writers)
