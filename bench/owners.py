@@ -60,13 +60,13 @@ BLOCK_SIZE = 40_000
 PATIENCE = 3 * LONGEST_WAIT  # of clients: a table has a dozen processes, which begin at once
 
 PROCESS, AND_MASTER = "process killed", "process and master killed"
-HOST, FROZEN = "worker killed", "worker frozen"
+HOST, FROZEN, CUT = "worker killed", "worker frozen", "worker cut off"
 _SESSION_GOAL = 1000 * (SESSION_SECONDS + 1.5)
 # Each in turn; what a gap should not exceed, ms. Masters are replaced within a second, but when that was so
 # three times in ten minutes, only once their sessions are over.
-GOALS = {PROCESS: 300.0, HOST: _SESSION_GOAL, FROZEN: _SESSION_GOAL, AND_MASTER: _SESSION_GOAL}
-# How long its successors write before a frozen worker goes on, and how long nothing may change before the
-# next fault, seconds.
+GOALS = {PROCESS: 300.0} | dict.fromkeys((HOST, FROZEN, CUT, AND_MASTER), _SESSION_GOAL)
+# How long its successors write before a frozen worker goes on, or one that is cut off is connected again, and
+# how long nothing may change before the next fault, seconds.
 LATER, QUIET = 0.5, 0.5
 # A handler that fails again before it was well for so long begins only after a pause; that is not measured.
 WELL_SECONDS = 12.0
@@ -129,7 +129,7 @@ class _Regions(_Store):
 class _Partitions(_Store):
     table = "partitions"
     # The active master is a node like the others.
-    kinds = (PROCESS, HOST, FROZEN)
+    kinds = (PROCESS, HOST, FROZEN, CUT)
 
     def make(self) -> None:
         topics = [Topic(self.client, self.table, timeout=PATIENCE) for _ in range(PEOPLE)]
@@ -283,6 +283,8 @@ def _struck(kind: str, town: Town, owner: Daemon, table: str, shard: int) -> Ite
         kill_host(owner)
     elif kind == FROZEN:
         frozen = freeze(owner)
+    elif kind == CUT:
+        town.networks[owner.name].silence()
     else:
         send(process, signal.SIGKILL)
     if master is not None:
@@ -291,6 +293,7 @@ def _struck(kind: str, town: Town, owner: Daemon, table: str, shard: int) -> Ite
         yield began, time.monotonic()
     finally:
         thaw(frozen)
+        town.networks[owner.name].heal()
     for daemon in (owner, master):
         if daemon is not None and daemon.process.poll() is not None:
             daemon.start()

@@ -25,16 +25,19 @@ from stores.regions.client import NotDoneError, Regions
 from mwapp import ShardState
 from testbed import evidence
 from testbed.daemons import Daemon, Site
+from testbed.network import Network
 from testbed.waiting import wait_for
 
 PROJECT = Path(__file__).parents[1]
 
 
 class Town(Site):
-    """Masters, and workers that know the stores."""
+    """Masters, and workers that know the stores. Each worker, and what it has started, reaches the ensemble
+    through a network of its own: whoever is cut off from that can still be reached by clients."""
 
     def __init__(self, connect: str, home: Path) -> None:
         super().__init__(connect, home)
+        self.networks: dict[str, Network] = {}
         self.own, self.shared = home / "own", home / "shared"  # what the handlers store
         self.shared.mkdir()
 
@@ -54,15 +57,23 @@ class Town(Site):
             "PYTHONPATH": f"{PROJECT}/examples/stores:{os.environ.get('PYTHONPATH', '')}",
             "STORES_DIR": str(self.own),
             "STORES_REGIONS_DIR": str(self.shared),
-            "MWAPP_CONNECT": self.connect,
         } | environment
         for name, options in workers.items():
-            self.start(role, name, *options, **environment)
+            self.networks[name] = network = Network(self.connect)
+            connect = network.connect_string
+            self.start(role, name, *options, "--connect", connect, **environment, MWAPP_CONNECT=connect)
         for name in workers:
             self.named(name).wait_for_state("ready", "active")
 
     def named(self, name: str) -> Daemon:
         return next(daemon for daemon in self.daemons if daemon.name == name)
+
+    def cut_off(self, name: str, table: str) -> Network:
+        """From the ensemble, until the network is healed. Clients still reach its handlers, which stop."""
+        network = self.networks[name]
+        network.silence()
+        wait_for(f"handlers of {name} stop", lambda: not handlers(self.named(name), table))
+        return network
 
     def active(self) -> Daemon:
         """The active master, or the node that is it."""
@@ -71,6 +82,13 @@ class Town(Site):
             "one is active",
             lambda: next((one for one in able if one.status().get("state") == "active"), None),
         )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        for network in self.networks.values():
+            network.close()
 
 
 def in_sync(states: Iterable[ShardState], replicas: int) -> bool:

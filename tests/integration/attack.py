@@ -15,10 +15,10 @@ from kazoo.exceptions import KazooException
 from mwapp.core.master import MAX_ATTEMPTS
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
+from testbed.network import Network
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration import replay
 from tests.integration.person import Person, person_at
-from tests.integration.proxy import Network
 from tests.simulation.judge import Judge
 from tests.simulation.tree import Tree
 
@@ -157,7 +157,7 @@ def attack_on(ensemble: Ensemble, home: Path) -> Iterator[Attack]:
     """An attack with a chroot of its own."""
     chroot = f"/attack-{random.SystemRandom().getrandbits(40):x}"
     with (
-        closing(Network(ensemble)) as network,
+        closing(Network(ensemble.connect_string)) as network,
         person_at(ensemble.connect_string + chroot) as person,
         Site(network.connect_string + chroot, home) as site,
         closing(Attack(ensemble, network, person, site, home)) as attack,

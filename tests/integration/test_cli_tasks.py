@@ -10,9 +10,9 @@ import pytest
 
 from testbed.daemons import Site
 from testbed.ensemble import Ensemble
+from testbed.network import Network, Trap
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration.person import Person, person_at
-from tests.integration.proxy import Network, Trap
 
 SUBMITTERS, TASKS = 3, 300  # each submits so many again and again, until every server has died
 
@@ -193,7 +193,7 @@ def test_many_tasks_are_read_at_once(site: Site, ensemble: Ensemble, tmp_path: P
         requests.append(frame)
         return False
 
-    with closing(Network(ensemble)) as network:
+    with closing(Network(ensemble.connect_string)) as network:
         network.trap = Trap(count, committed=False)
         through = Site(network.connect_string + site.chroot, tmp_path)
         tasks = through.json("tasks", "--limit", "0")

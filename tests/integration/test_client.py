@@ -20,9 +20,9 @@ from mwapp.errors import (
 )
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
+from testbed.network import Network, Trap
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration import chores, replay
-from tests.integration.proxy import Network, Trap
 
 ROOT = str(Path(__file__).parents[2])
 MANY = 250  # several transactions
@@ -53,7 +53,7 @@ def client(site: Site) -> Iterator[Client]:
 
 @pytest.fixture
 def network(ensemble: Ensemble) -> Iterator[Network]:
-    network = Network(ensemble)
+    network = Network(ensemble.connect_string)
     yield network
     network.close()
 

@@ -22,10 +22,10 @@ import pytest
 from mwapp.core.suspicion import LEAST_SILENCE
 from testbed.daemons import LONG_SESSION, LONG_SESSION_SECONDS, NO_DEPOSITIONS, Daemon
 from testbed.ensemble import Ensemble
+from testbed.network import Trap
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration import replay
 from tests.integration.attack import Attack, attack_on
-from tests.integration.proxy import Trap
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_master_steps_down(attack: Attack) -> None:
     master = attack.active()
     session = attack.person.exists("/master").ephemeralOwner
     attack.submit(30, seconds=0.05)
-    attack.network.deaf = attack.network.mute = True
+    attack.network.silence()
     wait_for("its session is over", lambda: not attack.person.exists("/master"))
     assert set(attack.verdict().values()) == {"done"}
     assert master.said_at("session given up") < replay.ends(attack.ensemble)[session]
@@ -155,7 +155,7 @@ def test_master_steps_down(attack: Attack) -> None:
 def test_deadline_first(attack: Attack) -> None:
     """Whoever is cut off gives its session up before the ensemble ends it, also who has nothing to do."""
     sessions = {daemon: daemon.session() for daemon in attack.site.daemons}
-    attack.network.deaf = attack.network.mute = True
+    attack.network.silence()
     over = lambda: set(sessions.values()) <= replay.ends(attack.ensemble).keys()  # noqa: E731 - for the next line only
     wait_for("every session is over", over)
     ends = replay.ends(attack.ensemble)
@@ -461,7 +461,7 @@ def test_no_zombie_run(attack: Attack) -> None:
     wait_for("all run", lambda: all((attack.home / task).exists() for task in tasks))
     workers = {task: running(attack, task).name for task in tasks}
     sessions = {task: attack.person.exists(f"/workers/{workers[task]}").ephemeralOwner for task in tasks}
-    attack.network.deaf = attack.network.mute = True
+    attack.network.silence()
     wait_for("the sessions are over", lambda: not attack.person.get_children("/workers"))
     assert set(attack.verdict().values()) == {"done"}
     over = replay.ends(attack.ensemble)
@@ -557,7 +557,7 @@ def test_health_honest(attack: Attack) -> None:
         return (answers[0] or (None,))[0], (answers[1] or (None,))[0]
 
     assert codes(master) == codes(worker) == (200, 200)
-    attack.network.deaf = attack.network.mute = True
+    attack.network.silence()
     wait_for("they say so", lambda: codes(master) == codes(worker) == (200, 503))
     attack.network.heal()
     wait_for("they are ready again", lambda: codes(worker) == (200, 200))

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from testbed.ensemble import Ensemble
+from testbed.network import Trap
 from testbed.waiting import wait_for
 from tests.integration.attack import Attack, attack_on
-from tests.integration.proxy import Trap
 
 Frame = Callable[[bytes], bool]
 

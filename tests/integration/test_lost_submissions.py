@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from testbed.ensemble import Ensemble
+from testbed.network import Trap
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration.attack import Attack, attack_on
-from tests.integration.proxy import Trap
 
 MULTI_READ = 22  # what ZooKeeper calls several reads in one request
 MANY = 400  # several pages, in several transactions under way at once

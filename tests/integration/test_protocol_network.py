@@ -39,7 +39,7 @@ def test_silence_longer_than_the_sessions(attack: Attack) -> None:
     """Every worker is lost at once; whatever ran runs once more, and no more than that."""
     attack.submit(6)
     wait_for("all run", lambda: len(attack.runs()) == 6)
-    attack.network.deaf = attack.network.mute = True
+    attack.network.silence()
     wait_for("every session is over", lambda: not attack.person.get_children("/workers"))
     wait_for("no worker runs any", lambda: not any(worker.running() for worker in attack.of("worker")))
     attack.go()

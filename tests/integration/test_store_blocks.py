@@ -88,6 +88,14 @@ def test_no_acknowledged_file_is_lost_whatever_dies(town: Nodes) -> None:
         sleeper.signal(signal.SIGCONT)
         assert town.wait_until_whole() == before
 
+        # It is cut off from the ensemble.
+        cut_off = chance.choice(sorted(set(town.primaries().values())))
+        network = town.cut_off(cut_off, "blocks")
+        wait_for("others have its groups", lambda: cut_off not in town.primaries().values())
+        time.sleep(0.5)
+        network.heal()
+        assert town.wait_until_whole() == before
+
         # A data node is lost for good, with its disk; its rack has another.
         town.named("w1").kill()
         _remove(town.own / "w1")

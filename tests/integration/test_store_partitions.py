@@ -77,7 +77,7 @@ def test_what_was_acknowledged_is_there_once_and_in_its_order_whoever_dies_or_st
     ]
     with People(producers) as people:
         faults = [
-            *("leader", "follower", "host", "frozen host", "move"),
+            *("leader", "follower", "host", "frozen host", "host cut off", "move"),
             *draw.choices(["leader", "follower"], k=3),
         ]
         draw.shuffle(faults)
@@ -109,6 +109,11 @@ def _do(brokers: Brokers, people: People, fault: str, draw: random.Random) -> No
         brokers.named(leader).kill()
         people.wait_for_more(range(PARTITIONS))
         brokers.named(leader).start()
+        wait_for("all are in sync again", brokers.in_sync)
+    elif fault == "host cut off":
+        network = brokers.cut_off(leader, TABLE)
+        people.wait_for_more(range(PARTITIONS))
+        network.heal()
         wait_for("all are in sync again", brokers.in_sync)
     else:
         frozen = freeze(brokers.named(leader))

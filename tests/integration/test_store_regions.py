@@ -86,6 +86,11 @@ def trouble(town: Town, regions: Regions, people: People) -> None:
         people.wait_until_each_writes()
         thaw(frozen)
 
+    def cut_worker_off() -> None:
+        network = town.cut_off(owner().name, TABLE)
+        people.wait_until_each_writes()
+        network.heal()
+
     def kill_master() -> None:
         victim = town.active()
         victim.kill()
@@ -93,7 +98,8 @@ def trouble(town: Town, regions: Regions, people: People) -> None:
         victim.start()
 
     steps: list[Callable[[], None]] = [kill_process, kill_process, freeze_process, kill_worker, freeze_worker]
+    steps += [cut_worker_off, kill_master]
     split()
-    for step in chosen.sample([*steps, kill_master], 6):
+    for step in chosen.sample(steps, len(steps)):
         step()
         people.wait_until_each_writes()

@@ -1,4 +1,4 @@
-"""A network one can break: TCP connections to the ensemble's servers, carried by threads of the test."""
+"""A network one can break: TCP connections to the ensemble's servers, carried by threads of this process."""
 
 import contextlib
 import socket
@@ -6,7 +6,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 
-from testbed.ensemble import Ensemble
+from mwapp.zookeeper.connect_string import Servers
 
 CHUNK = 65536
 
@@ -35,28 +35,34 @@ class Trap:
 
 
 class Network:
-    """Stands between clients and an ensemble; clients use :attr:`connect_string`.
+    """Stands between clients and the servers of a connect string; clients use :attr:`connect_string`.
 
     ``deaf`` loses what clients send, ``mute`` what servers answer: requests that are carried out with
     nobody told. Both apply to connections there are and to new ones, until :meth:`heal`.
     """
 
-    def __init__(self, ensemble: Ensemble) -> None:
+    def __init__(self, connect: str) -> None:
+        self._beyond = Servers.parse(connect)
         self.deaf = self.mute = False
         self.trap: Trap | None = None
         self._mutes = b""
         self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._listeners = []
-        for server in ensemble.servers:
+        for address in self._beyond.addresses:
             listener = socket.create_server(("127.0.0.1", 0))
             self._listeners.append(listener)
-            self._thread(self._accept, listener, server.port)
+            self._thread(self._accept, listener, address)
 
     @property
     def connect_string(self) -> str:
-        """The servers as seen through this network."""
-        return ",".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in self._listeners)
+        """The servers as seen through this network, with the chroot."""
+        addresses = tuple(listener.getsockname() for listener in self._listeners)
+        return str(Servers(addresses, self._beyond.chroot))
+
+    def silence(self) -> None:
+        """Nothing comes through in either direction, and nobody is told."""
+        self.deaf = self.mute = True
 
     def mute_from(self, part: bytes) -> None:
         """Be mute from the first request on that contains this: it is carried out, and nobody is told."""
@@ -88,10 +94,10 @@ class Network:
     def _thread(*call: object) -> None:
         threading.Thread(target=call[0], args=call[1:], daemon=True).start()  # type: ignore[arg-type]  # the first is the function
 
-    def _accept(self, listener: socket.socket, port: int) -> None:
+    def _accept(self, listener: socket.socket, address: tuple[str, int]) -> None:
         for client in _accepted(listener):
             try:
-                server = socket.create_connection(("127.0.0.1", port), timeout=5)
+                server = socket.create_connection(address, timeout=5)
             except OSError:
                 _reset(client)
                 continue
