@@ -3,7 +3,7 @@
 
 Random owners suffer random faults under people who write. A gap is from the fault to the first acknowledged
 write that began after it: so it is the next owner's, with all that a client has to try until it finds that
-one. And how many shards move when one of ten workers is lost for longer than its grace, and when it comes
+one. (Who is cut off from the ensemble serves until its session may be over: its gap begins then.) And how many shards move when one of ten workers is lost for longer than its grace, and when it comes
 back, beside the fewest that can.
 """
 
@@ -284,7 +284,8 @@ def _struck(kind: str, town: Town, owner: Daemon, table: str, shard: int) -> Ite
     elif kind == FROZEN:
         frozen = freeze(owner)
     elif kind == CUT:
-        town.networks[owner.name].silence()
+        town.cut_off(owner.name, table)
+        began = time.monotonic()  # until its handlers stopped they served
     else:
         send(process, signal.SIGKILL)
     if master is not None:
