@@ -3,8 +3,9 @@
 
 Random owners suffer random faults under people who write. A gap is from the fault to the first acknowledged
 write that began after it: so it is the next owner's, with all that a client has to try until it finds that
-one. (Who is cut off from the ensemble serves until its session may be over: its gap begins then.) And how many shards move when one of ten workers is lost for longer than its grace, and when it comes
-back, beside the fewest that can.
+one. (Who is cut off from the ensemble serves until its handlers stop: its gap begins then.) And how many
+shards move when one of ten workers is lost for longer than its grace, and when it comes back, beside the
+fewest that can.
 """
 
 import math
