@@ -1,7 +1,6 @@
 """mwapp master, mwapp worker, mwapp node, mwapp release."""
 
 import math
-import os
 import re
 import sys
 import time
@@ -310,11 +309,12 @@ def _runner(settings: dict[str, Any]) -> "MakeRunner":
     from mwapp.execution.runner import Runner
 
     user = None if not settings["task_user"] else find_user(settings["task_user"], "--task-user")
-    os.environ.update(settings["env"])  # after its own settings were read
     groups = open_groups(_limits_of(settings, "task"), _limits_of(settings, "worker"))
     if user is None:
-        return lambda post: Runner(post, control_groups=groups)
-    return RemoteRunner(user, groups, settings["log_level"], settings["log_format"]).begin
+        return lambda post: Runner(post, control_groups=groups, given=settings["env"])
+    return RemoteRunner(
+        user, groups, settings["log_level"], settings["log_format"], given=settings["env"]
+    ).begin
 
 
 def _limits_of(settings: dict[str, Any], whose: str) -> ResourceLimits:

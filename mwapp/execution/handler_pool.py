@@ -7,7 +7,7 @@ or for a new one, whichever comes first. Use all of this only in the loop's thre
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from mwapp.core.messages import Exited, Run
@@ -35,12 +35,12 @@ class HandlerPool:
         self,
         loop: "AbstractEventLoop",
         post: Callable[[Exited], None],
+        environment: Mapping[str, str],
         output_limit: int,
         control_groups: ControlGroups | None = None,
     ) -> None:
         self._loop = loop
-        self._limit = output_limit
-        self._control_groups = control_groups
+        self._each = environment, output_limit, self, control_groups
         self._post = post
         self._waiting: dict[int, tuple[bytes, float]] = {}  # the request, and since when; the oldest first
         self._processes: set[WarmProcess] = set()
@@ -126,7 +126,7 @@ class HandlerPool:
             self._idle.pop().begin(number, request)
         while self._waiting and self._may_start():
             try:
-                process = WarmProcess(self._loop, self._limit, self, self._control_groups)
+                process = WarmProcess(self._loop, *self._each)
                 self._processes.add(process)
                 self._starting.add(process)
             except OSError as error:

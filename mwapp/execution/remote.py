@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -126,9 +126,15 @@ class RemoteRunner:
     """The process, as the worker sees it. It is used like a :class:`~mwapp.execution.runner.Runner`."""
 
     def __init__(
-        self, user: privileges.User, control_groups: ControlGroups | None, log_level: str, log_format: str
+        self,
+        user: privileges.User,
+        control_groups: ControlGroups | None,
+        log_level: str,
+        log_format: str,
+        given: Mapping[str, str] | None = None,
     ) -> None:
-        """Start it, and give up the right to start another. Call it before there are other threads.
+        """Start it, and give up the right to start another. Call it before there are other threads. The
+        ``given`` variables are for what it runs, and not for itself.
 
         Raises:
             BadInputError: this process may not become that user.
@@ -152,7 +158,7 @@ class RemoteRunner:
             try:
                 self._process = subprocess.Popen(
                     arguments,
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     start_new_session=True,
                     pass_fds=[theirs.fileno()],
                     env=of_runs() | own,
@@ -166,6 +172,9 @@ class RemoteRunner:
                     f"--task-user: this process may not become {user.name}: start it as root, or in a unit "
                     "with AmbientCapabilities=CAP_SETUID CAP_SETGID, or leave --task-user out"
                 ) from None
+        assert self._process.stdin is not None  # noqa: S101 - it was asked for; tells mypy
+        with suppress(BrokenPipeError), self._process.stdin as pipe:  # if it has ended, we shall hear of it
+            pipe.write(json.dumps(dict(given or {})).encode())
         if os.getuid() != 0:  # whom nothing keeps from having them
             privileges.give_up()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(SEND_TIME), 0))

@@ -4,15 +4,17 @@ One thread with an event loop follows all of them, so a thousand need no more th
 """
 
 import logging
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mwapp.core.messages import Exited, Run, ShardCommand, ShardSays
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
 from mwapp.execution.control_groups import ControlGroups
+from mwapp.execution.environment import of_runs
 from mwapp.execution.handler_pool import HandlerPool
 from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files, start_guard
 from mwapp.execution.processes import adopt_orphans
@@ -31,17 +33,20 @@ THREAD_END = GROUP_END + LAST_OUTPUT + 0.5
 
 class Runner:
     """What is running. ``post`` gets each task's Exited, and what shards say; it must be thread-safe. With
-    ``control_groups``, each runs in one of its own."""
+    ``control_groups``, each runs in one of its own. The ``given`` variables are for what runs, not for this
+    process."""
 
     def __init__(
         self,
         post: Callable[[Exited | ShardSays], None],
         output_limit: int = MAX_OUTPUT_BYTES,
         control_groups: ControlGroups | None = None,
+        given: Mapping[str, str] | None = None,
     ) -> None:
         self._post = post
         self._limit = output_limit
         self._control_groups = control_groups
+        self._given = dict(given or {})
         self._running: set[int] = set()  # started, and not answered
         self._loop: AbstractEventLoop | None = None
         self._closing = False
@@ -86,9 +91,10 @@ class Runner:
         adopt_orphans()
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(self._broken)
-        self._commands = Commands(self._loop, self._ended, self._limit, self._control_groups)
-        self._handlers = HandlerPool(self._loop, self._ended, self._limit, self._control_groups)
-        self._shards = Shards(self._loop, self._post, self._limit, self._control_groups)
+        shared = of_runs(os.environ | self._given), self._limit, self._control_groups
+        self._commands = Commands(self._loop, self._ended, *shared)
+        self._handlers = HandlerPool(self._loop, self._ended, *shared)
+        self._shards = Shards(self._loop, self._post, *shared)
         self._thread = threading.Thread(target=self._follow, args=(self._loop,), name="runner", daemon=True)
         self._thread.start()
 

@@ -1,9 +1,11 @@
 """Runs what a worker has, as a user of its own: python -m mwapp.execution.runner_process CHANNEL ...
 
+stdin is the variables that all it runs is given, as JSON; they are not for this process itself.
 CHANNEL is the number of a socket on which the worker's orders come and answers go. It ends, with all that it
 runs, when the worker closes it or dies. The other side is ``mwapp.execution.remote``.
 """
 
+import json
 import os
 import signal
 import socket
@@ -66,7 +68,7 @@ def main() -> None:
 
     with socket.socket(fileno=int(number)) as channel:
         groups = ControlGroups.borrowed(borrowed) if borrowed else None
-        runner = Runner(answer, control_groups=groups)
+        runner = Runner(answer, control_groups=groups, given=json.load(sys.stdin))
         orders = Orders(channel, runner)
         runner.follow(channel, orders.read)
         orders.over.wait()

@@ -1,12 +1,12 @@
 """A shard whose handler is a shell command: it runs while its worker is the shard's primary."""
 
 import signal
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from mwapp import clock
 from mwapp.core.messages import DemoteShard, OpenShard, PromoteShard
 from mwapp.execution.control_groups import ControlGroups
-from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
 
@@ -39,6 +39,7 @@ class CommandShard:
         loop: "AbstractEventLoop",
         opened: OpenShard,
         say: Say,
+        environment: Mapping[str, str],
         output_limit: int,
         control_groups: ControlGroups | None,
     ) -> None:
@@ -46,6 +47,7 @@ class CommandShard:
         self._loop = loop
         self._opened = opened
         self._say = say
+        self._environment = {**environment, **about(opened)}
         self._limit = output_limit
         self._control_groups = control_groups
         self._generation = opened.generation  # the one it was told last
@@ -110,7 +112,7 @@ class CommandShard:
         return Group(
             self._loop,
             ["/bin/sh", "-c", command],
-            environment_of(self._opened) | {"MWAPP_GENERATION": str(self._generation)},
+            self._environment | {"MWAPP_GENERATION": str(self._generation)},
             Output(self._limit),
             self._ended,
             control_group=control_group,
@@ -126,9 +128,9 @@ class CommandShard:
             self._say("closed", self._generation, f"the command has ended: {how_it_ended(group)}")
 
 
-def environment_of(shard: OpenShard) -> dict[str, str]:
-    """The variables of everything that runs for a shard."""
-    return of_runs() | {
+def about(shard: OpenShard) -> dict[str, str]:
+    """The variables that say for which shard something runs."""
+    return {
         "MWAPP_TABLE": shard.table,
         "MWAPP_SHARD": str(shard.shard),
         "MWAPP_WORKER": shard.worker,

@@ -4,13 +4,14 @@ it."""
 import json
 import socket
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mwapp.core.messages import DemoteShard, OpenShard, PromoteShard
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
-from mwapp.execution.shard_command import Say, environment_of, how_it_ended
+from mwapp.execution.shard_command import Say, about, how_it_ended
 from mwapp.handlers import problem_of_address
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class HandlerShard:
         loop: "AbstractEventLoop",
         opened: OpenShard,
         say: Say,
+        environment: Mapping[str, str],
         output_limit: int,
         control_groups: ControlGroups | None,
     ) -> None:
@@ -56,7 +58,7 @@ class HandlerShard:
                 self._group = Group(
                     loop,
                     arguments,
-                    environment_of(opened),
+                    {**environment, **about(opened)},
                     Output(output_limit),
                     self._ended,
                     pass_fds=[number],

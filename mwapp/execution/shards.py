@@ -1,6 +1,6 @@
 """Handlers of shards: each lives as long as its worker has the shard, in processes that nothing else uses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,13 +36,13 @@ class Shards:
         self,
         loop: "AbstractEventLoop",
         post: Callable[[ShardSays], None],
+        environment: Mapping[str, str],
         output_limit: int,
         control_groups: ControlGroups | None = None,
     ) -> None:
         self._loop = loop
         self._post = post
-        self._limit = output_limit
-        self._control_groups = control_groups
+        self._each = environment, output_limit, control_groups
         self._shards: dict[int, Shard | None] = {}  # None: it is being started
 
     @property
@@ -86,7 +86,7 @@ class Shards:
             return
         kind = CommandShard if command.handler is None else HandlerShard
         try:
-            shard = kind(self._loop, command, say, self._limit, self._control_groups)
+            shard = kind(self._loop, command, say, *self._each)
         except (OSError, ValueError) as error:
             say("closed", command.generation, f"no process for the handler: {error}")
             return

@@ -4,14 +4,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.execution.control_groups import ControlGroups
-from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
 
@@ -26,6 +25,7 @@ class Commands:
         self,
         loop: "AbstractEventLoop",
         post: Callable[[Exited], None],
+        environment: Mapping[str, str],
         output_limit: int,
         control_groups: ControlGroups | None = None,
     ) -> None:
@@ -33,7 +33,7 @@ class Commands:
         self._post = post
         self._limit = output_limit
         self._control_groups = control_groups
-        self._environment = of_runs()  # here, because it takes longer than all else that we do for a run
+        self._environment = dict(environment)
         self._runs: dict[int, Group | None] = {}  # None: not started yet
 
     @property

@@ -4,11 +4,11 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mwapp.core.messages import Exited
 from mwapp.execution.control_groups import ControlGroups
-from mwapp.execution.environment import of_runs
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
 
@@ -44,6 +44,7 @@ class WarmProcess:
     def __init__(
         self,
         loop: "AbstractEventLoop",
+        environment: Mapping[str, str],
         output_limit: int,
         owner: Owner,
         control_groups: ControlGroups | None = None,
@@ -76,7 +77,7 @@ class WarmProcess:
                 self._group = Group(
                     loop,
                     arguments,
-                    of_runs(),
+                    environment,
                     output,
                     self._ended,
                     pass_fds=[number],

@@ -31,6 +31,9 @@ from mwapp.zookeeper.connect_string import Servers
 
 Run = Callable[..., tuple[int, str]]
 
+# What mwapp, systemd or whoever starts a program sets.
+OF_OTHERS = ("MWAPP_SLOTS", "MWAPP_TASK", "NOTIFY_SOCKET", "PATH", "HOME", "LD_PRELOAD", "PYTHONPATH")
+
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
@@ -239,7 +242,7 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["remove", "--state", "queued"], "--state"),
         (["worker", "--label", "a b"], "--label"),
         (["worker", "--env", "A"], "--env: 'A' cannot be set: use NAME=VALUE"),
-        (["node", "--env", "MWAPP_SLOTS=2"], "--env: 'MWAPP_SLOTS' cannot be set"),
+        *((["node", "--env", f"{own}=2"], f"--env: {own!r} cannot be set") for own in OF_OTHERS),
         (["worker", "--prefetch", "-1"], "--prefetch"),
         (["worker", "--task-memory", "tiny"], "--task-memory"),
         (["worker", "--worker-memory", "1K"], "--worker-memory"),

@@ -147,6 +147,8 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
             "STATE_DIRECTORY is systemd's: choose another name.",
         ),
         ({"mwapp_environment": {"PATH": "/a"}}, "programs start with PATH, and mwapp's, too: leave it out"),
+        ({"mwapp_environment": {"HOME": "/a"}}, "programs start with HOME, and mwapp's, too: leave it out"),
+        ({"mwapp_environment": {"LD_PRELOAD": "/a"}}, "programs start with LD_PRELOAD, and mwapp's, too"),
         ({"mwapp_environment": {"PYTHONPATH": "/a"}}, "for Python packages use mwapp_handlers."),
         ({"mwapp_environment": {"A": 1}}, "mwapp_environment: A is 1, which is not text: put it in quotes"),
         ({"mwapp_environment": {"A": None}}, "mwapp_environment: A is None, which is not text"),

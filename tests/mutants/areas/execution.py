@@ -7,7 +7,11 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (
     pytest("tests/unit/test_execution_environment.py", "tests/unit/test_runner.py"),
-    pytest("tests/unit/test_control_groups.py", "tests/unit/test_task_user.py"),
+    pytest(
+        "tests/unit/test_control_groups.py",
+        "tests/unit/test_task_user.py",
+        "tests/unit/test_given_variables.py",
+    ),
     pytest("tests/integration/test_task_user.py"),
     pytest("tests/unit/handlers"),
 )
@@ -30,7 +34,21 @@ daemons = partial(Mutant, "mwapp/cli/daemons.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- what runs
-    daemons('    os.environ.update(settings["env"])', "    pass", "runs do not have what they are given"),
+    daemons(
+        'control_groups=groups, given=settings["env"]',
+        "control_groups=groups",
+        "runs do not have what they are given",
+    ),
+    daemons(
+        'settings["log_format"], given=settings["env"]',
+        'settings["log_format"]',
+        "another user's runs do not have what they are given",
+    ),
+    other(", given=json.load(sys.stdin)", "", "another user's runs do not have what they are given"),
+    remote(
+        "env=of_runs() | own,", "env=of_runs() | own | dict(given or {}),", "they are for what runs alone"
+    ),
+    runner("os.environ | self._given", "os.environ", "runs do not have what they are given"),
     runner(
         "        self._handlers.kill(run, grace)\n",
         "",

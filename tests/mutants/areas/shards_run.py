@@ -6,7 +6,7 @@ from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
 KILLERS = (
-    pytest("tests/unit/test_shard_handlers.py"),
+    pytest("tests/unit/test_shard_handlers.py", "tests/unit/test_given_variables.py"),
     pytest("tests/unit/test_task_user.py"),
     pytest("tests/integration/test_shards.py"),
 )
@@ -20,6 +20,12 @@ runner = partial(Mutant, "mwapp/execution/runner.py")
 remote = partial(Mutant, "mwapp/execution/remote.py")
 
 MUTANTS = [
+    command(
+        "{**environment, **about(opened)}", "about(opened)", "a shard's command lacks what all runs have"
+    ),
+    handler(
+        "{**environment, **about(opened)}", "about(opened)", "a shard's handler lacks what all runs have"
+    ),
     # ---------------------------------------------------------------- what runs
     runner(
         "            self._shards.kill_all()\n",
