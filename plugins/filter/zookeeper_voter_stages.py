@@ -327,8 +327,8 @@ def _require_data(now: Voters, concerned: Voters, trusted: set[int], holders: Ho
         )
     else:
         remedy = (
-            "bring their data back, or restore a backup on all servers. If neither can be, take out of the "
-            f"group the voters {numbers(lost)}: "
+            "bring their data back, or restore a backup on all servers (docs/operations.md, 'Back up and "
+            f"restore'). If neither can be, take out of the group the voters {numbers(lost)}: "
         )
         newest = by_age(holders)[0]
         remedy += (

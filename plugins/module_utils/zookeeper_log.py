@@ -26,7 +26,7 @@ _USUAL = re.compile(
 _DATA = (
     "If the other servers have a quorum without this one (status.yml), and one of them has a zxid that is at "
     "least as great (below), let them send it their data: docs/operations.md says how, below reset.yml. If "
-    "not, keep all files, and restore a backup."
+    "not, keep all files, and restore a backup ('Back up and restore' there)."
 )
 # What the log says, and what helps. Groups of the pattern are at hand as {0}, {1}; ``torn`` see `explain`.
 _REMEDIES = (

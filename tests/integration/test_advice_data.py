@@ -1,4 +1,4 @@
-"""A refusal that concerns a damaged log is followed to the letter: nothing that was acknowledged is lost."""
+"""What is proposed about damaged or lost data is done to the letter: nothing is lost that need not be."""
 
 import re
 import shutil
@@ -126,16 +126,42 @@ def damage(log: Path, at: int, instead: bytes) -> None:
     log.write_bytes(text)
 
 
+def told(about: str) -> list[str]:
+    """The commands that docs/operations.md gives below these words."""
+    section = OPERATIONS.read_text().partition(f"**{about}**")[2]
+    lines = section.partition("```console\n")[2].partition("```")[0].splitlines()
+    assert lines
+    assert all(line.startswith("$ ") for line in lines)
+    return [line.removeprefix("$ ") for line in lines]
+
+
+def at(command: str, *here: tuple[str, str]) -> str:
+    """With these paths in place of those."""
+    for written, mine in here:
+        command = command.replace(written, mine)
+    return command
+
+
+def do(command: str) -> None:
+    subprocess.run(["sh", "-c", command], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+
 def repair(log: Path, root: Path) -> None:
-    """As docs/operations.md says below "A damaged log"."""
-    section = OPERATIONS.read_text().partition("**A damaged log.**")[2]
-    block = section.partition("```console\n")[2].partition("```")[0]
-    commands = [line.removeprefix("$ ") for line in block.splitlines()]
-    assert len(commands) == 4
+    """As below "A damaged log"."""
+    there = ("/var/lib/zookeeper/txnlog/version-2", str(log.parent))
+    for command in told("A damaged log."):
+        do(at(command, there, ("100000001", log.suffix[1:]), ("/root", str(root))))
+
+
+def do_at(server: Server, commands: list[str], root: Path) -> None:
+    """On the server's host. On an empty disk there is nothing to move."""
+    paths = ("/root", str(root)), ("/var/lib/zookeeper", str(server.directory)), ("zkData", "data")
     for command in commands:
-        mine = command.replace("/var/lib/zookeeper/txnlog/version-2", str(log.parent))
-        mine = mine.replace("100000001", log.suffix[1:]).replace("/root", str(root))
-        subprocess.run(["sh", "-c", mine], check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        what, first, *_ = at(command, *paths).split()
+        if what == "systemctl":
+            getattr(server, first)()
+        elif what != "mv" or Path(first).exists():
+            do(at(command, *paths))
 
 
 def test_a_copy_of_the_damaged_log_is_repaired_and_put_in_its_place(anew: Anew, tmp_path: Path) -> None:
@@ -214,3 +240,28 @@ def test_a_damaged_log_of_another_installation_is_repaired_before_anything_is_gi
     Ill(anew.ensemble, server, None).configure(dataDir=own[0], dataLogDir=own[1])  # type: ignore[arg-type]
     anew.ensemble.start()
     anew.has_all()
+
+
+def test_a_backup_is_restored_on_all_when_most_have_lost_their_data(anew: Anew, tmp_path: Path) -> None:
+    ensemble, last = anew.ensemble, anew.last
+    ensemble.start()
+    do_at(ensemble.followers()[0], told("Back up"), tmp_path)
+    assert (tmp_path / "zookeeper.tar").stat().st_mode & 0o777 == 0o600, "it has the values of all znodes"
+    ensemble.start()
+    with ensemble.servers[0].client() as client:
+        client.set(PATH, b"%d" % (last + 1000))
+    for server in ensemble.servers:
+        server.stop()
+    for server in ensemble.servers[1:]:
+        for path in directories(server):
+            shutil.rmtree(path)
+            path.mkdir()
+    assert "restore a backup on all servers (docs/operations.md, 'Back up and restore')" in anew.refused()
+    for server in ensemble.servers:
+        do_at(server, told("Restore"), tmp_path)
+        (server.directory / "data/myid").write_text(f"{server.number}\n")
+    anew.goes_on()
+    for server in ensemble.servers:
+        with server.client() as client:
+            client.sync(PATH)
+            assert last <= int(client.get(PATH)[0]) < last + 1000, "also on the server that was newer"
