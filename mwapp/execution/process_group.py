@@ -28,6 +28,12 @@ if TYPE_CHECKING:  # a process that runs nothing need not wait for its import
 # kernel to remove the group (a process stuck on a dead disk would take forever), seconds.
 LAST_OUTPUT = 0.2
 GROUP_END = 1.0
+# A process whose channel to the worker has ended is most probably about to end: then its exit status says
+# why, if nobody kills it. It has this long, seconds.
+LAST_WORDS = 0.5
+# Why one is killed that goes on, or says what is no answer.
+CLOSED = "mwapp killed it: its process closed the channel to its worker; close only what the handler opened"
+MEDDLED = "mwapp killed it: its process wrote to the channel to its worker; use only what the handler opened"
 
 CHUNK = 64 * 1024
 MOST_CHUNKS = 17  # of a pipe of the largest size (1 MiB)

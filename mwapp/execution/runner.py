@@ -170,7 +170,8 @@ class Runner:
         knowledge."""
         problem = context.get("exception") or context["message"]
         log.error("lost sight of what runs: %s", problem, exc_info=context.get("exception"))
-        for run in list(self._running):
+        lost, self._running = self._running, set()  # so that nothing else is told of them
+        for run in lost:
             self._kill(run, 0.0)
-            self._ended(Exited(run, None, reason=f"mwapp lost sight of it: {problem}"))
+            self._post(Exited(run, None, reason=f"mwapp lost sight of it: {problem}"))
         self._shards.lose(f"mwapp lost sight of it: {problem}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mwapp.core.messages import DemoteShard, OpenShard, PromoteShard
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.output import Output
-from mwapp.execution.process_group import Group
+from mwapp.execution.process_group import CLOSED, LAST_WORDS, MEDDLED, Group
 from mwapp.execution.shard_command import Say, about, how_it_ended
 from mwapp.handlers import problem_of_address
 
@@ -135,8 +135,16 @@ class HandlerShard:
         *lines, rest = (self._received + data).split(b"\n")
         self._received = bytearray(rest)
         if not data or len(rest) > MOST_REPLY or not all(map(self._replied, lines)):
-            # It has ended, or the handler has taken the channel.
+            # It has ended or failed, or the handler has taken the channel.
             self._loop.remove_reader(self._channel)
+            if data:
+                self._lose(MEDDLED)
+            else:
+                self._loop.call_later(LAST_WORDS, self._lose, CLOSED)
+
+    def _lose(self, reason: str) -> None:
+        if self._group.code is None:
+            self._reason = self._reason or (None if self._closing else reason)
             self._group.kill()
 
     def _replied(self, line: bytearray) -> bool:

@@ -74,9 +74,11 @@ class Shards:
 
     def lose(self, reason: str) -> None:
         """A defect: kill every handler, and say that it is gone."""
-        self.kill_all()
-        for run in list(self._shards):
-            self._say(run, "closed", 0, reason)
+        lost, self._shards = self._shards, {}  # so that nothing else is told of them
+        for run, shard in lost.items():
+            if shard is not None:
+                shard.close(0.0)
+            self._post(ShardSays(run, "closed", 0, reason))
 
     def _open(self, command: OpenShard) -> None:
         self._shards[command.run] = None

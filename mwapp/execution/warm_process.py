@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mwapp.core.messages import Exited
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.output import Output
-from mwapp.execution.process_group import Group
+from mwapp.execution.process_group import CLOSED, LAST_WORDS, MEDDLED, Group
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -59,6 +59,7 @@ class WarmProcess:
         self._ready = False
         self._began = 0.0
         self._killed = False  # on purpose
+        self._reason: str | None = None  # why it was killed, if not on purpose
         self._answer: Exited | None = None  # given once the group is gone
         self._received = bytearray()
         self._unsent = bytearray()
@@ -140,6 +141,14 @@ class WarmProcess:
             # It has ended, or a handler has taken the channel.
             self._loop.remove_reader(self._channel)
             self._owner.useless(self)
+            if data:
+                self._lose(MEDDLED)
+            else:
+                self._loop.call_later(LAST_WORDS, self._lose, CLOSED)
+
+    def _lose(self, reason: str) -> None:
+        if self._group.code is None and not self._killed:
+            self._reason = reason
             self._group.kill()
 
     def _expects(self, reply: dict[str, Any]) -> bool:
@@ -201,7 +210,7 @@ class WarmProcess:
         if code == 0:
             code = 1
             self._group.output.write(b"the handler ended its process before it returned\n")
-        return self._exited({"code": code})
+        return self._exited({"code": code, "reason": self._reason})
 
 
 def _text(value: object) -> str | None:

@@ -307,6 +307,15 @@ class Babbles(Shard):
         os.write(int(sys.argv[1]), b'{"said": "serving", "generation": "8"}\\n')
         time.sleep(1000)
 
+class IsKilled(Shard):
+    def promote(self, term):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Closes(Shard):
+    def promote(self, term):
+        os.close(int(sys.argv[1]))
+        time.sleep(1000)
+
 class Addressed(Shard):
     def open(self, term):
         self.address = "host:1"
@@ -461,8 +470,10 @@ def test_a_handler_that_hangs_is_killed_at_once_when_the_session_is_over(python:
     [
         ("notes_of_tests:Breaks", "ValueError: no such disk"),
         ("notes_of_tests:Leaves", "its process has ended: exit status 3: farewell"),
-        ("notes_of_tests:Babbles", "its process has ended: killed by SIGKILL"),
-        ("notes_of_tests:Pretends", "its process has ended: killed by SIGKILL"),
+        ("notes_of_tests:IsKilled", "its process has ended: killed by SIGKILL"),
+        ("notes_of_tests:Babbles", "mwapp killed it: its process wrote to the channel to its worker"),
+        ("notes_of_tests:Pretends", "mwapp killed it: its process wrote to the channel to its worker"),
+        ("notes_of_tests:Closes", "mwapp killed it: its process closed the channel to its worker"),
     ],
 )
 def test_a_handler_that_fails_says_why(python: Harness, handler: str, reason: str) -> None:
@@ -538,6 +549,16 @@ def test_at_the_end_no_handler_is_opened(python: Harness) -> None:
     python.runner.kill_all()
     assert python.runner._loop is not None
     assert python.runner._loop.is_closed()
+
+
+def test_a_replica_for_which_nothing_runs_is_told_why_when_it_is_lost_sight_of(python: Harness) -> None:
+    python.open(SLEEPS)
+    python.says("open 7", "ready 7")
+    loop = python.runner._loop
+    assert loop is not None
+    loop.call_soon_threadsafe(lambda: 1 / 0)
+    assert "mwapp lost sight of it: division by zero" in (python.closed() or "")
+    python.nothing()
 
 
 def test_what_is_lost_sight_of_is_killed_and_told(python: Harness) -> None:

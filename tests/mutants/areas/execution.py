@@ -65,9 +65,14 @@ MUTANTS = [
         "what was lost sight of and then ends is told twice",
     ),
     runner(
-        "            self._kill(run, 0.0)\n            self._ended",
-        "            self._ended",
+        "            self._kill(run, 0.0)\n            self._post",
+        "            self._post",
         "what was lost sight of runs on behind the core's back",
+    ),
+    runner(
+        "lost, self._running = self._running, set()",
+        "lost = list(self._running)",
+        "what waits for a process and is lost sight of is told as killed, without a reason",
     ),
     runner(
         "            self._thread.join(THREAD_END)",
@@ -278,6 +283,12 @@ MUTANTS = [
         "        self._group.output = Output(self._limit)\n",
         "",
         "the output of one handler is in that of the next",
+    ),
+    warm('"reason": self._reason', '"reason": None', "who is killed for its channel is not told why"),
+    warm(
+        "self._loop.call_later(LAST_WORDS, self._lose, CLOSED)",
+        "self._lose(CLOSED)",
+        "what ends by itself is told as killed",
     ),
     warm("            self._owner.useless(self)\n", "", "a process that is lost is given the next run"),
     pool(

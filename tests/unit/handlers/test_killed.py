@@ -26,6 +26,18 @@ def test_kill_before_the_start(harness: Harness) -> None:
     assert sorted(harness.exited().run for _ in range(10)) == list(range(10))
 
 
+def test_those_that_wait_for_a_process_are_told_why_when_they_are_lost_sight_of(harness: Harness) -> None:
+    harness.runner._ensure_open()
+    with harness.held():  # so that none has begun
+        harness.start("sleeps", "/dev/null", 1)
+        harness.start("sleeps", "/dev/null", 2)
+        assert harness.runner._loop is not None
+        harness.runner._loop.call_soon_threadsafe(lambda: 1 / 0)
+    told = {(end.run, end.code, end.reason) for end in (harness.exited(), harness.exited())}
+    assert told == {(run, None, "mwapp lost sight of it: division by zero") for run in (1, 2)}
+    assert harness.told.empty()
+
+
 def test_grace(harness: Harness, tmp_path: Path) -> None:
     harness.start("obliging", str(tmp_path / "pid"))
     process = read_number(tmp_path / "pid")

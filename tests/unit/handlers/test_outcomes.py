@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from mwapp.core.messages import Run
+from mwapp.core.task import Task
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.handlers.harness import Harness, returned
 
@@ -119,17 +121,44 @@ def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Har
         ("dies", 5, 5, "last words\n"),
         ("dies", 0, 1, "last words\nthe handler ended its process before it returned\n"),
         ("segfault", None, -11, "Segmentation fault"),
-        ("closes_all", None, -9, ""),
-        ("meddles", None, -9, ""),
-        ("meddles", "no JSON\n", -9, ""),
-        ("meddles", '{"code":0,"clean":true}\n', -9, ""),
-        ("meddles", '{"code":0,"clean":true}\n{"code":0,"clean":true}\n', -9, ""),
+        ("is_killed", None, -9, "last words\n"),
     ],
 )
 def test_failures(shared: Harness, handler: str, argument: Any, code: int, said: str) -> None:
     exited = shared.run(handler, argument)
-    assert (exited.code, said in exited.output.decode()) == (code, True), exited
+    assert (exited.code, exited.reason) == (code, None)
+    assert said in exited.output.decode(), exited
     assert returned(shared.run("returns", "and on")) == "and on"
+
+
+CLOSED = "mwapp killed it: its process closed the channel to its worker; close only what the handler opened"
+MEDDLED = "mwapp killed it: its process wrote to the channel to its worker; use only what the handler opened"
+
+
+@pytest.mark.parametrize(
+    ("handler", "argument", "reason"),
+    [
+        ("closes_all", None, CLOSED),
+        ("meddles", None, MEDDLED),
+        ("meddles", "no JSON\n", MEDDLED),
+        ("meddles", '{"code":0,"clean":true}\n', MEDDLED),
+        ("meddles", '{"code":0,"clean":true}\n{"code":0,"clean":true}\n', MEDDLED),
+    ],
+)
+def test_whoever_takes_the_channel_is_killed_and_told_why(
+    shared: Harness, handler: str, argument: Any, reason: str
+) -> None:
+    exited = shared.run(handler, argument)
+    assert (exited.code, exited.reason) == (-9, reason)
+    assert returned(shared.run("returns", "and on")) == "and on"
+
+
+def test_a_process_that_fails_by_itself_has_its_own_status(shared: Harness) -> None:
+    """Its channel ends before it does. Here it lacks what each run is told."""
+    shared.runner.start(Run(1, Task(handler="returns"), {}))
+    exited = shared.exited()
+    assert (exited.code, exited.reason) == (1, None)
+    assert exited.output.endswith(b"KeyError: 'MWAPP_TASK'\n")
 
 
 @pytest.mark.parametrize(

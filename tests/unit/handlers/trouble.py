@@ -158,6 +158,10 @@ def starts_a_meddler(argument, run):
     subprocess.run([sys.executable, "-c", program], close_fds=False)
     return "all is well"
 
+def is_killed(argument, run):
+    print("last words")
+    os.kill(os.getpid(), signal.SIGKILL)
+
 def closes_all(argument, run):
     os.closerange(0, 100)
     time.sleep(600)
