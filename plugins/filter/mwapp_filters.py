@@ -251,19 +251,20 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
 
 
 def _settings(role: str, its: Variables) -> Row:
-    """The options of a daemon."""
+    """The options of a daemon. An older release, to which somebody goes back, refuses a key that it does not
+    know: so what is newer is there only if it is not the default."""
     port = its[f"mwapp_{role}_port"]
     master = {
         "max_attempts": do_int(its["mwapp_max_attempts"]),
         "max_per_submitter": do_int(its["mwapp_max_per_submitter"]),
-        "adopt": is_true(its["mwapp_adopt"]),
+        **({"adopt": True} if is_true(its["mwapp_adopt"]) else {}),
         "retention": do_float(its["mwapp_retention"]),
         "keep": do_int(its["mwapp_keep"]),
         "depose_after": do_float(its["mwapp_depose_after"]),
     }
     slots = do_int(its["mwapp_slots"])
     worker = {
-        **({"slots": slots} if slots else {}),  # an older release, to which somebody goes back, knows no 0
+        **({"slots": slots} if slots else {}),  # 0 is as new
         "prefetch": do_int(its["mwapp_prefetch"]),
         "label": list(its["mwapp_labels"]),
         "drain": do_int(its["mwapp_drain"]),

@@ -113,7 +113,6 @@ def test_a_master_does_not_drain() -> None:
 MASTERS = {
     "max_attempts": 5,
     "max_per_submitter": 0,
-    "adopt": False,
     "retention": 3600.0,
     "keep": 10000,
     "depose_after": 0.6,
@@ -134,8 +133,8 @@ def test_settings_of_a_service(role: str, port: int, own: dict[str, object]) -> 
 
 
 def test_what_is_given_as_text_is_read_as_ansible_does() -> None:
-    for text, adopts in (("false", False), ("yes", True)):
-        assert services(mwapp_adopt=text)["master"]["settings"]["adopt"] is adopts
+    for text, adopts in (("false", None), ("yes", True)):
+        assert services(mwapp_adopt=text)["master"]["settings"].get("adopt") is adopts
 
 
 def test_limits_are_written_if_they_are_set() -> None:
@@ -286,6 +285,30 @@ def test_handlers_get_the_variables_that_are_set_and_where_their_data_are() -> N
     assert services(mwapp_environment={"B": "1"})["worker"]["settings"]["env"] == ["B=1"]
     assert "env" not in services(mwapp_environment={})["worker"]["settings"]
     assert "env" not in services(mwapp_environment="text")["worker"]["settings"]  # preflight refuses it
+
+
+# What mwapp 0.4.0 takes; and it takes no 0 for slots.
+OLDER = {
+    *("listen", "advertise", "log_level", "max_attempts", "max_per_submitter", "retention", "keep"),
+    *("depose_after", "prefetch", "label", "drain"),
+}
+
+
+@pytest.mark.parametrize("off", [False, "no"])
+def test_an_older_release_takes_what_is_written_by_default(off: object) -> None:
+    """Somebody may go back to it, with the configuration as it is."""
+    made = services(mwapp_adopt=off)
+    assert {key for service in made.values() for key in service["settings"]} == OLDER
+
+
+def test_what_is_not_the_default_is_written() -> None:
+    made = services(mwapp_adopt="yes", mwapp_slots="2")
+    assert [made[role]["settings"].get("adopt") for role in ("master", "worker", "node")] == [
+        True,
+        None,
+        True,
+    ]
+    assert [made[role]["settings"].get("slots") for role in ("master", "worker", "node")] == [None, 2, 2]
 
 
 def test_where_the_data_are_is_one_place() -> None:

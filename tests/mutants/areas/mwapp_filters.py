@@ -54,6 +54,11 @@ MUTANTS = [
         "if slots else {}", "if True else {}", "the release before does not start with what the role writes"
     ),
     filters(
+        '{"adopt": True} if is_true(its["mwapp_adopt"]) else {}',
+        '{"adopt": is_true(its["mwapp_adopt"])}',
+        "the release before does not start with what the role writes",
+    ),
+    filters(
         'do_float(its["mwapp_retention"])', 'its["mwapp_retention"]', "-e restarts what it does not change"
     ),
     filters(
