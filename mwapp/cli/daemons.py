@@ -221,6 +221,13 @@ def _worker_options(function: F) -> F:
                 "AmbientCapabilities=CAP_SETUID CAP_SETGID.",
             ),
             option(
+                "--task-network/--no-task-network",
+                key="task_network",
+                default=True,
+                help="Whether tasks and handlers may use the network. If not, the kernel refuses them every "
+                "socket but Unix sockets, and setuid programs do not give them rights. It needs --task-user.",
+            ),
+            option(
                 "--env",
                 multiple=True,
                 callback=_environment,
@@ -309,12 +316,17 @@ def _runner(settings: dict[str, Any]) -> "MakeRunner":
     from mwapp.execution.runner import Runner
 
     user = None if not settings["task_user"] else find_user(settings["task_user"], "--task-user")
+    if user is None and not settings["task_network"]:
+        raise BadInputError(
+            "--no-task-network (task_network = false): tasks run as the worker's own user, which needs the "
+            "network: set --task-user, to mwapp-task for example, or leave this out"
+        )
     groups = open_groups(_limits_of(settings, "task"), _limits_of(settings, "worker"))
+    given = settings["env"]
     if user is None:
-        return lambda post: Runner(post, control_groups=groups, given=settings["env"])
-    return RemoteRunner(
-        user, groups, settings["log_level"], settings["log_format"], given=settings["env"]
-    ).begin
+        return lambda post: Runner(post, control_groups=groups, given=given)
+    log_as = settings["log_level"], settings["log_format"]
+    return RemoteRunner(user, groups, *log_as, given=given, network=settings["task_network"]).begin
 
 
 def _limits_of(settings: dict[str, Any], whose: str) -> ResourceLimits:

@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import pickle
+import signal
 import socket
 import struct
 import subprocess
@@ -38,6 +39,7 @@ MOST_HEAD = 1000
 MOST_OUTPUT = MAX_OUTPUT_BYTES + 1000
 
 START, KILL, SHARD = "start", "kill", "shard"
+NETWORK, NO_NETWORK = "network", "no-network"
 _SIZE = struct.Struct("!I")
 # The types of a head: of the end of a run, and of what a shard says.
 _HEAD = [int, int, bool, float, bool, int, int, int]
@@ -132,12 +134,14 @@ class RemoteRunner:
         log_level: str,
         log_format: str,
         given: Mapping[str, str] | None = None,
+        *,
+        network: bool = True,
     ) -> None:
         """Start it, and give up the right to start another. Call it before there are other threads. The
         ``given`` variables are for what it runs, and not for itself.
 
         Raises:
-            BadInputError: this process may not become that user.
+            BadInputError: this process may not become that user, or keep what it runs off the network.
         """
         self._post: Callable[[Exited | ShardSays], None] = lambda _: None
         self._running: set[int] = set()
@@ -147,7 +151,7 @@ class RemoteRunner:
         ours, theirs = socket.socketpair()
         with theirs:
             arguments = [sys.executable, "-P", "-m", "mwapp.execution.runner_process", str(theirs.fileno())]
-            arguments += [log_level, log_format]
+            arguments += [log_level, log_format, NETWORK if network else NO_NETWORK]
             if control_groups is not None:
                 arguments += control_groups.lend()
             own = {"HOME": user.home, "SHELL": user.shell, "USER": user.name, "LOGNAME": user.name}
@@ -180,6 +184,8 @@ class RemoteRunner:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(SEND_TIME), 0))
         self._answers = ours.makefile("rb")
         self._socket = ours
+        if not network:
+            self._await_no_network()
         self._thread = threading.Thread(target=self._listen, name="runner", daemon=True)
 
     def begin(self, post: Callable[[Exited | ShardSays], None]) -> "RemoteRunner":
@@ -219,6 +225,17 @@ class RemoteRunner:
         self._answers.close()
         self._socket.close()
 
+    def _await_no_network(self) -> None:
+        """Wait until it has left the network: nothing of a task is there yet, so what it says is true."""
+        line = self._answers.readline()
+        if line == b"\n":
+            return
+        self._answers.close()
+        self._socket.close()
+        code = self._process.wait()
+        problem = line.decode().strip() or _end_at_start(code)
+        raise BadInputError(f"--no-task-network (task_network = false): {problem}, or leave this out")
+
     def _order(self, *order: object) -> None:
         try:
             self._socket.sendall(write_order(*order))
@@ -248,3 +265,12 @@ class RemoteRunner:
         if self._control_groups is not None:
             self._control_groups.kill()
         os._exit(1)
+
+
+def _end_at_start(code: int) -> str:
+    """Why the process has ended before it said anything, and the remedy."""
+    if code == -signal.SIGSYS:
+        return (
+            "its unit forbids this process to filter system calls: add SystemCallFilter=seccomp to the unit"
+        )
+    return f"the process that runs tasks has ended with exit status {code}: look at what it has said"

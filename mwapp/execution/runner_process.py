@@ -16,7 +16,8 @@ from contextlib import suppress
 from mwapp import logs
 from mwapp.core.messages import Exited, Run, ShardCommand, ShardSays
 from mwapp.execution.control_groups import ControlGroups
-from mwapp.execution.remote import KILL, SHARD, START, read_orders, write_answer
+from mwapp.execution.no_network import NoFilterError, refuse_network
+from mwapp.execution.remote import KILL, NO_NETWORK, SHARD, START, read_orders, write_answer
 from mwapp.execution.runner import Runner
 
 # How much to read at once, bytes.
@@ -54,9 +55,19 @@ class Orders:
                     self._runner.tell_shard(command)
 
 
+def leave_network(channel: socket.socket) -> None:
+    """Have none, nor anything that is run. The worker waits for the line that says why not; empty: done."""
+    try:
+        refuse_network()
+    except NoFilterError as problem:
+        channel.sendall(f"{problem}\n".encode())
+        sys.exit(1)
+    channel.sendall(b"\n")
+
+
 def main() -> None:
     """Run what is ordered."""
-    number, level, style, *borrowed = sys.argv[1:]
+    number, level, style, network, *borrowed = sys.argv[1:]
     os.set_inheritable(int(number), False)
     logs.configure(level, style)
     for unheard in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # the worker hears them, and drains
@@ -67,6 +78,8 @@ def main() -> None:
             channel.sendall(write_answer(what))
 
     with socket.socket(fileno=int(number)) as channel:
+        if network == NO_NETWORK:
+            leave_network(channel)
         groups = ControlGroups.borrowed(borrowed) if borrowed else None
         runner = Runner(answer, control_groups=groups, given=json.load(sys.stdin))
         orders = Orders(channel, runner)

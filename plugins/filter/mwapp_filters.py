@@ -269,6 +269,7 @@ def _settings(role: str, its: Variables) -> Row:
         "label": list(its["mwapp_labels"]),
         "drain": do_int(its["mwapp_drain"]),
         **({"task_user": its["mwapp_task_user"]} if its["mwapp_task_user"] else {}),
+        **({} if is_true(its["mwapp_task_network"]) else {"task_network": False}),
         **_limits(its),
         **({"env": given} if (given := _environment(its)) else {}),
     }

@@ -1,14 +1,12 @@
-"""The packet filter of one service, as rules for nftables: who may connect to which port, and who may not
-send.
+"""The packet filter of one service: who may connect to which port, as rules for nftables.
 
-Only the ports of the service and its own users are filtered, in a table of its own. Other tables may refuse
-more, never less.
+Only the ports of the service are filtered, in a table of its own. Other tables may refuse more, never less.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from typing import Any, NamedTuple, Union
 
@@ -86,21 +84,10 @@ def shut_out(rules: list[Rule], port: int, addresses: list[str]) -> list[str]:
     return [one for one in addresses if not any(ip_address(one) in network for network in networks)]
 
 
-def ruleset(name: str, rules: list[Rule], offline: Sequence[int] = ()) -> str:
-    """The file for ``nft -f``. It replaces the table in one step, so no packet passes in between.
-
-    ``offline``: the numbers of users who may send nothing.
-    """
+def ruleset(name: str, rules: list[Rule]) -> str:
+    """The file for ``nft -f``. It replaces the table in one step, so no packet passes in between."""
     lines = [line for rule in rules for line in _lines(rule)]
     body = "".join(f"    {line}\n" for line in ['iif "lo" accept', *lines])
-    if offline:
-        # Rejected and not dropped: who tries hears of it at once, and does not wait.
-        body += f"""  }}
-  # Users whose processes may send nothing.
-  chain output {{
-    type filter hook output priority filter; policy accept;
-    meta skuid {{ {", ".join(map(str, sorted(offline)))} }} reject with icmpx admin-prohibited
-"""
     return f"""# Managed by Ansible (role {name}). The next run overwrites changes made here.
 # Who may connect to the ports of {name}. All other ports are left to the other tables.
 table inet {name}

@@ -8,7 +8,7 @@ module: packet_filter
 short_description: Let only named hosts connect to the ports of a service
 description:
   - Keeps a table C(inet NAME) of nftables for the ports of one service, its file, and a unit that loads it at
-    every boot. Other tables and other ports are never touched. To these ports loopback is always open.
+    every boot. Other tables and other ports are never touched. Loopback is always open.
   - The host itself looks names up. If one does not resolve, the module fails before it changes anything.
 options:
   name:
@@ -53,11 +53,6 @@ options:
         type: list
         elements: str
         required: true
-  offline:
-    description: Users whose processes may send nothing, not even over loopback.
-    type: list
-    elements: str
-    default: []
   services:
     description: Units that must not start before the table is loaded.
     type: list
@@ -88,9 +83,7 @@ cut_off:
 """
 
 import os
-import pwd
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +145,8 @@ def as_listed(name: str, rules: str) -> str | None:
 class PacketFilter:
     """The packet filter of one service on this host."""
 
-    def __init__(self, name: str, rules: str, services: list[str], missing: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, rules: str, services: list[str]) -> None:
         self.name = name
-        self.missing = missing  # users, so that the rules are not whole
         self.file = ETC / name / "packet-filter.nft"
         self.unit = f"{name}-packet-filter.service"
         self.extension = UNITS / "nftables.service.d" / f"{name}-packet-filter.conf"
@@ -171,7 +163,6 @@ class PacketFilter:
         pairs = [(str(path), text(path), wanted) for path, wanted in self.contents.items()]
         pairs.append((f"{self.unit}, enabled", f"{self.is_enabled()}\n", "True\n"))
         pairs.append((f"table inet {self.name}", self.table, self.wanted or self.table or "loaded\n"))
-        pairs += [(f"user {user}", "", "there\n") for user in self.missing]
         return [pair for pair in pairs if pair[1] != pair[2]]
 
     def leftovers(self) -> list[tuple[str, str, str]]:
@@ -197,10 +188,8 @@ class PacketFilter:
         """Place all, and load the table.
 
         Raises:
-            FilterError: there is no nftables, or it does not load, or a user is missing.
+            FilterError: there is no nftables, or it does not load.
         """
-        if self.missing:
-            raise FilterError(f"{', '.join(self.missing)}: there is no such user; create it first.")
         if not has_nft():
             raise FilterError(
                 f"{NFT} is missing: install the package nftables, or switch the packet filter off."
@@ -223,18 +212,6 @@ class PacketFilter:
         run("systemctl", "daemon-reload")
         if self.table:
             run(NFT, "delete", "table", "inet", self.name)
-
-
-def numbers(users: list[str]) -> tuple[list[int], list[str]]:
-    """The numbers of users; and those that do not exist."""
-    known: list[int] = []
-    missing = []
-    for user in users:
-        try:
-            known.append(pwd.getpwnam(user).pw_uid)
-        except KeyError:
-            missing.append(user)
-    return known, missing
 
 
 def has_nft() -> bool:
@@ -284,7 +261,6 @@ ARGUMENTS: dict[str, Any] = {
             "addresses": {"type": "list", "elements": "str", "required": True},
         },
     },
-    "offline": {"type": "list", "elements": "str", "default": []},
     "services": {"type": "list", "elements": "str", "default": []},
 }
 
@@ -296,10 +272,8 @@ def main() -> None:
     if problems:
         module.fail_json(msg="\n".join(problems))
     os.umask(0o022)
-    offline, missing = numbers(module.params["offline"] if present else [])
     try:
-        wanted = ruleset(name, rules, offline) if present else ""
-        mine = PacketFilter(name, wanted, module.params["services"], missing)
+        mine = PacketFilter(name, ruleset(name, rules) if present else "", module.params["services"])
         found = mine.differences() if present else mine.leftovers()
         cut_off = mine.cut_off(rules, module.params["connected"])
         if found and not module.check_mode:

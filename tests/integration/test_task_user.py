@@ -1,6 +1,7 @@
 """A worker whose tasks are another user's: they cannot harm it, and end with it."""
 
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,23 @@ def test_whoever_kills_the_process_that_runs_tasks_ends_the_worker(site: Site) -
     assert worker.process.wait(LONGEST_WAIT) == 1
     assert "the process that runs tasks is lost" in worker.log.read_text()
     assert worker.session() != -1
+
+
+def test_tasks_without_network_reach_not_even_the_ensemble_and_their_worker_does(
+    site: Site, ensemble: Ensemble, tmp_path: Path
+) -> None:
+    host, port = ensemble.connect_string.split(",")[0].split(":")
+    knock = f"import socket; socket.create_connection(({host!r}, {port}))"
+    command = f"python3 -c {shlex.quote(knock)} 2>&1 | tail -1"
+    config = tmp_path / "mwapp.toml"
+    config.write_text("[worker]\ntask_network = false\n")
+    denied = "PermissionError: [Errno 13] Permission denied\n"
+    for name, said, *options in (("with", ""), ("without", denied, "--config", str(config))):
+        worker = site.start("worker", name, "--task-user", "nobody", *options)
+        worker.wait_for_state("ready")
+        (end,) = site.json("submit", "--wait", command)
+        assert end["output"] == said
+        worker.stop()
 
 
 def test_it_drains(site: Site) -> None:

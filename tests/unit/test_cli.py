@@ -323,6 +323,33 @@ def test_a_worker_has_a_slot_for_each_cpu_unless_it_is_told_how_many(
     assert found == [7, 7, 5, 1]
 
 
+@pytest.mark.parametrize("role", ["worker", "node"])
+def test_tasks_have_the_network_unless_the_worker_is_told_otherwise(
+    mwapp: Run, started: list[Settings], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, role: str
+) -> None:
+    class FakeRunner:
+        begin = None
+
+        def __init__(self, *_: object, network: bool, **__: object) -> None:
+            found.append(network)
+
+    found: list[bool] = []
+    monkeypatch.setattr("mwapp.execution.remote.RemoteRunner", FakeRunner)
+    monkeypatch.setattr(daemons_module, "find_user", lambda *_: "somebody")
+    config = tmp_path / "mwapp.toml"
+    config.write_text(f"[{role}]\ntask_network = false\n")  # as the role writes it
+    for options in ((), ("--no-task-network",), ("--config", str(config))):
+        assert mwapp(role, "--task-user", "somebody", *options)[0] == 0
+    assert found == [True, False, False]
+    assert len(started) == len(found)
+    assert mwapp(role, "--no-task-network") == (
+        2,
+        "mwapp: --no-task-network (task_network = false): tasks run as the worker's own user, which needs "
+        "the network: set --task-user, to mwapp-task for example, or leave this out\n",
+    )
+    assert len(started) == len(found)
+
+
 @pytest.mark.parametrize("setting", ["TOKEN=hush", "TOKEN=", "TOKEN=hush@home", "hush="])
 def test_a_secret_value_on_the_command_line_is_refused_with_the_way_that_works(
     mwapp: Run, setting: str

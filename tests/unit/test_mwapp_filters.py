@@ -137,6 +137,14 @@ def test_what_is_given_as_text_is_read_as_ansible_does() -> None:
         assert services(mwapp_adopt=text)["master"]["settings"].get("adopt") is adopts
 
 
+def test_tasks_have_the_network_unless_somebody_says_no() -> None:
+    """An older release knows no such setting, so it is written only then."""
+    for text, written in (("false", {"worker", "node"}), ("no", {"worker", "node"}), ("yes", set())):
+        made = services(mwapp_task_network=text)
+        assert {role for role, it in made.items() if "task_network" in it["settings"]} == written
+        assert {made[role]["settings"]["task_network"] for role in written} <= {False}
+
+
 def test_limits_are_written_if_they_are_set() -> None:
     limits: dict[str, Any] = {
         "mwapp_task_memory": " 1G ",
@@ -167,6 +175,7 @@ def test_mwapp_can_read_where_it_listens_and_is_reached(host: str) -> None:
         ({"mwapp_drain": 60}, {"worker", "node"}),
         ({"mwapp_task_memory": "1G"}, {"worker", "node"}),
         ({"mwapp_task_user": "mwapp-task"}, {"worker", "node"}),
+        ({"mwapp_task_network": "no"}, {"worker", "node"}),
         ({"mwapp_environment": {"A": "1"}}, {"worker", "node"}),
         ({"mwapp_data_directory": "yes"}, {"worker", "node"}),
         ({"mwapp_writable_paths": ["/srv/a"]}, {"worker", "node"}),
@@ -221,6 +230,7 @@ def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
         "watchdog",
         "tls",
         "settings",
+        "task_network",
         "task_user",
         "writable",
     }
@@ -260,6 +270,15 @@ def test_the_unit_of_a_service(role: str) -> None:
     lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
     assert (becoming in lines) == (role != "master")
     assert ("SystemCallFilter=@setuid capset" in lines) == (role != "master")
+
+
+@pytest.mark.parametrize("role", ["master", "worker", "node"])
+def test_a_service_may_filter_system_calls_if_its_tasks_are_without_network(role: str) -> None:
+    """@system-service of Debian 12 does not have seccomp(), and would kill who calls it."""
+    for network in (True, False):
+        service = services(mwapp_task_network=network)[role]
+        lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
+        assert ("SystemCallFilter=seccomp" in lines) == (role != "master" and not network)
 
 
 @pytest.mark.parametrize("role", ["master", "worker", "node"])

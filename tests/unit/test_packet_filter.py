@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -350,23 +349,6 @@ def test_where_namespaces_are_forbidden_a_missing_table_is_noticed(host: Host) -
     assert host.filter("192.0.2.1")["differs"] == ["table inet zookeeper"]
 
 
-@pytest.mark.processes
-@needs_nft
-def test_who_may_not_send_is_a_user_that_exists(host: Host) -> None:
-    answer = host.filter("192.0.2.1", offline=["nobody", "no-such-user"], check=True)
-    assert answer["changed"]
-    assert "user no-such-user" in answer["differs"]
-    said = host.filter("192.0.2.1", offline=["nobody", "no-such-user"])["msg"]
-    assert said == "no-such-user: there is no such user; create it first."
-    assert (host.table, host.told) == ("", [])
-    assert host.filter("192.0.2.1", offline=["nobody"])["changed"]
-    assert not host.filter("192.0.2.1", offline=["nobody"])["changed"]
-    subprocess.run(["nft", "flush chain inet zookeeper output"], check=True)
-    assert host.filter("192.0.2.1", offline=["nobody"])["differs"] == ["table inet zookeeper"]
-    assert host.filter("192.0.2.1")["changed"]
-    assert "output" not in host.table
-
-
 def test_without_nftables_check_mode_tells_and_a_run_names_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -454,39 +436,3 @@ def test_strangers_are_refused_and_others_are_served(
         socket.create_connection(("192.0.2.1", 2888), 5).close()
         host.filter("0.0.0.0/0")
         assert connect("192.0.2.3", "192.0.2.1", 2888) == "open"
-
-
-# What becomes of what a user sends: TCP and UDP, over IPv4 and IPv6.
-SENDS = """
-import os, socket, sys
-os.setuid(int(sys.argv[1]))
-for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-    try:
-        socket.socket(family).connect((host, int(sys.argv[2])))
-        print("open")
-    except OSError as e:
-        print("refused")
-    try:
-        with socket.socket(family, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b"x", (host, int(sys.argv[2])))
-        print("sent")
-    except OSError as e:
-        print("refused")
-"""
-
-
-@pytest.mark.processes
-@needs_nft
-def test_who_may_not_send_reaches_nobody_not_even_on_this_host(host: Host) -> None:
-    def sends(user: int) -> set[str]:
-        command = [sys.executable, "-c", SENDS, str(user), str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-        return set(done.stdout.split())
-
-    ip("link set lo up")
-    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
-        port = server.getsockname()[1]
-        host.filter("192.0.2.1", offline=["nobody"])
-        nobody = pwd.getpwnam("nobody").pw_uid
-        assert sends(nobody) == {"refused"}
-        assert sends(nobody - 1) == sends(0) == {"open", "sent"}

@@ -1,6 +1,7 @@
 """Whoever should not be there tries what there is to try. What is attacked is shown to be there first."""
 
 import json
+import shlex
 import socket
 import subprocess
 import time
@@ -428,40 +429,83 @@ def test_a_task_gets_at_nothing_of_its_worker(secured: Cluster, attempts: Attemp
     assert secured.state(node, WORKER_PORT) == "ready"
 
 
-# A task says what becomes of connections to these places: open, or the name of the error.
-KNOCKS = """python3 -c '
-import socket, sys
-for place in sys.argv[1:]:
-    host, port = place.split(":")
+# A task tries each WHAT:ARGUMENT:..., and says what becomes of it: done, refused or another error's name.
+TRIES = """
+import os, socket, subprocess, sys
+
+def connect(host, port):
+    socket.create_connection((host, int(port)), 3).close()
+
+def send(host, port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"x", (host, int(port)))
+
+def open_socket(family, kind, protocol):
+    socket.socket(getattr(socket, family), getattr(socket, kind), int(protocol)).close()
+
+def connect_unix(path):
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(path)
+        server.listen()
+        client.connect(path)
+        os.unlink(path)
+
+def pipe(command):
+    subprocess.run(command + " | grep -q .", shell=True, check=True)
+
+def become_root(program):
+    if subprocess.check_output([program, "-u"], text=True).strip() != "0":
+        raise PermissionError
+
+for one in sys.argv[1:]:
+    what, *arguments = one.split(":")
     try:
-        socket.create_connection((host, int(port)), 3).close()
-        print(place, "open")
-    except OSError as error:
-        print(place, "refused", type(error).__name__)
-' """
+        globals()[what](*arguments)
+        print(one, "done")
+    except PermissionError:
+        print(one, "refused")
+    except Exception as error:
+        print(one, type(error).__name__)
+"""
+# `id`, as it would be if it were root's and setuid.
+SETUID = "/usr/local/bin/id-as-root"
 
 
 def test_tasks_without_network_reach_nobody_and_run_all_the_same(
     secured: Cluster, attempts: Attempts
 ) -> None:
-    places = [f"127.0.0.1:{WORKER_PORT}", f"zk1:{TLS_PORT}", "mw1:22", "127.0.0.1:22"]
+    usual = [
+        *(f"connect:{place}" for place in (f"zk1:{TLS_PORT}", "mw1:22", f"127.0.0.1:{WORKER_PORT}")),
+        *(f"send:{place}" for place in (f"zk1:{TLS_PORT}", f"127.0.0.1:{WORKER_PORT}")),
+        "open_socket:AF_INET6:SOCK_STREAM:0",
+    ]
+    ping = [f"open_socket:AF_INET:{kind}:{socket.IPPROTO_ICMP}" for kind in ("SOCK_RAW", "SOCK_DGRAM")]
+    local = ["connect_unix:/tmp/there", "pipe:id"]
+    never = [*usual, *ping, "open_socket:AF_NETLINK:SOCK_RAW:0", f"become_root:{SETUID}"]
 
-    def knock() -> list[list[str]]:
-        (ended,) = mwapp(secured, "submit", "--wait", "--directory", "/", KNOCKS + " ".join(places))
+    def tried(*tries: str) -> dict[str, str]:
+        command = shlex.join(["python3", "-c", TRIES, *tries])
+        (ended,) = mwapp(secured, "submit", "--wait", "--directory", "/", command)
         assert ended["state"] == "done", ended
-        return [line.split(" ", 1) for line in ended["output"].splitlines()]
+        return dict(line.split(" ") for line in ended["output"].splitlines())
 
-    assert {said for _, said in knock()} == {"open"}
-    closed = play("mwapp", "--extra-vars=mwapp_task_network=false")
-    assert closed.status == 0, closed.text
+    for node in secured.workers:
+        run(secured, node, f"install --mode=4755 /usr/bin/id {SETUID}")
+        assert run(secured, node, f"{SETUID} -u", NOBODY[:-1]).stdout == "0\n", "it is there"
     try:
-        for place, said in knock():
-            attempts.note("a task without network", f"connect to {place}", said)
+        assert tried(*usual, *local) == dict.fromkeys([*usual, *local], "done")
+        closed = play("mwapp", "--extra-vars=mwapp_task_network=false")
+        assert closed.status == 0, closed.text
+        for what, said in tried(*never).items():
+            attempts.note("a task without network", what, said)
+        assert tried(*local) == dict.fromkeys(local, "done")
         assert play("mwapp", "--extra-vars=mwapp_task_network=false").changed == 0
     finally:
         assert play("mwapp").status == 0
+        for node in secured.workers:
+            run(secured, node, f"rm -f {SETUID}")
     assert attempts.wrong() == []
-    assert {said for _, said in knock()} == {"open"}
+    assert tried(*usual) == dict.fromkeys(usual, "done")
 
 
 SUPERUSER = "/etc/zookeeper/tls/superuser.pem"

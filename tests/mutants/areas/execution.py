@@ -35,13 +35,13 @@ daemons = partial(Mutant, "mwapp/cli/daemons.py")
 MUTANTS = [
     # ---------------------------------------------------------------- what runs
     daemons(
-        'control_groups=groups, given=settings["env"]',
+        "control_groups=groups, given=given",
         "control_groups=groups",
         "runs do not have what they are given",
     ),
     daemons(
-        'settings["log_format"], given=settings["env"]',
-        'settings["log_format"]',
+        "*log_as, given=given",
+        "*log_as",
         "another user's runs do not have what they are given",
     ),
     other(", given=json.load(sys.stdin)", "", "another user's runs do not have what they are given"),
