@@ -73,6 +73,9 @@ TAKEN = (
         "/var/tmp",  # noqa: S108 - refused
     ),
 )
+# The user that the role makes, for who has to make it first; and a mode with which each user can write.
+NEW_USER = "--system --home-dir /nonexistent --shell /usr/sbin/nologin"
+ANYBODY = stat.S_IWOTH | stat.S_IXOTH
 SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
@@ -180,35 +183,47 @@ def mwapp_directories(variables: Variables) -> list[str]:
     return written(variables) if {*variables["mwapp_roles"]} - {"master"} else []
 
 
-def mwapp_directory_problems(variables: Variables, found: str) -> list[str]:
+def mwapp_directory_problems(
+    variables: Variables, found: str, writable: Sequence[str] | None = None
+) -> list[str]:
     """Tell what speaks against the directories of a host that handlers and commands write into.
 
     Args:
         variables: the role's, by name, as they are for this host.
         found: a line for each that is there, as stat --format=%f:%U:%n writes it.
+        writable: those into which mwapp_task_user can write, as the host says; None if it has no such user.
     """
     user = str(variables["mwapp_task_user"])
     there = {
         path: (int(mode, 16), owner) for mode, owner, path in (it.split(":", 2) for it in found.splitlines())
     }
+    first = "" if writable is not None else f"useradd {NEW_USER} {user} && "
     problems = []
     for path in mwapp_directories(variables):
         name = "mwapp_data_directory" if path == DATA else "mwapp_writable_paths"
         if path not in there:
             if path != DATA:  # which the role makes
                 problems.append(
-                    f"{name}: there is no {path} on this host: mount it, or make it and give it to {user} "
-                    f"(install --directory --owner={user} {path})."
+                    f"{name}: there is no {path} on this host: mount it, or make it and give it to {user}: "
+                    f"{first}install --directory --owner={user} {path}"
                 )
             continue
         mode, owner = there[path]
-        others = stat.S_IWGRP | stat.S_IWOTH
+        if path == DATA:
+            passes = owner in (user, "root")  # the role gives it to the user
+        else:
+            passes = mode & ANYBODY == ANYBODY if writable is None else path in writable
         if not stat.S_ISDIR(mode):
             problems.append(f"{name}: {path} is no directory on this host: name one, and no symbolic link.")
-        elif owner != user and not (owner == "root" if path == DATA else mode & others):
+        elif not passes and owner == user:
+            problems.append(
+                f"{name}: {path} belongs to {user} (mwapp_task_user) on this host, but its mode, or that of "
+                f"a directory above it, keeps this user out: set it with chmod, as namei --long {path} shows."
+            )
+        elif not passes:
             problems.append(
                 f"{name}: {path} belongs to {owner} on this host, so {user} (mwapp_task_user) cannot write "
-                f"there: stop the service, and chown --recursive {user} {path}."
+                f"there: stop the service, and {first}chown --recursive {user} {path}"
             )
     return problems
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.processes
 
@@ -125,3 +130,147 @@ mwapp_workers: {{hosts: {{mw1: }}}}
     assert secrets == {
         f"/etc/mwapp/tls/{role}.pem": f"the key of mwapp-{role}-one\n" for role in ("master", "worker", "cli")
     }
+
+
+# ------------------------------------------------------------ the tasks' user and directories
+
+
+def tasks_of(file: str, *names: str) -> list[dict[str, Any]]:
+    """Some of the role's tasks, as they are."""
+    tasks = yaml.safe_load((PROJECT / "roles/mwapp/tasks" / file).read_text())
+    found = {task["name"]: task for task in tasks}
+    return [found[name] for name in names]
+
+
+def play_here(
+    directory: Path,
+    tasks: list[dict[str, Any]],
+    variables: dict[str, Any],
+    *options: str,
+    within: str = '"$@"',
+) -> tuple[int, str]:
+    """Play them on this machine, with what a shell script does for them before."""
+    playbook = directory / "play.yml"
+    playbook.write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}])
+    )
+    where = {
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "playbooks/collections"),
+    }
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "--connection=local",
+        str(playbook),
+        *options,
+    ]
+    done = subprocess.run(
+        ["sh", "-ec", within, "sh", *command],
+        env=os.environ | where,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("user", "changes"),
+    [("no-such-user", 2), (pwd.getpwuid(os.getuid()).pw_name, 1)],  # which is not at home in /nonexistent
+)
+def test_check_mode_tells_of_a_directory_whose_user_is_not_there_yet(
+    tmp_path: Path, user: str, changes: int
+) -> None:
+    (tmp_path / "data").mkdir(mode=0o700)
+    tasks = tasks_of(
+        "_install.yml",
+        "Ensure the tasks' user exists",
+        "Ensure there is a directory for the data of handlers and commands",
+    )
+    code, said = play_here(
+        tmp_path,
+        tasks,
+        {
+            "mwapp_task_user": user,
+            "mwapp_roles": ["worker"],
+            "__mwapp_data": str(tmp_path / "data"),
+            "__mwapp_variables": {
+                "mwapp_roles": ["worker"],
+                "mwapp_data_directory": False,
+                "mwapp_writable_paths": [str(tmp_path / "data")],
+            },
+        },
+        "--check",
+    )
+    assert code == 0, said
+    assert f"changed={changes} " in said
+
+
+def refused(home: Path, user: str, *paths: Path, within: str = '"$@"') -> list[str]:
+    """What the role says against directories of this machine, once for each."""
+    looks = tasks_of(
+        "_preflight.yml",
+        "See whose directories these are that services may write into",
+        "See where the tasks' user can write",
+    )
+    (ends,) = tasks_of("_preflight.yml", "Ensure services can write there")
+    tells = {
+        "ansible.builtin.copy": {"content": "{{ __mwapp_problems | to_json }}", "dest": str(home / "said")}
+    }
+    its = {
+        "mwapp_data_directory": False,
+        "mwapp_writable_paths": list(map(str, paths)),
+        "mwapp_roles": ["worker"],
+    }
+    its["mwapp_task_user"] = user
+    variables = {"mwapp_task_user": user, "__mwapp_variables": its}
+    code, said = play_here(home, [*looks, tells | {"vars": ends["vars"]}], variables, within=within)
+    assert code == 0, said
+    told: list[str] = json.loads((home / "said").read_text())
+    return told
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A directory that others can reach, unlike tmp_path."""
+    with tempfile.TemporaryDirectory() as home:
+        Path(home).chmod(0o755)
+        yield Path(home)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone becomes another user")
+
+
+@needs_root
+def test_a_group_s_directory_passes_if_the_tasks_user_is_in_the_group(
+    tmp_path: Path, open_to_all: Path
+) -> None:
+    own, other, shut = open_to_all / "own", open_to_all / "other", tmp_path / "shut"
+    for path, group in ((own, "nogroup"), (other, "daemon"), (shut, "nogroup")):
+        path.mkdir()
+        shutil.chown(path, group=group)
+        path.chmod(0o770)
+    told = refused(tmp_path, "nobody", own, other, shut)
+    assert [problem.split(" belongs to ")[0] for problem in told] == [
+        f"mwapp_writable_paths: {path}" for path in (other, shut)
+    ]
+
+
+@needs_root
+def test_the_advice_works_to_the_letter_where_the_user_is_not_there_yet(open_to_all: Path) -> None:
+    """What this machine knows of users is a copy meanwhile."""
+    new, old, user = open_to_all / "new", open_to_all / "old", "mwapp-task-of-tests"
+    old.mkdir()
+    shutil.copytree("/etc", open_to_all / "etc", symlinks=True, ignore_dangling_symlinks=True)
+    within = 'mount --bind "$HOME_OF_TEST/etc" /etc; mount -t tmpfs none /var/log; sh -ec "$ADVICE"; "$@"'
+    within = f"unshare --mount sh -ec '{within}' sh \"$@\""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME_OF_TEST", str(open_to_all))
+        patch.setenv("ADVICE", "true")
+        told = refused(open_to_all, user, new, old, within=within)
+        assert len(told) == 2
+        commands = [re.split(f"give it to {user}: |stop the service, and ", problem)[1] for problem in told]
+        assert all(command.startswith("useradd ") for command in commands)
+        # Who has followed the first need not make the user again.
+        patch.setenv("ADVICE", f"{commands[0]}; {commands[1].split(' && ')[1]}")
+        assert refused(open_to_all, user, new, old, within=within) == []

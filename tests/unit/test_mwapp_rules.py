@@ -229,34 +229,65 @@ def test_a_limit_takes_a_controller_of_the_kernel(
 WRITES = MAY_WRITE | {"mwapp_data_directory": "yes", "mwapp_writable_paths": ["/srv/a", "/srv/b"]}
 
 
+# What who has no such user yet is told to do first.
+MAKES = "useradd --system --home-dir /nonexistent --shell /usr/sbin/nologin mwapp-task && "
+
+
+def foreign(name: str, path: str, owner: str, first: str = "") -> str:
+    return (
+        f"{name}: {path} belongs to {owner} on this host, so mwapp-task (mwapp_task_user) cannot write "
+        f"there: stop the service, and {first}chown --recursive mwapp-task {path}"
+    )
+
+
+def missing(path: str, first: str = "") -> str:
+    return (
+        f"mwapp_writable_paths: there is no {path} on this host: mount it, or make it and give it to "
+        f"mwapp-task: {first}install --directory --owner=mwapp-task {path}"
+    )
+
+
+OWN_BUT_SHUT = (
+    "mwapp_writable_paths: /srv/b belongs to mwapp-task (mwapp_task_user) on this host, but its mode, or "
+    "that of a directory above it, keeps this user out: set it with chmod, as namei --long /srv/b shows."
+)
+A_LINK = "mwapp_writable_paths: /srv/b is no directory on this host: name one, and no symbolic link."
+DATA, PATHS_OF = "mwapp_data_directory", "mwapp_writable_paths"
+
+
 @pytest.mark.parametrize(
-    ("changed", "found", "said"),
+    ("found", "writable", "said"),
     [
-        ({}, "", []),
-        (WRITES | {"mwapp_roles": ["master"]}, "", []),
-        (WRITES, "41c0:mwapp-task:/srv/a\n41ff:root:/srv/b\n", []),
-        (WRITES, "41c0:root:/var/lib/mwapp\n41c0:mwapp-task:/srv/a\n41f8:root:/srv/b\n", []),
+        # The kernel says whom a group or a list lets in.
+        ("41f8:root:/srv/a\n41c0:mwapp-task:/srv/b\n", ["/srv/a", "/srv/b"], []),
+        ("41c0:root:/var/lib/mwapp\n41c0:root:/srv/a\n41f8:root:/srv/b\n", ["/srv/a", "/srv/b"], []),
+        ("41ed:mwapp-task:/var/lib/mwapp\n41ff:root:/srv/a\n41ff:root:/srv/b\n", None, []),
         (
-            WRITES,
-            "41c0:mwapp-task:/srv/b",
-            ["mwapp_writable_paths: there is no /srv/a on this host: mount it"],
+            "41f8:root:/srv/a\n41c0:mwapp-task:/srv/b\n",
+            [],
+            [foreign(PATHS_OF, "/srv/a", "root"), OWN_BUT_SHUT],
         ),
+        ("41c0:mwapp-task:/srv/b", ["/srv/b"], [missing("/srv/a")]),
         (
-            WRITES,
-            "41ed:old:/var/lib/mwapp\n41ed:root:/srv/a\na1ff:mwapp-task:/srv/b",
+            "41ff:old:/var/lib/mwapp\n41f8:root:/srv/a\na1ff:mwapp-task:/srv/b",
+            None,
             [
-                "mwapp_data_directory: /var/lib/mwapp belongs to old on this host, so mwapp-task (",
-                "mwapp_writable_paths: /srv/a belongs to root on this host, so mwapp-task",
-                "mwapp_writable_paths: /srv/b is no directory on this host: name one, and no symbolic link.",
+                foreign(DATA, "/var/lib/mwapp", "old", MAKES),
+                foreign(PATHS_OF, "/srv/a", "root", MAKES),
+                A_LINK,
             ],
         ),
+        # To write alone is not enough for a new file.
+        ("41f6:root:/srv/a", None, [foreign(PATHS_OF, "/srv/a", "root", MAKES), missing("/srv/b", MAKES)]),
     ],
 )
-def test_directories_that_a_host_must_have(changed: dict[str, Any], found: str, said: list[str]) -> None:
-    told = rules.mwapp_directory_problems(GIVEN | changed, found)
-    assert len(told) == len(said)
-    for problem, beginning in zip(told, said, strict=True):
-        assert problem.startswith(beginning)
+def test_directories_that_a_host_must_have(found: str, writable: list[str] | None, said: list[str]) -> None:
+    assert rules.mwapp_directory_problems(GIVEN | WRITES, found, writable) == said
+
+
+@pytest.mark.parametrize("changed", [{}, WRITES | {"mwapp_roles": ["master"]}])
+def test_who_writes_nowhere_needs_no_directory(changed: dict[str, Any]) -> None:
+    assert rules.mwapp_directory_problems(GIVEN | changed, "") == []
 
 
 def test_directories_are_those_of_workers_and_nodes() -> None:

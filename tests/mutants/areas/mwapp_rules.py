@@ -179,17 +179,23 @@ MUTANTS = [
         "what the role makes must be there",
     ),
     rules("if not stat.S_ISDIR(mode):", "if False:", "the worker does not start: a link"),
-    rules('owner != user and not (owner == "root"', 'not (owner == "root"', "its own directory is refused"),
+    rules('passes = owner in (user, "root")', 'passes = owner == "root"', "its own directory is refused"),
+    rules('passes = owner in (user, "root")', "passes = owner == user", "a disk mounted there is refused"),
     rules(
-        'owner == "root" if path == DATA else mode & others',
-        "mode & others",
-        "a disk mounted there is refused",
+        "            passes = mode & ANYBODY == ANYBODY if writable is None else path in writable",
+        "            passes = mode & ANYBODY == ANYBODY",
+        "a group's directory is refused",
     ),
-    rules('owner == "root" if path == DATA else mode & others', "path == DATA", "storage for all is refused"),
     rules(
-        'owner == "root" if path == DATA else mode & others', 'owner == "root"', "handlers cannot write there"
+        "mode & ANYBODY == ANYBODY if writable is None else path in writable",
+        'path in (writable or "")',
+        "storage for all is refused on a new host",
     ),
-    rules("stat.S_IWGRP | stat.S_IWOTH", "stat.S_IWOTH", "a group's directory is refused"),
+    rules("mode & ANYBODY == ANYBODY if", "mode & ANYBODY if", "who has no right to search passes"),
+    rules("elif not passes and owner == user:", "elif False:", "who owns it is told to own it"),
+    rules(
+        'first = "" if writable is not None else', 'first = "" if True else', "the advice fails: no such user"
+    ),
     rules("if not LABEL.fullmatch(label)", "if not LABEL.match(label)", "any end of a label"),
     rules("Path(check_type_path(checkout))", "Path(checkout)", "~ is no directory"),
     rules("if not (top / name).exists()", "if (top / name).exists()", "sources that are there are missing"),
