@@ -293,7 +293,7 @@ def _environment(its: Variables) -> list[str]:
     given = its["mwapp_environment"]
     own = {"MWAPP_DATA_DIRECTORY": DATA} if is_true(its["mwapp_data_directory"]) else {}
     every = {**(given if isinstance(given, Mapping) else {}), **own}
-    return [f"{name}={every[name]}" for name in sorted(every)]
+    return sorted(f"{name}={value}" for name, value in every.items())
 
 
 def _limits(its: Variables) -> Row:

@@ -418,11 +418,13 @@ def environment_problems(given: Any) -> list[str]:
     return [
         f"mwapp_environment: {problem}."
         for name, value in given.items()
-        if (problem := _variable_problem(str(name), value))
+        if (problem := _variable_problem(name, value))
     ]
 
 
-def _variable_problem(name: str, value: Any) -> str:
+def _variable_problem(name: Any, value: Any) -> str:
+    if not isinstance(name, str):  # YAML takes YES, NO, ON and OFF for true and false
+        return f'a name is {name}, which is not text: put the name in quotes, as in "ON": "1"'
     if not VARIABLE.fullmatch(name):
         return (
             f'"{name}" is no name of a variable: use letters, digits and underscore, and begin with no digit'

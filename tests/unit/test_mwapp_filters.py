@@ -303,6 +303,8 @@ def test_handlers_get_the_variables_that_are_set_and_where_their_data_are() -> N
     assert services(**text) == services()
     assert services(mwapp_environment={"B": "1"})["worker"]["settings"]["env"] == ["B=1"]
     assert "env" not in services(mwapp_environment={})["worker"]["settings"]
+    odd: dict[object, str] = {True: "1", "A": "2", 7: "3"}  # this, too
+    assert len(services(mwapp_environment=odd)["worker"]["settings"]["env"]) == 3
     assert "env" not in services(mwapp_environment="text")["worker"]["settings"]  # preflight refuses it
 
 

@@ -10,12 +10,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from testbed.playbook import TOOLS
 
 pytestmark = pytest.mark.processes
 
@@ -130,6 +133,70 @@ mwapp_workers: {{hosts: {{mw1: }}}}
     assert secrets == {
         f"/etc/mwapp/tls/{role}.pem": f"the key of mwapp-{role}-one\n" for role in ("master", "worker", "cli")
     }
+
+
+# ------------------------------------------------------------ variables of tasks
+
+INVENTORY = r"""
+mwapp_masters: {hosts: {mw1: }}
+mwapp_workers:
+  hosts:
+    mw1:
+      looks_like: "[1, 2]"
+      greeting: "yes"
+      mwapp_environment: "{{ texts | combine({'COMBINED': greeting, 'LOOKS': looks_like}) }}"
+      texts:
+        A: "1"
+        B: "1.50"
+        C: "None"
+        D: ""
+        E: "50 % off"
+        F: "{'a': 1}"
+        G: "a'b\"c \\ $HOME"
+        H: "é\U0001F600"
+        I: "{{ greeting }}"
+        J: "{{ 5 | string }}"
+        K: "{{ looks_like | string }}"
+        L: !unsafe "{{ no template }}"
+"""
+ENV = [
+    *("A=1", "B=1.50", "C=None", "COMBINED=yes", "D=", "E=50 % off", "F={'a': 1}", "G=a'b\"c \\ $HOME"),
+    *("H=é\U0001f600", "I=yes", "J=5", "K=[1, 2]", "L={{ no template }}", "LOOKS=[1, 2]"),
+]
+
+
+@pytest.mark.parametrize("player", TOOLS)
+def test_each_ansible_writes_the_variables_as_they_are(tmp_path: Path, player: str) -> None:
+    """Old ones make text of what a template yields, and then what that looks like."""
+    tools = TOOLS[player]
+    if not tools.exists():
+        pytest.skip("make setup-oldest has not been there")
+    role = {"name": "zklab.zookeeper.mwapp", "tasks_from": "status", "rolespec_validate": False}
+    writes = {
+        "src": str(PROJECT / "roles/mwapp/templates/mwapp.toml.j2"),
+        "dest": str(tmp_path / "made.toml"),
+    }
+    asks = "inventory_hostname | zklab.zookeeper.mwapp_problems(__mwapp_variables, hostvars, groups, ['mw1'])"
+    play = {
+        "hosts": "mw1",
+        "gather_facts": False,
+        "vars": {"role_path": str(PROJECT / "roles/mwapp"), "mwapp_connect": "zk1:2181"},
+        "tasks": [
+            {"ansible.builtin.import_role": role, "when": False},  # for its variables
+            {"ansible.builtin.assert": {"that": f"({asks}) == []"}},
+            {"ansible.builtin.template": writes, "delegate_to": "localhost"},
+        ],
+    }
+    (tmp_path / "hosts.yml").write_text(INVENTORY)
+    (tmp_path / "play.yml").write_text(json.dumps([play]))
+    where = {
+        "ANSIBLE_CONFIG": str(PROJECT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / "playbooks/collections"),
+    }
+    command = [str(tools / "ansible-playbook"), "-i", str(tmp_path / "hosts.yml"), str(tmp_path / "play.yml")]
+    done = subprocess.run(command, env=os.environ | where, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tomllib.loads((tmp_path / "made.toml").read_text())["worker"]["env"] == ENV
 
 
 # ------------------------------------------------------------ the tasks' user and directories

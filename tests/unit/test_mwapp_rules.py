@@ -132,6 +132,10 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
             {"mwapp_environment": {"A=B": "1"}},
             'mwapp_environment: "A=B" is no name of a variable: use letters',
         ),
+        (
+            {"mwapp_environment": {True: "1"}},
+            'mwapp_environment: a name is True, which is not text: put the name in quotes, as in "ON": "1".',
+        ),
         ({"mwapp_environment": {"1A": "1"}}, '"1A" is no name of a variable: use letters'),
         (
             {"mwapp_environment": {"MWAPP_SLOTS": "1"}},

@@ -81,9 +81,7 @@ MUTANTS = [
         "status does not show a host whose variables are wrong",
     ),
     filters('{"MWAPP_DATA_DIRECTORY": DATA} if', "{} if", "handlers do not find their directory"),
-    filters(
-        "for name in sorted(every)]", "for name in every]", "another order in the inventory restarts workers"
-    ),
+    filters("return sorted(", "return list(", "another order in the inventory restarts workers"),
     filters('(master if role != "worker" else {})', "master", "a worker does not start: it knows no keep"),
     filters('(worker if role != "master" else {})', "worker", "a master does not start: it knows no slots"),
     filters(
