@@ -22,8 +22,9 @@ from tests.unit.handlers.harness import TOKEN
 pytestmark = pytest.mark.processes
 
 FOREVER = 1e12
-NO_LIMITS: dict[str, Any] = {
-    f"{whose}_{what}": None for whose in ("task", "worker") for what in ("memory", "cpu", "pids")
+USUAL: dict[str, Any] = {
+    **{f"{whose}_{what}": None for whose in ("task", "worker") for what in ("memory", "cpu", "pids")},
+    **{"task_user": None, "task_network": True, "log_level": "info", "log_format": "text"},
 }
 GIVEN = {"GIVEN": "a=b é", "MWAPP_CONNECT": "nowhere:1", "TZ": "Asia/Tokyo"}
 SHOWN = "a=b é nowhere:1 Asia/Tokyo"
@@ -51,7 +52,7 @@ class Harness:
 
     def __init__(self, given: dict[str, str]) -> None:
         self.told: queue.SimpleQueue[Exited | ShardSays] = queue.SimpleQueue()
-        made = daemons._runner(NO_LIMITS | {"task_user": None, "env": given})(self.told.put)
+        made = daemons._runner(USUAL | {"env": given})(self.told.put)
         assert isinstance(made, Runner)
         self.runner = made
 
@@ -149,12 +150,7 @@ runner.kill_all()
 def test_as_another_user_runs_have_them_and_the_process_that_starts_them_has_not(
     more: dict[str, str],
 ) -> None:
-    settings = NO_LIMITS | {
-        "task_user": "nobody",
-        "env": GIVEN | more,
-        "log_level": "info",
-        "log_format": "text",
-    }
+    settings = USUAL | {"task_user": "nobody", "env": GIVEN | more}
     asks = f"{SHOWS} ${{#LONG}}; tr '\\0' '\\n' </proc/$PPID/environ | grep -E '^(GIVEN|TZ|LONG|USER)='"
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, json.dumps(settings), asks],
