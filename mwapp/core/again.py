@@ -69,7 +69,8 @@ class AskEnded(ClientPart):
             self._look(names)
 
     def _look(self, names: list[str]) -> None:
-        paths = [path for name in names for path in (task_path(name), status_path(name))]
+        # The status first: if it is gone because the task was removed, so is the task.
+        paths = [path for name in names for path in (status_path(name), task_path(name))]
         self._scope.get_all(paths, partial(self._looked, names))
 
     def _look_later(self, names: list[str]) -> None:
@@ -77,7 +78,7 @@ class AskEnded(ClientPart):
 
     def _looked(self, names: list[str], nodes: list[Node | Failed]) -> None:
         ready = []
-        for name, task, status in zip(names, nodes[::2], nodes[1::2], strict=True):
+        for name, status, task in zip(names, nodes[::2], nodes[1::2], strict=True):
             if REFUSED in (task, status):
                 self._look_later([name])
             elif name in self._meant and not self._same(name, status):
@@ -123,10 +124,10 @@ class AskEnded(ClientPart):
 
     def _seen(self, name: str, request: Stat | None) -> None:
         if request is None and name in self._open:
-            self._scope.get_all([task_path(name), status_path(name)], partial(self._done, name))
+            self._scope.get_all([status_path(name), task_path(name)], partial(self._done, name))
 
     def _done(self, name: str, nodes: list[Node | Failed]) -> None:
-        task, status = nodes
+        status, task = nodes
         if REFUSED in nodes or (self._same(name, status) and name not in self._asked):
             self._look_later([name])  # the request was another's
         elif isinstance(status, Node) and self._same(name, status):

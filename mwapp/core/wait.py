@@ -17,7 +17,8 @@ from itertools import islice
 
 from mwapp.core.client import CLIENT_RETRY_SECONDS, ClientPart
 from mwapp.core.messages import Error, Failed, Node
-from mwapp.core.protocol import Outcome, result_path, status_path, task_path
+from mwapp.core.pairs import Pair, read_ends
+from mwapp.core.protocol import Outcome, task_path
 from mwapp.core.session import Callback, Process
 
 
@@ -163,10 +164,9 @@ class Wait(ClientPart):
 
     def _read(self, names: list[str], then: Callback | None = None) -> None:
         scope = self._scope
-        paths = [path for name in names for path in (status_path(name), result_path(name))]
 
-        def read(nodes: list[Node | Failed]) -> None:
-            for name, status, result in zip(names, nodes[::2], nodes[1::2], strict=True):
+        def read(ends: list[Pair]) -> None:
+            for name, (status, result) in zip(names, ends, strict=True):
                 if scope.cancelled:  # the callback may stop us
                     return
                 if isinstance(status, Node):
@@ -180,7 +180,7 @@ class Wait(ClientPart):
             if then:
                 then()
 
-        scope.get_all(paths, read)
+        read_ends(scope, names, read)
 
     def _end(self, name: str, state: str | None, outcome: Outcome | None) -> None:
         if name not in self._waiting:

@@ -7,6 +7,7 @@ from functools import partial
 
 from mwapp.core.client import ClientPart
 from mwapp.core.messages import Failed, Node
+from mwapp.core.pairs import Pair, Read, read_ends, read_pairs
 from mwapp.core.protocol import (
     ASSIGN,
     CANCEL,
@@ -23,12 +24,11 @@ from mwapp.core.protocol import (
     Winner,
     assign_path,
     candidate_name,
-    result_path,
     status_path,
     task_path,
     worker_path,
 )
-from mwapp.core.session import Process, Scope
+from mwapp.core.session import GONE, Process, Scope
 from mwapp.core.task import BadTaskError, Task, task_order
 from mwapp.status.ending import explained
 
@@ -142,28 +142,37 @@ def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView
 
     def with_queues(queues: Queues, cancel_requests: frozenset[str]) -> None:
         holders = {task: queue for queue, tasks in queues.items() for task in tasks}
-        paths = []
-        for name in names:
-            paths += [task_path(name), status_path(name), result_path(name)]
-            paths.append(assign_path(holders[name], name) if name in holders else task_path(name))
 
-        def read(nodes: list[Node | Failed]) -> None:
-            found = zip(names, nodes[::4], nodes[1::4], nodes[2::4], nodes[3::4], strict=True)
-            views = [
-                _task(name, holders.get(name), name in cancel_requests, *parts) for name, *parts in found
-            ]
-            then([view for view in views if view is not None])
+        def with_ends(ends: list[Pair]) -> None:
+            paths = []
+            for name in names:
+                paths += [
+                    task_path(name),
+                    assign_path(holders[name], name) if name in holders else task_path(name),
+                ]
 
-        get_many(scope, paths, read)
+            def read(nodes: list[Node | Failed]) -> None:
+                found = zip(names, ends, nodes[::2], nodes[1::2], strict=True)
+                views = [
+                    _task(name, holders.get(name), name in cancel_requests, end, task, held)
+                    for name, end, task, held in found
+                ]
+                then([view for view in views if view is not None])
 
-    # Read the holders before the ends: then no task looks neither held nor ended.
+            get_many(scope, paths, read)
+
+        read_ends(scope, names, with_ends, partial(get_many, scope))
+
+    # Read the holders before the ends: then no task looks neither held nor ended. And the tasks after them:
+    # then what was removed meanwhile does not look as if it had not ended.
     _read_queues(scope, with_queues)
 
 
 def read_states(
     scope: Scope, names: Sequence[str], known: Mapping[str, str], then: Callable[[dict[str, str]], None]
 ) -> None:
-    """The state of each of these tasks. ``known``: final states, which need not be read again."""
+    """The state of each of these tasks, except those that do not exist. ``known``: final states, which need
+    not be read again."""
 
     def with_queues(queues: Queues, _: frozenset[str]) -> None:
         held = {task for queue, tasks in queues.items() if queue != NOBODY for task in tasks}
@@ -171,7 +180,11 @@ def read_states(
 
         def read(nodes: list[Node | Failed]) -> None:
             states = {n: _state(status, n in held) for n, status in zip(unknown, nodes, strict=True)}
-            then({name: known.get(name) or states[name] for name in names})
+            found = {name: known.get(name) or states[name] for name in names}
+            if QUEUED in states.values():  # or removed since they were listed
+                read_names(scope, lambda left: then(_only(found, frozenset(left))))
+            else:
+                then(found)
 
         get_many(scope, [status_path(name) for name in unknown], read)
 
@@ -184,14 +197,17 @@ def read_workers(scope: Scope, then: Callable[[list[WorkerView]], None]) -> None
     def listed(queues: Queues, workers: Children) -> None:
         held = (queue for queue, tasks in queues.items() if tasks and queue != NOBODY)
         names = sorted({*_names(workers), *held})
-        paths = [path for name in names for path in (worker_path(name), assign_path(name))]
+        # Both are written when a worker registers.
+        pairs = [(worker_path(name), assign_path(name)) for name in names]
 
-        def read(nodes: list[Node | Failed]) -> None:
-            master, *nodes = nodes
-            found = zip(names, nodes[::2], nodes[1::2], strict=True)
-            then([_worker(name, node, queue, queues.get(name, ()), master) for name, node, queue in found])
+        def with_master(nodes: list[Read]) -> None:
+            def read(found: list[Pair]) -> None:
+                views = zip(names, found, strict=True)
+                then([_worker(name, *pair, queues.get(name, ()), nodes[0]) for name, pair in views])
 
-        get_many(scope, [MASTER, *paths], read)
+            read_pairs(pairs, read, _is_not_registered, partial(get_many, scope))
+
+        get_many(scope, [MASTER], with_master)
 
     _read_queues(scope, lambda queues, _: scope.children(WORKERS, partial(listed, queues)))
 
@@ -201,11 +217,15 @@ def read_master(scope: Scope, then: Callable[[MasterView], None]) -> None:
 
     def listed(names: Children) -> None:
         candidates = sorted(_names(names))
-        paths = [MASTER, EPOCH, *(f"{CANDIDATES}/{name}" for name in candidates)]
-        get_many(scope, paths, partial(read, candidates))
+        paths = [f"{CANDIDATES}/{name}" for name in candidates]
+        get_many(scope, paths, partial(with_candidates, candidates))
 
-    def read(candidates: list[str], nodes: list[Node | Failed]) -> None:
-        master, epoch, *others = nodes
+    def with_candidates(candidates: list[str], others: list[Read]) -> None:
+        pair = [(MASTER, EPOCH)]  # both are written by who wins
+        read_pairs(pair, partial(read, candidates, others), _is_not_winner, partial(get_many, scope))
+
+    def read(candidates: list[str], others: list[Read], pairs: list[Pair]) -> None:
+        ((master, epoch),) = pairs
         found = {name: node for name, node in zip(candidates, others, strict=True) if isinstance(node, Node)}
         winner = Winner.decode(epoch.data) if isinstance(epoch, Node) else None
         then(
@@ -258,6 +278,10 @@ def get_many(scope: Scope, paths: list[str], then: Callable[[list[Node | Failed]
     read([])
 
 
+def _only(states: dict[str, str], there: frozenset[str]) -> dict[str, str]:
+    return {name: state for name, state in states.items() if state != QUEUED or name in there}
+
+
 def _names(result: Children) -> tuple[str, ...]:
     return () if isinstance(result, Failed) else result
 
@@ -266,6 +290,11 @@ def _state(status: Node | Failed, held: bool) -> str:
     if isinstance(status, Node):
         return status.data.decode(errors="replace")
     return ASSIGNED if held else QUEUED
+
+
+def _is_not_winner(master: Node, epoch: Read) -> bool:
+    winner = Winner.decode(epoch.data) if isinstance(epoch, Node) else None
+    return winner is None or winner.session != master.stat.owner
 
 
 def _standbys(master: Node | Failed, candidates: Mapping[str, Node]) -> list[StandbyView] | None:
@@ -283,9 +312,8 @@ def _task(
     name: str,
     holder: str | None,
     cancelling: bool,
+    end: Pair,
     task: Node | Failed,
-    status: Node | Failed,
-    result: Node | Failed,
     held: Node | Failed,
 ) -> TaskView | None:
     if isinstance(task, Failed):
@@ -293,6 +321,9 @@ def _task(
     asked = None
     with suppress(BadTaskError):
         asked = Task.decode(task.data)
+    status, result = end
+    if isinstance(status, Node) and status.stat.czxid < task.stat.czxid:
+        status = GONE  # that is how an earlier task of its name had ended
     state = _state(status, holder not in (None, NOBODY))
     worker, attempt, outcome = None, None, None
     if state not in (QUEUED, ASSIGNED):
@@ -306,6 +337,11 @@ def _task(
     return TaskView(name, state, asked, task.stat.ctime, worker, attempt, outcome, cancelling)
 
 
+def _is_not_registered(worker: Node, queue: Read) -> bool:
+    registration = Registration.decode(queue.data) if isinstance(queue, Node) else None
+    return bool(worker.stat.owner) and (registration is None or registration.session != worker.stat.owner)
+
+
 def _worker(
     name: str, worker: Node | Failed, queue: Node | Failed, tasks: tuple[str, ...], master: Node | Failed
 ) -> WorkerView:
@@ -316,7 +352,7 @@ def _worker(
     if worker.stat.owner and worker.stat.version > 0:
         leads = isinstance(master, Node) and master.stat.owner == worker.stat.owner
         state = "paused" if leads else "draining"
-    elif worker.stat.owner and (registration is None or registration.session != worker.stat.owner):
+    elif _is_not_registered(worker, queue):
         state = "unregistered"
     return WorkerView(
         name,

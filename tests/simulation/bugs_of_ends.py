@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from mwapp.core.client import Submit
+from mwapp.core.limits import Limits
 from mwapp.core.messages import (
     Check,
     Close,
@@ -12,15 +13,18 @@ from mwapp.core.messages import (
     Delete,
     Event,
     Exists,
+    Get,
     Op,
+    Reply,
     Request,
     Run,
     Set,
     Transaction,
 )
 from mwapp.core.protocol import EPOCH, MASTER, REQUESTS, Outcome
-from mwapp.core.session import Process
+from mwapp.core.session import GONE, REFUSED, Process
 from mwapp.core.task import task_order
+from mwapp.core.wait import Wait
 from tests.simulation.edge import Edge
 from tests.simulation.rewriting import Rewriting
 
@@ -32,6 +36,30 @@ class Skipping(Submit):
         super()._acknowledge(index, name)
         if self._last is None or task_order(name) > task_order(self._last[0]):
             self._last = name, self._tasks[index].key
+
+
+class Hurried(Process):
+    """A client that reads a status, and the result a second later, and takes them for those of one end."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._later: list[tuple[float, Command]] = []
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and event.result == GONE:
+            asked = self._pending.get(event.request)
+            if asked is not None and self._of_result(Request(event.request, asked.operation)):
+                event = Reply(event.request, REFUSED)
+        commands = super().handle(now, event)
+        self._later += [(now + 1.0, command) for command in commands if self._of_result(command)]
+        due = [command for at, command in self._later if at <= now]
+        self._later = [(at, command) for at, command in self._later if at > now]
+        return [*(command for command in commands if not self._of_result(command)), *due]
+
+    def _of_result(self, command: Command) -> bool:
+        waits = any(isinstance(part, Wait) for part in self._parts)
+        read = command.operation if isinstance(command, Request) else None
+        return waits and isinstance(read, Get) and read.path.endswith("/result")
 
 
 class Premature(Edge):

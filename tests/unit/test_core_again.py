@@ -7,7 +7,7 @@ import pytest
 
 from mwapp.core.again import CHANGED, IN_THE_WAY, NO_SUCH_TASK, NOT_DONE, NOT_ENDED, AskEnded
 from mwapp.core.limits import LIMITS, Limits
-from mwapp.core.messages import Children, Delete, Request, Tick, Transaction
+from mwapp.core.messages import Children, Delete, Get, Request, Tick, Transaction
 from mwapp.core.protocol import REMOVE, RUN
 from mwapp.core.retention import Retention
 from mwapp.core.session import Process
@@ -173,6 +173,42 @@ def test_what_cannot_be_done_says_why(stage: Stage, worker: Actor) -> None:
         assert asker.told == {"t": NOT_ENDED, "other": NO_SUCH_TASK}
         assert asker.finished == 1
     assert worker.running() == ["t"]
+
+
+def remove(stage: Stage) -> None:
+    """At once, as a master does, with the request if there is one."""
+    paths = [f"/tasks/t/{child}" for child in stage.children("/tasks/t")] + ["/tasks/t"]
+    requests = [f"/requests/{name}" for name in stage.children("/requests")]
+    ops = tuple(Delete(path) for path in [*paths, *requests])
+    stage.ensemble.transact(stage.person().session, ops, stage.now)
+    stage.spread()
+
+
+@pytest.mark.parametrize("read", ["/tasks/t", "/tasks/t/status"])
+def test_what_is_removed_between_two_reads_is_not_said_to_run(stage: Stage, worker: Actor, read: str) -> None:
+    """``read``: after the first of the reads of that znode, before it asks."""
+    ended(stage, worker)
+    asker = Asker(stage, REMOVE)
+    client = Actor(stage)
+    AskEnded(client.process, ["t"], REMOVE, told=asker._tell, finished=asker._done)
+    client.meanwhile = lambda request: remove(stage) if request.operation == Get(read) else None
+    client.connect()
+    stage.settle(2)
+    assert asker.told in ({"t": None}, {"t": NO_SUCH_TASK})
+
+
+@pytest.mark.parametrize("read", ["/tasks/t", "/tasks/t/status"])
+def test_what_is_removed_after_the_request_is_gone_is_not_said_to_run(stage: Stage, read: str) -> None:
+    """Between two reads. Whether it was removed for the request nobody can tell."""
+    first = stage.master("m1")
+    worker = stage.worker("w1")
+    ended(stage, worker)
+    first.die()
+    asker = Asker(stage, REMOVE, "t")
+    asker.client.meanwhile = lambda request: remove(stage) if request.operation == Get(read) else None
+    stage.person().delete("/requests/t")
+    stage.settle(1)
+    assert asker.told == {"t": IN_THE_WAY}
 
 
 def test_what_has_something_else_below_it_says_so(stage: Stage, worker: Actor) -> None:

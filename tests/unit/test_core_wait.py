@@ -7,6 +7,7 @@ import pytest
 from mwapp.core.messages import (
     Children,
     Connected,
+    Create,
     Error,
     Event,
     Exists,
@@ -261,6 +262,84 @@ def test_what_was_written_beside_the_status_is_told_too(waiter: Waiter) -> None:
     waiter.person.create(f"/tasks/{waiter.names[0]}/result", outcome.encode().decode(), settle=False)
     waiter.end(*waiter.names[:2])
     assert waiter.outcomes == {waiter.names[0]: outcome, waiter.names[1]: None}
+
+
+def rerun(waiter: Waiter, name: str, *, at: str, then: str | None = None) -> None:
+    """As soon as the client has read that znode, the end is undone; ``then``: it ends anew like this."""
+
+    def undo() -> None:
+        for path in ("result", "status"):
+            waiter.person.delete(f"/tasks/{name}/{path}", settle=False)
+        if then is not None:
+            end(waiter, name, then)
+
+    left = [undo]
+    waiter.client.meanwhile = lambda request: left.pop()() if left and request.operation == Get(at) else None
+
+
+def waiting(tasks: int) -> Waiter:
+    """Who waits for tasks that nobody runs."""
+    stage = Stage()
+    stage.master("m1")
+    stage.settle(1.0)
+    return Waiter(stage, tasks)
+
+
+def outcome_of(state: str) -> Outcome:
+    """That of a task that ended like this."""
+    return Outcome(worker="w1", attempt=1, code=int(state == "failed"), output=state)
+
+
+def end(waiter: Waiter, name: str, state: str) -> None:
+    """It ends, with a result, in one transaction."""
+    data = {"status": state.encode(), "result": outcome_of(state).encode()}
+    ops = [Create(f"/tasks/{name}/{child}", its) for child, its in data.items()]
+    waiter.stage.ensemble.transact(waiter.person.session, tuple(ops), waiter.stage.now)
+    waiter.stage.spread()
+
+
+@pytest.mark.parametrize("tasks", [1, MANY])
+def test_what_runs_again_between_two_reads_has_not_ended(tasks: int) -> None:
+    waiter = waiting(tasks)
+    name, *others = waiter.names
+    rerun(waiter, name, at=f"/tasks/{name}/status")
+    end(waiter, name, "done")
+    for other in others[:20]:
+        end(waiter, other, "done")
+    waiter.stage.settle(5.0)
+    assert sorted(waiter.told) == others[:20]
+    asked = waiter.stage.carried_out
+    waiter.stage.settle(5.0)
+    assert waiter.stage.carried_out - asked < 80, "of these are its signs of life"
+    end(waiter, name, "failed")
+    waiter.stage.settle(0.0)
+    assert waiter.told[-1] == f"{name} failed"
+    assert waiter.outcomes == {
+        **{other: outcome_of("done") for other in others[:20]},
+        name: outcome_of("failed"),
+    }
+
+
+@pytest.mark.parametrize("at", ["status", "result"])
+def test_a_state_is_told_with_its_own_result_though_the_task_ends_again_meanwhile(at: str) -> None:
+    waiter = waiting(1)
+    (name,) = waiter.names
+    rerun(waiter, name, at=f"/tasks/{name}/{at}", then="failed")
+    end(waiter, name, "done")
+    waiter.stage.settle(0.0)
+    state = waiter.told[0].removeprefix(name).strip() or "done"
+    assert waiter.outcomes == {name: outcome_of(state)}
+
+
+def test_what_is_removed_between_two_reads_is_gone() -> None:
+    waiter = waiting(1)
+    (name,) = waiter.names
+    rerun(waiter, name, at=f"/tasks/{name}/status")
+    end(waiter, name, "done")
+    waiter.stage.settle(0.0)
+    assert waiter.told == []
+    waiter.person.delete(f"/tasks/{name}")
+    assert waiter.told == [f"{name} None"]
 
 
 def test_a_status_that_the_ensemble_refuses_to_show_is_asked_for_again_now_and_then(

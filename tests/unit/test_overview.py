@@ -5,11 +5,13 @@ from typing import Any, TypeVar
 
 import pytest
 
+from mwapp.core.messages import Children, Create, Delete, Get, Op, Request, Set
+from mwapp.core.protocol import Registration, Winner
 from mwapp.core.session import Scope
 from mwapp.status import overview
 from mwapp.status.health import schedulable
 from mwapp.status.overview import Look, MasterView, TaskView, WorkerView
-from tests.unit.core_stage import Actor, Stage
+from tests.unit.core_stage import Actor, Person, Stage
 
 T = TypeVar("T")
 
@@ -78,6 +80,95 @@ def test_tasks_are_shown_as_they_are_however_many_are_read_at_once(
     states: dict[str, str] = seen(stage, lambda scope, then: overview.read_states(scope, ALL, known, then))
     assert states == dict(zip(ALL, STATES, strict=True))
     assert seen(stage, overview.read_names) == list(ALL)
+
+
+def seen_while(
+    stage: Stage,
+    read: Callable[[Scope, Callable[[T], None]], None],
+    at: Get | Children,
+    *ops: Op,
+    by: Person | None = None,
+) -> T:
+    """What is there, if this is committed just after one of the reads (the first such), by this person."""
+    session = (by or stage.person()).session
+    found: list[T] = []
+    left = [ops]
+
+    def meanwhile(request: Request) -> None:
+        if left and request.operation == at:
+            stage.ensemble.transact(session, left.pop(), stage.now)
+            stage.spread()
+
+    looker = Actor(stage)
+    Look(looker.process, lambda scope: read(scope, found.append))
+    looker.meanwhile = meanwhile
+    looker.connect()
+    assert not left
+    (one,) = found
+    return one
+
+
+END_OF_T1 = (Delete("/tasks/t1/status"), Delete("/tasks/t1/result"))
+ANOTHER = (Create("/tasks/t1/status", b"failed"), Create("/tasks/t1/result", b'{"code":1}'))
+READS = [Get(f"/tasks/t1{znode}") for znode in ("", "/status", "/result")]
+
+
+@pytest.mark.parametrize("at", READS)
+@pytest.mark.parametrize(
+    ("ops", "states"),
+    [
+        (END_OF_T1, {("done", 0), ("queued", None)}),
+        ((*END_OF_T1, *ANOTHER), {("done", 0), ("failed", 1)}),
+        ((*END_OF_T1, Delete("/tasks/t1")), {("done", 0), None}),
+        ((*END_OF_T1, Delete("/tasks/t1"), Create("/tasks/t1", b"two")), {("done", 0), ("queued", None)}),
+    ],
+)
+def test_a_task_that_changes_between_two_reads_is_shown_as_it_was_or_is(
+    stage: Stage, at: Get, ops: tuple[Op, ...], states: set[tuple[str, int | None] | None]
+) -> None:
+    """Whether it runs again, has ended anew, is removed, or another has its name."""
+    read = lambda scope, then: overview.read_tasks(scope, ["t1"], then)  # noqa: E731 - read once
+    views: list[TaskView] = seen_while(stage, read, at, *ops)
+    shown: set[tuple[str, int | None] | None] = {
+        (view.state, view.outcome.code if view.outcome else None) for view in views
+    }
+    assert (shown or {None}) < states
+    assert all(view.state == "done" or view.command == "one" for view in views if "two" not in str(ops))
+    assert all(
+        view.state == ("queued" if view.command == "two" else "done") for view in views if "two" in str(ops)
+    )
+
+
+def test_who_names_a_task_twice_sees_it_twice(stage: Stage) -> None:
+    assert tasks(stage, "t1", "t1") == [("t1", "done", "w1", 1)] * 2
+
+
+def test_what_is_removed_while_states_are_read_is_not_counted_as_waiting(stage: Stage) -> None:
+    read = lambda scope, then: overview.read_states(scope, ALL, {}, then)  # noqa: E731 - read once
+    states: dict[str, str] = seen_while(stage, read, Children("/cancel"), *END_OF_T1, Delete("/tasks/t1"))
+    assert states == dict(zip(ALL[1:], STATES[1:], strict=True))
+
+
+def test_a_worker_that_registers_between_two_reads_is_not_unregistered() -> None:
+    stage = Stage()
+    stage.master("m1").die()
+    person = stage.person()
+    person.create("/workers/w1", "w1:1", e=True)
+    person.create("/assign/w1", Registration(person.session).encode().decode())
+    again = (Delete("/workers/w1"), Create("/workers/w1", b"w1:2", ephemeral=True))
+    other = stage.person()
+    registers = Set("/assign/w1", Registration(other.session).encode())
+    at = Get("/workers/w1")
+    (view,) = seen_while(stage, overview.read_workers, at, *again, registers, by=other)
+    assert (view.state, view.incarnation, view.address) == ("ready", 1, "w1:2")
+
+
+def test_a_master_that_wins_between_two_reads_is_not_shown_with_the_address_of_another(stage: Stage) -> None:
+    again = (Delete("/master"), Create("/master", b"m2:2223", ephemeral=True))
+    other = stage.person()
+    wins = Set("/epoch", Winner("m2", other.session).encode())
+    view = seen_while(stage, overview.read_master, Get("/master"), *again, wins, by=other)
+    assert (view.name, view.address, view.epoch) == ("m2", "m2:2223", 2)
 
 
 def test_a_task_shows_what_it_is_and_what_it_asks_for(stage: Stage) -> None:

@@ -9,6 +9,7 @@ KILLERS = CORE
 
 client = partial(Mutant, "mwapp/core/client.py")
 wait = partial(Mutant, "mwapp/core/wait.py")
+pairs = partial(Mutant, "mwapp/core/pairs.py")
 
 MUTANTS = [
     # ---------------------------------------------------------------- after a lost reply
@@ -473,6 +474,28 @@ MUTANTS = [
         "        if True:\n            more",
         "a server that is slow is asked for more and more watches",
     ),
+    # ---------------------------------------------------------------- status and result of one end
+    pairs(
+        "result != REFUSED and not _together(status, result)",
+        "False",
+        "what runs again between two reads is told as ended",
+    ),
+    pairs(
+        "result != REFUSED and not _together(status, result)",
+        "result != REFUSED and not isinstance(result, Node)",
+        "a state is told with the result of another end",
+    ),
+    pairs(
+        "result != REFUSED and not _together(status, result)",
+        "not _together(status, result)",
+        equivalent="a result that may not be read is asked for once more",
+    ),
+    pairs(
+        "            if before is not None and _together(before[0], one):\n                continue\n",
+        "",
+        "what a person has ended without a result is read for ever",
+    ),
+    pairs("                again.append(paths)", "                pass", "no pair is looked at again"),
     # ---------------------------------------------------------------- too large, and without a number
     client(
         "elif result.index is None and len(batch) > 1:  # too much",

@@ -8,11 +8,42 @@ from tests.mutants.mutant import Mutant
 KILLERS = (pytest("tests/unit/test_overview.py", "tests/unit/test_ending.py", "tests/unit/test_probes.py"),)
 
 overview = partial(Mutant, "mwapp/status/overview.py")
+pairs = partial(Mutant, "mwapp/core/pairs.py")
 probes = partial(Mutant, "mwapp/status/probes.py")
 within = partial(Mutant, "mwapp/within.py")
 ending = partial(Mutant, "mwapp/status/ending.py")
 
 MUTANTS = [
+    pairs(
+        "then([found[paths] for paths in pairs])",
+        "then(list(found.values()))",
+        "who names a task twice is shown an error of ours",
+    ),
+    overview(
+        "    if isinstance(status, Node) and status.stat.czxid < task.stat.czxid:",
+        "    if False:",
+        "a task is shown with the end of an earlier one of its name",
+    ),
+    overview(
+        "            if QUEUED in states.values():  # or removed since they were listed",
+        "            if False:",
+        "what is being removed is counted as waiting",
+    ),
+    overview(
+        "if state != QUEUED or name in there}",
+        "if name in there}",
+        equivalent="what has just been removed is not counted as ended",
+    ),
+    overview(
+        "return winner is None or winner.session != master.stat.owner",
+        "return False",
+        "a new master is shown with the address of the one before",
+    ),
+    overview(
+        "    return bool(worker.stat.owner) and (registration is None or registration.session != worker.stat.owner)",
+        "    return False",
+        "who has not registered seems to be ready",
+    ),
     overview(
         "        page = paths[len(results) : len(results) + PIPELINE]",
         "        page = paths[len(results) : PIPELINE]",
