@@ -46,19 +46,27 @@ from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
 from mwapp.core.task import RESERVED_VARIABLES, Task
 from tests.simulation.bugs_of_ends import (
+    Apologetic,
     Capricious,
     Deserting,
     Dismissive,
+    Dissatisfied,
+    Flattering,
+    Garbling,
     Hurried,
     Inattentive,
+    Inventive,
     Lawless,
     Mistaken,
+    Outdated,
     Premature,
     Presuming,
+    Sceptical,
     Skipping,
+    Usurping,
 )
 from tests.simulation.bugs_of_standbys import Hesitant, Rash, Unrepentant
-from tests.simulation.bugs_refused import Presumptuous, Stubborn, Undivided
+from tests.simulation.bugs_refused import Incurious, Presumptuous, Resigned, Stubborn, Undivided
 from tests.simulation.load import LABEL
 from tests.simulation.rewriting import Rewriting
 from tests.simulation.schedule import Bug
@@ -424,6 +432,12 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         Bug(Reticent, max_attempts=2, faults=("expire", "outage")),
         {"innocent-not-given-up"},
     ),
+    "reasons of workers": (Bug(Inventive), {"result-faithful"}),
+    "reasons that are true": (Bug(Apologetic), {"result-faithful"}),
+    "what a command printed": (Bug(Garbling), {"result-faithful"}),
+    "ends by masters": (Bug(Flattering), {"result-faithful"}),
+    "who ran it": (Bug(Usurping), {"result-faithful"}),
+    "repeats of what failed": (Bug(Dissatisfied), {"result-faithful"}),
     "status and result of one end": (Bug(Hurried), {"result-faithful"}),
     "rest that ends": (Bug(master=Grudging), {"liveness"}),
     "one run for a request": (Bug(master=Insatiable), {"one-final-status"}),
@@ -441,6 +455,8 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         {"single-assignment", "acked-never-lost", "no-crash", "duplicates-explained", "liveness"},
     ),
     "search when turned away": (Bug(Forgetful, faults=("turn_away",)), {"submit-idempotent"}),
+    "records that are tried again": (Bug(Resigned, faults=("refuse",)), {"liveness"}),
+    "records whose reply was lost": (Bug(Incurious, faults=("cut",)), {"liveness"}),
     "less after too much": (Bug(Undivided, faults=("bound",)), {"liveness"}),
     "beat that comes first": (Bug(Rash, faults=("stall",), deposes=1.0), {"deposed-only-if-silent"}),
     "silence that is noticed": (Bug(Hesitant, faults=("freeze",), deposes=1.0), {"take-over-bounded"}),
@@ -457,6 +473,8 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "watch on leadership": (Bug(Inattentive), {"election-bounded"}),
     "cancelled if asked": (Bug(Presuming), {"cancel-final"}),
     "requests that are carried out": (Bug(Dismissive), {"asked-once"}),
+    "ends that are seen": (Bug(Sceptical), {"asked-once"}),
+    "ends that are over": (Bug(Outdated), {"asked-once"}),
     "removal": (Bug(retention=Retention(1e9, keep=1_000_000)), {"no-leak"}),
     "what was submitted": (Bug(Mistaken), {"acked-never-lost"}),
     "reasons of masters": (Bug(Capricious), {"innocent-not-given-up"}),

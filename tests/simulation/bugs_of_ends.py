@@ -1,7 +1,9 @@
 """Planted bugs in submitting, cancelling, winning and leaving: see bugs.py."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
+from mwapp.core.again import AskEnded
 from mwapp.core.client import Submit
 from mwapp.core.limits import Limits
 from mwapp.core.messages import (
@@ -13,7 +15,10 @@ from mwapp.core.messages import (
     Delete,
     Event,
     Exists,
+    Exited,
+    Failed,
     Get,
+    Node,
     Op,
     Reply,
     Request,
@@ -25,6 +30,7 @@ from mwapp.core.protocol import EPOCH, MASTER, REQUESTS, Outcome
 from mwapp.core.session import GONE, REFUSED, Process
 from mwapp.core.task import task_order
 from mwapp.core.wait import Wait
+from mwapp.core.worker import Worker
 from tests.simulation.edge import Edge
 from tests.simulation.rewriting import Rewriting
 
@@ -60,6 +66,40 @@ class Hurried(Process):
         waits = any(isinstance(part, Wait) for part in self._parts)
         read = command.operation if isinstance(command, Request) else None
         return waits and isinstance(read, Get) and read.path.endswith("/result")
+
+
+class Sceptical(Process):
+    """A client that asks for what has ended, and takes no end for one."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        return super().handle(now, _of_status(self, event, lambda _: GONE))
+
+
+class Outdated(Process):
+    """A client that asks for what has ended, and for ever sees the end that it means, and a note below it."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._first: Node | None = None  # of the one that it asks for
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        return super().handle(now, _of_status(self, event, self._as_at_first))
+
+    def _as_at_first(self, read: Node | Failed) -> Node | Failed:
+        if self._first is None and isinstance(read, Node):
+            self._first = Node(read.data, replace(read.stat, children=1))
+        return self._first or read
+
+
+def _of_status(process: Process, event: Event, changed: Callable[[Node | Failed], Node | Failed]) -> Event:
+    """The event; with another status, if one is read by who asks for what has ended."""
+    if isinstance(event, Reply) and any(isinstance(part, AskEnded) for part in process._parts):
+        asked = process._pending.get(event.request)
+        read = asked.operation if asked is not None else None
+        status = isinstance(read, Get) and read.path.endswith("/status")
+        if status and isinstance(event.result, Node | Failed):
+            return Reply(event.request, changed(event.result))
+    return event
 
 
 class Premature(Edge):
@@ -101,6 +141,61 @@ class Presuming(Rewriting):
         return replace(op, data=b"cancelled") if failed and isinstance(op, Create) else op
 
 
+class Inventive(Rewriting):
+    """A worker that gives a reason of its own, that nobody wanted it, for runs that have succeeded."""
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        if not isinstance(op, Create) or by_master:
+            return op
+        if op.path.endswith("/status") and op.data == b"done":
+            return replace(op, data=b"failed")
+        if op.path.endswith("/result") and (outcome := Outcome.decode(op.data)).status == "done":
+            return replace(op, data=replace(outcome, reason="nobody wanted it", result=None).encode())
+        return op
+
+
+class Apologetic(Rewriting):
+    """A worker that says that there was no time for what has failed."""
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        if isinstance(op, Create) and not by_master and op.path.endswith("/result"):
+            outcome = Outcome.decode(op.data)
+            if outcome.code == 1 and outcome.reason is None:
+                return replace(op, data=replace(outcome, reason="timed out after 1 s").encode())
+        return op
+
+
+class Garbling(Rewriting):
+    """A worker that records a part of what a command printed, and does not say so."""
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        if isinstance(op, Create) and op.path.endswith("/result"):
+            outcome = Outcome.decode(op.data)
+            return replace(op, data=replace(outcome, output=outcome.output[:-1]).encode())
+        return op
+
+
+class Usurping(Rewriting):
+    """A worker that says that another has run what it ran."""
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        if isinstance(op, Create) and not by_master and op.path.endswith("/result"):
+            return replace(op, data=replace(Outcome.decode(op.data), worker="w2'").encode())
+        return op
+
+
+class Dissatisfied(Process):
+    """A worker that repeats runs that have succeeded, as often as the task allows."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        for part in self._parts:
+            if isinstance(event, Exited) and isinstance(part, Worker) and event.code == 0:
+                job = part._running._jobs.get(event.run)
+                if job is not None and job.assignment.failures < job.task.retries:
+                    event = replace(event, code=1, result=None)
+        return super().handle(now, event)
+
+
 class Dismissive(Rewriting):
     """A master that deletes a request about a task that has ended, and does nothing else."""
 
@@ -123,6 +218,17 @@ class Mistaken(Process):
         if isinstance(command, Run) and command.task.retries:
             return replace(command, task=replace(command.task, retries=0, command="true"))
         return command
+
+
+class Flattering(Rewriting):
+    """A master that says of tasks that it ends that they are done."""
+
+    def rewrite(self, op: Op, by_master: bool) -> Op:
+        if isinstance(op, Create) and by_master and op.path.endswith("/status"):
+            return replace(op, data=b"done")
+        if isinstance(op, Create) and by_master and op.path.endswith("/result"):
+            return replace(op, data=Outcome(code=0).encode())
+        return op
 
 
 class Capricious(Rewriting):

@@ -3,8 +3,21 @@
 from functools import partial
 
 from mwapp.core.limits import Limits
-from mwapp.core.messages import Command, Error, Event, Exists, Failed, Reply, Request, Transaction
-from mwapp.core.session import Process
+from mwapp.core.messages import (
+    Command,
+    Delete,
+    Error,
+    Event,
+    Exists,
+    Failed,
+    Operation,
+    Reply,
+    Request,
+    Tick,
+    Transaction,
+)
+from mwapp.core.protocol import ASSIGN, EPOCH
+from mwapp.core.session import CUT_OFF, Process
 
 
 class Stubborn(Process):
@@ -24,6 +37,44 @@ class Stubborn(Process):
         requests = [command for command in commands if isinstance(command, Request)]
         self._sent |= {it.number: it for it in requests if isinstance(it.operation, Transaction)}
         return commands
+
+
+class Resigned(Process):
+    """A worker that does not try again what the ensemble does not record."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and isinstance(event.result, Failed):
+            asked = self._pending.get(event.request)
+            if asked is not None and _records(asked.operation) and event.result.error not in CUT_OFF:
+                del self._pending[event.request]
+                event = Tick()
+        return super().handle(now, event)
+
+
+class Incurious(Process):
+    """A worker that records each end once, and takes it for recorded though the reply was lost."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._recorded: set[Operation] = set()
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        commands = super().handle(now, event)
+        new = [command for command in commands if not self._is_recorded(command)]
+        self._recorded |= {it.operation for it in new if isinstance(it, Request) and _records(it.operation)}
+        return new
+
+    def _is_recorded(self, command: Command) -> bool:
+        return isinstance(command, Request) and command.operation in self._recorded
+
+
+def _records(operation: Operation) -> bool:
+    """Whether a worker says how runs have ended."""
+    ops = operation.ops if isinstance(operation, Transaction) else ()
+    return (
+        any(isinstance(op, Delete) and op.path.startswith(f"{ASSIGN}/") for op in ops)
+        and ops[0].path != EPOCH
+    )
 
 
 class Presumptuous(Process):

@@ -109,7 +109,11 @@ def asker(judge: Judge, do: str, names: list[str]) -> Build:
     """A client that asks for these tasks, which have ended, to run again or be removed, and ends."""
 
     def build(host: Host, process: Process) -> None:
-        told = lambda name, problem: judge.told_of_ended(name, do, problem)  # noqa: E731 - read once
+        began = host.now
+
+        def told(name: str, problem: str | None) -> None:
+            judge.told_of_ended(name, do, problem, began)
+
         AskEnded(process, names, do, told=told, finished=host.retire)
 
     return build

@@ -49,6 +49,8 @@ class Errors:
         """Even small requests are too large, and servers may accept less than processes assume."""
         service = self._schedule.service
         self.bounded = True
+        for judge in self._judges():
+            judge.denied.large = True
         service.most_sent = draw.random.choice([1200, 2000, 4000, service.most_sent])
         service.most_taken = draw.random.choice([1200, 2000, 4000, service.most_taken])
         self.met["bound"] += 1
@@ -77,19 +79,27 @@ class Errors:
             letters = self._draw.random.choice(["r", "w", "c", "d", "cdrw"])
             self._world.note("person", f"forbids {letters} at {path}")
             denied = self._schedule.judge.denied
+            denied.any = True
             denied.submissions |= path == TASKS
-            denied.reads = True
-            if path.startswith((WORKERS, ASSIGN)):
-                denied.marks |= {host.name.rstrip("'") for host in self._schedule.workers}
+            denied.reads |= "r" in letters
+            denied.marks |= self._workers(path)
             self._denials.forbid(path, letters)
             self._until_later(lambda: self._denials.allow(path), f"allows all at {path}")
+
+    def _workers(self, path: str) -> set[str]:
+        """Of which this is the registration, or a part of it."""
+        every = {host.name.rstrip("'") for host in self._schedule.workers}
+        _, parent, *below = path.split("/")
+        if f"/{parent}" not in (WORKERS, ASSIGN):
+            return set()
+        return every & set(below[:1]) if below else every
 
     def refuse(self) -> None:
         """Servers refuse some or all requests of a process."""
         host, share = self._some_host(), self._draw.random.choice([0.1, 0.5, 1.0])
         self._world.note("ensemble", f"refuses {share:.0%} of what {host.name} asks")
         for judge in self._judges():
-            judge.denied.submissions = judge.denied.reads = True
+            judge.denied.any = judge.denied.submissions = judge.denied.reads = True
         self._schedule.judge.denied.marks.add(host.name.rstrip("'"))
         self._denials.refuse(host.name, self._draw, share)
         self._until_later(lambda: self._denials.relent(host.name), f"refuses {host.name} nothing")

@@ -43,8 +43,10 @@ LOST = {"/epoch", "/tasks"}
 class Denied:
     """What servers ever refused, or may have."""
 
+    any: bool = False
     submissions: bool = False
     reads: bool = False
+    large: bool = False  # requests of a size that real servers take
     marks: set[str] = field(default_factory=set)  # of workers that take nothing new
 
 

@@ -72,6 +72,11 @@ class Host:
         self.edge = Edge(world, service, self)
 
     @property
+    def now(self) -> float:
+        """The world's time, seconds."""
+        return self._world.now
+
+    @property
     def executions(self) -> list[Execution]:
         """The commands that run."""
         return self.runner.executions

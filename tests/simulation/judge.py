@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from mwapp.core.again import NO_SUCH_TASK, NOT_DONE
+from mwapp.core.again import IN_THE_WAY, NO_SUCH_TASK, NOT_DONE, NOT_ENDED
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import (
     CANCELLED,
@@ -34,6 +34,7 @@ from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.session import DRIFT
 from mwapp.core.submitters import TOO_MANY
 from mwapp.core.task import BadTaskError, Task, encode_secrets
+from tests.simulation.accounts import succeeded, unlike
 from tests.simulation.asked import Asked
 from tests.simulation.attempts import Attempts, Lost
 from tests.simulation.depositions import Depositions
@@ -276,6 +277,14 @@ class Judge:
         registered = before[worker].session if worker in before else 0
         return registered == session or (registered is None and session in self.evicted)
 
+    def _is_its_own(
+        self, before: dict[str, Incarnation], worker: str, assignment: Assignment, session: int
+    ) -> bool:
+        """Whether that session writes of the assignment as its worker, and not as a peer that is the master
+        does of an earlier incarnation's."""
+        its = self._holds(before, worker, session)
+        return its and (assignment.meant_for(before[worker].version) or not self._leads(session))
+
     def _assigned(
         self,
         entry: Transacted,
@@ -304,9 +313,7 @@ class Judge:
                 self._share(task, self.shares.begun(entry, task))
             return
         assignment = held[worker]
-        mine = self._holds(before, worker, entry.session)
-        if mine and not assignment.meant_for(before[worker].version):
-            mine = not self._leads(entry.session)  # a peer that is the master may
+        mine = self._is_its_own(before, worker, assignment, entry.session)
         if not by_hand and mine and not assignment.meant_for(before[worker].version):
             self._broken("status-from-holder", task, f"{worker} took {task} of another incarnation")
         if isinstance(change, Changed):
@@ -343,6 +350,9 @@ class Judge:
         if any(run.started <= entry.time and not run.interrupted for run in runs):
             failures = self._attempts.failed(task)  # it ran, so it was not returned unstarted
             self.times.failed(task, self.asked.get(task), failures, entry.time)
+            numbers_repeat = task in self.lost
+            if self._sees_executions and not (by_hand or numbers_repeat) and any(map(succeeded, runs)):
+                self._broken("result-faithful", task, f"{task} is to be repeated, and was done")
         if any(c.path == status_path(task) and isinstance(c, Deleted) for c in entry.changes):
             self._run_again(entry, task, waiting[NOBODY], by_hand)
         elif not by_hand and not any(self._holds(before, w, entry.session) for w in held):
@@ -495,9 +505,9 @@ class Judge:
             self._unasked(task, f"{task} was cancelled, and nobody asked for it")
         if result_path(task) not in self.ensemble.decided.nodes:
             self._broken("result-faithful", task, f"{task} ended without a result")  # seed 21565
-        for worker in held:
-            if self._holds(before, worker, entry.session):
-                self._faithful(entry, worker, task, change.data.decode())
+        for worker, assignment in held.items():
+            if self._is_its_own(before, worker, assignment, entry.session):
+                self._faithful(entry, worker, task, assignment, change.data.decode())
                 return
         if not self._leads(entry.session):
             self._broken(
@@ -507,7 +517,10 @@ class Judge:
 
     def _ended_by_master(self, entry: Transacted, task: str) -> None:
         data = next((c for c in entry.changes if c.path == result_path(task)), None)
-        reason = (Outcome.decode(data.data).reason or "") if isinstance(data, Created) else ""
+        outcome = Outcome.decode(data.data) if isinstance(data, Created) else Outcome()
+        reason = outcome.reason or ""
+        if self.status[task] == DONE.encode() or outcome.code is not None or outcome.worker is not None:
+            self._broken("result-faithful", task, f"a master, who runs nothing, says of {task}: {outcome}")
         self._share(task, self.shares.refused(task, reason, entry.time))
         if reason.startswith("expired"):
             early = self.times.expired(task, self.asked.get(task), entry.time)
@@ -531,24 +544,28 @@ class Judge:
         if wrong and not excused:
             raise Violation("submitters-bounded", f"{task}: {wrong}")
 
-    def _faithful(self, entry: Transacted, worker: str, task: str, state: str) -> None:
+    def _faithful(
+        self, entry: Transacted, worker: str, task: str, assignment: Assignment, state: str
+    ) -> None:
         data = next((c for c in entry.changes if c.path == f"/tasks/{task}/result"), None)
         if not isinstance(data, Created):
             return
         outcome = Outcome.decode(data.data)
-        if self._sees_executions and outcome.reason is None and not self._was_run(task, outcome):
-            self._broken("result-faithful", task, f"{task} by {worker}: {outcome}, which no run was")
+        if (outcome.worker, outcome.attempt) != (worker, assignment.attempt):
+            self._broken("result-faithful", task, f"{task} was {assignment} of {worker}, but is {outcome}")
+        wrong = self._unlike(task, outcome) if self._sees_executions else ""
+        if wrong:
+            self._broken("result-faithful", task, f"{task} by {worker}: {outcome}, but {wrong}")
         if outcome.status != state:
             raise Violation("result-faithful", f"{task} is {state} but its result is {outcome}")
 
-    def _was_run(self, task: str, outcome: Outcome) -> bool:
-        """Whether a run ended like this: the last of that number, or any of this task if numbers repeated."""
-        runs, asked = self._runs[task, outcome.attempt or 0], self.asked.get(task)
-        these = [run for run in runs if run.asked == asked] if task in self.lost else runs[-1:]
-        return any(
-            run.over and run.code == outcome.code and (run.code != 0 or run.result == outcome.result)
-            for run in these
-        )
+    def _unlike(self, task: str, outcome: Outcome) -> str:
+        """How no run ended like this: the last of that number, or any of this task if numbers repeated."""
+        runs, asked, repeats = self._runs[task, outcome.attempt or 0], self.asked.get(task), task in self.lost
+        these = [run for run in runs if run.asked == asked] if repeats else runs[-1:]
+        cut = self.denied.large or self.denied.reads
+        unread = lambda: self.denied.reads or self.explained("secrets-kept", task)  # noqa: E731 - read once
+        return unlike(outcome, these, asked, repeats=repeats, cut=cut, unread=unread)
 
     def _single(self, task: str) -> None:
         held = self.holders[task]
@@ -659,16 +676,18 @@ class Judge:
         if task not in self.lost:
             raise Violation("cancel-final", what)
 
-    def told_of_ended(self, task: str, do: str, problem: str | None) -> None:
-        """A client heard that its request was carried out, or the problem."""
+    def told_of_ended(self, task: str, do: str, problem: str | None, since: float) -> None:
+        """A client, which runs since then, heard that its request was carried out, or the problem."""
         gone = task in self.removed or task not in self.tasks
-        done = task in self.of_ended.run_again if do == RUN else gone
-        if (
-            not done
-            if problem is None
-            else (problem == NOT_DONE and task not in self.ended_by_hand)
-            or (problem == NO_SUCH_TASK and not gone)
-        ):
+        open_since = task not in self.status or self.ended_at[task] >= since
+        true = {
+            None: task in self.of_ended.run_again if do == RUN else gone,
+            NO_SUCH_TASK: gone,
+            NOT_ENDED: task in self.tasks and open_since,
+            NOT_DONE: task in self.ended_by_hand,
+            IN_THE_WAY: task in self.excuses.staying or self.denied.any or self.denied.large,
+        }
+        if not true.get(problem, False):
             self._broken("asked-once", task, f"a client asked to {do} {task}, and heard: {problem}")
 
     def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:

@@ -63,12 +63,14 @@ class Execution:
     attempt: int
     epoch: str  # of the assigning master, as the command sees it
     asked: Task
+    wanted: float  # when the process decided to start it
     started: float
     life: int  # of its process
     environment: Mapping[str, str]  # as the worker says
     in_time: bool  # nothing froze between the last look at the clock and the start
     over: bool = False
-    code: int | None = None  # of one that was not killed
+    exited: Exited | None = None  # what the process is told of its end
+    heard: float | None = None  # when it is told that
     output: bytes = b"output"
     result: str | None = None  # of one that succeeds, as JSON
     spared: float = 0.0  # how long nothing could end it, seconds
@@ -97,7 +99,8 @@ class Runner:
         self.slow = 0.0  # how much longer a start may take, seconds
         self._world, self._host, self._on_run, self._on_over = world, host, on_run, on_over
         self._punctual = punctual
-        self._asked: dict[int, tuple[Run, int]] = {}  # by number, with the session: not started
+        # By number, with the session, and when that was: not started.
+        self._asked: dict[int, tuple[Run, int, float]] = {}
         self._forking: dict[int, list[Kill]] = {}  # and what to do next
         self._started: dict[int, Execution] = {}  # also those that are over
         self._hung_since: float | None = None
@@ -106,23 +109,25 @@ class Runner:
 
     def run(self, run: Run, session: int) -> None:
         """Start it, a little later."""
-        self._asked[run.run] = run, session
+        self._asked[run.run] = run, session, self._world.now
         delay = self._world.between(0.0, HAND_OVER + self.slow)
         self._host.after(delay, lambda: self._begin(run.run))
 
     def _begin(self, number: int) -> None:
         if number not in self._asked or self._host.deferred(lambda: self._begin(number)):
             return
-        run, session = self._asked.pop(number)
+        run, session, wanted = self._asked.pop(number)
         if self._punctual and self._host.clock.now() >= run.until:
             self._world.note(self._host.name, f"does not begin {run.environment['MWAPP_TASK']}: too late")
             self._tell(Exited(number, None, begun=False))
             return
         self._forking[number] = []
-        self._host.after(self._world.between(0.0, FORK), lambda: self._start(run, session, in_time=True))
+        self._host.after(
+            self._world.between(0.0, FORK), lambda: self._start(run, session, wanted, in_time=True)
+        )
 
-    def _start(self, run: Run, session: int, *, in_time: bool) -> None:
-        if self._host.deferred(lambda: self._start(run, session, in_time=False)):
+    def _start(self, run: Run, session: int, wanted: float, *, in_time: bool) -> None:
+        if self._host.deferred(lambda: self._start(run, session, wanted, in_time=False)):
             return
         kills = self._forking.pop(run.run)
         task, attempt = run.environment["MWAPP_TASK"], int(run.environment["MWAPP_ATTEMPT"])
@@ -134,6 +139,7 @@ class Runner:
             attempt,
             run.environment["MWAPP_EPOCH"],
             run.task,
+            wanted,
             self._world.now,
             self._host.life,
             run.environment,
@@ -164,9 +170,10 @@ class Runner:
     def finish(self, execution: Execution, code: int | None) -> None:
         """It ends by itself."""
         if not execution.over and not self._waits(execution, lambda: self.finish(execution, code)):
-            self._end(execution, code)
+            self._end(execution, f"exit status {code}")
             result = execution.result if code == 0 else None
-            self._host.event(Exited(execution.number, code, execution.output, seconds=0.1, result=result))
+            exited = Exited(execution.number, code, execution.output, seconds=0.1, result=result)
+            self._hear(execution, exited)
 
     def die(self) -> None:
         """The process is gone, and its commands are killed."""
@@ -176,8 +183,8 @@ class Runner:
         for execution in list(self.executions):
             execution.killed = True
             execution.then.clear()
-            if not self._waits(execution, partial(self._end, execution, None)):
-                self._end(execution, None)
+            if not self._waits(execution, partial(self._end, execution)):
+                self._end(execution)
 
     def _kill_after(self, execution: Execution, grace: float) -> None:
         if grace:
@@ -192,16 +199,22 @@ class Runner:
 
         if execution.over or self._host.stands_still(again) or self._waits(execution, again):
             return
-        self._end(execution, None)
-        self._tell(Exited(execution.number, -9))
+        self._end(execution)
+        exited = Exited(execution.number, -9)
+        self._host.after(self._world.between(0.0, NEWS), lambda: self._hear(execution, exited))
 
-    def _end(self, execution: Execution, code: int | None) -> None:
-        execution.over, execution.code = True, code
+    def _end(self, execution: Execution, how: str = "killed") -> None:
+        execution.over = True
         execution.spared += self._host.frozen_for
         self.executions.remove(execution)
-        how = "killed" if execution.killed else f"exit status {code}"
+        how = "killed" if execution.killed else how
         self._world.note(self._host.name, f"{execution.task}, attempt {execution.attempt}, is over: {how}")
         self._on_over(execution, self._world.now)
+
+    def _hear(self, execution: Execution, exited: Exited) -> None:
+        if not self._host.deferred(lambda: self._hear(execution, exited)):
+            execution.exited, execution.heard = exited, self._world.now
+            self._host.event(exited)
 
     def _tell(self, exited: Exited) -> None:
         self._host.after(self._world.between(0.0, NEWS), lambda: self._host.event(exited))
