@@ -35,6 +35,7 @@ EXPOSED = (
     "its secret values are not stored: only access control lists keep them from others, so they must be in "
     "force, and name this client (mwapp_acl, mwapp_acl_clients; mwapp acl shows them)"
 )
+ANOTHER = "another task has the name"
 TAKEN = "the next number is taken (by hand, or numbers have run out): submit under a name"
 
 
@@ -376,7 +377,7 @@ class Submit(ClientPart):
             self._existed(index)
             self._acknowledge(index, name)
         elif isinstance(node, Node):
-            self._refuse(index, Refusal(f"another task has the name {name}"))
+            self._refuse(index, Refusal(f"{ANOTHER} {name}"))
         elif full is not None:
             self._refuse(index, full)
         else:  # it has just been removed

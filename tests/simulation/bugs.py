@@ -66,7 +66,16 @@ from tests.simulation.bugs_of_ends import (
     Usurping,
 )
 from tests.simulation.bugs_of_standbys import Hesitant, Rash, Unrepentant
-from tests.simulation.bugs_refused import Incurious, Presumptuous, Resigned, Stubborn, Undivided
+from tests.simulation.bugs_refused import (
+    Curt,
+    Distracted,
+    Incurious,
+    Presumptuous,
+    Resigned,
+    Stubborn,
+    Superstitious,
+    Undivided,
+)
 from tests.simulation.load import LABEL
 from tests.simulation.rewriting import Rewriting
 from tests.simulation.schedule import Bug
@@ -457,6 +466,9 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "search when turned away": (Bug(Forgetful, faults=("turn_away",)), {"submit-idempotent"}),
     "records that are tried again": (Bug(Resigned, faults=("refuse",)), {"liveness"}),
     "records whose reply was lost": (Bug(Incurious, faults=("cut",)), {"liveness"}),
+    "numbers that are taken": (Bug(submit=Superstitious, faults=("refuse",)), {"acked-never-lost"}),
+    "names that are taken": (Bug(submit=Curt), {"acked-never-lost"}),
+    "rest of who is not shown others": (Bug(Distracted, faults=("forbid", "unseat")), {"peer-rests"}),
     "less after too much": (Bug(Undivided, faults=("bound",)), {"liveness"}),
     "beat that comes first": (Bug(Rash, faults=("stall",), deposes=1.0), {"deposed-only-if-silent"}),
     "silence that is noticed": (Bug(Hesitant, faults=("freeze",), deposes=1.0), {"take-over-bounded"}),

@@ -2,22 +2,29 @@
 
 from functools import partial
 
+from mwapp.core.client import ANOTHER, TAKEN, Refusal, Submit
 from mwapp.core.limits import Limits
 from mwapp.core.messages import (
+    Check,
     Command,
     Delete,
     Error,
     Event,
     Exists,
     Failed,
+    Op,
     Operation,
     Reply,
     Request,
+    Set,
     Tick,
     Transaction,
 )
-from mwapp.core.protocol import ASSIGN, EPOCH
-from mwapp.core.session import CUT_OFF, Process
+from mwapp.core.protocol import ASSIGN, EPOCH, WORKERS
+from mwapp.core.session import CUT_OFF, REFUSED, Process
+from mwapp.core.worker import Worker
+from tests.simulation.clients import DENIED
+from tests.simulation.rewriting import Rewriting
 
 
 class Stubborn(Process):
@@ -66,6 +73,44 @@ class Incurious(Process):
 
     def _is_recorded(self, command: Command) -> bool:
         return isinstance(command, Request) and command.operation in self._recorded
+
+
+class Superstitious(Submit):
+    """A client that takes what is refused for a number that is taken."""
+
+    def _refuse(self, index: int, refusal: Refusal) -> None:
+        super()._refuse(index, Refusal(TAKEN) if refusal.reason == DENIED else refusal)
+
+
+class Curt(Submit):
+    """A client that does not say that another task has the name."""
+
+    def _refuse(self, index: int, refusal: Refusal) -> None:
+        super()._refuse(index, Refusal("no") if refusal.reason.startswith(ANOTHER) else refusal)
+
+
+class Distracted(Rewriting):
+    """A peer that goes on as a worker when it is elected, once it was not shown what is another worker's."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._distracted = False
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if (
+            isinstance(event, Reply)
+            and event.result == REFUSED
+            and (asked := self._pending.get(event.request))
+        ):
+            path = "" if isinstance(asked.operation, Transaction) else asked.operation.path
+            names = [part._name for part in self._parts if isinstance(part, Worker)]
+            others = path.startswith((WORKERS, ASSIGN)) and path.count("/") > 1
+            self._distracted |= others and path.split("/")[2] not in names
+        return super().handle(now, event)
+
+    def rewrite(self, op: Op, _: bool) -> Op:
+        marks = isinstance(op, Set) and op.path.startswith(f"{WORKERS}/")
+        return Check(op.path) if marks and self._distracted else op
 
 
 def _records(operation: Operation) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mwapp.core.again import AskEnded
-from mwapp.core.client import EXPOSED, NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
-from mwapp.core.messages import Tick
+from mwapp.core.client import ANOTHER, EXPOSED, NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
+from mwapp.core.messages import Error, Tick
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
 from mwapp.core.task import Task, encode_secrets, make_key
@@ -13,6 +13,9 @@ from mwapp.core.wait import Wait
 from tests.simulation.host import Build, Host
 from tests.simulation.judge import Judge
 from tests.simulation.world import Violation
+
+# Why a client is refused a task that servers may refuse.
+DENIED = f"the ensemble refused the task: {Error.REFUSED.value}"
 
 
 class Submitter:
@@ -59,17 +62,15 @@ class Submitter:
 
         def refused(index: int, refusal: Refusal) -> None:
             task, name = asked[index]
-            uncounted = self._judge.excuses.uncounted + len(self._judge.lost)
-            full = refusal.full and len(self._judge.tasks) + uncounted >= self._max_tasks
-            denied = refusal.reason == EXPOSED or "the ensemble refused" in refusal.reason
-            if refusal.reason in (NO_NUMBERS, TAKEN):
-                self._judge.without_number(task, taken=refusal.reason == TAKEN)
-            elif full or (denied and self._judge.denied.submissions):
-                self._judge.refused(task)
-            elif name is not None and self._judge.explained("acked-never-lost", name):
-                pass  # somebody has replaced the task of this name
-            elif name is None or (there := self._judge.asked.get(name)) is None or there.same_as(task):
-                raise Violation("acked-never-lost", f"{task} was refused: {refusal.reason}")
+            judge, reason = self._judge, refusal.reason
+            full = refusal.full and judge.most_tasks >= self._max_tasks
+            denied = reason == DENIED or (reason == EXPOSED and bool(task.secrets))
+            if reason in (NO_NUMBERS, TAKEN):
+                judge.without_number(task, taken=reason == TAKEN)
+            elif full or (denied and judge.denied.submissions):
+                judge.refused(task)
+            elif name is None or reason != f"{ANOTHER} {name}" or not judge.had_another(name, task):
+                raise Violation("acked-never-lost", f"{task} was refused: {reason}")
 
         def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
             self._judge.told(name, state, outcome)

@@ -4,6 +4,7 @@ Each act excuses certain invariants for the task or worker it touches. Everythin
 people do, and so must these for all others.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -58,7 +59,7 @@ class Excuses:
         self.endless: set[str] = set()  # tasks that need not end, or need not be reported
         self._for_nobody: set[str] = set()  # tasks that were ever given to nobody
         self.staying: set[str] = set()  # tasks that may stay when they have ended: something is below them
-        self.numbered = False  # whether somebody ever gave a task a number
+        self._numbers: set[int] = set()  # that somebody gave to tasks, ahead of the ensemble
         self.uncounted = 0  # how many tasks a master may still take for finished
         self.counts: set[str] = set()  # those of LOST that were deleted since the last epoch was won
 
@@ -77,8 +78,6 @@ class Excuses:
                 if not isinstance(change, Deleted) and self._is_for_nobody(change):
                     self._for_nobody.add(task)
                     self.endless.add(task)
-            case ["", "tasks", task], Created():
-                self.numbered = self.numbered or task.startswith("task-")
             case ["", "tasks", task], Changed():
                 self._tasks[task] |= DEFINITION
             case ["", "tasks", task], Deleted():
@@ -100,6 +99,16 @@ class Excuses:
                 self._tasks[task].add("cancel-final")
             case ["", "requests", task], _:
                 self._tasks[task].add("asked-once")
+
+    def numbers(self, task: str, created: int) -> None:
+        """A person has created the task; the ensemble counts so many. It meets higher numbers only later."""
+        number = re.fullmatch(r"task-(\d{10})", task)
+        if number and int(number[1]) >= created - 1:
+            self._numbers.add(int(number[1]))
+
+    def has_taken(self, created: int, others: int) -> bool:
+        """Whether one of the next numbers is taken by hand; so many others may come in between."""
+        return any(abs(number - created) <= others for number in self._numbers)
 
     def two_masters(self, tasks: Iterable[str]) -> None:
         """Since both counts of epochs are lost, two masters have the same number, and write of these."""

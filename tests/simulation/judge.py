@@ -112,6 +112,7 @@ class Judge:
         self.hosts: list[Host] = []
         self.acked: dict[str, str] = {}  # task by the client's key
         self.tasks: set[str] = set()  # all there ever were
+        self.most_tasks = 0  # that were there at once; what is lost counts
         self.asked: dict[str, Task | None] = {}  # by task; None: it can never run
         self.status: dict[str, bytes] = {}  # of all that have ended
         self.ended_at: dict[str, float] = {}
@@ -448,7 +449,11 @@ class Judge:
             self.removed.add(task)
             return
         self.tasks.add(task)
+        parent = self.ensemble.decided.nodes[TASKS]
+        self.most_tasks = max(self.most_tasks, len(parent.children))
         if isinstance(change, Created):
+            if by_hand:
+                self.excuses.numbers(task, parent.created)
             self._attempts.begin(task)
             self.times.begin(task, entry.time)
             if entry.time - self._deleted_at.pop(task, -UNSEEN) < UNSEEN:
@@ -654,13 +659,20 @@ class Judge:
             self._broken("submit-idempotent", name, f"{task} was refused, but is {name}")
         self._refused |= {task.key} if task.key else set()
 
+    def had_another(self, name: str, task: Task) -> bool:
+        """Whether another task has the name, or somebody has replaced the one that had it."""
+        there = self.asked.get(name)
+        return self.explained("acked-never-lost", name) or (there is not None and not there.same_as(task))
+
     def without_number(self, task: Task, *, taken: bool) -> None:
         """A client heard that there is no number for its submission, or that it is ``taken``. Others of its
         batch may get the remaining numbers."""
         tasks = self.ensemble.decided.nodes.get(TASKS)
         others = self.limits.batch if taken else 0
         # The client's count included what the ensemble has lost since.
-        known = self.excuses.uncounted or self.lost or (taken and self.excuses.numbered)
+        known = self.excuses.uncounted or self.lost
+        if taken and tasks is not None and self.excuses.has_taken(tasks.created, others):
+            known = True
         if tasks is not None and tasks.created + others < self.limits.numbers and not known:
             raise Violation("acked-never-lost", f"{task} got no number after {tasks.created}")
         self.refused(task)
