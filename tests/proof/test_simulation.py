@@ -44,6 +44,11 @@ FOUND_AT = {
     "watch on leadership": 34,
     "silence that is noticed": 38,
     "depositions that are counted": 55,
+    "status and result of one end": 32,
+    "records that are tried again": 15,
+    "names that are taken": 12,
+    "rest of who is not shown others": 100,
+    "ends that are over": 19,
 }
 
 

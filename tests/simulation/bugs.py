@@ -63,6 +63,7 @@ from tests.simulation.bugs_of_ends import (
     Presuming,
     Sceptical,
     Skipping,
+    Stingy,
     Usurping,
 )
 from tests.simulation.bugs_of_standbys import Hesitant, Rash, Unrepentant
@@ -490,5 +491,6 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "removal": (Bug(retention=Retention(1e9, keep=1_000_000)), {"no-leak"}),
     "what was submitted": (Bug(Mistaken), {"acked-never-lost"}),
     "reasons of masters": (Bug(Capricious), {"innocent-not-given-up"}),
+    "bounds that there are": (Bug(Stingy), {"submitters-bounded"}),
     "end of a process": (Bug(Deserting), {"drain"}),
 }

@@ -28,6 +28,7 @@ from mwapp.core.messages import (
 )
 from mwapp.core.protocol import EPOCH, MASTER, REQUESTS, Outcome
 from mwapp.core.session import GONE, REFUSED, Process
+from mwapp.core.submitters import TOO_MANY
 from mwapp.core.task import task_order
 from mwapp.core.wait import Wait
 from mwapp.core.worker import Worker
@@ -234,12 +235,20 @@ class Flattering(Rewriting):
 class Capricious(Rewriting):
     """A master that fails tasks for reasons of its own."""
 
+    reason = "nobody wants it"
+
     def rewrite(self, op: Op, by_master: bool) -> Op:
         if isinstance(op, Create) and by_master and op.path.endswith("/result"):
             outcome = Outcome.decode(op.data)
             if (outcome.reason or "").startswith("expired"):
-                return replace(op, data=replace(outcome, reason="nobody wants it").encode())
+                return replace(op, data=replace(outcome, reason=self.reason).encode())
         return op
+
+
+class Stingy(Capricious):
+    """A master that says that a submitter has too many tasks, where there is no bound."""
+
+    reason = TOO_MANY
 
 
 class Deserting(Process):

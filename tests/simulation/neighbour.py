@@ -61,6 +61,7 @@ class Neighbour:
         self.judge.killed = schedule.judge.killed
         self.judge.limits = schedule.limits
         self.judge.depositions.patience = schedule.patience
+        self.judge.shares.most = schedule.judge.shares.most
         self._submitter = Submitter(self.judge, "other", schedule.limits.max_tasks)
         self._submitter.host = schedule.host("other", self._submitter.build, chroot=CHROOT)
         self.hosts = [

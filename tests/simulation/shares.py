@@ -49,6 +49,8 @@ class Shares:
         """The master has ended it. Why it should not have; None: it may."""
         if not reason.startswith(TOO_MANY):
             return None
+        if not self.most:
+            return "it was refused, and there is no bound"
         older = self._older(task, now - UNSEEN)
         return f"only {older} older ones of its submitter had not ended" if older < self.most else None
 
