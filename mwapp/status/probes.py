@@ -63,7 +63,10 @@ def _read_tasks_view(
 
         def read(views: list[TaskView]) -> None:
             found = {view.task: view for view in views}
-            failed, queued = ([found[name] for name in some if name in found] for some in (failures, waiting))
+            failed, queued = (  # unless they have changed since
+                [found[name] for name in some if name in found and found[name].state == state]
+                for some, state in ((failures, FAILED), (waiting, QUEUED))
+            )
             if total is None:
                 then(TasksView(len(states), counts, failed, queued, ended, requests))
             else:

@@ -8,8 +8,8 @@ import pytest
 from mwapp.core.messages import Children, Create, Delete, Get, Op, Request, Set
 from mwapp.core.protocol import Registration, Winner
 from mwapp.core.session import Scope
-from mwapp.status import overview
-from mwapp.status.health import schedulable
+from mwapp.status import overview, probes
+from mwapp.status.health import TasksView, schedulable
 from mwapp.status.overview import Look, MasterView, TaskView, WorkerView
 from tests.unit.core_stage import Actor, Person, Stage
 
@@ -147,6 +147,15 @@ def test_what_is_removed_while_states_are_read_is_not_counted_as_waiting(stage: 
     read = lambda scope, then: overview.read_states(scope, ALL, {}, then)  # noqa: E731 - read once
     states: dict[str, str] = seen_while(stage, read, Children("/cancel"), *END_OF_T1, Delete("/tasks/t1"))
     assert states == dict(zip(ALL[1:], STATES[1:], strict=True))
+
+
+def test_what_runs_again_while_all_is_read_is_not_shown_as_a_failure(stage: Stage) -> None:
+    again = (Delete("/tasks/t6/status"), Delete("/tasks/t6/result"))
+    read = lambda scope, then: probes.read_tasks_view(scope, None, then)  # noqa: E731 - read once
+    before: TasksView = seen(stage, read)
+    assert [task.task for task in before.failures] == ["t6"]
+    view: TasksView = seen_while(stage, read, Get("/tasks/t6/status"), *again)
+    assert [task.task for task in view.failures] == []
 
 
 def test_a_worker_that_registers_between_two_reads_is_not_unregistered() -> None:

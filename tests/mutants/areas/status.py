@@ -14,6 +14,11 @@ within = partial(Mutant, "mwapp/within.py")
 ending = partial(Mutant, "mwapp/status/ending.py")
 
 MUTANTS = [
+    probes(
+        "if name in found and found[name].state == state]",
+        "if name in found]",
+        "what has just run again is shown as a failure",
+    ),
     pairs(
         "then([found[paths] for paths in pairs])",
         "then(list(found.values()))",
