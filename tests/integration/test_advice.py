@@ -16,7 +16,7 @@ from testbed.ensemble import Ensemble, Server
 from testbed.waiting import wait_for
 from tests.integration.test_ports_change import PATH, Writer
 from tests.unit.ansible_module import run
-from tests.unit.test_zookeeper_preflight import ME, Host
+from tests.unit.zookeeper_preflight.host import ME, Host
 from tests.unit.zookeeper_role import load, load_file
 
 log = load("zookeeper_log")

@@ -18,7 +18,7 @@ from tests.integration.test_advice import Ill, adopt
 from tests.integration.test_ports_change import PATH, Writer
 from tests.integration.test_ports_change import plan as plan_of
 from tests.unit.ansible_module import run
-from tests.unit.test_zookeeper_preflight import Host
+from tests.unit.zookeeper_preflight.host import Host
 
 OPERATIONS = Path(__file__).parents[2] / "docs/operations.md"
 HEADER, ENTRY = 16, struct.Struct(">qi")

@@ -16,8 +16,8 @@ from typing import Any
 
 from tests.unit.ansible_module import run
 from tests.unit.test_zookeeper_history import HEADER, entry
-from tests.unit.test_zookeeper_preflight import DEFAULTS, ME, PORTS
 from tests.unit.zookeeper_hosts import Config, Host, Log
+from tests.unit.zookeeper_preflight.host import DEFAULTS, ME, PORTS
 from tests.unit.zookeeper_role import load, load_file
 
 preflight = load_file("modules/zookeeper_preflight.py")

@@ -10,7 +10,7 @@ KILLERS = (
     pytest(
         "tests/unit/test_zookeeper_tls.py",
         "tests/unit/test_zk_tls.py",
-        "tests/unit/test_zookeeper_preflight.py",
+        "tests/unit/zookeeper_preflight",
         "tests/unit/test_tls_expiry.py",
         "tests/unit/test_zookeeper_tls_phases.py",
         "tests/unit/test_packet_filter_rules.py",

@@ -5,8 +5,10 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-FILES = ("preflight", "rules", "role", "settings", "jars", "sizes", "adopt")
-KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),)
+FILES = ("rules", "role", "settings", "jars", "sizes", "adopt")
+KILLERS = (
+    pytest("tests/unit/zookeeper_preflight", *(f"tests/unit/test_zookeeper_{name}.py" for name in FILES)),
+)
 
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
 settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")

@@ -1,0 +1,1 @@
+"""What preflight of the role zookeeper sees, and refuses."""

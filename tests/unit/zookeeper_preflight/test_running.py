@@ -1,0 +1,133 @@
+"""The module zookeeper_preflight: what runs, and with which configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+
+import pytest
+
+from tests.unit.zookeeper_preflight.host import (
+    VARS,
+    Host,
+    preflight,
+)
+from tests.unit.zookeeper_role import ROLE
+
+pytestmark = pytest.mark.processes
+
+
+def test_what_is_active_but_does_not_listen_does_not_run(host: Host) -> None:
+    """It starts, or fails again and again: nothing may be held back from it, and no port is to be asked."""
+    host.runs()
+    host.configured()
+    unit = host.look()["unit"]
+    assert (unit["active"], unit["running"]) == (True, False)
+
+
+def test_what_listens_for_another_process_does_not_run(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host.runs(MainPID=os.getppid())
+        host.configured(clientPort=listener.getsockname()[1])
+        assert not host.look()["unit"]["running"]
+
+
+def test_what_listens_and_is_not_active_does_not_run(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host.runs(ActiveState="deactivating")
+        host.configured(clientPort=listener.getsockname()[1])
+        assert not host.look()["unit"]["running"]
+
+
+def test_a_server_runs_on_the_port_it_has_not_on_the_one_it_is_to_have(host: Host) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host.runs()
+        host.configured()
+        port = listener.getsockname()[1]
+        assert not host.look(zookeeper_client_port=port)["unit"]["running"]
+        host.configured(clientPort=port)
+        answer = host.look()
+    assert answer["unit"]["running"]
+    assert answer["problems"] == [], "its own ports are not taken"
+
+
+def test_a_port_that_another_process_has(host: Host) -> None:
+    host.processes()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        [said] = host.look(zookeeper_election_port=port)["problems"]
+        assert said.startswith(f"zookeeper_election_port {port} is taken on zk1 by ")
+        assert f"(process {os.getpid()})" in said
+        assert host.look(zookeeper_admin_port=port)["problems"] == []
+        [said] = host.look(zookeeper_admin_port=port, zookeeper_admin_server=True)["problems"]
+        assert said.startswith(f"zookeeper_admin_port {port} is taken")
+
+
+def test_who_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        others, own = preflight.listeners({port}, os.getpid())
+        assert (others, own) == ({}, {port})
+        others, own = preflight.listeners({port}, 0)
+        assert own == set()
+        assert f"(process {os.getpid()})" in others[port]
+    assert preflight.listeners({port}, 0) == ({}, set())
+
+
+def test_a_connection_is_no_listener() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        with client, listener.accept()[0]:
+            assert preflight.listeners({client.getsockname()[1]}, 0) == ({}, set())
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_java_listens_by_ipv6() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener:
+        port = listener.getsockname()[1]
+        assert preflight.listeners({port}, os.getpid()) == ({}, {port})
+
+
+def test_in_force_is_what_the_server_was_started_with(host: Host) -> None:
+    """Not the zoo.cfg that waits for the next start."""
+    host.runs()
+    (host.root / "old/version-2").mkdir(parents=True)
+    (host.root / "old/version-2/snapshot.0").touch()
+    host.configured(clientPort=2191, dataDir=host.root / "new")
+    host.configured("run/zookeeper/zoo.cfg", clientPort=2182, dataDir=host.root / "old")
+    answer = host.look(zookeeper_data_dir=str(host.root / "old"))
+    assert (answer["deployed_ports"]["plain"], answer["data"], answer["problems"]) == (2182, True, [])
+
+
+@pytest.mark.parametrize("before", [None, ""])
+def test_when_nothing_runs_what_is_on_disk_counts(before: str | None, host: Host) -> None:
+    if before is not None:
+        host.write("run/zookeeper/zoo.cfg", before)
+    host.configured(clientPort=2191)
+    answer = host.look()
+    assert answer["deployed_ports"]["plain"] == 2191
+    assert list(answer["servers"]) == ["1", "2", "3"]
+
+
+def test_what_changed_since_the_start(host: Host) -> None:
+    record = host.root / "run/zookeeper/started-with"
+    host.runs()
+    assert host.look()["stale"] == [str(record)], "not started by our unit"
+    config, jar = host.write("zoo.cfg", "a"), host.write("a name.jar", "b")
+    sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file}\n" for file in (config, jar)]
+    host.write("run/zookeeper/started-with", "".join(sums))
+    assert host.look()["stale"] == []
+    config.write_text("b")
+    assert host.look()["stale"] == [str(config)]
+    jar.unlink()
+    assert host.look()["stale"] == [str(config), str(jar)]
+    host.runs(ActiveState="failed")
+    assert host.look()["stale"] == [], "what does not run is started with what there is"
+
+
+def test_the_unit_notes_what_it_starts_with_where_the_module_looks() -> None:
+    unit = (ROLE / "templates/zookeeper.service.j2").read_text()
+    assert f"cp {{{{ __zookeeper_config_dir }}}}/zoo.cfg {preflight.RUNNING.parent}/ " in unit
+    assert f">{preflight.STARTED_WITH}'" in unit
+    assert str(preflight.ON_DISK) == f"{VARS['__zookeeper_config_dir']}/zoo.cfg"
