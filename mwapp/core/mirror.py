@@ -109,7 +109,11 @@ class Mirror:
         self._cancels_listed = -math.inf
         self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
         self.requests = Requests(
-            scope, changed=changed, unreadable=unreadable, ended=self._ended_while_it_waits
+            scope,
+            changed=changed,
+            unreadable=unreadable,
+            ended=self._ended_while_it_waits,
+            cancelled=self._to_be_cancelled,
         )
         self._vanished: set[str] = set()  # from a queue; we are looking up their state
         self._outdated: set[str] = set()  # those for which the page under way is too old
@@ -431,6 +435,13 @@ class Mirror:
         for task in sorted(self.cancels - self.tasks.names):
             self._scope.exists(task_path(task), partial(looked, task))
         self._changed()
+
+    def _to_be_cancelled(self, task: str) -> None:
+        """A request that may be missing in our list. It was made before the task was asked to run again: if
+        we heard of it only afterwards, it would end that run."""
+        if task not in self.cancels:
+            self.cancels.add(task)
+            self.cancels_in_order.append(task)
 
     # ------------------------------------------------------------ tasks
 

@@ -20,6 +20,7 @@ from mwapp.core.protocol import (
     Assignment,
     Outcome,
     TaskRequest,
+    cancel_path,
     request_path,
     result_path,
     status_path,
@@ -43,13 +44,20 @@ class Requests:
     """Those of one reading of the znodes, kept up to date until its ``scope`` ends.
 
     ``changed`` is called when something may be due; ``unreadable`` when the parent is missing; ``ended`` with
-    a task that has the end which its request means.
+    a task that has the end which its request means; ``cancelled`` if there is still a request to cancel it.
     """
 
     def __init__(
-        self, scope: Scope, *, changed: Callback, unreadable: Callback, ended: Callable[[str], None]
+        self,
+        scope: Scope,
+        *,
+        changed: Callback,
+        unreadable: Callback,
+        ended: Callable[[str], None],
+        cancelled: Callable[[str], None],
     ) -> None:
-        self._scope, self._changed, self._unreadable, self._ended = scope, changed, unreadable, ended
+        self._scope, self._changed, self._unreadable = scope, changed, unreadable
+        self._ended, self._cancelled = ended, cancelled
         self._names: set[str] = set()
         self._unread: dict[str, None] = {}
         self._reading = False
@@ -115,14 +123,14 @@ class Requests:
         self._scope.get_all(paths, read)
 
     def _one_read(self, task: str, answers: Iterator[Node | Failed]) -> None:
-        request, status, result, asked = islice(answers, 4)
+        request, status, result, asked, cancel = islice(answers, 5)
         if task not in self._unread:  # deleted meanwhile
             return
         del self._unread[task]
         if request == GONE:
             self._names.discard(task)
             return
-        if REFUSED in (request, status, result, asked):
+        if REFUSED in (request, status, result, asked, cancel):
             log.error("no permission to read the request %s: trying again", request_path(task))
             self._read_later(task)
             return
@@ -131,6 +139,8 @@ class Requests:
             self.pointless[task] = None
             return
         self._ended(task)
+        if isinstance(cancel, Node):
+            self._cancelled(task)
         if wanted.do == REMOVE:
             self.removals[task] = None
         elif (attempt := _last_attempt(result)) is None:
@@ -149,7 +159,7 @@ class Requests:
 
 
 def _paths(task: str) -> tuple[str, ...]:
-    return request_path(task), status_path(task), result_path(task), task_path(task)
+    return request_path(task), status_path(task), result_path(task), task_path(task), cancel_path(task)
 
 
 def _last_attempt(result: Node | Failed) -> int | None:

@@ -34,13 +34,14 @@ from mwapp.core.protocol import (
     Outcome,
     Registration,
     assign_path,
+    cancel_path,
     secret_path,
     show_session,
     task_path,
     worker_path,
 )
 from mwapp.core.running import Running
-from mwapp.core.session import AGAIN_SECONDS, REFUSED, Process, Scope
+from mwapp.core.session import AGAIN_SECONDS, GONE, REFUSED, Process, Scope
 from mwapp.core.states import step
 from mwapp.core.task import BadTaskError, Task, decode_secrets, task_order
 
@@ -364,10 +365,15 @@ class Worker:
 
     def _read_assignments(self, names: list[str]) -> None:
         paths = [path for name in names for path in (assign_path(self._name, name), task_path(name))]
-        self._scope.get_all(paths, partial(self._assignments_read, names))
+        # A request that we know of may be about an earlier attempt, and deleted since.
+        cancelled = [name for name in names if name in self._cancels]
+        paths += map(cancel_path, cancelled)
+        self._scope.get_all(paths, partial(self._assignments_read, names, cancelled))
 
-    def _assignments_read(self, names: list[str], nodes: list[Node | Failed]) -> None:
-        for name, assigned, task in zip(names, nodes[::2], nodes[1::2], strict=True):
+    def _assignments_read(self, names: list[str], cancelled: list[str], nodes: list[Node | Failed]) -> None:
+        assignments, requests = nodes[: 2 * len(names)], nodes[2 * len(names) :]
+        self._cancels -= {name for name, node in zip(cancelled, requests, strict=True) if node == GONE}
+        for name, assigned, task in zip(names, assignments[::2], assignments[1::2], strict=True):
             if name in self._jobs or self._incarnation is None:
                 continue
             if REFUSED in (assigned, task):

@@ -92,6 +92,33 @@ def test_its_retries_count_anew(stage: Stage, worker: Actor) -> None:
     assert stage.data("/tasks/t/status") == "failed"
 
 
+@pytest.mark.parametrize("behind", ["master", "worker"])
+def test_a_request_to_cancel_it_that_it_has_outlived_does_not_end_the_next_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, behind: str
+) -> None:
+    """Who has a long list of those does not read it at each change: the master may not know yet that there is
+    the request, which the worker obeys without it, and the worker that there is none any more."""
+    monkeypatch.setattr("mwapp.core.listing.LISTING_SECONDS", 10.0)
+    behind_time = replace(ALL_AT_HAND, short_list=0)
+    stage.master("m1", limits=behind_time if behind == "master" else ALL_AT_HAND)
+    worker = stage.worker("w1", slots=2, limits=behind_time if behind == "worker" else ALL_AT_HAND)
+    person = stage.person()
+    for name in ("other", "t"):
+        person.create(f"/tasks/{name}", "date")
+        worker.kills = name == "t"  # the other's request stays
+        if behind == "worker":
+            stage.settle(30.0)  # this request it sees at once, and not that it is deleted
+        person.create(f"/cancel/{name}")
+    assert stage.data("/tasks/t/status") == "cancelled"
+    asker = Asker(stage, RUN, "t")
+    stage.settle(30.0)
+    assert asker.told == {"t": None}
+    assert stage.children("/cancel") == ["other"]
+    assert stage.data("/tasks/t/status") is None
+    assert worker.started[-1].environment["MWAPP_TASK"] == "t"
+    assert attempts(worker)[-1] == "2"
+
+
 def test_only_a_worker_with_its_labels_gets_it(stage: Stage, worker: Actor) -> None:
     able = stage.worker("w2", labels=("gpu",))
     stage.person().create("/tasks/t", '{"command": "date", "labels": ["gpu"]}')
