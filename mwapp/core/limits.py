@@ -28,11 +28,14 @@ class Limits:
     # because many clients may check it at once.
     numbers: int = (1 << 31) - 1_000_000
 
-    # How many the master reads at once; how many of the newest it reads first at a take-over; and up to how
-    # many it lists again at every change.
+    # How many the master reads at once; how many of the newest it reads first at a take-over.
     page: int = 100
     newest: int = 20
+
+    # Up to how many are listed again at every change. Of more, the pause between two readings is at least
+    # this for each, seconds.
     short_list: int = 1000
+    listing: float = 5e-6
 
     # How many reads or cancel requests a client has under way at once, and how many submissions: a few
     # transactions, each of which costs the ensemble about as much as one with a single task.

@@ -2,11 +2,8 @@
 
 from mwapp.core.session import Callback, Scope
 
-# The pause between two readings is at least this for each name, seconds. If the list is short, every change
-# is read at once.
-LISTING_SECONDS = 5e-6
-# The same where each change is told by name, too: then the list is read for what those miss. This one holds
-# for a short list, too.
+# Where each change is told by name, too, the list is read for what those miss: the pause between two readings
+# is at least this, and this for each name, seconds. It holds for a short list, too.
 FOLLOWED_SECONDS, FOLLOWED_LEAST = 1e-4, 0.5
 
 
@@ -19,7 +16,7 @@ def list_again(scope: Scope, look: Callback, *, listed: float, names: int, follo
     if followed:
         wait = listed + max(FOLLOWED_LEAST, names * FOLLOWED_SECONDS) - scope.now
     else:
-        wait = listed + names * LISTING_SECONDS - scope.now if names > scope.limits.short_list else 0
+        wait = listed + names * scope.limits.listing - scope.now if names > scope.limits.short_list else 0
     if wait > 0:
         scope.after(wait, look)
     else:

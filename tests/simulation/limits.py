@@ -34,6 +34,7 @@ def draw_limits(draw: Random) -> Limits:
         page=small(LIMITS.page),
         newest=small(LIMITS.newest),
         short_list=small(LIMITS.short_list),
+        listing=draw.choice([LIMITS.listing, 0.1, 1.0]),
         pipeline=small(LIMITS.pipeline),
         submissions=small(LIMITS.submissions, [1, 2, 5, 10]),
         watched=small(LIMITS.watched),

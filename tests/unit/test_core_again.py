@@ -94,12 +94,11 @@ def test_its_retries_count_anew(stage: Stage, worker: Actor) -> None:
 
 @pytest.mark.parametrize("behind", ["master", "worker"])
 def test_a_request_to_cancel_it_that_it_has_outlived_does_not_end_the_next_run(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, behind: str
+    stage: Stage, behind: str
 ) -> None:
     """Who has a long list of those does not read it at each change: the master may not know yet that there is
     the request, which the worker obeys without it, and the worker that there is none any more."""
-    monkeypatch.setattr("mwapp.core.listing.LISTING_SECONDS", 10.0)
-    behind_time = replace(ALL_AT_HAND, short_list=0)
+    behind_time = replace(ALL_AT_HAND, short_list=0, listing=10.0)
     stage.master("m1", limits=behind_time if behind == "master" else ALL_AT_HAND)
     worker = stage.worker("w1", slots=2, limits=behind_time if behind == "worker" else ALL_AT_HAND)
     person = stage.person()

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from mwapp.core.client import CLIENT_RETRY_SECONDS, Cancel
 from mwapp.core.limits import LIMITS, Limits
-from mwapp.core.listing import LISTING_SECONDS
 from mwapp.core.messages import Create, Transaction
 from mwapp.core.session import HEARTBEATS, Process
 from tests.unit.core_stage import SESSION_SECONDS, Actor, Stage
@@ -132,7 +131,7 @@ def test_a_cancel_request_that_comes_before_its_task_is_known_is_kept() -> None:
     stage.settle(0.0)  # the list has just been read
     name = person.create("/tasks/task-", "date", s=True, settle=False).removeprefix("/tasks/")
     person.create(f"/cancel/{name}", "", settle=False)
-    stage.settle(LISTING_SECONDS * LIMITS.short_list / 2)
+    stage.settle(LIMITS.listing * LIMITS.short_list / 2)
     assert stage.children("/cancel") == [name]
     stage.settle(1.0)
     assert stage.data(f"/tasks/{name}/status") == "cancelled"
