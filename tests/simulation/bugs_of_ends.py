@@ -24,9 +24,10 @@ from mwapp.core.messages import (
     Request,
     Run,
     Set,
+    Stat,
     Transaction,
 )
-from mwapp.core.protocol import EPOCH, MASTER, REQUESTS, Outcome
+from mwapp.core.protocol import ASSIGN, CANCEL, EPOCH, MASTER, REQUESTS, Outcome
 from mwapp.core.session import GONE, REFUSED, Process
 from mwapp.core.submitters import TOO_MANY
 from mwapp.core.task import task_order
@@ -110,6 +111,24 @@ class Premature(Edge):
         super().abandon()
         if self._given_up is not None:
             self._owner.event(Closed(self._given_up))
+
+
+class Remembering(Process):
+    """A worker that goes by a request to cancel the run before, though there is none any more."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(limits)
+        self._looks: set[int] = set()
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and event.request in self._looks and event.result == GONE:
+            event = Reply(event.request, Node(b"", Stat(0, 0)))
+        commands = super().handle(now, event)
+        asked = [command for command in commands if isinstance(command, Request)]
+        reads = {one.number: one.operation.path for one in asked if isinstance(one.operation, Get)}
+        if any(path.startswith(f"{ASSIGN}/") for path in reads.values()):
+            self._looks |= {number for number, path in reads.items() if path.startswith(f"{CANCEL}/")}
+        return commands
 
 
 class Lawless(Rewriting):

@@ -120,6 +120,7 @@ class Judge:
         self.removed: set[str] = set()
         self._secrets: dict[str, bytes] = {}  # as they were stored with the task
         self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
+        self.to_cancel: set[str] = set()  # those that had one since they were last to run again
         self.cancels: set[str] = set()  # those that still exist
         self.of_ended = Asked()
         self._ends: defaultdict[str, list[tuple[str, Outcome]]] = defaultdict(list)  # all there were
@@ -368,6 +369,8 @@ class Judge:
             self._broken("token-grows", task, f"{task} is to run again as {assignment}")
         self._attempts.begin(task)
         self.times.again(task)
+        if task not in self.cancels:
+            self.to_cancel.discard(task)
 
     def _bounded(self, task: str, assignment: Assignment) -> None:
         asked = self.asked.get(task)
@@ -399,6 +402,7 @@ class Judge:
     def _cancel_request(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
         if isinstance(change, Created):
             self.cancel_asked.add(task)
+            self.to_cancel.add(task)
             self.cancels.add(task)
         elif isinstance(change, Deleted):
             self.cancels.discard(task)
@@ -506,8 +510,9 @@ class Judge:
             return
         if change.data not in (DONE.encode(), FAILED.encode(), CANCELLED.encode()):
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
-        if change.data == CANCELLED.encode() and task not in self.cancel_asked:
-            self._unasked(task, f"{task} was cancelled, and nobody asked for it")
+        if change.data == CANCELLED.encode() and task not in self.to_cancel:
+            since = " since it was to run again" if task in self.cancel_asked else ""
+            self._unasked(task, f"{task} was cancelled, and nobody asked for it{since}")
         if result_path(task) not in self.ensemble.decided.nodes:
             self._broken("result-faithful", task, f"{task} ended without a result")  # seed 21565
         for worker, assignment in held.items():
