@@ -39,6 +39,7 @@ FOUND_AT = {
     "clock that counts sleep": 9,
     "delays": 4,
     "watch on one's own znode": 5,
+    "request to cancel that is gone": 1243,
     "search that is cut off": 36,
     "close that is acknowledged": 147,
     "watch on leadership": 34,
