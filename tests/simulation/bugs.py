@@ -20,6 +20,7 @@ from mwapp.core.messages import (
     Event,
     Exists,
     Failed,
+    Get,
     Kill,
     Node,
     Op,
@@ -165,8 +166,10 @@ class Credulous(Process):
 
     def handle(self, now: float, event: Event) -> list[Command]:
         if isinstance(event, Reply) and isinstance(event.result, Node):
-            node = event.result
-            event = Reply(event.request, Node(node.data, replace(node.stat, czxid=0)))
+            asked, node = self._pending.get(event.request), event.result
+            read = asked.operation if asked is not None else None
+            if isinstance(read, Get) and read.path.startswith(f"{ASSIGN}/"):
+                event = Reply(event.request, Node(node.data, replace(node.stat, czxid=0)))
         return super().handle(now, event)
 
 
