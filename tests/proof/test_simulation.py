@@ -49,7 +49,6 @@ FOUND_AT = {
     "status and result of one end": 32,
     "records that are tried again": 15,
     "names that are taken": 12,
-    "rest of who is not shown others": 100,
     "ends that are over": 19,
 }
 

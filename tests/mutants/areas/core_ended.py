@@ -17,6 +17,10 @@ retention = partial(Mutant, "mwapp/core/retention.py")
 MUTANTS = [
     # ---------------------------------------------------------------- what the master reads
     requests("or wanted.ended not in (None, status.stat.czxid)", "", "one request runs a task twice"),
+    requests(
+        "        if isinstance(cancel, Node):", "        if False:", "an old cancel request ends the next run"
+    ),
+    requests("asked, cancel):", "asked):", "a cancel request that may not be read is taken for none"),
     requests("not isinstance(status, Node) or ", "False or ", "what has not ended runs twice at once"),
     requests("        if wanted.do == REMOVE:", "        if False:", "what is to be removed runs again"),
     requests("Assignment(attempt + 1,", "Assignment(attempt,", "two runs have one fencing token"),

@@ -270,6 +270,10 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- cancel requests
     worker(
+        "strict=True) if node == GONE}", "strict=True) if False}", "an old cancel request ends the next run"
+    ),
+    worker("strict=True) if node == GONE}", "strict=True)}", "a cancel request that there is is forgotten"),
+    worker(
         "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels_again)",
         "self._scope.children(CANCEL, self._cancels_seen)",
         "of cancel requests only those are heeded that were there at first",
