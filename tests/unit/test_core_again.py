@@ -118,6 +118,16 @@ def test_a_request_to_cancel_it_that_it_has_outlived_does_not_end_the_next_run(
     assert attempts(worker)[-1] == "2"
 
 
+def test_while_it_may_not_be_read_whether_it_is_to_be_cancelled_it_waits(stage: Stage, worker: Actor) -> None:
+    ended(stage, worker)
+    stage.refused.add("/cancel/t")
+    asker = Asker(stage, RUN, "t")
+    assert (asker.told, attempts(worker)) == ({}, ["1"])
+    stage.refused.clear()
+    stage.settle(5)
+    assert (asker.told, attempts(worker)) == ({"t": None}, ["1", "2"])
+
+
 def test_only_a_worker_with_its_labels_gets_it(stage: Stage, worker: Actor) -> None:
     able = stage.worker("w2", labels=("gpu",))
     stage.person().create("/tasks/t", '{"command": "date", "labels": ["gpu"]}')
