@@ -83,8 +83,10 @@ class AskEnded(ClientPart):
                 self._look_later([name])
             elif name in self._meant and not self._same(name, status):
                 self._answer(name, self._undone(name, task))
-            elif not isinstance(task, Node) or not isinstance(status, Node):
-                self._answer(name, NOT_ENDED if isinstance(task, Node) else NO_SUCH_TASK)
+            elif not isinstance(task, Node):
+                self._answer(name, NO_SUCH_TASK)
+            elif not isinstance(status, Node) or status.stat.czxid < task.stat.czxid:  # a namesake's end
+                self._answer(name, NOT_ENDED)
             elif self._only and status.data.decode(errors="replace") not in self._only:
                 self._answer(name, CHANGED)
             else:

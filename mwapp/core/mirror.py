@@ -105,7 +105,7 @@ class Mirror:
         self.workers: dict[str, LiveWorker] = {}
         self.tasks = KnownTasks(max_per_submitter)
         self.cancels: set[str] = set()  # tasks with a cancel request
-        self.cancels_in_order: list[str] = []  # those, and some that have none any more
+        self.cancels_in_order: dict[str, None] = {}  # those, and some that have none any more
         self._cancels_listed = -math.inf
         self.pointless: set[str] = set()  # requests to cancel tasks that do not exist
         self.requests = Requests(
@@ -423,7 +423,7 @@ class Mirror:
             return
         self._cancels_listed = self._scope.now
         self.cancels = set(names)
-        self.cancels_in_order = sorted(names, key=task_order)
+        self.cancels_in_order = dict.fromkeys(sorted(names, key=task_order))
         self.pointless &= self.cancels
 
         def looked(task: str, stat: Stat | None) -> None:
@@ -439,9 +439,8 @@ class Mirror:
     def _to_be_cancelled(self, task: str) -> None:
         """A request that may be missing in our list. It was made before the task was asked to run again: if
         we heard of it only afterwards, it would end that run."""
-        if task not in self.cancels:
-            self.cancels.add(task)
-            self.cancels_in_order.append(task)
+        self.cancels.add(task)
+        self.cancels_in_order[task] = None
 
     # ------------------------------------------------------------ tasks
 

@@ -371,13 +371,14 @@ class Worker:
         self._scope.get_all(paths, partial(self._assignments_read, names, cancelled))
 
     def _assignments_read(self, names: list[str], cancelled: list[str], nodes: list[Node | Failed]) -> None:
-        assignments, requests = nodes[: 2 * len(names)], nodes[2 * len(names) :]
-        self._cancels -= {name for name, node in zip(cancelled, requests, strict=True) if node == GONE}
+        assignments = nodes[: 2 * len(names)]
+        requests = dict(zip(cancelled, nodes[2 * len(names) :], strict=True))
+        self._cancels -= {name for name, node in requests.items() if node == GONE}
         for name, assigned, task in zip(names, assignments[::2], assignments[1::2], strict=True):
             if name in self._jobs or self._incarnation is None:
                 continue
-            if REFUSED in (assigned, task):
-                log.error("no permission to read %s or its assignment: trying again", name)
+            if REFUSED in (assigned, task, requests.get(name)):
+                log.error("no permission to read all that there is of %s: trying again", name)
                 self._scope.after(AGAIN_SECONDS, partial(self._read_assignments, [name]))
                 continue
             if isinstance(assigned, Failed):

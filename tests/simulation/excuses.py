@@ -108,7 +108,7 @@ class Excuses:
 
     def has_taken(self, created: int, others: int) -> bool:
         """Whether one of the next numbers is taken by hand; so many others may come in between."""
-        return any(abs(number - created) <= others for number in self._numbers)
+        return any(number <= created + others for number in self._numbers)
 
     def two_masters(self, tasks: Iterable[str]) -> None:
         """Since both counts of epochs are lost, two masters have the same number, and write of these."""

@@ -515,8 +515,10 @@ class Judge:
             self._unasked(task, f"{task} was cancelled, and nobody asked for it{since}")
         if result_path(task) not in self.ensemble.decided.nodes:
             self._broken("result-faithful", task, f"{task} ended without a result")  # seed 21565
+        # A peer that is the master ends its own task so, if its registration is gone.
+        of_nobody = outcome.worker is None and self._leads(entry.session)
         for worker, assignment in held.items():
-            if self._is_its_own(before, worker, assignment, entry.session):
+            if not of_nobody and self._is_its_own(before, worker, assignment, entry.session):
                 self._faithful(entry, worker, task, assignment, change.data.decode())
                 return
         if not self._leads(entry.session):

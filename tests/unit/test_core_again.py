@@ -118,6 +118,46 @@ def test_a_request_to_cancel_it_that_it_has_outlived_does_not_end_the_next_run(
     assert attempts(worker)[-1] == "2"
 
 
+def test_a_request_to_cancel_it_is_deleted_once_however_often_the_master_has_heard_of_it(
+    stage: Stage,
+) -> None:
+    master = stage.master("m1", limits=replace(ALL_AT_HAND, short_list=0, listing=10.0))
+    worker, person = stage.worker("w1", slots=2), stage.person()
+    worker.kills = False
+    for name in ("other", "t"):
+        person.create(f"/tasks/{name}", "date")
+    person.create("/cancel/other", settle=False)
+    person.create("/cancel/t")
+    worker.finish("t", code=-9)
+    stage.settle(30.0)
+    assert stage.children("/cancel") == ["other"]
+    person.create("/cancel/none")  # now the list has just been read
+    person.create("/cancel/t", settle=False)
+    asker = Asker(stage, RUN, "t")
+    assert asker.told == {"t": None}
+    assert stage.children("/cancel") == ["other"]
+    assert master.master.counters["refused"] == 0
+
+
+def test_while_its_worker_may_not_read_whether_it_is_to_be_cancelled_it_waits(stage: Stage) -> None:
+    master = stage.master("m1")
+    worker = stage.worker("w1", limits=replace(ALL_AT_HAND, short_list=0, listing=100.0))
+    stage.person().create("/tasks/t", "date")
+    stage.person().create("/cancel/t")
+    assert stage.data("/tasks/t/status") == "cancelled"
+
+    def meanwhile(request: Request) -> None:
+        if creates("/returned/t")(request):
+            stage.refused.add("/cancel/t")
+
+    master.meanwhile = meanwhile
+    assert Asker(stage, RUN, "t").told == {"t": None}
+    assert (stage.data("/tasks/t/status"), worker.running()) == (None, [])
+    stage.refused.clear()
+    stage.settle(5)
+    assert worker.running() == ["t"]
+
+
 def test_while_it_may_not_be_read_whether_it_is_to_be_cancelled_it_waits(stage: Stage, worker: Actor) -> None:
     ended(stage, worker)
     stage.refused.add("/cancel/t")
@@ -231,6 +271,26 @@ def test_what_is_removed_between_two_reads_is_not_said_to_run(stage: Stage, work
     client.connect()
     stage.settle(2)
     assert asker.told in ({"t": None}, {"t": NO_SUCH_TASK})
+
+
+def test_the_end_of_a_namesake_that_was_removed_between_two_reads_is_not_this_tasks(
+    stage: Stage, worker: Actor
+) -> None:
+    ended(stage, worker)
+    asker = Asker(stage, RUN)
+    client = Actor(stage)
+    AskEnded(client.process, ["t"], RUN, told=asker._tell, finished=asker._done)
+
+    def meanwhile(request: Request) -> None:
+        if request.operation == Get("/tasks/t/status") and not asker.told:
+            client.meanwhile = None
+            remove(stage)
+            stage.person().create("/tasks/t", "date", settle=False)
+
+    client.meanwhile = meanwhile
+    client.connect()
+    stage.settle(2)
+    assert asker.told == {"t": NOT_ENDED}
 
 
 @pytest.mark.parametrize("read", ["/tasks/t", "/tasks/t/status"])
