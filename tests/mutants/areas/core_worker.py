@@ -270,9 +270,14 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- cancel requests
     worker(
+        "task, requests.get(name))",
+        "task)",
+        "a cancel request that may not be read is taken for one that there is",
+    ),
+    worker(
         "strict=True) if node == GONE}", "strict=True) if False}", "an old cancel request ends the next run"
     ),
-    worker("strict=True) if node == GONE}", "strict=True)}", "a cancel request that there is is forgotten"),
+    worker("items() if node == GONE}", "items()}", "a cancel request that there is is forgotten"),
     worker(
         "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels_again)",
         "self._scope.children(CANCEL, self._cancels_seen)",
