@@ -153,8 +153,10 @@ class Group:
 
     def _signal(self, number: int) -> None:
         """Send it to the group, and to each process of the run in another group."""
-        _census.take()  # first: processes whose parent has ended are harder to find
-        self._signal_group(number)
+        try:
+            _census.take()  # first: processes whose parent has ended are harder to find
+        finally:  # also if no more files can be opened
+            self._signal_group(number)
         for process in _census.of(self._process.pid, self._mark):
             if process.group != self._process.pid:
                 kill(process.pid, number)

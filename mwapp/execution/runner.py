@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from mwapp.core.messages import Exited, Run, ShardCommand, ShardSays
@@ -172,6 +172,7 @@ class Runner:
         log.error("lost sight of what runs: %s", problem, exc_info=context.get("exception"))
         lost, self._running = self._running, set()  # so that nothing else is told of them
         for run in lost:
-            self._kill(run, 0.0)
+            with suppress(OSError):  # each is told
+                self._kill(run, 0.0)
             self._post(Exited(run, None, reason=f"mwapp lost sight of it: {problem}"))
         self._shards.lose(f"mwapp lost sight of it: {problem}")

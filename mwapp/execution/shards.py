@@ -1,6 +1,7 @@
 """Handlers of shards: each lives as long as its worker has the shard, in processes that nothing else uses."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -77,7 +78,8 @@ class Shards:
         lost, self._shards = self._shards, {}  # so that nothing else is told of them
         for run, shard in lost.items():
             if shard is not None:
-                shard.close(0.0)
+                with suppress(OSError):  # each is told
+                    shard.close(0.0)
             self._post(ShardSays(run, "closed", 0, reason))
 
     def _open(self, command: OpenShard) -> None:

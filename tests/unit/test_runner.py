@@ -1,6 +1,7 @@
 """Commands: started, followed, killed with all they started, and never waited for in vain."""
 
 import asyncio
+import errno
 import os
 import queue
 import resource
@@ -12,12 +13,14 @@ import time
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.core.task import Task
+from mwapp.execution import process_group
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
 from mwapp.execution.runner import Runner
@@ -359,6 +362,22 @@ def test_what_is_lost_sight_of_is_killed_and_told_once(harness: Harness, tmp_pat
     wait_for("it is killed", lambda: not alive(running))
     harness.runner.kill_all()  # that waits until all have ended
     assert harness.told.empty()
+
+
+def test_all_that_is_lost_sight_of_is_told_though_processes_cannot_be_read(
+    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is killed, too, unless it has left its group."""
+    for run in (1, 2):
+        harness.start(f"echo $$ > {tmp_path}/{run}; exec sleep 600", run)
+    running = [read_number(tmp_path / str(run)) for run in (1, 2)]
+    loop = harness.runner._loop
+    assert loop is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(process_group._census, "take", Mock(side_effect=OSError(errno.EMFILE, "")))
+        loop.call_soon_threadsafe(lambda: 1 / 0)
+        assert {(end.run, end.code) for end in (harness.exited(), harness.exited())} == {(1, None), (2, None)}
+    wait_for("they are killed", lambda: not any(map(alive, running)))
 
 
 def test_many_at_once(shared: Harness) -> None:

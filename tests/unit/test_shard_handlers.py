@@ -1,6 +1,7 @@
 """Handlers of shards: opened, promoted, moved and closed, and nothing of them left."""
 
 import contextlib
+import errno
 import json
 import os
 import queue
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -23,7 +25,7 @@ from mwapp.core.messages import (
     PromoteShard,
     ShardSays,
 )
-from mwapp.execution import shard_command
+from mwapp.execution import process_group, shard_command
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
@@ -571,4 +573,21 @@ def test_what_is_lost_sight_of_is_killed_and_told(python: Harness) -> None:
     loop.call_soon_threadsafe(lambda: 1 / 0)
     assert "mwapp lost sight of it: division by zero" in (python.closed() or "")
     wait_for("it is killed", lambda: not alive(pid))
+    python.nothing()
+
+
+def test_each_that_is_lost_sight_of_is_told_though_processes_cannot_be_read(
+    python: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for run in (1, 2):
+        python.open(SLEEPS, run=run)
+        python.promote(8, run)
+        python.says("open 7", "ready 7", "serving 8")
+    loop = python.runner._loop
+    assert loop is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(process_group._census, "take", Mock(side_effect=OSError(errno.EMFILE, "")))
+        loop.call_soon_threadsafe(lambda: 1 / 0)
+        for _ in (1, 2):
+            assert "mwapp lost sight of it: division by zero" in (python.closed() or "")
     python.nothing()

@@ -65,9 +65,19 @@ MUTANTS = [
         "what was lost sight of and then ends is told twice",
     ),
     runner(
-        "            self._kill(run, 0.0)\n            self._post",
-        "            self._post",
+        "                self._kill(run, 0.0)\n            self._post",
+        "                pass\n            self._post",
         "what was lost sight of runs on behind the core's back",
+    ),
+    runner(
+        "            with suppress(OSError):  # each is told",
+        "            if True:",
+        "if one cannot be killed, the others that are lost sight of are never told",
+    ),
+    group(
+        "        finally:  # also if no more files can be opened",
+        "        except ZeroDivisionError:\n            pass\n        else:",
+        "what is lost sight of runs on if no more files can be opened",
     ),
     runner(
         "lost, self._running = self._running, set()",
@@ -100,8 +110,8 @@ MUTANTS = [
         "what has left the group is not asked to end, or is not killed",
     ),
     group(
-        "        _census.take()  # first: processes whose parent has ended are harder to find\n        self._signal_group(number)\n",
-        "        self._signal_group(number)\n        _census.take()\n",
+        "            _census.take()  # first",
+        "            self._signal_group(number)\n            _census.take()  # first",
         "whose environment was emptied is not found once its parent is killed",
     ),
     group(

@@ -42,6 +42,11 @@ MUTANTS = [
         "",
         "a shard's command that was lost sight of runs on behind the core's back",
     ),
+    shards(
+        "                with suppress(OSError):  # each is told",
+        "                if True:",
+        "if one handler cannot be killed, the others that are lost sight of are never told",
+    ),
     runner(
         "        if not self._closing:  # all",
         "        if True:  # all",
