@@ -274,9 +274,7 @@ MUTANTS = [
         "task)",
         "a cancel request that may not be read is taken for one that there is",
     ),
-    worker(
-        "strict=True) if node == GONE}", "strict=True) if False}", "an old cancel request ends the next run"
-    ),
+    worker("items() if node == GONE}", "items() if False}", "an old cancel request ends the next run"),
     worker("items() if node == GONE}", "items()}", "a cancel request that there is is forgotten"),
     worker(
         "self._scope.children(CANCEL, self._cancels_seen, watch=self._look_at_cancels_again)",
