@@ -207,6 +207,7 @@ def mwapp_directory_problems(
                     f"{name}: there is no {path} on this host: mount it, or make it and give it to {user}: "
                     f"{first}install --directory --owner={user} {path}"
                 )
+                first = ""  # the user is there when the others' commands run
             continue
         mode, owner = there[path]
         if path == DATA:
@@ -225,6 +226,7 @@ def mwapp_directory_problems(
                 f"{name}: {path} belongs to {owner} on this host, so {user} (mwapp_task_user) cannot write "
                 f"there: stop the service, and {first}chown --recursive {user} {path}"
             )
+            first = ""
     return problems
 
 

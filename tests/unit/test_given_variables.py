@@ -140,7 +140,7 @@ from mwapp.core.task import Task
 told, settings = queue.SimpleQueue(), json.loads(sys.argv[1])
 runner = daemons._runner(settings)(told.put)
 runner.start(Run(1, Task(sys.argv[2])))
-print(told.get(timeout=20).output.decode())
+print(told.get(timeout=LONGEST_WAIT).output.decode())
 runner.kill_all()
 """
 

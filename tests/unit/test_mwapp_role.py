@@ -19,6 +19,7 @@ import pytest
 import yaml
 
 from testbed.playbook import TOOLS
+from tests.unit.zookeeper_role import load_file
 
 pytestmark = pytest.mark.processes
 
@@ -243,7 +244,7 @@ def play_here(
 
 @pytest.mark.parametrize(
     ("user", "changes"),
-    [("no-such-user", 2), (pwd.getpwuid(os.getuid()).pw_name, 1)],  # which is not at home in /nonexistent
+    [("no-such-user", 2), ("root", 1)],  # which is not at home in /nonexistent
 )
 def test_check_mode_tells_of_a_directory_whose_user_is_not_there_yet(
     tmp_path: Path, user: str, changes: int
@@ -305,6 +306,7 @@ def open_to_all() -> Iterator[Path]:
         yield Path(home)
 
 
+module = load_file("modules/mwapp_writable.py")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="root alone becomes another user")
 
 
@@ -313,14 +315,45 @@ def test_a_group_s_directory_passes_if_the_tasks_user_is_in_the_group(
     tmp_path: Path, open_to_all: Path
 ) -> None:
     own, other, shut = open_to_all / "own", open_to_all / "other", tmp_path / "shut"
-    for path, group in ((own, "nogroup"), (other, "daemon"), (shut, "nogroup")):
+    read_only, not_entered = open_to_all / "read-only", open_to_all / "not-entered"
+    for path, group, mode in (
+        *((own, "nogroup", 0o770), (other, "daemon", 0o770), (shut, "nogroup", 0o770)),
+        *((read_only, "nogroup", 0o750), (not_entered, "nogroup", 0o760)),
+    ):
         path.mkdir()
         shutil.chown(path, group=group)
-        path.chmod(0o770)
-    told = refused(tmp_path, "nobody", own, other, shut)
+        path.chmod(mode)
+    told = refused(tmp_path, "nobody", own, other, shut, read_only, not_entered)
     assert [problem.split(" belongs to ")[0] for problem in told] == [
-        f"mwapp_writable_paths: {path}" for path in (other, shut)
+        f"mwapp_writable_paths: {path}" for path in (other, shut, read_only, not_entered)
     ]
+
+
+@needs_root
+def test_who_is_the_tasks_user_can_do_nothing_to_the_process_that_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel lets nobody signal or trace a process whose real and saved user is root."""
+    nobody, seen = pwd.getpwnam("nobody"), []
+
+    def access(*_: object, effective_ids: bool) -> bool:
+        seen.append((os.getresuid(), os.getegid(), os.getgroups()))
+        return effective_ids
+
+    before = os.getresuid(), os.getresgid(), os.getgroups()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", access)
+        assert module.writable("nobody", ["/srv"]) == ["/srv"]
+    assert seen == [
+        ((0, nobody.pw_uid, 0), nobody.pw_gid, os.getgrouplist("nobody", nobody.pw_gid)),
+    ]
+    assert (os.getresuid(), os.getresgid(), os.getgroups()) == before
+
+
+@needs_root
+def test_who_cannot_ask_is_told_and_does_not_take_the_user_for_missing(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="Let Ansible be root on this host"):
+        refused(tmp_path, "nobody", tmp_path, within='setpriv --bounding-set=-setgid "$@"')
 
 
 @needs_root
@@ -337,7 +370,5 @@ def test_the_advice_works_to_the_letter_where_the_user_is_not_there_yet(open_to_
         told = refused(open_to_all, user, new, old, within=within)
         assert len(told) == 2
         commands = [re.split(f"give it to {user}: |stop the service, and ", problem)[1] for problem in told]
-        assert all(command.startswith("useradd ") for command in commands)
-        # Who has followed the first need not make the user again.
-        patch.setenv("ADVICE", f"{commands[0]}; {commands[1].split(' && ')[1]}")
+        patch.setenv("ADVICE", "; ".join(commands))
         assert refused(open_to_all, user, new, old, within=within) == []
