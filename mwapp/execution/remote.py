@@ -26,6 +26,7 @@ from mwapp.errors import BadInputError
 from mwapp.execution import privileges
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.environment import of_runs
+from mwapp.execution.processes import kill
 from mwapp.execution.runner import THREAD_END
 from mwapp.handlers import problem_of_address
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # The other side reads all the time. If it takes longer, it is stuck, seconds.
 SEND_TIME = 5.0
+# The same of how long it takes to start and to leave the network.
+START_TIME = 60.0
 # A head is a line of JSON; the output follows it, and what a handler has returned, and the reason.
 MOST_HEAD = 1000
 # The mark of what was left out takes some bytes more than the limit.
@@ -227,13 +230,22 @@ class RemoteRunner:
 
     def _await_no_network(self) -> None:
         """Wait until it has left the network: nothing of a task is there yet, so what it says is true."""
-        line = self._answers.readline()
-        if line == b"\n":
+        self._socket.settimeout(START_TIME)
+        try:
+            line = self._answers.readline().decode()
+        except TimeoutError:
+            line = (
+                f"the process that runs tasks has said nothing for {START_TIME:g} s: look at the host's load"
+            )
+            kill(self._process.pid)  # or, if we may not, systemd does when this one ends
+        self._socket.settimeout(None)
+        if line == "\n":
             return
         self._answers.close()
         self._socket.close()
-        code = self._process.wait()
-        problem = line.decode().strip() or _end_at_start(code)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(THREAD_END)
+        problem = line.strip() or _end_at_start(self._process.returncode)
         raise BadInputError(f"--no-task-network (task_network = false): {problem}, or leave this out")
 
     def _order(self, *order: object) -> None:
@@ -267,7 +279,7 @@ class RemoteRunner:
         os._exit(1)
 
 
-def _end_at_start(code: int) -> str:
+def _end_at_start(code: int | None) -> str:
     """Why the process has ended before it said anything, and the remedy."""
     if code == -signal.SIGSYS:
         return (

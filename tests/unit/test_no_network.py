@@ -18,12 +18,12 @@ import pytest
 from mwapp.core.messages import Exited, OpenShard, PromoteShard, Run, ShardSays
 from mwapp.core.task import Task
 from mwapp.errors import BadInputError
-from mwapp.execution import no_network
+from mwapp.execution import no_network, remote
 from mwapp.execution.no_network import NoFilterError, refuse_network
 from mwapp.execution.privileges import find_user
 from mwapp.execution.remote import RemoteRunner
 from testbed.users import becomes_nobody
-from testbed.waiting import LONGEST_WAIT
+from testbed.waiting import LONGEST_WAIT, alive, read_number
 from tests.unit.handlers.harness import TOKEN
 
 ROOT = Path(__file__).parents[2]
@@ -238,6 +238,23 @@ def test_whatever_else_ends_it_nothing_starts(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(BadInputError, match="tasks has ended with exit status 1: look at what it has said"):
         Nobody(network=False)
+
+
+@pytest.mark.processes
+@needs_nobody
+def test_who_is_never_told_waits_no_longer_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory() as made:
+        Path(made).chmod(0o777)
+        stuck = Path(made, "stuck")
+        stuck.write_text(f"#!/bin/sh\necho $$ >{made}/pid\nexec sleep 1000\n")
+        stuck.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(stuck))
+        monkeypatch.setattr(remote, "START_TIME", 0.5)
+        with pytest.raises(
+            BadInputError, match=r"tasks has said nothing for 0.5 s: look at the host's load, or"
+        ):
+            Nobody(network=False)
+        assert not alive(read_number(Path(made, "pid")))
 
 
 def library(**returned: int) -> SimpleNamespace:

@@ -35,7 +35,9 @@ MUTANTS = [
     process("if network == NO_NETWORK:", "if False:", "tasks have the network, if the worker believed it"),
     process('f"{problem}\\n"', '"\\n"', "a worker whose tasks have the network starts"),
     remote("        if not network:\n", "        if False:\n", "what the filter says is no end of a task"),
-    remote('        if line == b"\\n":\n', "        if True:\n", "a worker without a filter starts"),
+    remote("settimeout(START_TIME)", "settimeout(None)", "a worker waits in vain for what is stuck"),
+    remote("            kill(self._process.pid)  # or", "            pass  # or", "what is stuck stays"),
+    remote('        if line == "\\n":\n', "        if True:\n", "a worker without a filter starts"),
     remote("if code == -signal.SIGSYS:", "if False:", "nobody is told what the unit lacks"),
     daemons('network=settings["task_network"])', "network=True)", "the setting has no effect"),
     daemons(
