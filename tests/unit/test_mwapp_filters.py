@@ -282,6 +282,15 @@ def test_a_service_may_filter_system_calls_if_its_tasks_are_without_network(role
 
 
 @pytest.mark.parametrize("role", ["master", "worker", "node"])
+def test_tasks_without_network_cannot_ask_logind_for_processes_that_have_it(role: str) -> None:
+    """It is on D-Bus, which need not be there."""
+    for network in (True, False):
+        service = services(mwapp_task_network=network)[role]
+        lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
+        assert ("InaccessiblePaths=-/run/dbus" in lines) == (role != "master" and not network)
+
+
+@pytest.mark.parametrize("role", ["master", "worker", "node"])
 def test_handlers_write_where_they_may_and_a_master_nowhere(role: str) -> None:
     given: dict[str, Any] = {"mwapp_data_directory": "yes", "mwapp_writable_paths": ["/srv/a", "/srv/b"]}
     lines = render("mwapp.service.j2", __mwapp_service=services(**given)[role]).splitlines()
