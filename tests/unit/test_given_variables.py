@@ -137,6 +137,7 @@ import json, queue, sys
 from mwapp.cli import daemons
 from mwapp.core.messages import Run
 from mwapp.core.task import Task
+from testbed.waiting import LONGEST_WAIT
 told, settings = queue.SimpleQueue(), json.loads(sys.argv[1])
 runner = daemons._runner(settings)(told.put)
 runner.start(Run(1, Task(sys.argv[2])))
