@@ -180,7 +180,7 @@ def test_a_disk_is_full_in_the_middle_of_a_run(cluster: Five, operator: Operator
         stopped = operator.play("a disk full in the middle of a run", three, *change)
         filled.result()
     assert stopped.status != 0
-    assert "make room" in stopped.text
+    assert "make room" in stopped.text, stopped.output
     assert sum(knows(cluster, node, "purgeInterval=12") for node in THREE) == 1
     cluster.lab.free_disk(victim)
     done = operator.play("the same command, with room", three, *change)
