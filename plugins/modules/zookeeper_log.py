@@ -15,6 +15,10 @@ options:
     description: How far back to look. If nothing is found there, the last lines are read, however old.
     type: int
     required: true
+  data_dir:
+    description: Directory of the snapshots.
+    type: str
+    required: true
   txnlog_dir:
     description: Directory of the transaction log.
     type: str
@@ -26,6 +30,7 @@ EXAMPLES = r"""
 - name: See why it does not serve
   zklab.zookeeper.zookeeper_log:
     seconds: 120
+    data_dir: /var/lib/zookeeper/zkData
     txnlog_dir: /var/lib/zookeeper/txnlog
 """
 
@@ -33,6 +38,8 @@ RETURN = r"""
 lines: {description: "What the log says, and remedies.", type: list, returned: always}
 """
 
+import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +51,7 @@ FIELDS = "MESSAGE,PRIORITY,INVOCATION_ID,_SYSTEMD_INVOCATION_ID"
 HEADER = 16  # bytes of a transaction log before its first transaction
 MAGIC = b"ZKLG"
 CHUNK = 1 << 20
+LEAST_ROOM = 1 << 20  # with less on its disk a server cannot write, bytes
 
 
 def newest(txnlog_dir: str) -> tuple[str, bool]:
@@ -68,10 +76,21 @@ def journal(module: AnsibleModule, *options: str) -> list[str]:
     return [line for line in out.splitlines() if line.startswith("{")]
 
 
+def full(*directories: str) -> Iterator[str]:
+    """What is to be said of disks without room. A server may say so much else since that its log, of which
+    only the end is read, does not."""
+    for directory in dict.fromkeys(filter(os.path.isdir, directories)):
+        room = os.statvfs(directory)
+        if room.f_bavail * room.f_frsize < LEAST_ROOM:
+            yield f"No space is left for {directory}."
+            yield f"  Remedy: make room on its file system (df -h {directory})."
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "seconds": {"type": "int", "required": True},
+            "data_dir": {"type": "str", "required": True},
             "txnlog_dir": {"type": "str", "required": True},
         },
         supports_check_mode=True,
@@ -80,7 +99,8 @@ def main() -> None:
     lines: list[str] = []
     for options in ([f"--since=-{module.params['seconds']}s"], []):
         lines = lines or explain(entries(journal(module, *options)), log, torn=torn)
-    module.exit_json(changed=False, lines=lines)
+    disks = full(module.params["data_dir"], module.params["txnlog_dir"])
+    module.exit_json(changed=False, lines=[*disks, *lines])
 
 
 if __name__ == "__main__":

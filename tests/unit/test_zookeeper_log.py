@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -186,7 +187,8 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def look(host: Path) -> list[str]:
-    answer = run(module, {"seconds": 90, "txnlog_dir": str(host / "txnlog")}, check=True)
+    directories = {"data_dir": str(host / "data"), "txnlog_dir": str(host / "txnlog")}
+    answer = run(module, {"seconds": 90, **directories}, check=True)
     assert not answer["changed"]
     lines: list[str] = answer["lines"]
     return lines
@@ -199,6 +201,22 @@ def test_what_is_recent_comes_before_what_is_old(host: Path) -> None:
     (host / "recent").write_text("\n".join(start("1", TORN)))
     assert "Unable to load database" in look(host)[0]
     assert "--since=-90s" in (host / "asked").read_text()
+
+
+@pytest.mark.processes
+def test_a_full_disk_is_told_whatever_the_log_says_since(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server without room may elect and follow in vain, hundreds of times a second."""
+    (host / "recent").write_text("\n".join(start("1", ALONE)))
+    assert "No space" not in "".join(look(host))
+    (host / "data").mkdir()
+    room = {host / "data": (1 << 20) - 4096, host / "txnlog": 1 << 20}
+    left = lambda path: SimpleNamespace(f_bavail=room[Path(path)] // 4096, f_frsize=4096)  # noqa: E731 - read once
+    monkeypatch.setattr("os.statvfs", left)
+    assert look(host)[:2] == [
+        f"No space is left for {host}/data.",
+        f"  Remedy: make room on its file system (df -h {host}/data).",
+    ]
+    assert "Cannot open channel" in look(host)[2]
 
 
 @pytest.mark.processes

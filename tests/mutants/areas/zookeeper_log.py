@@ -36,6 +36,9 @@ MUTANTS = [
     log("if torn and re.search", "if re.search", "a whole log is called torn"),
     log("if remedy and remedy not in told:", "if remedy:", "each remedy again and again"),
     log("bytes(text).decode", "str(text).encode().decode", "bytes are shown as numbers"),
+    module("< LEAST_ROOM:", "<= LEAST_ROOM:", "a disk with just enough room is full"),
+    module("< LEAST_ROOM:", "< 0:", "a full disk is not told"),
+    module("lines=[*disks, *lines]", "lines=[*lines, *disks]", "a full disk is told last"),
     module("int(path.suffix[1:], 16)", "path.name", "log.9 is newer than log.10"),
     module("or not header.startswith(MAGIC)", "", "a header of zeros is whole"),
     module(
