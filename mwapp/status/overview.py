@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from mwapp.core.client import ClientPart
-from mwapp.core.messages import Failed, Node
+from mwapp.core.messages import Failed, Node, Stat
 from mwapp.core.pairs import Pair, Read, read_ends, read_pairs
 from mwapp.core.protocol import (
     ASSIGN,
@@ -39,6 +39,7 @@ QUEUED, ASSIGNED = "queued", "assigned"
 
 Children = tuple[str, ...] | Failed
 Queues = dict[str, tuple[str, ...]]
+Removals = tuple[int, int] | None  # None: there is no parent of tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +169,24 @@ def read_tasks(scope: Scope, names: Sequence[str], then: Callable[[list[TaskView
     _read_queues(scope, with_queues)
 
 
+def read_removals(scope: Scope, then: Callable[[Removals], None]) -> None:
+    """What is another value once a task is removed, or all of them with their parent."""
+
+    def read(stat: Stat | None) -> None:
+        then(None if stat is None else (stat.czxid, stat.created - stat.children))
+
+    scope.exists(TASKS, read)
+
+
 def read_states(
-    scope: Scope, names: Sequence[str], known: Mapping[str, str], then: Callable[[dict[str, str]], None]
+    scope: Scope,
+    names: Sequence[str],
+    known: Mapping[str, str],
+    removals: Removals,
+    then: Callable[[dict[str, str]], None],
 ) -> None:
     """The state of each of these tasks, except those that do not exist. ``known``: final states, which need
-    not be read again."""
+    not be read again. ``removals``: as they were read before the names."""
 
     def with_queues(queues: Queues, _: frozenset[str]) -> None:
         held = {task for queue, tasks in queues.items() if queue != NOBODY for task in tasks}
@@ -182,9 +196,15 @@ def read_states(
             states = {n: _state(status, n in held) for n, status in zip(unknown, nodes, strict=True)}
             found = {name: known.get(name) or states[name] for name in names}
             if QUEUED in states.values():  # or removed since they were listed
-                read_names(scope, lambda left: then(_only(found, frozenset(left))))
+                read_removals(scope, partial(checked, found))
             else:
                 then(found)
+
+        def checked(found: dict[str, str], by_now: Removals) -> None:
+            if by_now == removals:
+                then(found)
+            else:
+                read_names(scope, lambda left: then(_only(found, frozenset(left))))
 
         get_many(scope, [status_path(name) for name in unknown], read)
 

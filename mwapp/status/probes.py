@@ -16,7 +16,16 @@ from mwapp.core.protocol import CANCELLED, DONE, FAILED, REQUESTS
 from mwapp.core.session import Scope
 from mwapp.errors import BadInputError
 from mwapp.status.health import MasterStatus, ServerView, TableStatus, TasksView
-from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, read_names, read_states, read_tasks
+from mwapp.status.overview import (
+    ASSIGNED,
+    QUEUED,
+    Removals,
+    TaskView,
+    read_names,
+    read_removals,
+    read_states,
+    read_tasks,
+)
 from mwapp.within import Within, page
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
@@ -47,12 +56,12 @@ def _read_tasks_view(
     scope: Scope, known: Mapping[str, str], requests: int | None, then: Callable[[TasksView], None]
 ) -> None:
 
-    def named(names: list[str]) -> None:
+    def named(removals: Removals, names: list[str]) -> None:
         if len(names) > MOST_COUNTED:  # why they wait, the oldest tell; what fails, the newest
             some = [*names[:MOST_WAITING], *names[-MOST_WAITING:]]
-            read_states(scope, some, known, partial(counted, len(names)))
+            read_states(scope, some, known, removals, partial(counted, len(names)))
         else:
-            read_states(scope, names, known, partial(counted, None))
+            read_states(scope, names, known, removals, partial(counted, None))
 
     def counted(total: int | None, states: dict[str, str]) -> None:
         failures = [name for name, state in states.items() if state == FAILED][: -FAILURES - 1 : -1]
@@ -74,7 +83,7 @@ def _read_tasks_view(
 
         read_tasks(scope, [*failures, *waiting], read)
 
-    read_names(scope, named)
+    read_removals(scope, lambda removals: read_names(scope, partial(named, removals)))
 
 
 def ask_servers(servers: Servers) -> list[ServerView]:

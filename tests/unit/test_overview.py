@@ -1,6 +1,7 @@
 """What `mwapp status` and its kin read: every state a task or worker can be in, however many there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -14,6 +15,7 @@ from mwapp.status.overview import Look, MasterView, TaskView, WorkerView
 from tests.unit.core_stage import Actor, Person, Stage
 
 T = TypeVar("T")
+NOTHING: Mapping[str, str] = {}
 
 
 def seen(stage: Stage, read: Callable[[Scope, Callable[[T], None]], None]) -> T:
@@ -77,9 +79,20 @@ def test_tasks_are_shown_as_they_are_however_many_are_read_at_once(
         ("t6", "failed", None, None),
     ]
     known = {"t1": "done"}
-    states: dict[str, str] = seen(stage, lambda scope, then: overview.read_states(scope, ALL, known, then))
+    states: dict[str, str] = seen(stage, partial(states_of_all, known=known))
     assert states == dict(zip(ALL, STATES, strict=True))
     assert seen(stage, overview.read_names) == list(ALL)
+
+
+def states_of_all(
+    scope: Scope, then: Callable[[dict[str, str]], None], known: Mapping[str, str] = NOTHING
+) -> None:
+    """As mwapp status reads them."""
+
+    def listed(removals: overview.Removals, names: list[str]) -> None:
+        overview.read_states(scope, names, known, removals, then)
+
+    overview.read_removals(scope, lambda it: overview.read_names(scope, partial(listed, it)))
 
 
 def seen_while(
@@ -109,6 +122,7 @@ def seen_while(
 
 
 END_OF_T1 = (Delete("/tasks/t1/status"), Delete("/tasks/t1/result"))
+REMOVAL_OF_T1 = (*END_OF_T1, Delete("/tasks/t1"))
 ANOTHER = (Create("/tasks/t1/status", b"failed"), Create("/tasks/t1/result", b'{"code":1}'))
 READS = [Get(f"/tasks/t1{znode}") for znode in ("", "/status", "/result")]
 
@@ -144,9 +158,32 @@ def test_who_names_a_task_twice_sees_it_twice(stage: Stage) -> None:
 
 
 def test_what_is_removed_while_states_are_read_is_not_counted_as_waiting(stage: Stage) -> None:
-    read = lambda scope, then: overview.read_states(scope, ALL, {}, then)  # noqa: E731 - read once
-    states: dict[str, str] = seen_while(stage, read, Children("/cancel"), *END_OF_T1, Delete("/tasks/t1"))
+    states: dict[str, str] = seen_while(stage, states_of_all, Children("/cancel"), *REMOVAL_OF_T1)
     assert states == dict(zip(ALL[1:], STATES[1:], strict=True))
+
+
+def test_nor_if_another_comes_at_the_same_time(stage: Stage) -> None:
+    ops = (*REMOVAL_OF_T1, Create("/tasks/t7", b"date"))
+    states: dict[str, str] = seen_while(stage, states_of_all, Children("/cancel"), *ops)
+    assert states == dict(zip(ALL[1:], STATES[1:], strict=True))
+
+
+def test_nor_if_somebody_deletes_all_tasks_and_others_come() -> None:
+    stage = Stage()
+    for path in ("/tasks", "/tasks/a", "/tasks/b"):
+        stage.person().create(path, "date")
+    ops = (Delete("/tasks/a"), Delete("/tasks/b"), Delete("/tasks"))
+    others = (Create("/tasks", b""), Create("/tasks/c", b"date"), Create("/tasks/b", b"date"))
+    states: dict[str, str] = seen_while(stage, states_of_all, Children("/cancel"), *ops, *others)
+    assert states == {"b": "queued"}
+
+
+@pytest.mark.parametrize("more", [(), (Create("/tasks/t7", b"date"),)])
+def test_tasks_are_listed_once_as_long_as_none_is_removed(stage: Stage, more: tuple[Op, ...]) -> None:
+    read = lambda scope, then: probes.read_tasks_view(scope, None, then)  # noqa: E731 - read once
+    view: TasksView = seen_while(stage, read, Children("/cancel"), *more)
+    assert (view.total, [task.task for task in view.waiting]) == (6, ["t4", "t5"])
+    assert stage.actors[-1].sent.count(Children("/tasks")) == 1
 
 
 def test_what_runs_again_while_all_is_read_is_not_shown_as_a_failure(stage: Stage) -> None:

@@ -34,6 +34,23 @@ MUTANTS = [
         "            if False:",
         "what is being removed is counted as waiting",
     ),
+    overview("if by_now == removals:", "if True:", "what is being removed is counted as waiting"),
+    overview("if by_now == removals:", "if False:", "all tasks are listed a second time"),
+    overview(
+        "(stat.czxid, stat.created - stat.children)",
+        "(stat.czxid, stat.created)",
+        "a new task has them listed again",
+    ),
+    overview(
+        "(stat.czxid, stat.created - stat.children)",
+        "(stat.czxid, stat.children)",
+        "what is removed while another comes is counted as waiting",
+    ),
+    overview(
+        "(stat.czxid, stat.created - stat.children)",
+        "(0, stat.created - stat.children)",
+        "what was deleted with /tasks is counted as waiting",
+    ),
     overview(
         "if state != QUEUED or name in there}",
         "if name in there}",
