@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from mwapp.core import compact
 from mwapp.core.backoff import JITTER
 from mwapp.core.task import MAX_RETRY_DELAY
 
@@ -111,7 +112,7 @@ def result_path(task: str) -> str:
 
 def _json_object(data: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(data)
+        value = compact.decode(data.decode(errors="surrogatepass"))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -119,7 +120,7 @@ def _json_object(data: bytes) -> dict[str, Any] | None:
 
 def _dump(value: dict[str, Any]) -> bytes:
     # A person may have written half a character ("\\ud800"), which is no text.
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return compact.encode(value).encode(errors="replace")
 
 
 def show_session(session: int) -> str:

@@ -10,7 +10,7 @@ as the reason.
 import logging
 from collections.abc import Iterable
 
-from mwapp.core.messages import Operation, Transaction
+from mwapp.core.messages import Create, Operation, Set, Transaction
 
 log = logging.getLogger(__name__)
 
@@ -65,4 +65,7 @@ def size(operation: Operation) -> int:
     if not isinstance(operation, Transaction):
         return len(operation.path)
     # Each operation has a header, a version or flags, and an access control list beside path and data.
-    return sum(len(op.path) + len(getattr(op, "data", b"")) + 64 for op in operation.ops)
+    total = 0
+    for op in operation.ops:
+        total += len(op.path) + 64 + (len(op.data) if isinstance(op, Create | Set) else 0)
+    return total

@@ -7,11 +7,12 @@
 So a person at zkCli.sh can submit with ``create -s /tasks/task- "date"``.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
+
+from mwapp.core import compact
 
 # ZooKeeper drops the connection of a client that sends more than jute.maxbuffer (1 MiB - 1 by default)
 # in one request, which looks like a lost connection and would be retried for ever: so sizes are checked
@@ -64,7 +65,7 @@ class Task:
         value = {name: getattr(self, name) for name in _DEFAULTS}
         value = {name: setting for name, setting in value.items() if setting != _DEFAULTS[name]}
         try:
-            data = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+            data = compact.encode(value).encode()
         except UnicodeEncodeError:
             raise BadTaskError("the command is not valid UTF-8") from None
         except (TypeError, ValueError) as error:
@@ -114,7 +115,7 @@ def encode_secrets(values: Mapping[str, str]) -> bytes:
         if not is_variable(name):  # whoever mistook one for the other has put the value here
             raise BadTaskError(f"a secret value's name cannot be set; {_VARIABLES}")
         _clean("secret value", value)
-    data = json.dumps(dict(sorted(values.items())), ensure_ascii=False, separators=(",", ":")).encode()
+    data = compact.encode(dict(sorted(values.items()))).encode()
     if len(data) > MAX_SECRET_BYTES:
         raise BadTaskError(f"secret values of {len(data)} bytes are larger than {MAX_SECRET_BYTES}")
     return data
@@ -123,7 +124,7 @@ def encode_secrets(values: Mapping[str, str]) -> bytes:
 def decode_secrets(data: bytes, names: tuple[str, ...]) -> dict[str, str]:
     """The values of these variables. Raises BadTaskError if there are others, or it is something else."""
     try:
-        values = json.loads(data)
+        values = compact.decode(data.decode())
     except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict) or values.keys() != set(names):
@@ -189,7 +190,7 @@ def _asked(task: Task) -> bytes:
 
 def _from_json(text: str) -> Task:
     try:
-        value = json.loads(text)
+        value = compact.decode(text)
     except (ValueError, RecursionError) as error:
         raise BadTaskError(f"task starts like a JSON object but is not valid JSON: {error}") from None
     for name in value:

@@ -57,7 +57,7 @@ class RealEdge(SimEdge):
         self.session: int | None = None
         self.requests = 0
         self.machine = HostMachine(world, network, host)
-        self._world, self._owner = world, host
+        self._world, self._host = world, host
         self._link: Link | None = None  # the present connection
         self._closing = False
         addresses = Addresses.parse(",".join(map(show, network.addresses)) + host.chroot)
@@ -77,7 +77,7 @@ class RealEdge(SimEdge):
 
     def request(self, number: int, operation: Operation) -> None:
         if writes(operation):
-            self._owner.writes()
+            self._host.writes()
         self.requests += 1
         self._loop.sessions.request(self.machine.now(), number, operation)
         self._loop.soon()
@@ -132,9 +132,9 @@ class RealEdge(SimEdge):
                 self._link = link
             case Expired():
                 self.session = self._link = None
-        self._owner.event(event)
+        self._host.event(event)
         if isinstance(event, Connected | Resumed):
-            self._owner.connected()
+            self._host.connected()
 
 
 # Its servers have no access control lists, without which the edge sends no secret values.

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import NamedTuple
 
 from kazoo.exceptions import NoNodeError
@@ -39,8 +40,8 @@ def committed(ensemble: Ensemble, chroot: str) -> list[Transacted]:
                 tree.apply(change, entry.zxid, entry.time)
             except KeyError:
                 raise AssertionError(f"{change} at {entry.zxid:#x} does not fit what was before it") from None
-        below = [c._replace(path=c.path.removeprefix(chroot)) for c in changes if c.path != chroot]
-        entries.append(entry._replace(changes=tuple(below)))
+        below = [replace(c, path=c.path.removeprefix(chroot)) for c in changes if c.path != chroot]
+        entries.append(replace(entry, changes=tuple(below)))
     until = entries[-1].zxid
     found = {str(server): differences(_read(server, chroot), tree, until) for server in ensemble.servers}
     assert not any(found.values()), f"by server, what is not as in the logs: {found}"

@@ -14,7 +14,7 @@ import pytest
 from mwapp.core.messages import Check, Event, Reply, Transaction
 from tests.simulation.bugs import BUGS
 from tests.simulation.denials import TurnedAway
-from tests.simulation.run import history, quiet, simulate
+from tests.simulation.run import carry_out, history, quiet, simulate
 from tests.simulation.schedule import Bug
 from tests.simulation.service import Connection, Service
 from tests.simulation.world import Violation, World
@@ -118,6 +118,25 @@ def test_a_failing_schedule_is_told_in_plain_words() -> None:
     planted, _ = BUGS["bounded retries"]
     told = next(str(found) for found in (_violation(s, planted) for s in range(AT_MOST)) if found is not None)
     assert " hands task-" in told
+
+
+class _Once:
+    """Fails the first time only."""
+
+    times = 0
+
+    def __init__(self, _without: frozenset[int]) -> None:
+        self.world = World(1)
+
+    def run(self) -> None:
+        _Once.times += 1
+        if _Once.times == 1:
+            raise Violation("liveness", "it stands still")
+
+
+def test_a_failure_that_does_not_come_again_is_told_as_that() -> None:
+    with pytest.raises(Violation, match="it stands still\nonce, and not a second time; repeat with: x"):
+        carry_out(_Once, lambda _: [], "repeat with: x", short=True)
 
 
 class _Caller:

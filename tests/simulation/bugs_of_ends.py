@@ -110,7 +110,7 @@ class Premature(Edge):
     def abandon(self) -> None:
         super().abandon()
         if self._given_up is not None:
-            self._owner.event(Closed(self._given_up))
+            self._host.event(Closed(self._given_up))
 
 
 class Remembering(Process):

@@ -70,16 +70,20 @@ def built() -> Path:
 
 def _compilable(source: str) -> str:
     """A module as it is compiled: mypyc knows no dataclass by another name, and leaves the ``__init__`` of a
-    dataclass to the interpreter, which makes thousands of them in each schedule."""
+    dataclass to the interpreter, which makes thousands of them in each schedule. A message is part of no
+    cycle, so the search for garbage need not know it."""
     lines = re.sub(r"^@dataclass_transform.*\n", "", source, flags=re.MULTILINE).splitlines()
-    kinds = [node for node in ast.parse("\n".join(lines)).body if isinstance(node, ast.ClassDef)]
-    for kind in reversed(kinds):
+    body = ast.parse("\n".join(lines)).body
+    for kind in reversed([node for node in body if isinstance(node, ast.ClassDef)]):
         decorator = ast.unparse(kind.decorator_list[0]) if kind.decorator_list else ""
         if decorator.startswith(("message", "dataclass(")):
             options, init = _spelt_out(kind, decorator)
             lines[kind.end_lineno : kind.end_lineno] = init
-            lines[kind.decorator_list[0].lineno - 1] = f"@dataclass({options})"
-    return "\n".join(lines)
+            native = "@mypyc_attr(acyclic=True, free_list_len=1)\n" if decorator == "message" else ""
+            lines[kind.decorator_list[0].lineno - 1] = f"{native}@dataclass({options})"
+    imports = [node.lineno - 1 for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+    first = min(imports, default=len(lines))
+    return "\n".join([*lines[:first], "from mypy_extensions import mypyc_attr", *lines[first:]])
 
 
 def _spelt_out(kind: ast.ClassDef, decorator: str) -> tuple[str, list[str]]:
@@ -88,12 +92,22 @@ def _spelt_out(kind: ast.ClassDef, decorator: str) -> tuple[str, list[str]]:
     if decorator != "message":
         options = decorator.removeprefix("dataclass")[1:-1].replace("frozen=True", "unsafe_hash=True")
     fields = [line for line in kind.body if isinstance(line, ast.AnnAssign)]
-    if any(isinstance(field.value, ast.Call) for field in fields):
-        return options, []
-    arguments = ", ".join(ast.unparse(field) for field in fields)
-    names = [ast.unparse(field.target) for field in fields]
-    init = [f"    def __init__(self, {arguments}) -> None:", "        pass"]
-    return f"{options}, init=False", init + [f"        self.{name} = {name}" for name in names]
+    init = ["        pass"]
+    arguments = []
+    for field in fields:
+        name, value = ast.unparse(field.target), ast.unparse(field.target)
+        if isinstance(field.value, ast.Call):
+            made = next(
+                (ast.unparse(k.value) for k in field.value.keywords if k.arg == "default_factory"), ""
+            )
+            if not made:
+                return options, []
+            value = f"({made})() if {name} is None else {name}"
+            arguments.append(f"{name}: {ast.unparse(field.annotation)} | None = None")
+        else:
+            arguments.append(ast.unparse(field))
+        init.append(f"        self.{name} = {value}")
+    return f"{options}, init=False", [f"    def __init__(self, {', '.join(arguments)}) -> None:", *init]
 
 
 def build_here() -> None:

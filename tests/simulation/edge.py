@@ -3,10 +3,9 @@
 It is what mwapp.zookeeper is to a real process. One lives as long as its process.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from mwapp.core.messages import (
     Closed,
@@ -25,10 +24,12 @@ from mwapp.core.messages import (
 )
 from mwapp.core.protocol import CANDIDATES
 from mwapp.core.request_size import RequestSize
-from tests.simulation.clock import Clock
 from tests.simulation.denials import TurnedAway
 from tests.simulation.service import Connection, Service
-from tests.simulation.world import World
+from tests.simulation.world import Chance, World
+
+if TYPE_CHECKING:
+    from tests.simulation.host import Host
 
 HEARTBEAT = "/"  # only heartbeats check it here
 # A message that is later than this is not just on the way, seconds.
@@ -40,40 +41,18 @@ SUSPECT_BYTES = 700
 SILENCE = 1 / 3
 
 
-class Owner(Protocol):
-    """The host."""
-
-    name: str
-    timeout: float
-    chroot: str
-    frozen: bool
-    clock: Clock
-
-    def event(self, event: Event) -> None:
-        """Give the process an event."""
-
-    def deferred(self, call: Callable[[], None]) -> bool:
-        """Whether the host is frozen; if so, the call comes when it is thawed."""
-
-    def connected(self) -> None:
-        """The process has a connection."""
-
-    def writes(self) -> None:
-        """The process is about to send a transaction."""
-
-
 class Edge:
     """A process's session, and after it the next."""
 
-    def __init__(self, world: World, service: Service, owner: Owner) -> None:
-        self.name = owner.name
+    def __init__(self, world: World, service: Service, host: "Host") -> None:
+        self.name = host.name
         self.session: int | None = None
-        self._world, self._service, self._owner = world, service, owner
+        self._world, self._service, self._host = world, service, host
         self._alive = True
         self._connection: Connection | None = None
         self._given_up: int | None = None  # a session that may live on
         self._former: Connection | None = None  # that session's, over which it is to be closed
-        self._news = world.stream(f"news for {owner.name}")
+        self._news: Chance | None = None  # made when first needed
         self._seen = 0  # how much of the log the process has seen: no server may show it less
         self._outstanding: dict[int, tuple[Operation, float]] = {}
         self._watched = False  # whether silence is being watched for
@@ -99,14 +78,14 @@ class Edge:
         """Send a request."""
         if self._connection is None:  # the cut came while it was on the way
             lost = Reply(number, Failed(Error.CONNECTION_LOSS))
-            self._world.after(0.0, lambda: self._owner.event(lost) if self._alive else None)
+            self._world.after(0.0, lambda: self._host.event(lost) if self._alive else None)
             return
         if writes(operation):
-            self._owner.writes()
+            self._host.writes()
         self.requests += 1
         self._outstanding[number] = operation, self._world.now
         if self._request_size.allows(operation, self._world.now):
-            self._service.send(self._connection, number, below(self._owner.chroot, operation))
+            self._service.send(self._connection, number, below(self._host.chroot, operation))
         else:
             self._refused.add(number)
             if len(self._outstanding) == 1:
@@ -155,8 +134,8 @@ class Edge:
 
     def received(self, connection: Connection, event: Event | TurnedAway, seen: int) -> None:
         """Something came over a connection; ignore what comes over an old one."""
-        if self._owner.frozen:  # checked first: usually it is not, and this is the busiest place
-            self._owner.deferred(partial(self.received, connection, event, seen))
+        if self._host.frozen:  # checked first: usually it is not, and this is the busiest place
+            self._host.deferred(partial(self.received, connection, event, seen))
         elif connection is not self._connection:
             pass
         elif isinstance(event, TurnedAway):  # its request was not carried out, but later ones may be
@@ -165,12 +144,12 @@ class Edge:
             self._seen = max(self._seen, seen)
             if isinstance(event, Reply) and event.request in self._outstanding:
                 self._request_size.answered(self._outstanding.pop(event.request)[0])
-            self._owner.event(above(self._owner.chroot, event))
+            self._host.event(above(self._host.chroot, event))
             self._refuse(connection)
 
     def _refuse(self, connection: Connection) -> None:
         """Answer requests that were not sent in their turn."""
-        if self._owner.deferred(lambda: self._refuse(connection)):
+        if self._host.deferred(lambda: self._refuse(connection)):
             return
         while connection is self._connection and self._refused:
             number = next(iter(self._outstanding))
@@ -178,11 +157,11 @@ class Edge:
                 return
             del self._outstanding[number]
             self._refused.discard(number)
-            self._owner.event(Reply(number, Failed(Error.REFUSED)))
+            self._host.event(Reply(number, Failed(Error.REFUSED)))
 
     def lost(self, connection: Connection) -> None:
         """The connection is gone: report it, and look for another server."""
-        if self._owner.deferred(lambda: self.lost(connection)):
+        if self._host.deferred(lambda: self.lost(connection)):
             return
         if connection is self._connection:
             self._connection = None
@@ -197,15 +176,15 @@ class Edge:
         cut, self._outstanding = self._outstanding, {}
         self._refused.clear()
         for number in cut:
-            self._owner.event(Reply(number, Failed(Error.CONNECTION_LOSS)))
-        self._owner.event(why)
+            self._host.event(Reply(number, Failed(Error.CONNECTION_LOSS)))
+        self._host.event(why)
 
     def dial(self) -> None:
         """Connect to some server, with the current session or a new one."""
-        session, asked = self.session, self._owner.clock.now()
+        session, asked = self.session, self._host.clock.now()
 
         def told(connection: Connection | None, over: bool) -> None:
-            if self._owner.deferred(lambda: told(connection, over)):
+            if self._host.deferred(lambda: told(connection, over)):
                 return
             if not self._alive or session != self.session:
                 return  # the process has been replaced, or gave up that session
@@ -219,11 +198,11 @@ class Edge:
                 self._connection = connection
                 self.session = connection.session
                 self._end_given_up(connection)
-                new = Connected(connection.session, self._owner.timeout, asked)
-                self._owner.event(new if session is None else Resumed(asked))
-                self._owner.connected()
+                new = Connected(connection.session, self._host.timeout, asked)
+                self._host.event(new if session is None else Resumed(asked))
+                self._host.connected()
 
-        self._service.dial(self, session, self._owner.timeout, self._seen, told)
+        self._service.dial(self, session, self._host.timeout, self._seen, told)
 
     def _end_given_up(self, connection: Connection) -> None:
         given_up, self._given_up = self._given_up, None
@@ -238,19 +217,20 @@ class Edge:
 
     def _closed(self, session: int) -> None:
         """The process hears soon that a session that it gave up is closed, or late, or never."""
-        if self._news.chance(0.1):
+        news = self._news = self._news or self._world.stream(f"news for {self.name}")
+        if news.chance(0.1):
             return
-        late = self._owner.timeout * self._news.random.choice([0.0, 0.0, 1.0, 4.0])
+        late = self._host.timeout * news.random.choice([0.0, 0.0, 1.0, 4.0])
         self._world.after(
-            self._news.between(0.0005, 0.005 + late),
-            lambda: self._owner.event(Closed(session)) if self._alive else None,
+            news.between(0.0005, 0.005 + late),
+            lambda: self._host.event(Closed(session)) if self._alive else None,
         )
 
     def _redial(self, delay: float) -> None:
         session = self.session
 
         def again() -> None:
-            if not self._owner.deferred(again) and self._alive and session == self.session:
+            if not self._host.deferred(again) and self._alive and session == self.session:
                 self.dial()
 
         self._world.after(delay, again)
@@ -259,10 +239,10 @@ class Edge:
         if self._watched:
             return
         self._watched = True
-        patience = self._owner.timeout * SILENCE
+        patience = self._host.timeout * SILENCE
 
         def look() -> None:
-            if self._owner.deferred(look):
+            if self._host.deferred(look):
                 return
             self._watched = False
             if not self._alive or not self._outstanding or self._connection is None:

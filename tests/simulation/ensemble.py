@@ -12,7 +12,6 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
-from typing import NamedTuple
 
 from mwapp.core.messages import (
     Children,
@@ -27,11 +26,13 @@ from mwapp.core.messages import (
     Read,
     Result,
     Transaction,
+    message,
 )
 from tests.simulation.tree import Change, Changed, Created, Deleted, Tree, parent_of
 
 
-class Transacted(NamedTuple):
+@message
+class Transacted:
     """An entry of the log. A refused one has no changes."""
 
     zxid: int
@@ -44,6 +45,7 @@ class Transacted(NamedTuple):
 
 
 Notify = Callable[[int, EventType, str], None]  # session, what happened, path
+_EVENTS = {Created: EventType.CREATED, Changed: EventType.CHANGED, Deleted: EventType.DELETED}
 
 
 @dataclass(slots=True)
@@ -260,21 +262,14 @@ class SimEnsemble:
             self.on_commit(entry)
 
     def _fire(self, server: Server, change: Change) -> None:
-        path = change.path
+        path, event = change.path, _EVENTS[type(change)]
         told: set[int] = set()
-        match change:
-            case Created():
-                self._tell(server.data_watches, path, EventType.CREATED, told)
-                self._tell_followers(server, path, EventType.CREATED, told)
-            case Changed():
-                self._tell(server.data_watches, path, EventType.CHANGED, told)
-                self._tell_followers(server, path, EventType.CHANGED, told)
-                return
-            case Deleted():
-                self._tell(server.data_watches, path, EventType.DELETED, told)
-                self._tell_followers(server, path, EventType.DELETED, told)
-                self._tell(server.child_watches, path, EventType.DELETED, told)
-        self._tell(server.child_watches, parent_of(path), EventType.CHILDREN, set())
+        self._tell(server.data_watches, path, event, told)
+        self._tell_followers(server, path, event, told)
+        if event is EventType.DELETED:
+            self._tell(server.child_watches, path, event, told)
+        if event is not EventType.CHANGED:
+            self._tell(server.child_watches, parent_of(path), EventType.CHILDREN, set())
 
     def _tell(self, watches: dict[str, set[int]], path: str, event: EventType, told: set[int]) -> None:
         if path not in watches:  # as mostly

@@ -236,10 +236,10 @@ class Host:
         if at >= self._tick_at - TIMER_SLACK:
             return
         at = self._tick_at = at + self._world.random.random() * TIMER_SLACK
-        self.after(at - self._world.now, lambda: self._tick(at))
+        self._world.after(at - self._world.now, partial(self._tick, self.life, at))
 
-    def _tick(self, at: float) -> None:
-        if at != self._tick_at:
+    def _tick(self, life: int, at: float) -> None:
+        if at != self._tick_at or life != self.life:
             return  # an earlier one took its place
         self._tick_at = float("inf")
         due = self.process.deadline if self.process is not None else None

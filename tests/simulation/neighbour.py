@@ -1,7 +1,7 @@
 """Another application on the same ensemble, below its own path: neither must notice the other."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -99,11 +99,11 @@ class Neighbour:
     def _concerns(entry: Transacted) -> Transacted:
         below = f"{CHROOT}/"
         changes = tuple(
-            change._replace(path=change.path.removeprefix(CHROOT))
+            replace(change, path=change.path.removeprefix(CHROOT))
             for change in entry.changes
             if change.path.startswith(below)
         )
-        return entry._replace(changes=changes)
+        return replace(entry, changes=changes)
 
     def _submit(self) -> None:
         self._submitter.submit([(Task("echo other"), None)])

@@ -10,7 +10,7 @@ from typing import TypeVar
 from mwapp.core.messages import Check, Reply, Request, Tick, Transaction
 from tests.simulation.ensemble import Transacted
 from tests.simulation.schedule import NONE, Bug, Figures, Schedule
-from tests.simulation.shrink import Runs, shorten
+from tests.simulation.shrink import TRIALS, Runs, Short, shorten
 from tests.simulation.story import tell
 from tests.simulation.world import NO_HANG, Violation, World
 
@@ -57,21 +57,28 @@ def carry_out(
     """
     gc.collect()  # what the last one left
     tried = schedule(frozenset())
+    tried.world.traced = False  # few fail, and those are run again: to keep all that happens takes time
     try:
         tried.run()
     except Violation as violation:
-        found, world, made_of = violation, tried.world, ""
         # A schedule that never ends would be tried for hours.
-        short = short and violation.invariant != NO_HANG
-        shorter = shorten(schedule, violation.invariant) if short else None
-        if shorter is not None:
-            world, found = shorter.world, shorter.violation
-            made_of = f", here with {shorter.left} of the {shorter.of} things it is made of"
-        story = "\n".join(tell(world)[-TAIL:])
-        told = Violation(found.invariant, f"{found.what}\nseed {world.seed}{made_of}; {repeat}\n{story}")
-        raise told from violation.__cause__
-    tried.world.trace.clear()  # most of the garbage
+        trials = TRIALS if short and violation.invariant != NO_HANG else 0
+        raise _told(
+            violation, shorten(schedule, violation.invariant, trials), tell, repeat
+        ) from violation.__cause__
     return tried
+
+
+def _told(
+    violation: Violation, again: Short | None, tell: Callable[[World], list[str]], repeat: str
+) -> Violation:
+    if again is None:
+        return Violation(violation.invariant, f"{violation.what}\nonce, and not a second time; {repeat}")
+    made_of = (
+        f", here with {again.left} of the {again.of} things it is made of" if again.left < again.of else ""
+    )
+    found, story = again.violation, "\n".join(tell(again.world)[-TAIL:])
+    return Violation(found.invariant, f"{found.what}\nseed {again.world.seed}{made_of}; {repeat}\n{story}")
 
 
 def repeat(seed: int) -> str:

@@ -443,11 +443,11 @@ class Schedule:
     def _check_spin(self) -> None:
         """An idle process sends few requests, even if something is left that it cannot change."""
         before = {host: (host.edge, host.edge.requests) for host in self.hosts}
-        self.world.run(self.world.now + 2.0)
+        self.world.run(self.world.now + 1.0)
         for host, (edge, requests) in before.items():
-            if host.edge is edge and edge.requests - requests > 2 * MOST_REQUESTS:
-                each = (edge.requests - requests) / 2
-                raise Violation("no-spin", f"{host.name} sends {each:.0f} requests a second, and all is done")
+            sent = edge.requests - requests
+            if host.edge is edge and sent > MOST_REQUESTS:
+                raise Violation("no-spin", f"{host.name} sends {sent} requests a second, and all is done")
         self.world.run(self.world.now + 10.0, self._at_rest)  # a session may have ended meanwhile
 
     def _all_removed(self) -> float:

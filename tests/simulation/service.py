@@ -257,7 +257,8 @@ class Service:
 
     def _received(self, connection: Connection, number: int, operation: Operation | None) -> None:
         server = self.servers[connection.server]
-        if operation is not None and connection.attached and size(operation) > self.most_taken:
+        limited = self.most_taken < MOST_BYTES  # usually not, and this is the busiest place
+        if limited and operation is not None and connection.attached and size(operation) > self.most_taken:
             self._world.note(connection.caller.name, f"is cut off: {size(operation)} bytes at once")
             self._drop(connection)
         elif connection.attached and self.quorum and server.up:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from tests.simulation.world import Violation, World
 
-# How many schedules to try at most.
+# How many schedules to try, usually.
 TRIALS = 300
 
 
@@ -34,15 +34,18 @@ class Short:
     of: int
 
 
-def shorten(schedule: Without, invariant: str) -> Short | None:
-    """Leave out halves, then quarters ... of the schedule's ingredients. None: it does not fail like this."""
+def shorten(schedule: Without, invariant: str, trials: int) -> Short | None:
+    """Leave out halves, then quarters ... of the schedule's ingredients. None: it does not fail like this.
+
+    ``trials``: so many schedules are tried at most, after the whole one.
+    """
     best = _fails(schedule, invariant, frozenset())
     if best is None:
         return None
     total = best[0].ingredients
     without: frozenset[int] = frozenset()
     for trial, part in enumerate(_parts(total)):
-        if trial == TRIALS:
+        if trial == trials:
             break
         if part <= without:
             continue

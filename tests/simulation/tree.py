@@ -3,11 +3,10 @@
 Every rule here is a real server's; test_sim_matches_server.py compares them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
-from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, OpResult, Set, Stat
+from mwapp.core.messages import Check, Create, Delete, Error, Failed, Node, Op, OpResult, Set, Stat, message
 
 # From here on a server's count of children does not change, nor the next sequential number.
 LAST_NUMBER = (1 << 31) - 1
@@ -41,7 +40,8 @@ class ZNode:
         return Node(self.data, self.stat())
 
 
-class Created(NamedTuple):
+@message
+class Created:
     """A znode was created; ``owner`` is a session if it is ephemeral, else 0."""
 
     path: str
@@ -49,14 +49,16 @@ class Created(NamedTuple):
     owner: int
 
 
-class Changed(NamedTuple):
+@message
+class Changed:
     """A znode's data was set."""
 
     path: str
     data: bytes
 
 
-class Deleted(NamedTuple):
+@message
+class Deleted:
     """A znode was deleted."""
 
     path: str
@@ -89,7 +91,7 @@ class Tree:
     # ------------------------------------------------------------ deciding (the leader)
 
     def decide(
-        self, ops: Iterable[Op], session: int, zxid: int, now: float
+        self, ops: Sequence[Op], session: int, zxid: int, now: float
     ) -> tuple[tuple[OpResult, ...], list[Change]] | Failed:
         """Carry out all of the operations or none; return their results and what changed.
 
@@ -108,7 +110,9 @@ class Tree:
             if change is None:
                 results.append(None)
                 continue
-            undo.append(self.apply(change, zxid, now))
+            if len(ops) > 1:
+                undo.append(self._undo(change))
+            self.apply(change, zxid, now)
             changes.append(change)
             match change:
                 case Created(path):
@@ -155,43 +159,46 @@ class Tree:
 
     # ------------------------------------------------------------ applying (every server)
 
-    def apply(self, change: Change, zxid: int, now: float) -> Callable[[], None]:
-        """Carry out a change that was decided; return how to undo it."""
+    def apply(self, change: Change, zxid: int, now: float) -> None:
+        """Carry out a change that was decided."""
         path = change.path
         if isinstance(change, Changed):
-            return self._set(self.nodes[path], change.data, zxid)
+            node = self.nodes[path]
+            node.data, node.mzxid = change.data, zxid
+            node.version += 1
+            return
         above, _, name = path.rpartition("/")
         parent = self.nodes[above or "/"]
-        pzxid = parent.pzxid
         parent.pzxid = zxid
         if isinstance(change, Created):
-            node = ZNode(change.data, zxid, zxid, zxid, change.owner, now)
-            self._link(path, node, parent, name)
-            created = parent.created
-            parent.created = min(created + 1, LAST_NUMBER)
-
-            def undo() -> None:
-                self._unlink(path, parent, name)
-                parent.created = created
-                parent.pzxid = pzxid
-
+            self._link(path, ZNode(change.data, zxid, zxid, zxid, change.owner, now), parent, name)
+            parent.created = min(parent.created + 1, LAST_NUMBER)
         else:
-            gone = self._unlink(path, parent, name)
+            self._unlink(path, parent, name)
 
-            def undo() -> None:
+    def _undo(self, change: Change) -> Callable[[], None]:
+        """How to undo a change that is about to be applied."""
+        path = change.path
+        if isinstance(change, Changed):
+            return self._unset(self.nodes[path])
+        above, _, name = path.rpartition("/")
+        parent = self.nodes[above or "/"]
+        created, pzxid, gone = parent.created, parent.pzxid, self.nodes.get(path)
+
+        def undo() -> None:
+            if gone is None:
+                self._unlink(path, parent, name)
+            else:
                 self._link(path, gone, parent, name)
-                parent.pzxid = pzxid
+            parent.created, parent.pzxid = created, pzxid
 
         return undo
 
-    def _set(self, node: ZNode, data: bytes, zxid: int) -> Callable[[], None]:
-        before, mzxid = node.data, node.mzxid
-        node.data, node.mzxid = data, zxid
-        node.version += 1
+    def _unset(self, node: ZNode) -> Callable[[], None]:
+        data, mzxid, version = node.data, node.mzxid, node.version
 
         def undo() -> None:
-            node.data, node.mzxid = before, mzxid
-            node.version -= 1
+            node.data, node.mzxid, node.version = data, mzxid, version
 
         return undo
 

@@ -69,14 +69,11 @@ class World(Chance):
         self.ingredients = 0
         self._without = without
         self.now = 0.0
+        self.traced = True  # whether what happens is kept
         self.trace: list[tuple[float, str, Any]] = []
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._numbers = 0
-
-    @property
-    def steps(self) -> int:
-        """How many things have happened."""
-        return self._numbers - len(self._queue)
+        self.steps = 0  # how many things have happened
+        self._times: list[float] = []  # a heap, each once
+        self._calls: dict[float, list[Callable[[], None]]] = {}  # at these, in their order
 
     def after(self, delay: float, call: Callable[[], None]) -> None:
         """Let it happen ``delay`` seconds from now."""
@@ -87,22 +84,33 @@ class World(Chance):
 
         To keep an order, pass the time here: ``now + (time - now)`` is not always ``time``.
         """
-        self._numbers += 1
-        heappush(self._queue, (time, self._numbers, call))
+        calls = self._calls.get(time)
+        if calls is None:
+            self._calls[time] = [call]
+            heappush(self._times, time)
+        else:
+            calls.append(call)
 
     def note(self, who: str, what: Any) -> None:
         """Put it on the trace; shown only if something goes wrong."""
-        self.trace.append((self.now, who, what))
+        if self.traced:
+            self.trace.append((self.now, who, what))
 
     def run(self, until: float, over: Callable[[], bool] = lambda: False) -> None:
         """Let things happen until that time, or until ``over`` (asked every so often)."""
-        queue, ask = self._queue, self.now
-        while queue and queue[0][0] <= until:
+        times, ask = self._times, self.now
+        while times and times[0] <= until:
             if self.now >= ask:
                 if over():
                     return
                 ask = self.now + EVERY
-            self.now, _, call = heappop(queue)
+            self.now = now = times[0]
+            calls = self._calls[now]
+            call = calls.pop(0)
+            if not calls:  # before: the call may plan another for now
+                heappop(times)
+                del self._calls[now]
+            self.steps += 1
             call()
         self.now = max(self.now, until)
 

@@ -4,11 +4,12 @@ Nothing of this is there until somebody makes the first table. The layout is for
 records of a page are lines of text, and a move or a drain is one short znode.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from mwapp.core import compact
 
 TABLES = "/shards"
 HOLDERS = "/holders"
@@ -117,7 +118,7 @@ class Table:
         value = {f.name: getattr(self, f.name) for f in fields(self)}
         value = {k: v for k, v in value.items() if k == "shards" or v != _DEFAULTS.get(k)}
         Table.of(value)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+        return compact.encode(value).encode()
 
     @staticmethod
     def decode(data: bytes) -> "Table":
@@ -331,14 +332,14 @@ def value_of(label: str, labels: tuple[str, ...]) -> str:
 
 def _object(data: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(data)
+        value = compact.decode(data.decode())
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return compact.encode(value).encode(errors="replace")
 
 
 def _whole(value: Mapping[str, Any], name: str, default: int | None, least: int, most: int) -> int:

@@ -202,8 +202,8 @@ MUTANTS = [
         "what runs again counts as finished",
     ),
     protocol(
-        'separators=(",", ":")).encode(errors="replace")',
-        'separators=(",", ":")).encode()',
+        'compact.encode(value).encode(errors="replace")',
+        "compact.encode(value).encode()",
         "half a character ends every master",
     ),
     master(
