@@ -269,6 +269,18 @@ def test_what_is_made_anew_while_a_page_with_it_is_read_is_read_again(
     assert mirror.tasks.queued["a"].waiting.labels == {"second"}
 
 
+def test_what_is_deleted_while_a_page_with_it_is_read_does_not_wait() -> None:
+    server = Clock(tasks__a=b"date", tasks__b=b"date")
+    mirror = mirror_of(server)
+    while server.waiting[0][0] != "/tasks/a":
+        server.answer(server.waiting[0][0])
+    _, page = server.waiting.popleft()
+    page()  # it was still there
+    server.followed["/tasks"][0]("/tasks/a", EventType.DELETED)
+    server.answer_all()
+    assert set(mirror.tasks.queued) == {"b"}
+
+
 def test_what_thousands_of_deleted_tasks_mean_for_others_is_looked_at_once() -> None:
     looks: list[None] = []
     server = Clock(**{f"tasks__{number}": b"date" for number in range(50)})
@@ -311,6 +323,7 @@ def test_what_is_told_before_the_list_is_left_to_the_list() -> None:
         server.answer(server.waiting[0][0])
     told, _ = server.followed["/tasks"]
     told("/tasks/gone", EventType.CREATED)
+    assert "/tasks/gone" not in [path for path, _ in server.waiting]
     server.answer_all()
     assert mirror.tasks.names == {"a"}
 

@@ -250,6 +250,23 @@ def test_what_is_added_after_others_have_ended_is_watched_in_their_place() -> No
         assert waiter.told[-2:] == [name, later]
 
 
+def test_what_changes_again_while_its_end_is_read_is_told_once() -> None:
+    waiter = waiting(0)
+    name = waiter.create()
+    waiter.wait.add(name)
+    end(waiter, name, "done")  # before it is watched: its watch does not go off for that
+
+    def note(request: Request) -> None:
+        if request.operation == Get(f"/tasks/{name}/status"):
+            waiter.client.meanwhile = None
+            waiter.person.create(f"/tasks/{name}/note", "by hand", settle=False)
+
+    waiter.client.meanwhile = note
+    waiter.client.event(Tick())
+    waiter.stage.settle(1.0)
+    assert (waiter.told, waiter.finished) == ([name], 2), "once when it waited for nothing yet"
+
+
 def test_who_is_told_may_stop(waiter: Waiter) -> None:
     many = WATCHED + 5  # as part of a page
     waiter.at_end = lambda: waiter.wait.stop() if len(waiter.told) == many else None

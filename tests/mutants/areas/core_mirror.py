@@ -198,7 +198,7 @@ MUTANTS = [
     mirror(
         "        self._outdated.add(task)\n        self.removed",
         "        self.removed",
-        "a task made anew while the one before is read is forgotten for ever",
+        equivalent="what is not listed is not queued, and a list with its successor is answered after the page",
     ),
     mirror(
         "if not self._deleted:", "if True:", "thousands that are deleted keep the master busy for minutes"
