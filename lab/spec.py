@@ -16,6 +16,7 @@ from lab.errors import LabError, UnknownError
 CACHE = Path("/var/cache/zklab")  # outlives labs: images, locks
 RUN = Path("/run/zklab")  # of this boot of the machine: state, keys, ssh_config
 DISKS = Path("/var/lib/zklab")  # the nodes' disks
+SHARED = "/srv/shared"  # on each node: a directory that all nodes of the lab share
 
 DEFAULT_LAB = "lab"
 DEFAULT_NODES = ("zk1", "zk2", "zk3", "mw1", "mw2", "mw3")

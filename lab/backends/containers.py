@@ -47,7 +47,8 @@ class Containers(ABC):
 
     @abstractmethod
     def start(self, node: Node, root: Path) -> list[str]:
-        """The command that boots the machine from the directory `root`, and ends when it is off.
+        """The command that boots the machine from the directory `root`, with `shared` at SHARED, and ends
+        when it is off.
 
         It is run in the keeper's namespaces, in the child "machine" of the node's control group.
         """
@@ -55,6 +56,11 @@ class Containers(ABC):
     @property
     def disks(self) -> Path:
         return DISKS / self.lab
+
+    @property
+    def shared(self) -> Path:
+        """What all nodes see at SHARED: the storage behind them. No node can have this name."""
+        return self.disks / ".shared/files"
 
     def boot(self, node: Node) -> None:
         directory = self._directory(node)
@@ -67,6 +73,7 @@ class Containers(ABC):
         disk = self._disk(node)
         until(lambda: not disk.in_use, 10, f"{node.name}: release of its disk by its last life")
         disk.make()
+        self._make_shared()
         log = directory / "console.log"
         with log.open("ab") as console:
             start = subprocess.Popen(
@@ -160,6 +167,12 @@ class Containers(ABC):
 
     def group(self, node: Node) -> Cgroup:
         return Cgroup(Path("zklab") / self.lab / node.name)
+
+    def _make_shared(self) -> None:
+        """For all users of the nodes, as /tmp is, and for nobody else here."""
+        self.shared.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.shared.mkdir(exist_ok=True)
+        self.shared.chmod(0o1777)
 
     def _directory(self, node: Node) -> Path:
         return self.disks / node.name

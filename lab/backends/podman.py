@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from lab.backends.containers import Containers
-from lab.spec import Node
+from lab.spec import SHARED, Node
 
 # Those that systemd-nspawn gives: none by which a machine could change the host's clock, modules or hardware.
 _CAPABILITIES = (
@@ -60,6 +60,7 @@ class Podman(Containers):
             *["--security-opt=label=disable", f"--cap-add={','.join(_CAPABILITIES)}"],
             # Podman's own defaults are above what this host may allow.
             *[f"--ulimit=nofile={files}:{files}", f"--ulimit=nproc={processes}:{processes}"],
+            f"--volume={self.shared}:{SHARED}",
             *["--rootfs", str(root), "sh", "-c", _INIT],
         ]
 

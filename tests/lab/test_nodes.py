@@ -15,6 +15,7 @@ import pytest
 from lab import Lab, LabError
 from lab.construct import BACKENDS
 from lab.run import until
+from lab.spec import DISKS
 from tests.lab.conftest import answering
 
 # linux/capability.h
@@ -49,6 +50,16 @@ def test_each_node_is_itself(lab: Lab) -> None:
 def test_nodes_know_and_reach_each_other(lab: Lab) -> None:
     code = "import socket; print(socket.create_connection(('b', 22), 2).getpeername()[0])"
     assert lab.exec("a", ["python3", "-c", code]).stdout.strip() == lab.nodes["b"].address
+
+
+def test_nodes_share_a_directory_with_each_other_and_with_nobody_else(lab: Lab) -> None:
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c"]
+    lab.exec("a", [*as_nobody, "echo hello >/srv/shared/greeting"], check=True)
+    assert lab.exec("b", [*as_nobody, "cat /srv/shared/greeting"]).stdout == "hello\n"
+    lab.power_cut("a")
+    lab.boot("a")
+    assert lab.exec("a", ["cat", "/srv/shared/greeting"]).stdout == "hello\n"
+    assert (DISKS / lab.name / ".shared").stat().st_mode & 0o777 == 0o700
 
 
 def test_packages_install_without_an_update(lab: Lab) -> None:
