@@ -2,3 +2,8 @@
 
 The demo, the scenarios and the benchmarks use it on a lab that ``playbooks/site.yml`` has provisioned.
 """
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[1] / "examples/stores"))  # the stores are not installed

@@ -16,6 +16,7 @@ CLIENT_PORT = 2181
 TLS_PORT = 2182
 MASTER_PORT = 2223
 WORKER_PORT = 2224
+WORKER_UNIT = "mwapp-worker.service"
 SUPERUSER = "zookeeper-superuser"  # as the role names its certificate
 ROLE_SESSION_SECONDS = 6.0  # the role's default, mwapp_session_timeout
 ANSWER_SECONDS = 0.5  # for a direct question
@@ -175,11 +176,31 @@ class Cluster:
 
     def kill(self, node: str, unit: str, signal: str = "KILL") -> float:
         """Signal the unit's main process; systemd does what its unit says. Returns the time, Unix seconds."""
+        return self._signal(node, signal, [self._main_process(node, unit)])[0]
+
+    def kill_owner(self, node: str, table: str, *, worker: bool) -> tuple[float, float]:
+        """SIGKILL the handlers of that table of shards there, and their worker with them if asked to.
+
+        Returns when that began, and when all were dead, Unix seconds. Raises CalledProcessError: there are
+        none.
+        """
+        find = ["sh", "-c", 'grep --files-with-matches --null-data --line-regexp "$0" /proc/[0-9]*/environ']
+        found = self.lab.exec(node, [*find, f"MWAPP_TABLE={table}"]).stdout.split()
+        handlers = [path.split("/")[2] for path in found]
+        # First the worker: it is to tell nobody of its handlers' end.
+        first = [self._main_process(node, WORKER_UNIT)] if worker else []
+        return self._signal(node, "KILL", [*first, *handlers])
+
+    def _main_process(self, node: str, unit: str) -> str:
         show = ["systemctl", "show", "--property=MainPID", "--value", unit]
-        pid = self.lab.exec(node, show, check=True).stdout.strip()
-        # The node notes the time, so that entering it does not count.
-        done = self.lab.exec(node, ["sh", "-c", 'date +%s.%N && kill -s "$1" "$0"', pid, signal], check=True)
-        return float(done.stdout)
+        return self.lab.exec(node, show, check=True).stdout.strip()
+
+    def _signal(self, node: str, signal: str, pids: list[str]) -> tuple[float, float]:
+        """The node notes the times, so that entering it does not count; and nor does starting a program."""
+        script = 'echo $EPOCHREALTIME && kill -s "$0" "$@" && echo $EPOCHREALTIME'
+        done = self.lab.exec(node, ["bash", "-c", script, signal, *pids], check=True)
+        began, over = map(float, done.stdout.split())
+        return began, over
 
     def systemctl(self, node: str, verb: str, unit: str) -> None:
         """Start, stop ... a unit."""

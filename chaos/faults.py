@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 from kazoo.exceptions import KazooException
 
-from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
+from chaos.cluster import MASTER_PORT, WORKER_UNIT, BrokenPromiseError, Cluster
 from chaos.load import PATH, Ending, Submitter, Writer, reader
 from mwapp.core.protocol import CANDIDATES, EPOCH, TASKS, show_session
 from testbed.waiting import LONGEST_WAIT, wait_for
 
 MASTER_UNIT = "mwapp-master.service"
-WORKER_UNIT = "mwapp-worker.service"
 SERVER_UNIT = "zookeeper.service"
 REFUSAL_SECONDS = 3  # how long to check that no write is acknowledged without a quorum
 

@@ -74,6 +74,24 @@ def test_a_lab_can_be_plain_in_all_or_in_one() -> None:
     assert {name: found[name] for name in SAFE} == SAFE | without
 
 
+def test_a_lab_has_the_stores_where_their_data_have_an_owner() -> None:
+    names = ("mwapp_handlers", "mwapp_data_directory", "mwapp_writable_paths", "mwapp_environment")
+    show = "{{ [" + ", ".join(names) + "] | to_json }}"
+    known = ["examples/handlers", "examples/stores"]
+    own = {"STORES_DIR": "/var/lib/mwapp", "STORES_REGIONS_DIR": "/srv/shared/regions", "STORES_HOST": "mw1"}
+    more = ("--extra-vars", json.dumps({"mwapp_host": "mw1", "mwapp_connect": "zk1:2182"}))
+    connect = {"MWAPP_CONNECT": "zk1:2182"}
+    tls = {"MWAPP_TLS_CA": "/etc/mwapp/tls/ca.pem", "MWAPP_TLS_CERT": "/etc/mwapp-stores.pem"}
+
+    def found(**said: str) -> object:
+        return json.loads(ask("inventory/lab", "mw1", show, *more, **said))
+
+    assert found() == [known, True, ["/srv/shared"], own | connect | tls]
+    assert found(LAB_TLS="false") == [known, True, ["/srv/shared"], own | connect]
+    for said in ({"LAB_PLAIN": "true"}, {"LAB_STORES": "false"}):
+        assert found(**said) == [known[:1], False, [], {}]
+
+
 def test_other_roles_connect_as_the_readme_has_it() -> None:
     readme = (PROJECT / "roles/zookeeper/README.md").read_text()
     snippet = readme.partition("## For other roles")[2].partition("```yaml")[2].partition("```")[0]

@@ -1,16 +1,14 @@
 """The stores' clients, on this machine and on hosts."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
+from chaos import stores
 from chaos.cluster import Cluster
 from mwapp import Client
 from testbed.waiting import wait_for
 
-CERTIFICATE = "/etc/mwapp-stores.pem"  # of the inventory
-USER = "mwapp-task"
 OF_COMMANDS = ("MWAPP_TLS_CA=/etc/mwapp/tls/ca.pem", "MWAPP_TLS_CERT=/etc/mwapp/tls/cli.pem")
 
 
@@ -48,18 +46,9 @@ class Hosts(Cluster):
 def cluster(cluster: Cluster) -> Iterator[Hosts]:
     """The lab, in which handlers may ask the ensemble, and so may this machine."""
     hosts = Hosts(cluster.lab)
-    files = hosts.tls("stores")
-    assert files is not None
-    for node in hosts.workers:
-        # On the disk: a host that loses its power must still have it.
-        script = f"install --owner={USER} --mode=0400 /dev/stdin {CERTIFICATE}"
-        hosts.lab.exec(
-            node,
-            ["sh", "-c", f"{script} <<'END'\n{files.cert.read_text()}END\nsync {CERTIFICATE}"],
-            check=True,
-        )
+    assert stores.installed(hosts)
+    stores.admit(hosts)
     hosts.settle()
-    os.environ |= {"MWAPP_TLS_CA": str(files.ca), "MWAPP_TLS_CERT": str(files.cert)}
     with Client(hosts.hosts()) as client:
         hosts.client = client
         yield hosts

@@ -3,18 +3,20 @@
 import json
 import time
 
-from conftest import CERTIFICATE, USER, Hosts
+from conftest import Hosts
 from stores.blocks.files import Files
 from stores.partitions.topic import Topic
 
+from chaos.stores import CERTIFICATE, DATA, USER
 from testbed import playbook
 from testbed.stores import FileWriter, People, Producer, whole_log, wrong_in_files, wrong_in_log
 
-DATA, CONFIG, UNIT = "/var/lib/mwapp", "/etc/mwapp/mwapp.toml", "/etc/systemd/system/mwapp-worker.service"
-INVENTORIES = ("--inventory=inventory/lab", "--inventory=molecule/shards/inventory")
+CONFIG, UNIT = "/etc/mwapp/mwapp.toml", "/etc/systemd/system/mwapp-worker.service"
+AS_PROVISIONED = ("--extra-vars", json.dumps({"mwapp_session_timeout": 10}))
 PARTITIONS, GROUPS = 2, 2
 PATIENCE = ("--timeout", "120")  # each replica is a process, and hosts share one machine
-WITHOUT = ("--extra-vars", json.dumps({"mwapp_environment": {}, "mwapp_data_directory": False}))
+NOTHING = {"mwapp_environment": {}, "mwapp_data_directory": False, "mwapp_writable_paths": []}
+WITHOUT = ("--extra-vars", json.dumps(NOTHING))
 
 
 def test_a_task_finds_the_variables_and_writes_where_it_may(cluster: Hosts) -> None:
@@ -127,10 +129,10 @@ def test_blocks_lose_no_acknowledged_file_when_the_primarys_host_dies(
 
 
 def test_a_directory_that_is_not_there_is_refused_before_anything_changes() -> None:
-    wanted = ("--extra-vars", json.dumps({"mwapp_writable_paths": ["/srv/shared"]}))
-    refused = playbook.play("mwapp", *INVENTORIES, *wanted)
+    wanted = ("--extra-vars", json.dumps({"mwapp_writable_paths": ["/srv/absent"]}))
+    refused = playbook.play("mwapp", *AS_PROVISIONED, *wanted)
     assert (refused.status != 0, refused.changed) == (True, 0), refused.output
-    assert "mwapp_writable_paths: there is no /srv/shared on this host: mount it, or make it" in refused.text
+    assert "mwapp_writable_paths: there is no /srv/absent on this host: mount it, or make it" in refused.text
 
 
 def _processes(cluster: Hosts) -> set[str]:
@@ -141,9 +143,9 @@ def _processes(cluster: Hosts) -> set[str]:
 def test_a_variable_that_is_taken_away_is_gone_and_the_data_stay(cluster: Hosts) -> None:
     before = {name: cluster.on("mw3", "cat", name) for name in (CONFIG, UNIT)}
     assert "STORES_DIR=" in before[CONFIG]
-    assert f"ReadWritePaths={DATA}\n" in before[UNIT]
+    assert f"ReadWritePaths={DATA} /srv/shared\n" in before[UNIT]
     processes = _processes(cluster)
-    checked = playbook.play("mwapp", *INVENTORIES, *WITHOUT, "--check")
+    checked = playbook.play("mwapp", *AS_PROVISIONED, *WITHOUT, "--check")
     assert checked.status == 0, checked.output
     assert checked.changed > 0
     assert before == {name: cluster.on("mw3", "cat", name) for name in (CONFIG, UNIT)}
@@ -151,7 +153,7 @@ def test_a_variable_that_is_taken_away_is_gone_and_the_data_stay(cluster: Hosts)
 
     for table in ("orders", "blocks"):
         cluster.on("mw1", "mwapp", "shards", "delete", table)
-    played = playbook.play("mwapp", *INVENTORIES, *WITHOUT)
+    played = playbook.play("mwapp", *AS_PROVISIONED, *WITHOUT)
     assert (played.status, played.changed) == (0, checked.changed), played.output
     cluster.settle()
     assert not _processes(cluster) & processes
