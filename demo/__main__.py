@@ -43,7 +43,7 @@ def main() -> int:
     print(f"\n  {build}/report.html shows what happened. The lab is still up; look around:")
     for command in (
         "make ssh NODE=zk1          # then: zkServer.sh status; zkCli.sh",
-        "make ssh NODE=mw1          # then: mwapp status; mwapp submit 'echo hello' --wait",
+        "make ssh NODE=mw1          # then: mwapp status; mwapp shards list; mwapp submit date --wait",
         "make down                  # removes everything",
     ):
         print(f"    {command}")

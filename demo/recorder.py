@@ -8,16 +8,21 @@ reads the record.
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from chaos.cluster import MASTER_PORT, WORKER_PORT, Cluster
-from chaos.faults import MASTER_UNIT, SERVER_UNIT, WORKER_UNIT
+from chaos.cluster import MASTER_PORT, WORKER_PORT, WORKER_UNIT, Cluster
+from chaos.faults import MASTER_UNIT, SERVER_UNIT
 from chaos.load import Submitter, Writer
-from demo.report.lanes import NO_ANSWER
+from chaos.stores import Store
+from demo.report.lanes import HANDLER, HANDOVER, NO_ANSWER, NOBODY, OWNER, UNWATCHED
 from lab import Lab, LabError
+from mwapp.core.shards.protocol import SERVING
+from mwapp.errors import MwappError
+from mwapp.status import shards as shown
 from testbed import asking
 
 # Seconds between two looks. Each costs the hosts time that the measured take-overs need.
@@ -25,6 +30,7 @@ MASTERS_EVERY = 0.1
 WORKERS_EVERY = 0.2
 SERVERS_EVERY = 0.1
 HOSTS_EVERY = 0.05
+OWNERS_EVERY = 0.05
 LOAD_EVERY = 0.5
 
 KINDS = {MASTER_UNIT: "master", WORKER_UNIT: "worker", SERVER_UNIT: "server"}  # of parts, as in what is seen
@@ -85,6 +91,15 @@ class RecordedCluster(Cluster):
         self._log.write("kill", self._log.at_unix(at), kind=KINDS[unit], node=node, unit=unit)
         return at
 
+    def kill_owner(self, node: str, table: str, *, worker: bool) -> tuple[float, float]:
+        """Kill it, and record when that began and was over."""
+        began, over = super().kill_owner(node, table, worker=worker)
+        killed = (
+            {"kind": KINDS[WORKER_UNIT], "unit": WORKER_UNIT} if worker else {"kind": HANDLER, "unit": table}
+        )
+        self._log.write("kill", self._log.at_unix(began), node=node, over=self._log.at_unix(over), **killed)
+        return began, over
+
 
 class ClusterRecorder:
     """Looks at every part of the cluster while it is open, and records each change."""
@@ -120,16 +135,41 @@ class ClusterRecorder:
         self._threads.append(self._thread(partial(self._acknowledged, submitter, writers)))
         self._threads[-1].start()
 
+    @contextmanager
+    def following(self, store: Store) -> Iterator[None]:
+        """Meanwhile record who owns this store, and its client's acknowledgements."""
+        over = threading.Event()
+        looks = self._thread(
+            partial(self._watch, OWNER, store.table, OWNERS_EVERY, partial(_owner, store), over)
+        )
+        writes = self._thread(partial(self._stored, store, over))
+        looks.start()
+        writes.start()
+        try:
+            yield
+        finally:
+            over.set()
+            looks.join(timeout=5)
+            writes.join(timeout=5)
+            self._log.write("seen", kind=OWNER, node=store.table, state=UNWATCHED)
+
     @staticmethod
     def _thread(work: Callable[[], None]) -> threading.Thread:
         return threading.Thread(target=work, name="recorder", daemon=True)
 
     # ------------------------------------------------------------ looking
 
-    def _watch(self, kind: str, node: str, every: float, look: Callable[[str], State | None]) -> None:
+    def _watch(
+        self,
+        kind: str,
+        node: str,
+        every: float,
+        look: Callable[[str], State | None],
+        over: threading.Event | None = None,
+    ) -> None:
         last: State | None = None
         after: dict[str, float] = {}  # when the last look that saw it so began
-        while not self._stop.wait(every):
+        while not (over or self._stop).wait(every):
             asked = self._log.now()
             seen = look(node)
             if seen is not None and seen != last:
@@ -182,3 +222,25 @@ class ClusterRecorder:
                 if writes := writer.acknowledged[written[node] :]:
                     written[node] += len(writes)
                     self._log.write("writes", client=node, times=[self._log.at(at) for at, _ in writes])
+
+    def _stored(self, store: Store, over: threading.Event) -> None:
+        """Of each acknowledged write when it was begun, and when the client was told."""
+        written = 0
+        more = True
+        while more:
+            more = not over.wait(LOAD_EVERY)  # once more after the end
+            if writes := store.writer.done[written:]:
+                written += len(writes)
+                times = [[self._log.at(done.began), self._log.at(done.ended)] for done in writes]
+                self._log.write("stored", store=store.table, writes=times)
+
+
+def _owner(store: Store, _table: str) -> State | None:
+    """Its worker and generation, if it has an owner; None if the ensemble does not say."""
+    try:
+        shard = store.state()
+    except MwappError:
+        return None
+    if shard.state == SERVING:
+        return {"state": shard.primary, "generation": shard.generation}
+    return {"state": HANDOVER if shard.state == shown.HANDOVER else NOBODY}

@@ -5,17 +5,65 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from chaos import faults
+from chaos import faults, stores
 from chaos.cluster import MASTER_PORT, BrokenPromiseError, Cluster
 from chaos.load import TASKS_PER_SECOND, Submitter, Writer
+from chaos.stores import Store
 from demo.about import about
 from demo.recorder import ClusterRecorder, EventLog, RecordedCluster
 from lab import Lab
+from mwapp import Client
+from testbed.stores import People
 from testbed.waiting import wait_for
 
 log = logging.getLogger(__name__)
+
+WRITING_SECONDS = 1.0  # a store's client writes for so long before the kill, and again after it
+
+
+class Scene(NamedTuple):
+    """How a store's owner dies, and the words for it."""
+
+    fault: str
+    title: str
+    store: type[Store]
+    worker: bool  # it is killed, too
+    owns: str
+    killed: str
+    writes: str
+
+
+SCENES = (
+    Scene(
+        fault="region_server_kill",
+        title="A region server dies",
+        store=stores.RegionStore,
+        worker=True,
+        owns="serves the region",
+        killed="the worker on {} and of its region's process",
+        writes="values",
+    ),
+    Scene(
+        fault="partition_leader_kill",
+        title="A partition's leader dies",
+        store=stores.PartitionStore,
+        worker=False,
+        owns="leads the partition",
+        killed="the leader's process on {}; its worker lives",
+        writes="records",
+    ),
+    Scene(
+        fault="data_node_kill",
+        title="A data node dies",
+        store=stores.BlockStore,
+        worker=True,
+        owns="takes the blocks",
+        killed="the worker on {} and of its blocks' process",
+        writes="files",
+    ),
+)
 
 
 @dataclass(slots=True)
@@ -26,6 +74,7 @@ class Story:
     submitter: Submitter
     writers: list[Writer]
     events: EventLog
+    recorder: ClusterRecorder
     waited: bool = False  # every task had the time to end
 
     def say(self, text: str) -> None:
@@ -184,6 +233,46 @@ class Story:
             self.gap("two_of_three_down", gap)
             self.say("the quorum is back, every client writes, every acknowledged write is there")
 
+    def owners_die(self) -> None:
+        """Regions, partitions, blocks: a client writes all the time, and who owns that is killed."""
+        if not stores.installed(self.cluster):
+            print("\nRegions, partitions, blocks", flush=True)
+            self.say("left out: the hosts do not have the example stores (docs/lab.md, LAB_STORES)")
+            return
+        stores.admit(self.cluster)
+        with Client(self.cluster.hosts()) as client:
+            for scene in SCENES:
+                with self.chapter(scene.title):
+                    self._owner_dies(scene, scene.store(self.cluster, client))
+
+    def _owner_dies(self, scene: Scene, store: Store) -> None:
+        writer = store.writer
+        with self.recorder.following(store), People([writer]) as people:
+            people.wait_until_each_writes()
+            owner = store.owner()
+            self.say(
+                f"{owner.worker} {scene.owns}, generation {owner.generation}; a client writes all the time"
+            )
+            time.sleep(WRITING_SECONDS)
+            self.say(f"kill -9 of {scene.killed.format(owner.worker)}")
+            self.fault(scene.fault)
+            before, after, ms = stores.lose_owner(self.cluster, store, worker=scene.worker)
+            owners = {"before": before._asdict(), "after": after._asdict()}
+            self.takeover(scene.fault, ms, store=store.table, **owners)
+            self.say(
+                f"{after.worker} {scene.owns}, generation {after.generation}: "
+                f"the next write was acknowledged {ms:.0f} ms after the kill"
+            )
+            time.sleep(WRITING_SECONDS)
+            if store.replicas > 1:
+                store.wait_until_whole()
+                self.say(f"{before.worker} is back, and has copied what it missed")
+        wrong = store.wrong()
+        self.events.write("kept", store=store.table, writes=len(writer.done), wrong=wrong)
+        if wrong:
+            raise BrokenPromiseError(f"{store.table}: {'; '.join(wrong[:5])}")
+        self.say(f"{len(writer.done)} {scene.writes} were acknowledged, and all of them are there")
+
     def play(self) -> None:
         """All of it."""
         self.cast()
@@ -194,6 +283,7 @@ class Story:
         self.leader_dies()
         self.leader_freezes()
         self.servers_go_down()
+        self.owners_die()
         print("\nAll heals", flush=True)
         self.submitter.load(0)
         self.say("no more tasks are submitted; waiting for the last ones")
@@ -236,7 +326,7 @@ def play(lab: Lab, events: EventLog) -> str | None:
             submitter = stack.enter_context(Submitter(cluster))
             writers = {node: stack.enter_context(Writer(cluster, node)) for node in cluster.servers}
             recorder.follow(submitter, writers)
-            story = Story(cluster, submitter, list(writers.values()), events)
+            story = Story(cluster, submitter, list(writers.values()), events, recorder)
             story.play()
         except KeyboardInterrupt:
             problem = "it was interrupted"

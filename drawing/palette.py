@@ -12,7 +12,7 @@ _SHAPES = """
 .timeline .rule { stroke-dasharray: 2 3 }
 .timeline .kill { stroke-width: 2.6; stroke-linecap: round }
 .timeline .submitted { stroke-width: 1.4; stroke-dasharray: 4 3 }
-.timeline .ended { stroke-width: 2 }
+.timeline .ended, .timeline .stored { stroke-width: 2 }
 .timeline .hover { fill-opacity: 0 }
 """
 
@@ -33,6 +33,9 @@ _COLOURS = """
 .timeline .master.quiet {{ fill: {pale_blue} }}
 .timeline .server.quiet {{ fill: {pale_orange} }}
 .timeline .worker.quiet {{ fill: {green} }}
+.timeline .owner.loud {{ fill: {deep_green} }}
+.timeline .stored {{ stroke: {purple} }}
+.timeline .gap {{ fill: {gap} }}
 .timeline .on {{ fill: {on} }}
 .timeline .adrift {{ fill: {muted} }}
 .timeline .write {{ fill: {purple} }}
@@ -62,8 +65,10 @@ _LIGHT = {
     "orange": "#b8500c",
     "pale_orange": "#eec3a2",
     "green": "#009e73",
+    "deep_green": "#007a5a",
     "purple": "#9a5b86",
     "open": "#d5ece4",
+    "gap": "#f3e6ee",
     "off": "#d9dee3",
     "off_line": "#c3cad1",
     "frozen": "#e4f3fc",
@@ -81,8 +86,10 @@ _DARK = {
     "orange": "#e9985a",
     "pale_orange": "#6f4a2c",
     "green": "#2fbf92",
+    "deep_green": "#2fbf92",
     "purple": "#cc8fb8",
     "open": "#173a30",
+    "gap": "#33222e",
     "off": "#3d4651",
     "off_line": "#4b5561",
     "frozen": "#173447",

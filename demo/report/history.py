@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from demo.report.lanes import Act, Event, Span, read
+from demo.report.lanes import OWNER, Act, Event, Span, read, stored
 
 __all__ = ["Act", "BadRecordError", "Event", "Fault", "History", "Span"]
 
@@ -54,6 +54,7 @@ class History:
         self.writes: dict[str, list[float]] = {}
         for event in self._all("writes"):
             self.writes.setdefault(event["client"], []).extend(event["times"])
+        self.stored = stored(self.events)
 
     @staticmethod
     def load(path: Path) -> "History":
@@ -106,6 +107,10 @@ class History:
         """The nodes with a part of this kind."""
         return sorted(node for part, node in self.lanes if part == kind)
 
+    def owners(self, table: str) -> list[Span]:
+        """Who owned a table of shards, and when."""
+        return self.lanes.get((OWNER, table), [])
+
     def gaps(self, client: str) -> list[tuple[float, float]]:
         """When a client waited longer than usual for an acknowledgement."""
         times = self.writes.get(client, [])
@@ -131,6 +136,10 @@ class History:
             f"after {time:g} s: master {' and '.join(masters) or 'none'}, "
             f"leader {' and '.join(leaders) or 'none'}, {counts}"
         )
+
+    def kept(self, table: str) -> Event | None:
+        """How many writes to this table of shards were acknowledged, and what was wrong in the end."""
+        return next((event for event in self._all("kept") if event["store"] == table), None)
 
     def figures(self, kind: str) -> dict[str, list[float]]:
         """Times of one kind, takeover or gap, by fault; milliseconds."""

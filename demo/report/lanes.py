@@ -20,6 +20,10 @@ SWITCHING = 2.0  # a host is seen off at most this long after its power cut, sec
 PARTS = ("master", "worker", "server")  # kinds of what runs on a host
 NO_ANSWER = "no answer"
 DEPOSED = "deposed"  # it says that it leads, but a later epoch has begun
+# Of a table of shards: the kind of its lane, which shows who owns it; and of what serves it.
+OWNER, HANDLER = "owner", "handler"
+# Nobody serves it; its owner is to release it, and may still serve; nobody looks any more.
+OWNERLESS = NOBODY, HANDOVER, UNWATCHED = "nobody", "handover", "not watched"
 ALONE = "leader without a quorum"  # it says that it leads, but too few servers follow it
 
 
@@ -30,7 +34,7 @@ class Span:
     begin: float
     end: float
     state: str
-    epoch: int | None = None
+    epoch: int | None = None  # of an owner: its generation
     seen: float = field(default=inf, compare=False)
 
     @property
@@ -52,6 +56,7 @@ class Span:
 
 
 Lanes = dict[Lane, list[Span]]
+Write = tuple[float, float]  # when it was begun, and when it was acknowledged
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,15 @@ class Act:
         return node == self.node and kind in PARTS and self.part in ("", kind)
 
 
+def stored(events: list[Event]) -> dict[str, list[Write]]:
+    """The writes that were acknowledged to the client of each table of shards."""
+    found: dict[str, list[Write]] = {}
+    for event in events:
+        if event["event"] == "stored":
+            found.setdefault(event["store"], []).extend((began, ended) for began, ended in event["writes"])
+    return found
+
+
 def read(events: list[Event], end: float) -> tuple[Lanes, list[Act]]:
     """The lanes and the acts of a record (its events in order of time) that ends at ``end``."""
     looks: dict[Lane, list[Event]] = {}
@@ -85,6 +99,9 @@ def read(events: list[Event], end: float) -> tuple[Lanes, list[Act]]:
     _lead_from_first_proof(lanes)
     _depose(lanes, "master", ("active",))
     _depose(lanes, "server", ("leader", ALONE))
+    for (kind, table), spans in lanes.items():
+        if kind == OWNER:
+            lanes[kind, table] = _owned(spans, table, acts, stored(events).get(table, []))
     return {lane: _joined(spans) for lane, spans in lanes.items()}, acts
 
 
@@ -103,7 +120,7 @@ def _spans(looks: list[Event], end: float) -> list[Span]:
     # A record without "after" tells only that the state held when it was first seen.
     seen = [*(look.get("after", begin) for look, begin in zip(looks[1:], begins, strict=False)), end]
     return [
-        Span(begin, until, look["state"], look.get("epoch"), max(begin, last))
+        Span(begin, until, look["state"], look.get("epoch", look.get("generation")), max(begin, last))
         for look, last, (begin, until) in zip(looks, seen, pairwise([*begins, end]), strict=True)
         if begin < until
     ]
@@ -238,6 +255,24 @@ def _depose(lanes: Lanes, kind: str, states: tuple[str, ...]) -> None:
             until = min(later, default=inf) if span.state in states else inf
             parts += span.but(until, inf, DEPOSED, epoch=span.epoch)
         lanes[lane] = parts
+
+
+def _owned(spans: list[Span], table: str, acts: list[Act], writes: list[Write]) -> list[Span]:
+    """Whoever is dead owns nothing, even if the ensemble does not know it yet. Whoever has acknowledged a
+    write since has served, even if no look has seen it yet."""
+    kills = [act for act in acts if act.part == "worker" or (act.part, act.unit) == (HANDLER, table)]
+    parts: list[Span] = []
+    for span in spans:
+        ends = [act.at for act in kills if act.node == span.state and span.begin <= act.at < span.end]
+        parts += span.but(min(ends, default=inf), inf, NOBODY)
+    parts = _joined(parts)
+    for index in range(1, len(parts)):
+        before, span = parts[index - 1 : index + 1]
+        proofs = [ended for began, ended in writes if before.begin < began and ended < before.end]
+        if before.state == NOBODY and span.state not in OWNERLESS and proofs:
+            at = min(proofs)
+            parts[index - 1 : index + 1] = replace(before, end=at), replace(span, begin=at)
+    return parts
 
 
 def _joined(spans: list[Span]) -> list[Span]:

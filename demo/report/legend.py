@@ -39,6 +39,13 @@ LEGEND = (
     Key("master quiet", 4, "standby", "A master that waits until it is needed."),
     Key("server quiet", 4, "following", "A server that follows the leader."),
     Key("worker quiet", 4, "worker ready", "A worker that takes and runs tasks."),
+    Key(
+        "owner loud",
+        10,
+        "owner of data",
+        "The worker that serves what a client writes to, as long as it lives and no other does. Each has a "
+        "generation of its own.",
+    ),
     Key("adrift", 2, "without a connection", "A master or worker that looks for a server that serves it."),
     Key(
         "lost",
@@ -62,6 +69,7 @@ LEGEND = (
         "writes acknowledged",
         "This client was told again and again that a write is safe. Where it is blank, it was not told so.",
     ),
+    Key("stored", 0, "writes to a store", "How many its client was told are safe: a step for each."),
     Key("submitted", 0, "tasks submitted", "How many tasks clients were told are accepted."),
     Key("ended", 0, "tasks ended", "How many have a result. The area between the two lines is open tasks."),
 )

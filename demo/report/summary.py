@@ -45,4 +45,4 @@ def tell(history: History) -> None:
         print(f"  submitting   longest wait {end - begin:.1f} s, from {begin:.1f} s on")
     for title, figures in (("taken over", told["takeover_ms"]), ("write gap", told["write_gap_ms"])):
         for fault, times in figures.items():
-            print(f"  {title:11}  {fault.replace('_', ' '):20} {', '.join(f'{ms:.0f} ms' for ms in times)}")
+            print(f"  {title:11}  {fault.replace('_', ' '):22} {', '.join(f'{ms:.0f} ms' for ms in times)}")

@@ -20,6 +20,8 @@ class Text:
 
 PROTOCOL = "docs/protocol.md"
 _LAB = "docs/lab.md"
+_STORES = "docs/stores.md"
+_KEPT = "no acknowledged write is lost"
 _UNKNOWN = Text("A fault without a text of its own", "", "See the record.", "", "", "", None)
 
 FAULTS = {
@@ -65,7 +67,7 @@ FAULTS = {
         seen="was the longest that any client had to wait for a write: the time of the election.",
         why="What was acknowledged is on two of three disks, and two servers agree on a new leader that has "
         "it. Clients keep their sessions and go on at another server.",
-        invariant="no acknowledged write is lost",
+        invariant=_KEPT,
         read=(PROTOCOL, "“The transactions”"),
     ),
     "leader_freeze": Text(
@@ -78,7 +80,7 @@ FAULTS = {
         why="Followers wait for a word of their leader as long as zookeeper_sync_limit and "
         "zookeeper_tick_time say, and so do they if it has no power or is cut off. A shorter wait would "
         "take a slow disk or a long garbage collection for a dead leader.",
-        invariant="no acknowledged write is lost",
+        invariant=_KEPT,
         read=("docs/production.md", "“A silent server”"),
     ),
     "one_of_three_down": Text(
@@ -104,6 +106,45 @@ FAULTS = {
         "none can. Only then does it look which of them arrived, and submits the others.",
         invariant="no write without a quorum",
         read=(_LAB, "“Breaking things”"),
+    ),
+    "region_server_kill": Text(
+        title="Region server killed",
+        cost="to the next write",
+        done="A client wrote all the time to a region of a sorted table, as to HBase. The worker that served "
+        "the region was killed with kill -9, and so was the process of its region.",
+        seen="from the kill until the client was told that a write is safe that it had begun after the kill. "
+        "So it was the next owner that stored it.",
+        why="The data of a region are where all hosts reach them. systemd notices the worker's death and "
+        "ends its session at once. The master gives the region to another worker, under a greater number, "
+        "its generation. That one seals the log of the generation before, reads it and serves. Nobody can "
+        "acknowledge a write under the old generation any more.",
+        invariant=_KEPT,
+        read=(_STORES, "“Regions: HBase's picture”"),
+    ),
+    "partition_leader_kill": Text(
+        title="Partition leader killed",
+        cost="to the next write",
+        done="A client appended records to a partition all the time, as to Kafka. Its leader's process was "
+        "killed with kill -9. The worker that had started it lived on.",
+        seen="from the kill until the client was told that a record is safe that it had begun to send after "
+        "the kill.",
+        why="A record is acknowledged when all replicas in sync have it on disk. The worker sees that its "
+        "process is dead and says so; no session has to end. The master lets one of the others lead, under "
+        "the next generation. That one has every acknowledged record.",
+        invariant=_KEPT,
+        read=(_STORES, "“Partitions: Kafka's picture”"),
+    ),
+    "data_node_kill": Text(
+        title="Data node killed",
+        cost="to the next write",
+        done="A client stored files all the time, whose blocks three data nodes have, as in HDFS. The worker "
+        "that took the blocks was killed with kill -9, and so was the process that passed them on.",
+        seen="from the kill until the client was told that a file is safe that it had begun after the kill.",
+        why="A block is acknowledged when all data nodes in sync have it on disk. When the session of the "
+        "dead one is over, another one takes the blocks, and two go on. The third comes back, and copies "
+        "what it has missed.",
+        invariant=_KEPT,
+        read=(_STORES, "“Blocks: HDFS's picture”"),
     ),
 }
 

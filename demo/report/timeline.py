@@ -6,8 +6,19 @@ It has a wide form for a page, and a narrow one for a phone, where the faults' m
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from demo.report.closeup import (
+    GUTTER,
+    HEIGHT,
+    Panel,
+    close_ups,
+    owned,
+    said_of,
+    said_of_kill,
+    seconds_shown,
+    watched,
+)
 from demo.report.history import History, Span
-from demo.report.lanes import ALONE
+from demo.report.lanes import ALONE, OWNER
 from demo.report.legend import BAR, HATCHED, LEGEND, LOOKS, OTHER
 from demo.report.texts import brief
 from drawing.palette import CSS, FONT
@@ -50,10 +61,11 @@ class _Picture:
         y, marks = self._faults(18)
         for lanes in LANES:
             y = self._lanes(y + 14, *lanes)
+        y = self._owners(y)
         y = self._tasks(self._clients(y + 14) + 14)
         for x, top in marks:
             self._svg.line("rule", f"M{x:.1f} {top}V{y}", rules)
-        self.svg = self._svg.finish(self._legend(self._axis(y) + 26))
+        self.svg = self._svg.finish(self._legend(self._close_ups(self._axis(y)) + 26))
 
     def _x(self, time: float) -> float:
         return self._left + min(max(time, 0), self._history.end) * self._scale
@@ -95,6 +107,42 @@ class _Picture:
                         self._svg.cross(self._x(act.at), y + BAR / 2, "kill", said)
             y += LANE
         return y
+
+    def _owners(self, y: float) -> float:
+        """One lane for all tables of shards: the story has one after the other."""
+        if not (tables := self._history.nodes(OWNER)):
+            return y
+        y = self._title(y + 14, "stores: who owns what a client writes to")
+        self._svg.text(self._left - 8, y + BAR - 3, "data", 12, "ink", "end")
+        kills = {it.table: it for it in close_ups(self._history)}
+        for table in tables:
+            with self._told(f"owners of {table}"):
+                for span in watched(self._history.owners(table)):  # blank: nobody writes to it
+                    self._svg.bar(
+                        self._x(span.begin), y + BAR / 2, (span.end - span.begin) * self._scale, BAR, "track"
+                    )
+                for span in owned(self._history.owners(table)):
+                    self._bar(y, span.begin, span.end, "owner loud", said_of(table, span))
+                    self._label(y, span.begin, span.end, (span.state,), "on")
+                if table in kills:
+                    self._svg.cross(
+                        self._x(kills[table].kill), y + BAR / 2, "kill", said_of_kill(kills[table])
+                    )
+        return y + LANE
+
+    def _close_ups(self, y: float) -> float:
+        """Side by side if there is room."""
+        if not (shown := close_ups(self._history)):
+            return y
+        after, most = seconds_shown(shown), 3 if self._wide else 1
+        width = (self._right - self._left - GUTTER * (most - 1)) / most
+        y = self._title(y + 26, "writes to a store around the kill of its owner")
+        for first in range(0, len(shown), most):
+            for column, it in enumerate(shown[first : first + most]):
+                with self._told(f"{it.table} around the kill"):
+                    Panel(self._svg, it, self._left + column * (width + GUTTER), y, width, after)
+            y += HEIGHT + 10
+        return y - 10
 
     def _clients(self, y: float) -> float:
         """A strip for each writing client; where it is blank, nothing was acknowledged."""

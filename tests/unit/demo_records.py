@@ -1,4 +1,4 @@
-"""Records to read: one of a real demo, thinned out (a write five times a second, every fifth task)."""
+"""Records to read: of real demos, thinned out (a write five times a second, every fifth task)."""
 
 import json
 from pathlib import Path
@@ -7,11 +7,12 @@ from typing import Any
 from demo.report.history import Event, History
 
 RECORD = Path(__file__).parent / "records" / "demo.jsonl"
+README = Path(__file__).parents[2] / "docs/demo.jsonl"  # of the newest story
 
 
-def demo() -> list[Event]:
+def demo(record: Path = RECORD) -> list[Event]:
     """The events of the demo."""
-    return [json.loads(line) for line in RECORD.read_text().splitlines()]
+    return [json.loads(line) for line in record.read_text().splitlines()]
 
 
 def history(*events: Event) -> History:

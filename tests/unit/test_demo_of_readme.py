@@ -8,14 +8,14 @@ import pytest
 from demo.report.history import History
 from demo.report.summary import tell
 from demo.report.timeline import draw
+from tests.unit.demo_records import README
 
 ROOT = Path(__file__).parents[2]
-RECORD = ROOT / "docs/demo.jsonl"  # thinned out: a write five times a second
 
 
 @pytest.fixture(scope="module")
 def history() -> History:
-    return History.load(RECORD)
+    return History.load(README)
 
 
 def test_the_picture_follows_from_the_record(history: History) -> None:
@@ -25,7 +25,7 @@ def test_the_picture_follows_from_the_record(history: History) -> None:
 def test_the_story_was_told_like_that(history: History, capsys: pytest.CaptureFixture[str]) -> None:
     told = [
         f"[{event['t']:6.1f} s] {event['text']}"
-        for event in map(json.loads, RECORD.read_text().splitlines())
+        for event in map(json.loads, README.read_text().splitlines())
         if event["event"] == "said"
     ]
     shown = (ROOT / "README.md").read_text().splitlines()

@@ -3,12 +3,18 @@
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
 
 from chaos.cluster import Cluster
 from chaos.load import Submitter, Writer
-from demo.recorder import ClusterRecorder, EventLog
-from lab import LabError
+from chaos.stores import Store
+from demo.recorder import ClusterRecorder, EventLog, RecordedCluster
+from lab import Lab, LabError
+from mwapp.errors import UnreachableError
+from testbed.stores import Done
 from testbed.waiting import wait_for
 
 
@@ -126,6 +132,67 @@ def test_every_acknowledgement_is_written_down_once_up_to_the_end(tmp_path: Path
     times = [time for event in _events(path, event="writes", client="zk1") for time in event["times"]]
     assert names == ["task-0", "task-1"]
     assert times == [log.at(at) for at in (2.0, 3.0, 5.0)]
+
+
+class _Store:
+    """A store whose owner and whose client's writes are what a test says."""
+
+    table = "demo-region"
+
+    def __init__(self) -> None:
+        self.writer = SimpleNamespace(done=[Done(1.0, 1.5, 0)])
+        self.looks = 0
+        self.shard: dict[str, Any] | None = {"state": "serving", "primary": "mw1", "generation": 7}
+
+    def state(self) -> SimpleNamespace:
+        self.looks += 1
+        if self.shard is None:
+            raise UnreachableError
+        return SimpleNamespace(**self.shard)
+
+
+def test_who_owns_a_store_is_written_down_and_every_write_to_it_once(tmp_path: Path) -> None:
+    path, store = tmp_path / "events.jsonl", _Store()
+
+    def owners() -> list[tuple[str, int | None]]:
+        seen = _events(path, event="seen", kind="owner", node="demo-region")
+        return [(event["state"], event.get("generation")) for event in seen]
+
+    def wait_until_shown(state: str) -> None:
+        wait_for(state, lambda: owners()[-1][0] == state)
+
+    with EventLog(path) as log, ClusterRecorder(log, cast(Cluster, _Cluster())) as recorder:
+        with recorder.following(cast(Store, store)):
+            wait_for("the owner", lambda: owners() == [("mw1", 7)])
+            wait_for("the first write", lambda: _events(path, event="stored"))
+            store.writer.done.append(Done(1.6, 1.7, 0))
+            store.shard, unknown = None, store.looks  # the ensemble does not answer
+            wait_for("it has looked again", lambda: store.looks > unknown + 2)
+            for state, generation, shown in (
+                ("failed", 7, "nobody"),
+                ("handover", 8, "handover"),
+                ("serving", 8, "mw2"),
+            ):
+                store.shard = {"state": state, "primary": "mw2", "generation": generation}
+                wait_until_shown(shown)
+        store.shard = {"state": "serving", "primary": "mw3", "generation": 9}
+    assert owners() == [("mw1", 7), ("nobody", None), ("handover", None), ("mw2", 8), ("not watched", None)]
+    times = [pair for event in _events(path, event="stored", store="demo-region") for pair in event["writes"]]
+    assert times == [[log.at(1.0), log.at(1.5)], [log.at(1.6), log.at(1.7)]]
+
+
+def test_the_kill_of_an_owner_is_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "events.jsonl"
+    monkeypatch.setattr(Cluster, "kill_owner", lambda *_args, **_more: (100.0, 100.1))
+    with EventLog(path) as log:
+        cluster = RecordedCluster(Lab("none"), log)
+        assert cluster.kill_owner("mw1", "demo-blocks", worker=True) == (100.0, 100.1)
+        cluster.kill_owner("mw2", "demo-partition", worker=False)
+        both = {"event": "kill", "t": log.at_unix(100.0), "over": log.at_unix(100.1)}
+    assert _events(path, event="kill") == [
+        both | {"kind": "worker", "node": "mw1", "unit": "mwapp-worker.service"},
+        both | {"kind": "handler", "node": "mw2", "unit": "demo-partition"},
+    ]
 
 
 def test_lines_of_many_threads_do_not_mix(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from demo.report.legend import LEGEND
 from demo.report.texts import FAULTS
 from demo.report.timeline import NARROW, WIDE, draw
 from drawing.svg import png
-from tests.unit.demo_records import RECORD, demo, event, history, ledger
+from tests.unit.demo_records import README, RECORD, demo, event, history, ledger
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -127,9 +127,10 @@ def test_every_link_leads_somewhere(tmp_path: Path) -> None:
     assert all(file.is_file() for file in files)
 
 
-def test_what_is_told_to_a_pointer_is_in_the_page_and_the_keyboard_gets_there() -> None:
-    told = history()
-    html = _html()
+@pytest.mark.parametrize("record", [RECORD, README])
+def test_what_is_told_to_a_pointer_is_in_the_page_and_the_keyboard_gets_there(record: Path) -> None:
+    told = History.load(record)
+    html = report.html(told)
     page = _Page(html)
     for width in (WIDE, NARROW):
         picture = ElementTree.fromstring(draw(told, width))  # noqa: S314 - our own
@@ -140,7 +141,7 @@ def test_what_is_told_to_a_pointer_is_in_the_page_and_the_keyboard_gets_there() 
         titles = [title.text or "" for title in picture.iter(f"{SVG}title")]
         assert titles == [title.text for link in links for title in link.iter(f"{SVG}title")]
         for title in titles:
-            fault = re.fullmatch(r"\d\. (.*): (\S+ m?s) .* \(at (\S+) s\)", title)
+            fault = re.fullmatch(r"\d+\. (.*): (\S+ m?s) .* \(at (\S+) s\)", title)
             for words in fault.groups() if fault else [title]:
                 assert words in page.text, title
 
@@ -185,6 +186,37 @@ def test_a_stale_write_that_was_accepted_is_not_told_as_refused() -> None:
     events = [event(1.0, "fault", fault="frozen"), event(2.0, "stale", epoch=4, committed=True)]
     page = _Page(report.html(history(*events)))
     assert "old epoch 4 was accepted" in page.text
+
+
+def _killed(wrong: list[str]) -> _Page:
+    owners = {"before": {"worker": "mw1", "generation": 70}, "after": {"worker": "mw2", "generation": 71}}
+    events = [
+        event(1.0, "fault", fault="partition_leader_kill"),
+        event(1.1, "kill", kind="handler", node="mw1", unit="demo-partition"),
+        event(
+            2.0,
+            "figure",
+            fault="partition_leader_kill",
+            kind="takeover",
+            ms=123.4,
+            store="demo-partition",
+            **owners,
+        ),
+        event(3.0, "kept", store="demo-partition", writes=57, wrong=wrong),
+    ]
+    return _Page(report.html(history(*events)))
+
+
+def test_the_kill_of_an_owner_is_told_with_who_owned_what_and_what_was_kept() -> None:
+    page = _killed([])
+    text = FAULTS["partition_leader_kill"]
+    for words in (text.title, text.done, text.seen, text.why, text.invariant):
+        assert words in page.text
+    assert "kill -9: process of demo-partition on mw1" in page.text
+    assert "123 ms" in page.text
+    assert "mw1 owned demo-partition under generation 70, then mw2 under 71." in page.text
+    assert "Of 57 acknowledged writes none was missing or wrong in the end." in page.text
+    assert "Of 57 acknowledged writes 2 were missing or wrong" in _killed(["one", "other"]).text
 
 
 def test_the_report_can_be_made_again(

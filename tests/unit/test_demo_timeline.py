@@ -10,7 +10,7 @@ import pytest
 from demo.report.history import Event
 from demo.report.timeline import NARROW, WIDE, draw, nice
 from drawing.svg import png
-from tests.unit.demo_records import demo, event, history, seen
+from tests.unit.demo_records import README, demo, event, history, seen
 
 SVG = "{http://www.w3.org/2000/svg}"
 Box = tuple[float, float, float, float]
@@ -44,7 +44,9 @@ def _crowded() -> list[Event]:
 
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 @pytest.mark.parametrize(
-    "events", [demo(), _crowded(), [event(0.0, "begin", unix=0)]], ids=["demo", "crowded", "bare"]
+    "events",
+    [demo(), demo(README), _crowded(), [event(0.0, "begin", unix=0)]],
+    ids=["demo", "readme", "crowded", "bare"],
 )
 def test_no_text_covers_another_or_leaves_the_picture(events: list[Event], width: int) -> None:
     svg = draw(history(*events), width)

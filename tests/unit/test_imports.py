@@ -17,7 +17,7 @@ OURS = {path.parent.name for path in ROOT.glob("*/__init__.py")}
 # What each may know of ours, besides itself.
 KNOWS: dict[str, set[str]] = {
     "chaos": {"lab", "mwapp", "testbed"},
-    "demo": {"chaos", "lab", "drawing", "testbed"},
+    "demo": {"chaos", "lab", "drawing", "mwapp", "testbed"},
     "demo/report": {"drawing"},
     "drawing": set(),
     "lab": set(),
