@@ -1,6 +1,7 @@
 """The same, compiled to C by mypyc: half the time for each schedule, and a minute more the first time.
 
     python -m tests.simulation.compiled --seeds 100000
+    python -m tests.simulation.compiled --shards --seeds 100000
 
 Core and simulation are compiled as they are now; the result stays below build/ until they change. A few
 schedules must have the same history in both forms. Without a C compiler it is interpreted. With one, what
@@ -22,7 +23,12 @@ from setuptools import setup
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "simulation"
-PACKAGES = ("mwapp/core", "tests/simulation")
+# By the name of the module that runs schedules: what is compiled for it, and the names of the libraries.
+PACKAGES = {"tests.simulation": {"mwapp/core": "core", "tests/simulation": "simulation"}}
+PACKAGES["tests.simulation.shards"] = PACKAGES["tests.simulation"] | {
+    "mwapp/core/shards": "core_shards",
+    "tests/simulation/shards": "simulation_shards",
+}
 COMPARED = 30  # schedules
 AROUND = ("compiled", "covered", "many")  # these run schedules, and are not run by them
 
@@ -32,36 +38,39 @@ class NoCompilerError(Exception):
 
 
 def main() -> None:
-    """Runs ``python -m tests.simulation``, compiled. Raises SystemExit as :func:`built` does."""
+    """Runs ``python -m tests.simulation``, compiled; with ``--shards`` that of shards. Raises SystemExit as
+    :func:`built` does."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--shards"]
+    module = "tests.simulation" + ".shards" * ("--shards" in sys.argv)
     try:
-        where = built()
+        where = built(module)
     except NoCompilerError as why:
         print(f"interpreted, at half the speed: {why}", file=sys.stderr, flush=True)
         where = ROOT
     os.chdir(where)  # there the modules are found first
-    os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606 - no shell
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell
 
 
-def built() -> Path:
-    """The directory to run it from. Raises NoCompilerError; SystemExit if it cannot be compiled, or if that
-    is not the same."""
+def built(module: str) -> Path:
+    """The directory to run that module from. Raises NoCompilerError; SystemExit if it cannot be compiled, or
+    if that is not the same."""
     compiler, headers = sysconfig.get_config_var("CC").split()[0], sysconfig.get_path("include")
     if shutil.which(compiler) is None or not Path(headers, "Python.h").exists():
         raise NoCompilerError(f"there is no {compiler} or no {headers}/Python.h")
-    sources = [path for package in PACKAGES for path in sorted((ROOT / package).glob("*.py"))]
+    sources = [path for package in PACKAGES[module] for path in sorted((ROOT / package).glob("*.py"))]
     name = hashlib.sha256(sys.version.encode())
     for path in sources:
         name.update(path.read_bytes())
-    where = BUILD / name.hexdigest()[:16]
+    where = BUILD / module / name.hexdigest()[:16]
     if not (where / "compared").exists():
-        shutil.rmtree(BUILD, ignore_errors=True)  # what was built before
+        shutil.rmtree(where.parent, ignore_errors=True)  # what was built before
         print("compiling the core and the simulation", file=sys.stderr, flush=True)
         for path in [*sources, ROOT / "mwapp/__init__.py", ROOT / "tests/__init__.py"]:
             copy = where / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(_compilable(path.read_text()))
-        _in(where, "from tests.simulation.compiled import build_here; build_here()")
-        tell = f"from tests.simulation.run import *; print(*map(history, range({COMPARED})))"
+        _in(where, f"from tests.simulation.compiled import build_here; build_here({module!r})")
+        tell = f"from {module}.run import *; print(*map(history, range({COMPARED})))"
         if _in(where, tell) != _in(ROOT, tell):
             sys.exit(f"compiled, a schedule goes another way than interpreted: {where}")
         (where / "compared").touch()
@@ -110,11 +119,11 @@ def _spelt_out(kind: ast.ClassDef, decorator: str) -> tuple[str, list[str]]:
     return f"{options}, init=False", [f"    def __init__(self, {', '.join(arguments)}) -> None:", *init]
 
 
-def build_here() -> None:
-    """Compile the modules below the working directory, each package by a process of its own."""
+def build_here(module: str) -> None:
+    """Compile what the module needs, below the working directory, each package by a process of its own."""
     groups: list[tuple[list[str], str | None]] = [
         (sorted(str(path) for path in Path(package).glob("[a-z]*.py") if path.stem not in AROUND), name)
-        for package, name in zip(PACKAGES, ("core", "simulation"), strict=True)
+        for package, name in PACKAGES[module].items()
     ]
     extensions = mypycify(
         [path for paths, _ in groups for path in paths], opt_level="2", debug_level="0", separate=groups

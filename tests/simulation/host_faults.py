@@ -2,17 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any
 
 from mwapp.core.messages import Delete
 from tests.simulation.host import Host
 from tests.simulation.server_faults import ServerFaults
 from tests.simulation.tree import LAST_NUMBER
 from tests.simulation.world import Chance
-
-if TYPE_CHECKING:
-    from tests.simulation.schedule import Schedule
-
 
 # How often an ensemble loses commits at most.
 MOST_LOSSES = 3
@@ -21,10 +17,12 @@ MOST_LOSSES = 3
 class Faults:
     """Draws faults from :meth:`begin` to :meth:`end`, then mends everything."""
 
-    def __init__(self, schedule: "Schedule") -> None:
+    def __init__(self, schedule: Any) -> None:
+        """``schedule``: a Schedule, or one of shards, which has what the faults need that it meets."""
         self._schedule = schedule
         self._world, self._service = schedule.world, schedule.service
-        self._servers = ServerFaults(self._world, self._service, schedule.timeout)
+        self._timeout: float = schedule.timeout
+        self._servers = ServerFaults(self._world, self._service, self._timeout)
         self._kinds: list[Callable[[], None]] = []
         self.at_war = False
         self._at_writes = 0.0  # how often something goes wrong just when a process writes
@@ -88,7 +86,7 @@ class Faults:
     def started(self, host: Host) -> None:
         """A command was started, and something may happen to it."""
         if self.at_war and self._world.chance(self._at_writes):
-            delay = self._world.between(0.0, self._schedule.timeout)
+            delay = self._world.between(0.0, self._timeout)
             self._world.after(delay, lambda: self._strike(host))
 
     def _strike(self, victim: Host | None = None) -> None:
@@ -119,14 +117,14 @@ class Faults:
 
     def _break(self, host: Host) -> None:
         deaf, mute = self._draw.random.choice([(False, True), (True, False), (True, True), (False, False)])
-        longest = self._draw.random.choice([0.002, 0.05, 2 * self._schedule.timeout])
+        longest = self._draw.random.choice([0.002, 0.05, 2 * self._timeout])
         host.edge.cut(deaf=deaf, mute=mute, notice=self._draw.random.random() * longest)
 
     def stall(self) -> None:
         """A connection is slow for a while, one way."""
         host = self._some_host()
         if host is not None:
-            host.edge.stall(self._draw.between(0.0, self._schedule.timeout), up=self._draw.chance(0.5))
+            host.edge.stall(self._draw.between(0.0, self._timeout), up=self._draw.chance(0.5))
 
     # ------------------------------------------------------------ hosts
 
@@ -141,7 +139,7 @@ class Faults:
         session = host.crash()
         if session is not None and (not self.at_war or self._draw.chance(0.5)):
             self._world.after(self._draw.between(0.001, 0.1), lambda: self._service.end(session))
-        longest = self._draw.random.choice([0.05, 1.0, 3 * self._schedule.timeout])
+        longest = self._draw.random.choice([0.05, 1.0, 3 * self._timeout])
         self._restart(host, self._draw.random.random() * (longest if self.at_war else 0.5))
 
     def stop(self) -> None:
@@ -174,7 +172,7 @@ class Faults:
         """A host is so busy that for a while starting a command takes long."""
         host = self._some_host()
         if host is not None:
-            longest = self._draw.random.choice([0.1, 1.0, 2.0]) * self._schedule.timeout
+            longest = self._draw.random.choice([0.1, 1.0, 2.0]) * self._timeout
             self._world.note(host.name, f"takes up to {longest:.1f} s to start a command")
             host.runner.slow = longest
 
@@ -197,7 +195,7 @@ class Faults:
             self._world.after(self._a_while(), mend)
 
     def _a_while(self) -> float:
-        longest = self._draw.random.choice([0.5, 1.5, 3.0]) * self._schedule.timeout
+        longest = self._draw.random.choice([0.5, 1.5, 3.0]) * self._timeout
         return self._draw.random.random() * longest
 
     def _restart(self, host: Host, delay: float) -> None:
@@ -246,7 +244,7 @@ class Faults:
             self._schedule.lost(lost)
             which = f"zxid {lost[0].zxid} to {lost[-1].zxid}"
             self._world.note("ensemble", f"loses its quorum, and what it had committed, {which}")
-            self._servers.back_after(self._draw, 0.3, self._schedule.timeout)
+            self._servers.back_after(self._draw, 0.3, self._timeout)
 
     # ------------------------------------------------------------ people
 

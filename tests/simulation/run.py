@@ -154,7 +154,11 @@ def _lines(world: World) -> list[str]:
 
 
 def history(seed: int) -> str:
-    """A digest of everything that happens in a schedule, to compare two runs."""
-    schedule = Schedule(seed)
+    """That of a schedule, see :func:`digest`."""
+    return digest(Schedule(seed))
+
+
+def digest(schedule: Runs) -> str:
+    """Run it. Returns a digest of everything that happens in it, to compare two runs."""
     schedule.run()
     return hashlib.sha256("\n".join(_lines(schedule.world)).encode()).hexdigest()

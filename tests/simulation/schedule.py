@@ -48,7 +48,7 @@ DRAIN = 3.0
 DRIFTS = (0.0, 0.0005, 0.0005, DRIFT)
 # The longest that hosts have been up when a schedule begins, seconds.
 UPTIME = 1e6
-# How long faults last, seconds.
+# How long faults last, seconds. Shorter ones make more schedules a minute, and find planted bugs no sooner.
 WARS = (2.0, 4.0, 8.0)
 # How much longer than the faults finished tasks stay: as long as it may take to learn that a session is over
 # and to resolve a lost reply. Otherwise a removed name that is submitted again would be a new task, which the

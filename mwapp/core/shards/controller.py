@@ -460,7 +460,7 @@ class Controller:
     def _rested(self, at: tuple[str, int], worker: str) -> None:
         known = self._view.tables.get(at[0])
         if known is not None and self._resting.is_planned_for(at, worker):
-            known.planned_for = None
+            known.planned_for = ()
         self._act()
 
     def _next(self, record: Record, situation: Situation) -> Record:
@@ -569,7 +569,7 @@ def _aim(known: KnownTable, placed: Mapping[int, tuple[str, ...]]) -> None:
 
 def _give_up(known: KnownTable) -> None:
     """Nobody is to have its shards."""
-    known.planned_for = None
+    known.planned_for = ()
     for page in known.pages.values():
         for shard, record in page.records.items():
             if record.target != ():

@@ -360,8 +360,10 @@ def _text(value: Mapping[str, Any], name: str) -> str | None:
     text = value.get(name)
     if text is not None and not isinstance(text, str):
         raise BadTableError(f"{name}: {text!r}: use a string")
-    if text is not None and any("\ud800" <= character <= "\udfff" for character in text):
-        raise BadTableError(f"{name}: {text[:80]!r}: use text in UTF-8")
+    try:
+        (text or "").encode()
+    except UnicodeEncodeError:  # half a character
+        raise BadTableError(f"{name}: {text!r:.80}: use text in UTF-8") from None
     return text
 
 

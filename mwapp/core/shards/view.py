@@ -55,7 +55,7 @@ class KnownTable:
     problem: str = ""  # why what the znode says now cannot be
     misplaced: bool = False  # its records are not in the pages in which it would have them
     pages: dict[int, Page] = field(default_factory=dict)
-    planned_for: object = None  # for which workers and settings its targets are
+    planned_for: tuple[object, ...] = ()  # for which workers and settings its targets are
 
     def records(self) -> Iterator[tuple[int, Record]]:
         """All of them, with their shards."""
@@ -178,7 +178,7 @@ class View:
             if records is None:
                 log.error("%s is no page of records: mend it, or delete it", page_path(name, number))
             table.pages[number] = Page(node.stat.version, records or {}, spoilt=records is None)
-            table.planned_for = None
+            table.planned_for = ()
             self._note_floor(table, known)
         else:
             return
@@ -187,7 +187,7 @@ class View:
     def _page_gone(self, table: KnownTable, number: int) -> None:
         """A person has deleted it: it will be made anew, and no generation repeats that we know of."""
         self._note_floor(table, table.pages.pop(number, None))
-        table.planned_for = None
+        table.planned_for = ()
 
     @staticmethod
     def _note_floor(table: KnownTable, page: Page | None) -> None:

@@ -1,7 +1,8 @@
 """Planted bugs: each takes one protection of shards away. The judge must notice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import ClassVar
 
 from mwapp.core.messages import Check, CloseShard, Command, Event, Op, Set, ShardSays
 from mwapp.core.protocol import EPOCH
@@ -66,12 +67,43 @@ class _Blind(_Step):
         return False
 
 
-def _with(kind: type[_Step]) -> type[Controller]:
-    class With(Controller):
-        def _next(self, record: Record, situation: Situation) -> Record:
-            return kind(record, situation).next()
+class _Stepping(Controller):
+    """A master that steps like this."""
 
-    return With
+    step: ClassVar[type[_Step]] = _Step
+
+    def _next(self, record: Record, situation: Situation) -> Record:
+        return self.step(record, situation).next()
+
+
+class Impatient(_Stepping):
+    """It gives a shard to its next owner before the last has released it."""
+
+    step = _Impatient
+
+
+class Gullible(_Stepping):
+    """It makes a primary of whoever is ready."""
+
+    step = _Gullible
+
+
+class Anyone(_Stepping):
+    """It makes a primary of whoever has a copy."""
+
+    step = _Anyone
+
+
+class Stuck(_Stepping):
+    """It leaves the generation as it is."""
+
+    step = _Stuck
+
+
+class Blind(_Stepping):
+    """It keeps a replica that is lost."""
+
+    step = _Blind
 
 
 class Uncaring(Controller):
@@ -130,21 +162,16 @@ class Fond(Holder):
         super()._heard(key, handler, event)
 
 
-def _controller(kind: type[_Step], **settings: object) -> Bug:
-    make: Callable[..., Bug] = Bug
-    return make(controller=_with(kind), **settings)
-
-
 # Each bug, and the invariants of which one must break.
 BUGS: dict[str, tuple[Bug, set[str]]] = {
     "fencing": (Bug(Unfenced, faults=("freeze", "unseat", "stall")), {"one-owner-per-generation"}),
     "own deadline": (Bug(Careless, faults=("freeze", "isolate")), {"no-write-of-stale-owner"}),
     "kill at session's end": (Bug(Merciless, faults=("freeze", "suspend")), {"no-write-of-stale-owner"}),
-    "release before the successor": (_controller(_Impatient), {"no-write-of-stale-owner"}),
-    "ready before in sync": (_controller(_Gullible, tables=(COPIES,)), {"primary-caught-up"}),
-    "only who is in sync": (_controller(_Anyone, tables=(COPIES,)), {"primary-caught-up"}),
-    "generation of each owner": (_controller(_Stuck), {"one-owner-per-generation"}),
-    "loss of a replica": (_controller(_Blind, tables=(COPIES,)), {"shard-liveness"}),
+    "release before the successor": (Bug(controller=Impatient), {"no-write-of-stale-owner"}),
+    "ready before in sync": (Bug(controller=Gullible, tables=(COPIES,)), {"primary-caught-up"}),
+    "only who is in sync": (Bug(controller=Anyone, tables=(COPIES,)), {"primary-caught-up"}),
+    "generation of each owner": (Bug(controller=Stuck), {"one-owner-per-generation"}),
+    "loss of a replica": (Bug(controller=Blind, tables=(COPIES,)), {"shard-liveness"}),
     "spread": (
         Bug(controller=Uncaring, tables=(replace(COPIES, spread="zone", replicas=2),)),
         {"spread-honoured"},

@@ -7,7 +7,7 @@ time. A handler may fail to open, hang or end.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from mwapp.core.messages import (
     CloseShard,
@@ -17,8 +17,12 @@ from mwapp.core.messages import (
     PromoteShard,
     ShardSays,
 )
+from mwapp.core.session import Process
 from mwapp.core.shards.protocol import SYNC
-from tests.simulation.host import Host
+from tests.simulation.clock import Clock
+from tests.simulation.edge import Edge
+from tests.simulation.host import Build, Host
+from tests.simulation.service import Service
 from tests.simulation.world import World
 
 # The longest times, seconds: until a handler has done what it is told; to copy a shard; to die of SIGKILL; to
@@ -74,8 +78,33 @@ class ShardHost(Host):
 
     fleet: Fleet
 
-    def __init__(self, fleet: Fleet, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
+    def __init__(
+        self,
+        fleet: Fleet,
+        world: World,
+        service: Service,
+        name: str,
+        build: Build,
+        *,
+        timeout: float,
+        clock: Clock,
+        process: Callable[[], Process],
+        on_write: Callable[[Host], None],
+        on_connected: Callable[[Host], None],
+        edge: Callable[[Host], Edge],
+    ) -> None:
+        super().__init__(
+            world,
+            service,
+            name,
+            build,
+            timeout=timeout,
+            clock=clock,
+            process=process,
+            on_write=on_write,
+            on_connected=on_connected,
+            edge=edge,
+        )
         self.fleet = fleet
         self.handlers: dict[Key, Handler] = {}
         self.by_run: dict[int, Handler] = {}

@@ -4,7 +4,7 @@ from collections import Counter
 from functools import partial
 
 from tests.simulation.many import Kind
-from tests.simulation.run import carry_out, show
+from tests.simulation.run import carry_out, digest, show
 from tests.simulation.shards.schedule import NONE, Bug, ShardSchedule
 from tests.simulation.story import tell
 
@@ -21,6 +21,11 @@ def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Counter[str]
     """Run one schedule; what it met. Raises Violation, with its story."""
     schedule = carry_out(partial(ShardSchedule, seed, bug), tell, repeat(seed), short=short)
     return Counter(schedule.figures())
+
+
+def history(seed: int) -> str:
+    """A digest of everything that happens in a schedule, to compare two runs."""
+    return digest(ShardSchedule(seed))
 
 
 def kind(bug: Bug) -> Kind:

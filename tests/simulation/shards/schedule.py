@@ -4,7 +4,7 @@ every shard must have its owner and everything be even."""
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS, Limits
@@ -45,7 +45,7 @@ from tests.simulation.shards.judge import Judge
 from tests.simulation.world import Violation, World, bounded
 
 if TYPE_CHECKING:
-    from tests.simulation.schedule import Schedule
+    pass
 
 KINDS = (
     *("cut", "stall", "crash", "stop", "expire", "freeze", "suspend"),
@@ -121,7 +121,7 @@ class ShardSchedule:
         self.hosts = list(dict.fromkeys([*self.masters, *self.workers]))
         kinds = draw.sample(KINDS, draw.choice([1, 1, 2, 3, 5]))
         self.bug = Wanted(bug.faults or tuple(kinds))
-        self.faults = Faults(cast("Schedule", self))
+        self.faults = Faults(self)
         self.tables: dict[str, Table] = {}
         self.moved: set[str] = set()
 
