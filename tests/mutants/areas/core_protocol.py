@@ -10,8 +10,15 @@ KILLERS = CORE
 task = partial(Mutant, "mwapp/core/task.py")
 protocol = partial(Mutant, "mwapp/core/protocol.py")
 limits = partial(Mutant, "mwapp/core/limits.py")
+compact = partial(Mutant, "mwapp/core/compact.py")
 
 MUTANTS = [
+    # ---------------------------------------------------------------- JSON
+    compact("if end != len(text):", "if False:", "what follows a value is passed over"),
+    compact("text = text.strip(BLANKS)", "text = text.strip()", "what is no JSON is taken for it"),
+    compact(r'BLANKS = " \t\n\r"', 'BLANKS = " "', "what a person wrote on several lines is not read"),
+    compact("ensure_ascii=False, ", "", "a person cannot read what is not in English"),
+    compact(', separators=(",", ":")', "", "znodes are larger than they need be"),
     # ---------------------------------------------------------------- what is in the znodes
     protocol(
         "session = int(value, 16)\n    return session - (1 << 64) if session >> 63 else session",
