@@ -49,6 +49,38 @@ def curator(version: str) -> tuple[Path, ...]:
     return _fetched(f"curator-{version}", f"Curator {version}", wanted)
 
 
+def of_node(version: str) -> Path:
+    """Where Node.js finds node-zookeeper-client, one more (``NODE_PATH``). Raises ReleaseError."""
+    place = STORE / f"node-zookeeper-client-{version}"
+    with lock("releases"):
+        if not place.exists():
+            _from_npm(place, f"node-zookeeper-client@{version}")
+    return place / "node_modules"
+
+
+def _from_npm(place: Path, package: str) -> None:
+    """All of it, or nothing; none of its scripts runs."""
+    if not shutil.which("npm"):
+        raise ReleaseError("clients of Node.js come by npm: apt-get install npm")
+    STORE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=STORE) as temporary:
+        new = Path(temporary) / "new"
+        command = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--prefix",
+            str(new),
+            package,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ReleaseError(f"{package} cannot be fetched: {done.stderr.strip()[-200:]}")
+        new.rename(place)
+
+
 def _fetched(place: str, what: str, *wanted: str) -> tuple[Path, ...]:
     with lock("releases"):
         if not (STORE / place).exists():

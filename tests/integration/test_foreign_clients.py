@@ -1,6 +1,7 @@
 """Clients that are not ours submit a task over TLS, by a certificate, and read its result."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from testbed.ensemble import Ensemble
 from testbed.waiting import wait_for
 
 CURATOR = "5.7.1"
+NODE = "1.1.3"  # of node-zookeeper-client
 COMMAND = "echo hello"
 
 
@@ -81,3 +83,36 @@ def test_curator(site: Site, store: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["output"] == "hello\n"
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_node(site: Site, store: Path, ours: bool) -> None:
+    """It takes a server only with a certificate of the authority that it is told."""
+    if not shutil.which("node"):
+        pytest.skip("there is no Node.js: apt-get install nodejs npm")
+    try:
+        modules = releases.of_node(NODE)
+    except releases.ReleaseError as problem:
+        pytest.skip(str(problem))
+    program, authority = Path(__file__).with_name("foreign.js"), "client-ca.pem" if ours else "quorum-ca.pem"
+    done = subprocess.run(
+        [
+            "node",
+            str(program),
+            site.connect,
+            str(store / "client/billing.pem"),
+            str(store / authority),
+            COMMAND,
+        ],
+        env={**os.environ, "NODE_PATH": str(modules)},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    if ours:
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout.splitlines()[-1])["output"] == "hello\n"
+    else:
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "certificate" in done.stderr
