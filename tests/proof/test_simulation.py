@@ -50,6 +50,14 @@ FOUND_AT = {
     "records that are tried again": 15,
     "names that are taken": 12,
     "ends that are over": 19,
+    "request to cancel that it has outlived": 137,
+    "room that there is": 19,
+    "numbers that are left": 20,
+    "names need no numbers": 20,
+    "refusals of others": 11,
+    "results that may be read": 11,
+    "secret values that are there": 17,
+    "removals that are possible": 39,
 }
 
 

@@ -1,6 +1,6 @@
 """What a worker says of a run, beside what the run did: the judge knows the runs themselves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import DRIFT
@@ -15,7 +15,7 @@ def unlike(
     *,
     repeats: bool,
     cut: bool,
-    unread: Callable[[], bool],
+    unread: bool,
 ) -> str:
     """How the outcome is not that of any of these runs, of which one is meant; "" if it is.
 
@@ -65,9 +65,9 @@ def _unlike_one(outcome: Outcome, run: Execution, *, cut: bool) -> str:
     return ""
 
 
-def _never_ran(outcome: Outcome, asked: Task | None, unread: Callable[[], bool]) -> bool:
+def _never_ran(outcome: Outcome, asked: Task | None, unread: bool) -> bool:
     """Whether this may be how a task ended that its worker did not begin, or killed before it began."""
     killed = outcome.code == -9 and (outcome.cancelled or (asked is not None and asked.timeout is not None))
-    cannot = asked is None or (bool(asked.secrets) and unread())
+    cannot = asked is None or (bool(asked.secrets) and unread)
     nothing = outcome.code is None and outcome.reason is not None and (outcome.cancelled or cannot)
     return (killed or nothing) and not outcome.output and outcome.result is None

@@ -16,13 +16,14 @@ class Asked:
         self._done: dict[str, Readings] = {}  # deleted in the current transaction
         self._withdrawn: dict[str, Readings] = {}  # by hand
         self._ends: dict[str, int] = {}  # the zxid of the last end
+        self._since: dict[str, int] = {}  # the zxid of the first request that a master may still go by
         self.run_again: set[str] = set()
 
     def transaction(self) -> None:
         """The next one begins."""
         self._done.clear()
 
-    def request(self, task: str, change: Change, *, by_hand: bool) -> None:
+    def request(self, task: str, change: Change, zxid: int, *, by_hand: bool) -> None:
         """It was created, changed or deleted."""
         if isinstance(change, Deleted):
             self._done[task] = self._open.pop(task, ())
@@ -30,11 +31,18 @@ class Asked:
         else:
             seen = self._withdrawn if isinstance(change, Created) else self._open
             before = seen.get(task, ())
+            if not before:
+                self._since[task] = zxid
             self._open[task] = (*before, TaskRequest.decode(change.data))
 
     def ended(self, task: str, zxid: int) -> None:
         """It has a final status."""
         self._ends[task] = zxid
+
+    def outlived(self, task: str, cancel: int) -> bool:
+        """Whether that cancel request was there when the task was asked to run again: whoever read of that
+        could read it, too."""
+        return cancel < self._since.get(task, 0)
 
     def allows(self, task: str, do: str) -> bool:
         """Whether its end may be undone in this way in the current transaction."""

@@ -68,6 +68,18 @@ from tests.simulation.bugs_of_ends import (
     Stingy,
     Usurping,
 )
+from tests.simulation.bugs_of_excuses import (
+    Abridging,
+    Crowded,
+    Discouraged,
+    Lenient,
+    Numbering,
+    Overlooking,
+    Rushed,
+    Sulking,
+    Sweeping,
+    Thrifty,
+)
 from tests.simulation.bugs_of_standbys import Hesitant, Rash, Unrepentant
 from tests.simulation.bugs_refused import (
     Curt,
@@ -490,6 +502,22 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "watch on leadership": (Bug(Inattentive), {"election-bounded"}),
     "cancelled if asked": (Bug(Presuming), {"cancel-final"}),
     "request to cancel that is gone": (Bug(Remembering), {"cancel-final"}),
+    "request to cancel that it has outlived": (Bug(Overlooking, faults=("stall",)), {"cancel-final"}),
+    "room that there is": (Bug(submit=Crowded), {"acked-never-lost"}),
+    "numbers that are left": (Bug(submit=Thrifty), {"acked-never-lost"}),
+    "names need no numbers": (Bug(submit=Numbering), {"acked-never-lost"}),
+    "refusals of others": (Bug(submit=Sweeping, faults=("refuse",)), {"acked-never-lost"}),
+    "results that may be read": (Bug(Sulking, faults=("refuse",)), {"result-faithful"}),
+    "secret values that are there": (
+        Bug(Rushed, faults=("refuse", "forbid"), secrets=1.0),
+        {"result-faithful"},
+    ),
+    "output that has room": (Bug(Abridging, faults=("refuse",)), {"result-faithful"}),
+    "removals that are possible": (Bug(Discouraged, faults=("refuse",)), {"asked-once"}),
+    "older tasks that may not be read": (
+        Bug(master=Lenient, faults=("forbid",), bounds=1.0),
+        {"submitters-bounded"},
+    ),
     "requests that are carried out": (Bug(Dismissive), {"asked-once"}),
     "ends that are seen": (Bug(Sceptical), {"asked-once"}),
     "ends that are over": (Bug(Outdated), {"asked-once"}),

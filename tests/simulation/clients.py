@@ -6,7 +6,7 @@ from dataclasses import replace
 from mwapp.core.again import AskEnded
 from mwapp.core.client import ANOTHER, EXPOSED, NO_NUMBERS, TAKEN, Cancel, Refusal, Submit
 from mwapp.core.messages import Error, Tick
-from mwapp.core.protocol import Outcome
+from mwapp.core.protocol import Outcome, secret_path
 from mwapp.core.session import Process
 from mwapp.core.task import Task, encode_secrets, make_key
 from mwapp.core.wait import Wait
@@ -64,10 +64,11 @@ class Submitter:
             task, name = asked[index]
             judge, reason = self._judge, refusal.reason
             full = refusal.full and judge.most_tasks >= self._max_tasks
-            denied = reason == DENIED or (reason == EXPOSED and bool(task.secrets))
-            if reason in (NO_NUMBERS, TAKEN):
+            denied = reason == DENIED and task.key in judge.denied.submitted
+            exposed = reason == EXPOSED and name is not None and secret_path(name) in judge.denied.created
+            if reason in (NO_NUMBERS, TAKEN) and name is None:
                 judge.without_number(task, taken=reason == TAKEN)
-            elif full or (denied and judge.denied.submissions):
+            elif full or denied or exposed:
                 judge.refused(task)
             elif name is None or reason != f"{ANOTHER} {name}" or not judge.had_another(name, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {reason}")

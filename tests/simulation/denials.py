@@ -51,6 +51,8 @@ class Denials:
         self._nodes = nodes
         self._forbidden: dict[str, tuple[int, str]] = {}  # by path: which znode there, and which operations
         self._lots: dict[str, _Lot] = {}  # by host
+        # Told of each refusal: the host, what it asked, and for a transaction at which operation.
+        self.on_refusal: Callable[[str, Operation, int | None], None] = lambda _host, _asked, _at: None
 
     @property
     def any(self) -> bool:
@@ -91,7 +93,10 @@ class Denials:
         if not isinstance(operation, Transaction):
             reads = not isinstance(operation, Exists)  # that needs no permission
             denied = refused or (reads and operation.path in self._nodes() and self._is(operation.path, "r"))
-            return Failed(Error.REFUSED) if denied else serve(operation)
+            if not denied:
+                return serve(operation)
+            self.on_refusal(host, operation, None)
+            return Failed(Error.REFUSED)
         ops = operation.ops
         at = next((at for at, op in enumerate(ops) if self._denied(op)), None)
         if refused and lot is not None:
@@ -102,7 +107,9 @@ class Denials:
         if not isinstance(result, Failed) or result.index != at:
             return result
         whole = refused and lot is not None and lot.draw.chance(0.5)
-        return Failed(Error.REFUSED, None if whole else at)
+        told = None if whole else at
+        self.on_refusal(host, operation, told)
+        return Failed(Error.REFUSED, told)
 
     def _denied(self, op: Op) -> bool:
         nodes = self._nodes()

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mwapp.core.protocol import ASSIGN, PARENTS, TASKS, WORKERS
+from mwapp.core.messages import Operation
+from mwapp.core.protocol import ASSIGN, PARENTS, WORKERS
 from tests.simulation.world import Chance
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Errors:
         self._ends: list[Callable[[], None]] = []
         self.bounded = False  # in the size of a request
         self.met: Counter[str] = Counter()
+        self._denials.on_refusal = self._refused
 
     def begin(self, seconds: float) -> None:
         """Draw whether, what and when."""
@@ -78,11 +80,7 @@ class Errors:
             path = self._draw.random.choice(sorted(paths))
             letters = self._draw.random.choice(["r", "w", "c", "d", "cdrw"])
             self._world.note("person", f"forbids {letters} at {path}")
-            denied = self._schedule.judge.denied
-            denied.any = True
-            denied.submissions |= path == TASKS
-            denied.reads |= "r" in letters
-            denied.marks |= self._workers(path)
+            self._schedule.judge.denied.marks |= self._workers(path)
             self._denials.forbid(path, letters)
             self._until_later(lambda: self._denials.allow(path), f"allows all at {path}")
 
@@ -98,11 +96,16 @@ class Errors:
         """Servers refuse some or all requests of a process."""
         host, share = self._some_host(), self._draw.random.choice([0.1, 0.5, 1.0])
         self._world.note("ensemble", f"refuses {share:.0%} of what {host.name} asks")
-        for judge in self._judges():
-            judge.denied.any = judge.denied.submissions = judge.denied.reads = True
         self._schedule.judge.denied.marks.add(host.name.rstrip("'"))
         self._denials.refuse(host.name, self._draw, share)
         self._until_later(lambda: self._denials.relent(host.name), f"refuses {host.name} nothing")
+
+    def _refused(self, name: str, operation: Operation, at: int | None) -> None:
+        """Let the judge of whoever has asked know."""
+        host = next(host for host in self._schedule.hosts if host.name == name)
+        neighbour = self._schedule.neighbour
+        judge = neighbour.judge if neighbour is not None and host.chroot else self._schedule.judge
+        judge.denied.note(operation, at, host.chroot, by_master=host.election is not None)
 
     def turn_away(self) -> None:
         """Servers have too much to do and skip some requests, or find that the session has moved."""

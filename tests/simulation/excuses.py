@@ -7,7 +7,6 @@ people do, and so must these for all others.
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from mwapp.core.protocol import Assignment
 from tests.simulation.tree import Change, Changed, Created, Deleted
@@ -38,17 +37,6 @@ END = {"cancel-final", "asked-once", "one-final-status", "acked-never-lost", "re
 EXISTENCE = {*DEFINITION, *END}
 # The znodes that count the epochs; if both are deleted, epochs start again.
 LOST = {"/epoch", "/tasks"}
-
-
-@dataclass
-class Denied:
-    """What servers ever refused, or may have."""
-
-    any: bool = False
-    submissions: bool = False
-    reads: bool = False
-    large: bool = False  # requests of a size that real servers take
-    marks: set[str] = field(default_factory=set)  # of workers that take nothing new
 
 
 class Excuses:
@@ -103,12 +91,12 @@ class Excuses:
     def numbers(self, task: str, created: int) -> None:
         """A person has created the task; the ensemble counts so many. It meets higher numbers only later."""
         number = re.fullmatch(r"task-(\d{10})", task)
-        if number and int(number[1]) >= created - 1:
+        if number and int(number[1]) >= created:
             self._numbers.add(int(number[1]))
 
     def has_taken(self, created: int, others: int) -> bool:
         """Whether one of the next numbers is taken by hand; so many others may come in between."""
-        return any(number <= created + others for number in self._numbers)
+        return any(number < created + others for number in self._numbers)
 
     def two_masters(self, tasks: Iterable[str]) -> None:
         """Since both counts of epochs are lost, two masters have the same number, and write of these."""

@@ -27,6 +27,7 @@ from mwapp.core.protocol import (
     Registration,
     Winner,
     result_path,
+    secret_path,
     status_path,
 )
 from mwapp.core.retention import Retention
@@ -34,12 +35,14 @@ from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.session import DRIFT
 from mwapp.core.submitters import TOO_MANY
 from mwapp.core.task import BadTaskError, Task, encode_secrets
+from mwapp.core.worker import MOST_REFUSALS
 from tests.simulation.accounts import succeeded, unlike
 from tests.simulation.asked import Asked
 from tests.simulation.attempts import Attempts, Lost
+from tests.simulation.denied import Denied
 from tests.simulation.depositions import Depositions
 from tests.simulation.ensemble import Transacted
-from tests.simulation.excuses import LOST, Denied, Excuses
+from tests.simulation.excuses import LOST, Excuses
 from tests.simulation.host import Host
 from tests.simulation.lives import Lives
 from tests.simulation.runner import DEATH, Execution
@@ -121,7 +124,8 @@ class Judge:
         self._secrets: dict[str, bytes] = {}  # as they were stored with the task
         self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
         self.to_cancel: set[str] = set()  # those that had one since they were last to run again
-        self.cancels: set[str] = set()  # those that still exist
+        self.cancels: dict[str, int] = {}  # those that have one, and its zxid
+        self.lost_cancels: set[str] = set()  # those that had one that the ensemble has lost
         self.of_ended = Asked()
         self._ends: defaultdict[str, list[tuple[str, Outcome]]] = defaultdict(list)  # all there were
         self.returned = 0
@@ -176,7 +180,7 @@ class Judge:
                 case ["", "cancel", task]:
                     self._cancel_request(entry, change, task, by_hand)
                 case ["", "requests", task]:
-                    self.of_ended.request(task, change, by_hand=by_hand)
+                    self.of_ended.request(task, change, entry.zxid, by_hand=by_hand)
                     if isinstance(change, Deleted) and not by_hand:
                         self._needs_leadership(entry, f"request for {task} deleted")
                 case ["", "returned", task]:
@@ -204,7 +208,7 @@ class Judge:
         again = Judge(max_attempts=self._max_attempts, retention=self._retention, sees_executions=False)
         again.persons, again.labels, again._runs = self.persons, self.labels, self._runs
         again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
-        again.denied, again.limits = self.denied, self.limits
+        again.lost_cancels, again.denied, again.limits = self.lost_cancels, self.denied, self.limits
         again._lives, again.times.right = self._lives.again(), self.times.right
         again.depositions.patience = self.depositions.patience
         again.shares.most = self.shares.most
@@ -369,6 +373,8 @@ class Judge:
             self._broken("token-grows", task, f"{task} is to run again as {assignment}")
         self._attempts.begin(task)
         self.times.again(task)
+        if self.of_ended.outlived(task, self.cancels.get(task, entry.zxid)):
+            self._broken("cancel-final", task, f"{task} is to run again, and is still to be cancelled")
         if task not in self.cancels:
             self.to_cancel.discard(task)
 
@@ -403,9 +409,9 @@ class Judge:
         if isinstance(change, Created):
             self.cancel_asked.add(task)
             self.to_cancel.add(task)
-            self.cancels.add(task)
+            self.cancels[task] = entry.zxid
         elif isinstance(change, Deleted):
-            self.cancels.discard(task)
+            self.cancels.pop(task, None)
             if not by_hand:
                 self._needs_leadership(entry, f"request to cancel {task} deleted")
             if not by_hand and task in self.tasks and task not in self.status:
@@ -533,7 +539,8 @@ class Judge:
         reason = outcome.reason or ""
         if self.status[task] == DONE.encode() or outcome.code is not None or outcome.worker is not None:
             self._broken("result-faithful", task, f"a master, who runs nothing, says of {task}: {outcome}")
-        self._share(task, self.shares.refused(task, reason, entry.time))
+        if not self.shares.concern(task, self.denied.unseen):
+            self._share(task, self.shares.refused(task, reason, entry.time))
         if reason.startswith("expired"):
             early = self.times.expired(task, self.asked.get(task), entry.time)
             if early:
@@ -551,9 +558,8 @@ class Judge:
             )
 
     def _share(self, task: str, wrong: str | None) -> None:
-        """A person, or what is lost or denied, may have changed whose tasks have ended."""
-        excused = self.lost or self.denied.reads or self.excuses.any_task
-        if wrong and not excused:
+        """A person, or what is lost, may have changed whose tasks have ended."""
+        if wrong and not (self.lost or self.excuses.any_task):
             raise Violation("submitters-bounded", f"{task}: {wrong}")
 
     def _faithful(
@@ -575,9 +581,8 @@ class Judge:
         """How no run ended like this: the last of that number, or any of this task if numbers repeated."""
         runs, asked, repeats = self._runs[task, outcome.attempt or 0], self.asked.get(task), task in self.lost
         these = [run for run in runs if run.asked == asked] if repeats else runs[-1:]
-        cut = self.denied.large or self.denied.reads
-        unread = lambda: self.denied.reads or self.explained("secrets-kept", task)  # noqa: E731 - read once
-        return unlike(outcome, these, asked, repeats=repeats, cut=cut, unread=unread)
+        unread = self.denied.reads[secret_path(task)] >= MOST_REFUSALS or self.explained("secrets-kept", task)
+        return unlike(outcome, these, asked, repeats=repeats, cut=self.denied.large, unread=unread)
 
     def _single(self, task: str) -> None:
         held = self.holders[task]
@@ -688,11 +693,12 @@ class Judge:
         """A client heard that its cancel request exists, or that there is no such task."""
         if known and task not in self.cancel_asked:
             self._unasked(task, f"a client was told that {task} will be cancelled: nobody asked")
-        if not known and task in self.tasks - self.removed and not self.explained("cancel-final", task):
-            self._unasked(task, f"a client was told that there is no {task}")
+        if not known and task in self.tasks - self.removed:
+            self._broken("cancel-final", task, f"a client was told that there is no {task}")
 
     def _unasked(self, task: str, what: str) -> None:
-        if task not in self.lost:
+        """A process may still know of a request that the ensemble has lost."""
+        if task not in self.lost_cancels:
             raise Violation("cancel-final", what)
 
     def told_of_ended(self, task: str, do: str, problem: str | None, since: float) -> None:
@@ -704,7 +710,7 @@ class Judge:
             NO_SUCH_TASK: gone,
             NOT_ENDED: task in self.tasks and open_since,
             NOT_DONE: task in self.ended_by_hand,
-            IN_THE_WAY: task in self.excuses.staying or self.denied.any or self.denied.large,
+            IN_THE_WAY: task in self.excuses.staying or self.denied.keeps(task) or self.denied.large,
         }
         if not true.get(problem, False):
             self._broken("asked-once", task, f"a client asked to {do} {task}, and heard: {problem}")
@@ -719,7 +725,7 @@ class Judge:
             return
         if name in self.lost:  # the client heard of an end that is lost, and it has run again: seed 80121586
             return
-        if outcome is None and self.denied.reads:  # it could not be read
+        if outcome is None and result_path(name) in self.denied.reads:
             return
         if outcome not in [its for end, its in ends if end == state]:  # it may have run again since then
             self._broken("result-faithful", name, f"a client was told that {name} is {state}: {outcome}")

@@ -6,9 +6,10 @@ of them may no longer be true. An elected peer may be given tasks if its mark wa
 
 from collections.abc import Callable, Iterable
 
+from mwapp.core.protocol import CANCEL
 from tests.simulation.ensemble import Transacted
 from tests.simulation.judge import Judge, Znodes
-from tests.simulation.tree import Tree
+from tests.simulation.tree import Created, Tree
 
 # What a judge knows from the log alone.
 FROM_LOG = (
@@ -55,6 +56,8 @@ def rewind(
             judge.killed.add(entry.session)  # it was never opened
         paths = [change.path.split("/") for change in entry.changes]
         judge.lost |= {task for path in paths if (task := _task(path))}
+        asked = [change.path for change in entry.changes if isinstance(change, Created)]
+        judge.lost_cancels |= {path.split("/")[2] for path in asked if path.startswith(f"{CANCEL}/")}
         # What said that a peer takes nothing new, or that it is another by now: seed 72658.
         judge.denied.marks |= {path[2] for path in paths if path[1:2] == ["workers"] and path[2:]}
 

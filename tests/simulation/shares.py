@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from mwapp.core.protocol import TASKS
 from mwapp.core.submitters import TOO_MANY
 from mwapp.core.task import Task, task_order
 from tests.simulation.ensemble import Transacted
@@ -33,6 +34,11 @@ class Shares:
     def reopened(self, task: str) -> None:
         """It runs again."""
         self._ended_at.pop(task, None)
+
+    def concern(self, task: str, unseen: Collection[str]) -> bool:
+        """Whether one of these is its submitter's, or TASKS, which says that any may be missing."""
+        whose = self._whose.get(task)
+        return TASKS in unseen or any(self._whose.get(other) == whose for other in unseen)
 
     def begun(self, entry: Transacted, task: str) -> str | None:
         """It was assigned. Why it should not have been; None: it may be."""

@@ -41,6 +41,7 @@ from mwapp.core.messages import (
     Tick,
     Transaction,
 )
+from mwapp.core.node import PeerDuty
 from mwapp.core.request_size import size
 from mwapp.core.retention import RETENTION, Retention
 from mwapp.core.session import Process
@@ -442,6 +443,16 @@ class Person:
         assert not isinstance(results, Failed), results
         assert isinstance(results, tuple)
         return results[0]
+
+
+def peer(stage: Stage, name: str) -> Actor:
+    """A worker that leads the others if it is elected."""
+    actor = Actor(stage)
+    actor.master = Master(actor.process, wall=lambda: actor.wall)
+    actor.worker = Worker(actor.process, name, f"{name}:2223")
+    duty = PeerDuty(actor.master, actor.worker)
+    actor.election = Election(actor.process, name, f"{name}:2223", duty)
+    return actor.connect()
 
 
 def submitted(stage: Stage, **fields: object) -> str:

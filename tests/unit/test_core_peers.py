@@ -1,22 +1,9 @@
 """Scenes of equal peers: one of them leads, the others work."""
 
-from mwapp.core.election import Election
-from mwapp.core.master import Master
 from mwapp.core.messages import Get, Request
-from mwapp.core.node import PeerDuty
-from mwapp.core.worker import Worker
-from tests.unit.core_stage import Actor, Stage, creates
+from tests.unit.core_stage import Stage, creates, peer
 
 TASK = "task-0000000000"
-
-
-def peer(stage: Stage, name: str) -> Actor:
-    actor = Actor(stage)
-    actor.master = Master(actor.process, wall=lambda: actor.wall)
-    actor.worker = Worker(actor.process, name, f"{name}:2223")
-    duty = PeerDuty(actor.master, actor.worker)
-    actor.election = Election(actor.process, name, f"{name}:2223", duty)
-    return actor.connect()
 
 
 def test_a_peer_that_is_stopped_hands_leadership_on_while_it_finishes_its_task() -> None:

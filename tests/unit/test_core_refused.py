@@ -12,9 +12,8 @@ from mwapp.core.limits import LIMITS
 from mwapp.core.messages import Create, Tick
 from mwapp.core.retention import Retention
 from mwapp.core.task import Task, task_order
-from tests.unit.core_stage import Stage
+from tests.unit.core_stage import Stage, peer
 from tests.unit.test_core_client import submission
-from tests.unit.test_core_peers import peer
 
 TASK, NEXT = "task-0000000000", "task-0000000001"
 
