@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 from lab import network
@@ -74,11 +75,16 @@ def seed_directory(spec: Spec, node: Node) -> Path:
 
 
 def make_key(spec: Spec) -> None:
-    """The key that opens every node of the lab."""
+    """The key that opens every node of the lab.
+
+    It is made in a directory of its own: ssh-keygen of an `up` that was killed may live a moment longer.
+    """
     (spec.run / "ctl").mkdir(mode=0o700, parents=True, exist_ok=True)
     if not (spec.run / "id_ed25519.pub").exists():
-        (spec.run / "id_ed25519").unlink(missing_ok=True)
-        _key(spec.run / "id_ed25519", f"lab {spec.name}")
+        with tempfile.TemporaryDirectory(dir=spec.run) as new:
+            _key(Path(new, "id_ed25519"), f"lab {spec.name}")
+            for name in ("id_ed25519", "id_ed25519.pub"):
+                Path(new, name).replace(spec.run / name)
 
 
 def write_client_files(spec: Spec) -> None:

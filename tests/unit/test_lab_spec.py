@@ -48,6 +48,28 @@ def test_a_full_lab_says_so() -> None:
         lab.add("more", "trixie", "/i")
 
 
+def test_a_labs_key_is_made_beside_what_a_killed_up_still_writes(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ssh-keygen does, which asks before it overwrites."""
+    private = run / "demo/id_ed25519"
+
+    def keygen(path: Path, comment: str) -> None:
+        private.write_text("the other's")
+        with path.open("x") as file:
+            file.write(comment)
+        path.with_suffix(".pub").write_text(comment)
+
+    monkeypatch.setattr(ssh, "_key", keygen)
+    lab = spec.Spec("demo", "10.213.1.0/24")
+    ssh.make_key(lab)
+    assert private.read_text() == private.with_suffix(".pub").read_text() == "lab demo"
+    private.with_suffix(".pub").unlink()  # killed before it was there
+    ssh.make_key(lab)
+    assert private.read_text() == private.with_suffix(".pub").read_text() == "lab demo"
+    assert sorted(path.name for path in lab.run.iterdir()) == ["ctl", "id_ed25519", "id_ed25519.pub"]
+
+
 def test_state_survives(run: Path) -> None:
     lab = spec.Spec("demo", "10.213.1.0/24", losses={("a", "b"): 100, ("b", "a"): 30}, full={"a": 0})
     lab.backend = "podman"
