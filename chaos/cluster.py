@@ -181,19 +181,24 @@ class Cluster:
     def kill_owner(self, node: str, table: str, *, worker: bool) -> tuple[float, float]:
         """SIGKILL the handlers of that table of shards there, and their worker with them if asked to.
 
-        Returns when that began, and when all were dead, Unix seconds. Raises CalledProcessError: there are
+        Returns when that began, and when all were dead, Unix seconds. Raises BrokenPromiseError: there are
         none.
         """
         find = ["sh", "-c", 'grep --files-with-matches --null-data --line-regexp "$0" /proc/[0-9]*/environ']
         found = self.lab.exec(node, [*find, f"MWAPP_TABLE={table}"]).stdout.split()
         handlers = [path.split("/")[2] for path in found]
+        if not handlers:
+            raise BrokenPromiseError(f"no handler of {table} runs on {node}")
         # First the worker: it is to tell nobody of its handlers' end.
         first = [self._main_process(node, WORKER_UNIT)] if worker else []
         return self._signal(node, "KILL", [*first, *handlers])
 
     def _main_process(self, node: str, unit: str) -> str:
         show = ["systemctl", "show", "--property=MainPID", "--value", unit]
-        return self.lab.exec(node, show, check=True).stdout.strip()
+        found = self.lab.exec(node, show, check=True).stdout.strip()
+        if found == "0":  # for kill, that is everybody who called it
+            raise BrokenPromiseError(f"{unit} does not run on {node}")
+        return found
 
     def _signal(self, node: str, signal: str, pids: list[str]) -> tuple[float, float]:
         """The node notes the times, so that entering it does not count; and nor does starting a program."""

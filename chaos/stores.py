@@ -34,8 +34,9 @@ from testbed.stores import (
 from testbed.waiting import LONGEST_WAIT, wait_for
 
 # As inventory/lab has it.
-USER, CERTIFICATE, NAME = "mwapp-task", "/etc/mwapp-stores.pem", "stores"
+CERTIFICATE, NAME = "/etc/mwapp-stores.pem", "stores"
 DATA, REGIONS = "/var/lib/mwapp", "/srv/shared/regions"
+WHOSE = f'"$(stat --format=%U {DATA})"'  # the user that runs the handlers, in a shell on a host
 WRITE_EVERY = 0.01  # pause of a client after each acknowledged write, seconds
 PATIENCE = 2 * LONGEST_WAIT  # of clients, seconds
 LONGEST_FILE = 40_000  # bytes
@@ -52,7 +53,7 @@ def admit(cluster: Cluster) -> None:
     if (files := cluster.tls(NAME)) is None:
         return
     # On the disk: a host that loses its power must still have it.
-    install = f"install --owner={USER} --mode=0400 /dev/stdin {CERTIFICATE} && sync {CERTIFICATE}"
+    install = f"install --owner={WHOSE} --mode=0400 /dev/stdin {CERTIFICATE} && sync {CERTIFICATE}"
     for node in cluster.workers:
         cluster.lab.exec(node, ["sh", "-c", install], stdin=files.cert.read_text(), check=True)
     os.environ |= {"MWAPP_TLS_CA": str(files.ca), "MWAPP_TLS_CERT": str(files.cert)}
@@ -117,7 +118,7 @@ class Store(ABC):
         for node in self._cluster.workers:
             own, shared = f"{DATA}/{node}", shlex.quote(f"{REGIONS}/{self.table}")
             script = f"rm -rf {own}/partitions/{self.table}-* {own}/blocks/{self.table} {shared}"
-            make = f"install --directory --owner={USER} --mode=0700 {REGIONS}"
+            make = f"install --directory --owner={WHOSE} --mode=0700 {REGIONS}"
             self._cluster.lab.exec(node, ["sh", "-c", f"{script} && {make}"], check=True)
 
 
@@ -130,7 +131,7 @@ class RegionStore(Store):
     def _make(self, client: Client) -> None:
         self._regions = Regions(client, self.table, timeout=PATIENCE)
         self._regions.create()
-        self.writer = Person(self._regions, "person", districts=1)
+        self.writer = Person(self._regions, "person", districts=1, once=1)
 
     def wrong(self) -> list[str]:
         return wrong_in_regions(dict(self._regions.scan()), [self.writer])
@@ -158,8 +159,9 @@ class BlockStore(Store):
     writer: FileWriter
 
     def _make(self, client: Client) -> None:  # noqa: ARG002 - files have sessions of their own
-        self._open().create(groups=1)
-        self.writer = FileWriter(self._open(), 1, LONGEST_FILE)
+        with self._open() as files:
+            files.create(groups=1)
+        self.writer = FileWriter(self._open(), 1, LONGEST_FILE, once=1)
 
     def wrong(self) -> list[str]:
         with self._open() as files:

@@ -59,7 +59,7 @@ SCENES = (
         title="A data node dies",
         store=stores.BlockStore,
         worker=True,
-        owns="takes the blocks",
+        owns="receives the blocks",
         killed="the worker on {} and of its blocks' process",
         writes="files",
     ),
@@ -237,7 +237,8 @@ class Story:
         """Regions, partitions, blocks: a client writes all the time, and who owns that is killed."""
         if not stores.installed(self.cluster):
             print("\nRegions, partitions, blocks", flush=True)
-            self.say("left out: the hosts do not have the example stores (docs/lab.md, LAB_STORES)")
+            settings = "LAB_STORES, LAB_TASK_USER, LAB_PLAIN"
+            self.say(f"left out: the hosts do not have the example stores (docs/lab.md: {settings})")
             return
         stores.admit(self.cluster)
         with Client(self.cluster.hosts()) as client:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from lab import debs, image, kernel, network, ssh
 from lab.backends import Backend
-from lab.backends.containers import remove_shared
+from lab.backends.containers import remove_parents
 from lab.backends.nspawn import Nspawn
 from lab.backends.podman import Podman
 from lab.errors import LabError
@@ -91,7 +91,7 @@ def tear_down(lab: str, say: Say) -> None:
     with lock("labs", say):
         if not any(RUN.glob("*/lab.json")):
             kernel.restore_settings()
-            remove_shared()
+            remove_parents()
             with contextlib.suppress(OSError):
                 RUN.rmdir()
 

@@ -75,7 +75,10 @@ def _from_npm(place: Path, package: str) -> None:
             str(new),
             package,
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        except subprocess.TimeoutExpired as late:
+            raise ReleaseError(f"{package} cannot be fetched: {late}") from None
         if done.returncode:
             raise ReleaseError(f"{package} cannot be fetched: {done.stderr.strip()[-200:]}")
         new.rename(place)

@@ -279,10 +279,11 @@ class Person(Writer):
 
     failures = (NotDoneError,)
 
-    def __init__(self, regions: Regions, name: str, districts: int = 16) -> None:
-        """Keys begin with the number of a district."""
+    def __init__(self, regions: Regions, name: str, districts: int = 16, *, once: int = 4) -> None:
+        """Keys begin with the number of a district. Every so manyth is never written again (``once``): what
+        others overwrite tells nothing of a write before them that was lost."""
         super().__init__(name)
-        self._regions, self._districts = regions, districts
+        self._regions, self._districts, self._once = regions, districts, once
         self._random = random.Random(name)  # noqa: S311 - no secret
         self._key = ""
         # By key what it may be: the last that was acknowledged, and later ones.
@@ -290,7 +291,8 @@ class Person(Writer):
 
     def write(self, number: int) -> int:
         district = self._random.randrange(self._districts)
-        self._key = f"{district:02}-{self.name}-{self._random.randrange(10)}"
+        one = f"only-{number}" if number % self._once == 0 else self._random.randrange(10)
+        self._key = f"{district:02}-{self.name}-{one}"
         self.last.setdefault(self._key, [0]).append(number)
         self._regions.put(self._key, b"%d" % number + b" " * 60)
         self.last[self._key] = [number]
@@ -372,16 +374,16 @@ class FileWriter(Writer):
     pause = 0.02
     failures = (EndedError, LateError, OSError, ConflictError)
 
-    def __init__(self, files: Files, number: int, longest: int) -> None:
-        """``files`` is its own from now on."""
+    def __init__(self, files: Files, number: int, longest: int, *, once: int = 5) -> None:
+        """``files`` is its own from now on; ``longest``: bytes; ``once``: as of a Person."""
         super().__init__(f"writer {number}")
-        self._files, self._number, self._longest = files, number, longest
+        self._files, self._number, self._longest, self._once = files, number, longest, once
         self._random = random.Random(number)  # noqa: S311 - no secret
         self.acknowledged: dict[str, bytes] = {}
         self.perhaps: dict[str, list[bytes]] = {}  # since then
 
     def write(self, number: int) -> int:
-        path = f"{self._number}/{number % 25}"
+        path = f"{self._number}/{f'only-{number}' if number % self._once == 0 else number % 25}"
         data = self._random.randbytes(self._random.randint(0, self._longest))
         self.perhaps.setdefault(path, []).append(data)
         file = self._files.put(path, io.BytesIO(data))

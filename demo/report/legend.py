@@ -69,7 +69,7 @@ LEGEND = (
         "writes acknowledged",
         "This client was told again and again that a write is safe. Where it is blank, it was not told so.",
     ),
-    Key("stored", 0, "writes to a store", "How many its client was told are safe: a step for each."),
+    Key("stored", 0, "writes to a store", "Writes that its client was told are safe, one step each."),
     Key("submitted", 0, "tasks submitted", "How many tasks clients were told are accepted."),
     Key("ended", 0, "tasks ended", "How many have a result. The area between the two lines is open tasks."),
 )

@@ -112,7 +112,7 @@ FAULTS = {
         cost="to the next write",
         done="A client wrote all the time to a region of a sorted table, as to HBase. The worker that served "
         "the region was killed with kill -9, and so was the process of its region.",
-        seen="from the kill until the client was told that a write is safe that it had begun after the kill. "
+        seen="from the kill until the client was told that a write it began after the kill is safe. "
         "So it was the next owner that stored it.",
         why="The data of a region are where all hosts reach them. systemd notices the worker's death and "
         "ends its session at once. The master gives the region to another worker, under a greater number, "
@@ -126,8 +126,7 @@ FAULTS = {
         cost="to the next write",
         done="A client appended records to a partition all the time, as to Kafka. Its leader's process was "
         "killed with kill -9. The worker that had started it lived on.",
-        seen="from the kill until the client was told that a record is safe that it had begun to send after "
-        "the kill.",
+        seen="from the kill until the client was told that a record it sent after the kill is safe.",
         why="A record is acknowledged when all replicas in sync have it on disk. The worker sees that its "
         "process is dead and says so; no session has to end. The master lets one of the others lead, under "
         "the next generation. That one has every acknowledged record.",
@@ -139,9 +138,9 @@ FAULTS = {
         cost="to the next write",
         done="A client stored files all the time, whose blocks three data nodes have, as in HDFS. The worker "
         "that took the blocks was killed with kill -9, and so was the process that passed them on.",
-        seen="from the kill until the client was told that a file is safe that it had begun after the kill.",
+        seen="from the kill until the client was told that a file it began after the kill is safe.",
         why="A block is acknowledged when all data nodes in sync have it on disk. When the session of the "
-        "dead one is over, another one takes the blocks, and two go on. The third comes back, and copies "
+        "dead one is over, another one receives the blocks, and two go on. The third comes back, and copies "
         "what it has missed.",
         invariant=_KEPT,
         read=(_STORES, "“Blocks: HDFS's picture”"),

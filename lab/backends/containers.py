@@ -192,7 +192,7 @@ class Containers(ABC):
         return ["sh", "-c", 'echo 0 >"$0" && exec "$@"', str(group.path / "cgroup.procs")]
 
 
-def remove_shared() -> None:
+def remove_parents() -> None:
     """Remove what the labs of this machine shared, once there is none and none can be created."""
     for directory in (Cgroup(Path("zklab")).path, DISKS):
         with contextlib.suppress(OSError):  # a lab with lost state may be in there

@@ -21,7 +21,7 @@ def test_it_is_read_whatever_blanks_are_around(around: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "{}}", '{"a":1} {"b":2}', "{} date", "\u00a0{}", "{}\x0b", "{'a': 1}"]
+    "text", ["", " ", "{}}", '{"a":1} {"b":2}', "{} date", "\u00a0{}", "\ufeff{}", "{}\x0b", "{'a': 1}"]
 )
 def test_anything_else_is_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting|Extra data"):

@@ -68,6 +68,19 @@ def test_regions_with_all_that_was_acknowledged_are_right() -> None:
     assert wrong_in_regions(dict(sorted(table.values.items())), [writer]) == []
 
 
+@pytest.mark.parametrize("once", [1, 4])
+def test_regions_that_have_forgotten_all_before_their_owner_died_are_wrong(once: int) -> None:
+    """However long people have gone on."""
+    table = Table()
+    writer = Person(table, "p", districts=1, once=once)
+    for number in range(1, 400):
+        if number == 10:
+            table.values.clear()
+        writer.write(number)
+    found = wrong_in_regions(dict(sorted(table.values.items())), [writer])
+    assert len(found) == 9 // once
+
+
 def test_regions_that_lack_have_an_older_or_a_foreign_value_are_wrong() -> None:
     table = Table()
     writer = person(table)
@@ -188,6 +201,19 @@ def test_a_file_is_right_if_it_is_the_last_that_was_acknowledged_or_was_tried_si
         "1/1",
         "1/2",
     ]
+
+
+@pytest.mark.parametrize("once", [1, 5])
+def test_files_written_before_their_owner_died_are_looked_at_however_long_the_writer_has_gone_on(
+    once: int,
+) -> None:
+    disk = Disk()
+    writer = FileWriter(disk, 1, 100, once=once)
+    for number in range(1, 400):
+        if number == 10:
+            disk.files.clear()
+        writer.write(number)
+    assert len(wrong_in_files(disk, [writer])) == 9 // once
 
 
 class Recorder(Writer):

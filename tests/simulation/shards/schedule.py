@@ -4,7 +4,7 @@ every shard must have its owner and everything be even."""
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS, Limits
@@ -43,9 +43,6 @@ from tests.simulation.service import Service
 from tests.simulation.shards.handlers import Fleet, Key, ShardHost
 from tests.simulation.shards.judge import Judge
 from tests.simulation.world import Violation, World, bounded
-
-if TYPE_CHECKING:
-    pass
 
 KINDS = (
     *("cut", "stall", "crash", "stop", "expire", "freeze", "suspend"),
