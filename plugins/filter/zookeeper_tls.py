@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprints
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_reload import suffices
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
     SUPERUSER,
     client_problems,
@@ -242,6 +244,24 @@ def zookeeper_asks_tls(seen: Hostvars, tls: Any) -> bool:
     return TLS in phases if phases else is_true(tls)
 
 
+def zookeeper_reloads(found: Row, placed: list[str], home: str, cas: Mapping[str, str]) -> bool:
+    """Tell whether a running server takes up what changed without a restart.
+
+    Args:
+        found: what preflight found before it changed.
+        placed: files that changed since, of those that it reads when it starts.
+        home: the directory of its certificates.
+        cas: by CA, what its file says now.
+    """
+    changed = {*placed, *found["stale"]}
+    trusts = {
+        ca: fingerprints(text)
+        for ca, text in cas.items()
+        if f"{home}/{ca}-ca.pem" not in found["stale"]  # or nobody knows what it was started with
+    }
+    return bool(found["reloads"]) and suffices(changed, home, found["trusts"], trusts)
+
+
 class FilterModule:
     """What Ansible looks for."""
 
@@ -251,6 +271,7 @@ class FilterModule:
             "zookeeper_asks_tls": zookeeper_asks_tls,
             "zookeeper_certificates": zookeeper_certificates,
             "zookeeper_client_problems": zookeeper_client_problems,
+            "zookeeper_reloads": zookeeper_reloads,
             "zookeeper_tls_refusals": zookeeper_tls_refusals,
             "zookeeper_tls_way": zookeeper_tls_way,
         }

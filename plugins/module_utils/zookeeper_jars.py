@@ -36,6 +36,16 @@ def lacking(classes: Mapping[str, str], classpath: str) -> dict[str, str] | None
     return missing if seen else None
 
 
+def mentions(name: str, text: str, classpath: str) -> bool:
+    """Whether the class of this name has this text in it; not if no jar of the class path has the class."""
+    entry = f"{name.replace('.', '/')}.class"
+    for jar in jars(classpath.split(":")):
+        with zipfile.ZipFile(jar) as file:
+            if entry in file.namelist():
+                return text.encode() in file.read(entry)
+    return False
+
+
 def jars(entries: Iterable[str]) -> Iterator[Path]:
     """The jars of a class path and those that these name in turn, each once."""
     todo, seen = [jar for entry in entries for jar in _expanded(entry)], set()

@@ -105,6 +105,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+placed: {description: Files marked C(restart) that changed now., type: list, returned: always}
 waiting: {description: What was held back and differs from what it should be., type: list, returned: always}
 """
 
@@ -128,6 +129,7 @@ class Placer:
         self.module = module
         self.changed = False
         self.diffs: list[dict[str, Any]] = []
+        self.placed: list[str] = []  # what a server reads when it starts
 
     def directory(self, entry: dict[str, Any]) -> None:
         path = Path(entry["path"])
@@ -150,6 +152,8 @@ class Placer:
             self._attributes(path, entry)
             return
         self._note(path, *(_shown(entry, text) for text in (now or "", entry["content"])))
+        if entry["restart"]:
+            self.placed.append(str(path))
         if not self.module.check_mode:
             self._replace(path, entry)
 
@@ -323,7 +327,7 @@ def main() -> None:
         waiting = place(placer, module.params | {"files": files})
     except OSError as error:
         module.fail_json(msg=explain(error))
-    module.exit_json(changed=placer.changed, diff=placer.diffs, waiting=waiting)
+    module.exit_json(changed=placer.changed, diff=placer.diffs, waiting=waiting, placed=placer.placed)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,10 @@ trusts:
     empty if none runs with TLS.
   type: dict
   returned: always
+reloads:
+  description: Whether the running server takes up renewed certificates without a restart.
+  type: bool
+  returned: always
 addresses:
   description: Addresses of this host, as C(zookeeper_host) and as others see it when it connects to them.
   type: list
@@ -159,7 +163,12 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.unlogged import Un
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import still_running
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_heap import heap_mb
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import read_history
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, named
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_jars import lacking, mentions, named
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_reload import (
+    CLIENT_KEY,
+    CLIENT_PORT,
+    looks_out,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
     ADOPTED,
     PORTS,
@@ -573,6 +582,9 @@ def main() -> None:
         trusts={ca: fingerprints(read(TLS_HOME / f"{ca}-ca.pem") or "") for ca in ("client", "quorum")}
         if found["speaks"] not in ("", PLAIN)
         else {},
+        reloads=found["unit"]["running"]
+        and looks_out(found["config"])
+        and mentions(CLIENT_PORT, CLIENT_KEY, module.params["classpath"]),
         addresses=sorted({found["address"]["text"] or ""} - {""} | {*sources(me, members)}),
         clock=time.time(),
         data=found["data_dir"]["filled"] or found["txnlog_dir"]["filled"],

@@ -126,8 +126,12 @@ def test_files_of_a_running_server_wait(tmp_path: Path) -> None:
     again = place(tmp_path, hold=True)
     assert (again["changed"], again["waiting"]) == (False, [str(config)])
     config.unlink()
-    assert place(tmp_path, hold=True)["waiting"] == [str(config)]
-    assert not config.exists()
+    answer = place(tmp_path, hold=True)
+    assert (answer["waiting"], answer["placed"], config.exists()) == ([str(config)], [], False)
+    for check in (True, False):
+        assert place(tmp_path, check=check)["placed"] == [str(config)], "what its restart is for"
+    tool.write_text("false\n")
+    assert place(tmp_path)["placed"] == []
 
 
 @needs_root

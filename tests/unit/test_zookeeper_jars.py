@@ -37,6 +37,19 @@ def test_what_no_jar_has_is_told(tmp_path: Path) -> None:
     assert jars.lacking({"one": "x.A"}, classpath) == {}
 
 
+def test_what_a_class_mentions(tmp_path: Path) -> None:
+    """The first jar that has it counts, as for Java."""
+    for name, content in {"a.jar": b"..a.key..", "b.jar": b"..b.key.."}.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as file:
+            file.writestr("x/A.class", content)
+    jar(tmp_path / "0.jar", "x.B")
+    assert jars.mentions("x.A", "a.key", f"{tmp_path}/*")
+    assert not jars.mentions("x.A", "b.key", f"{tmp_path}/*")
+    assert jars.mentions("x.A", "b.key", f"{tmp_path}/b.jar:{tmp_path}/a.jar")
+    assert not jars.mentions("x.C", "a.key", f"{tmp_path}/*")
+    assert not jars.mentions("x.A", "a.key", f"{tmp_path}/missing.jar")
+
+
 def test_without_jars_nothing_is_known(tmp_path: Path) -> None:
     assert jars.lacking({"one": "x.A"}, f"{tmp_path}/a.jar:{tmp_path}/lib/*") is None
 

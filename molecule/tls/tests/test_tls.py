@@ -130,6 +130,47 @@ def test_another_person_gets_a_certificate(operator: Operator, cluster: Cluster)
         assert why in refused.text
 
 
+def test_renewed_certificates_are_taken_up_without_a_restart(operator: Operator, cluster: Cluster) -> None:
+    """By zk2 and zk3. The release of zk1 cannot."""
+
+    def shown(node: str) -> list[str]:
+        """What a server has, at both kinds of ports."""
+        return [
+            leaf
+            for file in ("client", "quorum")
+            for leaf in certificates(cluster, node, f"/etc/zookeeper/tls/{file}.pem")
+        ]
+
+    def remove(*nodes: str) -> None:
+        for node in nodes:
+            for ca in ("client", "quorum"):
+                Path(f"/run/zklab/{cluster.lab.spec.name}/tls/{ca}/{node}.pem").unlink()
+
+    with operator.clients(tls=True) as clients:
+        before, certified = started(cluster), {node: shown(node) for node in SERVERS}
+        remove("zk2", "zk3")
+        checked = operator.play("zookeeper", "--check", tls=True)
+        assert checked.status == 0, checked.output
+        assert checked.changed > 0
+        done = operator.under(clients, "certificates of 3.9.3 are renewed", "zookeeper", tls=True)
+        assert done.status == 0, done.output
+        assert "does not take up" not in done.text
+        assert started(cluster) == before
+        assert {node for node in SERVERS if shown(node) != certified[node]} == {"zk2", "zk3"}
+        again = operator.under(clients, "the same once more", "zookeeper", tls=True)
+        assert (again.status, again.changed) == (0, 0), again.output
+        for node in ("zk2", "zk3"):
+            run(cluster, node, "sha256sum --check /run/zookeeper/started-with")
+        remove("zk1")
+        done = operator.under(clients, "certificates of 3.8.0 are renewed", "zookeeper", tls=True)
+        assert done.status == 0, done.output
+        now = started(cluster)
+        assert {node for node in now if now[node] != before[node]} == {"zk1"}
+        again = operator.play("zookeeper", tls=True)
+        assert (again.status, again.changed) == (0, 0), again.output
+    works(cluster)
+
+
 def test_the_cas_change_while_clients_write(operator: Operator, cluster: Cluster) -> None:
     (old,) = certificates(cluster, "zk1", CAS)
     leaf = certificates(cluster, "zk1", "/etc/zookeeper/tls/client.pem")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,28 @@ def test_a_server_that_runs_with_tls(host: Host, monkeypatch: pytest.MonkeyPatch
         True,
     )
     assert answer["trusts"] == {"client": [], "quorum": []}
+
+
+def test_who_takes_up_renewed_certificates(host: Host) -> None:
+    """Its release can, it was started so, and it runs."""
+    on = {"client.certReload": "true", "sslQuorumReloadCertFiles": "true"}
+    jar = host.root / "jars/zookeeper.jar"
+    jar.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = {"clientPort": listener.getsockname()[1]}
+
+        def found(keys: dict[str, str], content: bytes = b"..zookeeper.client.certReload..") -> bool:
+            with zipfile.ZipFile(jar, "w") as file:
+                file.writestr("org/apache/zookeeper/server/NettyServerCnxnFactory.class", content)
+            host.configured("run/zookeeper/zoo.cfg", **port, **keys)
+            return bool(host.look()["reloads"])
+
+        host.runs()
+        assert found(on)
+        assert not found(on, b"3.8.0")
+        assert not found({})
+        host.runs(ActiveState="failed")
+        assert not found(on)
 
 
 def test_which_cas_a_server_trusts(host: Host) -> None:
