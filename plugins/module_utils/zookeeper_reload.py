@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 # With these in its zoo.cfg it looks out for new files.
 KEYS = {"client.certReload", "sslQuorumReloadCertFiles"}
-# With one of these AdminServer has TLS, and reads the key of quorum.pem once, when it starts.
+# With one of these, or such a JVM flag, AdminServer has TLS: it reads the key in quorum.pem once, at start.
 READ_ONCE = {"admin.forceHttps", "admin.portUnification"}
 # A release whose client port can do so has the one key in this class (3.7.2, 3.8.5, 3.9.0 and newer).
 CLIENT_PORT = "org.apache.zookeeper.server.NettyServerCnxnFactory"
@@ -14,10 +14,11 @@ CLIENT_KEY = "client.certReload"
 CAS = ("client", "quorum")
 
 
-def looks_out(config: Mapping[str, str]) -> bool:
-    """Whether a server with this zoo.cfg does so, if its release can."""
+def looks_out(config: Mapping[str, str], flags: Iterable[str]) -> bool:
+    """Whether a server with this zoo.cfg and these JVM flags does so, if its release can."""
     on = {key for key, value in config.items() if value.lower() == "true"}
-    return on >= KEYS and not on & READ_ONCE
+    once = any(flag.startswith(f"-Dzookeeper.{key}") for flag in flags for key in READ_ONCE)
+    return on >= KEYS and not on & READ_ONCE and not once
 
 
 def suffices(

@@ -583,7 +583,7 @@ def main() -> None:
         if found["speaks"] not in ("", PLAIN)
         else {},
         reloads=found["unit"]["running"]
-        and looks_out(found["config"])
+        and looks_out(found["config"], settings["zookeeper_jvm_flags"])
         and mentions(CLIENT_PORT, CLIENT_KEY, module.params["classpath"]),
         addresses=sorted({found["address"]["text"] or ""} - {""} | {*sources(me, members)}),
         clock=time.time(),

@@ -43,8 +43,11 @@ TEXTS = dict.fromkeys(("client", "quorum"), pem(OLD).decode() + pem(NEW).decode(
     ],
 )
 def test_who_looks_out_for_new_certificates(changed: dict[str, str], looks_out: bool) -> None:
-    assert rules.looks_out(ON | changed) is looks_out
-    assert not rules.looks_out(changed), "servers started by an older role"
+    flags = ["-Dzookeeper.admin.enableServer=true", "-Xss1m"]
+    assert rules.looks_out(ON | changed, flags) is looks_out
+    assert not rules.looks_out(changed, flags), "servers started by an older role"
+    for name in ("forceHttps", "portUnification"):
+        assert not rules.looks_out(ON | changed, [*flags, f"-Dzookeeper.admin.{name}=true"])
 
 
 @pytest.mark.parametrize("placed", [[LEAF], [QUORUM_LEAF], [LEAF, QUORUM_LEAF]])
@@ -151,7 +154,7 @@ def test_who_goes_on_with_the_old_ones_is_to_be_restarted(ca: str, running: Runn
     assert (answer["reloaded"], answer["changed"]) == (False, False)
     (warning,) = answer["warnings"]
     port = running.servers[ca].port
-    assert f"so it is restarted (127.0.0.1:{port} still shows the certificate before)." in str(warning)
+    assert f"new certificates: 127.0.0.1:{port} still shows the old certificate." in str(warning)
     assert running.record.read_text() == running.before
 
 
@@ -167,6 +170,23 @@ def test_who_shows_them_but_serves_nobody_is_to_be_restarted(running: Running) -
         answer = running.ask(client_port=idle.port, election_port=0, timeout=0)
     assert not answer["reloaded"]
     assert "it serves nobody" in str(answer["warnings"])
+    assert running.record.read_text() == running.before
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_who_shows_one_that_it_refuses_from_others_is_to_be_restarted(
+    newest: ssl.TLSVersion, running: Running
+) -> None:
+    """Its connections to its peers stay until the next election, and then there would be none."""
+    for ca in ("client", "quorum"):
+        running.take_up(ca)
+    stricter = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    stricter.maximum_version, stricter.verify_mode = newest, ssl.CERT_REQUIRED
+    stricter.load_verify_locations(running.home / "client-ca.pem")
+    stricter.load_cert_chain(running.home / "quorum.pem")
+    with serving() as serve:
+        answer = running.ask(election_port=serve(in_turn("follower"), stricter).port, timeout=0)
+    assert not answer["reloaded"]
     assert running.record.read_text() == running.before
 
 

@@ -274,9 +274,9 @@ def test_servers_look_out_for_renewed_certificates(phase: str) -> None:
     """Unless the inventory says that they shall not."""
     lines = partial(render, "zoo.cfg.j2", **stage("zk1"), __zookeeper_phase=phase)
     looks_out, read_config = load("zookeeper_reload").looks_out, load("zookeeper_zoo_cfg").parse_config
-    assert looks_out(read_config(lines()))
-    assert not looks_out(read_config(lines(zookeeper_config={"client.certReload": False})))
-    assert not looks_out(read_config(render("zoo.cfg.j2", **stage("zk1"))))
+    assert looks_out(read_config(lines()), ())
+    assert not looks_out(read_config(lines(zookeeper_config={"client.certReload": False})), ())
+    assert not looks_out(read_config(render("zoo.cfg.j2", **stage("zk1"))), ())
 
 
 FILE = "client/zookeeper-superuser.pem"

@@ -7,12 +7,13 @@ from conftest import Hosts
 from stores.blocks.files import Files
 from stores.partitions.topic import Topic
 
-from chaos.stores import CERTIFICATE, DATA, USER
+from chaos.stores import CERTIFICATE, DATA
 from testbed import playbook
 from testbed.stores import FileWriter, People, Producer, whole_log, wrong_in_files, wrong_in_log
 
 CONFIG, UNIT = "/etc/mwapp/mwapp.toml", "/etc/systemd/system/mwapp-worker.service"
 AS_PROVISIONED = ("--extra-vars", json.dumps({"mwapp_session_timeout": 10}))
+USER = "mwapp-task"
 PARTITIONS, GROUPS = 2, 2
 PATIENCE = ("--timeout", "120")  # each replica is a process, and hosts share one machine
 NOTHING = {"mwapp_environment": {}, "mwapp_data_directory": False, "mwapp_writable_paths": []}

@@ -26,6 +26,22 @@ MUTANTS = [
     rules("on >= KEYS", "on & KEYS", "half of its certificates are taken up"),
     rules("on >= KEYS", "True", "a server that was started by an older role is asked in vain"),
     rules(" and not on & READ_ONCE", "", "AdminServer goes on with the old certificate"),
+    rules(" and not once", "", "AdminServer goes on with the old certificate"),
+    preflight(
+        'looks_out(found["config"], settings["zookeeper_jvm_flags"])',
+        'looks_out(found["config"], ())',
+        "AdminServer goes on with the old certificate",
+    ),
+    reload(
+        "        except TimeoutError:\n            return\n        raise OSError(",
+        "        except TimeoutError:\n            return\n        OSError(",
+        "a certificate that the peers refuse passes through all servers, until the next election",
+    ),
+    reload(
+        '            if port == self._ports.get("quorum"):\n                self._see_that_it_stays(secured)\n',
+        "",
+        "a certificate that the peers refuse passes through all servers, until the next election",
+    ),
     rules('if value.lower() == "true"', "if value", "a server that shall not look out is asked in vain"),
     rules("{*changed} <= leaves | same", "True", "a new zoo.cfg waits for a restart that does not come"),
     rules("leaves | same", "leaves", "a new CA that begins to sign costs a restart"),
@@ -52,7 +68,11 @@ MUTANTS = [
     preflight(
         'reloads=found["unit"]["running"]', 'reloads=found["unit"]["present"]', "one that died is waited for"
     ),
-    preflight('        and looks_out(found["config"])\n', "", "one that was not started so is waited for"),
+    preflight(
+        '        and looks_out(found["config"], settings["zookeeper_jvm_flags"])\n',
+        "",
+        "one that was not started so is waited for",
+    ),
     preflight(
         '        and mentions(CLIENT_PORT, CLIENT_KEY, module.params["classpath"])',
         "",
