@@ -222,6 +222,12 @@ class SimEnsemble:
                 replica.tree.apply(change, entry.zxid, entry.time)
                 self._fire(replica, change)
 
+    def forget(self) -> None:
+        """It is all over. Half of what there was goes now, and need not be found by the search for garbage."""
+        for tree in (self.decided, *(server.tree for server in self.servers)):
+            tree.nodes.clear()
+        self.log.clear()
+
     # ------------------------------------------------------------ what must not be
 
     def lose(self, entries: int) -> list[Transacted]:

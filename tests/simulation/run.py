@@ -44,7 +44,10 @@ def quiet() -> Callable[[], None]:
 def simulate(seed: int, bug: Bug = NONE, *, short: bool = False) -> Figures:
     """Run one schedule. Raises Violation, with the command to repeat it, and its story, shortened on
     request."""
-    return carry_out(partial(Schedule, seed, bug), tell, repeat(seed), short=short).figures()
+    schedule = carry_out(partial(Schedule, seed, bug), tell, repeat(seed), short=short)
+    figures = schedule.figures()
+    schedule.service.ensemble.forget()
+    return figures
 
 
 def carry_out(
