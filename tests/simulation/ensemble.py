@@ -223,7 +223,7 @@ class SimEnsemble:
                 self._fire(replica, change)
 
     def forget(self) -> None:
-        """It is all over. Half of what there was goes now, and need not be found by the search for garbage."""
+        """It is all over. Half of what there was goes now, unseen by the search for garbage."""
         for tree in (self.decided, *(server.tree for server in self.servers)):
             tree.nodes.clear()
         self.log.clear()
