@@ -83,7 +83,7 @@ docs: setup-python ## the roles' tables of variables, from their specifications
 # More processes than there are cores, for some tests wait. What one of them has compiled the others need not.
 unit processes: export PYTHONDONTWRITEBYTECODE :=
 unit: setup-python ## logic, without root and without processes
-	pytest -n $$(nproc) --dist worksteal -m "not processes" tests/unit
+	pytest -n $$(expr $$(nproc) + 2) --dist worksteal -m "not processes" tests/unit
 
 processes: setup-python ## the unit tests that start processes: handlers, commands, modules, ansible-playbook
 	pytest -n $$(expr $$(nproc) + 2) --dist worksteal -m processes tests/unit
