@@ -65,16 +65,8 @@ def _from_npm(place: Path, package: str) -> None:
     STORE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STORE) as temporary:
         new = Path(temporary) / "new"
-        command = [
-            "npm",
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-            str(new),
-            package,
-        ]
+        quiet = ("--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1", "--fetch-timeout=20000")
+        command = ["npm", "install", *quiet, "--prefix", str(new), package]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
         except subprocess.TimeoutExpired as late:
