@@ -98,22 +98,23 @@ class Server:
                 shown = self._shown(port, context)
             except OSError as error:
                 return f"{self._host}:{port}: {reason(error)}"
-            if shown != fingerprints(self._texts[self._files[ca]["certificate"]].decode())[0]:
-                return f"{self._host}:{port} still shows the old certificate"
+            if shown != fingerprints(self._texts[self._files[ca]["certificate"]].decode()):
+                return f"{self._host}:{port} still shows the old certificate, or others of CAs with it"
             if ca == "client":  # it may show a new one, and yet refuse such clients
                 state = look(Member("", self._host, port), ANSWER_SECONDS, context)
                 if state.mode is None:
                     return f"{self._host}:{port}: {state.error or 'it serves nobody'}"
         return ""
 
-    def _shown(self, port: int, context: Any) -> str:
+    def _shown(self, port: int, context: Any) -> list[str]:
+        """The fingerprints of the certificates that it shows, its own first. Raises OSError."""
         with (
             socket.create_connection((self._host, port), timeout=ANSWER_SECONDS) as connection,
             context.wrap_socket(connection, server_hostname=self._host) as secured,
         ):
             if port == self._ports.get("quorum"):
                 self._see_that_it_stays(secured)
-            return fingerprint(secured.getpeercert(binary_form=True) or b"")
+            return [fingerprint(der) for der in _chain(secured)]
 
     def _see_that_it_stays(self, secured: Any) -> None:
         """Its peers show it the same certificate. With TLS 1.3 it judges that when we believe all is well.
@@ -144,6 +145,15 @@ class Server:
             Path(name).replace(STARTED_WITH)
         finally:
             Path(name).unlink(missing_ok=True)
+
+
+def _chain(secured: Any) -> list[bytes]:
+    """What the other side has sent, not what leads to a CA that we trust."""
+    if hasattr(secured, "get_unverified_chain"):  # Python 3.13
+        return list(secured.get_unverified_chain())
+    from _ssl import ENCODING_DER  # an older one has it, but no public name for it
+
+    return [one.public_bytes(ENCODING_DER) for one in secured._sslobj.get_unverified_chain()]
 
 
 def wait(server: Server, timeout: float) -> str:

@@ -93,9 +93,9 @@ class Running:
         self.home, self.record = root / "tls", root / "started-with"
         self.contexts: dict[str, ssl.SSLContext] = {}
         self.servers: dict[str, Server] = {}
-        self.cas = {ca: Maker(ca) for ca in ("client", "quorum")}
+        self.cas = {ca: Maker(f"between-{ca}", Maker(ca)) for ca in ("client", "quorum")}
         for ca, maker in self.cas.items():
-            write(self.home / f"{ca}-ca.pem", pem(maker.certificate))
+            write(self.home / f"{ca}-ca.pem", pem(maker.signed_by.certificate))
             self.place(ca)
             context = self.contexts[ca] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.verify_mode = ssl.CERT_REQUIRED
@@ -154,8 +154,28 @@ def test_who_goes_on_with_the_old_ones_is_to_be_restarted(ca: str, running: Runn
     assert (answer["reloaded"], answer["changed"]) == (False, False)
     (warning,) = answer["warnings"]
     port = running.servers[ca].port
-    assert f"new certificates: 127.0.0.1:{port} still shows the old certificate." in str(warning)
+    assert (
+        f"new certificates: 127.0.0.1:{port} still shows the old certificate, or others of CAs with it."
+        in str(warning)
+    )
     assert running.record.read_text() == running.before
+
+
+@pytest.mark.parametrize("ca", ["client", "quorum"])
+def test_another_ca_between_is_a_new_certificate(ca: str, running: Running) -> None:
+    """The certificate of the server itself is the same, and was signed by the same key."""
+    for taken in ("client", "quorum"):
+        running.take_up(taken)
+    maker = running.cas[ca]
+    own = (running.home / f"{ca}.pem").read_bytes().removesuffix(pem(maker.certificate))
+    between = Maker(maker.name, maker.signed_by, key=maker.key)
+    for chain in (between.certificate,), (between.certificate, maker.signed_by.certificate):
+        write(running.home / f"{ca}.pem", own + b"".join(map(pem, chain)))
+        answer = running.ask(timeout=0)
+        assert (answer["reloaded"], answer["changed"]) == (False, False)
+        assert "or others of CAs with it" in str(answer["warnings"])
+        running.take_up(ca)
+        assert running.ask(timeout=0)["reloaded"]
 
 
 def test_a_single_server_has_no_election_port(running: Running) -> None:

@@ -409,12 +409,29 @@ def test_while_servers_are_restarted_one_that_is_ill_stops_all() -> None:
                 task.get("ansible.builtin.include_tasks"),
             ):
                 first[path.name] = task["vars"].get("__zookeeper_looks_first", False)
-    rolls = dict.fromkeys(("_idle.yml", "_roll.yml", "_rolling_restart_next.yml"), False)
+    rolls = dict.fromkeys(("_idle.yml", "_restart.yml", "_roll.yml", "_rolling_restart_next.yml"), False)
     assert first == {"_service.yml": True, "rolling_restart.yml": True} | rolls
     settle = jinja2.Template(read("tasks/_health.yml")[0]["zklab.zookeeper.zookeeper_gate"]["settle"])
     gate = {"zookeeper_gate_timeout": "60", "omit": "omitted"}
     assert float(settle.render(gate)) > 600, "the time is over before, also if all answer late"
     assert settle.render(gate, __zookeeper_looks_first=True) == "omitted"
+
+
+def test_who_was_asked_in_vain_to_reload_is_restarted_behind_the_gate() -> None:
+    """The answer may take seconds, in which another server may have died."""
+    tasks = read("tasks/_restart.yml")
+    asks, gate, restart = (
+        next(n for n, task in enumerate(tasks) if what in (*task, task.get("ansible.builtin.include_tasks")))
+        for what in ("zklab.zookeeper.zookeeper_reload", "_health.yml", "ansible.builtin.systemd_service")
+    )
+    assert asks < gate < restart
+    when = jinja2.Template("{{ " + tasks[gate]["when"] + " }}")
+    answers = {"reloaded": False}, {"reloaded": True}, {"skipped": True}
+    assert [when.render(__zookeeper_reload=answer) for answer in answers] == ["True", "False", "False"]
+    # The gate may name another one first then; the one that was restarted is not restarted again.
+    left = read("tasks/_roll.yml")[-1]["vars"]["__zookeeper_still_pending"].replace("}}", "| list }}")
+    rolling = {"rolling": ["zk3", "zk2"]}
+    assert jinja2.Template(left).render(__zookeeper_gate=rolling, __zookeeper_next="zk2") == "['zk3']"
 
 
 def test_servers_answer_what_kazoo_asks_them() -> None:

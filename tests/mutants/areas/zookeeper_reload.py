@@ -42,6 +42,11 @@ MUTANTS = [
         "",
         "a certificate that the peers refuse passes through all servers, until the next election",
     ),
+    reload(
+        'if shown != fingerprints(self._texts[self._files[ca]["certificate"]].decode()):',
+        'if shown[0] != fingerprints(self._texts[self._files[ca]["certificate"]].decode())[0]:',
+        "another CA between waits for the next restart",
+    ),
     rules('if value.lower() == "true"', "if value", "a server that shall not look out is asked in vain"),
     rules("{*changed} <= leaves | same", "True", "a new zoo.cfg waits for a restart that does not come"),
     rules("leaves | same", "leaves", "a new CA that begins to sign costs a restart"),
