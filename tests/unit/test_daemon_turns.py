@@ -191,6 +191,19 @@ def test_who_is_impatient_is_heeded_also_while_the_main_loop_is_busy(harness: Ha
     assert in_time
 
 
+def test_only_who_is_at_a_keyboard_can_be_impatient(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd may send SIGTERM twice, and means the same by it."""
+    ended: list[int] = []
+    monkeypatch.setattr(harness.daemon._loop, "abort", lambda: ended.append(len(sent)))
+    sent: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+        sent.append(number)
+        harness.daemon._signalled(number, None)
+    assert ended == [3]
+
+
 # ---------------------------------------------------------------- its address
 
 
