@@ -2,8 +2,9 @@
 
 import io
 import socket
+import ssl
 import time
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any
 
 
@@ -31,9 +32,18 @@ class Within(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-def page(address: tuple[str, int], path: str, seconds: float, most: int) -> bytes:
-    """What an HTTP server has there, up to so many bytes. Raises OSError and http.client.HTTPException."""
-    connection = HTTPConnection(*address, timeout=seconds)
+def page(
+    address: tuple[str, int], path: str, seconds: float, most: int, tls: ssl.SSLContext | None = None
+) -> bytes:
+    """What an HTTP server has there, up to so many bytes; with ``tls`` an HTTPS server.
+
+    Raises OSError and http.client.HTTPException.
+    """
+    connection = (
+        HTTPConnection(*address, timeout=seconds)
+        if tls is None
+        else HTTPSConnection(*address, timeout=seconds, context=tls)
+    )
     try:
         connection.request("GET", path)
         response = HTTPResponse(Within(connection.sock, seconds))  # type: ignore[arg-type] # what it asks for

@@ -5,6 +5,7 @@
 
 import json
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -30,10 +31,13 @@ def fields(answer: str, between: str) -> dict[str, str]:
     return dict(line.split(between, 1) for line in answer.splitlines() if between in line)
 
 
-def endpoint(host: str, port: int, path: str, seconds: float = 2.0) -> tuple[int, str] | None:
-    """A daemon's HTTP status and body; None if it does not answer."""
+def endpoint(
+    host: str, port: int, path: str, seconds: float = 2.0, trusts: ssl.SSLContext | None = None
+) -> tuple[int, str] | None:
+    """A daemon's HTTP status and body; None if it does not answer. ``trusts`` has TLS."""
+    url = f"{'http' if trusts is None else 'https'}://{host}:{port}{path}"
     try:
-        with urllib.request.urlopen(f"http://{host}:{port}{path}", timeout=seconds) as answer:
+        with urllib.request.urlopen(url, timeout=seconds, context=trusts) as answer:  # noqa: S310 - of these two
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as answer:
         return answer.code, answer.read().decode()
@@ -41,9 +45,11 @@ def endpoint(host: str, port: int, path: str, seconds: float = 2.0) -> tuple[int
         return None
 
 
-def role_status(host: str, port: int, seconds: float = 2.0) -> dict[str, Any]:
+def role_status(
+    host: str, port: int, seconds: float = 2.0, trusts: ssl.SSLContext | None = None
+) -> dict[str, Any]:
     """What a daemon's /status says of its role; empty if it does not answer."""
-    answer = endpoint(host, port, "/status", seconds)
+    answer = endpoint(host, port, "/status", seconds, trusts)
     if answer is None or answer[0] != 200:
         return {}
     document = json.loads(answer[1])

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from datetime import datetime
@@ -50,6 +51,7 @@ class Daemon:
         ]
         # One task at a time unless a test says otherwise, however many CPUs the machine has.
         self.environment = os.environ | {"MWAPP_SLOTS": "1"} | environment
+        self.trusts: ssl.SSLContext | None = None  # if its endpoint speaks HTTPS
         self.process: subprocess.Popen[bytes]
         self.start()
 
@@ -65,11 +67,11 @@ class Daemon:
 
     def get(self, path: str) -> tuple[int, str] | None:
         """Ask the endpoint; None if it does not answer."""
-        return asking.endpoint("127.0.0.1", self.port, path)
+        return asking.endpoint("127.0.0.1", self.port, path, trusts=self.trusts)
 
     def status(self) -> dict[str, Any]:
         """What its endpoint says of its role, empty if it does not answer."""
-        return asking.role_status("127.0.0.1", self.port)
+        return asking.role_status("127.0.0.1", self.port, trusts=self.trusts)
 
     def session(self) -> int:
         """The session it has stored, or -1."""

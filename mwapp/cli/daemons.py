@@ -33,6 +33,7 @@ from mwapp.execution.privileges import find_user
 from mwapp.zookeeper.connect_string import Servers, parse_address, show
 
 if TYPE_CHECKING:
+    from mwapp.certificates import Serving
     from mwapp.daemon.service import Build, Described
     from mwapp.loop import MakeRunner
 
@@ -91,6 +92,13 @@ def _daemon(listen: str) -> Callable[[F], F]:
                     metavar="HOST:PORT",
                     help="Where to serve /health, /ready, /status and /metrics over HTTP.",
                 ),
+                option(
+                    "--listen-cert",
+                    metavar="FILE",
+                    help="Serve them over HTTPS only: the certificate (PEM) for the host of --advertise, and "
+                    "its key unless --listen-key has it. Clients need no certificate.",
+                ),
+                option("--listen-key", metavar="FILE", help="With --listen-cert: its key (PEM)."),
                 option(
                     "--advertise",
                     callback=parsed(_advertise),
@@ -303,11 +311,23 @@ def _run(role: str, settings: dict[str, Any], build: "Build") -> None:
             settings["listen"],
             settings["advertise"],
             settings["state_dir"],
+            _listen_tls(settings),
         ),
         build,
         make_runner,
     )
     sys.exit(daemon.run())
+
+
+def _listen_tls(settings: dict[str, Any]) -> "Serving | None":
+    cert, key = settings["listen_cert"] or None, settings["listen_key"] or None
+    if cert is None:
+        if key is not None:
+            raise BadInputError("--listen-cert: missing beside --listen-key: give the key's certificate")
+        return None
+    from mwapp.certificates import Names, serving  # seldom needed
+
+    return serving(cert, key, Names(cert="--listen-cert", key="--listen-key"))
 
 
 def _runner(settings: dict[str, Any]) -> "MakeRunner":

@@ -41,8 +41,14 @@ WATCH_CONNECT_SECONDS = 3.0
     metavar="[SECONDS]",
     help=f"Refresh every SECONDS (default {WATCH_SECONDS:g}) until q or ^C.",
 )
+@option(
+    "--status-ca",
+    metavar="FILE",
+    help="The CA certificates (PEM) that verify the master's status endpoint, if it speaks HTTPS "
+    "(mwapp master --listen-cert).",
+)
 @client
-def status(watch: float | None, **settings: Any) -> None:
+def status(watch: float | None, status_ca: str | None, **settings: Any) -> None:
     """Show the whole system on one screen, with warnings.
 
     MEAN MS and WORST MS are a server's mean and longest request latency since it started. Exit status 3
@@ -59,9 +65,9 @@ def status(watch: float | None, **settings: Any) -> None:
         settings["output"] == "json",
     )
     if watch is not None:
-        _watch(target, watch, as_json=as_json)
+        _watch(target, watch, status_ca, as_json=as_json)
         return
-    system, problem = _see(target, None)
+    system, problem = _see(target, None, status_ca)
     if as_json:
         show_json(_document(system))
     else:
@@ -70,13 +76,13 @@ def status(watch: float | None, **settings: Any) -> None:
         raise problem
 
 
-def _watch(target: Target, seconds: float, *, as_json: bool) -> None:
+def _watch(target: Target, seconds: float, status_ca: str | None, *, as_json: bool) -> None:
     tasks = None
     keys = Keys()
     signal.signal(signal.SIGINT, lambda *_: _leave(keys))
     while True:
         next_look = time.monotonic() + seconds
-        system, _ = _see(target, tasks)
+        system, _ = _see(target, tasks, status_ca)
         tasks = system.tasks or tasks
         if as_json:
             read = show_json(_document(system), indent=None)
@@ -103,7 +109,9 @@ def _draw(lines: list[str]) -> bool:
     return show("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="")
 
 
-def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableError | None]:
+def _see(
+    target: Target, before: TasksView | None, status_ca: str | None
+) -> tuple[System, UnreachableError | None]:
     servers = ask_servers(target.connect)
     tls = target.connect.tls
     certificate = tls.ending() if tls else None
@@ -117,7 +125,7 @@ def _see(target: Target, before: TasksView | None) -> tuple[System, UnreachableE
             problem="the ensemble does not answer: it needs a majority of its servers",
             certificate=certificate,
         ), problem
-    status = ask_master(master.address) if master.address else MasterStatus()
+    status = ask_master(master.address, status_ca) if master.address else MasterStatus()
     return System(servers, master, status, workers, tasks, certificate=certificate), None
 
 

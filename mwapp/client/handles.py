@@ -154,7 +154,8 @@ def _with_tls(servers: Servers, *given: str | None) -> Servers:
         return servers
     if not ca or not cert:
         raise BadInputError(f"{'tls_cert' if ca else 'tls_ca'}: missing; TLS needs both tls_ca and tls_cert")
-    from mwapp.zookeeper.tls import Names, Tls  # seldom needed
+    from mwapp.certificates import Names  # seldom needed
+    from mwapp.zookeeper.tls import Tls
 
     return replace(servers, tls=Tls(ca, cert, key or None, Names(*names)))
 

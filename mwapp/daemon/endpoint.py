@@ -1,4 +1,4 @@
-"""The HTTP status endpoint: /health, /ready, /status, /metrics.
+"""The status endpoint, with HTTP or HTTPS: /health, /ready, /status, /metrics.
 
 It shows the main loop's latest :class:`Snapshot`, and has no other connection to it, so neither can delay the
 other.
@@ -10,7 +10,9 @@ import logging
 import select
 import socket
 import socketserver
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
@@ -21,6 +23,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from mwapp.certificates import Serving
 from mwapp.daemon.snapshot import Snapshot
 from mwapp.errors import BadInputError
 from mwapp.within import Within
@@ -28,10 +31,13 @@ from mwapp.zookeeper.connect_string import show
 
 log = logging.getLogger(__name__)
 
-# How many requests to answer at once, and how long a client may take to send one, seconds. If all places are
-# taken, the connection that is silent for longest loses its own. If none is, the new one is turned away.
+# How many requests to answer at once, and how long a client may take to send one, the handshake of TLS
+# included, and then to read the answer, seconds. If all places are taken, the connection that is silent for
+# longest loses its own. If none is, the new one is turned away.
 MOST_REQUESTS = 16
 REQUEST_TIME = 5.0
+# No request of HTTP begins like this.
+TLS_BEGINS = b"\x16"
 
 # Counters of the master and the worker that do not count tasks.
 _TRANSACTIONS = {"transactions": "committed", "refused": "refused"}
@@ -128,6 +134,28 @@ class Metrics:
         return CounterMetricFamily(f"mwapp_{name}", text, labels=[*_LABELS, label])
 
 
+class _Answer(io.BufferedIOBase):
+    """What is sent, within a time in all. (A time-out of TLS is for each of its records.)"""
+
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        self._connection = connection
+        self._end = time.monotonic() + seconds
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        sent = 0
+        with memoryview(data) as view:
+            while sent < len(view):
+                left = self._end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("timed out")
+                self._connection.settimeout(left)
+                sent += self._connection.send(view[sent:])
+        return sent
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET and HEAD."""
 
@@ -139,10 +167,18 @@ class _Handler(BaseHTTPRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.rfile.close()  # it would wait so long for each byte
-        self.rfile = io.BufferedReader(Within(self.connection, self.timeout))
+        within = Within(self.connection, self.timeout)
+        if isinstance(self.connection, ssl.SSLSocket):
+            self.connection.do_handshake()  # within the connection's time-out, in all
+        self.rfile = self._said = io.BufferedReader(within)
+
+    def handle(self) -> None:
+        # Who begins with TLS waits for an answer in TLS, and would wait for the time-out.
+        if self.server.tls is not None or self._said.peek(1)[:1] != TLS_BEGINS:
+            super().handle()
 
     def do_GET(self) -> None:
-        self.connection.settimeout(self.timeout)  # for the answer
+        self.wfile = _Answer(self.connection, self.timeout)
         self.server.keep(self.connection)
         snapshot = self.server.snapshot()
         path = self.path.partition("?")[0]
@@ -181,7 +217,10 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 1024  # so many may come at once before a client has to try again, a second later
 
-    def __init__(self, address: tuple[str, int], snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self, address: tuple[str, int], snapshot: Callable[[], Snapshot], tls: ssl.SSLContext | None
+    ) -> None:
+        self.tls = tls
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.snapshot = snapshot
         self.registry = CollectorRegistry()
@@ -193,6 +232,18 @@ class _Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         # HTTPServer's own looks up the host's name, which may take many seconds and is useless here.
         socketserver.TCPServer.server_bind(self)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        connection, address = super().get_request()
+        if self.tls is None:
+            return connection, address
+        try:
+            # Nothing is said yet: who has not even begun holds up only the thread of its own request.
+            secured = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        except OSError:
+            connection.close()
+            raise
+        return secured, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self._place(request):
@@ -221,7 +272,8 @@ class _Server(ThreadingHTTPServer):
                     return False
                 del self._places[silent]
                 with suppress(OSError):
-                    silent.shutdown(socket.SHUT_RDWR)  # its thread reads the end of it
+                    # Its thread reads the end of it. SSLSocket's own would make it read what is encrypted.
+                    socket.socket.shutdown(silent, socket.SHUT_RDWR)
             self._places[request] = False
             return True
 
@@ -241,14 +293,16 @@ def _silent(connection: socket.socket) -> bool:
 class Endpoint:
     """The endpoint, which listens from its creation to :meth:`close`."""
 
-    def __init__(self, listen: tuple[str, int], snapshot: Callable[[], Snapshot]) -> None:
-        """``snapshot`` is called on other threads.
+    def __init__(
+        self, listen: tuple[str, int], snapshot: Callable[[], Snapshot], tls: Serving | None = None
+    ) -> None:
+        """``snapshot`` is called on other threads. With ``tls`` it speaks HTTPS, and nothing else.
 
         Raises:
             BadInputError: it cannot listen on the address.
         """
         try:
-            self._server = _Server(listen, snapshot)
+            self._server = _Server(listen, snapshot, None if tls is None else tls.context)
         except OSError as problem:
             raise BadInputError(
                 f"--listen: cannot listen on {show(listen)}: {problem.strerror or problem}; "

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from mwapp import release
+from mwapp.certificates import Serving
 from mwapp.core.messages import Abandon, Command, Connected, Event, Expired, Resumed, Suspended
 from mwapp.core.session import Process
 from mwapp.daemon.endpoint import Endpoint
@@ -21,7 +22,7 @@ from mwapp.daemon.systemd import Notifier
 from mwapp.errors import OK, BadInputError
 from mwapp.loop import LONGEST_TURN, Loop, MakeRunner
 from mwapp.zookeeper.client import Up
-from mwapp.zookeeper.connect_string import Servers, show
+from mwapp.zookeeper.connect_string import HTTPS, Servers, show
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ _CONNECTION = {Connected: "connected", Resumed: "connected", Suspended: "suspend
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of every daemon. ``advertise`` is host:port; None: derived from ``listen``."""
+    """The settings of every daemon. ``advertise`` is host:port; None: derived from ``listen``. With
+    ``listen_tls`` the endpoint speaks HTTPS."""
 
     role: str
     name: str
@@ -45,6 +47,7 @@ class Settings:
     listen: tuple[str, int]
     advertise: str | None = None
     state_dir: Path | None = None
+    listen_tls: Serving | None = None
 
 
 class Described(Protocol):
@@ -58,7 +61,7 @@ class Build(Protocol):
     """Creates the role's part, or parts, in the process."""
 
     def __call__(self, process: Process, address: str) -> Described:
-        """``address`` is the host:port that the role's znode shows."""
+        """``address`` is what the role's znode shows: host:port, or https://host:port."""
 
 
 class StateDirectory:
@@ -136,8 +139,9 @@ class Daemon:
         self._process = _Observed()
         starting = {"state": "starting"}
         self._snapshot = Snapshot(settings.role, settings.name, "", time.monotonic(), part=starting)
-        self._endpoint = Endpoint(settings.listen, lambda: self._snapshot)
-        self._address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)
+        self._endpoint = Endpoint(settings.listen, lambda: self._snapshot, settings.listen_tls)
+        address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)
+        self._address = f"{HTTPS}{address}" if settings.listen_tls else address
         self._role = build(self._process, self._address)
         self._loop = Loop(
             self._process,
@@ -147,8 +151,8 @@ class Daemon:
             on_turn=self._turned,
             make_runner=make_runner,
         )
-        tls = settings.servers.tls
-        self._certificate_ends = tls.ends.isoformat() if tls and tls.ends else None
+        ends = [its.ends for its in (settings.servers.tls, settings.listen_tls) if its and its.ends]
+        self._certificate_ends = min(ends).isoformat() if ends else None
         self._up: Up | None = None
         self._notifier = Notifier()
         self._said = ""

@@ -18,7 +18,7 @@ class Snapshot:
 
     role: str
     name: str
-    address: str  # host:port others see
+    address: str  # host:port others see, or https://host:port
     turned: float  # when the main loop made this, monotonic seconds: a suspend does not count as a hang
     connection: str = "connecting"  # or connected, suspended, expired
     lease: float | None = None  # the session certainly lives until then, on mwapp.clock; None: no session
@@ -27,7 +27,7 @@ class Snapshot:
     timeout: float | None = None  # session time-out granted, seconds
     server: str | None = None  # of the ensemble, host:port, last connected to
     started_at: float = 0.0  # seconds since the Unix epoch
-    certificate_ends: str | None = None  # ours for TLS, ISO 8601
+    certificate_ends: str | None = None  # the first of ours for TLS to end, ISO 8601
     part: Mapping[str, Any] = field(default_factory=dict)  # what the role says of itself
     session_events: Mapping[str, int] = field(default_factory=dict)
 

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ from functools import partial
 from http.client import HTTPException
 from typing import Any
 
+from mwapp.certificates import reason, refused, trusting
 from mwapp.core.messages import Stat
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, REQUESTS
 from mwapp.core.session import Scope
@@ -27,7 +29,7 @@ from mwapp.status.overview import (
     read_tasks,
 )
 from mwapp.within import Within, page
-from mwapp.zookeeper.connect_string import Servers, parse_address, show
+from mwapp.zookeeper.connect_string import Servers, parse_endpoint, show
 
 # How long the answer of a server or an endpoint may take, seconds; and how large it may be.
 PROBE_SECONDS = 1.0
@@ -37,6 +39,7 @@ MOST_COUNTED = 20_000
 # How many failures to show, and of how many queued tasks to check the labels.
 FAILURES = 3
 MOST_WAITING = 500
+STATUS_CA = "--status-ca"  # what the user calls it
 _NO_DOCUMENT = (ValueError, LookupError, TypeError, AttributeError)
 
 
@@ -122,21 +125,44 @@ def _ask_server(address: tuple[str, int], connect: Callable[..., Any]) -> Server
     )
 
 
-def ask_master(address: str) -> MasterStatus:
-    """Ask the endpoint of the active master."""
+def ask_master(address: str, ca: str | None = None) -> MasterStatus:
+    """Ask the endpoint of the active master. ``ca``: whose certificates to trust (--status-ca)."""
     try:
-        where = parse_address(address, "/master")
-        document: Any = json.loads(page(where, "/status", PROBE_SECONDS, MOST_BYTES))
+        where, https = parse_endpoint(address, "/master")
+    except BadInputError:
+        return MasterStatus(problem="no status: the znode /master has no HOST:PORT")
+    try:
+        tls = _trusting(ca) if https else None
+    except BadInputError as problem:
+        return MasterStatus(problem=str(problem))
+    try:
+        document: Any = json.loads(page(where, "/status", PROBE_SECONDS, MOST_BYTES, tls))
         part = document[document["role"]]
         master = part.get("master", part)
         resting = {str(name): float(seconds) for name, seconds in master.get("resting", {}).items()}
         not_adopted = tuple(map(str, master.get("not_adopted", ())))
         deposed = int(master.get("deposed_of_late", 0))
         return MasterStatus(str(master["state"]), None, resting, not_adopted, deposed, _tables(master))
+    except ssl.SSLCertVerificationError as problem:
+        remedy = "--advertise (mwapp_host) must be a name or address that is in it"
+        why = refused(problem, str(ca), STATUS_CA, remedy)
+        return MasterStatus(problem=f"its certificate is refused: {why}")
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
+        return MasterStatus(problem="it hung up: perhaps no TLS is spoken there (mwapp master --listen-cert)")
+    except ssl.SSLError as problem:
+        return MasterStatus(problem=f"no TLS is possible there: {reason(problem)}")
     except OSError as problem:
         return MasterStatus(problem=problem.strerror or str(problem))
-    except (HTTPException, BadInputError, *_NO_DOCUMENT) as problem:
+    except (HTTPException, *_NO_DOCUMENT) as problem:
         return MasterStatus(problem=f"no status ({type(problem).__name__})")
+
+
+def _trusting(ca: str | None) -> ssl.SSLContext:
+    if not ca:
+        raise BadInputError(
+            f"it speaks HTTPS: give the CA of its certificate by {STATUS_CA} (status_ca in mwapp.toml)"
+        )
+    return trusting(ca, STATUS_CA)
 
 
 def _tables(master: Mapping[str, Any]) -> dict[str, TableStatus]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 CLIENT_PORT = 2181
 # Where commands and clients look if nobody tells them.
 DEFAULT = f"127.0.0.1:{CLIENT_PORT}"
+# Before the address of a status endpoint that speaks HTTPS.
+HTTPS = "https://"
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
 _CHROOT = re.compile(r"(/[^/\x00-\x1f]+)+")
@@ -69,6 +71,15 @@ def parse_address(text: str, setting: str) -> tuple[str, int]:
     if match is None or match["port"] is None or int(match["port"]) > 65535:
         raise BadInputError(f"{setting}: {text!r} is not HOST:PORT; write for example 0.0.0.0:2223")
     return match["host"].strip("[]"), int(match["port"])
+
+
+def parse_endpoint(text: str, setting: str) -> tuple[tuple[str, int], bool]:
+    """Read what a daemon publishes of its status endpoint: ``host:port``, and whether it speaks HTTPS.
+
+    Raises:
+        BadInputError: it is neither ``host:port`` nor ``https://host:port``.
+    """
+    return parse_address(text.removeprefix(HTTPS), setting), text.startswith(HTTPS)
 
 
 def _address(text: str, setting: str) -> tuple[str, int]:

@@ -28,6 +28,7 @@ from mwapp.core.worker import Worker
 from mwapp.daemon.service import Build, Settings
 from mwapp.errors import BadInputError
 from mwapp.zookeeper.connect_string import Servers
+from testbed.tls_files import Maker, write
 
 Run = Callable[..., tuple[int, str]]
 
@@ -158,6 +159,27 @@ def test_state_directory_is_systemd_s(
     assert [str(settings.state_dir) for settings in started] == ["/run/mwapp-master", "/elsewhere"]
 
 
+@pytest.mark.parametrize("role", ["master", "worker", "node"])
+def test_the_endpoint_has_tls_if_it_is_given_a_certificate(
+    mwapp: Run, started: list[Settings], tmp_path: Path, role: str
+) -> None:
+    maker = Maker()
+    cert = str(write(tmp_path / "me.pem", maker.pair("me", ("mw1",))))
+    config = tmp_path / "mwapp.toml"
+    # One file for all: commands that have no endpoint, or only ask one, do not mind.
+    config.write_text(f'status_ca = "/x/ca.pem"\nlisten_cert = "{cert}"\nlisten_key = ""\n')
+    assert mwapp(role, "--config", str(config)) == (0, "")
+    assert mwapp(role) == (0, "")
+    with_tls, without = (settings.listen_tls for settings in started)
+    assert with_tls is not None
+    assert with_tls.ends is not None
+    assert without is None
+    assert mwapp("submit", "--config", str(config), "") == (
+        2,
+        "mwapp: COMMAND: task is empty: there is no command to run\n",
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -194,6 +216,10 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["master", "--connect", "zk1:x"], "--connect"),
         (["master", "--listen", "2223"], "--listen"),
         (["master", "--advertise", "mw1"], "--advertise"),
+        (["master", "--advertise", "https://mw1:2223"], "--advertise"),
+        (["worker", "--listen-cert", "/gone.pem"], "--listen-cert: cannot read /gone.pem: No such file"),
+        (["node", "--listen-key", "/gone.pem"], "--listen-cert: missing beside --listen-key"),
+        (["master", "--listen-cert", "/dev/null"], "--listen-cert: /dev/null has no certificate in PEM"),
         (["master", "--name", "a/b"], "--name"),
         (["master", "--session-timeout", "0"], "--session-timeout"),
         (["worker", "--slots", "-1"], "--slots"),

@@ -3,10 +3,13 @@
 import os
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +18,7 @@ from typing import Any
 import pytest
 
 from mwapp import clock
+from mwapp.certificates import Serving
 from mwapp.core.messages import Connected, Reply, Request, Suspended
 from mwapp.core.session import Process
 from mwapp.daemon.service import Daemon, Settings, _advertised
@@ -63,8 +67,10 @@ class Harness:
             "mwapp.daemon.service.time", SimpleNamespace(monotonic=lambda: self.now, time=time.time)
         )
 
-    def make(self, advertise: str | None = None) -> Daemon:
-        settings = Settings("role", "r1", NOBODY, 2.0, ("127.0.0.1", 0), advertise)
+    def make(
+        self, advertise: str | None = None, *, tls: Serving | None = None, servers: Servers = NOBODY
+    ) -> Daemon:
+        settings = Settings("role", "r1", servers, 2.0, ("127.0.0.1", 0), advertise, listen_tls=tls)
         return Daemon(settings, self._build)
 
     def _build(self, process: Process, address: str) -> Role:
@@ -213,6 +219,35 @@ def test_its_znode_shows_what_is_to_be_advertised_or_where_it_listens(harness: H
     own, advertised = (role.address for role in harness.roles)
     assert own == f"127.0.0.1:{harness.daemon._endpoint.port}"
     assert advertised == "front:80"
+
+
+def test_its_znode_shows_that_its_endpoint_speaks_https(harness: Harness) -> None:
+    tls = Serving(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), None)
+    daemons = [harness.make(tls=tls), harness.make("front:80", tls=tls)]
+    for daemon in daemons:
+        threading.Thread(target=daemon._endpoint.close).start()
+    assert [role.address for role in harness.roles[1:]] == [
+        f"https://127.0.0.1:{daemons[0]._endpoint.port}",
+        "https://front:80",
+    ]
+
+
+EARLY, LATE = (datetime(year, 1, 2, tzinfo=UTC) for year in (2030, 2031))
+
+
+@pytest.mark.parametrize(
+    ("own", "listening", "told"),
+    [(EARLY, LATE, EARLY), (LATE, EARLY, EARLY), (None, LATE, LATE), (LATE, None, LATE), (None, None, None)],
+)
+def test_the_certificate_that_ends_first_is_told_of(
+    harness: Harness, own: datetime | None, listening: datetime | None, told: datetime | None
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls: Any = SimpleNamespace(ends=own, context=context, connect=lambda: None)
+    daemon = harness.make(tls=Serving(context, listening), servers=replace(NOBODY, tls=tls))
+    threading.Thread(target=daemon._endpoint.close).start()
+    document = daemon._picture(0.0).document()
+    assert document["certificate_ends"] == (told and told.isoformat())
 
 
 @pytest.mark.parametrize("everywhere", ["0.0.0.0", "::"])  # noqa: S104 - nobody listens

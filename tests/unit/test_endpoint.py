@@ -241,13 +241,19 @@ def test_who_has_taken_its_time_to_ask_still_gets_the_whole_answer(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The time for the answer is its own."""
-    sent = []
-    monkeypatch.setattr(
-        endpoint._Handler, "_judge", lambda self, _: sent.append(self.connection.gettimeout())
-    )
-    with suppress(http.client.HTTPException, OSError):
-        harness.get("/ready")
-    assert sent == [endpoint.REQUEST_TIME]
+    began = []
+    judge = endpoint._Handler._judge
+
+    def late(its: endpoint._Handler, problem: str | None) -> None:
+        began.append(its.wfile)
+        its.connection.settimeout(1e-6)  # what was left of the time for asking
+        judge(its, problem)
+
+    monkeypatch.setattr(endpoint._Handler, "_judge", late)
+    assert harness.get("/ready") == (200, "ok\n")
+    (answer,) = began
+    assert isinstance(answer, endpoint._Answer)
+    assert answer._end - time.monotonic() > endpoint.REQUEST_TIME - 3
 
 
 MANY = 1000

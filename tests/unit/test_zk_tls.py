@@ -16,12 +16,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
+from mwapp.certificates import Names, serving, subject, validity
 from mwapp.errors import BadInputError
 from mwapp.loop import silent
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import KazooHandler
 from mwapp.zookeeper.machine import REAL, Machine
-from mwapp.zookeeper.tls import MOST_HANG_UPS, Tls, TlsRefusedError, subject, validity
+from mwapp.zookeeper.tls import MOST_HANG_UPS, Tls, TlsRefusedError
 from testbed.tls_files import DAY, Maker, pem, pem_key, without_version, write
 
 RECORD = 16384  # the most that a record of TLS has
@@ -125,6 +126,22 @@ def test_a_file_that_cannot_be_used_is_named_with_its_setting(files: Files, kind
     make, message = BAD[kind]
     with pytest.raises(BadInputError, match=f"^{message}"):
         Tls(*make(files))
+
+
+OF_SERVERS = sorted(BAD.keys() - {"no CA", "CA is no PEM", "CA is damaged"})
+
+
+@pytest.mark.parametrize("kind", OF_SERVERS)
+def test_who_listens_with_tls_judges_its_files_in_the_same_way(files: Files, kind: str) -> None:
+    make, message = BAD[kind]
+    with pytest.raises(BadInputError, match=f"^{message.replace('--tls-', '--listen-')}"):
+        serving(make(files)[1], (*make(files), None)[2], Names(cert="--listen-cert", key="--listen-key"))
+
+
+def test_when_the_certificate_ends_that_is_listened_with(files: Files) -> None:
+    names = Names(cert="--listen-cert", key="--listen-key")
+    assert serving(files.cert, None, names).ends == files.tls().ends
+    assert serving(*_split(files), names).ends == files.tls().ends
 
 
 @pytest.mark.parametrize("version", [x509.Version.v3, x509.Version.v1])

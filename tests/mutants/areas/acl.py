@@ -17,7 +17,7 @@ KILLERS = (
 acl = partial(Mutant, "mwapp/zookeeper/acl.py")
 sessions = partial(Mutant, "mwapp/zookeeper/sessions.py")
 wire = partial(Mutant, "mwapp/zookeeper/wire.py")
-tls = partial(Mutant, "mwapp/zookeeper/tls.py")
+certificates = partial(Mutant, "mwapp/certificates.py")
 filters = partial(Mutant, "plugins/filter/mwapp_filters.py")
 rules = partial(Mutant, "plugins/filter/mwapp_rules.py")
 
@@ -121,8 +121,10 @@ MUTANTS = [
         "lists(op.path, extend)", "lists(below(chroot, op.path), extend)", "below a chroot all is for masters"
     ),
     wire("self.denied = code == _NO_AUTH", "self.denied = True", "each failure is told as a refusal"),
-    tls("if more or beside or key != _COMMON_NAME:", "if beside or key != _COMMON_NAME:", "half a name"),
-    tls(
+    certificates(
+        "if more or beside or key != _COMMON_NAME:", "if beside or key != _COMMON_NAME:", "half a name"
+    ),
+    certificates(
         "if more or beside or key != _COMMON_NAME:",
         "if more or beside:",
         "an organization is taken for a name",

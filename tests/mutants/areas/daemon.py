@@ -9,7 +9,7 @@ KILLERS = (
     pytest(
         *(
             f"tests/unit/test_{name}.py"
-            for name in ("daemon_turns", "daemon", "loop", "endpoint", "within", "clock")
+            for name in ("daemon_turns", "daemon", "loop", "endpoint", "endpoint_tls", "within", "clock")
         )
     ),
     pytest("tests/unit/test_daemon_process.py"),
@@ -19,6 +19,7 @@ loop = partial(Mutant, "mwapp/loop.py")
 daemon = partial(Mutant, "mwapp/daemon/service.py")
 endpoint = partial(Mutant, "mwapp/daemon/endpoint.py")
 within = partial(Mutant, "mwapp/within.py")
+certificates = partial(Mutant, "mwapp/certificates.py")
 snapshot = partial(Mutant, "mwapp/daemon/snapshot.py")
 systemd = partial(Mutant, "mwapp/daemon/systemd.py")
 servers = partial(Mutant, "mwapp/zookeeper/connect_string.py")
@@ -236,9 +237,14 @@ MUTANTS = [
         "a long cut is never in the log: one clock is set against another",
     ),
     daemon(
-        "self._address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)",
-        "self._address = _advertised(settings.listen[0], self._endpoint.port)",
+        "address = settings.advertise or _advertised(settings.listen[0], self._endpoint.port)",
+        "address = _advertised(settings.listen[0], self._endpoint.port)",
         "--advertise has no effect",
+    ),
+    daemon(
+        'f"{HTTPS}{address}" if settings.listen_tls else address',
+        "address",
+        "nobody is told that the endpoint speaks HTTPS",
     ),
     daemon(
         "_advertised(settings.listen[0], self._endpoint.port)",
@@ -321,15 +327,56 @@ MUTANTS = [
         "systemctl status does not show that it is cut off",
     ),
     endpoint(
-        "        self.rfile.close()  # it would wait so long for each byte\n"
-        "        self.rfile = io.BufferedReader(Within(self.connection, self.timeout))\n",
-        "",
+        "io.BufferedReader(within)",
+        'self.connection.makefile("rb")',
         "who sends a byte now and then keeps its place for ever",
     ),
     endpoint(
-        "        self.connection.settimeout(self.timeout)  # for the answer\n",
+        "        self.wfile = _Answer(self.connection, self.timeout)\n",
         "",
         "who has asked slowly gets half of the answer",
+    ),
+    endpoint(
+        "                self._connection.settimeout(left)\n",
+        "",
+        "who reads nothing of its answer keeps its place for ever",
+    ),
+    endpoint(
+        "                if left <= 0:\n", "                if False:\n", "a late answer ends otherwise"
+    ),
+    endpoint("view[sent:]", "view", "a long answer begins again and again"),
+    endpoint(
+        "        within = Within(self.connection, self.timeout)\n"
+        "        if isinstance(self.connection, ssl.SSLSocket):\n"
+        "            self.connection.do_handshake()  # within the connection's time-out, in all\n",
+        "        if isinstance(self.connection, ssl.SSLSocket):\n"
+        "            self.connection.do_handshake()  # within the connection's time-out, in all\n"
+        "        within = Within(self.connection, self.timeout)\n",
+        "who takes its time for the handshake has as much again for the request",
+    ),
+    endpoint(
+        "do_handshake_on_connect=False", "do_handshake_on_connect=True", "a silent connection stops all"
+    ),
+    endpoint(
+        "            connection.close()\n            raise\n",
+        "            raise\n",
+        "what is gone before it is secured stays open",
+    ),
+    endpoint(
+        "self._said.peek(1)[:1] != TLS_BEGINS", "True", "who speaks TLS where there is none waits for seconds"
+    ),
+    endpoint(
+        "        if self.tls is None:\n",
+        "        if True:\n",
+        "it speaks plainly though it has a certificate",
+    ),
+    certificates(
+        "context.minimum_version = ssl.TLSVersion.TLSv1_2",
+        "context.minimum_version = ssl.TLSVersion.TLSv1_1",
+        "what was broken long ago is spoken",
+    ),
+    daemon(
+        "min(ends).isoformat()", "max(ends).isoformat()", "nobody hears of the certificate that ends first"
     ),
     within(
         "self._end - time.monotonic()", "self._end", "who sends a byte now and then keeps its place for ever"

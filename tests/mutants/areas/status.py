@@ -11,6 +11,7 @@ overview = partial(Mutant, "mwapp/status/overview.py")
 pairs = partial(Mutant, "mwapp/core/pairs.py")
 probes = partial(Mutant, "mwapp/status/probes.py")
 within = partial(Mutant, "mwapp/within.py")
+certificates = partial(Mutant, "mwapp/certificates.py")
 ending = partial(Mutant, "mwapp/status/ending.py")
 
 MUTANTS = [
@@ -147,4 +148,17 @@ MUTANTS = [
         "a master that sends a byte now and then holds mwapp status up",
     ),
     within("response.read(most)", "response.read()", "a master that never ends fills the memory"),
+    probes("tls = _trusting(ca) if https else None", "tls = None", "a master with TLS is asked without"),
+    probes(
+        "tls = _trusting(ca) if https else None",
+        "tls = _trusting(ca)",
+        "a master without TLS cannot be asked any more",
+    ),
+    probes("    if not ca:\n", "    if ca is None:\n", "an empty setting ends with a traceback"),
+    probes(
+        "    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):\n",
+        "    except ssl.SSLEOFError:\n",
+        "who hangs up has an error of OpenSSL's",
+    ),
+    certificates('if "mismatch" in message:', "if False:", "another name is blamed on the CA"),
 ]

@@ -26,6 +26,7 @@ phases = partial(Mutant, "plugins/module_utils/zookeeper_tls_phases.py")
 filter_rules = partial(Mutant, "plugins/filter/packet_filter_rules.py")
 preflight = partial(Mutant, "plugins/modules/zookeeper_preflight.py")
 tls = partial(Mutant, "mwapp/zookeeper/tls.py")
+certificates = partial(Mutant, "mwapp/certificates.py")
 connection = partial(Mutant, "mwapp/zookeeper/connection.py")
 
 MUTANTS = [
@@ -216,10 +217,13 @@ MUTANTS = [
     expiry('if path.endswith("ca.pem"):', "if False:", "the remedy for a CA is that for a leaf"),
     tls("self.ends - now >= WARN", "self.ends - now >= WARN / 2", "mwapp warns late"),
     # ------------------------------------------------------------ mwapp
-    tls(
-        'self.ends = _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC))',
-        "pass",
+    certificates(
+        'ends, whose = _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC)), None',
+        "ends, whose = None, None",
         "an expired certificate is tried for ever",
+    ),
+    certificates(
+        "context.load_cert_chain(cert, key)", "context.load_cert_chain(cert)", "a key's own file is not read"
     ),
     tls(
         "return not self._cut and self._secured.pending() > 0",
@@ -233,7 +237,7 @@ MUTANTS = [
     ),
     tls("        self._cut = True\n", "", "what was cut off is read"),
     tls("self._refused(str(error))", "pass", "with TLS 1.3 nobody is told that a server refuses us"),
-    tls("skip = 3 if kind == _VERSION else 2", "skip = 3", "old certificates have no end"),
+    certificates("skip = 3 if kind == _VERSION else 2", "skip = 3", "old certificates have no end"),
     tls("secured.settimeout(0.0)", "pass", "one server that says nothing stops all else"),
     connection(
         "if self._hung_up[where] >= MOST_HANG_UPS:", "if True:", "a server that is restarted is given up"
