@@ -97,18 +97,70 @@ def test_the_grace_may_be_changed_while_it_lasts(stage: Stage, grace: float) -> 
     assert all(set(record.members) == {"b", "c"} for record in records_of(stage).values())
 
 
-def test_a_table_that_is_new_has_a_grace_of_its_own(stage: Stage) -> None:
+def test_each_table_has_a_grace_of_its_own(stage: Stage) -> None:
+    new_master(stage)
+    a, _b, _c = new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, replace(TWO, grace=1000.0))
+    new_table(stage, person, replace(TWO, grace=50.0), name="u")
+    a.die()
+
+    def waits(name: str) -> bool:
+        return any("a" in record.wanted for record in records_of(stage, name).values())
+
+    stage.settle(49.0)
+    assert waits("u")
+    stage.settle(2.0)
+    assert not waits("u")
+    assert waits("t")
+
+
+def test_a_table_that_is_new_waits_for_nobody_who_is_away(stage: Stage) -> None:
     new_master(stage)
     a, b = new_workers(stage, "a", "b")
     person = stage.person()
-    new_table(stage, person, replace(TWO, grace=1000.0))
+    new_table(stage, person, TWO)
     a.die()
-    stage.settle(30.0)
-    new_table(stage, person, replace(TWO, grace=50.0), name="u")
-    assert any("a" in record.wanted for record in records_of(stage, "u").values())
-    stage.settle(25.0)
+    new_table(stage, person, Table(4), name="u")
     assert all(record.wanted == ("b",) for record in records_of(stage, "u").values())
     assert b.shards
+    new_workers(stage, "a")
+    stage.settle(2.0)
+    assert sum(record.wanted == ("a",) for record in records_of(stage, "u").values()) == 2
+
+
+def test_another_table_that_waits_for_a_lost_worker_does_not_bring_it_back_into_one_that_does_not(
+    stage: Stage,
+) -> None:
+    """Of shared data nobody waits. It is planned once, and nothing moves when the other's grace is over."""
+    master = new_master(stage)
+    a, _b, _c = new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, Table(6))
+    new_table(stage, person, TWO, name="u")
+    before, transactions = records_of(stage), master.election.status()["shards"]["counters"]["transactions"]
+    a.die()
+    stage.settle(1.0)
+    after = records_of(stage)
+    assert all(record.target is None and "a" not in record.members for record in after.values())
+    assert all(after[n] == record for n, record in before.items() if record.primary != "a")
+    assert master.election.status()["shards"]["counters"]["transactions"] - transactions <= 3
+    stage.settle(70.0)
+    assert records_of(stage) == after
+
+
+def test_who_has_a_shard_serves_on_when_the_one_that_was_to_get_it_dies(stage: Stage) -> None:
+    """Somebody has it, so it is not lost: the one that was to get it has the grace to come back."""
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(2))
+    a.silent = {DemoteShard}
+    (b,) = new_workers(stage, "b")
+    assert {record.target for record in records_of(stage).values()} == {None, ("b",)}
+    b.die()
+    stage.settle(1.0)
+    assert {record.target for record in records_of(stage).values()} == {None, ("b",)}
+    assert owners_of(a) == [0, 1]
 
 
 def test_a_table_whose_page_is_changed_and_set_back_is_planned_again(stage: Stage) -> None:

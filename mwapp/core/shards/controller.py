@@ -14,7 +14,7 @@ everything, tries one page at a time, and puts one that is refused alone aside f
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -246,7 +246,9 @@ class Controller:
     def _note_who_is_missing(self) -> None:
         now, there = self._scope.now, self._view.holders
         tables = self._view.tables.values()
-        wanted = {name for known in tables for _, record in known.records() for name in record.wanted}
+        for known in tables:
+            known.wanted = {name for _, record in known.records() for name in record.wanted}
+        wanted = set().union(*(known.wanted for known in tables))
         before = self._missing_since
         self._missing_since = {name: before.get(name, now) for name in wanted if name not in there}
         for name in sorted(self._missing_since.keys() - before.keys()):
@@ -258,13 +260,13 @@ class Controller:
                 self._scope.after(end - now + ROUNDING_SECONDS, self._act)
         self._grace_ends = ends
 
-    def _eligible(self, table: Table, *, urgent: bool) -> dict[str, str]:
+    def _eligible(self, table: Table, wanted: Collection[str] = ()) -> dict[str, str]:
         """Who may have shards, with their values of the label. A worker that was lost a moment ago is one of
-        them, unless the matter is ``urgent``."""
+        them if it is ``wanted``."""
         view, now = self._view, self._scope.now
         names = {name for name, report in view.holders.items() if not report.leaving}
-        if not urgent:
-            names |= {name for name, since in self._missing_since.items() if now < since + table.grace}
+        missing = self._missing_since
+        names |= {name for name in missing.keys() & wanted if now < missing[name] + table.grace}
         return {
             name: value_of(table.spread, view.labels.get(name, ())) for name in sorted(names - view.drains)
         }
@@ -278,7 +280,7 @@ class Controller:
                 _give_up(known)
             return
         urgent = table.anyone and any(self._is_lost(record) for _, record in known.records())
-        workers = self._eligible(table, urgent=urgent)
+        workers = self._eligible(table) if urgent else self._eligible(table, known.wanted)
         for_what = tuple(workers.items()), table.replicas, table.shards, table.page
         if not workers or for_what == known.planned_for:
             return
@@ -305,7 +307,7 @@ class Controller:
             tired = self._resting.who((name, shard), now, PLANNED_AFTER)
             if page is None or page.spoilt or page.records[shard].wanted not in {(one,) for one in tired}:
                 continue
-            others = self._eligible(table, urgent=True).keys() - tired
+            others = self._eligible(table).keys() - tired
             has = Counter(who for _, record in known.records() for who in record.wanted)
             if others:
                 to = min(others, key=lambda who: (has[who], who))
@@ -314,7 +316,8 @@ class Controller:
                 page.changed = True
 
     def _is_lost(self, record: Record) -> bool:
-        return not any(name in self._view.holders for name in record.wanted)
+        """Nobody who has it or is to have it is there."""
+        return self._view.holders.keys().isdisjoint({*record.members, *record.wanted})
 
     # ------------------------------------------------------------ what is due
 
@@ -355,7 +358,8 @@ class Controller:
                     continue
                 page = known.pages.get(number)
                 record = page.records.get(which[1]) if page is not None else None
-                target = self._target(known.asked, record, said.split()) if record is not None else None
+                asked, names = known.asked, said.split()
+                target = self._target(asked, known, record, names) if record is not None else None
                 if page is not None and record is not None and target is not None:
                     self._resting.forget(which, target[0])
                     records = page.records | {which[1]: settled(replace(record, target=target))}
@@ -369,13 +373,15 @@ class Controller:
         """The one that is known now: the view may have listed them anew meanwhile."""
         self._view.moves.pop(znode, None)
 
-    def _target(self, table: Table, record: Record, names: list[str]) -> tuple[str, ...] | None:
+    def _target(
+        self, table: Table, known: KnownTable, record: Record, names: list[str]
+    ) -> tuple[str, ...] | None:
         """The workers that a person names first, then others that have it already. None: it cannot be.
 
         Those that a person names must be there. The others are those of the plan: it counts who was lost a
         moment ago as there, so if such a one were left out and came back, nobody would plan again.
         """
-        there, workers = self._eligible(table, urgent=True), self._eligible(table, urgent=False)
+        there, workers = self._eligible(table), self._eligible(table, known.wanted)
         if not names or record.target == () or len(set(names)) < len(names) or not there.keys() >= set(names):
             return None
         number = max(1, len(record.wanted))

@@ -8,7 +8,7 @@ Pages are read before holders: so whoever a page names and is no holder then was
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -56,6 +56,7 @@ class KnownTable:
     misplaced: bool = False  # its records are not in the pages in which it would have them
     pages: dict[int, Page] = field(default_factory=dict)
     planned_for: tuple[object, ...] = ()  # for which workers and settings its targets are
+    wanted: Set[str] = frozenset()  # workers that have or are to have some of it
 
     def records(self) -> Iterator[tuple[int, Record]]:
         """All of them, with their shards."""

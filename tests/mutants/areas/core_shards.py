@@ -115,10 +115,10 @@ MUTANTS = [
     ),
     controller("if not report.leaving}", "}", "one that leaves gets more"),
     controller("sorted(names - view.drains)", "sorted(names)", "a drained worker keeps what it has"),
-    controller("now < since + table.grace}", "False}", "no grace"),
+    controller("now < missing[name] + table.grace}", "False}", "no grace"),
     controller(
-        "names |= {name for name, since in self._missing_since.items() if now < since + table.grace}",
-        "names |= set(self._missing_since)",
+        "if now < missing[name] + table.grace}",
+        "}",
         "a grace without end",
     ),
     controller(
@@ -133,13 +133,13 @@ MUTANTS = [
         "the end of a grace that has changed goes unnoticed",
     ),
     controller(
-        "self._eligible(table, urgent=True), self._eligible(table, urgent=False)",
-        "self._eligible(table, urgent=True), self._eligible(table, urgent=True)",
+        "self._eligible(table), self._eligible(table, known.wanted)",
+        "self._eligible(table), self._eligible(table)",
         "a move leaves out who is away for a moment, and nobody plans again",
     ),
     controller(
-        "there, workers = self._eligible(table, urgent=True),",
-        "there, workers = self._eligible(table, urgent=False),",
+        "there, workers = self._eligible(table),",
+        "there, workers = self._eligible(table, known.wanted),",
         "a shard is moved to somebody who is not there",
     ),
     controller(
@@ -152,6 +152,16 @@ MUTANTS = [
         "urgent = table.anyone and any(",
         "urgent = False and any(",
         "of shared data nobody is primary in the grace",
+    ),
+    controller(
+        "isdisjoint({*record.members, *record.wanted})",
+        "isdisjoint(record.wanted)",
+        "a shard is planned as lost while somebody has it, because the one that was to get it is",
+    ),
+    controller(
+        "else self._eligible(table, known.wanted)",
+        "else self._eligible(table, self._missing_since)",
+        "a lost worker for which another table waits gets shards of this one",
     ),
     controller(
         "failed = (record.generation, FAILED)",

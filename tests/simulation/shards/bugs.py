@@ -1,6 +1,6 @@
 """Planted bugs: each takes one protection of shards away. The judge must notice."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from tests.simulation.rewriting import Rewriting
 from tests.simulation.shards.schedule import Bug
 
 COPIES = Table(5, 3, handler="copies", shared=False, grace=0.5, page=4)
+SHARED = Table(9, handler="shared", shared=True, grace=3.0)
 
 
 class Unfenced(Rewriting):
@@ -109,8 +110,19 @@ class Blind(_Stepping):
 class Uncaring(Controller):
     """A master that knows no label."""
 
-    def _eligible(self, table: Table, *, urgent: bool) -> dict[str, str]:
-        return dict.fromkeys(super()._eligible(table, urgent=urgent), "")
+    def _eligible(self, table: Table, wanted: Collection[str] = ()) -> dict[str, str]:
+        return dict.fromkeys(super()._eligible(table, wanted), "")
+
+
+class Hasty(Controller):
+    """A master for which a shard is lost if nobody is there who is to have it, and which gives some of each
+    table to everybody who is away for a moment."""
+
+    def _is_lost(self, record: Record) -> bool:
+        return not any(name in self._view.holders for name in record.wanted)
+
+    def _eligible(self, table: Table, wanted: Collection[str] = ()) -> dict[str, str]:
+        return super()._eligible(table, wanted and self._missing_since)
 
 
 class Greedy(Controller):
@@ -177,6 +189,10 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
         {"spread-honoured"},
     ),
     "copies at a time": (Bug(controller=Greedy, tables=(replace(COPIES, copies=1),)), {"moves-bounded"}),
+    "plan once for who is lost": (
+        Bug(controller=Hasty, faults=("crash",), tables=(SHARED, replace(COPIES, grace=3.0))),
+        {"moves-bounded"},
+    ),
     "who is there": (Bug(controller=Unchecked), {"replicas-distinct"}),
     "plan again": (Bug(controller=Content), {"balanced-in-the-end", "shard-liveness"}),
     "deletion when released": (
