@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from mwapp.core.messages import (
+    Children,
     CloseShard,
     DemoteShard,
+    Get,
     OpenShard,
+    Request,
     Stop,
     Transaction,
 )
@@ -289,3 +292,73 @@ def test_a_new_master_moves_nothing(stage: Stage) -> None:
     stage.settle(5.0)
     assert records_of(stage) == before
     assert [len(worker.told) for worker in workers] == told
+
+
+def test_a_move_that_cannot_be_deleted_holds_up_nothing_else(stage: Stage) -> None:
+    master = new_master(stage)
+    workers = {worker.name: worker for worker in new_workers(stage, "a", "b", "c")}
+    person = stage.person()
+    new_table(stage, person, Table(3))
+    owner = records_of(stage)[0].primary
+    to, third = (name for name in "abc" if name != owner)
+    sent = len(master.sent)
+    person.create("/moves/t:0", to, settle=False)
+    person.create("/moves/t:0/x")
+    stage.settle(12.0)
+    workers[third].die()
+    assert owners_of(workers[owner], workers[to]) == [0, 1, 2], "its page is written"
+    stage.settle(0.5)
+    assert stage.children("/moves") == ["t:0"]
+    assert not [op for op in master.sent[sent:] if isinstance(op, Children) and op.path == "/shards"]
+    person.delete("/moves/t:0/x")
+    stage.settle(11.0)
+    assert records_of(stage)[0].primary == to
+    assert stage.children("/moves") == []
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_move_is_done_as_it_says_when_it_is_done(stage: Stage, again: bool) -> None:
+    """A person says something else while the master does other things."""
+    master = new_master(stage)
+    new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, Table(3))
+    owner = records_of(stage)[0].primary
+    first, second = (name for name in "abc" if name != owner)
+    person.create("/moves/t:0", first, settle=False)
+    person.create("/moves/t:0/x")
+    stage.settle(1.0)
+    assert stage.children("/moves") == ["t:0"]
+    person.delete("/moves/t:0/x")
+    if again:
+        person.delete("/moves/t:0", settle=False)
+        person.create("/moves/t:0", second)
+    else:
+        person.set("/moves/t:0", second)
+    stage.settle(11.0)
+    assert records_of(stage)[0].primary == second
+    assert stage.children("/moves") == []
+    assert master.election.status()["shards"]["counters"]["handed_over"] == 1
+
+
+def test_a_move_that_says_something_else_when_it_is_to_be_deleted_is_read_again(stage: Stage) -> None:
+    master = new_master(stage)
+    new_workers(stage, "a", "b", "c")
+    person = stage.person()
+    new_table(stage, person, Table(3))
+    owner = records_of(stage)[0].primary
+    first, second = (name for name in "abc" if name != owner)
+
+    def meanwhile(request: Request) -> None:
+        if request.operation == Get("/moves/t:0", True) and not said:
+            said.append(second)
+            person.set("/moves/t:0", second, settle=False)
+
+    said: list[str] = []
+    master.meanwhile = meanwhile
+    person.create("/moves/t:0", first)
+    stage.settle(2.0)
+    assert said
+    assert records_of(stage)[0].primary == second
+    assert stage.children("/moves") == []
+    assert master.election.status()["shards"]["counters"]["handed_over"] == 1

@@ -44,7 +44,7 @@ from mwapp.core.shards.protocol import (
     value_of,
 )
 from mwapp.core.shards.steps import Holder, Situation, settled, step
-from mwapp.core.shards.view import KnownTable, Page, View
+from mwapp.core.shards.view import KnownTable, Move, Page, View
 
 log = logging.getLogger(__name__)
 
@@ -74,12 +74,14 @@ class _Change:
 @dataclass(slots=True)
 class _Work:
     """A transaction: pages to write, what else belongs to it, and what is so once it is committed. ``name``:
-    what is left alone for a while if it is refused, besides the pages."""
+    what is left alone for a while if it is refused, instead of the pages. ``refused``: what is done instead
+    if the first of ``ops`` is; ``changes`` need nobody then."""
 
     changes: list[_Change]
     ops: list[Op] = field(default_factory=list)
     done: Callable[[], object] = lambda: None
     name: str = ""
+    refused: Callable[[Error], object] | None = None
 
 
 class Controller:
@@ -197,6 +199,10 @@ class Controller:
             self._act()
         elif result.index == 0 and result.error is not Error.REFUSED:
             self._fenced()
+        elif work.refused is not None and result.index == 1:
+            self.counters["refused"] += 1
+            work.refused(result.error)
+            self._act()
         else:
             log.info("transaction refused (%s at operation %s): rereading", result.error.value, result.index)
             self.counters["refused"] += 1
@@ -204,7 +210,8 @@ class Controller:
             if self._refusals == 1:
                 self._read()
                 return
-            self._put_aside({*((change.table, change.page) for change in work.changes), (work.name, -1)})
+            pages = {(change.table, change.page) for change in work.changes}
+            self._put_aside({(work.name, -1)} if work.name else pages)
             self._stop_reading()
             self._begun = True  # it will be
             self._scope.after(RETRY_SECONDS, self._read)
@@ -345,10 +352,10 @@ class Controller:
 
     def _move(self) -> _Work | None:
         """What a person asks for becomes a target; or nothing, if it cannot be."""
-        for znode, said in sorted(self._view.moves.items()):
+        for znode, move in sorted(self._view.moves.items()):
             if (znode, -1) in self._aside:
                 continue
-            ops: list[Op] = [Delete(f"{MOVES}/{znode}")]
+            ops: list[Op] = [Delete(f"{MOVES}/{znode}", move.version)]
             which = shard_of_move(znode)
             known = self._view.tables.get(which[0]) if which is not None else None
             changes = []
@@ -358,20 +365,32 @@ class Controller:
                     continue
                 page = known.pages.get(number)
                 record = page.records.get(which[1]) if page is not None else None
-                asked, names = known.asked, said.split()
+                asked, names = known.asked, move.said.split()
                 target = self._target(asked, known, record, names) if record is not None else None
                 if page is not None and record is not None and target is not None:
                     self._resting.forget(which, target[0])
                     records = page.records | {which[1]: settled(replace(record, target=target))}
                     changes.append(_Change(which[0], number, records, set(), page.version))
             if not changes:
-                log.error("cannot move %s to %s: no such shard, or these workers are not there", znode, said)
-            return _Work(changes, ops, partial(self._forget_move, znode), znode)
+                log.error(
+                    "cannot move %s to %s: no such shard, or these workers are not there", znode, move.said
+                )
+            done, refused = partial(self._forget_move, znode, move), partial(self._keep_move, znode, move)
+            return _Work(changes, ops, done, znode, refused)
         return None
 
-    def _forget_move(self, znode: str) -> None:
-        """The one that is known now: the view may have listed them anew meanwhile."""
-        self._view.moves.pop(znode, None)
+    def _forget_move(self, znode: str, move: Move) -> None:
+        """Unless it is another by now."""
+        if self._view.moves.get(znode) == move:
+            del self._view.moves[znode]
+
+    def _keep_move(self, znode: str, move: Move, why: Error) -> None:
+        """It could not be deleted. Nobody carries it out, or it would be done again and again."""
+        if why in (Error.NO_NODE, Error.BAD_VERSION):
+            self._forget_move(znode, move)  # it is another, and its watch tells us
+        else:
+            log.error("%s/%s cannot be deleted (%s), so it is not done", MOVES, znode, why.value)
+            self._put_aside({(znode, -1)})
 
     def _target(
         self, table: Table, known: KnownTable, record: Record, names: list[str]

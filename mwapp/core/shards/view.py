@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 from mwapp.core.messages import Failed, Node
 from mwapp.core.protocol import Registration, assign_path
@@ -64,6 +65,14 @@ class KnownTable:
             yield from page.records.items()
 
 
+class Move(NamedTuple):
+    """What a person asks for in a znode of /moves, as it was read last."""
+
+    said: str
+    version: int
+    czxid: int
+
+
 class View:
     """One reading, which ends with its ``scope``. ``changed`` is called when something may be due,
     ``missing``
@@ -75,9 +84,10 @@ class View:
         self.tables: dict[str, KnownTable] = {}
         self.holders: dict[str, Report] = {}
         self.labels: dict[str, tuple[str, ...]] = {}  # of all workers that hold or have held something
-        self.moves: dict[str, str] = {}  # what each znode says
+        self.moves: dict[str, Move] = {}  # by their znodes
         self.drains: set[str] = set()
         self._held: set[str] = set()  # names in /holders
+        self._asked: set[str] = set()  # and in /moves
 
     def read(self) -> None:
         """Read everything, and keep watching."""
@@ -260,19 +270,36 @@ class View:
         if isinstance(names, Failed):
             self._missing()
             return
-        self.moves = {name: said for name, said in self.moves.items() if name in names}
-        new = sorted(set(names) - self.moves.keys())
+        self.moves = {name: move for name, move in self.moves.items() if name in names}
+        new = sorted(set(names) - self._asked)
+        self._asked = set(names)
 
         def read(nodes: list[Node | Failed]) -> None:
             for name, node in zip(new, nodes, strict=True):
                 if isinstance(node, Node):
-                    self.moves[name] = node.data.decode(errors="replace").strip()
-                elif node == REFUSED:
+                    self._look_at_move(name)
+                else:
+                    self._asked.discard(name)
+                if node == REFUSED:  # that must not keep us from all else
                     self._scope.after(AGAIN_SECONDS, self._look_at_moves)
             self._tell(then)
 
         paths = [f"{MOVES}/{name}" for name in new]
         self._scope.get_all(paths, read)
+
+    def _look_at_move(self, name: str) -> None:
+        """And watch it: a person may say something else, or make another of that name."""
+        again = partial(self._look_at_move, name)
+        self._scope.get(f"{MOVES}/{name}", partial(self._move_seen, name), watch=again)
+
+    def _move_seen(self, name: str, node: Node | Failed) -> None:
+        if isinstance(node, Node):
+            said = node.data.decode(errors="replace").strip()
+            self.moves[name] = Move(said, node.stat.version, node.stat.czxid)
+        else:
+            self.moves.pop(name, None)
+            self._asked.discard(name)
+        self._tell(None)
 
     def _look_at_drains(self, then: Callback | None = None) -> None:
         self._scope.children(DRAINS, partial(self._drains_seen, then), watch=self._look_at_drains)

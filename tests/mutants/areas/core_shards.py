@@ -176,7 +176,31 @@ MUTANTS = [
         "or False",
         "a table is deleted under its owners",
     ),
-    controller("partial(self._forget_move, znode)", "lambda: None", "a move is done again and again"),
+    controller(
+        'f"{MOVES}/{znode}", move.version)',
+        'f"{MOVES}/{znode}")',
+        "a move is done as it said before somebody changed it",
+    ),
+    controller(
+        "        elif work.refused is not None and result.index == 1:\n",
+        "        elif False:\n",
+        "a move that cannot be deleted has everything read again",
+    ),
+    controller(
+        "self._put_aside({(znode, -1)})",
+        "self._put_aside({(znode, -1), *((name, 0) for name in self._view.tables)})",
+        "a move that cannot be deleted holds up its table",
+    ),
+    controller(
+        "            self._forget_move(znode, move)  # it is another",
+        "            self._put_aside({(znode, -1)})  # it is another",
+        "a move that was changed waits",
+    ),
+    view(
+        '        self._scope.get(f"{MOVES}/{name}", partial(self._move_seen, name), watch=again)\n',
+        '        self._scope.get(f"{MOVES}/{name}", partial(self._move_seen, name))\n',
+        "nobody sees that a move was changed",
+    ),
     controller(
         "if not known.read:\n                continue",
         "if known.problem:\n                continue",
