@@ -23,6 +23,7 @@ from mwapp.core.shards.protocol import (
     PAGE,
     SERVING,
     Table,
+    remedy,
     value_of,
 )
 from mwapp.errors import BadInputError
@@ -186,7 +187,7 @@ def _warn_of_shortfall(name: str, table: Table, workers: list[WorkerView]) -> No
         for view in workers
         if view.state in ("ready", "paused")
     }
-    short = shortfall(there, table.replicas)
+    short = shortfall(there, table.replicas, table.spread)
     if not there:
         print(f"mwapp: warning: {name}: no worker is there to have a shard (mwapp worker)", file=sys.stderr)
     elif short is not None:
@@ -271,7 +272,9 @@ def list_(**settings: Any) -> None:
     )
     for it in tables:
         if it.problem:
-            click.echo(f"{it.table}: {it.problem}: set /shards/{it.table} right", err=True)
+            click.echo(f"{it.table}: {it.problem}: {remedy(it.table, it.problem)}", err=True)
+        if it.short:
+            click.echo(f"{it.table}: {it.short}", err=True)
     for name in sorted(view.drained):
         show(f"{name} is drained: it has {view.held_by(name)} shards (mwapp shards drain {name} --undo)")
 
@@ -294,7 +297,7 @@ def show_(table: str, shards_worker: str | None, shards_state: tuple[str, ...], 
     (its primary is to release it for another), failed (its handler could not be opened, has ended or does not
     answer; the worker's log says why), or vacant (no primary lives). REPLICAS are the others that have it,
     with what they are: sync (it has everything), copy (it copies), back (it was in sync, and has come back),
-    or gone. TO: who is to have it, the primary first.
+    failed (its handler has), or gone. TO: who is to have it, the primary first.
 
     \b
     Examples:
@@ -309,7 +312,7 @@ def show_(table: str, shards_worker: str | None, shards_state: tuple[str, ...], 
         its
         for its in shard_states(view, view.tables[table])
         if (shards_worker is None or shards_worker in its.members)
-        and (its.state in shards_state or not shards_state)
+        and (not shards_state or {its.state, *_failed(its)} & set(shards_state))
     ]
     if settings["output"] == "json":
         show_json(list(map(_shard_document, chosen)))
@@ -330,6 +333,11 @@ def show_(table: str, shards_worker: str | None, shards_state: tuple[str, ...], 
             for its in chosen
         ],
     )
+
+
+def _failed(its: ShardState) -> set[str]:
+    """A shard in which a replica has failed is shown with those that have failed."""
+    return {member.state for member in its.members.values()} & {FAILED}
 
 
 def _shard_document(its: ShardState) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from mwapp.core.shards.protocol import (
     Record,
     Table,
     check_table_name,
+    remedy,
 )
 from mwapp.core.task import BadTaskError, check_label
 from mwapp.errors import BadInputError, NotFoundError, RefusedError, TimedOutError
@@ -337,8 +338,8 @@ class Tables:
             if what is None:
                 return view
             known, problem = view.tables.get(name or ""), what
-            if known is not None and known.problem:
-                problem += f"; {known.problem}: set the znode /shards/{name} right"
+            if known is not None and known.trouble:
+                problem += f"; {known.trouble}: {remedy(known.name, known.trouble)}"
             now = time.monotonic()
             if end is not None and now >= end:
                 raise TimedOutError(problem)

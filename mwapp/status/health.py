@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mwapp.core.limits import LIMITS
+from mwapp.core.shards.protocol import remedy
 from mwapp.status.overview import QUEUED, MasterView, TaskView, WorkerView
 
 # States of workers that can have no task.
@@ -46,13 +47,14 @@ class TableStatus:
     under_replicated: int = 0
     moving: int = 0
     problem: str | None = None  # why what its znode says cannot be
-    failed: int = 0  # they have an owner, and its handler is not at work
+    failed: int = 0  # they have an owner, and its handler is not at work or a replica's has failed
+    short: str | None = None  # what it asks for that its workers do not allow
 
     def warning(self, name: str) -> str | None:
         """What is wrong with it, and what to do."""
         look = f"(mwapp shards show {name})"
         if self.problem:
-            return f"table {name} cannot be: {self.problem}; set the znode /shards/{name} right"
+            return f"table {name} cannot be: {self.problem}; {remedy(name, self.problem)}"
         if self.without_primary:
             lacking = f"{self.without_primary} of {self.shards} shards have no owner"
             return f"table {name}: {lacking}: start workers, or see what becomes of them {look}"
@@ -61,7 +63,10 @@ class TableStatus:
             return f"table {name}: {lacking}: the logs of their workers say why {look}"
         if self.under_replicated:
             lacking = f"{self.under_replicated} of {self.shards} shards have fewer replicas than wanted"
+            lacking += f" ({self.short})" if self.short else ""
             return f"table {name}: {lacking}: start workers, or wait until they have copied {look}"
+        if self.short:
+            return f"table {name}: {self.short}: start workers where none is, or set /shards/{name} to less"
         return None
 
 

@@ -1,20 +1,23 @@
 """Tables of shards, as they are read: who has what."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
 from mwapp.core.messages import Failed, Node
 from mwapp.core.session import Scope
+from mwapp.core.shards.placement import shortfall
 from mwapp.core.shards.protocol import (
     DRAINS,
     FAILED,
     HOLDERS,
+    IN_THE_WAY,
     MOVES,
     SERVING,
     SYNC,
     TABLES,
+    UNREADABLE,
     BadTableError,
     Record,
     Report,
@@ -25,6 +28,8 @@ from mwapp.core.shards.protocol import (
     holder_path,
     page_path,
     table_path,
+    unfit,
+    value_of,
 )
 from mwapp.status.overview import get_many
 
@@ -37,9 +42,9 @@ GONE = "gone"
 class Member(NamedTuple):
     """A worker that has a shard."""
 
-    state: (
-        str  # sync (it has everything), copy (it copies), back (it was in sync, and has come back), or gone
-    )
+    # sync (it has everything), copy (it copies), back (it was in sync, and has come back), failed (its
+    # handler could not be opened, has ended, or does not answer), or gone
+    state: str
     address: str  # where clients reach its handler; empty: unknown
 
 
@@ -61,7 +66,7 @@ class TableState(NamedTuple):
 
     table: str
     state: str  # active, deleting or unusable
-    problem: str | None  # why it is unusable
+    problem: str | None  # why it is unusable, or is not as asked for
     shards: int
     replicas: int | None
     spread: str | None
@@ -71,9 +76,10 @@ class TableState(NamedTuple):
     grace: float | None  # seconds
     copies: int | None
     vacant: int  # shards without an owner that lives
-    failed: int  # shards whose handler has failed
+    failed: int  # shards of which the handler of a worker has failed
     under_replicated: int  # shards with fewer replicas in sync than wanted
     moving: int  # shards that are to have other workers
+    short: str | None  # what is asked for that the workers do not allow
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,12 @@ class TableView:
     asked: Table | None  # None: it is being deleted, or cannot be
     problem: str | None = None  # why it cannot be
     records: Mapping[int, Record] = field(default_factory=dict)
+    wrong: str | None = None  # what else is: a page, or settings that do not fit the records
+
+    @property
+    def trouble(self) -> str | None:
+        """What a person has to set right."""
+        return self.problem or self.wrong
 
     @property
     def deleting(self) -> bool:
@@ -105,9 +117,12 @@ class ShardsView:
         report = self.holders.get(name)
         return report is not None and report.incarnation == record.incarnation(name)
 
-    def member(self, record: Record, name: str) -> str:
-        """What a member is: sync, copy, back or gone."""
-        return record.members[name].state if self.is_there(record, name) else GONE
+    def member(self, table: str, shard: int, record: Record, name: str) -> str:
+        """What a member is: sync, copy, back, failed or gone."""
+        if not self.is_there(record, name):
+            return GONE
+        said = self._said(table, shard, record, name)
+        return FAILED if said is not None and said[1] == FAILED else record.members[name].state
 
     def state(self, table: str, shard: int, record: Record) -> str:
         """What the shard is: serving, opening, handover, failed, or vacant if it has no owner that lives."""
@@ -130,10 +145,28 @@ class ShardsView:
         """What a member says last, if it is there."""
         return self.holders[name].shards.get((table, shard)) if self.is_there(record, name) else None
 
+    def fails(self, table: str, shard: int, record: Record) -> bool:
+        """Whether the handler of somebody who has it has failed."""
+        return any(self.member(table, shard, record, name) == FAILED for name in record.members)
+
     def lacks(self, view: TableView, record: Record) -> bool:
         """Whether it has fewer replicas than wanted that are in sync."""
-        there = sum(self.member(record, name) == SYNC for name in record.members)
+        there = sum(
+            member.state == SYNC and self.is_there(record, name) for name, member in record.members.items()
+        )
         return view.asked is not None and there < view.asked.replicas
+
+    def short(self, view: TableView) -> str | None:
+        """What it asks for that the workers that are there do not allow."""
+        if view.asked is None:
+            return None
+        may = {
+            name: value_of(view.asked.spread, report.labels)
+            for name, report in self.holders.items()
+            if not report.leaving and name not in self.drained
+        }
+        short = shortfall(may, view.asked.replicas, view.asked.spread)
+        return None if short is None else short.why
 
     def held_by(self, worker: str) -> int:
         """How many shards a worker has, or is to have."""
@@ -151,7 +184,7 @@ def shard_states(view: ShardsView, table: TableView) -> list[ShardState]:
 
 def _shard_state(view: ShardsView, table: str, shard: int, record: Record) -> ShardState:
     members = {
-        name: Member(view.member(record, name), view.address(table, shard, record, name))
+        name: Member(view.member(table, shard, record, name), view.address(table, shard, record, name))
         for name in record.members
     }
     address = members[record.primary].address if record.primary in members else ""
@@ -168,7 +201,7 @@ def table_state(view: ShardsView, table: TableView) -> TableState:
     return TableState(
         table.name,
         "deleting" if table.deleting else "unusable" if asked is None else "active",
-        table.problem,
+        table.trouble,
         asked.shards if asked is not None else len(records),
         asked.replicas if asked is not None else None,
         (asked.spread if asked is not None else None) or None,
@@ -178,9 +211,10 @@ def table_state(view: ShardsView, table: TableView) -> TableState:
         asked.grace if asked is not None else None,
         asked.copies if asked is not None else None,
         states.count(VACANT) + (max(0, asked.shards - len(records)) if asked is not None else 0),
-        states.count(FAILED),
+        sum(view.fails(table.name, shard, record) for shard, record in records.items()),
         sum(view.lacks(table, record) for record in records.values()),
         sum(record.target is not None for record in records.values()),
+        view.short(table),
     )
 
 
@@ -212,13 +246,12 @@ def read_shards(scope: Scope, then: Callable[[ShardsView], None], only: str | No
         ]
 
         def read(nodes: list[Node | Failed]) -> None:
-            records: dict[str, dict[int, Record]] = {name: {} for name in found}
-            for (name, _), node in zip(at, nodes, strict=True):
-                records[name] |= (decode_page(node.data) if isinstance(node, Node) else None) or {}
-            tables = {
-                name: TableView(name, view.asked, view.problem, dict(sorted(records[name].items())))
-                for name, view in found.items()
-            }
+            read: dict[str, dict[int, Node]] = {name: {} for name in found}
+            for (name, page), node in zip(at, nodes, strict=True):
+                if isinstance(node, Node):
+                    read[name][page] = node
+            odd = {name for name, numbers in pages.items() if any(not it.isdecimal() for it in numbers)}
+            tables = {name: _with_pages(view, read[name], name in odd) for name, view in found.items()}
             scope.children(HOLDERS, partial(holders_listed, tables))
 
         get_many(scope, [page_path(*one) for one in at], read)
@@ -250,6 +283,21 @@ def read_shards(scope: Scope, then: Callable[[ShardsView], None], only: str | No
         scope.children(TABLES, listed)
 
     scope.children(MOVES, moves_listed)  # first: the record of a move that is gone by then is read later
+
+
+def _with_pages(view: TableView, nodes: Mapping[int, Node], odd: bool) -> TableView:
+    """``odd``: whether the table has other znodes below it."""
+    pages = {number: decode_page(node.data) for number, node in sorted(nodes.items())}
+    spoilt = [page_path(view.name, number) for number, page in pages.items() if page is None]
+    wrong = f"{spoilt[0]} {UNREADABLE}" if spoilt else None
+    if view.deleting and wrong is None:
+        there = [page_path(view.name, number) for number, node in sorted(nodes.items()) if node.stat.children]
+        there += [table_path(view.name)] if odd else []
+        wrong = f"{there[0]} {IN_THE_WAY}" if there else None
+    elif view.asked is not None and wrong is None:
+        wrong = unfit(view.asked, {number: page or () for number, page in pages.items()})
+    records = {shard: record for page in pages.values() for shard, record in (page or {}).items()}
+    return replace(view, records=dict(sorted(records.items())), wrong=wrong)
 
 
 def _table(name: str, node: Node) -> TableView:

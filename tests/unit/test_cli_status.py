@@ -105,6 +105,33 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 8, 8, 8, "page: no")})},
             "table t cannot be: page: no; set the znode /shards/t right",
         ),
+        (
+            {
+                "master_status": MasterStatus(
+                    "active", tables={"t": TableStatus(8, 8, problem="/shards/t/0 holds no records")}
+                )
+            },
+            "table t cannot be: /shards/t/0 holds no records; set it right, or delete it: then its shards",
+        ),
+        (
+            {
+                "master_status": MasterStatus(
+                    "active",
+                    tables={
+                        "t": TableStatus(problem="/shards/t has znodes below it that are not the master's")
+                    },
+                )
+            },
+            "/shards/t has znodes below it that are not the master's; delete them",
+        ),
+        (
+            {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 0, 2, short="too few")})},
+            "table t: 2 of 8 shards have fewer replicas than wanted (too few): start workers, or wait",
+        ),
+        (
+            {"master_status": MasterStatus("active", tables={"t": TableStatus(8, short="too few")})},
+            "table t: too few: start workers where none is, or set /shards/t to less",
+        ),
         ({"master": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
     ],
 )

@@ -346,10 +346,17 @@ def test_what_is_held_by_nobody_who_is_there_is_placed_anew() -> None:
         ({"a": "x"}, Shortfall(1, 1, "each shard has 1 of 2 replicas: there are 1 workers")),
         (
             {"a": "x", "b": "x"},
-            Shortfall(2, 1, "2 replicas of each shard are in 1 places: the label has 1 values"),
+            Shortfall(2, 1, "2 replicas of each shard are in 1 places: the label zone has 1 values"),
         ),
         ({}, Shortfall(0, 0, "each shard has 0 of 2 replicas: there are 0 workers")),
     ],
 )
 def test_what_cannot_be_honoured_is_said(workers: Workers, expected: Shortfall | None) -> None:
-    assert shortfall(workers, 2) == expected
+    assert shortfall(workers, 2, "zone" if any(workers.values()) else "") == expected
+
+
+def test_a_label_that_nobody_has_is_said_if_there_is_something_to_spread() -> None:
+    said = Shortfall(2, 0, "no worker has the label rack, so replicas are not spread over it")
+    assert shortfall({"a": "", "b": ""}, 2, "rack") == said
+    assert shortfall({"a": "", "b": ""}, 1, "rack") is None
+    assert shortfall({"a": "", "b": "x"}, 2, "rack") is None

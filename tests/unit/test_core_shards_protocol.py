@@ -56,7 +56,8 @@ def test_one_replica_is_of_shared_data_unless_the_table_says_otherwise() -> None
         (b'{"shards":1,"command":"\\udc80"}', "command: .* use text in UTF-8"),
         (
             b'{"shards":4001,"page":2}',
-            "page: 2: 4001 shards would be in more than 2000 znodes; use at least 3",
+            "page: 2: 4001 shards would be in more than 2000 znodes; use at least 3; "
+            "a table that is there keeps its page, so use at most 4000 shards",
         ),
         (b'{"shards":1,"shared":1}', "shared: 1: use true or false"),
         (b'{"shards":1,"handler":"a:B","command":"c"}', "handler: give it or command, not both"),

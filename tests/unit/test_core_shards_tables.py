@@ -1,9 +1,12 @@
 """Tables of shards: who gets what, who follows the dead, and tables that are deleted, grow or are spoilt."""
 
+from typing import Any
+
 import pytest
 
 from mwapp.core.messages import (
     Check,
+    Children,
     CloseShard,
     DemoteShard,
     OpenShard,
@@ -11,8 +14,16 @@ from mwapp.core.messages import (
     Transaction,
 )
 from mwapp.core.shards.protocol import Table
-from tests.unit.core_shards_stage import TWO, new_master, new_table, new_workers, owners_of, records_of
-from tests.unit.core_stage import Stage
+from tests.unit.core_shards_stage import (
+    TWO,
+    ShardActor,
+    new_master,
+    new_table,
+    new_workers,
+    owners_of,
+    records_of,
+)
+from tests.unit.core_stage import Actor, Stage
 
 
 def test_a_table_without_workers_has_shards_without_owners(stage: Stage) -> None:
@@ -300,3 +311,112 @@ def test_a_page_that_a_person_spoils_is_left_alone_and_what_is_there_goes_on(sta
     stage.settle(15.0)
     assert owners_of(a, b) == list(range(4))
     assert len(records_of(stage)) == 4
+
+
+def told_of(master: Actor, name: str = "t") -> dict[str, Any]:
+    told: dict[str, Any] = master.election.status()["shards"]["tables"][name]
+    return told
+
+
+def test_a_page_that_a_person_spoils_is_named_also_while_its_table_is_deleted(stage: Stage) -> None:
+    master = new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, Table(4, page=2))
+    person.set("/shards/t/0", "oops")
+    stage.settle(1.0)
+    assert told_of(master)["problem"] == "/shards/t/0 holds no records"
+    person.set("/shards/t", "delete")
+    stage.settle(30.0)
+    assert told_of(master)["problem"] == "/shards/t/0 holds no records"
+    assert owners_of(a, b) == [0, 1], "nobody knows who has them, so they are not taken away"
+    person.delete("/shards/t/0")
+    stage.settle(12.0)
+    assert stage.children("/shards") == []
+    assert owners_of(a, b) == []
+
+
+@pytest.mark.parametrize(("path", "below"), [("/shards/t/1/x", "/shards/t/1"), ("/shards/t/x", "/shards/t")])
+def test_what_keeps_a_table_from_being_deleted_is_named_and_holds_up_nothing_else(
+    stage: Stage, path: str, below: str
+) -> None:
+    master = new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, Table(4, page=2))
+    new_table(stage, person, Table(4), name="u")
+    person.create(path)
+    sent = len(master.sent)
+    person.set("/shards/t", "delete")
+    stage.settle(12.0)
+    assert told_of(master)["problem"] == f"{below} has znodes below it that are not the master's"
+    assert told_of(master, "u")["problem"] is None
+    assert not [op for op in master.sent[sent:] if isinstance(op, Children) and op.path == "/shards"]
+    tried = [op for op in master.sent[sent:] if isinstance(op, Transaction) and "Delete" in str(op)]
+    assert len(tried) == 2
+    a.die()
+    assert [handler.table for handler in b.handlers.values()] == 4 * ["u"]
+    person.delete(path)
+    stage.settle(11.0)
+    assert stage.children("/shards") == ["u"]
+
+
+def test_a_table_that_a_person_makes_smaller_stays_as_it_is_and_says_so(stage: Stage) -> None:
+    master = new_master(stage)
+    a, b = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, Table(6))
+    person.set("/shards/t", Table(3).encode().decode())
+    stage.settle(1.0)
+    assert told_of(master)["problem"] == "shards: 3: it has 6, and cannot have fewer"
+    assert told_of(master)["shards"] == 6
+    a.die()
+    stage.settle(1.0)
+    assert owners_of(b) == list(range(6))
+    person.set("/shards/t", Table(6).encode().decode())
+    stage.settle(1.0)
+    assert told_of(master)["problem"] is None
+
+
+def test_what_the_workers_do_not_allow_is_told_as_long_as_it_is_so(stage: Stage) -> None:
+    master = new_master(stage)
+    for name, zone in (("a", "x"), ("b", "x"), ("c", "y")):
+        ShardActor(stage, name, (f"zone={zone}",)).connect()
+    person = stage.person()
+    new_table(stage, person, Table(2, 3, "zone", shared=False))
+    short = "3 replicas of each shard are in 2 places: the label zone has 2 values"
+    stage.settle(100.0)
+    assert told_of(master)["short"] == short
+    person.set("/shards/t", Table(2, 3, "rack", shared=False).encode().decode())
+    stage.settle(1.0)
+    assert told_of(master)["short"] == "no worker has the label rack, so replicas are not spread over it"
+    person.set("/shards/t", Table(2, 4, shared=False).encode().decode())
+    stage.settle(1.0)
+    assert told_of(master)["short"] == "each shard has 3 of 4 replicas: there are 3 workers"
+    ShardActor(stage, "d", ("zone=z",)).connect()
+    person.set("/shards/t", Table(2, 3, "zone", shared=False).encode().decode())
+    stage.settle(1.0)
+    assert told_of(master)["short"] is None
+
+
+def test_a_replica_whose_handler_does_not_open_is_told(stage: Stage) -> None:
+    """A move to it would not end, and its owner is well."""
+    now = 5.0
+    master = new_master(stage, wall=lambda: now)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(1, 1, handler="x", shared=False))
+    (b,) = new_workers(stage, "b")
+    b.silent = {OpenShard}
+    person.create("/moves/t:0", "b")
+    stage.settle(20.0)
+    assert told_of(master)["failed"] == 0, "it may take its time"
+    stage.settle(30.0)
+    assert owners_of(a) == [0]
+    assert told_of(master)["failed"] == 1
+    stage.settle(100.0)
+    assert told_of(master)["failed"] == 1, "it has begun again, and is not open"
+    b.silent = set()
+    stage.settle(100.0)
+    assert told_of(master)["failed"] == 0
+    assert owners_of(b) == [0]

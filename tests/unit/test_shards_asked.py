@@ -16,7 +16,7 @@ from mwapp.core.session import Process
 from mwapp.core.shards import requests
 from mwapp.core.shards.protocol import SHARD_PARENTS, Member, Record, Report, Table, encode_page
 from mwapp.status.overview import Look
-from mwapp.status.shards import ShardsView, read_shards, shard_states
+from mwapp.status.shards import ShardsView, read_shards, shard_states, table_state
 from tests.unit.core_stage import Actor, Person, Stage, creates
 
 # ---------------------------------------------------------------- requests
@@ -194,11 +194,64 @@ def test_every_state_of_a_shard_is_seen(stage: Stage, person: Person) -> None:  
     states = [view.state("t", shard, record) for shard, record in RECORDS.items()]
     assert states == ["serving", "opening", "handover", "failed", "vacant", "vacant"]
     assert [view.lacks(view.tables["t"], record) for record in RECORDS.values()] == [False, *5 * [True]]
-    assert view.member(RECORDS[2], "gone") == "gone"
-    assert view.member(RECORDS[4], "w1") == "gone", "another incarnation"
-    assert view.member(RECORDS[1], "w2") == "copy"
+    assert view.member("t", 2, RECORDS[2], "gone") == "gone"
+    assert view.member("t", 4, RECORDS[4], "w1") == "gone", "another incarnation"
+    assert view.member("t", 1, RECORDS[1], "w2") == "copy"
+    assert view.member("t", 3, RECORDS[3], "w2") == "failed"
+    assert view.tables["t"].trouble is None
     assert view.held_by("w1") == 3
     assert (set(view.drained), set(view.moves), sorted(view.holders)) == ({"w2"}, {"t:3"}, ["w1", "w2"])
+
+
+def test_a_replica_that_fails_is_seen_and_its_shard_serves(stage: Stage, person: Person) -> None:
+    said = {("t", 0): (6, "failed")}
+    person.set("/holders/w2", Report(0, shards=said).encode().decode())
+    view = see(stage)
+    state = shard_states(view, view.tables["t"])[0]
+    assert (state.state, state.members["w2"].state) == ("serving", "failed")
+    assert table_state(view, view.tables["t"]).failed == 1
+
+
+def test_what_the_workers_do_not_allow_is_seen(stage: Stage, person: Person) -> None:
+    def short() -> str | None:
+        view = see(stage, "t")
+        return table_state(view, view.tables["t"]).short
+
+    assert short() == "each shard has 1 of 2 replicas: there are 1 workers", "the other one is drained"
+    person.delete("/drains/w2")
+    assert short() is None
+    person.set("/shards/t", Table(6, 2, "zone").encode().decode())
+    assert short() == "no worker has the label zone, so replicas are not spread over it"
+    person.set("/holders/w2", Report(0, leaving=True).encode().decode())
+    assert short() == "each shard has 1 of 2 replicas: there are 1 workers"
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "problem"),
+    [
+        ("/shards/t/0", "oops", "/shards/t/0 holds no records"),
+        ("/shards/t", '{"shards":5,"replicas":2,"page":4}', "shards: 5: it has 6, and cannot have fewer"),
+        ("/shards/t", '{"shards":6,"replicas":2}', "page: it cannot be changed"),
+    ],
+)
+def test_what_a_person_has_to_set_right_is_seen(
+    stage: Stage, person: Person, path: str, data: str, problem: str
+) -> None:
+    person.set(path, data)
+    view = see(stage)
+    state = table_state(view, view.tables["t"])
+    assert (state.state, state.problem) == ("active", problem)
+
+
+@pytest.mark.parametrize(("path", "below"), [("/shards/t/1/x", "/shards/t/1"), ("/shards/t/x", "/shards/t")])
+def test_what_keeps_a_table_from_being_deleted_is_seen(
+    stage: Stage, person: Person, path: str, below: str
+) -> None:
+    person.create(path)
+    assert see(stage).tables["t"].trouble is None
+    person.set("/shards/t", "delete")
+    table = see(stage).tables["t"]
+    assert (table.deleting, table.trouble) == (True, f"{below} has znodes below it that are not the master's")
 
 
 def test_where_clients_reach_a_shard_and_its_replicas_is_seen(

@@ -27,20 +27,22 @@ from mwapp.core.shards.placement import place, shortfall
 from mwapp.core.shards.protocol import (
     COPY,
     FAILED,
+    IN_THE_WAY,
     MOVES,
     SERVING,
     SHARD_PARENTS,
     SYNC,
     TABLES,
+    UNREADABLE,
     Record,
     Table,
     encode_page,
     holder_path,
-    page_of,
     page_path,
     pages_of,
     shard_of_move,
     table_path,
+    unfit,
     value_of,
 )
 from mwapp.core.shards.steps import Holder, Situation, settled, step
@@ -56,7 +58,6 @@ ROUNDING_SECONDS = 0.001
 # A primary that is not at work by then counts as failed for people: it is a little more than its handler may
 # take to be promoted.
 SERVES_SECONDS = 35.0
-PAGE_CHANGED = "page: it cannot be changed"
 
 
 @dataclass(slots=True)
@@ -74,14 +75,14 @@ class _Change:
 @dataclass(slots=True)
 class _Work:
     """A transaction: pages to write, what else belongs to it, and what is so once it is committed. ``name``:
-    what is left alone for a while if it is refused, instead of the pages. ``refused``: what is done instead
-    if the first of ``ops`` is; ``changes`` need nobody then."""
+    what is left alone for a while if it is refused, instead of the pages. ``refused``: is told why it was,
+    and says whether everything need not be read anew."""
 
     changes: list[_Change]
     ops: list[Op] = field(default_factory=list)
     done: Callable[[], object] = lambda: None
     name: str = ""
-    refused: Callable[[Error], object] | None = None
+    refused: Callable[[Failed], bool] | None = None
 
 
 class Controller:
@@ -199,9 +200,8 @@ class Controller:
             self._act()
         elif result.index == 0 and result.error is not Error.REFUSED:
             self._fenced()
-        elif work.refused is not None and result.index == 1:
+        elif work.refused is not None and work.refused(result):
             self.counters["refused"] += 1
-            work.refused(result.error)
             self._act()
         else:
             log.info("transaction refused (%s at operation %s): rereading", result.error.value, result.index)
@@ -292,12 +292,12 @@ class Controller:
         if not workers or for_what == known.planned_for:
             return
         known.planned_for = for_what
-        known.misplaced = _is_misplaced(known, table)
-        if known.misplaced:
-            log.error("table %s: %s", name, PAGE_CHANGED)
+        known.unfit = unfit(table, {number: page.records for number, page in known.pages.items()})
+        if known.unfit is not None:
+            log.error("table %s: %s", name, known.unfit)
         else:
             _make_room(known, table)
-        short = shortfall(workers, table.replicas)
+        short = shortfall(workers, table.replicas, table.spread)
         if short is not None:
             log.warning("table %s: %s", name, short.why)
         old = {shard: _old(record, workers) for shard, record in known.records()}
@@ -347,8 +347,18 @@ class Controller:
                 if page.version is not None
             ]
             ops.append(Delete(table_path(name), known.version))
-            return _Work([], ops, partial(self._view.tables.pop, name, None), name)
+            done, refused = partial(self._view.tables.pop, name, None), partial(self._keep_table, name, ops)
+            return _Work([], ops, done, name, refused)
         return None
+
+    def _keep_table(self, name: str, ops: list[Op], result: Failed) -> bool:
+        """It could not be deleted, if a person has made znodes below it or its pages."""
+        known = self._view.tables.get(name)
+        if known is None or result.error is not Error.NOT_EMPTY or result.index is None:
+            return False
+        known.stuck = f"{ops[result.index - 1].path} {IN_THE_WAY}"
+        self._put_aside({(name, -1)})
+        return True
 
     def _move(self) -> _Work | None:
         """What a person asks for becomes a target; or nothing, if it cannot be."""
@@ -384,13 +394,16 @@ class Controller:
         if self._view.moves.get(znode) == move:
             del self._view.moves[znode]
 
-    def _keep_move(self, znode: str, move: Move, why: Error) -> None:
+    def _keep_move(self, znode: str, move: Move, result: Failed) -> bool:
         """It could not be deleted. Nobody carries it out, or it would be done again and again."""
-        if why in (Error.NO_NODE, Error.BAD_VERSION):
+        if result.index != 1:
+            return False
+        if result.error in (Error.NO_NODE, Error.BAD_VERSION):
             self._forget_move(znode, move)  # it is another, and its watch tells us
         else:
-            log.error("%s/%s cannot be deleted (%s), so it is not done", MOVES, znode, why.value)
+            log.error("%s/%s cannot be deleted (%s), so it is not done", MOVES, znode, result.error.value)
             self._put_aside({(znode, -1)})
+        return True
 
     def _target(
         self, table: Table, known: KnownTable, record: Record, names: list[str]
@@ -513,13 +526,36 @@ class Controller:
         )
 
     def _serves(self, at: tuple[str, int], record: Record) -> bool:
-        """Or may yet: its handler has not failed, and has not had all the time that it has."""
+        """Or may yet: its handler has not had all the time that it has."""
         said = self._view.holders[record.primary].shards.get(at)
-        if said is not None and said[1] == FAILED:  # perhaps in an earlier generation, and is not open again
-            return False
         if record.handover or said == (record.generation, SERVING):
             return True
         return self._wall() < record.since + SERVES_SECONDS
+
+    def _fails(self, at: tuple[str, int], record: Record) -> bool:
+        """The handler of somebody who has it has failed, or that of its primary is not at work in time."""
+        said = (
+            self._view.holders[name].shards.get(at)
+            for name, member in record.members.items()
+            if self._is_there(name, member.incarnation)
+        )
+        # Perhaps in an earlier generation, and it is not open again.
+        failed = any(its is not None and its[1] == FAILED for its in said)
+        return self._has_primary(record) and (failed or not self._serves(at, record))
+
+    def _problem(self, name: str, known: KnownTable) -> str | None:
+        """Why it is not, and will not be, as it is asked for."""
+        spoilt = (page_path(name, n) for n, page in sorted(known.pages.items()) if page.spoilt)
+        unreadable = next((f"{path} {UNREADABLE}" for path in spoilt), None)
+        stuck = known.stuck if known.asked is None else ""
+        return known.problem or unreadable or stuck or (known.unfit if known.asked is not None else None)
+
+    def _short(self, known: KnownTable) -> str | None:
+        table = known.asked
+        if table is None:
+            return None
+        short = shortfall(self._eligible(table, known.wanted), table.replicas, table.spread)
+        return None if short is None else short.why
 
     def _describe(self, name: str, known: KnownTable) -> dict[str, Any]:
         """A shard that nobody could be found for has no record yet."""
@@ -528,12 +564,11 @@ class Controller:
         replicas = known.asked.replicas if known.asked is not None else 0
         there = self._view.holders
         return {
-            "problem": known.problem or (PAGE_CHANGED if known.misplaced else None),
+            "problem": self._problem(name, known),
+            "short": self._short(known),
             "shards": number,
             "without_primary": number - sum(self._has_primary(record) for record in records),
-            "failed": sum(
-                self._has_primary(its) and not self._serves((name, n), its) for n, its in known.records()
-            ),
+            "failed": sum(self._fails((name, n), its) for n, its in known.records()),
             "under_replicated": sum(
                 sum(m.state == SYNC and n in there for n, m in record.members.items()) < replicas
                 for record in records
@@ -558,12 +593,6 @@ def _new_to_it(before: Mapping[int, Record], after: Mapping[int, Record]) -> set
         if record.handover > old.handover:
             names |= {*record.wanted[:1]}
     return names
-
-
-def _is_misplaced(known: KnownTable, table: Table) -> bool:
-    return any(
-        page_of(shard, table.page) != number for number, page in known.pages.items() for shard in page.records
-    )
 
 
 def _make_room(known: KnownTable, table: Table) -> None:

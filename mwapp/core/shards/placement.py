@@ -36,14 +36,19 @@ class Shortfall(NamedTuple):
     why: str
 
 
-def shortfall(workers: Mapping[str, str], replicas: int) -> Shortfall | None:
-    """What :func:`place` cannot honour, for a warning. None: it honours all."""
+def shortfall(workers: Mapping[str, str], replicas: int, label: str = "") -> Shortfall | None:
+    """What :func:`place` cannot honour, for a warning. None: it honours all. ``label``: what it is spread
+    over."""
     domains = set(_domains(workers))
     can, values = min(replicas, len(workers)), min(replicas, len(domains))
     if can < replicas:
         why = f"each shard has {can} of {replicas} replicas: there are {len(workers)} workers"
     elif values < replicas:
-        why = f"{replicas} replicas of each shard are in {values} places: the label has {len(domains)} values"
+        its = f"the label {label} has {len(domains)} values"
+        why = f"{replicas} replicas of each shard are in {values} places: {its}"
+    elif label and replicas > 1 and workers and not any(workers.values()):
+        why = f"no worker has the label {label}, so replicas are not spread over it"
+        values = 0
     else:
         return None
     return Shortfall(can, values, why)

@@ -5,7 +5,7 @@ records of a page are lines of text, and a move or a drain is one short znode.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -29,6 +29,8 @@ MAX_GRACE = 24 * 3600.0
 MAX_COPIES = 1000
 # What a person writes into a table's znode to delete it.
 DELETE = "delete"
+# Of znodes that a person has spoilt, or made.
+UNREADABLE, IN_THE_WAY = "holds no records", "has znodes below it that are not the master's"
 
 # What a member of a shard is.
 SYNC = "sync"  # it has everything that was acknowledged
@@ -151,12 +153,32 @@ class Table:
             least = -(-table.shards // MAX_PAGES)
             raise BadTableError(
                 f"page: {table.page}: {table.shards} shards would be in more than {MAX_PAGES} znodes; "
-                f"use at least {least}"
+                f"use at least {least}; a table that is there keeps its page, so use at most "
+                f"{MAX_PAGES * table.page} shards"
             )
         return table
 
 
 _DEFAULTS = {"replicas": 1, "spread": "", "grace": 60.0, "copies": 10, "page": PAGE}
+
+
+def remedy(table: str, problem: str) -> str:
+    """What a person does about a problem of a table."""
+    if UNREADABLE in problem:
+        return "set it right, or delete it: then its shards begin anew, perhaps elsewhere"
+    if IN_THE_WAY in problem:
+        return "delete them"
+    return f"set the znode {table_path(table)} right"
+
+
+def unfit(table: Table, pages: Mapping[int, Collection[int]]) -> str | None:
+    """Why what is asked for cannot be, with the shards that its pages have. It begins with the setting."""
+    if any(page_of(shard, table.page) != number for number, page in pages.items() for shard in page):
+        return "page: it cannot be changed"
+    has = max((shard + 1 for page in pages.values() for shard in page), default=0)
+    if has > table.shards:
+        return f"shards: {table.shards}: it has {has}, and cannot have fewer"
+    return None
 
 
 def decode_table(data: bytes) -> Table | None:

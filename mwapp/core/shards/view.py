@@ -54,7 +54,8 @@ class KnownTable:
     asked: Table | None = None  # the last that can be; None: it is to be deleted, or we have seen none
     read: bool = False
     problem: str = ""  # why what the znode says now cannot be
-    misplaced: bool = False  # its records are not in the pages in which it would have them
+    unfit: str | None = None  # why what it says cannot be, with the records that there are
+    stuck: str = ""  # why it cannot be deleted
     pages: dict[int, Page] = field(default_factory=dict)
     planned_for: tuple[object, ...] = ()  # for which workers and settings its targets are
     wanted: Set[str] = frozenset()  # workers that have or are to have some of it

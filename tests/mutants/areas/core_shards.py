@@ -182,7 +182,7 @@ MUTANTS = [
         "a move is done as it said before somebody changed it",
     ),
     controller(
-        "        elif work.refused is not None and result.index == 1:\n",
+        "        elif work.refused is not None and work.refused(result):\n",
         "        elif False:\n",
         "a move that cannot be deleted has everything read again",
     ),
@@ -212,12 +212,39 @@ MUTANTS = [
         "a new master deletes a table in which a person has made a typo",
     ),
     controller(
-        "if known.misplaced:\n", "if False:\n", "records are made anew in other pages if a person sets `page`"
+        "if known.unfit is not None:\n",
+        "if False:\n",
+        "records are made anew in other pages if a person sets `page`",
     ),
     controller(
-        "known.problem or (PAGE_CHANGED if known.misplaced else None)",
-        "known.problem or None",
+        "stuck or (known.unfit if known.asked is not None else None)",
+        "stuck or None",
         "nobody is told that `page` cannot be changed",
+    ),
+    controller(
+        "known.problem or unreadable or stuck",
+        "known.problem or stuck",
+        "nobody is told of a page that a person has spoilt",
+    ),
+    controller(
+        "        known.stuck = f",
+        "        _ = f",
+        "nobody is told what keeps a table from being deleted",
+    ),
+    controller(
+        "        return None if short is None else short.why\n",
+        "        return None\n",
+        "nobody is told what the workers do not allow",
+    ),
+    controller(
+        "return self._has_primary(record) and (failed or not self._serves(at, record))",
+        "return self._has_primary(record) and not self._serves(at, record)",
+        "nobody is told of a replica that always fails",
+    ),
+    protocol(
+        "    if has > table.shards:\n",
+        "    if False:\n",
+        "a table that cannot be smaller seems to be",
     ),
     controller(
         "number - sum(self._has_primary",
@@ -225,8 +252,8 @@ MUTANTS = [
         "a table without workers is well",
     ),
     controller(
-        "if said is not None and said[1] == FAILED:",
-        "if said == (record.generation, FAILED):",
+        "its is not None and its[1] == FAILED for its in said",
+        "its == (record.generation, FAILED) for its in said",
         "who fails again and again is well between",
     ),
     controller(

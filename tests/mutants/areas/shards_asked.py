@@ -73,9 +73,34 @@ MUTANTS = [
         "a primary seems to be at work that was so under another generation",
     ),
     views(
-        "return record.members[name].state if self.is_there(record, name) else GONE",
-        "return record.members[name].state",
+        "        if not self.is_there(record, name):\n            return GONE\n",
+        "",
         "a replica that is gone seems to be there",
+    ),
+    views(
+        "return FAILED if said is not None and said[1] == FAILED else record",
+        "return record",
+        "a replica whose handler always fails seems to copy",
+    ),
+    views(
+        'wrong = f"{spoilt[0]} {UNREADABLE}" if spoilt else None',
+        "wrong = None",
+        "who lists tables is not told of a page that is spoilt",
+    ),
+    views(
+        'wrong = f"{there[0]} {IN_THE_WAY}" if there else None',
+        "wrong = None",
+        "who deletes a table is not told what is in the way",
+    ),
+    views(
+        "        wrong = unfit(view.asked, {",
+        "        _ = unfit(view.asked, {",
+        "who lists tables is not told that one cannot be smaller",
+    ),
+    views(
+        "if not report.leaving and name not in self.drained",
+        "if not report.leaving",
+        "who lists tables is not told that a drain leaves too few workers",
     ),
     views(
         "there < view.asked.replicas",
