@@ -121,7 +121,8 @@ def _wait(text: str) -> Callable[[Any], Any]:
     key="shards_command",
     metavar="COMMAND",
     help="Instead: a shell command that runs as long as a worker is the primary of a shard. It finds "
-    "MWAPP_TABLE, MWAPP_SHARD, MWAPP_GENERATION and MWAPP_WORKER in its environment. SIGTERM ends it.",
+    "MWAPP_TABLE, MWAPP_SHARD, MWAPP_GENERATION, MWAPP_WORKER, MWAPP_ROLE and MWAPP_MEMBERS in its "
+    "environment. SIGTERM ends it.",
 )
 @option(
     "--shared/--own",

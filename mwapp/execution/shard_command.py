@@ -98,21 +98,21 @@ class CommandShard:
             return
         if self._opened.command is not None:
             try:
-                self._group = self._start_group(self._opened.command)
+                self._group = self._start_group(self._opened.command, command)
             except (OSError, ValueError) as error:
                 self._say("closed", self._generation, f"the command cannot be started: {error}")
                 return
         self._say("serving", self._generation)
 
-    def _start_group(self, command: str) -> Group:
+    def _start_group(self, shell: str, command: PromoteShard) -> Group:
         control_group = None
         if self._control_groups is not None:
             control_group = self._control_groups.take()
-            command = control_group.joining(command)
+            shell = control_group.joining(shell)
         return Group(
             self._loop,
-            ["/bin/sh", "-c", command],
-            self._environment | {"MWAPP_GENERATION": str(self._generation)},
+            ["/bin/sh", "-c", shell],
+            self._environment | _term(command),
             Output(self._limit),
             self._ended,
             control_group=control_group,
@@ -134,6 +134,15 @@ def about(shard: OpenShard) -> dict[str, str]:
         "MWAPP_TABLE": shard.table,
         "MWAPP_SHARD": str(shard.shard),
         "MWAPP_WORKER": shard.worker,
+    }
+
+
+def _term(command: PromoteShard) -> dict[str, str]:
+    """The variables that say as what it runs: each generation is a run of its own."""
+    return {
+        "MWAPP_GENERATION": str(command.generation),
+        "MWAPP_ROLE": "primary",
+        "MWAPP_MEMBERS": " ".join(f"{name}={state}" for name, state in sorted(command.members.items())),
     }
 
 

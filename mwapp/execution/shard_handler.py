@@ -15,11 +15,14 @@ from mwapp.execution.shard_command import Say, about, how_it_ended
 from mwapp.handlers import problem_of_address
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
+    from asyncio import AbstractEventLoop, TimerHandle
 
 # A reply is a line, and not longer.
 MOST_REPLY = 64 * 1024
 SAID = ("open", "ready", "serving", "late", "released")
+# What a replica that copies says again and again, and how long it may be silent, seconds. That is counted in
+# two halves: after a pause of this machine it has the second.
+COPYING, SILENCE = "copying", 30.0
 
 
 class HandlerShard:
@@ -41,6 +44,7 @@ class HandlerShard:
         self._say = say
         self._generation = opened.generation  # the one it was told last
         self._closing = False
+        self._due: TimerHandle | None = None  # a sign of life
         self._reason: str | None = None  # why it has failed, as it says itself
         self._received = bytearray()
         self._unsent = bytearray()
@@ -96,6 +100,7 @@ class HandlerShard:
 
     def close(self, grace: float) -> None:
         """Let it close what it has, and end; then kill what is left."""
+        self._expect(0)
         if grace <= 0:
             self._closing = True
             self._group.kill()
@@ -160,14 +165,30 @@ class HandlerShard:
         if isinstance(reason, str):
             self._reason = self._reason or reason
             return False
-        if said not in SAID or type(generation) is not int:
+        if said not in (*SAID, COPYING) or type(generation) is not int:
             return False
+        self._expect(2 if said in ("open", COPYING) and not self._closing else 0)
+        if said == COPYING:
+            return True
         if problem_of_address(address) is not None:
             return False
         self._say(said, generation, None, address)
         return True
 
+    def _expect(self, halves: int) -> None:
+        """A sign of life, within so many halves of the time; 0: none."""
+        if self._due is not None:
+            self._due.cancel()
+        self._due = self._loop.call_later(SILENCE / 2, self._silent, halves - 1) if halves else None
+
+    def _silent(self, halves: int) -> None:
+        if halves:
+            self._expect(halves)
+        else:
+            self._lose(f"caught_up has not returned for {SILENCE:g} s")
+
     def _ended(self) -> None:
+        self._expect(0)
         self._loop.remove_reader(self._channel)
         self._loop.remove_writer(self._channel)
         self._channel.close()

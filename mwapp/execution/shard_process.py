@@ -31,6 +31,8 @@ from mwapp.handlers import (
 _PR_SET_PDEATHSIG = 1
 # A replica that copies is asked this often whether it is caught up, seconds.
 PAUSE = 0.05
+# It gives a sign of life this often while it copies, seconds: caught_up has returned.
+SIGN = 5.0
 CHUNK = 64 * 1024
 # How many of a traceback's innermost frames a reason shows, and how many characters.
 MOST_FRAMES = 20
@@ -54,6 +56,7 @@ class Host:
         self._received = bytearray()
         self._shard: Shard | None = None
         self._copying: int | None = None  # the generation under which it is not yet caught up
+        self._signed = 0.0  # when it last gave a sign of life
 
     def serve(self) -> None:
         """Do what comes, until the channel is closed."""
@@ -102,9 +105,14 @@ class Host:
             end(0)
 
     def _look(self) -> None:
-        if self._copying is not None and self._shard is not None and self._shard.caught_up():
+        if self._copying is None or self._shard is None:
+            return
+        if self._shard.caught_up():
             self._say("ready", self._copying)
             self._copying = None
+        elif clock.now() >= self._signed + SIGN:
+            self._signed = clock.now()
+            self.write({"said": "copying", "generation": self._copying})
 
     def _say(self, said: str, generation: int) -> None:
         address = "" if self._shard is None else self._shard.address

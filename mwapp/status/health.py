@@ -48,6 +48,7 @@ class TableStatus:
     moving: int = 0
     problem: str | None = None  # why what its znode says cannot be
     failed: int = 0  # they have an owner, and its handler is not at work or a replica's has failed
+    slow: int = 0  # a replica copies for long
     short: str | None = None  # what it asks for that its workers do not allow
 
     def warning(self, name: str) -> str | None:
@@ -61,6 +62,9 @@ class TableStatus:
         if self.failed:
             lacking = f"the handlers of {self.failed} of {self.shards} shards are not at work"
             return f"table {name}: {lacking}: the logs of their workers say why {look}"
+        if self.slow:
+            lacking = f"replicas of {self.slow} of {self.shards} shards have copied for more than 10 minutes"
+            return f"table {name}: {lacking}: if that is too long, look at their workers {look}"
         if self.under_replicated:
             lacking = f"{self.under_replicated} of {self.shards} shards have fewer replicas than wanted"
             lacking += f" ({self.short})" if self.short else ""

@@ -38,6 +38,7 @@ class ShardActor(Actor):
         self.failing: set[int] = set()  # shards whose handlers end as soon as they serve
         self.die_later = False  # its handlers: not when they are told
         self.address = ""  # of all its handlers
+        self.copies_for_ever = False  # its replicas are never caught up
         self.worker = Worker(self.process, name, f"{name}:2224", labels=labels)
         self.holder = Holder(self.process, name, labels=labels)
 
@@ -94,11 +95,9 @@ class ShardActor(Actor):
             self.primaries[shard] = command.generation
             return ("serving",)
         self.primaries.pop(shard, None)
-        return (
-            ("released",)
-            if isinstance(command, DemoteShard) and command.to is not None
-            else ("open", "ready")
-        )
+        if isinstance(command, DemoteShard) and command.to is not None:
+            return ("released",)
+        return ("open",) if self.copies_for_ever else ("open", "ready")
 
 
 def new_master(stage: Stage, name: str = "m", wall: Callable[[], float] = lambda: 5.0) -> Actor:

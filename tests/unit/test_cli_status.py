@@ -129,6 +129,10 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             "table t: 2 of 8 shards have fewer replicas than wanted (too few): start workers, or wait",
         ),
         (
+            {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 0, 2, slow=2)})},
+            "table t: replicas of 2 of 8 shards have copied for more than 10 minutes: if that is too long",
+        ),
+        (
             {"master_status": MasterStatus("active", tables={"t": TableStatus(8, short="too few")})},
             "table t: too few: start workers where none is, or set /shards/t to less",
         ),

@@ -111,7 +111,7 @@ def test_a_table_has_its_owners_evenly(stage: Stage) -> None:
     assert {record.since for record in records.values()} == {5}
     assert all(record.target is None for record in records.values())
     told = master.election.status()["shards"]["tables"]["t"]
-    well = {"without_primary": 0, "failed": 0, "under_replicated": 0, "moving": 0}
+    well = {"without_primary": 0, "failed": 0, "under_replicated": 0, "moving": 0, "slow": 0}
     assert told == {"problem": None, "short": None, "shards": 4} | well
     assert all(generation == records[shard].generation for shard, generation in a.primaries.items())
 

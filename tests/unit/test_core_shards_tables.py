@@ -420,3 +420,25 @@ def test_a_replica_whose_handler_does_not_open_is_told(stage: Stage) -> None:
     stage.settle(100.0)
     assert told_of(master)["failed"] == 0
     assert owners_of(b) == [0]
+
+
+def test_a_replica_that_copies_for_long_is_told(stage: Stage) -> None:
+    """It may say for ever that it is not caught up, and keep its place."""
+    now = 5.0
+    master = new_master(stage, wall=lambda: now)
+    a, b = new_workers(stage, "a", "b")
+    for worker in (a, b):
+        worker.copies_for_ever = True
+    person = stage.person()
+    new_table(stage, person, Table(1, shared=False))
+    other = "b" if owners_of(a) else "a"
+    assert told_of(master)["slow"] == 0
+    person.create("/moves/t:0", other)
+    now += 600.0
+    assert (told_of(master)["slow"], told_of(master)["failed"]) == (0, 0)
+    now += 1.0
+    assert (told_of(master)["slow"], told_of(master)["failed"]) == (1, 0)
+    (a if other == "a" else b).die()
+    stage.settle(1.0)
+    now += 700.0
+    assert told_of(master)["slow"] == 0

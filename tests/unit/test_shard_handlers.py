@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import resource
+import socket
 import textwrap
 import threading
 import time
@@ -25,7 +26,7 @@ from mwapp.core.messages import (
     PromoteShard,
     ShardSays,
 )
-from mwapp.execution import process_group, shard_command
+from mwapp.execution import process_group, shard_command, shard_handler, shard_process
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
@@ -96,7 +97,8 @@ SLEEPS = "echo $$ >{at}/pid.$MWAPP_GENERATION; exec sleep 1000"
 
 def test_a_command_runs_while_its_worker_is_the_primary(shard: Harness) -> None:
     shard.open(
-        "echo $MWAPP_TABLE $MWAPP_SHARD $MWAPP_GENERATION $MWAPP_WORKER >{at}/who; "
+        "echo $MWAPP_TABLE $MWAPP_SHARD $MWAPP_GENERATION $MWAPP_WORKER "
+        "$MWAPP_ROLE $MWAPP_MEMBERS >{at}/who; "
         "echo $$ >{at}/pid; exec sleep 1000"
     )
     shard.says("open 7", "ready 7")
@@ -104,7 +106,7 @@ def test_a_command_runs_while_its_worker_is_the_primary(shard: Harness) -> None:
     shard.promote(8)
     shard.says("serving 8")
     pid = shard.number("pid")
-    assert (shard.where / "who").read_text() == "t 3 8 w\n"
+    assert (shard.where / "who").read_text() == "t 3 8 w primary v=copy w=sync\n"
     shard.demote(8, to="v")
     shard.says("released 8")
     assert not alive(pid)
@@ -283,6 +285,13 @@ class Stuck(Shard):
         while True:
             time.sleep(1)
 
+class Dozes(Shard):
+    def caught_up(self):
+        (HERE / "pid").write_text(f"{os.getpid()}\\n")
+        while not (HERE / "copied").exists():
+            time.sleep(0.01)
+        return True
+
 class Breaks(Shard):
     def promote(self, term):
         raise ValueError("no such disk")
@@ -455,6 +464,54 @@ def test_a_handler_that_hangs_in_open_is_killed_when_its_time_is_over(python: Ha
     assert python.closed() is None
     assert time.monotonic() - began >= 0.3
     assert not alive(pid)
+
+
+def test_a_handler_that_hangs_while_it_copies_is_killed_and_has_failed(
+    python: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_handler, "SILENCE", 0.4)
+    python.open(handler="notes_of_tests:Dozes")
+    python.says("open 7")
+    pid = python.number("pid")
+    assert python.closed() == "caught_up has not returned for 0.4 s"
+    assert not alive(pid)
+
+
+def test_a_handler_that_copies_gives_signs_of_life_and_may_take_as_long_as_it_likes() -> None:
+    """And the daemon hears them, and waits half of the time once more if there is none."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        host = shard_process.Host(theirs.fileno())
+        host._shard, host._copying = Mock(address="", caught_up=lambda: False), 7
+        for _ in range(3):
+            host._look()
+        assert ours.recv(1000) == b'{"said": "copying", "generation": 7}\n'
+        host._signed -= shard_process.SIGN
+        host._look()
+        sign = ours.recv(1000)
+    loop, said = Mock(), Mock()
+    shard = shard_handler.HandlerShard.__new__(shard_handler.HandlerShard)
+    shard._loop, shard._due, shard._closing, shard._say, lost = loop, None, False, said, Mock()
+    shard._lose = lost  # type: ignore[method-assign]  # what it would kill
+
+    def due() -> Any:
+        """The timer that was set last."""
+        seconds, call, *arguments = loop.call_later.call_args.args
+        assert seconds == shard_handler.SILENCE / 2
+        return call(*arguments)
+
+    assert shard._replied(bytearray(b'{"said": "open", "generation": 7}'))
+    due()
+    assert shard._replied(bytearray(sign[:-1]))
+    loop.call_later.return_value.cancel.assert_called()
+    due()
+    lost.assert_not_called()
+    due()
+    lost.assert_called_once_with("caught_up has not returned for 30 s")
+    said.assert_called_once_with("open", 7, None, "")
+    timers = loop.call_later.call_count
+    assert shard._replied(bytearray(b'{"said": "ready", "generation": 7}'))
+    assert (loop.call_later.call_count, shard._due) == (timers, None)
 
 
 def test_a_handler_that_hangs_is_killed_at_once_when_the_session_is_over(python: Harness) -> None:

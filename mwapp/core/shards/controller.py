@@ -58,6 +58,8 @@ ROUNDING_SECONDS = 0.001
 # A primary that is not at work by then counts as failed for people: it is a little more than its handler may
 # take to be promoted.
 SERVES_SECONDS = 35.0
+# A replica that copies for longer is told to people: its handler may never be caught up.
+COPIES_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -532,6 +534,12 @@ class Controller:
             return True
         return self._wall() < record.since + SERVES_SECONDS
 
+    def _copies_long(self, record: Record) -> bool:
+        copies = (
+            n for n, m in record.members.items() if m.state == COPY and self._is_there(n, m.incarnation)
+        )
+        return any(copies) and self._wall() > record.since + COPIES_SECONDS
+
     def _fails(self, at: tuple[str, int], record: Record) -> bool:
         """The handler of somebody who has it has failed, or that of its primary is not at work in time."""
         said = (
@@ -574,6 +582,7 @@ class Controller:
                 for record in records
             ),
             "moving": sum(record.target is not None for record in records),
+            "slow": sum(map(self._copies_long, records)),
         }
 
 

@@ -241,6 +241,11 @@ MUTANTS = [
         "return self._has_primary(record) and not self._serves(at, record)",
         "nobody is told of a replica that always fails",
     ),
+    controller(
+        "self._wall() > record.since + COPIES_SECONDS",
+        "False",
+        "nobody is told of a replica that is never caught up",
+    ),
     protocol(
         "    if has > table.shards:\n",
         "    if False:\n",

@@ -20,6 +20,32 @@ runner = partial(Mutant, "mwapp/execution/runner.py")
 remote = partial(Mutant, "mwapp/execution/remote.py")
 
 MUTANTS = [
+    handler(
+        'self._expect(2 if said in ("open", COPYING) and not self._closing else 0)',
+        "",
+        "a handler that hangs in caught_up keeps its place for ever",
+    ),
+    handler(
+        "self._expect(2 if said in", "self._expect(1 if said in", "a machine that was paused kills handlers"
+    ),
+    handler(
+        "        if said == COPYING:\n            return True\n",
+        "",
+        "the core hears a word that it does not know",
+    ),
+    process(
+        "        elif clock.now() >= self._signed + SIGN:\n",
+        "        elif False:\n",
+        "a handler that copies for long is killed",
+    ),
+    process(
+        "clock.now() >= self._signed + SIGN:", "True:", "each handler that copies writes 20 times a second"
+    ),
+    command(
+        '        "MWAPP_ROLE": "primary",\n',
+        "",
+        "a command does not hear as what it runs",
+    ),
     command(
         "{**environment, **about(opened)}", "about(opened)", "a shard's command lacks what all runs have"
     ),
@@ -103,8 +129,8 @@ MUTANTS = [
         "who closes a command waits for ever, or starts it again",
     ),
     command(
-        '{"MWAPP_GENERATION": str(self._generation)}',
-        '{"MWAPP_GENERATION": str(self._opened.generation)}',
+        "self._environment | _term(command)",
+        'self._environment | _term(command) | {"MWAPP_GENERATION": str(self._opened.generation)}',
         "a command writes with the generation under which it was a replica",
     ),
     handler(
@@ -118,7 +144,7 @@ MUTANTS = [
         "a handler whose session is over has all the time that it likes",
     ),
     handler(
-        "if said not in SAID or type(generation) is not int:",
+        "if said not in (*SAID, COPYING) or type(generation) is not int:",
         "if False:",
         "a handler says anything",
     ),
