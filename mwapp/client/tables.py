@@ -281,8 +281,8 @@ class Tables:
         view = yield from self._await(name, decided, _end(MASTER_SECONDS) if end is None else end)
         if not _wants(record_of(view, name, shard), workers):
             raise RefusedError(
-                f"{name} {shard} does not move: the master's log says why. Do these workers differ in the "
-                "label of --spread, and are none of them stopping?"
+                f"{name} {shard} does not move: the master's log says why (cannot move {name}:{shard}). Do "
+                "these workers differ in the label of --spread, and are none of them stopping?"
             )
         if wait:
             yield from self._await(name, partial(_moving, name, shard, workers), end)

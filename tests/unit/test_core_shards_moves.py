@@ -14,8 +14,17 @@ from mwapp.core.messages import (
     Stop,
     Transaction,
 )
-from mwapp.core.shards.protocol import Table
-from tests.unit.core_shards_stage import TWO, new_master, new_table, new_workers, owners_of, records_of
+from mwapp.core.shards.protocol import Report, Table
+from tests.unit.core_shards_stage import (
+    TWO,
+    ShardActor,
+    make_parents,
+    new_master,
+    new_table,
+    new_workers,
+    owners_of,
+    records_of,
+)
 from tests.unit.core_stage import SESSION_SECONDS, Stage
 
 
@@ -184,18 +193,59 @@ def test_a_table_whose_page_is_changed_and_set_back_is_planned_again(stage: Stag
 
 
 @pytest.mark.parametrize(
-    ("znode", "to"), [("t:0", "nobody"), ("t:0", ""), ("t:9", "b"), ("u:0", "b"), ("x", "b")]
+    ("znode", "to", "why"),
+    [
+        ("t:0", "nobody", "nobody is not there"),
+        ("t:0", "d", "d is drained"),
+        ("t:0", "s", "s is stopping"),
+        ("t:0", "", "it names no worker"),
+        ("t:0", "b b", "it names a worker twice"),
+        ("t:9", "b", "there is no such shard"),
+        ("u:0", "b", "there is no such table"),
+        ("gone:0", "b", "the table is being deleted"),
+        ("odd:0", "b", "shards: 0: use a whole number from 1 to 100000"),
+        ("x", "b", "it is no TABLE:SHARD"),
+    ],
 )
-def test_a_move_that_cannot_be_is_deleted_and_nothing_else_happens(stage: Stage, znode: str, to: str) -> None:
-    new_master(stage)
-    new_workers(stage, "a", "b")
+def test_a_move_that_cannot_be_is_deleted_the_log_says_why_and_nothing_else_happens(
+    stage: Stage, caplog: pytest.LogCaptureFixture, znode: str, to: str, why: str
+) -> None:
+    new_workers(stage, "a", "b", "d")
     person = stage.person()
+    make_parents(person)
+    person.create("/shards/odd", '{"shards":0}')
+    person.create("/shards/gone", "delete")
+    person.create("/shards/gone/x")  # so it stays
+    person.create("/drains/d")
+    person.create("/holders/s", Report(0, leaving=True).encode().decode(), e=True)
+    master = new_master(stage)
     new_table(stage, person, Table(3))
     before = records_of(stage)
     person.create(f"/moves/{znode}", to)
     stage.settle(1.0)
     assert stage.children("/moves") == []
     assert records_of(stage) == before
+    counters = master.election.status()["shards"]["counters"]
+    assert (counters["moves"], counters["moves_refused"]) == (0, 1)
+    assert f"cannot move {znode} to {to}: {why}" in caplog.text
+
+
+def test_replicas_are_not_moved_into_one_place(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    master = new_master(stage)
+    for name, zone in (("a", "x"), ("b", "x"), ("c", "y")):
+        ShardActor(stage, name, (f"zone={zone}",)).connect()
+    person = stage.person()
+    new_table(stage, person, Table(1, 2, "zone", shared=False))
+    before = records_of(stage)
+    person.create("/moves/t:0", "a b")
+    stage.settle(1.0)
+    assert records_of(stage) == before
+    assert "cannot move t:0 to a b: a b have the same value of the label" in caplog.text
+    person.create("/moves/t:0", "b c")
+    stage.settle(1.0)
+    assert records_of(stage)[0].wanted == ("b", "c")
+    counters = master.election.status()["shards"]["counters"]
+    assert (counters["moves"], counters["moves_refused"]) == (1, 1)
 
 
 def test_a_drained_worker_hands_everything_over_and_gets_nothing(stage: Stage) -> None:

@@ -23,6 +23,7 @@ from mwapp.core.messages import Check, Create, Delete, Error, Failed, Op, Set, S
 from mwapp.core.protocol import EPOCH, assign_path
 from mwapp.core.session import Callback, Process
 from mwapp.core.shards.failures import PLANNED_AFTER, Resting, Rests
+from mwapp.core.shards.moves import CannotMoveError, target
 from mwapp.core.shards.placement import place, shortfall
 from mwapp.core.shards.protocol import (
     COPY,
@@ -108,7 +109,8 @@ class Controller:
         self._missing_since: dict[str, float] = {}  # of workers that are wanted and not there
         self._grace_ends: set[float] = set()  # when we look again
         self._resting = Resting(rests)
-        self.counters = {"transactions": 0, "refused": 0, "promoted": 0, "handed_over": 0, "copies": 0}
+        counted = ("transactions", "refused", "promoted", "handed_over", "copies", "moves", "moves_refused")
+        self.counters = dict.fromkeys(counted, 0)
 
     # ------------------------------------------------------------ Duty
 
@@ -367,29 +369,55 @@ class Controller:
         for znode, move in sorted(self._view.moves.items()):
             if (znode, -1) in self._aside:
                 continue
-            ops: list[Op] = [Delete(f"{MOVES}/{znode}", move.version)]
-            which = shard_of_move(znode)
-            known = self._view.tables.get(which[0]) if which is not None else None
-            changes = []
-            if which is not None and known is not None and known.asked is not None:
-                number = next((n for n, p in known.pages.items() if which[1] in p.records), -1)
-                if (which[0], number) in self._aside:
-                    continue
-                page = known.pages.get(number)
-                record = page.records.get(which[1]) if page is not None else None
-                asked, names = known.asked, move.said.split()
-                target = self._target(asked, known, record, names) if record is not None else None
-                if page is not None and record is not None and target is not None:
-                    self._resting.forget(which, target[0])
-                    records = page.records | {which[1]: settled(replace(record, target=target))}
-                    changes.append(_Change(which[0], number, records, set(), page.version))
-            if not changes:
-                log.error(
-                    "cannot move %s to %s: no such shard, or these workers are not there", znode, move.said
-                )
-            done, refused = partial(self._forget_move, znode, move), partial(self._keep_move, znode, move)
-            return _Work(changes, ops, done, znode, refused)
+            change, why = None, ""
+            try:
+                change = self._moved(znode, move.said.split())
+            except CannotMoveError as problem:
+                why = str(problem)
+            if change is not None and (change.table, change.page) in self._aside:
+                continue
+            return _Work(
+                [] if change is None else [change],
+                [Delete(f"{MOVES}/{znode}", move.version)],
+                partial(self._move_done, znode, move, why),
+                znode,
+                partial(self._keep_move, znode, move),
+            )
         return None
+
+    def _moved(self, znode: str, names: list[str]) -> _Change:
+        """What is to be so then. Raises CannotMoveError."""
+        which = shard_of_move(znode)
+        if which is None:
+            raise CannotMoveError("it is no TABLE:SHARD")
+        known = self._view.tables.get(which[0])
+        if known is None:
+            raise CannotMoveError("there is no such table")
+        if known.asked is None:
+            raise CannotMoveError(known.problem or "the table is being deleted")
+        number = next((n for n, page in known.pages.items() if which[1] in page.records), None)
+        if number is None:
+            raise CannotMoveError(self._problem(which[0], known) or "there is no such shard")
+        page, table = known.pages[number], known.asked
+        there, workers = self._eligible(table), self._eligible(table, known.wanted)
+        chosen = target(page.records[which[1]], names, there, workers, self._why_not)
+        record = settled(replace(page.records[which[1]], target=chosen))
+        return _Change(which[0], number, page.records | {which[1]: record}, set(), page.version)
+
+    def _why_not(self, name: str) -> str:
+        if name in self._view.drains:
+            return "is drained"
+        return "is stopping" if name in self._view.holders else "is not there"
+
+    def _move_done(self, znode: str, move: Move, why: str) -> None:
+        """Or it cannot be, and is deleted."""
+        which = shard_of_move(znode)
+        if why:
+            log.error("cannot move %s to %s: %s", znode, move.said, why)
+        elif which is not None:
+            self._resting.forget(which, move.said.split()[0])
+        self.counters["moves_refused" if why else "moves"] += 1
+        self._forget_move(znode, move)
 
     def _forget_move(self, znode: str, move: Move) -> None:
         """Unless it is another by now."""
@@ -406,29 +434,6 @@ class Controller:
             log.error("%s/%s cannot be deleted (%s), so it is not done", MOVES, znode, result.error.value)
             self._put_aside({(znode, -1)})
         return True
-
-    def _target(
-        self, table: Table, known: KnownTable, record: Record, names: list[str]
-    ) -> tuple[str, ...] | None:
-        """The workers that a person names first, then others that have it already. None: it cannot be.
-
-        Those that a person names must be there. The others are those of the plan: it counts who was lost a
-        moment ago as there, so if such a one were left out and came back, nobody would plan again.
-        """
-        there, workers = self._eligible(table), self._eligible(table, known.wanted)
-        if not names or record.target == () or len(set(names)) < len(names) or not there.keys() >= set(names):
-            return None
-        number = max(1, len(record.wanted))
-        chosen = list(names[:number])
-        rest = [name for name in record.wanted if name in workers and name not in chosen]
-        rest.sort(key=lambda name: name not in there)
-        while rest and len(chosen) < number:  # first those with other values of the label
-            taken = {workers[name] for name in chosen} - {""}
-            rest.sort(key=lambda name: workers[name] in taken)
-            chosen.append(rest.pop(0))
-        distinct = len({workers[name] or name for name in chosen})
-        before = len({workers.get(name) or name for name in record.wanted})
-        return tuple(chosen) if distinct >= min(len(chosen), before) else None
 
     def _steps(self) -> _Work | None:
         """Each page in which a shard has a step to take, or a new target; after a refusal one page at a

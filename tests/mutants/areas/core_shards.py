@@ -21,6 +21,7 @@ steps = partial(Mutant, "mwapp/core/shards/steps.py")
 controller = partial(Mutant, "mwapp/core/shards/controller.py")
 failures = partial(Mutant, "mwapp/core/shards/failures.py")
 holder = partial(Mutant, "mwapp/core/shards/holder.py")
+moves = partial(Mutant, "mwapp/core/shards/moves.py")
 view = partial(Mutant, "mwapp/core/shards/view.py")
 protocol = partial(Mutant, "mwapp/core/shards/protocol.py")
 session = partial(Mutant, "mwapp/core/session.py")
@@ -142,7 +143,27 @@ MUTANTS = [
         "there, workers = self._eligible(table, known.wanted),",
         "a shard is moved to somebody who is not there",
     ),
+    moves(
+        "        if name not in there:\n",
+        "        if False:\n",
+        "a shard is moved to somebody who is not there",
+    ),
+    moves(
+        "    if distinct < min(len(chosen), before):\n",
+        "    if False:\n",
+        "a person puts two replicas into one place",
+    ),
     controller(
+        'self.counters["moves_refused" if why else "moves"] += 1',
+        'self.counters["moves"] += 1',
+        "nobody sees that a move was refused",
+    ),
+    controller(
+        'return "is stopping" if name in self._view.holders else "is not there"',
+        'return "is not there"',
+        "who asks for a move to a worker that stops is told that it is not there",
+    ),
+    moves(
         "rest.sort(key=lambda name: name not in there)",
         "pass",
         "a move waits for who is away, and one that is there has to go",
@@ -280,7 +301,7 @@ MUTANTS = [
         "            self._keep_away(name, known)\n", "", "a shard stays for ever where it always fails"
     ),
     controller(
-        "self._resting.forget(which, target[0])",
+        "self._resting.forget(which, move.said.split()[0])",
         "pass",
         "a person cannot move a shard to where it has failed",
     ),
