@@ -13,7 +13,8 @@ transaction at a time:
 
 Every transaction starts with ``check(/epoch, my epoch)``. The mirror may lag; the transaction decides.
 If one fails, and not by its epoch, the master rereads the mirror. It puts aside for a while what fails again,
-alone and with a fresh mirror, because an oddity made by hand must not hold up everything else.
+alone and with a fresh mirror: the task, or the worker whose queue takes nothing. An oddity made by hand must
+not hold up everything else.
 """
 
 import logging
@@ -54,7 +55,10 @@ MAX_ATTEMPTS = 5
 MASTER_RETRY_SECONDS = 0.5
 # How often to look whether a worker that has not registered has done so.
 LOOK_AGAIN_SECONDS = 5.0
+# How long something is put aside, at least; and more for each that is, so that trying them all again takes an
+# eighth of the time.
 ASIDE_SECONDS = 10.0
+ASIDE_SECONDS_FOR_EACH = 8 * MASTER_RETRY_SECONDS
 
 
 @dataclass(slots=True)
@@ -103,6 +107,7 @@ class Master:
         self._under_way: set[str] = set()  # tasks of the transaction that is not answered
         self._refusals = 0  # in a row
         self._aside: set[str] = set()  # tasks that are not acted on for now
+        self._closed: set[str] = set()  # workers whose queues took nothing: they get no task for now
         self._has_result: set[str] = set()  # tasks to be ended without writing one
         self._experience = Experience()
         self._doomed: dict[
@@ -257,18 +262,30 @@ class Master:
             self._mirror.requests.close(step.task)
         elif at is not None and exists and step.ops[at].path == result_path(step.task):
             self._has_result.add(step.task)  # a person wrote one: the status is what counts
+        elif (
+            at is not None
+            and step.worker
+            and isinstance(step.ops[at], Create)
+            and step.ops[at].path == assign_path(step.worker, step.task)
+        ):
+            log.error(
+                "nothing can be created below %s: its worker gets no task for now; see whether an access "
+                "control list or a quota forbids it, or whether it is ephemeral",
+                assign_path(step.worker),
+            )
+            self._put_aside(step.worker, self._closed)
         else:
-            self._put_aside(step.task)
+            log.error("%s: cannot assign or end it, trying others first", step.task)
+            self._put_aside(step.task, self._aside)
 
-    def _put_aside(self, task: str) -> None:
-        log.error("%s: cannot assign or end it, trying others first", task)
-        self._aside.add(task)
+    def _put_aside(self, what: str, among: set[str]) -> None:
+        among.add(what)
 
         def take_up() -> None:
-            self._aside.discard(task)
+            among.discard(what)
             self._act_soon()
 
-        self._process.scope().after(ASIDE_SECONDS, take_up)
+        self._process.scope().after(max(ASIDE_SECONDS, ASIDE_SECONDS_FOR_EACH * len(among)), take_up)
 
     def _written(self, result: tuple[Any, ...] | Failed) -> bool:
         """Account for a transaction's result; tell the election if it was fenced off."""
@@ -336,7 +353,8 @@ class Master:
         known.refuse_too_many()
         room = 1 if self._refusals else self._process.limits.batch
         requests = chain(self._cancellations(), self._requested())
-        steps = list(islice(requests, max(1, room // 2)))  # the rest is for waiting tasks
+        # The rest is for waiting tasks. If there is room for one, they take turns.
+        steps = list(islice(requests, max(self._refusals % 2, room // 2)))
         taken = {step.task for step in steps} | self._aside
 
         def ready(task: str) -> bool:
@@ -387,6 +405,7 @@ class Master:
             scope.now,
             at_hand=scope.limits.at_hand,
             max_attempts=self._max_attempts,
+            closed=self._closed,
         )
 
     def _cancellations(self) -> Iterator[_Step]:

@@ -92,7 +92,7 @@ class Mirror:
         self._reading = False  # a page of tasks is under way
         self._workers_due = math.inf  # when they will be looked at again, monotonic seconds
         self._watched: set[str] = set()  # queues
-        self._persistent: set[str] = set()  # names already reported as nobody's
+        self._reported: set[str] = set()  # znodes whose kind has been reported as wrong
         self._tasks_listed = -math.inf
         self._tasks_followed = False
         self._deleted = False  # some were, and what that means for others is to be looked at
@@ -130,7 +130,7 @@ class Mirror:
             unreadable=self._unreadable,
             ran=self._ran,
         )
-        new.tasks, new._persistent = self.tasks, self._persistent
+        new.tasks, new._reported = self.tasks, self._reported
         new.tasks.begin_anew(in_doubt)
         new._pauses = self._pauses  # do not begin them again
         return new
@@ -170,6 +170,7 @@ class Mirror:
     def removed(self, task: str) -> None:
         """The task was deleted."""
         self.tasks.remove(task)
+        self._reported.discard(task_path(task))
         if task in self.requests:
             self.requests.close(task)
 
@@ -235,8 +236,8 @@ class Mirror:
                 self._keep_worker(name)
                 continue
             if not worker.stat.owner:
-                self._report_persistent(name)
-                continue  # nobody's: it would stay whoever dies
+                self._report(worker_path(name), "is not ephemeral: no worker is there")
+                continue  # it would stay whoever dies
             registered = Registration.decode(queue.data) if isinstance(queue, Node) else None
             if isinstance(queue, Failed) or not registered or registered.session != worker.stat.owner:
                 self._adopt(name, queue, worker)
@@ -272,13 +273,10 @@ class Mirror:
         log.error("no permission to read worker %s: trying again", name)
         self.look_at_workers_after(AGAIN_SECONDS)
 
-    def _report_persistent(self, name: str) -> None:
-        if name not in self._persistent:
-            self._persistent.add(name)
-            log.warning(
-                "%s was created by hand and is not ephemeral: no worker is there; delete it",
-                worker_path(name),
-            )
+    def _report(self, path: str, what: str) -> None:
+        if path not in self._reported:
+            self._reported.add(path)
+            log.warning("%s was created by hand and %s; delete it", path, what)
 
     # ------------------------------------------------------------ queues
 
@@ -534,6 +532,8 @@ class Mirror:
         if isinstance(node, Failed):
             log.error("no permission to read %s: trying again", task_path(task))
             self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))
+        elif node.stat.owner:
+            self._report(task_path(task), "is ephemeral: nothing can be recorded below it, so it never runs")
         elif node.stat.children == 0:
             self._sort_in(task, node)
         else:  # a final state, unless a person created other children there

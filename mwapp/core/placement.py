@@ -5,6 +5,7 @@ a task's first attempt     -> the worker with the labels that has the smallest p
 an attempt after a failure -> the same, but not the worker on which it failed, while another has room
 a task that workers die of -> a worker that has nothing else
 a worker that rests        -> nothing; after its rest one task at a time (mwapp/core/resting.py)
+one whose queue is closed  -> nothing
 """
 
 import math
@@ -42,11 +43,18 @@ class Placement:
     """The places for one plan. Each one that is chosen is taken.
 
     ``now`` is in monotonic seconds; ``at_hand`` as in :class:`~mwapp.core.limits.Limits`; a task is given up
-    when ``max_attempts`` workers died over it.
+    when ``max_attempts`` workers died over it. The queues of workers in ``closed`` take nothing.
     """
 
     def __init__(
-        self, mirror: Mirror, experience: Experience, now: float, *, at_hand: float, max_attempts: int
+        self,
+        mirror: Mirror,
+        experience: Experience,
+        now: float,
+        *,
+        at_hand: float,
+        max_attempts: int,
+        closed: Container[str],
     ) -> None:
         self._mirror = mirror
         self._workers = mirror.workers
@@ -54,6 +62,7 @@ class Placement:
         self._now = now
         self._at_hand = at_hand
         self._max_attempts = max_attempts
+        self._closed = closed
         self._full: set[frozenset[str]] = (
             set()
         )  # labels that no worker with room has; none: no worker has room
@@ -67,7 +76,7 @@ class Placement:
         workers, resting = self._workers, self._experience.resting
         rest, trial = resting.resting(workers, self._now), resting.on_trial(workers)
         for name, worker in workers.items():
-            if worker.draining or name in rest:
+            if worker.draining or name in rest or name in self._closed:
                 continue
             queue = self._mirror.held.get(name, {})
             its = [h.assignment for h in queue.values() if h.assignment.meant_for(worker.incarnation)]

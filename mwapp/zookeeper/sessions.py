@@ -52,7 +52,7 @@ SILENCE = 1 / 3
 REOPEN_DELAY = 0.5
 # After a pause of the whole process (frozen, starved) its server has this long to answer, seconds.
 GRACE = 0.2
-# If the chroot could not be created, we try again after this many seconds.
+# If the chroot could not be created, or the policy not be read, we try again after this many seconds.
 AGAIN = 1.0
 # The number of our own request for the policy. Those for the chroot are between this and 0.
 POLICY = -1_000_000
@@ -81,7 +81,7 @@ class _Session:
     unsent: dict[int, Failed] = field(default_factory=dict)  # those among them that were not sent, and why
     heard: float = 0.0  # when the last reply came
     last_step: int = 0  # number of the last request for the chroot
-    again: float | None = None  # when to try again to create it
+    again: float | None = None  # when to try again to create it, or to read the policy
     policy: Policy | None = None  # who may do what, as far as we know
 
 
@@ -114,6 +114,7 @@ class Sessions:
         self._trust_from = 0.0  # until then the silence may be our own fault
         self._refused: dict[tuple[str, int], str] = {}  # by server, why there is no TLS with it
         self._told: dict[tuple[type, str], float] = {}  # when, of what access control lists forbid
+        self._read: tuple[Policy | None] | None = None  # what was read last of who may do what, if anything
 
     @property
     def session(self) -> Up | None:
@@ -133,13 +134,16 @@ class Sessions:
         """When to call :meth:`look_after` next, on the clock of ``now``."""
         if self._present is None:
             return self._open_at
-        if self._present.again is not None:
-            return self._present.again
-        oldest = next(iter(self._present.outstanding.values()), None)
-        if oldest is None or self._present.up is None or not self._present.connected:
+        times = (self._present.again, self._too_silent(self._present))
+        return min((time for time in times if time is not None), default=None)
+
+    def _too_silent(self, present: _Session) -> float | None:
+        """When to try another server, unless this one answers."""
+        oldest = next(iter(present.outstanding.values()), None)
+        if oldest is None or present.up is None or not present.connected:
             return None
-        silent_since = max(oldest[1], self._present.heard)
-        return max(silent_since + self._present.up.timeout * SILENCE, self._trust_from)
+        silent_since = max(oldest[1], present.heard)
+        return max(silent_since + present.up.timeout * SILENCE, self._trust_from)
 
     def look_after(self, now: float) -> None:
         """Open a session if there is none; move to another server if this one is silent.
@@ -152,8 +156,9 @@ class Sessions:
         if present is None:
             self._opened = now
             self._present = _Session(self._new_client())
-        elif present.again is not None:
-            self._prepare(present, now)
+        elif present.again == due:
+            again = self._ask_policy if present.last_step == POLICY else self._prepare
+            again(present, now)
             self.flush()
         elif now > due + GRACE:  # we ourselves stood still
             self._trust_from = now + GRACE
@@ -359,6 +364,7 @@ class Sessions:
         return []
 
     def _ask_policy(self, present: _Session, now: float) -> None:
+        present.again = None
         self._own(present, POLICY, Get(self._servers.chroot + acl.PATH, watch=True), now)
 
     def _learned(self, present: _Session, result: Result, now: float) -> list[Event]:
@@ -380,11 +386,16 @@ class Sessions:
                     )
             case None:
                 policy = None
-            case _:
+            case _:  # which leaves no watch either
+                present.again = now + AGAIN
+                if self._read is None:  # it is not to be created open to all
+                    log.error("--connect: cannot read %s, so nothing is created; trying again", acl.PATH)
+                    return replies
                 log.error(
                     "cannot read %s: what is created keeps the access control lists of before", acl.PATH
                 )
-                policy = present.policy
+                (policy,) = self._read
+        self._read = (policy,)
         present.policy = policy
         present.client.lists = everybody if policy is None else partial(_lists, policy, self._subject)
         return replies if present.announced else self._announce(present)

@@ -214,12 +214,12 @@ def answer(request: Request, results: list[Result]) -> tuple[int, bytes]:
     (operation,), (result,) = request.operations, results
     if isinstance(operation, Transaction):
         return _of_transaction(operation, result)
+    if isinstance(result, Failed):
+        return _CODES[result.error], b""
     if isinstance(operation, Follow):
         return 0, b""
     if result is None:
         return _CODES[Error.NO_NODE], b""
-    if isinstance(result, Failed):
-        return _CODES[result.error], b""
     return 0, _read_result(result)
 
 

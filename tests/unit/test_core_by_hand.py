@@ -274,6 +274,32 @@ def test_persistent_worker_is_no_worker(caplog: pytest.LogCaptureFixture) -> Non
     assert len(named.running()) == 1
 
 
+def test_ephemeral_task_is_no_task(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing can be recorded below it: it would keep its worker's slot for ever."""
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/task-", "date", s=True)
+    person.create("/tasks/mine", "date", e=True)
+    person.create("/cancel/mine")
+    stage.settle(30)
+    assert worker.running() == [TASK]
+    assert stage.holders("mine") == []
+    assert caplog.text.count("/tasks/mine was created by hand and is ephemeral") == 1
+    worker.finish(TASK)
+    stage.master("m2")
+    person.delete("/tasks/mine")
+    stage.settle(5)
+    assert stage.children("/cancel") == []
+    person.create("/tasks/mine", "date", e=True)
+    person.delete("/tasks/mine")
+    assert caplog.text.count("is ephemeral") == 2, "the second is another one"
+    person.create("/tasks/mine", "date")
+    stage.settle(5)
+    assert worker.running() == ["mine"]
+
+
 def test_task_in_a_queue_that_nobody_has_is_taken_from_there() -> None:
     stage = Stage()
     stage.master("m1")

@@ -7,7 +7,7 @@ from typing import Any, cast
 from mwapp.core.limits import LIMITS
 from mwapp.core.messages import Error, Failed, Node, Stat
 from mwapp.core.mirror import Mirror
-from mwapp.core.protocol import NOBODY, Assignment, Registration
+from mwapp.core.protocol import NOBODY, WORKERS, Assignment, Registration
 from mwapp.core.session import Follower, Scope
 
 SESSION = 7
@@ -75,7 +75,8 @@ class Server:
     def _node(self, path: str) -> Node | Failed:
         if path not in self.nodes:
             return Failed(Error.NO_NODE)
-        return Node(self.nodes[path], Stat(1, 0, SESSION, len(self._below(path))))
+        owner = SESSION if path.startswith(WORKERS) else 0
+        return Node(self.nodes[path], Stat(1, 0, owner, len(self._below(path))))
 
 
 def test_a_reading_from_before_it_was_returned_does_not_count() -> None:

@@ -107,6 +107,92 @@ def test_assignment_that_may_not_be_read_stays_where_it_is_and_holds_up_nothing(
     assert other.running() == [TASK, NEXT]
 
 
+def test_who_has_a_queue_that_takes_nothing_gets_nothing_and_the_others_get_all(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It has the least to do, so each task would be tried with it first."""
+    stage = Stage()
+    stage.master("m1")
+    shut, other = stage.worker("w1"), stage.worker("w2", slots=3)
+    stage.denials.forbid("/assign/w1", "c")
+    submitted(stage, "date", "date", "date")
+    stage.settle(2)
+    assert len(other.running()) == 3
+    assert shut.started == []
+    assert "nothing can be created below /assign/w1: its worker gets no task" in caplog.text
+    submitted(stage, "date")
+    stage.settle(30)
+    assert stage.holders("task-0000000003") == []
+    caplog.clear()
+    stage.settle(60)
+    assert 4 <= caplog.text.count("nothing can be created below") <= 7, "about every ten seconds"
+    stage.denials.allow("/assign/w1")
+    stage.settle(11)
+    assert shut.running() == ["task-0000000003"]
+
+
+def test_what_returns_finds_a_worker_whose_queue_takes_something() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage, "date")
+    for name in ("v1", "v2"):
+        stage.worker(name, slots=2)
+    stage.denials.forbid("/assign/v1", "c")
+    worker.die()
+    stage.settle(3)
+    assert stage.holders(TASK) == ["v2"]
+
+
+def test_requests_that_cannot_be_taken_back_leave_time_for_tasks() -> None:
+    """Each has a child, made by hand, so none can be deleted."""
+    many = 40
+    stage = Stage()
+    person = stage.person()
+    for path in ("/cancel", "/tasks"):
+        person.create(path)
+    for number in range(many):
+        person.create(f"/cancel/none-{number}", settle=False)
+        person.create(f"/cancel/none-{number}/child", settle=False)
+    stage.master("m1")
+    worker = stage.worker("w1", slots=many)
+    submitted(stage, *["date"] * 3)
+    stage.settle(5)
+    assert len(worker.running()) == 3
+    stage.settle(160)
+    before = stage.carried_out
+    stage.settle(160)
+    assert stage.carried_out - before < 4 * many * many
+
+
+def test_a_request_that_cannot_be_taken_back_costs_those_who_wait_few_transactions() -> None:
+    stage = Stage()
+    person = stage.person()
+    for path in ("/cancel", "/tasks", "/cancel/none", "/cancel/none/child"):
+        person.create(path)
+    submitted(stage, *["date"] * 60)
+    worker, master = stage.worker("w1", slots=100), stage.master("m1")
+    stage.settle(9)
+    assert len(worker.running()) == 60
+    assert master.master is not None
+    assert master.master.status()["counters"]["refused"] <= 3
+
+
+def test_an_assignment_that_may_not_be_taken_away_leaves_its_workers_queue_open() -> None:
+    """That of the worker that comes back: its own is moved within its queue."""
+    stage = Stage()
+    stage.master("m1")
+    first = stage.worker("w1", slots=2)
+    submitted(stage, "date")
+    stage.denials.forbid("/assign/w1", "d")
+    first.die()
+    again = stage.worker("w1", slots=2)
+    stage.settle(2)
+    submitted(stage, "date")
+    stage.settle(2)
+    assert again.running() == [NEXT]
+
+
 def test_task_that_may_not_be_read_waits_and_holds_up_nothing() -> None:
     stage = Stage()
     submitted(stage, "date", "date")

@@ -160,4 +160,5 @@ def test_as_another_user_runs_have_them_and_the_process_that_starts_them_has_not
         check=False,
         env={name: value for name, value in os.environ.items() if name != "TZ"},
     )
-    assert done.stdout.split("\n")[:2] == [f"{SHOWN} {len(more.get('LONG', ''))}", "USER=nobody"], done.stderr
+    shown = f"{SHOWN} {len(more.get('LONG', ''))}"
+    assert done.stdout.splitlines() == [shown, "USER=nobody", ""], done.stderr

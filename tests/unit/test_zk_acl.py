@@ -47,9 +47,9 @@ from mwapp.zookeeper.acl import (
     pack,
     table,
 )
-from mwapp.zookeeper.client import Answered, Down, Up
+from mwapp.zookeeper.client import Answered, Down, Over, Up
 from mwapp.zookeeper.connect_string import Servers
-from mwapp.zookeeper.sessions import POLICY, TELL_AGAIN, Note, Sessions
+from mwapp.zookeeper.sessions import AGAIN, POLICY, TELL_AGAIN, Note, Sessions
 from mwapp.zookeeper.wire import Reader, encode, everybody
 
 MINE = Policy.of(masters=["m"], nodes=["n"], workers=["w", "v"], clients=["cli"])
@@ -427,6 +427,56 @@ def test_one_that_may_not_be_read_leaves_the_lists_of_before(
     life.tell(Answered(POLICY, Failed(Error.REFUSED)))
     assert life.uses(MINE)
     assert "cannot read /acl" in caplog.text
+
+
+def test_a_new_session_keeps_the_lists_of_the_one_before(life: Life) -> None:
+    """If it cannot read them: nothing is created open to all meanwhile."""
+    life.up()
+    life.policy(None)
+    life.tell(Answered(POLICY, None))
+    life.tell(Fired(PATH, EventType.CHANGED))
+    life.policy(MINE)
+    life.tell(Over())
+    life.now += 60
+    life.sessions.look_after(life.now)
+    life.client = FakeClient.made[1]
+    assert life.up() == []
+    assert life.tell(Answered(POLICY, Failed(Error.REFUSED))) == [CONNECTED]
+    assert life.uses(MINE)
+
+
+def test_before_any_policy_could_be_read_there_is_no_session(
+    life: Life, caplog: pytest.LogCaptureFixture
+) -> None:
+    life.up()
+    for _ in range(3):
+        asked = len(life.client.asked)
+        assert life.tell(Answered(POLICY, Failed(Error.REFUSED))) == []
+        assert life.sessions.deadline == life.now + AGAIN
+        life.now += AGAIN
+        life.sessions.look_after(life.now)
+        assert life.client.asked[asked:] == [(POLICY, Get(PATH, watch=True))]
+    assert "cannot read /acl, so nothing is created" in caplog.text
+    assert life.policy(MINE) == [CONNECTED]
+    assert life.uses(MINE)
+
+
+def test_one_that_could_not_be_read_is_read_again_and_a_silent_server_is_left_meanwhile(life: Life) -> None:
+    life.up()
+    life.policy(MINE)
+    life.tell(Fired(PATH, EventType.CHANGED))
+    life.tell(Answered(POLICY, Failed(Error.REFUSED)))
+    life.sessions.request(life.now, 1, Get("/a"))
+    deadline = life.sessions.deadline
+    assert deadline is not None
+    assert deadline <= life.now + AGAIN
+    life.now += AGAIN
+    life.sessions.look_after(life.now)
+    assert (POLICY, Get(PATH, watch=True)) in life.client.asked[2:]
+    life.policy(replace(MINE, clients=()))
+    assert life.uses(replace(MINE, clients=()))
+    life.tell(Answered(1, Failed(Error.NO_NODE)))
+    assert life.sessions.deadline is None, "it is not read again and again"
 
 
 def test_lists_that_make_a_request_too_large(life: Life) -> None:

@@ -103,9 +103,39 @@ MUTANTS = [
         "everybody if policy is None else partial(_lists, policy, self._subject)", "everybody", "all is open"
     ),
     sessions(
-        "                policy = present.policy\n",
+        "                (policy,) = self._read\n",
         "                policy = None\n",
         "who may not read opens all",
+    ),
+    sessions(
+        "                if self._read is None:",
+        "                if False and self._read is None:",
+        "a process that is started while nobody may read ends",
+    ),
+    sessions(
+        "                    return replies\n                log.error(",
+        "                log.error(",
+        "a process that is started while nobody may read ends",
+    ),
+    sessions(
+        "            case _:  # which leaves no watch either\n                present.again = now + AGAIN\n",
+        "            case _:\n",
+        "who could not read once never reads again",
+    ),
+    sessions(
+        "again = self._ask_policy if present.last_step == POLICY else self._prepare",
+        "again = self._prepare",
+        "who could not read once never reads again",
+    ),
+    sessions(
+        "        self._read = (policy,)\n",
+        "        self._read = self._read or (policy,)\n",
+        "a new session has the lists of the first",
+    ),
+    sessions(
+        "        present.again = None\n        self._own(present, POLICY",
+        "        self._own(present, POLICY",
+        "who could not read once reads all the time",
     ),
     sessions(
         "return replies if present.announced else self._announce(present)",

@@ -127,10 +127,35 @@ MUTANTS = [
         "if at is not None and at <= 0:",
         "what is refused at the first operation of its own holds up all others",
     ),
-    master("self._put_aside(step.task)", "pass", "one oddity holds up all others for ever"),
+    master("self._put_aside(step.task, self._aside)", "pass", "one oddity holds up all others for ever"),
+    master(
+        "self._put_aside(step.worker, self._closed)",
+        "self._put_aside(step.task, self._aside)",
+        "a queue that takes nothing holds up all tasks, though others are idle",
+    ),
+    master(
+        "            and isinstance(step.ops[at], Create)\n",
+        "",
+        "an assignment that cannot be taken away closes its worker's queue",
+    ),
+    master(
+        "max(ASIDE_SECONDS, ASIDE_SECONDS_FOR_EACH * len(among))",
+        "ASIDE_SECONDS",
+        "many oddities are tried all the time",
+    ),
+    master(
+        "max(self._refusals % 2, room // 2)",
+        "max(1, room // 2)",
+        "requests that cannot be taken back leave no time for tasks",
+    ),
+    master(
+        "max(self._refusals % 2, room // 2)",
+        "room // 2",
+        "a request that is to blame for a refusal is never put aside",
+    ),
     master(
         "self._has_result.add(step.task)  # a person wrote one: the status is what counts",
-        "self._put_aside(step.task)",
+        "self._put_aside(step.task, self._aside)",
         "what a person wrote a result for is never ended",
     ),
     master(
@@ -144,13 +169,13 @@ MUTANTS = [
         "the next task of the name is ended without a result",
     ),
     master(
-        "            self._aside.discard(task)\n            self._act_soon()\n",
+        "            among.discard(what)\n            self._act_soon()\n",
         "            self._act_soon()\n",
         "what was put aside once is never tried again",
     ),
     master(
-        "self._process.scope().after(ASIDE_SECONDS, take_up)",
-        "self._scope.after(ASIDE_SECONDS, take_up)",
+        "self._process.scope().after(max(ASIDE_SECONDS, ",
+        "self._scope.after(max(ASIDE_SECONDS, ",
         "what was put aside is forgotten when all is read anew",
     ),
     master(
@@ -200,8 +225,8 @@ MUTANTS = [
         "a task whose state is in doubt is assigned",
     ),
     placement(
-        "if worker.draining or name in rest:",
-        "if name in rest:",
+        "if worker.draining or name in rest or name in self._closed:",
+        "if name in rest or name in self._closed:",
         "workers that drain are chosen",
     ),
     placement(
@@ -285,7 +310,7 @@ MUTANTS = [
         "what is to blame for a refusal is never found",
     ),
     master(
-        "max(1, room // 2)",
+        "max(self._refusals % 2, room // 2)",
         "room",
         "cancel requests leave no room for those who wait",
     ),

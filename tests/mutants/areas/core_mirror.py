@@ -346,12 +346,22 @@ MUTANTS = [
         "what was held before a refusal is held for ever",
     ),
     mirror(
-        "                self._report_persistent(name)\n                continue  # nobody's",
-        "                self._report_persistent(name)\n                pass  # nobody's",
+        "                continue  # it would stay whoever dies\n",
+        "                pass\n",
         "tasks go to a worker that is a znode made by hand, for ever",
     ),
     mirror(
-        "            self._persistent.add(name)\n",
+        "        elif node.stat.owner:\n",
+        "        elif False:\n",
+        "a task that is ephemeral keeps its worker's slot for ever",
+    ),
+    mirror(
+        "        self._reported.discard(task_path(task))\n",
+        "",
+        "the second ephemeral task of a name is ignored without a word",
+    ),
+    mirror(
+        "            self._reported.add(path)\n",
         "",
         "a znode made by hand is a line in the log whenever a worker comes or goes",
     ),
@@ -388,8 +398,8 @@ MUTANTS = [
         "a task that could not be read is never looked at again",
     ),
     mirror(
-        "            if not worker.stat.owner:\n                self._report_persistent(name)\n                continue  # nobody's: it would stay whoever dies\n",
-        "",
+        "if not worker.stat.owner:",
+        "if False:",
         "what a person created without -e is given tasks",
     ),
     mirror(

@@ -391,8 +391,8 @@ MUTANTS = [
         "a worker rests until something happens if all was read again meanwhile",
     ),
     placement(
-        "if worker.draining or name in rest:",
-        "if worker.draining:",
+        "if worker.draining or name in rest or name in self._closed:",
+        "if worker.draining or name in self._closed:",
         "who rests gets tasks",
     ),
     placement(

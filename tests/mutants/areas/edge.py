@@ -76,7 +76,7 @@ MUTANTS = [
         "it travels on the next connection, beside what belongs there",
     ),
     # ---------------------------------------------------------------- silent servers
-    sessions("max(oldest[1], self._present.heard)", "oldest[1]", "a busy server is taken for a silent one"),
+    sessions("max(oldest[1], present.heard)", "oldest[1]", "a busy server is taken for a silent one"),
     sessions(
         "                present.heard = now\n",
         "",
@@ -100,8 +100,8 @@ MUTANTS = [
     sessions("            present.again = now + AGAIN\n            return []\n", "", "a session without one"),
     sessions("is not Error.NODE_EXISTS", "is not Error.NO_NODE", "somebody else was faster"),
     sessions(
-        "            self._prepare(present, now)\n            self.flush()\n",
-        "            self._prepare(present, now)\n",
+        "            again(present, now)\n            self.flush()\n",
+        "            again(present, now)\n",
         "what makes it waits for something else to be sent",
     ),
     sessions(
