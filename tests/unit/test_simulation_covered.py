@@ -18,8 +18,8 @@ def report(branches: int, lines: int = 1000) -> dict[str, Any]:
         "PeerDuty.status": {"missing_lines": [status], "missing_branches": []},
         "PeerDuty.begin": {"missing_lines": [pause], "missing_branches": [[pause - 1, pause], [pause, -1]]},
     }
-    totals = {"num_statements": lines, "num_branches": branches}
-    return {"files": {f"{covered.CORE}/{FILE}": {"functions": functions}}, "totals": totals}
+    summary = {"num_statements": lines, "num_branches": branches}
+    return {"files": {f"{covered.CORE}/{FILE}": {"functions": functions, "summary": summary}}}
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,18 @@ def test_what_is_not_reached_and_not_named_counts(capsys: pytest.CaptureFixture[
     assert "self._worker.pause()" in told
     assert "self._master.status()" not in told
     assert "95.0 %" in told
+
+
+def test_each_part_has_to_reach_enough(capsys: pytest.CaptureFixture[str]) -> None:
+    """However large the other is."""
+    both = report(1000, lines=100_000)
+    its = {"num_statements": 100, "num_branches": 10}
+    gap = {"find": {"missing_lines": [], "missing_branches": [[1, 2]]}}
+    both["files"][f"{covered.CORE}/shards/view.py"] = {"functions": gap, "summary": its}
+    assert covered.judge(both) == 1
+    tasks, shards = capsys.readouterr().out.splitlines()[-2:]
+    assert tasks.startswith("tasks: 99.8 %")
+    assert shards.startswith("shards: 90.0 %")
 
 
 def test_a_line_that_is_named_counts_for_the_ways_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
