@@ -93,7 +93,7 @@ processes: setup-python ## the unit tests that start processes: handlers, comman
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000
 	pytest -n $$(nproc) --dist worksteal tests/proof
 	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 5
-	python -m tests.simulation.shards --seeds 300
+	python -m tests.simulation.shards --seeds 300 --fresh $(EDGE_FRESH)
 	python -m tests.edge --seeds $(EDGE_SEEDS) --fresh $(EDGE_FRESH) --minutes 1
 
 model: setup-tests ## the protocol as a model, every state of it: python -m tests.model 2 for larger bounds
