@@ -302,6 +302,6 @@ def _with_pages(view: TableView, nodes: Mapping[int, Node], odd: bool) -> TableV
 
 def _table(name: str, node: Node) -> TableView:
     try:
-        return TableView(name, decode_table(node.data))
+        return TableView(name, decode_table(name, node.data))
     except BadTableError as problem:
         return TableView(name, None, str(problem))

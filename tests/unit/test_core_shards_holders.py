@@ -1,6 +1,9 @@
 """Workers as holders of shards: what they send, when they leave, and when their handlers must end."""
 
+import re
 from typing import Any
+
+import pytest
 
 from mwapp.core.client import Submit
 from mwapp.core.messages import (
@@ -15,7 +18,8 @@ from mwapp.core.messages import (
     Set,
     Transaction,
 )
-from mwapp.core.shards.protocol import SHARD_PARENTS, Report, Table
+from mwapp.core.shards import holder
+from mwapp.core.shards.protocol import SHARD_PARENTS, Member, Record, Report, Table
 from mwapp.core.task import Task
 from tests.unit.core_shards_stage import (
     TWO,
@@ -25,6 +29,7 @@ from tests.unit.core_shards_stage import (
     new_workers,
     owners_of,
     records_of,
+    report_of,
 )
 from tests.unit.core_stage import SESSION_SECONDS, Stage
 
@@ -253,3 +258,53 @@ def test_what_a_worker_had_whose_name_is_taken_by_hand_goes_to_others_when_its_h
     stage.settle(5.0)
     assert owners_of(a, b) == [0, 1, 2, 3]
     assert len(a.shards) == 4
+
+
+def test_who_cannot_say_what_it_has_says_why(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(2))
+    assert a.holder.status()["problem"] is None
+    stage.forbids = lambda op: isinstance(op, Set) and op.path == "/holders/a"
+    a.break_(0)
+    stage.settle(10.0)
+    assert a.holder.status()["problem"] == "/holders/a cannot be written (refused)"
+    assert caplog.text.count("/holders/a cannot be written (refused): nobody hears all") == 1
+    stage.forbids = lambda _: False
+    stage.settle(10.0)
+    assert a.holder.status()["problem"] is None
+    assert owners_of(a) == [0, 1]
+
+
+def test_who_has_more_than_fits_into_its_znode_says_what_matters_until_it_has_less(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "LARGE", 1500)
+    stage.forbids = lambda op: isinstance(op, Set) and op.path == "/holders/a" and len(op.data) > 2000
+    master = new_master(stage, wall=lambda: stage.now)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(190, page=10, shared=False))
+    stage.settle(60.0)
+    assert re.fullmatch(
+        r"/holders/a cannot be written \(refused\): [0-9]{4} bytes may be more than servers take: .*",
+        a.holder.status()["problem"],
+    )
+    assert report_of(stage, "a").shards == {}
+    (b,) = new_workers(stage, "b")
+    stage.settle(60.0)
+    assert a.holder.status()["problem"] is None
+    assert (len(a.primaries), len(b.primaries)) == (95, 95)
+    assert len(stage.data("/holders/a") or "") < 2000
+    assert {said[1] for said in report_of(stage, "a").shards.values()} == {"serving"}
+    told = master.election.status()["shards"]["tables"]["t"]
+    assert (told["failed"], told["moving"]) == (0, 0)
+
+
+def test_of_what_does_not_fit_that_is_said_which_the_record_does_not_say() -> None:
+    record = Record(7, "w", {"w": Member(0, "sync"), "v": Member(0, "copy")})
+    for said, matters in {"serving": False, "ready": False, "open": False, "failed": True}.items():
+        assert holder._matters((7, said), record, "w") is matters
+    assert holder._matters((7, "released"), record, "w")
+    assert holder._matters((7, "ready"), record, "v")
+    assert not holder._matters((7, "open"), record, "v")

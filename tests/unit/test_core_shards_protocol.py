@@ -66,11 +66,11 @@ def test_one_replica_is_of_shared_data_unless_the_table_says_otherwise() -> None
 )
 def test_a_table_that_cannot_be_says_which_setting(data: bytes, says: str) -> None:
     with pytest.raises(BadTableError, match=says.replace("(", r"\(")):
-        decode_table(data)
+        decode_table("t", data)
 
 
 def test_the_word_delete_is_all_that_it_takes() -> None:
-    assert decode_table(b" delete\n") is None
+    assert decode_table("a b", b" delete\n") is None
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a:1", ".a", "a" * 64])

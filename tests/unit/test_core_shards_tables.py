@@ -13,7 +13,7 @@ from mwapp.core.messages import (
     PromoteShard,
     Transaction,
 )
-from mwapp.core.shards.protocol import Table
+from mwapp.core.shards.protocol import Table, remedy
 from tests.unit.core_shards_stage import (
     TWO,
     ShardActor,
@@ -442,3 +442,21 @@ def test_a_replica_that_copies_for_long_is_told(stage: Stage) -> None:
     stage.settle(1.0)
     now += 700.0
     assert told_of(master)["slow"] == 0
+
+
+def test_a_table_made_by_hand_under_a_name_that_the_command_line_refuses_gets_nothing_and_is_named(
+    stage: Stage,
+) -> None:
+    master = new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(2), name="a b")
+    stage.settle(1.0)
+    assert a.shards == []
+    assert stage.children("/shards/a b") == []
+    problem = told_of(master, "a b")["problem"]
+    assert problem == "table 'a b': use letters, digits, dot, dash and underscore, at most 63"
+    assert remedy("a b", problem) == "delete the znode /shards/a b, and make the table under another name"
+    person.set("/shards/a b", "delete")
+    stage.settle(1.0)
+    assert stage.children("/shards") == []

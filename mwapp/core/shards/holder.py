@@ -69,6 +69,8 @@ RETRY_SECONDS = 1.0
 # here.
 VERIFY_SECONDS = 5.0
 DRAIN_SECONDS = 30.0
+# From this size on, bytes, what we say may be larger than servers take (jute.maxbuffer).
+LARGE = 500_000
 # Who has left is no holder for the master. A worker may not delete its znode where lists are in force: that
 # would be a right to delete those of all workers. It goes with the session.
 NO_HOLDER = b""
@@ -101,6 +103,8 @@ class Holder:
         self._enrolled = False  # our znode is there, as far as we know
         self._stored: bytes | None = None  # what it says
         self._reporting = False
+        self._unsaid: str | None = None  # why nobody hears what we say
+        self._too_large: int | None = None  # so many bytes were refused
         self._batching = Batching(self._report)
         self._runs = count(1)
         self._handlers: dict[Key, Handler] = {}
@@ -165,6 +169,7 @@ class Holder:
             "incarnation": self._incarnation,
             "shards": {f"{t}:{n}": said[1] for (t, n), said in sorted(self._said.items())},
             "handlers": len(self._handlers),
+            "problem": self._unsaid,
             "counters": dict(self.counters),
         }
 
@@ -248,6 +253,11 @@ class Holder:
         said = {key: saying for key, saying in said.items() if key in mine}
         addresses = {key: its.address for key, its in told.items()}
         data = Report(self._incarnation, self._labels, leaving, said, addresses).encode()
+        if self._too_large is not None and len(data) >= self._too_large:
+            said = {key: saying for key, saying in said.items() if _matters(saying, mine[key], self._name)}
+            data = Report(self._incarnation, self._labels, leaving, said).encode()
+        else:
+            self._too_large = None
         if self._enrolled and data == self._stored:
             return None
         self._reporting = True
@@ -279,6 +289,7 @@ class Holder:
         def done(result: tuple[Any, ...] | Failed) -> None:
             self._reporting = False
             if isinstance(result, tuple):
+                self._unsaid = self._unsaid if self._too_large is not None else None
                 if self._incarnation == incarnation:
                     self._enrolled, self._stored = True, data
                 self._report_soon()
@@ -286,10 +297,21 @@ class Holder:
             self._enrolled = False
             if result.index == 0 and result.error is not Error.REFUSED:
                 scope.after(RETRY_SECONDS, self._look_at_registration)
-            else:  # deleted by hand, or a parent is missing
+            else:  # deleted by hand, a parent is missing, or it is larger than servers take
+                self._note_refusal(result, len(data))
                 scope.after(RETRY_SECONDS, self._report_soon)
 
         self._scope.transact([Check(assign_path(self._name), incarnation), *ops], done)
+
+    def _note_refusal(self, result: Failed, size: int) -> None:
+        """Until it can be written, the master acts on what we have said before."""
+        before = self._unsaid
+        self._unsaid = f"{holder_path(self._name)} cannot be written ({result.error.value})"
+        if result.error is Error.REFUSED and size >= LARGE and self._too_large is None:
+            self._too_large = size
+            self._unsaid += f": {size} bytes may be more than servers take: let it have fewer shards"
+        if before is None:
+            log.error("%s: nobody hears all that our handlers say", self._unsaid)
 
     def _verify_later(self) -> None:
         def verify() -> None:
@@ -366,7 +388,7 @@ class Holder:
             self._listed.pop(name, None)
             self._tables.pop(name, None)
         try:
-            table = decode_table(node.data) if isinstance(node, Node) else None
+            table = decode_table(name, node.data) if isinstance(node, Node) else None
         except BadTableError:
             return  # the master says so
         if table is None or not isinstance(node, Node):
@@ -675,3 +697,9 @@ class Holder:
             gone: list[Op] = [Check(path, self._stopped), Set(holder_path(self._name), NO_HOLDER)]
             self._process.scope().transact(gone, lambda _: self._process.part_stopped(self))
         # Otherwise when connected again, or when the session is over.
+
+
+def _matters(saying: Saying, record: Record, name: str) -> bool:
+    """Whether the master has to hear it: it is not what the record says already."""
+    copied = saying[1] == READY and record.members[name].state != SYNC
+    return copied or saying[1] in (FAILED, RELEASED)

@@ -30,6 +30,7 @@ MAX_COPIES = 1000
 # What a person writes into a table's znode to delete it.
 DELETE = "delete"
 # Of znodes that a person has spoilt, or made.
+BAD_NAME = "table "
 UNREADABLE, IN_THE_WAY = "holds no records", "has znodes below it that are not the master's"
 
 # What a member of a shard is.
@@ -87,7 +88,9 @@ def shard_of_move(znode: str) -> tuple[str, int] | None:
 def check_table_name(text: str) -> str:
     """Returns the name. Raises BadTableError."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", text):
-        raise BadTableError(f"table {text[:80]!r}: use letters, digits, dot, dash and underscore, at most 63")
+        raise BadTableError(
+            f"{BAD_NAME}{text[:80]!r}: use letters, digits, dot, dash and underscore, at most 63"
+        )
     return text
 
 
@@ -168,6 +171,8 @@ def remedy(table: str, problem: str) -> str:
         return "set it right, or delete it: then its shards begin anew, perhaps elsewhere"
     if IN_THE_WAY in problem:
         return "delete them"
+    if problem.startswith(BAD_NAME):
+        return f"delete the znode {table_path(table)}, and make the table under another name"
     return f"set the znode {table_path(table)} right"
 
 
@@ -181,9 +186,13 @@ def unfit(table: Table, pages: Mapping[int, Collection[int]]) -> str | None:
     return None
 
 
-def decode_table(data: bytes) -> Table | None:
-    """What the znode asks for; None: to delete it. Raises BadTableError."""
-    return None if data.decode(errors="replace").strip() == DELETE else Table.decode(data)
+def decode_table(name: str, data: bytes) -> Table | None:
+    """What the znode asks for; None: to delete it. Raises BadTableError, also if a person has given it a name
+    that the command line does not take."""
+    if data.decode(errors="replace").strip() == DELETE:
+        return None
+    check_table_name(name)
+    return Table.decode(data)
 
 
 # ---------------------------------------------------------------- records

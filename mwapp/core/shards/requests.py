@@ -108,7 +108,7 @@ class Resize(ClientPart):
             self._finished(node)
             return
         try:
-            table = decode_table(node.data)
+            table = decode_table(self._name, node.data)
             if table is None:
                 self._finished("it is being deleted")
             elif table.shards == self._shards:

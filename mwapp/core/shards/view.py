@@ -146,7 +146,7 @@ class View:
             table.version, table.floor = node.stat.version, max(table.floor, node.stat.czxid)
             table.read = True
             try:
-                table.asked, table.problem = decode_table(node.data), ""
+                table.asked, table.problem = decode_table(name, node.data), ""
             except BadTableError as problem:
                 table.problem = str(problem)
                 log.error("table %s: %s", name, problem)

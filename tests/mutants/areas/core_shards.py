@@ -268,6 +268,31 @@ MUTANTS = [
         "nobody is told of a replica that is never caught up",
     ),
     protocol(
+        "    check_table_name(name)\n    return Table",
+        "    return Table",
+        "a table that nobody can name at the command line has shards",
+    ),
+    holder(
+        "                self._note_refusal(result, len(data))\n",
+        "",
+        "a worker that cannot say what it has is silent about it",
+    ),
+    holder(
+        "self._unsaid = self._unsaid if self._too_large is not None else None",
+        "pass",
+        "a worker that can say what it has again seems not to",
+    ),
+    holder(
+        "            self._too_large = size\n",
+        "",
+        "a worker that has too much to say never gets rid of it",
+    ),
+    holder(
+        "in said.items() if _matters(saying, mine[key], self._name)}",
+        "in ()}",
+        "a worker that has too much to say does not say what it has released",
+    ),
+    protocol(
         "    if has > table.shards:\n",
         "    if False:\n",
         "a table that cannot be smaller seems to be",

@@ -105,7 +105,7 @@ class Judge:
 
     def _table(self, name: str, data: bytes) -> None:
         try:
-            self.tables[name] = decode_table(data)
+            self.tables[name] = decode_table(name, data)
         except BadTableError:
             self.tables.pop(name, None)
             return
