@@ -89,13 +89,15 @@ class Commands:
         try:
             if problem is not None:
                 raise problem
-            if clock.now() >= run.until:
-                self._end(Exited(run.run, None, begun=False))
-                return
             command, control_group = task.command or "", None
             if self._control_groups is not None:
                 control_group = self._control_groups.take()
                 command = control_group.joining(command)
+            if clock.now() >= run.until:  # as late as can be: all before may have taken long
+                if control_group is not None:
+                    control_group.release()
+                self._end(Exited(run.run, None, begun=False))
+                return
             group = self._runs[run.run] = Group(
                 self._loop,
                 ["/bin/sh", "-c", command],

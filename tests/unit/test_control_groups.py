@@ -5,12 +5,14 @@ import queue
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from mwapp import clock
 from mwapp.core.messages import Exited, Run
 from mwapp.core.protocol import Outcome
 from mwapp.core.task import Task
@@ -199,14 +201,18 @@ def test_groups_are_lent_to_another_user_but_not_the_way_back(delegated: Path) -
 # ---------------------------------------------------------------- limits, on files like the kernel's
 
 
-def fake(path: Path, limits: ResourceLimits = control_groups.NONE) -> ControlGroup:
+def fake(
+    path: Path,
+    limits: ResourceLimits = control_groups.NONE,
+    free: Callable[[ControlGroup], None] = lambda _: None,
+) -> ControlGroup:
     """A group that the kernel does not know."""
     group = path / "1"
     group.mkdir(exist_ok=True)
     (group / "cgroup.events").write_text("populated 0\nfrozen 0\n")
     for each in (path, group):
         count(each)
-    return ControlGroup(group, limits, lambda _: None)
+    return ControlGroup(group, limits, free)
 
 
 def count(group: Path, **counters: int) -> None:
@@ -284,6 +290,35 @@ def test_who_is_killed_for_memory_says_so(
     assert (outcome.reason or "")[: len(reason or "")] == (reason or "")
     assert bool(outcome.reason) == bool(reason)
     assert outcome.output.startswith("out\nmwapp: it needs") == bool(reason)
+
+
+class Slow(ControlGroups):
+    """It takes some time to make one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.made: list[ControlGroup] = []
+        self.back: list[ControlGroup] = []
+
+    def take(self) -> ControlGroup:
+        time.sleep(0.2)
+        self.made.append(fake(self._runs, free=self.back.append))
+        return self.made[-1]
+
+
+@pytest.mark.processes
+def test_a_command_whose_group_was_made_too_late_is_not_begun(tmp_path: Path) -> None:
+    """The last look at the session's time is the last thing before the fork."""
+    told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
+    slow = Slow(tmp_path)
+    runner = Runner(told.put, 1000, slow)  # type: ignore[arg-type]  # it has no shards
+    runner.start(Run(1, Task(f"touch {tmp_path}/begun"), {}, clock.now() + 0.1))
+    exited = told.get(timeout=LONGEST_WAIT)
+    runner.kill_all()
+    assert (exited.begun, exited.code) == (False, None)
+    assert not (tmp_path / "begun").exists()
+    assert len(slow.made) <= 1
+    assert slow.back == slow.made, "another run has it next"
 
 
 def test_what_a_command_prints_is_no_reason() -> None:

@@ -250,6 +250,11 @@ MUTANTS = [
         "a command is started whose session may be over",
     ),
     commands(
+        "                if control_group is not None:\n                    control_group.release()\n",
+        "",
+        "a control group that was made too late is never used again",
+    ),
+    commands(
         "        elif number in self._runs:\n            self._end(Exited(number, -signal.SIGKILL))",
         "        else:\n            pass",
         "what is killed before it was started never ends",
