@@ -12,7 +12,7 @@ which nobody would write by mistake, and one in five changes nothing; to tell wh
 And it knows one kind of test, where half of ours is a simulation that runs for as long as one lets it. What
 a reader has chosen says something: a dropped check of a transaction, a condition the wrong way round, a watch
 that is missing, what is stale and was not cleared. A mutant that changes nothing anybody can see is listed
-with its reason, is tried as well, and must live.
+with its reason; ``--equivalent`` tries these, too, and they must live.
 
 Not part of ``make test``: it takes an hour or two. That every entry still applies is (tests/unit).
 """

@@ -61,8 +61,9 @@ _OF_CORE = sorted(
     for path in (Path(__file__).parents[1] / "unit").glob("test_core_*.py")
     if not path.name.startswith("test_core_shards")  # they have areas of their own
 )
+_MORE_OF_CORE = ("test_under_way.py", "test_protocol.py", "test_request_size.py")
 CORE = (
-    pytest(*(f"tests/unit/{name}" for name in (*_OF_CORE, "test_under_way.py", "test_protocol.py"))),
+    pytest(*(f"tests/unit/{name}" for name in (*_OF_CORE, *_MORE_OF_CORE))),
     simulation(FEW),
     simulation(MANY),
 )

@@ -52,6 +52,16 @@ def worker(stage: Stage) -> Actor:
     return stage.worker("w1")
 
 
+def test_requests_that_wait_are_not_read_again_for_each_that_comes(stage: Stage) -> None:
+    """They wait for the end of what is removed not so soon."""
+    master, worker = stage.master("m1"), stage.worker("w1", slots=10)
+    for number in range(10):
+        ended(stage, worker, f"t{number}")
+        stage.person().create(f"/requests/t{number}", REMOVE)
+    read = [ask.path for ask in master.sent if isinstance(ask, Get) and ask.path.startswith("/requests/")]
+    assert sorted(read) == [f"/requests/t{number}" for number in range(10)]
+
+
 def withheld(stage: Stage, path: str) -> None:
     """The master may not delete it, for now."""
     stage.forbids = lambda op: isinstance(op, Delete) and op.path == path

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mwapp.core.messages import Create, Operation, Transaction
+from mwapp.core.messages import Create, Operation, Set, Transaction
 from mwapp.core.request_size import FORGET_SECONDS, LOSSES, MOST_BYTES, SUSPECT_BYTES, RequestSize, size
 
 
@@ -36,6 +36,27 @@ def test_of_different_ones_the_smallest_is_too_large() -> None:
         bound.lost([of(number)], 0.0)
     assert not bound.allows(of(200_000), 1.0)
     assert bound.allows(of(199_999), 1.0)
+
+
+def test_the_smallest_that_counts() -> None:
+    bound = RequestSize()
+    for _ in range(LOSSES):
+        bound.lost([of(SUSPECT_BYTES)], 0.0)
+    assert not bound.allows(of(SUSPECT_BYTES), 1.0)
+    assert bound.allows(of(SUSPECT_BYTES - 1), 1.0)
+
+
+def test_what_is_set_counts_like_what_is_created() -> None:
+    assert size(Transaction((Set("/a", b"x" * 1000),))) == size(Transaction((Create("/a", b"x" * 1000),)))
+
+
+def test_the_servers_may_take_less_and_less() -> None:
+    bound = RequestSize()
+    for number in (300_000, 200_000):
+        for _ in range(LOSSES):
+            assert bound.allows(of(number), 1.0)
+            bound.lost([of(number)], 0.0)
+        assert not bound.allows(of(number), 1.0)
 
 
 def test_what_is_taken_once_is_not_the_reason() -> None:
