@@ -102,22 +102,64 @@ def mwapp_certificates(hosts: list[str], hostvars: Hostvars, groups: Mapping[str
     ]
 
 
+def mwapp_status_certificates(
+    hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list[str]]
+) -> list[Row]:
+    """Tell which certificates the status endpoints need, as the module tls_certificates takes them.
+
+    Args:
+        hosts: inventory names of the hosts of the play.
+        hostvars: variables of every host. The defaults of a role are not among them.
+        groups: of the inventory.
+
+    Returns:
+        For each host one for each of its services, for all names and addresses at which somebody asks it.
+    """
+    return [
+        {
+            "ca": "status",
+            "name": _certificate(role, its.get("mwapp_name") or host),
+            "hosts": _asked(host, its),
+        }
+        for host in hosts
+        for its in [hostvars[host]]
+        for role in its.get("mwapp_roles") or _roles(host, groups)
+    ]
+
+
+def _asked(host: str, its: Variables) -> list[str]:
+    """Where others ask a host's endpoints, and where it does itself."""
+    more = its.get("mwapp_status_names") or []
+    names = more.split(",") if isinstance(more, str) else more  # -e gives a list as text
+    here = _here(str(its.get("mwapp_listen") or "0.0.0.0"))  # noqa: S104 - compared
+    every = (its.get("mwapp_host") or its.get("ansible_host") or host, here, *names)
+    return list(dict.fromkeys(text for name in every if (text := str(name).strip())))
+
+
+def _here(listen: str) -> str:
+    """Where a host finds its own endpoint that listens there."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen, listen)  # noqa: S104 - compared
+
+
 def _certificate(user: str, name: Any) -> str:
     """The name of the certificate that a service, or cli, has on the host with this name."""
     return f"mwapp-{user}-{name}"
 
 
-def mwapp_tls_names(roles: list[str], name: str) -> dict[str, str]:
+def mwapp_tls_names(roles: list[str], name: str, ca: str = "client") -> dict[str, str]:
     """Tell which files with keys and certificates a host has.
 
     Args:
         roles: its services.
         name: mwapp_name.
+        ca: client, or status for those of status endpoints.
 
     Returns:
-        By what the host calls them, what the controller calls them: for each service one, and for commands.
+        By what the host calls them, what the controller calls them: for each service one, and as clients one
+        for commands.
     """
-    return {user: f"client/{_certificate(user, name)}.pem" for user in (*roles, "cli")}
+    users = (*roles, "cli") if ca == "client" else roles
+    return {user: f"{ca}/{_certificate(user, name)}.pem" for user in users}
 
 
 def mwapp_tls_files(home: str, authority: str) -> list[Row]:
@@ -222,8 +264,9 @@ def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
     Returns:
         For each role its host, role and unit; state (ready, or absent if it is not for this host); settings,
         which are its table of the config file; stop_timeout, watchdog and writable directories of the unit;
-        timeout, in which it has to stop, start and be ready; whether it has tls; address and port of its
-        status endpoint, seen from the host; revision, a digest of all that it must be restarted for.
+        timeout, in which it has to stop, start and be ready; whether it has tls, and its status endpoint
+        status_tls; address and port of that, seen from the host; revision, a digest of all that it must be
+        restarted for.
     """
     return [_service(host, role, variables, shared) for role in ROLES]
 
@@ -236,6 +279,7 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
         "stop_timeout": stop_timeout,
         "watchdog": do_int(its["mwapp_watchdog"]),
         "tls": is_true(its["mwapp_tls"]),
+        "status_tls": is_true(its["mwapp_status_tls"]),
         "writable": written(its) if role != "master" else [],
     }
     return {
@@ -244,7 +288,7 @@ def _service(host: str, role: str, its: Variables, shared: Row) -> Row:
         "unit": f"mwapp-{role}.service",
         "state": "ready" if role in its["mwapp_roles"] else "absent",
         "timeout": stop_timeout + do_int(its["mwapp_ready_timeout"]),
-        "address": "127.0.0.1" if its["mwapp_listen"] == "0.0.0.0" else its["mwapp_listen"],  # noqa: S104 - compared
+        "address": _here(its["mwapp_listen"]),
         "port": do_int(its[f"mwapp_{role}_port"]),
         "revision": _digest([unit, shared]),
     }
@@ -278,14 +322,15 @@ def _settings(role: str, its: Variables) -> Row:
         "advertise": _address(its["mwapp_host"], port),
         **(master if role != "worker" else {}),
         **(worker if role != "master" else {}),
-        # where systemd puts LoadCredential's copy
-        **(
-            {"tls_cert": f"/run/credentials/mwapp-{role}.service/tls.pem"}
-            if is_true(its["mwapp_tls"])
-            else {}
-        ),
+        **({"tls_cert": _copy(role, "tls")} if is_true(its["mwapp_tls"]) else {}),
+        **({"listen_cert": _copy(role, "status")} if is_true(its["mwapp_status_tls"]) else {}),
         "log_level": its["mwapp_log_level"],
     }
+
+
+def _copy(role: str, name: str) -> str:
+    """Where systemd puts LoadCredential's copy."""
+    return f"/run/credentials/mwapp-{role}.service/{name}.pem"
 
 
 def _environment(its: Variables) -> list[str]:
@@ -324,6 +369,7 @@ class FilterModule:
             "mwapp_connect": mwapp_connect,
             "mwapp_servers_filter": mwapp_servers_filter,
             "mwapp_services": mwapp_services,
+            "mwapp_status_certificates": mwapp_status_certificates,
             "mwapp_tls": mwapp_tls,
             "mwapp_tls_days": mwapp_tls_days,
             "mwapp_tls_files": mwapp_tls_files,

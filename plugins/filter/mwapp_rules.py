@@ -132,6 +132,7 @@ def mwapp_problems(
         *role_problems(variables["mwapp_roles"], groups),
         *connect_problems(str(variables["mwapp_connect"])),
         *acl_problems(variables, hostvars, groups),
+        *_alike("mwapp_status_tls", hostvars, groups),
         *session_problems(variables["mwapp_session_timeout"], *_granted_ms(hostvars, groups)),
         *name_problems(name, [one for one in _named(name, hostvars, groups) if one != host]),
         *port_problems(variables, _server_ports(host, hostvars, groups)),
@@ -269,13 +270,8 @@ def number(value: Any) -> float:
 
 def acl_problems(variables: Variables, hostvars: Hostvars, groups: Groups) -> list[str]:
     """Of access control lists, which one host sets for all."""
-    hosts = {host for name, members in groups.items() if name.startswith("mwapp_") for host in members}
-    on = sorted(host for host in hosts if is_true(hostvars.get(host, {}).get("mwapp_acl")))
-    if on and len(on) < len(hosts):
-        return [
-            f"mwapp_acl is true for {', '.join(on)}, and not for {', '.join(sorted(hosts - {*on}))}: set it "
-            "alike for all hosts of the groups mwapp_*."
-        ]
+    if apart := _alike("mwapp_acl", hostvars, groups):
+        return apart
     if is_true(variables["mwapp_acl"]) and not is_true(variables["mwapp_tls"]):
         return [
             "mwapp_acl is true, but the application connects without TLS: access control lists are by "
@@ -283,6 +279,18 @@ def acl_problems(variables: Variables, hostvars: Hostvars, groups: Groups) -> li
             "mwapp_acl: false."
         ]
     return []
+
+
+def _alike(name: str, hostvars: Hostvars, groups: Groups) -> list[str]:
+    """Of a switch that one run sets for all hosts."""
+    hosts = {host for group, members in groups.items() if group.startswith("mwapp_") for host in members}
+    on = sorted(host for host in hosts if is_true(hostvars.get(host, {}).get(name)))
+    if not on or len(on) == len(hosts):
+        return []
+    return [
+        f"{name} is true for {', '.join(on)}, and not for {', '.join(sorted(hosts - {*on}))}: set it "
+        "alike for all hosts of the groups mwapp_*."
+    ]
 
 
 def role_problems(roles: Sequence[str], groups: Groups) -> list[str]:

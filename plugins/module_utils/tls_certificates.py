@@ -1,4 +1,4 @@
-"""The certificates of an ensemble: two CAs, and a leaf for each host and role, as PEM files in one directory.
+"""The certificates of an ensemble: CAs, and a leaf for each host and role, as PEM files in one directory.
 
     client-ca.pem   the CA for what is on the client port: servers there, and their clients
     client-ca.key   its key; without it the leaves are brought, not made
@@ -6,6 +6,8 @@
     quorum-ca.pem   the CA for what servers say to each other, and its key beside it
     client/NAME.pem   a leaf: its key (PKCS #8), its certificate, then what leads to the CA
     quorum/NAME.pem
+    status-ca.pem   the CA for mwapp's status endpoints, its key beside it, and leaves in status/. It is not
+                    the clients': what is for a host there could pass for a ZooKeeper server on that host
 
 Only this machine, where Ansible runs, has the CAs' keys. Nothing here returns or logs a key.
 """
@@ -38,7 +40,7 @@ try:
 except ImportError:
     LACKS = "is missing"
 
-CAS = ("client", "quorum")
+CAS = ("client", "quorum", "status")
 CA_DAYS = 3650
 # What is made now is valid since yesterday: a host whose clock is late should take it, too.
 BACKDATED = timedelta(days=1)
@@ -543,9 +545,11 @@ def _usage(*, ca: bool) -> Any:
 
 
 def _purposes(wanted: Wanted) -> list[tuple[str, Any]]:
-    """What it is used for. A server is a client, too: of the other servers, and when it asks how they are."""
+    """What it is used for. A server of the ensemble is a client, too: of the other servers, and when it asks
+    how they are."""
     server = [("server", ExtendedKeyUsageOID.SERVER_AUTH)] if wanted.hosts else []
-    return [*server, ("client", ExtendedKeyUsageOID.CLIENT_AUTH)]
+    client = [("client", ExtendedKeyUsageOID.CLIENT_AUTH)] if wanted.ca != "status" else []
+    return [*server, *client]
 
 
 def _usages(certificate: Any) -> list[Any]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import io
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any
 
 
@@ -37,9 +38,18 @@ class Within(io.RawIOBase):
         return io.BufferedReader(self)
 
 
-def page(address: tuple[str, int], path: str, seconds: float, most: int) -> bytes:
-    """What an HTTP server has there, up to so many bytes. Raises OSError and http.client.HTTPException."""
-    connection = HTTPConnection(*address, timeout=seconds)
+def page(
+    address: tuple[str, int], path: str, seconds: float, most: int, tls: ssl.SSLContext | None = None
+) -> bytes:
+    """What an HTTP server has there, up to so many bytes; with ``tls`` an HTTPS server.
+
+    Raises OSError and http.client.HTTPException.
+    """
+    connection = (
+        HTTPConnection(*address, timeout=seconds)
+        if tls is None
+        else HTTPSConnection(*address, timeout=seconds, context=tls)
+    )
     try:
         connection.request("GET", path)
         response = HTTPResponse(Within(connection.sock, seconds))  # type: ignore[arg-type] # what it asks for

@@ -26,6 +26,13 @@ options:
   revision: {description: MWAPP_REVISION that the process is to have., type: str, default: ""}
   host: {description: "Where its status endpoint listens, seen from the host itself.", type: str, default: ""}
   port: {description: The endpoint's port., type: int, default: 0}
+  ca:
+    description: >-
+      The file of the CA, on the host, that verifies the endpoint's certificate, which must be for O(host).
+      The endpoint is asked with TLS if its process was given a certificate, C(status.pem) among its
+      credentials.
+    type: path
+    default: ""
   timeout: {description: "Seconds in which it has to stop, start and be ready.", type: int, default: 60}
 author: zklab (!UNKNOWN)
 """
@@ -53,6 +60,7 @@ observed:
 """
 
 import os
+import ssl
 import subprocess
 import time
 from contextlib import suppress
@@ -70,6 +78,7 @@ PAUSE = 0.1  # between two looks, seconds
 JOURNAL_LINES = 30
 PROC = Path("/proc")
 UNITS = Path("/etc/systemd/system")
+CREDENTIALS = Path("/run/credentials")
 PROPERTIES = "LoadState,UnitFileState,ActiveState,SubState,Result,MainPID,NeedDaemonReload"
 
 
@@ -108,9 +117,9 @@ def revision(environment: bytes) -> str:
 class Service:
     """One unit on this host."""
 
-    def __init__(self, name: str, host: str, port: int) -> None:
+    def __init__(self, name: str, host: str, port: int, ca: str) -> None:
         self.unit = f"{name}.service"
-        self._host, self._port = host, port
+        self._host, self._port, self._ca = host, port, ca
 
     def observe(self) -> Observed:
         """Look at the unit, its process and its endpoint."""
@@ -136,12 +145,21 @@ class Service:
     def _ask(self) -> tuple[str, str]:
         """Why it is not ready (empty if it is), and the state it says it is in."""
         try:
-            status = loads(page((self._host, self._port), "/status", ANSWER_SECONDS, MOST_BYTES))
+            where = (self._host, self._port)
+            status = loads(page(where, "/status", ANSWER_SECONDS, MOST_BYTES, self._tls()))
             state = str(status[status["role"]].get("state", ""))
             return "" if status["ready"] else f"it says: {status['reason']}", state
         except (OSError, HTTPException, ValueError, LookupError, TypeError) as problem:
-            where = f"{self._host}:{self._port}"
-            return f"its status endpoint at {where} gives no status: {type(problem).__name__}: {problem}", ""
+            at = f"{self._host}:{self._port}"
+            return f"its status endpoint at {at} gives no status: {type(problem).__name__}: {problem}", ""
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """How to ask what runs now, which may be what the inventory wanted before."""
+        if not (CREDENTIALS / self.unit / "status.pem").exists():
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it checks certificates and host names
+        context.load_verify_locations(self._ca)
+        return context
 
     def make_ready(self, wanted: str, before: Observed, timeout: float) -> None:
         """Enable it, restart it if need be, and wait.
@@ -204,12 +222,13 @@ def main() -> None:
             "revision": {"type": "str", "default": ""},
             "host": {"type": "str", "default": ""},
             "port": {"type": "int", "default": 0},
+            "ca": {"type": "path", "default": ""},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
     )
     wanted = module.params["revision"]
-    service = Service(*(module.params[name] for name in ("name", "host", "port")))
+    service = Service(*(module.params[name] for name in ("name", "host", "port", "ca")))
     try:
         before = service.observe()
         if module.params["state"] == "absent":

@@ -7,9 +7,10 @@ DOCUMENTATION = r"""
 module: tls_certificates
 short_description: Have the certificates of an ensemble in a directory of this machine
 description:
-  - Runs where Ansible runs. Makes two certificate authorities, one for the client port and one for the
-    quorum, and with their keys a certificate for each host and role. Renews them before they expire, and
-    when a host gets another name or address.
+  - Runs where Ansible runs. Makes certificate authorities, one for the client port, one for the quorum and
+    one for the status endpoints of mwapp, as far as certificates of them are wanted, and with their keys a
+    certificate for each host and role. Renews them before they expire, and when a host gets another name
+    or address.
   - Uses what is there already. Without the key of a CA the certificates under it are yours to bring.
   - Refuses files that cannot work, all at once, each with the reason and the remedy. Then nothing is made.
   - Never returns a key.
@@ -28,7 +29,7 @@ options:
       ca:
         description: Which CA signs it.
         type: str
-        choices: [client, quorum]
+        choices: [client, quorum, status]
         required: true
       name:
         description: For whom it is, its common name.
@@ -134,7 +135,7 @@ ARGUMENTS = {
     "renew_days": {"type": "int", "default": 30},
     "clocks": {"type": "dict", "default": {}},
     "deployed": {"type": "dict", "default": {}},
-    "rotate": {"type": "list", "elements": "str", "choices": list(CAS), "default": []},
+    "rotate": {"type": "list", "elements": "str", "choices": ["client", "quorum"], "default": []},
     "step": {"type": "str", "choices": ["", "add", "switch", "drop"], "default": ""},
 }
 

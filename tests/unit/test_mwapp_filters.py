@@ -97,11 +97,13 @@ def test_what_a_service_is() -> None:
         "stop_timeout": 70,
         "timeout": 75,
         "tls": False,
+        "status_tls": False,
         "writable": [],
     }
     assert settings["drain"] == 60
     assert len(revision) == 16
     assert services(mwapp_listen="192.0.2.1")["worker"]["address"] == "192.0.2.1"
+    assert services(mwapp_listen="::")["worker"]["address"] == "::1", "a certificate can be for that"
 
 
 def test_a_master_does_not_drain() -> None:
@@ -217,10 +219,17 @@ def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
         "__mwapp_home",
         "__mwapp_config",
         "__mwapp_tls_home",
+        "__mwapp_status_home",
         "__mwapp_service",
     }
     shared = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__mwapp_services"]
-    for name in ("__mwapp_home", "__mwapp_config", "__mwapp_tls_home", "mwapp.service.j2"):
+    for name in (
+        "__mwapp_home",
+        "__mwapp_config",
+        "__mwapp_tls_home",
+        "__mwapp_status_home",
+        "mwapp.service.j2",
+    ):
         assert name in shared
     used = {node.attr for node in tree.find_all(nodes.Getattr)}
     assert used == {
@@ -229,6 +238,7 @@ def test_a_unit_is_a_function_of_what_its_revision_is_made_of() -> None:
         "stop_timeout",
         "watchdog",
         "tls",
+        "status_tls",
         "settings",
         "task_network",
         "task_user",
@@ -245,6 +255,7 @@ def render(name: str, **variables: object) -> str:
         __mwapp_home="/opt/mwapp",
         __mwapp_config="/etc/mwapp.toml",
         __mwapp_tls_home="/etc/tls",
+        __mwapp_status_home="/etc/status-tls",
         **variables,
     )
 
@@ -363,9 +374,48 @@ def test_a_service_with_tls_gets_its_key_from_systemd(role: str) -> None:
     assert "LoadCredential" not in render("mwapp.service.j2", __mwapp_service=services()[role])
 
 
-def test_another_certificate_is_another_revision() -> None:
-    one, other = (services({**SHARED, "tls": [mark]})["master"]["revision"] for mark in "ab")
+@pytest.mark.parametrize("yes", [True, "true", "yes"])
+@pytest.mark.parametrize("role", ["master", "worker", "node"])
+def test_an_endpoint_with_tls_gets_its_key_from_systemd_too(role: str, yes: object) -> None:
+    service = services(mwapp_status_tls=yes)[role]
+    lines = render("mwapp.service.j2", __mwapp_service=service).splitlines()
+    assert [line for line in lines if line.startswith("LoadCredential=")] == [
+        f"LoadCredential=status.pem:/etc/status-tls/{role}.pem"
+    ]
+    assert service["settings"]["listen_cert"] == f"/run/credentials/mwapp-{role}.service/status.pem"
+    assert service["status_tls"] is True
+    without = services(mwapp_status_tls="no")[role]
+    assert service["revision"] != without["revision"]
+    assert without == services()[role]
+    assert "listen_cert" not in without["settings"], "an older release does not know it"
+
+
+@pytest.mark.parametrize("which", ["tls", "status_tls"])
+def test_another_certificate_is_another_revision(which: str) -> None:
+    one, other = (services({**SHARED, which: [mark]})["master"]["revision"] for mark in "ab")
     assert one != other
+
+
+def test_a_status_endpoints_certificate_is_for_where_it_is_asked() -> None:
+    groups = {"mwapp_workers": ["mw1", "mw2", "mw3"], "mwapp_masters": ["mw1"]}
+    hostvars: dict[str, dict[str, Any]] = {
+        "mw1": {"mwapp_name": "one", "ansible_host": "10.0.0.1", "mwapp_status_names": ["a", "10.0.0.1"]},
+        "mw2": {
+            "mwapp_host": "two.example.org",
+            "mwapp_roles": ["node"],
+            "mwapp_listen": "::",
+            "mwapp_status_names": " b, c ",  # as -e gives it
+        },
+        "mw3": {"mwapp_listen": "192.0.2.3"},
+    }
+    made = filters.mwapp_status_certificates(["mw1", "mw2", "mw3"], hostvars, groups)
+    assert {one["ca"] for one in made} == {"status"}
+    assert {one["name"]: one["hosts"] for one in made} == {
+        "mwapp-master-one": ["10.0.0.1", "127.0.0.1", "a"],
+        "mwapp-worker-one": ["10.0.0.1", "127.0.0.1", "a"],
+        "mwapp-node-mw2": ["two.example.org", "::1", "b", "c"],
+        "mwapp-worker-mw3": ["mw3", "192.0.2.3"],
+    }
 
 
 HOSTVARS: dict[str, dict[str, Any]] = {
@@ -417,6 +467,10 @@ def test_a_host_calls_its_files_by_its_services() -> None:
         ("master", "client/mwapp-master-one.pem"),
         ("cli", "client/mwapp-cli-one.pem"),
     ]  # in this order their digests are in the revisions
+    assert filters.mwapp_tls_names(["worker", "master"], "one", "status") == {
+        "worker": "status/mwapp-worker-one.pem",
+        "master": "status/mwapp-master-one.pem",
+    }
     texts = {file: f"the key in {file}" for file in names.values()} | {"client-ca.pem": "the CA"}
     assert filters.mwapp_tls_secrets(names, "/tls", texts) == {
         "/tls/worker.pem": "the key in client/mwapp-worker-one.pem",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pwd
@@ -104,15 +105,22 @@ def test_each_service_of_a_host_gets_the_file_of_its_name(tmp_path: Path) -> Non
         (tmp_path / "client").mkdir(exist_ok=True)
         (tmp_path / f"client/{name}.pem").write_text(f"the key of {name}\n")
     (tmp_path / "client-ca.pem").write_text("the CA\n")
+    (tmp_path / "status").mkdir()
+    for name in names[:2]:
+        (tmp_path / f"status/{name}.pem").write_text(f"the status key of {name}\n")
+    (tmp_path / "status-ca.pem").write_text("the status CA\n")
     hosts, playbook = tmp_path / "hosts.yml", tmp_path / "play.yml"
     hosts.write_text(
         f"""
 zookeeper: {{hosts: {{zk1: {{zookeeper_tls: true, zookeeper_tls_dir: {tmp_path}}}}}}}
-mwapp_masters: {{hosts: {{mw1: {{mwapp_name: one}}}}}}
+mwapp_masters: {{hosts: {{mw1: {{mwapp_name: one, mwapp_status_tls: "yes"}}}}}}
 mwapp_workers: {{hosts: {{mw1: }}}}
 """
     )
     wanted = "mwapp_connect, __mwapp_settings.tls_cert, __mwapp_tls_secrets, __mwapp_tls_files.0.content"
+    wanted += (
+        ", __mwapp_settings.status_ca, __mwapp_status_secrets, __mwapp_status_files.0, __mwapp_status_marks"
+    )
     told = f"{{{{ [{wanted}] | to_json }}}}"
     role = {"name": "zklab.zookeeper.mwapp", "tasks_from": "status", "rolespec_validate": False}
     tasks = [
@@ -129,11 +137,20 @@ mwapp_workers: {{hosts: {{mw1: }}}}
     done = subprocess.run(command, env=os.environ | where, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (message,) = re.findall(r'"msg": (".*")$', done.stdout, re.MULTILINE)
-    connect, cert, secrets, ca = json.loads(json.loads(message))
+    connect, cert, secrets, ca, *of_status = json.loads(json.loads(message))
     assert (connect, cert, ca) == ("zk1:2182", "/etc/mwapp/tls/cli.pem", "the CA\n")
     assert secrets == {
         f"/etc/mwapp/tls/{role}.pem": f"the key of mwapp-{role}-one\n" for role in ("master", "worker", "cli")
     }
+    status_ca, secrets, ca, marks = of_status
+    assert status_ca == "/etc/mwapp/status-tls/ca.pem"
+    assert ca == {"path": status_ca, "content": "the status CA\n"}
+    texts = [f"the status key of mwapp-{role}-one\n" for role in ("master", "worker")]
+    assert secrets == {
+        f"/etc/mwapp/status-tls/{role}.pem": text
+        for role, text in zip(("master", "worker"), texts, strict=True)
+    }
+    assert marks == [hashlib.sha256(text.encode()).hexdigest() for text in texts], "not of the CA"
 
 
 # ------------------------------------------------------------ variables of tasks

@@ -71,6 +71,14 @@ def test_what_fits_together_passes() -> None:
     assert problems({"mwapp_roles": ["worker"]}, groups={"mwapp_nodes": ["mw2", "mw3"]}) == []
 
 
+def test_status_endpoints_have_tls_on_all_hosts_or_on_none() -> None:
+    some = {"mw1": {"mwapp_status_tls": "yes"}, "mw2": {"mwapp_status_tls": "no"}}
+    [said] = problems({"mwapp_status_tls": True}, hostvars=some)
+    assert said.startswith("mwapp_status_tls is true for mw1, and not for mw2, mw3: set it alike for all")
+    every = {name: {"mwapp_status_tls": True} for name in HOSTVARS}
+    assert problems({"mwapp_status_tls": True}, hostvars=every) == []
+
+
 def test_lists_are_for_all_hosts_or_for_none() -> None:
     some = {"mw1": HOSTVARS["mw1"] | {"mwapp_acl": "yes"}}
     [said] = problems({"mwapp_acl": True, "mwapp_tls": True}, hostvars=some)

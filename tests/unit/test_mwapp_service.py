@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from testbed.tls_files import Maker, pem, write
 from tests.unit.ansible_module import load, reroot, run
 from tests.unit.four_letters import dripping, serving
 
@@ -67,6 +69,12 @@ class Endpoint:
         serve = {"poll_interval": 0.01}
         threading.Thread(target=self.server.serve_forever, kwargs=serve, daemon=True).start()
 
+    def secure(self, cert: Path) -> None:
+        """From now on it speaks TLS."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+
 
 class Host:
     """A host below ``root``, with the unit as ``state`` says."""
@@ -96,6 +104,12 @@ class Host:
         shown |= {"SubState": "running", "Result": "success", "NeedDaemonReload": "no"}
         lines = {"MainPID": 0} | shown | changed
         (self.root / file).write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def certified(self) -> None:
+        """What runs was given a certificate for its endpoint."""
+        credential = self.root / "run/credentials" / UNIT / "status.pem"
+        credential.parent.mkdir(parents=True)
+        credential.touch()
 
     def told(self) -> list[str]:
         """What systemd was told since the last time."""
@@ -217,6 +231,47 @@ def test_of_what_never_ends_not_all_is_read(host: Host, monkeypatch: pytest.Monk
     monkeypatch.setattr(service, "MOST_BYTES", 30)
     host.state(MainPID=host.process("new"))
     assert "gives no status: JSONDecodeError" in host.run(check=True)["observed"]["problem"]
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> dict[str, Path]:
+    """Files of a CA, of a leaf for this machine and for another, and of another CA."""
+    ca, other = Maker(), Maker()
+    made = {"ca": pem(ca.certificate), "other": pem(other.certificate)}
+    made |= {"here": ca.pair("here", ("127.0.0.1",)), "elsewhere": ca.pair("elsewhere", ("192.0.2.1",))}
+    return {name: write(tmp_path / f"{name}.pem", content) for name, content in made.items()}
+
+
+def test_what_was_given_a_certificate_is_asked_with_tls(
+    host: Host, endpoint: Endpoint, keys: dict[str, Path]
+) -> None:
+    host.state(MainPID=host.process("new"))
+    host.certified()
+    endpoint.secure(keys["here"])
+    assert host.run(check=True, ca=str(keys["ca"]))["observed"]["ready"]
+    for ca, problem in (
+        (keys["other"], "SSLCertVerificationError"),
+        (host.root / "gone.pem", "FileNotFoundError"),
+    ):
+        seen = host.run(check=True, ca=str(ca))["observed"]
+        assert not seen["ready"]
+        assert f"gives no status: {problem}" in seen["problem"]
+
+
+def test_a_certificate_for_another_host_will_not_do(
+    host: Host, endpoint: Endpoint, keys: dict[str, Path]
+) -> None:
+    host.state(MainPID=host.process("new"))
+    host.certified()
+    endpoint.secure(keys["elsewhere"])
+    assert "SSLCertVerificationError" in host.run(check=True, ca=str(keys["ca"]))["observed"]["problem"]
+
+
+def test_what_still_runs_without_tls_is_asked_without(host: Host, keys: dict[str, Path]) -> None:
+    """Or else nobody would know which is the active master, which restarts last."""
+    host.state(MainPID=host.process("old"))
+    seen = host.run(check=True, ca=str(keys["ca"]))["observed"]
+    assert (seen["ready"], seen["state"]) == (True, "ready")
 
 
 def test_one_that_starts_and_waits_for_the_ensemble_runs(host: Host, endpoint: Endpoint) -> None:

@@ -34,7 +34,7 @@ def test_what_runs_on_the_controller_needs_no_root_whatever_the_inventory_says()
         for task in tasks(yaml.safe_load(path.read_text()))
         if task.get("delegate_to") == "localhost"
     ]
-    assert len(here) == 5
+    assert len(here) == 6
     for name, task in here:
         assert task["vars"]["ansible_become"] is False, (name, task["name"])
 

@@ -112,6 +112,24 @@ def test_a_leaf_is_of_one_rdn_for_its_hosts_and_of_its_ca_alone(tmp_path: Path) 
     assert [use.dotted_string for use in uses] == ["1.3.6.1.5.5.7.3.2"], "a client cannot pass for a server"
 
 
+def test_a_status_endpoint_has_a_ca_of_its_own_and_is_a_server_alone(tmp_path: Path) -> None:
+    """It is for the name of a host: of the clients' CA it could pass for a ZooKeeper server there."""
+    ensure(tmp_path)
+    before = files(tmp_path)
+    endpoint = {"ca": "status", "name": "mwapp-master-mw1", "hosts": ["mw1", "127.0.0.1"]}
+    made = ensure(tmp_path, certificates=[endpoint])
+    assert made["files"] == ["status-ca.key", "status-ca.pem", "status/mwapp-master-mw1.pem"]
+    assert files(tmp_path).items() >= before.items()
+    leaf = certificate(tmp_path / "status/mwapp-master-mw1.pem")
+    leaf.verify_directly_issued_by(certificate(tmp_path / "status-ca.pem"))
+    uses = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert [use.dotted_string for use in uses] == ["1.3.6.1.5.5.7.3.1"]
+    assert not ensure(tmp_path, certificates=[endpoint])["changed"]
+    assert ensure(tmp_path, certificates=[{**endpoint, "hosts": ["mw2"]}])["made"][0].endswith(
+        "renewed: it is not for mw2 (its subjectAltName has mw1, 127.0.0.1)"
+    )
+
+
 def test_openssl_takes_what_is_made(tmp_path: Path) -> None:
     ensure(tmp_path)
     context = ssl.create_default_context(cafile=str(tmp_path / "client-ca.pem"))

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from conftest import Play, Started
@@ -252,6 +253,109 @@ def test_it_stops_at_the_first_that_does_not_come_back(
     assert {node for node in after if after[node] != before[node]} == {first}
 
 
+# ------------------------------------------------------------ TLS for the status endpoints
+
+STATUS_TLS = "--extra-vars=mwapp_status_tls=yes"
+WORKERS = ("mw1", "mw2")
+
+
+ASK = """
+import ssl, sys, urllib.request
+url, *ca = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca[0]) if ca else None
+print(urllib.request.urlopen(url, timeout=10, context=context).read().decode(), end="")
+"""
+
+
+def asked(cluster: Cluster, node: str, url: str, *ca: str) -> str:
+    """What is read there from a node, or the last that Python says of why not."""
+    done = cluster.lab.exec(node, ["python3", "-c", ASK, url, *ca])
+    return done.stdout if done.returncode == 0 else done.stderr.splitlines()[-1]
+
+
+def seen(cluster: Cluster) -> tuple[str, str, list[str]]:
+    """What `mwapp status` says of the master: its address and state, and of its endpoint."""
+    done = cluster.lab.exec("mw1", ["mwapp", "status", "--output=json"], check=True)
+    document = json.loads(done.stdout)
+    texts = [text for text in document["warnings"] if "status endpoint" in text]
+    return document["master"]["address"], document["master"]["state"], texts
+
+
+def test_status_endpoints_get_tls(play: Play, cluster: Cluster, started: Started) -> None:
+    before, active = started(), cluster.master()
+    checked = play("mwapp", STATUS_TLS, "--check")
+    assert (checked.status, checked.changed > 0) == (0, True), checked.output
+    assert started() == before
+    cluster.lab.exec("mw1", ["test", "!", "-e", "/etc/mwapp/status-tls"], check=True)
+
+    played = play("mwapp", STATUS_TLS)
+    assert played.status == 0, played.output
+    restarted = re.findall(r"Ensure the next one is restarted, (\w+) on (\w+)", played.output)
+    assert sorted(restarted) == [(role, node) for role in ("master", "worker") for node in WORKERS]
+    assert restarted[1] == ("master", active), "it was still seen who is active"
+
+    address, state, texts = seen(cluster)
+    assert (re.fullmatch(r"https://mw[12]:2223", address) is not None, state, texts) == (True, "active", [])
+    ca = "/etc/mwapp/status-tls/ca.pem"
+    assert asked(cluster, "mw2", "https://mw1:2224/ready", ca) == "ok\n"
+    assert asked(cluster, "mw1", "https://127.0.0.1:2223/ready", ca) == "ok\n"
+    refused = asked(cluster, "mw2", "https://mw1:2224/ready", "/etc/mwapp/tls/ca.pem")
+    assert "certificate verify failed" in refused
+    hung_up = asked(cluster, "mw1", "http://127.0.0.1:2223/ready")
+    assert hung_up.startswith(("http.client.RemoteDisconnected", "ConnectionResetError")), hung_up
+    modes = "stat --format='%U %a %n' /etc/mwapp/status-tls/* | sort"
+    found = cluster.lab.exec("mw1", ["sh", "-c", modes], check=True).stdout.splitlines()
+    assert found == [
+        *(f"root 600 /etc/mwapp/status-tls/{role}.pem" for role in ("master", "worker")),
+        "root 644 /etc/mwapp/status-tls/ca.pem",
+    ]
+
+
+@pytest.mark.parametrize("player", ["oldest", "newest"])
+def test_with_it_a_second_run_changes_nothing_and_all_is_seen(play: Play, player: str) -> None:
+    again = play("site", STATUS_TLS, player=player)
+    assert (again.status, again.changed) == (0, 0), again.output
+    status = play("status", STATUS_TLS, player=player)
+    assert (status.status, status.report["application"]["state"]) == (0, "working"), status.output
+
+
+def test_with_it_services_restart_one_after_another(play: Play, started: Started) -> None:
+    before = started()
+    played = play("rolling_restart", STATUS_TLS, "--extra-vars=restart=mwapp")
+    assert played.status == 0, played.output
+    after = started()
+    assert {node for node in after if after[node] != before[node]} == set(WORKERS)
+
+
+def test_who_gets_another_certificate_restarts_and_nobody_else(
+    play: Play, cluster: Cluster, started: Started
+) -> None:
+    before = started()
+    keys = Path(f"/run/zklab/{cluster.lab.spec.name}/tls/status")
+    (keys / "mwapp-worker-mw2.pem").unlink()
+    checked = play("mwapp", STATUS_TLS, "--check")
+    assert (checked.status, checked.changed > 0) == (0, True), checked.output
+    played = play("mwapp", STATUS_TLS)
+    assert played.status == 0, played.output
+    after = started()
+    assert {node for node in after if after[node] != before[node]} == {"mw2"}
+
+
+def test_and_back(play: Play, cluster: Cluster) -> None:
+    checked = play("mwapp", "--check")
+    assert (checked.status, checked.changed > 0) == (0, True), checked.output
+    played = play("mwapp")
+    assert played.status == 0, played.output
+    again = play("site")
+    assert (again.status, again.changed) == (0, 0), again.output
+    for node in WORKERS:
+        cluster.lab.exec(node, ["test", "!", "-e", "/etc/mwapp/status-tls"], check=True)
+        assert asked(cluster, node, "http://127.0.0.1:2223/ready") == "ok\n"
+    address, state, texts = seen(cluster)
+    assert (re.fullmatch(r"mw[12]:2223", address) is not None, state, texts) == (True, "active", [])
+    assert play("status").status == 0
+
+
 # ------------------------------------------------------------ reset.yml
 
 
@@ -280,12 +384,13 @@ def test_a_system_can_be_made_anew(play: Play, cluster: Cluster, started: Starte
     assert (checked.status, checked.changed > 0) == (0, True), checked.output
     assert started() == before
 
-    keys = {"zk1": "/etc/zookeeper/tls", "mw1": "/etc/mwapp/tls"}  # as on a way to TLS that was not finished
-    for node, place in keys.items():
+    # As on a way to TLS that was not finished.
+    keys = [("zk1", "/etc/zookeeper/tls"), ("mw1", "/etc/mwapp/tls"), ("mw1", "/etc/mwapp/status-tls")]
+    for node, place in keys:
         cluster.lab.exec(node, ["sh", "-c", f"mkdir -p {place}; echo key >{place}/client.pem"], check=True)
     played = play("reset", f"--extra-vars=reset_confirm={NAMES}", player="oldest")
     assert played.status == 0, played.output
-    for node, place in keys.items():
+    for node, place in keys:
         cluster.lab.exec(node, ["test", "!", "-e", place], check=True)
     for node in SERVERS:
         left = cluster.lab.exec(node, ["find", "/var/lib/zookeeper", "-type", "f"], check=True)

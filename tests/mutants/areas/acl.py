@@ -175,7 +175,7 @@ MUTANTS = [
         "if False:",
         "lists without certificates",
     ),
-    rules("if on and len(on) < len(hosts):", "if False:", "a run with --limit lifts the lists of all"),
+    rules("if not on or len(on) == len(hosts):", "if True:", "a run with --limit lifts the lists of all"),
     acl("        if self.lifting:\n            return OPEN\n", "", "what is made while lists go keeps one"),
     acl("tuple(sorted({*self.masters, *other.masters}))", "self.masters", "a master is struck off too early"),
 ]

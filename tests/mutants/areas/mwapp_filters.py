@@ -23,6 +23,31 @@ MUTANTS = [
     filters('its.get("zookeeper_client_port") or CLIENT_PORT', "CLIENT_PORT", "a server on another port"),
     filters('if ":" in host and', "if False and", "IPv6 cannot be told from its port"),
     filters(' and not host.startswith("[")', "", "what has brackets is given others"),
+    # ------------------------------------------------------------ status endpoints with TLS
+    filters('"ca": "status"', '"ca": "client"', "who has one can pass for the ZooKeeper server there"),
+    filters(
+        'its.get("mwapp_host") or its.get("ansible_host") or host, here, *names',
+        'its.get("mwapp_host") or its.get("ansible_host") or host, *names',
+        "no host can verify its own services",
+    ),
+    filters(
+        'its.get("mwapp_host") or its.get("ansible_host") or host, here',
+        'its.get("mwapp_host") or host, here',
+        "nobody can verify a service where it is reached",
+    ),
+    filters('more.split(",") if isinstance(more, str) else more', "more", "-e gives names letter by letter"),
+    filters('"::": "::1"', '"::": "::"', "no certificate is for the address that is asked"),
+    filters('(*roles, "cli") if ca == "client" else roles', '(*roles, "cli")', "a file that is never made"),
+    filters(
+        '_copy(role, "status")} if is_true(its["mwapp_status_tls"])',
+        '_copy(role, "tls")} if is_true(its["mwapp_status_tls"])',
+        "a service shows its client's certificate",
+    ),
+    filters(
+        '"status_tls": is_true(its["mwapp_status_tls"]),',
+        '"status_tls": bool(its["mwapp_status_tls"]),',
+        "no is yes",
+    ),
     # ------------------------------------------------------------ services
     roles(
         'ROLES = ("master", "node", "worker")',
@@ -42,7 +67,7 @@ MUTANTS = [
         'do_int(its["mwapp_ready_timeout"])',
         "the role gives up what drains",
     ),
-    filters('== "0.0.0.0" else its["mwapp_listen"]', '== "0.0.0.0" else "127.0.0.1"', "nobody listens there"),
+    filters(".get(listen, listen)", '.get(listen, "127.0.0.1")', "nobody listens there"),
     filters(
         'do_int(its[f"mwapp_{role}_port"])', 'do_int(its["mwapp_master_port"])', "another service is asked"
     ),
@@ -91,7 +116,7 @@ MUTANTS = [
     ),
     # ------------------------------------------------------------ keys and certificates
     filters(
-        'in (*roles, "cli")', 'in ("cli", *roles)', "an upgrade restarts all services with TLS for nothing"
+        '= (*roles, "cli")', '= ("cli", *roles)', "an upgrade restarts all services with TLS for nothing"
     ),
     filters(
         '"secret": True, "mode": "0600"', '"secret": True, "mode": "0644"', "anybody on the host reads keys"

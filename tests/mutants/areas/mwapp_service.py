@@ -12,6 +12,26 @@ service = partial(Mutant, "plugins/modules/mwapp_service.py")
 
 MUTANTS = [
     service(
+        'if not (CREDENTIALS / self.unit / "status.pem").exists():',
+        "if not self._ca:",
+        "who is the active master is not seen when TLS is switched on, and it restarts first",
+    ),
+    service(
+        'if not (CREDENTIALS / self.unit / "status.pem").exists():',
+        "if True:",
+        "no service with TLS is ever ready",
+    ),
+    service(
+        "        context.load_verify_locations(self._ca)\n",
+        "        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE\n",
+        "whoever answers passes for the service",
+    ),
+    service(
+        "        context.load_verify_locations(self._ca)\n",
+        "        context.load_verify_locations(self._ca)\n        context.check_hostname = False\n",
+        "another host's service passes for it",
+    ),
+    service(
         "changed = before.reload or not before.enabled or before.revision != wanted",
         "changed = before.revision != wanted",
         "a unit that was changed or disabled passes for as it should be",

@@ -30,6 +30,7 @@ certificates = partial(Mutant, "mwapp/certificates.py")
 connection = partial(Mutant, "mwapp/zookeeper/connection.py")
 
 MUTANTS = [
+    store('if wanted.ca != "status" else []', "", "a status endpoint's certificate is a client's, too"),
     # ------------------------------------------------------------ what the controller makes
     store("if self.problems or self._check:", "if self._check:", "what is refused is made all the same"),
     store("if self.problems or self._check:", "if self.problems:", "check mode makes files"),
