@@ -11,6 +11,7 @@ from mwapp.core.messages import (
     DemoteShard,
     OpenShard,
     PromoteShard,
+    Request,
     Transaction,
 )
 from mwapp.core.shards.protocol import Table, remedy
@@ -460,3 +461,38 @@ def test_a_table_made_by_hand_under_a_name_that_the_command_line_refuses_gets_no
     person.set("/shards/a b", "delete")
     stage.settle(1.0)
     assert stage.children("/shards") == []
+
+
+@pytest.mark.parametrize("how", ["known", "another master", "read anew"])
+def test_no_generation_repeats_after_a_person_has_deleted_a_page(stage: Stage, how: str) -> None:
+    master = new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(2))
+    for _ in range(3):
+        a.break_(0)
+        stage.settle(20.0)
+    before = records_of(stage)
+    if how == "known":
+        person.delete("/shards/t/0")
+    elif how == "another master":
+        person.set("/shards/t/0", "oops")
+        master.die()
+        new_master(stage, "n")
+        person.delete("/shards/t/0")
+    else:
+        deleted: list[int] = []
+
+        def meanwhile(request: Request) -> None:
+            if request.operation == Children("/shards/t") and not deleted:
+                deleted.append(1)
+                person.delete("/shards/t/0", settle=False)
+
+        master.meanwhile = meanwhile
+        person.delete("/drains", settle=False)
+        stage.settle(5.0)
+        assert deleted
+    stage.settle(20.0)
+    after = records_of(stage)
+    assert all(after[shard].generation > before[0].generation for shard in (0, 1))
+    assert owners_of(a) == [0, 1]

@@ -100,6 +100,7 @@ class Controller:
         self._scope = process.scope()
         self._begun = False  # reading
         self._reading = process.scope()  # what is read anew after a refusal ends
+        self._floors: dict[str, int] = {}  # of tables: no generation of theirs that we have seen is greater
         self._view = self._blank()
         self._epoch = -1
         self._fenced: Callback
@@ -129,6 +130,7 @@ class Controller:
         """Forget everything: the next term rereads it."""
         self._scope.cancel()
         self._stop_reading()
+        self._floors.clear()
 
     def status(self) -> dict[str, Any]:
         """What each table has and lacks."""
@@ -138,7 +140,7 @@ class Controller:
     # ------------------------------------------------------------ the view
 
     def _blank(self) -> View:
-        return View(self._reading, changed=self._act, missing=self._read_later)
+        return View(self._reading, floors=self._floors, changed=self._act, missing=self._read_later)
 
     def _look(self) -> None:
         self._scope.exists(TABLES, self._seen, watch=self._look)
@@ -156,6 +158,7 @@ class Controller:
 
     def _stop_reading(self) -> None:
         self._reading.cancel()
+        self._view.note_floors()
         self._reading = self._process.scope()
         self._begun = self._committing = False
         self._view = self._blank()

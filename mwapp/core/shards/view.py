@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
-from mwapp.core.messages import Failed, Node
-from mwapp.core.protocol import Registration, assign_path
+from mwapp.core.messages import Failed, Node, Stat
+from mwapp.core.protocol import MASTER, Registration, assign_path
 from mwapp.core.session import AGAIN_SECONDS, REFUSED, Callback, Scope
 from mwapp.core.shards.protocol import (
     DRAINS,
@@ -79,8 +79,10 @@ class View:
     ``missing``
     if a znode that must be there is not."""
 
-    def __init__(self, scope: Scope, *, changed: Callback, missing: Callback) -> None:
-        self._scope, self._changed, self._missing = scope, changed, missing
+    def __init__(self, scope: Scope, *, floors: dict[str, int], changed: Callback, missing: Callback) -> None:
+        """``floors``: the highest generation of each table that was seen before; it is kept up to date."""
+        self._scope, self._floors, self._changed, self._missing = scope, floors, changed, missing
+        self._least = 0  # generations that earlier masters have given are not greater
         self.complete = False
         self.tables: dict[str, KnownTable] = {}
         self.holders: dict[str, Report] = {}
@@ -96,7 +98,12 @@ class View:
         def then() -> None:
             self._look_at_holders(partial(self._look_at_moves, partial(self._look_at_drains, self._all_read)))
 
-        self._look_at_tables(then)
+        def elected(stat: Stat | None) -> None:
+            """A generation grows by one in a transaction, so it is not above that one's zxid."""
+            self._least = 0 if stat is None else stat.czxid
+            self._look_at_tables(then)
+
+        self._scope.exists(MASTER, elected)
 
     def _all_read(self) -> None:
         self._read_labels(self._completed)
@@ -143,7 +150,9 @@ class View:
     def _table_seen(self, name: str, then: Callback | None, node: Node | Failed) -> None:
         table = self.tables.get(name)
         if table is not None and isinstance(node, Node):
-            table.version, table.floor = node.stat.version, max(table.floor, node.stat.czxid)
+            known = self._floors.get(name, 0)
+            table.floor = max(table.floor, node.stat.czxid, self._least, known)
+            table.version = node.stat.version
             table.read = True
             try:
                 table.asked, table.problem = decode_table(name, node.data), ""
@@ -184,27 +193,33 @@ class View:
             return
         known = table.pages.get(number)
         if isinstance(node, Failed):
-            self._page_gone(table, number)
+            self._page_gone(name, table, number)
         elif known is None or known.version != node.stat.version:
             records = decode_page(node.data)
             if records is None:
                 log.error("%s is no page of records: mend it, or delete it", page_path(name, number))
             table.pages[number] = Page(node.stat.version, records or {}, spoilt=records is None)
             table.planned_for = ()
-            self._note_floor(table, known)
+            self._note_floor(name, table, known)
         else:
             return
         self._tell(then)
 
-    def _page_gone(self, table: KnownTable, number: int) -> None:
-        """A person has deleted it: it will be made anew, and no generation repeats that we know of."""
-        self._note_floor(table, table.pages.pop(number, None))
+    def _page_gone(self, name: str, table: KnownTable, number: int) -> None:
+        """A person has deleted it: it will be made anew, and no generation repeats."""
+        self._note_floor(name, table, table.pages.pop(number, None))
         table.planned_for = ()
 
-    @staticmethod
-    def _note_floor(table: KnownTable, page: Page | None) -> None:
+    def _note_floor(self, name: str, table: KnownTable, page: Page | None) -> None:
         for record in page.records.values() if page is not None else ():
             table.floor = max(table.floor, record.generation)
+        self._floors[name] = table.floor
+
+    def note_floors(self) -> None:
+        """Before everything is read anew: a person may delete a page meanwhile."""
+        for name, table in self.tables.items():
+            for page in table.pages.values():
+                self._note_floor(name, table, page)
 
     # ------------------------------------------------------------ holders
 

@@ -267,6 +267,16 @@ MUTANTS = [
         "False",
         "nobody is told of a replica that is never caught up",
     ),
+    view(
+        "node.stat.czxid, self._least, known)",
+        "node.stat.czxid, known)",
+        "generations repeat if a page is deleted that the next master could not read",
+    ),
+    view(
+        "node.stat.czxid, self._least, known)",
+        "node.stat.czxid, self._least)",
+        "generations repeat if a page is deleted while the master reads",
+    ),
     protocol(
         "    check_table_name(name)\n    return Table",
         "    return Table",
