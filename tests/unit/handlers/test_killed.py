@@ -1,10 +1,12 @@
 """A handler that is killed, at once or asked first, goes with all it started."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from testbed.waiting import LONGEST_WAIT, alive, read_number
+from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 from tests.unit.handlers.harness import Harness
 
 pytestmark = pytest.mark.processes
@@ -63,3 +65,21 @@ def test_a_stubborn_one_is_killed_with_its_children(harness: Harness, tmp_path: 
     assert exited.code == -9
     assert exited.seconds < LONGEST_WAIT
     assert not alive(child)
+
+
+@pytest.mark.usefixtures("harness")  # the environment has its handlers
+def test_it_ends_with_a_daemon_that_is_killed_also_without_a_guard(tmp_path: Path) -> None:
+    script = (
+        "import queue, sys, mwapp.execution.runner as runner\n"
+        "from tests.unit.handlers.harness import TOKEN\n"
+        "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
+        "def none(): raise OSError\n"
+        "runner.start_guard = none\n"
+        "told = queue.SimpleQueue()\n"
+        "runner.Runner(told.put, 1000).start(Run(1, Task(handler='sleeps', argument=sys.argv[1]), TOKEN))\n"
+        "print(told.get())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "pid")]) as daemon:
+        process = read_number(tmp_path / "pid")
+        daemon.kill()
+    wait_for("it ends", lambda: not alive(process))
