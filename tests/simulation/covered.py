@@ -2,8 +2,8 @@
 
     python -m tests.simulation.covered --seeds 3000
 
-Each part of the core has its own simulation, and is judged by itself: fails below LEAST percent. What it
-cannot reach is named in NOT_MET, with the reason; a name that is reached after all fails, too.
+Each part of the core has its own simulation, and is judged by itself: fails below its percentage in PARTS.
+What it cannot reach is named in NOT_MET, with the reason; a name that is reached after all fails, too.
 """
 
 import argparse
@@ -19,11 +19,12 @@ ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build" / "coverage"
 CORE = "mwapp/core"
 SHARDS = "shards/"
-# By what the files of a part begin with: what to call it.
-PARTS = {"": "tasks", SHARDS: "shards"}
-LEAST = 95.0
+# By what the files of a part begin with: what to call it, and how many percent are to be reached at least.
+# (Nobody works by hand at tables of shards, except at /moves.)
+PARTS = {"": ("tasks", 95.0), SHARDS: ("shards", 85.0)}
 STATUS = "what the status endpoint says, which nobody asks here"
 COMMAND_LINE = "for the command line"
+CLIENT = "no schedule has a client that asks for tables: they are made, changed and deleted as by a person"
 # File, function or the text of a line, and why no schedule comes there.
 NOT_MET = (
     ("client.py", "ClientPart.status", STATUS),
@@ -38,6 +39,19 @@ NOT_MET = (
     ("master.py", "Master.status", STATUS),
     ("node.py", "PeerDuty.status", STATUS),
     ("running.py", "Running.names", STATUS),
+    *(
+        ("shards/requests.py", name, CLIENT)
+        for name in (
+            *("", "Ask", "Resize", "_is_so"),
+            *("create_table", "delete_table", "move_shard", "drain_worker"),
+        )
+    ),
+    *(("shards/controller.py", f"Controller.{name}", STATUS) for name in ("status", "_describe", "_short")),
+    ("shards/duty.py", "Both.status", STATUS),
+    ("shards/holder.py", "Holder.status", STATUS),
+    ("shards/protocol.py", "remedy", STATUS),
+    ("shards/protocol.py", "check_table_name", COMMAND_LINE),
+    ("shards/protocol.py", "Table.of", COMMAND_LINE),
     ("suspicion.py", "Depositions.status", STATUS),
     ("task.py", "except UnicodeEncodeError:", COMMAND_LINE),
     ("task.py", 'raise BadTaskError("the command is not valid UTF-8") from None', COMMAND_LINE),
@@ -116,11 +130,12 @@ def _enough(report: dict[str, Any], part: str, every: set[Gap], unexplained: set
     gaps, left = ({gap for gap in some if _part(gap.file) == part} for some in (every, unexplained))
     branches = _percent(sum(its["num_branches"] for its in of), gaps, left, ways=True)
     lines = _percent(sum(its["num_statements"] for its in of), gaps, left, ways=False)
+    what, least = PARTS[part]
     print(
-        f"{PARTS[part]}: {branches:.1f} % of the branches of {CORE} are taken, {lines:.1f} % of its lines "
+        f"{what}: {branches:.1f} % of the branches of {CORE} are taken, {lines:.1f} % of its lines "
         f"reached; {len(gaps - left)} of them cannot be"
     )
-    return min(branches, lines) >= LEAST
+    return min(branches, lines) >= least
 
 
 def _part(file: str) -> str:
