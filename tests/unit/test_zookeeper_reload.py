@@ -93,9 +93,10 @@ class Running:
         self.home, self.record = root / "tls", root / "started-with"
         self.contexts: dict[str, ssl.SSLContext] = {}
         self.servers: dict[str, Server] = {}
-        self.cas = {ca: Maker(f"between-{ca}", Maker(ca)) for ca in ("client", "quorum")}
-        for ca, maker in self.cas.items():
-            write(self.home / f"{ca}-ca.pem", pem(maker.signed_by.certificate))
+        self.roots = {ca: Maker(ca) for ca in ("client", "quorum")}
+        self.cas = {ca: Maker(f"between-{ca}", its) for ca, its in self.roots.items()}
+        for ca, its in self.roots.items():
+            write(self.home / f"{ca}-ca.pem", pem(its.certificate))
             self.place(ca)
             context = self.contexts[ca] = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.verify_mode = ssl.CERT_REQUIRED
@@ -169,7 +170,7 @@ def test_another_ca_between_is_a_new_certificate(ca: str, running: Running) -> N
     maker = running.cas[ca]
     own = (running.home / f"{ca}.pem").read_bytes().removesuffix(pem(maker.certificate))
     between = Maker(maker.name, maker.signed_by, key=maker.key)
-    for chain in (between.certificate,), (between.certificate, maker.signed_by.certificate):
+    for chain in (between.certificate,), (between.certificate, running.roots[ca].certificate):
         write(running.home / f"{ca}.pem", own + b"".join(map(pem, chain)))
         answer = running.ask(timeout=0)
         assert (answer["reloaded"], answer["changed"]) == (False, False)
