@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+import yaml
 from kazoo.client import KazooClient
 
 from mwapp.release import close_session
@@ -32,6 +33,9 @@ JARS = Path("/usr/share/java")
 CLASSPATH = (JARS / "zookeeper.jar", JARS / "slf4j-simple.jar")
 # What TLS needs besides, and zookeeper.jar does not name.
 TLS_JARS = ("netty-codec.jar", "netty-resolver.jar", "netty-transport-native-unix-common.jar")
+# The four-letter words that servers answer: those that the role has them answer, and two that a test asks.
+DEFAULTS = Path(__file__).parents[1] / "roles/zookeeper/defaults/main.yml"
+WORDS = (*yaml.safe_load(DEFAULTS.read_text())["zookeeper_4lw_whitelist"], "wchp", "dump")
 START_SECONDS = 40.0
 # If servers serve, but one commits nothing for this long, they are stuck, not slow.
 COMMIT_SECONDS = 10.0
@@ -328,7 +332,7 @@ class Ensemble:
                 "syncLimit=5",
                 f"forceSnapshotSync={str(self._snapshot_sync).lower()}",
                 "maxClientCnxns=0",
-                "4lw.commands.whitelist=*",
+                f"4lw.commands.whitelist={','.join(WORDS)}",
                 *(members if self._size > 1 else []),
                 *(_tls_settings(self._tls, f"zk{i + 1}", secure[i]) if self._tls else []),
             ]
