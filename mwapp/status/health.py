@@ -70,7 +70,8 @@ class TableStatus:
             lacking += f" ({self.short})" if self.short else ""
             return f"table {name}: {lacking}: start workers, or wait until they have copied {look}"
         if self.short:
-            return f"table {name}: {self.short}: start workers where none is, or set /shards/{name} to less"
+            mend = f"start workers that have it, or set /shards/{name} to what there is"
+            return f"table {name}: {self.short}: {mend}"
         return None
 
 

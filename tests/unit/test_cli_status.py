@@ -134,7 +134,7 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
         ),
         (
             {"master_status": MasterStatus("active", tables={"t": TableStatus(8, short="too few")})},
-            "table t: too few: start workers where none is, or set /shards/t to less",
+            "table t: too few: start workers that have it, or set /shards/t to what there is",
         ),
         ({"master": None, "tasks": None, "problem": "no quorum"}, "no quorum"),
     ],
