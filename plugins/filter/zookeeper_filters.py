@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.unreachable_hosts import (
@@ -42,8 +42,15 @@ def zookeeper_members(
     return sorted(members, key=lambda member: (len(str(member["id"])), str(member["id"])))
 
 
-def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Collect what preflight has against the plan, each reason once; a host it could not look at is one."""
+def zookeeper_refusals(
+    names: list[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    left_out: Iterable[Mapping[str, Any]] = (),
+) -> list[str]:
+    """Collect what preflight has against the plan, each reason once; a host it could not look at is one.
+
+    ``left_out``: what it found on the hosts that --limit leaves out. Their own problems stop no other host.
+    """
     reasons: list[str] = []
     for name in names:
         found = hostvars[name].get("__zookeeper_found", {})
@@ -58,24 +65,31 @@ def zookeeper_refusals(names: list[str], hostvars: Mapping[str, Mapping[str, Any
             )
         else:
             reasons.append(failed(name, found))
-    reasons += _farthest(names, hostvars)
+    reasons += _farthest(names, hostvars, left_out)
     return list(dict.fromkeys(reasons + _tls_differs(names, hostvars)))
 
 
-def _farthest(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _farthest(
+    names: list[str], hostvars: Mapping[str, Mapping[str, Any]], left_out: Iterable[Mapping[str, Any]]
+) -> list[str]:
     """Where another installation left data, which of all must not be put away, whatever else is said."""
     looked = {name: hostvars[name].get("__zookeeper_found", {}) for name in names}
+    if not any(found.get("theirs") and found.get("doubts") for found in looked.values()):
+        return []
+    looked |= {str(found["item"]): found for found in left_out}
     ends = {
         name: max(int(found.get(key) or "0x0", 16) for key in ("last_zxid", "theirs"))
         for name, found in looked.items()
+        if "problems" in found
     }
-    newest = max(ends, key=lambda name: ends[name], default="")
-    if sum(map(bool, ends.values())) < 2 or not any(
-        found.get("theirs") and found.get("doubts") for found in looked.values()
-    ):
+    unknown = [name for name in looked if name not in ends]
+    if sum(map(bool, ends.values())) < 2 and not unknown:
         return []
-    told = "; ".join(f"{name}: {last:#x}, epoch {last >> 32}" for name, last in ends.items())
-    return [f"The last zxid of all data on each host is {told}. Those of {newest} must not be put away."]
+    told = [f"{name}: {last:#x}, epoch {last >> 32}" for name, last in ends.items()]
+    told += [f"{name}: unknown" for name in unknown]
+    newest = max(ends, key=lambda name: ends[name])
+    keep = "Put none of them away" if unknown else f"Those of {newest} must not be put away"
+    return [f"The last zxid of all data on each host is {'; '.join(told)}. {keep}."]
 
 
 def _missing(message: str) -> str:

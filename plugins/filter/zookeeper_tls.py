@@ -139,7 +139,7 @@ def zookeeper_tls_way(
     if problem := None if done else _not_now(plan, phases, seen, play_hosts, target):
         return _stopped(plan, problem)
     # Half-way nothing but this playbook can change members, and some may have died for good.
-    more = [] if done or not _changes(plan) else plan["stages"]
+    more = [] if done or not (_changes(plan) or len(plan["stages"]) > 1) else plan["stages"]
     runs = TLS in phases.values()  # and nothing else is asked by a check
     if more:
         at = _halfway(phases.values(), target)
@@ -167,13 +167,15 @@ def zookeeper_tls_way(
 
 def _changes(plan: Row) -> bool:
     """Whether members, their votes or their ports are to change."""
-    first = plan["stages"][0]
-    return len(plan["stages"]) > 1 or bool(first.get("changing") or first.get("first"))
+    stages = [stage for stage in plan["stages"] if not stage.get("newest_first")]
+    first = stages[0]
+    return len(stages) > 1 or bool(first.get("changing") or first.get("first"))
 
 
 def _halfway(running: Iterable[str], target: str) -> str:
     """That of their phases which all of them understand, and all clients, too; the nearest to the target."""
-    return sorted((phase for phase in running if phase in BOTH), key=PHASES.index)[-1 if target == TLS else 0]
+    phases = set(running)
+    return sorted(phases & {*BOTH} or phases, key=PHASES.index)[-1 if target == TLS else 0]
 
 
 def _not_now(

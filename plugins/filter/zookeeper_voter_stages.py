@@ -6,8 +6,8 @@ in use meets any majority of any other, and that is so of two lists that differ 
 comes or goes at a time, and all servers know of it before the next does. Who comes observes first: it votes
 when it has the data. A server without data has no vote anyway (db.autocreate=false) until it was sent them.
 
-Data whose zoo.cfg is gone, as after their host was reinstalled, are known by their transactions. They may
-be a copy of an earlier day, and then not every majority is safe: those with the newest start first.
+Data whose zoo.cfg is gone, as after their host was reinstalled, are known by their transactions. Data may be
+a copy of an earlier day, and then not every majority is safe: those with the newest start first.
 
 The ports by which members know each other change for one of them at a time, too: it restarts first, and
 finds the others where they are; they learn of it one after the other.
@@ -25,6 +25,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ense
     by_age,
     ends,
     joined,
+    last_transaction,
     majority,
     numbers,
     require_known_ends,
@@ -59,7 +60,8 @@ def zookeeper_voter_stages(
         stages: what to bring about, one after the other, the last being what the inventory says. Each has
         members (with ``observer`` and ports as they are in that stage), hosts (names of those to change),
         asked (those members that must be healthy then), changing (whether servers with different lists of
-        voters meet), first (who restarts before the others, if it matters), label.
+        voters meet), first (who restarts before the others, if it matters), newest_first (if those with the
+        newest data start there, and nothing else changes), label.
     """
     try:
         addresses = dead.split(",") if isinstance(dead, str) else dead
@@ -106,12 +108,15 @@ def _plan(
     everybody = [*members, *_placeholders(gone)]
     old = max(voters.values(), key=len)
     if lost & old and len(old & holders.keys()) < majority(old) and len(old - frozenset(ids.values())) > 1:
-        _require_disaster(holders, old, target, disaster)
+        _require_all_declared(_Left(gone, lost))
+        _require_disaster(holders, old, target, _Left(_known(holders), lost), disaster)
         _require_newest_vote(target, holders)
         return {"new": False, "gone": gone, "stages": _from_what_lives(members, ids, holders, target)}
     trusted = {ids[name] for name in ids if name in unseen or seen[name]["data"] or seen[name]["marker"]}
     if not any(found["configured"] for found in holders.values()):
         _require_newest_vote(now, holders)
+    else:
+        _require_no_newer_observer(now, holders)
     # Of two voters, one that has data is enough, if the other shall vote no more.
     _require_data(now, target if len(now) == 2 else frozenset(ids.values()), trusted, holders)
     first = _newest_first(everybody, ids, holders, now)
@@ -214,8 +219,12 @@ def _require_one_change(moved: list[str], voters: str, left_out: list[str]) -> N
 
 def _gone(holders: Holders, ids: Mapping[str, int]) -> dict[str, str]:
     """Where the members are that the servers know and the group does not have."""
-    known = {number: where for found in holders.values() for number, where in found["servers"].items()}
-    return {number: where for number, where in known.items() if int(number) not in ids.values()}
+    return {number: where for number, where in _known(holders).items() if int(number) not in ids.values()}
+
+
+def _known(holders: Holders) -> dict[str, str]:
+    """Where all members are that the servers know."""
+    return {number: where for found in holders.values() for number, where in found["servers"].items()}
 
 
 def _lost(members: list[Member], gone: Mapping[str, str], dead: set[str]) -> Voters:
@@ -239,7 +248,7 @@ def _placeholders(gone: Mapping[str, str]) -> list[Member]:
     ]
 
 
-def _require_disaster(holders: Holders, old: Voters, target: Voters, disaster: bool) -> None:
+def _require_disaster(holders: Holders, old: Voters, target: Voters, left: _Left, disaster: bool) -> None:
     """Without a majority of the old voters nothing tells what the dead have acknowledged."""
     require_known_ends(holders, frozenset(holders))
     newest, living = by_age(holders)[0], old & holders.keys()
@@ -252,10 +261,12 @@ def _require_disaster(holders: Holders, old: Voters, target: Voters, disaster: b
             f"{newest}) are lost: to go on without them, give -e zookeeper_disaster_recovery=true, besides "
             "zookeeper_dead."
         )
-    if target - holders.keys():
+    if empty := target - holders.keys():
+        # Old data of theirs count as lost, too.
+        how = f" with {left.declaration(left.lost | (empty & old))}" if empty & old else ""
         raise RefusalError(
-            f"Without data: {numbers(target - holders.keys())}. Take them out of the group, run, and put "
-            "them back when the others serve: they are then sent the data."
+            f"Without data: {numbers(empty)}. Take them out of the group, run{how}, and put them back when "
+            "the others serve: they are then sent the data."
         )
 
 
@@ -285,16 +296,42 @@ def _lists(holders: Holders, target: Voters) -> dict[int, Voters]:
 def _newest_first(
     members: list[Member], ids: Mapping[str, int], holders: Holders, now: Voters
 ) -> list[dict[str, Any]]:
-    """Where data may be a copy of an earlier day, the first majority to run must have the newest."""
-    running = {number for number in now if number in holders and holders[number]["unit"]["running"]}
+    """Where data may be a copy of an earlier day, the first majority to run must have the newest.
+
+    A disk that was restored with its zoo.cfg looks like any other. But the newest data need go first only if
+    the others could elect a leader without them.
+    """
+    voting = [number for number in by_age(holders) if number in now]
+    running = {number for number in voting if holders[number]["unit"]["running"]}
     lacking = majority(now) - len(running)
-    if all(found["configured"] for found in holders.values()) or lacking <= 0 or len(now) == 1:
+    if lacking <= 0 or len(now) == 1:
         return []
-    require_known_ends(holders, now - running)
-    begin = [number for number in by_age(holders) if number in now - running][:lacking]
+    if all(found["configured"] for found in holders.values()):
+        last = {number: int(holders[number]["last_zxid"] or "0x0", 16) for number in voting}
+        most = max(last.values(), default=0)
+        require_known_ends(holders, frozenset(number for number in voting if last[number] == most))
+        behind = [number for number in voting if last[number] < most]
+        # Who has a damaged log does not start.
+        voting = [number for number in voting if not holders[number].get("damaged")]
+        if len(behind) < majority(now) or len(running | {*voting}) < majority(now):
+            return []
+    else:
+        require_known_ends(holders, now - running)
+    begin = [number for number in voting if number not in running][:lacking]
     hosts = [name for name, number in ids.items() if number in begin]
     asked = hosts + [name for name, number in ids.items() if number in running]
-    return [_only(_stage(members, now, hosts, False), asked)]
+    return [{**_only(_stage(members, now, hosts, False), asked), "newest_first": True}]
+
+
+def _looking_elsewhere(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether some that run know members at other addresses than they have now."""
+    wanted = {str(m["id"]): m["host"] for m in members}
+    return any(
+        wanted.get(number) not in (None, server_address(where)[0])
+        for found in seen.values()
+        if "servers" in found and found["unit"]["running"]
+        for number, where in found["servers"].items()
+    )
 
 
 def _only(stage: dict[str, Any], names: list[str]) -> dict[str, Any]:
@@ -313,6 +350,21 @@ def _require_newest_vote(voters: Voters, holders: Holders) -> None:
     raise RefusalError(
         f"Server {newest} has the newest data, and in the inventory it only observes. The last zxid of each "
         f"is {ends(holders)}. Unset zookeeper_observer for server {newest}, run, and set it then."
+    )
+
+
+def _require_no_newer_observer(now: Voters, holders: Holders) -> None:
+    """An observer never has more than its voters, unless these have lost what they had."""
+    written = {number: last_transaction(found) for number, found in holders.items()}
+    voting = now & holders.keys()
+    newest = max(written, key=lambda number: (written[number], number in voting))
+    running = [number for number in voting if holders[number]["unit"]["running"]]
+    if newest in voting or not voting or len(running) >= majority(now):
+        return
+    raise RefusalError(
+        f"Server {newest} has the newest data, and it has no vote. The last zxid of each is {ends(holders)}. "
+        f"Restore the data of server {newest} on all (docs/operations.md, 'Back up and restore'), and run "
+        "again."
     )
 
 
@@ -363,13 +415,31 @@ class _Left(NamedTuple):
         )
 
 
-def _require_may_leave(leaving: Voters, left: _Left, *, others: str, idle: list[str], whole: bool) -> None:
+def _require_all_declared(left: _Left) -> None:
+    """A disaster recovery asks nobody who left, not even observers: the operator says that each is dead."""
+    leaving = frozenset(map(int, left.gone))
+    missed = leaving - left.lost
+    if missed:
+        raise RefusalError(
+            f"Servers {numbers(leaving)} were taken out of the group at once, and "
+            f"zookeeper_dead does not name {numbers(missed)}: their data may be the newest. Put them back. "
+            f"If they are dead, or have lost their data for good, declare that: {left.declaration(leaving)}"
+        )
+
+
+def _require_may_leave(
+    leaving: Voters, left: _Left, *, now: Voters, others: str, idle: list[str], whole: bool
+) -> None:
     """One at a time, and while all others serve: nobody knows what those have who are gone.
 
     ``others`` says what else is to change, ``idle`` who does not serve. ``whole``: all have one list of
     voters.
     """
     missed = leaving - left.lost
+    # A run that was cut short may have given a vote to one that only observed, and nobody here knows of it.
+    others_gone = frozenset(map(int, left.gone)) - left.lost - leaving
+    if missed and others_gone and 2 * (len(missed) + 1) > len(now) + 1:
+        leaving |= others_gone
     if len(leaving) > 1 and missed:
         raise RefusalError(
             f"Servers {numbers(leaving)} were taken out of the group at once: put all but one back, run, and "
@@ -384,9 +454,8 @@ def _require_may_leave(leaving: Voters, left: _Left, *, others: str, idle: list[
         )
     if leaving and others:
         raise RefusalError(
-            f"The change takes server {numbers(leaving)} out and {others}: make these changes in two runs. "
-            f"If server {numbers(leaving)} is lost for good, keep it off, and give the new host its number "
-            f"instead (zookeeper_id {numbers(leaving)}, empty directories): it is then sent the data."
+            f"The change takes {_servers(leaving)} out and {others}: make these changes in two runs. "
+            f"{_replacement(leaving)}"
         )
     if missed and idle:
         raise RefusalError(
@@ -394,6 +463,24 @@ def _require_may_leave(leaving: Voters, left: _Left, *, others: str, idle: list[
             "may have what that lacks: put it back, run, and take it out when all are well. If it is dead "
             f"and will never run again, declare that: {left.declaration(leaving)}"
         )
+
+
+def _servers(ids: Voters) -> str:
+    return f"server{'s' if len(ids) > 1 else ''} {numbers(ids)}"
+
+
+def _replacement(lost: Voters) -> str:
+    """How new machines take the places of dead ones."""
+    if len(lost) == 1:
+        return (
+            f"If {_servers(lost)} is lost for good, keep it off, and give the new host its number "
+            f"instead (zookeeper_id {numbers(lost)}, empty directories): it is then sent the data."
+        )
+    return (
+        f"If {_servers(lost)} are lost for good, keep them off, and give new hosts their numbers "
+        f"instead (zookeeper_id {' or '.join(map(str, sorted(lost)))}, empty directories): they are "
+        "then sent the data."
+    )
 
 
 def _stages(
@@ -411,10 +498,13 @@ def _stages(
     idle = [name for name in old if name in seen and not _serves(seen[name])]
     others = f"makes observers of {numbers(demoted)}" if demoted else ""
     others = f"brings in {numbers(added)}" if added else others
-    _require_may_leave(leaving, left, others=others, idle=idle, whole=whole)
+    _require_may_leave(leaving, left, now=now, others=others, idle=idle, whole=whole)
     stages = []
     if not whole:
         stages.append(_stage(members, now, list(ids), True))
+    elif len(now) > 2 and not leaving and _looking_elsewhere(members, seen):
+        # Those could wait in vain for a leader that is at another address now: all learn of it first.
+        stages.append(_stage(members, now, list(ids), False))
     elif idle and len(now) > (1 if sum(seen[name]["data"] for name in old) > 1 else 2):
         # Who votes may change only while those who voted serve. (One that votes alone starts with the others;
         # and each of two has all that was acknowledged.)

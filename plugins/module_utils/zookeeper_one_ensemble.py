@@ -10,26 +10,32 @@ from itertools import combinations
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import Trail, same_history
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import (
+    COUNTER,
+    Trail,
+    same_history,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 Voters = frozenset[int]
 Holders = Mapping[int, Mapping[str, Any]]  # by id what was found on those that have data
+Pairs = set[frozenset[int]]  # of servers
 
 
 def require_one_ensemble(holders: Holders, voters: Mapping[int, Voters], lost: Voters) -> None:
     """Data of different histories must not meet: ZooKeeper would mix them without a word."""
     trails = {number: _trail(found) for number, found in holders.items()}
-    alike = {pair: same_history(*(trails[one] for one in pair)) for pair in combinations(sorted(holders), 2)}
-    for (a, b), same in alike.items():
+    found = {pair: same_history(*(trails[one] for one in pair)) for pair in combinations(sorted(holders), 2)}
+    alike = {frozenset(pair) for pair, same in found.items() if same}
+    for (a, b), same in found.items():
         if same is False:
             raise RefusalError(
-                f"The data of servers {a} and {b} have different transactions: they are not one ensemble's. "
-                + _remedy(a, b, holders, voters)
+                f"The data of servers {a} and {b} have different transactions, so they must not meet. "
+                + _remedy(a, b, holders, voters, alike, parted=True)
             )
         if holders[a]["configured"] and holders[b]["configured"]:
-            _require_one_list(a, b, holders, voters, same, lost)
-    _require_no_stranger(holders, voters, {frozenset(pair) for pair, same in alike.items() if same})
+            _require_one_list(a, b, holders, voters, alike, lost)
+    _require_no_stranger(holders, voters, alike, {number for number, trail in trails.items() if trail})
 
 
 def _trail(found: Mapping[str, Any]) -> Trail:
@@ -41,21 +47,21 @@ def _require_one_list(
     b: int,
     holders: Holders,
     voters: Mapping[int, Voters],
-    same: bool | None,
+    alike: Pairs,
     lost: Voters,
 ) -> None:
     mine, other = (
         {number: server_address(where)[0] for number, where in holders[one]["servers"].items()}
         for one in (a, b)
     )  # the ports may just be changing
-    elsewhere = not same and not _same_addresses(mine, other)
+    elsewhere = {a, b} not in alike and not _same_addresses(mine, other)
     # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
     alone = not mine or not other
     if elsewhere or alone or len((voters[a] ^ voters[b]) - lost) > 1:
         raise RefusalError(
             f"Server {a} has data as a member of {numbers(voters[a])}, server {b} as a member of "
             f"{numbers(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
-            + _remedy(a, b, holders, voters)
+            + _remedy(a, b, holders, voters, alike)
         )
 
 
@@ -67,25 +73,62 @@ def _same_addresses(mine: Mapping[str, str], other: Mapping[str, str]) -> bool:
     return not moved or (len(moved) == 1 and 2 * len(common - moved) > max(len(mine), len(other)))
 
 
-def _require_no_stranger(holders: Holders, voters: Mapping[int, Voters], alike: set[frozenset[int]]) -> None:
-    """Without a zoo.cfg, transactions that others have, too, must tell where data belong."""
-    ours = {number for number, found in holders.items() if found["configured"]} or set(by_age(holders)[:1])
-    while more := {one for one in holders.keys() - ours if any({one, other} in alike for other in ours)}:
-        ours |= more
+def _require_no_stranger(
+    holders: Holders, voters: Mapping[int, Voters], alike: Pairs, logged: set[int]
+) -> None:
+    """Transactions that others have, too, must tell where data belong, if no zoo.cfg does, or if they are the
+    newest: whoever starts with them may lead. ``logged``: who has transactions, not just a snapshot."""
+    apart = _apart(holders, voters, alike, logged)
+    ours = {number for number, found in holders.items() if found["configured"]} - apart
+    ours = _connected(ours or set(by_age(holders)[:1]), alike)
     for stranger in sorted(holders.keys() - ours):
         newest = next(number for number in by_age(holders) if number in ours)
+        how = "the newest of all, but" if holders[stranger]["configured"] else "but no zoo.cfg, and"
         raise RefusalError(
-            f"Server {stranger} has data, but no zoo.cfg, and none of its last transactions is one of server "
-            f"{numbers(ours)}: they may be another ensemble's. {_remedy(newest, stranger, holders, voters)}"
+            f"Server {stranger} has data, {how} none of its last transactions is one of server "
+            f"{numbers(ours)}: they may be another ensemble's. "
+            + _remedy(newest, stranger, holders, voters, alike)
         )
 
 
-def _remedy(a: int, b: int, holders: Holders, voters: Mapping[int, Voters]) -> str:
+def _apart(holders: Holders, voters: Mapping[int, Voters], alike: Pairs, logged: set[int]) -> set[int]:
+    """Those with the newest data, if they are yet to start with them, are no majority, and have nothing in
+    common with others, though these have transactions. (A snapshot of an epoch that just began has none.)"""
+    zxids = _zxids(holders)
+    newest = by_age(holders)[0]
+    theirs = _connected({newest}, alike)
+    others = holders.keys() - theirs
+    tells = (newest in logged or zxids[newest] & COUNTER) and logged & others
+    fewer = len(theirs & voters[newest]) < majority(voters[newest])
+    waits = not any(holders[one]["unit"]["running"] for one in theirs)
+    newer = all(zxids[one] < zxids[newest] for one in others)
+    return theirs if tells and fewer and waits and newer else set()
+
+
+def _connected(some: set[int], alike: Pairs) -> set[int]:
+    """These, and those whose data are of the same history, by way of others, too."""
+    while more := {one for pair in alike if pair & some for one in pair - some}:
+        some = some | more
+    return some
+
+
+def _remedy(
+    a: int,
+    b: int,
+    holders: Holders,
+    voters: Mapping[int, Voters],
+    alike: Pairs,
+    *,
+    parted: bool = False,
+) -> str:
     """What can be done that loses nothing: the newest data stay, and so does a quorum that serves."""
     zxids = _zxids(holders)
     needed = _needed(holders, voters)
+    whole = _majorities(holders, voters, alike)
     damaged = _damaged(holders)
-    kept = max(zxids, key=lambda number: (zxids[number], number in needed, -number))
+    kept = max(zxids, key=lambda one: (zxids[one], one in needed, any(one in group for group in whole), -one))
+    # Nobody knows whose data are right, if the newest are none of those that a majority has.
+    needed = needed.union(*(group for group in whole if kept not in group))
     text = (
         f"The last zxid of each is {ends(holders)}. If they are two ensembles, take the hosts of one out of "
         "the group `zookeeper`. "
@@ -96,27 +139,62 @@ def _remedy(a: int, b: int, holders: Holders, voters: Mapping[int, Voters]) -> s
     if not spare:
         return (
             f"{text}Discard no data: server {kept} has the newest, and the others are needed for the quorum."
+            + _other_way(kept if kept not in needed else None)
         )
+    one = "If they are one"
+    if parted:
+        one += " that went two ways, as when a copy serves by itself"
     return (
-        f"{text}If they are one, server {kept} has the newest data: keep those. Stop server {spare[0]}, move "
-        "the contents of its zookeeper_data_dir and zookeeper_txnlog_dir to another place (do not delete "
+        f"{text}{one}, server {kept} has the newest data: keep those. Stop server {spare[0]}, move the "
+        "contents of its zookeeper_data_dir and zookeeper_txnlog_dir to another place (do not delete "
         "them), and run again: it is then sent the others' data."
     )
 
 
+def _other_way(one: int | None) -> str:
+    """Where the newest data, of this server, stand against a majority that has one history."""
+    if one is None:
+        return ""
+    return (
+        f" If server {one} has another ensemble's disk, give it back its own. If the others have copies of "
+        f"an earlier day, restore the data of server {one} on all (docs/operations.md, 'Back up and "
+        "restore')."
+    )
+
+
 def _needed(holders: Holders, voters: Mapping[int, Voters]) -> set[int]:
-    """Those without which a quorum would be lost: of some voters just enough run. They go by these voters, or
-    by a list that differs in one server, which is on its way to vote or no longer does."""
+    """Those that may be a quorum which serves: of some voters enough run. They go by these voters, or by a
+    list that differs in one server, which is on its way to vote or no longer does. Who of them really
+    belongs to it is not known: where just enough serve, one more may be another ensemble's. One that serves
+    alone votes in no other quorum.
+    """
     running = {number for number, found in holders.items() if found["unit"]["running"]}
     needed: set[int] = set()
     for mine in {voters[number] for number in running}:
-        group = {one for one in running & mine if len(voters[one] ^ mine) <= 1}
-        needed |= group if len(group) == majority(mine) else set()
+        group = {one for one in running & mine if len(voters[one] ^ mine) <= (len(voters[one]) > 1)}
+        needed |= group if len(group) >= majority(mine) else set()
     return needed
+
+
+def _majorities(holders: Holders, voters: Mapping[int, Voters], alike: Pairs) -> list[set[int]]:
+    """Those that together have all that their ensemble acknowledged: a majority of it, with one history."""
+    found = []
+    for number in holders:
+        voting = voters[number] & holders.keys()
+        group = {one for one in voting if one == number or frozenset((one, number)) in alike}
+        if len(group) > 1 and len(group) >= majority(voters[number]):
+            found.append(group)
+    return found
 
 
 def _zxids(holders: Holders) -> dict[int, int]:
     return {number: int(found["last_zxid"] or "0x0", 16) for number, found in holders.items()}
+
+
+def last_transaction(found: Mapping[str, Any]) -> int:
+    """As far as is known: where an epoch just began, a snapshot is named by its zxid, which is none."""
+    last = int(found["last_zxid"] or "0x0", 16)
+    return last if last & COUNTER else max(_trail(found), default=0)
 
 
 def ends(holders: Holders) -> str:

@@ -39,6 +39,7 @@ class Scene:
     disaster: bool = False
     limit: frozenset[str] = frozenset()
     stranger: int | None = None
+    forgotten: set[int] = field(default_factory=set)
     nested: int = 0
 
     def __post_init__(self) -> None:
@@ -87,7 +88,9 @@ class Scene:
         for host in self.ensemble.hosts.values():
             if self.chance.random() > share:
                 continue
-            kind = self.chance.choice(["stopped", "empty", "reimaged", "restored", "moved", "dead"])
+            kind = self.chance.choice(
+                ["stopped", "empty", "reimaged", "restored", "moved", "renumbered", "dead"]
+            )
             self.ensemble.tell(f"{host.name} is {kind}")
             self.ensemble.stop(host)
             host.marker = False
@@ -96,8 +99,13 @@ class Scene:
                 host.config = self.chance.choice([host.config, None])
             if kind == "moved":
                 host.address, host.config = f"10.0.1.{host.number}", None
-            if kind in ("reimaged", "restored"):
+            if kind == "renumbered":  # with its data
+                host.address = f"10.0.2.{host.number}"
+                self.before[host.number - 1]["host"] = host.address
+            if kind == "reimaged":
                 host.config = None
+            if kind == "restored":  # of its data, or of the whole machine
+                host.config = self.chance.choice([host.config, None])
             if kind == "restored" and host.log:
                 keep = self.chance.randint(1, len(host.log))
                 host.log = dict(sorted(host.log.items())[:keep])
@@ -116,7 +124,7 @@ class Scene:
         if dead and chance.random() < 0.8:
             self.dead = ",".join(host.address for host in dead)
             self.disaster = chance.random() < 0.5
-        kind = chance.choice(["same", "same", "remove", "add", "ports", "observer"])
+        kind = chance.choice(["same", "same", "remove", "add", "ports", "observer", "names"])
         if kind == "remove" and len(members) > 1:
             members.remove(chance.choice(members))
         if kind == "add":
@@ -131,6 +139,10 @@ class Scene:
                 else m
                 for m in members
             ]
+        if kind == "names":  # what servers know of each other is found as before
+            for m in members:
+                hosts[m["id"]].names.add(hosts[m["id"]].address)
+                m["host"] = hosts[m["id"]].address = f"10.0.3.{m['id']}"
         if kind == "observer" and members:
             changed = chance.choice(members)
             changed["observer"] = not changed["observer"]
@@ -140,7 +152,9 @@ class Scene:
     def _mistake(self) -> None:
         """Now and then the operator makes one, too."""
         hosts, luck = self.ensemble.hosts, self.luck
-        kind = luck.choice(["dead", "limit", "both", "observers", "stranger", *[""] * 15])
+        kind = luck.choice(
+            ["dead", "limit", "both", "observers", "stranger", "stranger", "forgets", *[""] * 15]
+        )
         known = [hosts[m["id"]] for m in self.before]
         alive = [host for host in known if host.running is not None]
         if kind == "dead" and alive:
@@ -157,20 +171,43 @@ class Scene:
             self.members.append(self._member(hosts[number]))
         if kind == "observers":
             self.members = [{**m, "observer": True} for m in self.members]
-        if kind == "stranger" and len(known) > 2:
-            host = luck.choice(known)
+        there = [host for host in known if not host.dead]
+        if kind == "stranger" and len(known) > 2 and there:
+            host = luck.choice(there)
             self.stranger = host.number
             self.ensemble.stop(host)
-            last = luck.randint(1, 4)
+            last = luck.randint(1, 4) + luck.choice([0, 20])
             host.log = {last * EPOCH + n: luck.getrandbits(32) for n in range(luck.randint(1, 30))}
             others = {n: zookeeper_hosts.line(f"10.9.0.{n}") for n in hosts}
-            host.config = luck.choice([None, others])
+            host.config = luck.choice([None, others, host.config])
             self.ensemble.settle()
+            if host.config not in (None, others) and any(h.last > host.last for h in known if not h.dead):
+                self.stranger = None  # nobody can tell it from one that was down for long
+        if kind == "forgets" and len(known) > 2:
+            self._forgets(known)
         self.ensemble.tell(f"--- mistake: {kind or 'none'}")
+
+    def _forgets(self, known: list[Host]) -> None:
+        """A disaster recovery, with some that were not declared dead."""
+        luck = self.luck
+        left = luck.sample(known, luck.randint(2, len(known) - 1))
+        numbers = {host.number for host in left}
+        names = {m["name"] for m in self.members} - {host.name for host in left}
+        if not any(host.log and host.config and not host.dead and host.name in names for host in known):
+            return  # nobody knows any more who the members were
+        dead = left[: luck.randint(1, len(left) - 1)]
+        for host in dead:
+            self.ensemble.stop(host)
+            host.dead = True
+        self.ensemble.settle()
+        self.members = [m for m in self.members if m["id"] not in numbers]
+        self.dead, self.disaster = ",".join(host.address for host in dead), True
+        self.forgotten = numbers - {host.number for host in known if host.dead}
 
     def _promise(self) -> None:
         """What can still be had: what the newest of those that are to be members has."""
-        known = [self.ensemble.hosts[m["id"]] for m in self.members if m["id"] != self.stranger]
+        ids = {m["id"] for m in self.members} | self.forgotten
+        known = [self.ensemble.hosts[number] for number in ids if number != self.stranger]
         newest = max((h for h in known if not h.dead), key=lambda host: host.last, default=None)
         kept = (newest.log if newest else None) or {}
         held = self.ensemble.acknowledged
@@ -198,7 +235,8 @@ class Scene:
     def _names_the_newest(self, advice: str, members: list[dict[str, Any]]) -> None:
         """Who speaks of giving up data says how far the data of each server go."""
         if not re.search(
-            r"move the contents|Discard|Unset zookeeper_observer|(are|then) lost|keep these", advice
+            r"move the contents|Discard|Unset zookeeper_observer|(are|then) lost(?! for good)|keep these",
+            advice,
         ):
             return
         for host in (self.ensemble.hosts[m["id"]] for m in members):
@@ -246,8 +284,8 @@ class Scene:
             self.ensemble.stop(host)
             self.ensemble.settle()
             assert served is None or self.ensemble.leader, "the advice costs the quorum"
-            host.log, host.marker = None, False
-        elif found := re.search(r"never run again, declare that: -e zookeeper_dead=(\S+)", advice):
+            self._moved_away(host)
+        elif found := re.search(r"declare that: -e zookeeper_dead=(\S+)", advice):
             self.dead = found[1]
             numbers = {int(address.rpartition(".")[2]) for address in self.dead.split(",")}
             for host in hosts.values():  # they must never run again: now they do not
@@ -272,6 +310,12 @@ class Scene:
             ):
                 held = self.ensemble.acknowledged
                 self.ensemble.acknowledged = {z: c for z, c in held.items() if z <= int(found[1], 16)}
+        elif found := re.search(r"[Rr]estore the data of server (\d+) on all", advice):
+            log = hosts[int(found[1])].log
+            for host in (hosts[m["id"]] for m in self.members):
+                self.ensemble.stop(host)
+                host.log = dict(log or {})
+            self.ensemble.settle()
         elif found := re.search(r"Unset zookeeper_observer for server (\d+), run, and set it then", advice):
             self._meanwhile(
                 [{**m, "observer": m["observer"] and m["id"] != int(found[1])} for m in self.members]
@@ -279,6 +323,9 @@ class Scene:
         else:
             return False
         return True
+
+    def _moved_away(self, host: Host) -> None:
+        host.log, host.marker = None, False
 
     def _corrects(self, advice: str) -> bool:
         """What the operator got wrong."""
@@ -291,10 +338,19 @@ class Scene:
             self.members = [m for m in self.members if m["id"] != self.stranger]
         elif self.limit and re.search(r"[Rr]un (once )?without --limit", advice):
             self.limit = frozenset()
-        elif found := re.search(r"zookeeper_dead names server \d+ on (\S+), but it answers there", advice):
+        elif found := re.search(
+            r"zookeeper_dead names (?:server \d+ on )?(\S+), (?:but it answers|and a server runs) there",
+            advice,
+        ):
             self.dead = ",".join(one for one in self.dead.split(",") if one != found[1])
+        elif found := re.search(r"zookeeper_dead does not name ([\d, and]+): their data may be the", advice):
+            back = {int(n) for n in re.findall(r"\d+", found[1])}
+            back = {n for n in back - {self.stranger} if hosts[n].log is not None and not hosts[n].dead}
+            self.members += [{**m, "host": hosts[m["id"]].address} for m in self.before if m["id"] in back]
+            self.members.sort(key=lambda m: m["id"])
+            return bool(back)
         elif found := re.search(r"zookeeper_dead names (.*), which is in the group", advice):
-            alive = {hosts[int(n)].address for n in re.findall(r"zk(\d+)", found[1])}
+            alive = {a for n in re.findall(r"zk(\d+)", found[1]) for a in hosts[int(n)].addresses}
             self.dead = ",".join(one for one in self.dead.split(",") if one not in alive)
         elif "cannot elect a leader: leave it unset for one host, or better for three" in advice:
             self.members = [{**m, "observer": at > 2} for at, m in enumerate(self.members)]
@@ -315,7 +371,12 @@ class Scene:
             first = [
                 {**m, "observer": before[m["id"]]["observer"]} for m in self.members if m["id"] in before
             ]
-        elif found := re.search(r"Without data: ([\d, and]+)\. Take them out of the group, run", advice):
+        elif found := re.search(
+            r"Without data: ([\d, and]+)\. Take them out of the group, run"
+            r"(?: with -e zookeeper_dead=(\S+),)?",
+            advice,
+        ):
+            self.dead = found[2] or self.dead
             first = [m for m in self.members if str(m["id"]) not in re.findall(r"\d+", found[1])]
         elif found := re.search(
             r"([Ss]ervers? [\d, and]+) (?:were|was) taken out of the group|and (server [\d]+) still was one",
@@ -415,14 +476,28 @@ def _healthy(*_: object) -> list[object]:
 
 # What is planted where, what goes wrong, and a seed that shows it.
 PLANTED = {
-    "the newest data are not the first to run": (PLAN, "_newest_first", lambda *_: [], "leads without", 476),
-    "who has the newest data has no vote": (PLAN, "_require_newest_vote", _healthy, "leads without", 999),
-    "after a disaster anybody may begin": (PLAN, "_from_what_lives", _all_begin, "leads without", 211),
-    "voters change while the old ones do not serve": (PLAN, "_serves", lambda _: True, "leads without", 411),
-    "voters change all at once": (PLAN, "_stages", _one_step, "leads without", 284),
-    "advice keeps the oldest data": (ONE, "_zxids", _oldest, "leads without", 38),
-    "all is well": (vars(zookeeper_hosts.health), "judge", _healthy, "is restarted, though", 1311),
-    "ports change all at once": (PLAN["_Ports"], "stages", lambda _, last: [last], "not healthy", 62),
+    "the newest data are not the first to run": (PLAN, "_newest_first", lambda *_: [], "leads without", 39),
+    "who has the newest data has no vote": (PLAN, "_require_newest_vote", _healthy, "leads without", 2334),
+    "after a disaster anybody may begin": (PLAN, "_from_what_lives", _all_begin, "leads without", 2812),
+    "voters change all at once": (PLAN, "_stages", _one_step, "leads without", 173),
+    "advice keeps the oldest data": (ONE, "_zxids", _oldest, "leads without", 13),
+    "all is well": (vars(zookeeper_hosts.health), "judge", _healthy, "is restarted, though", 460),
+    "ports change all at once": (PLAN["_Ports"], "stages", lambda _, last: [last], "not healthy", 19),
+    "a disk of another ensemble leads": (ONE, "_apart", lambda *_: set(), "leads without", 235),
+    "an observer loses the newest data": (
+        PLAN,
+        "_require_no_newer_observer",
+        _healthy,
+        "leads without",
+        9553,
+    ),
+    "a disaster buries who was not declared dead": (
+        PLAN,
+        "_require_all_declared",
+        _healthy,
+        "leads without",
+        12,
+    ),
 }
 
 

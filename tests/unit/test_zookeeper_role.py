@@ -397,6 +397,30 @@ def test_a_log_that_cannot_be_read_is_told_with_the_reason() -> None:
     assert "zk1: its warnings and errors, the first cause first:\n  ERROR x\n" in text
     assert "zk2: its log cannot be read: mkdir: No space left on device\n" in text
     assert "zk3: its log cannot be read: no reason given\n" in text
+    assert "Last zxid" not in text
+
+
+def test_whoever_gives_up_data_of_an_ill_server_knows_how_far_all_others_go() -> None:
+    """Those that --limit leaves out, too."""
+    left_out = [
+        {"item": "zk1", "data": True, "last_zxid": "0x200000032", "damaged": ""},
+        {"item": "zk2", "data": True, "last_zxid": "0x200000010", "damaged": "/log.1"},
+        {"item": "zk3", "data": False, "last_zxid": None},
+        {"item": "zk4", "unreachable": True},
+    ]
+    text = render(
+        "unhealthy.txt.j2",
+        __zookeeper_gate={"waited": 10, "problems": []},
+        __zookeeper_logs={"results": []},
+        __zookeeper_left_out={"results": left_out},
+        ansible_play_hosts=[],
+        hostvars={},
+    )
+    assert (
+        "run: zk1 0x200000032, epoch 2; zk2 at least 0x200000010, epoch 2 (its log /log.1 is damaged).\n"
+        in text
+    )
+    assert "Not known, as --limit leaves them out and they could not be looked at: zk4.\n" in text
 
 
 def test_while_servers_are_restarted_one_that_is_ill_stops_all() -> None:
@@ -457,5 +481,11 @@ def test_where_others_left_data_all_ends_are_told() -> None:
     ]
     assert filters.zookeeper_refusals(["a", "c"], {"a": one, "c": none}) == []
     assert filters.zookeeper_refusals(["b", "c"], {"b": two, "c": none}) == ["..."], "there is no choice"
+    limited = filters.zookeeper_refusals(["b"], {"b": two}, [{"item": "a", **one["__zookeeper_found"]}])
+    assert limited[1].startswith(
+        "The last zxid of all data on each host is b: 0x200000003, epoch 2; a: 0x1000"
+    )
+    unseen = filters.zookeeper_refusals(["b"], {"b": two}, [{"item": "a", "unreachable": True}])
+    assert unseen[1].endswith("b: 0x200000003, epoch 2; a: unknown. Put none of them away.")
     adopted = found("0x200000003", "0x200000003")
     assert filters.zookeeper_refusals(["a", "b"], {"a": one, "b": adopted}) == []

@@ -223,6 +223,17 @@ def test_half_way_members_change_first_and_all_go_on(
     assert steps(checked) == [(TLS if tls else PLAIN, TLS in running)]
 
 
+@pytest.mark.parametrize(("runs", "tls"), [(PLAIN, True), (TLS, False), (SPEAKS, True)])
+def test_those_with_the_newest_data_start_as_the_one_that_runs(runs: str, tls: bool) -> None:
+    """Their start is no change of members."""
+    starts = plan("the newest data first: zk1 and zk2", "voters 1, 2 and 3")
+    starts["stages"][0] |= {"newest_first": True}
+    made = filters.zookeeper_tls_way(starts, seen(runs, "", ""), NAMES, tls, "open")
+    assert steps(made)[:2] == [(runs, runs == TLS)] * 2
+    assert steps(made)[2:] == steps(way((runs,) * 3, tls, "open"))
+    assert [stage["label"] for stage in made["stages"][:2]] == [stage["label"] for stage in starts["stages"]]
+
+
 def test_half_way_one_that_is_dead_leaves() -> None:
     made = filters.zookeeper_tls_way(LEAVES, seen(SPEAKS, SPEAKS), NAMES, True, "open")
     assert [(stage["tls"], stage["changing"]) for stage in made["stages"]] == [(SPEAKS, True)]

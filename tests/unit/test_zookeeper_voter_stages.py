@@ -154,14 +154,41 @@ def test_one_may_be_taken_out(before: str, out: str, after: str) -> None:
 
 
 def test_two_are_not_taken_out_at_once() -> None:
-    assert "Servers 2 and 3 were taken out of the group at once" in refusal(plan({"1": holds("123")}))
+    text = refusal(plan({"1": holds("123")}))
+    assert text.startswith("Servers 2 and 3 were taken out of the group at once: put all but one back, run,")
     assert "put all but one back" in refusal(plan({n: holds("12345") for n in "123"}))
+
+
+def test_one_of_two_voters_is_not_taken_out_with_an_observer_that_may_have_a_vote_by_now() -> None:
+    """A run that was cut short may have given it one: only those that are not here know."""
+    text = refusal(plan({"1": holds("12", "3")}))
+    assert text.startswith("Servers 2 and 3 were taken out of the group at once: put all but one back")
+    assert text.endswith("declare that: -e zookeeper_dead=zk2,zk3")
+    assert steps(plan({"1": holds("12", "3")}, dead="zk2,zk3")) == ["1"]
+    assert steps(plan({"1": holds("12", "3"), "3": holds("12", "3")}, observers="3")) == ["1|3"]
+    assert steps(plan({n: holds("123", "4") for n in "12"})) == ["12"], "the others are more than those two"
+
+
+def test_addresses_change_before_the_voters_do() -> None:
+    """Who looks for a leader elsewhere could wait in vain, and then nobody would restart it."""
+    seen = {n: holds("123", servers=servers("123") | {"1": "old1:2888:3888"}) for n in "123"}
+    answer = plan(seen, observers="3")
+    assert steps(answer) == ["123", "12|3"]
+    assert orders(answer) == ["123|123"] * 2
+    assert not answer["stages"][0]["changing"]
+    assert steps(plan({n: seen[n] for n in "12"})) == ["12"]
+    gone = {n: holds("123", "4") for n in "123"}
+    assert steps(plan(gone, observers="3")) == ["12|3"], "one that left has not moved"
 
 
 def test_coming_and_going_are_two_runs() -> None:
     text = refusal(plan({"1": holds("123"), "2": holds("123"), "4": empty()}))
     assert "takes server 3 out and brings in 4: make" in text
-    assert "zookeeper_id 3" in text
+    assert "(zookeeper_id 3, empty directories)" in text
+    text = refusal(plan({n: holds("12345") for n in "123"} | {"6": empty()}, dead="zk4,zk5"))
+    assert text.startswith("The change takes servers 4 and 5 out and brings in 6: make these changes in two")
+    assert "If servers 4 and 5 are lost for good, keep them off, and give new hosts their numbers" in text
+    assert "(zookeeper_id 4 or 5, empty directories): they are then sent the data." in text
     text = refusal(plan({n: holds("12345") for n in "1234"}, observers="4"))
     assert "takes server 5 out and makes observers of 4: make" in text
 
@@ -304,6 +331,40 @@ def test_when_all_were_installed_anew_those_with_the_newest_data_start_first() -
     assert "the newest data first: zk2 and zk3" in answer["stages"][0]["label"]
 
 
+def test_a_disk_that_was_restored_with_its_zoo_cfg_does_not_lead() -> None:
+    """The copy and one that was behind could elect a leader without the newest data."""
+    seen = {"1": stopped("123", 1), "2": stopped("123", 1, 2, 3, 4), "3": stopped("123", 1, 2)}
+    answer = plan(seen)
+    assert orders(answer) == ["23|23", "123|123"]
+    assert steps(answer) == ["123"] * 2
+    assert [stage.get("newest_first", False) for stage in answer["stages"]] == [True, False]
+    assert not any(stage["changing"] for stage in answer["stages"])
+    seen["3"] = holds("123") | written(1, 2)
+    assert orders(plan(seen)) == ["2|23", "123|123"], "one runs, and waits"
+
+
+def test_whoever_was_switched_off_starts_at_once_if_no_majority_is_behind() -> None:
+    for last in (1, 4):
+        seen = {"1": stopped("123", *range(1, 1 + last)), "2": stopped("123", 1, 2, 3, 4)}
+        assert orders(plan(seen | {"3": stopped("123", 1, 2, 3, 4)})) == ["123|123"]
+    serving = {n: holds("123") | written(1, 2, 3) for n in "12"}
+    assert orders(plan(serving | {"3": stopped("123", 1)})) == ["123|123"]
+    assert orders(plan({"1": stopped("123", 1, 2), "2": stopped("123", 1), "3": empty()})) == ["123|123"]
+    seen = {n: stopped("12345", *range(1, 1 + int(n))) for n in "2345"}
+    assert orders(plan({"1": empty()} | seen)) == ["345|345", "12345|12345"]
+
+
+def test_who_has_a_damaged_log_is_not_waited_for() -> None:
+    """It does not start. The others can, as they are a majority, unless what can be read of it is as new."""
+    bad: Found = {"damaged": BAD}
+    seen = {n: stopped("12345", *range(1, 1 + int(n))) for n in "12345"}
+    assert orders(plan(seen | {"4": seen["4"] | bad})) == ["235|235", "12345|12345"]
+    assert orders(plan(seen | {n: seen[n] | bad for n in "234"})) == ["12345|12345"]
+    text = refusal(plan(seen | {"5": seen["5"] | bad}))
+    assert text.startswith("Whose data are the newest cannot be told")
+    assert "Keep the file" in text
+
+
 def test_one_that_runs_is_of_the_first_majority() -> None:
     running = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2)}
     stopped = {n: reinstalled(*range(1, 3 + int(n))) for n in "345"}
@@ -324,7 +385,28 @@ def test_the_newest_data_must_vote_where_nobody_knows_who_did() -> None:
     assert "server 1: 0x3, epoch 0; server 2: 0x2, epoch 0; server 3" in text
     assert "Unset zookeeper_observer for server 1, run, and set it then." in text
     assert steps(plan(seen | {"1": reinstalled(1, 2)}, observers="1")) == ["23|1"] * 2
-    assert steps(plan(seen | {"2": holds("23", "1") | written(1, 2)}, observers="1")) == ["23|1"] * 2
+    assert steps(plan(seen | {"2": holds("23", "1") | written(1, 2, 3)}, observers="1")) == ["23|1"] * 2
+
+
+def test_an_observer_with_newer_data_than_any_voter_is_not_sent_theirs() -> None:
+    """The disks of voters were restored, or those that had more are lost."""
+    down: Found = {"unit": {"running": False}}
+    seen = {n: holds("123", "4", **down) | written(1, 2) for n in "123"}
+    seen["4"] = holds("123", "4") | written(1, 2, 3)
+    text = refusal(plan(seen, observers="4"))
+    assert text.startswith(
+        "Server 4 has the newest data, and it has no vote. The last zxid of each is server"
+    )
+    assert "Restore the data of server 4 on all (docs/operations.md, 'Back up and restore'), and run" in text
+    assert steps(plan(seen | {"3": seen["3"] | written(1, 2, 3)}, observers="4"))[-1] == "123|4"
+    young: Found = {"last_zxid": "0x100000000"}
+    bare: Found = {"trail": {}}
+    for its in (written(1, 2), bare):
+        late = seen["4"] | its | young
+        assert steps(plan(seen | {"4": late}, observers="4")) == ["123|4"], "it was sent a snapshot"
+    assert "have no data" in refusal(plan({"4": seen["4"], "1": empty(), "2": empty()}, observers="4"))
+    serving = {n: seen[n] | {"unit": {"running": True}} for n in "12"}
+    assert steps(plan(seen | serving, observers="4")) == ["123|4"], "it is ahead because it was asked later"
 
 
 def test_the_newest_data_must_vote_after_a_disaster() -> None:
@@ -369,7 +451,7 @@ def test_a_strangers_disk_is_refused() -> None:
     serving = {n: holds("123") | written(1, 2, 3) for n in "12"}
     text = refusal(plan(serving | {"3": reinstalled(1, 2, at=7)}))
     assert "The data of servers 1 and 3 have different transactions" in text
-    assert "If they are one, server 1 has the newest data: keep those. Stop server 3" in text
+    assert "as when a copy serves by itself, server 1 has the newest data: keep those. Stop server 3" in text
 
 
 def test_data_that_nothing_connects_with_the_others_are_refused() -> None:
@@ -380,6 +462,83 @@ def test_data_that_nothing_connects_with_the_others_are_refused() -> None:
         in text
     )
     assert "Discard no data: server 3 has the newest" in text
+
+
+def stopped(voters: str, *zxids: int, at: int = 0) -> Found:
+    """A server of a host that is as it was, with a zoo.cfg."""
+    return holds(voters, unit={"running": False}) | written(*zxids, at=at)
+
+
+@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("trail", [True, False])
+def test_a_disk_of_another_ensemble_may_not_lead_under_our_zoo_cfg(running: bool, trail: bool) -> None:
+    """It is newer than all, and has nothing in common with them."""
+    foreign = stopped("123", 0x900000005) | ({} if trail else {"trail": {}})
+    ours: Found = {"unit": {"running": running}}
+    text = refusal(plan({n: holds("123", **ours) | written(1, 2, 3) for n in "12"} | {"3": foreign}))
+    assert text.startswith(
+        "Server 3 has data, the newest of all, but none of its last transactions is one of"
+    )
+    assert "server 1 and 2: they may be another ensemble's. The last zxid of each is server 1: 0x3" in text
+    assert (
+        "take the hosts of one out of the group `zookeeper`. Discard no data: server 3 has the newest" in text
+    )
+    assert "If server 3 has another ensemble's disk, give it back its own." in text
+    assert "restore the data of server 3 on all (docs/operations.md, 'Back up and restore')" in text
+
+
+@pytest.mark.parametrize(
+    "three",
+    [
+        stopped("123", 1),  # it was down for long
+        stopped("123", 3, 0x900000005),  # a leader that died
+        holds("123") | written(0x900000005),  # it serves, and was sent a snapshot
+        stopped("123", 0x900000000) | {"trail": {}},  # an epoch in which nobody has written yet
+        stopped("123", 0x900000000, 3),
+    ],
+)
+def test_nobody_is_a_stranger_for_what_happens_to_members(three: Found) -> None:
+    assert steps(plan({n: stopped("123", 2, 3) for n in "12"} | {"3": three}))[-1] == "123"
+
+
+def test_an_epoch_that_just_began_does_not_hide_a_stranger() -> None:
+    foreign = stopped("123", 0x800000005) | {"last_zxid": "0x900000000"}
+    text = refusal(plan({n: stopped("123", 2, 3) for n in "12"} | {"3": foreign}))
+    assert text.startswith("Server 3 has data, the newest of all, but")
+
+
+def test_two_disks_of_another_ensemble_are_strangers_a_majority_is_not() -> None:
+    ours = {n: stopped("12345", 1, 2, 3) for n in "123"}
+    text = refusal(plan(ours | {n: stopped("12345", 8, 9) for n in "45"}))
+    assert text.startswith(
+        "Server 4 has data, the newest of all, but none of its last transactions is one of"
+    )
+    assert "server 1, 2 and 3: they may be another ensemble's" in text
+    seen = {n: stopped("12345", 8, 9) for n in "345"} | {n: stopped("12345", 1, 2) for n in "12"}
+    assert steps(plan(seen))[-1] == "12345", "two were down for long"
+
+
+def test_who_was_sent_a_snapshot_and_goes_as_far_as_others_is_no_stranger() -> None:
+    seen = {"1": stopped("123", 3) | {"trail": {}}, "2": stopped("123", 2, 3), "3": stopped("123", 2, 3)}
+    assert steps(plan(seen)) == ["123"]
+
+
+def test_nobody_is_a_stranger_where_nobody_has_written() -> None:
+    young = {n: stopped("123", 0) | {"trail": {}} for n in "12"}
+    assert steps(plan(young | {"3": stopped("123", 0x100000000) | {"trail": {}}}))[-1] == "123"
+    assert steps(plan(young | {"3": stopped("123", 0x100000001)}))[-1] == "123"
+
+
+def test_one_history_of_a_majority_is_given_up_for_nothing() -> None:
+    """Whatever is newer: they have all that their ensemble acknowledged."""
+    ours = {n: stopped("123", 1, 2, 3) for n in "12"}
+    text = refusal(plan(ours | {"3": stopped("123", 2, 3, 4, at=7)}))
+    assert "The data of servers 1 and 3 have different transactions, so they must not meet." in text
+    assert "Discard no data: server 3 has the newest" in text
+    text = refusal(plan(ours | {"3": stopped("123", 2, 3, at=7)}))
+    assert "server 1 has the newest data: keep those. Stop server 3" in text
+    text = refusal(plan({"3": ours["1"], "2": ours["2"], "1": stopped("123", 2, 3, at=7)}))
+    assert "server 2 has the newest data: keep those. Stop server 1" in text
 
 
 def test_two_ensembles_hosts_installed_anew_are_not_one() -> None:
@@ -515,6 +674,19 @@ def test_a_dead_majority_needs_a_disaster_recovery() -> None:
     assert steps(plan({"1": holds("123")}, dead="zk2,zk3", disaster=True)) == ["1"]
 
 
+@pytest.mark.parametrize("disaster", [True, False])
+def test_a_disaster_recovery_takes_out_only_who_was_declared_dead(disaster: bool) -> None:
+    """The others may run, and have the newest data."""
+    seen = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2, 3)}
+    text = refusal(plan(seen, dead="zk5", disaster=disaster))
+    assert text.startswith("Servers 3, 4 and 5 were taken out of the group at once, and zookeeper_dead does")
+    assert "zookeeper_dead does not name 3 and 4: their data may be the newest. Put them back." in text
+    assert text.endswith("declare that: -e zookeeper_dead=zk3,zk4,zk5")
+    seen = {"1": holds("123", "4") | written(1, 2)}
+    text = refusal(plan(seen, dead="zk2,zk3", disaster=disaster))
+    assert "zookeeper_dead does not name 4: their data" in text, "not even an observer"
+
+
 def test_where_only_an_observer_has_data_left() -> None:
     seen = {"1": empty(), "4": holds("123", "4") | written(1, 2)}
     text = refusal(plan(seen, observers="4", gone="23", dead="zk2,zk3"))
@@ -549,7 +721,11 @@ def test_after_a_disaster_a_single_voter_leads_its_observers() -> None:
 
 def test_those_without_data_wait_until_the_others_serve() -> None:
     text = refusal(plan({"1": holds("123"), "4": empty()}, dead="zk2,zk3", disaster=True))
-    assert "Without data: 4. Take them out of the group" in text
+    assert "Without data: 4. Take them out of the group, run, and put them back" in text
+    seen = {"1": holds("12345"), "2": empty(), "3": empty()}
+    text = refusal(plan(seen, dead="zk4,zk5", disaster=True))
+    assert "Take them out of the group, run with -e zookeeper_dead=zk2,zk3,zk4,zk5, and put" in text
+    assert steps(plan({"1": seen["1"]}, dead="zk2,zk3,zk4,zk5", disaster=True)) == ["1"]
 
 
 @given(st.integers(1, 7), st.data())
@@ -667,6 +843,22 @@ def test_no_advice_costs_the_quorum_that_serves() -> None:
     assert "Discard no data: server 3 has the newest, and the others are needed for the quorum" in text
 
 
+@pytest.mark.parametrize("four", [holds("456"), replaced("123", "123")])
+def test_no_advice_costs_a_member_of_a_quorum_that_serves(four: Found) -> None:
+    """Even where it could spare one: who belongs to it is not sure. A host of a namesake is no third."""
+    live = "123" if four["servers"].keys() == set("456") else "12"
+    number = "4" if live == "123" else "3"
+    text = refusal(plan({n: holds("123") for n in live} | {number: four | {"last_zxid": "0x900000000"}}))
+    assert (
+        f"Discard no data: server {number} has the newest, and the others are needed for the quorum" in text
+    )
+
+
+def test_one_that_serves_alone_is_of_no_other_quorum() -> None:
+    text = refusal(plan({"1": holds("1") | written(1, 2, 3), "2": holds("12") | written(1, 2)}))
+    assert "server 1 has the newest data: keep those. Stop server 2" in text
+
+
 @pytest.mark.parametrize("second", ["12", "123"])
 def test_no_advice_costs_the_quorum_while_the_voters_change(second: str) -> None:
     seen = {"1": holds("12"), "2": holds(second), "3": holds("123", unit={"running": second == "12"})}
@@ -736,9 +928,10 @@ def going_by(seen: Mapping[str, Found]) -> dict[str, frozenset[str]]:
 
 
 def has_quorum(voters: frozenset[str], seen: Mapping[str, Found]) -> bool:
-    """Whether a majority of them runs, and goes by them but for one at most."""
+    """Whether a majority of them runs, and goes by them but for one at most. Who serves alone does not."""
     lists = going_by(seen)
-    return 2 * sum(n in lists and len(lists[n] ^ voters) <= 1 for n in voters) > len(voters)
+    near = {n for n, own in lists.items() if len(own ^ voters) <= (len(own) > 1)}
+    return 2 * len(near & voters) > len(voters)
 
 
 def test_a_change_that_was_cut_short_is_finished_first() -> None:

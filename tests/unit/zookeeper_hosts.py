@@ -57,10 +57,16 @@ class Host:
     marker: bool = False
     dead: bool = False
     damaged: str = ""  # a log of which ``log`` has only what can be read: the server does not start
+    names: set[str] = field(default_factory=set)  # under which it is found besides the address
 
     @property
     def name(self) -> str:
         return f"zk{self.number}"
+
+    @property
+    def addresses(self) -> set[str]:
+        """Where others find it."""
+        return {self.address, *self.names}
 
     @property
     def last(self) -> int:
@@ -130,7 +136,10 @@ class Ensemble:
     def _finds(self, one: Host, other: Host) -> bool:
         """Whether it looks for the other where that listens."""
         mine, own = one.view.get(other.number), other.view.get(other.number)
-        return bool(mine and own) and server_address(mine) == (other.address, *server_address(own)[1:])
+        if not (mine and own):
+            return False
+        address, *ports = server_address(mine)
+        return address in other.addresses and ports == [*server_address(own)[1:]]
 
     def _hear(self, a: Host, b: Host) -> bool:
         """Whether they count each other's votes: one finds the other, which is told where the first is."""
@@ -205,10 +214,7 @@ class Ensemble:
     def _joins(self, host: Host) -> bool:
         assert self.leader
         leader = self.hosts[self.leader]
-        known = host.number not in host.voters or (
-            len(host.voters & self._members()) >= majority(host.voters)
-            or len(host.voters & (self._members() | {host.number})) >= majority(host.voters)
-        )
+        known = len(host.voters & (self._members() | {host.number})) >= majority(host.voters)
         return known and self._finds(host, leader) and self.leader in host.voters
 
     def _follow(self, host: Host) -> None:
@@ -292,7 +298,9 @@ class Run:
         if plan["problems"]:
             raise RefusedError("".join(plan["problems"]))
         if self.disaster:  # what only the dead have is given up
-            newest = max((self._host(name) for name in names), key=lambda host: host.last)
+            named = {*self.dead.split(",")}
+            left = [h for h in self.ensemble.hosts.values() if not (h.dead or h.addresses & named)]
+            newest = max(left, key=lambda host: host.last)
             kept = newest.log or {}
             lost = {z for z, c in self.ensemble.acknowledged.items() if kept.get(z) != c}
             for zxid in lost:
@@ -311,12 +319,17 @@ class Run:
 
     def _require_dead(self, play: list[str]) -> None:
         """What preflight says of zookeeper_dead: by the zoo.cfg of each host, who answers where that says."""
-        alive = [h.address for h in self.ensemble.hosts.values() if h.running is not None and not h.dead]
+        alive = {
+            address
+            for h in self.ensemble.hosts.values()
+            if h.running is not None and not h.dead
+            for address in h.addresses
+        }
         wrong = [
             f"{number} on {server_address(where)[0]}"
             for name in play
             for number, where in (self._host(name).running or self._host(name).config or {}).items()
-            if server_address(where)[0] in set(self.dead.split(",")) & set(alive)
+            if server_address(where)[0] in alive.intersection(self.dead.split(","))
         ]
         if problems := rules.alive_problems(sorted(set(wrong))):
             raise RefusedError(" ".join(problems))
@@ -354,7 +367,7 @@ class Run:
         if isinstance(gate, list):
             pending = gate
         while pending:
-            self._restart(stage, pending.pop(0))
+            self._restart(stage, [pending.pop(0)])
             pending = self._health(stage, pending)
 
     def _config(self, stage: dict[str, Any]) -> Config:
@@ -365,18 +378,21 @@ class Run:
             for m in stage["members"]
         }
 
-    def _restart(self, stage: dict[str, Any], name: str) -> None:
-        """tasks/_restart.yml"""
-        host = self._host(name)
-        self._step()
-        host.config = self._config(stage)
-        self._step()
-        if not stage["changing"]:  # a change among two or three takes seconds, and says so
-            self.ensemble.can_spare(host, [self._host(m["name"]) for m in self.members])
-        self.ensemble.stop(host)
-        if self.ensemble.chance.random() < 0.5:
-            self.ensemble.settle()
-        self.ensemble.start(host)
+    def _restart(self, stage: dict[str, Any], names: list[str]) -> None:
+        """tasks/_restart.yml, on these hosts side by side"""
+        hosts = [self._host(name) for name in names]
+        for host in hosts:
+            self._step()
+            host.config = self._config(stage)
+        for host in hosts:
+            self._step()
+            if not stage["changing"]:  # a change among two or three takes seconds, and says so
+                self.ensemble.can_spare(host, [self._host(m["name"]) for m in self.members])
+            self.ensemble.stop(host)
+        for host in hosts:
+            if self.ensemble.chance.random() < 0.5:
+                self.ensemble.settle()
+            self.ensemble.start(host)
 
     def _health(self, stage: dict[str, Any], pending: list[str], *, may_idle: bool = False) -> list[str]:
         """tasks/_health.yml and _idle.yml: what is left to restart, in order. Raises RefusedError."""
@@ -384,7 +400,7 @@ class Run:
         members = [health.Member(m["name"], m["host"], 2181, bool(m["observer"])) for m in stage["asked"]]
         states = {
             m.name: self.ensemble.state(self._host(m.name).number)
-            if m.host == self._host(m.name).address
+            if m.host in self._host(m.name).addresses
             else health.State(reachable=False, error="No route to host")
             for m in members
         }
@@ -398,8 +414,7 @@ class Run:
         idle = order.idle(members, states, due, changing=changing)
         if not may_idle or not idle:
             raise RefusedError("not healthy: " + "; ".join(p.text for p in found) + f". {EXCLUDED}")
-        for name in idle:
-            self._restart(stage, name)
+        self._restart(stage, idle)
         return self._health(stage, rolling)
 
 

@@ -20,7 +20,17 @@ settings = partial(Mutant, "plugins/module_utils/zookeeper_settings.py")
 zoo_cfg = partial(Mutant, "plugins/module_utils/zookeeper_zoo_cfg.py")
 
 MUTANTS = [
-    filters("    reasons += _farthest(names, hostvars)\n", "", "which data must be kept is not told"),
+    filters(
+        '    looked |= {str(found["item"]): found for found in left_out}\n',
+        "",
+        "--limit hides data that are newer",
+    ),
+    filters(
+        '"Put none of them away" if unknown else', '"" if False else', "what may be the only copy is put away"
+    ),
+    filters(
+        "    reasons += _farthest(names, hostvars, left_out)\n", "", "which data must be kept is not told"
+    ),
     filters('("last_zxid", "theirs"))', '("last_zxid",))', "what others left does not count"),
     filters("sum(map(bool, ends.values())) < 2", "not ends", "the only data are compared"),
     filters('found.get("theirs") and found.get("doubts")', 'found.get("theirs")', "told though all is well"),

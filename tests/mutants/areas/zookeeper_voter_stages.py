@@ -181,8 +181,8 @@ MUTANTS = [
         at="_same_addresses",
     ),
     ensemble(
-        "kept = max(zxids, key=lambda number: (zxids[number], number in needed, -number))",
-        "kept = min(zxids, key=lambda number: (zxids[number], number in needed, -number))",
+        "kept = max(",
+        "kept = min(",
         "the newest data are given up",
     ),
     ensemble(
@@ -202,15 +202,57 @@ MUTANTS = [
         "a server of another ensemble is counted for the quorum",
     ),
     ensemble(
-        "len(voters[one] ^ mine) <= 1",
-        "len(voters[one] ^ mine) <= 0",
+        "<= (len(voters[one]) > 1)}",
+        "<= 0}",
         "while the voters change, a server is given up though the quorum hangs on it",
     ),
     ensemble(
-        "if len(group) == majority(mine)",
+        "<= (len(voters[one]) > 1)}",
+        "<= 1}",
+        "one that serves alone is taken for a member of a quorum, so that nothing can be given up",
+    ),
+    ensemble(
+        "if len(group) >= majority(mine)",
         "if len(group) > majority(mine)",
         "a server is given up though the quorum hangs on it",
     ),
+    ensemble(
+        "if len(group) >= majority(mine)",
+        "if len(group) == majority(mine)",
+        "a member of a quorum that serves is given up where a stranger is counted for it",
+    ),
+    ensemble(
+        "if kept not in group))", "if False))", "what a majority has is given up for another ensemble's disk"
+    ),
+    ensemble("if kept not in group))", "))", "nothing can be given up, though the newest are a majority's"),
+    ensemble(
+        "one in needed, any(one in group for group in whole), -one)",
+        "one in needed, -one)",
+        "of data that go equally far those of a majority are given up",
+    ),
+    ensemble("if len(group) > 1 and len(group)", "if len(group)", "one alone is a majority of its own"),
+    ensemble("theirs if tells and fewer and", "theirs if False and", "another ensemble's disk leads"),
+    ensemble("theirs if tells and", "theirs if", "a young ensemble is refused"),
+    ensemble("and fewer and", "and", "a majority is a stranger to those that were down for long"),
+    ensemble("and waits and", "and", "who serves after it was sent a snapshot is a stranger"),
+    ensemble("and newer else", "else", "of two that are equal one is a stranger"),
+    ensemble(
+        "theirs = _connected({newest}, alike)", "theirs = {newest}", "two strange disks vouch for each other"
+    ),
+    ensemble(
+        "(newest in logged or zxids[newest] & COUNTER) and",
+        "zxids[newest] & COUNTER and",
+        "a foreign disk leads whose last epoch just began",
+    ),
+    ensemble(
+        "(newest in logged or zxids[newest] & COUNTER) and",
+        "newest in logged and",
+        "a foreign snapshot leads",
+    ),
+    ensemble(
+        "(newest in logged or zxids[newest] & COUNTER) and", "", "an epoch that just began makes a stranger"
+    ),
+    ensemble(") and logged & others", ")", "whoever writes first in a young ensemble is a stranger"),
     # ---------------------------------------------------------------- hosts that were installed anew
     stages(
         'for number, found in holders.items() if found["configured"]}\n    return',
@@ -226,8 +268,8 @@ MUTANTS = [
         "a host that was installed anew is refused",
     ),
     ensemble(
-        "_require_no_stranger(holders, voters, {frozenset(pair) for pair, same in alike.items() if same})",
-        "pass",
+        "    _require_no_stranger(holders, voters, alike,",
+        "    (lambda *_: None)(holders, voters, alike,",
         "data that nothing connects with the others are mixed in",
     ),
     ensemble(
@@ -236,7 +278,9 @@ MUTANTS = [
         "two ensembles' hosts that were installed anew are mixed",
     ),
     ensemble(
-        "        ours |= more\n", "        ours |= more\n        break\n", "who is connected by way of others"
+        "        some = some | more\n",
+        "        some = some | more\n        break\n",
+        "who is connected by way of others",
     ),
     ensemble(
         "key=lambda number: (-zxids[number], number))",
@@ -244,22 +288,46 @@ MUTANTS = [
         "the oldest data lead",
     ),
     ensemble(
-        "elsewhere = not same and", "elsewhere =", "a change of all addresses that was cut short is refused"
+        "elsewhere = {a, b} not in alike and",
+        "elsewhere =",
+        "a change of all addresses that was cut short is refused",
     ),
     stages(
-        'and holders[number]["unit"]["running"]}\n    lacking',
+        'if holders[number]["unit"]["running"]}\n    lacking',
         "}\n    lacking",
         "what does not run is counted for the first majority",
     ),
-    stages("if number in now - running][:lacking]", "if number in now - running]", "any majority may begin"),
-    stages("if number in now - running][:lacking]", "if number in now][:lacking]", "too few begin"),
+    stages("if number not in running][:lacking]", "if number not in running]", "any majority may begin"),
+    stages("if number not in running][:lacking]", "][:lacking]", "too few begin"),
     stages("lacking <= 0 or", "", "a quorum that serves waits for nobody"),
     stages("or len(now) == 1:", ":", "one alone is asked before it is to be started"),
     stages(
-        'if all(found["configured"] for found in holders.values()) or',
+        "if len(behind) < majority(now) or",
         "if",
         "whoever was switched off starts in two steps",
     ),
+    stages(
+        "if len(behind) < majority(now) or",
+        "if True or",
+        "a copy of an earlier day leads, as it has a zoo.cfg",
+    ),
+    stages(
+        " or len(running | {*voting}) < majority(now):",
+        ":",
+        "too few are waited for, as the others have damaged logs",
+    ),
+    stages(
+        'voting = [number for number in voting if not holders[number].get("damaged")]',
+        "pass",
+        "one that cannot start is waited for",
+    ),
+    stages("if last[number] < most]", "]", "those with the newest data are counted as behind"),
+    stages(
+        "        require_known_ends(holders, frozenset(number for number in voting if last[number] == most))\n",
+        "",
+        "a log that reaches farthest, and is damaged, is left behind",
+    ),
+    stages(', "newest_first": True}', "}", "the newest data go first, and it is taken for a change"),
     # ---------------------------------------------------------------- members that are dead for good
     stages(
         "{one.strip() for one in addresses}", "set(addresses)", "a blank behind a comma hides a dead member"
@@ -283,12 +351,54 @@ MUTANTS = [
         "a disaster is recovered from that nobody declared",
     ),
     stages(
-        "        _require_disaster(holders, old, target, disaster)\n",
+        "        _require_disaster(holders, old, target, _Left(_known(holders), lost), disaster)\n",
         "",
         "acknowledged writes are lost unasked",
     ),
     stages("    if not disaster:\n", "    if False:\n", "acknowledged writes are lost unasked"),
-    stages("    if target - holders.keys():\n", "    if False:\n", "the empty are to elect a leader"),
+    stages(
+        "        _require_all_declared(_Left(gone, lost))\n",
+        "",
+        "a disaster recovery takes out members that nobody declared dead",
+    ),
+    stages(
+        "if missed and others_gone and",
+        "if False and",
+        "two that are a quorum by a list that nobody here knows are left",
+    ),
+    stages("2 * (len(missed) + 1) > len(now) + 1:", "True:", "no observer may go with a voter"),
+    stages(
+        "len(now) > 2 and not leaving and _looking_elsewhere(members, seen):",
+        "False:",
+        "voters change while some cannot find the leader",
+    ),
+    stages(
+        "len(now) > 2 and not leaving and _look", "len(now) > 2 and _look", "one that left restarts alone"
+    ),
+    stages("wanted.get(number) not in (None, server", "wanted.get(number) not in (server", "who left moved"),
+    stages(
+        "    else:\n        _require_no_newer_observer(now, holders)\n",
+        "",
+        "an observer loses the newest data",
+    ),
+    stages(
+        "if newest in voting or not voting or len(running) >= majority(now):",
+        "if newest in voting:",
+        "an observer that was asked later is newer",
+    ),
+    stages("(written[number], number in voting)", "written[number]", "an observer that has as much is newer"),
+    ensemble(
+        "return last if last & COUNTER else max", "return last if True else max", "a snapshot is a write"
+    ),
+    stages(
+        "if empty & old else", "if False else", "who has lost its data cannot wait outside for the others"
+    ),
+    stages("left.lost | (empty & old)", "empty & old", "the dead are not named any more"),
+    stages(
+        "    if empty := target - holders.keys():\n",
+        "    if empty := frozenset():\n",
+        "the empty are to elect a leader",
+    ),
     stages("[: majority(target)]", "[: len(target)]", "any majority of those that live may begin"),
     stages(
         "if left_out and (ports or voters):", "if left_out and ports:", "a member never learns of the change"
@@ -357,7 +467,7 @@ MUTANTS = [
         "it is not said that the damaged data are the newest",
     ),
     stages(
-        "    require_known_ends(holders, now - running)\n",
+        "    else:\n        require_known_ends(holders, now - running)\n",
         "",
         "the newest data first, as far as they can be read",
     ),
