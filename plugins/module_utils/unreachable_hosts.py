@@ -23,11 +23,39 @@ _REMEDIES = (
 )
 
 
-_NO_ROOT = (
-    "Missing sudo password",
-    "password is required",
-    "a terminal is required",
-    "is not in the sudoers",
+_MAY_NOT = "the user that Ansible logs in as may not become root"
+# The same for modules that failed: what of it is in the messages, what that means, and what helps.
+_CAUSES = (
+    (
+        ("Missing sudo password", "password is required", "a terminal is required"),
+        _MAY_NOT,
+        "Pass its password (--ask-become-pass), or allow it sudo without one.",
+    ),
+    (
+        ("is not in the sudoers", "may not run sudo", "is not allowed to"),
+        _MAY_NOT,
+        "Allow it sudo for all commands (visudo), or log in as another (ansible_user).",
+    ),
+    (
+        ("ncorrect sudo password", "ncorrect su password", "incorrect password attempt"),
+        "the password with which Ansible becomes root is wrong",
+        "Pass the right one (--ask-become-pass).",
+    ),
+    (
+        ("waiting for privilege escalation prompt",),
+        "nobody answered when Ansible wanted to become root",
+        "See whether sudo works there (its DNS and PAM may be slow), or raise timeout in ansible.cfg.",
+    ),
+    (
+        ("sudo: not found", "sudo: command not found"),
+        "it has no sudo, by which Ansible becomes root",
+        "Install it, or log in as root (ansible_user: root).",
+    ),
+    (
+        ("python3: not found", "python: not found", "python3: No such file", "python: No such file"),
+        "it has no Python where Ansible looks for it",
+        "Install it (apt-get install python3), or correct ansible_python_interpreter.",
+    ),
 )
 _FULL = "No space left on device"
 # In ssh's words: nobody answered, not even to refuse.
@@ -49,14 +77,14 @@ def failed(name: str, result: Mapping[str, Any]) -> str:
     said = "\n".join(
         str(result.get(key) or "") for key in ("msg", "module_stderr", "module_stdout", "exception")
     )
-    if any(part in said for part in _NO_ROOT):
-        return (
-            f"{name}: the user that Ansible logs in as may not become root: {last_line(message)}. "
-            "Pass its password (--ask-become-pass), or allow it sudo without one."
-        )
+    for parts, what, remedy in _CAUSES:
+        lines = [line.strip() for line in said.splitlines() if any(part in line for part in parts)]
+        if lines:
+            return f"{name}: {what}: {lines[-1].rstrip('.: ')}. {remedy}"
     if _FULL in said:
         return _full(name)
-    return f"{name} could not be looked at: {message}"
+    errors = str(result.get("module_stderr") or "").strip()
+    return f"{name} could not be looked at: {message}" + (f" ({last_line(errors)})" if errors else "")
 
 
 def _full(name: str) -> str:

@@ -17,8 +17,8 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.within import With
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 MAX_ANSWER = 1 << 20  # an answer longer than this does not come from ZooKeeper
-# Releases that may lose acknowledged writes, unless whoever joins gets a snapshot (the README of the role).
-LOSE_WRITES = ("3.8.0", "3.9.3")
+# Releases before this may lose acknowledged writes, unless who joins gets a snapshot (README of the role).
+KEEPS_WRITES = (3, 9, 4)
 CLOCK_SECONDS = 900  # with TLS more is refused (tls_certificates)
 NOT_SERVING = "is not currently serving requests"
 
@@ -191,7 +191,9 @@ def losing(versions: dict[str, str | None], *, snapshots: bool) -> list[str]:
     """Of servers by their versions: which may lose acknowledged writes, and the remedy."""
     found: dict[str, list[str]] = {}
     for name, version in sorted(versions.items()):
-        if version in LOSE_WRITES and len(versions) > 1 and not snapshots:
+        if not version or len(versions) < 2 or snapshots:
+            continue
+        if tuple(map(int, version.split("."))) < KEEPS_WRITES:
             found.setdefault(version, []).append(name)
     return [
         f"{', '.join(names)}: ZooKeeper {version} may lose acknowledged writes if a leader dies under load "

@@ -69,6 +69,16 @@ _REMEDIES = (
         r"OutOfMemoryError|insufficient memory|Could not reserve enough space",
         "the heap does not fit: set zookeeper_heap_mb, or give the host more memory.",
     ),
+    (
+        r"Leaders epoch, \d+ is less than accepted epoch, \d+",
+        "its data are of a later epoch than the leader's: it has another ensemble's disk, or the others' "
+        "disks were restored. Stop it, keep all files, and find out which.",
+    ),
+    (
+        r"The (?:current|accepted) epoch, \w+,? is (?:older than the last zxid|less than the current epoch)",
+        "the epochs in version-2 of zookeeper_data_dir are older than its other data, as if only a part was "
+        f"restored. {_DATA}",
+    ),
     (r"myid file is missing", "run site.yml: it writes the file."),
     (
         r"CRC check failed|invalid magic number",

@@ -309,9 +309,12 @@ def _address_problems(me: Settings, settings: Settings, address: Settings) -> li
     remedy = f"Set it to an address of {name} that the other servers reach, or correct its /etc/hosts or DNS."
     if text is None:
         return [f"{what} does not resolve. {remedy}"]
+    where = ipaddress.ip_address(text.partition("%")[0])
+    if where.is_unspecified or where.is_multicast:
+        return [f"{what} is {text}, which is no address of a single host: no other server finds it. {remedy}"]
     if str(settings["zookeeper_config"].get("quorumListenOnAllIPs", "")).lower() == "true":
         return []
-    if ipaddress.ip_address(text.partition("%")[0]).is_loopback:
+    if where.is_loopback:
         return [f"{what} is {text}, a loopback address: the other servers could not reach it there. {remedy}"]
     if address["own"]:
         return []

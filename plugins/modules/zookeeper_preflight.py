@@ -271,8 +271,11 @@ def _name(look: Callable[[int], Any], number: int) -> str | None:
 
 
 def buffer_needed(settings: dict[str, Any], found: dict[str, Any]) -> int:
-    """What zookeeper_max_buffer must be at least. Data are read only if it gets smaller: it takes a while."""
-    if settings["zookeeper_max_buffer"] >= in_unit(r"-Djute\.maxbuffer=(\d+)"):
+    """What zookeeper_max_buffer must be at least. Data are read only if it gets smaller, or if nothing tells
+    what it was, as on a host that was reinstalled: it takes a while.
+    """
+    before = in_unit(r"-Djute\.maxbuffer=(\d+)")
+    if before and settings["zookeeper_max_buffer"] >= before:
         return 0
     return needed({found[key]["path"] for key in ("data_dir", "txnlog_dir")})
 

@@ -247,7 +247,7 @@ class Scene:
     def play(self) -> str | None:
         """Runs that are broken off, then whole ones."""
         known = [self.ensemble.hosts[m["id"]] for m in self.members]
-        if not known or (self.ensemble.leader and all(host.log is None for host in known)):
+        if not known or (self.ensemble.leader and not any(host.log and host.config for host in known)):
             return NOBODY
         for steps in zookeeper_hosts.trials(3, self.chance):
             back = steps < 1 << 30 and self.chance.random() < 0.2

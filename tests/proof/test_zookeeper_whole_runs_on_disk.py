@@ -255,13 +255,6 @@ PLANTED = {
     "newer data of another installation are passed by": (RULES, "_newer_problems", _nothing, NOT_TOLD, 25),
     "logs are not read": (PREFLIGHT, "read_history", _snapshots_alone, NOT_TOLD, 0),
     "newer data of its own are written over": (PREFLIGHT, "are_copies", lambda *_: True, NOT_TOLD, 9),
-    "--limit hides what is wrong": (
-        PLAN,
-        "_require_no_doubt",
-        _nothing,
-        "it is not told which to keep",
-        1168,
-    ),
     "which to keep is not told": (FILTERS, "_farthest", _nothing, "it is not told which to keep", 12),
 }
 

@@ -70,6 +70,39 @@ def test_ssh_has_the_word_and_the_remedy_fits(message: str, said: str, remedy: s
             {"msg": "MODULE FAILURE", "module_stderr": "OSError: [Errno 28] No space left on device"},
             "zk3 has no space left for Ansible's own files: make room",
         ),
+        (
+            {"msg": "MODULE FAILURE", "module_stderr": "Sorry, user admin may not run sudo on zk3.\n"},
+            "zk3: the user that Ansible logs in as may not become root: Sorry, user admin may not run sudo "
+            "on zk3. Allow it sudo for all commands",
+        ),
+        (
+            {
+                "msg": "x",
+                "module_stderr": "Sorry, user a is not allowed to execute '/bin/sh' as root on zk3.",
+            },
+            "zk3: the user that Ansible logs in as may not become root: Sorry, user a is not allowed to exec",
+        ),
+        (
+            {"msg": "Incorrect sudo password"},
+            "zk3: the password with which Ansible becomes root is wrong: Incorrect sudo password. Pass the",
+        ),
+        (
+            {"msg": "Timeout (12s) waiting for privilege escalation prompt: "},
+            "zk3: nobody answered when Ansible wanted to become root: Timeout (12s) waiting for privilege "
+            "escalation prompt. See whether sudo works there",
+        ),
+        (
+            {"msg": "MODULE FAILURE\nSee stdout", "module_stderr": "/bin/sh: 1: sudo: not found\n"},
+            "zk3: it has no sudo, by which Ansible becomes root: /bin/sh: 1: sudo: not found. Install it, or",
+        ),
+        (
+            {"msg": "MODULE FAILURE", "module_stderr": "/bin/sh: 1: /usr/bin/python3: not found"},
+            "zk3: it has no Python where Ansible looks for it: /bin/sh: 1: /usr/bin/python3: not found. Inst",
+        ),
+        (
+            {"msg": "MODULE FAILURE", "module_stderr": "Traceback\nKeyError: 'x'\n"},
+            "zk3 could not be looked at: MODULE FAILURE (KeyError: 'x')",
+        ),
         ({"msg": "no python"}, "zk3 could not be looked at: no python"),
         ({}, "zk3 could not be looked at: see above"),
     ],

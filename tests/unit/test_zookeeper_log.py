@@ -122,6 +122,18 @@ def test_a_damaged_log_is_not_called_torn() -> None:
         ("java.lang.ClassNotFoundException: a.B", "a setting needs the class a.B"),
         ("java.io.IOException: No snapshot found, but there are log entries.", "its snapshots are missing"),
         ("java.lang.IllegalArgumentException: /data/myid file is missing", "run site.yml"),
+        (
+            "java.io.IOException: Leaders epoch, 2 is less than accepted epoch, 9",
+            "it has another ensemble's disk",
+        ),
+        (
+            "java.io.IOException: The current epoch, 2, is older than the last zxid, 38654705669",
+            "as if only a part was restored",
+        ),
+        (
+            "java.io.IOException: The accepted epoch, 1 is less than the current epoch, 2",
+            "as if only a part was restored",
+        ),
     ],
 )
 def test_what_helps(line: str, remedy: str) -> None:

@@ -14,12 +14,19 @@ order = partial(Mutant, "plugins/module_utils/zookeeper_restart_order.py")
 
 MUTANTS = [
     health(
-        "if version in LOSE_WRITES and len(versions) > 1",
-        "if len(versions) > 1",
+        'if tuple(map(int, version.split("."))) < KEEPS_WRITES:',
+        "if version:",
         "every release is warned of",
     ),
-    health("and len(versions) > 1 and not", "and not", "a server that serves alone is warned of"),
-    health("and not snapshots:", ":", "the remedy does not help against the warning"),
+    health(
+        'tuple(map(int, version.split("."))) < KEEPS_WRITES:',
+        'version in ("3.8.0", "3.9.3"):',
+        "nobody is told of a release between those of Debian",
+    ),
+    health(
+        "not version or len(versions) < 2 or", "not version or", "a server that serves alone is warned of"
+    ),
+    health("len(versions) < 2 or snapshots:", "len(versions) < 2:", "the remedy does not help"),
     health(
         "if abs(seconds) > CLOCK_SECONDS", "if seconds > CLOCK_SECONDS", "a clock that is behind is not told"
     ),

@@ -91,12 +91,28 @@ MUTANTS = [
     rules(
         "if len(members) > 1:\n", "if True:\n", "a single server must not be at localhost", at="host_problems"
     ),
-    rules(").is_loopback:", ").is_unspecified:", "a server waits for the others where they cannot come"),
+    rules(
+        "if where.is_unspecified or where.is_multicast:",
+        "if where.is_multicast:",
+        "a server is looked for at any address",
+    ),
+    rules(
+        "if where.is_loopback:",
+        "if where.is_unspecified:",
+        "a server waits for the others where they cannot come",
+    ),
     rules('text.partition("%")[0]', "text", "an address with a zone ends the run"),
     rules('    if address["own"]:\n', "    if True:\n", "a server cannot listen, and fails again and again"),
     preflight("(OSError, UnicodeError)", "OSError", "a name that cannot be one ends the run", at="address"),
     preflight(
-        'if settings["zookeeper_max_buffer"] >= in_unit', "if 0 >= in_unit", "all data are read in every run"
+        'if before and settings["zookeeper_max_buffer"] >= before:',
+        "if False:",
+        "all data are read in every run",
+    ),
+    preflight(
+        'if before and settings["zookeeper_max_buffer"] >= before:',
+        'if settings["zookeeper_max_buffer"] >= before:',
+        "a host that was reinstalled cannot read its data",
     ),
     rules('if least > settings["zookeeper_max_buffer"]:', "if False:", "servers cannot read their data back"),
     sizes('int(path.name.split(".")[1], 16)', "path.name", "the snapshot 9 is newer than 10"),
