@@ -206,6 +206,24 @@ def test_what_an_earlier_process_sends_late_does_not_empty_the_znode_of_the_next
     assert last.ops == (Check("/assign/a", 0), Set("/holders/a", b""))
 
 
+def test_who_has_lost_its_registration_empties_its_znode_only_as_the_incarnation_that_it_was(
+    stage: Stage,
+) -> None:
+    """It may come late. Then another process may have the name, and a znode there of the same version."""
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(1))
+    person.delete("/workers/a", settle=False)
+    person.create("/workers/a", "by hand", e=True)
+    stage.settle(10.0)
+    assert stage.data("/holders/a") == ""
+    (last,) = [op for op in a.sent if isinstance(op, Transaction) and Check("/assign/a", 0) == op.ops[0]][-1:]
+    assert [op.path for op in last.ops] == ["/assign/a", "/holders/a"]
+    assert isinstance(last.ops[1], Set)
+    assert (last.ops[1].data, last.ops[1].version > 0) == (b"", True)
+
+
 def test_a_holder_whose_znode_a_person_deletes_makes_it_again(stage: Stage) -> None:
     new_master(stage)
     (a,) = new_workers(stage, "a")

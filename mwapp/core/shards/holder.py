@@ -100,6 +100,7 @@ class Holder:
         self._any_table = False  # as far as we know
         self._asked_who = False  # whether we watch our registration, on this connection
         self._incarnation: int | None = None
+        self._was: int | None = None  # the last one
         self._enrolled = False  # our znode is there, as far as we know
         self._stored: bytes | None = None  # what it says
         self._reporting = False
@@ -209,7 +210,7 @@ class Holder:
         if self._handlers:
             self._scope.after(RETRY_SECONDS / 10, self._look_at_registration)
             return
-        self._incarnation = incarnation
+        self._incarnation = self._was = incarnation
         self._said.clear()
         self._report_soon()
         self._look_at_tables()
@@ -221,9 +222,15 @@ class Holder:
             self._scope.exists(holder_path(self._name), self._empty)
 
     def _empty(self, stat: Stat | None) -> None:
-        if self._incarnation is None and stat is not None and stat.owner == self._process.session:
-            empty = Set(holder_path(self._name), NO_HOLDER, stat.version)
-            self._scope.transact([empty], lambda _: None)
+        """If this comes late, another process may have a znode there of the same version: but then it is
+        another incarnation."""
+        mine = stat is not None and stat.owner == self._process.session
+        if self._incarnation is None and stat is not None and mine and self._was is not None:
+            ops: list[Op] = [
+                Check(assign_path(self._name), self._was),
+                Set(holder_path(self._name), NO_HOLDER, stat.version),
+            ]
+            self._scope.transact(ops, lambda _: None)
 
     def _forget(self, why: str, grace: float = 0.0) -> None:
         """We have nothing any more: kill what there is, or have it end by itself if there is ``grace``."""

@@ -277,6 +277,11 @@ MUTANTS = [
         "node.stat.czxid, self._least)",
         "generations repeat if a page is deleted while the master reads",
     ),
+    holder(
+        "                Check(assign_path(self._name), self._was),\n",
+        "",
+        "a worker that comes late empties the znode of the next one of its name",
+    ),
     protocol(
         "    check_table_name(name)\n    return Table",
         "    return Table",
