@@ -143,7 +143,9 @@ class Error(Enum):
 
     CONNECTION_LOSS = "connection loss"  # open whether it was carried out
     SESSION_EXPIRED = "session expired"  # not carried out
-    NO_NODE = "no node"
+    NO_NODE = (
+        "no node"  # or, for what is to be created, none that could have a child: the parent is ephemeral
+    )
     NODE_EXISTS = "node exists"
     BAD_VERSION = "bad version"
     NOT_EMPTY = "not empty"

@@ -425,7 +425,7 @@ class Mirror:
         self.pointless &= self.cancels
 
         def looked(task: str, stat: Stat | None) -> None:
-            if stat is None and task in self.cancels:
+            if (stat is None or stat.owner) and task in self.cancels:
                 self.pointless.add(task)
                 self._changed()
 
@@ -532,7 +532,9 @@ class Mirror:
         if isinstance(node, Failed):
             log.error("no permission to read %s: trying again", task_path(task))
             self._scope.after(AGAIN_SECONDS, partial(self._read_again, task))
-        elif node.stat.owner:
+        elif node.stat.owner:  # it is no task, and whoever has it is to leave it alone
+            self.tasks.remove(task)
+            self.pointless |= self.cancels & {task}
             self._report(task_path(task), "is ephemeral: nothing can be recorded below it, so it never runs")
         elif node.stat.children == 0:
             self._sort_in(task, node)

@@ -54,6 +54,7 @@ Lists = Callable[[str, bool], bytes]
 _NO_NODE, _NO_AUTH = -101, -102
 _ERRORS = {
     _NO_NODE: Error.NO_NODE,
+    -108: Error.NO_NODE,  # the parent is ephemeral: there is none that could have a child
     -103: Error.BAD_VERSION,
     -110: Error.NODE_EXISTS,
     -111: Error.NOT_EMPTY,

@@ -34,7 +34,7 @@ _CREATE, _DELETE, _EXISTS, _GET, _SET, _CHILDREN, _CHECK, _ERROR = 1, 2, 3, 4, 5
 _CODES = {
     Error.NO_NODE: -101,
     Error.BAD_VERSION: -103,
-    Error.REFUSED: -108,  # an ephemeral cannot have children
+    Error.REFUSED: -8,  # bad arguments
     Error.NODE_EXISTS: -110,
     Error.NOT_EMPTY: -111,
     Error.SESSION_EXPIRED: -112,

@@ -45,7 +45,7 @@ ERRORS: dict[type[Exception], Error] = {
     exceptions.NodeExistsError: Error.NODE_EXISTS,
     exceptions.BadVersionError: Error.BAD_VERSION,
     exceptions.NotEmptyError: Error.NOT_EMPTY,
-    exceptions.NoChildrenForEphemeralsError: Error.REFUSED,
+    exceptions.NoChildrenForEphemeralsError: Error.NO_NODE,
 }
 EVENTS = {
     "CREATED": EventType.CREATED,

@@ -66,6 +66,9 @@ class Excuses:
                 if not isinstance(change, Deleted) and self._is_for_nobody(change):
                     self._for_nobody.add(task)
                     self.endless.add(task)
+            case ["", "tasks", task], Created(owner=owner) if owner:
+                self.endless.add(task)  # nothing can be recorded below it, so it is no task
+                self._tasks[task] |= PLACE | {"cancel-final"}
             case ["", "tasks", task], Changed():
                 self._tasks[task] |= DEFINITION
             case ["", "tasks", task], Deleted():

@@ -66,6 +66,7 @@ class Hands:
         self._draw: Chance = schedule.world  # of the current act
         self._kinds: list[Callable[[], None]] = []
         self._in_the_way: list[str] = []  # what must go before peace
+        self._stays = False  # something does that looks as if it had to
         self.met: Counter[str] = Counter()
 
     def begin(self, seconds: float) -> None:
@@ -74,7 +75,7 @@ class Hands:
         every = [
             *(self.delete, self.delete_all, self.delete_parent, self.lose_epoch),
             *(self.misplace, self.report, self.request, self.litter, self.spoil),
-            *(self.occupy_leadership, self.occupy_name),
+            *(self.occupy_leadership, self.occupy_name, self.mistake_lifetime),
         ]
         only = self._schedule.bug.faults
         self._kinds = [kind for kind in every if kind.__name__ in only]
@@ -187,6 +188,21 @@ class Hands:
         self._person.do(Create(f"{path.rstrip('/')}/{name}", b"date"))
         if path in blocks:
             self._in_the_way.append(f"{path}/{name}")
+
+    def mistake_lifetime(self) -> None:
+        """Create a task or a worker's queue with -e: nothing can be created below it. It may stay, if other
+        workers can do all that is to be done."""
+        task, queue = task_path(self._task()), assign_path(self._draw.random.choice(self._workers()))
+        path = self._draw.random.choice([task, queue])
+        self._person.do(Delete(path))  # unless there is something below it
+        self._person.do(Create(path, b"date", ephemeral=True))
+        schedule = self._schedule
+        alike = not schedule.labelled and schedule.masters is not schedule.workers  # an elected peer rests
+        others = path == task or (alike and len(self._workers()) > 1)
+        if not others or self._stays or self._draw.chance(0.5):
+            self._in_the_way.append(path)
+        else:
+            self._stays = True
 
     def occupy_leadership(self) -> None:
         """Create /master: persistent, or like a master."""

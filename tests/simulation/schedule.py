@@ -514,7 +514,10 @@ class Schedule:
         if left:
             raise Violation("drain", f"did not end: {left}")
         owned = self.service.ensemble.decided.ephemerals
-        self.world.run(self.world.now + 2 * self.timeout + 2.0, lambda: not any(owned.values()))
-        ephemerals = [path for paths in owned.values() for path in paths]
-        if ephemerals:
-            raise Violation("drain", f"left behind: {ephemerals}")
+
+        def ephemerals() -> list[str]:
+            return [path for who, paths in owned.items() if who != self.person.session for path in paths]
+
+        self.world.run(self.world.now + 2 * self.timeout + 2.0, lambda: not ephemerals())
+        if left := ephemerals():
+            raise Violation("drain", f"left behind: {left}")

@@ -135,7 +135,7 @@ class Tree:
                 if path in self.nodes:
                     raise RefusedError(Error.NODE_EXISTS)
                 if parent.owner:
-                    raise RefusedError(Error.REFUSED)  # ephemerals cannot have children
+                    raise RefusedError(Error.NO_NODE)  # ephemerals cannot have children
                 return Created(path, data, session if ephemeral else 0)
             case Set(path, data, version):
                 self._check(path, version)

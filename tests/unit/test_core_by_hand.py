@@ -285,19 +285,62 @@ def test_ephemeral_task_is_no_task(caplog: pytest.LogCaptureFixture) -> None:
     person.create("/cancel/mine")
     stage.settle(30)
     assert worker.running() == [TASK]
-    assert stage.holders("mine") == []
-    assert caplog.text.count("/tasks/mine was created by hand and is ephemeral") == 1
-    worker.finish(TASK)
-    stage.master("m2")
-    person.delete("/tasks/mine")
+    assert stage.holders("mine") == stage.children("/cancel") == []
+    person.create("/cancel/mine")
     stage.settle(5)
     assert stage.children("/cancel") == []
+    assert caplog.text.count("/tasks/mine was created by hand and is ephemeral") == 1
+    worker.finish(TASK)
+    person.delete("/tasks/mine")
     person.create("/tasks/mine", "date", e=True)
     person.delete("/tasks/mine")
     assert caplog.text.count("is ephemeral") == 2, "the second is another one"
     person.create("/tasks/mine", "date")
     stage.settle(5)
     assert worker.running() == ["mine"]
+
+
+def test_a_request_to_cancel_an_ephemeral_task_that_a_new_master_finds_is_taken_back() -> None:
+    stage = Stage()
+    person = stage.person()
+    for path in ("/tasks", "/cancel", "/cancel/mine"):
+        person.create(path)
+    person.create("/tasks/mine", "date", e=True)
+    stage.master("m1")
+    stage.settle(5)
+    assert stage.children("/cancel") == []
+
+
+def test_who_runs_a_task_that_is_ephemeral_lets_it_go() -> None:
+    """Though its master takes it for the one that there was before."""
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/mine", "date", e=True)
+    person.create("/assign/w1/mine")
+    if worker.running() == ["mine"]:  # before the master takes it away
+        worker.finish("mine")
+    stage.settle(5)
+    assert stage.children("/assign/w1") == []
+    person.create("/tasks/task-", "date", s=True)
+    assert len(worker.running()) == 1
+
+
+def test_who_has_a_task_that_is_ephemeral_now_is_free_again() -> None:
+    """Somebody has deleted it and made it anew with -e, and nothing can be recorded below that."""
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    person = stage.person()
+    person.create("/tasks/mine", "date")
+    assert worker.running() == ["mine"]
+    person.delete("/tasks/mine", settle=False)
+    person.create("/tasks/mine", "date", e=True)
+    stage.settle(5)
+    assert worker.running() == stage.children("/assign/w1") == []
+    person.create("/tasks/task-", "date", s=True)
+    assert len(worker.running()) == 1
 
 
 def test_task_in_a_queue_that_nobody_has_is_taken_from_there() -> None:

@@ -130,8 +130,8 @@ MUTANTS = [
     ),
     mirror("self.pointless &= self.cancels", "pass", "a request that went comes back as one for no task"),
     mirror(
-        "if stat is None and task in self.cancels:",
-        "if stat is None:",
+        "if (stat is None or stat.owner) and task in self.cancels:",
+        "if stat is None or stat.owner:",
         "a request is deleted that is there no longer, and all is read anew",
     ),
     mirror(
@@ -186,8 +186,8 @@ MUTANTS = [
         "a deleted task is assigned",
     ),
     mirror(
-        "        self.pointless |= self.cancels & {task}\n",
-        "",
+        "        self.removed(task)\n        self.pointless |= self.cancels & {task}\n",
+        "        self.removed(task)\n",
         "the request to cancel a task that was deleted stays",
     ),
     mirror(
@@ -351,9 +351,24 @@ MUTANTS = [
         "tasks go to a worker that is a znode made by hand, for ever",
     ),
     mirror(
-        "        elif node.stat.owner:\n",
-        "        elif False:\n",
+        "        elif node.stat.owner:  # it is no task",
+        "        elif False:  # it is no task",
         "a task that is ephemeral keeps its worker's slot for ever",
+    ),
+    mirror(
+        "            self.tasks.remove(task)\n            self.pointless |= self.cancels & {task}\n",
+        "            self.pointless |= self.cancels & {task}\n",
+        "who has a task that is ephemeral now keeps it",
+    ),
+    mirror(
+        "            self.pointless |= self.cancels & {task}\n            self._report(",
+        "            self._report(",
+        "the request to cancel a task that is ephemeral stays for ever",
+    ),
+    mirror(
+        "if (stat is None or stat.owner) and task in self.cancels:",
+        "if stat is None and task in self.cancels:",
+        "the request to cancel a task that is ephemeral stays for ever",
     ),
     mirror(
         "        self._reported.discard(task_path(task))\n",
