@@ -131,8 +131,11 @@ class Disks(Scene):
     def _mistake(self) -> None:
         super()._mistake()
         for host in self.ensemble.hosts.values():
-            if host.config is None and host.number in self.disks:  # nothing tells where it had its data
-                self.disks[host.number].elsewhere = False
+            disk = self.disks.get(host.number)
+            if disk and host.config is None:  # nothing tells where it had its data
+                disk.elsewhere = False
+            if disk and host.number == self.stranger:  # its disk is another one
+                disk.myid, disk.theirs, disk.older, disk.left = host.number, None, None, None
 
     def _swap(self, host: Host, other: Host) -> None:
         """Their disks: the data, and whose they are. What the host itself has stays."""
@@ -176,7 +179,7 @@ class Disks(Scene):
             assert (
                 f"set zookeeper_id back to {number}, or mount the disk of server {name} on zk{name}" in advice
             )
-            if not hosts[other].dead and hosts[other].running is None:
+            if hosts[other].running is None:
                 self._swap(hosts[int(name)], hosts[other])
                 return True
         for number, path in re.findall(r"write (\d+) to (\S+)/myid and run again", advice):

@@ -58,6 +58,9 @@ def test_a_buffer_that_gets_smaller_must_hold_what_is_stored(host: Host) -> None
     )
     host.write("etc/systemd/system/zookeeper.service", "    -Djute.maxbuffer=100000 \\\n")
     assert host.look(zookeeper_max_buffer="25000")["problems"] == []
+    host.write("etc/systemd/system/zookeeper.service", "    -Djute.maxbuffer=20000 \\\n")
+    assert host.look(zookeeper_max_buffer=20_000)["problems"] == [], "it is as it was"
+    host.write("etc/systemd/system/zookeeper.service", "    -Djute.maxbuffer=100000 \\\n")
     [said] = host.look(zookeeper_max_buffer=24_999)["problems"]
     assert said.startswith("zookeeper_max_buffer is 24999, but to read its data zk1 needs 25000: ")
 
