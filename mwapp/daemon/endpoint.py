@@ -66,6 +66,8 @@ _TABLES = {
     "failed": "Shards of a table whose owner's handler has failed, or is not at work in time.",
     "under_replicated": "Shards of a table with fewer replicas in sync than wanted.",
     "moving": "Shards of a table that are to have other workers.",
+    "slow": "Shards of a table of which a replica has copied for more than ten minutes.",
+    "short": "Whether a table asks for more replicas, or another spread, than its workers allow.",
 }
 
 
@@ -97,7 +99,8 @@ class Metrics:
             labels = [role, now.name]
             for table, its in part.get("shards", {}).get("tables", {}).items():
                 for name, family in tables.items():
-                    family.add_metric([*labels, table], its[name])
+                    value = its[name]
+                    family.add_metric([*labels, table], value if isinstance(value, int) else bool(value))
             for name, family in families.items():
                 value = part.get(name)
                 if value is not None:

@@ -174,6 +174,8 @@ def _tables(master: Mapping[str, Any]) -> dict[str, TableStatus]:
             int(its["moving"]),
             its["problem"] and str(its["problem"]),
             int(its.get("failed", 0)),
+            int(its.get("slow", 0)),
+            str(its["short"]) if its.get("short") else None,
         )
         for name, its in master.get("shards", {}).get("tables", {}).items()
     }

@@ -165,11 +165,13 @@ def test_what_the_master_says() -> None:
 
 def test_what_the_master_says_of_shards() -> None:
     counts = {"shards": 8, "without_primary": 1, "under_replicated": 2, "moving": 3}
-    tables = {"t": counts | {"problem": None, "failed": 4}, "u": counts | {"problem": "page: no"}}
+    more = {"failed": 4, "slow": 5, "short": "too few"}
+    tables = {"t": counts | {"problem": None} | more, "u": counts | {"problem": "page: no"}}
     part = {"state": "active", "shards": {"tables": tables, "counters": {}}}
     wrong = {"state": "active", "shards": {"tables": {"t": {}}}}
     (said, nonsense) = master_that_says(part, wrong)
-    assert said.tables == {"t": TableStatus(8, 1, 2, 3, failed=4), "u": TableStatus(8, 1, 2, 3, "page: no")}
+    told = TableStatus(8, 1, 2, 3, failed=4, slow=5, short="too few")
+    assert said.tables == {"t": told, "u": TableStatus(8, 1, 2, 3, "page: no")}
     assert nonsense == MasterStatus(problem="no status (KeyError)")
 
 

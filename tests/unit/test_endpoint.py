@@ -155,8 +155,10 @@ def test_metrics(harness: Harness) -> None:
 
 
 def test_metrics_of_tables_of_shards(harness: Harness) -> None:
-    counts = {"shards": 8, "without_primary": 1, "failed": 4, "under_replicated": 2, "moving": 3}
-    master = {"state": "active", "shards": {"tables": {"t": counts, "u": counts}, "counters": {}}}
+    counts = {"shards": 8, "without_primary": 1, "failed": 4, "under_replicated": 2, "moving": 3, "slow": 5}
+    counts |= {"short": True}
+    said = counts | {"short": "too few", "problem": None}
+    master = {"state": "active", "shards": {"tables": {"t": said, "u": said}, "counters": {}}}
     its_worker = {"state": "ready", "shards": {"shards": {"t:0": "serving"}, "handlers": 1}}
     part = {"state": "active", "master": master, "worker": its_worker}
     harness.snapshot = replace(harness.snapshot, role="node", part=part)
