@@ -63,7 +63,7 @@ _GAUGES = {
 _TABLES = {
     "shards": "Shards of a table.",
     "without_primary": "Shards of a table that no live worker owns.",
-    "failed": "Shards of a table whose owner's handler has failed, or is not at work in time.",
+    "failed": "Shards of a table of which a handler has failed, or the owner's is not at work in time.",
     "under_replicated": "Shards of a table with fewer replicas in sync than wanted.",
     "moving": "Shards of a table that are to have other workers.",
     "slow": "Shards of a table of which a replica has copied for more than ten minutes.",

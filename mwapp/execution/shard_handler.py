@@ -86,11 +86,13 @@ class HandlerShard:
 
     def promote(self, command: PromoteShard) -> None:
         """Tell it."""
+        self._expect(0)  # this has its own time
         self._generation = command.generation
         self._tell("promote", members=dict(command.members), until=command.until)
 
     def demote(self, command: DemoteShard) -> None:
         """Tell it."""
+        self._expect(0)  # this has its own time
         self._generation = command.generation
         members = dict(command.members)
         if command.to is None:

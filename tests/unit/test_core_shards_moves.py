@@ -175,6 +175,20 @@ def test_who_has_a_shard_serves_on_when_the_one_that_was_to_get_it_dies(stage: S
     assert owners_of(a) == [0, 1]
 
 
+def test_who_had_a_shard_and_comes_back_gets_it_when_the_one_that_was_to_get_it_is_dead(stage: Stage) -> None:
+    """Its name is there, but not the incarnation that had it, so the shard is lost."""
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    new_table(stage, stage.person(), Table(2))
+    a.silent = {DemoteShard}
+    (b,) = new_workers(stage, "b")
+    b.die()
+    a.die()
+    (again,) = new_workers(stage, "a")
+    stage.settle(5.0)
+    assert owners_of(again) == [0, 1]
+
+
 def test_a_table_whose_page_is_changed_and_set_back_is_planned_again(stage: Stage) -> None:
     new_master(stage)
     workers = {worker.name: worker for worker in new_workers(stage, "a", "b", "c")}

@@ -477,6 +477,18 @@ def test_a_handler_that_hangs_while_it_copies_is_killed_and_has_failed(
     assert not alive(pid)
 
 
+@pytest.mark.parametrize("told", ["promote", "demote"])
+def test_what_it_is_told_while_it_copies_has_a_time_of_its_own(told: str) -> None:
+    """The worker knows how long that may take."""
+    shard = shard_handler.HandlerShard.__new__(shard_handler.HandlerShard)
+    shard._loop, shard._due, shard._unsent = Mock(), Mock(), bytearray()
+    timer = shard._due
+    shard._tell = Mock()  # type: ignore[method-assign]  # nobody is there
+    getattr(shard, told)(Mock(generation=8, members=()))
+    timer.cancel.assert_called_once()
+    shard._loop.call_later.assert_not_called()
+
+
 def test_a_handler_that_copies_gives_signs_of_life_and_may_take_as_long_as_it_likes() -> None:
     """And the daemon hears them, and waits half of the time once more if there is none."""
     ours, theirs = socket.socketpair()

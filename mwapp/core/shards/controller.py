@@ -106,7 +106,8 @@ class Controller:
         self._fenced: Callback
         self._committing = False
         self._refusals = 0  # in a row
-        self._aside: set[tuple[str, int]] = set()  # pages that are left alone for now
+        # Pages that are left alone for now, and deletions of tables and of moves.
+        self._aside: set[tuple[str, int | str]] = set()
         self._missing_since: dict[str, float] = {}  # of workers that are wanted and not there
         self._grace_ends: set[float] = set()  # when we look again
         self._resting = Resting(rests)
@@ -217,8 +218,8 @@ class Controller:
             if self._refusals == 1:
                 self._read()
                 return
-            pages = {(change.table, change.page) for change in work.changes}
-            self._put_aside({(work.name, -1)} if work.name else pages)
+            pages: set[tuple[str, int | str]] = {(change.table, change.page) for change in work.changes}
+            self._put_aside({(work.name, "deletion")} if work.name else pages)
             self._stop_reading()
             self._begun = True  # it will be
             self._scope.after(RETRY_SECONDS, self._read)
@@ -245,7 +246,7 @@ class Controller:
             for name, member in new.members.items()
         )
 
-    def _put_aside(self, which: set[tuple[str, int]]) -> None:
+    def _put_aside(self, which: set[tuple[str, int | str]]) -> None:
         log.error("%s: cannot be written, trying others first", sorted(which))
         self._aside |= which
 
@@ -330,8 +331,9 @@ class Controller:
                 page.changed = True
 
     def _is_lost(self, record: Record) -> bool:
-        """Nobody who has it or is to have it is there."""
-        return self._view.holders.keys().isdisjoint({*record.members, *record.wanted})
+        """Nobody who has it, as the incarnation that got it, is there, nor anybody who is to have it."""
+        has_it = any(self._is_there(name, member.incarnation) for name, member in record.members.items())
+        return not has_it and self._view.holders.keys().isdisjoint(record.wanted)
 
     # ------------------------------------------------------------ what is due
 
@@ -346,7 +348,7 @@ class Controller:
                 or any(record.members for _, record in known.records())
             ):
                 continue
-            if any(page.spoilt for page in known.pages.values()) or (name, -1) in self._aside:
+            if any(page.spoilt for page in known.pages.values()) or (name, "deletion") in self._aside:
                 continue
             ops: list[Op] = [
                 Delete(page_path(name, number), page.version)
@@ -364,13 +366,13 @@ class Controller:
         if known is None or result.error is not Error.NOT_EMPTY or result.index is None:
             return False
         known.stuck = f"{ops[result.index - 1].path} {IN_THE_WAY}"
-        self._put_aside({(name, -1)})
+        self._put_aside({(name, "deletion")})
         return True
 
     def _move(self) -> _Work | None:
         """What a person asks for becomes a target; or nothing, if it cannot be."""
         for znode, move in sorted(self._view.moves.items()):
-            if (znode, -1) in self._aside:
+            if (znode, "move") in self._aside:
                 continue
             change, why = None, ""
             try:
@@ -435,7 +437,7 @@ class Controller:
             self._forget_move(znode, move)  # it is another, and its watch tells us
         else:
             log.error("%s/%s cannot be deleted (%s), so it is not done", MOVES, znode, result.error.value)
-            self._put_aside({(znode, -1)})
+            self._put_aside({(znode, "move")})
         return True
 
     def _steps(self) -> _Work | None:

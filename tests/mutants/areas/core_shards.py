@@ -175,9 +175,14 @@ MUTANTS = [
         "of shared data nobody is primary in the grace",
     ),
     controller(
-        "isdisjoint({*record.members, *record.wanted})",
-        "isdisjoint(record.wanted)",
+        "return not has_it and ",
+        "return ",
         "a shard is planned as lost while somebody has it, because the one that was to get it is",
+    ),
+    controller(
+        "has_it = any(self._is_there(name, member.incarnation) for name, member in record.members.items())",
+        "has_it = any(name in self._view.holders for name in record.members)",
+        "who comes back does not get what it had, when the one that was to get it is dead",
     ),
     controller(
         "else self._eligible(table, known.wanted)",
@@ -208,13 +213,13 @@ MUTANTS = [
         "a move that cannot be deleted has everything read again",
     ),
     controller(
-        "self._put_aside({(znode, -1)})",
-        "self._put_aside({(znode, -1), *((name, 0) for name in self._view.tables)})",
+        'self._put_aside({(znode, "move")})',
+        'self._put_aside({(znode, "move"), *((name, 0) for name in self._view.tables)})',
         "a move that cannot be deleted holds up its table",
     ),
     controller(
         "            self._forget_move(znode, move)  # it is another",
-        "            self._put_aside({(znode, -1)})  # it is another",
+        '            self._put_aside({(znode, "move")})  # it is another',
         "a move that was changed waits",
     ),
     view(
