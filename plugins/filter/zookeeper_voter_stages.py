@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ensemble import (
+    DataAtStakeError,
     Holders,
     Voters,
     by_age,
@@ -69,8 +70,14 @@ def zookeeper_voter_stages(
             "problems": [],
             **_plan(members, seen, play_hosts, {one.strip() for one in addresses}, disaster),
         }
+    except DataAtStakeError as error:
+        return _refused(error.beside(_unseen(members, seen)))
     except RefusalError as error:
-        return {"problems": [str(error)], "new": False, "gone": {}, "stages": []}
+        return _refused(str(error))
+
+
+def _refused(problem: str) -> dict[str, Any]:
+    return {"problems": [problem], "new": False, "gone": {}, "stages": []}
 
 
 def _plan(
@@ -83,7 +90,7 @@ def _plan(
     ids = {str(m["name"]): int(str(m["id"])) for m in members}
     target = frozenset(ids[m["name"]] for m in members if not m["observer"])
     left_out = [name for name in ids if name not in play_hosts]
-    unseen = [name for name in ids if "servers" not in seen.get(name, {})]
+    unseen = _unseen(members, seen)
     if not target:
         raise RefusalError(
             "zookeeper_observer is set for all hosts of the group `zookeeper`, and observers cannot elect a "
@@ -128,6 +135,11 @@ def _plan(
         }
     steps = _stages(everybody, ids, seen, now, whole, target, _Left(gone, lost))
     return {"new": False, "gone": gone, "stages": first + steps}
+
+
+def _unseen(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Members that could not be looked at: of the hosts of the play there are none."""
+    return [str(m["name"]) for m in members if "servers" not in seen.get(str(m["name"]), {})]
 
 
 def _require_all(unseen: list[str], left_out: list[str]) -> None:
@@ -347,9 +359,10 @@ def _require_newest_vote(voters: Voters, holders: Holders) -> None:
     last = holders[newest]["last_zxid"]
     if last in {holders[number]["last_zxid"] for number in voters & holders.keys()}:
         return
-    raise RefusalError(
+    raise DataAtStakeError(
         f"Server {newest} has the newest data, and in the inventory it only observes. The last zxid of each "
-        f"is {ends(holders)}. Unset zookeeper_observer for server {newest}, run, and set it then."
+        f"is {ends(holders)}.",
+        f"Unset zookeeper_observer for server {newest}, run, and set it then.",
     )
 
 
@@ -361,10 +374,10 @@ def _require_no_newer_observer(now: Voters, holders: Holders) -> None:
     running = [number for number in voting if holders[number]["unit"]["running"]]
     if newest in voting or not voting or len(running) >= majority(now):
         return
-    raise RefusalError(
-        f"Server {newest} has the newest data, and it has no vote. The last zxid of each is {ends(holders)}. "
+    raise DataAtStakeError(
+        f"Server {newest} has the newest data, and it has no vote. The last zxid of each is {ends(holders)}.",
         f"Restore the data of server {newest} on all (docs/operations.md, 'Back up and restore'), and run "
-        "again."
+        "again.",
     )
 
 
@@ -390,10 +403,10 @@ def _require_data(now: Voters, concerned: Voters, trusted: set[int], holders: Ho
             else f"writes after {holders[newest]['last_zxid']} (server {newest}), if there were any, are "
             "then lost"
         )
-    raise RefusalError(
+    raise DataAtStakeError(
         f"Of the voters {numbers(now)}, {numbers(lost)} have no data: the others are no majority, and those "
-        f"without data have no vote. The last zxid of each that has data is {ends(holders)}: keep these. "
-        f"Instead: {remedy}."
+        f"without data have no vote. The last zxid of each that has data is {ends(holders)}: keep these.",
+        f"Instead: {remedy}.",
     )
 
 

@@ -22,6 +22,23 @@ Holders = Mapping[int, Mapping[str, Any]]  # by id what was found on those that 
 Pairs = set[frozenset[int]]  # of servers
 
 
+class DataAtStakeError(RefusalError):
+    """What it advises moves, replaces or gives up data: that holds only if all members were looked at."""
+
+    def __init__(self, problem: str, advice: str) -> None:
+        super().__init__(f"{problem} {advice}")
+        self.problem = problem
+
+    def beside(self, unseen: list[str]) -> str:
+        """The message where these members could not be looked at."""
+        if not unseen:
+            return str(self)
+        return (
+            f"{self.problem} Move and restore nothing: {joined(unseen)} could not be looked at, and may have "
+            "newer data, or be one of a quorum that serves. Make it reachable, and run without --limit."
+        )
+
+
 def require_one_ensemble(holders: Holders, voters: Mapping[int, Voters], lost: Voters) -> None:
     """Data of different histories must not meet: ZooKeeper would mix them without a word."""
     trails = {number: _trail(found) for number, found in holders.items()}
@@ -29,9 +46,10 @@ def require_one_ensemble(holders: Holders, voters: Mapping[int, Voters], lost: V
     alike = {frozenset(pair) for pair, same in found.items() if same}
     for (a, b), same in found.items():
         if same is False:
-            raise RefusalError(
+            raise DataAtStakeError(
                 f"The data of servers {a} and {b} have different transactions, so they must not meet. "
-                + _remedy(a, b, holders, voters, alike, parted=True)
+                + _all_ends(holders),
+                _remedy(a, b, holders, voters, alike, parted=True),
             )
         if holders[a]["configured"] and holders[b]["configured"]:
             _require_one_list(a, b, holders, voters, alike, lost)
@@ -58,10 +76,11 @@ def _require_one_list(
     # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
     alone = not mine or not other
     if elsewhere or alone or len((voters[a] ^ voters[b]) - lost) > 1:
-        raise RefusalError(
+        raise DataAtStakeError(
             f"Server {a} has data as a member of {numbers(voters[a])}, server {b} as a member of "
             f"{numbers(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
-            + _remedy(a, b, holders, voters, alike)
+            + _all_ends(holders),
+            _remedy(a, b, holders, voters, alike),
         )
 
 
@@ -84,10 +103,10 @@ def _require_no_stranger(
     for stranger in sorted(holders.keys() - ours):
         newest = next(number for number in by_age(holders) if number in ours)
         how = "the newest of all, but" if holders[stranger]["configured"] else "but no zoo.cfg, and"
-        raise RefusalError(
+        raise DataAtStakeError(
             f"Server {stranger} has data, {how} none of its last transactions is one of server "
-            f"{numbers(ours)}: they may be another ensemble's. "
-            + _remedy(newest, stranger, holders, voters, alike)
+            f"{numbers(ours)}: they may be another ensemble's. " + _all_ends(holders),
+            _remedy(newest, stranger, holders, voters, alike),
         )
 
 
@@ -129,10 +148,7 @@ def _remedy(
     kept = max(zxids, key=lambda one: (zxids[one], one in needed, any(one in group for group in whole), -one))
     # Nobody knows whose data are right, if the newest are none of those that a majority has.
     needed = needed.union(*(group for group in whole if kept not in group))
-    text = (
-        f"The last zxid of each is {ends(holders)}. If they are two ensembles, take the hosts of one out of "
-        "the group `zookeeper`. "
-    )
+    text = "If they are two ensembles, take the hosts of one out of the group `zookeeper`. "
     spare = [number for number in (b, a) if number != kept and number not in needed]
     if damaged:
         return f"{text}Discard no data, for nobody knows whose are the newest. {_keep(damaged, holders)}"
@@ -202,6 +218,10 @@ def ends(holders: Holders) -> str:
     return "; ".join(f"server {number}: {_end(found)}" for number, found in sorted(holders.items()))
 
 
+def _all_ends(holders: Holders) -> str:
+    return f"The last zxid of each is {ends(holders)}."
+
+
 def _end(found: Mapping[str, Any]) -> str:
     zxid = int(found["last_zxid"] or "0x0", 16)
     text = f"{zxid:#x}, epoch {zxid >> 32}"
@@ -213,9 +233,9 @@ def require_known_ends(holders: Holders, concerned: Voters) -> None:
     """Where it matters whose data are the newest, a damaged log may not be taken for a short one."""
     damaged = {number: path for number, path in _damaged(holders).items() if number in concerned}
     if damaged and len(holders) > 1:
-        raise RefusalError(
-            "Whose data are the newest cannot be told, and they would have to lead. The last zxid of each is "
-            f"{ends(holders)}. {_keep(damaged, holders)}"
+        raise DataAtStakeError(
+            "Whose data are the newest cannot be told, and they would have to lead. " + _all_ends(holders),
+            _keep(damaged, holders),
         )
 
 

@@ -55,6 +55,7 @@ class Scene:
         self._damage()
         self.members = self._inventory()
         self._mistake()
+        self._hide()
         self._promise()
 
     def _running(self, members: list[dict[str, Any]], **how: Any) -> Run:
@@ -204,6 +205,18 @@ class Scene:
         self.dead, self.disaster = ",".join(host.address for host in dead), True
         self.forgotten = numbers - {host.number for host in known if host.dead}
 
+    def _hide(self) -> None:
+        """Now and then nobody can log in on a server that runs, and the operator does with another one."""
+        running = [h for h in (self.ensemble.hosts[m["id"]] for m in self.members) if h.running is not None]
+        if len(self.members) < 2 or not running or self.luck.random() > 0.15:
+            return
+        hidden = self.luck.choice(running)
+        hidden.hidden = True
+        self.limit = frozenset(
+            [self.luck.choice([m["name"] for m in self.members if m["id"] != hidden.number])]
+        )
+        self.ensemble.tell(f"--- nobody can log in on {hidden.name}, --limit {', '.join(self.limit)}")
+
     def _promise(self) -> None:
         """What can still be had: what the newest of those that are to be members has."""
         ids = {m["id"] for m in self.members} | self.forgotten
@@ -240,6 +253,7 @@ class Scene:
         ):
             return
         for host in (self.ensemble.hosts[m["id"]] for m in members):
+            assert not host.hidden, f"advice that costs data, and nobody has looked at {host.name}"
             if host.log is not None and not host.dead:
                 least = "at least " if host.damaged else ""
                 assert f"server {host.number}: {least}{host.last:#x}" in advice
@@ -331,7 +345,12 @@ class Scene:
         """What the operator got wrong."""
         hosts = self.ensemble.hosts
         ids = {m["id"] for m in self.members}
-        if (
+        hidden = [host for host in hosts.values() if host.hidden and host.name in advice]
+        if hidden and re.search(r"reach|Bring it back", advice):
+            for host in hidden:
+                host.hidden = False
+            self.limit = frozenset()
+        elif (
             self.stranger in ids
             and "If they are two ensembles, take the hosts of one out of the group" in advice
         ):
@@ -474,6 +493,10 @@ def _healthy(*_: object) -> list[object]:
     return []
 
 
+def _said(error: Any, _unseen: Any) -> str:
+    return str(error)
+
+
 # What is planted where, what goes wrong, and a seed that shows it.
 PLANTED = {
     "the newest data are not the first to run": (PLAN, "_newest_first", lambda *_: [], "leads without", 39),
@@ -490,6 +513,13 @@ PLANTED = {
         _healthy,
         "leads without",
         9553,
+    ),
+    "advice costs data that nobody has looked at": (
+        ONE["DataAtStakeError"],
+        "beside",
+        _said,
+        "nobody has looked at",
+        81,
     ),
     "a disaster buries who was not declared dead": (
         PLAN,

@@ -982,6 +982,52 @@ def test_limit_does_not_hide_what_is_wrong_with_data() -> None:
     assert plan(seen, limit="12")["problems"] == []
 
 
+DOWN: Found = {"unit": {"running": False}}
+OBSERVED = holds("123", "4") | written(1, 2, 3, 4)
+STRANGE = holds("123", **DOWN) | written(9 << 32, at=7)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({"1": holds("123") | written(1, 2), "2": None, "3": STRANGE}, "none of its last transactions is"),
+        ({"1": holds("123") | written(1), "2": None, "3": STRANGE | written(1, 2, at=7)}, "must not meet"),
+        ({"1": holds("1") | written(1, 2), "2": None, "3": holds("3", **DOWN)}, "not one ensemble's"),
+        (
+            {
+                "1": None,
+                "2": OBSERVED | written(1, 2, 3),
+                "3": holds("123", **DOWN) | written(1),
+                "4": OBSERVED,
+            },
+            "no vote",
+        ),
+        ({"1": None, "2": empty(), "3": holds("123", **DOWN) | written(1), "4": OBSERVED}, "no vote"),
+        ({"1": reinstalled(1, 2), "2": None, "3": reinstalled(1)}, "in the inventory it only observes"),
+        ({n: empty() for n in "345"} | {"1": None, "2": holds("12345", **DOWN)}, "3, 4 and 5 have no data"),
+        ({"1": None, "2": reinstalled(1) | {"damaged": "/log"}, "3": reinstalled(1, 2)}, "cannot be told"),
+    ],
+)
+def test_nothing_is_moved_or_restored_beside_a_member_that_could_not_be_looked_at(
+    seen: Mapping[str, Found | None], said: str
+) -> None:
+    """It may have newer data, or serve with one that would be stopped."""
+    [hidden] = [n for n, found in seen.items() if found is None]
+    observers = "1" if "observes" in said else "4" if "4" in seen and "5" not in seen else ""
+    text = refusal(plan(seen, limit="3", observers=observers))
+    assert said in text
+    assert f"Move and restore nothing: zk{hidden} could not be looked at, and may have newer data" in text
+    assert text.endswith("Make it reachable, and run without --limit.")
+    assert not re.search("move the contents|Restore|Unset|restore a backup|take out", text)
+
+
+def test_one_that_could_not_be_looked_at_may_be_one_of_two_that_serve() -> None:
+    """Where an observer is ahead because it was asked later, it is enough that all can be asked."""
+    seen = {"2": OBSERVED | written(1, 2, 3), "3": holds("123", "4", **DOWN) | written(1), "4": OBSERVED}
+    assert "no vote" in refusal(plan(seen | {"1": None}, limit="3", observers="4"))
+    assert steps(plan(seen | {"1": seen["2"]}, observers="4")) == ["123|4"]
+
+
 @pytest.mark.parametrize("two", [holds("123"), empty()])
 def test_limit_does_for_a_change_that_concerns_one(two: Found) -> None:
     answer = plan({"1": holds("123"), "2": two, "3": None}, limit="2")

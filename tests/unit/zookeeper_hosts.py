@@ -56,6 +56,7 @@ class Host:
     running: Config | None = None
     marker: bool = False
     dead: bool = False
+    hidden: bool = False  # it does what it did, but nobody can log in
     damaged: str = ""  # a log of which ``log`` has only what can be read: the server does not start
     names: set[str] = field(default_factory=set)  # under which it is found besides the address
 
@@ -83,7 +84,7 @@ class Host:
 
     def seen(self) -> dict[str, Any]:
         """What zookeeper_preflight tells of it."""
-        if self.dead:
+        if self.dead or self.hidden:
             return {"msg": "unreachable"}
         config = self.running if self.running is not None else self.config
         return {
@@ -290,7 +291,7 @@ class Run:
         names = [m["name"] for m in self.members]
         play = [name for name in names if not self.limit or name in self.limit]
         for name in play:
-            if self._host(name).dead:
+            if self._host(name).dead or self._host(name).hidden:
                 raise RefusedError(f"{name} cannot be reached. If it is lost for good, give its zookeeper_id")
         self._require_dead(play)
         seen = self.look(names, play)

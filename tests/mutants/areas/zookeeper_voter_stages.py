@@ -34,11 +34,6 @@ MUTANTS = [
     stages('if not m["observer"])', ")", "observers are given a vote", at="_plan"),
     stages("if name not in play_hosts]", "if name in play_hosts]", "--limit is refused where it is sound"),
     stages(
-        'if "servers" not in seen.get(name, {})]',
-        "if name not in seen]",
-        "a host that could not be looked at ends it",
-    ),
-    stages(
         "    if unseen:\n",
         "    if False:\n",
         "a second ensemble beside one that cannot be seen",
@@ -80,8 +75,8 @@ MUTANTS = [
         "frozenset(listed or {number})", "frozenset(listed)", "a server that serves alone has no voters"
     ),
     ensemble(
-        '> 1:\n        raise RefusalError(\n            f"Server {a}',
-        '> 2:\n        raise RefusalError(\n            f"Server {a}',
+        '> 1:\n        raise DataAtStakeError(\n            f"Server {a}',
+        '> 2:\n        raise DataAtStakeError(\n            f"Server {a}',
         "lists that differ in two are mixed",
     ),
     ensemble("elsewhere or alone or", "alone or", "a namesake's data are mixed in"),
@@ -165,6 +160,13 @@ MUTANTS = [
     ),
     ensemble("len(voters) // 2 + 1", "(len(voters) + 1) // 2", "half is a majority"),
     # ---------------------------------------------------------------- data that do not fit together
+    ensemble("if not unseen:", "if True:", "advice rests on data that nobody has looked at"),
+    ensemble("if not unseen:", "if False:", "no advice is given, though all were looked at"),
+    stages(
+        'if "servers" not in seen.get(str(m["name"]), {})]',
+        'if str(m["name"]) not in seen]',
+        "a host that could not be looked at ends it",
+    ),
     ensemble(
         "return not moved or (", "return not moved and (", "no member keeps its address", at="_same_addresses"
     ),
