@@ -374,6 +374,7 @@ def _require_no_newer_observer(now: Voters, holders: Holders) -> None:
     running = [number for number in voting if holders[number]["unit"]["running"]]
     if newest in voting or not voting or len(running) >= majority(now):
         return
+    require_known_ends(holders, frozenset(holders))
     raise DataAtStakeError(
         f"Server {newest} has the newest data, and it has no vote. The last zxid of each is {ends(holders)}.",
         f"Restore the data of server {newest} on all (docs/operations.md, 'Back up and restore'), and run "

@@ -409,6 +409,20 @@ def test_an_observer_with_newer_data_than_any_voter_is_not_sent_theirs() -> None
     assert steps(plan(seen | serving, observers="4")) == ["123|4"], "it is ahead because it was asked later"
 
 
+@pytest.mark.parametrize("bad", ["2", "5"])
+def test_an_observer_is_not_restored_on_all_beside_a_damaged_log(bad: str) -> None:
+    """What cannot be read of it may be what was acknowledged last."""
+    down: Found = {"unit": {"running": False}}
+    seen = {n: holds("123", "45", **down) | written(1, 2) for n in "125"}
+    seen |= {"3": empty(), "4": holds("123", "45") | written(1, 2, 3)}
+    seen[bad] |= {"damaged": BAD}
+    text = refusal(plan(seen, observers="45"))
+    assert f"Keep the file {BAD} of server {bad}" in text
+    assert "Restore the data" not in text
+    seen[bad] |= {"damaged": ""}
+    assert "Restore the data of server 4 on all" in refusal(plan(seen, observers="45"))
+
+
 def test_the_newest_data_must_vote_after_a_disaster() -> None:
     seen = {"1": holds("12345") | written(1, 2), "2": holds("12345") | written(1, 2, 3)}
     lost: dict[str, Any] = {"gone": "345", "dead": "zk3,zk4,zk5", "disaster": True}

@@ -159,6 +159,11 @@ MUTANTS = [
         "who comes votes at once",
     ),
     ensemble("len(voters) // 2 + 1", "(len(voters) + 1) // 2", "half is a majority"),
+    stages(
+        "majority(now):\n        return\n    require_known_ends(holders, frozenset(holders))\n",
+        "majority(now):\n        return\n",
+        "an observer is restored over what a damaged log has",
+    ),
     # ---------------------------------------------------------------- data that do not fit together
     ensemble("if not unseen:", "if True:", "advice rests on data that nobody has looked at"),
     ensemble("if not unseen:", "if False:", "no advice is given, though all were looked at"),
