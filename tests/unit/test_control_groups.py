@@ -322,11 +322,6 @@ def test_a_command_whose_group_was_made_too_late_is_not_begun(tmp_path: Path) ->
     assert slow.back == slow.made, "another run has it next"
 
 
-def test_what_a_command_prints_is_no_reason() -> None:
-    assert explained(Outcome(code=-15, output="mwapp: lie\n")).reason == "killed by SIGTERM"
-    assert explained(Outcome(code=-9, output="mwapp: true\nso\n")).reason == "killed by SIGKILL"
-
-
 @pytest.mark.parametrize(
     ("text", "amount"),
     [("1M", 1 << 20), ("1048576", 1 << 20), ("2g", 2 << 30), (" 1024K ", 1 << 20), ("1T", 1 << 40)],

@@ -32,3 +32,8 @@ from mwapp.status.ending import explained
 def test_reasons(outcome: Outcome, reason: str | None) -> None:
     told = explained(outcome)
     assert (told.reason, told.code, told.status) == (reason, outcome.code, outcome.status)
+
+
+def test_what_a_command_prints_is_no_reason() -> None:
+    assert explained(Outcome(code=-15, output="mwapp: lie\n")).reason == "killed by SIGTERM"
+    assert explained(Outcome(code=-9, output="mwapp: true\nso\n")).reason == "killed by SIGKILL"
