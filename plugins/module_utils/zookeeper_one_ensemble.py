@@ -160,6 +160,15 @@ def _remedy(
     one = "If they are one"
     if parted:
         one += " that went two ways, as when a copy serves by itself"
+    having = voters[kept] & holders.keys()
+    few = len(having - {spare[0]}) < majority(voters[kept]) <= len(having)
+    # Nobody serves who would lose what they have; and transactions show that they are one then.
+    if few and needed <= {kept} and holders[kept]["trail"]:
+        return (
+            f"{text}{one}, server {kept} has the newest data, and without those of server {spare[0]} too few "
+            f"voters have any: keep a copy of each, and restore the data of server {kept} on all "
+            "(docs/operations.md, 'Back up and restore')."
+        )
     return (
         f"{text}{one}, server {kept} has the newest data: keep those. Stop server {spare[0]}, move the "
         "contents of its zookeeper_data_dir and zookeeper_txnlog_dir to another place (do not delete "

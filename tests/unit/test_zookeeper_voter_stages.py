@@ -537,6 +537,30 @@ def test_who_was_sent_a_snapshot_and_goes_as_far_as_others_is_no_stranger() -> N
     assert steps(plan(seen)) == ["123"]
 
 
+def test_two_that_are_needed_and_have_nothing_in_common_are_not_taken_apart() -> None:
+    """One had the newest data, one was down for weeks, and the third has lost its disk: without the second
+    the first would be no majority, and who moved its data away would be told to bring them back."""
+    newest, old = stopped("123", 5 << 32 | 9), stopped("123", 1 << 32 | 7)
+    text = refusal(plan({"1": newest, "2": empty(), "3": old}))
+    assert "Server 3 has data" in text or "Server 1 has data" in text
+    assert "server 1: 0x500000009, epoch 5; server 3: 0x100000007, epoch 1" in text
+    assert "If they are two ensembles, take the hosts of one out of the group" in text
+    assert "If they are one, server 1 has the newest data, and without those of server 3 too few" in text
+    assert "restore the data of server 1 on all (docs/operations.md, 'Back up and restore')" in text
+    assert "move the contents" not in text
+    assert steps(plan(dict.fromkeys("123", newest)))[-1] == "123", "so it ends"
+    two = {"1": stopped("12", 9, 10), "2": stopped("12", 9, at=1)}
+    assert "restore the data of server 1 on all" in refusal(plan(two))
+    assert "move the contents" in refusal(
+        plan({"1": stopped("12", 9) | {"trail": {}}, "2": reinstalled(7) | {"trail": {}}})
+    )
+    seen = {"1": stopped("12345", 5 << 32 | 9), "3": stopped("12345", 1 << 32 | 7)}
+    said = refusal(plan(seen | {n: empty() for n in "245"}))
+    assert "restore the data of server" not in said, "whose data are the newest is not known"
+    said = refusal(plan(two | {n: holds("345", last_zxid="0x2") for n in "345"}))
+    assert "keep those. Stop server 2" in said, "the others serve, and keep what they have"
+
+
 def test_nobody_is_a_stranger_where_nobody_has_written() -> None:
     young = {n: stopped("123", 0) | {"trail": {}} for n in "12"}
     assert steps(plan(young | {"3": stopped("123", 0x100000000) | {"trail": {}}}))[-1] == "123"

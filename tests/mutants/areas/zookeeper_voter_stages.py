@@ -260,6 +260,18 @@ MUTANTS = [
         "(newest in logged or zxids[newest] & COUNTER) and", "", "an epoch that just began makes a stranger"
     ),
     ensemble(") and logged & others", ")", "whoever writes first in a young ensemble is a stranger"),
+    ensemble(
+        "len(having - {spare[0]}) <",
+        "len(having) <",
+        "who moves data away as told is told to bring them back",
+    ),
+    ensemble(" <= len(having)\n", "\n", "data are restored on all, though the others may have newer"),
+    ensemble(
+        'needed <= {kept} and holders[kept]["trail"]:',
+        "needed <= {kept}:",
+        "data without a transaction are restored in vain",
+    ),
+    ensemble("few and needed <= {kept} and", "few and", "data are restored over those of others that serve"),
     # ---------------------------------------------------------------- hosts that were installed anew
     stages(
         'for number, found in holders.items() if found["configured"]}\n    return',
