@@ -423,6 +423,32 @@ def test_whoever_gives_up_data_of_an_ill_server_knows_how_far_all_others_go() ->
     assert "Not known, as --limit leaves them out and they could not be looked at: zk4.\n" in text
 
 
+def test_who_is_held_back_until_the_newest_data_serve_is_told_when_they_do_not() -> None:
+    """Two would be a quorum, and one of the first two cannot start."""
+
+    def told(**stage: Any) -> str:
+        members = [{"name": f"zk{number}"} for number in (1, 2, 3)]
+        text: str = render(
+            "unhealthy.txt.j2",
+            __zookeeper_gate={"waited": 10, "problems": []},
+            __zookeeper_stage={"asked": members[1:], **stage},
+            __zookeeper_plan={"stages": [{"asked": members[1:]}, {"asked": members}]},
+            __zookeeper_logs={"results": []},
+            ansible_play_hosts=[],
+            hostvars={},
+        )
+        return text
+
+    text = told(newest_first=True)
+    assert "Held back until zk2, zk3, which have the newest data, serve: zk1." in text
+    assert (
+        "no disk was restored from a backup or copied, any majority of the voters has all that was ack"
+        in text
+    )
+    assert "`systemctl start zookeeper`" in text
+    assert "Held back" not in told()
+
+
 def test_while_servers_are_restarted_one_that_is_ill_stops_all() -> None:
     """The gate gives up on those that are idle only where they are restarted next, before a roll."""
     first = {}
