@@ -295,7 +295,9 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
         problems.append(
             f"zookeeper_max_buffer is {settings['zookeeper_max_buffer']}, but to read its data {me['name']} "
             f"needs {least}: set that or more. (Or delete what is so large. It is gone when a snapshot "
-            "without it has been written, and older files have been purged.)"
+            "without it has been written, and older files have been purged. If nothing so large was ever "
+            "stored, one of its logs ends in garbage, as after a crash. With a smaller buffer it would not "
+            "start then, either: keep a copy of its logs first.)"
         )
     if found["data_dir"]["filled"] or found["txnlog_dir"]["filled"]:
         problems += _data_problems(me, settings, found)

@@ -68,7 +68,11 @@ def _number(file: BinaryIO | gzip.GzipFile) -> int:
 
 
 def _transactions(log: Path) -> Iterator[int]:
-    """Their sizes. Zeros follow the last, as the file is extended before it is written."""
+    """Their sizes. Zeros follow the last, as the file is extended before it is written.
+
+    After a crash garbage may, and what it says of a size counts, however large: ZooKeeper 3.8.0 refuses to
+    start with "Unreasonable length" before it sees that the log ends there.
+    """
     with log.open("rb") as file:
         file.seek(HEADER)
         while len(head := file.read(ENTRY.size)) == ENTRY.size:

@@ -79,6 +79,14 @@ def test_a_sound_plan_passes() -> None:
     assert host(seen=with_data()) == ""
 
 
+def test_a_buffer_that_garbage_may_ask_for() -> None:
+    """ZooKeeper reads a length, however large, before it sees that the log has ended."""
+    said = host(seen=found(buffer=75826566))
+    assert "but to read its data zk1 needs 75826566: set that or more" in said
+    assert "If nothing so large was ever stored, one of its logs ends in garbage, as after a crash" in said
+    assert "keep a copy of its logs first" in said
+
+
 def targets(**changed: str) -> dict[str, Any]:
     """Where the links of the directories lead."""
     return found(targets=found()["targets"] | changed)

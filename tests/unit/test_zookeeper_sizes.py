@@ -52,6 +52,8 @@ def log(*values: int) -> bytes:
         ({"log.1": log(601), "log.2": log(90)}, 301),
         ({"log.1": log(90)[:-4120]}, 45),
         ({"log.1": log(90) + b"x" * 99}, 45),  # nothing counts behind the zeros
+        # A length that is garbage counts: with a smaller buffer the server does not start.
+        ({"log.1": log(90)[:-4096] + struct.pack(">qi", 1, 151653132) + b"x" * 238}, 75826566),
         ({"log.1": b"ZK", "currentEpoch": b"1", "snapshot.tmp": b""}, 0),
     ],
 )
