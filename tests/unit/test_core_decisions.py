@@ -44,6 +44,24 @@ def transactions(actor: Actor, part: type[Create] | type[Delete], prefix: str) -
     ]
 
 
+# ------------------------------------------------------------ what is told by the list alone
+
+
+def test_a_task_that_is_made_anew_after_it_was_listed_and_before_it_is_read_is_run() -> None:
+    """Nobody is told the name of what he may not read. It was gone when it was read: seed 1080955."""
+    stage = Stage()
+    stage.ensemble.hides = lambda path: path == "/tasks/mine"
+    master, worker, person = stage.master("m1"), stage.worker("w1"), stage.person()
+
+    when_carried_out(master, is_read_of("/tasks/mine"), lambda: person.delete("/tasks/mine", settle=False))
+    person.create("/tasks/mine", "date")
+    while master.meanwhile is not None:
+        stage.settle(0.01)
+    person.create("/tasks/mine", "date")
+    stage.settle(5)
+    assert worker.running() == ["mine"]
+
+
 # ------------------------------------------------------------ what is in doubt
 
 

@@ -356,6 +356,11 @@ MUTANTS = [
         "a task that is ephemeral keeps its worker's slot for ever",
     ),
     mirror(
+        "            self.tasks.remove(task)\n            return\n",
+        "            return\n",
+        "a task that was gone when it was read, and is made anew before the next list, waits for the next master",
+    ),
+    mirror(
         "            self.tasks.remove(task)\n            self.pointless |= self.cancels & {task}\n",
         "            self.pointless |= self.cancels & {task}\n",
         "who has a task that is ephemeral now keeps it",
