@@ -527,9 +527,8 @@ class Mirror:
     def _task_seen(self, task: str, node: Node | Failed) -> None:
         if isinstance(node, Failed) or node.stat.children:  # do not act on it until more is known
             self.tasks.take(task)
-        if (
-            node == GONE
-        ):  # deleted by hand; one of its name that comes before the next list is to be new there
+        if node == GONE:
+            # Deleted by hand. If one of its name comes before the next list, it is new there.
             self.tasks.remove(task)
             return
         if isinstance(node, Failed):
