@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from mwapp.core.election import Election
-from mwapp.core.messages import Abandon, Close, Command, Event, Kill, Request, Run, Stop, Tick
+from mwapp.core.messages import Abandon, Close, Command, Connected, Event, Kill, Request, Run, Stop, Tick
 from mwapp.core.session import Process
 from tests.simulation.clock import Clock
 from tests.simulation.edge import Edge
@@ -58,6 +58,7 @@ class Host:
         self.retired = False  # it has done its work
         self.election: Election | None = None  # if it is a candidate
         self.life = 0
+        self.lives: dict[int, int] = {}  # which of them had each session
         self._world, self._service, self._build = world, service, build
         self._new_process, self._on_write = process, on_write
         self._on_connected, self._on_awake = on_connected, on_awake
@@ -172,6 +173,8 @@ class Host:
             self._inbox.append(lambda: self.event(event) if life == self.life else None)
             return
         self._world.note(self.name, event)
+        if isinstance(event, Connected):
+            self.lives[event.session] = self.life
         for command in self.process.handle(self.clock.now(), event):
             self._carry_out(command)
         if not self.awake:

@@ -209,7 +209,7 @@ class Judge:
         again.persons, again.labels, again._runs = self.persons, self.labels, self._runs
         again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
         again.lost_cancels, again.denied, again.limits = self.lost_cancels, self.denied, self.limits
-        again._lives, again.times.right = self._lives.again(), self.times.right
+        again.times.right = self.times.right
         again.depositions.patience = self.depositions.patience
         again.shares.most = self.shares.most
         return again

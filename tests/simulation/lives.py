@@ -22,24 +22,15 @@ class Lives:
     """What the judge sees when workers register."""
 
     def __init__(self) -> None:
-        self._of: dict[int, Life] = {}  # by session; this outlasts what the ensemble loses
         self._registered: dict[str, list[tuple[int, Life | None, float]]] = {}  # by worker
-
-    def again(self) -> "Lives":
-        """For a judge that hears of the registrations again."""
-        new = Lives()
-        new._of = self._of
-        return new
 
     def registered(
         self, worker: str, incarnation: int, session: int, hosts: Iterable[Host], now: float
     ) -> None:
-        """That session has the worker's name from now on, under this incarnation."""
-        for host in hosts:
-            if host.process is not None and host.process.session == session:
-                self._of[session] = Life(host.name, host.life)
-        known = self._registered.setdefault(worker, [])
-        known.append((incarnation, self._of.get(session), now))
+        """That session has the worker's name from now on, under this incarnation. Its process may have died
+        since it sent this: seed 1111304."""
+        life = next((Life(host.name, host.lives[session]) for host in hosts if session in host.lives), None)
+        self._registered.setdefault(worker, []).append((incarnation, life, now))
 
     def lives(self, lost: Lost, now: float) -> bool:
         """Whether everybody knows that the process lived on: it registered again some time ago, and is
