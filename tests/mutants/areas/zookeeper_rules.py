@@ -8,7 +8,9 @@ from tests.mutants.mutant import Mutant
 FILES = ("rules", "role", "settings", "heap")
 KILLERS = (
     pytest(
-        *(f"tests/unit/test_zookeeper_{name}.py" for name in FILES), "tests/unit/test_unreachable_hosts.py"
+        *(f"tests/unit/test_zookeeper_{name}.py" for name in FILES),
+        "tests/unit/test_unreachable_hosts.py",
+        "tests/unit/zookeeper_preflight",
     ),
 )
 
