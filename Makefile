@@ -6,6 +6,9 @@ SEEDS ?= 40000
 FRESH ?= 200
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 20
+# No longer than so many minutes: a busy machine tries as many as it can, and says so.
+MINUTES ?= 5
+EDGE_MINUTES ?= 1
 SCENARIOS ?= default failover archive standalone peers operations collection
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -47,7 +50,10 @@ ssh: ## a shell on a host: make ssh NODE=mw1
 down: ## remove the hosts and every trace of them
 	@lab --name "$${LAB:-lab}" down
 
-test: setup-tests lint unit processes model simulate integration lab-test molecule ## all tests
+# What waits for servers and hosts leaves a third of the processors: there the proof runs.
+test: setup-tests lint unit processes ## all tests
+	@scripts/beside "$(MAKE) --no-print-directory model simulate MINUTES=20 EDGE_MINUTES=5" \
+		"$(MAKE) --no-print-directory integration lab-test molecule"
 
 # Its parts beside each other, one on each core; what one of them says is shown whole when it ends.
 lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
@@ -88,13 +94,12 @@ unit: setup-python ## logic, without root and without processes
 processes: setup-python ## the unit tests that start processes: handlers, commands, modules, ansible-playbook
 	pytest -n $$(expr $$(nproc) + 2) --dist worksteal -m processes tests/unit
 
-# First whether it notices planted bugs. Compiled if it can be. A busy machine is not to fail: it runs fewer,
-# and says so.
+# First whether it notices planted bugs. Compiled if it can be.
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000
 	pytest -n $$(nproc) --dist worksteal tests/proof
-	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes 5
+	python -m tests.simulation.compiled --seeds $(SEEDS) --fresh $(FRESH) --minutes $(MINUTES)
 	python -m tests.simulation.shards --seeds 300 --fresh $(EDGE_FRESH)
-	python -m tests.edge --seeds $(EDGE_SEEDS) --fresh $(EDGE_FRESH) --minutes 1
+	python -m tests.edge --seeds $(EDGE_SEEDS) --fresh $(EDGE_FRESH) --minutes $(EDGE_MINUTES)
 
 model: setup-tests ## the protocol as a model, every state of it: python -m tests.model 2 for larger bounds
 	pytest -n $$(nproc) --dist worksteal tests/model
@@ -105,9 +110,9 @@ coverage: setup-python ## how much of mwapp/core the simulation alone reaches, a
 mutants: setup-python ## mistakes planted in the code, one at a time: how many do the tests notice? ONLY=text SAMPLE=300
 	python -m tests.mutants --only "$(ONLY)" $(if $(SAMPLE),--sample $(SAMPLE))
 
-# They wait most of the time: on each core the tests of one file, with servers of their own.
+# They wait a third of the time. Each process has the tests of one file, with servers of their own.
 integration: setup-tests ## a real ensemble on loopback, attacked
-	pytest -n $$(nproc) --dist loadfile tests/integration
+	pytest -n $$(expr $$(nproc) + 1) --dist loadfile tests/integration
 
 lab-test: setup-tests ## the lab's own verbs
 	pytest tests/lab

@@ -1,0 +1,64 @@
+"""scripts/beside: the proof runs on what the tests of hosts leave of the processors."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.processes
+BESIDE = str(Path(__file__).parents[2] / "scripts/beside")
+
+
+def beside(behind: str, front: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([BESIDE, behind, front], capture_output=True, text=True, timeout=60)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def once(what: Callable[[], bool]) -> bool:
+    """Wait for it: who only gets what others leave takes a while to end."""
+    until = time.monotonic() + 30
+    while not what() and time.monotonic() < until:
+        time.sleep(0.05)
+    return what()
+
+
+def test_what_gives_way_is_shown_at_the_end() -> None:
+    done = beside("chrt -p $$", "echo first; sleep 0.5")
+    first, *then = done.stdout.splitlines()
+    assert (done.returncode, first) == (0, "first")
+    assert "SCHED_IDLE" in then[0]
+
+
+def test_each_failure_counts() -> None:
+    assert beside("exit 3", "true").returncode == 3
+    assert beside("true", "exit 4").returncode == 4
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_nothing_is_left(tmp_path: Path, broken_off: bool) -> None:
+    """Whether the other fails, or somebody ends the whole."""
+    pid = tmp_path / "pid"
+    behind = f"sleep 600 & echo $! >{pid}.new; mv {pid}.new {pid}; wait"
+    front = f"while [ ! -e {pid} ]; do sleep 0.05; done; " + ("sleep 600" if broken_off else "exit 4")
+    run = subprocess.Popen([BESIDE, behind, front], start_new_session=True)
+    assert once(pid.exists)
+    if broken_off:
+        os.killpg(run.pid, signal.SIGTERM)
+    assert run.wait(timeout=60) != 0
+    assert once(lambda: gone(int(pid.read_text())))
+
+
+def test_it_wants_two_commands() -> None:
+    done = subprocess.run([BESIDE, "true"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "usage: scripts/beside COMMAND COMMAND\n")
