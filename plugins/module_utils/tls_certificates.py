@@ -17,7 +17,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,33 +24,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_pem, tls_x509
 from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprint
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import name_of_a_server
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-    LACKS = "" if hasattr(x509.Certificate, "not_valid_after_utc") else "is older than 42"
 except ImportError:
-    LACKS = "is missing"
+    pass  # tls_x509.LACKS says so
 
 CAS = ("client", "quorum", "status")
 CA_DAYS = 3650
-# What is made now is valid since yesterday: a host whose clock is late should take it, too.
-BACKDATED = timedelta(days=1)
-LEAST_RSA_BITS = 2048
-READABLE_BY_OTHERS = 0o077
-# ZooKeeper reads keys in this form alone, and says no more than "invalid key" of the others.
-PKCS8 = b"-----BEGIN PRIVATE KEY-----"
-ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
-KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a file, and of a certificate
-CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 # By host, and CA, the fingerprints of the certificates that its server trusts, the one that signs first.
@@ -82,14 +70,6 @@ class Authority:
 
     certificates: list[Any]
     key: Any
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """What a leaf's file holds."""
-
-    key: Any
-    chain: list[Any]
 
 
 class Store:
@@ -149,7 +129,7 @@ class Store:
         if self.problems or self._check:
             return
         for path, content, mode in self._todo:
-            _write(path, content, mode)
+            tls_pem.write(path, content, mode)
         for path in self._obsolete:
             path.unlink(missing_ok=True)
 
@@ -185,7 +165,7 @@ class Store:
             )
         else:
             authority = self._make_authority(ca, path, key_path)
-        self.expires[path.name] = _day(_ends(authority.certificates[0]))
+        self.expires[path.name] = _day(tls_x509.ends(authority.certificates[0]))
         return authority
 
     def _other_ca(self, ca: str, authority: Authority) -> list[str]:
@@ -193,7 +173,7 @@ class Store:
 
         Restarted one by one, some would have the one and some the other.
         """
-        here = [fingerprint(_der(certificate)) for certificate in authority.certificates]
+        here = [fingerprint(tls_x509.der(certificate)) for certificate in authority.certificates]
         strange = [
             host
             for host, cas in sorted(self._deployed.items())
@@ -225,18 +205,18 @@ class Store:
             if len(known) > 1 or not self._all_have(ca, known):
                 return authority  # an earlier run began it, or has not ended
             key, certificate = self._new_authority(ca)
-            self._make(next_path, _pem(key), 0o600)
+            self._make(next_path, tls_pem.pem(key), 0o600)
             return self._rewritten(path, [*known, certificate], authority.key, "a new CA is trusted, too")
         if self._step == "switch" and waits:
-            key = _key(next_path, _private(next_path))
-            new = [one for one in known if _public(one) == _public(key)]
+            key = tls_pem.read_key(next_path, tls_pem.private(next_path))
+            new = [one for one in known if tls_x509.pair(key, one)]
             if not new:
                 raise RefusalError(
                     f"{next_path} is the key of no certificate in {path}: remove it, and run again."
                 )
             others = [one for one in known if one not in new]
             made = self._rewritten(path, [*new, *others], key, "the new CA signs")
-            self._make(key_path, _pem(key), 0o600, "it is the key of the new CA")
+            self._make(key_path, tls_pem.pem(key), 0o600, "it is the key of the new CA")
             self._obsolete.append(next_path)
             return made
         if self._step == "drop" and len(known) > 1 and not waits:
@@ -245,53 +225,53 @@ class Store:
 
     def _all_have(self, ca: str, known: Sequence[Any]) -> bool:
         """Whether the servers that run trust these, and nobody else."""
-        here = [fingerprint(_der(certificate)) for certificate in known]
+        here = [fingerprint(tls_x509.der(certificate)) for certificate in known]
         return all(list(cas.get(ca, here)) == here for cas in self._deployed.values())
 
     def _rewritten(self, path: Path, certificates: list[Any], key: Any, why: str) -> Authority:
-        self._make(path, b"".join(map(_pem, certificates)), 0o644, why)
+        self._make(path, b"".join(map(tls_pem.pem, certificates)), 0o644, why)
         return Authority(certificates, key)
 
     def _make_authority(self, ca: str, path: Path, key_path: Path) -> Authority:
         key, certificate = self._new_authority(ca)
-        self._make(key_path, _pem(key), 0o600)
-        self._make(path, _pem(certificate), 0o644)
+        self._make(key_path, tls_pem.pem(key), 0o600)
+        self._make(path, tls_pem.pem(certificate), 0o644)
         return Authority([certificate], key)
 
     def _new_authority(self, ca: str) -> tuple[Any, Any]:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"zklab-{ca}-ca-{os.urandom(4).hex()}")])
         certificate = (
-            _certificate(name, name, key, self._now, self._now + timedelta(days=CA_DAYS))
+            tls_x509.builder(name, name, key, self._now, self._now + timedelta(days=CA_DAYS))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(ca=True), critical=True)
+            .add_extension(tls_x509.usage(ca=True), critical=True)
             .sign(key, hashes.SHA256())
         )
         return key, certificate
 
     def _read_authority(self, path: Path, key_path: Path) -> Authority:
-        certificates = _certificates(path, _read(path))
+        certificates = tls_pem.read_certificates(path, tls_pem.read(path))
         for certificate in certificates:
-            if not _is_ca(certificate):
+            if not tls_x509.is_ca(certificate):
                 raise RefusalError(
-                    f"{path} holds a certificate that is not a CA's, {_name(certificate)}: put the CA's "
-                    "there."
+                    f"{path} holds a certificate that is not a CA's, {tls_x509.name(certificate)}: put "
+                    "the CA's there."
                 )
             self._check_time(path, certificate, "bring a new one")
-        if _ends(certificates[0]) - self._now < self._renew:
-            self.warnings.append(f"{path} expires on {_day(_ends(certificates[0]))}, and its leaves with it.")
+        if tls_x509.ends(certificates[0]) - self._now < self._renew:
+            ends = _day(tls_x509.ends(certificates[0]))
+            self.warnings.append(f"{path} expires on {ends}, and its leaves with it.")
         if not key_path.exists():
             return Authority(certificates, None)
-        key, next_path = _key(key_path, _private(key_path)), _next(key_path)
-        if _public(key) != _public(certificates[0]) and next_path.exists():  # a change that was cut short
-            key = _key(next_path, _private(next_path))
-            self._make(key_path, _pem(key), 0o600, "it is the key of the new CA")
+        key, next_path = tls_pem.read_key(key_path, tls_pem.private(key_path)), _next(key_path)
+        if not tls_x509.pair(key, certificates[0]) and next_path.exists():  # a change that was cut short
+            key = tls_pem.read_key(next_path, tls_pem.private(next_path))
+            self._make(key_path, tls_pem.pem(key), 0o600, "it is the key of the new CA")
             self._obsolete.append(next_path)
-        if _public(key) != _public(certificates[0]):
+        if not tls_x509.pair(key, certificates[0]):
             raise RefusalError(
-                f"{key_path} is not the key of the first certificate in {path}, {_name(certificates[0])}: "
-                "put "
-                "the certificate that belongs to the key first."
+                f"{key_path} is not the key of the first certificate in {path}, "
+                f"{tls_x509.name(certificates[0])}: put the certificate that belongs to the key first."
             )
         return Authority(certificates, key)
 
@@ -310,7 +290,7 @@ class Store:
                 )
             self._issue(wanted, authority, "made")
             return
-        leaf = _read_leaf(path)
+        leaf = tls_pem.read_leaf(path)
         self._check_time_of_start(path, leaf.chain)
         due = self._due(wanted, leaf.chain[0], authority)
         if due and authority.key is not None:
@@ -319,30 +299,30 @@ class Store:
         if due:
             raise RefusalError(f"{path}: {due}: bring a certificate for {_described(wanted)}.")
         self._check_chain(path, leaf.chain, authority)
-        ends = min(_ends(certificate) for certificate in leaf.chain)
+        ends = min(tls_x509.ends(certificate) for certificate in leaf.chain)
         if authority.key is None and ends - self._now < self._renew:
             self.warnings.append(f"{path} expires on {_day(ends)}: bring a new one.")
         self.expires[wanted.file] = _day(ends)
 
     def _due(self, wanted: Wanted, certificate: Any, authority: Authority) -> str:
         """Why this certificate will not do, if another one of this CA would."""
-        lacks = [host for host in wanted.hosts if host not in _hosts(certificate)]
-        missing = [word for word, oid in _purposes(wanted) if oid not in _usages(certificate)]
-        ends = _ends(certificate)
+        lacks = [host for host in wanted.hosts if host not in tls_x509.hosts(certificate)]
+        missing = [word for word, oid in _purposes(wanted) if oid not in tls_x509.usages(certificate)]
+        ends = tls_x509.ends(certificate)
         if ends <= self._now:
             return f"it expired on {_day(ends)}"
         if lacks:
-            has = ", ".join(_hosts(certificate)) or "nothing"
+            has = ", ".join(tls_x509.hosts(certificate)) or "nothing"
             return f"it is not for {', '.join(lacks)} (its subjectAltName has {has})"
         if missing:
             return f"it is not for the use as {' and '.join(missing)} (extendedKeyUsage)"
         if authority.key is None:
             return ""
-        if not _issued(certificate, authority.certificates[0]):
-            return f"it is not of the CA {_name(authority.certificates[0])}"
+        if not tls_x509.issued(certificate, authority.certificates[0]):
+            return f"it is not of the CA {tls_x509.name(authority.certificates[0])}"
         # A leaf that ends with its CA cannot be given more.
         if ends - self._now < self._renew and ends < min(
-            _ends(authority.certificates[0]), self._now + self._days
+            tls_x509.ends(authority.certificates[0]), self._now + self._days
         ):
             return f"it expires on {_day(ends)}"
         return ""
@@ -350,17 +330,17 @@ class Store:
     def _issue(self, wanted: Wanted, authority: Authority, why: str) -> None:
         key, ca = ec.generate_private_key(ec.SECP256R1()), authority.certificates[0]
         try:
-            names = [_general_name(host) for host in wanted.hosts]
+            names = [tls_x509.general_name(host) for host in wanted.hosts]
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted.name)])
         except ValueError as error:
             raise RefusalError(
                 f"{wanted.file}: no certificate can be for {_described(wanted)}: {error}"
             ) from None
-        ends = min(self._now + self._days, _ends(ca))
+        ends = min(self._now + self._days, tls_x509.ends(ca))
         builder = (
-            _certificate(subject, ca.subject, key, self._now, ends)
+            tls_x509.builder(subject, ca.subject, key, self._now, ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(ca=False), critical=True)
+            .add_extension(tls_x509.usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([oid for _word, oid in _purposes(wanted)]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False
@@ -370,41 +350,42 @@ class Store:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(authority.key, hashes.SHA256())
         # A CA that is no root: what leads to the root goes along.
-        chain = [certificate] if _issued(ca, ca) else [certificate, ca]
-        content = _pem(key) + b"".join(map(_pem, chain))
+        chain = [certificate] if tls_x509.issued(ca, ca) else [certificate, ca]
+        content = tls_pem.pem(key) + b"".join(map(tls_pem.pem, chain))
         self._make(self.directory / wanted.file, content, 0o600, why)
         self.expires[wanted.file] = _day(ends)
 
     def _check_chain(self, path: Path, chain: list[Any], authority: Authority) -> None:
         for certificate, issuer in pairwise(chain):
-            if not _issued(certificate, issuer):
+            if not tls_x509.issued(certificate, issuer):
                 raise RefusalError(
-                    f"{path}: {_name(certificate)} is followed by {_name(issuer)}, which has not signed it: "
-                    "after "
-                    "the host's own certificate put the one that signed it, then the one that signed that."
+                    f"{path}: {tls_x509.name(certificate)} is followed by {tls_x509.name(issuer)}, which has "
+                    "not signed it: after the host's own certificate put the one that signed it, then "
+                    "the one that signed that."
                 )
         for certificate in chain:
             self._check_time(path, certificate, "bring a new one")
-        if not any(_issued(chain[-1], ca) or chain[-1] == ca for ca in authority.certificates):
-            names = " or ".join(_name(ca) for ca in authority.certificates)
+        if not any(tls_x509.issued(chain[-1], ca) or chain[-1] == ca for ca in authority.certificates):
+            names = " or ".join(tls_x509.name(ca) for ca in authority.certificates)
             raise RefusalError(
-                f"{path}: {_name(chain[-1])} is signed by {chain[-1].issuer.rfc4514_string()}, not by "
-                f"{names} of "
-                f"{path.parent.name}-ca.pem: bring a certificate of that CA, or add what leads to it."
+                f"{path}: {tls_x509.name(chain[-1])} is signed by {chain[-1].issuer.rfc4514_string()}, not "
+                f"by {names} of {path.parent.name}-ca.pem: bring a certificate of that CA, or add "
+                "what leads to it."
             )
 
     def _check_time(self, path: Path, certificate: Any, remedy: str) -> None:
         self._check_time_of_start(path, [certificate])
-        if _ends(certificate) <= self._now:
+        if tls_x509.ends(certificate) <= self._now:
             raise RefusalError(
-                f"{path}: {_name(certificate)} expired on {_day(_ends(certificate))}: {remedy}."
+                f"{path}: {tls_x509.name(certificate)} expired on {_day(tls_x509.ends(certificate))}: "
+                f"{remedy}."
             )
 
     def _check_time_of_start(self, path: Path, certificates: Iterable[Any]) -> None:
         for certificate in certificates:
             if certificate.not_valid_before_utc > self._now:
                 raise RefusalError(
-                    f"{path}: {_name(certificate)} is not valid before "
+                    f"{path}: {tls_x509.name(certificate)} is not valid before "
                     f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC, and this machine's clock says "
                     f"{self._now:%Y-%m-%d %H:%M} UTC: correct the clock, or bring another one."
                 )
@@ -419,131 +400,6 @@ def _clashes(wanted: Sequence[Wanted]) -> list[str]:
     ]
 
 
-# ---------------------------------------------------------------- files
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise RefusalError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _private(path: Path) -> bytes:
-    """The content of a file with a key."""
-    content = _read(path)
-    mode = path.stat().st_mode & 0o777
-    if mode & READABLE_BY_OTHERS:
-        raise RefusalError(
-            f"{path} holds a key, and others than its owner can read it (mode {mode:04o}): chmod 600 it. If "
-            "somebody may have read it, remove it, and bring or make a new one."
-        )
-    return content
-
-
-def _read_leaf(path: Path) -> Leaf:
-    content = _private(path)
-    key, chain = _key(path, content), _certificates(path, content)
-    if _public(key) == _public(chain[0]):
-        return Leaf(key, chain)
-    if any(_public(key) == _public(certificate) for certificate in chain):
-        raise RefusalError(
-            f"{path}: its chain is in the wrong order, {_name(chain[0])} first: put the host's own "
-            "certificate "
-            "first, then the one that signed it, and so on."
-        )
-    raise RefusalError(
-        f"{path}: the key is not that of the certificate {_name(chain[0])}: put both of one pair there."
-    )
-
-
-def _key(path: Path, content: bytes) -> Any:
-    if ENCRYPTED.search(content):
-        raise RefusalError(
-            f"{path}: its key is protected by a password, which nobody could give when a server starts by "
-            "itself: decrypt it (openssl pkey -in FILE -out FILE)."
-        )
-    found = KEY.search(content)
-    if found is None:
-        raise RefusalError(f"{path} has no private key in PEM: put one there (-----BEGIN PRIVATE KEY-----).")
-    if PKCS8 not in content:
-        raise RefusalError(
-            f"{path}: ZooKeeper cannot read this form of a key: convert it (openssl pkcs8 -topk8 -nocrypt "
-            "-in FILE -out FILE)."
-        )
-    try:
-        key = serialization.load_pem_private_key(found[0], password=None)
-    except ValueError:
-        raise RefusalError(f"{path}: its key is damaged: bring or make a new one.") from None
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= LEAST_RSA_BITS:
-        return key
-    if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key
-    raise RefusalError(
-        f"{path}: its key is neither RSA of {LEAST_RSA_BITS} bits or more nor EC: bring one that is."
-    )
-
-
-def _certificates(path: Path, content: bytes) -> list[Any]:
-    try:
-        found = [x509.load_pem_x509_certificate(one) for one in CERTIFICATE.findall(content)]
-    except ValueError:
-        raise RefusalError(f"{path}: a certificate in it is damaged: replace it.") from None
-    if not found:
-        raise RefusalError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
-    return found
-
-
-def _next(key_path: Path) -> Path:
-    """Where the key of a CA's successor waits."""
-    return key_path.with_suffix(".next.key")
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Whole, or not at all; and never readable for others, not even for a moment."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
-        try:
-            new.write(content)
-            new.flush()
-            os.fsync(new.fileno())
-            os.fchmod(new.fileno(), mode)
-            Path(new.name).replace(path)
-        except OSError:
-            Path(new.name).unlink(missing_ok=True)
-            raise
-
-
-# ---------------------------------------------------------------- certificates
-
-
-def _certificate(subject: Any, issuer: Any, key: Any, now: datetime, ends: datetime) -> Any:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - BACKDATED)
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _usage(*, ca: bool) -> Any:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
 def _purposes(wanted: Wanted) -> list[tuple[str, Any]]:
     """What it is used for. A server of the ensemble is a client, too: of the other servers, and when it asks
     how they are."""
@@ -552,22 +408,9 @@ def _purposes(wanted: Wanted) -> list[tuple[str, Any]]:
     return [*server, *client]
 
 
-def _usages(certificate: Any) -> list[Any]:
-    """What it may be used for; a certificate that does not say may be used for all."""
-    try:
-        return list(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
-    except x509.ExtensionNotFound:
-        return [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-
-
-def _hosts(certificate: Any) -> list[str]:
-    """Its names and addresses, as texts."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    dns, addresses = names.get_values_for_type(x509.DNSName), names.get_values_for_type(x509.IPAddress)
-    return [*dns, *map(str, addresses)]
+def _next(key_path: Path) -> Path:
+    """Where the key of a CA's successor waits."""
+    return key_path.with_suffix(".next.key")
 
 
 def host_text(host: str) -> str:
@@ -577,59 +420,6 @@ def host_text(host: str) -> str:
         return str(ipaddress.ip_address(host))
     except ValueError:
         return host.rstrip(".").lower()
-
-
-def _general_name(host: str) -> Any:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _is_ca(certificate: Any) -> bool:
-    try:
-        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
-    except x509.ExtensionNotFound:
-        return False
-
-
-def _issued(certificate: Any, issuer: Any) -> bool:
-    """Whether the one has signed the other."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
-
-
-def _ends(certificate: Any) -> datetime:
-    ends: datetime = certificate.not_valid_after_utc
-    return ends
-
-
-def _public(of: Any) -> bytes:
-    data: bytes = of.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return data
-
-
-def _der(certificate: Any) -> bytes:
-    data: bytes = certificate.public_bytes(serialization.Encoding.DER)
-    return data
-
-
-def _pem(what: Any) -> bytes:
-    if isinstance(what, x509.Certificate):
-        return what.public_bytes(serialization.Encoding.PEM)
-    data: bytes = what.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return data
-
-
-def _name(certificate: Any) -> str:
-    return str(certificate.subject.rfc4514_string())
 
 
 def _described(wanted: Wanted) -> str:

@@ -106,12 +106,12 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates import (
     CAS,
-    LACKS,
     Store,
     Wanted,
     host_text,
     utc_now,
 )
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_x509 import LACKS
 
 # Hosts are looked at some moments before this runs; certificates are valid from a day before they are made.
 CLOCK_SECONDS = 900

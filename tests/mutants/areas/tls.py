@@ -18,6 +18,7 @@ KILLERS = (
 )
 
 store = partial(Mutant, "plugins/module_utils/tls_certificates.py")
+pem = partial(Mutant, "plugins/module_utils/tls_pem.py")
 module = partial(Mutant, "plugins/modules/tls_certificates.py")
 wanted = partial(Mutant, "plugins/filter/zookeeper_tls.py")
 health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
@@ -34,15 +35,17 @@ MUTANTS = [
     # ------------------------------------------------------------ what the controller makes
     store("if self.problems or self._check:", "if self._check:", "what is refused is made all the same"),
     store("if self.problems or self._check:", "if self.problems:", "check mode makes files"),
-    store(
-        "READABLE_BY_OTHERS = 0o077", "READABLE_BY_OTHERS = 0o007", "a key that the group can read is used"
+    pem("READABLE_BY_OTHERS = 0o077", "READABLE_BY_OTHERS = 0o007", "a key that the group can read is used"),
+    pem("if ENCRYPTED.search(content):", "if False:", "a key with a password is called damaged"),
+    pem("if PKCS8 not in content:", "if False:", "a server dies of a key that it cannot read"),
+    pem(
+        "if tls_x509.pair(key, chain[0]):",
+        "if True:",
+        "a key of another certificate is placed",
     ),
-    store("if ENCRYPTED.search(content):", "if False:", "a key with a password is called damaged"),
-    store("if PKCS8 not in content:", "if False:", "a server dies of a key that it cannot read"),
-    store("if _public(key) == _public(chain[0]):", "if True:", "a key of another certificate is placed"),
     store("pairwise(chain)", "pairwise(chain[:1])", "a chain with a stranger in it is placed"),
     store(
-        "if not any(_issued(chain[-1], ca) or chain[-1] == ca for ca in authority.certificates):",
+        "if not any(tls_x509.issued(chain[-1], ca) or chain[-1] == ca for ca in authority.certificates):",
         "if False:",
         "certificates of another CA are placed",
     ),
@@ -50,7 +53,7 @@ MUTANTS = [
     store("if lacks:", "if False:", "a host has a certificate without its name"),
     store("if missing:", "if False:", "a server has a certificate that is for clients only"),
     store(
-        "if not _issued(certificate, authority.certificates[0]):",
+        "if not tls_x509.issued(certificate, authority.certificates[0]):",
         "if False:",
         "after a change of the CA the old ones stay",
     ),
@@ -74,7 +77,7 @@ MUTANTS = [
     ),
     store("certificate.not_valid_before_utc > self._now", "False", "what is not valid yet is placed"),
     store(
-        "chain = [certificate] if _issued(ca, ca) else [certificate, ca]",
+        "chain = [certificate] if tls_x509.issued(ca, ca) else [certificate, ca]",
         "chain = [certificate]",
         "what leads to the root is missing",
     ),

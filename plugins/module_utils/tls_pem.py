@@ -1,0 +1,137 @@
+"""Keys and certificates as PEM files: how they are read, and which of them cannot be used."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_x509
+from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
+
+try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+except ImportError:
+    pass  # tls_x509.LACKS says so
+
+LEAST_RSA_BITS = 2048
+READABLE_BY_OTHERS = 0o077
+ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
+KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+# ZooKeeper reads keys in this form alone, and says no more than "invalid key" of the others.
+PKCS8 = b"-----BEGIN PRIVATE KEY-----"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """What a leaf's file holds."""
+
+    key: Any
+    chain: list[Any]
+
+
+def read(path: Path) -> bytes:
+    """What a file says."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise RefusalError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def private(path: Path) -> bytes:
+    """The content of a file with a key."""
+    content = read(path)
+    mode = path.stat().st_mode & 0o777
+    if mode & READABLE_BY_OTHERS:
+        raise RefusalError(
+            f"{path} holds a key, and others than its owner can read it (mode {mode:04o}): chmod 600 it. If "
+            "somebody may have read it, remove it, and bring or make a new one."
+        )
+    return content
+
+
+def read_leaf(path: Path) -> Leaf:
+    """The key and the chain of a leaf's file, which belong together."""
+    content = private(path)
+    key, chain = read_key(path, content), read_certificates(path, content)
+    if tls_x509.pair(key, chain[0]):
+        return Leaf(key, chain)
+    if any(tls_x509.pair(key, certificate) for certificate in chain):
+        raise RefusalError(
+            f"{path}: its chain is in the wrong order, {tls_x509.name(chain[0])} first: put the host's own "
+            "certificate first, then the one that signed it, and so on."
+        )
+    raise RefusalError(
+        f"{path}: the key is not that of the certificate {tls_x509.name(chain[0])}: put both of one pair "
+        "there."
+    )
+
+
+def read_key(path: Path, content: bytes) -> Any:
+    """The key in what a file says."""
+    if ENCRYPTED.search(content):
+        raise RefusalError(
+            f"{path}: its key is protected by a password, which nobody could give when a server starts by "
+            "itself: decrypt it (openssl pkey -in FILE -out FILE)."
+        )
+    found = KEY.search(content)
+    if found is None:
+        raise RefusalError(f"{path} has no private key in PEM: put one there (-----BEGIN PRIVATE KEY-----).")
+    if PKCS8 not in content:
+        raise RefusalError(
+            f"{path}: ZooKeeper cannot read this form of a key: convert it (openssl pkcs8 -topk8 -nocrypt "
+            "-in FILE -out FILE)."
+        )
+    try:
+        key = serialization.load_pem_private_key(found[0], password=None)
+    except ValueError:
+        raise RefusalError(f"{path}: its key is damaged: bring or make a new one.") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= LEAST_RSA_BITS:
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key
+    raise RefusalError(
+        f"{path}: its key is neither RSA of {LEAST_RSA_BITS} bits or more nor EC: bring one that is."
+    )
+
+
+def read_certificates(path: Path, content: bytes) -> list[Any]:
+    """The certificates in what a file says, in order."""
+    try:
+        found = [x509.load_pem_x509_certificate(one) for one in CERTIFICATE.findall(content)]
+    except ValueError:
+        raise RefusalError(f"{path}: a certificate in it is damaged: replace it.") from None
+    if not found:
+        raise RefusalError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
+    return found
+
+
+def write(path: Path, content: bytes, mode: int) -> None:
+    """Whole, or not at all; and never readable for others, not even for a moment."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as new:
+        try:
+            new.write(content)
+            new.flush()
+            os.fsync(new.fileno())
+            os.fchmod(new.fileno(), mode)
+            Path(new.name).replace(path)
+        except OSError:
+            Path(new.name).unlink(missing_ok=True)
+            raise
+
+
+def pem(what: Any) -> bytes:
+    """A key or a certificate as text."""
+    if isinstance(what, x509.Certificate):
+        return what.public_bytes(serialization.Encoding.PEM)
+    data: bytes = what.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return data
