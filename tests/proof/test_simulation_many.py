@@ -3,6 +3,8 @@
 import math
 import os
 import signal
+import time
+from collections import Counter
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -89,3 +91,23 @@ def test_without_a_commit_each_run_has_seeds_of_its_own(
 def test_a_run_with_little_time_begins_anywhere_and_leaves_nothing_out(number: int) -> None:
     first, second = many.turned(range(100, 110), number)
     assert [*first, *second] == [*range(100 + number % 10, 110), *range(100, 100 + number % 10)]
+
+
+def lasts(_seed: int) -> Counter[str]:
+    """As a schedule that takes longer than there is time."""
+    time.sleep(1.2)
+    return Counter()
+
+
+@pytest.mark.parametrize(("least", "status"), [(2, 0), (3, 1)])
+def test_too_few_schedules_prove_nothing(
+    least: int, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Time is up while the first two are under way."""
+    monkeypatch.setattr(many, "CHUNK", 1)
+    kind = many.Kind(lasts, str)
+    assert many.run(kind, [range(4)], time.monotonic() + 1.0, jobs=1, least=least) == status
+    told = capsys.readouterr().out
+    assert "2 schedules in" in told
+    assert "every invariant held until time was up" in told
+    assert ("fewer than 3, too few to prove anything: give it more time" in told) == bool(status)

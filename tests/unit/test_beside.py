@@ -42,7 +42,8 @@ def test_what_gives_way_is_shown_at_the_end() -> None:
 
 def test_each_failure_counts() -> None:
     assert beside("exit 3", "true").returncode == 3
-    assert beside("true", "exit 4").returncode == 4
+    done = beside("echo so far; sleep 600", "sleep 1; exit 4")
+    assert (done.returncode, done.stdout) == (4, "so far\n")
 
 
 @pytest.mark.parametrize("broken_off", [False, True])
