@@ -250,7 +250,7 @@ class Store:
         return key, certificate
 
     def _read_authority(self, path: Path, key_path: Path) -> Authority:
-        certificates = tls_pem.read_certificates(path, tls_pem.read(path))
+        certificates = tls_pem.public_certificates(path)
         for certificate in certificates:
             if not tls_x509.is_ca(certificate):
                 raise RefusalError(

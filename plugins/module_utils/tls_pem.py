@@ -24,6 +24,7 @@ READABLE_BY_OTHERS = 0o077
 ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
 CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+ANY_KEY = b"PRIVATE KEY-----"
 # ZooKeeper reads keys in this form alone, and says no more than "invalid key" of the others.
 PKCS8 = b"-----BEGIN PRIVATE KEY-----"
 
@@ -99,6 +100,18 @@ def read_key(path: Path, content: bytes) -> Any:
     raise RefusalError(
         f"{path}: its key is neither RSA of {LEAST_RSA_BITS} bits or more nor EC: bring one that is."
     )
+
+
+def public_certificates(path: Path) -> list[Any]:
+    """The certificates of a file that is for everybody. A key in it would get to all hosts."""
+    content = read(path)
+    if ANY_KEY in content:
+        raise RefusalError(
+            f"{path} holds a private key, and this file goes to all hosts, readable for everybody: move the "
+            f"key to {path.stem}.key (mode 0600). If hosts have had it already, others may have read it: "
+            "replace this CA ('To change a CA' in the README of the role zookeeper)."
+        )
+    return read_certificates(path, content)
 
 
 def read_certificates(path: Path, content: bytes) -> list[Any]:

@@ -121,6 +121,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.unlogged import UnloggedModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import MASK, masked
 
+ANY_KEY = "PRIVATE KEY-----"
+
 
 class Placer:
     """Places entries and collects what changed."""
@@ -232,8 +234,8 @@ def explain(error: OSError) -> str:
 
 
 def _shown(entry: dict[str, Any], text: str) -> str:
-    """What a difference may show: of a secret, that it is there."""
-    return f"secret={MASK}\n" if entry["secret"] and text else text
+    """What a difference may show: of a secret, that it is there; of any key, too."""
+    return f"secret={MASK}\n" if (entry["secret"] and text) or ANY_KEY in text else text
 
 
 def _text(path: Path) -> str | None:
@@ -259,6 +261,11 @@ def _known(entry: dict[str, Any]) -> bool:
     except KeyError:
         return False
     return True
+
+
+def keys_for_all(files: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Which files would have a private key that they should not have."""
+    return [one for one in files if not one["secret"] and ANY_KEY in one["content"]]
 
 
 def place(placer: Placer, given: dict[str, Any]) -> list[str]:
@@ -323,6 +330,13 @@ def main() -> None:
     files = [one for one in module.params["files"] if not one["secret"] or one["path"] in secrets]
     for entry in files:
         entry["content"] = secrets[entry["path"]] if entry["secret"] else entry["content"]
+    if keys := keys_for_all(files):
+        module.no_log_values.update(one["content"] for one in keys)  # a failure shows what it was given
+        paths = ", ".join(one["path"] for one in keys)
+        module.fail_json(
+            msg=f"{paths}: its new content has a private key, and this file is not for secrets. Nothing was "
+            "changed: take the key out of the file that it comes from."
+        )
     try:
         waiting = place(placer, module.params | {"files": files})
     except OSError as error:

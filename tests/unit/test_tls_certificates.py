@@ -350,6 +350,21 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, name: str, mode: 
     assert f"{tmp_path}/{name} holds a key, and others" in ensure(tmp_path)["msg"]
 
 
+@pytest.mark.parametrize("form", ["PKCS8", "TraditionalOpenSSL"])
+@pytest.mark.parametrize("ca", ["client", "status"])
+def test_a_key_beside_a_cas_certificate_is_refused(tmp_path: Path, ca: str, form: str) -> None:
+    """The file goes to all hosts, readable for everybody."""
+    made = [*LEAVES, {"ca": "status", "name": "mw1", "hosts": ["mw1"]}]
+    ensure(tmp_path, certificates=made)
+    file = tmp_path / f"{ca}-ca.pem"
+    key = pem_key(Maker().key, form)
+    write(file, file.read_bytes() + key)
+    answer = ensure(tmp_path, certificates=made)
+    assert f"{file} holds a private key" in answer["msg"]
+    assert f"move the key to {ca}-ca.key" in answer["msg"]
+    assert key.splitlines()[1].decode() not in str(answer)
+
+
 def test_who_joins_makes_no_ca(tmp_path: Path) -> None:
     assert "client-ca.pem is missing: the ensemble's is needed" in ensure(tmp_path, make_ca=False)["msg"]
     assert ensure(tmp_path, make_ca=False, check=True)["changed"], "a check made none before"

@@ -318,6 +318,27 @@ def test_a_secret_is_placed_and_not_shown(tmp_path: Path) -> None:
     assert not only(files=[entry])["changed"], "what nobody has given"
 
 
+def test_a_key_is_placed_as_a_secret_or_not_at_all(tmp_path: Path) -> None:
+    """A CA's key beside its certificate, say, in a file that everybody may read."""
+    path = tmp_path / "client-ca.pem"
+    entry = {"path": str(path), "content": f"a certificate\n{KEY}"}
+    for check in (True, False):
+        refused = only(files=[{"path": str(tmp_path / "other"), "content": "x"}, entry], check=check)
+        assert f"{path}: its new content has a private key" in refused["msg"]
+        assert "abc" not in str(refused)
+    assert not list(tmp_path.iterdir())
+
+
+@needs_root
+def test_a_key_that_was_where_none_should_be_is_not_shown_when_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "client-ca.pem"
+    path.write_text(f"a certificate\n{KEY}")
+    answer = only(files=[{"path": str(path), "content": "a certificate\n"}])
+    assert path.read_text() == "a certificate\n"
+    assert "a certificate" in str(answer["diff"])
+    assert "abc" not in str(answer)
+
+
 def seen(path: Path, entry: dict[str, Any], secret: str) -> set[tuple[Any, ...]]:
     """Place it. What there was of it after each call of the system: its mode, owner, group, and text."""
     found: set[tuple[Any, ...]] = set()

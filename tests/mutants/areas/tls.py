@@ -37,6 +37,7 @@ MUTANTS = [
     store("if self.problems or self._check:", "if self.problems:", "check mode makes files"),
     pem("READABLE_BY_OTHERS = 0o077", "READABLE_BY_OTHERS = 0o007", "a key that the group can read is used"),
     pem("if ENCRYPTED.search(content):", "if False:", "a key with a password is called damaged"),
+    pem("if ANY_KEY in content:", "if False:", "a CA's key goes to all hosts, readable for everybody"),
     pem("if PKCS8 not in content:", "if False:", "a server dies of a key that it cannot read"),
     pem(
         "if tls_x509.pair(key, chain[0]):",

@@ -10,6 +10,13 @@ KILLERS = (pytest("tests/unit/test_zookeeper_files.py"),)
 files = partial(Mutant, "plugins/modules/zookeeper_files.py")
 
 MUTANTS = [
+    files("if keys := keys_for_all(files):", "if keys := []:", "a key is readable for everybody"),
+    files(
+        'not one["secret"] and ANY_KEY in one["content"]',
+        'ANY_KEY in one["content"]',
+        "no server gets its key",
+    ),
+    files(" or ANY_KEY in text", "", "a key that goes is shown in the difference"),
     files('given["hold"] and entry["restart"]', 'given["hold"]', "tools wait, too"),
     files('given["hold"] and entry["restart"]', 'entry["restart"]', "zoo.cfg is never placed"),
     files(
