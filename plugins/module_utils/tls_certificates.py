@@ -18,13 +18,18 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils import tls_pem, tls_x509
+from ansible_collections.zklab.zookeeper.plugins.module_utils import (
+    tls_authorities,
+    tls_pem,
+    tls_x509,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprint
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import name_of_a_server
@@ -113,10 +118,11 @@ class Store:
             for one in wanted
             if not NAME.fullmatch(one.name)
         ]
+        authorities: dict[str, Authority] = {}
         for ca in sorted({one.ca for one in wanted}):
             leaves = [one for one in wanted if one.ca == ca and NAME.fullmatch(one.name)]
             try:
-                authority = self._authority(ca)
+                authority = authorities[ca] = self._authority(ca)
             except RefusalError as error:
                 self.problems.append(str(error))
                 continue
@@ -126,6 +132,7 @@ class Store:
                     self._leaf(one, authority)
                 except RefusalError as error:
                     self.problems.append(str(error))
+        self._keep_apart(authorities, {one.ca for one in wanted})
         if self.problems or self._check:
             return
         for path, content, mode in self._todo:
@@ -187,6 +194,26 @@ class Store:
             "CA, put the new certificate after the old one in that file, and run; then before it, with its "
             "key, and run; then remove the old one, and run.)"
         ]
+
+    def _keep_apart(self, authorities: Mapping[str, Authority], wanted: set[str]) -> None:
+        """Refuse a CA that accepts what another one has signed, also one that this run does not need."""
+        known = {ca: authority.certificates for ca, authority in authorities.items()}
+        for ca in sorted({*CAS} - known.keys()):
+            with suppress(RefusalError):  # whoever needs it is told
+                known[ca] = tls_pem.public_certificates(self.directory / f"{ca}-ca.pem")
+        for found in tls_authorities.mixed(known):
+            if wanted.isdisjoint({found.one, found.other}):
+                continue
+            files = f"{found.one}-ca.pem and {found.other}-ca.pem in {self.directory}"
+            harm = "whoever has a certificate of the one can use it as one of the other"
+            harm += " (to join the quorum, say)" if "quorum" in (found.one, found.other) else ""
+            if found.parting:
+                self.warnings.append(f"{files} have a CA in common until its change is over: {harm}.")
+            else:
+                self.problems.append(
+                    f"{files} are one CA, or have a root in common: {harm}. Use CAs that have nothing in "
+                    "common (if servers run with them: 'To change a CA' in the README of the role zookeeper)."
+                )
 
     def _next_step(self, ca: str, authority: Authority, path: Path, key_path: Path) -> Authority:
         """Change the CA by the step that is wanted, if it is the one that is due.

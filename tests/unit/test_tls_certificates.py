@@ -189,8 +189,8 @@ def test_a_leaf_of_another_ca_or_use_is_renewed(tmp_path: Path) -> None:
 
 
 def test_a_leaf_cannot_outlive_its_ca_and_is_not_renewed_for_it(tmp_path: Path) -> None:
-    ca = Maker(ends=10 * DAY)
     for name in ("client", "quorum"):
+        ca = Maker(ends=10 * DAY)
         write(tmp_path / f"{name}-ca.pem", pem(ca.certificate))
         write(tmp_path / f"{name}-ca.key", pem_key(ca.key))
     first = ensure(tmp_path)
@@ -215,9 +215,9 @@ def test_a_ca_that_is_no_root_goes_along(tmp_path: Path) -> None:
 
 def bring(directory: Path, ca: Maker, **changed: bytes) -> None:
     """All files of an operator, whose CAs are elsewhere; ``changed``: the client's leaf of zk1, say."""
-    for name in ("client", "quorum"):
-        write(directory / f"{name}-ca.pem", pem((ca.signed_by or ca).certificate))
-        write(directory / name / "zk1.pem", ca.pair("zk1", HOSTS))
+    for name, its in (("client", ca), ("quorum", Maker("quorum-ca"))):
+        write(directory / f"{name}-ca.pem", pem((its.signed_by or its).certificate))
+        write(directory / name / "zk1.pem", its.pair("zk1", HOSTS))
     write(directory / "client/mwapp-master-mw1.pem", ca.pair("mwapp-master-mw1"))
     if "leaf" in changed:
         write(directory / "client/zk1.pem", changed["leaf"])
@@ -400,6 +400,78 @@ def test_files_of_a_ca_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert "client-ca.key is not the key of the first certificate" in ensure(tmp_path)["msg"]
     write(tmp_path / "client-ca.key", pem_key(Maker().key, password=b"x"))
     assert "client-ca.key: its key is protected by a password" in ensure(tmp_path)["msg"]
+
+
+def store_ca(directory: Path, name: str, ca: Maker, *more: Maker) -> None:
+    """A CA with its key; ``more`` is trusted, too."""
+    write(directory / f"{name}-ca.pem", b"".join(pem(it.certificate) for it in (ca, *more)))
+    write(directory / f"{name}-ca.key", pem_key(ca.key))
+
+
+STATUS = {"ca": "status", "name": "st", "hosts": ["st"]}
+
+
+def same(directory: Path, one: str, other: str) -> None:
+    ca = Maker()
+    store_ca(directory, one, ca)
+    store_ca(directory, other, ca)
+
+
+def same_key(directory: Path, one: str, other: str) -> None:
+    ca = Maker()
+    store_ca(directory, one, ca)
+    store_ca(directory, other, Maker("renewed", key=ca.key))
+
+
+def one_root(directory: Path, one: str, other: str) -> None:
+    root = Maker("root")
+    for name in (one, other):
+        store_ca(directory, name, Maker(name, signed_by=root), root)
+
+
+def one_below_the_other(directory: Path, one: str, other: str) -> None:
+    root = Maker("root")
+    store_ca(directory, one, Maker("below", signed_by=root), root)
+    store_ca(directory, other, root)
+
+
+def below_alone(directory: Path, one: str, other: str) -> None:
+    root = Maker("root")
+    store_ca(directory, one, Maker("below", signed_by=root))
+    store_ca(directory, other, root)
+
+
+@pytest.mark.parametrize("how", [same, same_key, one_root, one_below_the_other, below_alone])
+@pytest.mark.parametrize("cas", [("client", "quorum"), ("quorum", "client"), ("client", "status")])
+def test_one_ca_is_for_one_thing(
+    tmp_path: Path, how: Callable[[Path, str, str], None], cas: tuple[str, str]
+) -> None:
+    """Whoever has a certificate of the quorum's CA may join the quorum."""
+    how(tmp_path, *cas)
+    before = files(tmp_path)
+    for certificates in ([*LEAVES, STATUS], [one for one in (*LEAVES, STATUS) if one["ca"] == cas[0]]):
+        answer = ensure(tmp_path, certificates=certificates)
+        one, other = sorted(cas)
+        assert f"{one}-ca.pem and {other}-ca.pem in {tmp_path} are one CA, or have a root" in answer["msg"]
+        assert ("to join the quorum" in answer["msg"]) is ("quorum" in cas)
+        assert files(tmp_path) == before
+    others = [one for one in (*LEAVES, STATUS) if one["ca"] not in cas]
+    assert ensure(tmp_path, certificates=others)["changed"], "whom it does not concern"
+
+
+def test_from_one_ca_for_all_there_is_a_way(tmp_path: Path) -> None:
+    """Step by step, as any CA is changed; until it is over there are warnings."""
+    same(tmp_path, "client", "quorum")
+    deployed = {
+        "zk1": {ca: fingerprints((tmp_path / f"{ca}-ca.pem").read_text()) for ca in ("client", "quorum")}
+    }
+    for step in ("add", "switch", "drop"):
+        answer = ensure(tmp_path, rotate=["quorum"], step=step, deployed=deployed)
+        assert answer["changed"], answer
+        warned = [one for one in answer.get("warnings", []) if "have a CA in common" in str(one)]
+        assert bool(warned) is (step != "drop")
+        deployed["zk1"]["quorum"] = fingerprints((tmp_path / "quorum-ca.pem").read_text())
+    assert not ensure(tmp_path, deployed=deployed)["changed"]
 
 
 def test_a_ca_other_than_that_of_running_servers_is_refused(tmp_path: Path) -> None:

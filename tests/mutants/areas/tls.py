@@ -19,6 +19,7 @@ KILLERS = (
 
 store = partial(Mutant, "plugins/module_utils/tls_certificates.py")
 pem = partial(Mutant, "plugins/module_utils/tls_pem.py")
+authorities = partial(Mutant, "plugins/module_utils/tls_authorities.py")
 module = partial(Mutant, "plugins/modules/tls_certificates.py")
 wanted = partial(Mutant, "plugins/filter/zookeeper_tls.py")
 health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
@@ -94,6 +95,13 @@ MUTANTS = [
         '"make_ca": {"type": "bool", "default": False}',
         "nobody makes the CAs",
     ),
+    authorities("if len(alone[0]) < len(here):", "if False:", "a client's certificate joins the quorum"),
+    authorities("public(certificate) == public(other) or ", "", "a CA of the same key passes for another"),
+    authorities("issued(certificate, other) or ", "", "a client's certificate joins the quorum by its root"),
+    authorities(" or issued(other, certificate)", "", "a client's certificate joins the quorum by its root"),
+    authorities("parting=any(alone)", "parting=True", "two CAs of one root get a warning"),
+    authorities("parting=any(alone)", "parting=False", "from one CA for both there is no way"),
+    store("{*CAS} - known.keys()", "()", "the status endpoints' CA is the clients'"),
     # ------------------------------------------------------------ what the role asks for
     wanted(
         'if member["name"] in play_hosts\n',

@@ -1,0 +1,40 @@
+"""What the CAs of an ensemble must be to each other, and what the file of one must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_x509 import issued, public
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Two CAs of which the one accepts certificates of the other.
+
+    ``parting`` is whether one of them has a certificate of its own beside that, as while it is changed.
+    """
+
+    one: str
+    other: str
+    parting: bool
+
+
+def mixed(authorities: Mapping[str, Sequence[Any]]) -> list[Mixed]:
+    """Which CAs have a key in common, or have signed each other. Given are the certificates of each."""
+    found = []
+    for one, other in combinations(sorted(authorities), 2):
+        here, there = authorities[one], authorities[other]
+        alone = [ca for ca in here if not _related(ca, there)], [ca for ca in there if not _related(ca, here)]
+        if len(alone[0]) < len(here):
+            found.append(Mixed(one, other, parting=any(alone)))
+    return found
+
+
+def _related(certificate: Any, others: Sequence[Any]) -> bool:
+    return any(
+        public(certificate) == public(other) or issued(certificate, other) or issued(other, certificate)
+        for other in others
+    )
