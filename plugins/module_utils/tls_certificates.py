@@ -32,7 +32,10 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils import (
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprint
-from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import name_of_a_server
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import (
+    RESERVED,
+    name_of_a_server,
+)
 
 try:
     from cryptography import x509
@@ -45,7 +48,6 @@ except ImportError:
 CAS = ("client", "quorum", "status")
 CA_DAYS = 3650
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of a file, and of a certificate
-
 
 # By host, and CA, the fingerprints of the certificates that its server trusts, the one that signs first.
 Deployed = Mapping[str, Mapping[str, Sequence[str]]]
@@ -341,6 +343,8 @@ class Store:
         if lacks:
             has = ", ".join(tls_x509.hosts(certificate)) or "nothing"
             return f"it is not for {', '.join(lacks)} (its subjectAltName has {has})"
+        if whose := _anothers(wanted, certificate):
+            return whose
         if missing:
             return f"it is not for the use as {' and '.join(missing)} (extendedKeyUsage)"
         if authority.key is None:
@@ -433,6 +437,18 @@ def _purposes(wanted: Wanted) -> list[tuple[str, Any]]:
     server = [("server", ExtendedKeyUsageOID.SERVER_AUTH)] if wanted.hosts else []
     client = [("client", ExtendedKeyUsageOID.CLIENT_AUTH)] if wanted.ca != "status" else []
     return [*server, *client]
+
+
+def _anothers(wanted: Wanted, certificate: Any) -> str:
+    """That it is somebody else's: access control lists, and who is superuser, go by the subject.
+
+    A server has no rights of its own, so its certificate may say more; but nothing that has rights.
+    """
+    its, subject = f"CN={wanted.name}", tls_x509.name(certificate)
+    with_rights = wanted.ca == "client" and subject.startswith(tuple(f"CN={name}" for name in RESERVED))
+    if subject == its or (wanted.hosts and not with_rights):
+        return ""
+    return f"its subject is {subject or 'empty'}, not {its}"
 
 
 def _next(key_path: Path) -> Path:

@@ -17,7 +17,8 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.x509.oid import NameOID
 
 from testbed.tls_files import DAY, Maker, pem, pem_key, write
 from tests.unit.ansible_module import run
@@ -332,6 +333,65 @@ def test_a_bad_leaf_is_refused(tmp_path: Path, kind: str) -> None:
         assert line.startswith(f"- {tmp_path}/client/zk1.pem")
         assert re.search(message, line), line
     assert files(tmp_path) == before
+
+
+def two_names(ca: Maker, name: str, organization: str) -> bytes:
+    """A client's pair whose subject has a second part, as those of companies have."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
+    signed = ca._builder(subject, ca.certificate.subject, key, -DAY, 9 * DAY).sign(ca.key, hashes.SHA256())
+    return pem_key(key) + pem(signed)
+
+
+@pytest.mark.parametrize(
+    ("make", "subject"),
+    [
+        (lambda ca: ca.pair("mwapp-worker-mw2"), "CN=mwapp-worker-mw2"),
+        (lambda ca: ca.pair("zookeeper-superuser"), "CN=zookeeper-superuser"),
+        (lambda ca: ca.pair("mwapp-master-mw"), "CN=mwapp-master-mw"),
+        (lambda ca: two_names(ca, "mwapp-master-mw1", "Ours"), "CN=mwapp-master-mw1,O=Ours"),
+    ],
+)
+def test_a_client_has_a_certificate_of_its_own_name(
+    tmp_path: Path, make: Callable[[Maker], bytes], subject: str
+) -> None:
+    """Its rights go by it: a worker with a master's could do everything."""
+    ca = Maker()
+    bring(tmp_path, ca)
+    write(tmp_path / "client/mwapp-master-mw1.pem", make(ca))
+    (line,) = ensure(tmp_path)["msg"].splitlines()[1:]
+    assert line == (
+        f"- {tmp_path}/client/mwapp-master-mw1.pem: its subject is {subject}, not CN=mwapp-master-mw1: bring "
+        "a certificate for mwapp-master-mw1."
+    )
+
+
+def test_with_the_key_of_the_ca_a_client_gets_one_of_its_own_name(tmp_path: Path) -> None:
+    ensure(tmp_path)
+    write(tmp_path / "client/mwapp-master-mw1.pem", (tmp_path / "client/zk1.pem").read_bytes())
+    (made,) = ensure(tmp_path)["made"]
+    assert made.endswith("renewed: its subject is CN=zk1, not CN=mwapp-master-mw1")
+
+
+def test_a_server_may_be_called_otherwise_but_as_nobody_who_has_rights(tmp_path: Path) -> None:
+    ca = Maker()
+    for name in ("zk1.example.org", "ZooKeeper servers"):
+        bring(tmp_path, ca, leaf=ca.pair(name, HOSTS))
+        assert not ensure(tmp_path)["changed"]
+    for name in ("mwapp-master-mw1", "zookeeper-superuser"):
+        bring(tmp_path, ca, leaf=ca.pair(name, HOSTS))
+        assert f"client/zk1.pem: its subject is CN={name}, not CN=zk1" in ensure(tmp_path)["msg"]
+    store_ca(tmp_path, "status", ca := Maker("status-ca"))
+    write(tmp_path / "status/st.pem", ca.pair("mwapp-status", ("st",)))
+    assert not ensure(tmp_path, certificates=[STATUS])["changed"], "nobody goes by its subject"
+    host = {"ca": "client", "name": "mwapp-1", "hosts": ["mwapp-1"]}
+    assert ensure(tmp_path / "made", certificates=[host])["changed"]
+    assert not ensure(tmp_path / "made", certificates=[host])["changed"]
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:

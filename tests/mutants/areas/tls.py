@@ -53,6 +53,14 @@ MUTANTS = [
     ),
     store("if ends <= self._now:", "if False:", "an expired one that was brought is placed", at="Store._due"),
     store("if lacks:", "if False:", "a host has a certificate without its name"),
+    store(
+        "if whose := _anothers(wanted, certificate):",
+        'if whose := "":',
+        "a worker can have a master's rights",
+    ),
+    store("and not with_rights", "", "a server can have a master's rights"),
+    store("subject == its or (wanted.hosts", "subject == its or (True", "a client can have another's rights"),
+    store('wanted.ca == "client" and subject', "subject", "a status endpoint that was brought is refused"),
     store("if missing:", "if False:", "a server has a certificate that is for clients only"),
     store(
         "if not tls_x509.issued(certificate, authority.certificates[0]):",
