@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mwapp.core.messages import Delete
@@ -49,6 +50,10 @@ class Faults:
             self._kinds = draw.sample(every, draw.choice([1, 1, 2, 3, 5]))
         self._at_writes = draw.choice([0.0, 0.1, 0.3])
         self.at_war = True
+        if self._schedule.pauses:
+            paused = self._world.stream("pauses")
+            for _ in range(paused.random.choice([1, 1, 2, 4])):
+                self._world.after(paused.between(0.0, seconds), self._pause)
         pause = draw.choice([0.1, 0.3, 1.0])
         at = draw.expovariate(1 / pause)
         while at < seconds:
@@ -163,6 +168,25 @@ class Faults:
         if host is not None:
             host.suspend()
             self._world.after(self._a_while(), lambda: self._thaw(host))
+
+    def _pause(self) -> None:
+        """The machine of several hosts is paused (a laptop that is closed, a hypervisor), perhaps with the
+        servers."""
+        draw = self._world.ingredient() if self.at_war else None
+        if draw is None:
+            return
+        self.met["pause"] += 1
+        alive = [host for host in self._schedule.hosts if host.process is not None and not host.frozen]
+        paused = [host for host in alive if draw.chance(0.7)]
+        longest = draw.random.choice([0.5, 1.5, 3.0]) * self._timeout
+        length = draw.random.random() * longest
+        for host in paused:
+            host.suspend()
+            self._world.after(length, partial(self._thaw, host))
+        if self._service.quorum and draw.chance(0.4):
+            self._world.note("ensemble", "is paused")
+            self._service.set_quorum(False)
+            self._world.after(length, self._servers.back)
 
     def _thaw(self, host: Host) -> None:
         if host.frozen:

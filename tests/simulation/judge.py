@@ -113,6 +113,7 @@ class Judge:
         self.killed: set[int] = set()  # sessions ended by hand, or lost, while their process lived
         self.evicted: set[int] = set()  # sessions whose worker's znode or queue a person changed
         self.hosts: list[Host] = []
+        self.clocks_stop = False  # those of hosts, while their machine is paused
         self.acked: dict[str, str] = {}  # task by the client's key
         self.tasks: set[str] = set()  # all there ever were
         self.most_tasks = 0  # that were there at once; what is lost counts
@@ -765,5 +766,6 @@ class Judge:
                 self.awake(host)
 
     def _gone(self, session: int) -> bool:
-        """Whether it has ended, and not by hand."""
-        return session not in self.ensemble.sessions and session not in self.killed
+        """Whether it has ended, not by hand, and its process must know by its clock."""
+        ended = session not in self.ensemble.sessions and session not in self.killed
+        return ended and not self.clocks_stop

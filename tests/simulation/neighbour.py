@@ -59,6 +59,7 @@ class Neighbour:
         self.judge = Judge(max_attempts=max_attempts)
         self.judge.ensemble = _Below(schedule.service.ensemble)
         self.judge.killed = schedule.judge.killed
+        self.judge.clocks_stop = schedule.judge.clocks_stop
         self.judge.limits = schedule.limits
         self.judge.depositions.patience = schedule.patience
         self.judge.shares.most = schedule.judge.shares.most

@@ -66,6 +66,8 @@ BOUNDS = 0.15
 # And in which some tasks have secret values; and in which masters adopt no worker that a person made.
 SECRETS = 0.15
 ALOOF = 0.2
+# And in which one machine has several hosts and is paused; in half of these their clocks do not notice.
+PAUSES = 0.15
 
 Capacity = tuple[int, int, tuple[str, ...]]  # slots, prefetch, labels
 
@@ -92,9 +94,10 @@ class Bug(NamedTuple):
     bounds: float = 0.0  # the same for bounds on submitters
     secrets: float = 0.0  # and for tasks with secret values
     aloof: float = 0.0  # and for masters that adopt nobody
+    pauses: float = 0.0  # and for a machine with several hosts that is paused
 
 
-NONE = Bug(deposes=DEPOSES, bounds=BOUNDS, secrets=SECRETS, aloof=ALOOF)
+NONE = Bug(deposes=DEPOSES, bounds=BOUNDS, secrets=SECRETS, aloof=ALOOF, pauses=PAUSES)
 
 
 @dataclass
@@ -128,6 +131,9 @@ class Schedule:
         self._retention = self._draw_retention()
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
         self.judge.times.right = world.stream("walls").chance(0.8)
+        paused = world.stream("paused")
+        self.pauses = paused.chance(bug.pauses)
+        self.judge.clocks_stop = self.pauses and paused.chance(0.5)
         slow = draw.choice([0.0, 0.0, 0.02, 0.1])
         tick = self.timeout / draw.choice([2, 3, 6, 20])
         self.neighbour: Neighbour | None = None
@@ -312,7 +318,7 @@ class Schedule:
             self.world,
             began=draw.uniform(0.0, UPTIME),
             drift=drift,
-            counts_sleep=self.bug.counts_sleep,
+            counts_sleep=self.bug.counts_sleep and not self.judge.clocks_stop,
             right=self.judge.times.right,
         )
         return Host(

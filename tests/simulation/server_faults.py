@@ -66,10 +66,10 @@ class ServerFaults:
 
     def back_after(self, draw: Chance, *longest: float) -> None:
         """The quorum is back, after at most this many seconds."""
+        self._world.after(draw.random.random() * draw.random.choice(longest), self.back)
 
-        def back() -> None:
-            if not self._service.quorum:
-                self._world.note("ensemble", "has a quorum")
-                self._service.set_quorum(True)
-
-        self._world.after(draw.random.random() * draw.random.choice(longest), back)
+    def back(self) -> None:
+        """The quorum is back."""
+        if not self._service.quorum:
+            self._world.note("ensemble", "has a quorum")
+            self._service.set_quorum(True)

@@ -118,6 +118,7 @@ class ShardSchedule:
         self.hosts = list(dict.fromkeys([*self.masters, *self.workers]))
         kinds = draw.sample(KINDS, draw.choice([1, 1, 2, 3, 5]))
         self.bug = Wanted(bug.faults or tuple(kinds))
+        self.pauses = not bug.faults and world.stream("paused").chance(0.15)
         self.faults = Faults(self)
         self.tables: dict[str, Table] = {}
         self.moved: set[str] = set()
