@@ -30,7 +30,7 @@ from mwapp.core.messages import (
     Tick,
     Transaction,
 )
-from mwapp.core.session import REPORT, SAFETY_MARGIN, Process, Scope
+from mwapp.core.session import DRIFT, REPORT, SAFETY_MARGIN, Process, Scope
 from mwapp.core.task import Task
 from tests.unit.core_stage import SESSION_SECONDS
 
@@ -120,6 +120,24 @@ def test_what_was_only_just_answered_may_not_be_reported_however_long_ago_it_was
     edge.answered(100.5, 104.0)
     assert edge.answered(104.1, 104.2) == 100.0 + LEASE
     assert edge.answered(104.0 + SESSION_SECONDS * REPORT, 105.6) == 100.5 + LEASE
+
+
+def test_a_server_whose_clock_is_slow_reports_later_by_ours() -> None:
+    """Within a quarter of a time-out of its own, which for us is as much longer as clocks may differ."""
+    edge = Edge()
+    edge.answered(100.5, 100.6)
+    reported = 100.6 + SESSION_SECONDS * 0.25 * (1 + DRIFT)
+    assert edge.answered(reported - 0.001, reported - 0.001) == 100.0 + LEASE
+    assert edge.answered(reported + 0.001, reported + 0.001) == 100.5 + LEASE
+
+
+def test_the_deadline_comes_before_the_sessions_end_by_a_clock_as_slow_as_may_be() -> None:
+    """And leaves some time to kill."""
+    edge = Edge()
+    ends = 100.0 + SESSION_SECONDS / (1 + DRIFT)  # by our clock, if the leader's is the faster one
+    assert edge.process.deadline is not None
+    edge.event(Tick(), ends - 0.035 * SESSION_SECONDS)
+    assert edge.process.session is None
 
 
 def test_answered_reads_prove_nothing() -> None:

@@ -22,6 +22,7 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- the deadline
     session("REPORT = 0.25", "REPORT = 0.05", "an answer proves what its server has perhaps not reported"),
+    session("0.25 * (1 + DRIFT)", "0.25", "who has the faster clock takes a report for made before it is"),
     session("SAFETY_MARGIN = 0.05", "SAFETY_MARGIN = 0.0", "no time is left to stop what must not go on"),
     session("HEARTBEATS = 7", "HEARTBEATS = 2", "proofs of life are too far apart to count"),
     session(
