@@ -46,6 +46,15 @@ from mwapp.core.resting import Resting
 from mwapp.core.retention import Retention
 from mwapp.core.session import HEARTBEATS, Process
 from mwapp.core.task import RESERVED_VARIABLES, Task
+from tests.simulation.bugs_by_hand import (
+    Evasive,
+    Fussy,
+    GivingUp,
+    GivingWay,
+    Improvident,
+    Oblivious,
+    Undiscerning,
+)
 from tests.simulation.bugs_of_ends import (
     Apologetic,
     Capricious,
@@ -79,7 +88,9 @@ from tests.simulation.bugs_of_excuses import (
     Sulking,
     Sweeping,
     Thrifty,
+    Unstoppable,
 )
+from tests.simulation.bugs_of_hosts import Optimistic, Trespassing, Unruffled
 from tests.simulation.bugs_of_standbys import Hesitant, Rash, Unrepentant
 from tests.simulation.bugs_refused import (
     Curt,
@@ -505,6 +516,7 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "request to cancel that it has outlived": (Bug(Overlooking, faults=("stall",)), {"cancel-final"}),
     "room that there is": (Bug(submit=Crowded), {"acked-never-lost"}),
     "numbers that are left": (Bug(submit=Thrifty), {"acked-never-lost"}),
+    "numbers that have run out": (Bug(submit=Unstoppable, numbers=5), {"numbers-bounded"}),
     "names need no numbers": (Bug(submit=Numbering), {"acked-never-lost"}),
     "refusals of others": (Bug(submit=Sweeping, faults=("refuse",)), {"acked-never-lost"}),
     "results that may be read": (Bug(Sulking, faults=("refuse",)), {"result-faithful"}),
@@ -526,4 +538,20 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     "reasons of masters": (Bug(Capricious), {"innocent-not-given-up"}),
     "bounds that there are": (Bug(Stingy), {"submitters-bounded"}),
     "end of a process": (Bug(Deserting), {"drain"}),
+    "clocks that agree": (Bug(drift=0.12, faults=("isolate",)), {"deadline-first"}),
+    "clock that nobody sets": (Bug(wall=True), {"master-steps-down"}),
+    "attempts with numbers of their own": (Bug(master=Amnesiac), {"token-grows"}),
+    "time that is over": (Bug(Patient), {"timeout-enforced"}),
+    "time that expires": (Bug(Timeless), {"expires-in-time"}),
+    "command that is dead": (Bug(Optimistic, faults=("hang", "evict")), {"duplicates-explained"}),
+    "data that a person may write": (Bug(Fussy, faults=("spoil",)), {"no-crash"}),
+    "leadership that a person has": (Bug(GivingUp, faults=("occupy_leadership",)), {"liveness"}),
+    "name that a person has": (Bug(GivingWay, faults=("occupy_name",)), {"liveness"}),
+    "task that is none": (Bug(Undiscerning, faults=("mistake_lifetime",)), {"liveness", "no-spin"}),
+    "parents that are missing": (Bug(Improvident, faults=("delete_parent",)), {"liveness"}),
+    "assignment that is gone": (Bug(Oblivious, faults=("delete_all",)), {"liveness"}),
+    "end that a person writes": (Bug(Resigned, faults=("report",)), {"liveness"}),
+    "request that makes no sense": (Bug(Evasive, faults=("request",)), {"liveness", "no-leak", "no-spin"}),
+    "chroot of what is sent": (Bug(edge=Trespassing, neighbour=True), {"chroot-kept"}),
+    "request that was turned away": (Bug(edge=Unruffled, faults=("turn_away",)), {"liveness"}),
 }

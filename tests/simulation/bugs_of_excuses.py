@@ -74,6 +74,13 @@ class Numbering(Submit):
         super()._take_room(tasks)
 
 
+class Unstoppable(Submit):
+    """A client that takes no notice of how many numbers are left."""
+
+    def _take_room(self, tasks: Stat) -> None:
+        super()._take_room(replace(tasks, created=0))
+
+
 class Sweeping(Submit):
     """A client that gives up the others, too, when the ensemble has refused one."""
 

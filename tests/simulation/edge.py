@@ -85,12 +85,16 @@ class Edge:
         self.requests += 1
         self._outstanding[number] = operation, self._world.now
         if self._request_size.allows(operation, self._world.now):
-            self._service.send(self._connection, number, below(self._host.chroot, operation))
+            self._service.send(self._connection, number, self.below(operation))
         else:
             self._refused.add(number)
             if len(self._outstanding) == 1:
                 self._world.after(0.0, partial(self._refuse, self._connection))
         self._watch_silence()
+
+    def below(self, operation: Operation) -> Operation:
+        """As the ensemble knows it."""
+        return below(self._host.chroot, operation)
 
     def abandon(self) -> None:
         """Give up the session and open another, which ends the old one if closing it failed."""

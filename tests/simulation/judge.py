@@ -63,6 +63,8 @@ REPEATED = {
 }
 # A command may end this much too late, seconds: timers are late, and so is what they start.
 SLACK = 0.5
+# So many batches may be on their way when numbers run out: of several clients, and of their former sessions.
+ON_THE_WAY = 10
 # A master may take this long to see that the list of tasks has changed, seconds (it stood still, say).
 UNSEEN = 10.0
 
@@ -141,6 +143,7 @@ class Judge:
         self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt, the last of each
         self._runs: defaultdict[tuple[str, int], list[Execution]] = defaultdict(list)  # all of them
         self._refused: set[str] = set()  # keys
+        self._beyond = 0  # tasks of clients whose numbers are too great
         self._attempts = Attempts()
         self._lives = Lives()
         self.times = Times()
@@ -481,11 +484,19 @@ class Judge:
         key = asked.key if asked is not None else None
         if isinstance(change, Changed) or by_hand or key is None or not task.startswith("task-"):
             return
+        self._numbered(task)
         if key in self._refused:
             raise Violation("submit-idempotent", f"{task} was refused, and then submitted")
         if key in self.keys:
             self._broken("submit-idempotent", self.keys[key], f"{task} is {self.keys[key]} again")
         self.keys[key] = task
+
+    def _numbered(self, task: str) -> None:
+        """A client has it numbered. Clients that looked at once may take a few numbers too many."""
+        self._beyond += int(task.removeprefix("task-")) >= self.limits.numbers
+        few = ON_THE_WAY * min(self.limits.submissions, self.limits.numbers)
+        if self._beyond > few and not (self.lost or self.excuses.any_task):
+            raise Violation("numbers-bounded", f"{task}, and numbers end at {self.limits.numbers}")
 
     def _ended(
         self,

@@ -14,6 +14,7 @@ from tests.simulation.judge import Judge, Znodes
 from tests.simulation.past import Past, rewind
 from tests.simulation.runner import Execution
 from tests.simulation.tree import Tree, ZNode
+from tests.simulation.world import Violation
 
 if TYPE_CHECKING:
     from tests.simulation.schedule import Schedule
@@ -73,6 +74,7 @@ class Neighbour:
             self._submitter.host,
         ]
         self.judge.hosts = self.hosts
+        self._names = {host.name for host in self.hosts}
         schedule.person.do(Create(CHROOT))
         for _ in range(self._world.random.randint(1, 5)):
             draw = self._world.ingredient()
@@ -84,8 +86,13 @@ class Neighbour:
         """Whether something has not ended, or a client still waits."""
         return not self.judge.all_ended() or self._submitter.waits
 
-    def committed(self, entry: Transacted) -> None:
-        """Let the judge see what concerns this application."""
+    def committed(self, entry: Transacted, hosts: Iterable[Host]) -> None:
+        """Let the judge see what concerns this application. ``hosts``: of both."""
+        who = [host.name for host in hosts if entry.session in host.lives] if entry.changes else []
+        for change in entry.changes if who else ():
+            below = f"{change.path}/".startswith(f"{CHROOT}/")
+            if below is not self._names.issuperset(who):
+                raise Violation("chroot-kept", f"{who} of another application: {change}")
         self.judge.committed(self._concerns(entry))
 
     def lost(self, log: Iterable[Transacted], lost: Iterable[Transacted]) -> None:

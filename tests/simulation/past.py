@@ -16,7 +16,7 @@ FROM_LOG = (
     *("excuses", "tasks", "asked", "_secrets", "status", "ended_at", "ended_by_hand", "removed"),
     *("cancel_asked", "to_cancel", "cancels", "of_ended", "_ends", "taken_at"),
     *("returned", "holders", "winners", "won_at", "keys"),
-    *("_earlier", "_attempts", "_incarnations", "_epoch", "_lives", "times", "depositions"),
+    *("_earlier", "_attempts", "_incarnations", "_epoch", "_lives", "times", "depositions", "_beyond"),
 )
 
 

@@ -50,6 +50,9 @@ DRIFTS = (0.0, 0.0005, 0.0005, DRIFT)
 UPTIME = 1e6
 # How long faults last, seconds. Shorter ones make more schedules a minute, and find planted bugs no sooner.
 WARS = (2.0, 4.0, 8.0)
+# How far wall clocks that are wrong may be behind or ahead, seconds: nothing may have to wait for longer than
+# peace.
+BEHIND, AHEAD = 10.0, 1e6
 # How much longer than the faults finished tasks stay: as long as it may take to learn that a session is over
 # and to resolve a lost reply. Otherwise a removed name that is submitted again would be a new task, which the
 # judge does not expect. Session time-outs, plus seconds.
@@ -76,7 +79,9 @@ class Bug(NamedTuple):
     """What a planted bug replaces; the default is none.
 
     ``faults``: the only kinds of fault, for a bug that few combinations reveal. ``namesake``: two hosts
-    always have the same name. ``lag``: how far behind servers are, seconds.
+    always have the same name. ``neighbour``: there always is another application. ``lag``: how far behind
+    servers are, seconds. ``drift``: the greatest of clocks. ``wall``: processes go by wall clocks.
+    ``numbers``: so many there are for tasks.
     """
 
     process: Callable[[Limits], Process] = Process
@@ -87,7 +92,11 @@ class Bug(NamedTuple):
     retention: Retention | None = None
     faults: tuple[str, ...] = ()
     namesake: bool = False
+    neighbour: bool = False
     lag: float = 0.0
+    drift: float | None = None
+    numbers: int = 0
+    wall: bool = False
     punctual: bool = True  # a command does not start after its deadline
     counts_sleep: bool = True  # a process's clock continues while its host is suspended
     deposes: float = 0.0  # the share of schedules in which standbys depose: that hides most bugs
@@ -130,7 +139,9 @@ class Schedule:
         self._war = draw.choice(WARS)
         self._retention = self._draw_retention()
         self.judge = Judge(max_attempts=MAX_ATTEMPTS, retention=self._retention)
-        self.judge.times.right = world.stream("walls").chance(0.8)
+        walls = world.stream("walls")
+        self.judge.times.right = walls.chance(0.8)
+        self._walls_jump = walls.chance(0.5)  # if they are wrong
         paused = world.stream("paused")
         self.pauses = paused.chance(bug.pauses)
         self.judge.clocks_stop = self.pauses and paused.chance(0.5)
@@ -146,6 +157,8 @@ class Schedule:
         self.judge.persons.add(self.person.session)
         self.labelled = world.chance(0.4)
         self._drift = draw.choice(DRIFTS)
+        if bug.drift is not None:
+            self._drift = bug.drift
         at_hand = world.stream("at hand").random.choice([LIMITS.at_hand, 1.0, math.inf])
         self.limits = replace(draw_limits(draw), at_hand=at_hand)
         numbers = world.stream("numbers")
@@ -153,6 +166,8 @@ class Schedule:
             self.limits = replace(self.limits, numbers=numbers.random.choice([5, 20, LAST_NUMBER]))
             if self.limits.numbers == LAST_NUMBER:
                 world.at(numbers.random.random(), self._grow_old)
+        if bug.numbers:
+            self.limits = replace(self.limits, numbers=bug.numbers)
         self.judge.limits = self.limits
         suspicion = world.stream("suspicion")
         self.patience = draw_patience(suspicion.random) if suspicion.chance(bug.deposes) else NEVER
@@ -165,13 +180,13 @@ class Schedule:
             # Some znodes are not readable at the moment when something happens to them.
             self.service.ensemble.hides = lambda _: hidden.chance(0.3)
         self._adopts = not world.stream("adoption").chance(bug.aloof)
-        if world.chance(0.3) and not bug.namesake:
+        if world.chance(0.3):
             self._peers()
         else:
             self._masters_and_workers()
         self.load = Load(self)
         self.hosts = self.judge.hosts = list(dict.fromkeys([*self.masters, *self.workers, *self.load.hosts]))
-        if world.chance(0.1):
+        if world.chance(0.1) or bug.neighbour:
             self.neighbour = Neighbour(self, MAX_ATTEMPTS)
             self.hosts += self.neighbour.hosts
         self.faults = Faults(self)
@@ -206,7 +221,7 @@ class Schedule:
     def _peers(self) -> None:
         """Peers; the elected one is not a worker meanwhile."""
         names = [f"n{i + 1}" for i in range(self.world.random.choice([2, 3, 3]))]
-        if self.world.chance(0.2):
+        if self.world.chance(0.2) or self.bug.namesake:
             names.append("n1'")
         self.workers = [self.host(name, partial(self._peer, self._capacity(name))) for name in names]
         self.masters = self.workers
@@ -290,9 +305,9 @@ class Schedule:
 
     def _committed(self, entry: Transacted) -> None:
         self.world.note("ensemble", entry)
-        self.judge.committed(entry)
         if self.neighbour is not None:  # there is none yet when its path is created
-            self.neighbour.committed(entry)
+            self.neighbour.committed(entry, self.hosts)
+        self.judge.committed(entry)
 
     def lost(self, entries: list[Transacted]) -> None:
         """The ensemble has lost these acknowledged writes."""
@@ -319,7 +334,8 @@ class Schedule:
             began=draw.uniform(0.0, UPTIME),
             drift=drift,
             counts_sleep=self.bug.counts_sleep and not self.judge.clocks_stop,
-            right=self.judge.times.right,
+            ahead=self._ahead(name),
+            by_wall=self.bug.wall,
         )
         return Host(
             self.world,
@@ -338,6 +354,14 @@ class Schedule:
             on_awake=self.judge.awake,
             edge=self.edge,
         )
+
+    def _ahead(self, name: str) -> float | None:
+        """The seconds by which the wall clock of that host is wrong; None: anything."""
+        if self.judge.times.right:
+            return 0.0
+        draw = self.world.stream(f"wall of {name}").random
+        ahead = draw.choice([draw.uniform(-BEHIND, BEHIND), draw.uniform(0.0, AHEAD)])
+        return None if self._walls_jump else ahead
 
     def edge(self, host: Host) -> Edge:
         """The edge between a process on the host and the ensemble."""
