@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 
@@ -14,10 +16,14 @@ class LookupModule(LookupBase):  # type: ignore[misc] # ansible-core has no type
     def run(self, terms: list[str], _variables: Any = None, **options: Any) -> list[dict[str, str]]:
         """See LookupBase."""
         top, *names = terms
-        return [
-            {name: _text(Path(top).expanduser() / name, name in options.get("but", ())) for name in names}
-        ]
-
-
-def _text(path: Path, changes: bool) -> str:
-    return path.read_text() if path.is_file() and not changes else ""
+        # As the module tls_certificates reads it, which is given a path.
+        directory = Path(os.path.expanduser(os.path.expandvars(top)))  # noqa: PTH111 - it goes with the other
+        there = [name for name in names if (directory / name).is_file()]
+        may_lack = {*there, *options.get("but", ()), *options.get("optional", ())}
+        if options.get("complete") and (lacks := [name for name in names if name not in may_lack]):
+            raise AnsibleLookupError(
+                f"{', '.join(lacks)} must be in {directory}, and is not: nothing was placed. Did "
+                "something remove it in this run? Run again."
+            )
+        read = [name for name in there if name not in options.get("but", ())]
+        return [{name: (directory / name).read_text() if name in read else "" for name in names}]

@@ -17,7 +17,7 @@ description:
 requirements: [cryptography >= 42]
 options:
   directory:
-    description: Where the files are. It gets mode 0700.
+    description: Where the files are, an absolute path. It gets mode 0700.
     type: path
     required: true
   certificates:
@@ -190,6 +190,11 @@ def main() -> None:
             "first to 1 or more, and the second to more than that."
         )
     directory = Path(given["directory"])
+    if not directory.is_absolute():
+        module.fail_json(
+            msg=f"zookeeper_tls_dir (or mwapp_tls_dir) is {directory}: give an absolute path, or one that "
+            "begins with ~. Where another one begins depends on who reads it."
+        )
     now = utc_now()
     store = Store(
         directory,

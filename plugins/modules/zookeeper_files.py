@@ -55,7 +55,7 @@ options:
       secret:
         description: >-
           Whether it says what O(secrets) has for its path. No difference of it is shown. If they have
-          nothing, it is left alone.
+          nothing, it is left alone. An empty one is refused.
         type: bool
         default: false
       group:
@@ -336,6 +336,12 @@ def main() -> None:
         module.fail_json(
             msg=f"{paths}: its new content has a private key, and this file is not for secrets. Nothing was "
             "changed: take the key out of the file that it comes from."
+        )
+    empty = [one["path"] for one in files if one["secret"] and not one["content"].strip()]
+    if empty and not module.check_mode:  # a check may not know it yet
+        module.fail_json(
+            msg=f"{', '.join(empty)}: its new content is empty, and a secret is needed there. Nothing was "
+            "changed: see that the file that it comes from is there, and is not empty."
         )
     try:
         waiting = place(placer, module.params | {"files": files})

@@ -745,6 +745,16 @@ def test_days_that_make_no_sense_are_refused(tmp_path: Path, days: int, renew: i
     assert "zookeeper_tls_renew_days is" in ensure(tmp_path, days=days, renew_days=renew)["msg"]
 
 
+@pytest.mark.parametrize("place", ["tls", "./tls", "$NOT_THERE/tls"])
+def test_a_place_that_depends_on_who_reads_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    answer = run(module, {"directory": place, "certificates": LEAVES}, check=False)
+    assert "give an absolute path, or one that begins with ~" in answer["msg"]
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_controller_without_cryptography_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LACKS", "is missing")
     assert "cryptography is missing where Ansible runs: pip install" in ensure(tmp_path)["msg"]

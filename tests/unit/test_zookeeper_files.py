@@ -329,6 +329,15 @@ def test_a_key_is_placed_as_a_secret_or_not_at_all(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_secret_is_not_placed(tmp_path: Path, text: str) -> None:
+    path = str(tmp_path / "client.pem")
+    entries = [{"path": str(tmp_path / "other"), "content": "x"}, {"path": path, "secret": True}]
+    assert f"{path}: its new content is empty" in only(files=entries, secrets={path: text})["msg"]
+    assert not list(tmp_path.iterdir())
+    assert only(files=entries, secrets={path: text}, check=True)["changed"], "a check does not know it yet"
+
+
 @needs_root
 def test_a_key_that_was_where_none_should_be_is_not_shown_when_it_goes(tmp_path: Path) -> None:
     path = tmp_path / "client-ca.pem"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleError
 
 from testbed.tls_files import DAY, Maker, pem, write
 from tests.unit.ansible_module import run
@@ -112,6 +113,25 @@ def test_texts_of_the_controller(tmp_path: Path) -> None:
     ]
     changed = lookup.run([str(tmp_path), "client/zk1.pem"], but=["client/zk1.pem"])
     assert changed == [{"client/zk1.pem": ""}], "what a check would renew differs"
+
+
+def test_a_text_that_must_be_there_is_missed(tmp_path: Path) -> None:
+    """An empty key would be placed."""
+    write(tmp_path / "client/zk1.pem", b"key")
+    lookup, names = texts.LookupModule(), ["client/zk1.pem", "quorum/zk1.pem"]
+    with pytest.raises(AnsibleError, match=rf"quorum/zk1.pem must be in {tmp_path}, and is not"):
+        lookup.run([str(tmp_path), *names], complete=True)
+    for option in ("but", "optional"):
+        (found,) = lookup.run([str(tmp_path), *names], complete=True, **{option: ["quorum/zk1.pem"]})
+        assert found == {"client/zk1.pem": "key", "quorum/zk1.pem": ""}
+
+
+def test_texts_are_read_where_the_module_puts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ansible's paths know ~ and variables."""
+    write(tmp_path / "tls/client-ca.pem", b"CA")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for place in ("~/tls", "$HOME/tls", "${HOME}/tls"):
+        assert texts.LookupModule().run([place, "client-ca.pem"]) == [{"client-ca.pem": "CA"}]
 
 
 # ---------------------------------------------------------------- how servers are asked

@@ -20,6 +20,7 @@ KILLERS = (
 store = partial(Mutant, "plugins/module_utils/tls_certificates.py")
 pem = partial(Mutant, "plugins/module_utils/tls_pem.py")
 authorities = partial(Mutant, "plugins/module_utils/tls_authorities.py")
+texts = partial(Mutant, "plugins/lookup/tls_texts.py")
 module = partial(Mutant, "plugins/modules/tls_certificates.py")
 wanted = partial(Mutant, "plugins/filter/zookeeper_tls.py")
 health = partial(Mutant, "plugins/module_utils/zookeeper_health.py")
@@ -96,6 +97,9 @@ MUTANTS = [
         '[("server", ExtendedKeyUsageOID.SERVER_AUTH)]',
         "a client can pass for a server",
     ),
+    module("if not directory.is_absolute():", "if False:", "keys are made where nobody reads them"),
+    texts("os.path.expandvars(top)", "top", "keys are made where nobody reads them"),
+    texts('options.get("complete") and', "False and", "empty keys are placed"),
     module("CLOCK_SECONDS = 900", "CLOCK_SECONDS = 9000", "a clock that is an hour off goes unnoticed"),
     module("        directory.chmod(OWNER_ONLY)\n", "        pass\n", "others can enter the directory"),
     module(

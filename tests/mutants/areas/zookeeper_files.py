@@ -16,6 +16,8 @@ MUTANTS = [
         'ANY_KEY in one["content"]',
         "no server gets its key",
     ),
+    files('not one["content"].strip()]', "False]", "a server gets an empty key"),
+    files("if empty and not module.check_mode:", "if empty:", "a check before the first run fails"),
     files(" or ANY_KEY in text", "", "a key that goes is shown in the difference"),
     files('given["hold"] and entry["restart"]', 'given["hold"]', "tools wait, too"),
     files('given["hold"] and entry["restart"]', 'entry["restart"]', "zoo.cfg is never placed"),
