@@ -12,14 +12,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from itertools import count
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from mwapp.execution.control_groups import ControlGroup
 from mwapp.execution.environment import of_runs
 from mwapp.execution.output import REMARK, Output
-from mwapp.execution.processes import MARK, Census, Orphans, kill
+from mwapp.execution.processes import FAMILY, MARK, Census, Orphans, kill, marked, new_mark
 
 if TYPE_CHECKING:  # a process that runs nothing need not wait for its import
     from asyncio import AbstractEventLoop, TimerHandle
@@ -38,9 +36,6 @@ MEDDLED = "mwapp killed it: its process wrote to the channel to its worker; use 
 CHUNK = 64 * 1024
 MOST_CHUNKS = 17  # of a pipe of the largest size (1 MiB)
 
-# Everything that this process starts has a mark with this prefix.
-MARKS = uuid4().hex[:12]
-_numbers = count(1)
 _orphans, _census = Orphans(), Census()
 
 # A thousand runs need three files each. The runs keep the limit that we were given, because programs that use
@@ -84,19 +79,20 @@ class Group:
         self._ended = ended
         self._control_group = control_group
         self._deadline: TimerHandle | None = None  # of SIGKILL
-        self._mark = f"{MARKS}.{next(_numbers)}"
+        self._mark = new_mark()
         try:
-            self._process = subprocess.Popen(
-                arguments,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                bufsize=0,
-                start_new_session=True,
-                env={**environment, MARK: self._mark},
-                cwd=directory,
-                pass_fds=pass_fds,
-            )
+            with marked(self._mark):
+                self._process = subprocess.Popen(
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    bufsize=0,
+                    start_new_session=True,
+                    env={**environment, MARK: str(self._mark)},
+                    cwd=directory,
+                    pass_fds=pass_fds,
+                )
         except (OSError, ValueError):
             self._release()
             raise
@@ -232,9 +228,9 @@ def _exit_code(process: int) -> int:
 
 
 def start_guard() -> subprocess.Popen[bytes]:
-    """Kill everything with a mark of ours when this process ends in any way. Raises OSError.
+    """Kill all that we run when this process ends in any way. Raises OSError.
 
     Call it in the loop's thread: the main thread's children are orphans.
     """
-    arguments = [sys.executable, "-P", "-m", "mwapp.execution.guard", f"{MARKS}."]
+    arguments = [sys.executable, "-P", "-m", "mwapp.execution.guard", str(FAMILY), str(os.getsid(0))]
     return subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True, env=of_runs())

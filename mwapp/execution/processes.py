@@ -5,23 +5,33 @@ forks twice). Three signs identify it:
 
 - It is in the run's first group or session.
 - It descends from a process that belongs to the run.
-- It has lost its parent, so it is now a child of this process (a subreaper), and its environment has the mark
-  of the run.
+- It has lost its parent, so it is now a child of this process (a subreaper), and it has the mark of the run.
 
-We do not find a process in a new session whose parent has ended and whose environment was emptied.
+A process has the mark twice: in its environment, and as its limit on file locks, which Linux has not used
+since 2.4.25. It inherits this limit, whatever it runs, also if its environment was emptied.
 """
 
 import ctypes
 import os
+import resource
+import secrets
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
 # In the environment of everything that a run starts.
 MARK = "MWAPP_RUN"
+# The upper half of the marks of all runs of this process; the lower half counts the runs.
+FAMILY = 1 << 30 | secrets.randbits(30)
+_HALF = 32
+_MOST_DIGITS = 20  # a task may have set the variable to anything
+_numbers = count(1)
+_RLIMIT_LOCKS = 10  # Python has no name for it
+_GIVEN_LOCKS = resource.getrlimit(_RLIMIT_LOCKS)
 
 _PR_SET_CHILD_SUBREAPER = 36
 # Reading all processes takes a while, and many runs end at once. So one reading is good for this long,
@@ -43,6 +53,23 @@ class ProcessInfo(NamedTuple):
     session: int
 
 
+def new_mark() -> int:
+    """The mark of another run."""
+    return FAMILY << _HALF | next(_numbers) % (1 << _HALF)
+
+
+@contextmanager
+def marked(mark: int) -> Iterator[None]:
+    """What is started meanwhile has the mark from its first moment. A low hard limit allows no mark; then
+    only the environment has it."""
+    with suppress(ValueError, OSError):
+        resource.setrlimit(_RLIMIT_LOCKS, (mark, _GIVEN_LOCKS[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(_RLIMIT_LOCKS, _GIVEN_LOCKS)
+
+
 def adopt_orphans() -> None:
     """From now on, a process below this one that loses its parent becomes a child of this one."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
@@ -58,26 +85,26 @@ class Orphans:
     """The processes that this one has adopted. It must be quick, because every end of a run asks it."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[ProcessInfo, list[bytes]]] = {}  # with their environments
+        self._known: dict[int, tuple[ProcessInfo, set[int]]] = {}  # with their marks
 
-    def belong_to(self, leader: int, mark: str) -> bool:
+    def belong_to(self, leader: int, mark: int) -> bool:
         """Whether one of them belongs to the run with that mark, whose first process was the leader.
 
         True also if that is not known yet: a process that is dying, or starts another program, has no
         environment.
         """
-        marked, own = f"{MARK}={mark}".encode(), os.getsid(0)
+        own = os.getsid(0)
         seen, self._known = self._known, {}
         for pid in _children_of_main_thread():
-            process, environment = seen.get(pid) or (_process(pid), [])
+            process, marks = seen.get(pid) or (_process(pid), set())
             if process is None or process.session == own or _buried(pid):
                 continue
-            self._known[pid] = process, environment or _environment(pid)
+            self._known[pid] = process, marks or _marks(pid)
         return any(
             leader in (process.group, process.session)
-            or marked in environment
-            or (not environment and process.pid not in seen)
-            for process, environment in self._known.values()
+            or mark in marks
+            or (not marks and process.pid not in seen)
+            for process, marks in self._known.values()
         )
 
 
@@ -117,12 +144,22 @@ class Census:
             self._below.setdefault(process.parent, []).append(process.pid)
         self._ended = time.monotonic()
 
-    def of(self, leader: int, mark: str) -> list[ProcessInfo]:
+    def of(self, leader: int, mark: int) -> list[ProcessInfo]:
         """The living processes of the run with that mark. Its first process, the leader, may be dead, but
         nobody may have waited for it, or its number could belong to another process."""
-        marked = f"{MARK}={mark}".encode()
         found = {p.pid for p in self._processes.values() if leader in (p.pid, p.group, p.session)}
-        found |= {pid for pid in self._below.get(os.getpid(), []) if marked in _environment(pid)}
+        found |= {pid for pid in self._below.get(os.getpid(), []) if mark in _marks(pid)}
+        return self._with_descendants(found)
+
+    def of_family(self, family: int, strangers: Iterable[int]) -> list[ProcessInfo]:
+        """The living processes of all runs of another process, which had that family. Whoever is in a session
+        with one of them belongs to the runs, too, unless it is a session of ``strangers``."""
+        found = {pid for pid in self._processes if any(mark >> _HALF == family for mark in _marks(pid))}
+        sessions = {self._processes[pid].session for pid in found}.difference(strangers)
+        found |= {process.pid for process in self._processes.values() if process.session in sessions}
+        return self._with_descendants(found)
+
+    def _with_descendants(self, found: set[int]) -> list[ProcessInfo]:
         to_follow = list(found)
         while to_follow:
             new = set(self._below.get(to_follow.pop(), [])) - found
@@ -131,20 +168,17 @@ class Census:
         return [self._processes[pid] for pid in found if not self._processes[pid].dead]
 
 
-def kill_marked(prefix: str) -> None:
-    """Kill all processes whose mark begins like that, until none is left or some seconds have passed."""
-    begins, looks = f"{MARK}={prefix}".encode(), 0
+def kill_family(family: int, strangers: Iterable[int]) -> None:
+    """Kill all runs of another process, until none is left or some seconds have passed."""
+    census, looks = Census(), 0
     for _ in range(MOST_LOOKS):
-        found = [
-            process.pid
-            for process in _all_processes()
-            if not process.dead and any(v.startswith(begins) for v in _environment(process.pid))
-        ]
-        looks = 0 if found else looks + 1
+        census.take()
+        found = census.of_family(family, strangers)  # all of them first: those whose parent is dead are
+        looks = 0 if found else looks + 1  #           harder to find
         if looks == LOOKS:
             return
-        for pid in found:
-            kill(pid)
+        for process in found:
+            kill(process.pid)
         time.sleep(PAUSE)
 
 
@@ -165,8 +199,17 @@ def _process(pid: int) -> ProcessInfo | None:
     return ProcessInfo(pid, state in (b"Z", b"X"), int(parent), int(group), int(session))
 
 
-def _environment(pid: int) -> list[bytes]:
-    try:
-        return [variable for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") if variable]
-    except OSError:  # it has ended, or is another user's
-        return []
+def _marks(pid: int) -> set[int]:
+    """Those that it may have; none if it has ended, or is another user's."""
+    limit = resource.RLIM_INFINITY
+    with suppress(OSError):
+        limit, _ = resource.prlimit(pid, _RLIMIT_LOCKS)
+    return ({limit} if limit != resource.RLIM_INFINITY else set()) | set(_marks_in_environment(pid))
+
+
+def _marks_in_environment(pid: int) -> Iterator[int]:
+    with suppress(OSError):
+        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            name, _, value = variable.partition(b"=")
+            if name == MARK.encode() and value.isdigit() and len(value) < _MOST_DIGITS:
+                yield int(value)

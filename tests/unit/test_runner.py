@@ -23,6 +23,7 @@ from mwapp.core.task import Task
 from mwapp.execution import process_group
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
+from mwapp.execution.processes import FAMILY
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
@@ -186,6 +187,8 @@ def test_what_the_shell_leaves_in_its_group_is_killed(shared: Harness, tmp_path:
     assert not alive(read_number(tmp_path / "pid"))
 
 
+RLIMIT_LOCKS = 10
+
 # How a process leaves the group that its command began with; $1 is what writes its number and then sleeps.
 ESCAPES = {
     "another group": "timeout 500 sh -c '$1'",
@@ -195,7 +198,14 @@ ESCAPES = {
     "no parent": "(setsid sh -c '$1' &) ; sleep 600",
     "no parent, and output elsewhere": "(setsid nohup sh -c '$1' >/dev/null 2>&1 &) ; sleep 600",
     "no parent, no environment, and another group": "(env -i timeout 500 sh -c '$1' &) ; sleep 600",
-    "no environment": "env -i setsid -w sh -c '$1'",
+    "no environment": "env -i sh -c '$1'",
+    "no environment, in a pipe": "env -i sh -c '$1' | cat",
+    "no environment, in place of the shell": "exec env -i sh -c '$1'",
+    "no environment, and another session": "env -i setsid -w sh -c '$1'",
+    "no environment, another session, and no parent": "setsid -f env -i sh -c '$1'; sleep 600",
+    "no mark": "env -i prlimit --locks=unlimited sh -c '$1'",
+    "another's mark": "setsid -f env MWAPP_RUN=$(printf %05000d 1) sh -c '$1'; sleep 600",
+    "no environment, and all of that": "(setsid env -i setsid sh -c '$1' >/dev/null 2>&1 &) ; sleep 600",
 }
 
 
@@ -219,11 +229,37 @@ def test_who_leaves_the_group_is_killed_with_it(
     assert not alive(escaped)
 
 
-@pytest.mark.parametrize("how", [how for how in ESCAPES if how != "no environment"])
+@pytest.mark.parametrize("how", ESCAPES)
 def test_who_leaves_the_group_does_not_outlive_its_command(shared: Harness, tmp_path: Path, how: str) -> None:
     exited = shared.run(leaving(how, tmp_path))
     assert (exited.code, exited.output) == (0, b"done\n")
     assert not Path("/proc", str(read_number(tmp_path / "pid"))).exists(), "not even as a zombie"
+
+
+@pytest.mark.parametrize("killed", ["its run ends", "the daemon is killed"])
+def test_the_mark_in_the_environment_is_enough_where_the_other_is_not_possible(
+    tmp_path: Path, killed: str
+) -> None:
+    command = leaving("no parent", tmp_path) if killed == "its run ends" else escaping("no parent", tmp_path)
+    code = (
+        "import os, pathlib, queue, sys, time; import mwapp.execution.runner as r\n"
+        "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
+        "told = queue.SimpleQueue(); r.Runner(told.put).start(Run(1, Task(sys.argv[1])))\n"
+        "pid = pathlib.Path(sys.argv[2])\n"
+        "while not pid.exists() or not pid.read_text(): time.sleep(0.01)\n"
+        "if sys.argv[3] == 'its run ends':\n"
+        "    told.get(); print(os.path.exists(f'/proc/{int(pid.read_text())}'))\n"
+        "sys.stdout.flush(); os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, command, str(tmp_path / "pid"), killed],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(RLIMIT_LOCKS, (7, 7)),
+    )
+    assert (done.returncode, done.stdout) == (-9, "False\n" if killed == "its run ends" else ""), done.stderr
+    wait_for("it is killed", lambda: not alive(read_number(tmp_path / "pid")))
 
 
 def test_the_number_of_a_run_is_nobody_elses_until_all_of_it_is_gone(
@@ -251,15 +287,35 @@ def test_commands_run_without_a_guard_if_none_can_be_started(
 
 
 def test_a_guard_heeds_no_signal_that_asks_it_to_end() -> None:
-    environment = {"MWAPP_RUN": "guarded.1", "PATH": "/usr/bin:/bin"}
+    environment = {"MWAPP_RUN": str(7 << 32 | 1), "PATH": "/usr/bin:/bin"}
     sleeper = subprocess.Popen(["sleep", "600"], env=environment)
-    command = [sys.executable, "-m", "mwapp.execution.guard", "guarded."]
+    command = [sys.executable, "-m", "mwapp.execution.guard", "7", str(os.getsid(0))]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as guard:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             wait_for("it ignores the signal", lambda number=number: ignores(guard.pid, number))  # type: ignore[misc]  # a default binds it
             guard.send_signal(number)
         assert sleeper.poll() is None
     assert (guard.returncode, sleeper.wait(LONGEST_WAIT)) == (0, -signal.SIGKILL)
+
+
+def test_a_guard_lets_be_who_shares_the_daemons_session(tmp_path: Path) -> None:
+    """What is started is there for a moment, too, before it has a session of its own."""
+    marked = f"MWAPP_RUN={7 << 32 | 1} sh -c 'echo $$ >{tmp_path}/marked; exec sleep 600'"
+    command = f"sleep 600 & echo $! >{tmp_path}/other; {marked}; exit"
+    with subprocess.Popen(["sh", "-c", command], start_new_session=True) as shell:
+        other, _ = (read_number(tmp_path / name) for name in ("other", "marked"))
+        guard = [sys.executable, "-m", "mwapp.execution.guard", "7", str(shell.pid)]
+        subprocess.run(guard, stdin=subprocess.DEVNULL, check=True)
+        try:
+            assert (shell.wait(LONGEST_WAIT), alive(other)) == (128 + signal.SIGKILL, True)
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)
+
+
+def test_the_mark_of_a_run_is_not_the_daemons(shared: Harness) -> None:
+    before = resource.getrlimit(RLIMIT_LOCKS)
+    assert int(shared.run("prlimit --locks -o SOFT --noheadings").output) >> 32 == FAMILY
+    assert resource.getrlimit(RLIMIT_LOCKS) == before
 
 
 def ignores(process: int, number: int) -> bool:
@@ -282,16 +338,19 @@ def test_what_another_run_left_behind_is_let_be(
         os.kill(left, signal.SIGKILL)
 
 
-def test_whoever_escapes_is_killed_when_the_daemon_is(tmp_path: Path) -> None:
-    code = (
-        "import os, pathlib, queue, sys, time; import mwapp.execution.runner as r\n"
-        "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
-        "r.Runner(queue.SimpleQueue().put).start(Run(1, Task(sys.argv[1])))\n"
-        "while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.01)\n"
-        "time.sleep(0.1); os.kill(os.getpid(), 9)\n"
-    )
-    command = escaping("no parent", tmp_path)
-    daemon = subprocess.run([sys.executable, "-c", code, command, str(tmp_path / "pid")], check=False)
+DAEMON = (
+    "import os, pathlib, queue, sys, time; import mwapp.execution.runner as r\n"
+    "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
+    "r.Runner(queue.SimpleQueue().put).start(Run(1, Task(sys.argv[1])))\n"
+    "while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.01)\n"
+    "time.sleep(0.1); os.kill(os.getpid(), 9)\n"
+)
+
+
+@pytest.mark.parametrize("how", ESCAPES)
+def test_whoever_escapes_is_killed_when_the_daemon_is(tmp_path: Path, how: str) -> None:
+    command = f"{escaping(how, tmp_path)}; true"
+    daemon = subprocess.run([sys.executable, "-c", DAEMON, command, str(tmp_path / "pid")], check=False)
     assert daemon.returncode == -9
     escaped = read_number(tmp_path / "pid")
     wait_for("its guard has killed it", lambda: not alive(escaped))

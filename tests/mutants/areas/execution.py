@@ -139,25 +139,77 @@ MUTANTS = [
         "return ended.si_status",
         "a command that was killed has an exit status",
     ),
-    group("env={**environment, MARK: self._mark},", "env=environment,", "an orphan is nobody's"),
     group(
-        'self._mark = f"{MARKS}.{next(_numbers)}"',
-        'self._mark = f"{MARKS}."',
+        "env={**environment, MARK: str(self._mark)},",
+        "env=environment,",
+        "an orphan is nobody's where no limit can be its mark",
+    ),
+    group(
+        "            with marked(self._mark):\n",
+        "            if True:\n",
+        "an orphan whose environment was emptied is nobody's",
+    ),
+    table(
+        "next(_numbers) % (1 << _HALF)",
+        "0",
         "what one run leaves behind counts as another's",
     ),
-    table("            or marked in environment\n", "", "who forks twice goes on"),
     table(
-        "            or marked in environment\n", "            or True\n", "every orphan belongs to every run"
+        "    with suppress(ValueError, OSError):\n        resource.setrlimit",
+        "    if True:\n        resource.setrlimit",
+        "where the limit on locks is low nothing runs",
     ),
     table(
-        "            or (not environment and process.pid not in seen)\n",
+        "        resource.setrlimit(_RLIMIT_LOCKS, _GIVEN_LOCKS)\n",
+        "        pass\n",
+        "what the daemon starts for itself has the mark of a run",
+    ),
+    table(
+        " and len(value) < _MOST_DIGITS",
+        "",
+        "a task whose variable is a number of 5,000 digits makes its worker lose sight of all",
+    ),
+    table("            or mark in marks\n", "", "who forks twice goes on"),
+    table("            or mark in marks\n", "            or True\n", "every orphan belongs to every run"),
+    table(
+        "            or (not marks and process.pid not in seen)\n",
         "",
         equivalent="a process that is just dying stays as a zombie until the next run ends",
     ),
     table(
-        "(not environment and process.pid not in seen)",
-        "not environment",
-        "a run ends a second late if any other has let go of an orphan without environment",
+        "(not marks and process.pid not in seen)",
+        "not marks",
+        "a run ends a second late if any other has let go of an orphan without a mark",
+    ),
+    table(
+        "        found |= {pid for pid in self._below.get(os.getpid(), []) if mark in _marks(pid)}\n",
+        "",
+        "who forks twice is not killed with its run",
+    ),
+    table(
+        "        limit, _ = resource.prlimit(pid, _RLIMIT_LOCKS)\n",
+        "        pass\n",
+        "an orphan whose environment was emptied is nobody's",
+    ),
+    table(
+        " | set(_marks_in_environment(pid))",
+        "",
+        "an orphan is nobody's where no limit can be its mark",
+    ),
+    table(
+        "{self._processes[pid].session for pid in found}.difference(strangers)",
+        "{self._processes[pid].session for pid in found}",
+        "with a daemon's runs its guard kills who shares the daemon's session",
+    ),
+    table(
+        "        found |= {process.pid for process in self._processes.values() if process.session in sessions}\n",
+        "",
+        "what has lost both marks goes on when the daemon is killed",
+    ),
+    table(
+        "            kill(process.pid)\n        time.sleep",
+        "            pass\n        time.sleep",
+        "nobody kills what a dead daemon ran",
     ),
     table(
         "if leader in (p.pid, p.group, p.session)}",
@@ -188,7 +240,7 @@ MUTANTS = [
         "who asks all to end, ends the guard first",
     ),
     guard("    sys.stdin.buffer.read()\n", "", "the guard kills what runs"),
-    guard("    kill_marked(sys.argv[1])\n", "    pass\n", "the guard kills nobody"),
+    guard("    kill_family(family, [session, os.getsid(0)])\n", "    pass\n", "the guard kills nobody"),
     group(
         "        elif self._deadline.when() <= self._loop.time() + grace:\n            return\n",
         "        elif True:\n            return\n",
