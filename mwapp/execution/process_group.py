@@ -1,7 +1,8 @@
 """A process in a group of its own, followed to its end by the event loop.
 
 It is over when it has exited and everything that it started is gone. What it leaves behind is killed, also in
-other groups and sessions (:mod:`mwapp.execution.processes`).
+other groups and sessions (:mod:`mwapp.execution.processes`). If it was asked to end, all of it has the same
+time for that: a shell ends at once, and what it has started may have to clean up.
 """
 
 import os
@@ -78,7 +79,8 @@ class Group:
         self._loop = loop
         self._ended = ended
         self._control_group = control_group
-        self._deadline: TimerHandle | None = None  # of SIGKILL
+        self._deadline: TimerHandle | None = None  # of SIGKILL, if that is still to come
+        self._killed = False
         self._mark = new_mark()
         try:
             with marked(self._mark):
@@ -113,10 +115,12 @@ class Group:
 
     def kill(self, grace: float = 0.0) -> None:
         """SIGTERM, and after ``grace`` seconds SIGKILL; without, at once. Another call can shorten it."""
-        if self.code is not None:
-            return
+        if self.code is not None and self._deadline is None:
+            return  # what is left is killed already
         if grace <= 0:
-            self._signal(signal.SIGKILL)
+            self._kill()
+            return
+        if self._killed:
             return
         if self._deadline is None:
             self._signal(signal.SIGTERM)
@@ -124,7 +128,21 @@ class Group:
             return
         else:
             self._deadline.cancel()
-        self._deadline = self._loop.call_later(grace, self._signal, signal.SIGKILL)
+        self._deadline = self._loop.call_later(grace, self._kill)
+
+    def _kill(self) -> None:
+        self._killed = True
+        self._no_deadline()
+        try:
+            self._signal(signal.SIGKILL)
+        finally:
+            if self.code is not None:  # it has ended before those that it started
+                self._end()
+
+    def _no_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
     def read_all(self) -> None:
         """Read what has been written, but no more than a pipe can hold."""
@@ -143,7 +161,7 @@ class Group:
         self.output.write(data)
         if not data:
             self._close_pipe()
-            if self.code is not None:
+            if self.code is not None and self._deadline is None:
                 self._await_group()
         return bool(data)
 
@@ -168,11 +186,25 @@ class Group:
         os.close(self._exit)
         # It stays a zombie until everything is over, so its number, also the group's and the session's, stays
         # ours.
-        self._signal_group(signal.SIGKILL)
         self.code = _exit_code(self._process.pid)
-        self._exited_at = time.monotonic()
-        if self._deadline is not None:
-            self._deadline.cancel()
+        if self._deadline is None:
+            self._signal_group(signal.SIGKILL)
+            self._end()
+        else:
+            self._await_deadline()
+
+    def _await_deadline(self, pause: float = 0.001) -> None:
+        """Let those that were asked to end have the time that is left."""
+        if self._deadline is None:  # they are killed already
+            return
+        if self._is_left():
+            self._loop.call_later(pause, self._await_deadline, min(2 * pause, 0.05))
+        else:
+            self._no_deadline()
+            self._end()
+
+    def _end(self) -> None:
+        self._ended_at = time.monotonic()
         if self._pipe is None:
             self._await_group()
         else:
@@ -191,11 +223,12 @@ class Group:
 
     def _await_group(self, pause: float = 0.001) -> None:
         """Kill what is left, and wait until the kernel has removed it."""
-        if time.monotonic() - self._exited_at > GROUP_END or not self._is_left():
+        if time.monotonic() - self._ended_at > GROUP_END or not self._is_left():
             self._process.wait()
             self._release()
             self._ended()
         else:
+            self._kill_who_is_left()
             self._loop.call_later(pause, self._await_group, min(2 * pause, 0.05))
 
     def _release(self) -> None:
@@ -208,16 +241,17 @@ class Group:
         self._control_group.release()
 
     def _is_left(self) -> bool:
-        grouped = self._control_group is not None and self._control_group.populated
-        if self._control_group is not None and grouped:
+        """Whether anything lives of it. The leader is dead, so that is an orphan, or descends from one."""
+        if self._control_group is not None and self._control_group.populated:
+            return True
+        return _orphans.belong_to(self._process.pid, self._mark)
+
+    def _kill_who_is_left(self) -> None:
+        if self._control_group is not None:
             self._control_group.kill()
-        # The leader is dead, so the rest are orphans, or descend from one.
-        if not _orphans.belong_to(self._process.pid, self._mark):
-            return grouped
-        _census.take(self._exited_at)
+        _census.take(self._ended_at)
         for process in _census.of(self._process.pid, self._mark):
             kill(process.pid)
-        return True
 
 
 def _exit_code(process: int) -> int:

@@ -162,6 +162,88 @@ def test_all_of_the_group_is_asked_to_end(shared: Harness, tmp_path: Path) -> No
     assert set(shared.exited().output.split()) >= {b"parent", b"child"}
 
 
+# How a command starts what cleans up before it ends, $1. The shells end at once.
+STARTS = {
+    "alone": "$1",
+    "before another": "$1; true",
+    "in a pipe": "$1 | cat",
+    "quietly": "$1 quietly; true",
+    "in place of the shell": "exec $1",
+    "in the background": "$1 & wait",
+    "in another group": "timeout 500 $1",
+    "in another session": "setsid -w $1",
+    "without a parent": "(setsid $1 &) ; sleep 600",
+}
+TIDY = """
+import os, pathlib, signal, sys, time
+def tidy(*_):
+    if "quietly" in sys.argv:
+        os.close(1), os.close(2)
+    time.sleep(0.3)
+    pathlib.Path("tidy").touch()
+    if "quietly" not in sys.argv:
+        print("tidy", flush=True)
+    sys.exit()
+signal.signal(signal.SIGTERM, tidy)
+pathlib.Path("set").touch()
+while True: time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", STARTS)
+def test_grace_is_for_whoever_heeds_it_though_its_shell_ends_at_once(
+    shared: Harness, tmp_path: Path, how: str
+) -> None:
+    (tmp_path / "tidy.py").write_text(TIDY)
+    command = STARTS[how].replace("$1", f"{sys.executable} tidy.py")
+    shared.start(Task(command, directory=str(tmp_path)))
+    wait_for("it has set its handler", (tmp_path / "set").exists)
+    shared.runner.kill(1, 2 * LONGEST_WAIT)
+    exited = shared.exited()
+    assert (tmp_path / "tidy").exists()
+    if how not in ("quietly", "in a pipe"):  # whose other end is dead
+        assert exited.output == b"tidy\n"
+    assert exited.code in (0, -signal.SIGTERM)  # some shells put the last command in their place
+
+
+def stubborn(tmp_path: Path) -> str:
+    """The shell ends at once when it is asked to, and what it has started does not end at all."""
+    return f"sh -c \"trap '' TERM; echo \\$\\$ >{tmp_path}/pid; while :; do sleep 0.01; done\"; true"
+
+
+def test_who_does_not_heed_it_is_killed_at_its_end_though_its_shell_has_ended(
+    shared: Harness, tmp_path: Path
+) -> None:
+    shared.start(stubborn(tmp_path))
+    stays, began = read_number(tmp_path / "pid"), time.monotonic()
+    shared.runner.kill(1, 0.3)
+    shared.exited()
+    assert not alive(stays)
+    assert time.monotonic() - began >= 0.3
+
+
+@pytest.mark.parametrize("later", [0.0, 0.2])
+def test_the_grace_can_be_shortened_when_the_shell_has_ended(
+    shared: Harness, tmp_path: Path, later: float
+) -> None:
+    shared.start(f"echo $$ >{tmp_path}/shell; {stubborn(tmp_path)}")
+    shell, stays = read_number(tmp_path / "shell"), read_number(tmp_path / "pid")
+    shared.runner.kill(1, 600)
+    wait_for("the shell has ended", lambda: not alive(shell))
+    for grace in (600, later, 600):
+        shared.runner.kill(1, grace)
+    assert (shared.exited().code, alive(stays)) == (-signal.SIGTERM, False)
+
+
+def test_the_end_of_all_does_not_wait_for_a_grace(harness: Harness, tmp_path: Path) -> None:
+    harness.start(f"echo $$ >{tmp_path}/shell; {stubborn(tmp_path)}")
+    shell, stays = read_number(tmp_path / "shell"), read_number(tmp_path / "pid")
+    harness.runner.kill(1, 600)
+    wait_for("the shell has ended", lambda: not alive(shell))
+    harness.runner.kill_all()
+    assert not alive(stays)
+
+
 def test_who_is_over_is_not_killed_its_number_may_be_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
     loop = asyncio.new_event_loop()
     group = Group(loop, ["true"], {}, Output(10), loop.stop)

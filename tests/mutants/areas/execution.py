@@ -90,13 +90,13 @@ MUTANTS = [
         "a daemon closes its session while its commands still run",
     ),
     group(
-        "start_new_session=True,\n                env={",
-        "start_new_session=False,\n                env={",
+        "start_new_session=True,\n                    env={",
+        "start_new_session=False,\n                    env={",
         "to kill a command kills the daemon",
     ),
     group(
-        "        self._signal_group(signal.SIGKILL)\n        self.code",
-        "        self.code",
+        "            self._signal_group(signal.SIGKILL)\n            self._end()",
+        "            self._end()",
         equivalent="what is left is found among the orphans, a moment later",
     ),
     group(
@@ -115,18 +115,18 @@ MUTANTS = [
         "whose environment was emptied is not found once its parent is killed",
     ),
     group(
-        "            kill(process.pid)\n        return True",
-        "            pass\n        return True",
+        "            kill(process.pid)\n\n\ndef _exit_code",
+        "            pass\n\n\ndef _exit_code",
         "what a command leaves behind in another session goes on",
     ),
     group(
-        "if not _orphans.belong_to(self._process.pid, self._mark):",
-        "if True:",
+        "return _orphans.belong_to(self._process.pid, self._mark)",
+        "return False",
         "what a command leaves behind in another session goes on",
     ),
     group(
-        "        return True\n\n\ndef _exit_code",
-        "        return False\n\n\ndef _exit_code",
+        "if time.monotonic() - self._ended_at > GROUP_END or not self._is_left():",
+        "if self._kill_who_is_left() is None:",
         "a run is over when what it leaves behind is killed, and not yet gone",
     ),
     group(
@@ -247,7 +247,7 @@ MUTANTS = [
         "a second kill with less grace is not heeded",
     ),
     group(
-        "self._deadline = self._loop.call_later(grace, self._signal, signal.SIGKILL)",
+        "self._deadline = self._loop.call_later(grace, self._kill)",
         "pass",
         "a command that ignores SIGTERM goes on",
     ),
@@ -267,9 +267,44 @@ MUTANTS = [
         "the last of a handler's output is lost, or is in that of the next",
     ),
     group(
-        "        if self.code is not None:\n            return\n        if grace <= 0:",
-        "        if grace <= 0:",
+        "        if self.code is not None and self._deadline is None:\n            return  # what is left",
+        "        if False:\n            return  # what is left",
         "a number that is somebody else's by now is killed",
+    ),
+    group(
+        "        if self.code is not None and self._deadline is None:\n            return  # what is left",
+        "        if self.code is not None:\n            return  # what is left",
+        "when a shell has ended what it has started is let be until the deadline, even if the session is over",
+    ),
+    group(
+        "        if self._deadline is None:\n            self._signal_group(signal.SIGKILL)",
+        "        if True:\n            self._signal_group(signal.SIGKILL)",
+        "what a shell has started has no time to clean up: the shell ends at once",
+    ),
+    group(
+        "        if self._is_left():\n            self._loop.call_later(pause, self._await_deadline",
+        "        if False:\n            self._loop.call_later(pause, self._await_deadline",
+        "what a shell has started has no time to clean up: the shell ends at once",
+    ),
+    group(
+        "        else:\n            self._no_deadline()\n            self._end()\n",
+        "",
+        "who was asked to end and has is waited for until the deadline",
+    ),
+    group(
+        "            if self.code is not None:  # it has ended before those that it started\n                self._end()",
+        "            pass",
+        "a run whose shell has ended before the deadline is never over",
+    ),
+    group(
+        "            if self.code is not None and self._deadline is None:\n                self._await_group()",
+        "            if self.code is not None:\n                self._await_group()",
+        "who closes its output when it is asked to end has no time to clean up",
+    ),
+    group(
+        "        if self._killed:\n            return\n",
+        "",
+        equivalent="who has got SIGKILL is gone before a second deadline",
     ),
     group("stdin=subprocess.DEVNULL,", "", "a command reads the daemon's own input"),
     environment('"NOTIFY_SOCKET", ', "", "a command speaks to systemd in the daemon's name"),
@@ -533,13 +568,13 @@ MUTANTS = [
         equivalent="what is left is killed with its group once its shell has ended",
     ),
     group(
-        "        if self._control_group is not None and grouped:\n            self._control_group.kill()\n",
-        "",
+        "        if self._control_group is not None:\n            self._control_group.kill()\n        _census",
+        "        _census",
         "who leaves everything behind goes on, if there is no SIGKILL",
     ),
     group(
-        "            return grouped\n",
-        "            return False\n",
+        "        if self._control_group is not None and self._control_group.populated:\n            return True\n",
+        "",
         "a run is over before its group is empty",
     ),
     group(
