@@ -10,6 +10,23 @@ from typing import Any
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_x509 import issued, public
 
 
+def way(certificate: Any, certificates: Sequence[Any]) -> list[Any]:
+    """What leads from a CA to its root, itself first, as far as it is among these."""
+    found = [certificate]
+    while not issued(found[-1], found[-1]):
+        above = [one for one in certificates if one not in found and issued(found[-1], one)]
+        if not above:
+            break
+        found.append(next((one for one in above if issued(one, one)), above[0]))
+    return found
+
+
+def rooted(certificate: Any, certificates: Sequence[Any]) -> bool:
+    """Whether its root is among these."""
+    end = way(certificate, certificates)[-1]
+    return issued(end, end)
+
+
 @dataclass(frozen=True)
 class Mixed:
     """Two CAs of which the one accepts certificates of the other.

@@ -229,9 +229,11 @@ class Store:
                 "of the role zookeeper."
             )
         known, next_path = authority.certificates, _next(key_path)
+        stays = tls_authorities.way(known[0], known)
+        changing = len(known) > len(stays)
         waits = next_path.exists() and next_path not in self._obsolete
         if self._step == "add":
-            if len(known) > 1 or not self._all_have(ca, known):
+            if changing or not self._all_have(ca, known):
                 return authority  # an earlier run began it, or has not ended
             key, certificate = self._new_authority(ca)
             self._make(next_path, tls_pem.pem(key), 0o600)
@@ -243,13 +245,18 @@ class Store:
                 raise RefusalError(
                     f"{next_path} is the key of no certificate in {path}: remove it, and run again."
                 )
+            if tls_x509.ends(new[0]) <= self._now:
+                raise RefusalError(
+                    f"{path}: {tls_x509.name(new[0])}, the new CA, has expired: remove it there, and "
+                    f"{next_path}, and run again."
+                )
             others = [one for one in known if one not in new]
             made = self._rewritten(path, [*new, *others], key, "the new CA signs")
             self._make(key_path, tls_pem.pem(key), 0o600, "it is the key of the new CA")
             self._obsolete.append(next_path)
             return made
-        if self._step == "drop" and len(known) > 1 and not waits:
-            return self._rewritten(path, known[:1], authority.key, "the old CA is trusted no more")
+        if self._step == "drop" and changing and not waits:
+            return self._rewritten(path, stays, authority.key, "the old CA is trusted no more")
         return authority
 
     def _all_have(self, ca: str, known: Sequence[Any]) -> bool:
@@ -286,7 +293,8 @@ class Store:
                     f"{path} holds a certificate that is not a CA's, {tls_x509.name(certificate)}: put "
                     "the CA's there."
                 )
-            self._check_time(path, certificate, "bring a new one")
+        self._check_time_of_start(path, certificates)
+        self._check_ways(path, key_path, certificates)
         if tls_x509.ends(certificates[0]) - self._now < self._renew:
             ends = _day(tls_x509.ends(certificates[0]))
             self.warnings.append(f"{path} expires on {ends}, and its leaves with it.")
@@ -303,6 +311,30 @@ class Store:
                 f"{tls_x509.name(certificates[0])}: put the certificate that belongs to the key first."
             )
         return Authority(certificates, key)
+
+    def _check_ways(self, path: Path, key_path: Path, certificates: list[Any]) -> None:
+        """Each must lead to a root, and what is still of use must not have expired.
+
+        Java trusts a CA that is no root; OpenSSL, and with it Python, does not.
+        """
+        needed = tls_authorities.way(certificates[0], certificates)
+        for certificate in certificates:
+            name, ends = tls_x509.name(certificate), tls_x509.ends(certificate)
+            if ends <= self._now and certificate in needed:
+                raise RefusalError(
+                    f"{path}: {name} expired on {_day(ends)}, and all certificates with it. "
+                    f"{_after_the_end(path, key_path)}"
+                )
+            if ends <= self._now:  # the other one of a change that was not finished
+                self.warnings.append(
+                    f"{path}: {name} expired on {_day(ends)}: remove it (playbooks/tls_rotate.yml does it)."
+                )
+            elif not tls_authorities.rooted(certificate, certificates):
+                raise RefusalError(
+                    f"{path}: {name} is signed by {certificate.issuer.rfc4514_string()}, which is not there, "
+                    "and the application trusts no CA without its root: put what leads to the root after "
+                    "it, and the root last."
+                )
 
     # ------------------------------------------------------------ leaves
 
@@ -449,6 +481,15 @@ def _anothers(wanted: Wanted, certificate: Any) -> str:
     if subject == its or (wanted.hosts and not with_rights):
         return ""
     return f"its subject is {subject or 'empty'}, not {its}"
+
+
+def _after_the_end(path: Path, key_path: Path) -> str:
+    """The way out when a CA has expired: whoever runs trusts no other, so no step by step leads to one."""
+    ca = path.name.removesuffix("-ca.pem")
+    stop = "" if ca == "status" else "Stop all servers (systemctl stop zookeeper). "
+    if key_path.exists():
+        return f"{stop}Move {ca}-ca.* and {ca}/ in {path.parent} away, and run site.yml: it makes others."
+    return f"{stop}Put another CA there, and certificates of it into {path.parent}/{ca}, and run site.yml."
 
 
 def _next(key_path: Path) -> Path:

@@ -534,6 +534,97 @@ def test_from_one_ca_for_all_there_is_a_way(tmp_path: Path) -> None:
     assert not ensure(tmp_path, deployed=deployed)["changed"]
 
 
+# ---------------------------------------------------------------- what has expired, and what has no root
+
+
+def test_an_expired_ca_names_the_way_out_and_it_works(tmp_path: Path) -> None:
+    for name in ("client", "quorum"):
+        store_ca(tmp_path, name, Maker(f"{name}-ca", ends=-DAY / 2))
+    for options in ({}, {"rotate": ["client", "quorum"], "step": "add"}):
+        lines = ensure(tmp_path, **options)["msg"].splitlines()[1:]
+        assert len(lines) == 2
+        assert re.search(
+            r"client-ca.pem: CN=client-ca expired on .*, and all certificates with it. Stop all servers "
+            rf"\(systemctl stop zookeeper\). Move client-ca.\* and client/ in {tmp_path} away, and run",
+            lines[0],
+        )
+    for name in ("client", "quorum"):
+        for path in tmp_path.glob(f"{name}-ca.*"):
+            path.unlink()
+    assert ensure(tmp_path)["changed"]
+
+
+def test_an_expired_ca_whose_key_is_elsewhere_is_to_be_brought(tmp_path: Path) -> None:
+    bring(tmp_path, Maker())
+    write(tmp_path / "client-ca.pem", pem(Maker(ends=-DAY / 2).certificate))
+    assert "Stop all servers (systemctl stop zookeeper). Put another CA there" in ensure(tmp_path)["msg"]
+
+
+def test_for_the_status_endpoints_no_server_is_stopped(tmp_path: Path) -> None:
+    store_ca(tmp_path, "status", Maker(ends=-DAY / 2))
+    message = ensure(tmp_path, certificates=[STATUS])["msg"]
+    assert f"and all certificates with it. Move status-ca.* and status/ in {tmp_path} away" in message
+
+
+def test_an_expired_ca_beside_the_one_that_signs_is_a_warning_and_can_be_dropped(tmp_path: Path) -> None:
+    """A change that has waited too long for its last step."""
+    new, old = Maker("new"), Maker("old", ends=-DAY / 2)
+    store_ca(tmp_path, "client", new, old)
+    answer = ensure(tmp_path)
+    assert answer["changed"]
+    assert "client-ca.pem: CN=old expired on" in warning(answer)
+    there = {"zk1": {"client": fingerprints((tmp_path / "client-ca.pem").read_text())}}
+    rotate: dict[str, Any] = {"rotate": ["client"], "deployed": there}
+    for step in ("add", "switch"):
+        assert ensure(tmp_path, step=step, **rotate)["changed"] is False
+    assert ensure(tmp_path, step="drop", **rotate)["made"] == ["client-ca.pem: the old CA is trusted no more"]
+    assert (tmp_path / "client-ca.pem").read_bytes() == pem(new.certificate)
+    assert "warnings" not in ensure(tmp_path)
+
+
+def test_a_new_ca_that_has_expired_is_not_switched_to(tmp_path: Path) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    new, now = Maker("new", ends=-DAY / 2), ensemble.directory / "client-ca.pem"
+    write(now, now.read_bytes() + pem(new.certificate))
+    write(ensemble.directory / "client-ca.next.key", pem_key(new.key))
+    ensemble.placed("zk1", "zk2")
+    said = ensemble.step("switch", "client")["msg"]
+    assert "CN=new, the new CA, has expired: remove it there, and" in said
+    assert ensure(ensemble.directory, deployed=ensemble.deployed)["changed"] is False
+
+
+def test_a_ca_without_its_root_is_refused(tmp_path: Path) -> None:
+    """Java trusts it, Python does not: the servers would go on, and the application stop."""
+    root = Maker("root")
+    middle = Maker("middle", signed_by=root)
+    below = Maker("below", signed_by=middle)
+    lacks = "client-ca.pem: CN={} is signed by CN={}, which is not there"
+    store_ca(tmp_path, "client", below)
+    assert lacks.format("below", "middle") in ensure(tmp_path)["msg"]
+    store_ca(tmp_path, "client", below, middle)
+    assert lacks.format("below", "middle") in ensure(tmp_path)["msg"]
+    store_ca(tmp_path, "client", below, root)
+    assert lacks.format("below", "middle") in ensure(tmp_path)["msg"]
+    store_ca(tmp_path, "client", Maker("new"), middle)
+    assert lacks.format("middle", "root") in ensure(tmp_path)["msg"]
+    for others in ([middle, root], [root, middle]):
+        store_ca(tmp_path, "client", below, *others)
+        assert "failed" not in ensure(tmp_path)
+    expired = Maker("expired", ends=-DAY / 2)
+    store_ca(tmp_path, "client", Maker("under", signed_by=expired), expired)
+    assert "CN=expired expired on" in ensure(tmp_path)["msg"], "of what leads to the root all is needed"
+
+
+def test_a_root_stays_with_the_ca_below_it(tmp_path: Path) -> None:
+    root = Maker("root")
+    store_ca(tmp_path, "client", Maker("below", signed_by=root), root)
+    ensure(tmp_path)
+    there = {"zk1": {"client": fingerprints((tmp_path / "client-ca.pem").read_text())}}
+    rotate: dict[str, Any] = {"rotate": ["client"], "deployed": there}
+    assert ensure(tmp_path, step="drop", **rotate)["changed"] is False
+    assert ensure(tmp_path, step="add", **rotate)["made"][1] == "client-ca.pem: a new CA is trusted, too"
+
+
 def test_a_ca_other_than_that_of_running_servers_is_refused(tmp_path: Path) -> None:
     ensure(tmp_path)
     there = {ca: fingerprints((tmp_path / f"{ca}-ca.pem").read_text()) for ca in ("client", "quorum")}

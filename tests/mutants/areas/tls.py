@@ -107,6 +107,21 @@ MUTANTS = [
         '"make_ca": {"type": "bool", "default": False}',
         "nobody makes the CAs",
     ),
+    store("and certificate in needed:", ":", "an old CA that has expired cannot be dropped"),
+    store("if ends <= self._now and certificate in needed:", "if False:", "a CA that has expired is placed"),
+    store(
+        "elif not tls_authorities.rooted(certificate, certificates):",
+        "elif False:",
+        "the application trusts no server, as its CA has no root",
+    ),
+    store("if tls_x509.ends(new[0]) <= self._now:", "if False:", "a CA that has expired signs"),
+    store(
+        "if key_path.exists():", "if True:", "who brings the CA is told to run site.yml", at="_after_the_end"
+    ),
+    store('"" if ca == "status" else', "", "servers are stopped for the status endpoints"),
+    authorities(
+        "while not issued(found[-1], found[-1]):", "while False:", "a root is dropped with an old CA"
+    ),
     authorities("if len(alone[0]) < len(here):", "if False:", "a client's certificate joins the quorum"),
     authorities("public(certificate) == public(other) or ", "", "a CA of the same key passes for another"),
     authorities("issued(certificate, other) or ", "", "a client's certificate joins the quorum by its root"),
@@ -194,12 +209,12 @@ MUTANTS = [
     ),
     # ------------------------------------------------------------ the change of a CA
     store(
-        "if len(known) > 1 or not self._all_have(ca, known):",
-        "if len(known) > 1:",
+        "if changing or not self._all_have(ca, known):",
+        "if changing:",
         "a change begins before the last has ended",
     ),
     store(
-        "if len(known) > 1 or not self._all_have(ca, known):",
+        "if changing or not self._all_have(ca, known):",
         "if not self._all_have(ca, known):",
         "each run begins another change",
     ),
@@ -208,8 +223,8 @@ MUTANTS = [
         "[certificate, *known], authority.key",
         "the new CA is first before anybody trusts it",
     ),
-    store("len(known) > 1 and not waits:", "len(known) > 1:", "the new CA is dropped, not the old one"),
-    store("known[:1], authority.key", "known[1:], authority.key", "the new CA is dropped, not the old one"),
+    store("and changing and not waits:", "and changing:", "the new CA is dropped, not the old one"),
+    store("stays, authority.key", "known[1:], authority.key", "the new CA is dropped, not the old one"),
     store(
         "[*new, *others], key", "new, key", "the old CA is trusted no more while its certificates are used"
     ),
