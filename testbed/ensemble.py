@@ -171,7 +171,8 @@ class Server:
 
     @contextlib.contextmanager
     def client(self) -> Iterator[KazooClient]:
-        """A client of this server alone, connected."""
+        """A client of this server alone, connected. It sees all that was acknowledged before it came: a
+        session is opened by a transaction."""
         client = KazooClient(f"{in_brackets(self.address)}:{self.port}")
         client.start()
         try:

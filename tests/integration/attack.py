@@ -16,9 +16,9 @@ from mwapp.core.master import MAX_ATTEMPTS
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.network import Network
+from testbed.person import Person, person_at
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.integration import replay
-from tests.integration.person import Person, person_at
 from tests.simulation.judge import Judge
 from tests.simulation.tree import Tree
 

@@ -22,6 +22,7 @@ from testbed import ensemble as ensemble_module
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.hostile import Scene, hand, outcome, tree
+from testbed.person import catch_up
 from testbed.tls_files import DAY, Maker, pem, pem_key, write
 from testbed.waiting import wait_for
 
@@ -332,6 +333,7 @@ def test_only_masters_and_workers_read_secret_values(
         assert ACL(1, Id("x509", "CN=mwapp-worker-later")) in zk.get_acls(secret)[0]
         before = zk.get_acls(secret)[0]
         assert site.acl("off")["problems"] == []
+        catch_up(zk)
         assert zk.get_acls(secret)[0] == before, "lifting lists tells nobody"
 
 
@@ -366,6 +368,7 @@ def test_lists_that_are_not_ours_stay(site: Secured, store: Path) -> None:
         for path in ("/", "/tasks"):
             zk.set_acls(path, theirs)
         assert site.acl("off", "--check")["changed"] == site.acl("off")["changed"] == []
+        catch_up(zk)
         assert [zk.get_acls(path)[0] for path in ("/", "/tasks")] == [theirs, theirs]
 
 

@@ -122,7 +122,6 @@ def ill(writing: tuple[Ensemble, Writer]) -> Iterator[Ill]:
     wait_for("the client goes on", lambda: writer.acknowledged[-1][0] > since, 30)
     for server in ensemble.servers:
         with server.client() as client:
-            client.sync(PATH)
             assert int(client.get(PATH)[0]) >= last
             assert len(client.get("/large")[0]) == 100_000
 

@@ -16,8 +16,8 @@ import pytest
 
 from testbed.daemons import Site
 from testbed.ensemble import Ensemble
+from testbed.person import person_at
 from testbed.waiting import LONGEST_WAIT, wait_for
-from tests.integration.person import person_at
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_cancel_what_runs_what_waits_and_what_has_ended(site: Site) -> None:
         (runs, "cancelled", False),
     ]
     assert [end["reason"] for end in ends[1:]] == ["cancelled before it began", "cancelled"]
-    assert 2 <= ends[2]["seconds"] < 60, "SIGTERM came first"
+    assert 2 <= ends[2]["seconds"] < 600, "SIGTERM came first"
     again = site.mwapp("cancel", runs).splitlines()[1]
     assert again.endswith("had ended already")
     listed = {task["task"] for task in site.json("tasks", "--state", "cancelled")}

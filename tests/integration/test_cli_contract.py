@@ -15,8 +15,8 @@ import pytest
 
 from testbed.daemons import Site
 from testbed.ensemble import Ensemble
+from testbed.person import person_at
 from testbed.waiting import LONGEST_WAIT, wait_for
-from tests.integration.person import person_at
 
 
 @pytest.fixture

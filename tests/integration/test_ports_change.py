@@ -111,7 +111,6 @@ def test_servers_find_each_other_while_their_ports_change(ensemble: Ensemble) ->
             roll(ensemble, stage)
         last, count = writer.acknowledged[-1][1], len(writer.acknowledged)
     with ensemble.servers[0].client() as client:
-        client.sync(PATH)
         assert int(client.get(PATH)[0]) >= last
     for server in ensemble.servers:
         assert {int(line.split(":")[1]) for line in seen(server)["servers"].values()} == {

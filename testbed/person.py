@@ -9,13 +9,20 @@ from kazoo.client import KazooClient
 from testbed.waiting import LONGEST_WAIT
 
 
-class Person(KazooClient):  # type: ignore[misc]  # kazoo has no types
-    """A client whose reads cannot miss what anybody was told before, by whichever server.
+def catch_up(client: Any) -> None:
+    """What this client reads from now on cannot miss what anybody was told before, by whichever server.
 
     A server may be behind another one, so a transaction of the reader's own comes first: it is ordered after
-    all that was answered before it was asked for. (`sync` is not: who leads no more may answer it, too.)
-    A read that is cut off is tried again.
+    all that was answered before it was asked for, even if it fails. (`sync` is not: who leads no more may
+    answer it, too.) A client that has just opened its session need not: that is a transaction, too.
     """
+    nothing = client.transaction()
+    nothing.check("/", -1)
+    nothing.commit()
+
+
+class Person(KazooClient):  # type: ignore[misc]  # kazoo has no types
+    """A client that catches up before each read. A read that is cut off is tried again."""
 
     def get(self, *args: Any, **more: Any) -> Any:
         return self._fresh(super().get, *args, **more)
@@ -28,9 +35,7 @@ class Person(KazooClient):  # type: ignore[misc]  # kazoo has no types
 
     def _fresh(self, read: Callable[..., Any], *args: Any, **more: Any) -> Any:
         def look() -> Any:
-            nothing = self.transaction()
-            nothing.check("/", -1)
-            nothing.commit()
+            catch_up(self)
             return read(*args, **more)
 
         return self.retry(look)
