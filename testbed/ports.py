@@ -1,17 +1,20 @@
 """Ports on loopback for servers, which no other process that asks here gets."""
 
+import errno
 import random
 import socket
 from collections.abc import Iterator
 
 # Below the kernel's ports for outgoing connections: a restarted server must find its port free.
 FIRST, LAST, BLOCK = 12_000, 32_000, 100
+NO_SUCH_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 _claims: list[socket.socket] = []
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on which nobody listens. Each is given once, and to no other process while this one lives."""
+    """Ports on which nobody listens, at 127.0.0.1 and ::1. Each is given once, and to no other process while
+    this one lives."""
     return [next(_ports) for _ in range(count)]
 
 
@@ -20,11 +23,13 @@ def _unused() -> Iterator[int]:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
+            with socket.socket(family) as probe:
+                probe.bind((address, port))
+        except OSError as problem:
+            if problem.errno not in NO_SUCH_ADDRESS:  # nobody listens at one that this machine has not
+                return False
     return True
 
 

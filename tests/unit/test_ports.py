@@ -1,9 +1,13 @@
 """Ports for servers of tests: no two runs are given the same."""
 
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
+
+from testbed import ports
 
 pytestmark = pytest.mark.processes
 
@@ -21,6 +25,17 @@ def run() -> "subprocess.Popen[str]":
     argv = [sys.executable, "-c", TAKE]
     pipe = subprocess.PIPE
     return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+@pytest.mark.parametrize(("family", "address"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_port_on_which_somebody_listens_is_not_free(family: socket.AddressFamily, address: str) -> None:
+    with ExitStack() as stack:
+        try:
+            other = stack.enter_context(socket.socket(family))
+            other.bind((address, 0))
+        except OSError:
+            pytest.skip(f"this machine has no {address}")
+        assert not ports._is_free(other.getsockname()[1])
 
 
 def test_runs_side_by_side_have_ports_of_their_own() -> None:
