@@ -1,8 +1,6 @@
 """For every scenario: its lab, clients that write to it, figures at the end, and journals with a failure."""
 
-import json
 import os
-import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, suppress
 
@@ -12,12 +10,10 @@ from chaos.cluster import Cluster
 from chaos.load import Writer
 from lab import Lab, LabError
 from testbed import evidence
+from testbed.journals import journals
 from testbed.reports import put_first
 
 UNITS = ("zookeeper", "mwapp-master", "mwapp-worker", "mwapp-node")
-# A line of a server says its level itself; all others have journald's.
-OWN = ("ERROR", "WARN", "INFO", "DEBUG", "TRACE")
-LEVELS = {"2": "critical", "3": "error", "4": "warning", "7": "debug"}
 
 BEGAN = pytest.StashKey[str]()
 _figures: list[str] = []
@@ -66,25 +62,6 @@ def pytest_runtest_makereport(
         host = getattr(item, "funcargs", {}).get("host")
         since = item.stash[BEGAN]
         with suppress(LabError):  # it may be gone
-            journals = _journals([host.backend.hostname] if host else None, since)
-            put_first(report, "journals", evidence.extract(journals, since))
+            told = journals(Lab(os.environ["LAB"]), since, UNITS, [host.backend.hostname] if host else [])
+            put_first(report, "journals", evidence.extract(told, since))
     return report
-
-
-def _journals(names: list[str] | None, since: str) -> list[tuple[str, str]]:
-    """What our units, and systemd of them, have said on these nodes (all that run), as evidence reads it."""
-    lab = Lab(os.environ["LAB"])
-    fields = "--output-fields=MESSAGE,PRIORITY"
-    ask = ["journalctl", "--quiet", "--no-pager", "--utc", "--output=json", fields]
-    ask += [f"--since={since.replace('T', ' ')} UTC", *(f"--unit={unit}" for unit in UNITS)]
-    running = [name for name in names or lab.nodes if lab.state(name) == "running"]
-    return [(name, "\n".join(map(_line, lab.exec(name, ask).stdout.splitlines()))) for name in running]
-
-
-def _line(entry: str) -> str:
-    fields = json.loads(entry)
-    seconds, rest = divmod(int(fields["__REALTIME_TIMESTAMP"]), 1_000_000)
-    at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest // 1000:03}Z"
-    message = str(fields["MESSAGE"])
-    level = [] if message.startswith(OWN) else [LEVELS.get(fields["PRIORITY"], "info")]
-    return " ".join([at, *level, message])
