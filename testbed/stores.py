@@ -147,6 +147,15 @@ def send(pid: int, number: signal.Signals) -> None:
         os.kill(pid, number)
 
 
+def kill_handler(of: Daemon, table: str, shard: int) -> None:
+    """SIGKILL, and wait until its worker has begun another one in its place."""
+    killed = handler(of, table, shard)
+    send(killed, signal.SIGKILL)
+    wait_for(
+        f"{of.name} has another {table} {shard}", lambda: handlers(of, table).get(shard, killed) != killed
+    )
+
+
 def kill_host(of: Daemon) -> None:
     """As its host without power: it and all that it has started, and nobody ends its session."""
     of.signal(signal.SIGSTOP)

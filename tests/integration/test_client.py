@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from mwapp import AsyncClient, Call, Client, Task
+from mwapp.core.session import Part
+from mwapp.core.wait import Wait
 from mwapp.errors import (
     ClosedError,
     FullError,
@@ -387,6 +389,12 @@ def test_asyncio(site: Site, tmp_path: Path) -> None:
     asyncio.run(works())
 
 
+async def _watched(parts: list[Part], before: list[Part]) -> None:
+    """Until one that was not there before watches a task."""
+    while not any(isinstance(part, Wait) and part._watched for part in parts if part not in before):
+        await asyncio.sleep(0.01)
+
+
 def test_who_stops_waiting_stops_no_task(site: Site, tmp_path: Path) -> None:
     start(site)
 
@@ -397,8 +405,10 @@ def test_who_stops_waiting_stops_no_task(site: Site, tmp_path: Path) -> None:
                 await asyncio.wait_for(task.wait(), 0.2)
             with pytest.raises(TimedOutError):
                 await task.wait(timeout=0.1)
+            parts = client._background._process._parts
+            before = list(parts)  # the two that were given up may not have stopped yet
             waits = asyncio.create_task(task.result())
-            await asyncio.sleep(0.1)
+            await asyncio.wait_for(_watched(parts, before), LONGEST_WAIT)
             waits.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await waits

@@ -1,7 +1,6 @@
 """Partitions on real nodes: whatever dies or stands still, what was acknowledged is there, once, in order."""
 
 import random
-import signal
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +14,7 @@ from stores.rpc import RefusedError, call
 from mwapp import Client
 from testbed import stores
 from testbed.ensemble import Ensemble
-from testbed.stores import People, Producer, Town, freeze, handler, send, thaw, whole_log, wrong_in_log
+from testbed.stores import People, Producer, Town, freeze, kill_handler, thaw, whole_log, wrong_in_log
 from testbed.waiting import LONGEST_WAIT, wait_for
 
 NODES = ("b1", "b2", "b3")
@@ -101,7 +100,7 @@ def _do(brokers: Brokers, people: People, fault: str, draw: random.Random) -> No
     follower = draw.choice([name for name in NODES if name != leader])
     if fault in ("leader", "follower"):
         victim = leader if fault == "leader" else follower
-        send(handler(brokers.named(victim), TABLE, partition), signal.SIGKILL)
+        kill_handler(brokers.named(victim), TABLE, partition)
     elif fault == "move":
         wait_for("all are in sync", brokers.in_sync)
         brokers.client.table(TABLE).move(partition, follower, timeout=LONGEST_WAIT)

@@ -1,6 +1,7 @@
 """The regions of docs/stores.md on real servers: people write while owners, workers and a master die or stand
 still, and regions split. What was acknowledged is there, and nobody reads what was overwritten."""
 
+import math
 import random
 import signal
 import time
@@ -11,7 +12,8 @@ import pytest
 from stores.regions.client import Regions
 
 from mwapp import Client
-from testbed.daemons import DAEMON_SESSION_SECONDS, Daemon
+from mwapp.status.shards import ShardState
+from testbed.daemons import Daemon
 from testbed.ensemble import Ensemble
 from testbed.stores import People, Person, Town, freeze, handlers, send, thaw, wrong_in_regions
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -56,13 +58,26 @@ def trouble(town: Town, regions: Regions, people: People) -> None:
         )
         return chosen.choice(with_some)
 
+    def show() -> list[ShardState]:
+        with Client(town.connect) as client:
+            return client.table(TABLE).show()
+
+    def owners() -> set[str]:
+        return {state.primary for state in show()}
+
+    def generations() -> dict[int, int]:
+        return {state.shard: state.generation for state in show()}
+
     def split() -> None:
         low = len(regions.show())
         wait_for("a region is split", lambda: len(regions.show()) > low, every=0.1)
 
     def kill_process() -> None:
-        if victims := list(handlers(owner(), TABLE).values()):
-            send(chosen.choice(victims), signal.SIGKILL)
+        if victims := handlers(owner(), TABLE):
+            shard, victim = chosen.choice(sorted(victims.items()))
+            before = generations().get(shard, 0)
+            send(victim, signal.SIGKILL)
+            wait_for("it is followed", lambda: generations().get(shard, math.inf) > before)
 
     def freeze_process() -> None:
         """Its worker does not notice, and nobody follows; people wait."""
@@ -80,9 +95,10 @@ def trouble(town: Town, regions: Regions, people: People) -> None:
         victim.wait_for_state("ready")
 
     def freeze_worker() -> None:
-        """Long enough to be followed; then it goes on, as if nothing had been."""
-        frozen = freeze(owner())
-        time.sleep(DAEMON_SESSION_SECONDS)
+        """Until it is followed; then it goes on, as if nothing had been."""
+        victim = owner()
+        frozen = freeze(victim)
+        wait_for("others have its regions", lambda: victim.name not in owners())
         people.wait_until_each_writes()
         thaw(frozen)
 
