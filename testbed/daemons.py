@@ -17,10 +17,10 @@ from testbed.ports import free_ports
 from testbed.waiting import LONGEST_WAIT, wait_for
 
 DAEMON_SESSION_SECONDS = 3.0
-# How long after its process a session lives that is left to time out: the last sign of life may be older.
-LEFT_ALONE = DAEMON_SESSION_SECONDS - 0.5
 # The longest that the servers of a test grant (20 ticks), for masters that are to be followed long before.
 LONG_SESSION_SECONDS = 10.0
+# So long after its process such a session lives that is left to time out: the last sign of life may be older.
+LEFT_ALONE = LONG_SESSION_SECONDS - 0.5
 LONG_SESSION = ("--session-timeout", str(LONG_SESSION_SECONDS))
 # Nobody is deposed: who follows a master must have learnt that its session is over.
 NO_DEPOSITIONS = ("--depose-after", "0")

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from mwapp.core.suspicion import LEAST_SILENCE
-from testbed.daemons import LONG_SESSION, LONG_SESSION_SECONDS, NO_DEPOSITIONS, Daemon
+from testbed.daemons import LEFT_ALONE, LONG_SESSION, NO_DEPOSITIONS, Daemon
 from testbed.ensemble import Ensemble
 from testbed.network import Trap
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -171,7 +171,7 @@ def test_election_bounded(bare: Attack) -> None:
     killed_at = time.time()
     master.release()
     elected_at = float(bare.active().status()["elected_at"])
-    assert elected_at - killed_at < LONG_SESSION_SECONDS / 2
+    assert elected_at - killed_at < LEFT_ALONE
     assert not replay.end_of(bare.ensemble, session).expired
     bare.judge()
 
