@@ -9,15 +9,19 @@ import binascii
 import os
 import re
 import ssl
+import stat
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from mwapp.errors import BadInputError
 
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----(.*?)-----END CERTIFICATE-----", re.DOTALL)
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 _SEQUENCE, _VERSION, _UTC_TIME, _TIME = 0x30, 0xA0, 0x17, 0x18  # of DER
+_OTHERS = 0o007  # a group may be meant
 _COMMON_NAME = bytes.fromhex("550403")  # 2.5.4.3
 
 
@@ -90,15 +94,38 @@ def load(context: ssl.SSLContext, cert: str, key: str | None, names: Names) -> O
         )
     if _ENCRYPTED.search(key_text):
         raise BadInputError(f"{where}: the key is protected by a password: decrypt it (openssl pkey)")
+    mode = stat.S_IMODE(Path(key or cert).stat().st_mode)
+    if mode & _OTHERS and Path(key or cert).is_file():
+        raise BadInputError(
+            f"{where} has a key, and everybody on this host can read or change it (mode {mode:04o}): chmod "
+            "600 it, and replace the certificate if somebody may have read the key"
+        )
     ends, whose = _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC)), None
     with suppress(ValueError, IndexError, binascii.Error):
         whose = subject(text)
     try:
         context.load_cert_chain(cert, key)
     except ssl.SSLError as problem:
-        what = "the key is not that of the certificate" if problem.reason == "KEY_VALUES_MISMATCH" else None
+        what = _mismatch(text, key or cert) if problem.reason == "KEY_VALUES_MISMATCH" else None
         raise BadInputError(f"{where}: {what or f'it is damaged: {reason(problem)}'}") from None
     return Own(ends, whose)
+
+
+def _mismatch(text: str, key: str) -> str:
+    """Why a key does not belong to the first certificate of a text."""
+    with tempfile.NamedTemporaryFile("w") as one:  # OpenSSL reads files only; the key stays in its own
+        for certificate in list(_CERTIFICATE.finditer(text))[1:]:
+            one.seek(0)
+            one.truncate()
+            one.write(certificate[0])
+            one.flush()
+            with suppress(ssl.SSLError):
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(one.name, key)
+                return (
+                    "the chain is in the wrong order: put the certificate of the key first, then the one "
+                    "that signed it, and so on"
+                )
+    return "the key is not that of the certificate"
 
 
 def refused(problem: ssl.SSLCertVerificationError, ca: str, setting: str, another_name: str) -> str:

@@ -61,9 +61,10 @@ class Maker:
         begins: timedelta = -DAY,
         ends: timedelta = 365 * DAY,
         uses: tuple[str, ...] = ("SERVER_AUTH", "CLIENT_AUTH"),
+        key: Any = None,
     ) -> tuple[Any, Any]:
         """A key, and its certificate."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = self._builder(subject, self.certificate.subject, key, begins, ends)
         if uses:

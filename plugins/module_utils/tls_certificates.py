@@ -298,6 +298,7 @@ class Store:
         if tls_x509.ends(certificates[0]) - self._now < self._renew:
             ends = _day(tls_x509.ends(certificates[0]))
             self.warnings.append(f"{path} expires on {ends}, and its leaves with it.")
+        self._check_next(path, _next(key_path), certificates)
         if not key_path.exists():
             return Authority(certificates, None)
         key, next_path = tls_pem.read_key(key_path, tls_pem.private(key_path)), _next(key_path)
@@ -311,6 +312,14 @@ class Store:
                 f"{tls_x509.name(certificates[0])}: put the certificate that belongs to the key first."
             )
         return Authority(certificates, key)
+
+    def _check_next(self, path: Path, next_path: Path, certificates: list[Any]) -> None:
+        """The key of a CA's successor is as secret as its own, also while nothing is changed."""
+        if not next_path.exists():
+            return
+        key = tls_pem.read_key(next_path, tls_pem.private(next_path))
+        if not self._step and not any(tls_x509.pair(key, one) for one in certificates):
+            self.warnings.append(f"{next_path} is the key of no certificate in {path}: remove it.")
 
     def _check_ways(self, path: Path, key_path: Path, certificates: list[Any]) -> None:
         """Each must lead to a root, and what is still of use must not have expired.

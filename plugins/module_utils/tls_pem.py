@@ -20,6 +20,7 @@ except ImportError:
     pass  # tls_x509.LACKS says so
 
 LEAST_RSA_BITS = 2048
+CURVES = ("secp256r1", "secp384r1", "secp521r1")  # those that Java offers for TLS
 READABLE_BY_OTHERS = 0o077
 ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED", re.MULTILINE)
 KEY = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
@@ -81,9 +82,11 @@ def read_key(path: Path, content: bytes) -> Any:
             f"{path}: its key is protected by a password, which nobody could give when a server starts by "
             "itself: decrypt it (openssl pkey -in FILE -out FILE)."
         )
-    found = KEY.search(content)
-    if found is None:
+    found = KEY.findall(content)
+    if not found:
         raise RefusalError(f"{path} has no private key in PEM: put one there (-----BEGIN PRIVATE KEY-----).")
+    if len(found) > 1:
+        raise RefusalError(f"{path} has {len(found)} keys, and whoever reads it may take another: leave one.")
     if PKCS8 not in content:
         raise RefusalError(
             f"{path}: ZooKeeper cannot read this form of a key: convert it (openssl pkcs8 -topk8 -nocrypt "
@@ -95,10 +98,11 @@ def read_key(path: Path, content: bytes) -> Any:
         raise RefusalError(f"{path}: its key is damaged: bring or make a new one.") from None
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= LEAST_RSA_BITS:
         return key
-    if isinstance(key, ec.EllipticCurvePrivateKey):
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
         return key
     raise RefusalError(
-        f"{path}: its key is neither RSA of {LEAST_RSA_BITS} bits or more nor EC: bring one that is."
+        f"{path}: its key is neither RSA of {LEAST_RSA_BITS} bits or more nor EC with P-256, P-384 or P-521, "
+        "and Java offers no other: bring one that is."
     )
 
 
@@ -120,6 +124,13 @@ def read_certificates(path: Path, content: bytes) -> list[Any]:
         found = [x509.load_pem_x509_certificate(one) for one in CERTIFICATE.findall(content)]
     except ValueError:
         raise RefusalError(f"{path}: a certificate in it is damaged: replace it.") from None
+    for one in found:
+        key = one.public_key()
+        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in CURVES:
+            raise RefusalError(
+                f"{path}: the key of {tls_x509.name(one)} is EC with {key.curve.name}, and Java offers no "
+                "other curves than P-256, P-384 and P-521: bring one of these."
+            )
     if not found:
         raise RefusalError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
     return found

@@ -287,6 +287,17 @@ def _wrong_kind(ca: Maker) -> bytes:
     return pem_key(ed25519.Ed25519PrivateKey.generate()) + pem(ca.leaf("zk1", HOSTS)[1])
 
 
+def _on_curve(curve: Any) -> Callable[[Maker], bytes]:
+    return lambda ca: ca.pair("zk1", HOSTS, key=ec.generate_private_key(curve))
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
+def test_curves_that_java_offers_are_taken(tmp_path: Path, curve: Any) -> None:
+    ca = Maker(key=ec.generate_private_key(curve))
+    bring(tmp_path, ca, leaf=_on_curve(curve)(ca))
+    assert "failed" not in ensure(tmp_path)
+
+
 BAD_LEAVES: dict[str, tuple[Callable[[Maker], bytes], str]] = {
     "expired": (lambda ca: ca.pair("zk1", HOSTS, begins=-9 * DAY, ends=-DAY), "it expired on .*: bring"),
     "not yet valid": (
@@ -310,6 +321,22 @@ BAD_LEAVES: dict[str, tuple[Callable[[Maker], bytes], str]] = {
     "encrypted old key": (_in_form("TraditionalOpenSSL", b"secret"), "protected by a password"),
     "old form of key": (_in_form("TraditionalOpenSSL"), "ZooKeeper cannot read this form.*openssl pkcs8"),
     "kind of key": (_wrong_kind, "neither RSA of 2048 bits or more nor EC"),
+    "two keys": (lambda ca: pem_key(Maker().key) + ca.pair("zk1", HOSTS), "has 2 keys, and whoever reads it"),
+    "two keys, one in the old form": (
+        lambda ca: pem_key(Maker().key, "TraditionalOpenSSL") + ca.pair("zk1", HOSTS),
+        "has 2 keys",
+    ),
+    "a curve that Java lacks": (
+        _on_curve(ec.SECP256K1()),
+        "neither RSA .* nor EC with P-256, P-384 or",
+    ),
+    "another curve": (_on_curve(ec.BrainpoolP256R1()), "Java offers no other: bring one that is"),
+    "a CA on such a curve": (
+        lambda ca: Maker("below", signed_by=ca, key=ec.generate_private_key(ec.SECP256K1())).pair(
+            "zk1", HOSTS
+        ),
+        "the key of CN=below is EC with secp256k1, and Java",
+    ),
     "no key": (lambda ca: pem(ca.leaf("zk1", HOSTS)[1]), "has no private key in PEM"),
     "no certificate": (lambda ca: pem_key(ca.key), "has no certificate in PEM"),
     "damaged key": (lambda ca: re.sub(rb"MI.{9}", b"MIAAAA", ca.pair("zk1", HOSTS), count=1), "damaged"),
@@ -540,7 +567,8 @@ def test_from_one_ca_for_all_there_is_a_way(tmp_path: Path) -> None:
 def test_an_expired_ca_names_the_way_out_and_it_works(tmp_path: Path) -> None:
     for name in ("client", "quorum"):
         store_ca(tmp_path, name, Maker(f"{name}-ca", ends=-DAY / 2))
-    for options in ({}, {"rotate": ["client", "quorum"], "step": "add"}):
+    both: list[dict[str, Any]] = [{}, {"rotate": ["client", "quorum"], "step": "add"}]
+    for options in both:
         lines = ensure(tmp_path, **options)["msg"].splitlines()[1:]
         assert len(lines) == 2
         assert re.search(
@@ -793,6 +821,21 @@ def test_a_key_that_waits_for_nothing_is_refused(tmp_path: Path) -> None:
     ensemble.step("add")
     write(ensemble.directory / "client-ca.next.key", pem_key(Maker().key))
     assert "client-ca.next.key is the key of no certificate in" in ensemble.step("switch")["msg"]
+
+
+@pytest.mark.parametrize("step", ["", "add"])
+def test_a_key_that_waits_is_as_secret_as_any(tmp_path: Path, step: str) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    ensemble.step("add")
+    ensemble.placed("zk1", "zk2")
+    waits = ensemble.directory / "client-ca.next.key"
+    waits.chmod(0o644)
+    assert f"{waits} holds a key, and others than its owner can read it" in ensemble.step(step)["msg"]
+    waits.chmod(0o600)
+    assert "warnings" not in ensemble.step(step)
+    write(waits, pem_key(Maker().key))
+    warned = ensure(ensemble.directory, deployed=ensemble.deployed)
+    assert f"{waits} is the key of no certificate in" in warning(warned)
 
 
 def test_a_client_is_not_called_as_a_server_is(tmp_path: Path) -> None:

@@ -39,6 +39,9 @@ class Files:
     def write(self, name: str, content: bytes) -> str:
         return str(write(self.top / name, content))
 
+    def for_all(self, name: str, content: bytes) -> str:
+        return str(write(self.top / name, content, 0o644))
+
     def tls(self) -> Tls:
         return Tls(self.ca, self.cert)
 
@@ -82,6 +85,19 @@ def test_a_key_may_be_in_a_file_of_its_own(files: Files) -> None:
     Tls(files.ca, cert, key)
 
 
+def test_a_group_may_read_a_key_and_everybody_a_certificate(files: Files) -> None:
+    cert, key = _split(files)
+    Path(key).chmod(0o640)
+    Path(cert).chmod(0o644)
+    Tls(files.ca, cert, key)
+
+
+def _backwards(files: Files) -> bytes:
+    below = Maker("below", signed_by=files.maker)
+    key, leaf = below.leaf("me")
+    return pem_key(key) + pem(below.certificate) + pem(leaf)
+
+
 BAD: dict[str, tuple[Callable[[Files], tuple[Any, ...]], str]] = {
     "no CA": (lambda f: ("/gone/ca.pem", f.cert), "--tls-ca: cannot read /gone/ca.pem: No such file"),
     "CA is no PEM": (lambda f: (f.write("x", b"?"), f.cert), "--tls-ca: .*/x has no certificate in PEM"),
@@ -96,6 +112,22 @@ BAD: dict[str, tuple[Callable[[Files], tuple[Any, ...]], str]] = {
     "another key": (
         lambda f: (f.ca, _split(f)[0], f.write("k", pem_key(Maker().key))),
         "--tls-key: .*/k: the key is not that of the certificate",
+    ),
+    "backwards": (
+        lambda f: (f.ca, f.write("x", _backwards(f))),
+        "--tls-cert: .*/x: the chain is in the wrong order: put the certificate of the key first",
+    ),
+    "another key, and a chain": (
+        lambda f: (f.ca, f.write("x", _backwards(f)), f.write("k", pem_key(Maker().key))),
+        "--tls-key: .*/k: the key is not that of the certificate",
+    ),
+    "for everybody": (
+        lambda f: (f.ca, f.for_all("x", f.maker.pair("me"))),
+        r"--tls-cert: .*/x has a key, and everybody on this host can read .* \(mode 0644\): chmod 600",
+    ),
+    "its own file for everybody": (
+        lambda f: (f.ca, _split(f)[0], f.for_all("k", pem_key(Maker().key))),
+        "--tls-key: .*/k has a key, and everybody on this host can read",
     ),
     "protected": (
         lambda f: (f.ca, _split(f)[0], f.write("k", pem_key(Maker().key, password=b"x"))),

@@ -40,6 +40,14 @@ MUTANTS = [
     pem("READABLE_BY_OTHERS = 0o077", "READABLE_BY_OTHERS = 0o007", "a key that the group can read is used"),
     pem("if ENCRYPTED.search(content):", "if False:", "a key with a password is called damaged"),
     pem("if ANY_KEY in content:", "if False:", "a CA's key goes to all hosts, readable for everybody"),
+    pem("if len(found) > 1:", "if False:", "a server takes another key than was looked at"),
+    pem("and key.curve.name in CURVES:", ":", "a server has a key that it cannot use"),
+    pem("and key.curve.name not in CURVES:", "and False:", "servers have a CA that they cannot use"),
+    store(
+        "key = tls_pem.read_key(next_path, tls_pem.private(next_path))\n        if not self._step",
+        "key = tls_pem.read_key(next_path, tls_pem.read(next_path))\n        if not self._step",
+        "everybody can read the key of a CA that is trusted",
+    ),
     pem("if PKCS8 not in content:", "if False:", "a server dies of a key that it cannot read"),
     pem(
         "if tls_x509.pair(key, chain[0]):",
@@ -264,6 +272,16 @@ MUTANTS = [
         'ends, whose = _check_time(f"{names.cert}: {cert}", text, datetime.now(UTC)), None',
         "ends, whose = None, None",
         "an expired certificate is tried for ever",
+    ),
+    certificates("if mode & _OTHERS and", "if False and", "a key that everybody can read is used"),
+    certificates("_OTHERS = 0o007", "_OTHERS = 0o077", "a key that a group shares is refused"),
+    certificates(
+        "if mode & _OTHERS and",
+        "if",
+        "no key is used",
+    ),
+    certificates(
+        "load_cert_chain(one.name, key)", "load_cert_chain(one.name)", "a reversed chain is not told"
     ),
     certificates(
         "context.load_cert_chain(cert, key)", "context.load_cert_chain(cert)", "a key's own file is not read"
