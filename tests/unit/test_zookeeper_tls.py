@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
+import yaml
 from ansible.errors import AnsibleError
 
 from testbed.tls_files import DAY, Maker, pem, write
 from tests.unit.ansible_module import run
 from tests.unit.four_letters import Serve, in_turn, serving
-from tests.unit.zookeeper_role import load, load_file
+from tests.unit.zookeeper_role import PROJECT, load, load_file
 
 filters = load_file("filter/zookeeper_tls.py")
 texts = load_file("lookup/tls_texts.py")
@@ -124,6 +126,27 @@ def test_a_text_that_must_be_there_is_missed(tmp_path: Path) -> None:
     for option in ("but", "optional"):
         (found,) = lookup.run([str(tmp_path), *names], complete=True, **{option: ["quorum/zk1.pem"]})
         assert found == {"client/zk1.pem": "key", "quorum/zk1.pem": ""}
+
+
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [("zookeeper", "zookeeper_tls"), ("mwapp", "mwapp_tls"), ("mwapp", "mwapp_status")],
+)
+@pytest.mark.parametrize(
+    ("ran", "complete"), [({"expires": {}}, True), ({"skipped": True}, False), (None, False)]
+)
+def test_texts_must_be_there_once_they_were_made(role: str, name: str, ran: Any, complete: bool) -> None:
+    """status.yml has none if it runs elsewhere; nor may the way back from TLS need them."""
+    lookups: list[dict[str, Any]] = []
+    register = f"__{name.removesuffix('_tls')}_certificates"
+    expression = yaml.safe_load((PROJECT / f"roles/{role}/vars/main.yml").read_text())[f"__{name}_texts"]
+    environment = jinja2.Environment(undefined=jinja2.ChainableUndefined)  # noqa: S701 - no page
+    environment.filters["bool"] = bool
+    environment.globals["lookup"] = lambda *_, **options: lookups.append(options)
+    known = {register: ran} if ran else {}
+    named = {"__mwapp_tls_names": {}, "__mwapp_status_names": {}}
+    environment.from_string(expression).render(mwapp_tls=True, mwapp_status_tls=True, **named, **known)
+    assert [one["complete"] for one in lookups] == [complete]
 
 
 def test_texts_are_read_where_the_module_puts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
