@@ -1,6 +1,7 @@
 """mwapp cancel."""
 
 import sys
+import time
 from typing import Any
 
 import click
@@ -18,6 +19,8 @@ from mwapp.status.overview import ASSIGNED, QUEUED, read_names, read_tasks
 
 # How long it waits by default, seconds: a command may take two to end.
 CANCEL_SECONDS = 30.0
+# When its requests are stored it looks in any case, for so many seconds, what has become of the tasks.
+LEAST_SECONDS = 0.1
 
 
 @click.command()
@@ -29,7 +32,7 @@ CANCEL_SECONDS = 30.0
     help="Instead of TASK: cancel the tasks in this state. May be given several times.",
 )
 @selection
-@timeout("Give up waiting after this long; the cancel requests remain.", default=CANCEL_SECONDS)
+@timeout("Give up after this long; the cancel requests remain.", default=CANCEL_SECONDS)
 @client
 def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **settings: Any) -> None:
     """Cancel each TASK, wait until it has ended, and show its result.
@@ -68,9 +71,17 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
     def build(process: Process, finished: Callback) -> ClientPart:
         return Cancel(process, requested, asked=lambda *_: None, finished=finished)
 
+    end = time.monotonic() + timeout
     if requested:
-        converse(target, build)
-    ends = wait_until_ended(target, [view.task for view in views], timeout)
+        try:
+            converse(target, build, timeout)
+        except TimedOutError:
+            raise TimedOutError(
+                f"not all {len(requested)} cancel requests were stored in time; those that were remain. The "
+                "ensemble is slow, or refuses them (mwapp acl)"
+            ) from None
+    left = max(LEAST_SECONDS, end - time.monotonic())
+    ends = wait_until_ended(target, [view.task for view in views], left)
     show_ends(ends, json=json, already=ended)
     if ends.open:
         raise TimedOutError(

@@ -115,10 +115,13 @@ def _ask(target: Target, do: str, names: list[str], only: Sequence[str], timeout
         converse(target, build, timeout)
     except TimedOutError:
         requested = parts[-1].requested if parts else 0  # the session may not have begun
+        # Either somebody else has made the same requests, or none can be made.
+        refused = "" if requested else ". If nobody asked before, the ensemble refuses requests (mwapp acl)"
         raise TimedOutError(
             f"timed out: {len(names) - len(told)} of {len(names)} are not done. {requested} requests stay "
             "stored, and the next active master carries them out; repeat the command for the others. "
             "Check with `mwapp status` that a master is active. A master of an earlier release ignores them"
+            f"{refused}"
         ) from None
 
 

@@ -17,6 +17,7 @@ from mwapp.client.handles import (
     calls_of,
     cancelling,
     check_answered,
+    check_answered_all,
     check_done,
     ends,
     handles_of,
@@ -52,25 +53,25 @@ class AsyncTask(Handle[R]):
         """See :meth:`mwapp.Task.wait`."""
         return (await self._client.wait([self], timeout))[0]
 
-    async def done(self) -> bool:
+    async def done(self, timeout: float | None = None) -> bool:
         """See :meth:`mwapp.Task.done`."""
-        return self._end is not None or (await self.status()).ended
+        return self._end is not None or (await self.status(timeout)).ended
 
-    async def status(self) -> TaskView:
+    async def status(self, timeout: float | None = None) -> TaskView:
         """See :meth:`mwapp.Task.status`."""
-        return (await self._client.status([self]))[0]
+        return (await self._client.status([self], timeout))[0]
 
-    async def cancel(self) -> None:
+    async def cancel(self, timeout: float | None = None) -> None:
         """See :meth:`mwapp.Task.cancel`."""
-        await self._client.cancel([self])
+        await self._client.cancel([self], timeout)
 
-    async def rerun(self) -> None:
+    async def rerun(self, timeout: float | None = None) -> None:
         """See :meth:`mwapp.Task.rerun`."""
-        await self._client.rerun([self])
+        await self._client.rerun([self], timeout)
 
-    async def remove(self) -> None:
+    async def remove(self, timeout: float | None = None) -> None:
         """See :meth:`mwapp.Task.remove`."""
-        await self._client.remove([self])
+        await self._client.remove([self], timeout)
 
 
 class AsyncTable(TableHandle):
@@ -188,13 +189,13 @@ class AsyncClient(Asking):
         if waiting:
             raise late_error(f"{len(waiting)} of {len(futures)} tasks", timeout)
 
-    async def cancel(self, tasks: Iterable[AsyncTask[Any]]) -> None:
+    async def cancel(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> None:
         """See :meth:`mwapp.Client.cancel`."""
+        limit = seconds(timeout)
         futures = self._cancel(handles_of(tasks, AsyncTask))
         with cancelling(futures):
-            await _all(futures)
-            for future in futures:
-                future.result()
+            await _all(futures, limit)
+            check_answered_all(futures, timeout)
 
     async def rerun(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> None:
         """See :meth:`mwapp.Client.rerun`."""
@@ -210,12 +211,13 @@ class AsyncClient(Asking):
             await _all(asked.values(), seconds(timeout))
             check_done(asked, timeout)
 
-    async def status(self, tasks: Iterable[AsyncTask[Any]]) -> list[TaskView]:
+    async def status(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> list[TaskView]:
         """See :meth:`mwapp.Client.status`."""
-        listed = handles_of(tasks, AsyncTask)
+        listed, limit = handles_of(tasks, AsyncTask), seconds(timeout)
         future = self._look(listed)
         with cancelling([future]):
-            await _all([future])
+            await _all([future], limit)
+            check_answered_all([future], timeout)
             return views(listed, future.result())
 
     def table(self, name: str) -> AsyncTable:

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -41,6 +42,15 @@ class Options(TypedDict, total=False):
 
 
 Fits = Callable[[Any], bool]
+
+# How long the name of a task that a person made may be; clients choose 100 characters at most. Servers drop
+# the connection of whoever asks for a much longer one, again and again.
+MOST_NAME = 1000
+# What no znode's name has: servers refuse it each time they are asked. (What takes two characters in Java,
+# too.)
+_NO_NAME = re.compile("[/\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\U0010ffff]")
+# How much of what was given a message shows, characters.
+MOST_SHOWN = 200
 
 
 def text(value: object) -> bool:
@@ -256,12 +266,12 @@ def call_of(what: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> 
 def task_name(text: str, argument: str = "TASK") -> str:
     """The name of the task for a name, a number or a path. Raises BadInputError."""
     name = text.removeprefix(TASKS + "/")
-    if name.isdecimal():
-        name = f"{TASK_PREFIX.rpartition('/')[2]}{int(name):010}"
-    if not name or "/" in name:
+    if len(name) > MOST_NAME or name in ("", ".", "..") or _NO_NAME.search(name):
         raise BadInputError(
-            f"{argument}: {text!r} is not the name of a task; write, for example, task-0000000007 or 7"
+            f"{argument}: {brief(text)} is not the name of a task; write, for example, task-0000000007 or 7"
         )
+    if re.fullmatch("[0-9]+", name):  # other digits may be in the name of a task that a person made
+        name = f"{TASK_PREFIX.rpartition('/')[2]}{int(name):010}"
     return name
 
 
@@ -306,7 +316,16 @@ def check_by(setting: str, check: Callable[[Any], Any], value: Any) -> Any:
 def check_fits(setting: str, value: object, fits: Fits, words: str) -> None:
     """Raises BadInputError, which begins with the setting, if the value does not fit."""
     if not fits(value):
-        raise BadInputError(f"{setting}: {value!r} is not {words}")
+        raise BadInputError(f"{setting}: {brief(value)} is not {words}")
+
+
+def brief(value: object) -> str:
+    """What was given, for a message of one line."""
+    try:
+        shown = repr(value)
+    except Exception:  # a number of thousands of digits, or an object of the caller's
+        shown = f"this {type(value).__name__}"
+    return shown if len(shown) <= MOST_SHOWN else shown[:MOST_SHOWN] + "..."
 
 
 def written(outcome: Outcome) -> str:

@@ -38,6 +38,9 @@ H = TypeVar("H", bound="Handle[Any]")
 
 Read = Callable[[Outcome], R]
 
+# The numbers that a task may have. ZooKeeper gives ten digits; a person may give more.
+_NUMBERS = range(10**20)
+
 
 class Handle(Generic[R]):
     """A submitted task."""
@@ -190,6 +193,9 @@ def seconds(timeout: float | None) -> float | None:
 
 def named(name: str | int) -> tuple[str, Read[Any]]:
     """The task of that name or number, and how to read the result. Raises BadInputError."""
+    if isinstance(name, int):
+        check_fits("name", name, lambda it: it in _NUMBERS and not isinstance(it, bool), "a task's number")
+    check_fits("name", name, lambda it: isinstance(it, str | int), "a task's name or number")
     return task_name(str(name), "name"), returned
 
 
@@ -250,6 +256,19 @@ def check_answered(future: Future[End]) -> None:
         raise problem
 
 
+def check_answered_all(futures: Sequence[Future[Any]], timeout: float | None) -> None:
+    """Raises why something is not known or not stored, or TimedOutError if that is not answered."""
+    late = [future for future in futures if not future.done()]
+    for future in futures:
+        if future not in late:
+            future.result()
+    if late:
+        raise TimedOutError(
+            f"timeout: the ensemble has not answered {len(late)} of {len(futures)} questions within "
+            f"{timeout:g} s: it is slow, or refuses them (mwapp acl)"
+        )
+
+
 def check_done(asked: Mapping[H, Future[None]], timeout: float | None) -> None:
     """Raises why something was not done, when everything is answered that will be."""
     late = [future for future in asked.values() if not future.done()]
@@ -262,7 +281,7 @@ def check_done(asked: Mapping[H, Future[None]], timeout: float | None) -> None:
     if late:
         raise TimedOutError(
             f"timeout: no master has carried out {len(late)} of {len(asked)} requests within {timeout:g} s; "
-            "those that were made remain"
+            "those that were made remain (mwapp status: is a master active? mwapp acl: may they be made?)"
         )
 
 

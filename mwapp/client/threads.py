@@ -15,6 +15,7 @@ from mwapp.client.handles import (
     calls_of,
     cancelling,
     check_answered,
+    check_answered_all,
     check_done,
     ends,
     handles_of,
@@ -55,25 +56,26 @@ class Task(Handle[R]):
         """Wait until it has ended, however it ends. Raises TimedOutError, NotFoundError."""
         return self._client.wait([self], timeout)[0]
 
-    def done(self) -> bool:
-        """Whether it has ended. Raises NotFoundError."""
-        return self._end is not None or self.status().ended
+    def done(self, timeout: float | None = None) -> bool:
+        """Whether it has ended. Raises TimedOutError, NotFoundError."""
+        return self._end is not None or self.status(timeout).ended
 
-    def status(self) -> TaskView:
-        """Its state (queued, assigned, done, failed, cancelled), and who has it. Raises NotFoundError."""
-        return self._client.status([self])[0]
+    def status(self, timeout: float | None = None) -> TaskView:
+        """Its state (queued, assigned, done, failed, cancelled), and who has it. Raises TimedOutError,
+        NotFoundError."""
+        return self._client.status([self], timeout)[0]
 
-    def cancel(self) -> None:
+    def cancel(self, timeout: float | None = None) -> None:
         """Ask that it be cancelled, and do not wait for that. See :meth:`Client.cancel`."""
-        self._client.cancel([self])
+        self._client.cancel([self], timeout)
 
-    def rerun(self) -> None:
+    def rerun(self, timeout: float | None = None) -> None:
         """Run it again; it has ended. See :meth:`Client.rerun`."""
-        self._client.rerun([self])
+        self._client.rerun([self], timeout)
 
-    def remove(self) -> None:
+    def remove(self, timeout: float | None = None) -> None:
         """Remove it; it has ended. See :meth:`Client.remove`."""
-        self._client.remove([self])
+        self._client.remove([self], timeout)
 
 
 class Table(TableHandle):
@@ -236,16 +238,21 @@ class Client(Asking):
             except TimeoutError:
                 raise late_error(f"{len(waiting)} of {len(futures)} tasks", timeout) from None
 
-    def cancel(self, tasks: Iterable[Task[Any]]) -> None:
+    def cancel(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> None:
         """Ask that all be cancelled.
 
         A task that has not begun will not run; a running one gets SIGTERM, two seconds later SIGKILL. One
-        that is about to end may still end as done or failed: wait for it to see. Raises NotFoundError.
+        that is about to end may still end as done or failed: wait for it to see.
+
+        Raises:
+            NotFoundError: there is no such task (any more). The others are cancelled.
+            TimedOutError: not all requests were stored within ``timeout`` seconds; those that were remain.
         """
+        limit = seconds(timeout)
         futures = self._cancel(handles_of(tasks, Task))
         with cancelling(futures):
-            for future in futures:
-                future.result()
+            concurrent.futures.wait(futures, limit)
+            check_answered_all(futures, timeout)
 
     def rerun(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> None:
         """Run all again, which have ended. When it returns, ``result`` waits for their next end.
@@ -296,7 +303,11 @@ class Client(Asking):
         """A worker may have shards again. Raises TimedOutError, RefusedError."""
         carry_out(Tables(self._background).undrain(worker, timeout))
 
-    def status(self, tasks: Iterable[Task[Any]]) -> list[TaskView]:
-        """The state of each, and who has it. Raises NotFoundError."""
-        listed = handles_of(tasks, Task)
-        return views(listed, self._look(listed).result())
+    def status(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> list[TaskView]:
+        """The state of each, and who has it. Raises TimedOutError, NotFoundError."""
+        listed, limit = handles_of(tasks, Task), seconds(timeout)
+        future = self._look(listed)
+        with cancelling([future]):
+            concurrent.futures.wait([future], limit)
+            check_answered_all([future], timeout)
+            return views(listed, future.result())

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kazoo.security import make_acl
 
+from mwapp import Client
+from mwapp.errors import TimedOutError
 from testbed.daemons import Site
 from testbed.ensemble import Ensemble
 from testbed.person import person_at
@@ -115,6 +118,20 @@ def test_labels_that_nobody_has_are_told_to_who_waits(running: Site) -> None:
         _, stderr = submit.communicate(timeout=LONGEST_WAIT)
     assert submit.returncode == 5
     assert "no worker has the label gpu; start one (mwapp worker --label gpu)" in stderr.decode()
+
+
+def test_the_time_limit_of_a_cancel_is_also_for_asking(site: Site) -> None:
+    """Who may not create below /cancel is refused each time."""
+    site.start("master", "m").wait_for_state("active")
+    site.mwapp("submit", "--name", "waits", "true")
+    with person_at(site.connect) as person:
+        person.set_acls("/cancel", [make_acl("world", "anyone", read=True, admin=True)])
+    with begun(site, "cancel", "waits", "--timeout", "2") as cancel:
+        _, stderr = cancel.communicate(timeout=LONGEST_WAIT)
+    assert cancel.returncode == 5
+    assert "not all 1 cancel requests were stored in time" in stderr.decode()
+    with Client(site.connect) as client, pytest.raises(TimedOutError, match=r"refuses them \(mwapp acl\)"):
+        client.task("waits").cancel(timeout=2)
 
 
 @pytest.mark.parametrize("command", [("tasks",), ("workers",), ("status",), ("wait", "7"), ("cancel", "7")])

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 import pytest
@@ -54,6 +55,28 @@ def thread(call: Any, *arguments: Any) -> "Future[Any]":
 
     threading.Thread(target=run, daemon=True).start()
     return future
+
+
+# No znode has such a name, so servers refuse to look for it, or drop the connection, each time.
+NO_NAMES: tuple[str, ...] = (
+    "",
+    ".",
+    "..",
+    "/tasks/..",
+    "a\0b",
+    "\x01",
+    "\x9f",
+    "\ud800",
+    "\ue000",
+    "\U0001f600",
+    "x" * 3_000_000,
+    "9" * 5000,
+)
+NO_NUMBERS: tuple[Any, ...] = (None, 1.5, b"x", True, -1, 10**5000, ["x"])
+
+
+def named(name: Any, client: Client) -> Task[Any]:
+    return client.task(name)
 
 
 def parts(client: Client) -> int:
@@ -124,6 +147,14 @@ def test_a_time_limit_is_kept_and_then_nothing_is_left(client: Client) -> None:
         list(client.as_completed([task], timeout=0.05))
     with pytest.raises(TimedOutError, match="2 of 2 tasks"):
         client.wait([task, client.task("y")], timeout=0.05)
+    wait_for("nothing is worked on", lambda: not parts(client))
+
+
+@pytest.mark.parametrize("call", ["cancel", "status", "done", "rerun", "remove"])
+def test_who_asks_has_a_time_limit_too(client: Client, call: str) -> None:
+    """However often the ensemble refuses what is asked, without permission for example."""
+    with pytest.raises(TimedOutError, match=r"^timeout: .* within 0\.3 s"):
+        getattr(client.task("x"), call)(timeout=0.3)
     wait_for("nothing is worked on", lambda: not parts(client))
 
 
@@ -226,6 +257,8 @@ def test_the_program_s_garbage_is_its_own_business() -> None:
         ),
         (lambda client: client.as_completed([7]), "tasks: 7 is not a Task"),
         (lambda client: client.task("a/b"), "name: 'a/b' is not the name of a task"),
+        *((partial(named, name), "name: .* is not the name of a task") for name in NO_NAMES),
+        *((partial(named, name), "name: .* is not a task's n") for name in NO_NUMBERS),
         (
             lambda client: client.task(7).wait("5"),
             r"timeout: '5' is not a number of seconds \(None: no limit\)",
@@ -269,6 +302,9 @@ async def attempts(connect: str) -> None:
             await task.result(timeout=0.05)
         with pytest.raises(TimedOutError):
             await anext(client.as_completed([task], timeout=0.05))
+        for call in (task.cancel, task.status, task.done, task.rerun, task.remove):
+            with pytest.raises(TimedOutError):
+                await call(timeout=0.05)
         cancelled = asyncio.create_task(task.wait())
         await asyncio.sleep(0.05)
         cancelled.cancel()
@@ -309,3 +345,5 @@ def test_names(client: Client) -> None:
     assert isinstance(client.task(7), Task)
     assert client.task(7).name == client.task("/tasks/task-0000000007").name == "task-0000000007"
     assert repr(client.task("x")) == "<Task x>"
+    for made_by_hand in ("a b", "café", "٣", "...", "x" * 1000):
+        assert client.task(made_by_hand).name == made_by_hand
