@@ -36,16 +36,16 @@ class Fussy(Process):
 
 
 class _Giving(Process):
-    """A process that does not look again at what a person has made. ``paths``: where."""
+    """A process that does not look again at what a person has made. ``where``: how its path begins."""
 
-    paths: tuple[str, ...] = ()
+    where = "/"
 
     def handle(self, now: float, event: Event) -> list[Command]:
         asked = self._pending.get(event.request) if isinstance(event, Reply) else None
         read = asked.operation if asked is not None else None
         seen = event.result if isinstance(event, Reply) else None
         by_hand = isinstance(seen, Stat) and not seen.owner
-        if isinstance(read, Exists) and by_hand and read.path.startswith(self.paths):
+        if isinstance(read, Exists) and by_hand and read.path.startswith(self.where):
             self._watches.pop(read.path, None)
         return super().handle(now, event)
 
@@ -53,13 +53,13 @@ class _Giving(Process):
 class GivingUp(_Giving):
     """A candidate that waits for nothing where a person holds leadership."""
 
-    paths = (MASTER,)
+    where = MASTER
 
 
 class GivingWay(_Giving):
     """A worker that waits for nothing where a person has its name."""
 
-    paths = (f"{WORKERS}/",)
+    where = f"{WORKERS}/"
 
 
 class Undiscerning(Process):
