@@ -152,6 +152,8 @@ class Loop:
         self._sessions.flush()
         if not items:
             self._sessions.look_after(now)
+        if "_runner" in vars(self):
+            self._runner.keep(self.process.lease)
         self._on_turn()
 
     def _events(self, item: Item, now: float) -> list[Event]:

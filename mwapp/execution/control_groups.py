@@ -224,6 +224,11 @@ class ControlGroups:
     def _take_back(self, group: ControlGroup) -> None:
         (self._dying if group.populated else self._free).append(group)
 
+    @property
+    def path(self) -> str:
+        """Whoever writes to its ``cgroup.kill`` kills all runs."""
+        return str(self._runs)
+
     def kill(self) -> None:
         """Kill all runs."""
         with suppress(OSError):

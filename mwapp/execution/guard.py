@@ -1,27 +1,105 @@
-"""Outlives the daemon that started it, and kills what it ran: python -m mwapp.execution.guard FAMILY SESSION
+"""The process that kills what this one runs when this one is killed, or stands still: its own side.
 
-FAMILY is that of the marks of what the daemon ran, SESSION is the daemon's own, in which there may be others.
-
-In a systemd unit, systemd kills everything that a killed daemon leaves. Elsewhere nobody does, and the task
-would start on another worker while its first run continues. The daemon holds the other end of stdin, which
-closes when it dies in any way.
+The other is :mod:`mwapp.execution.guard_process`.
 """
 
+import logging
 import os
-import signal
+import subprocess
 import sys
+from typing import TYPE_CHECKING
 
-from mwapp.execution.processes import kill_family
+from mwapp.execution.control_groups import ControlGroups
+from mwapp.execution.environment import of_runs
+from mwapp.execution.processes import FAMILY
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+log = logging.getLogger(__name__)
+
+# After so many seconds another is started for one that has ended, or could not be started.
+AGAIN, START_AGAIN = 0.2, 10.0
 
 
-def main() -> None:
-    """Wait for the end of the daemon, then kill all that it ran."""
-    family, session = map(int, sys.argv[1:])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    sys.stdin.buffer.read()
-    kill_family(family, [session, os.getsid(0)])
+class Guard:
+    """There is always one, and if it is killed soon another. Use it only in the loop's thread: the main
+    thread's children are orphans."""
+
+    def __init__(self, loop: "AbstractEventLoop", control_groups: ControlGroups | None = None) -> None:
+        """Start it. If that is not possible, everything runs all the same."""
+        self._loop = loop
+        self._arguments = [str(FAMILY), str(os.getsid(0))]
+        if control_groups is not None:
+            self._arguments.append(control_groups.path)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lease = 0.0
+        self._closed = False
+        self._start()
+
+    def keep(self, lease: float) -> None:
+        """The session is sure to live until then, on :mod:`mwapp.clock`. Then all that runs is killed."""
+        self._lease = lease
+        self._tell()
+
+    def close(self) -> None:
+        """Nothing is left for it."""
+        self._closed = True
+        if self._process is not None:
+            self._loop.remove_reader(self._exit)
+            self._process.kill()
+            self._bury(self._process)
+
+    def _start(self) -> None:
+        if self._closed:
+            return
+        try:
+            process = start(self._arguments)
+            self._exit = _follow(process)
+        except OSError as problem:
+            log.error("no guard: if this process is killed, what it runs may go on: %s", problem)
+            self._loop.call_later(START_AGAIN, self._start)
+            return
+        self._process = process
+        self._loop.add_reader(self._exit, self._ended)
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._process is not None and self._process.stdin is not None and self._lease:
+            try:
+                os.write(self._process.stdin.fileno(), f"{self._lease:.3f}\n".encode())
+            except BlockingIOError:  # it stands still; if it went on, it would believe what is old
+                self._process.kill()
+            except BrokenPipeError:
+                pass  # we shall hear of its end
+
+    def _ended(self) -> None:
+        process, self._process = self._process, None
+        self._loop.remove_reader(self._exit)
+        if process is not None:
+            self._bury(process)
+            log.error("the guard has ended, with status %s: another is started", process.returncode)
+        self._loop.call_later(AGAIN, self._start)
+
+    def _bury(self, process: subprocess.Popen[bytes]) -> None:
+        os.close(self._exit)
+        with process:  # closes the pipe, and waits
+            pass
 
 
-if __name__ == "__main__":
-    main()
+def start(arguments: list[str]) -> subprocess.Popen[bytes]:
+    """Raises OSError."""
+    command = [sys.executable, "-P", "-m", "mwapp.execution.guard_process", *arguments]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env=of_runs())
+
+
+def _follow(process: subprocess.Popen[bytes]) -> int:
+    try:
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)
+        return os.pidfd_open(process.pid)
+    except OSError:  # no files left
+        process.kill()
+        with process:
+            pass
+        raise

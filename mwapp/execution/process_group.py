@@ -9,16 +9,14 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mwapp.execution.control_groups import ControlGroup
-from mwapp.execution.environment import of_runs
 from mwapp.execution.output import REMARK, Output
-from mwapp.execution.processes import FAMILY, MARK, Census, Orphans, kill, marked, new_mark
+from mwapp.execution.processes import MARK, Census, Orphans, kill, marked, new_mark
 
 if TYPE_CHECKING:  # a process that runs nothing need not wait for its import
     from asyncio import AbstractEventLoop, TimerHandle
@@ -259,12 +257,3 @@ def _exit_code(process: int) -> int:
     ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
     assert ended is not None  # noqa: S101 - only with WNOHANG it is; tells mypy
     return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
-
-
-def start_guard() -> subprocess.Popen[bytes]:
-    """Kill all that we run when this process ends in any way. Raises OSError.
-
-    Call it in the loop's thread: the main thread's children are orphans.
-    """
-    arguments = [sys.executable, "-P", "-m", "mwapp.execution.guard", str(FAMILY), str(os.getsid(0))]
-    return subprocess.Popen(arguments, stdin=subprocess.PIPE, start_new_session=True, env=of_runs())

@@ -17,7 +17,7 @@ import resource
 import secrets
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -168,10 +168,13 @@ class Census:
         return [self._processes[pid] for pid in found if not self._processes[pid].dead]
 
 
-def kill_family(family: int, strangers: Iterable[int]) -> None:
-    """Kill all runs of another process, until none is left or some seconds have passed."""
+def kill_family(family: int, strangers: Iterable[int], wanted: Callable[[], bool]) -> None:
+    """Kill all runs of another process, until none is left, some seconds have passed, or it is not wanted any
+    more."""
     census, looks = Census(), 0
     for _ in range(MOST_LOOKS):
+        if not wanted():
+            return
         census.take()
         found = census.of_family(family, strangers)  # all of them first: those whose parent is dead are
         looks = 0 if found else looks + 1  #           harder to find

@@ -26,6 +26,7 @@ from mwapp.errors import BadInputError
 from mwapp.execution import privileges
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.environment import of_runs
+from mwapp.execution.guard_process import LAG
 from mwapp.execution.processes import kill
 from mwapp.execution.runner import THREAD_END
 from mwapp.handlers import problem_of_address
@@ -41,7 +42,7 @@ MOST_HEAD = 1000
 # The mark of what was left out takes some bytes more than the limit.
 MOST_OUTPUT = MAX_OUTPUT_BYTES + 1000
 
-START, KILL, SHARD = "start", "kill", "shard"
+START, KILL, SHARD, KEEP = "start", "kill", "shard", "keep"
 NETWORK, NO_NETWORK = "network", "no-network"
 _SIZE = struct.Struct("!I")
 # The types of a head: of the end of a run, and of what a shard says.
@@ -151,6 +152,7 @@ class RemoteRunner:
         self._shards: set[int] = set()  # whose numbers are apart from those of runs
         self._control_groups = control_groups
         self._closing = False
+        self._lease = 0.0  # as it was told last
         ours, theirs = socket.socketpair()
         with theirs:
             arguments = [sys.executable, "-P", "-m", "mwapp.execution.runner_process", str(theirs.fileno())]
@@ -211,6 +213,12 @@ class RemoteRunner:
         if isinstance(command, OpenShard):
             self._shards.add(command.run)
         self._order(SHARD, command)
+
+    def keep(self, lease: float) -> None:
+        """See Runner."""
+        if lease >= self._lease + LAG:
+            self._lease = lease
+            self._order(KEEP, lease)
 
     def kill_all(self) -> None:
         """Kill all that runs, at the end of the process, and wait until it is gone."""

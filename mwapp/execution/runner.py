@@ -7,16 +7,18 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mwapp.core.messages import Exited, Run, ShardCommand, ShardSays
 from mwapp.core.protocol import MAX_OUTPUT_BYTES
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.environment import of_runs
+from mwapp.execution.guard import Guard
+from mwapp.execution.guard_process import LAG
 from mwapp.execution.handler_pool import HandlerPool
-from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files, start_guard
+from mwapp.execution.process_group import GROUP_END, LAST_OUTPUT, allow_many_files
 from mwapp.execution.processes import adopt_orphans
 from mwapp.execution.shards import Shards
 from mwapp.execution.shell import Commands
@@ -50,6 +52,7 @@ class Runner:
         self._running: set[int] = set()  # started, and not answered
         self._loop: AbstractEventLoop | None = None
         self._closing = False
+        self._lease = 0.0  # as it was told last
 
     def start(self, run: Run) -> None:
         """Start a command or a handler; returns at once. Its Exited follows, even if it cannot be started."""
@@ -75,6 +78,13 @@ class Runner:
         """Carry it out; returns at once. Does nothing if that handler is closed."""
         self._ensure_open()
         self._call(self._tell_shard, command)
+
+    def keep(self, lease: float) -> None:
+        """The session is sure to live until then, on :mod:`mwapp.clock`. If this process stands still until
+        then, all that runs is killed. Tell it often: it costs nothing."""
+        if self._loop is not None and lease >= self._lease + LAG:
+            self._lease = lease
+            self._call(self._keep, lease)
 
     def kill_all(self) -> None:
         """Kill all that runs, at the end of the process, and wait until it is gone."""
@@ -110,25 +120,16 @@ class Runner:
 
     def _follow(self, loop: "AbstractEventLoop") -> None:
         try:
-            with self._guard():
-                loop.run_forever()
+            self._guard = Guard(loop, self._control_groups)
+            loop.run_forever()
+            self._guard.close()
         finally:
             loop.close()
             if self._control_groups is not None:
                 self._control_groups.close()
 
-    @contextmanager
-    def _guard(self) -> Iterator[None]:
-        """If no guard can be started, everything runs all the same."""
-        try:
-            guard = start_guard()
-        except OSError as problem:
-            log.error("no guard: if this process is killed, what it runs may go on: %s", problem)
-            yield
-            return
-        with guard:
-            yield
-            guard.kill()  # nothing is left for it
+    def _keep(self, lease: float) -> None:
+        self._guard.keep(lease)
 
     def _start(self, run: Run) -> None:
         self._running.add(run.run)

@@ -17,7 +17,7 @@ from mwapp import logs
 from mwapp.core.messages import Exited, Run, ShardCommand, ShardSays
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.no_network import NoFilterError, refuse_network
-from mwapp.execution.remote import KILL, NO_NETWORK, SHARD, START, read_orders, write_answer
+from mwapp.execution.remote import KEEP, KILL, NO_NETWORK, SHARD, START, read_orders, write_answer
 from mwapp.execution.runner import Runner
 
 # How much to read at once, bytes.
@@ -51,6 +51,8 @@ class Orders:
                     self._runner.start(run)
                 case (str(what), int(run_number), float(grace)) if what == KILL:
                     self._runner.kill(run_number, grace)
+                case (str(what), float(lease)) if what == KEEP:
+                    self._runner.keep(lease)
                 case (str(what), command) if what == SHARD and isinstance(command, ShardCommand):
                     self._runner.tell_shard(command)
 

@@ -121,7 +121,7 @@ def test_neither_the_worker_nor_its_guard_has_them(worker: Harness) -> None:
     guards = [
         process
         for process in map(Path, map("/proc/{}".format, children() - others))
-        if b"mwapp.execution.guard" in (process / "cmdline").read_bytes()
+        if b"guard" in (process / "cmdline").read_bytes()
     ]
     assert len(guards) == 1
     assert b"GIVEN=" not in (guards[0] / "environ").read_bytes()

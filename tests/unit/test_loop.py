@@ -243,6 +243,17 @@ def test_a_kill_comes_with_its_grace(loop_of: Harness, server: Server, tmp_path:
     assert [exit_.code for exit_ in part.exits] == [3]
 
 
+def test_the_runner_hears_how_long_the_session_is_sure_to_live(loop_of: Harness, server: Server) -> None:
+    """If this process stands still, somebody else kills what runs."""
+    heard: list[float] = []
+    part = Part(process := Process())
+    loop = loop_of(process, server.connect)
+    vars(loop)["_runner"] = SimpleNamespace(keep=heard.append, kill_all=lambda: None)
+    once("it is connected, and has turned", lambda: part.told and heard and heard[-1], loop.stop)
+    loop.run()
+    assert clock.now() < heard[-1] <= process.lease
+
+
 def test_a_session_that_the_core_gives_up_is_followed_by_another(loop_of: Harness) -> None:
     server = Server(timeout=0.5, silent=True)
     process = Process()

@@ -286,6 +286,7 @@ ESCAPES = {
     "no environment, and another session": "env -i setsid -w sh -c '$1'",
     "no environment, another session, and no parent": "setsid -f env -i sh -c '$1'; sleep 600",
     "no mark": "env -i prlimit --locks=unlimited sh -c '$1'",
+    "no mark, and no parent": "(env -i prlimit --locks=unlimited sh -c '$1' &) ; sleep 600",
     "another's mark": "setsid -f env MWAPP_RUN=$(printf %05000d 1) sh -c '$1'; sleep 600",
     "no environment, and all of that": "(setsid env -i setsid sh -c '$1' >/dev/null 2>&1 &) ; sleep 600",
 }
@@ -361,37 +362,11 @@ def test_the_number_of_a_run_is_nobody_elses_until_all_of_it_is_gone(
 def test_commands_run_without_a_guard_if_none_can_be_started(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full() -> subprocess.Popen[bytes]:
+    def full(_: list[str]) -> subprocess.Popen[bytes]:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("mwapp.execution.runner.start_guard", full)
+    monkeypatch.setattr("mwapp.execution.guard.start", full)
     assert harness.run("echo hello").output == b"hello\n"
-
-
-def test_a_guard_heeds_no_signal_that_asks_it_to_end() -> None:
-    environment = {"MWAPP_RUN": str(7 << 32 | 1), "PATH": "/usr/bin:/bin"}
-    sleeper = subprocess.Popen(["sleep", "600"], env=environment)
-    command = [sys.executable, "-m", "mwapp.execution.guard", "7", str(os.getsid(0))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as guard:
-        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-            wait_for("it ignores the signal", lambda number=number: ignores(guard.pid, number))  # type: ignore[misc]  # a default binds it
-            guard.send_signal(number)
-        assert sleeper.poll() is None
-    assert (guard.returncode, sleeper.wait(LONGEST_WAIT)) == (0, -signal.SIGKILL)
-
-
-def test_a_guard_lets_be_who_shares_the_daemons_session(tmp_path: Path) -> None:
-    """What is started is there for a moment, too, before it has a session of its own."""
-    marked = f"MWAPP_RUN={7 << 32 | 1} sh -c 'echo $$ >{tmp_path}/marked; exec sleep 600'"
-    command = f"sleep 600 & echo $! >{tmp_path}/other; {marked}; exit"
-    with subprocess.Popen(["sh", "-c", command], start_new_session=True) as shell:
-        other, _ = (read_number(tmp_path / name) for name in ("other", "marked"))
-        guard = [sys.executable, "-m", "mwapp.execution.guard", "7", str(shell.pid)]
-        subprocess.run(guard, stdin=subprocess.DEVNULL, check=True)
-        try:
-            assert (shell.wait(LONGEST_WAIT), alive(other)) == (128 + signal.SIGKILL, True)
-        finally:
-            os.killpg(shell.pid, signal.SIGKILL)
 
 
 def test_the_mark_of_a_run_is_not_the_daemons(shared: Harness) -> None:
@@ -400,12 +375,7 @@ def test_the_mark_of_a_run_is_not_the_daemons(shared: Harness) -> None:
     assert resource.getrlimit(RLIMIT_LOCKS) == before
 
 
-def ignores(process: int, number: int) -> bool:
-    status = Path(f"/proc/{process}/status").read_text()
-    return bool(int(status.partition("SigIgn:\t")[2].split()[0], 16) >> (number - 1) & 1)
-
-
-@pytest.mark.parametrize("emptied", ["", "env -i "])
+@pytest.mark.parametrize("emptied", ["", "env -i ", "env -i prlimit --locks=unlimited "])
 def test_what_another_run_left_behind_is_let_be(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emptied: str
 ) -> None:

@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,7 @@ from mwapp.execution.remote import (
     write_order,
 )
 from testbed.users import becomes_nobody
+from testbed.waiting import wait_for
 
 needs_nobody = pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
 
@@ -64,6 +67,47 @@ def test_nobody_keeps_a_capability() -> None:
         assert own[name] == 0
     tasks = dict(line.split(":") for line in lines)
     assert [int(tasks[name], 16) for name in ("CapInh", "CapEff", "CapPrm", "CapAmb")] == [0, 0, 0, 0]
+
+
+STANDS_STILL = """
+import os, signal, sys
+from pathlib import Path
+from mwapp import clock
+from mwapp.core.messages import Run
+from mwapp.core.task import Task
+from mwapp.execution.privileges import find_user
+from mwapp.execution.remote import RemoteRunner
+runner = RemoteRunner(find_user("nobody", "--task-user"), None, "info", "text").begin(lambda _: None)
+runner.start(Run(1, Task(sys.argv[1])))
+sys.stdin.readline()
+runner.keep(clock.now() + 0.5)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+def running(command: bytes) -> bool:
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if file.read_bytes() == command:
+                return True
+    return False
+
+
+@pytest.mark.processes
+@needs_nobody
+def test_what_another_user_runs_ends_with_the_session_of_a_worker_that_stands_still() -> None:
+    seconds = f"600.{os.getpid()}"
+    shown = f"sleep\0{seconds}\0".encode()
+    command = [sys.executable, "-c", STANDS_STILL, f"exec sleep {seconds}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, bufsize=0) as worker:
+        try:
+            wait_for("it runs", lambda: running(shown))
+            assert worker.stdin is not None
+            worker.stdin.write(b"\n")
+            wait_for("it is killed", lambda: not running(shown))
+            assert worker.poll() is None
+        finally:
+            worker.kill()
 
 
 @pytest.mark.processes

@@ -35,6 +35,11 @@ MUTANTS = [
         "                self._runner.kill_all()\n", "                pass\n", "commands outlive their daemon"
     ),
     loop(
+        "            self._runner.keep(self.process.lease)\n",
+        "            pass\n",
+        "who stands still lets its runs go on when its session is over",
+    ),
+    loop(
         "for at in (self.process.deadline, self._sessions.deadline)",
         "for at in (self._sessions.deadline,)",
         "the core's deadline comes up to a second late",

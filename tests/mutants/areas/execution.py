@@ -6,7 +6,9 @@ from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
 KILLERS = (
-    pytest("tests/unit/test_execution_environment.py", "tests/unit/test_runner.py"),
+    pytest(
+        "tests/unit/test_execution_environment.py", "tests/unit/test_runner.py", "tests/unit/test_guard.py"
+    ),
     pytest(
         "tests/unit/test_control_groups.py",
         "tests/unit/test_task_user.py",
@@ -21,6 +23,7 @@ group = partial(Mutant, "mwapp/execution/process_group.py")
 environment = partial(Mutant, "mwapp/execution/environment.py")
 table = partial(Mutant, "mwapp/execution/processes.py")
 guard = partial(Mutant, "mwapp/execution/guard.py")
+guarding = partial(Mutant, "mwapp/execution/guard_process.py")
 output = partial(Mutant, "mwapp/execution/output.py")
 commands = partial(Mutant, "mwapp/execution/shell.py")
 pool = partial(Mutant, "mwapp/execution/handler_pool.py")
@@ -229,18 +232,78 @@ MUTANTS = [
     table(" or _buried(pid):", ":", "the dead that a run leaves behind stay for ever"),
     table("looks = 0 if found else looks + 1", "looks = LOOKS", "one look is enough for the guard"),
     runner("        adopt_orphans()\n", "", "who forks twice is init's"),
+    runner("            self._guard.close()\n", "", "a daemon's guard stays when its runner has ended"),
     runner(
-        "        with guard:\n",
-        "        with guard:\n            guard.kill()\n",
-        "nobody kills what a dead daemon ran",
+        "if self._loop is not None and lease >= self._lease + LAG:",
+        "if False:",
+        "who stands still lets its runs go on when its session is over",
+    ),
+    remote(
+        "        if lease >= self._lease + LAG:\n",
+        "        if False:\n",
+        "who stands still lets its runs of another user go on when its session is over",
+    ),
+    other(
+        "                    self._runner.keep(lease)\n",
+        "                    pass\n",
+        "who stands still lets its runs of another user go on when its session is over",
     ),
     guard(
+        "call_later(AGAIN, self._start)", "call_later(600, self._start)", "a guard that is killed is the last"
+    ),
+    guard(
+        "        self._loop.add_reader(self._exit, self._ended)\n        self._tell()\n",
+        "        self._loop.add_reader(self._exit, self._ended)\n",
+        "a second guard does not know how long the session lives",
+    ),
+    guard(
+        "                self._process.kill()\n            except BrokenPipeError",
+        "                pass\n            except BrokenPipeError",
+        "a guard that stood still for long believes what is old, and kills what runs",
+    ),
+    guard(
+        "            self._process.kill()\n            self._bury",
+        "            self._bury",
+        equivalent="it ends by itself when its pipe is closed, after some looks",
+    ),
+    guarding(
         "        signal.signal(number, signal.SIG_IGN)\n",
         "        pass\n",
         "who asks all to end, ends the guard first",
     ),
-    guard("    sys.stdin.buffer.read()\n", "", "the guard kills what runs"),
-    guard("    kill_family(family, [session, os.getsid(0)])\n", "    pass\n", "the guard kills nobody"),
+    guarding(
+        '    be_called(f"guard of {os.getppid()}")\n',
+        "",
+        "who kills all that is called mwapp kills the guard",
+    ),
+    guarding(
+        "            kill_all(silent)  # if",
+        "            pass  # if",
+        "who stands still lets its runs go on when its session is over",
+    ),
+    guarding(
+        "            due = None  # until",
+        "            due = lease  # until",
+        equivalent="it kills again and again",
+    ),
+    guarding("    kill_all()\n\n\ndef silent", "\n\ndef silent", "nobody kills what a dead daemon ran"),
+    guarding("said.split()[-1]", "said.split()[0]", "the guard believes what is old"),
+    guarding(
+        "            due = lease\n        else",
+        "            due = due or lease\n        else",
+        "it is not heard that a session ends earlier",
+    ),
+    guarding(
+        '(Path(group) / "cgroup.kill").write_text("1")', "pass", "control groups of a dead daemon live on"
+    ),
+    guarding(
+        "        with suppress(OSError):\n", "        if True:\n", "without control groups nothing is killed"
+    ),
+    table(
+        "        if not wanted():\n            return\n",
+        "",
+        "the guard kills what a daemon runs that goes on in its next session",
+    ),
     group(
         "        elif self._deadline.when() <= self._loop.time() + grace:\n            return\n",
         "        elif True:\n            return\n",

@@ -70,11 +70,11 @@ def test_a_stubborn_one_is_killed_with_its_children(harness: Harness, tmp_path: 
 @pytest.mark.usefixtures("harness")  # the environment has its handlers
 def test_it_ends_with_a_daemon_that_is_killed_also_without_a_guard(tmp_path: Path) -> None:
     script = (
-        "import queue, sys, mwapp.execution.runner as runner\n"
+        "import queue, sys, mwapp.execution.guard as guard, mwapp.execution.runner as runner\n"
         "from tests.unit.handlers.harness import TOKEN\n"
         "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
-        "def none(): raise OSError\n"
-        "runner.start_guard = none\n"
+        "def none(_): raise OSError\n"
+        "guard.start = none\n"
         "told = queue.SimpleQueue()\n"
         "runner.Runner(told.put, 1000).start(Run(1, Task(handler='sleeps', argument=sys.argv[1]), TOKEN))\n"
         "print(told.get())\n"

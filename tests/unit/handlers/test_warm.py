@@ -123,7 +123,7 @@ def children() -> set[str]:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
-            if parent == me and b"mwapp.execution.guard" not in (process / "cmdline").read_bytes():
+            if parent == me and b"guard" not in (process / "cmdline").read_bytes():
                 found.add(process.name)
     return found
 
