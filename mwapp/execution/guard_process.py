@@ -22,7 +22,7 @@ from mwapp import clock
 from mwapp.execution.processes import kill_family
 
 # How much longer the session may be sure to live than we were told last, seconds.
-LAG = 0.1
+LAG = 0.05
 # How long to wait at once, seconds: such waits stand still when the machine sleeps.
 TURN = 1.0
 CHUNK = 1 << 16

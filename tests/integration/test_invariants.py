@@ -469,14 +469,18 @@ def test_no_zombie_run(attack: Attack) -> None:
     assert {task: lived[task] for task in tasks if lived[task] > over[sessions[task]]} == {}
 
 
-def test_no_zombie_run_of_a_killed_worker(attack: Attack) -> None:
-    """No systemd is there to kill what a killed worker was running, and what has left its process group."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("how", ["timeout 600", "env -i MWAPP_ATTEMPT=1 MWAPP_TASK=$MWAPP_TASK PATH=$PATH"])
+def test_no_zombie_run_of_a_worker_that_is_killed_or_stands_still(
+    attack: Attack, number: signal.Signals, how: str
+) -> None:
+    """No systemd is there to kill what such a worker was running, and what has left its process group."""
     lives = f"while [ $MWAPP_ATTEMPT = 1 ]; do date +%s.%N >> {attack.home}/$MWAPP_TASK; sleep 0.05; done"
-    (task,) = submitted(attack, f"timeout 600 setsid -w sh -c '{lives}'; true")
+    (task,) = submitted(attack, f"[ $MWAPP_ATTEMPT != 1 ] || {how} setsid -w sh -c '{lives}'; true")
     wait_for("it runs", (attack.home / task).exists)
     worker = running(attack, task)
     session = attack.person.exists(f"/workers/{worker.name}").ephemeralOwner
-    worker.kill()
+    worker.signal(number)
     assert attack.verdict() == {task: "done"}
     over = replay.ends(attack.ensemble)[session]
     assert float((attack.home / task).read_text().split()[-1]) <= over
