@@ -144,7 +144,7 @@ def test_texts_must_be_there_once_they_were_made(role: str, name: str, ran: Any,
     environment.filters["bool"] = bool
     environment.globals["lookup"] = lambda *_, **options: lookups.append(options)
     known = {register: ran} if ran else {}
-    named = {"__mwapp_tls_names": {}, "__mwapp_status_names": {}}
+    named: dict[str, Any] = {"__mwapp_tls_names": {}, "__mwapp_status_names": {}}
     environment.from_string(expression).render(mwapp_tls=True, mwapp_status_tls=True, **named, **known)
     assert [one["complete"] for one in lookups] == [complete]
 
