@@ -14,6 +14,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import Ref
 
 try:
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 except ImportError:
@@ -96,6 +97,8 @@ def read_key(path: Path, content: bytes) -> Any:
         key = serialization.load_pem_private_key(found[0], password=None)
     except ValueError:
         raise RefusalError(f"{path}: its key is damaged: bring or make a new one.") from None
+    except UnsupportedAlgorithm:
+        key = None
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= LEAST_RSA_BITS:
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in CURVES:
@@ -125,15 +128,24 @@ def read_certificates(path: Path, content: bytes) -> list[Any]:
     except ValueError:
         raise RefusalError(f"{path}: a certificate in it is damaged: replace it.") from None
     for one in found:
-        key = one.public_key()
-        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in CURVES:
+        if curve := _odd_curve(one):
             raise RefusalError(
-                f"{path}: the key of {tls_x509.name(one)} is EC with {key.curve.name}, and Java offers no "
-                "other curves than P-256, P-384 and P-521: bring one of these."
+                f"{path}: the key of {tls_x509.name(one)} is EC with {curve}, and Java offers no other curves "
+                "than P-256, P-384 and P-521: bring one of these."
             )
     if not found:
         raise RefusalError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
     return found
+
+
+def _odd_curve(certificate: Any) -> str:
+    """On which curve its key is, if it is one that Java does not offer."""
+    try:
+        key = certificate.public_key()
+    except UnsupportedAlgorithm:
+        return "an unknown curve"
+    odd = isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in CURVES
+    return str(key.curve.name) if odd else ""
 
 
 def write(path: Path, content: bytes, mode: int) -> None:

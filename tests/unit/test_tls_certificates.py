@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import re
@@ -27,6 +28,7 @@ from tests.unit.zookeeper_role import load, load_file
 module = load_file("modules/tls_certificates.py")
 fingerprints = load("tls_fingerprints").fingerprints
 
+P256 = bytes.fromhex("06082a8648ce3d030107")  # the number of that curve
 HOSTS = ("zk1", "10.0.0.1")
 LEAVES: list[dict[str, Any]] = [
     {"ca": "quorum", "name": "zk1", "hosts": list(HOSTS)},
@@ -291,6 +293,20 @@ def _on_curve(curve: Any) -> Callable[[Maker], bytes]:
     return lambda ca: ca.pair("zk1", HOSTS, key=ec.generate_private_key(curve))
 
 
+def _unknown_curve(text: bytes) -> bytes:
+    """The same, but with the number of another curve, which cryptography does not have either."""
+    first, *lines, last = text.splitlines()
+    der = base64.b64decode(b"".join(lines))
+    assert der.count(P256) == 1
+    other = der.replace(P256, P256[:-1] + b"\x05")
+    return b"\n".join((first, base64.b64encode(other), last)) + b"\n"
+
+
+def _on_unknown_curve(ca: Maker) -> bytes:
+    key, leaf = ca.leaf("zk1", HOSTS)
+    return _unknown_curve(pem_key(key)) + pem(leaf)
+
+
 @pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
 def test_curves_that_java_offers_are_taken(tmp_path: Path, curve: Any) -> None:
     ca = Maker(key=ec.generate_private_key(curve))
@@ -336,6 +352,11 @@ BAD_LEAVES: dict[str, tuple[Callable[[Maker], bytes], str]] = {
             "zk1", HOSTS
         ),
         "the key of CN=below is EC with secp256k1, and Java",
+    ),
+    "a curve that nobody knows": (_on_unknown_curve, "its key is neither RSA"),
+    "a certificate of such a key": (
+        lambda ca: pem_key(ca.key) + _unknown_curve(pem(ca.leaf("zk1", HOSTS)[1])),
+        "the key of CN=zk1 is EC with an unknown curve",
     ),
     "no key": (lambda ca: pem(ca.leaf("zk1", HOSTS)[1]), "has no private key in PEM"),
     "no certificate": (lambda ca: pem_key(ca.key), "has no certificate in PEM"),

@@ -42,7 +42,7 @@ MUTANTS = [
     pem("if ANY_KEY in content:", "if False:", "a CA's key goes to all hosts, readable for everybody"),
     pem("if len(found) > 1:", "if False:", "a server takes another key than was looked at"),
     pem("and key.curve.name in CURVES:", ":", "a server has a key that it cannot use"),
-    pem("and key.curve.name not in CURVES:", "and False:", "servers have a CA that they cannot use"),
+    pem("and key.curve.name not in CURVES", "and False", "servers have a CA that they cannot use"),
     store(
         "key = tls_pem.read_key(next_path, tls_pem.private(next_path))\n        if not self._step",
         "key = tls_pem.read_key(next_path, tls_pem.read(next_path))\n        if not self._step",
