@@ -14,7 +14,9 @@ code  meaning
 6     there are too many tasks; later there may be room
 7     refused: another task has the name, or the ensemble refuses (no permission, for example)
 70    a defect in mwapp itself; the message is a traceback worth reporting
+129   SIGHUP has ended a command: its terminal was closed
 130   interrupted from the keyboard
+143   SIGTERM has ended a command, as `timeout` sends it
 ====  =========================================================================
 """
 

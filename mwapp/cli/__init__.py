@@ -6,6 +6,7 @@ from importlib import import_module
 
 import click
 
+from mwapp.cli.signals import EndedError
 from mwapp.errors import DEFECT, INTERRUPTED, MwappError
 
 # The commands, the module that has each, and what it does: the first sentence of its own help. A module is
@@ -115,6 +116,8 @@ def run(arguments: list[str]) -> int:
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except EndedError as ended:
+        return ended.exit_code
     except Exception:
         import traceback  # seldom needed
 

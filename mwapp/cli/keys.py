@@ -6,6 +6,7 @@ import sys
 import termios
 import time
 import tty
+from contextlib import suppress
 
 
 class Keys:
@@ -24,7 +25,8 @@ class Keys:
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self._terminal is not None:
-            termios.tcsetattr(self._terminal, termios.TCSANOW, self._before)
+            with suppress(termios.error):  # it was closed
+                termios.tcsetattr(self._terminal, termios.TCSANOW, self._before)
 
     def pressed(self, key: str, seconds: float) -> bool:
         """Wait up to that many seconds for this key. Returns whether it was pressed."""
@@ -43,6 +45,8 @@ class Keys:
 
 def _in_foreground() -> bool:
     try:
-        return sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        return (
+            sys.stdin is not None and sys.stdin.isatty() and os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+        )
     except OSError:  # it is not this session's terminal
         return False

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from mwapp import logs
+from mwapp.cli.signals import ended_by_signals
 from mwapp.errors import BadInputError
 from mwapp.zookeeper.connect_string import DEFAULT, Servers
 
@@ -205,7 +206,8 @@ def servers_of(settings: dict[str, Any]) -> Servers:
 
 
 def client(function: F) -> F:
-    """The options of commands for people and scripts."""
+    """The options of commands for people and scripts, which tell what they have done whatever ends them."""
+    function = ended_by_signals()(function)  # it is a decorator, too
     for decorate in reversed(
         (
             lambda function: common(function, "warning"),

@@ -80,16 +80,19 @@ def _watch(target: Target, seconds: float, status_ca: str | None, *, as_json: bo
     tasks = None
     keys = Keys()
     signal.signal(signal.SIGINT, lambda *_: _leave(keys))
-    while True:
-        next_look = time.monotonic() + seconds
-        system, _ = _see(target, tasks, status_ca)
-        tasks = system.tasks or tasks
-        if as_json:
-            read = show_json(_document(system), indent=None)
-        else:
-            read = _draw(_screen(system, target.connect))
-        if not read or keys.pressed("q", next_look - time.monotonic()):
-            _leave(keys)
+    try:
+        while True:
+            next_look = time.monotonic() + seconds
+            system, _ = _see(target, tasks, status_ca)
+            tasks = system.tasks or tasks
+            if as_json:
+                read = show_json(_document(system), indent=None)
+            else:
+                read = _draw(_screen(system, target.connect))
+            if not read or keys.pressed("q", next_look - time.monotonic()):
+                _leave(keys)
+    finally:  # SIGTERM, say
+        keys.close()
 
 
 def _leave(keys: Keys) -> NoReturn:

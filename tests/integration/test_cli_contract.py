@@ -39,9 +39,9 @@ def running(site: Site) -> Site:
 
 @contextmanager
 def begun(site: Site, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that runs until the test is over. It heeds SIGINT even if the tests do not."""
+    """A command that runs until the test is over. It heeds signals even if the tests do not."""
     with subprocess.Popen(
-        ["env", "--default-signal=INT", sys.executable, "-m", "mwapp", *arguments],
+        ["env", "--default-signal=INT,TERM,HUP", sys.executable, "-m", "mwapp", *arguments],
         env=os.environ | {"MWAPP_CONNECT": site.connect},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -66,17 +66,17 @@ def test_a_full_queue_tells_what_it_took(site: Site) -> None:
     assert [task["task"] for task in taken] == ["task-0000000000", "task-0000000001"]
 
 
-@pytest.mark.parametrize("how", ["time is up", "interrupted"])
-def test_who_stops_waiting_is_told_the_names(running: Site, how: str) -> None:
+@pytest.mark.parametrize("how", ["time is up", signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_who_stops_waiting_is_told_the_names(running: Site, how: str | signal.Signals) -> None:
     waits = ("submit", "--wait", "--output", "json", "true", "sleep 600")
-    if how == "time is up":
+    if isinstance(how, str):
         told: Any = json.loads(running.mwapp(*waits, "--timeout", "10", status=5))
     else:
         with begun(running, *waits) as command:
             wait_for("one is done", lambda: states(running) == ["done", "assigned"])
-            command.send_signal(signal.SIGINT)
+            command.send_signal(how)
             stdout, _ = command.communicate(timeout=LONGEST_WAIT)
-        assert command.returncode == 130
+        assert command.returncode == 128 + how
         told = json.loads(stdout)
     assert [(task["task"], task["state"]) for task in told] == [
         ("task-0000000000", "done"),

@@ -1,8 +1,10 @@
 """The command line up to the point where it would talk to the ensemble."""
 
+import json
 import logging
 import os
 import pty
+import signal
 import subprocess
 import sys
 import termios
@@ -20,6 +22,7 @@ from mwapp.cli import options as options_module
 from mwapp.cli.completion import SHELLS
 from mwapp.cli.keys import Keys
 from mwapp.cli.output import age, plain, several, show_json, show_table, table
+from mwapp.cli.signals import ended_by_signals
 from mwapp.cli.submit import _say_that_it_existed as say_that_it_existed
 from mwapp.cli.submit import _secret as secret
 from mwapp.core.master import Master
@@ -451,6 +454,37 @@ def test_files_for_tls_come_together(
     status, stderr = mwapp(*command, *arguments)
     assert (status, len(stderr.splitlines())) == (2, 1)
     assert message in stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_names_are_told_when_a_signal_ends_a_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    def submit(
+        _target: Any, _calls: Any, _tasks: Any, _most: int, names: dict[int, str], *_: Any, **__: Any
+    ) -> None:
+        names[0] = "task-0000000007"
+        signal.raise_signal(number)
+        signal.raise_signal(signal.SIGHUP)  # a closed terminal tells twice
+
+    monkeypatch.setattr("mwapp.cli.submit._submit", submit)
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        assert run(["submit", "--output", "json", "true", "false"]) == 128 + number
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
+    assert json.loads(capsys.readouterr().out) == [{"task": "task-0000000007", "command": "true"}]
+
+
+def test_who_ignores_a_signal_still_does() -> None:
+    """As below nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_defect_is_told_from_a_failed_task(

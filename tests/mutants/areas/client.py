@@ -17,8 +17,8 @@ MUTANTS = [
     calls('name in ("", ".", "..")', "not name", "who cancels a task . asks for ever"),
     calls("len(name) > MOST_NAME or ", "", "a name of megabytes keeps a client from all else"),
     handles(
-        "            future.result()\n    if late:\n        raise TimedOutError(\n            f\"timeout: the ens",
-        "            future.result()\n    if False:\n        raise TimedOutError(\n            f\"timeout: the ens",
+        '            future.result()\n    if late:\n        raise TimedOutError(\n            f"timeout: the ens',
+        '            future.result()\n    if False:\n        raise TimedOutError(\n            f"timeout: the ens',
         "a cancel request that was never stored counts as made",
     ),
     background(
