@@ -130,8 +130,8 @@ def read_certificates(path: Path, content: bytes) -> list[Any]:
     for one in found:
         if curve := _odd_curve(one):
             raise RefusalError(
-                f"{path}: the key of {tls_x509.name(one)} is EC with {curve}, and Java offers no other curves "
-                "than P-256, P-384 and P-521: bring one of these."
+                f"{path}: the key of {tls_x509.name(one)} is EC with {curve}, and Java offers no other "
+                "curves than P-256, P-384 and P-521: bring one of these."
             )
     if not found:
         raise RefusalError(f"{path} has no certificate in PEM: put one there (-----BEGIN CERTIFICATE-----).")
