@@ -14,6 +14,7 @@ code  meaning
 6     there are too many tasks; later there may be room
 7     refused: another task has the name, or the ensemble refuses (no permission, for example)
 70    a defect in mwapp itself; the message is a traceback worth reporting
+74    it worked, but standard output cannot be written (a full disk); standard error has it
 129   SIGHUP has ended a command: its terminal was closed
 130   interrupted from the keyboard
 143   SIGTERM has ended a command, as `timeout` sends it
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 OK = 0
 DEFECT = 70
+UNWRITTEN = 74
 INTERRUPTED = 130
 
 

@@ -7,7 +7,8 @@ from importlib import import_module
 import click
 
 from mwapp.cli.signals import EndedError
-from mwapp.errors import DEFECT, INTERRUPTED, MwappError
+from mwapp.cli.streams import lost, tell
+from mwapp.errors import DEFECT, INTERRUPTED, OK, UNWRITTEN, MwappError
 
 # The commands, the module that has each, and what it does: the first sentence of its own help. A module is
 # imported when its command is used, because all of them take three times as long as one.
@@ -84,7 +85,8 @@ def cli() -> None:
     /etc/mwapp/mwapp.toml, where its key is the rest of that name in lower case.
 
     Exit status: 0 success, 1 a task failed, 2 bad input, 3 the ensemble cannot be reached, 4 no such
-    task, 5 timed out, 6 too many tasks, 7 refused, 70 a defect in mwapp.
+    task, 5 timed out, 6 too many tasks, 7 refused, 70 a defect in mwapp, 74 standard output cannot be
+    written.
     """
 
 
@@ -106,13 +108,13 @@ def run(arguments: list[str]) -> int:
         return help_.exit_code
     except click.UsageError as problem:
         command = problem.ctx.command_path if problem.ctx else "mwapp"
-        _complain(_misplaced(problem) or f"{problem.format_message()} ({command} --help tells more)")
+        tell(_misplaced(problem) or f"{problem.format_message()} ({command} --help tells more)")
         return problem.exit_code
     except click.ClickException as problem:
-        _complain(problem.format_message())
+        tell(problem.format_message())
         return problem.exit_code
     except MwappError as problem:
-        _complain(str(problem))
+        tell(str(problem))
         return problem.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
@@ -123,7 +125,8 @@ def run(arguments: list[str]) -> int:
 
         traceback.print_exc()
         return DEFECT
-    return status if isinstance(status, int) else 0
+    status = status if isinstance(status, int) else OK
+    return UNWRITTEN if status == OK and lost() else status
 
 
 def _misplaced(problem: click.UsageError) -> str | None:
@@ -134,7 +137,3 @@ def _misplaced(problem: click.UsageError) -> str | None:
     commands = {name: cli.get_command(problem.ctx, name) for name in MODULES}
     having = [n for n, it in commands.items() if it and any(flag in param.opts for param in it.params)]
     return f"{flag}: write it after the command: mwapp {having[0]} {flag} ..." if having else None
-
-
-def _complain(message: str) -> None:
-    print(f"mwapp: {message}", file=sys.stderr)

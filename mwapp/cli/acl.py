@@ -1,12 +1,12 @@
 """mwapp acl: who may do what in the ensemble."""
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mwapp.cli.options import client, option, servers_of
-from mwapp.cli.output import show, show_json, table
+from mwapp.cli.output import show_json, table
+from mwapp.cli.streams import show, tell
 from mwapp.errors import BadInputError, RefusedError
 from mwapp.zookeeper.acl import PRIVATE, Policy
 from mwapp.zookeeper.acl import table as rights
@@ -160,9 +160,9 @@ def _show_policy(policy: Policy) -> None:
 
 def _warn(foreign: list[str]) -> None:
     for one in foreign[:MOST_NAMED]:
-        print(f"mwapp: warning: {one}", file=sys.stderr)
+        tell(f"warning: {one}")
     if len(foreign) > MOST_NAMED:
-        print(f"mwapp: warning: and {len(foreign) - MOST_NAMED} more", file=sys.stderr)
+        tell(f"warning: and {len(foreign) - MOST_NAMED} more")
 
 
 def _named(paths: list[str]) -> str:

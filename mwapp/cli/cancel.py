@@ -1,6 +1,5 @@
 """mwapp cancel."""
 
-import sys
 import time
 from typing import Any
 
@@ -10,6 +9,7 @@ from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import converse, look, target_of
+from mwapp.cli.streams import tell
 from mwapp.cli.wait import show_ends, wait_until_ended
 from mwapp.client.calls import task_name
 from mwapp.core.client import Cancel, ClientPart
@@ -64,7 +64,7 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
         views = [v for v in views if not v.ended and only.fits(v) and (not state or v.state in state)]
         names = [view.task for view in views]
         if not views:
-            print("mwapp: no unfinished task matches", file=sys.stderr)
+            tell("no unfinished task matches")
     ended = {view.task for view in views if view.ended}
     requested = [view.task for view in views if not view.ended]
 

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from mwapp.cli.output import show
+from mwapp.cli.streams import show
 
 SHELLS = ("bash", "zsh", "fish")
 

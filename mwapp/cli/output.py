@@ -3,17 +3,23 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
+
+from mwapp.cli.streams import encoding, on_terminal, show
 
 _SECONDS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
 def show_json(value: Any, indent: int | None = 1) -> bool:
     """Print as JSON. Returns whether somebody read it."""
-    return show(printable(json.dumps(value, indent=indent, ensure_ascii=False)))
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    try:
+        text.encode(encoding())
+    except UnicodeEncodeError:  # half a character; or few programs read what this stream can have
+        text = json.dumps(value, indent=indent)
+    return show(text)
 
 
 def printable(text: str) -> str:
@@ -54,7 +60,7 @@ def _is_number(cell: object) -> bool:
 
 def width() -> int | None:
     """The terminal's columns; None: there is no terminal, so cut nothing."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return shutil.get_terminal_size().columns if on_terminal() else None
 
 
 _BOLD, _YELLOW = "1", "33"
@@ -72,18 +78,7 @@ def yellow(text: str) -> str:
 
 def styled(text: str, code: str) -> str:
     """With a terminal attribute, unless there is no terminal or NO_COLOR is set."""
-    return f"\x1b[{code}m{text}\x1b[0m" if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text
-
-
-def show(text: str, end: str = "\n") -> bool:
-    """Print now. Returns whether somebody reads it. If nobody does, the command continues, and its exit
-    status tells its result."""
-    try:
-        print(text, end=end, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
+    return f"\x1b[{code}m{text}\x1b[0m" if on_terminal() and not os.environ.get("NO_COLOR") else text
 
 
 def plain(value: object) -> str:

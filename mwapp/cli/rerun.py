@@ -1,6 +1,5 @@
 """mwapp rerun, mwapp remove: what becomes of tasks that have ended."""
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from mwapp.cli.options import client, option
 from mwapp.cli.output import show_json, show_table
 from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import Target, converse, look, target_of
+from mwapp.cli.streams import tell
 from mwapp.cli.wait import wait_and_show
 from mwapp.client.calls import task_name
 from mwapp.core.again import CHANGED, NO_SUCH_TASK, NOT_ENDED, AskEnded
@@ -160,7 +160,7 @@ def _chosen(target: Target, tasks: Sequence[str], state: Sequence[str], only: Se
     (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
     names = [v.task for v in views if v.ended and only.fits(v) and (not state or v.state in state)]
     if not names:
-        print("mwapp: no finished task matches", file=sys.stderr)
+        tell("no finished task matches")
     return names
 
 

@@ -1,6 +1,5 @@
 """mwapp shards: tables of shards, and who has them."""
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,8 +8,9 @@ import click
 
 from mwapp.cli.names import timeout
 from mwapp.cli.options import client, option
-from mwapp.cli.output import age, show, show_json, show_table
+from mwapp.cli.output import age, show_json, show_table
 from mwapp.cli.session import Target, look, target_of
+from mwapp.cli.streams import note, show, tell
 from mwapp.client.tables import Tables, carry_out, no_such_table, table_name, table_of, worker_names
 from mwapp.core.shards.placement import shortfall
 from mwapp.core.shards.protocol import (
@@ -190,9 +190,9 @@ def _warn_of_shortfall(name: str, table: Table, workers: list[WorkerView]) -> No
     }
     short = shortfall(there, table.replicas, table.spread)
     if not there:
-        print(f"mwapp: warning: {name}: no worker is there to have a shard (mwapp worker)", file=sys.stderr)
+        tell(f"warning: {name}: no worker is there to have a shard (mwapp worker)")
     elif short is not None:
-        print(f"mwapp: warning: {name}: {short.why}", file=sys.stderr)
+        tell(f"warning: {name}: {short.why}")
 
 
 @shards.command()
@@ -273,9 +273,9 @@ def list_(**settings: Any) -> None:
     )
     for it in tables:
         if it.problem:
-            click.echo(f"{it.table}: {it.problem}: {remedy(it.table, it.problem)}", err=True)
+            note(f"{it.table}: {it.problem}: {remedy(it.table, it.problem)}")
         if it.short:
-            click.echo(f"{it.table}: {it.short}", err=True)
+            note(f"{it.table}: {it.short}")
     for name in sorted(view.drained):
         show(f"{name} is drained: it has {view.held_by(name)} shards (mwapp shards drain {name} --undo)")
 
@@ -418,11 +418,10 @@ def drain(worker: str, timeout: float | None, shards_undo: bool, shards_wait: bo
 
 def _warn_of_drain(view: ShardsView, worker: str) -> None:
     if worker not in view.holders:
-        print(f"mwapp: warning: no worker {worker} is there now (mwapp workers)", file=sys.stderr)
+        tell(f"warning: no worker {worker} is there now (mwapp workers)")
     if view.tables and not _others(view, worker):
-        print(
-            f"mwapp: warning: nobody else may have shards, so {worker} keeps what it has (mwapp workers)",
-            file=sys.stderr,
+        tell(
+            f"warning: nobody else may have shards, so {worker} keeps what it has (mwapp workers)",
         )
 
 
@@ -440,7 +439,7 @@ def _tables(target: Target) -> Tables:
 
 
 def _say(problem: str) -> None:
-    print(f"mwapp: waiting: {problem}", file=sys.stderr)
+    tell(f"waiting: {problem}")
 
 
 def _done(settings: dict[str, Any], document: dict[str, Any], text: str) -> None:

@@ -13,8 +13,9 @@ import click
 
 from mwapp.cli.keys import Keys
 from mwapp.cli.options import client, option
-from mwapp.cli.output import age, bold, plain, show, show_json, table, width, yellow
+from mwapp.cli.output import age, bold, plain, show_json, table, width, yellow
 from mwapp.cli.session import Target, look, target_of
+from mwapp.cli.streams import show
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
 from mwapp.errors import OK, UnreachableError

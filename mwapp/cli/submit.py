@@ -12,8 +12,9 @@ import click
 
 from mwapp.cli.names import timeout
 from mwapp.cli.options import client, option
-from mwapp.cli.output import show, show_json
+from mwapp.cli.output import show_json
 from mwapp.cli.session import Target, converse, look, target_of
+from mwapp.cli.streams import show, tell
 from mwapp.cli.wait import output_option, wait_and_show
 from mwapp.client.calls import Call, Options, new_key, submitter_of
 from mwapp.core.client import ClientPart, Refusal, Submit
@@ -190,19 +191,17 @@ def _show_accepted(tasks: Sequence[Task], accepted: Mapping[int, str]) -> None:
 
 def _say_that_it_existed(target: Target, name: str, *, secret: bool) -> None:
     if secret:  # nobody but masters and workers can tell whether these are others
-        print(
-            f"mwapp: {name} existed already: it keeps its first secret values. If they are to be others: "
+        tell(
+            f"{name} existed already: it keeps its first secret values. If they are to be others: "
             "another --name",
-            file=sys.stderr,
         )
     (views,) = look(target, lambda scope, then: read_tasks(scope, [name], then))
     for view in views:
         if view.ended:
             when = datetime.fromtimestamp(view.created).astimezone().isoformat(" ", "seconds")
-            print(
-                f"mwapp: {name} was submitted at {when} and is already {view.state}: it does not run again. "
+            tell(
+                f"{name} was submitted at {when} and is already {view.state}: it does not run again. "
                 f"If it is to: mwapp rerun {name}",
-                file=sys.stderr,
             )
 
 
@@ -212,7 +211,7 @@ def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
     if labels:
         (workers,) = look(target, read_workers)
         if not schedulable(labels, workers):
-            print(f"mwapp: waiting: {no_worker(labels)}", file=sys.stderr)
+            tell(f"waiting: {no_worker(labels)}")
 
 
 def _calls(commands: list[str], name: str | None, settings: dict[str, Any]) -> list[Call[Any]]:
@@ -228,7 +227,7 @@ def _calls(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
             "--argument: needs --handler; write a shell command's arguments in the command itself"
         )
     if commands == ["-"]:
-        commands = _lines(sys.stdin.buffer.read())
+        commands = _lines(sys.stdin.buffer.read() if sys.stdin is not None else b"")
     if name is not None and len(commands) != 1 and handler is None:
         raise BadInputError(f"--name: a name is for one task, but there are {len(commands)} commands")
     options: Options = {

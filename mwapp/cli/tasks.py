@@ -12,6 +12,7 @@ from mwapp.cli.options import client, option
 from mwapp.cli.output import age, several, show_json, show_table
 from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import look, target_of
+from mwapp.cli.streams import note
 from mwapp.cli.wait import outcome_document
 from mwapp.client.calls import task_name
 from mwapp.core.protocol import CANCELLED, DONE, FAILED, Outcome
@@ -80,9 +81,9 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
         )
         for labels in sorted({view.labels for view in views if unschedulable(view, workers)}):
             count = sum(view.labels == labels for view in views if unschedulable(view, workers))
-            click.echo(f"{count} queued: {no_worker(labels)}", err=True)
+            note(f"{count} queued: {no_worker(labels)}")
         if len(chosen) < len(names):
-            click.echo(f"the newest {len(chosen)} of {len(names)} tasks; --limit 0 shows all", err=True)
+            note(f"the newest {len(chosen)} of {len(names)} tasks; --limit 0 shows all")
     missing = [name for name in wanted if name not in found]
     if missing:
         raise NotFoundError(f"no such task: {', '.join(missing)}")

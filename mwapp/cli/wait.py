@@ -10,8 +10,9 @@ import click
 
 from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
-from mwapp.cli.output import printable, show, show_json, show_table
+from mwapp.cli.output import printable, show_json, show_table
 from mwapp.cli.session import Target, converse, target_of
+from mwapp.cli.streams import show
 from mwapp.client.background import End
 from mwapp.client.calls import task_name
 from mwapp.core.client import ClientPart

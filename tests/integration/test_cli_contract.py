@@ -92,6 +92,50 @@ def test_the_status_is_told_even_if_nobody_reads(running: Site, command: str, st
         assert submit.wait(LONGEST_WAIT) == status
 
 
+@pytest.mark.parametrize(("command", "status"), [("exit 3", 1), ("echo → 😀", 0)])
+@pytest.mark.parametrize("into", ["/dev/full", "&-"])
+def test_a_name_that_cannot_be_written_is_told_elsewhere(
+    running: Site, command: str, status: int, into: str
+) -> None:
+    shell = f'"$0" -m mwapp submit --wait --show-output "$@" >{into}'
+    done = subprocess.run(
+        ["sh", "-c", shell, sys.executable, command, "true"],
+        env=os.environ | {"MWAPP_CONNECT": running.connect, "PYTHONIOENCODING": "latin-1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=LONGEST_WAIT,
+    )
+    written = into != "/dev/full"
+    assert done.returncode == (status if status or written else 74), done.stderr
+    assert ("standard output: No space left on device" in done.stderr) is not written
+    assert all((f"{task}\n" in done.stderr) is not written for task in ("task-0000000000", "task-0000000001"))
+
+
+def test_output_that_the_terminal_cannot_show_is_escaped(running: Site) -> None:
+    environment = os.environ | {"MWAPP_CONNECT": running.connect, "PYTHONIOENCODING": "latin-1"}
+    for output, expected in (("table", "\\u2192 \xe9\n"), ("json", '"\\u2192 \\u00e9\\n"')):
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "mwapp",
+                "submit",
+                "--wait",
+                "--show-output",
+                "--output",
+                output,
+                "echo → é",
+            ],
+            env=environment,
+            capture_output=True,
+            encoding="latin-1",
+            check=True,
+            timeout=LONGEST_WAIT,
+        )
+        assert expected in done.stdout
+
+
 def test_watching_ends_when_nobody_reads(running: Site) -> None:
     with begun(running, "status", "--watch", "0.1") as watch:
         assert watch.stdout is not None

@@ -477,6 +477,31 @@ def test_names_are_told_when_a_signal_ends_a_command(
     assert json.loads(capsys.readouterr().out) == [{"task": "task-0000000007", "command": "true"}]
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("into", "status", "told"),
+    [
+        (">/dev/full", 74, "mwapp: standard output: No space left on device; what was for it:\n[\n"),
+        (">&-", 0, None),
+        (">/dev/null 2>&-", 0, None),
+        (">/dev/full 2>/dev/full", 74, None),
+    ],
+)
+def test_output_that_cannot_be_written(into: str, status: int, told: str | None) -> None:
+    shell = f'"$0" -m mwapp handlers --output json {into}'
+    done = subprocess.run(["sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith(told) if told else done.stderr == ""
+
+
+@pytest.mark.processes
+def test_a_message_is_not_written_where_results_go() -> None:
+    shell = '"$0" -m mwapp submit 2>&-'
+    done = subprocess.run(["sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
 def test_who_ignores_a_signal_still_does() -> None:
     """As below nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
