@@ -22,8 +22,8 @@ class LookupModule(LookupBase):  # type: ignore[misc] # ansible-core has no type
         may_lack = {*there, *options.get("but", ()), *options.get("optional", ())}
         if options.get("complete") and (lacks := [name for name in names if name not in may_lack]):
             raise AnsibleLookupError(
-                f"{', '.join(lacks)} must be in {directory}, and is not: nothing was placed. Did "
-                "something remove it in this run? Run again."
+                f"{', '.join(lacks)} must be in {directory}, and is not. Did something remove it "
+                "in this run? Run again: it is made, or missed."
             )
         read = [name for name in there if name not in options.get("but", ())]
         return [{name: (directory / name).read_text() if name in read else "" for name in names}]
