@@ -10,7 +10,7 @@ from mwapp.cli.options import client, option
 from mwapp.cli.selection import Selection, selection
 from mwapp.cli.session import converse, look, target_of
 from mwapp.cli.streams import tell
-from mwapp.cli.wait import show_ends, wait_until_ended
+from mwapp.cli.wait import Ends, show_ends, wait_until_ended
 from mwapp.client.calls import task_name
 from mwapp.core.client import Cancel, ClientPart
 from mwapp.core.session import Callback, Process
@@ -75,13 +75,16 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
     if requested:
         try:
             converse(target, build, timeout)
-        except TimedOutError:
+        except BaseException as problem:
+            show_ends(Ends([], [], requested), json=json, already=ended)
+            if not isinstance(problem, TimedOutError):
+                raise
             raise TimedOutError(
                 f"not all {len(requested)} cancel requests were stored in time; those that were remain. The "
                 "ensemble is slow, or refuses them (mwapp acl)"
             ) from None
     left = max(LEAST_SECONDS, end - time.monotonic())
-    ends = wait_until_ended(target, [view.task for view in views], left)
+    ends = wait_until_ended(target, [view.task for view in views], left, json=json, already=ended)
     show_ends(ends, json=json, already=ended)
     if ends.open:
         raise TimedOutError(

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from mwapp.core.task import (
     Task,
     is_variable,
 )
-from mwapp.errors import BadInputError, FullError, MwappError, RefusedError
+from mwapp.errors import BadInputError, FullError, MwappError, RefusedError, UnreachableError
 from mwapp.status.health import no_worker, schedulable
 from mwapp.status.overview import read_tasks, read_workers
 
@@ -148,8 +149,8 @@ def submit(
 ) -> None:
     """Submit each COMMAND as a separate task and print the tasks' names.
 
-    A COMMAND is a line for /bin/sh, so quote it. With - commands are read from standard input, one per
-    line. A printed name means the task is stored and will not be lost. If the connection is lost, each
+    A COMMAND is a line for /bin/sh, so quote it. With - alone commands are read from standard input, one
+    per line. A printed name means the task is stored and will not be lost. If the connection is lost, each
     command still becomes exactly one task.
 
     \b
@@ -171,15 +172,17 @@ def submit(
     existed: list[int] = []
     try:
         _submit(target, calls, tasks, max_tasks, accepted, existed, printed=not as_json)
+        with suppress(UnreachableError):  # a hint is no reason to fail
+            if existed and task_name is not None:
+                _say_that_it_existed(target, task_name, secret=bool(settings["secret_env"]))
+            if wait:
+                _warn_if_unschedulable(target, tasks)
     except BaseException:  # also if interrupted: these tasks are stored
         if as_json:
             _show_accepted(tasks, accepted)
         raise
-    if existed and task_name is not None:
-        _say_that_it_existed(target, task_name, secret=bool(settings["secret_env"]))
     if wait:
         names = [accepted[index] for index in range(len(tasks))]
-        _warn_if_unschedulable(target, tasks)
         wait_and_show(target, names, timeout, show_output=show_output, json=as_json)
     elif as_json:
         _show_accepted(tasks, accepted)
@@ -228,6 +231,10 @@ def _calls(commands: list[str], name: str | None, settings: dict[str, Any]) -> l
         )
     if commands == ["-"]:
         commands = _lines(sys.stdin.buffer.read() if sys.stdin is not None else b"")
+        if not commands:
+            tell("standard input has no command: nothing to submit")
+    elif "-" in commands:
+        raise BadInputError("COMMAND: - reads commands from standard input, and has to be the only one")
     if name is not None and len(commands) != 1 and handler is None:
         raise BadInputError(f"--name: a name is for one task, but there are {len(commands)} commands")
     options: Options = {

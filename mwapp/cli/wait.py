@@ -79,9 +79,14 @@ def wait_and_show(
 
 
 def wait_until_ended(
-    target: Target, names: Sequence[str], timeout: float | None, *, json: bool = False
+    target: Target,
+    names: Sequence[str],
+    timeout: float | None,
+    *,
+    json: bool,
+    already: Collection[str] | None = None,
 ) -> Ends:
-    """``json``: if interrupted, show what is known: a program needs the names of its tasks."""
+    """If interrupted, show what is known, as :func:`show_ends`: nobody else may know the names."""
     names = list(dict.fromkeys(names))
     found: dict[str, End | None] = {}
 
@@ -95,8 +100,7 @@ def wait_until_ended(
         with suppress(TimedOutError):  # the message counts those that have not ended
             converse(target, build, timeout)
     except BaseException:
-        if json:
-            show_ends(_ends(names, found), json=True)
+        show_ends(_ends(names, found), json=json, already=already)
         raise
     return _ends(names, found)
 
@@ -119,11 +123,12 @@ def show_ends(ends: Ends, *, json: bool, already: Collection[str] | None = None)
         ]
         show_json([*documents, *({"task": name, "state": None} for name in ends.open)])
         return
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for end in ends.ended:
         it = end.outcome
         reason = "had ended already" if end.task in (already or ()) else it.reason
         rows.append((end.task, end.state, it.code, it.worker, it.attempt, it.seconds, reason))
+    rows += [(name, None, None, None, None, None, "has not ended") for name in ends.open]
     show_table(("TASK", "STATE", "CODE", "WORKER", "ATTEMPT", "SECONDS", "REASON"), rows)
 
 

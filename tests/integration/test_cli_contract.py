@@ -150,6 +150,13 @@ def test_only_a_line_feed_ends_a_command(site: Site) -> None:
     assert commands(site) == [odd, "second", "third"]
 
 
+def test_no_input_submits_nothing_and_says_so(site: Site) -> None:
+    with begun(site, "submit", "--wait", "-") as submit:
+        _, stderr = submit.communicate(b"\n  \n", timeout=LONGEST_WAIT)
+    assert (submit.returncode, commands(site)) == (0, [])
+    assert "standard input has no command: nothing to submit" in stderr.decode()
+
+
 def test_input_that_is_no_text_submits_nothing(site: Site) -> None:
     with begun(site, "submit", "-") as submit:
         _, stderr = submit.communicate(b"first\nsecond \xff\n", timeout=LONGEST_WAIT)

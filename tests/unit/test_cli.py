@@ -26,10 +26,13 @@ from mwapp.cli.signals import ended_by_signals
 from mwapp.cli.submit import _say_that_it_existed as say_that_it_existed
 from mwapp.cli.submit import _secret as secret
 from mwapp.core.master import Master
+from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
+from mwapp.core.task import Task
 from mwapp.core.worker import Worker
 from mwapp.daemon.service import Build, Settings
-from mwapp.errors import BadInputError
+from mwapp.errors import BadInputError, UnreachableError
+from mwapp.status.overview import TaskView
 from mwapp.zookeeper.connect_string import Servers
 from testbed.tls_files import Maker, write
 
@@ -228,6 +231,10 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["worker", "--slots", "-1"], "--slots"),
         (["submit"], "COMMAND"),
         (["submit", " "], "COMMAND"),
+        (
+            ["submit", "-", "true"],
+            "COMMAND: - reads commands from standard input, and has to be the only one",
+        ),
         (["submit", "x" * 600_000], "COMMAND: task of 6"),
         (["submit", "a\0b"], "COMMAND"),
         (["submit", "true", "--handler", "echo"], "COMMAND"),
@@ -500,6 +507,61 @@ def test_a_message_is_not_written_where_results_go() -> None:
     shell = '"$0" -m mwapp submit 2>&-'
     done = subprocess.run(["sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
+
+
+def stores(_target: Any, _calls: Any, _tasks: Any, _most: int, names: Any, existed: Any, **_: Any) -> None:
+    """In place of a submission: the task was there already."""
+    names[0] = "a-name"
+    existed.append(0)
+
+
+def unreachable(*_: Any, **__: Any) -> None:
+    raise UnreachableError
+
+
+def interrupted(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("arguments", [["--wait", "--label", "nobody"], ["--name", "a-name"]])
+def test_a_hint_that_cannot_be_had_loses_no_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """The ensemble falls silent after the submission."""
+    monkeypatch.setattr("mwapp.cli.submit._submit", stores)
+    monkeypatch.setattr("mwapp.cli.submit.look", unreachable)
+    monkeypatch.setattr("mwapp.cli.wait.converse", unreachable)
+    status = run(["submit", "--output", "json", *arguments, "true"])
+    assert status == (3 if "--wait" in arguments else 0)
+    assert [task["task"] for task in json.loads(capsys.readouterr().out)] == ["a-name"]
+
+
+@pytest.mark.parametrize("output", ["table", "json"])
+@pytest.mark.parametrize("when", ["asking", "waiting"])
+@pytest.mark.parametrize("command", [["cancel"], ["rerun", "--wait"]])
+def test_names_that_were_chosen_are_told_when_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    when: str,
+    output: str,
+) -> None:
+    def ask(_target: Any, _do: str, names: list[str], _only: Any, _timeout: float, told: Any) -> None:
+        told.update(dict.fromkeys(names))
+        if when == "asking":
+            raise KeyboardInterrupt
+
+    module = f"mwapp.cli.{command[0]}"
+    ended = None if command == ["cancel"] else Outcome()
+    state = "queued" if ended is None else "done"
+    view = TaskView("nightly-7", state, Task("true"), 0.0, outcome=ended)
+    monkeypatch.setattr(f"{module}.look", lambda *_: ([view],))
+    monkeypatch.setattr(f"{module}.Selection.named", lambda *_: ["nightly-7"])
+    monkeypatch.setattr("mwapp.cli.rerun._ask", ask)
+    monkeypatch.setattr("mwapp.cli.cancel.converse", interrupted if when == "asking" else lambda *_: None)
+    monkeypatch.setattr("mwapp.cli.wait.converse", interrupted)
+    assert run([*command, "--match", "nightly-*", "--output", output]) == 130
+    assert "nightly-7" in capsys.readouterr().out
 
 
 def test_who_ignores_a_signal_still_does() -> None:
