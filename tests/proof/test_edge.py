@@ -2,13 +2,16 @@
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.edge import judge
 from tests.edge.planted import Edge, edge
 from tests.edge.run import history, simulate
 from tests.edge.schedule import Schedule
@@ -32,6 +35,14 @@ PLANTED = {
     "what cannot be read is taken for seen": ("seen", 3),
     "if code and error(code) is not Error.SESSION_EXPIRED": ("closed", 25),
     "what is only asked to end is told to be closed": ("truly-over", 0),
+    "a lost connection is told of when the next is begun": ("at-once", 3),
+    "pauses grow from one to the next": ("at-once", 0),
+    "reads in one request without a bound": ("bounded", 2),
+    "an attempt prolongs it": ("credentials", 0),
+    "self._given_up = self._present": ("given-up", 0),
+    "replies come after the cut": ("one-reply", 0),
+    "a read is sent twice": ("own-session", 0),
+    "sockets are left": ("no-crash", 0),
 }
 # One that so many schedules do not bring to light would be overlooked.
 AT_MOST = 300
@@ -52,6 +63,20 @@ def test_every_invariant_holds() -> None:
     assert met["answers"] > 100 * SCHEDULES, "hardly anything was answered"
     assert met["told"] > SCHEDULES, "hardly anybody was told that a session is closed"
     assert met["whole"] == SCHEDULES / 10
+
+
+def test_every_invariant_has_a_planted_mistake() -> None:
+    """A check that nothing has ever broken may be one that cannot fail."""
+    names = re.findall(r"^([a-z]+(?:-[a-z]+)*)  +\S", judge.__doc__ or "", re.MULTILINE)
+    assert len(names) > 15
+    assert set(names) == {invariant for invariant, _ in PLANTED.values()}
+
+
+def test_no_check_has_a_name_that_is_not_in_the_list() -> None:
+    """Each is in what the judge says of itself, and so has a planted mistake."""
+    sources = "".join(file.read_text() for file in Path(judge.__file__).parent.glob("*.py"))
+    raised = set(re.findall(r'(?:Violation\(|_until\([^"]*?)"([a-z-]+)"', sources))
+    assert raised == {invariant for invariant, _ in PLANTED.values()}
 
 
 @pytest.mark.parametrize("name", PLANTED)
