@@ -292,7 +292,8 @@ class Sessions:
     def _down(self, present: _Session, events: list[Event]) -> list[Event]:
         present.connected, present.again = False, None
         lost = Failed(Error.CONNECTION_LOSS)
-        replies = [Reply(number, present.unsent.get(number, lost)) for number in present.outstanding]
+        asked = [number for number in present.outstanding if number >= 0]  # by the core
+        replies = [Reply(number, present.unsent.get(number, lost)) for number in asked]
         present.outstanding.clear()
         present.unsent.clear()
         return [*replies, *events] if present.announced else []

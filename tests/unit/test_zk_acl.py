@@ -400,6 +400,14 @@ def test_an_answer_of_a_connection_that_is_lost_is_none(life: Life) -> None:
     assert len(life.client.asked) == asked
 
 
+def test_a_cut_while_it_is_asked_for_answers_the_core_what_the_core_has_asked(life: Life) -> None:
+    life.up()
+    life.policy(MINE)
+    life.tell(Fired(PATH, EventType.CHANGED))
+    life.sessions.request(life.now, 7, Get("/a"))
+    assert life.tell(Down()) == [Reply(7, Failed(Error.CONNECTION_LOSS)), Suspended()]
+
+
 def test_what_was_not_sent_is_answered_behind_it(life: Life) -> None:
     """A request that is refused here, while the question for the policy is under way."""
     life.up()
