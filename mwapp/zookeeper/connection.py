@@ -154,7 +154,7 @@ class KazooHandler(SequentialThreadingHandler):  # type: ignore[misc]  # kazoo h
                 self._refused(host, port, NO_TLS.format("the server hangs up"))
             raise
         del self._hung_up[where]
-        return Channel(secured, tls, lambda why: self._refused(host, port, why))
+        return tls.channel(secured, lambda why: self._refused(host, port, why))
 
     def _select(self, reads: list[Any], writes: list[Any], errors: list[Any], timeout: float) -> Any:
         """Like the machine's. What OpenSSL has taken from a socket already can be read, too."""

@@ -54,6 +54,10 @@ class Tls:
         except OSError as problem:  # and it is closed
             raise self.explained(problem) from problem
 
+    def channel(self, secured: ssl.SSLSocket, refused: Callable[[str], None]) -> "Channel":
+        """The same connection, for a thread that waits for several at once."""
+        return Channel(secured, self, refused)
+
     def explained(self, problem: OSError) -> OSError:
         """The same error, with what to do if it is one that stays."""
         names = self._names

@@ -12,7 +12,8 @@ passes only when all of them wait, and a seed gives one history.
     wire       the protocol, as a server's    whole      schedules of tests/simulation on the real edge
     server     servers that speak it          run        runs one, and tells what went wrong
     links      what goes wrong in bytes       planted    the edge with a mistake in it
-    faults     what else goes wrong
+    edge_faults  what else goes wrong
+    lists      who the processes are, and who writes /acl
     player     a process, with loop (the main loop) and asks (what a core might ask)
     sides      what was said on a connection, and what a core was told
 

@@ -13,24 +13,40 @@ from mwapp.core.messages import (
     Set,
     Transaction,
 )
+from mwapp.core.protocol import secret_path
 from tests.simulation.world import Chance
 
 PATHS = ("/", "/a", "/b", "/a/x", "/a/y", "/gone")
 LARGE, LONG = b"x" * 1_100_000, b"x" * 80_000
+SECRETS = secret_path("t")
 UNWRITABLE = "/\udcff"
 PROOF = Transaction((Check("/"),))
 # More than goes into one packet, and more than go into one request.
 MUCH, MANY = [Transaction((Set("/b", LONG),))] * 5, [Children("/a")] * 60
 
 
-def some(draw: Chance) -> list[Operation]:
-    """What is asked at once."""
+def some(draw: Chance, *, lists: bool = False) -> list[Operation]:
+    """What is asked at once; with what access control lists are for, if so."""
     asked: list[Operation] = [_one(draw) for _ in range(draw.random.choice([1, 1, 2, 5, 30]))]
     if draw.chance(0.01):
         asked += MUCH
     if draw.chance(0.02):
         asked += MANY
+    if lists and draw.chance(0.5):
+        asked.append(listed(draw))
     return asked
+
+
+def listed(draw: Chance) -> Transaction:
+    """What access control lists are for: among them secret values."""
+    match draw.random.randrange(4):
+        case 0:
+            return Transaction((Create("/tasks"),))
+        case 1:
+            return Transaction((Create("/tasks/t", b"task", extend=True), Create(SECRETS, b"values")))
+        case 2:
+            return Transaction((Create("/workers/w", b"", ephemeral=True), Create("/assign/w")))
+    return Transaction((Delete(SECRETS), Delete("/tasks/t")))
 
 
 def can_be_sent(operation: Operation) -> bool:

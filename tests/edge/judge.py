@@ -13,6 +13,9 @@ chroot         nothing is touched but what is below it, and it is there before t
 silence        who is silent is left in time, and who is not is not
 at-once        what becomes of a connection or a session is told at once, and the next server tried
 bounded        so many reads in one request
+lists          what is created has the access control list that /acl asks for, as it was read last; before it
+               was read nothing is created; a change of it is heard of
+secrets        secret values go nowhere if others could read them
 given-up       a session that was given up is closed as soon as a server can, and the core is told so, if the
                ensemble has said it
 closed         what is said to be closed is closed, and in time
@@ -39,10 +42,11 @@ from mwapp.core.messages import (
     Suspended,
     Transaction,
 )
+from mwapp.zookeeper import acl
 from tests.edge import wire
 from tests.edge.network import Link
 from tests.edge.server import Said, Watcher
-from tests.edge.sides import Side, Talk
+from tests.edge.sides import Side, Talk, creates, travelling
 from tests.simulation.ensemble import SimEnsemble
 from tests.simulation.world import Violation
 
@@ -140,19 +144,35 @@ class Judge(Watcher):
         if len(request.operations) > MOST_READS:
             raise Violation("bounded", f"{talk.side.name} asks for {len(request.operations)} reads at once")
         for operation in request.operations:
-            self._came(talk, operation)
+            self._came(talk, operation, request.lists)
 
-    def _came(self, talk: Talk, operation: Operation) -> None:
+    def _came(self, talk: Talk, operation: Operation, lists: tuple[wire.Acl, ...]) -> None:
         side = talk.side
+        if side.learns(operation):
+            talk.learns = True
+            return
+        self._exposed(side, operation, lists)
         if talk.asked:
-            wanted = talk.asked.popleft()
+            wanted, as_told = talk.asked.popleft()
             if side.stripped(operation) != wanted:
                 raise Violation("own-session", f"{side.name} asks {_short(operation)}, not {_short(wanted)}")
+            if side.subject is not None and not talk.learns:
+                raise Violation("lists", f"{side.name} asks {_short(operation)} before it asks who may")
+            if lists != as_told:
+                raise Violation("lists", f"{side.name} asks {_short(operation)} with {lists}, not {as_told}")
             return
         talk.mine += 1
         own = [Exists(side.chroot), *(Transaction((Create(path),)) for path in side.parents)]
         if not talk.own or operation not in own:
             raise Violation("own-session", f"{side.name} asks {_short(operation)}, and its core did not")
+        if any(each != wire.OPEN for each in lists):  # above /acl nobody is kept from anything
+            raise Violation("lists", f"{side.name} creates its chroot with {lists}")
+
+    def _exposed(self, side: Side, operation: Operation, lists: tuple[wire.Acl, ...]) -> None:
+        for op, each in zip(creates(operation), lists, strict=True):
+            private = acl.kind(op.path[len(side.chroot) :]) == acl.PRIVATE
+            if private and any(entry.scheme == "world" for entry in each):
+                raise Violation("secrets", f"{side.name} creates {op.path}, and {each} may read it")
 
     def said(self, link: Link, said: Said) -> None:
         if said.closes:
@@ -173,9 +193,20 @@ class Judge(Watcher):
     def wants(self, side: Side, number: int, operation: Operation, now: float, *, sent: bool) -> None:
         """The core asks."""
         sent = sent and side.talk is not None and side.request_size.allows(operation, now)
-        side.outstanding[number] = operation, now, sent
+        sent = sent and not side.exposes(operation)
+        side.outstanding[number] = travelling(operation), now, sent
         if sent and side.talk is not None:
-            side.talk.asked.append(operation)
+            side.talk.asked.append((travelling(operation), side.lists(operation)))
+
+    def learns(self, side: Side, link: Link | None, now: float) -> None:
+        """Its edge gets an answer to who may do what."""
+        talk = self._talks[_sure(link)]
+        if talk.session in side.given_up or side.session not in (None, talk.session):
+            return
+        if not talk.readings:
+            raise Violation("faithful", f"{side.name} hears who may do what, and nobody has said so")
+        side.learned(talk.readings.popleft())
+        side.heard = now
 
     def gives_up(self, side: Side) -> None:
         """The core abandons its session."""
@@ -187,9 +218,10 @@ class Judge(Watcher):
         """The core is told something, by the thread whose last connection that is."""
         match event:
             case Connected():
+                side.began = now
                 self._connected(side, event, self._talks[_sure(link)])
             case Resumed(asked):
-                talk = self._talks[_sure(link)]
+                talk, side.began = self._talks[_sure(link)], now
                 self._resumed(side, talk, asked)
             case Reply(number, result):
                 self._replied(side, number, result)
@@ -214,6 +246,8 @@ class Judge(Watcher):
             raise Violation("asked", f"{side.name} was granted {talk.timeout} s, and is told {event.timeout}")
         if (side.chroot or "/") not in self.ensemble.decided.nodes:
             raise Violation("chroot", f"{side.name} is told of its session before there is {side.chroot}")
+        if side.subject is not None and side.knows is None:
+            raise Violation("lists", f"{side.name} is told of its session before it knows who may do what")
         side.session = event.session
         self._begins(side, talk, event.asked)
 
@@ -247,7 +281,7 @@ class Judge(Watcher):
                 raise Violation("one-reply", f"{side.name} is told of {number} after the cut")
             self._next(side, operation, result)
             side.request_size.answered(operation)
-        elif result not in (REFUSED, CUT):
+        elif result not in (REFUSED, CUT) and result != _unsafe(operation):
             raise Violation("one-reply", f"{side.name} is told {_short(result)} of what was not sent")
 
     def _next(self, side: Side, operation: Operation | None, result: Result | Fired) -> None:
@@ -316,6 +350,8 @@ class Judge(Watcher):
         if talk is None or since is None:
             return
         side = talk.side
+        if side.subject is not None:  # what it waits for may be the answer to who may do what
+            since = max(side.began, side.heard)
         if now < max(since + talk.timeout * SILENCE, side.trusts_until) - 0.001:
             raise Violation("silence", f"{side.name} leaves a server that has answered at {since:.3f}")
 
@@ -357,6 +393,13 @@ class Judge(Watcher):
         if sent is None or side.talk is None or side.talk.link.left_at is not None:
             return None
         return max(sent, side.heard)
+
+
+def _unsafe(operation: Operation) -> Failed | None:
+    """What is said of a transaction that would create secret values for all to read."""
+    ops = operation.ops if isinstance(operation, Transaction) else ()
+    secret = [isinstance(op, Create) and acl.kind(op.path) == acl.PRIVATE for op in ops]
+    return Failed(Error.REFUSED, secret.index(True)) if any(secret) else None
 
 
 def _late(side: Side, since: float | None, now: float) -> bool:

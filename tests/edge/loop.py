@@ -7,7 +7,7 @@ from mwapp.core.messages import Event
 from mwapp.core.request_size import RequestSize
 from mwapp.loop import LONGEST_TURN
 from mwapp.zookeeper.connect_string import Servers
-from mwapp.zookeeper.sessions import Note
+from mwapp.zookeeper.sessions import POLICY, Note
 from tests.edge.machine import SimMachine
 from tests.edge.network import Link
 from tests.edge.planted import Edge
@@ -24,9 +24,12 @@ class Loop:
         timeout: float,
         handle: Callable[[Event, Link | None], None],
         request_size: RequestSize | None = None,
+        learns: Callable[[Link | None], None] = lambda _: None,
     ) -> None:
+        """``learns`` is called before the edge hears who may do what, which it alone has asked."""
         self.sessions: Any = edge.sessions(servers, timeout, self._post, machine, request_size)
         self._machine, self._world, self._handle = machine, machine.world, handle
+        self._learns = learns
         self._notes: list[tuple[Note, Link | None]] = []
         self._turns_at: float | None = None
         self._stopped = False
@@ -58,6 +61,8 @@ class Loop:
         notes, self._notes = self._notes, []
         now = self._machine.now()
         for note, link in notes:
+            if getattr(note.happening, "number", None) == POLICY:
+                self._learns(link)
             for event in self.sessions.accept(note, now):
                 self._handle(event, link)
                 if self._stopped:

@@ -33,13 +33,14 @@ class Player:
     """One process, and after its end the next."""
 
     def __init__(
-        self, world: World, judge: Judge, machine: SimMachine, edge: Edge, connect: str, timeout: float
+        self, world: World, judge: Judge, machine: SimMachine, edge: Edge, servers: Servers, timeout: float
     ) -> None:
         self.name, self.machine = machine.name, machine
-        self.servers = Servers.parse(connect)
+        self.servers = servers
         self.side = Side(self.name, self.servers, timeout)
         judge.sides[self.name] = self.side
         self.usable = False
+        self.lists = False  # it asks for what access control lists are for, too
         self.proven = False  # it was answered since it was told to prove that it lives
         self.answered = 0  # requests
         self.closed: list[bool] = []  # what closing has said
@@ -58,7 +59,10 @@ class Player:
         if self._loop is None:
             self._life += 1
             self._world.note(self.name, "starts")
-            self._loop = Loop(self._edge, self.machine, self.servers, self._timeout, self._handle)
+            self._loop = Loop(
+                *(self._edge, self.machine, self.servers, self._timeout, self._handle),
+                learns=self._learns,
+            )
             self._loop.soon()
             self._work()
 
@@ -118,7 +122,7 @@ class Player:
         self._loop, self.usable = None, False
         self._life += 1
         self.side.ends()
-        self.side.request_size = RequestSize()
+        self.side.request_size, self.side.knows = RequestSize(), None
         return loop
 
     def _closing(self, loop: Loop, session: int | None) -> None:
@@ -142,6 +146,9 @@ class Player:
                 raise Violation("given-up", f"{session:#x} is said to be closed")
 
     # ------------------------------------------------------------ what the core is told
+
+    def _learns(self, link: Link | None) -> None:
+        self._judge.learns(self.side, link, self._world.now)
 
     def _handle(self, event: Event, link: Link | None) -> None:
         self._world.note(self.name, event)
@@ -188,7 +195,7 @@ class Player:
         if self._rests:
             return
         if not self._proves:
-            self.ask(asks.some(self._draw))
+            self.ask(asks.some(self._draw, lists=self.lists))
         elif not self.side.outstanding:
             self.ask([asks.PROOF])
             self._proof = self._numbers

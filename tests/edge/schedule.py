@@ -3,16 +3,21 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from mwapp.core.messages import Create
+from mwapp.zookeeper import acl
+from mwapp.zookeeper.connect_string import Servers
 from tests.edge import asks
 from tests.edge.edge_faults import Faults
 from tests.edge.judge import Judge
+from tests.edge.lists import Lists
 from tests.edge.machine import SimMachine
 from tests.edge.network import Network
 from tests.edge.planted import REAL, Edge
 from tests.edge.player import Player
-from tests.edge.server import SLOW, Servers
+from tests.edge.server import SLOW
+from tests.edge.server import Servers as Simulated
 from tests.edge.sides import Talk
 from tests.simulation.service import Service
 from tests.simulation.world import Violation, World, bounded
@@ -24,6 +29,8 @@ PEACE = 30.0
 CLOSED_IN = 3.0
 # What has happened is told so soon, seconds.
 SOON = 0.1
+# What changes in /acl is heard of so soon, even if it could not be read just now, seconds.
+LEARNED_IN = 2.0
 # Every so often it is looked whether somebody waits for a silent server, seconds.
 LOOK = 0.2
 BIG = bytes(range(256)) * 4700  # larger than jute.maxbuffer: written by somebody who may
@@ -49,8 +56,13 @@ class Schedule:
         self.judge = Judge(self.service.ensemble, self.passwords)
         # What servers grant is not always what was asked for.
         grants = draw.choice([(1.0, 40.0), (1.0, 0.7 * self.timeout), (1.4 * self.timeout, 40.0)])
-        servers = Servers(world, self.service, self.judge, self.faults.links.script, self.passwords, grants)
+        script = self.faults.links.script
+        servers = Simulated(world, self.service, self.judge, script, self.passwords, grants)
         self.network.accept = servers.accept
+        self.lists = Lists(world, self.service)
+        if self.lists.there:
+            servers.refuses = self.lists.refuses
+            self.met["lists"] += 1
         self.network.cut = lambda link: self.judge.cut(link, world.now)
         self.network.closed = lambda link: self.judge.closed(link, world.now)
         hasty = draw.choice([0.0, 0.0, 0.1])
@@ -64,7 +76,10 @@ class Schedule:
         hosts = draw.sample(self.network.addresses, draw.choice([1, 2, 3, 3]))
         chroot = draw.choice(["", "", "/app", "/app/one", "/app/two/deep"])
         connect = ",".join(f"{host}:{port}" for host, port in hosts) + chroot
-        return Player(self.world, self.judge, machine, edge, connect, self.timeout)
+        servers = replace(Servers.parse(connect), tls=self.lists.certificate())
+        player = Player(self.world, self.judge, machine, edge, servers, self.timeout)
+        player.lists = self.lists.there
+        return player
 
     # ------------------------------------------------------------ running
 
@@ -89,13 +104,16 @@ class Schedule:
         self._look()
         if self.world.chance(0.05):
             self._write_big()
+        self.lists.begin(self._war, [player.servers for player in self.players])
         self.faults.begin(self._war)
         self.world.run(self._war)
         self.faults.end()
+        self.lists.end()
         for player in self.players:
             player.rests()
         self.world.run(self.world.now + SLOW)
         for player in self.players:
+            self._check_lists(player)
             self._check_much(player)
             self._check_idle(player)
             self._check_given_up(player, cut=False)
@@ -131,6 +149,19 @@ class Schedule:
         self._until(lambda: player.settled, "liveness", f"{player.name} is not answered in peace")
         assert player.side.talk is not None
         return player.side.talk
+
+    def _check_lists(self, player: Player) -> None:
+        """What changes in /acl is heard of, and holds for what is created from then on."""
+        if player.side.subject is None:
+            return
+        self._settle(player)
+        (before,) = player.side.knows or (None,)
+        policy = self.lists.change(player.servers, before)
+        knows = lambda: player.side.knows == (policy,)  # noqa: E731 - asked once
+        self._until(knows, "lists", f"{player.name} does not hear of another {acl.PATH}", LEARNED_IN)
+        player.rests()
+        player.ask(map(asks.listed, [self.world] * 5))
+        self._until(lambda: not player.side.outstanding, "liveness", f"{player.name} is not answered")
 
     def _check_much(self, player: Player) -> None:
         """What does not go into one packet goes into the next, without more being asked for."""

@@ -129,6 +129,7 @@ class Servers:
         self.world, self.service, self.watcher, self.script = world, service, watcher, script
         self.passwords = passwords  # of the sessions
         self.grants = grants  # the shortest and the longest time-out, seconds
+        self.refuses: Callable[[Operation], bool] = lambda _: False  # by an access control list
 
     def accept(self, link: Link) -> "Visit":
         """A client has come."""
@@ -252,6 +253,8 @@ class Visit:
                 self._service.send(self._connection, 0, None)
             return
         code = self._script.refuses.get(self._requests)
+        if code is None and self._servers.refuses(request.operations[0]):
+            code = wire.NO_PERMISSION
         self._requests += 1
         waiting = _Waiting(request, code)
         self._carry_out(waiting, *(request.operations if code is None else [Exists("/")]))

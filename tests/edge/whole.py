@@ -12,6 +12,7 @@ from mwapp.core.request_size import RequestSize
 from mwapp.loop import CLOSE_SECONDS
 from mwapp.zookeeper.connect_string import Servers as Addresses
 from mwapp.zookeeper.connect_string import show
+from tests.edge import wire
 from tests.edge.links import Links
 from tests.edge.loop import Loop
 from tests.edge.machine import SimMachine
@@ -23,7 +24,7 @@ from tests.simulation.edge import Edge as SimEdge
 from tests.simulation.host import Host
 from tests.simulation.schedule import NONE, Schedule
 from tests.simulation.service import Connection
-from tests.simulation.world import World
+from tests.simulation.world import Violation, World
 
 # The shortest and the longest session time-out there is, seconds.
 GRANTS = 0.2, 60.0
@@ -141,6 +142,14 @@ class RealEdge(SimEdge):
 OPEN_TO_ALL = NONE._replace(secrets=0.0)
 
 
+class OpenToAll(Watcher):
+    """There are no lists, so nothing is created with one."""
+
+    def asked(self, link: Link, request: wire.Request) -> None:
+        if any(each != wire.OPEN for each in request.lists):
+            raise Violation("lists", f"{link.machine.name} asks {request}, without /acl")
+
+
 class Whole(Schedule):
     """A schedule of tests/simulation, on the real edge."""
 
@@ -154,7 +163,7 @@ class Whole(Schedule):
         self.links = Links(self.world, self.timeout, self.met, refusals=False)
         self.network = Network(self.world, len(self.service.servers), self._manner)
         self.network.torn = draw.choice([0.0, 0.1, 0.5])
-        servers = Servers(self.world, self.service, Watcher(), self.links.script, {}, GRANTS)
+        servers = Servers(self.world, self.service, OpenToAll(), self.links.script, {}, GRANTS)
         self.network.accept = servers.accept
 
     def edge(self, host: Host) -> SimEdge:

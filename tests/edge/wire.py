@@ -30,6 +30,7 @@ PING_XID, WATCH_XID = -2, -1
 PING, CLOSE, MULTI, MULTI_READ, ADD_WATCH = 11, -11, 14, 22, 106
 # The connection is of no use any more: the session has moved, or the server has too much to do.
 MOVED, THROTTLED = LOST = -118, -127
+NO_PERMISSION = -102
 _CREATE, _DELETE, _EXISTS, _GET, _SET, _CHILDREN, _CHECK, _ERROR = 1, 2, 3, 4, 5, 8, 13, -1
 _CODES = {
     Error.NO_NODE: -101,
@@ -60,12 +61,26 @@ class Hello(NamedTuple):
     read_only: bool
 
 
+class Entry(NamedTuple):
+    """A part of an access control list."""
+
+    rights: int
+    scheme: str
+    who: str
+
+
+Acl = tuple[Entry, ...]
+# Everybody may do everything.
+OPEN: Acl = (Entry(31, "world", "anyone"),)
+
+
 class Request(NamedTuple):
     """What comes after it."""
 
     xid: int
     kind: int
     operations: tuple[Operation, ...]  # several if they are reads in one
+    lists: tuple[Acl, ...] = ()  # the access control list of each znode it creates
 
 
 class _Cursor:
@@ -125,10 +140,11 @@ def request(packet: bytes) -> Request:
     """Read one that comes after it. Raises BadRequestError."""
     at = _Cursor(packet)
     xid, kind = at.take("i"), at.take("i")
+    lists: list[Acl] = []
     if kind in (PING, CLOSE):
         operations: tuple[Operation, ...] = ()
     elif kind == MULTI:
-        operations = (Transaction(tuple(_op(part, at) for part in _parts(at))),)
+        operations = (Transaction(tuple(_op(part, at, lists) for part in _parts(at))),)
     elif kind == MULTI_READ:
         operations = tuple(_read(part, at, one_of_several=True) for part in _parts(at))
         if any(isinstance(read, Exists) for read in operations):
@@ -140,7 +156,7 @@ def request(packet: bytes) -> Request:
     else:
         operations = (_read(kind, at),)
     at.end()
-    return Request(xid, kind, operations)
+    return Request(xid, kind, operations, tuple(lists))
 
 
 def _parts(at: _Cursor):  # type: ignore[no-untyped-def]  # an iterator of kinds
@@ -161,13 +177,15 @@ def _read(kind: int, at: _Cursor, *, one_of_several: bool = False) -> Get | Chil
     return kinds[kind](at.text(), bool(at.take("b")) and not one_of_several)
 
 
-def _op(kind: int, at: _Cursor) -> Op:
+def _op(kind: int, at: _Cursor, lists: list[Acl]) -> Op:
     path = at.text()
     match kind:
         case 1:
             data = at.buffer()
-            if (at.take("i"), at.take("i"), at.text(), at.text()) != (1, 31, "world", "anyone"):
-                raise BadRequestError("not everybody may do everything")
+            entries = at.take("i")
+            if not 0 < entries < 1000:
+                raise BadRequestError(f"an access control list of {entries} entries")
+            lists.append(tuple(Entry(at.take("i"), at.text(), at.text()) for _ in range(entries)))
             flags = at.take("i")
             if flags not in range(4):
                 raise BadRequestError(f"flags {flags}")

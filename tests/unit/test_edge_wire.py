@@ -6,7 +6,7 @@ import pytest
 from kazoo.exceptions import EXCEPTIONS
 from kazoo.protocol import serialization as zk
 from kazoo.protocol.states import ZnodeStat
-from kazoo.security import OPEN_ACL_UNSAFE
+from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id, Permissions
 
 from mwapp.core.messages import (
     Check,
@@ -62,7 +62,16 @@ def asked(kind: int, body: bytes) -> wire.Request:
     ],
 )
 def test_requests_of_kazoo_are_understood(by_kazoo: zk.GetData, operation: Operation) -> None:
-    assert asked(by_kazoo.type, by_kazoo.serialize()) == wire.Request(5, by_kazoo.type, (operation,))
+    lists = (wire.OPEN,) * 2 if operation is OPS else ()
+    assert asked(by_kazoo.type, by_kazoo.serialize()) == wire.Request(5, by_kazoo.type, (operation,), lists)
+
+
+def test_an_access_control_list_of_kazoo_is_understood() -> None:
+    entries = [ACL(Permissions.ALL, Id("x509", "CN=ä")), ACL(Permissions.READ, Id("world", "anyone"))]
+    by_kazoo = zk.Transaction([zk.Create("/b", b"", entries, 0)])
+    assert asked(by_kazoo.type, by_kazoo.serialize()).lists == (
+        (wire.Entry(31, "x509", "CN=ä"), wire.Entry(1, "world", "anyone")),
+    )
 
 
 def test_several_reads_in_one_and_their_watches_are_ignored() -> None:

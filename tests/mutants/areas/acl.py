@@ -113,6 +113,17 @@ MUTANTS = [
         "a process that is started while nobody may read ends",
     ),
     sessions(
+        '                    log.error("--connect: cannot read %s, so nothing is created; trying again", acl.PATH)\n'
+        "                    return replies\n",
+        "                    self._read = (None,)\n",
+        "a session that cannot read /acl creates everything open to all",
+    ),
+    sessions(
+        "present.outstanding if number >= 0]",
+        "present.outstanding]",
+        "the core has an answer to no question, after a cut",
+    ),
+    sessions(
         "                    return replies\n                log.error(",
         "                log.error(",
         "a process that is started while nobody may read ends",

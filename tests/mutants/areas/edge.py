@@ -354,6 +354,7 @@ MUTANTS = [
         "no data is no failure",
     ),
     wire("self._text()[len(chroot) :]", "self._text()", "a path the core does not know"),
+    wire("_OPEN = _INT.pack(1) + _INT.pack(31)", "_OPEN = _INT.pack(1) + _INT.pack(15)", "nobody sets lists"),
     wire('(chroot + path).rstrip("/") or "/"', "chroot + path", "the root below a chroot"),
     wire("_EPHEMERAL, _SEQUENTIAL = 1, 2", "_EPHEMERAL, _SEQUENTIAL = 2, 1", "ephemeral is sequential"),
     wire(STAT, STAT.replace("czxid, _,", "_, czxid,"), "its last change for its creation"),
