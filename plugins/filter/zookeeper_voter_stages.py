@@ -22,6 +22,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import Ref
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ensemble import (
     DataAtStakeError,
     Holders,
+    Places,
     Voters,
     by_age,
     ends,
@@ -56,6 +57,7 @@ def zookeeper_voter_stages(
 
     Returns:
         problems: reasons to refuse; if there are any, stages is empty.
+        nobody: what to say of addresses in ``dead`` that nobody has; empty if there are none.
         new: whether this is the first start of an ensemble.
         gone: by id (as text) where servers are that belonged to the ensemble and are not in the group.
         stages: what to bring about, one after the other, the last being what the inventory says. Each has
@@ -64,20 +66,61 @@ def zookeeper_voter_stages(
         voters meet), first (who restarts before the others, if it matters), newest_first (if those with the
         newest data start there, and nothing else changes), label.
     """
+    addresses = {one.strip() for one in (dead.split(",") if isinstance(dead, str) else dead)} - {""}
+    nobody = _nobody(members, seen, addresses)
     try:
-        addresses = dead.split(",") if isinstance(dead, str) else dead
-        return {
-            "problems": [],
-            **_plan(members, seen, play_hosts, {one.strip() for one in addresses}, disaster),
-        }
+        return {"problems": [], "nobody": nobody, **_plan(members, seen, play_hosts, addresses, disaster)}
     except DataAtStakeError as error:
-        return _refused(error.beside(_unseen(members, seen)))
+        problem = error.beside(_unseen(members, seen), _undeclared(members, seen, addresses))
     except RefusalError as error:
-        return _refused(str(error))
+        problem = str(error)
+    problems = [" ".join(filter(None, (problem, nobody)))]
+    return {"problems": problems, "nobody": "", "new": False, "gone": {}, "stages": []}
 
 
-def _refused(problem: str) -> dict[str, Any]:
-    return {"problems": [problem], "new": False, "gone": {}, "stages": []}
+def _nobody(members: list[Member], seen: Mapping[str, Mapping[str, Any]], dead: set[str]) -> str:
+    """Which of the addresses declared dead nobody has: mistyped, or of members that are gone already."""
+    holders = _looked_at(members, seen)
+    known = {int(number): server_address(where)[0] for number, where in _known(holders).items()}
+    listed = known or {int(str(m["id"])): str(m["host"]) for m in members}
+    # While addresses change, servers know different ones.
+    anywhere = {server_address(where)[0] for found in holders.values() for where in found["servers"].values()}
+    unknown = dead - anywhere - {str(m[key]) for m in members for key in ("name", "host")}
+    if not unknown:
+        return ""
+    where = joined([f"{number} on {address}" for number, address in sorted(listed.items())])
+    return (
+        f"zookeeper_dead names {joined(sorted(unknown))}, and no server knows a member there: this declares "
+        f"nobody dead. The members are {where}. Correct it, unless that member is gone already: then nothing "
+        "is left to do about it."
+    )
+
+
+def _undeclared(
+    members: list[Member], seen: Mapping[str, Mapping[str, Any]], dead: set[str]
+) -> dict[int, str]:
+    """By id the addresses of those that left the group and may have newer data."""
+    ids = {str(m["name"]): int(str(m["id"])) for m in members}
+    gone = {int(n): server_address(where)[0] for n, where in _gone(_looked_at(members, seen), ids).items()}
+    return {number: where for number, where in gone.items() if where not in dead}
+
+
+def _looked_at(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> Holders:
+    """Those with data, by id."""
+    unseen = _unseen(members, seen)
+    return {
+        int(str(m["id"])): seen[m["name"]]
+        for m in members
+        if m["name"] not in unseen and seen[m["name"]]["data"]
+    }
+
+
+def _places(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> Places:
+    """Where the host of each member is, by the inventory and as the host itself knows."""
+    return {
+        int(str(m["id"])): frozenset([str(m["host"]), *seen.get(str(m["name"]), {}).get("addresses", [])])
+        for m in members
+    }
 
 
 def _plan(
@@ -97,14 +140,14 @@ def _plan(
             "leader: leave it unset for one host, or better for three."
         )
     _require_no_doubt(left_out, seen)
-    holders = {ids[name]: seen[name] for name in ids if name not in unseen and seen[name]["data"]}
+    holders = _looked_at(members, seen)
     if not holders:
         _require_all(unseen, left_out)
         return {"new": True, "gone": {}, "stages": [_stage(members, target, list(ids), False)]}
     voters = _lists(holders, target)
     gone = _gone(holders, ids)
     lost = _lost(members, gone, dead)
-    require_one_ensemble(holders, voters, lost)
+    require_one_ensemble(holders, voters, lost, _places(members, seen))
     now = _nearest(voters.values(), target)
     whole = all(one == now for one in voters.values())
     done = whole and now == target

@@ -3,6 +3,9 @@
 The formats are those of ZooKeeper's FileTxnLog and FileSnap. The upper half of a zxid is the epoch. So if the
 data of a majority can be compared, the server with the greatest zxid has all that was ever acknowledged.
 Servers of one ensemble have the same transaction under the same zxid: same session, request and time.
+
+A server that was sent all data, or whose data were restored, may only have a snapshot. Each znode in it tells
+the zxids and times of two transactions: of the one that made it, and of the last that wrote it.
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
+
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tree import written
 
 MAGIC = b"ZKLG"
 HEADER = 16  # bytes, of a log: the magic, a version, a number of the database
 ENTRY = struct.Struct(">qi")  # of an entry: its checksum and its length; a byte ends it
-ZXID_AT = 12  # in an entry, behind the session and its request's number
+ZXID_AT = 12  # in an entry, behind the session and its request's number; then comes the time
 COUNTER = (1 << 32) - 1  # of a zxid, within its epoch
 ENDS = b"B"
 # The end of an entry, and the next one's checksum and length. (No entry is 16 MiB.)
@@ -40,12 +46,14 @@ Trail = Mapping[int, int]
 class History(NamedTuple):
     """``last`` zxid, None if there are no data; ``trail``: some of the transactions, by zxid a checksum.
 
+    ``times``: when these were made, in ms; if there are none, of some of those of which a snapshot tells.
     ``damaged`` is the path of a log that cannot be read to its end, if ``last`` may be too low for that.
     """
 
     last: int | None
     trail: Trail
     damaged: str = ""
+    times: Trail = MappingProxyType({})
 
 
 def read_history(directories: Iterable[str]) -> History:
@@ -56,10 +64,14 @@ def read_history(directories: Iterable[str]) -> History:
     """
     files = [path for directory in directories for path in Path(directory, "version-2").glob("*.*")]
     latest, damaged = _latest(dict(_named("log", files)))
+    checksums = {zxid: checksum for zxid, (checksum, _) in latest.items()}
     snapshots = dict(_named("snapshot", files))
     # A log's name is its first transaction.
     last = max([*snapshots, *latest, *damaged], default=None)
-    return History(last, _trail(latest), str(next(iter(damaged.values()), "")))
+    times = {zxid: time for zxid, (_, time) in latest.items()}
+    if not times and snapshots and not damaged:
+        times = written(snapshots[max(snapshots)])
+    return History(last, _trail(checksums), str(next(iter(damaged.values()), "")), _trail(times))
 
 
 def same_history(mine: Trail, other: Trail) -> bool | None:
@@ -72,6 +84,12 @@ def same_history(mine: Trail, other: Trail) -> bool | None:
         return None
     missed = [zxid for zxid in older if zxid > max(shared) and _reaches(newer, zxid)]
     return not missed or sum(zxid >= min(missed) for zxid in older) <= UNACKNOWLEDGED
+
+
+def same_times(mine: Trail, other: Trail) -> bool | None:
+    """The same by the times of transactions, of which a snapshot does not tell all."""
+    shared = mine.keys() & other.keys()
+    return all(mine[zxid] == other[zxid] for zxid in shared) if shared else None
 
 
 def _trail(transactions: Trail) -> Trail:
@@ -100,9 +118,9 @@ def _named(kind: str, files: Iterable[Path]) -> Iterator[tuple[int, Path]]:
             yield int(found[1], 16), path
 
 
-def _latest(logs: Mapping[int, Path]) -> tuple[Trail, dict[int, Path]]:
+def _latest(logs: Mapping[int, Path]) -> tuple[dict[int, tuple[int, int]], dict[int, Path]]:
     """The transactions of the last logs, and those logs which are damaged where nothing whole comes later."""
-    found: dict[int, int] = {}
+    found: dict[int, tuple[int, int]] = {}
     damaged: dict[int, Path] = {}
     for zxid in sorted(logs, reverse=True):
         entries, whole = _transactions(logs[zxid])
@@ -114,9 +132,10 @@ def _latest(logs: Mapping[int, Path]) -> tuple[Trail, dict[int, Path]]:
     return found, damaged
 
 
-def _transactions(log: Path) -> tuple[dict[int, int], bool]:
-    """Zxid and checksum of each whole entry up to the first that is not; and whether the log ends there."""
-    found: dict[int, int] = {}
+def _transactions(log: Path) -> tuple[dict[int, tuple[int, int]], bool]:
+    """By zxid checksum and time of each whole entry up to the first that is not; and whether the log ends
+    there."""
+    found: dict[int, tuple[int, int]] = {}
     with log.open("rb") as file:
         if file.read(HEADER)[:4] != MAGIC:
             return {}, _zeros(file)
@@ -133,7 +152,8 @@ def _transactions(log: Path) -> tuple[dict[int, int], bool]:
                 file.seek(start)
                 # A crash leaves zeros, or the beginning of an entry.
                 return found, _zeros(file) if not size else not _has_entry(file.read().rstrip(b"\0"))
-            found[struct.unpack_from(">q", body, ZXID_AT)[0]] = zlib.crc32(body[:IDENTITY])
+            zxid, time = struct.unpack_from(">qq", body, ZXID_AT)
+            found[zxid] = zlib.crc32(body[:IDENTITY]), time
     return found, True
 
 

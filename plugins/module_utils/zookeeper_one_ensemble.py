@@ -6,7 +6,7 @@ Pure: what preflight found by server, and the lists of voters they go by, in; me
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.refusal import RefusalError
@@ -14,50 +14,81 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history 
     COUNTER,
     Trail,
     same_history,
+    same_times,
 )
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
 Voters = frozenset[int]
 Holders = Mapping[int, Mapping[str, Any]]  # by id what was found on those that have data
 Pairs = set[frozenset[int]]  # of servers
+Places = Mapping[int, frozenset[str]]  # by id the names and addresses that its host has now
 
 
 class DataAtStakeError(RefusalError):
-    """What it advises moves, replaces or gives up data: that holds only if all members were looked at."""
+    """What it advises moves, replaces or gives up data: that holds only if all members were looked at.
 
-    def __init__(self, problem: str, advice: str) -> None:
-        super().__init__(f"{problem} {advice}")
-        self.problem = problem
+    ``harmless`` is what it says besides, and may be followed in any case.
+    """
 
-    def beside(self, unseen: list[str]) -> str:
-        """The message where these members could not be looked at."""
-        if not unseen:
+    def __init__(self, problem: str, advice: str, harmless: str = "") -> None:
+        super().__init__(" ".join(filter(None, (problem, harmless, advice))))
+        self.problem, self.advice, self.harmless = problem, advice, harmless
+
+    def beside(self, unseen: list[str], left: Mapping[int, str]) -> str:
+        """The message where these members could not be looked at, or (``left``, by id at which address) were
+        taken out of the group and not declared dead."""
+        if unseen:
+            return (
+                f"{self.problem} Move and restore nothing: {joined(unseen)} could not be looked at, and may "
+                "have newer data, or be one of a quorum that serves. Make it reachable, and run without "
+                "--limit."
+            )
+        if not left or not self.advice:
             return str(self)
-        return (
-            f"{self.problem} Move and restore nothing: {joined(unseen)} could not be looked at, and may have "
-            "newer data, or be one of a quorum that serves. Make it reachable, and run without --limit."
+        where = joined([f"{number} on {address}" for number, address in sorted(left.items())])
+        return " ".join(filter(None, (self.problem, self.harmless))) + (
+            f" Move and restore nothing: the group lacks the members {where}, and their data may be newer. "
+            "Put back into the group those of your ensemble, and run again. If they are dead and will never "
+            f"run again, declare that: -e zookeeper_dead={','.join(left[one] for one in sorted(left))}"
         )
 
 
-def require_one_ensemble(holders: Holders, voters: Mapping[int, Voters], lost: Voters) -> None:
+def require_one_ensemble(
+    holders: Holders, voters: Mapping[int, Voters], lost: Voters, places: Places
+) -> None:
     """Data of different histories must not meet: ZooKeeper would mix them without a word."""
     trails = {number: _trail(found) for number, found in holders.items()}
-    found = {pair: same_history(*(trails[one] for one in pair)) for pair in combinations(sorted(holders), 2)}
-    alike = {frozenset(pair) for pair, same in found.items() if same}
+    found = {pair: _same(*(holders[one] for one in pair)) for pair in combinations(sorted(holders), 2)}
+    live = {frozenset(pair) for pair in permutations(holders, 2) if _follows(*pair, holders)}
+    alike = {frozenset((a, b)) for (a, b), same in found.items() if same or b in _connected({a}, live)}
     for (a, b), same in found.items():
         if same is False:
             raise DataAtStakeError(
                 f"The data of servers {a} and {b} have different transactions, so they must not meet. "
                 + _all_ends(holders),
-                _remedy(a, b, holders, voters, alike, parted=True),
+                *_remedy(a, b, holders, voters, alike, parted=True),
             )
         if holders[a]["configured"] and holders[b]["configured"]:
-            _require_one_list(a, b, holders, voters, alike, lost)
+            _require_one_list(a, b, holders, voters, alike, lost, places)
     _require_no_stranger(holders, voters, alike, {number for number, trail in trails.items() if trail})
 
 
-def _trail(found: Mapping[str, Any]) -> Trail:
-    return {int(zxid, 16): checksum for zxid, checksum in found["trail"].items()}
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
+    """Whether their data are of one history, by transactions, or else by what snapshots tell of some.
+
+    A snapshot does not tell what was lost on the way to it. So it is no proof for data that would lead.
+    """
+    same = same_history(_trail(one), _trail(other))
+    if same is None:
+        same = same_times(_trail(one, "times"), _trail(other, "times"))
+        older, newer = sorted((one, other), key=last_transaction)
+        if not newer["trail"] and last_transaction(newer) > last_transaction(older):
+            return None if same else same
+    return same
+
+
+def _trail(found: Mapping[str, Any], key: str = "trail") -> Trail:
+    return {int(zxid, 16): number for zxid, number in found.get(key, {}).items()}
 
 
 def _require_one_list(
@@ -67,12 +98,13 @@ def _require_one_list(
     voters: Mapping[int, Voters],
     alike: Pairs,
     lost: Voters,
+    places: Places,
 ) -> None:
     mine, other = (
         {number: server_address(where)[0] for number, where in holders[one]["servers"].items()}
         for one in (a, b)
     )  # the ports may just be changing
-    elsewhere = {a, b} not in alike and not _same_addresses(mine, other)
+    elsewhere = {a, b} not in alike and not _same_addresses(mine, other, places)
     # One that served alone wrote without counting an epoch: its history may fork from the other's unseen.
     alone = not mine or not other
     if elsewhere or alone or len((voters[a] ^ voters[b]) - lost) > 1:
@@ -80,15 +112,32 @@ def _require_one_list(
             f"Server {a} has data as a member of {numbers(voters[a])}, server {b} as a member of "
             f"{numbers(voters[b])}{' at other addresses' if elsewhere else ''}: that is not one ensemble's. "
             + _all_ends(holders),
-            _remedy(a, b, holders, voters, alike),
+            *_remedy(a, b, holders, voters, alike),
         )
 
 
-def _same_addresses(mine: Mapping[str, str], other: Mapping[str, str]) -> bool:
+def _follows(learner: int, leader: int, holders: Holders) -> bool:
+    """Whether the two servers have a connection through which the one gets its data from the other: there is
+    none at that port for anything else. Servers that only have snapshots have no other proof."""
+    own = holders[leader]["servers"].get(str(leader))
+    port = f":{server_address(own)[1]}" if own else None
+    ends_there = {tuple(link) for link in holders[leader].get("links", [])}
+    return any(
+        port is not None and there.endswith(port) and (there, here) in ends_there
+        for here, there in holders[learner].get("links", [])
+    )
+
+
+def _same_addresses(mine: Mapping[str, str], other: Mapping[str, str], places: Places) -> bool:
     """Whether two lists can be one ensemble's: apart from one member, which was replaced by another machine,
-    those they share are at the same addresses, and these are a majority of both."""
+    those they share are at the same addresses, or at two of one host; and these are a majority of both."""
     common = mine.keys() & other.keys()
-    moved = {number for number in common if mine[number] != other[number]}
+    moved = {
+        number
+        for number in common
+        if mine[number] != other[number]
+        and not {mine[number], other[number]} <= places.get(int(number), frozenset())
+    }
     return not moved or (len(moved) == 1 and 2 * len(common - moved) > max(len(mine), len(other)))
 
 
@@ -106,7 +155,7 @@ def _require_no_stranger(
         raise DataAtStakeError(
             f"Server {stranger} has data, {how} none of its last transactions is one of server "
             f"{numbers(ours)}: they may be another ensemble's. " + _all_ends(holders),
-            _remedy(newest, stranger, holders, voters, alike),
+            *_remedy(newest, stranger, holders, voters, alike),
         )
 
 
@@ -139,8 +188,11 @@ def _remedy(
     alike: Pairs,
     *,
     parted: bool = False,
-) -> str:
-    """What can be done that loses nothing: the newest data stay, and so does a quorum that serves."""
+) -> tuple[str, str]:
+    """What can be done that loses nothing: the newest data stay, and so does a quorum that serves.
+
+    First what costs something if others have newer data, then what does not.
+    """
     zxids = _zxids(holders)
     needed = _needed(holders, voters)
     whole = _majorities(holders, voters, alike)
@@ -148,15 +200,14 @@ def _remedy(
     kept = max(zxids, key=lambda one: (zxids[one], one in needed, any(one in group for group in whole), -one))
     # Nobody knows whose data are right, if the newest are none of those that a majority has.
     needed = needed.union(*(group for group in whole if kept not in group))
-    text = "If they are two ensembles, take the hosts of one out of the group `zookeeper`. "
+    text = "If they are two ensembles, take the hosts of one out of the group `zookeeper`."
     spare = [number for number in (b, a) if number != kept and number not in needed]
     if damaged:
-        return f"{text}Discard no data, for nobody knows whose are the newest. {_keep(damaged, holders)}"
+        text += " Discard no data, for nobody knows whose are the newest."
+        return _keep(damaged, holders), text
     if not spare:
-        return (
-            f"{text}Discard no data: server {kept} has the newest, and the others are needed for the quorum."
-            + _other_way(kept if kept not in needed else None)
-        )
+        text += f" Discard no data: server {kept} has the newest, and the others are needed for the quorum."
+        return _other_way(kept if kept not in needed else None), text
     one = "If they are one"
     if parted:
         one += " that went two ways, as when a copy serves by itself"
@@ -165,14 +216,16 @@ def _remedy(
     # Nobody serves who would lose what they have; and transactions show that they are one then.
     if few and needed <= {kept} and holders[kept]["trail"]:
         return (
-            f"{text}{one}, server {kept} has the newest data, and without those of server {spare[0]} too few "
+            f"{one}, server {kept} has the newest data, and without those of server {spare[0]} too few "
             f"voters have any: keep a copy of each, and restore the data of server {kept} on all "
-            "(docs/operations.md, 'Back up and restore')."
+            "(docs/operations.md, 'Back up and restore').",
+            text,
         )
     return (
-        f"{text}{one}, server {kept} has the newest data: keep those. Stop server {spare[0]}, move the "
+        f"{one}, server {kept} has the newest data: keep those. Stop server {spare[0]}, move the "
         "contents of its zookeeper_data_dir and zookeeper_txnlog_dir to another place (do not delete "
-        "them), and run again: it is then sent the others' data."
+        "them), and run again: it is then sent the others' data.",
+        text,
     )
 
 
@@ -181,7 +234,7 @@ def _other_way(one: int | None) -> str:
     if one is None:
         return ""
     return (
-        f" If server {one} has another ensemble's disk, give it back its own. If the others have copies of "
+        f"If server {one} has another ensemble's disk, give it back its own. If the others have copies of "
         f"an earlier day, restore the data of server {one} on all (docs/operations.md, 'Back up and "
         "restore')."
     )
@@ -219,7 +272,7 @@ def _zxids(holders: Holders) -> dict[int, int]:
 def last_transaction(found: Mapping[str, Any]) -> int:
     """As far as is known: where an epoch just began, a snapshot is named by its zxid, which is none."""
     last = int(found["last_zxid"] or "0x0", 16)
-    return last if last & COUNTER else max(_trail(found), default=0)
+    return last if last & COUNTER else max(_trail(found) or _trail(found, "times"), default=0)
 
 
 def ends(holders: Holders) -> str:

@@ -17,6 +17,7 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -27,7 +28,7 @@ HEAD = struct.Struct(">qiqqi")  # of a transaction: session, its request's numbe
 STAT = struct.Struct(
     ">qqqqqiiiqq"
 )  # ACL, created, modified (zxids), two times, three versions, owner, children
-STAT_OF_USE = (0, 1, 2, 5, 8)  # of these: ACL, created, modified, version, owner
+STAT_OF_USE = (1, 2, 5, 8)  # of these: created, modified, version, owner
 CREATE, DELETE, SET, SET_ACL, MULTI, CREATE2, RECONFIG = 1, 2, 5, 7, 14, 15, 16
 CREATE_CONTAINER, DELETE_CONTAINER, CREATE_TTL = 19, 20, 21
 FAILED, CLOSE_SESSION = -1, -11
@@ -173,6 +174,20 @@ def span(directories: Iterable[str]) -> Span:
     return Span(min(usable, default=None), last)
 
 
+def written(snapshot: Path) -> dict[int, int]:
+    """By zxid the times (ms) of the transactions that made its znodes or last wrote them, as far as it can be
+    read."""
+    times: dict[int, int] = {}
+    if not _usable(snapshot):
+        return times
+    with suppress(EOFError, OSError, zlib.error):
+        for path, _, stat, _ in _znodes(snapshot):
+            if path != OWN:
+                times |= {stat[1]: stat[3], stat[2]: stat[4]}
+    times.pop(0, None)  # what each server has from the beginning
+    return times
+
+
 def _files(directories: Iterable[str]) -> tuple[dict[int, Path], dict[int, Path]]:
     """Snapshots and logs, by the zxids in their names."""
     found: dict[str, dict[int, Path]] = {"snapshot": {}, "log": {}}
@@ -227,6 +242,17 @@ def _log(path: Path) -> Iterator[tuple[int, int, int, bytes]]:
 
 def _snapshot(path: Path) -> Iterator[tuple[object, ...]]:
     """The znodes in it. Raises EOFError if it ends too early."""
+    for name, value, stat, acl in _znodes(path):
+        if name != OWN:
+            created, modified, version, owner = (stat[at] for at in STAT_OF_USE)
+            yield (
+                *(name, _bucket(name), created, modified, version, owner, len(value)),
+                *(_checksum(value), acl),
+            )
+
+
+def _znodes(path: Path) -> Iterator[tuple[bytes, bytes, tuple[int, ...], bytes]]:
+    """Path, value, statistics and a checksum of the permissions of each. Raises EOFError."""
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rb") as file:
         reader = _File(file)
@@ -237,15 +263,10 @@ def _snapshot(path: Path) -> Iterator[tuple[object, ...]]:
         for _acl in range(reader.number()):
             number = reader.long()
             acls[number] = reader.acl()
-        while (path_ := reader.buffer()) != b"/":  # it ends so; the root's own path is empty
+        while (name := reader.buffer()) != b"/":  # it ends so; the root's own path is empty
             value = reader.buffer()
             stat = STAT.unpack(reader.take(STAT.size))
-            acl, created, modified, version, owner = (stat[at] for at in STAT_OF_USE)
-            if path_ != OWN:
-                yield (
-                    *(path_, _bucket(path_), created, modified, version, owner, len(value)),
-                    *(_checksum(value), acls.get(acl, b"")),
-                )
+            yield name, value, stat, acls.get(stat[0], b"")
 
 
 def _parts(kind: int, reader: _Reader) -> Iterator[tuple[int, _Reader]]:

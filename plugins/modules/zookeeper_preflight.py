@@ -94,11 +94,23 @@ trail:
   description: By zxid (0x...), checksums of some of these transactions, which tell data of one history.
   type: dict
   returned: always
+times:
+  description: >-
+    By zxid (0x...), when these were made (ms since 1970); without any, what the newest snapshot tells of
+    some.
+  type: dict
+  returned: always
 configured: {description: Whether there is a zoo.cfg., type: bool, returned: always}
 marker: {description: Whether it may begin without data (file C(initialize))., type: bool, returned: always}
 servers:
   description: By id, where the members are of which the running (or last) configuration knows.
   type: dict
+  returned: always
+links:
+  description: >-
+    The running server's connections by which followers are sent data, each as its end here and its end there
+    (address:port).
+  type: list
   returned: always
 returned:
   description: Addresses in C(zookeeper_dead) of which no server knows, and where one runs all the same.
@@ -192,6 +204,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg 
     client_port,
     directories,
     in_force,
+    server_address,
     tls_port,
 )
 
@@ -463,6 +476,30 @@ def clients(port: int) -> list[str]:
     return sorted(address for address in found if not ipaddress.ip_address(address).is_loopback)
 
 
+def links(pid: int, ports: set[int]) -> list[tuple[str, str]]:
+    """The connections of a process to and from other hosts at these ports: its end, and the other."""
+    names = _links(PROC / str(pid) / "fd")
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in (read(PROC / "net" / table) or "").splitlines()[1:]:
+            fields = line.split()
+            (here, own), (there, other) = map(_end, fields[1:3])
+            if (
+                fields[3] == ESTABLISHED
+                and {own, other} & ports
+                and not ipaddress.ip_address(here).is_loopback
+                and f"socket:[{fields[9]}]" in names
+            ):
+                found.append((f"{here}:{own}", f"{there}:{other}"))
+    return sorted(found)
+
+
+def _end(text: str) -> tuple[str, int]:
+    """Address and port of one end, as the kernel writes it there."""
+    address, _, port = text.rpartition(":")
+    return _address(address), int(port, 16)
+
+
 def _address(text: str) -> str:
     """As the kernel writes it there: words of four bytes, each in this machine's order."""
     data = b"".join(int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8))
@@ -482,6 +519,11 @@ def _links(directory: Path) -> set[str]:
     except OSError:
         pass
     return names
+
+
+def _quorum_ports(config: dict[str, str]) -> set[int]:
+    """Those at which the members have their followers."""
+    return {server_address(line)[1] for line in servers(config).values()}
 
 
 def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
@@ -576,6 +618,7 @@ def main() -> None:
         unit=found["unit"],
         stale=stale() if found["unit"]["active"] else [],
         returned=returned,
+        links=links(found["unit"]["pid"], _quorum_ports(found["config"])) if found["unit"]["running"] else [],
         deployed_ports=found["deployed_ports"],
         speaks=found["speaks"],
         tls=settings["zookeeper_tls"],
@@ -597,6 +640,7 @@ def main() -> None:
         last_zxid=None if history.last is None else f"{history.last:#x}",
         damaged=history.damaged,
         trail={f"{zxid:#x}": checksum for zxid, checksum in history.trail.items()},
+        times={f"{zxid:#x}": time for zxid, time in history.times.items()},
         configured=bool(found["config"]),
         marker=(Path(found["txnlog_dir"]["path"]) / "initialize").exists(),
         servers=servers(found["config"]),

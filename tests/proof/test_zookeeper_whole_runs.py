@@ -56,6 +56,7 @@ class Scene:
         self.members = self._inventory()
         self._mistake()
         self._hide()
+        self._purge()
         self._promise()
 
     def _running(self, members: list[dict[str, Any]], **how: Any) -> Run:
@@ -217,6 +218,16 @@ class Scene:
         )
         self.ensemble.tell(f"--- nobody can log in on {hidden.name}, --limit {', '.join(self.limit)}")
 
+    def _purge(self) -> None:
+        """Now and then servers only have snapshots, as after a restoration."""
+        known = [self.ensemble.hosts[m["id"]] for m in self.members]
+        if self.stranger or self.luck.random() > 0.2:
+            return
+        for host in known:
+            if host.log and self.luck.random() < 0.7:
+                host.snapshot = host.last
+                self.ensemble.tell(f"{host.name} has no log")
+
     def _promise(self) -> None:
         """What can still be had: what the newest of those that are to be members has."""
         ids = {m["id"] for m in self.members} | self.forgotten
@@ -242,6 +253,7 @@ class Scene:
         except RefusedError as refused:
             self.ensemble.tell(f"--- refused: {refused}")
             self._names_the_newest(str(refused), members)
+            self._waits_for_those_that_left(str(refused), members)
             return str(refused)
         return None
 
@@ -259,6 +271,18 @@ class Scene:
             elif host.log is not None and not host.dead:
                 least = "at least " if host.damaged else ""
                 assert f"server {host.number}: {least}{host.last:#x}" in advice
+
+    def _waits_for_those_that_left(self, advice: str, members: list[dict[str, Any]]) -> None:
+        """Nothing is moved while a member has left of which the others know, and was not declared dead."""
+        hosts = self.ensemble.hosts
+        seen = [h for h in (hosts[m["id"]] for m in members) if h.log and not (h.dead or h.hidden)]
+        known = {n: where for h in seen for n, where in (h.running or h.config or {}).items()}
+        left = {n: zookeeper_hosts.server_address(where)[0] for n, where in known.items()}
+        left = {n: where for n, where in left.items() if n not in {m["id"] for m in members}}
+        if re.search("move the contents|[Rr]estore the data of|Unset zookeeper_observer", advice):
+            assert not {*left.values()} - {*self.dead.split(",")}, (
+                f"data are moved, and {left} may have newer"
+            )
 
     def play(self) -> str | None:
         """Runs that are broken off, then whole ones."""
@@ -327,10 +351,10 @@ class Scene:
                 held = self.ensemble.acknowledged
                 self.ensemble.acknowledged = {z: c for z, c in held.items() if z <= int(found[1], 16)}
         elif found := re.search(r"[Rr]estore the data of server (\d+) on all", advice):
-            log = hosts[int(found[1])].log
+            log, snapshot = hosts[int(found[1])].log, hosts[int(found[1])].snapshot
             for host in (hosts[m["id"]] for m in self.members):
                 self.ensemble.stop(host)
-                host.log = dict(log or {})
+                host.log, host.snapshot = dict(log or {}), snapshot
             self.ensemble.settle()
         elif found := re.search(r"Unset zookeeper_observer for server (\d+), run, and set it then", advice):
             self._meanwhile(
@@ -370,7 +394,13 @@ class Scene:
             self.members += [{**m, "host": hosts[m["id"]].address} for m in self.before if m["id"] in back]
             self.members.sort(key=lambda m: m["id"])
             return bool(back)
-        elif found := re.search(r"zookeeper_dead names (.*), which is in the group", advice):
+        elif found := re.search(r"the group lacks the members (.*), and their data may be newer", advice):
+            back = {int(n) for n in re.findall(r"(\d+) on ", found[1])} & {m["id"] for m in self.before}
+            back = {n for n in back - {self.stranger} if hosts[n].log is not None and not hosts[n].dead}
+            self.members += [{**m, "host": hosts[m["id"]].address} for m in self.before if m["id"] in back]
+            self.members.sort(key=lambda m: m["id"])
+            return bool(back)
+        elif found := re.search(r"zookeeper_dead names ([^.]*), which is in the group", advice):
             alive = {a for n in re.findall(r"zk(\d+)", found[1]) for a in hosts[int(n)].addresses}
             self.dead = ",".join(one for one in self.dead.split(",") if one not in alive)
         elif "cannot elect a leader: leave it unset for one host, or better for three" in advice:
@@ -496,7 +526,7 @@ def _healthy(*_: object) -> list[object]:
     return []
 
 
-def _said(error: Any, _unseen: Any) -> str:
+def _said(error: Any, *_: object) -> str:
     return str(error)
 
 
@@ -504,7 +534,7 @@ def _said(error: Any, _unseen: Any) -> str:
 PLANTED = {
     "the newest data are not the first to run": (PLAN, "_newest_first", lambda *_: [], "leads without", 39),
     "who has the newest data has no vote": (PLAN, "_require_newest_vote", _healthy, "leads without", 2334),
-    "after a disaster anybody may begin": (PLAN, "_from_what_lives", _all_begin, "leads without", 2812),
+    "after a disaster anybody may begin": (PLAN, "_from_what_lives", _all_begin, "leads without", 3572),
     "voters change all at once": (PLAN, "_stages", _one_step, "leads without", 173),
     "advice keeps the oldest data": (ONE, "_zxids", _oldest, "leads without", 13),
     "all is well": (vars(zookeeper_hosts.health), "judge", _healthy, "is restarted, though", 460),
@@ -523,6 +553,13 @@ PLANTED = {
         _said,
         "nobody has looked at",
         81,
+    ),
+    "data are moved beside a member that left": (
+        PLAN,
+        "_undeclared",
+        lambda *_: {},
+        "data are moved, and",
+        9,
     ),
     "a disaster buries who was not declared dead": (
         PLAN,

@@ -684,6 +684,29 @@ def test_declared_twice_there_is_nothing_to_do() -> None:
     assert steps(plan({n: holds("123") for n in "123"}, dead="zk4,zk5")) == ["123"]
 
 
+@pytest.mark.parametrize("dead", ["zk44,zk5", "zk44, zk5,"])
+def test_who_is_declared_dead_and_is_nobody_is_told(dead: str) -> None:
+    """A mistyped address; or that of a member that is gone already."""
+    said = (
+        "zookeeper_dead names zk44, and no server knows a member there: this declares nobody dead. The "
+        "members are 1 on zk1, 2 on zk2, 3 on zk3, 4 on zk4 and 5 on zk5. Correct it, unless that member"
+    )
+    text = refusal(plan({n: holds("12345") for n in "123"}, dead=dead))
+    assert text.startswith("Servers 4 and 5 were taken out of the group at once")
+    assert said in text
+    assert said in plan({n: holds("12345") for n in "12345"}, dead="zk44")["nobody"]
+    assert plan({n: holds("12345") for n in "1234"}, dead="zk5")["nobody"] == ""
+    assert plan({n: holds("123") for n in "123"})["nobody"] == ""
+    moving = {"1": holds("1234"), "2": holds("1234"), "3": replaced("1234", "4")}
+    assert plan(moving, dead="zk4")["nobody"] == "", "one server knows it"
+    text = refusal(plan({n: holds("12") for n in "12"} | {"3": empty()}, dead="zk3"))
+    assert text.startswith("zookeeper_dead names zk3, which is in the group")
+    assert "no server knows" not in text
+    young = plan({n: empty() for n in "12"}, dead="zk4")
+    assert "names zk4, and no server knows a member there" in young["nobody"]
+    assert "The members are 1 on zk1 and 2 on zk2." in young["nobody"]
+
+
 @pytest.mark.parametrize(("at", "then"), [("1235", ["1235", "123"]), ("123", ["123"])])
 def test_a_burial_that_was_cut_short_goes_on(at: str, then: list[str]) -> None:
     seen = {"1": holds(at), "2": holds("1235"), "3": holds("12345" if at == "1235" else "1235")}
@@ -1057,6 +1080,51 @@ def test_nothing_is_moved_or_restored_beside_a_member_that_could_not_be_looked_a
     assert f"Move and restore nothing: zk{hidden} could not be looked at, and may have newer data" in text
     assert text.endswith("Make it reachable, and run without --limit.")
     assert not re.search("move the contents|Restore|Unset|restore a backup|take out", text)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({n: holds("12345") | written(1, 2, at=int(n)) for n in "12"}, "have different transactions"),
+        ({"1": holds("123") | written(1, 2), "2": empty()}, "have no data"),
+        ({"1": holds("123", **DOWN) | written(1, 2), "2": STRANGE}, "none of its last transactions is"),
+        (
+            {"1": holds("1234", **DOWN) | written(1, 2) | {"damaged": "/log"}, "2": reinstalled(1, 2)},
+            "cannot be told",
+        ),
+    ],
+)
+def test_nothing_is_moved_or_restored_beside_a_member_that_left_the_group(
+    seen: Mapping[str, Found], said: str
+) -> None:
+    """Nobody has looked at it, and it may have newer data. Declared dead, it has none."""
+    gone = sorted({*seen["1"]["servers"]} - {*seen})
+    text = refusal(plan(seen))
+    assert said in text
+    where = " and ".join(
+        filter(None, (", ".join(f"{n} on zk{n}" for n in gone[:-1]), f"{gone[-1]} on zk{gone[-1]}"))
+    )
+    assert f"Move and restore nothing: the group lacks the members {where}, and their data may be new" in text
+    assert "Put back into the group those of your ensemble, and run again." in text
+    dead = ",".join(f"zk{n}" for n in gone)
+    assert text.endswith(f"declare that: -e zookeeper_dead={dead}")
+    assert not re.search("move the contents|Restore|Unset|restore a backup|take out", text)
+    if "different" in said:
+        assert "If they are two ensembles, take the hosts of one out of the group `zookeeper`. Move" in text
+    declared = refusal(plan(seen, dead=dead, disaster=True))
+    assert "Move and restore nothing" not in declared
+
+
+def test_advice_that_costs_nothing_stays_beside_a_member_that_left_the_group() -> None:
+    seen = {n: holds("123") for n in "12"} | {"3": holds("3456", last_zxid="0x900000000")}
+    text = refusal(plan(seen))
+    assert "Discard no data: server 3 has the newest, and the others are needed for the quorum." in text
+    assert "Move and restore nothing: the group lacks the members 4 on zk4, 5 on zk5 and 6 on zk6" in text
+    two = {n: holds("12") for n in "12"} | {n: holds("345") for n in "34"}  # both serve
+    text = refusal(plan(two))
+    assert text.endswith(
+        "Discard no data: server 1 has the newest, and the others are needed for the quorum."
+    )
 
 
 def test_one_that_could_not_be_looked_at_may_be_one_of_two_that_serve() -> None:

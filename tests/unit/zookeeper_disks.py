@@ -116,7 +116,7 @@ class Disk:
             data = logs = THEIRS
             self._file("etc/zookeeper/conf/zoo.cfg", self._zoo_cfg(self.theirs, THEIRS, THEIRS))
         if host.log is not None:
-            self._history(data, logs, host.log)
+            self._history(data, logs, host.log, since=host.snapshot)
             if self.myid is not None:
                 self._file(f"{data}/myid", f"{self.myid}\n")
         if self.left is not None:
@@ -131,17 +131,21 @@ class Disk:
         keys = {**places, "clientPort": CLIENT_PORT, **{f"server.{n}": where for n, where in config.items()}}
         return "".join(f"{key}={value}\n" for key, value in keys.items())
 
-    def _history(self, data: str, logs: str, log: Log) -> None:
-        """In snapshots and logs, as a server may have them: some are purged, and a crash tears the last."""
+    def _history(self, data: str, logs: str, log: Log, *, since: int = -1) -> None:
+        """In snapshots and logs, as a server may have them: some are purged, and a crash tears the last.
+
+        ``since``: before that there are only snapshots."""
         zxids = sorted(log)
         chance = random.Random(repr(zxids))  # noqa: S311 - the same history has the same files
         self._file(f"{data}/version-2/currentEpoch", "1")
-        newest = chance.choice([0, *zxids])
+        newest = max(chance.choice([0, *zxids]), min(since, max(zxids, default=0)))
         self._file(f"{data}/version-2/snapshot.{newest:x}", b"")
         begins = sorted({zxids[0], *chance.sample(zxids, min(2, len(zxids)))}) if zxids else []
         for begin, end in pairwise([*begins, 1 << 63]):
             if end <= newest and chance.random() < 0.3:
                 continue
-            entries = [entry(zxid, log[zxid]) for zxid in zxids if begin <= zxid < end]
+            entries = [entry(zxid, log[zxid]) for zxid in zxids if max(begin, since + 1) <= zxid < end]
+            if since >= 0 and not entries:
+                continue
             torn = entry(1)[: chance.randint(0, 20)] if chance.random() < 0.2 else b""
             self._file(f"{logs}/version-2/log.{begin:x}", HEADER + b"".join(entries) + torn + bytes(64))

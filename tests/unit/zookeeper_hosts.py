@@ -57,6 +57,7 @@ class Host:
     marker: bool = False
     dead: bool = False
     hidden: bool = False  # it does what it did, but nobody can log in
+    snapshot: int = -1  # up to here it has no log
     damaged: str = ""  # a log of which ``log`` has only what can be read: the server does not start
     names: set[str] = field(default_factory=set)  # under which it is found besides the address
 
@@ -94,9 +95,19 @@ class Host:
             "unit": {"running": self.running is not None},
             "last_zxid": f"{self.last:#x}" if self.log is not None else None,
             "damaged": self.damaged,
-            "trail": {f"{zxid:#x}": checksum for zxid, checksum in (self.log or {}).items()},
+            "trail": {f"{zxid:#x}": c for zxid, c in (self.log or {}).items() if zxid > self.snapshot},
+            "times": self._times(),
             "configured": config is not None,
+            "addresses": sorted(self.addresses),
         }
+
+    def _times(self) -> dict[str, int]:
+        """Of the transactions in its log, or else of some that its snapshot tells."""
+        log = self.log or {}
+        made = {zxid: c for zxid, c in log.items() if zxid > self.snapshot} or {
+            zxid: c for zxid, c in log.items() if c % 3
+        }
+        return {f"{zxid:#x}": checksum for zxid, checksum in made.items()}
 
 
 def line(address: str, ports: tuple[int, int] = PORTS, *, observer: bool = False) -> str:
@@ -248,6 +259,19 @@ class Ensemble:
         if self.leader == host.number:
             self.leader, self.following = None, set()
 
+    def links(self, host: Host) -> list[tuple[str, str]]:
+        """Its connections with its leader, or its followers: its end, and the other."""
+        if self.leader is None or host.number not in self._members() or host.dead or host.hidden:
+            return []
+        leader = self.hosts[self.leader]
+        port = server_address(leader.view[leader.number])[1]
+        ends = {
+            n: (f"{self.hosts[n].address}:{50000 + n}", f"{leader.address}:{port}") for n in self.following
+        }
+        if host is leader:
+            return [(there, here) for here, there in ends.values()]
+        return [ends[host.number]]
+
     def can_spare(self, host: Host, members: list[Host]) -> None:
         """Those that stay are a quorum; or, as after losses, all that are left of it serve."""
         if self.leader is None or host.number not in self._members():
@@ -313,7 +337,8 @@ class Run:
     def look(self, names: list[str], play: list[str]) -> dict[str, dict[str, Any]]:
         """What preflight tells of each. Raises RefusedError if it has something against one of ``play``."""
         assert set(play) <= set(names)
-        return {name: self._host(name).seen() for name in names}
+        hosts = {name: self._host(name) for name in names}
+        return {name: host.seen() | {"links": self.ensemble.links(host)} for name, host in hosts.items()}
 
     def prepare(self, play: list[str]) -> None:
         """What is done before any server is set up."""

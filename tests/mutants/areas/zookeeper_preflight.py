@@ -19,6 +19,11 @@ adopt = partial(Mutant, "plugins/modules/zookeeper_adopt.py")
 rules = partial(Mutant, "plugins/module_utils/zookeeper_rules.py")
 
 MUTANTS = [
+    preflight("                and not ipaddress.ip_address(here).is_loopback\n", "", "itself is a follower"),
+    preflight(
+        '                and f"socket:[{fields[9]}]" in names\n', "", "another process follows the leader"
+    ),
+    preflight("and {own, other} & ports\n", "\n", "whoever talks to it in an election follows it"),
     preflight(
         '(Path(found["txnlog_dir"]["path"]) / "initialize")',
         '(Path(found["data_dir"]["path"]) / "initialize")',

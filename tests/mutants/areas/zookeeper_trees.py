@@ -70,7 +70,7 @@ MUTANTS = [
         "who has the permission does not count",
     ),
     tree("return _checksum(repr(row).encode()).hex()", "return _checksum(row[0]).hex()", "nothing differs"),
-    tree("if path_ != OWN:", "if True:", "a server's own configuration is a difference"),
+    tree("if name != OWN:", "if True:", "a server's own configuration is a difference"),
     tree(
         "                if path != OWN:\n",
         "                if True:\n",

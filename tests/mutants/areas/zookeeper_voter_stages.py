@@ -5,13 +5,58 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_zookeeper_voter_stages.py", "tests/unit/test_zookeeper_history.py"),)
+NAMES = ("voter_stages", "only_snapshots", "history")
+KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in NAMES)),)
 
 stages = partial(Mutant, "plugins/filter/zookeeper_voter_stages.py")
 ensemble = partial(Mutant, "plugins/module_utils/zookeeper_one_ensemble.py")
 history = partial(Mutant, "plugins/module_utils/zookeeper_history.py")
 
 MUTANTS = [
+    ensemble(" or b in _connected({a}, live)", "", "servers that share a leader are two ensembles"),
+    ensemble("and there.endswith(port) and", "and", "who takes part in an election is of the ensemble"),
+    ensemble(
+        "and (there, here) in ends_there", "", "whoever is connected to some leader is of this ensemble"
+    ),
+    ensemble(
+        "        and not {mine[number], other[number]} <= places.get(int(number), frozenset())\n",
+        "",
+        "a host that was given a name is another one",
+    ),
+    ensemble(
+        "{mine[number], other[number]} <= places",
+        "{mine[number], other[number]} & places",
+        "a host elsewhere is the same one",
+    ),
+    ensemble(
+        '        if not newer["trail"] and last_transaction(newer) > last_transaction(older):\n'
+        "            return None if same else same\n",
+        "",
+        "a snapshot leads that lacks what others have",
+    ),
+    ensemble(' or _trail(found, "times")', "", "a snapshot of a new epoch is taken for an empty one"),
+    ensemble("if not left or not self.advice:", "if not left:", "advice that costs nothing is taken back"),
+    ensemble(
+        "if not left or not self.advice:",
+        "if True:",
+        "data are moved that a member may need who is not in the group",
+    ),
+    stages("if where not in dead}", "}", "who was declared dead is waited for"),
+    stages(
+        '- {str(m[key]) for m in members for key in ("name", "host")}', "", "a member of the group is nobody"
+    ),
+    stages("    listed = known or {", "    listed = {", "who the members are is told by the inventory"),
+    history(
+        "if not times and snapshots and not damaged:", "if snapshots and not damaged:", "a log tells nothing"
+    ),
+    history("if not times and snapshots and not damaged:", "if False:", "a snapshot tells nothing"),
+    history("and not damaged:", "and True:", "a snapshot stands for a log that is damaged"),
+    history("written(snapshots[max(snapshots)])", "written(snapshots[min(snapshots)])", "an old one counts"),
+    history(
+        "all(mine[zxid] == other[zxid] for zxid in shared)",
+        "any(mine[zxid] == other[zxid] for zxid in shared)",
+        "data that went two ways are one history",
+    ),
     stages("    _require_no_doubt(left_out, seen)\n", "", "--limit hides newer data, or another server's"),
     stages("in (1, len(ids)):", "in (len(ids),):", "a voter alone with observers is never well"),
     stages(
@@ -44,7 +89,11 @@ MUTANTS = [
         '    if False:\n        raise RefusalError(\n            f"The ensemble is new',
         "an ensemble begins without some of its members",
     ),
-    stages("    require_one_ensemble(holders, voters, lost)\n", "", "data of two ensembles are mixed"),
+    stages(
+        "    require_one_ensemble(holders, voters, lost, _places(members, seen))\n",
+        "",
+        "data of two ensembles are mixed",
+    ),
     stages("if not empty or len(now - lost)", "if True or len(now - lost)", "a quorum without the data"),
     stages(
         "return min(lists",
@@ -165,8 +214,8 @@ MUTANTS = [
         "an observer is restored over what a damaged log has",
     ),
     # ---------------------------------------------------------------- data that do not fit together
-    ensemble("if not unseen:", "if True:", "advice rests on data that nobody has looked at"),
-    ensemble("if not unseen:", "if False:", "no advice is given, though all were looked at"),
+    ensemble("        if unseen:", "        if False:", "advice rests on data that nobody has looked at"),
+    ensemble("        if unseen:", "        if True:", "no advice is given, though all were looked at"),
     stages(
         'if "servers" not in seen.get(str(m["name"]), {})]',
         'if str(m["name"]) not in seen]',
@@ -348,9 +397,7 @@ MUTANTS = [
     ),
     stages(', "newest_first": True}', "}", "the newest data go first, and it is taken for a change"),
     # ---------------------------------------------------------------- members that are dead for good
-    stages(
-        "{one.strip() for one in addresses}", "set(addresses)", "a blank behind a comma hides a dead member"
-    ),
+    stages("{one.strip() for one in (", "{one for one in (", "a blank behind a comma hides a dead member"),
     stages("    if alive:\n", "    if False:\n", "who is in the group is declared dead without a word"),
     stages(
         "if server_address(where)[0] in dead)",

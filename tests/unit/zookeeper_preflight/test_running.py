@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import os
 import socket
+import sys
 
 import pytest
 
@@ -62,6 +64,55 @@ def test_a_port_that_another_process_has(host: Host) -> None:
         assert host.look(zookeeper_admin_port=port)["problems"] == []
         [said] = host.look(zookeeper_admin_port=port, zookeeper_admin_server=True)["problems"]
         assert said.startswith(f"zookeeper_admin_port {port} is taken")
+
+
+def test_by_which_connections_followers_are_sent_data(host: Host) -> None:
+    """The server's own, at the members' first port, with other hosts; as /proc has them."""
+
+    def end(address: str, port: int) -> str:
+        data = ipaddress.ip_address(address).packed
+        words = (int.from_bytes(data[at : at + 4], sys.byteorder) for at in range(0, len(data), 4))
+        return f"{''.join(f'{word:08X}' for word in words)}:{port:04X}"
+
+    def table(*rows: tuple[str, int, str, int, str, int]) -> str:
+        lines = [
+            f"{n}: {end(*row[:2])} {end(*row[2:4])} {row[4]} 0:0 0:0 0 0 0 {row[5]} 1"
+            for n, row in enumerate(rows)
+        ]
+        return "\n".join(["  sl  local_address rem_address st", *lines, ""])
+
+    own, other = 7, 8  # sockets
+    (host.root / "proc/41/fd").mkdir(parents=True)
+    (host.root / "proc/41/fd/3").symlink_to(f"socket:[{own}]")
+    host.write(
+        "proc/net/tcp",
+        table(
+            ("10.0.0.1", 50001, "10.0.0.3", 2888, "01", own),
+            ("10.0.0.1", 50002, "10.0.0.3", 2888, "01", other),
+            ("10.0.0.1", 50003, "10.0.0.3", 2888, "06", own),
+            ("10.0.0.1", 50004, "10.0.0.3", 3888, "01", own),
+            ("127.0.0.1", 50005, "127.0.0.1", 2888, "01", own),
+        ),
+    )
+    mapped = ("::ffff:10.0.0.1", 2888, "::ffff:10.0.0.2", 50001, "01", own)
+    host.write("proc/net/tcp6", table(mapped, ("fd00::1", 2888, "fd00::2", 50001, "01", own)))
+    assert preflight.links(41, {2888}) == [
+        ("10.0.0.1:2888", "10.0.0.2:50001"),
+        ("10.0.0.1:50001", "10.0.0.3:2888"),
+        ("fd00::1:2888", "fd00::2:50001"),
+    ]
+    assert preflight.links(42, {2888}) == []
+    assert host.look()["links"] == [], "no server runs"
+
+
+def test_a_server_tells_its_connections_by_the_ports_of_its_zoo_cfg(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "links", lambda pid, ports: [pid, sorted(ports)])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host.runs()
+        host.configured(clientPort=listener.getsockname()[1])
+        assert host.look()["links"] == [os.getpid(), [2888]]
 
 
 def test_who_listens() -> None:
