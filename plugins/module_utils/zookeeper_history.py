@@ -14,7 +14,7 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -44,9 +44,11 @@ Trail = Mapping[int, int]
 
 
 class History(NamedTuple):
-    """``last`` zxid, None if there are no data; ``trail``: some of the transactions, by zxid a checksum.
+    """``last`` zxid, None if there are no data; ``trail``: some of the transactions, by zxid a checksum, back
+    to where the log has a gap.
 
-    ``times``: when these were made, in ms; if there are none, of some of those of which a snapshot tells.
+    ``times``: when transactions were made, in ms, those before the gap, too; if the trail is empty, also some
+    of those of which a snapshot tells.
     ``damaged`` is the path of a log that cannot be read to its end, if ``last`` may be too low for that.
     """
 
@@ -64,14 +66,21 @@ def read_history(directories: Iterable[str]) -> History:
     """
     files = [path for directory in directories for path in Path(directory, "version-2").glob("*.*")]
     latest, damaged = _latest(dict(_named("log", files)))
-    checksums = {zxid: checksum for zxid, (checksum, _) in latest.items()}
     snapshots = dict(_named("snapshot", files))
     # A log's name is its first transaction.
     last = max([*snapshots, *latest, *damaged], default=None)
+    begin = _begin(latest, snapshots)
+    checksums = {zxid: checksum for zxid, (checksum, _) in latest.items() if zxid > begin}
     times = {zxid: time for zxid, (_, time) in latest.items()}
-    if not times and snapshots and not damaged:
-        times = written(snapshots[max(snapshots)])
+    if not checksums and snapshots and not damaged:
+        times |= written(snapshots[max(snapshots)])
     return History(last, _trail(checksums), str(next(iter(damaged.values()), "")), _trail(times))
+
+
+def _begin(logged: Collection[int], snapshots: Collection[int]) -> int:
+    """After which transaction the log has all. A server writes a snapshot of what its log has; only one that
+    it was sent is not in it, and then what was before that may lack any number of transactions."""
+    return max((zxid for zxid in snapshots if zxid & COUNTER and zxid not in logged), default=0)
 
 
 def same_history(mine: Trail, other: Trail) -> bool | None:

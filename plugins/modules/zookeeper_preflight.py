@@ -91,13 +91,15 @@ adopt:
   type: dict
   returned: always
 trail:
-  description: By zxid (0x...), checksums of some of these transactions, which tell data of one history.
+  description: >-
+    By zxid (0x...), checksums of some of these transactions, which tell data of one history. There is none
+    before a gap of the log, as it has one when the server was sent all data.
   type: dict
   returned: always
 times:
   description: >-
-    By zxid (0x...), when these were made (ms since 1970); without any, what the newest snapshot tells of
-    some.
+    By zxid (0x...), when transactions were made (ms since 1970), those before a gap, too; if C(trail) is
+    empty, also what the newest snapshot tells of some.
   type: dict
   returned: always
 configured: {description: Whether there is a zoo.cfg., type: bool, returned: always}

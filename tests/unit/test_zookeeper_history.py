@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -194,3 +195,28 @@ def test_one_that_is_behind_is_known(has: int, ahead: int) -> None:
     if ahead < has:
         other = taken(*range(1 + ahead, has + ahead))
         assert same(taken(*range(1, has)), other) is not False
+
+
+def test_a_log_with_a_gap_is_told_as_far_as_it_is_whole(tmp_path: Path) -> None:
+    """A server that was down for long was sent all data: it lacks transactions, and they are no others."""
+
+    def read(name: str) -> Any:
+        return history.read_history([str(tmp_path / name)])
+
+    write(tmp_path / "behind", "log.1", log(*range(1, 6000)))
+    write(tmp_path / "gap", "log.1", log(*range(1, 100)))
+    write(tmp_path / "gap", "snapshot.1400")
+    write(tmp_path / "gap", "log.1401", log(*range(0x1401, 20000)))
+    gap, behind = read("gap"), read("behind")
+    assert (min(gap.trail), max(gap.trail)) == (8192, 19999)
+    assert same(behind.trail, gap.trail) is None, "it is no other history"
+    assert history.same_times(behind.times, gap.times)
+    write(tmp_path / "behind", "snapshot.1400")
+    assert read("behind") == behind, "it wrote that snapshot itself"
+    write(tmp_path / "gap", "snapshot.100000000")
+    assert read("gap").trail == gap.trail, "an epoch that began"
+    write(tmp_path / "gap", "snapshot.100000001")
+    assert read("gap").trail == {}
+    write(tmp_path / "purged", "snapshot.1400")
+    write(tmp_path / "purged", "log.1401", log(*range(0x1401, 20000)))
+    assert read("purged").trail == gap.trail

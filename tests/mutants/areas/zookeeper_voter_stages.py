@@ -46,10 +46,10 @@ MUTANTS = [
         '- {str(m[key]) for m in members for key in ("name", "host")}', "", "a member of the group is nobody"
     ),
     stages("    listed = known or {", "    listed = {", "who the members are is told by the inventory"),
-    history(
-        "if not times and snapshots and not damaged:", "if snapshots and not damaged:", "a log tells nothing"
-    ),
-    history("if not times and snapshots and not damaged:", "if False:", "a snapshot tells nothing"),
+    history("if not checksums and snapshots and not damaged:", "if False:", "a snapshot tells nothing"),
+    history("if zxid > begin}", "}", "a server that was sent all data has another history"),
+    history("if zxid & COUNTER and", "if", "each epoch begins with a gap"),
+    history("and zxid not in logged", "", "every snapshot is behind a gap"),
     history("and not damaged:", "and True:", "a snapshot stands for a log that is damaged"),
     history("written(snapshots[max(snapshots)])", "written(snapshots[min(snapshots)])", "an old one counts"),
     history(
