@@ -19,6 +19,15 @@ def down(cluster: Five, *nodes: str) -> None:
         cluster.systemctl(node, "stop", "zookeeper")
 
 
+def more_is_written(operator: Operator) -> None:
+    had = [len(writer.acknowledged) for writer in operator.writers]
+    wait_for(
+        "more is written",
+        lambda: all(len(w.acknowledged) > n + 20 for w, n in zip(operator.writers, had, strict=True)),
+        60,
+    )
+
+
 def test_one_server_gets_a_new_machine_at_another_address(cluster: Five, operator: Operator) -> None:
     """It is dead, and the new one has nothing. Every way to go on agrees with the last."""
     cluster.dies("zk3")
@@ -80,19 +89,11 @@ def test_all_hosts_are_installed_anew_and_one_has_a_disk_of_earlier(
     cluster.leader(followers=4)
     for node in ("zk1", "zk2"):
         down(cluster, node)
-    saved = f"tar -C {DATA} -cf /root/data.tar . && tar -C {LOGS} -cf /root/logs.tar ."
-    cluster.run("zk3", f"systemctl stop zookeeper; {saved}; systemctl start zookeeper")
+    cluster.copies("zk3")
     writing = cluster.leader(followers=2)
-    had = [len(writer.acknowledged) for writer in operator.writers]
-    wait_for(
-        "more is written",
-        lambda: all(len(w.acknowledged) > n + 20 for w, n in zip(operator.writers, had, strict=True)),
-        60,
-    )
+    more_is_written(operator)
     down(cluster, *sorted(("zk3", "zk4", "zk5"), key=lambda node: node == writing))
-    cluster.run(
-        "zk3", f"rm -r {DATA}/* {LOGS}/*; tar -C {DATA} -xf /root/data.tar; tar -C {LOGS} -xf /root/logs.tar"
-    )
+    cluster.goes_back("zk3")
     for node in cluster.servers:
         cluster.install_anew(node)
     every = operator.play("all hosts installed anew, three of them behind", operator.inventory(names=True))
@@ -100,10 +101,35 @@ def test_all_hosts_are_installed_anew_and_one_has_a_disk_of_earlier(
     cluster.leader(followers=4)
 
 
+def test_a_disk_of_earlier_comes_back_with_its_zoo_cfg(cluster: Five, operator: Operator) -> None:
+    """Nothing on its host tells that it is not what it was."""
+    names = operator.inventory(names=True)
+    cluster.leader(followers=4)
+    cluster.copies("zk3")
+    cluster.leader(followers=4)
+    more_is_written(operator)
+    cluster.goes_back("zk3")
+    one = operator.play("a disk of earlier with its zoo.cfg, the others serve", names)
+    assert one.status == 0, one.output
+    cluster.leader(followers=4)
+    # Two more are behind, so three could elect one of them.
+    down(cluster, "zk1", "zk2")
+    writing = cluster.leader(followers=2)
+    more_is_written(operator)
+    down(cluster, *sorted(("zk3", "zk4", "zk5"), key=lambda node: node == writing))
+    cluster.goes_back("zk3")
+    all_ = operator.play("the same, all stopped, three of them behind", names)
+    assert all_.status == 0, all_.output
+    assert "the newest data first: " in all_.output
+    cluster.leader(followers=4)
+    again = operator.play("the same once more", names)
+    assert (again.status, again.changed) == (0, 0), again.output
+
+
 def test_a_strangers_disk_is_refused(cluster: Five, operator: Operator) -> None:
     """Its advice is followed to the letter: nothing is deleted, and it is sent what the others have."""
     cluster.install_anew("zk2")
-    cluster.run("zk2", f"for log in {LOGS}/version-2/log.*; do : >$log; done")
+    cluster.run("zk2", f"for file in {LOGS}/version-2/log.* {DATA}/version-2/snapshot.*; do : >$file; done")
     refused = operator.play("data without a single known transaction", operator.inventory(names=True))
     assert refused.status != 0
     assert (
@@ -134,6 +160,7 @@ def test_two_of_five_are_dead_for_good(cluster: Five, operator: Operator) -> Non
     assert done.status == 0, done.output
     assert not knows(cluster, "zk1", "zk4")
     again = operator.play("the same once more", three, *advice.split())
+    assert "zookeeper_dead names zk4 and zk5, and no server knows a member there" in again.text
     assert (again.status, again.changed) == (0, 0), again.output
 
 
