@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# After so many seconds another is started for one that has ended, or could not be started.
-AGAIN, START_AGAIN = 0.2, 10.0
+# When one has ended, or could not be started, another is started after this pause, seconds. It doubles each
+# time, up to the longest, unless the last one has lived for long.
+PAUSE, LONGEST_PAUSE, LONG = 0.1, 10.0, 60.0
 
 
 class Guard:
@@ -35,6 +36,7 @@ class Guard:
         self._process: subprocess.Popen[bytes] | None = None
         self._lease = 0.0
         self._closed = False
+        self._pause, self._began = PAUSE, loop.time()
         self._start()
 
     def keep(self, lease: float) -> None:
@@ -53,12 +55,13 @@ class Guard:
     def _start(self) -> None:
         if self._closed:
             return
+        self._began = self._loop.time()
         try:
             process = start(self._arguments)
             self._exit = _follow(process)
         except OSError as problem:
             log.error("no guard: if this process is killed, what it runs may go on: %s", problem)
-            self._loop.call_later(START_AGAIN, self._start)
+            self._start_again()
             return
         self._process = process
         self._loop.add_reader(self._exit, self._ended)
@@ -79,7 +82,12 @@ class Guard:
         if process is not None:
             self._bury(process)
             log.error("the guard has ended, with status %s: another is started", process.returncode)
-        self._loop.call_later(AGAIN, self._start)
+        self._start_again()
+
+    def _start_again(self) -> None:
+        lived = self._loop.time() - self._began
+        self._pause = PAUSE if lived > LONG else min(2 * self._pause, LONGEST_PAUSE)
+        self._loop.call_later(self._pause, self._start)
 
     def _bury(self, process: subprocess.Popen[bytes]) -> None:
         os.close(self._exit)

@@ -33,7 +33,8 @@ def main() -> None:
     """Kill all that the daemon runs when its session may end or it has ended itself."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    be_called(f"guard of {os.getppid()}")
+    with suppress(OSError, ValueError):
+        be_called(f"guard of {os.getppid()}")
     due: float | None = None
     while (lease := next_lease(due)) is not None:
         if lease > clock.now():

@@ -60,14 +60,19 @@ def new_mark() -> int:
 
 @contextmanager
 def marked(mark: int) -> Iterator[None]:
-    """What is started meanwhile has the mark from its first moment. A low hard limit allows no mark; then
-    only the environment has it."""
-    with suppress(ValueError, OSError):
-        resource.setrlimit(_RLIMIT_LOCKS, (mark, _GIVEN_LOCKS[1]))
+    """What is started meanwhile has the mark from its first moment, as this process has it, too. Only one
+    thread may start runs."""
+    _limit_locks(mark)
     try:
         yield
     finally:
-        resource.setrlimit(_RLIMIT_LOCKS, _GIVEN_LOCKS)
+        _limit_locks(_GIVEN_LOCKS[0])
+
+
+def _limit_locks(soft: int) -> None:
+    """Where that is not possible, as with a low hard limit, only the environment has the mark."""
+    with suppress(ValueError, OSError):
+        resource.setrlimit(_RLIMIT_LOCKS, (soft, _GIVEN_LOCKS[1]))
 
 
 def adopt_orphans() -> None:

@@ -1,24 +1,30 @@
 """The guard: kills what a daemon runs when it is killed, or stands still until its session may end."""
 
+import fcntl
 import os
+import secrets
 import signal
 import subprocess
 import sys
+import termios
 import time
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from mwapp import clock
 from mwapp.execution import guard_process
+from mwapp.execution.guard import LONG, LONGEST_PAUSE, PAUSE, Guard
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
 pytestmark = pytest.mark.processes
 
-FAMILY = 7
+FAMILY = 1 << 29 | secrets.randbits(29)  # nobody else's, who runs these tests, too
 MARKED = {"MWAPP_RUN": str(FAMILY << 32 | 1), "PATH": "/usr/bin:/bin"}
 
 
@@ -45,6 +51,14 @@ def tell(process: subprocess.Popen[bytes], *after: float) -> None:
     """That the session is sure to live so many seconds from now; of several the last one counts."""
     assert process.stdin is not None
     process.stdin.write("".join(f"{clock.now() + seconds:.3f}\n" for seconds in after).encode())
+    wait_for("it has read it", lambda: not unread(process))
+
+
+def unread(process: subprocess.Popen[bytes]) -> int:
+    assert process.stdin is not None
+    number = array("i", [0])
+    fcntl.ioctl(process.stdin, termios.FIONREAD, number)
+    return number[0]
 
 
 def ignores(process: int, number: int) -> bool:
@@ -190,3 +204,16 @@ def test_one_that_has_stood_still_for_long_does_not_believe_what_is_old() -> Non
         wait_for("another", lambda: runner._guard._process not in (None, first))
     finally:
         runner.kill_all()
+
+
+def test_one_that_cannot_live_is_started_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mwapp.execution.guard.start", Mock(side_effect=OSError(11, "")))
+    loop = Mock(time=lambda: 1000.0)
+    again = Guard(loop)
+    for _ in range(9):
+        loop.call_later.call_args.args[1]()
+    pauses = [call.args[0] for call in loop.call_later.call_args_list]
+    assert (pauses[:3], pauses[-1]) == ([2 * PAUSE, 4 * PAUSE, 8 * PAUSE], LONGEST_PAUSE)
+    again._began = 1000.0 - LONG - 1
+    again._start_again()
+    assert loop.call_later.call_args.args[0] == PAUSE

@@ -369,6 +369,12 @@ def test_commands_run_without_a_guard_if_none_can_be_started(
     assert harness.run("echo hello").output == b"hello\n"
 
 
+def test_commands_run_where_no_limit_can_be_set(shared: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared.run("true")
+    monkeypatch.setattr(resource, "setrlimit", Mock(side_effect=ValueError))
+    assert shared.run("echo hello").output == b"hello\n"
+
+
 def test_the_mark_of_a_run_is_not_the_daemons(shared: Harness) -> None:
     before = resource.getrlimit(RLIMIT_LOCKS)
     assert int(shared.run("prlimit --locks -o SOFT --noheadings").output) >> 32 == FAMILY

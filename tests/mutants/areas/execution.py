@@ -163,7 +163,7 @@ MUTANTS = [
         "where the limit on locks is low nothing runs",
     ),
     table(
-        "        resource.setrlimit(_RLIMIT_LOCKS, _GIVEN_LOCKS)\n",
+        "        _limit_locks(_GIVEN_LOCKS[0])\n",
         "        pass\n",
         "what the daemon starts for itself has the mark of a run",
     ),
@@ -249,7 +249,19 @@ MUTANTS = [
         "who stands still lets its runs of another user go on when its session is over",
     ),
     guard(
-        "call_later(AGAIN, self._start)", "call_later(600, self._start)", "a guard that is killed is the last"
+        "call_later(self._pause, self._start)",
+        "call_later(600, self._start)",
+        "a guard that is killed is the last",
+    ),
+    guard(
+        "min(2 * self._pause, LONGEST_PAUSE)",
+        "PAUSE",
+        "where no guard can live, they cost all there is of a CPU",
+    ),
+    guard(
+        "PAUSE if lived > LONG else min(2 * self._pause, LONGEST_PAUSE)",
+        "min(2 * self._pause, LONGEST_PAUSE)",
+        "after some guards in a month there is none for ten seconds",
     ),
     guard(
         "        self._loop.add_reader(self._exit, self._ended)\n        self._tell()\n",
@@ -272,8 +284,8 @@ MUTANTS = [
         "who asks all to end, ends the guard first",
     ),
     guarding(
-        '    be_called(f"guard of {os.getppid()}")\n',
-        "",
+        '        be_called(f"guard of {os.getppid()}")\n',
+        "        pass\n",
         "who kills all that is called mwapp kills the guard",
     ),
     guarding(
