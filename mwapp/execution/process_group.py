@@ -185,11 +185,14 @@ class Group:
         # It stays a zombie until everything is over, so its number, also the group's and the session's, stays
         # ours.
         self.code = _exit_code(self._process.pid)
-        if self._deadline is None:
-            self._signal_group(signal.SIGKILL)
-            self._end()
-        else:
+        if self._deadline is not None:
             self._await_deadline()
+            return
+        try:
+            if self._is_left():
+                self._signal(signal.SIGKILL)
+        finally:
+            self._end()
 
     def _await_deadline(self, pause: float = 0.001) -> None:
         """Let those that were asked to end have the time that is left."""

@@ -41,6 +41,7 @@ FRESH_SECONDS = 0.005
 # that is about to start has no mark yet.
 PAUSE, LOOKS = 0.02, 3
 MOST_LOOKS = 250
+CHUNK = 1 << 16
 
 
 class ProcessInfo(NamedTuple):
@@ -91,6 +92,7 @@ class Orphans:
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[ProcessInfo, set[int]]] = {}  # with their marks
+        self._file: int | None = None  # stays open, because it is read at every end of a run
 
     def belong_to(self, leader: int, mark: int) -> bool:
         """Whether one of them belongs to the run with that mark, whose first process was the leader.
@@ -98,13 +100,10 @@ class Orphans:
         True also if that is not known yet: a process that is dying, or starts another program, has no
         environment.
         """
-        own = os.getsid(0)
-        seen, self._known = self._known, {}
-        for pid in _children_of_main_thread():
-            process, marks = seen.get(pid) or (_process(pid), set())
-            if process is None or process.session == own or _buried(pid):
-                continue
-            self._known[pid] = process, marks or _marks(pid)
+        seen, own = self._known, os.getsid(0)
+        for _ in range(MOST_LOOKS):
+            if not self._look(seen, own):
+                break
         return any(
             leader in (process.group, process.session)
             or mark in marks
@@ -112,14 +111,37 @@ class Orphans:
             for process, marks in self._known.values()
         )
 
+    def _look(self, seen: dict[int, tuple[ProcessInfo, set[int]]], own: int) -> bool:
+        """Get to know all that live. Whether some had died: what they had started may be an orphan only since
+        then."""
+        self._known, died = {}, False
+        for pid in self._pids():
+            process, marks = seen.get(pid) or (_process(pid), set())
+            if process is None or process.session == own:
+                continue
+            if _buried(pid):
+                died = True
+            else:
+                self._known[pid] = process, marks or _marks(pid)
+        return died
 
-def _children_of_main_thread() -> list[int]:
-    """Orphans become children of the main thread; processes that another thread started are that thread's
-    children."""
-    main = os.getpid()
-    with suppress(OSError):
-        return [int(pid) for pid in Path(f"/proc/self/task/{main}/children").read_bytes().split()]
-    return [process.pid for process in _all_processes() if process.parent == main]  # an unusual kernel
+    def _pids(self) -> list[int]:
+        """Orphans become children of the main thread; processes that another thread started are that thread's
+        children."""
+        main = os.getpid()
+        try:
+            if self._file is None:
+                self._file = os.open(f"/proc/{main}/task/{main}/children", os.O_RDONLY | os.O_CLOEXEC)
+            return [int(pid) for pid in _read_again(self._file).split()]
+        except OSError:  # an unusual kernel
+            return [process.pid for process in _all_processes() if process.parent == main]
+
+
+def _read_again(file: int) -> bytes:
+    found = b""
+    while more := os.pread(file, CHUNK, len(found)):
+        found += more
+    return found
 
 
 def _buried(pid: int) -> bool:

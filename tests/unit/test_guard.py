@@ -117,8 +117,8 @@ def test_it_kills_when_the_session_may_end_and_then_guards_the_next() -> None:
             tell(process, 0.5)
             assert runs.wait(LONGEST_WAIT / 2) == -signal.SIGKILL
             assert time.monotonic() - began >= 0.5
+        tell(process, 0.1, LONGEST_WAIT)
         with sleeper() as runs:
-            tell(process, 0.1, LONGEST_WAIT)
             time.sleep(0.5)
             assert (runs.poll(), process.poll()) == (None, None)
             assert process.stdin is not None

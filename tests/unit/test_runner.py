@@ -23,7 +23,7 @@ from mwapp.core.task import Task
 from mwapp.execution import process_group
 from mwapp.execution.output import Output
 from mwapp.execution.process_group import Group
-from mwapp.execution.processes import FAMILY
+from mwapp.execution.processes import FAMILY, Orphans
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 
@@ -270,6 +270,7 @@ def test_what_the_shell_leaves_in_its_group_is_killed(shared: Harness, tmp_path:
 
 
 RLIMIT_LOCKS = 10
+UNMARKED = "env -i prlimit --locks=unlimited"
 
 # How a process leaves the group that its command began with; $1 is what writes its number and then sleeps.
 ESCAPES = {
@@ -285,8 +286,9 @@ ESCAPES = {
     "no environment, in place of the shell": "exec env -i sh -c '$1'",
     "no environment, and another session": "env -i setsid -w sh -c '$1'",
     "no environment, another session, and no parent": "setsid -f env -i sh -c '$1'; sleep 600",
-    "no mark": "env -i prlimit --locks=unlimited sh -c '$1'",
-    "no mark, and no parent": "(env -i prlimit --locks=unlimited sh -c '$1' &) ; sleep 600",
+    "no mark": f"{UNMARKED} sh -c '$1'",
+    "no mark, and another session": f"{UNMARKED} sh -c 'setsid \"$@\"; true' sh sh -c '$1'",
+    "no mark, no parent, and another group": f"({UNMARKED} timeout 500 sh -c '$1' &) ; sleep 600",
     "another's mark": "setsid -f env MWAPP_RUN=$(printf %05000d 1) sh -c '$1'; sleep 600",
     "no environment, and all of that": "(setsid env -i setsid sh -c '$1' >/dev/null 2>&1 &) ; sleep 600",
 }
@@ -316,7 +318,32 @@ def test_who_leaves_the_group_is_killed_with_it(
 def test_who_leaves_the_group_does_not_outlive_its_command(shared: Harness, tmp_path: Path, how: str) -> None:
     exited = shared.run(leaving(how, tmp_path))
     assert (exited.code, exited.output) == (0, b"done\n")
-    assert not Path("/proc", str(read_number(tmp_path / "pid"))).exists(), "not even as a zombie"
+    pid = read_number(tmp_path / "pid")
+    assert not alive(pid)
+    if how != "no mark, and another session":  # which is nobody's when it is dead
+        assert not Path("/proc", str(pid)).exists(), "not even as a zombie"
+
+
+@pytest.mark.usefixtures("shared")  # this process adopts orphans
+def test_who_becomes_an_orphan_while_we_look_at_all_of_them_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["sh", "-c", f"sleep 600 & echo $! >{tmp_path}/pid; wait"]
+    with subprocess.Popen(command, start_new_session=True) as shell:
+        child, orphans = read_number(tmp_path / "pid"), Orphans()
+        look = orphans._pids
+
+        def dies_then() -> list[int]:
+            found = look()
+            shell.kill()
+            wait_for("it is dead", lambda: not alive(shell.pid))
+            return found
+
+        monkeypatch.setattr(orphans, "_pids", dies_then)
+        try:
+            assert orphans.belong_to(shell.pid, 0)
+        finally:
+            os.kill(child, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("killed", ["its run ends", "the daemon is killed"])
@@ -381,7 +408,7 @@ def test_the_mark_of_a_run_is_not_the_daemons(shared: Harness) -> None:
     assert resource.getrlimit(RLIMIT_LOCKS) == before
 
 
-@pytest.mark.parametrize("emptied", ["", "env -i ", "env -i prlimit --locks=unlimited "])
+@pytest.mark.parametrize("emptied", ["", "env -i ", f"{UNMARKED} "])
 def test_what_another_run_left_behind_is_let_be(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emptied: str
 ) -> None:

@@ -98,9 +98,9 @@ MUTANTS = [
         "to kill a command kills the daemon",
     ),
     group(
-        "            self._signal_group(signal.SIGKILL)\n            self._end()",
-        "            self._end()",
-        equivalent="what is left is found among the orphans, a moment later",
+        "                self._signal(signal.SIGKILL)\n        finally:",
+        "                self._signal_group(signal.SIGKILL)\n        finally:",
+        "who has no mark and has left the session is not found once its parent is killed",
     ),
     group(
         "        for process in _census.of(self._process.pid, self._mark):\n            if process.group",
@@ -229,7 +229,16 @@ MUTANTS = [
         "for pid in found]",
         equivalent="a signal to the dead does nothing",
     ),
-    table(" or _buried(pid):", ":", "the dead that a run leaves behind stay for ever"),
+    table(
+        "            if _buried(pid):",
+        "            if False:",
+        "the dead that a run leaves behind stay for ever",
+    ),
+    table(
+        "            if not self._look(seen, own):\n                break",
+        "            self._look(seen, own)\n            break",
+        "whose parent dies while we look at all orphans is missed, and its run is over",
+    ),
     table("looks = 0 if found else looks + 1", "looks = LOOKS", "one look is enough for the guard"),
     runner("        adopt_orphans()\n", "", "who forks twice is init's"),
     runner("            self._guard.close()\n", "", "a daemon's guard stays when its runner has ended"),
@@ -352,8 +361,8 @@ MUTANTS = [
         "when a shell has ended what it has started is let be until the deadline, even if the session is over",
     ),
     group(
-        "        if self._deadline is None:\n            self._signal_group(signal.SIGKILL)",
-        "        if True:\n            self._signal_group(signal.SIGKILL)",
+        "        if self._deadline is not None:\n            self._await_deadline()\n            return\n",
+        "        self._no_deadline()\n",
         "what a shell has started has no time to clean up: the shell ends at once",
     ),
     group(
