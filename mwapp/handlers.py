@@ -22,14 +22,16 @@ The handler of a shard is a class, :class:`Shard`.
 
 import sys
 from collections.abc import Callable, Mapping
+from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, ParamSpec, TypeVar, Unpack, overload
 
-from mwapp.errors import BadInputError
+from mwapp.errors import BadInputError, TaskFailedError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     from mwapp.client.calls import Call, Options
+    from mwapp.core.protocol import Outcome
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -87,12 +89,20 @@ class Handler(Generic[P, R]):
     def __init__(self, function: Callable[P, R], options: "Options") -> None:
         """Raises BadInputError if a task cannot run it."""
         _check_function(function)
+        if options:
+            from mwapp.client.calls import Call  # here, because workers seldom need it
+
+            Call("true", **options).task(None)
+        # As inspect, pickle and their like expect it. What else the function has could hide our own.
+        update_wrapper(self, function, updated=())
         self.function = function
         self._options = options
-        self.__doc__ = function.__doc__
-        self.__wrapped__ = function  # as inspect and its like expect it
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __reduce__(self) -> str:
+        """For pickle: it is found by its name, as a function is."""
+        return self.function.__qualname__
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -101,23 +111,41 @@ class Handler(Generic[P, R]):
     @property
     def name(self) -> str:
         """``module:function``, as workers find it. Raises BadInputError if they cannot."""
-        module = self.function.__module__
+        module, function = self.function.__module__, self.function.__qualname__
+        there = getattr(sys.modules.get(module), function, self)
+        if not isinstance(there, Handler):
+            raise BadInputError(
+                f"@handler: {module}.{function} is not what workers would run; write @handler above its "
+                "definition, and above all other decorators"
+            )
         if module == "__main__":  # for workers it is the module that this program was started from
             module = _main_module()
-        return f"{module}:{self.function.__qualname__}"
+        if not all(word.isidentifier() for word in module.split(".")):
+            raise BadInputError(
+                f"@handler: workers cannot import {module}: name it with letters, digits and _ alone"
+            )
+        return f"{module}:{function}"
 
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
+    def call(self, /, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
         """The call with these arguments, to be submitted. Raises BadInputError if it does not take them."""
         import inspect  # here, because workers do not need these
 
-        from mwapp.client.calls import Call, returned
+        from mwapp.client.calls import Call
 
         signature = inspect.signature(self.function)
         try:
             bound = signature.bind(*args, **kwargs)
         except TypeError as problem:
             raise BadInputError(f"{self.name}: {problem}; it takes {signature}") from None
-        return Call(handler=self.name, argument=_by_name(bound), read=returned, **self._options)
+        return Call(handler=self.name, argument=_by_name(bound), read=self.read, **self._options)
+
+    def read(self, outcome: "Outcome") -> Any:
+        """What it has returned. Raises TaskFailedError if that is nothing, not even None: by sys.exit(0)."""
+        if outcome.result is not None:
+            return outcome.value
+        if self.function.__annotations__.get("return") in (None, "None"):
+            return None
+        raise TaskFailedError(f"it has returned nothing, but left by sys.exit({outcome.code or 0})")
 
 
 @overload
@@ -142,6 +170,8 @@ _STARRED, _NO_PLAIN_FUNCTION = 0x04, 0x20 | 0x80 | 0x200
 
 
 def _check_function(function: Any) -> None:
+    if isinstance(function, Handler):
+        raise BadInputError(f"@handler: {function.function.__qualname__} is one already; write it once")
     inner = function
     while hasattr(inner, "__wrapped__"):  # by other decorators
         inner = inner.__wrapped__
@@ -149,6 +179,8 @@ def _check_function(function: Any) -> None:
     if code is None:
         raise BadInputError(f"@handler: {function!r} is not a function; write @handler above a def")
     name = function.__qualname__
+    if not name.replace(".", "").isidentifier() and "<locals>" not in name:
+        raise BadInputError(f"@handler: {name} has no name that workers could look for; use def")
     if "." in name:
         raise BadInputError(f"@handler: {name} is not at the top of its module, where workers look for it")
     if code.co_flags & _NO_PLAIN_FUNCTION:
@@ -224,6 +256,23 @@ class Shard:
     def close(self) -> None:
         """Close what is open. The process ends when this returns, with its threads and all that it started;
         or a few seconds later in any case."""
+
+
+def same_keys(written: str) -> str | None:
+    """Why this JSON has not all that was written: keys of a dict that are one text there; None: it has."""
+    if "{" not in written:
+        return None
+    import json  # here, because not all need these
+    from collections import Counter
+
+    twice: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        counted = Counter(key for key, _ in pairs)
+        twice.extend(key for key, count in counted.items() if count > 1)
+
+    json.loads(written, object_pairs_hook=look)
+    return f"two keys of a dict are {twice[0]!r} there: keys are text" if twice else None
 
 
 def problem_of_address(address: object) -> str | None:

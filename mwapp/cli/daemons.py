@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mwapp import release as release_session
-from mwapp.cli.options import F, common, host_name, option, parsed, servers_of, tls
+from mwapp.cli.options import F, Number, common, host_name, option, parsed, servers_of, tls
 from mwapp.core.election import Election
 from mwapp.core.limits import LIMITS
 from mwapp.core.master import MAX_ATTEMPTS, Master
@@ -108,7 +108,7 @@ def _daemon(listen: str) -> Callable[[F], F]:
                 ),
                 option(
                     "--session-timeout",
-                    type=click.FloatRange(min=0.1, max=3600),
+                    type=Number(min=0.1, max=3600),
                     default=6.0,
                     metavar="SECONDS",
                     help="The ensemble declares a silent process dead after this long. "
@@ -157,7 +157,7 @@ def _master_options(function: F) -> F:
             ),
             option(
                 "--retention",
-                type=click.FloatRange(min=LEAST_RETENTION),
+                type=Number(min=LEAST_RETENTION),
                 default=RETENTION.seconds,
                 metavar="SECONDS",
                 help="How long to keep finished tasks. At least "
@@ -215,7 +215,7 @@ def _worker_options(function: F) -> F:
             ),
             option(
                 "--drain",
-                type=click.FloatRange(min=0),
+                type=Number(min=0),
                 default=DRAIN_SECONDS,
                 metavar="SECONDS",
                 help="How long a graceful stop waits for running tasks. Tasks still running then are killed "
@@ -263,7 +263,7 @@ def _limits(prefix: str, whose: str) -> list[Callable[[F], F]]:
         ),
         option(
             f"{prefix}cpu",
-            type=click.FloatRange(min=LEAST_CPU),
+            type=Number(min=LEAST_CPU),
             metavar="CPUS",
             help=f"How many CPUs {whose} may use, such as 0.5.",
         ),

@@ -30,7 +30,7 @@ def timeout(text: str, default: float | None = None) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         return options.option(
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=options.Number(min=0, min_open=True),
             default=default,
             metavar="SECONDS",
             help=text + " Exit status 5.",

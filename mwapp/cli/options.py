@@ -1,5 +1,6 @@
 """Options: each is a flag, an environment variable and a key of the config file, with one help text."""
 
+import math
 import os
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -25,6 +26,16 @@ def parsed(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parame
         return None if value is None else parse(value)
 
     return callback
+
+
+class Number(click.FloatRange):
+    """A number in a range. "nan", which compares with none, is in no range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 def option(
@@ -213,7 +224,7 @@ def client(function: F) -> F:
             lambda function: common(function, "warning"),
             option(
                 "--connect-timeout",
-                type=click.FloatRange(min=0, min_open=True),
+                type=Number(min=0, min_open=True),
                 default=10.0,
                 metavar="SECONDS",
                 help="Give up (exit status 3) if the ensemble does not answer for this long.",

@@ -9,6 +9,7 @@ import click
 
 from mwapp.cli.options import servers_of
 from mwapp.client.background import Background
+from mwapp.client.handles import seconds
 from mwapp.core.client import ClientPart
 from mwapp.core.session import Callback, Process, Scope
 from mwapp.errors import TimedOutError, UnreachableError
@@ -60,7 +61,7 @@ def converse(
     """
     future = target.session.converse(build)
     try:
-        future.result(timeout)
+        future.result(seconds(timeout))
     except TimeoutError:
         raise TimedOutError from None
     finally:

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from mwapp.cli.keys import Keys
-from mwapp.cli.options import client, option
+from mwapp.cli.options import Number, client, option
 from mwapp.cli.output import age, bold, plain, show_json, table, width, yellow
 from mwapp.cli.session import Target, look, target_of
 from mwapp.cli.streams import show
@@ -38,7 +38,7 @@ WATCH_CONNECT_SECONDS = 3.0
     "--watch",
     is_flag=False,
     flag_value=WATCH_SECONDS,
-    type=click.FloatRange(min=0.1),
+    type=Number(min=0.1),
     metavar="[SECONDS]",
     help=f"Refresh every SECONDS (default {WATCH_SECONDS:g}) until q or ^C.",
 )

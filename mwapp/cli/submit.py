@@ -312,6 +312,8 @@ def _time(text: str) -> float:
 def _argument(text: str | None) -> Any:
     try:
         return None if text is None else json.loads(text)
+    except RecursionError:
+        raise BadInputError("--argument: it is nested too deeply") from None
     except ValueError as problem:
         raise BadInputError(
             f"--argument: not JSON ({problem}); quote it for the shell: '{{\"width\": 640}}'"

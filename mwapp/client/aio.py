@@ -159,9 +159,9 @@ class AsyncClient(Asking):
     @overload
     def task(self, name: str | int, handler: Handler[..., R]) -> AsyncTask[R]: ...
 
-    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> AsyncTask[Any]:  # noqa: ARG002 - for mypy alone
+    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> AsyncTask[Any]:
         """See :meth:`mwapp.Client.task`."""
-        return self._task(*named(name))
+        return self._task(*named(name, handler))
 
     async def wait(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> list[End]:
         """See :meth:`mwapp.Client.wait`."""

@@ -1,5 +1,6 @@
 """What can be submitted: a call with its options. Each is checked alone, and named if it is wrong."""
 
+import json
 import os
 import pwd
 import re
@@ -20,7 +21,7 @@ from mwapp.core.task import (
     make_key,
 )
 from mwapp.errors import BadInputError
-from mwapp.handlers import Handler
+from mwapp.handlers import Handler, same_keys
 
 R = TypeVar("R")
 
@@ -58,6 +59,11 @@ def text(value: object) -> bool:
     return value is None or isinstance(value, str)
 
 
+def is_text(value: object) -> bool:
+    """Whether it is text."""
+    return isinstance(value, str)
+
+
 def number(value: object) -> bool:
     """Whether it is a number, or left out."""
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
@@ -72,11 +78,11 @@ _OPTIONS: dict[str, tuple[Fits, str]] = {
     "delay": (number, "a number of seconds"),
     "at": (lambda it: isinstance(it, datetime) or number(it), "a datetime, or seconds since the Unix epoch"),
     "expires": (number, "a number of seconds"),
-    "env": (lambda it: isinstance(it, Mapping) and all(map(text, (*it, *it.values()))), "a dict of text"),
+    "env": (lambda it: isinstance(it, Mapping) and all(map(is_text, (*it, *it.values()))), "a dict of text"),
     "secrets": (lambda it: isinstance(it, Mapping) and all(map(text, (*it, *it.values()))), "a dict of text"),
     "directory": (text, "an absolute path as text"),
     "labels": (
-        lambda it: isinstance(it, list | tuple) and all(map(text, it)),
+        lambda it: isinstance(it, list | tuple) and all(map(is_text, it)),
         "a list of text, such as ['gpu']",
     ),
 }
@@ -187,10 +193,16 @@ class Call(Generic[R]):
         if name is not None:  # the name marks it
             task = replace(task, key=make_key(task.submitter) if task.submitter else None)
         try:
+            if self.handler is not None:
+                _check_json(self.argument)
             task.encode()
-        except BadTaskError as problem:  # each alone, so that the message can name the wrong one
+        except (
+            BadTaskError,
+            RecursionError,
+        ) as problem:  # each alone, so that the message can name the wrong one
             if self.handler is not None:
                 check(shown("handler"), handler=self.handler)
+                check_by(shown("argument"), _check_json, self.argument)
                 check(shown("argument"), handler=self.handler, argument=self.argument)
             for option in [option for option in _FIELDS if option in self._options]:
                 these = {"expires": {"delay", "expires"}, "secrets": {"environment", "secrets"}}.get(
@@ -238,6 +250,17 @@ def _moment(at: datetime | float | None) -> float | None:
         raise BadTaskError(f"{at} is out of range ({problem})") from None
 
 
+def _check_json(argument: Any) -> None:
+    """Raises BadTaskError if not all would read it as it is, and RecursionError."""
+    try:
+        written = json.dumps(argument, allow_nan=False)
+    except (TypeError, ValueError) as problem:
+        raise BadTaskError(f"task field 'argument' cannot be written as JSON: {problem}") from None
+    twice = same_keys(written)
+    if twice is not None:
+        raise BadTaskError(f"task field 'argument' cannot be written as JSON: {twice}")
+
+
 def _shown(typed: Mapping[str, str], argument: str) -> str:
     return typed.get(argument, argument)
 
@@ -259,7 +282,7 @@ def call_of(what: object, arguments: tuple[Any, ...], named: dict[str, Any]) -> 
         name = getattr(what, "__qualname__", repr(what))
         raise BadInputError(f"submit: {name} is no handler; write @handler above its definition")
     raise BadInputError(
-        f"submit: {what!r} is not a shell command (text), a function with @handler, or a Call"
+        f"submit: {brief(what)} is not a shell command (text), a function with @handler, or a Call"
     )
 
 
@@ -309,8 +332,11 @@ def check_by(setting: str, check: Callable[[Any], Any], value: Any) -> Any:
     """Like that, with a check of its own."""
     try:
         return check(value)
+    except RecursionError:
+        raise BadInputError(f"{setting}: it is nested too deeply") from None
     except BadTaskError as problem:
-        raise BadInputError(f"{setting}: {problem}") from None
+        half = isinstance(problem.__context__, UnicodeEncodeError)  # it tells this of the command alone
+        raise BadInputError(f"{setting}: {'it is not valid UTF-8' if half else problem}") from None
 
 
 def check_fits(setting: str, value: object, fits: Fits, words: str) -> None:

@@ -1,6 +1,7 @@
 """What the clients with and without asyncio share: settings, what they ask for, and what comes of it."""
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from mwapp.client.background import Background, End, no_such_task
 from mwapp.client.calls import (
     Call,
+    brief,
     call_of,
     check_fits,
     new_key,
@@ -30,6 +32,7 @@ from mwapp.errors import (
     TimedOutError,
     UnreachableError,
 )
+from mwapp.handlers import Handler
 from mwapp.status.overview import TaskView, read_tasks
 from mwapp.zookeeper.connect_string import DEFAULT, Servers
 
@@ -38,6 +41,8 @@ H = TypeVar("H", bound="Handle[Any]")
 
 Read = Callable[[Outcome], R]
 
+# As long as threads can wait, about: centuries.
+LONGEST = threading.TIMEOUT_MAX / 2
 # The numbers that a task may have. ZooKeeper gives ten digits; a person may give more.
 _NUMBERS = range(10**20)
 
@@ -59,7 +64,12 @@ class Handle(Generic[R]):
 
     def _result(self, end: End) -> R:
         if end.state == DONE:
-            return self._read(end.outcome)
+            try:
+                return self._read(end.outcome)
+            except TaskFailedError as nothing:  # there is nothing to be read
+                failure = TaskFailedError(f"{self.name} is done, but: {nothing}")
+                failure.end = end
+                raise failure from None
         problem = TaskFailedError(f"{self.name} {_why(end)}")
         problem.end = end
         raise problem
@@ -106,6 +116,7 @@ class Asking:
         )
         most = LIMITS.max_tasks
         check_fits("max_tasks", max_tasks, lambda it: it in range(1, most + 1), f"a number from 1 to {most}")
+        connect_timeout = min(connect_timeout, LONGEST)
         check_fits("submitter", submitter, text, "text")
         given = os.environ.get("MWAPP_SUBMITTER") or None if submitter is None else submitter
         self._submitter = submitter_of(given)
@@ -165,20 +176,20 @@ def _with_tls(servers: Servers, *given: str | None) -> Servers:
 
 def calls_of(calls: Iterable[str | Call[Any]]) -> list[Call[Any]]:
     """What ``submit_many`` is given. Raises BadInputError."""
-    if isinstance(calls, str):
+    if isinstance(calls, str | bytes | Call) or not isinstance(calls, Iterable):
         raise BadInputError("submit_many: give a list of commands and calls; for a single one use submit")
     return [call_of(call, (), {}) for call in calls]
 
 
 def handles_of(tasks: Iterable[H], kind: type[Handle[Any]]) -> list[H]:
     """What waits, cancels and looks are given. Raises BadInputError."""
-    if isinstance(tasks, (str, Handle)):
-        raise BadInputError(f"tasks: give a list of tasks, not {tasks!r} alone")
+    if isinstance(tasks, (str, bytes, Handle)) or not isinstance(tasks, Iterable):
+        raise BadInputError(f"tasks: give a list of tasks, not {brief(tasks)} alone")
     listed = list(tasks)
     for task in listed:
         if not isinstance(task, kind):
             raise BadInputError(
-                f"tasks: {task!r} is not a {kind.__name__}; write client.task(name) for a name"
+                f"tasks: {brief(task)} is not a {kind.__name__}; write client.task(name) for a name"
             )
     return listed
 
@@ -188,15 +199,15 @@ def seconds(timeout: float | None) -> float | None:
     check_fits(
         "timeout", timeout, lambda it: number(it) and (it or 0) >= 0, "a number of seconds (None: no limit)"
     )
-    return timeout
+    return None if timeout is None else min(timeout, LONGEST)
 
 
-def named(name: str | int) -> tuple[str, Read[Any]]:
+def named(name: str | int, handler: Handler[..., Any] | None = None) -> tuple[str, Read[Any]]:
     """The task of that name or number, and how to read the result. Raises BadInputError."""
     if isinstance(name, int):
         check_fits("name", name, lambda it: it in _NUMBERS and not isinstance(it, bool), "a task's number")
     check_fits("name", name, lambda it: isinstance(it, str | int), "a task's name or number")
-    return task_name(str(name), "name"), returned
+    return task_name(str(name), "name"), handler.read if isinstance(handler, Handler) else returned
 
 
 @contextmanager

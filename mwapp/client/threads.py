@@ -211,9 +211,9 @@ class Client(Asking):
     @overload
     def task(self, name: str | int, handler: Handler[..., R]) -> Task[R]: ...
 
-    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> Task[Any]:  # noqa: ARG002 - for mypy alone
+    def task(self, name: str | int, handler: Handler[..., Any] | None = None) -> Task[Any]:
         """The task of this name or number, whoever submitted it. With ``handler`` mypy knows its result."""
-        return self._task(*named(name))
+        return self._task(*named(name, handler))
 
     def wait(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> list[End]:
         """Wait until all have ended, however they end. Raises TimedOutError, NotFoundError."""

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import Any
 
 from mwapp import clock
-from mwapp.handlers import Called, Handler, Run, UnknownHandlerError, choose, load, offered
+from mwapp.handlers import Called, Handler, Run, UnknownHandlerError, choose, load, offered, same_keys
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -210,6 +210,9 @@ def _result(value: Any) -> str:
             f"the result has {len(data)} bytes of JSON, the limit is {MOST_RESULT}: store it elsewhere and "
             "return where it is"
         )
+    twice = same_keys(text)
+    if twice is not None:
+        raise ResultError(f"the result cannot be written as JSON: {twice}"[:MOST_REASON])
     return data.decode()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import os
 import signal
 import threading
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from mwapp import AsyncClient, AsyncTask, Client, Task
+from mwapp import AsyncClient, AsyncTask, Call, Client, Task
 from mwapp.client.aio import _each
 from mwapp.core.client import Submit
 from mwapp.errors import BadInputError, ClosedError, NotFoundError, TimedOutError, UnreachableError
@@ -150,6 +151,16 @@ def test_a_time_limit_is_kept_and_then_nothing_is_left(client: Client) -> None:
     wait_for("nothing is worked on", lambda: not parts(client))
 
 
+@pytest.mark.parametrize("forever", [math.inf, 1e12, 10**400], ids=["inf", "1e12", "10**400"])
+def test_as_long_as_one_likes_is_a_time_limit(forever: float) -> None:
+    server = Server()
+    with Client(server.connect, connect_timeout=forever) as client:
+        for call in (client.task("x").result, client.task("x").status):
+            with pytest.raises(NotFoundError):
+                call(timeout=forever)
+    server.close()
+
+
 @pytest.mark.parametrize("call", ["cancel", "status", "done", "rerun", "remove"])
 def test_who_asks_has_a_time_limit_too(client: Client, call: str) -> None:
     """However often the ensemble refuses what is asked, without permission for example."""
@@ -265,6 +276,12 @@ def test_the_program_s_garbage_is_its_own_business() -> None:
         ),
         (lambda client: client.task(7).wait(-1), "timeout: -1 is not a number of seconds"),
         (lambda client: client.submit_many("true"), "submit_many: give a list of commands and calls"),
+        (lambda client: client.submit_many(None), "submit_many: give a list of commands and calls"),
+        (lambda client: client.submit_many(5), "submit_many: give a list of commands and calls"),
+        (lambda client: client.submit_many(Call("true")), "submit_many: give a list of commands and calls"),
+        (lambda client: client.wait(None), "tasks: give a list of tasks, not None alone"),
+        (lambda client: client.cancel(5), "tasks: give a list of tasks, not 5 alone"),
+        (lambda client: client.task(7).wait(math.nan), "timeout: nan is not a number of seconds"),
         (lambda client: client.submit_many([7]), "submit: 7 is not a shell command"),
     ],
 )

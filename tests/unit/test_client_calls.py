@@ -1,7 +1,10 @@
 """What can be submitted from Python, and what is said of what cannot."""
 
+import copy
 import functools
+import math
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -143,6 +146,63 @@ def test_a_handler_by_its_name() -> None:
     assert stored(Call(handler="echo", argument=[1])) == Task(key="k", handler="echo", argument=[1])
 
 
+def itself(self: int, what: int = 0) -> int:
+    return self + what
+
+
+itself_handler = handler(itself)
+
+
+@handler
+def given(self: int, what: int = 0) -> int:
+    return self + what
+
+
+@handler
+def silent() -> None: ...
+
+
+def test_arguments_may_have_any_name() -> None:
+    assert given(self=1, what=2) == 3
+    assert stored(given.call(self=1, what=2)).argument == {"self": 1, "what": 2}
+
+
+def test_what_workers_would_not_find_is_refused_when_it_is_called() -> None:
+    """Decorated under another name: workers look for `itself`, and find a plain function."""
+    with pytest.raises(BadInputError, match=f"^@handler: {__name__}.itself is not what workers would run"):
+        itself_handler.call(1)
+
+
+def test_wrong_options_of_a_handler_are_told_where_they_stand() -> None:
+    options: Any
+    for options, message in (
+        ({"retrise": 3}, "retrise: there is no such"),
+        ({"retries": "3"}, "retries: '3' is not"),
+    ):
+        with pytest.raises(BadInputError, match=f"^{message}"):
+            handler(**options)(plain)
+    with pytest.raises(BadInputError, match=r"^retries: task field 'retries' must be a number from 0"):
+        handler(retries=-1)(plain)
+
+
+def test_a_handler_looks_like_its_function() -> None:
+    assert (add.__name__, add.__qualname__, add.__module__) == ("add", "add", __name__)  # type: ignore[attr-defined]  # mypy sees the class
+    assert pickle.loads(pickle.dumps(add)) is add  # noqa: S301 - our own
+    assert copy.deepcopy(add) is add
+
+
+def test_a_handler_that_left_has_no_result() -> None:
+    """By sys.exit(0), so what it has printed is none."""
+    end = End("x", "done", Outcome(code=0, output="printed\n"))
+    for read in (add.call(1).read, named("x", add)[1]):
+        with pytest.raises(
+            TaskFailedError, match=r"^x is done, but: it has returned nothing.*sys.exit\(0\)$"
+        ) as told:
+            Handle("x", read)._result(end)
+        assert told.value.end is end
+    assert Handle("x", silent.call().read)._result(end) is None
+
+
 def test_called_directly_it_runs_here() -> None:
     assert add(1, y=5) == 6
     assert add.__doc__ == "Add."
@@ -155,6 +215,11 @@ def test_the_module_of_a_program_is_what_it_was_started_from(tmp_path: Path) -> 
     program.write_text(
         "from mwapp import handler\n@handler\ndef sweep() -> None: ...\nprint(sweep.name)\n", encoding="utf-8"
     )
+    (tmp_path / "my-chores.py").write_text(program.read_text())
+    odd = subprocess.run(
+        [sys.executable, "my-chores.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "@handler: workers cannot import my-chores: name it with letters, digits and _ alone" in odd.stderr
     for arguments in (["chores.py"], ["-m", "chores"]):
         done = subprocess.run(
             [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -192,12 +257,20 @@ def unnamed(x: int, /) -> None: ...
         (starred, "@handler: each argument of starred needs a name: no *args and no /"),
         (unnamed, "@handler: each argument of unnamed needs a name: no *args and no /"),
         (3, "@handler: 3 is not a function"),
+        (lambda x: x, "@handler: <lambda> has no name that workers could look for; use def"),
+        (add, "@handler: add is one already; write it once"),
     ],
 )
 def test_what_cannot_be_a_handler(function: Any, message: str) -> None:
     with pytest.raises(BadInputError) as told:
         handler(function)
     assert str(told.value).startswith(message)
+
+
+def nest(inner: Any, depth: int) -> Any:
+    for _ in range(depth):
+        inner = [inner]
+    return inner
 
 
 @pytest.mark.parametrize(
@@ -259,6 +332,25 @@ def test_what_cannot_be_a_handler(function: Any, message: str) -> None:
         (("make",), {"secrets": {"1": "x"}}, "secrets: a secret value's name cannot be set"),
         (("make",), {"secrets": {"A": None}}, "secrets: secret values are an object of names and strings"),
         (("make",), {"secrets": {"A": "1"}, "env": {"A": "1"}}, "secrets: task field 'secrets': A is in"),
+        (("make",), {"env": {"A": "1", "B": None}}, "env: {'A': '1', 'B': None} is not a dict of text"),
+        (("make",), {"env": {None: "x", "A": "y"}}, "env: {None: 'x', 'A': 'y'} is not a dict of text"),
+        (("make",), {"env": {"A": "\ud800"}}, "env: it is not valid UTF-8"),
+        (("make",), {"directory": "/\ud800"}, "directory: it is not valid UTF-8"),
+        (("make",), {"labels": [None, "a"]}, "labels: [None, 'a'] is not a list of text"),
+        (("make",), {"retries": 10**5000}, "retries: "),
+        ((Call(handler="echo", argument=nest([], 100_000)),), {}, "argument: it is nested too deeply"),
+        ((Call(handler="echo", argument="\ud800"),), {}, "argument: it is not valid UTF-8"),
+        (
+            (Call(handler="echo", argument=[math.nan]),),
+            {},
+            "argument: task field 'argument' cannot be written",
+        ),
+        (
+            (Call(handler="echo", argument=[{1: "a", "1": "b"}]),),
+            {},
+            "argument: task field 'argument' cannot be written as JSON: two keys of a dict are '1' there",
+        ),
+        (({1: "x" * 1000},), {}, "submit: {1: 'xxx"),
         (("make",), {"directory": "here"}, "directory: task field 'directory' must be an absolute path"),
         (("make",), {"labels": "gpu"}, "labels: 'gpu' is not a list of text, such as ['gpu']"),
         (("make",), {"labels": ["a b"]}, "labels: label 'a b'"),
@@ -351,6 +443,7 @@ def test_a_failed_task_says_why(state: str, outcome: Outcome, message: str) -> N
         ({"connect": ["zk1"]}, "connect: ['zk1'] is not text such as 'zk1:2181,zk2:2181'"),
         ({"connect_timeout": 0}, "connect_timeout: 0 is not seconds above 0"),
         ({"connect_timeout": "9"}, "connect_timeout: '9' is not seconds above 0"),
+        ({"connect_timeout": math.nan}, "connect_timeout: nan is not seconds above 0"),
         ({"max_tasks": 0}, "max_tasks: 0 is not a number from 1 to 40000"),
         ({"submitter": 7}, "submitter: 7 is not text"),
         ({"submitter": " "}, "submitter: submitter ' ': a submitter is 1 to 100 characters"),

@@ -14,6 +14,18 @@ aio = partial(Mutant, "mwapp/client/aio.py")
 handlers = partial(Mutant, "mwapp/handlers.py")
 
 MUTANTS = [
+    calls(
+        "json.dumps(argument, allow_nan=False)", "json.dumps(argument)", "what only Python reads is stored"
+    ),
+    handles("min(timeout, LONGEST)", "timeout", "who waits for ever by a number is told of a defect"),
+    handlers(
+        "        if not isinstance(there, Handler):", "        if False:", "workers find another function"
+    ),
+    handlers(
+        "        return self.function.__qualname__\n\n    def __call__",
+        "        return self.function.__name__ + '_'\n\n    def __call__",
+        "a function is lost to process pools once it is decorated",
+    ),
     calls('name in ("", ".", "..")', "not name", "who cancels a task . asks for ever"),
     calls("len(name) > MOST_NAME or ", "", "a name of megabytes keeps a client from all else"),
     handles(
@@ -87,8 +99,8 @@ MUTANTS = [
     ),
     calls("{**self._options, **options}", "options", "options of the handler are lost"),
     calls(
-        "isinstance(it, list | tuple) and all(map(text, it))",
-        "all(map(text, it))",
+        "isinstance(it, list | tuple) and all(map(is_text, it))",
+        "all(map(is_text, it))",
         "labels that are one text are taken for letters",
     ),
     calls(

@@ -31,6 +31,10 @@ def large(size, of="x"):
     return of * size
 
 @handler
+def keys():
+    return [{1: "a", "1": "b"}]
+
+@handler
 def leaves():
     sys.exit(3)
 
@@ -56,6 +60,15 @@ def test_it_is_given_its_arguments_by_name(marked: Harness) -> None:
     assert (exited.code, exited.output, exited.result) == (0, b"", "3")
     assert returned(marked.run("marked:add", {"y": 1, "x": 0})) == 1
     assert marked.run("marked:leaves", {}).code == 3
+
+
+def test_keys_that_would_be_one_are_no_result(marked: Harness) -> None:
+    exited = marked.run("marked:keys", {})
+    assert (exited.code, exited.result) == (1, None)
+    assert (
+        exited.reason
+        == "the result cannot be written as JSON: two keys of a dict are '1' there: keys are text"
+    )
 
 
 @pytest.mark.parametrize(
