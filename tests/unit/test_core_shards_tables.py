@@ -463,7 +463,7 @@ def test_a_table_made_by_hand_under_a_name_that_the_command_line_refuses_gets_no
     assert stage.children("/shards") == []
 
 
-@pytest.mark.parametrize("how", ["known", "another master", "read anew"])
+@pytest.mark.parametrize("how", ["known", "another master", "read anew", "cut", "reply lost"])
 def test_no_generation_repeats_after_a_person_has_deleted_a_page(stage: Stage, how: str) -> None:
     master = new_master(stage)
     (a,) = new_workers(stage, "a")
@@ -480,6 +480,19 @@ def test_no_generation_repeats_after_a_person_has_deleted_a_page(stage: Stage, h
         master.die()
         new_master(stage, "n")
         person.delete("/shards/t/0")
+    elif how == "cut":
+        master.cut()
+        person.delete("/shards/t/0")
+        master.resume()
+    elif how == "reply lost":
+        master.cut()
+        a.break_(0)
+        master.resume_and_lose(Transaction, 3)
+        known, before = before, records_of(stage)
+        assert before[0].generation > known[0].generation
+        master.cut()
+        person.delete("/shards/t/0")
+        master.resume()
     else:
         deleted: list[int] = []
 

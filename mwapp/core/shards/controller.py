@@ -100,7 +100,9 @@ class Controller:
         self._scope = process.scope()
         self._begun = False  # reading
         self._reading = process.scope()  # what is read anew after a refusal ends
-        self._floors: dict[str, int] = {}  # of tables: no generation of theirs that we have seen is greater
+        # Of tables: no generation of theirs that we have seen, or given, is greater. Kept between terms: one
+        # that begins anew after a cut may be under the same /master.
+        self._floors: dict[str, int] = {}
         self._view = self._blank()
         self._epoch = -1
         self._fenced: Callback
@@ -128,10 +130,9 @@ class Controller:
         self._look()
 
     def end(self) -> None:
-        """Forget everything: the next term rereads it."""
+        """Forget everything but the generations: the next term rereads it."""
         self._scope.cancel()
         self._stop_reading()
-        self._floors.clear()
 
     def status(self) -> dict[str, Any]:
         """What each table has and lacks."""
@@ -188,6 +189,8 @@ class Controller:
         if work is None:
             return
         self._committing = True
+        for change in work.changes:
+            self._view.note_given(change.table, change.records)
         ops = [Check(EPOCH, self._epoch), *self._workers(work.changes), *work.ops]
         self._reading.transact([*ops, *map(_written, work.changes)], partial(self._committed, work))
 

@@ -8,7 +8,7 @@ Pages are read before holders: so whoever a page names and is no holder then was
 """
 
 import logging
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -80,7 +80,8 @@ class View:
     if a znode that must be there is not."""
 
     def __init__(self, scope: Scope, *, floors: dict[str, int], changed: Callback, missing: Callback) -> None:
-        """``floors``: the highest generation of each table that was seen before; it is kept up to date."""
+        """``floors``: the highest generation of each table that was seen or given before; it is kept up to
+        date."""
         self._scope, self._floors, self._changed, self._missing = scope, floors, changed, missing
         self._least = 0  # generations that earlier masters have given are not greater
         self.complete = False
@@ -211,9 +212,13 @@ class View:
         table.planned_for = ()
 
     def _note_floor(self, name: str, table: KnownTable, page: Page | None) -> None:
-        for record in page.records.values() if page is not None else ():
-            table.floor = max(table.floor, record.generation)
-        self._floors[name] = table.floor
+        seen = [record.generation for record in page.records.values()] if page is not None else []
+        table.floor = self._floors[name] = max([table.floor, self._floors.get(name, 0), *seen])
+
+    def note_given(self, name: str, records: Mapping[int, Record]) -> None:
+        """Generations that are about to be stored: if the reply is lost, a person may delete them unseen."""
+        given = [record.generation for record in records.values()]
+        self._floors[name] = max([self._floors.get(name, 0), *given])
 
     def note_floors(self) -> None:
         """Before everything is read anew: a person may delete a page meanwhile."""
