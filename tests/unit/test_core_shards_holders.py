@@ -326,3 +326,24 @@ def test_of_what_does_not_fit_that_is_said_which_the_record_does_not_say() -> No
     assert holder._matters((7, "released"), record, "w")
     assert holder._matters((7, "ready"), record, "v")
     assert not holder._matters((7, "open"), record, "v")
+
+
+@pytest.mark.parametrize("said", ["oops", '{"incarnation":7,"shards":{}}'])
+def test_what_a_worker_says_is_said_again_if_a_person_overwrites_it(stage: Stage, said: str) -> None:
+    """Also if it has nothing new to say: nobody gives it anything before."""
+    new_master(stage)
+    workers = new_workers(stage, "a", "b")
+    person = stage.person()
+    new_table(stage, person, Table(4))
+    stage.settle(10.0)
+    before = report_of(stage, "a")
+    person.set("/holders/a", said)
+    stage.settle(6.0)
+    person.set("/holders/a", said)
+    stage.settle(20.0)
+    assert report_of(stage, "a").incarnation == before.incarnation
+    assert owners_of(*workers) == [0, 1, 2, 3]
+    assert [len(worker.primaries) for worker in workers] == [2, 2]
+    sent = len(workers[0].sent)
+    stage.settle(60.0)
+    assert not [op for op in workers[0].sent[sent:] if "Set(path='/holders" in str(op)], "it is said once"

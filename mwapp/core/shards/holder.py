@@ -103,6 +103,7 @@ class Holder:
         self._was: int | None = None  # the last one
         self._enrolled = False  # our znode is there, as far as we know
         self._stored: bytes | None = None  # what it says
+        self._version = 0  # that it has then
         self._reporting = False
         self._unsaid: str | None = None  # why nobody hears what we say
         self._too_large: int | None = None  # so many bytes were refused
@@ -269,7 +270,7 @@ class Holder:
             return None
         self._reporting = True
         if self._enrolled:
-            self._store([Set(holder_path(self._name), data)], data)
+            self._store([Set(holder_path(self._name), data)], data, self._version + 1)
         else:
             enroll = partial(self._enroll, self._incarnation, data)
             self._scope.exists(holder_path(self._name), enroll)
@@ -283,13 +284,13 @@ class Holder:
         path = holder_path(self._name)
         create: list[Op] = [Create(path, data, ephemeral=True)]
         if stat is None:
-            self._store(create, data)
+            self._store(create, data, 0)
         elif stat.owner == self._process.session:
-            self._store([Set(path, data)], data)
+            self._store([Set(path, data)], data, stat.version + 1)
         else:  # a person made it
-            self._store([Delete(path), *create], data)
+            self._store([Delete(path), *create], data, 0)
 
-    def _store(self, ops: list[Op], data: bytes) -> None:
+    def _store(self, ops: list[Op], data: bytes, version: int) -> None:
         incarnation, scope = self._incarnation, self._scope
         assert incarnation is not None  # noqa: S101 - only then there is a report; tells mypy
 
@@ -298,7 +299,7 @@ class Holder:
             if isinstance(result, tuple):
                 self._unsaid = self._unsaid if self._too_large is not None else None
                 if self._incarnation == incarnation:
-                    self._enrolled, self._stored = True, data
+                    self._enrolled, self._stored, self._version = True, data, version
                 self._report_soon()
                 return
             self._enrolled = False
@@ -330,7 +331,8 @@ class Holder:
         self._scope.after(VERIFY_SECONDS, verify)
 
     def _verified(self, stat: Stat | None) -> None:
-        if stat is None or stat.owner != self._process.session:
+        """A person may have deleted it, or said something else there."""
+        if stat is None or stat.owner != self._process.session or stat.version != self._version:
             self._enrolled = False
             self._report_soon()
 

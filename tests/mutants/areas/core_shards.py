@@ -195,6 +195,16 @@ MUTANTS = [
         "a failure goes unnoticed",
     ),
     controller(
+        "            self._view.note_given(change.table, change.records)",
+        "            pass",
+        "a generation whose reply was lost is given again when a person has deleted its page",
+    ),
+    controller(
+        "        self._scope.cancel()\n        self._stop_reading()\n",
+        "        self._scope.cancel()\n        self._stop_reading()\n        self._floors.clear()\n",
+        "generations that were given before a cut repeat when a person has deleted their page",
+    ),
+    controller(
         "Record(known.floor, target=())", "Record(0, target=())", "a deleted table's generations repeat"
     ),
     controller(
@@ -400,6 +410,16 @@ MUTANTS = [
         "[Check(path, self._stopped), Set(",
         "[Check(path), Set(",
         "a late farewell takes the next one's znode",
+    ),
+    holder(
+        " or stat.version != self._version:",
+        ":",
+        "what a person has written over a worker's znode stays there",
+    ),
+    holder(
+        "self._store([Set(path, data)], data, stat.version + 1)",
+        "self._store([Set(path, data)], data, 1)",
+        "a worker says the same again and again",
     ),
     holder(
         "self._verify_later()\n\n    def suspended",
