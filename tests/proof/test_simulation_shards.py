@@ -15,7 +15,7 @@ SCHEDULES = 40
 AT_MOST = 300
 INVARIANTS = {
     *("one-owner-per-generation", "no-write-of-stale-owner", "replicas-distinct", "spread-honoured"),
-    *("moves-bounded", "balanced-in-the-end", "primary-caught-up", "shard-liveness"),
+    *("moves-bounded", "balanced-in-the-end", "primary-caught-up", "shard-liveness", "asked-is-done"),
 }
 
 

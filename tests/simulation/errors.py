@@ -5,7 +5,7 @@ Drawn from a separate stream, in some of the schedules; each is an ingredient.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mwapp.core.messages import Operation
 from mwapp.core.protocol import ASSIGN, PARENTS, WORKERS
@@ -14,7 +14,6 @@ from tests.simulation.world import Chance
 if TYPE_CHECKING:
     from tests.simulation.host import Host
     from tests.simulation.judge import Judge
-    from tests.simulation.schedule import Schedule
 
 # The share of schedules with such errors.
 SHARE = 0.2
@@ -23,7 +22,8 @@ SHARE = 0.2
 class Errors:
     """Draws them from :meth:`begin` to :meth:`end`."""
 
-    def __init__(self, schedule: "Schedule") -> None:
+    def __init__(self, schedule: Any) -> None:
+        """``schedule``: a Schedule; or one of shards, for what tests.simulation.shards.errors makes of it."""
         self._schedule = schedule
         self._world, self._denials = schedule.world, schedule.service.denials
         self._draw: Chance = schedule.world  # of the current one
@@ -119,7 +119,8 @@ class Errors:
         return [self._schedule.judge, *([neighbour.judge] if neighbour is not None else [])]
 
     def _some_host(self) -> "Host":
-        return self._draw.random.choice(self._schedule.hosts)
+        hosts: list[Host] = self._schedule.hosts
+        return self._draw.random.choice(hosts)
 
     def _until_later(self, end: Callable[[], None], told: str) -> None:
         def over() -> None:

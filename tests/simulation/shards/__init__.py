@@ -7,6 +7,9 @@
 World, ensemble, service, hosts and faults are those of tests/simulation.
 
     handlers   what a worker runs for its shards: they copy, write, release, hang and fail
+    clients    what people's programs ask for, and whether what they hear is so; past knows what was
+    hands      a person who deletes, creates and sets any znode of theirs
+    errors     what servers refuse
     judge      what must hold, by name
     schedule   all of it, from a seed to its end
     bugs       planted ones, to test the judge

@@ -4,7 +4,20 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import ClassVar
 
-from mwapp.core.messages import Check, CloseShard, Command, Event, Op, Set, ShardSays
+from mwapp.core.messages import (
+    Check,
+    CloseShard,
+    Command,
+    Error,
+    Event,
+    Failed,
+    Op,
+    Reply,
+    Set,
+    ShardSays,
+    Stat,
+    Transaction,
+)
 from mwapp.core.protocol import EPOCH
 from mwapp.core.session import Process
 from mwapp.core.shards.controller import Controller
@@ -174,6 +187,39 @@ class Fond(Holder):
         super()._heard(key, handler, event)
 
 
+class Forgetful(Controller):
+    """A master that forgets the generations of its last term."""
+
+    def end(self) -> None:
+        super().end()
+        self._floors.clear()
+
+
+class Trusting(Holder):
+    """A worker that only looks whether its znode is there, not whether it says what it has said."""
+
+    def _verified(self, stat: Stat | None) -> None:
+        super()._verified(stat if stat is None else replace(stat, version=self._version))
+
+
+class Gloomy(Controller):
+    """A master for which no primary is at work."""
+
+    def _serves(self, at: tuple[str, int], record: Record) -> bool:  # noqa: ARG002 - it looks at nothing
+        return False
+
+
+class Hopeful(Process):
+    """A client for which a transaction without a reply is done."""
+
+    def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Reply) and event.result == Failed(Error.CONNECTION_LOSS):
+            asked = self._pending.get(event.request)
+            if asked is not None and isinstance(asked.operation, Transaction):
+                event = Reply(event.request, ())
+        return super().handle(now, event)
+
+
 # Each bug, and the invariants of which one must break.
 BUGS: dict[str, tuple[Bug, set[str]]] = {
     "fencing": (Bug(Unfenced, faults=("freeze", "unseat", "stall")), {"one-owner-per-generation"}),
@@ -201,4 +247,14 @@ BUGS: dict[str, tuple[Bug, set[str]]] = {
     ),
     "failure that is told": (Bug(holder=Silent, trouble=0.1), {"shard-liveness"}),
     "address of who is there now": (Bug(holder=Fond), {"shard-liveness"}),
+    "generations of an earlier term": (
+        Bug(controller=Forgetful, faults=("cut", "crash", "lose_page")),
+        {"one-owner-per-generation"},
+    ),
+    "what a person says for a worker": (
+        Bug(holder=Trusting, faults=("spoil_holder",)),
+        {"shard-liveness", "balanced-in-the-end"},
+    ),
+    "what people are told": (Bug(controller=Gloomy), {"shard-liveness"}),
+    "reply that is lost": (Bug(client=Hopeful, faults=("cut", "stall")), {"asked-is-done"}),
 }

@@ -49,12 +49,14 @@ class Witness(Protocol):
 
 class Fleet:
     """All hosts with handlers: handlers reach each other, whatever becomes of their sessions. ``trouble``:
-    the share of what they are told that goes wrong."""
+    the share of what they are told that goes wrong; ``slow``, that takes up to ``longest`` seconds."""
 
     def __init__(self, world: World, witness: Witness) -> None:
         self.world, self.witness = world, witness
         self.hosts: dict[str, ShardHost] = {}
-        self.trouble = 0.0
+        self.trouble = self.slow = self.longest = 0.0
+        self.broken: dict[tuple[str, str], float] = {}  # worker and table: no handler serves before then
+        self.slowness = world.stream("slow handlers")
         self.addressed = False  # whether handlers say where they are
         self.writes = 0  # so far
 
@@ -176,12 +178,19 @@ class Handler:
         world = self.fleet.world
         if world.chance(self.fleet.trouble):
             call = self._break if world.chance(0.5) else self._hang
-        self._due = max(self._due, world.now) + world.between(0.0, TAKES)
+        takes = world.between(0.0, TAKES)
+        if self.fleet.slow and self.fleet.slowness.chance(self.fleet.slow):
+            takes += self.fleet.slowness.random.random() * self.fleet.longest
+        self._due = max(self._due, world.now) + takes
         world.at(self._due, partial(self._in_turn, call))
 
     def _in_turn(self, call: Callable[[], None]) -> None:
         if not (self.over or self._deaf or self.host.deferred(partial(self._in_turn, call))):
             call()
+
+    def _is_broken(self) -> bool:
+        until = self.fleet.broken.get((self.host.name, self.key[0]), 0.0)
+        return self.fleet.world.now < until
 
     def _break(self) -> None:
         self.fleet.world.note(self.host.name, f"the handler of {self.key} ends by itself")
@@ -204,6 +213,9 @@ class Handler:
     def _told(self, command: PromoteShard | DemoteShard) -> None:
         if isinstance(command, PromoteShard) and self.host.clock.now() >= command.until:
             self._say("late", generation=command.generation)
+            return
+        if isinstance(command, PromoteShard) and self._is_broken():
+            self._break()
             return
         self.generation, self.members = command.generation, command.members
         if isinstance(command, PromoteShard):

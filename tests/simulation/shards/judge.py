@@ -18,11 +18,15 @@ from mwapp.core.shards.protocol import (
 )
 from tests.simulation.ensemble import SimEnsemble, Transacted
 from tests.simulation.shards.handlers import Fleet, Handler, Key
+from tests.simulation.shards.past import Past
 from tests.simulation.tree import Changed, Created, Deleted
 from tests.simulation.world import Violation
 
 # A host that has just gone on may act for so long before its process has handled anything, seconds.
 AWAKENING = 0.05
+# A worker whose znode in /holders a person has deleted, set or made has noticed it after so many seconds: it
+# looks every five (VERIFY_SECONDS), at a server that may lag, over a connection that may be silent.
+NOTICES = 5.0 + 8.0
 # A page with n shards is written (n + 1) times that often, while nobody comes, goes, fails or asks for
 # something. It was 4.7 at most in 300 schedules.
 MOST_WRITES = 20
@@ -37,6 +41,8 @@ class Judge:
         self.killed: set[int] = set()  # sessions that somebody ended
         self.records: dict[Key, Record] = {}
         self.tables: dict[str, Table | None] = {}
+        self.past = Past()
+        self.hand = -1  # the session of the person who works by hand
         self.written: dict[Key, set[int]] = {}
         self.evicted: set[str] = set()  # workers whose registration somebody has deleted
         self.counts: Counter[str] = Counter()
@@ -45,7 +51,12 @@ class Judge:
         self._writes: Counter[tuple[str, str]] = Counter()
         self._owners: dict[tuple[Key, int], tuple[str, int | None]] = {}  # as committed
         self._highest: dict[Key, int] = {}  # generation, of all tables of that name
-        self._buried: dict[Key, int] = {}  # the last generation of a table that was deleted
+        self._buried: dict[Key, int] = {}  # the last generation of a table or a page that was deleted
+        self._lost: dict[Key, int] = {}  # the same of a page that a person has deleted under its owners
+        self._struck: dict[str, float] = {}  # when a person has last been at a worker's znode in /holders
+        self._pages: dict[tuple[str, str], set[Key]] = {}
+        self._unread: set[Key] = set()  # shards of pages that a person has spoilt: nobody acts on them
+        self._now = 0.0
         self._promoted: dict[tuple[Key, int], Handler] = {}
         self._latest: dict[Key, int] = {}  # the highest generation under which somebody was promoted
         self._fence: dict[Key, int] = {}  # what the store of shared data has seen
@@ -54,7 +65,11 @@ class Judge:
 
     def committed(self, entry: Transacted) -> None:
         """Every transaction that changes something."""
-        self._note_reasons(entry)
+        self._now = entry.time
+        by_hand = entry.session == self.hand
+        for change in entry.changes:
+            self.past.note(entry.time, change)
+        self._note_reasons(entry, by_hand)
         if not any(change.path.startswith("/shards/") for change in entry.changes):
             return
         before = dict(self.records)
@@ -65,8 +80,10 @@ class Judge:
                 case ["shards", table], Deleted():
                     self.tables.pop(table, None)
                 case ["shards", table, page], Created() | Changed() if page.isdigit():
-                    self._page(table, change.data)
+                    self._page(table, page, change.data, by_hand)
                     self._no_spin(table, page, change.data)
+                case ["shards", table, page], Deleted() if page.isdigit() and by_hand:
+                    self._lose(table, page)
                 case ["shards", table, page], Deleted() if page.isdigit():
                     self._gone(table)
                 case _:
@@ -74,10 +91,13 @@ class Judge:
         if self.records != before:
             self._bounded(before)
 
-    def _note_reasons(self, entry: Transacted) -> None:
+    def _note_reasons(self, entry: Transacted, by_hand: bool) -> None:
         """Somebody comes, goes or fails, leads, or asks for something: there is reason to write pages."""
         for change in entry.changes:
             match change.path.strip("/").split("/"), change:
+                case ["holders", name], _ if by_hand:
+                    self._struck[name] = entry.time
+                    news = True
                 case ["holders", name], Created() | Changed():
                     troubles = _troubles(Report.decode(change.data))
                     news = troubles != self._troubles.get(name, ())
@@ -88,6 +108,8 @@ class Judge:
                     news = True
                 case [("epoch" | "moves" | "drains"), *_], _:
                     news = True
+                case ["shards", *_], _:
+                    news = by_hand
                 case _:
                     news = False
             if news:
@@ -121,11 +143,26 @@ class Judge:
                 raise Violation("one-owner-per-generation", f"{key} is deleted while somebody has it")
             self._buried[key] = self.records.pop(key).generation
             self.written.pop(key, None)
+        self._pages = {page: keys for page, keys in self._pages.items() if page[0] != name}
 
-    def _page(self, name: str, data: bytes) -> None:
+    def _lose(self, name: str, page: str) -> None:
+        """A person has deleted a page under those who have its shards: they begin anew. What its owners still
+        write belongs to nothing."""
+        for key in self._pages.pop((name, page), set()) & self.records.keys():
+            self._buried[key] = self._lost[key] = self.records.pop(key).generation
+            self.written.pop(key, None)
+            self._unread.discard(key)
+
+    def _page(self, name: str, page: str, data: bytes, by_hand: bool) -> None:
         records = decode_page(data)
+        had = self._pages.setdefault((name, page), set())
         if records is None:
-            raise Violation("no-crash", f"a page of {name} is none: {data!r}")
+            if not by_hand:
+                raise Violation("no-crash", f"a page of {name} is none: {data!r}")
+            self._unread |= had
+            return
+        self._unread -= had
+        had.update((name, shard) for shard in records)
         for shard, record in records.items():
             self._record((name, shard), self.records.get((name, shard)), record)
             self.records[name, shard] = record
@@ -167,15 +204,24 @@ class Judge:
         """A primary that lives has released the shard, or its handler is gone."""
         handler = self.fleet.hosts[worker].handlers.get(key)
         holder = self.ensemble.decided.nodes.get(holder_path(worker))
+        if self._was_struck(worker):
+            return
         if handler is not None and handler.acting and holder is not None and holder.owner == handler.session:
             raise Violation(
                 "no-write-of-stale-owner", f"{key}: {worker} acts, and is not the primary any more"
             )
 
+    def _was_struck(self, worker: str, now: float = 0.0) -> bool:
+        """Whether others may have what it has, and it does not know yet."""
+        struck = self._struck.get(worker)
+        return struck is not None and max(now, self._now) < struck + NOTICES
+
     def _copies(self, table: str, worker: str, incarnation: int) -> int:
-        """How many shards of the table it copies."""
+        """How many shards of the table it copies, as far as the master can know."""
         return sum(
-            key[0] == table and record.members.get(worker) == Member(incarnation, COPY)
+            key[0] == table
+            and key not in self._unread
+            and record.members.get(worker) == Member(incarnation, COPY)
             for key, record in self.records.items()
         )
 
@@ -224,13 +270,15 @@ class Judge:
             )
 
     def writes(self, handler: Handler) -> None:
-        """Nobody may who has a successor. One on a host that has just gone on, or whose session a person has
-        ended, may try, and is refused."""
+        """Nobody may who has a successor. One on a host that has just gone on, or of whose session, znode in
+        /holders or page a person has made an end, may try, and is refused."""
         key, host = handler.key, handler.host
         if handler.generation >= self._latest.get(key, 0):
             self.counts["writes"] += 1
             return
-        if host.awake and host.awake_for > AWAKENING and handler.session not in self.killed:
+        by_hand = handler.session in self.killed or self._was_struck(host.name, handler.fleet.world.now)
+        by_hand |= handler.generation <= self._lost.get(key, -1)
+        if host.awake and host.awake_for > AWAKENING and not by_hand:
             raise Violation(
                 "no-write-of-stale-owner",
                 f"{key}: {host.name} writes in generation {handler.generation}, after {self._latest[key]}",
