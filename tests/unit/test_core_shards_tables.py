@@ -509,3 +509,20 @@ def test_no_generation_repeats_after_a_person_has_deleted_a_page(stage: Stage, h
     after = records_of(stage)
     assert all(after[shard].generation > before[0].generation for shard in (0, 1))
     assert owners_of(a) == [0, 1]
+
+
+def test_a_table_that_a_person_deletes_while_its_page_is_refused_keeps_the_master_from_nothing(
+    stage: Stage,
+) -> None:
+    new_master(stage)
+    (a,) = new_workers(stage, "a")
+    person = stage.person()
+    new_table(stage, person, Table(1))
+    stage.refused.add("/shards/t/0")
+    person.delete("/drains")  # so that all is read anew
+    stage.settle(1.0)
+    person.delete_all("/shards/t")
+    stage.refused.clear()
+    stage.settle(5.0)
+    new_table(stage, person, Table(1), name="u")
+    assert [opened.table for opened in a.handlers.values()] == ["u"]

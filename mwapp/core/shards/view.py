@@ -188,10 +188,16 @@ class View:
         self._scope.get(page_path(name, number), partial(self._page_seen, name, number, then), watch=again)
 
     def _page_seen(self, name: str, number: int, then: Callback | None, node: Node | Failed) -> None:
-        """What we have written ourselves we know: our watch is answered after the transaction."""
+        """Whoever waits for it hears, also if its table is gone by now, or if it was read twice."""
+        if self._note_page(name, number, node) or then is not None:
+            self._tell(then)
+
+    def _note_page(self, name: str, number: int, node: Node | Failed) -> bool:
+        """Whether it is news. What we have written ourselves we know: our watch is answered after the
+        transaction."""
         table = self.tables.get(name)
         if table is None:
-            return
+            return False
         known = table.pages.get(number)
         if isinstance(node, Failed):
             self._page_gone(name, table, number)
@@ -203,8 +209,8 @@ class View:
             table.planned_for = ()
             self._note_floor(name, table, known)
         else:
-            return
-        self._tell(then)
+            return False
+        return True
 
     def _page_gone(self, name: str, table: KnownTable, number: int) -> None:
         """A person has deleted it: it will be made anew, and no generation repeats."""

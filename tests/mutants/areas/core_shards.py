@@ -411,6 +411,11 @@ MUTANTS = [
         "[Check(path), Set(",
         "a late farewell takes the next one's znode",
     ),
+    view(
+        "if self._note_page(name, number, node) or then is not None:",
+        "if self._note_page(name, number, node):",
+        "a page that is gone while it is read keeps a master from all that it has to do",
+    ),
     holder(
         " or stat.version != self._version:",
         ":",
