@@ -126,5 +126,7 @@ def _is_so(past: Past, request: Request, answer: Answer, since: float) -> bool:
         return past.was(path, since, request.cannot)
     if answer.error is Error.NODE_EXISTS:
         return past.was(path, since, lambda data: data is not None)
+    if answer.error is Error.NOT_EMPTY:  # a person has made something below it
+        return past.had_below(path, since)
     gone = any(past.was(one, since, lambda data: data is None) for one in (path, parent_of(path)))
     return answer.error is Error.NO_NODE and gone

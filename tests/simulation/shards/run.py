@@ -9,7 +9,7 @@ from tests.simulation.shards.schedule import NONE, Bug, ShardSchedule
 from tests.simulation.story import tell
 
 # Seeds that failed once.
-FAILED_ONCE = (928, 1680)
+FAILED_ONCE = (928, 1498, 1680)
 
 
 def repeat(seed: int) -> str:
