@@ -2,7 +2,7 @@
 
 import os
 import sys
-from contextlib import suppress
+from typing import TextIO
 
 
 class _State:
@@ -25,10 +25,10 @@ def show(text: str, end: str = "\n") -> bool:
             print(_encodable(text), end=end, flush=True)
             return sys.stdout is not None
         except BrokenPipeError:
-            _drop_stdout()
+            _drop(sys.stdout)
             return False
         except OSError as problem:
-            _drop_stdout()
+            _drop(sys.stdout)
             _State.lost = True
             tell(f"standard output: {problem.strerror}; what was for it:")
     _tell(text + end)
@@ -62,10 +62,12 @@ def _encodable(text: str) -> str:
 
 def _tell(text: str) -> None:
     if sys.stderr is not None:  # print would take standard output in its place
-        with suppress(OSError):
+        try:
             print(text, end="", file=sys.stderr, flush=True)
+        except OSError:
+            _drop(sys.stderr)
 
 
-def _drop_stdout() -> None:
-    """What is left in its buffer goes nowhere, or Python complains at the end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _drop(stream: TextIO) -> None:
+    """What is left in its buffer goes nowhere, or Python ends with a status of its own, 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
