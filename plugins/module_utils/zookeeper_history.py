@@ -70,8 +70,8 @@ def read_history(directories: Iterable[str]) -> History:
     # A log's name is its first transaction.
     last = max([*snapshots, *latest, *damaged], default=None)
     begin = _begin(latest, snapshots)
-    checksums = {zxid: checksum for zxid, (checksum, _) in latest.items() if zxid > begin}
-    times = {zxid: time for zxid, (_, time) in latest.items()}
+    checksums = {zxid: checksum for zxid, (checksum, _time) in latest.items() if zxid > begin}
+    times = {zxid: time for zxid, (_checksum, time) in latest.items()}
     if not checksums and snapshots and not damaged:
         times |= written(snapshots[max(snapshots)])
     return History(last, _trail(checksums), str(next(iter(damaged.values()), "")), _trail(times))

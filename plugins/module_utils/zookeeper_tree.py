@@ -181,7 +181,7 @@ def written(snapshot: Path) -> dict[int, int]:
     if not _usable(snapshot):
         return times
     with suppress(EOFError, OSError, zlib.error):
-        for path, _, stat, _ in _znodes(snapshot):
+        for path, _data, stat, _acl in _znodes(snapshot):
             if path != OWN:
                 times |= {stat[1]: stat[3], stat[2]: stat[4]}
     times.pop(0, None)  # what each server has from the beginning
