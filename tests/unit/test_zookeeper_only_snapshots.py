@@ -12,7 +12,8 @@ import pytest
 
 from tests.unit.test_zookeeper_history import HEADER, entry, history, write
 from tests.unit.test_zookeeper_tree import snapshot, text
-from tests.unit.test_zookeeper_voter_stages import (
+from tests.unit.zookeeper_hosts import CutError, Ensemble, Host, Run, line
+from tests.unit.zookeeper_plans import (
     Found,
     holds,
     orders,
@@ -23,7 +24,6 @@ from tests.unit.test_zookeeper_voter_stages import (
     steps,
     written,
 )
-from tests.unit.zookeeper_hosts import CutError, Ensemble, Host, Run, line
 
 BARE: Found = {"trail": {}}
 DOWN: Found = {"unit": {"running": False}}

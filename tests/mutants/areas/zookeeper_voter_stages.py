@@ -5,7 +5,7 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-NAMES = ("voter_stages", "only_snapshots", "history")
+NAMES = ("voter_stages", "one_ensemble", "newest_data", "only_snapshots", "history")
 KILLERS = (pytest(*(f"tests/unit/test_zookeeper_{name}.py" for name in NAMES)),)
 
 stages = partial(Mutant, "plugins/filter/zookeeper_voter_stages.py")
