@@ -6,7 +6,9 @@ from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
 KILLERS = (
-    pytest("tests/unit/test_core_by_hand.py", "tests/unit/test_overview.py"),
+    pytest(
+        "tests/unit/test_core_adoption.py", "tests/unit/test_core_by_hand.py", "tests/unit/test_overview.py"
+    ),
     pytest("tests/unit/test_cli.py", "tests/unit/test_cli_status.py", "tests/unit/test_mwapp_filters.py"),
 )
 
