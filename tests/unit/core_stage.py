@@ -470,3 +470,27 @@ def creates(path: str) -> Callable[[Request], bool]:
         return any(isinstance(op, Create) and op.path.startswith(path) for op in ops)
 
     return does
+
+
+def attempts(*workers: Actor) -> list[str]:
+    """Of the runs that began there, one worker after the other."""
+    return [run.environment["MWAPP_ATTEMPT"] for worker in workers for run in worker.started]
+
+
+def when_carried_out(actor: Actor, which: Callable[[Request], bool], call: Callable[[], object]) -> None:
+    """Before the answer to the first such request."""
+
+    def meanwhile(request: Request) -> None:
+        if which(request):
+            actor.meanwhile = None
+            call()
+
+    actor.meanwhile = meanwhile
+
+
+def transactions(actor: Actor, part: type[Create] | type[Delete], prefix: str) -> list[Transaction]:
+    """Those with such an operation, in order."""
+    found = [operation for operation in actor.sent if isinstance(operation, Transaction)]
+    return [
+        sent for sent in found if any(isinstance(op, part) and op.path.startswith(prefix) for op in sent.ops)
+    ]

@@ -4,7 +4,7 @@ import json
 
 from mwapp.core.backoff import pause
 from mwapp.core.messages import Get
-from tests.unit.core_stage import Actor, Stage
+from tests.unit.core_stage import Stage, attempts
 
 TASK = "task-0000000000"
 
@@ -12,10 +12,6 @@ TASK = "task-0000000000"
 def asking(**fields: object) -> str:
     """A task's data."""
     return json.dumps({"command": "date", **fields})
-
-
-def attempts(worker: Actor) -> list[str]:
-    return [run.environment["MWAPP_ATTEMPT"] for run in worker.started]
 
 
 # ------------------------------------------------------------ pauses
