@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.unit.core_stage import Stage
+from tests.unit.core_stage import Actor, Stage
 
 # A machine that stands still for a moment fails no test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -87,3 +87,10 @@ def _is_address(host: str) -> bool:
 def stage() -> Stage:
     """An ensemble without faults, with nobody on it yet."""
     return Stage()
+
+
+@pytest.fixture
+def worker(stage: Stage) -> Actor:
+    """It has a master."""
+    stage.master("m1")
+    return stage.worker("w1")

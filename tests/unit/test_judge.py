@@ -15,8 +15,8 @@ from mwapp.core.worker import MOST_REFUSALS
 from tests.simulation.judge import Judge
 from tests.simulation.past import rewind
 from tests.simulation.world import Violation
+from tests.unit.core_asker import Asker
 from tests.unit.core_stage import Actor, Person, Stage, peer
-from tests.unit.test_core_again import Asker
 
 
 def judged(stage: Stage, *persons: Person) -> Judge:
