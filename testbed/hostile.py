@@ -18,6 +18,8 @@ from mwapp.zookeeper.tls_handler import TlsHandler
 Attempt = Callable[[Any], object]
 # Of a task that has been returned, and that nobody can take.
 RETURNED = Assignment(2, labels=("nowhere",)).encode()
+# Of a znode that is not there, so that it changes nothing.
+QUOTA = "/zookeeper/quota/quiet/zookeeper_limits"
 
 
 @contextmanager
@@ -50,6 +52,11 @@ class Scene:
         assert policy is not None
         lists = [ACL(entry.rights, Id(entry.scheme, entry.who)) for entry in policy.acl(secret)]
         master.create(secret, encode_secrets({"TOKEN": "hush"}), acl=lists)
+
+    def prepare_at_the_top(self, master: Any) -> None:
+        """The same of what is there only at the top: a quota, as zkCli.sh sets it, open to all. `mwapp acl on`
+        has to follow."""
+        master.create(QUOTA, b"count=-1,bytes=-1", makepath=True)
 
     def for_masters(self) -> dict[str, Attempt]:
         """What only a master may."""
@@ -92,6 +99,21 @@ class Scene:
             "delete all cancel requests": _delete("/cancel"),
             "put something else there": _create("/evil"),
             "write to the top": _put("/"),
+        }
+
+    def for_masters_at_the_top(self) -> dict[str, Attempt]:
+        """The same, if the application is below no other znode: then ZooKeeper's own are its, too. A quota
+        could keep masters from writing."""
+        return {
+            "put something among ZooKeeper's own": _create("/zookeeper/evil"),
+            "write to ZooKeeper's own": _put("/zookeeper"),
+            "open ZooKeeper's own": _open_up("/zookeeper"),
+            "set a quota": _create("/zookeeper/quota/tasks"),
+            "write to the quotas": _put("/zookeeper/quota"),
+            "open the quotas": _open_up("/zookeeper/quota"),
+            "change a quota": _put(QUOTA, b"count=1,bytes=-1"),
+            "lift a quota": _delete(QUOTA),
+            "change who is a member": _put("/zookeeper/config"),
         }
 
     def for_workers(self) -> dict[str, Attempt]:
@@ -137,7 +159,7 @@ def tree(zk: Any, path: str = "/") -> dict[str, Any]:
     found = {path: (data, stat.czxid, stat.version, zk.get_acls(path)[0])}
     for name in zk.get_children(path):
         below = f"{path.rstrip('/')}/{name}"
-        if not below.startswith(("/candidates/", "/zookeeper")):
+        if not below.startswith("/candidates/"):
             found |= tree(zk, below)
     return found
 

@@ -65,6 +65,10 @@ PRIVATE = secret_path("*")
 # What clients cannot create while lists are in force, and so is there.
 TOPS = (*PARENTS, *SHARD_PARENTS)
 
+# ZooKeeper's own, which it makes open to all. By a quota its owner bounds what others may write.
+SYSTEM = "/zookeeper"
+QUOTAS = f"{SYSTEM}/quota"
+
 _INT = Struct("!i")
 
 
@@ -267,7 +271,7 @@ def tops() -> Iterator[str]:
 def table() -> list[tuple[str, str, str, str, str]]:
     """For people: path, and the rights of masters, its worker, all workers, clients. All may read, but
     not what is PRIVATE."""
-    paths = ["/", PATH, "/master", "/candidates", "/candidates/*", "/epoch"]
+    paths = ["/", SYSTEM, QUOTAS, f"{QUOTAS}/*", PATH, "/master", "/candidates", "/candidates/*", "/epoch"]
     for top in (WORKERS, ASSIGN, RETURNED, CANCEL, REQUESTS, TASKS, *SHARD_PARENTS):
         paths += [top, f"{top}/*"]
     paths += [f"{ASSIGN}/*/*", f"{TASKS}/*/*", PRIVATE, f"{TABLES}/*/*"]

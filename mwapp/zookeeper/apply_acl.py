@@ -26,7 +26,7 @@ from kazoo.security import ACL, Id
 from mwapp.core.protocol import ASSIGN, MASTER, worker_path
 from mwapp.core.shards.protocol import holder_path
 from mwapp.errors import RefusedError, UnreachableError
-from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, PRIVATE, TOPS, Entry, Policy, kind
+from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, PRIVATE, QUOTAS, SYSTEM, TOPS, Entry, Policy, kind
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.tls_handler import TlsHandler
 
@@ -54,6 +54,7 @@ class Lists:
     def __init__(self, servers: Servers, patience: float, *, look_only: bool = False) -> None:
         """``look_only``: tell what would be done, and do nothing."""
         self._chroot = servers.chroot
+        self._system = () if servers.chroot else (SYSTEM, QUOTAS)
         self._servers = servers
         self._patience = patience
         self._look_only = look_only
@@ -105,6 +106,7 @@ class Lists:
         self._make(wanted)
         if current and quick:
             self._bring(("", PATH, *TOPS, *_queues(wanted)), wanted)
+            self._walk_down([*self._system], wanted)  # zkCli.sh leaves a new quota open to all
             settled = True
         else:
             settled = self._settle(wanted)
@@ -201,9 +203,14 @@ class Lists:
 
     def _walk(self, policy: Policy, last: str | None = None) -> None:
         """From the top down, so that nobody adds what is not seen. ``last``: this one after all others."""
-        level = [path for path in ("", MASTER, *TOPS) if path != last]
+        level = [path for path in ("", *self._system, MASTER, *TOPS) if path != last]
         if last is None:  # while lists are lifted, it goes at the very end, and nobody else may write it
             level.append(PATH)
+        self._walk_down(level, policy)
+        if last is not None and not self._report.problems:
+            self._bring([last], policy)
+
+    def _walk_down(self, level: list[str], policy: Policy) -> None:
         while level:
             children = self._bring(level, policy)
             level = [
@@ -211,11 +218,9 @@ class Lists:
                 for path, names in self._each(self._client.get_children_async, children)
                 for name in names or ()
             ]
-        if last is not None and not self._report.problems:
-            self._bring([last], policy)
 
     def _bring(self, paths: Iterable[str], policy: Policy) -> list[str]:
-        """Set the lists that are others; returns those that have children, but for the top."""
+        """Set the lists that are others; returns those that have children of ours."""
         found = [
             (path, its) for path, its in self._each(self._client.get_acls_async, paths) if its is not None
         ]
@@ -228,7 +233,7 @@ class Lists:
                 return self._client.set_acls_async(path, _kazoo(policy.acl(path[len(self._chroot) :] or "/")))
 
             self._report.changed += [path or "/" for path, done in self._each(put, wrong) if done is not None]
-        return [path for path, (_, stat) in found if stat.numChildren and path]
+        return [path for path, (_, stat) in found if stat.numChildren and path not in ("", SYSTEM)]
 
     def _each(self, ask: Callable[[str], Any], paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
         """What is answered for each; None if it is not there, or forbidden, which is noted."""

@@ -13,7 +13,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates i
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from kazoo.exceptions import NoAuthError
-from kazoo.security import ACL, Id
+from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id
 
 from mwapp import Client
 from mwapp.release import close_session, with_tls
@@ -21,7 +21,7 @@ from mwapp.zookeeper.tls import Tls
 from testbed import ensemble as ensemble_module
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
-from testbed.hostile import Scene, hand, outcome, tree
+from testbed.hostile import QUOTA, Scene, hand, outcome, tree
 from testbed.person import catch_up
 from testbed.tls_files import DAY, Maker, pem, pem_key, write
 from testbed.waiting import wait_for
@@ -151,6 +151,34 @@ def test_stolen_keys_and_strangers_are_refused(
         assert not _served(port, connected), what
     assert _served(port, with_tls(ca, str(store / f"client/{name}.pem"))), "it is not for another reason"
     assert running in site.daemons[2].running()
+
+
+def test_nobody_bounds_by_a_quota_what_masters_may_write(
+    ensemble: Ensemble, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ZooKeeper's own znodes are there only for an application that is below no other znode."""
+    monkeypatch.setenv("MWAPP_TLS_CA", str(store / "client-ca.pem"))
+    monkeypatch.setenv("MWAPP_TLS_CERT", str(store / "client/mwapp-cli-here.pem"))
+    Secured.store = store
+    ca, own = str(store / "client-ca.pem"), ("/zookeeper", "/zookeeper/quota", QUOTA)
+    scene = Scene("", "w", "v", "", "", "")
+    with Secured(ensemble.connect_string, tmp_path) as site:
+        site.acl("on", *ON)
+        with hand(site.connect, Tls(ca, str(store / "client/mwapp-master-a.pem"))) as zk:
+            scene.prepare_at_the_top(zk)
+            assert QUOTA in site.acl("on", *ON, "--quick")["changed"], "zkCli.sh leaves quotas open to all"
+            assert site.acl()["changed"] == []
+            before = tree(zk)
+            for name in ("mwapp-worker-v", "mwapp-cli-here", "zk1"):
+                with hand(site.connect, Tls(ca, str(store / f"client/{name}.pem"))) as theirs:
+                    for what, attempt in scene.for_masters_at_the_top().items():
+                        assert outcome(theirs, attempt) == "refused", f"{name}: {what}"
+            assert tree(zk) == before
+            assert {"/zookeeper", "/zookeeper/quota"} <= set(site.acl("off")["changed"])
+            assert [zk.get_acls(path)[0] for path in own] == [OPEN_ACL_UNSAFE] * 3
+            zk.delete("/zookeeper/quota/quiet", recursive=True)
+        assert site.acl("on", *ON)["foreign"] == []
+        assert site.acl("off")["foreign"] == []
 
 
 def _served(port: int, connect: Callable[..., Any]) -> bool:

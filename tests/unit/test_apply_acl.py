@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from kazoo.exceptions import NoAuthError, NoNodeError
 
 from mwapp.zookeeper import apply_acl
-from mwapp.zookeeper.acl import OPEN_TO_ALL, PATH, Policy
+from mwapp.zookeeper.acl import OPEN, OPEN_TO_ALL, PATH, Policy
 from mwapp.zookeeper.apply_acl import Lists
 from mwapp.zookeeper.connect_string import Servers
 
@@ -39,7 +40,7 @@ class Ensemble:
     def close(self) -> None: ...
 
     def get(self, path: str) -> Any:
-        assert path == PATH
+        assert path.endswith(PATH)
         if self.policy is None:
             raise NoNodeError
         return self.policy.encode(), None
@@ -47,14 +48,58 @@ class Ensemble:
     def get_acls_async(self, path: str) -> Answer:
         if path in FORBIDDEN:
             return Answer(it=NoAuthError())
-        lists = (self.policy or OPEN_TO_ALL).acl(path)
+        lists = (self.policy or OPEN_TO_ALL).acl(path.removeprefix("/app") or "/")
         return Answer(it=(apply_acl._kazoo(lists), SimpleNamespace(numChildren=len(self.names(path)))))
+
+    def exists_async(self, _path: str) -> Answer:
+        return Answer(it=SimpleNamespace())
 
     def get_children_async(self, path: str) -> Answer:
         return Answer(it=self.names(path))
 
     def names(self, path: str) -> list[str]:
         return self._children.get(path, [])
+
+
+class WithQuotas(Ensemble):
+    """As ZooKeeper makes its own, and zkCli.sh a quota: open to all. The configuration has a list of its own."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self._children |= {
+            "/zookeeper": ["config", "quota"],
+            "/zookeeper/quota": ["tasks"],
+            "/zookeeper/quota/tasks": ["zookeeper_limits"],
+        }
+
+    def get_acls_async(self, path: str) -> Answer:
+        answer = super().get_acls_async(path)
+        if path.startswith("/zookeeper"):
+            answer.it = (apply_acl._kazoo(OPEN), answer.it[1])
+        return answer
+
+
+OWN = [
+    "/zookeeper",
+    "/zookeeper/quota",
+    "/zookeeper/quota/tasks",
+    "/zookeeper/quota/tasks/zookeeper_limits",
+]
+
+
+@pytest.mark.parametrize(("chroot", "told"), [("", OWN), ("/app", [])])
+@pytest.mark.parametrize("quick", [None, False, True])
+def test_quotas_are_for_masters_alone_but_not_those_of_others(
+    monkeypatch: pytest.MonkeyPatch, chroot: str, told: list[str], quick: bool | None
+) -> None:
+    """Below a chroot ZooKeeper's own are not there, and those of the top are none of ours."""
+    monkeypatch.setattr(apply_acl, "KazooClient", WithQuotas)
+    monkeypatch.setattr(apply_acl, "TlsHandler", lambda _tls: SimpleNamespace(refused=None))
+    monkeypatch.setattr(Ensemble, "policy", replace(POLICY, complete=True))
+    tls: Any = SimpleNamespace(subject="CN=cli")
+    with Lists(Servers((("zk1", 2182),), chroot, tls), 1.0, look_only=True) as lists:
+        report = lists.show() if quick is None else lists.on(POLICY, quick=quick)
+    assert (sorted(report.changed), report.problems) == (told, [])
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,9 @@ def test_nobody_is_struck_off_by_adding_others() -> None:
     [
         ("/", {}),
         ("/acl", {}),
+        ("/zookeeper", {}),
+        ("/zookeeper/quota", {}),
+        ("/zookeeper/quota/tasks/zookeeper_limits", {}),
         ("/master", {}),
         ("/epoch", {}),
         ("/candidates", {}),

@@ -8,6 +8,7 @@ from tests.mutants.mutant import Mutant
 KILLERS = (
     pytest(
         "tests/unit/test_zk_acl.py",
+        "tests/unit/test_apply_acl.py",
         "tests/unit/test_zk_tls.py",
         "tests/unit/test_mwapp_filters.py",
         "tests/unit/test_mwapp_rules.py",
@@ -15,6 +16,7 @@ KILLERS = (
 )
 
 acl = partial(Mutant, "mwapp/zookeeper/acl.py")
+apply = partial(Mutant, "mwapp/zookeeper/apply_acl.py")
 sessions = partial(Mutant, "mwapp/zookeeper/sessions.py")
 wire = partial(Mutant, "mwapp/zookeeper/wire.py")
 certificates = partial(Mutant, "mwapp/certificates.py")
@@ -189,4 +191,19 @@ MUTANTS = [
     rules("if not on or len(on) == len(hosts):", "if True:", "a run with --limit lifts the lists of all"),
     acl("        if self.lifting:\n            return OPEN\n", "", "what is made while lists go keeps one"),
     acl("tuple(sorted({*self.masters, *other.masters}))", "self.masters", "a master is struck off too early"),
+    # ------------------------------------------------------------ ZooKeeper's own
+    apply("(SYSTEM, QUOTAS)", "()", "a worker bounds by a quota what the master may write"),
+    apply(
+        "() if servers.chroot else (SYSTEM, QUOTAS)", "(SYSTEM, QUOTAS)", "what is not there has lists, too"
+    ),
+    apply(
+        'path not in ("", SYSTEM)',
+        'path not in ("", SYSTEM, QUOTAS)',
+        "a quota that zkCli.sh has set is open to all",
+    ),
+    apply(
+        "            self._walk_down([*self._system], wanted)  # zkCli.sh leaves a new quota open to all\n",
+        "",
+        "it stays so until somebody is added",
+    ),
 ]
