@@ -54,8 +54,7 @@ class Scene:
         master.create(secret, encode_secrets({"TOKEN": "hush"}), acl=lists)
 
     def prepare_at_the_top(self, master: Any) -> None:
-        """The same of what is there only at the top: a quota, as zkCli.sh sets it, open to all. `mwapp acl on`
-        has to follow."""
+        """The same at the top: a quota, open to all, as zkCli.sh sets it. `mwapp acl on` has to follow."""
         master.create(QUOTA, b"count=-1,bytes=-1", makepath=True)
 
     def for_masters(self) -> dict[str, Attempt]:

@@ -62,7 +62,7 @@ class Ensemble:
 
 
 class WithQuotas(Ensemble):
-    """As ZooKeeper makes its own, and zkCli.sh a quota: open to all. The configuration has a list of its own."""
+    """As ZooKeeper makes its own, and zkCli.sh a quota: open to all."""
 
     def __init__(self, **how: Any) -> None:
         super().__init__(**how)
@@ -74,7 +74,7 @@ class WithQuotas(Ensemble):
 
     def get_acls_async(self, path: str) -> Answer:
         answer = super().get_acls_async(path)
-        if path.startswith("/zookeeper"):
+        if "/zookeeper" in path:
             answer.it = (apply_acl._kazoo(OPEN), answer.it[1])
         return answer
 
@@ -92,7 +92,7 @@ OWN = [
 def test_quotas_are_for_masters_alone_but_not_those_of_others(
     monkeypatch: pytest.MonkeyPatch, chroot: str, told: list[str], quick: bool | None
 ) -> None:
-    """Below a chroot ZooKeeper's own are not there, and those of the top are none of ours."""
+    """Those of the top are none of ours below a chroot, and neither is what has the same name there."""
     monkeypatch.setattr(apply_acl, "KazooClient", WithQuotas)
     monkeypatch.setattr(apply_acl, "TlsHandler", lambda _tls: SimpleNamespace(refused=None))
     monkeypatch.setattr(Ensemble, "policy", replace(POLICY, complete=True))
