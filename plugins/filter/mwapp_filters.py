@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import DATA, ROLES, written
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprints
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import clocks_apart
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import (
     CLIENT_PORT,
@@ -23,6 +25,7 @@ Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
 
 STOP_SECONDS = 10
+TLS_DIR = "~/.config/zklab/tls"  # as both roles have it
 
 
 def mwapp_connect(servers: list[str], hostvars: Hostvars) -> str:
@@ -51,6 +54,34 @@ def mwapp_clocks(hosts: list[str], hostvars: Hostvars) -> dict[str, float]:
     """
     found = {host: (hostvars[host].get("__mwapp_clock") or {}).get("stdout") for host in hosts}
     return {host: float(text) for host, text in found.items() if text}
+
+
+def mwapp_status_deployed(hosts: list[str], hostvars: Hostvars) -> dict[str, dict[str, list[str]]]:
+    """Tell which CA the status endpoints of each host have, as the module tls_certificates takes it.
+
+    Args:
+        hosts: inventory names of the hosts of the play.
+        hostvars: variables of every host, in which the role has registered what it found.
+    """
+    texts = {host: (hostvars[host].get("__mwapp_status_found") or {}).get("stdout") or "" for host in hosts}
+    return {host: {"status": found} for host, text in texts.items() if (found := fingerprints(text))}
+
+
+def mwapp_tls_dirs(groups: Mapping[str, list[str]], hostvars: Hostvars) -> list[str]:
+    """Tell in which directories, where Ansible runs, certificates of servers and application are.
+
+    Args:
+        groups: of the inventory.
+        hostvars: variables of every host. The defaults of a role are not among them.
+
+    Returns:
+        Each once. More than one is more than one client CA.
+    """
+    servers = [hostvars[host].get("zookeeper_tls_dir") for host in groups.get("zookeeper", [])]
+    others = [hostvars[host].get("mwapp_tls_dir") for host in _application(groups, hostvars)]
+    default = next(filter(None, servers), TLS_DIR)
+    every = [one or TLS_DIR for one in servers] + [one or default for one in others]
+    return list(dict.fromkeys(str(Path(one).expanduser().resolve()) for one in every))
 
 
 def mwapp_clocks_apart(hosts: list[str], hostvars: Hostvars, here: float) -> list[str]:
@@ -370,8 +401,10 @@ class FilterModule:
             "mwapp_servers_filter": mwapp_servers_filter,
             "mwapp_services": mwapp_services,
             "mwapp_status_certificates": mwapp_status_certificates,
+            "mwapp_status_deployed": mwapp_status_deployed,
             "mwapp_tls": mwapp_tls,
             "mwapp_tls_days": mwapp_tls_days,
+            "mwapp_tls_dirs": mwapp_tls_dirs,
             "mwapp_tls_files": mwapp_tls_files,
             "mwapp_tls_names": mwapp_tls_names,
             "mwapp_tls_secrets": mwapp_tls_secrets,

@@ -190,6 +190,12 @@ class Store:
         ]
         if not strange:
             return []
+        if ca == "status":
+            return [
+                f"What runs on {', '.join(strange)} has certificates of another CA than {ca}-ca.pem in "
+                f"{self.directory} is, or would be: set mwapp_tls_dir to the directory that they came "
+                "from. (To replace that CA for good, run once with -e mwapp_status_new_ca=true.)"
+            ]
         return [
             f"What runs on {', '.join(strange)} has certificates of another CA than {ca}-ca.pem in "
             f"{self.directory}: set zookeeper_tls_dir to the directory that they came from. (To change the "

@@ -11,8 +11,10 @@ import yaml
 from jinja2 import meta, nodes
 
 from mwapp.zookeeper.connect_string import parse_address
-from tests.unit.zookeeper_role import PROJECT, load_file
+from testbed.tls_files import Maker, pem
+from tests.unit.zookeeper_role import PROJECT, load, load_file
 
+fingerprints = load("tls_fingerprints").fingerprints
 filters = load_file("filter/mwapp_filters.py")
 restart_order = load_file("filter/mwapp_restart_order.py").mwapp_restart_order
 
@@ -416,6 +418,42 @@ def test_a_status_endpoints_certificate_is_for_where_it_is_asked() -> None:
         "mwapp-node-mw2": ["two.example.org", "::1", "b", "c"],
         "mwapp-worker-mw3": ["mw3", "192.0.2.3"],
     }
+
+
+def test_which_ca_the_status_endpoints_have_is_told_of_those_that_have_one() -> None:
+    ca = pem(Maker().certificate).decode()
+    hostvars: dict[str, dict[str, Any]] = {
+        "mw1": {"__mwapp_status_found": {"stdout": ca + ca}},
+        "mw2": {"__mwapp_status_found": {"stdout": "", "rc": 1}},
+        "mw3": {"__mwapp_status_found": {"unreachable": True}},
+        "mw4": {},
+    }
+    assert filters.mwapp_status_deployed(list(hostvars), hostvars) == {
+        "mw1": {"status": fingerprints(ca + ca)}
+    }
+
+
+@pytest.mark.parametrize(
+    ("servers", "application", "apart"),
+    [
+        ({}, {}, False),
+        ({}, {"mwapp_tls_dir": "~/.config/zklab/../zklab/tls"}, False),
+        ({"zookeeper_tls_dir": "/srv/tls"}, {}, False),
+        ({"zookeeper_tls_dir": "/srv/tls"}, {"mwapp_tls_dir": "/srv/tls/"}, False),
+        ({"zookeeper_tls_dir": "/srv/tls"}, {"mwapp_tls_dir": "/srv/mwapp"}, True),
+        ({}, {"mwapp_tls_dir": "/srv/mwapp"}, True),
+    ],
+)
+def test_servers_and_application_have_one_directory_or_two(
+    servers: dict[str, Any], application: dict[str, Any], apart: bool
+) -> None:
+    """While a CA is changed both must get it."""
+    groups = {"zookeeper": ["zk1"], "mwapp_masters": ["mw1"], "mwapp_workers": ["mw1", "mw2"]}
+    hostvars = {"zk1": servers, "mw1": {}, "mw2": application}
+    assert (len(filters.mwapp_tls_dirs(groups, hostvars)) > 1) is apart
+    groups["zookeeper"].append("zk2")
+    hostvars["zk2"] = {"zookeeper_tls_dir": "/srv/else"}
+    assert len(filters.mwapp_tls_dirs(groups, hostvars)) > 1
 
 
 HOSTVARS: dict[str, dict[str, Any]] = {

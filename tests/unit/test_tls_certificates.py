@@ -684,6 +684,19 @@ def test_a_ca_other_than_that_of_running_servers_is_refused(tmp_path: Path) -> N
     assert not list(fresh.rglob("*.pem"))
 
 
+def test_a_second_status_ca_is_refused_and_its_way_is_named(tmp_path: Path) -> None:
+    """A second machine where Ansible runs would make one, and cut off monitoring."""
+    leaves = [{"ca": "status", "name": "mwapp-master-mw1", "hosts": ["mw1"]}]
+    ensure(tmp_path / "one", certificates=leaves)
+    there = {"status": fingerprints((tmp_path / "one/status-ca.pem").read_text())}
+    assert not ensure(tmp_path / "one", certificates=leaves, deployed={"mw1": there})["changed"]
+    message = ensure(tmp_path / "two", certificates=leaves, deployed={"mw1": there})["msg"]
+    assert "What runs on mw1 has certificates of another CA than status-ca.pem in" in message
+    assert "set mwapp_tls_dir" in message
+    assert "-e mwapp_status_new_ca=true" in message
+    assert files(tmp_path / "two") == {}
+
+
 def test_a_ca_is_changed_in_three_steps_and_no_other_way(tmp_path: Path) -> None:
     ensure(tmp_path)
     file, key = tmp_path / "client-ca.pem", tmp_path / "client-ca.key"

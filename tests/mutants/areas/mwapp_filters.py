@@ -35,6 +35,11 @@ MUTANTS = [
         'its.get("mwapp_host") or host, here',
         "nobody can verify a service where it is reached",
     ),
+    filters("if (found := fingerprints(text))}", "if (found := [])}", "a second controller makes another CA"),
+    filters(
+        "[one or default for one in others]", "[default for one in others]", "the application gets no new CA"
+    ),
+    filters("default = next(filter(None, servers), TLS_DIR)", "default = TLS_DIR", "nobody can change a CA"),
     filters('more.split(",") if isinstance(more, str) else more', "more", "-e gives names letter by letter"),
     filters('"::": "::1"', '"::": "::"', "no certificate is for the address that is asked"),
     filters('(*roles, "cli") if ca == "client" else roles', '(*roles, "cli")', "a file that is never made"),
