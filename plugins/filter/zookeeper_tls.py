@@ -24,6 +24,8 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_tls_phas
     way,
 )
 
+CLIENT_CA = "client-ca.pem"
+
 Row = dict[str, Any]
 Variables = Mapping[str, Any]
 Hostvars = Mapping[str, Variables]
@@ -264,6 +266,27 @@ def zookeeper_reloads(found: Row, placed: list[str], home: str, cas: Mapping[str
     return bool(found["reloads"]) and suffices(changed, home, found["trusts"], trusts)
 
 
+def zookeeper_ca_changes(hosts: list[str], hostvars: Hostvars, authority: str) -> bool:
+    """Tell whether the role has just changed what running servers trust as the client CA, or will in a check.
+
+    Args:
+        hosts: names of those that the role was applied to.
+        hostvars: of every host; the role has registered what it found before, and what it made.
+        authority: what the file of the CA says now, on the machine where Ansible runs.
+    """
+    if any(
+        CLIENT_CA in (hostvars[host].get("__zookeeper_certificates") or {}).get("files", []) for host in hosts
+    ):
+        return True
+    now = fingerprints(authority)
+    return any(
+        found["trusts"].get("client", now) != now
+        or any(path.endswith(f"/{CLIENT_CA}") for path in found["stale"])
+        for host in hosts
+        for found in [hostvars[host]["__zookeeper_found"]]
+    )
+
+
 class FilterModule:
     """What Ansible looks for."""
 
@@ -271,6 +294,7 @@ class FilterModule:
         """Name the filters."""
         return {
             "zookeeper_asks_tls": zookeeper_asks_tls,
+            "zookeeper_ca_changes": zookeeper_ca_changes,
             "zookeeper_certificates": zookeeper_certificates,
             "zookeeper_client_problems": zookeeper_client_problems,
             "zookeeper_reloads": zookeeper_reloads,

@@ -21,6 +21,7 @@ filters = load_file("filter/zookeeper_tls.py")
 texts = load_file("lookup/tls_texts.py")
 health, zoo_cfg = load("zookeeper_health"), load("zookeeper_zoo_cfg")
 gate = load_file("modules/zookeeper_gate.py")
+fingerprints = load("tls_fingerprints").fingerprints
 
 # ---------------------------------------------------------------- zookeeper_config
 
@@ -238,3 +239,34 @@ def test_a_file_that_is_not_there_is_named(files: Files, key: str) -> None:
     gone = str(files.top / "gone.pem")
     (problem,) = ask(1, files, **{key: gone})["problems"]
     assert problem.endswith(f"{gone} cannot be used: No such file or directory")
+
+
+# ---------------------------------------------------------------- while the CA is changed
+
+OLD, NEW = (pem(Maker(name).certificate).decode() for name in ("old", "new"))
+
+
+def found(trusts: str, *stale: str) -> dict[str, Any]:
+    return {"trusts": {"client": fingerprints(trusts)} if trusts else {}, "stale": list(stale)}
+
+
+@pytest.mark.parametrize(
+    ("files", "seen", "changed"),
+    [
+        (["client-ca.next.key", "client-ca.pem"], found(OLD + NEW), True),
+        (["client/zk1.pem"], found(OLD + NEW), False),
+        ([], found(OLD), True),  # a run was cut short after the file was written
+        ([], found(NEW + OLD), True),
+        ([], found(OLD + NEW, "/etc/zookeeper/tls/client-ca.pem"), True),  # and here before the restart
+        ([], found(OLD + NEW, "/etc/zookeeper/tls/quorum-ca.pem"), False),
+        ([], found(""), False),  # it does not run
+    ],
+)
+def test_a_step_that_this_run_has_made_or_ended_is_told_from_one_of_before(
+    files: list[str], seen: dict[str, Any], changed: bool
+) -> None:
+    hostvars = {
+        "zk1": {"__zookeeper_found": found(OLD + NEW), "__zookeeper_certificates": {"files": files}},
+        "zk2": {"__zookeeper_found": seen, "__zookeeper_certificates": {"files": files}},
+    }
+    assert filters.zookeeper_ca_changes(["zk1", "zk2"], hostvars, OLD + NEW) is changed

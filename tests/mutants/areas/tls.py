@@ -310,4 +310,20 @@ MUTANTS = [
     connection(
         "address = (hostname, address[1])", "pass", "a session is closed at a name that no certificate has"
     ),
+    # ------------------------------------------------------------ clients wait for their files while a CA is changed
+    wanted(
+        'found["trusts"].get("client", now) != now',
+        "False",
+        "a run that was cut short goes on, and cuts clients off",
+    ),
+    wanted(
+        'any(path.endswith(f"/{CLIENT_CA}") for path in found["stale"])',
+        "False",
+        "so does one before a restart",
+    ),
+    wanted(
+        'any(path.endswith(f"/{CLIENT_CA}") for path in found["stale"])',
+        'found["stale"]',
+        "it ends for another file",
+    ),
 ]
