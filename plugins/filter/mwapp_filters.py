@@ -67,6 +67,24 @@ def mwapp_status_deployed(hosts: list[str], hostvars: Hostvars) -> dict[str, dic
     return {host: {"status": found} for host, text in texts.items() if (found := fingerprints(text))}
 
 
+def mwapp_others(services: list[Row], found: str) -> list[Row]:
+    """Tell which services run with TLS at their status endpoint where the inventory wants none, or without.
+
+    Args:
+        services: some that mwapp_services made.
+        found: a line for each certificate that systemd has given to a running service's status endpoint.
+
+    Returns:
+        They, as they run.
+    """
+    tls = {line.split("/")[-2] for line in found.splitlines() if "/" in line}
+    return [
+        {**one, "status_tls": not one["status_tls"]}
+        for one in services
+        if (one["unit"] in tls) is not is_true(one["status_tls"])
+    ]
+
+
 def mwapp_tls_dirs(groups: Mapping[str, list[str]], hostvars: Hostvars) -> list[str]:
     """Tell in which directories, where Ansible runs, certificates of servers and application are.
 
@@ -398,6 +416,7 @@ class FilterModule:
             "mwapp_clocks": mwapp_clocks,
             "mwapp_clocks_apart": mwapp_clocks_apart,
             "mwapp_connect": mwapp_connect,
+            "mwapp_others": mwapp_others,
             "mwapp_servers_filter": mwapp_servers_filter,
             "mwapp_services": mwapp_services,
             "mwapp_status_certificates": mwapp_status_certificates,

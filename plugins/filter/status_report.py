@@ -45,6 +45,7 @@ def status_report(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, lis
     ensemble = _ensemble([host for host in groups.get("zookeeper", []) if host in hosts], hostvars)
     application = _application(hosts, hostvars, groups)
     application["warnings"] = [
+        *[row["drift"] for row in application["services"] if row["drift"]],
         *_services_ending(application["services"], _warn_days(groups.get("zookeeper", []), hostvars)),
         *_application_clocks(hosts, hostvars, groups),
     ]
@@ -74,9 +75,12 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
     else:
         state, problems = "degraded" if serving else "no quorum", list(view["problems"])
     differ = differing(hosts, hostvars) + _returned(hosts, hostvars)
+    bare = _unfiltered("zookeeper", hosts, hostvars)
+    if state == "healthy":
+        state = "inconsistent" if differ else "unfiltered" if bare else state
     return {
-        "state": "inconsistent" if differ and state == "healthy" else state,
-        "problems": problems + differ,
+        "state": state,
+        "problems": problems + differ + bare,
         "warnings": [
             *_losing(hosts, hostvars, seen),
             *([UNSAID] if _unsaid(hosts, hostvars) else []),
@@ -89,6 +93,17 @@ def _ensemble(hosts: list[str], hostvars: Hostvars) -> Row:
         "size": len(seen),
         "servers": [_server(host, hostvars[host], seen.get(host, {})) for host in hosts],
     }
+
+
+def _unfiltered(role: str, hosts: list[str], hostvars: Hostvars) -> list[str]:
+    """Of hosts that everybody reaches, though there should be a packet filter."""
+    return [
+        f"{host}: its packet filter ({role}_packet_filter) is not loaded, so everybody on the network "
+        "reaches its ports: run site.yml. If it happens at each boot, systemctl status "
+        f"{role}-packet-filter says why"
+        for host in hosts
+        if (hostvars[host].get(f"__{role}_filter") or {}).get("unfiltered")
+    ]
 
 
 def _unsaid(hosts: list[str], hostvars: Hostvars) -> bool:
@@ -299,6 +314,7 @@ def _application(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list
     services = [_service(role, host, hostvars[host]) for role, host in members if host in hosts]
     active = [row["host"] for row in services if row["service"] != "worker" and row["state"] == "active"]
     problems = [f"{row['service']} on {row['host']}: {row['error']}" for row in services if not row["ready"]]
+    problems += _unfiltered("mwapp", list(dict.fromkeys(row["host"] for row in services)), hostvars)
     if (masters or nodes) and {*masters, *nodes} <= set(hosts) and len(active) != 1:
         problems.append(f"{len(active) or 'no'} master{'s are' if len(active) > 1 else ' is'} active")
     state = "not asked" if not services else "working" if not problems else "impaired"
@@ -313,7 +329,8 @@ def _application(hosts: list[str], hostvars: Hostvars, groups: Mapping[str, list
 def _service(role: str, host: str, known: Mapping[str, Any]) -> Row:
     status = known.get("__mwapp_status") or {}
     result = next((it for it in status.get("results") or [] if it["item"]["role"] == role), status)
-    document = result.get("json") or {}
+    before = _before(role, known)
+    document = result.get("json") or before.get("json") or {}
     part = document.get(role) or {}
     if role == "node":  # the master's figures count while it is that
         leads = part.get("state") == "active"
@@ -336,7 +353,21 @@ def _service(role: str, host: str, known: Mapping[str, Any]) -> Row:
         "failed": counters.get("failed"),
         "server": (document.get("session") or {}).get("server"),
         "certificate_ends": document.get("certificate_ends"),
+        "drift": _tls_drift(role, host, before) if "json" in before else None,
     }
+
+
+def _before(role: str, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a service answers that does not run as the inventory wants it."""
+    results = (known.get("__mwapp_status_before") or {}).get("results") or []
+    return next((it for it in results if it["item"]["role"] == role), {})
+
+
+def _tls_drift(role: str, host: str, before: Mapping[str, Any]) -> str:
+    how, wanted = ("with", "false") if is_true(before["item"]["status_tls"]) else ("without", "true")
+    return (
+        f"{role} on {host} speaks {how} TLS, and mwapp_status_tls is {wanted}: run site.yml, or set it back"
+    )
 
 
 def _services_ending(services: list[Row], days: int) -> list[str]:

@@ -75,6 +75,10 @@ EXAMPLES = r"""
 RETURN = r"""
 differs: {description: What is not as it should be., type: list, returned: always}
 nft: {description: Whether nftables is installed., type: bool, returned: always}
+unfiltered:
+  description: Whether there should be a packet filter, and none was loaded, so that everybody could connect.
+  type: bool
+  returned: always
 cut_off:
   description: >-
     Who of those that are connected will be refused, if there was no packet filter before; empty if there was.
@@ -281,7 +285,14 @@ def main() -> None:
     except FilterError as error:
         module.fail_json(msg=str(error))
     differs = [difference[0] for difference in found]
-    module.exit_json(changed=bool(found), differs=differs, nft=has_nft(), cut_off=cut_off, diff=diff(found))
+    module.exit_json(
+        changed=bool(found),
+        differs=differs,
+        nft=has_nft(),
+        unfiltered=present and not mine.table,
+        cut_off=cut_off,
+        diff=diff(found),
+    )
 
 
 if __name__ == "__main__":

@@ -433,6 +433,14 @@ def test_which_ca_the_status_endpoints_have_is_told_of_those_that_have_one() -> 
     }
 
 
+@pytest.mark.parametrize(("wanted", "runs"), [("no", ["master"]), ("yes", ["worker", "node"])])
+def test_which_services_run_otherwise_than_the_inventory_wants(wanted: str, runs: list[str]) -> None:
+    found = "/run/credentials/mwapp-master.service/status.pem\n"
+    every = list(services(mwapp_status_tls=wanted).values())
+    others = filters.mwapp_others(every, found)
+    assert {one["role"]: one["status_tls"] for one in others} == dict.fromkeys(runs, wanted == "no")
+
+
 @pytest.mark.parametrize(
     ("servers", "application", "apart"),
     [

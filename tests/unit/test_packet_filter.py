@@ -223,6 +223,8 @@ DROP_IN = "etc/systemd/system/nftables.service.d/zookeeper-packet-filter.conf"
 def test_the_table_is_loaded_once(host: Host) -> None:
     expected = host.filter("192.0.2.1", "192.0.2.0/28", check=True)
     assert expected["changed"]
+    assert expected["unfiltered"]
+    assert not host.filter(state="absent", check=True)["unfiltered"], "there should be none"
     assert (host.table, host.told) == ("", [])
     first = host.filter("192.0.2.1", "192.0.2.0/28")
     assert (first["changed"], first["differs"]) == (True, expected["differs"])
@@ -238,6 +240,8 @@ def test_the_table_is_loaded_once(host: Host) -> None:
     assert host.told == told
     again = host.filter("192.0.2.1", "192.0.2.0/28")
     assert (again["changed"], again["differs"], again["diff"], host.told) == (False, [], [], told)
+    assert not again["unfiltered"]
+    assert not host.filter("192.0.2.9", check=True)["unfiltered"], "another one is loaded"
 
 
 @pytest.mark.processes

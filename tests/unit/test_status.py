@@ -338,6 +338,43 @@ def test_an_application_that_is_not_well(found: dict[str, dict[str, Any]]) -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("tls", "said"),
+    [(True, "with TLS, and mwapp_status_tls is false"), (False, "without TLS, and mwapp_status_tls is true")],
+)
+def test_a_service_that_runs_as_it_was_wanted_before_is_well(
+    found: dict[str, dict[str, Any]], tls: bool, said: str
+) -> None:
+    """mwapp_status_tls was changed, and site.yml has not run yet."""
+    results = found["mw1"]["__mwapp_status"]["results"]
+    before = {"item": {"role": "master", "status_tls": tls}, "json": results[0]["json"]}
+    results[0] = {"item": {"role": "master", "status_tls": not tls}, "msg": "Connection reset"}
+    found["mw1"]["__mwapp_status_before"] = {"results": [before]}
+    made = look(found)
+    assert (made["ok"], made["application"]["active_master"]) == (True, "mw1")
+    (warning,) = made["application"]["warnings"]
+    assert warning == f"master on mw1 speaks {said}: run site.yml, or set it back"
+    before.pop("json")
+    assert look(found)["application"]["problems"][0] == "master on mw1: Connection reset"
+
+
+def test_a_packet_filter_that_is_not_loaded_is_an_alarm(found: dict[str, dict[str, Any]]) -> None:
+    """At boot nothing waits for it: services start without, if nft fails."""
+    found["zk2"]["__zookeeper_filter"] = {"differs": ["table inet zookeeper"], "unfiltered": True}
+    made = look(found)
+    assert (made["ok"], made["ensemble"]["state"]) == (False, "unfiltered")
+    assert made["ensemble"]["problems"][0].startswith(
+        "zk2: its packet filter (zookeeper_packet_filter) is not"
+    )
+    found["zk2"]["__zookeeper_filter"] = {"differs": ["table inet zookeeper"], "unfiltered": False}
+    assert look(found)["ok"], "it is another one than wanted"
+    found["mw1"]["__mwapp_filter"] = {"unfiltered": True}
+    made = look(found)
+    assert (made["ok"], made["application"]["state"]) == (False, "impaired")
+    (problem,) = made["application"]["problems"]
+    assert problem.endswith("systemctl status mwapp-packet-filter says why")
+
+
 def test_only_what_was_asked_is_judged(found: dict[str, dict[str, Any]]) -> None:
     made = look(found, "zk1", "mw2")
     assert made["ok"], "a worker alone has no active master, and needs none"

@@ -35,6 +35,9 @@ MUTANTS = [
         'its.get("mwapp_host") or host, here',
         "nobody can verify a service where it is reached",
     ),
+    filters(
+        "is not is_true(one", "is is_true(one", "a service that is as it should be is asked as it is not"
+    ),
     filters("if (found := fingerprints(text))}", "if (found := [])}", "a second controller makes another CA"),
     filters(
         "[one or default for one in others]", "[default for one in others]", "the application gets no new CA"

@@ -45,6 +45,8 @@ MUTANTS = [
         "after a run that was cut short clients are cut off without a word",
     ),
     module("{NFT} -f - && {NFT} list", "{NFT} list", "every table seems different"),
+    module("present and not mine.table", "not mine.table", "who wants no filter is alarmed"),
+    module("present and not mine.table", "False", "a filter that did not load at boot is missed by nobody"),
     module('run(NFT, "--check", "-f", "-", stdin=rules)', "pass", "what nft refuses is placed"),
     module("self.wanted or self.table or", "self.wanted or", "without namespaces every run loads it again"),
     module("if pair[1] != pair[2]]", "if not pair[1]]", "a change is never placed"),

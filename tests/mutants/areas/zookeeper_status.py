@@ -68,14 +68,16 @@ MUTANTS = [
     report('and application["state"] in', 'or application["state"] in', "ok if one of the two is"),
     report('"members" in (view :=', "(view :=", "a host that was not asked ends the report"),
     report(
-        'if differ and state == "healthy" else',
-        'if state == "healthy" and False else',
+        '"inconsistent" if differ else',
+        '"inconsistent" if False else',
         "other data are no matter",
     ),
     report(
-        'if differ and state == "healthy" else', "if differ else", "no quorum, and it is called inconsistent"
+        '    if state == "healthy":\n        state = "incon',
+        '    if True:\n        state = "incon',
+        "no quorum, and it is called inconsistent",
     ),
-    report("problems + differ,", "problems,", "why it is inconsistent is not said"),
+    report("problems + differ + bare,", "problems + bare,", "why it is inconsistent is not said"),
     report("max(common, key=_zxid)", "min(common, key=_zxid)", "what once differed differs for ever"),
     report("max(common, key=_zxid)", "max(common)", "0x80 is newer than 0x100"),
     report("set.intersection(*map(set", "set.union(*map(set", "one that is ahead ends the report"),
@@ -195,4 +197,10 @@ MUTANTS = [
     report("number /= 1024", "number /= 1000", "other units"),
     report("if seconds >= unit:", "if seconds > unit:", "60s"),
     report("seconds % unit // small", "seconds // small", "minutes beyond 60"),
+    report('"unfiltered" if bare else state', "state", "a server that everybody reaches is well"),
+    report(
+        'document = result.get("json") or before.get("json") or {}',
+        'document = result.get("json") or {}',
+        "who is yet to be restarted does not answer",
+    ),
 ]
