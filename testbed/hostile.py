@@ -23,9 +23,9 @@ QUOTA = "/zookeeper/quota/quiet/zookeeper_limits"
 
 
 @contextmanager
-def hand(connect: str, tls: Tls | None, seconds: float = 10.0) -> Iterator[Any]:
-    """A client of its own, with this certificate, or none."""
-    client = KazooClient(connect, handler=TlsHandler(tls))
+def hand(connect: str, tls: Tls | None, seconds: float = 10.0, session: int | None = None) -> Iterator[Any]:
+    """A client of its own, with this certificate, or none; ``session``: it takes over this one."""
+    client = KazooClient(connect, handler=TlsHandler(tls), client_id=session and (session, password(session)))
     try:
         client.start(seconds)
         yield client

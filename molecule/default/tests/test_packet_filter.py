@@ -67,7 +67,10 @@ def test_it_is_back_when_the_hosts_own_rules_are_loaded(cluster: Cluster, strang
 def test_one_that_was_flushed_is_told_and_comes_back(cluster: Cluster, stranger: str) -> None:
     cluster.lab.exec("zk2", ["nft", "flush", "ruleset"], check=True)
     assert knock(cluster, stranger, f"zk2:{CLIENT}") == {f"zk2:{CLIENT}": "open"}
-    assert "zk2: table inet zookeeper differs from what the inventory makes of it" in play("status").text
+    told = play("status")
+    assert "zk2: table inet zookeeper differs from what the inventory makes of it" in told.text
+    assert "zk2: its packet filter (zookeeper_packet_filter) is not loaded" in told.text
+    assert told.status == 2, "everybody reaches it"
     assert play("zookeeper", "--limit=zk2").changed == 1
     assert knock(cluster, stranger, f"zk2:{CLIENT}") == {f"zk2:{CLIENT}": REFUSED}
 

@@ -1,12 +1,13 @@
 """Whoever should not be there tries what there is to try. What is attacked is shown to be there first."""
 
 import json
+import logging
 import shlex
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ import pytest
 from conftest import LEAST, Attempts
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from kazoo.client import KazooClient
+from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.security import make_acl
 
 from chaos.cluster import MASTER_PORT, TLS_PORT, WORKER_PORT, Cluster
 from lab.spec import RUN
 from mwapp.release import close_session, with_tls
+from mwapp.status.health import ABSENT
 from mwapp.zookeeper.tls import Tls
+from mwapp.zookeeper.tls_handler import TlsHandler
 from testbed.hostile import Scene, hand, outcome, password, tree
 from testbed.person import catch_up
 from testbed.playbook import play
@@ -45,10 +50,12 @@ for target in sys.argv[1:]:
             said.add(type(problem).__name__)
     print(target, *said)
 """
-# Greets a server's port for other servers, with a certificate or without; says whether it hangs up.
+# Greets a port for other servers, with a certificate or without, and says whether it hangs up. It asks the
+# leader to join as an observer; a member is answered with the epoch. The others wait for a greeting.
 PEER = """
-import socket, ssl, sys
+import socket, ssl, struct, sys
 host, port, cert = sys.argv[1:]
+OBSERVER, LEADER = 16, 17
 try:
     connection = socket.create_connection((host, int(port)), 3)
     if cert != "-":
@@ -59,13 +66,21 @@ try:
     connection.settimeout(2)
     if cert == "-":
         connection.sendall(b"\\0" * 64)
-    print("hangs up" if connection.recv(1) == b"" else "answers")
+    elif port == "2888":
+        who = struct.pack(">qiq", 99, 0x10000, 0)
+        connection.sendall(struct.pack(">iqi", OBSERVER, 0, len(who)) + who + struct.pack(">i", -1))
+    said = connection.recv(4)
+    joins = said == struct.pack(">i", LEADER)
+    print("hangs up" if said == b"" else "lets it in" if joins else f"answers {said!r}")
 except TimeoutError:
     print("listens")
 except OSError as problem:
     print("hangs up", type(problem).__name__)
 """
+# What our client says of a certificate that is for another host.
+NAMES = "mismatch, certificate is not valid for"
 STOLEN = "/var/tmp/stolen.pem"  # noqa: S108 - on a node
+NOT_TRIED = (126, 127)  # the shell has not found the command, or cannot start it
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
 
 
@@ -115,7 +130,8 @@ def test_a_stranger_s_host_reaches_no_port(secured: Cluster, attempts: Attempts)
         assert python(secured, node, PROBE, f"127.0.0.1:{PLAIN}:1") == [f"127.0.0.1:{PLAIN}:1 open"]
     targets = [f"{secured.address(node)}:{port}:1" for node, port in ((leader, QUORUM), *ports, *application)]
     targets += [f"{secured.address(node)}:{PLAIN}:1" for node in secured.servers]
-    floods = [f"{secured.address('zk1')}:{port}:100" for port in (ELECTION, TLS_PORT)]
+    floods = [f"{secured.address('zk1')}:{port}:100" for port in (ELECTION, TLS_PORT, PLAIN)]
+    floods.append(f"{secured.address(leader)}:{QUORUM}:100")
     floods += [f"{secured.address('mw1')}:{port}:1000" for port in (MASTER_PORT, WORKER_PORT)]
     for line in python(secured, "stranger", PROBE, *targets, *floods):
         target, *said = line.split()
@@ -197,7 +213,8 @@ def test_a_client_s_key_opens_no_port_of_the_quorum(
         "a self-signed certificate": tmp_path / "self.pem",
     }
     for at, port in ((leader, QUORUM), (leader, ELECTION), (other, ELECTION)):
-        assert python(secured, here, PEER, at, str(port), "/etc/zookeeper/tls/quorum.pem") == ["listens"]
+        said = python(secured, here, PEER, at, str(port), "/etc/zookeeper/tls/quorum.pem")
+        assert said == ["lets it in" if port == QUORUM else "listens"], "a member's certificate does"
         for who, file in {"without TLS": None, **files}.items():
             cert = "-"
             if file is not None:
@@ -236,11 +253,11 @@ def _key(keys: Path, name: str) -> Tls:
 
 
 @contextmanager
-def forwarded(cluster: Cluster, node: str) -> Iterator[str]:
-    """The plaintext port of a server's loopback, as a user of that host reaches it."""
+def forwarded(cluster: Cluster, node: str, its: int = PLAIN, at: str = "127.0.0.1") -> Iterator[str]:
+    """A port of a server, by default the plaintext one of its loopback, as a user of that host reaches it."""
     (port,) = free_ports(1)
     config = str(RUN / cluster.lab.name / "ssh_config")
-    command = ["ssh", "-F", config, "-N", "-L", f"127.0.0.1:{port}:127.0.0.1:{PLAIN}", node]
+    command = ["ssh", "-F", config, "-N", "-L", f"127.0.0.1:{port}:{at}:{its}", node]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as ssh:
         try:
             wait_for("ssh forwards", lambda: ssh.poll() is not None or _open(port))
@@ -261,8 +278,11 @@ def test_a_stolen_key_writes_nothing_that_its_owner_does_not(
     secured: Cluster, attempts: Attempts, scene: Scene, keys: Path
 ) -> None:
     with hand(secured.hosts(), _key(keys, "mwapp-master-mw1")) as zk:
+        scene.prepare_at_the_top(zk)
+        assert play("mwapp").status == 0, "zkCli.sh leaves quotas open to all, and the role closes them"
         before = tree(zk)
-    masters, workers, clients = scene.for_masters(), scene.for_workers(), scene.for_clients()
+    masters = scene.for_masters() | scene.for_masters_at_the_top()
+    workers, clients = scene.for_workers(), scene.for_clients()
     with forwarded(secured, "zk1") as plain:
         for who, connect, tls, tries in (
             ("a client's key", secured.hosts("zk1"), _key(keys, "mwapp-cli-mw1"), masters | workers),
@@ -337,12 +357,110 @@ def test_what_servers_cannot_refuse_is_harmless(
     assert done["state"] == "done"
 
 
+def test_a_session_that_is_taken_over_may_do_what_the_thief_may(
+    secured: Cluster, attempts: Attempts, scene: Scene, keys: Path
+) -> None:
+    """Rights are the certificate's, not the session's. Its owner takes it back, or has another at once."""
+    client = _key(keys, "mwapp-cli-mw3")
+    for what, path in (("a worker", f"/workers/{scene.worker}"), ("the master", "/master")):
+        with hand(secured.hosts(), client) as zk:
+            session = zk.get(path)[1].ephemeralOwner
+            with hand(secured.hosts("zk2"), client, session=session) as thief:
+                assert thief.client_id[0] == session, "it is taken over"
+                for attempt, made in (
+                    ("write", partial(thief.set, path, b"")),
+                    ("delete", partial(thief.delete, path)),
+                ):
+                    said = _decided(thief, made)
+                    attempts.note(f"a client's key, with {what}'s session", f"{attempt} {path}", said)
+            began = time.monotonic()
+            wait_for(f"{what} is back", partial(zk.exists, path))
+            took = time.monotonic() - began
+            harmless = f"harmless: back after {took:.1f} s"
+            attempts.note("a client's key", f"take over the session of {what}", harmless)
+            assert took < 10
+    assert attempts.wrong() == []
+    secured.settle()
+    (done,) = mwapp(secured, "submit", "--wait", "echo hello")
+    assert done["state"] == "done"
+
+
+def _decided(thief: Any, made: Callable[[], object]) -> str:
+    """What becomes of an attempt, however often the session's owner takes it back meanwhile."""
+
+    def again() -> str | None:
+        said = outcome(thief, lambda _: made())
+        return None if said.startswith(("ConnectionLoss", "SessionMoved", "OperationTimeout")) else said
+
+    return str(wait_for("it is decided", again, 20))
+
+
+def test_a_dead_worker_s_name_may_be_squatted_which_is_noticed_and_undone(
+    secured: Cluster, attempts: Attempts, scene: Scene, keys: Path
+) -> None:
+    """With a worker's key, while another is away. docs/security.md names it, and who helps."""
+    node = next(node for node in secured.workers if node not in (scene.worker, scene.other))
+    run(secured, node, "systemctl stop mwapp-worker")
+    mine = [
+        make_acl("x509", f"CN=mwapp-worker-{scene.other}", all=True),
+        make_acl("world", "anyone", read=True),
+    ]
+    with hand(secured.hosts(), _key(keys, f"mwapp-worker-{scene.other}")) as zk:
+        wait_for("it is gone", lambda: zk.exists(f"/workers/{node}") is None)
+        zk.create(f"/workers/{node}", b"evil:1", acl=mine)
+    run(secured, node, "systemctl start --no-block mwapp-worker")
+
+    def noticed() -> dict[str, Any] | None:
+        every = {one["worker"]: one for one in mwapp(secured, "workers")}
+        return every[node] if node in every and every[node]["state"] in ABSENT else None
+
+    told = wait_for("somebody notices", noticed)
+    (done,) = mwapp(secured, "submit", "--wait", "echo hello")
+    assert done["state"] == "done", "the others work"
+    assert run(secured, "zk1", f"zkCli.sh delete /workers/{node}").returncode == 0
+    began = time.monotonic()
+    wait_for("it is back", lambda: secured.state(node, WORKER_PORT) == "ready")
+    took = time.monotonic() - began
+    attempts.note(
+        "a worker's key",
+        f"squat the name of {node} while it is away",
+        f"harmless: it is shown as {told['state']}; the superuser deletes it, back after {took:.1f} s",
+    )
+
+
+def test_nobody_passes_for_a_server_under_another_name(
+    secured: Cluster, attempts: Attempts, keys: Path
+) -> None:
+    """Whoever has a server's key: it is good for that server's names alone."""
+    key = _key(keys, "mwapp-cli-mw1")
+    with forwarded(secured, "zk2", TLS_PORT, at="zk2") as there:
+        port = int(there.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), 3) as connection:
+            key.wrap(connection, "zk2").close()  # it answers, and is zk2
+        handler = TlsHandler(key)
+        client = KazooClient(f"localhost:{port}", handler=handler, logger=logging.getLogger("nobody"))
+        with suppress(KazooTimeoutError):
+            client.start(3)
+        said = "refused" if NAMES in (handler.refused or "") else f"{client.state}: {handler.refused}"
+        client.stop()
+        client.close()
+    attempts.note("who has a server's key", "pass for another server", said)
+    assert attempts.wrong() == []
+
+
 # ---------------------------------------------------------------- on the hosts
+
+
+def _pid(cluster: Cluster, node: str, unit: str) -> str:
+    """That of a service. Without one nothing would be attacked."""
+    found = run(cluster, node, f"systemctl show --property=MainPID --value {unit}").stdout.strip()
+    assert int(found) > 1, f"{unit} does not run on {node}"
+    return found
 
 
 def test_a_local_user_reads_and_stops_nothing(secured: Cluster, attempts: Attempts) -> None:
     pid = {
-        (node, unit): run(secured, node, f"systemctl show --property=MainPID --value {unit}").stdout.strip()
+        (node, unit): _pid(secured, node, unit)
         for node, unit in (("mw1", "mwapp-worker"), ("mw1", "mwapp-master"), ("zk1", "zookeeper"))
     }
     tls, run_dir = "/etc/mwapp/tls", "/run/credentials/mwapp"
@@ -365,10 +483,11 @@ def test_a_local_user_reads_and_stops_nothing(secured: Cluster, attempts: Attemp
     tries = [(node, f"read {file}", f"cat {file}") for node, its in files.items() for file in its]
     tries += [(node, f"stop {unit}", f"kill -TERM {number}") for (node, unit), number in pid.items()]
     for node, what, command in tries:
-        control = command.replace("kill -TERM", "kill -0")
-        assert run(secured, node, control).stdout or "kill" in command, f"{what}: it is not there"
+        control = run(secured, node, command.replace("kill -TERM", "kill -0"))
+        assert control.returncode == 0, f"{what}: it is not there: {control.stderr}"
+        assert control.stdout or "kill" in command, f"{what}: it is empty"
         done = run(secured, node, command, NOBODY)
-        refused = done.returncode != 0 and not done.stdout
+        refused = done.returncode not in (0, *NOT_TRIED) and not done.stdout
         attempts.note(f"a user of {node}", what, "refused" if refused else done.stdout[:20])
     done = run(secured, "mw1", "mwapp tasks", NOBODY)
     attempts.note("a user of mw1", "mwapp tasks", "refused" if done.returncode else done.stdout)
@@ -394,7 +513,7 @@ def test_zkcli_of_root_may_do_everything_and_that_of_others_nothing(
 
 def test_a_task_gets_at_nothing_of_its_worker(secured: Cluster, attempts: Attempts) -> None:
     node = "mw2"
-    pid = run(secured, node, "systemctl show --property=MainPID --value mwapp-worker").stdout.strip()
+    pid = _pid(secured, node, "mwapp-worker")
     tries = {
         f"read {file}": f"cat {file}"
         for file in (
@@ -409,17 +528,21 @@ def test_a_task_gets_at_nothing_of_its_worker(secured: Cluster, attempts: Attemp
     }
     for what, command in tries.items():
         assert run(secured, node, command).stdout, f"{what}: it is not there"
-    tries |= {
-        "stop its worker": f"kill -TERM {pid}",
-        "change the software": "touch /opt/mwapp/current/evil",
-        "change the host": "touch /etc/evil",
-        "become root": "setpriv --reuid=0 true",
-        "submit a task": "mwapp submit true",
-        "stop the packet filter": "nft flush ruleset",
+    # By what root does in its place, so that a command which is not there is no refusal.
+    as_root = {
+        "stop its worker": (f"kill -TERM {pid}", f"kill -0 {pid}"),
+        "change the software": ("touch /opt/mwapp/current/evil", "{it} && rm /opt/mwapp/current/evil"),
+        "change the host": ("touch /etc/evil", "{it} && rm /etc/evil"),
+        "become root": ("setpriv --reuid=0 true", "{it}"),
+        "submit a task": ("mwapp submit true", "{it}"),
+        "stop the packet filter": ("/usr/sbin/nft flush ruleset", "/usr/sbin/nft --check flush ruleset"),
     }
+    for what, (command, control) in as_root.items():
+        done = run(secured, node, control.format(it=command))
+        assert done.returncode == 0, f"{what}: it does not work at all: {done.stderr}"
+    tries |= {what: command for what, (command, _) in as_root.items()}
     script = "; ".join(
-        f"({command}) >/dev/null 2>&1 && echo done {number} || echo refused {number}"
-        for number, command in enumerate(tries.values())
+        f"({command}) >/dev/null 2>&1; echo $? {number}" for number, command in enumerate(tries.values())
     )
     said: dict[str, str] = {}
     for _ in range(20):  # until one comes to that node
@@ -427,10 +550,11 @@ def test_a_task_gets_at_nothing_of_its_worker(secured: Cluster, attempts: Attemp
         where, user, *lines = ended["output"].splitlines()
         assert user == "mwapp-task"
         if where == node:
-            said = {number: word for word, number in map(str.split, lines)}
+            said = {number: status for status, number in map(str.split, lines)}
             break
     for number, what in enumerate(tries):
-        attempts.note("a task", what, said.get(str(number), "not tried"))
+        status = int(said.get(str(number), NOT_TRIED[0]))
+        attempts.note("a task", what, "not tried" if status in NOT_TRIED else "refused" if status else "done")
     assert attempts.wrong() == []
     assert secured.state(node, WORKER_PORT) == "ready"
 
