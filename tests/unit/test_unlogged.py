@@ -33,7 +33,8 @@ SECRETS = (
     *("__zookeeper_settings", "__zookeeper_file_list", "zookeeper_config", "zoo.cfg.j2"),
     *("_secrets", "_tls_texts"),
 )
-NONE = "zookeeper_config.forceSnapshotSync"
+# What everybody may read of these.
+NONE = ("zookeeper_config.forceSnapshotSync", "__mwapp_tls_texts['client-ca.pem']")
 ON_THE_CONTROLLER = ("assert", "debug", "fail", "include_tasks", "set_fact")
 
 
@@ -49,13 +50,20 @@ def test_the_journal_has_that_it_ran_and_not_what_it_was_given(
     assert logged == ["Invoked; what it was given may be secret, and is not logged"]
 
 
+def without_public(arguments: Any) -> str:
+    text = " ".join(map(str, arguments.values())) if isinstance(arguments, dict) else str(arguments)
+    for public in NONE:
+        text = text.replace(public, "")
+    return text
+
+
 def test_no_other_module_is_given_any() -> None:
     given = {
         action
         for path in FILES
         for task in tasks(yaml.safe_load(path.read_text()))
         for action, arguments in task.items()
-        if "." in action and any(word in str(arguments).replace(NONE, "") for word in SECRETS)
+        if "." in action and any(word in without_public(arguments) for word in SECRETS)
     }
     ours = {f"zklab.zookeeper.{name}" for name in GIVEN}
     assert ours <= given
