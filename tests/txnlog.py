@@ -24,6 +24,7 @@ class Type(IntEnum):
     CREATE = 1
     DELETE = 2
     SET = 5
+    SET_ACL = 7
     CHECK = 13
     MULTI = 14
     CREATE2 = 15
@@ -156,6 +157,6 @@ def _changes(kind: int, reader: _Reader, session: int) -> list[Change]:
         case Type.CLOSE_SESSION:
             count = reader.number("i") if reader.left >= 4 else 0
             return [Deleted(reader.text()) for _ in range(max(0, count))]
-        case Type.CHECK | Type.CREATE_SESSION | Type.ERROR:
+        case Type.SET_ACL | Type.CHECK | Type.CREATE_SESSION | Type.ERROR:
             return []
     raise LogError(f"unknown type of transaction {kind}")

@@ -19,6 +19,14 @@ def create(zxid: int, path: str) -> bytes:
     return struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
 
 
+def listed(zxid: int, path: str) -> bytes:
+    """An entry: who set that znode's access control list, a rule for all."""
+    body = struct.pack(">qiqqi", SESSION, 1, zxid, 1000 * zxid, 7)
+    body += struct.pack(">i", len(path)) + path.encode() + struct.pack(">ii", 1, 31)
+    body += struct.pack(">i", 5) + b"world" + struct.pack(">i", 6) + b"anyone" + struct.pack(">i", 1)
+    return struct.pack(">qi", zlib.adler32(body), len(body)) + body + b"B"
+
+
 def server(data_dir: Path, *logged: bytes, snapshot: int = 0) -> Path:
     """A server's files: one log, and a snapshot that reaches to that zxid."""
     (data_dir / "version-2").mkdir(parents=True)
@@ -47,6 +55,7 @@ TORN = B[:-9] + bytes(9)
         ([[A, B, B], [A], [A]], "a"),  # twice in one log is no majority
         ([[A, B, D], [A, B, D], [A, D]], "ad"),  # logged by two, yet the third went on without it
         ([[A, B], [A, TORN], [A]], "a"),
+        ([[listed(1, "/"), B], [listed(1, "/"), B], []], "b"),  # a list is no change of what there is
         ([[], [], []], ""),
     ],
 )
