@@ -140,7 +140,7 @@ class Attack:
             for change in entry.changes:
                 replayed.decided.apply(change, entry.zxid, entry.time)
             judge.committed(entry)
-        assert judge.winners, "a judgment on nothing"
+        assert judge.leadership.winners, "a judgment on nothing"
         return judge
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ class Submitter:
         untold: set[str] = set()
 
         def accepted(index: int, name: str) -> None:
-            self._judge.acknowledged(*asked[index], name)
+            self._judge.answers.acknowledged(*asked[index], name)
             if name not in untold:  # two submissions under one name
                 untold.add(name)
                 wait.add(name)
@@ -67,14 +67,14 @@ class Submitter:
             denied = reason == DENIED and task.key in judge.denied.submitted
             exposed = reason == EXPOSED and name is not None and secret_path(name) in judge.denied.created
             if reason in (NO_NUMBERS, TAKEN) and name is None:
-                judge.without_number(task, taken=reason == TAKEN)
+                judge.answers.without_number(task, taken=reason == TAKEN)
             elif full or denied or exposed:
-                judge.refused(task)
-            elif name is None or reason != f"{ANOTHER} {name}" or not judge.had_another(name, task):
+                judge.answers.refused(task)
+            elif name is None or reason != f"{ANOTHER} {name}" or not judge.answers.had_another(name, task):
                 raise Violation("acked-never-lost", f"{task} was refused: {reason}")
 
         def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
-            self._judge.told(name, state, outcome)
+            self._judge.answers.told(name, state, outcome)
             untold.remove(name)  # it is told once
 
         self._asked, self._untold = asked, untold
@@ -89,14 +89,14 @@ def canceller(judge: Judge, names: list[str]) -> Build:
         left = dict.fromkeys(names)
 
         def asked(name: str, known: bool) -> None:
-            judge.asked_to_end(name, known=known)
+            judge.answers.asked_to_end(name, known=known)
             if known:
                 wait.add(name)
             else:
                 left.pop(name)
 
         def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
-            judge.told(name, state, outcome)
+            judge.answers.told(name, state, outcome)
             left.pop(name)
             if not left:
                 host.retire()
@@ -114,7 +114,7 @@ def asker(judge: Judge, do: str, names: list[str]) -> Build:
         began = host.now
 
         def told(name: str, problem: str | None) -> None:
-            judge.told_of_ended(name, do, problem, began)
+            judge.answers.told_of_ended(name, do, problem, began)
 
         AskEnded(process, names, do, told=told, finished=host.retire)
 
@@ -125,6 +125,6 @@ def waiter(judge: Judge, names: list[str]) -> Build:
     """A client that waits for these tasks, and ends."""
 
     def build(host: Host, process: Process) -> None:
-        Wait(process, names, ended=judge.told, finished=host.retire)
+        Wait(process, names, ended=judge.answers.told, finished=host.retire)
 
     return build

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from mwapp.core.again import IN_THE_WAY, NO_SUCH_TASK, NOT_DONE, NOT_ENDED
 from mwapp.core.limits import LIMITS
 from mwapp.core.protocol import (
     CANCELLED,
     DONE,
     FAILED,
-    MASTER,
     NOBODY,
     REMOVE,
     RUN,
@@ -25,27 +23,25 @@ from mwapp.core.protocol import (
     Assignment,
     Outcome,
     Registration,
-    Winner,
     result_path,
-    secret_path,
     status_path,
 )
 from mwapp.core.retention import Retention
-from mwapp.core.running import GRACE_SECONDS
 from mwapp.core.session import DRIFT
 from mwapp.core.submitters import TOO_MANY
-from mwapp.core.task import BadTaskError, Task, encode_secrets
-from mwapp.core.worker import MOST_REFUSALS
-from tests.simulation.accounts import succeeded, unlike
+from mwapp.core.task import BadTaskError, Task
+from tests.simulation.accounts import succeeded
+from tests.simulation.answers import Answers
 from tests.simulation.asked import Asked
 from tests.simulation.attempts import Attempts, Lost
 from tests.simulation.denied import Denied
 from tests.simulation.depositions import Depositions
 from tests.simulation.ensemble import Transacted
-from tests.simulation.excuses import LOST, Excuses
+from tests.simulation.excuses import Excuses
 from tests.simulation.host import Host
+from tests.simulation.leadership import Leadership
 from tests.simulation.lives import Lives
-from tests.simulation.runner import DEATH, Execution
+from tests.simulation.runs import Runs
 from tests.simulation.shares import Shares
 from tests.simulation.times import Times
 from tests.simulation.tree import Change, Changed, Created, Deleted, ZNode
@@ -61,8 +57,6 @@ REPEATED = {
     *("acked-never-lost", "submit-idempotent", "cancel-final", "asked-once"),
     "secrets-kept",
 }
-# A command may end this much too late, seconds: timers are late, and so is what they start.
-SLACK = 0.5
 # So many batches may be on their way when numbers run out: of several clients, and of their former sessions.
 ON_THE_WAY = 10
 # A master may take this long to see that the list of tasks has changed, seconds (it stood still, say).
@@ -98,7 +92,7 @@ class State(Protocol):
 
 
 class Judge:
-    """Sees every transaction and every start of a command."""
+    """Sees every transaction. What hosts run and clients hear is judged by `Runs` and `Answers`."""
 
     def __init__(
         self, *, max_attempts: int, retention: Retention = AT_ONCE, sees_executions: bool = True
@@ -116,7 +110,6 @@ class Judge:
         self.evicted: set[int] = set()  # sessions whose worker's znode or queue a person changed
         self.hosts: list[Host] = []
         self.clocks_stop = False  # those of hosts, while their machine is paused
-        self.acked: dict[str, str] = {}  # task by the client's key
         self.tasks: set[str] = set()  # all there ever were
         self.most_tasks = 0  # that were there at once; what is lost counts
         self.asked: dict[str, Task | None] = {}  # by task; None: it can never run
@@ -124,40 +117,36 @@ class Judge:
         self.ended_at: dict[str, float] = {}
         self._deleted_at: dict[str, float] = {}  # those that had ended, by hand
         self.removed: set[str] = set()
-        self._secrets: dict[str, bytes] = {}  # as they were stored with the task
+        self.secrets: dict[str, bytes] = {}  # as they were stored with the task
         self.cancel_asked: set[str] = set()  # tasks that ever had a cancel request
         self.to_cancel: set[str] = set()  # those that had one since they were last to run again
         self.cancels: dict[str, int] = {}  # those that have one, and its zxid
         self.lost_cancels: set[str] = set()  # those that had one that the ensemble has lost
         self.of_ended = Asked()
-        self._ends: defaultdict[str, list[tuple[str, Outcome]]] = defaultdict(list)  # all there were
+        self.ends: defaultdict[str, list[tuple[str, Outcome]]] = defaultdict(list)  # all there were
         self.returned = 0
         self.labels: dict[str, frozenset[str]] = {}  # of workers, as they are configured
         self.ended_by_hand: set[str] = set()  # tasks whose assignment the master has to remove
         self.taken_at: dict[tuple[str, str], float] = {}  # when an assignment was deleted
         self.holders: defaultdict[str, dict[str, Assignment]] = defaultdict(dict)  # by task and worker
-        self.winners: dict[int, int] = {}  # session by epoch
-        self.won_at = 0.0  # the last of them
-        self._earlier: set[tuple[int, int]] = set()  # epochs and winners, before both counts were lost
         self.keys: dict[str, str] = {}  # task by key
-        self.executions: dict[tuple[str, int], Execution] = {}  # by task and attempt, the last of each
-        self._runs: defaultdict[tuple[str, int], list[Execution]] = defaultdict(list)  # all of them
-        self._refused: set[str] = set()  # keys
         self._beyond = 0  # tasks of clients whose numbers are too great
-        self._attempts = Attempts()
+        self.attempts = Attempts()
         self._lives = Lives()
         self.times = Times()
         self.depositions = Depositions()
         self.shares = Shares()
+        self.leadership = Leadership()
+        self.runs = Runs(self)
+        self.answers = Answers(self)
         self._incarnations: dict[str, Incarnation] = {}
-        self._epoch = 0
 
     # ------------------------------------------------------------ the ensemble's side
 
     def committed(self, entry: Transacted) -> None:
         """Look at a transaction."""
         if entry.ended:
-            self._no_zombies()
+            self.runs.look()
             return
         if not entry.changes:
             return
@@ -173,12 +162,13 @@ class Judge:
                 self.excuses.note(change, path)
             match path:
                 case ["", "master"]:
-                    self._master(entry, change, by_hand)
+                    self.leadership.master(entry, change, by_hand=by_hand)
                 case ["", "workers", worker]:
                     if by_hand and isinstance(change, Deleted) and worker in before:
                         self.evicted.add(before[worker].session or 0)
                 case ["", "epoch"]:
-                    self._raised(entry, change, by_hand)
+                    nodes = self.ensemble.decided.nodes
+                    self.leadership.raised(entry, change, nodes, self.persons, self.excuses, by_hand=by_hand)
                 case ["", "assign", worker]:
                     self._registered(entry, change, worker, by_hand)
                 case ["", "cancel", task]:
@@ -186,7 +176,7 @@ class Judge:
                 case ["", "requests", task]:
                     self.of_ended.request(task, change, entry.zxid, by_hand=by_hand)
                     if isinstance(change, Deleted) and not by_hand:
-                        self._needs_leadership(entry, f"request for {task} deleted")
+                        self.leadership.needed(entry, f"request for {task} deleted")
                 case ["", "returned", task]:
                     touched.add(task)
                     self._returned(entry, change, task, held[task], before, by_hand)
@@ -197,11 +187,11 @@ class Judge:
                     self._task(entry, change, task, by_hand)
                 case ["", "tasks", task, "secret"]:
                     if isinstance(change, Created) and not by_hand:
-                        self._secrets[task] = change.data
+                        self.secrets[task] = change.data
                 case ["", "tasks", task, "status"]:
                     touched.add(task)
                     self._ended(entry, change, task, held[task], before, by_hand)
-        if (self._epoch, entry.session) in self._earlier and not self._is_latest(entry.session):
+        if self.leadership.had(entry.session):
             self.excuses.two_masters(touched)
         for task in touched:
             self._single(task)
@@ -210,7 +200,7 @@ class Judge:
     def beginner(self) -> "Judge":
         """A judge that knows what this one heard at the start and from hosts, and nothing of the log."""
         again = Judge(max_attempts=self._max_attempts, retention=self._retention, sees_executions=False)
-        again.persons, again.labels, again._runs = self.persons, self.labels, self._runs
+        again.persons, again.labels, again.runs.of = self.persons, self.labels, self.runs.of
         again.killed, again.evicted, again.lost = self.killed, self.evicted, self.lost
         again.lost_cancels, again.denied, again.limits = self.lost_cancels, self.denied, self.limits
         again.times.right = self.times.right
@@ -222,48 +212,10 @@ class Judge:
         """Whether it need not hold, because of what a person did or the ensemble lost."""
         return self.excuses.explain(invariant, task) or (task in self.lost and invariant in REPEATED)
 
-    def _broken(self, invariant: str, task: str, what: str) -> None:
+    def broken(self, invariant: str, task: str, what: str) -> None:
+        """Raise Violation, unless that is explained."""
         if not self.explained(invariant, task):
             raise Violation(invariant, what)
-
-    def _master(self, entry: Transacted, change: Change, by_hand: bool) -> None:
-        if by_hand or not isinstance(change, Created):
-            return
-        if not any(isinstance(c, Changed) and c.path == "/epoch" for c in entry.changes):
-            raise Violation("one-master-per-epoch", "/master was created without a new epoch")
-
-    def _raised(self, entry: Transacted, change: Change, by_hand: bool) -> None:
-        if isinstance(change, Deleted) and not by_hand:
-            raise Violation("epoch-monotonic", "/epoch was deleted")
-        while isinstance(change, Deleted) and self.winners.get(self._epoch) in self.persons:
-            self._epoch -= 1  # raised by hand, not by a winner
-        if not isinstance(change, Changed):
-            return
-        epoch = self.ensemble.decided.nodes["/epoch"].version
-        wins = any(c.path == "/master" and isinstance(c, Created) for c in entry.changes)
-        if wins and self.excuses.counts == LOST:  # nobody can know their former values
-            self._earlier, self._epoch = set(self.winners.items()) | self._earlier, 0
-        elif epoch <= (self._epoch if wins else max(self._epoch, self._counted)):
-            if wins and self.winners.get(epoch) != entry.session:
-                raise Violation("epoch-monotonic", f"epoch {epoch} after {self._epoch}")
-            return  # raised again, at most to its former value
-        if not (wins or by_hand):
-            raise Violation("one-master-per-epoch", f"epoch {epoch} was set without winning /master")
-        self._epoch = epoch
-        self.winners[epoch], self.won_at = self._winner(entry, change), entry.time
-        if wins:  # who only sets it raises no other
-            self.excuses.counts.clear()
-
-    @property
-    def _counted(self) -> int:
-        """The epochs by the other znode that counts them, which a person may have set."""
-        tasks = self.ensemble.decided.nodes.get(TASKS)
-        return tasks.version if tasks is not None else 0
-
-    def _winner(self, entry: Transacted, change: Changed) -> int:
-        """The session that has the new epoch: a person may give it to the one that holds /master."""
-        held, winner = self.ensemble.decided.nodes.get(MASTER), Winner.decode(change.data)
-        return held.owner if held and winner and held.owner == winner.session else entry.session
 
     def _registered(self, entry: Transacted, change: Change, worker: str, by_hand: bool) -> None:
         if by_hand and worker in self._incarnations:
@@ -277,7 +229,7 @@ class Judge:
         registers = any(c.path == f"/workers/{worker}" and isinstance(c, Created) for c in entry.changes)
         self._lives.registered(worker, version, entry.session if registers else 0, self.hosts, entry.time)
         if not by_hand and not registers:
-            self._needs_leadership(entry, f"{worker} adopted")
+            self.leadership.needed(entry, f"{worker} adopted")
 
     def _holds(self, before: dict[str, Incarnation], worker: str, session: int) -> bool:
         """Whether that session has the worker's queue.
@@ -293,7 +245,7 @@ class Judge:
         """Whether that session writes of the assignment as its worker, and not as a peer that is the master
         does of an earlier incarnation's."""
         its = self._holds(before, worker, session)
-        return its and (assignment.meant_for(before[worker].version) or not self._leads(session))
+        return its and (assignment.meant_for(before[worker].version) or not self.leadership.has(session))
 
     def _assigned(
         self,
@@ -310,34 +262,34 @@ class Judge:
             seen = entry.time - self.taken_at.get((worker, task), -UNSEEN) >= UNSEEN
             if by_hand and not seen and held[worker].incarnation is not None:
                 self.excuses.endless.add(task)  # a master that saw neither takes it for the old one
-            self._attempts.assigned(task, held[worker].attempt, held[worker].epoch)
+            self.attempts.assigned(task, held[worker].attempt, held[worker].epoch)
             if not by_hand:
-                self._needs_leadership(entry, f"{task} assigned to {worker}")
+                self.leadership.needed(entry, f"{task} assigned to {worker}")
                 self._dated(task, held[worker])
                 self._present(worker, task, held[worker])
                 self._bounded(task, held[worker])
                 early = self.times.taken(task, self.asked.get(task), entry.time)
                 if early:
-                    self._broken("not-before-time", task, f"{worker} gets {task}, but {early}")
+                    self.broken("not-before-time", task, f"{worker} gets {task}, but {early}")
                 self._placed(entry, worker, task)
                 self._share(task, self.shares.begun(entry, task))
             return
         assignment = held[worker]
         mine = self._is_its_own(before, worker, assignment, entry.session)
         if not by_hand and mine and not assignment.meant_for(before[worker].version):
-            self._broken("status-from-holder", task, f"{worker} took {task} of another incarnation")
+            self.broken("status-from-holder", task, f"{worker} took {task} of another incarnation")
         if isinstance(change, Changed):
             held[worker] = Assignment.decode(change.data)
             if not by_hand and not mine:
-                self._broken("status-from-holder", task, f"{task} of {worker} handed back by somebody else")
+                self.broken("status-from-holder", task, f"{task} of {worker} handed back by somebody else")
             return
         del held[worker]
         self.taken_at[worker, task] = entry.time
         if not by_hand and not mine:
-            if entry.session not in self.winners.values() and not self._leads(entry.session):
-                self._broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")
-            self._needs_leadership(entry, f"{task} taken from {worker}")
-            self._attempts.lost(task, worker, assignment.incarnation)
+            if not self.leadership.ever_had(entry.session):
+                self.broken("status-from-holder", task, f"{task} of {worker} taken by one who has it not")
+            self.leadership.needed(entry, f"{task} taken from {worker}")
+            self.attempts.lost(task, worker, assignment.incarnation)
 
     def _returned(
         self,
@@ -352,33 +304,33 @@ class Judge:
         if isinstance(change, Deleted):
             del waiting[NOBODY]
             if not by_hand:
-                self._needs_leadership(entry, f"{task} taken from /returned")
+                self.leadership.needed(entry, f"{task} taken from /returned")
             return
         waiting[NOBODY] = Assignment.decode(change.data)
         self.returned += 1
-        runs = [run for assignment in held.values() for run in self._runs[task, assignment.attempt]]
+        runs = [run for assignment in held.values() for run in self.runs.of[task, assignment.attempt]]
         if any(run.started <= entry.time and not run.interrupted for run in runs):
-            failures = self._attempts.failed(task)  # it ran, so it was not returned unstarted
+            failures = self.attempts.failed(task)  # it ran, so it was not returned unstarted
             self.times.failed(task, self.asked.get(task), failures, entry.time)
             numbers_repeat = task in self.lost
             if self._sees_executions and not (by_hand or numbers_repeat) and any(map(succeeded, runs)):
-                self._broken("result-faithful", task, f"{task} is to be repeated, and was done")
+                self.broken("result-faithful", task, f"{task} is to be repeated, and was done")
         if any(c.path == status_path(task) and isinstance(c, Deleted) for c in entry.changes):
             self._run_again(entry, task, waiting[NOBODY], by_hand)
         elif not by_hand and not any(self._holds(before, w, entry.session) for w in held):
-            self._broken("status-from-holder", task, f"{task} returned by one who has it not")
+            self.broken("status-from-holder", task, f"{task} returned by one who has it not")
 
     def _run_again(self, entry: Transacted, task: str, assignment: Assignment, by_hand: bool) -> None:
         """It had ended. Its failures and losses count anew, its attempts do not."""
         if not by_hand:
-            self._needs_leadership(entry, f"{task} is to run again")
-        begun = max((attempt for of, attempt in self.executions if of == task), default=0)
+            self.leadership.needed(entry, f"{task} is to run again")
+        begun = max((attempt for of, attempt in self.runs.last if of == task), default=0)
         if assignment.attempt <= begun:  # what was handed back before it began has no number yet
-            self._broken("token-grows", task, f"{task} is to run again as {assignment}")
-        self._attempts.begin(task)
+            self.broken("token-grows", task, f"{task} is to run again as {assignment}")
+        self.attempts.begin(task)
         self.times.again(task)
         if self.of_ended.outlived(task, self.cancels.get(task, entry.zxid)):
-            self._broken("cancel-final", task, f"{task} is to run again, and is still to be cancelled")
+            self.broken("cancel-final", task, f"{task} is to run again, and is still to be cancelled")
         if task not in self.cancels:
             self.to_cancel.discard(task)
 
@@ -386,28 +338,28 @@ class Judge:
         asked = self.asked.get(task)
         retries = asked.retries if asked is not None else 0
         if len(assignment.lost) >= self._max_attempts or assignment.failures > retries:
-            self._broken("attempts-bounded", task, f"{task} gets {assignment}")
-        exceeds = self._attempts.exceeds(task, retries, self._max_attempts, self._died)
+            self.broken("attempts-bounded", task, f"{task} gets {assignment}")
+        exceeds = self.attempts.exceeds(task, retries, self._max_attempts, self._died)
         if exceeds:
-            self._broken("attempts-bounded", task, f"{task} gets {assignment}, yet {exceeds}")
+            self.broken("attempts-bounded", task, f"{task} gets {assignment}, yet {exceeds}")
 
     def _died(self, lost: Lost) -> bool:
         """For certain. Of an incarnation that the ensemble has lost, another may say that it lived on."""
         return lost[0] not in self.denied.marks and self._lives.died(lost, self.hosts)
 
     def _dated(self, task: str, assignment: Assignment) -> None:
-        if assignment.epoch != self._epoch:
-            self._broken("token-grows", task, f"{task} gets {assignment} in epoch {self._epoch}")
+        if assignment.epoch != self.leadership.epoch:
+            self.broken("token-grows", task, f"{task} gets {assignment} in epoch {self.leadership.epoch}")
 
     def _placed(self, entry: Transacted, worker: str, task: str) -> None:
         asked = self.asked.get(task)
         missing = set(asked.labels if asked is not None else ()) - self.labels.get(worker, frozenset())
         if missing:
-            self._broken("labels-honoured", task, f"{task} goes to {worker}, who does not have {missing}")
+            self.broken("labels-honoured", task, f"{task} goes to {worker}, who does not have {missing}")
         session = self._incarnations[worker].session
         marked = session not in self.evicted and worker not in self.denied.marks
         if session == entry.session and marked:
-            self._broken("peer-rests", task, f"{task} goes to {worker}, who holds leadership")
+            self.broken("peer-rests", task, f"{task} goes to {worker}, who holds leadership")
 
     def _cancel_request(self, entry: Transacted, change: Change, task: str, by_hand: bool) -> None:
         if isinstance(change, Created):
@@ -417,9 +369,9 @@ class Judge:
         elif isinstance(change, Deleted):
             self.cancels.pop(task, None)
             if not by_hand:
-                self._needs_leadership(entry, f"request to cancel {task} deleted")
+                self.leadership.needed(entry, f"request to cancel {task} deleted")
             if not by_hand and task in self.tasks and task not in self.status:
-                self._broken("cancel-final", task, f"the request to cancel {task} was deleted")
+                self.broken("cancel-final", task, f"the request to cancel {task} was deleted")
 
     def _present(self, worker: str, task: str, assignment: Assignment) -> None:
         node = self.ensemble.decided.nodes.get(f"/workers/{worker}")
@@ -451,15 +403,15 @@ class Judge:
             return
         if isinstance(change, Deleted):
             if task not in self.status:
-                self._broken("acked-never-lost", task, f"{task} was deleted, and has not ended")
-            self._needs_leadership(entry, f"{task} removed")
+                self.broken("acked-never-lost", task, f"{task} was deleted, and has not ended")
+            self.leadership.needed(entry, f"{task} removed")
             age = entry.time - self.ended_at.get(task, entry.time)
             kept = self._retention
             surplus = len(self.status) - len(self.removed) + self.excuses.uncounted > kept.keep
             soon = surplus or self.of_ended.allows(task, REMOVE)
             least = min(kept.seconds, kept.least) if soon else kept.seconds
             if age < least * (1 - DRIFT):
-                self._broken("retention-kept", task, f"{task} was removed after {age:.1f} s")
+                self.broken("retention-kept", task, f"{task} was removed after {age:.1f} s")
             self.removed.add(task)
             return
         self.tasks.add(task)
@@ -468,7 +420,7 @@ class Judge:
         if isinstance(change, Created):
             if by_hand:
                 self.excuses.numbers(task, parent.created)
-            self._attempts.begin(task)
+            self.attempts.begin(task)
             self.times.begin(task, entry.time)
             if entry.time - self._deleted_at.pop(task, -UNSEEN) < UNSEEN:
                 self.excuses.endless.add(task)  # a master that saw neither: seed 13502
@@ -485,10 +437,10 @@ class Judge:
         if isinstance(change, Changed) or by_hand or key is None or not task.startswith("task-"):
             return
         self._numbered(task)
-        if key in self._refused:
+        if key in self.answers.refusals:
             raise Violation("submit-idempotent", f"{task} was refused, and then submitted")
         if key in self.keys:
-            self._broken("submit-idempotent", self.keys[key], f"{task} is {self.keys[key]} again")
+            self.broken("submit-idempotent", self.keys[key], f"{task} is {self.keys[key]} again")
         self.keys[key] = task
 
     def _numbered(self, task: str) -> None:
@@ -511,7 +463,7 @@ class Judge:
             return  # with the task
         again = isinstance(change, Deleted) and self.of_ended.allows(task, RUN)
         if (not isinstance(change, Created) or task in self.status) and not again:
-            self._broken("one-final-status", task, f"{task}'s status was changed or deleted")
+            self.broken("one-final-status", task, f"{task}'s status was changed or deleted")
         if isinstance(change, Deleted):
             self.status.pop(task, None)
             self.shares.reopened(task)
@@ -522,7 +474,7 @@ class Judge:
         self.of_ended.ended(task, entry.zxid)
         result = self.ensemble.decided.nodes.get(result_path(task))
         outcome = Outcome.decode(result.data) if result is not None else Outcome()
-        self._ends[task].append((change.data.decode(errors="replace"), outcome))
+        self.ends[task].append((change.data.decode(errors="replace"), outcome))
         if by_hand:
             self.ended_by_hand.add(task)
             return
@@ -530,19 +482,17 @@ class Judge:
             raise Violation("one-final-status", f"{task} ended as {change.data!r}")
         if change.data == CANCELLED.encode() and task not in self.to_cancel:
             since = " since it was to run again" if task in self.cancel_asked else ""
-            self._unasked(task, f"{task} was cancelled, and nobody asked for it{since}")
+            self.answers.unasked(task, f"{task} was cancelled, and nobody asked for it{since}")
         if result_path(task) not in self.ensemble.decided.nodes:
-            self._broken("result-faithful", task, f"{task} ended without a result")  # seed 21565
+            self.broken("result-faithful", task, f"{task} ended without a result")  # seed 21565
         # A peer that is the master ends its own task so, if its registration is gone.
-        of_nobody = outcome.worker is None and self._leads(entry.session)
+        of_nobody = outcome.worker is None and self.leadership.has(entry.session)
         for worker, assignment in held.items():
             if not of_nobody and self._is_its_own(before, worker, assignment, entry.session):
                 self._faithful(entry, worker, task, assignment, change.data.decode())
                 return
-        if not self._leads(entry.session):
-            self._broken(
-                "status-from-holder", task, f"{task} held by {list(held)} was ended by somebody else"
-            )
+        if not self.leadership.has(entry.session):
+            self.broken("status-from-holder", task, f"{task} held by {list(held)} was ended by somebody else")
         self._ended_by_master(entry, task)
 
     def _ended_by_master(self, entry: Transacted, task: str) -> None:
@@ -550,22 +500,22 @@ class Judge:
         outcome = Outcome.decode(data.data) if isinstance(data, Created) else Outcome()
         reason = outcome.reason or ""
         if self.status[task] == DONE.encode() or outcome.code is not None or outcome.worker is not None:
-            self._broken("result-faithful", task, f"a master, who runs nothing, says of {task}: {outcome}")
+            self.broken("result-faithful", task, f"a master, who runs nothing, says of {task}: {outcome}")
         if not self.shares.concern(task, self.denied.unseen):
             self._share(task, self.shares.refused(task, reason, entry.time))
         if reason.startswith("expired"):
             early = self.times.expired(task, self.asked.get(task), entry.time)
             if early:
-                self._broken("expires-in-time", task, f"{task} has expired, but {early}")
+                self.broken("expires-in-time", task, f"{task} has expired, but {early}")
         said = re.search(r"(\d+) workers died", reason)
         dead = int(said[1]) if said else 0
-        guilty = self._attempts.guilty(task, partial(self._lives.lives, now=entry.time))
+        guilty = self.attempts.guilty(task, partial(self._lives.lives, now=entry.time))
         if dead > guilty:
-            self._broken("innocent-not-given-up", task, f"{task} is {reason}, but only {guilty} may have")
+            self.broken("innocent-not-given-up", task, f"{task} is {reason}, but only {guilty} may have")
         known = reason.startswith(("expired", TOO_MANY)) or dead >= self._max_attempts
         told = isinstance(data, Created) and self.status[task] == FAILED.encode()
         if told and not known and self.asked.get(task) is not None:
-            self._broken(
+            self.broken(
                 "innocent-not-given-up", task, f"{task} could run, but a master failed it: {reason!r}"
             )
 
@@ -582,165 +532,20 @@ class Judge:
             return
         outcome = Outcome.decode(data.data)
         if (outcome.worker, outcome.attempt) != (worker, assignment.attempt):
-            self._broken("result-faithful", task, f"{task} was {assignment} of {worker}, but is {outcome}")
-        wrong = self._unlike(task, outcome) if self._sees_executions else ""
+            self.broken("result-faithful", task, f"{task} was {assignment} of {worker}, but is {outcome}")
+        wrong = self.runs.none_like(task, outcome) if self._sees_executions else ""
         if wrong:
-            self._broken("result-faithful", task, f"{task} by {worker}: {outcome}, but {wrong}")
+            self.broken("result-faithful", task, f"{task} by {worker}: {outcome}, but {wrong}")
         if outcome.status != state:
             raise Violation("result-faithful", f"{task} is {state} but its result is {outcome}")
-
-    def _unlike(self, task: str, outcome: Outcome) -> str:
-        """How no run ended like this: the last of that number, or any of this task if numbers repeated."""
-        runs, asked, repeats = self._runs[task, outcome.attempt or 0], self.asked.get(task), task in self.lost
-        these = [run for run in runs if run.asked == asked] if repeats else runs[-1:]
-        unread = self.denied.reads[secret_path(task)] >= MOST_REFUSALS or self.explained("secrets-kept", task)
-        return unlike(outcome, these, asked, repeats=repeats, cut=self.denied.large, unread=unread)
 
     def _single(self, task: str) -> None:
         held = self.holders[task]
         if len(held) > 1:
-            self._broken("single-assignment", task, f"{task} is assigned to {' and '.join(held)}")
+            self.broken("single-assignment", task, f"{task} is assigned to {' and '.join(held)}")
         if held and task in self.status and task not in self.ended_by_hand:
             holder = next(iter(held))
-            self._broken("status-from-holder", task, f"{task} has ended but is assigned to {holder}")
-
-    def _needs_leadership(self, entry: Transacted, what: str) -> None:
-        if not self._leads(entry.session):
-            raise Violation(
-                "no-stale-write", f"{what} by session {entry.session:#x}, who has not epoch {self._epoch}"
-            )
-
-    def _leads(self, session: int) -> bool:
-        """Whether it has the present epoch; or had the same one, before a person deleted what counts them."""
-        return self._is_latest(session) or (self._epoch, session) in self._earlier
-
-    def _is_latest(self, session: int) -> bool:
-        return self.winners.get(self._epoch) == session
-
-    # ------------------------------------------------------------ the hosts' side
-
-    def started(self, execution: Execution) -> None:
-        """A command starts."""
-        task, attempt = execution.task, execution.attempt
-        if (task, attempt) in self.executions:
-            self._broken("attempts-bounded", task, f"{task}'s attempt {attempt} was started again")
-        if execution.epoch not in self._attempts.epochs(task, attempt):
-            said = f"{task}'s attempt {attempt} is told epoch {execution.epoch!r}"
-            self._broken("token-grows", task, said)
-        if execution.asked != self.asked.get(task):
-            self._broken(
-                "acked-never-lost", task, f"{task} is {self.asked.get(task)}, but {execution.asked} runs"
-            )
-        if self._gone(execution.session) and execution.in_time:
-            raise Violation(
-                "no-zombie-run", f"{task} was started at {execution.host.name}, whose session has ended"
-            )
-        mine = self._undisturbed(execution)
-        # What it read, that the task runs again, may be lost before it has started that: seed 91146174.
-        unread = task in self.lost and not self.holders.get(task)
-        if mine and task in self.status and task not in self.ended_by_hand and not unread:
-            self._broken("one-final-status", task, f"{task} has ended, yet its attempt {attempt} was started")
-        if names := execution.asked.secrets:
-            values = {name: execution.environment.get(name, "") for name in names}
-            if encode_secrets(values) != self._secrets.get(task):
-                self._broken("secrets-kept", task, f"{task} has the secret values {values}")
-        for other in (run for (of, _), run in self.executions.items() if of == task):
-            if other.attempt > attempt and mine:
-                self._broken("token-grows", task, f"{task}: attempt {attempt} after {other.attempt}")
-            if mine and self._undisturbed(other) and not other.over:
-                self._broken("duplicates-explained", task, f"{task}: {other.attempt} and {attempt} run")
-            if not other.over and (other.host, other.life) == (execution.host, execution.life):
-                raise Violation("duplicates-explained", f"{execution.host.name} runs {task} twice at once")
-        self.executions[task, attempt] = execution
-        self._runs[task, attempt].append(execution)
-
-    def _undisturbed(self, execution: Execution) -> bool:
-        """Whether its worker's session lives, and nobody changed it by hand."""
-        session = execution.session
-        return session in self.ensemble.sessions and session not in self.killed | self.evicted
-
-    def over(self, execution: Execution, now: float) -> None:
-        """A command is over."""
-        if execution.asked.timeout is None:
-            return
-        ran = now - execution.started - execution.spared
-        if ran > execution.asked.timeout + GRACE_SECONDS + SLACK:
-            raise Violation("timeout-enforced", f"{execution.task} ran for {ran:.1f} s")
-
-    def acknowledged(self, task: Task, name: str | None, told: str) -> None:
-        """A client heard that its submission is a task."""
-        if name is None and self.keys.get(task.key or "") != told:
-            self._broken("acked-never-lost", told, f"{task} was acknowledged as {told}, which it is not")
-        there = self.asked.get(name) if name is not None else None
-        if name is not None and (told != name or there is None or not there.same_as(task)):
-            self._broken("submit-idempotent", name, f"{name} was acknowledged, but is {there}")
-        self.acked[name or task.key or ""] = told
-
-    def refused(self, task: Task) -> None:
-        """A client heard that its submission is not a task."""
-        if task.key in self.keys:
-            name = self.keys[task.key]  # unless somebody deleted it, and it was submitted again
-            self._broken("submit-idempotent", name, f"{task} was refused, but is {name}")
-        self._refused |= {task.key} if task.key else set()
-
-    def had_another(self, name: str, task: Task) -> bool:
-        """Whether another task has the name, or somebody has replaced the one that had it."""
-        there = self.asked.get(name)
-        return self.explained("acked-never-lost", name) or (there is not None and not there.same_as(task))
-
-    def without_number(self, task: Task, *, taken: bool) -> None:
-        """A client heard that there is no number for its submission, or that it is ``taken``. Others of its
-        batch may get the remaining numbers."""
-        tasks = self.ensemble.decided.nodes.get(TASKS)
-        others = self.limits.batch if taken else 0
-        # The client's count included what the ensemble has lost since.
-        known = self.excuses.uncounted or self.lost
-        if taken and tasks is not None and self.excuses.has_taken(tasks.created, others):
-            known = True
-        if tasks is not None and tasks.created + others < self.limits.numbers and not known:
-            raise Violation("acked-never-lost", f"{task} got no number after {tasks.created}")
-        self.refused(task)
-
-    def asked_to_end(self, task: str, *, known: bool) -> None:
-        """A client heard that its cancel request exists, or that there is no such task."""
-        if known and task not in self.cancel_asked:
-            self._unasked(task, f"a client was told that {task} will be cancelled: nobody asked")
-        if not known and task in self.tasks - self.removed:
-            self._broken("cancel-final", task, f"a client was told that there is no {task}")
-
-    def _unasked(self, task: str, what: str) -> None:
-        """A process may still know of a request that the ensemble has lost."""
-        if task not in self.lost_cancels:
-            raise Violation("cancel-final", what)
-
-    def told_of_ended(self, task: str, do: str, problem: str | None, since: float) -> None:
-        """A client, which runs since then, heard that its request was carried out, or the problem."""
-        gone = task in self.removed or task not in self.tasks
-        open_since = task not in self.status or self.ended_at[task] >= since
-        true = {
-            None: task in self.of_ended.run_again if do == RUN else gone,
-            NO_SUCH_TASK: gone,
-            NOT_ENDED: task in self.tasks and open_since,
-            NOT_DONE: task in self.ended_by_hand,
-            IN_THE_WAY: task in self.excuses.staying or self.denied.keeps(task) or self.denied.large,
-        }
-        if not true.get(problem, False):
-            self._broken("asked-once", task, f"a client asked to {do} {task}, and heard: {problem}")
-
-    def told(self, name: str, state: str | None, outcome: Outcome | None) -> None:
-        """A client that waits heard how a task ended; state None: there is no such task."""
-        ends = self._ends[name]
-        gone = name in self.removed or name not in self.tasks
-        if not gone if state is None else state not in [end for end, _ in ends]:
-            self._broken("acked-never-lost", name, f"a client was told that {name} is {state}")
-        if state is None or name in self.ended_by_hand:  # a person may write the result later
-            return
-        if name in self.lost:  # the client heard of an end that is lost, and it has run again: seed 80121586
-            return
-        if outcome is None and result_path(name) in self.denied.reads:
-            return
-        if outcome not in [its for end, its in ends if end == state]:  # it may have run again since then
-            self._broken("result-faithful", name, f"a client was told that {name} is {state}: {outcome}")
+            self.broken("status-from-holder", task, f"{task} has ended but is assigned to {holder}")
 
     def all_ended(self) -> bool:
         """Whether every task has a final state, no assignment is left, and no cancel request."""
@@ -755,28 +560,3 @@ class Judge:
     def left(self) -> set[str]:
         """Tasks that have not ended."""
         return self.tasks - self.status.keys() - self.excuses.endless
-
-    def awake(self, host: Host) -> None:
-        """It handles events, so it must not continue without its session."""
-        for execution in host.executions:
-            dies = execution.killed and (execution.stuck or host.awake_for <= DEATH)
-            if self._gone(execution.session) and not dies:
-                raise Violation(
-                    "no-zombie-run", f"{execution.task} goes on at {host.name} without its session"
-                )
-        process, election = host.process, host.election
-        if process is None or process.session is None or not self._gone(process.session):
-            return
-        if election is not None and election.epoch is not None:
-            raise Violation("master-steps-down", f"{host.name} acts on without its session")
-        raise Violation("deadline-first", f"{host.name} takes its session for alive, which has ended")
-
-    def _no_zombies(self) -> None:
-        for host in self.hosts:
-            if not host.frozen and host.awake:
-                self.awake(host)
-
-    def _gone(self, session: int) -> bool:
-        """Whether it has ended, not by hand, and its process must know by its clock."""
-        ended = session not in self.ensemble.sessions and session not in self.killed
-        return ended and not self.clocks_stop

@@ -195,7 +195,7 @@ class Load:
 
     def run(self, host: Host, execution: Execution) -> None:
         """A command was started: decide how it will go."""
-        self._judge.started(execution)
+        self._judge.runs.started(execution)
         world, faults = self._world, self._schedule.faults
         if execution.asked.command == POISON:
             host.after(0.05, lambda: faults.kill(host))

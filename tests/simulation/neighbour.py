@@ -117,5 +117,5 @@ class Neighbour:
         self._submitter.submit([(Task("echo other"), None)])
 
     def _run(self, host: Host, execution: Execution) -> None:
-        self.judge.started(execution)
+        self.judge.runs.started(execution)
         host.after(self._world.random.random() * 0.3, lambda: host.finish(execution, 0))

@@ -292,8 +292,8 @@ class Schedule:
             self.world.steps,
             len(self.service.ensemble.log),
             len(self.judge.tasks),
-            len(self.judge.winners),
-            len(self.judge.executions),
+            len(self.judge.leadership.winners),
+            len(self.judge.runs.last),
             self.judge.returned,
             sum(state == b"cancelled" for state in self.judge.status.values()),
             len(self.judge.depositions.times),
@@ -348,10 +348,10 @@ class Schedule:
             process=partial(self.bug.process, self.limits),
             chroot=chroot,
             on_run=on_run or (lambda host, execution: self.load.run(host, execution)),
-            on_over=self.judge.over,
+            on_over=self.judge.runs.over,
             on_write=lambda host: self.faults.write(host),
             on_connected=lambda host: self.faults.connected(host),
-            on_awake=self.judge.awake,
+            on_awake=self.judge.runs.awake,
             edge=self.edge,
         )
 
@@ -454,10 +454,10 @@ class Schedule:
     def _check_wait(self) -> None:
         """What a waiting client hears is what is there."""
         told: set[str] = set()
-        tasks = set(self.judge.acked.values()) - self.judge.excuses.endless
+        tasks = set(self.judge.answers.acked.values()) - self.judge.excuses.endless
 
         def ended(name: str, state: str | None, outcome: Outcome | None) -> None:
-            self.judge.told(name, state, outcome)
+            self.judge.answers.told(name, state, outcome)
             told.add(name)
 
         def build(_: Host, process: Process) -> None:
@@ -492,7 +492,8 @@ class Schedule:
     def _all_removed(self) -> float:
         """When everything that ended must be removed. A master counts from when it saw the end (seed 11271),
         which for what a person ended under a worker is when nobody has it any more (seed 50109403)."""
-        since = max([self.judge.won_at, *self.judge.ended_at.values(), *self.judge.taken_at.values()])
+        judge = self.judge
+        since = max([judge.leadership.won_at, *judge.ended_at.values(), *judge.taken_at.values()])
         return since + self._retention.least + 10.0
 
     def _left(self, path: str) -> set[str]:

@@ -116,7 +116,7 @@ def test_a_number_may_be_taken_by_hand_and_who_hears_of_it_hears_of_it_late(othe
     task = refused_as_taken(stage, judge)
     for number in range(others):
         stage.person().create(f"/tasks/named-{number}", "date", settle=False)
-    judge.without_number(task, taken=True)
+    judge.answers.without_number(task, taken=True)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_no_number_is_taken_that_the_ensemble_does_not_give_next(by_hand: int | 
     if by_hand is not None:
         person.create(f"/tasks/task-{by_hand:010d}", "date")
     with pytest.raises(Violation) as found:
-        judge.without_number(Task("date", key="client#1"), taken=True)
+        judge.answers.without_number(Task("date", key="client#1"), taken=True)
     assert found.value.invariant == "acked-never-lost"
 
 
@@ -155,7 +155,7 @@ def test_a_number_may_be_taken_that_the_ensemble_gives_next(by_hand: int, batch:
     for number in range(5):
         stage.person().create(f"/tasks/named-{number}", "date")
     person.create(f"/tasks/task-{by_hand:010d}", "date")
-    judge.without_number(refused_as_taken(stage, judge, count=1 + by_hand - 6), taken=True)
+    judge.answers.without_number(refused_as_taken(stage, judge, count=1 + by_hand - 6), taken=True)
 
 
 # ------------------------------------------------------------ what the ensemble loses
@@ -229,10 +229,10 @@ def test_only_who_may_not_read_a_result_does_not_tell_it(refused: str, true: boo
     stage.denials.forbid(f"/tasks/{refused}/result", "r")
     stage.denials.ask("", Get(f"/tasks/{refused}/result"), lambda _: None)
     if true:
-        judge.told("t", "done", None)
+        judge.answers.told("t", "done", None)
     else:
         with pytest.raises(Violation):
-            judge.told("t", "done", None)
+            judge.answers.told("t", "done", None)
 
 
 def removal(task: str) -> Transaction:
@@ -260,10 +260,10 @@ def test_a_task_stays_only_if_it_may_not_be_removed_itself(
     judge = has_ended(stage, "t")
     judge.denied.note(asked, at, "", by_master=True)
     if true:
-        judge.told_of_ended("t", REMOVE, IN_THE_WAY, stage.now)
+        judge.answers.told_of_ended("t", REMOVE, IN_THE_WAY, stage.now)
     else:
         with pytest.raises(Violation):
-            judge.told_of_ended("t", REMOVE, IN_THE_WAY, stage.now)
+            judge.answers.told_of_ended("t", REMOVE, IN_THE_WAY, stage.now)
 
 
 @pytest.mark.parametrize(("refusals", "true"), [(MOST_REFUSALS, True), (MOST_REFUSALS - 1, False)])
