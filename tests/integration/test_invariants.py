@@ -114,7 +114,7 @@ def test_one_master_per_epoch(attack: Attack) -> None:
     frozen.signal(signal.SIGCONT)
     frozen.wait_for_state("standby")
     assert attack.active() is not frozen
-    assert len(attack.judge().winners) == znode(attack, "/epoch")[1] >= 2
+    assert len(attack.judge().leadership.winners) == znode(attack, "/epoch")[1] >= 2
 
 
 def test_epoch_monotonic(attack: Attack) -> None:
