@@ -382,9 +382,9 @@ class Sessions:
             case Node(data):
                 policy = Policy.decode(data)
                 if policy is None:
-                    log.error(
-                        "%s is damaged: what is created is open to all; mwapp acl on repairs it", acl.PATH
-                    )
+                    (policy,) = self._read or (None,)
+                    keeps = "is open to all" if policy is None else "keeps the access control lists of before"
+                    log.error("%s is damaged: what is created %s; mwapp acl on repairs it", acl.PATH, keeps)
             case None:
                 policy = None
             case _:  # which leaves no watch either

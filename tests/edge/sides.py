@@ -127,9 +127,10 @@ class Side:
         return operation.path == self.chroot + acl.PATH
 
     def learned(self, result: Result) -> None:
-        """That is the answer. If there is none, it keeps to what it has known before."""
+        """That is the answer. If there is none, or a damaged one, it keeps to what it has known before."""
         if isinstance(result, Node):
-            self.knows = (Policy.decode(result.data),)
+            (before,) = self.knows or (None,)
+            self.knows = (Policy.decode(result.data) or before,)
         elif result is None:
             self.knows = (None,)
 

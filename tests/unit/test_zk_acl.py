@@ -429,6 +429,15 @@ def test_a_damaged_policy_is_told(life: Life, data: bytes, caplog: pytest.LogCap
     assert "/acl is damaged" in caplog.text
 
 
+def test_a_damaged_policy_leaves_the_lists_of_before(life: Life, caplog: pytest.LogCaptureFixture) -> None:
+    life.up()
+    life.policy(MINE)
+    life.tell(Fired(PATH, EventType.CHANGED))
+    life.policy(None, b"damaged")
+    assert life.uses(MINE)
+    assert "/acl is damaged: what is created keeps the access control lists of before" in caplog.text
+
+
 def test_one_that_may_not_be_read_leaves_the_lists_of_before(
     life: Life, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -110,6 +110,11 @@ MUTANTS = [
         "who may not read opens all",
     ),
     sessions(
+        "                    (policy,) = self._read or (None,)\n",
+        "",
+        "whoever damages /acl opens all that is created",
+    ),
+    sessions(
         "                if self._read is None:",
         "                if False and self._read is None:",
         "a process that is started while nobody may read ends",
