@@ -7,11 +7,12 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 from mwapp.execution.control_groups import ControlGroups
 from mwapp.execution.environment import of_runs
-from mwapp.execution.processes import FAMILY
+from mwapp.execution.processes import FAMILY, started, waited_for
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -24,8 +25,8 @@ PAUSE, LONGEST_PAUSE, LONG = 0.1, 10.0, 60.0
 
 
 class Guard:
-    """There is always one, and if it is killed soon another. Use it only in the loop's thread: the main
-    thread's children are orphans."""
+    """There is always one, and if it is killed soon another. Use it only in the loop's thread, because the
+    main thread's children are orphans; but any thread may call :meth:`keep`."""
 
     def __init__(self, loop: "AbstractEventLoop", control_groups: ControlGroups | None = None) -> None:
         """Start it. If that is not possible, everything runs all the same."""
@@ -35,22 +36,27 @@ class Guard:
             self._arguments.append(control_groups.path)
         self._process: subprocess.Popen[bytes] | None = None
         self._lease = 0.0
+        self._telling = threading.Lock()  # whoever has it has the pipe, and waits for nothing
         self._closed = False
         self._pause, self._began = PAUSE, loop.time()
         self._start()
 
     def keep(self, lease: float) -> None:
-        """The session is sure to live until then, on :mod:`mwapp.clock`. Then all that runs is killed."""
-        self._lease = lease
-        self._tell()
+        """The session is sure to live until then, on :mod:`mwapp.clock`. Then all that runs is killed. What
+        was said before of a later time stays true."""
+        with self._telling:
+            if lease > self._lease:
+                self._lease = lease
+                self._tell()
 
     def close(self) -> None:
         """Nothing is left for it."""
         self._closed = True
-        if self._process is not None:
+        process = self._forget()
+        if process is not None:
             self._loop.remove_reader(self._exit)
-            self._process.kill()
-            self._bury(self._process)
+            process.kill()
+            self._bury(process)
 
     def _start(self) -> None:
         if self._closed:
@@ -63,9 +69,16 @@ class Guard:
             log.error("no guard: if this process is killed, what it runs may go on: %s", problem)
             self._start_again()
             return
-        self._process = process
         self._loop.add_reader(self._exit, self._ended)
-        self._tell()
+        with self._telling:
+            self._process = process
+            self._tell()
+
+    def _forget(self) -> subprocess.Popen[bytes] | None:
+        """Nobody writes to its pipe any more. Returns it."""
+        with self._telling:
+            process, self._process = self._process, None
+        return process
 
     def _tell(self) -> None:
         if self._process is not None and self._process.stdin is not None and self._lease:
@@ -77,7 +90,7 @@ class Guard:
                 pass  # we shall hear of its end
 
     def _ended(self) -> None:
-        process, self._process = self._process, None
+        process = self._forget()
         self._loop.remove_reader(self._exit)
         if process is not None:
             self._bury(process)
@@ -91,14 +104,22 @@ class Guard:
 
     def _bury(self, process: subprocess.Popen[bytes]) -> None:
         os.close(self._exit)
-        with process:  # closes the pipe, and waits
-            pass
+        bury(process)
 
 
 def start(arguments: list[str]) -> subprocess.Popen[bytes]:
     """Raises OSError."""
     command = [sys.executable, "-P", "-m", "mwapp.execution.guard_process", *arguments]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env=of_runs())
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True, env=of_runs())
+    started(process.pid)
+    return process
+
+
+def bury(process: subprocess.Popen[bytes]) -> None:
+    """Close its pipe, and wait for its end."""
+    with process:
+        pass
+    waited_for(process.pid)
 
 
 def _follow(process: subprocess.Popen[bytes]) -> int:
@@ -108,6 +129,5 @@ def _follow(process: subprocess.Popen[bytes]) -> int:
         return os.pidfd_open(process.pid)
     except OSError:  # no files left
         process.kill()
-        with process:
-            pass
+        bury(process)
         raise

@@ -26,21 +26,28 @@ LAG = 0.05
 # How long to wait at once, seconds: such waits stand still when the machine sleeps.
 TURN = 1.0
 CHUNK = 1 << 16
-STDIN = 0
+STDIN, STDERR = 0, 2
+# What an operator reads when runs are killed and their worker cannot say why.
+WHY = (
+    "guard of {daemon}: killed what process {daemon} ran, because that had not renewed its session in time: "
+    "it stood still, was too busy, or heard nothing from the ensemble"
+)
 
 
 def main() -> None:
     """Kill all that the daemon runs when its session may end or it has ended itself."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    with suppress(OSError, ValueError):
-        be_called(f"guard of {os.getppid()}")
+    daemon = os.getppid()
+    with suppress(OSError, ValueError, IndexError):
+        be_called(f"guard of {daemon}")
     due: float | None = None
     while (lease := next_lease(due)) is not None:
         if lease > clock.now():
             due = lease
         else:
-            kill_all(silent)  # if it says something it goes on, and kills them itself
+            if kill_all(silent):  # if it says something it goes on, and kills them itself
+                say(WHY.format(daemon=daemon))
             due = None  # until there is another session
     kill_all()
 
@@ -61,21 +68,38 @@ def next_lease(due: float | None) -> float | None:
     return float(said.split()[-1]) + LAG if said else None
 
 
-def kill_all(wanted: Callable[[], bool] = lambda: True) -> None:
-    """All runs, and whatever else is in their control groups."""
+def say(what: str) -> None:
+    """One line for the operator, on the daemon's stderr; none if nobody reads that, for we may not wait."""
+    with suppress(OSError, ValueError):
+        if select.select([], [STDERR], [], 0)[1]:
+            os.write(STDERR, f"{what}\n".encode())
+
+
+def kill_all(wanted: Callable[[], bool] = lambda: True) -> bool:
+    """All runs, and whatever else is in their control groups. Whether there was anything to kill."""
     family, session, *groups = sys.argv[1:]
-    for group in groups:
-        with suppress(OSError):
-            (Path(group) / "cgroup.kill").write_text("1")
-    kill_family(int(family), [int(session), os.getsid(0)], wanted)
+    lived = [kill_control_group(Path(group)) for group in groups]
+    return kill_family(int(family), [int(session), os.getsid(0)], wanted) or any(lived)
+
+
+def kill_control_group(group: Path) -> bool:
+    """Whether there was anything to kill, if that can be told."""
+    lived = False
+    with suppress(OSError):
+        lived = "populated 1" in (group / "cgroup.events").read_text()
+    with suppress(OSError):
+        (group / "cgroup.kill").write_text("1")
+    return lived
 
 
 def be_called(name: str) -> None:
     """Change what ``ps`` shows: if somebody kills all that is called mwapp, or Python, we are needed."""
     Path("/proc/self/comm").write_text("guard")
     first, last = map(int, Path("/proc/self/stat").read_text().rpartition(")")[2].split()[45:47])
-    ctypes.memset(first, 0, last - first)
-    ctypes.memmove(first, name.encode(), min(len(name), last - first - 1))
+    room = last - first
+    if room > 1:  # some kernels and sandboxes tell nothing
+        ctypes.memset(first, 0, room)
+        ctypes.memmove(first, name.encode(), min(len(name), room - 1))
 
 
 if __name__ == "__main__":

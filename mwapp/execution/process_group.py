@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING
 
 from mwapp.execution.control_groups import ControlGroup
 from mwapp.execution.output import REMARK, Output
-from mwapp.execution.processes import MARK, Census, Orphans, kill, marked, new_mark
+from mwapp.execution.processes import (
+    MARK,
+    Census,
+    Orphans,
+    kill,
+    marked,
+    new_mark,
+    started,
+    waited_for,
+)
 
 if TYPE_CHECKING:  # a process that runs nothing need not wait for its import
     from asyncio import AbstractEventLoop, TimerHandle
@@ -81,6 +90,7 @@ class Group:
         self._killed = False
         self._mark = new_mark()
         try:
+            _orphans.open()
             with marked(self._mark):
                 self._process = subprocess.Popen(
                     arguments,
@@ -96,20 +106,32 @@ class Group:
         except (OSError, ValueError):
             self._release()
             raise
+        started(self._process.pid)
         assert self._process.stdout is not None  # noqa: S101 - it was asked for; tells mypy
         self._pipe: int | None = self._process.stdout.fileno()
         try:
             self._exit = os.pidfd_open(self._process.pid)
         except OSError:  # no files left
-            self._signal(signal.SIGKILL)
-            self._process.communicate()
-            self._release()
+            self._give_up()
             raise
         with suppress(OSError):
             resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, _GIVEN_FILES)
         os.set_blocking(self._pipe, False)
         loop.add_reader(self._exit, self._exited)
         loop.add_reader(self._pipe, self._read)
+
+    def _give_up(self) -> None:
+        """It has only just begun, and cannot be followed."""
+        self._process.stdout.close()  # type: ignore[union-attr]  # it was asked for
+        try:
+            self._signal(signal.SIGKILL)
+        finally:
+            self._wait()
+            self._release()
+
+    def _wait(self) -> None:
+        self._process.wait()
+        waited_for(self._process.pid)
 
     def kill(self, grace: float = 0.0) -> None:
         """SIGTERM, and after ``grace`` seconds SIGKILL; without, at once. Another call can shorten it."""
@@ -169,14 +191,15 @@ class Group:
             _census.take()  # first: processes whose parent has ended are harder to find
         finally:  # also if no more files can be opened
             self._signal_group(number)
+            if number == signal.SIGKILL and self._control_group is not None:
+                self._control_group.kill()
         for process in _census.of(self._process.pid, self._mark):
             if process.group != self._process.pid:
                 kill(process.pid, number)
-        if number == signal.SIGKILL and self._control_group is not None:
-            self._control_group.kill()
 
     def _signal_group(self, number: int) -> None:
-        with suppress(ProcessLookupError):
+        """Nothing happens if all in it have ended, or are another user's now, as what ``sudo`` starts."""
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
 
     def _exited(self) -> None:
@@ -225,7 +248,7 @@ class Group:
     def _await_group(self, pause: float = 0.001) -> None:
         """Kill what is left, and wait until the kernel has removed it."""
         if time.monotonic() - self._ended_at > GROUP_END or not self._is_left():
-            self._process.wait()
+            self._wait()
             self._release()
             self._ended()
         else:

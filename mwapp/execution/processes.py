@@ -17,7 +17,7 @@ import resource
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -87,12 +87,34 @@ def kill(process: int, number: int = signal.SIGKILL) -> None:
         os.kill(process, number)
 
 
+# What this process has started itself and waits for itself: no orphans.
+_started: set[int] = set()
+
+
+def started(process: int) -> None:
+    """Whoever starts a process says it here, in the thread that asks for orphans."""
+    _started.add(process)
+
+
+def waited_for(process: int) -> None:
+    """It is gone, so its number may become an orphan's."""
+    _started.discard(process)
+
+
 class Orphans:
     """The processes that this one has adopted. It must be quick, because every end of a run asks it."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[ProcessInfo, set[int]]] = {}  # with their marks
         self._file: int | None = None  # stays open, because it is read at every end of a run
+
+    def open(self) -> None:
+        """Have the file that is read at every end of a run: if no more files can be opened, the run is not to
+        be started. Raises OSError."""
+        if self._file is None:
+            main = os.getpid()
+            with suppress(FileNotFoundError):  # an unusual kernel
+                self._file = os.open(f"/proc/{main}/task/{main}/children", os.O_RDONLY | os.O_CLOEXEC)
 
     def belong_to(self, leader: int, mark: int) -> bool:
         """Whether one of them belongs to the run with that mark, whose first process was the leader.
@@ -128,13 +150,11 @@ class Orphans:
     def _pids(self) -> list[int]:
         """Orphans become children of the main thread; processes that another thread started are that thread's
         children."""
-        main = os.getpid()
-        try:
-            if self._file is None:
-                self._file = os.open(f"/proc/{main}/task/{main}/children", os.O_RDONLY | os.O_CLOEXEC)
+        self.open()
+        if self._file is not None:
             return [int(pid) for pid in _read_again(self._file).split()]
-        except OSError:  # an unusual kernel
-            return [process.pid for process in _all_processes() if process.parent == main]
+        main = os.getpid()
+        return [it.pid for it in _all_processes() if it.parent == main and it.pid not in _started]
 
 
 def _read_again(file: int) -> bytes:
@@ -178,38 +198,48 @@ class Census:
         found |= {pid for pid in self._below.get(os.getpid(), []) if mark in _marks(pid)}
         return self._with_descendants(found)
 
-    def of_family(self, family: int, strangers: Iterable[int]) -> list[ProcessInfo]:
+    def of_family(
+        self, family: int, strangers: Iterable[int], spared: Collection[int] = ()
+    ) -> list[ProcessInfo]:
         """The living processes of all runs of another process, which had that family. Whoever is in a session
-        with one of them belongs to the runs, too, unless it is a session of ``strangers``."""
-        found = {pid for pid in self._processes if any(mark >> _HALF == family for mark in _marks(pid))}
+        with one of them belongs to the runs, too, unless it is a session of ``strangers``. Those ``spared``
+        are none of them, nor what descends from them alone: a process has a mark itself while it starts a
+        run."""
+        others = self._processes.keys() - set(spared)
+        found = {pid for pid in others if any(mark >> _HALF == family for mark in _marks(pid))}
         sessions = {self._processes[pid].session for pid in found}.difference(strangers)
-        found |= {process.pid for process in self._processes.values() if process.session in sessions}
-        return self._with_descendants(found)
+        found |= {pid for pid in others if self._processes[pid].session in sessions}
+        return self._with_descendants(found, spared)
 
-    def _with_descendants(self, found: set[int]) -> list[ProcessInfo]:
+    def _with_descendants(self, found: set[int], spared: Collection[int] = ()) -> list[ProcessInfo]:
         to_follow = list(found)
         while to_follow:
-            new = set(self._below.get(to_follow.pop(), [])) - found
+            new = set(self._below.get(to_follow.pop(), [])).difference(found, spared)
             found |= new
             to_follow += new
         return [self._processes[pid] for pid in found if not self._processes[pid].dead]
 
 
-def kill_family(family: int, strangers: Iterable[int], wanted: Callable[[], bool]) -> None:
+def kill_family(family: int, strangers: Iterable[int], wanted: Callable[[], bool]) -> bool:
     """Kill all runs of another process, until none is left, some seconds have passed, or it is not wanted any
-    more."""
-    census, looks = Census(), 0
+    more. This process is spared, and so is the one that started it, as long as that lives. Returns whether
+    there were any."""
+    census, looks, some = Census(), 0, False
     for _ in range(MOST_LOOKS):
         if not wanted():
-            return
+            break
+        spared = os.getpid(), os.getppid()
         census.take()
-        found = census.of_family(family, strangers)  # all of them first: those whose parent is dead are
-        looks = 0 if found else looks + 1  #           harder to find
+        found = census.of_family(family, strangers, spared)  # all of them first: those whose parent is dead
+        #                                                      are harder to find
+        looks = 0 if found else looks + 1
         if looks == LOOKS:
-            return
+            break
         for process in found:
             kill(process.pid)
+        some = some or bool(found)
         time.sleep(PAUSE)
+    return some
 
 
 def _all_processes() -> Iterator[ProcessInfo]:
@@ -220,21 +250,22 @@ def _all_processes() -> Iterator[ProcessInfo]:
 
 
 def _process(pid: int) -> ProcessInfo | None:
-    """None if it has ended."""
+    """None if it has ended, or is hidden from us. Raises OSError if no file can be opened."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     state, parent, group, session = stat.rpartition(b")")[2].split()[:4]
     return ProcessInfo(pid, state in (b"Z", b"X"), int(parent), int(group), int(session))
 
 
 def _marks(pid: int) -> set[int]:
-    """Those that it may have; none if it has ended, or is another user's."""
-    limit = resource.RLIM_INFINITY
+    """Those that it may have; none if it has ended, or is another user's. A limit without a family, and none
+    at all, is somebody else's limit."""
+    limit = 0
     with suppress(OSError):
         limit, _ = resource.prlimit(pid, _RLIMIT_LOCKS)
-    return ({limit} if limit != resource.RLIM_INFINITY else set()) | set(_marks_in_environment(pid))
+    return ({limit} if limit >> _HALF > 0 else set()) | set(_marks_in_environment(pid))
 
 
 def _marks_in_environment(pid: int) -> Iterator[int]:

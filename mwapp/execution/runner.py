@@ -53,6 +53,7 @@ class Runner:
         self._loop: AbstractEventLoop | None = None
         self._closing = False
         self._lease = 0.0  # as it was told last
+        self._guard: Guard | None = None
 
     def start(self, run: Run) -> None:
         """Start a command or a handler; returns at once. Its Exited follows, even if it cannot be started."""
@@ -82,9 +83,10 @@ class Runner:
     def keep(self, lease: float) -> None:
         """The session is sure to live until then, on :mod:`mwapp.clock`. If this process stands still until
         then, all that runs is killed. Tell it often: it costs nothing."""
-        if self._loop is not None and lease >= self._lease + LAG:
+        if lease >= self._lease + LAG:
             self._lease = lease
-            self._call(self._keep, lease)
+            if self._guard is not None:  # at once: its own thread may be held up, as by a dead disk
+                self._guard.keep(lease)
 
     def kill_all(self) -> None:
         """Kill all that runs, at the end of the process, and wait until it is gone."""
@@ -120,16 +122,14 @@ class Runner:
 
     def _follow(self, loop: "AbstractEventLoop") -> None:
         try:
-            self._guard = Guard(loop, self._control_groups)
+            guard = self._guard = Guard(loop, self._control_groups)
+            guard.keep(self._lease)
             loop.run_forever()
-            self._guard.close()
+            guard.close()
         finally:
             loop.close()
             if self._control_groups is not None:
                 self._control_groups.close()
-
-    def _keep(self, lease: float) -> None:
-        self._guard.keep(lease)
 
     def _start(self, run: Run) -> None:
         self._running.add(run.run)

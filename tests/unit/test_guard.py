@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import termios
+import threading
 import time
 from array import array
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from unittest.mock import Mock
 import pytest
 
 from mwapp import clock
+from mwapp.core.messages import Run
+from mwapp.core.task import Task
 from mwapp.execution import guard_process
 from mwapp.execution.guard import LONG, LONGEST_PAUSE, PAUSE, Guard
 from mwapp.execution.runner import Runner
@@ -192,6 +195,66 @@ def test_a_daemon_that_stands_still_until_its_session_may_end_leaves_nothing(
         wait_for("it stands still", lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
 
 
+def test_a_daemon_that_stands_still_while_it_starts_a_run_is_not_taken_for_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Meanwhile it has the mark itself, and what is killed below it would be its guard, too."""
+    stop = (
+        "pathlib.Path(sys.argv[2] + '.guard').write_text(str(guard()))\n"
+        "import mwapp.execution.processes as p\n"
+        "runner.keep(clock.now() + 1.5)\n"
+        "with p.marked(p.new_mark()): os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    with daemon(tmp_path, stop) as (stopped, runs):
+        guarding, said = read_number(tmp_path / "pid.guard"), [""]
+
+        def why() -> bool:
+            said[0] += capfd.readouterr().err
+            return f"guard of {stopped.pid}: killed what process {stopped.pid} ran" in said[0]
+
+        wait_for("its guard has killed it", lambda: not alive(runs))
+        wait_for("it says so", why)
+        assert (alive(guarding), alive(stopped.pid)) == (True, True)
+        stat = Path(f"/proc/{stopped.pid}/stat")
+        assert stat.read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def test_a_lease_is_told_even_while_the_runners_thread_is_held_up(tmp_path: Path) -> None:
+    runner, held = Runner(lambda _: None), threading.Event()
+    runner.start(Run(1, Task(f"echo $$ >{tmp_path}/pid; exec sleep 600")))
+    try:
+        runs = read_number(tmp_path / "pid")
+        wait_for("a guard", lambda: getattr(getattr(runner, "_guard", None), "_process", None))
+        runner.keep(clock.now() + 1)
+        wait_for("it is told", lambda: runner._guard is not None and runner._guard._lease)
+        runner._call(held.wait)
+        end = clock.now() + 2
+        while clock.now() < end:
+            runner.keep(clock.now() + 1)
+            time.sleep(0.06)
+        assert alive(runs)
+    finally:
+        held.set()
+        runner.kill_all()
+
+
+def test_a_guard_that_cannot_find_its_arguments_keeps_its_name_and_guards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel says 0 where it says nothing."""
+    moved, killed = Mock(), Mock()
+    monkeypatch.setattr("ctypes.memset", Mock())
+    monkeypatch.setattr("ctypes.memmove", moved)
+    monkeypatch.setattr("signal.signal", Mock())
+    monkeypatch.setattr(guard_process, "next_lease", Mock(return_value=None))
+    monkeypatch.setattr(guard_process, "kill_all", killed)
+    monkeypatch.setattr(Path, "write_text", Mock())
+    for numbers in (" 0" * 49, " 0"):
+        monkeypatch.setattr(Path, "read_text", Mock(return_value=f"1 (guard) S{numbers}"))
+        guard_process.main()
+    assert (moved.called, killed.call_count) == (False, 2)
+
+
 def test_one_that_has_stood_still_for_long_does_not_believe_what_is_old() -> None:
     runner = Runner(lambda _: None)
     runner._ensure_open()
@@ -201,7 +264,7 @@ def test_one_that_has_stood_still_for_long_does_not_believe_what_is_old() -> Non
         for number in range(10_000):
             runner.keep(clock.now() + LONGEST_WAIT + number)
         wait_for("it is killed", lambda: not alive(first.pid))
-        wait_for("another", lambda: runner._guard._process not in (None, first))
+        wait_for("another", lambda: runner._guard and runner._guard._process not in (None, first))
     finally:
         runner.kill_all()
 

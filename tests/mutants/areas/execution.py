@@ -7,7 +7,10 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (
     pytest(
-        "tests/unit/test_execution_environment.py", "tests/unit/test_runner.py", "tests/unit/test_guard.py"
+        "tests/unit/test_execution_environment.py",
+        "tests/unit/test_runner.py",
+        "tests/unit/test_guard.py",
+        "tests/unit/test_processes.py",
     ),
     pytest(
         "tests/unit/test_control_groups.py",
@@ -98,8 +101,8 @@ MUTANTS = [
         "to kill a command kills the daemon",
     ),
     group(
-        "                self._signal(signal.SIGKILL)\n        finally:",
-        "                self._signal_group(signal.SIGKILL)\n        finally:",
+        "            if self._is_left():\n                self._signal(signal.SIGKILL)",
+        "            if self._is_left():\n                self._signal_group(signal.SIGKILL)",
         "who has no mark and has left the session is not found once its parent is killed",
     ),
     group(
@@ -205,13 +208,13 @@ MUTANTS = [
         "with a daemon's runs its guard kills who shares the daemon's session",
     ),
     table(
-        "        found |= {process.pid for process in self._processes.values() if process.session in sessions}\n",
+        "        found |= {pid for pid in others if self._processes[pid].session in sessions}\n",
         "",
         "what has lost both marks goes on when the daemon is killed",
     ),
     table(
-        "            kill(process.pid)\n        time.sleep",
-        "            pass\n        time.sleep",
+        "            kill(process.pid)\n        some",
+        "            pass\n        some",
         "nobody kills what a dead daemon ran",
     ),
     table(
@@ -241,10 +244,10 @@ MUTANTS = [
     ),
     table("looks = 0 if found else looks + 1", "looks = LOOKS", "one look is enough for the guard"),
     runner("        adopt_orphans()\n", "", "who forks twice is init's"),
-    runner("            self._guard.close()\n", "", "a daemon's guard stays when its runner has ended"),
+    runner("            guard.close()\n", "", "a daemon's guard stays when its runner has ended"),
     runner(
-        "if self._loop is not None and lease >= self._lease + LAG:",
-        "if False:",
+        "        if lease >= self._lease + LAG:",
+        "        if False:",
         "who stands still lets its runs go on when its session is over",
     ),
     remote(
@@ -273,8 +276,8 @@ MUTANTS = [
         "after some guards in a month there is none for ten seconds",
     ),
     guard(
-        "        self._loop.add_reader(self._exit, self._ended)\n        self._tell()\n",
-        "        self._loop.add_reader(self._exit, self._ended)\n",
+        "            self._process = process\n            self._tell()\n",
+        "            self._process = process\n",
         "a second guard does not know how long the session lives",
     ),
     guard(
@@ -283,7 +286,7 @@ MUTANTS = [
         "a guard that stood still for long believes what is old, and kills what runs",
     ),
     guard(
-        "            self._process.kill()\n            self._bury",
+        "            process.kill()\n            self._bury",
         "            self._bury",
         equivalent="it ends by itself when its pipe is closed, after some looks",
     ),
@@ -293,19 +296,68 @@ MUTANTS = [
         "who asks all to end, ends the guard first",
     ),
     guarding(
-        '        be_called(f"guard of {os.getppid()}")\n',
+        '        be_called(f"guard of {daemon}")\n',
         "        pass\n",
         "who kills all that is called mwapp kills the guard",
     ),
     guarding(
-        "            kill_all(silent)  # if",
-        "            pass  # if",
+        "            if kill_all(silent):  # if",
+        "            if False:  # if",
         "who stands still lets its runs go on when its session is over",
     ),
     guarding(
         "            due = None  # until",
         "            due = lease  # until",
         equivalent="it kills again and again",
+    ),
+    table(
+        "found = census.of_family(family, strangers, spared)",
+        "found = census.of_family(family, strangers)",
+        "a guard kills itself and a daemon that was stopped while it started a run, and the runs go on",
+    ),
+    table(
+        ".difference(found, spared)",
+        ".difference(found)",
+        equivalent="nobody who is spared descends from a run",
+    ),
+    table(
+        " and it.pid not in _started]",
+        "]",
+        "where the kernel lists no children, every look takes the exit status of what has ended",
+    ),
+    table(
+        "with suppress(FileNotFoundError):  # an unusual kernel",
+        "with suppress(OSError):",
+        "a run begins though its end cannot be followed for lack of files",
+    ),
+    table(
+        "{limit} if limit >> _HALF > 0 else set()",
+        "{limit} if limit > 0 else set()",
+        "a limit that somebody else has set is taken for a mark",
+    ),
+    guard(
+        "    waited_for(process.pid)\n",
+        "",
+        "an orphan with the number of an earlier guard is nobody's",
+    ),
+    runner(
+        "                self._guard.keep(lease)",
+        "                self._call(self._guard.keep, lease)",
+        "while its runner's thread is held up, a worker's own guard kills its runs",
+    ),
+    guarding("                say(WHY", "                str(WHY", "nobody says why the guard has killed"),
+    guarding(
+        "if room > 1:", "if True:", "where the kernel says nothing the guard writes all over its memory"
+    ),
+    group(
+        "with suppress(ProcessLookupError, PermissionError):",
+        "with suppress(ProcessLookupError):",
+        "a run that has become another user's takes all others with it",
+    ),
+    group(
+        "        try:\n            self._signal(signal.SIGKILL)\n        finally:\n            self._wait()",
+        "        if True:\n            self._signal(signal.SIGKILL)\n            self._wait()",
+        "what cannot be followed for lack of files keeps its control group, and stays as a zombie",
     ),
     guarding("    kill_all()\n\n\ndef silent", "\n\ndef silent", "nobody kills what a dead daemon ran"),
     guarding("said.split()[-1]", "said.split()[0]", "the guard believes what is old"),
@@ -314,14 +366,14 @@ MUTANTS = [
         "            due = due or lease\n        else",
         "it is not heard that a session ends earlier",
     ),
+    guarding('(group / "cgroup.kill").write_text("1")', "pass", "control groups of a dead daemon live on"),
     guarding(
-        '(Path(group) / "cgroup.kill").write_text("1")', "pass", "control groups of a dead daemon live on"
-    ),
-    guarding(
-        "        with suppress(OSError):\n", "        if True:\n", "without control groups nothing is killed"
+        '    with suppress(OSError):\n        (group / "cgroup.kill")',
+        '    if True:\n        (group / "cgroup.kill")',
+        "without control groups nothing is killed",
     ),
     table(
-        "        if not wanted():\n            return\n",
+        "        if not wanted():\n            break\n",
         "",
         "the guard kills what a daemon runs that goes on in its next session",
     ),
@@ -647,7 +699,7 @@ MUTANTS = [
     ),
     # ---------------------------------------------------------------- control groups
     group(
-        "        if number == signal.SIGKILL and self._control_group is not None:\n            self._control_group.kill()\n",
+        "            if number == signal.SIGKILL and self._control_group is not None:\n                self._control_group.kill()\n",
         "",
         equivalent="what is left is killed with its group once its shell has ended",
     ),
