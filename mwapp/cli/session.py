@@ -1,6 +1,7 @@
 """The ensemble that a command talks to, in one session from its first question to its end."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from types import TracebackType
 from typing import Any
@@ -43,11 +44,13 @@ class Target:
             self.session.close()
 
 
-def target_of(settings: dict[str, Any], longest: float | None = None) -> Target:
-    """What this command's options say, until it ends; silent for ``longest`` at most."""
+def target_of(settings: dict[str, Any], longest: float | None = None, *, creates: bool = False) -> Target:
+    """What this command's options say, until it ends; silent for ``longest`` at most. A command that
+    ``creates`` nothing but what belongs to existing tasks and tables does not create the chroot, either."""
     timeout = settings["connect_timeout"]
     timeout = timeout if longest is None else min(longest, timeout)
-    return click.get_current_context().with_resource(Target(servers_of(settings), timeout))
+    servers = replace(servers_of(settings), creates_chroot=creates)
+    return click.get_current_context().with_resource(Target(servers, timeout))
 
 
 def converse(

@@ -173,7 +173,7 @@ def create(table: str, timeout: float | None, shards_wait: bool, **settings: Any
     options = ("number", "replicas", "spread", "handler", "command", "shared", "grace", "copies", "page")
     given = {name: settings[f"shards_{name}"] for name in options}
     wanted = table_of({"shards": given.pop("number"), **given}, "--")
-    target = target_of(settings)
+    target = target_of(settings, creates=True)
     (workers,) = look(target, read_workers)
     carry_out(_tables(target).create(table, wanted))
     _warn_of_shortfall(table, wanted, workers)

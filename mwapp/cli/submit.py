@@ -167,7 +167,7 @@ def submit(
     calls = _calls(list(commands), task_name, settings)
     submitter = submitter_of(settings["submitter"], "--submitter")
     tasks = [call.task(new_key(submitter), _TYPED) for call in calls]
-    target, as_json = target_of(settings), settings["output"] == "json"
+    target, as_json = target_of(settings, creates=True), settings["output"] == "json"
     accepted: dict[int, str] = {}
     existed: list[int] = []
     try:

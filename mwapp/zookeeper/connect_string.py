@@ -21,11 +21,15 @@ _CHROOT = re.compile(r"(/[^/\x00-\x1f]+)+")
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The ensemble's client addresses, the chroot ("" or ``/path``), and how to connect with TLS, if so."""
+    """The ensemble's client addresses, the chroot ("" or ``/path``), and how to connect with TLS, if so.
+
+    ``creates_chroot``: whether to create the chroot if it is missing. Who only reads leaves no trace.
+    """
 
     addresses: tuple[tuple[str, int], ...]
     chroot: str = ""
     tls: "Tls | None" = None
+    creates_chroot: bool = True
 
     @classmethod
     def parse(cls, connect: str, setting: str = "--connect") -> "Servers":

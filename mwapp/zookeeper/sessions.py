@@ -271,7 +271,7 @@ class Sessions:
             if self._servers.tls is not None:
                 self._ask_policy(present, now)  # before all that the core asks
             return [Resumed(up.asked)]
-        if not self._servers.chroot:
+        if not self._servers.chroot or not self._servers.creates_chroot:
             return self._usable(present, now)
         self._prepare(present, now)
         return []
@@ -324,8 +324,8 @@ class Sessions:
         up = present.up
         return [Connected(up.session, up.timeout, up.asked)] if up else []
 
-    # If the chroot is missing, we create it before the core hears of the session. Our own requests have
-    # negative numbers.
+    # If the chroot is missing, we create it before the core hears of the session, unless the core only reads.
+    # Our own requests have negative numbers.
 
     def _prepare(self, present: _Session, now: float) -> None:
         present.again = None
