@@ -30,7 +30,7 @@ def alive(pid: int) -> bool:
     """Whether the process runs (a zombie that nobody reaps does not)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # gone before we look, or as we look
         return False
 
 

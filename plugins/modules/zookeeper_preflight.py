@@ -232,10 +232,10 @@ DIRECTORIES = ("zookeeper_data_dir", "zookeeper_txnlog_dir")
 
 
 def read(path: Path) -> str | None:
-    """The text of a file; None if there is none."""
+    """The text of a file; None if there is none, or if its process ends as it is read."""
     try:
         return path.read_text(errors="replace")
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return None
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
-from testbed.waiting import wait_for
+from testbed.waiting import alive, wait_for
 
 MODULE = """
 import os, time
@@ -57,11 +57,6 @@ def pid_in(path: Path) -> int:
     return int(wait_for(f"{path} is written", lambda: path.read_text() if path.exists() else ""))
 
 
-def ended(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] in "ZX"
-
-
 def test_a_handler_is_given_its_argument_and_told_which_run_it_is(site: Site, installed: Path) -> None:
     start(site, installed, "w")
     argument = {"size": [1, 2], "name": "ä"}
@@ -91,7 +86,7 @@ def test_a_handler_that_runs_is_ended(site: Site, installed: Path, tmp_path: Pat
         site.mwapp("cancel", "1")
     (task,) = site.json("wait", "1", status=None)
     assert task["state"] == ("cancelled" if way == "cancel" else "failed")
-    assert ended(handler)
+    assert not alive(handler)
 
 
 def test_a_handler_dies_with_its_worker_and_runs_again(site: Site, installed: Path, tmp_path: Path) -> None:
@@ -102,7 +97,7 @@ def test_a_handler_dies_with_its_worker_and_runs_again(site: Site, installed: Pa
     start(site, installed, "w2")
     first.signal(signal.SIGKILL)
     first.process.wait()
-    wait_for("the handler has ended", lambda: ended(handler))
+    wait_for("the handler has ended", lambda: not alive(handler))
     (task,) = site.json("wait", "0")
     assert (task["state"], task["worker"], task["attempt"], task["result"]) == ("done", "w2", 2, "slept")
     shown = site.mwapp(

@@ -6,7 +6,6 @@ here as well, so a test may just do what could break its invariant.
 
 import json
 import math
-import os
 import signal
 import socket
 import threading
@@ -23,7 +22,7 @@ from mwapp.core.suspicion import LEAST_SILENCE
 from testbed.daemons import LEFT_ALONE, LONG_SESSION, NO_DEPOSITIONS, Daemon
 from testbed.ensemble import Ensemble
 from testbed.network import Trap
-from testbed.waiting import LONGEST_WAIT, wait_for
+from testbed.waiting import LONGEST_WAIT, alive, wait_for
 from tests.integration import replay
 from tests.integration.attack import Attack, attack_on
 
@@ -427,16 +426,8 @@ def test_timeout_enforced(attack: Attack) -> None:
     (end,) = ended(attack, *submitted(attack, "--run-timeout", "2", command))
     assert (end["state"], end["reason"]) == ("failed", "timed out after 2 s")
     child = int((attack.home / "child").read_text())
-    wait_for("what it started is gone", lambda: not _lives(child))
+    wait_for("what it started is gone", lambda: not alive(child))
     attack.verdict()
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:1]
 
 
 def test_cancel_final(attack: Attack) -> None:

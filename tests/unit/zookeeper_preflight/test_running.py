@@ -7,6 +7,7 @@ import ipaddress
 import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -124,6 +125,21 @@ def test_who_listens() -> None:
         assert own == set()
         assert f"(process {os.getpid()})" in others[port]
     assert preflight.listeners({port}, 0) == ({}, set())
+
+
+def test_who_listens_may_end_as_its_name_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Path.read_text
+
+    def ends(path: Path, **how: str) -> str:
+        if path.name == "comm":
+            raise ProcessLookupError
+        return read(path, **how)
+
+    monkeypatch.setattr(Path, "read_text", ends)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        others, _ = preflight.listeners({port}, 0)
+        assert others[port].endswith(f"(process {os.getpid()})")
 
 
 def test_a_connection_is_no_listener() -> None:
