@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
+from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
 
@@ -93,9 +94,9 @@ def test_a_run_with_little_time_begins_anywhere_and_leaves_nothing_out(number: i
     assert [*first, *second] == [*range(100 + number % 10, 110), *range(100, 100 + number % 10)]
 
 
-def lasts(_seed: int) -> Counter[str]:
+def lasts(end: float, _seed: int) -> Counter[str]:
     """As a schedule that takes longer than there is time."""
-    time.sleep(1.2)
+    time.sleep(max(0.0, end + 0.1 - time.monotonic()))
     return Counter()
 
 
@@ -105,8 +106,9 @@ def test_too_few_schedules_prove_nothing(
 ) -> None:
     """Time is up while the first two are under way."""
     monkeypatch.setattr(many, "CHUNK", 1)
-    kind = many.Kind(lasts, str)
-    assert many.run(kind, [range(4)], time.monotonic() + 1.0, jobs=1, least=least) == status
+    end = time.monotonic() + 3.0
+    kind = many.Kind(partial(lasts, end), str)
+    assert many.run(kind, [range(4)], end, jobs=1, least=least) == status
     told = capsys.readouterr().out
     assert "2 schedules in" in told
     assert "every invariant held until time was up" in told

@@ -164,8 +164,9 @@ def _in_processes(kind: Kind, chunks: Iterator[Seeds], jobs: int) -> Iterator[Co
     with ProcessPoolExecutor(jobs, initializer=quiet) as pool:
         try:
             while True:
-                # A few at a time: there may be more seeds than will ever be reached.
-                for chunk in islice(chunks, 2 * jobs - len(under_way)):
+                # A few at a time: there may be more seeds than will ever be reached. They are drawn before a
+                # process is started for the first of them: by then time may be up for the next.
+                for chunk in list(islice(chunks, 2 * jobs - len(under_way))):
                     under_way.append((chunk, pool.submit(_all, kind, chunk)))
                 if not under_way:
                     return
