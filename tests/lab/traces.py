@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
 from lab.backends.cgroup import hierarchy
 
-# Where Podman keeps what it knows and locks, if nobody tells it otherwise.
+# Where Podman keeps what it knows, if nobody tells it otherwise.
 _PODMAN = (
-    "/var/lib/containers/**/*",
-    "/var/lib/cni/**/*",
-    "/etc/cni/**/*",
-    "/etc/containers/**/*",
-    "/run/containers/**/*",
-    "/run/libpod/**/*",
-    "/run/runc/**/*",
-    "/dev/shm/*libpod*",  # noqa: S108 - only looked at
+    "/var/lib/containers",
+    "/var/lib/cni",
+    "/etc/cni",
+    "/etc/containers",
+    "/run/containers",
+    "/run/libpod",
+    "/run/runc",
 )
 
 
@@ -33,7 +33,7 @@ def traces(name: str) -> dict[str, set[str]]:
     }
     return {
         "processes": {line for line in map(_command, Path("/proc").glob("[0-9]*")) if f"/{name}/" in line},
-        "cgroups": {str(path) for path in root.glob(f"zklab/{name}/**/")},
+        "cgroups": {top for top, _, _ in os.walk(root / "zklab" / name)},
         "mounts": mounts,
         "loops": {
             line
@@ -48,12 +48,25 @@ def traces(name: str) -> dict[str, set[str]]:
             line for line in _run("nft", "list", "tables").splitlines() if line.endswith(f"zklab-{name}")
         },
         "namespaces": _named_namespaces(),
-        "files": {
-            str(path) for top in ("/run/zklab", "/var/lib/zklab") for path in Path(top, name).rglob("*")
-        },
-        "podman": {str(path) for pattern in _PODMAN for path in Path("/").glob(pattern[1:])},
-        "lock files": {str(path) for path in Path("/run/systemd").glob("nspawn/**/*")},
+        "files": _below(f"/run/zklab/{name}", f"/var/lib/zklab/{name}"),
+        "podman": _below(*_PODMAN) | _podman_locks(),
+        "lock files": _below("/run/systemd/nspawn"),
     }
+
+
+def _below(*tops: str) -> set[str]:
+    """All files and directories below these, as far as they are there. They come and go as we look, for which
+    a recursive glob() fails."""
+    return {
+        os.path.join(directory, name)  # noqa: PTH118 - as os.walk() has it
+        for top in tops
+        for directory, directories, files in os.walk(top)
+        for name in (*directories, *files)
+    }
+
+
+def _podman_locks() -> set[str]:
+    return {str(path) for path in Path("/dev/shm").glob("*libpod*")}  # noqa: S108 - only looked at
 
 
 def _run(*argv: str) -> str:
