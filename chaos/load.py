@@ -31,6 +31,9 @@ PUMP_EVERY = 0.02
 PATH = "/chaos"
 # A plain client notices a dead server after two thirds of its session time-out without an answer.
 LOAD_SESSION_SECONDS = 4.0
+# No client waits longer for a write while a play takes one server after the other: an election, with room for
+# a busy machine. Without a quorum a gap lasts as long as that.
+GAP_SECONDS = 10.0
 CONNECT_SECONDS = 0.5
 TASKS_PER_SECOND = 20
 RECONNECT = {"max_tries": -1, "delay": 0.05, "max_delay": 0.2}

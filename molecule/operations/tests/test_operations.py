@@ -10,12 +10,11 @@ import pytest
 from conftest import Play, Started
 
 from chaos.cluster import Cluster
-from chaos.load import Writer, reader
+from chaos.load import GAP_SECONDS, Writer, reader
 from testbed.waiting import wait_for
 
 SERVERS = ("zk1", "zk2", "zk3")
 NAMES = ",".join(SERVERS)
-GAP_SECONDS = 10.0  # an election, with room for a busy machine; without a quorum a gap lasts as long as that
 
 
 @contextmanager
