@@ -16,6 +16,7 @@ from lab.run import lock
 from lab.spec import CACHE
 
 STORE = CACHE / "releases"
+MAVEN_SECONDS = 300.0  # for one call of it: the first one fetches its plugins, too
 # Beside the release what its archive has and its description leaves to others.
 PROVIDED = ("io.dropwizard.metrics:metrics-core:4.1.12.1", "org.xerial.snappy:snappy-java:1.1.10.5")
 POM = """\
@@ -103,7 +104,12 @@ def _maven(what: str, directory: Path, goal: str, option: str) -> None:
     if not shutil.which("mvn"):
         raise ReleaseError("releases come from Maven Central: apt-get install maven")
     command = ["mvn", "-q", "-B", f"dependency:{goal}", option, f"-DoutputDirectory={directory / 'jars'}"]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, cwd=directory, capture_output=True, text=True, check=False, timeout=MAVEN_SECONDS
+        )
+    except subprocess.TimeoutExpired as late:
+        raise ReleaseError(f"{what} cannot be fetched: {late}") from None
     if done.returncode:
         why = next((line for line in done.stdout.splitlines() if "ERROR" in line), done.stderr.strip()[-200:])
         raise ReleaseError(f"{what} cannot be fetched: {why}")

@@ -36,3 +36,16 @@ def test_what_maven_says(tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
     ):
         releases.jars("3.9.99")
     assert not (store / "3.9.99").exists()
+
+
+@pytest.mark.processes
+def test_maven_is_not_waited_for_without_end(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mvn").write_text("#!/bin/sh\nexec sleep 600\n")
+    (tmp_path / "mvn").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(releases, "MAVEN_SECONDS", 0.2)
+    with pytest.raises(releases.ReleaseError, match=r"ZooKeeper 3.9.99 cannot be fetched: .*timed out"):
+        releases.jars("3.9.99")
+    assert not (store / "3.9.99").exists()
