@@ -32,6 +32,9 @@ from mwapp.status.ending import explained
 from testbed.users import becomes_nobody
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
 from tests.unit.handlers.harness import TOKEN
+from tests.unit.patience import patient
+
+__all__ = ["patient"]
 
 
 def mounted() -> Path | None:
@@ -52,6 +55,7 @@ def delegated() -> Iterator[Path]:
     (own / "cgroup.procs").write_text(str(os.getpid()))
     with suppress(OSError):
         (group / "cgroup.kill").write_text("1")
+    wait_for("what was killed is gone", lambda: "populated 0" in (group / "cgroup.events").read_text())
     for path in sorted(group.rglob("*/"), reverse=True):
         path.rmdir()
     group.rmdir()

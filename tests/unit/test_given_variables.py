@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from mwapp.execution.runner import Runner
 from testbed.users import becomes_nobody
 from testbed.waiting import LONGEST_WAIT, read_number
 from tests.unit.handlers.harness import TOKEN
+from tests.unit.patience import patient
 
+__all__ = ["patient"]
 pytestmark = pytest.mark.processes
 
 FOREVER = 1e12
@@ -128,8 +131,11 @@ def test_neither_the_worker_nor_its_guard_has_them(worker: Harness) -> None:
 
 
 def children() -> set[int]:
-    found = Path("/proc/self/task").glob("*/children")
-    return {int(pid) for file in found for pid in file.read_text().split()}
+    found: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            found |= {int(pid) for pid in (thread / "children").read_text().split()}
+    return found
 
 
 AS_NOBODY = """

@@ -20,8 +20,10 @@ from mwapp.loop import Loop
 from mwapp.zookeeper.client import Up
 from mwapp.zookeeper.connect_string import Servers
 from testbed.waiting import LONGEST_WAIT, wait_for
+from tests.unit.patience import patient
 from tests.unit.zk_server import Server
 
+__all__ = ["patient"]
 NOBODY = "127.0.0.1:1"  # no server listens there
 
 
@@ -58,7 +60,9 @@ class Part:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """It answers, also who closes a session: that is waited for, however slow it is."""
+    monkeypatch.setattr("mwapp.loop.CLOSE_SECONDS", LONGEST_WAIT)
     server = Server()
     yield server
     server.close()
@@ -197,9 +201,8 @@ def test_a_session_that_goes_on_at_another_server_is_told_of_again(loop_of: Harn
 
 @pytest.mark.processes
 def test_commands_are_killed_before_the_session_is_closed(
-    loop_of: Harness, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loop_of: Harness, server: Server, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("mwapp.execution.runner.THREAD_END", LONGEST_WAIT)
     process = Process()
     Part(process, begin=lambda: process.run(1, Task(f"echo $$ > {tmp_path}/pid; exec sleep 60"), {}))
     loop = loop_of(process, server.connect)

@@ -25,6 +25,9 @@ from mwapp.execution.remote import RemoteRunner
 from testbed.users import becomes_nobody
 from testbed.waiting import LONGEST_WAIT, alive, read_number
 from tests.unit.handlers.harness import TOKEN
+from tests.unit.patience import patient
+
+__all__ = ["patient"]
 
 ROOT = Path(__file__).parents[2]
 FOREVER = 1e12
@@ -249,9 +252,9 @@ def test_who_is_never_told_waits_no_longer_and_leaves_nothing_behind(monkeypatch
         stuck.write_text(f"#!/bin/sh\necho $$ >{made}/pid\nexec sleep 1000\n")
         stuck.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(stuck))
-        monkeypatch.setattr(remote, "START_TIME", 0.5)
+        monkeypatch.setattr(remote, "START_TIME", 3.0)
         with pytest.raises(
-            BadInputError, match=r"tasks has said nothing for 0.5 s: look at the host's load, or"
+            BadInputError, match=r"tasks has said nothing for 3 s: look at the host's load, or"
         ):
             Nobody(network=False)
         assert not alive(read_number(Path(made, "pid")))

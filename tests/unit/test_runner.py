@@ -26,7 +26,9 @@ from mwapp.execution.process_group import Group
 from mwapp.execution.processes import FAMILY, Orphans
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
+from tests.unit.patience import patient
 
+__all__ = ["patient"]
 pytestmark = pytest.mark.processes
 
 
@@ -177,6 +179,7 @@ STARTS = {
 TIDY = """
 import os, pathlib, signal, sys, time
 def tidy(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # timeout passes it on
     if "quietly" in sys.argv:
         os.close(1), os.close(2)
     time.sleep(0.3)
@@ -375,7 +378,6 @@ def test_the_mark_in_the_environment_is_enough_where_the_other_is_not_possible(
 def test_the_number_of_a_run_is_nobody_elses_until_all_of_it_is_gone(
     harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mwapp.execution.process_group.GROUP_END", 10 * LONGEST_WAIT)  # however slow we are
     with monkeypatch.context() as nobody_kills:
         nobody_kills.setattr("mwapp.execution.process_group.kill", lambda *_: None)
         harness.start(f"echo $$ > {tmp_path}/shell; {leaving('another session', tmp_path)}")
@@ -410,10 +412,7 @@ def test_the_mark_of_a_run_is_not_the_daemons(shared: Harness) -> None:
 
 
 @pytest.mark.parametrize("emptied", ["", "env -i ", f"{UNMARKED} "])
-def test_what_another_run_left_behind_is_let_be(
-    harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emptied: str
-) -> None:
-    monkeypatch.setattr("mwapp.execution.process_group.GROUP_END", 10 * LONGEST_WAIT)  # nor waited for
+def test_what_another_run_left_behind_is_let_be(harness: Harness, tmp_path: Path, emptied: str) -> None:
     other = f"setsid sh -c 'echo $$ > {tmp_path}/pid; exec {emptied}sleep 600'"
     harness.start(f"({other} &) ; sleep 600", 2)
     left = read_number(tmp_path / "pid")
@@ -428,8 +427,9 @@ DAEMON = (
     "import os, pathlib, queue, sys, time; import mwapp.execution.runner as r\n"
     "from mwapp.core.messages import Run; from mwapp.core.task import Task\n"
     "r.Runner(queue.SimpleQueue().put).start(Run(1, Task(sys.argv[1])))\n"
-    "while not pathlib.Path(sys.argv[2]).exists(): time.sleep(0.01)\n"
-    "time.sleep(0.1); os.kill(os.getpid(), 9)\n"
+    "pid = pathlib.Path(sys.argv[2])\n"
+    "while not pid.exists() or not pid.read_text(): time.sleep(0.01)\n"
+    "os.kill(os.getpid(), 9)\n"
 )
 
 

@@ -29,7 +29,9 @@ from mwapp.core.messages import (
 from mwapp.execution import process_group, shard_command, shard_handler, shard_process
 from mwapp.execution.runner import Runner
 from testbed.waiting import LONGEST_WAIT, alive, read_number, wait_for
+from tests.unit.patience import patient
 
+__all__ = ["patient"]
 pytestmark = pytest.mark.processes
 
 FOREVER = 1e12
@@ -153,12 +155,14 @@ def test_a_command_that_does_not_heed_sigterm_is_killed(
 
 
 def test_only_the_last_thing_it_is_told_while_it_ends_is_done(shard: Harness) -> None:
-    shard.open("trap 'sleep 0.3; exit' TERM; echo 1 >{at}/up; while :; do sleep 0.05; done")
+    ends = "until [ -e {at}/told ]; do sleep 0.01; done; exit"
+    shard.open(f"trap '{ends}' TERM; echo 1 >{{at}}/up; while :; do sleep 0.05; done")
     shard.promote(8)
     shard.says("open 7", "ready 7", "serving 8")
     shard.number("up")
     shard.promote(9)
     shard.demote(9, to="v")
+    shard.runner._call((shard.where / "told").touch)  # after what it was told before
     shard.says("released 9")
     shard.nothing()
 
@@ -286,8 +290,9 @@ class Stuck(Shard):
             time.sleep(1)
 
 class Dozes(Shard):
-    def caught_up(self):
+    def open(self, term):
         (HERE / "pid").write_text(f"{os.getpid()}\\n")
+    def caught_up(self):
         while not (HERE / "copied").exists():
             time.sleep(0.01)
         return True
@@ -544,14 +549,23 @@ def test_a_handler_that_hangs_is_killed_at_once_when_the_session_is_over(python:
         ("notes_of_tests:IsKilled", "its process has ended: killed by SIGKILL"),
         ("notes_of_tests:Babbles", "mwapp killed it: its process wrote to the channel to its worker"),
         ("notes_of_tests:Pretends", "mwapp killed it: its process wrote to the channel to its worker"),
-        ("notes_of_tests:Closes", "mwapp killed it: its process closed the channel to its worker"),
     ],
 )
-def test_a_handler_that_fails_says_why(python: Harness, handler: str, reason: str) -> None:
+def test_a_handler_that_fails_says_why(
+    python: Harness, monkeypatch: pytest.MonkeyPatch, handler: str, reason: str
+) -> None:
+    monkeypatch.setattr(shard_handler, "LAST_WORDS", LONGEST_WAIT)
     python.open(handler=handler)
     python.promote(8)
     python.says("open 7", "ready 7")
     assert reason in (python.closed() or "")
+
+
+def test_a_handler_that_closes_its_channel_is_killed_and_told_why(python: Harness) -> None:
+    python.open(handler="notes_of_tests:Closes")
+    python.promote(8)
+    python.says("open 7", "ready 7")
+    assert "mwapp killed it: its process closed the channel to its worker" in (python.closed() or "")
 
 
 @pytest.mark.parametrize(

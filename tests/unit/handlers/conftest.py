@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed.waiting import LONGEST_WAIT
 from tests.unit.handlers import trouble
 from tests.unit.handlers.harness import Harness
+from tests.unit.patience import patient
+
+__all__ = ["patient"]
 
 # Where the code under test is: its processes are to be of the same checkout as we.
 ROOT = Path(__file__).parents[3]
@@ -26,7 +28,6 @@ def distribution(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def harness(distribution: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harness]:
     """For one test; no thread of it may be left."""
     monkeypatch.setenv("PYTHONPATH", f"{distribution}:{ROOT}")
-    monkeypatch.setattr("mwapp.execution.runner.THREAD_END", LONGEST_WAIT)
     before = set(threading.enumerate())
     harness = Harness()
     yield harness

@@ -8,6 +8,7 @@ import pytest
 
 from mwapp.core.messages import Run
 from mwapp.core.task import Task
+from mwapp.execution import warm_process
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.handlers.harness import Harness, returned
 
@@ -124,7 +125,10 @@ def test_all_of_its_output_is_its_own_be_the_pipe_as_large_as_may_be(shared: Har
         ("is_killed", None, -9, "last words\n"),
     ],
 )
-def test_failures(shared: Harness, handler: str, argument: Any, code: int, said: str) -> None:
+def test_failures(
+    shared: Harness, monkeypatch: pytest.MonkeyPatch, handler: str, argument: Any, code: int, said: str
+) -> None:
+    monkeypatch.setattr(warm_process, "LAST_WORDS", LONGEST_WAIT)
     exited = shared.run(handler, argument)
     assert (exited.code, exited.reason) == (code, None)
     assert said in exited.output.decode(), exited
@@ -153,8 +157,11 @@ def test_whoever_takes_the_channel_is_killed_and_told_why(
     assert returned(shared.run("returns", "and on")) == "and on"
 
 
-def test_a_process_that_fails_by_itself_has_its_own_status(shared: Harness) -> None:
+def test_a_process_that_fails_by_itself_has_its_own_status(
+    shared: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its channel ends before it does. Here it lacks what each run is told."""
+    monkeypatch.setattr(warm_process, "LAST_WORDS", LONGEST_WAIT)
     shared.runner.start(Run(1, Task(handler="returns"), {}))
     exited = shared.exited()
     assert (exited.code, exited.reason) == (1, None)

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -191,9 +190,10 @@ runner.kill_all()
 
 def test_a_free_process_that_is_killed_is_replaced(harness: Harness) -> None:
     first = harness.pid()
-    os.kill(first, signal.SIGKILL)
-    assert gone(first)
-    time.sleep(0.1)
+    with harness.held():  # it is free by now
+        os.kill(first, signal.SIGKILL)
+        assert gone(first)
+    wait_for("its death is known", lambda: not harness.runner._handlers._idle)
     assert harness.pid() != first
 
 
