@@ -213,12 +213,14 @@ def test_a_port_in_use_names_the_option(harness: Harness) -> None:
 def test_idle_connections_do_not_use_it_up_for_ever(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint._Handler, "timeout", endpoint._Handler.timeout / 20)
-    before = threading.active_count()
-    idle = [socket.create_connection(("127.0.0.1", harness.endpoint.port)) for _ in range(3 * MOST_REQUESTS)]
-    end = time.monotonic() + 20
-    while threading.active_count() > before and time.monotonic() < end:
-        time.sleep(0.01)
+    with monkeypatch.context() as soon:
+        soon.setattr(endpoint._Handler, "timeout", endpoint._Handler.timeout / 20)
+        before = threading.active_count()
+        address = ("127.0.0.1", harness.endpoint.port)
+        idle = [socket.create_connection(address) for _ in range(3 * MOST_REQUESTS)]
+        end = time.monotonic() + 20
+        while threading.active_count() > before and time.monotonic() < end:
+            time.sleep(0.01)
     assert harness.get("/status")[0] == 200
     for connection in idle:
         connection.close()

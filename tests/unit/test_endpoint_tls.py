@@ -138,13 +138,14 @@ SILENT: dict[str, Callable[[There], socket.socket]] = {
     "amid the handshake": _half_a_hello,
     "after the handshake": There.secured,
 }
+SECONDS = {"after the handshake": 2.0}  # it is to be done within them, too
 
 
 @pytest.mark.parametrize("when", SILENT)
 def test_who_sends_a_byte_now_and_then_does_not_keep_a_place(
     there: There, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint._Handler, "timeout", 0.4)
+    monkeypatch.setattr(endpoint._Handler, "timeout", SECONDS.get(when, 0.4))
     with closing(SILENT[when](there)) as connection:
         _drip(connection)
 
@@ -153,7 +154,7 @@ def test_who_sends_a_byte_now_and_then_does_not_keep_a_place(
 def test_who_says_nothing_does_not_keep_a_place(
     there: There, when: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint._Handler, "timeout", 0.4)
+    monkeypatch.setattr(endpoint._Handler, "timeout", SECONDS.get(when, 0.4))
     with closing(SILENT[when](there)) as connection, suppress(ConnectionError, ssl.SSLEOFError):
         assert connection.recv(1) == b""
 

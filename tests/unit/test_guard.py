@@ -148,7 +148,7 @@ def test_it_kills_no_more_than_it_has_to_for_a_daemon_that_goes_on(monkeypatch: 
 # ---------------------------------------------------------------- the daemon's side
 
 DAEMON = """
-import os, pathlib, queue, signal, sys, time
+import os, pathlib, queue, signal, sys, threading, time
 import mwapp.execution.runner as r
 from mwapp import clock
 from mwapp.core.messages import Run
@@ -161,6 +161,12 @@ while not pid.exists() or not pid.read_text(): time.sleep(0.01)
 def guard(other=None):
     while runner._guard._process is None or runner._guard._process.pid == other: time.sleep(0.01)
     return runner._guard._process.pid
+
+def done():
+    "Wait until the runner has done what it was asked for."
+    reached = threading.Event()
+    runner._call(reached.set)
+    reached.wait()
 """
 
 
@@ -188,7 +194,7 @@ def test_if_it_is_killed_another_takes_its_place(tmp_path: Path) -> None:
 def test_a_daemon_that_stands_still_until_its_session_may_end_leaves_nothing(
     tmp_path: Path, another: str
 ) -> None:
-    stop = f"runner.keep(clock.now() + 1.5); {another} time.sleep(0.1); os.kill(os.getpid(), signal.SIGSTOP)"
+    stop = f"runner.keep(clock.now() + 1.5); {another} done(); os.kill(os.getpid(), signal.SIGSTOP)"
     with daemon(tmp_path, stop) as (stopped, runs):
         wait_for("its guard has killed it", lambda: not alive(runs))
         stat = Path(f"/proc/{stopped.pid}/stat")

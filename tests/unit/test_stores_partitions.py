@@ -272,7 +272,7 @@ def test_a_handover_ends_when_the_others_have_everything(
 
 
 def test_while_it_hands_over_it_takes_nothing(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replica, "HANDOVER_SECONDS", 1.0)
+    monkeypatch.setattr(replica, "HANDOVER_SECONDS", LONGEST_WAIT)
     opened(cluster, **SYNC)
     cluster.replicas["c"].demote(term(6, "", **SYNC))
     with pytest.raises(RefusedError):

@@ -51,14 +51,17 @@ class Server:
 
     def _serve(self, connection: socket.socket) -> None:
         with connection, connection.makefile("rb") as stream, contextlib.suppress(OSError):
-            number = struct.unpack("!iqiq", _frame(stream.read)[:24])[3]
+            greeting = _frame(stream.read)[:24]
+            if len(greeting) < 24:  # it has hung up before it spoke
+                return
+            number = struct.unpack("!iqiq", greeting)[3]
             if number and self._silent:
                 return
             if not number:
                 self.sessions = number = self.sessions + 1
             granted = struct.pack("!iiqi16s?", 0, int(self._timeout * 1000), number, 16, b"p" * 16, False)
             connection.sendall(struct.pack("!i", len(granted)) + granted)
-            while frame := _frame(stream.read):
+            while len(frame := _frame(stream.read)) >= 8:
                 xid, kind = struct.unpack("!ii", frame[:8])
                 if kind == CLOSE_SESSION:
                     self.closing()
