@@ -308,7 +308,7 @@ def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secu
         assert (set(done["workers"]), done["problems"]) == ({"v"}, [])
     assert any(one.startswith("/tasks/mine: no permission") for one in done["foreign"])
     wait_for("the other has its task", lambda: taken in stays.running())
-    assert struck.running() == []
+    wait_for("it runs no more here", lambda: struck.status().get("running") == [])
     wait_for(
         "the other has its shard",
         lambda: {shard["primary"] for shard in site.json("shards", "show", "t")} == {"v"},
