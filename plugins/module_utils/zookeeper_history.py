@@ -96,9 +96,14 @@ def same_history(mine: Trail, other: Trail) -> bool | None:
 
 
 def same_times(mine: Trail, other: Trail) -> bool | None:
-    """The same by the times of transactions, of which a snapshot does not tell all."""
-    shared = mine.keys() & other.keys()
-    return all(mine[zxid] == other[zxid] for zxid in shared) if shared else None
+    """The same by the times of transactions, of which a snapshot does not tell all, nor a log with a gap.
+
+    If one has many that the other lacks, they may be in that gap, or the two went two ways: nothing tells,
+    for copies of one disk have as much in common.
+    """
+    if any(mine[zxid] != other[zxid] for zxid in mine.keys() & other.keys()):
+        return False
+    return same_history(mine, other) or None
 
 
 def _trail(transactions: Trail) -> Trail:

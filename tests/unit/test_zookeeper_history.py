@@ -210,7 +210,9 @@ def test_a_log_with_a_gap_is_told_as_far_as_it_is_whole(tmp_path: Path) -> None:
     gap, behind = read("gap"), read("behind")
     assert (min(gap.trail), max(gap.trail)) == (8192, 19999)
     assert same(behind.trail, gap.trail) is None, "it is no other history"
-    assert history.same_times(behind.times, gap.times)
+    assert history.same_times(behind.times, gap.times) is None, "nor does it show that it is the same"
+    write(tmp_path / "copy", "log.1", log(*range(1, 120)))
+    assert history.same_times(read("copy").times, gap.times), "it ends where the other begins to lack some"
     write(tmp_path / "behind", "snapshot.1400")
     assert read("behind") == behind, "it wrote that snapshot itself"
     write(tmp_path / "gap", "snapshot.100000000")

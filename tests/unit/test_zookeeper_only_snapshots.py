@@ -197,3 +197,33 @@ def test_beside_a_damaged_log_a_snapshot_tells_nothing(tmp_path: Path) -> None:
     write(tmp_path, "log.4", bytes(16) + entry(4))
     found = read(tmp_path)
     assert (found.damaged.rpartition("/")[2], found.times) == ("log.4", {})
+
+
+def found_on(directory: Path, base: Found) -> Found:
+    """As zookeeper_preflight tells it."""
+    its = read(directory)
+    return base | {
+        "last_zxid": f"{its.last:#x}",
+        "trail": {f"{zxid:#x}": one for zxid, one in its.trail.items()},
+        "times": {f"{zxid:#x}": one for zxid, one in its.times.items()},
+    }
+
+
+@pytest.mark.parametrize("own", [4900, 30_000])
+def test_a_copy_that_went_its_own_way_beside_a_log_with_a_gap(tmp_path: Path, own: int) -> None:
+    """The others were sent all data: what the copy did by itself may be in their gap, so nothing shows it."""
+    past = [entry(zxid) for zxid in range(1, 100)]
+    for n in "12":
+        write(tmp_path / n, "log.1", HEADER + b"".join(past) + bytes(64))
+        write(tmp_path / n, "snapshot.1400")
+        log = [entry(zxid) for zxid in range(0x1401, 20_000)]
+        write(tmp_path / n, "log.1401", HEADER + b"".join(log) + bytes(64))
+    alone = [entry(zxid, 7) for zxid in range(100, 100 + own)]
+    write(tmp_path / "3", "log.1", HEADER + b"".join(past + alone) + bytes(64))
+    seen = {n: found_on(tmp_path / n, holds("123")) for n in "12"}
+    text = refusal(plan(seen | {"3": found_on(tmp_path / "3", reinstalled(1))}))
+    assert text.startswith("Server 3 has data, but no zoo.cfg") or "different transactions" in text
+    few = HEADER + b"".join(past + [entry(zxid) for zxid in range(100, 120)])
+    write(tmp_path / "behind", "log.1", few)
+    behind = found_on(tmp_path / "behind", reinstalled(1))
+    assert steps(plan(seen | {"3": behind}))[-1] == "123"
