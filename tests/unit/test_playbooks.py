@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 PROJECT = Path(__file__).parents[2]
-FILES = [*PROJECT.glob("roles/*/tasks/*.yml"), *PROJECT.glob("playbooks/*.yml")]
+PLAYBOOKS = [*PROJECT.glob("playbooks/*.yml")]
+FILES = [*PROJECT.glob("roles/*/tasks/*.yml"), *PLAYBOOKS]
 
 
 def tasks(value: Any) -> Iterator[dict[str, Any]]:
@@ -37,6 +38,24 @@ def test_what_runs_on_the_controller_needs_no_root_whatever_the_inventory_says()
     assert len(here) == 6
     for name, task in here:
         assert task["vars"]["ansible_become"] is False, (name, task["name"])
+
+
+def test_a_task_whose_time_is_over_does_not_take_its_host_out_of_all_later_plays() -> None:
+    """It has failed, whatever failed_when says: that is asked of what the module returned, and it returned
+    nothing."""
+    timed = [task for path in FILES for task in tasks(yaml.safe_load(path.read_text())) if "timeout" in task]
+    limited = [task for task in timed if "name" in task and ("register" in task or "import" in str(task))]
+    assert len(limited) > 5
+    for task in limited:
+        assert task["ignore_errors"] is True, task["name"]
+
+
+def test_every_play_is_in_lockstep_whatever_the_environment_says() -> None:
+    """Tasks look at what others found on all hosts, and run_once is nothing with another strategy."""
+    plays = [play for path in PLAYBOOKS for play in yaml.safe_load(path.read_text()) if "hosts" in play]
+    assert len(plays) > 20
+    for play in plays:
+        assert play["strategy"] == "linear", play["name"]
 
 
 def test_who_would_be_cut_off_is_looked_up_before_anything_is_touched() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from testbed.playbook import NEWEST, environment, play_in
 from testbed.tls_files import Maker, pem, write
 from tests.unit.zookeeper_role import PROJECT, load
 
@@ -73,12 +74,46 @@ def test_clients_of_ones_own_are_waited_for_unless_somebody_says_no(tmp_path: Pa
     assert pauses(tmp_path, "rotate_pause=true", "rotate=client")
 
 
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("name", "guards"),
+    [("tls_rotate", ["Every host trusts", "Every host has"]), ("tls", ["The application, all"])],
+)
+def test_a_host_of_the_application_that_failed_is_not_cut_off(
+    name: str, guards: list[str], tmp_path: Path
+) -> None:
+    """It is in no later play, and the others go on: ansible-core counts who fails in each play alone."""
+    plays = yaml.safe_load((PROJECT / f"playbooks/{name}.yml").read_text())
+    names = [play["name"] for play in plays]
+    for at in [names.index(next(one for one in names if one.startswith(guard))) for guard in guards]:
+        assert plays[at - 1]["ansible.builtin.import_playbook"] == "mwapp.yml"
+        hosts: dict[str, Any] = {
+            "mwapp_masters": {"hosts": {"mw1": {}}},
+            "mwapp_workers": {"hosts": {"w1": {}}},
+        }
+        every = {"zookeeper": {"hosts": {"zk1": {}}}, **hosts}
+        write(tmp_path / "hosts.yml", yaml.safe_dump(every).encode())
+        fails = {"name": "Fails", "ansible.builtin.fail": {}, "when": "inventory_hostname == lost"}
+        before = {"name": "Before", "hosts": "all", "gather_facts": False, "tasks": [fails]}
+        goes_on = {"name": "Goes on", "ansible.builtin.debug": {}}
+        after = {"name": "After", "hosts": "zookeeper", "gather_facts": False, "tasks": [goes_on]}
+        write(tmp_path / "play.yml", json.dumps([before, plays[at], after]).encode())
+        for lost in ("w1", "none"):
+            env = environment(ANSIBLE_CONFIG=str(PROJECT / "ansible.cfg"))
+            options = ("--inventory=hosts.yml", f"--extra-vars=lost={lost}")
+            played = play_in(tmp_path, "play.yml", *options, tools=NEWEST, env=env)
+            assert ("Hello world!" in played.output) is (lost == "none"), played.output
+            assert ("ends here" in played.text and "w1 failed" in played.text) is (lost == "w1")
+
+
 def test_nothing_goes_on_after_the_end() -> None:
     plays = yaml.safe_load((PROJECT / "playbooks/tls_rotate.yml").read_text())
     names = [play["name"] for play in plays]
     first = names.index("Clients need the new CA")
-    assert first == names.index("So does the application") + 1, "it trusts the new CA, too, by then"
+    assert first == names.index("Every host trusts the new CA") + 1, "the application, too, by then"
     for play in plays[first + 1 :]:
+        if play["name"].startswith("Every host"):
+            continue  # it changes nothing
         if "roles" in play:
             assert play["roles"][0]["when"] == "not __rotate_paused | default(false)"
         elif "ansible.builtin.import_playbook" in play:
