@@ -11,6 +11,7 @@ import re
 import ssl
 import stat
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,19 +114,29 @@ def load(context: ssl.SSLContext, cert: str, key: str | None, names: Names) -> O
 
 def _mismatch(text: str, key: str) -> str:
     """Why a key does not belong to the first certificate of a text."""
+    with suppress(OSError):  # there is no directory for temporary files, or it is full
+        if _in_wrong_order([found[0] for found in _CERTIFICATE.finditer(text)][1:], key):
+            return (
+                "the chain is in the wrong order: put the certificate of the key first, then the one "
+                "that signed it, and so on"
+            )
+    return "the key is not that of the certificate"
+
+
+def _in_wrong_order(others: Sequence[str], key: str) -> bool:
+    """Whether the key belongs to one of these certificates. Raises OSError."""
+    if not others:
+        return False
     with tempfile.NamedTemporaryFile("w") as one:  # OpenSSL reads files only; the key stays in its own
-        for certificate in list(_CERTIFICATE.finditer(text))[1:]:
+        for certificate in others:
             one.seek(0)
             one.truncate()
-            one.write(certificate[0])
+            one.write(certificate)
             one.flush()
             with suppress(ssl.SSLError):
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(one.name, key)
-                return (
-                    "the chain is in the wrong order: put the certificate of the key first, then the one "
-                    "that signed it, and so on"
-                )
-    return "the key is not that of the certificate"
+                return True
+    return False
 
 
 def refused(problem: ssl.SSLCertVerificationError, ca: str, setting: str, another_name: str) -> str:

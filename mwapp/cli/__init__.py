@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from mwapp.cli.signals import EndedError
-from mwapp.cli.streams import lost, tell
+from mwapp.cli.streams import lose, lost, tell
 from mwapp.errors import DEFECT, INTERRUPTED, OK, UNWRITTEN, MwappError
 
 # The commands, the module that has each, and what it does: the first sentence of its own help. A module is
@@ -86,7 +86,7 @@ def cli() -> None:
 
     Exit status: 0 success, 1 a task failed, 2 bad input, 3 the ensemble cannot be reached, 4 no such
     task, 5 timed out, 6 too many tasks, 7 refused, 70 a defect in mwapp, 74 standard output cannot be
-    written.
+    written, 129 SIGHUP, 130 interrupted from the keyboard, 143 SIGTERM.
     """
 
 
@@ -120,13 +120,24 @@ def run(arguments: list[str]) -> int:
         return INTERRUPTED
     except EndedError as ended:
         return ended.exit_code
-    except Exception:
+    except Exception as problem:
+        if isinstance(problem, OSError) and _raised_in(problem) == "click.utils":  # help, or the version
+            lose(problem)
+            return UNWRITTEN
         import traceback  # seldom needed
 
         traceback.print_exc()
         return DEFECT
     status = status if isinstance(status, int) else OK
     return UNWRITTEN if status == OK and lost() else status
+
+
+def _raised_in(problem: Exception) -> object:
+    """The name of the module."""
+    trace = problem.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace and trace.tb_frame.f_globals.get("__name__")
 
 
 def _misplaced(problem: click.UsageError) -> str | None:

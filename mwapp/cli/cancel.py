@@ -76,7 +76,7 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
         try:
             converse(target, build, timeout)
         except BaseException as problem:
-            show_ends(Ends([], [], requested), json=json, already=ended)
+            show_ends(Ends([], [], requested, asked=False), json=json, already=ended)
             if not isinstance(problem, TimedOutError):
                 raise
             raise TimedOutError(
@@ -87,10 +87,12 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
     ends = wait_until_ended(target, [view.task for view in views], left, json=json, already=ended)
     show_ends(ends, json=json, already=ended)
     if ends.open:
+        known = "tasks have not ended in time" if ends.asked else "tasks are not known to have ended"
         raise TimedOutError(
-            f"{len(ends.open)} of {len(views)} tasks have not ended in time; their cancel requests remain. "
+            f"{len(ends.open)} of {len(views)} {known}; their cancel requests remain. "
             "Check with `mwapp status` that a master and the tasks' workers are running"
         )
-    missing = [name for name in names if name not in {view.task for view in views}]
+    there = {view.task for view in views}
+    missing = [name for name in names if name not in there]
     if missing or ends.missing:
         raise NotFoundError(f"no such task: {', '.join([*missing, *ends.missing])}")

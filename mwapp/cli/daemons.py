@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 LEAST_RETENTION = 60.0
 LEAST_KEPT = 1000
 # The kernel gives no less CPU time than this.
-LEAST_CPU = 0.01
+LEAST_CPU, MOST_CPU = 0.01, 10_000.0
 
 
 def _name(value: str) -> str:
@@ -263,7 +263,7 @@ def _limits(prefix: str, whose: str) -> list[Callable[[F], F]]:
         ),
         option(
             f"{prefix}cpu",
-            type=Number(min=LEAST_CPU),
+            type=Number(min=LEAST_CPU, max=MOST_CPU),
             metavar="CPUS",
             help=f"How many CPUs {whose} may use, such as 0.5.",
         ),

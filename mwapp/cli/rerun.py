@@ -106,13 +106,17 @@ Told = dict[str, str | None]
 
 def _ask(target: Target, do: str, names: list[str], only: Sequence[str], timeout: float, told: Told) -> None:
     parts: list[AskEnded] = []
+    heard: Told = {}  # the session's thread adds to it, and does so after a time-out, too
 
     def build(process: Process, finished: Callback) -> ClientPart:
-        parts.append(AskEnded(process, names, do, told=told.__setitem__, finished=finished, only=only))
+        parts.append(AskEnded(process, names, do, told=heard.__setitem__, finished=finished, only=only))
         return parts[-1]
 
     try:
-        converse(target, build, timeout)
+        try:
+            converse(target, build, timeout)
+        finally:
+            told.update(dict(heard))
     except TimedOutError:
         requested = parts[-1].requested if parts else 0  # the session may not have begun
         # Either somebody else has made the same requests, or none can be made.

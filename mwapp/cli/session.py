@@ -34,6 +34,11 @@ class Target:
             raise UnreachableError(problem)
         return Background(self.connect, self.connect_timeout, "--connect")
 
+    @property
+    def answers(self) -> bool:
+        """Whether it has answered of late."""
+        return "session" in vars(self) and self.session.usable
+
     def __enter__(self) -> "Target":
         return self
 

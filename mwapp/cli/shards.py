@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from mwapp.cli.names import timeout
-from mwapp.cli.options import client, option
+from mwapp.cli.options import Number, client, option
 from mwapp.cli.output import age, show_json, show_table
 from mwapp.cli.session import Target, look, target_of
 from mwapp.cli.streams import note, show, tell
@@ -134,7 +134,7 @@ def _wait(text: str) -> Callable[[Any], Any]:
 @option(
     "--grace",
     key="shards_grace",
-    type=click.FloatRange(0, MAX_GRACE),
+    type=Number(0, MAX_GRACE),
     default=60.0,
     metavar="SECONDS",
     help="How long a lost worker may take to come back before its replicas are made elsewhere.",

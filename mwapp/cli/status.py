@@ -15,10 +15,10 @@ from mwapp.cli.keys import Keys
 from mwapp.cli.options import Number, client, option
 from mwapp.cli.output import age, bold, plain, show_json, table, width, yellow
 from mwapp.cli.session import Target, look, target_of
-from mwapp.cli.streams import show
+from mwapp.cli.streams import lost, show
 from mwapp.cli.tasks import worker_document
 from mwapp.core.limits import LIMITS
-from mwapp.errors import OK, UnreachableError
+from mwapp.errors import OK, UNWRITTEN, UnreachableError
 from mwapp.status.health import MasterStatus, System, TableStatus, TasksView, since
 from mwapp.status.overview import TaskView, WorkerView, read_master, read_workers
 from mwapp.status.probes import ask_master, ask_servers, read_tasks_view
@@ -28,7 +28,7 @@ from mwapp.zookeeper.connect_string import Servers
 MOST_WORKERS = 12
 MOST_STANDBYS = 3
 MOST_TABLES = 8
-WATCH_SECONDS = 2.0
+WATCH_SECONDS, LONGEST_WATCH = 2.0, 86400.0
 # How long until an outage is shown, seconds.
 WATCH_CONNECT_SECONDS = 3.0
 
@@ -38,7 +38,7 @@ WATCH_CONNECT_SECONDS = 3.0
     "--watch",
     is_flag=False,
     flag_value=WATCH_SECONDS,
-    type=Number(min=0.1),
+    type=Number(min=0.1, max=LONGEST_WATCH),
     metavar="[SECONDS]",
     help=f"Refresh every SECONDS (default {WATCH_SECONDS:g}) until q or ^C.",
 )
@@ -101,13 +101,12 @@ def _leave(keys: Keys) -> NoReturn:
     keys.close()
     if width() is not None:
         os.write(sys.stdout.fileno(), b"\n")  # start a new line for the shell's prompt
-    os._exit(OK)
+    os._exit(UNWRITTEN if lost() else OK)
 
 
 def _draw(lines: list[str]) -> bool:
-    """Draw over the previous screen, so that nothing flickers; without a terminal print one after the
-    other. Returns whether
-    somebody read it."""
+    """Draw over the previous screen, so that nothing flickers; without a terminal print one after the other.
+    Returns whether somebody reads it."""
     if width() is None:
         return show("\n".join([*lines, ""]))
     return show("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", end="")

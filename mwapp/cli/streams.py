@@ -16,6 +16,13 @@ def lost() -> bool:
     return _State.lost
 
 
+def lose(problem: OSError) -> None:
+    """Somebody else could not write to standard output."""
+    _drop(sys.stdout)
+    _State.lost = True
+    tell(f"standard output: {problem.strerror}")
+
+
 def show(text: str, end: str = "\n") -> bool:
     """Print now. Returns whether somebody reads it. If nobody does, the command continues, and its exit
     status tells its result. What cannot be written, on a full disk say, is told on standard error: names of

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from mwapp.cli.names import timeout
-from mwapp.cli.options import client, option
+from mwapp.cli.options import Number, client, option
 from mwapp.cli.output import show_json
 from mwapp.cli.session import Target, converse, look, target_of
 from mwapp.cli.streams import show, tell
@@ -31,6 +31,7 @@ from mwapp.core.task import (
     is_variable,
 )
 from mwapp.errors import BadInputError, FullError, MwappError, RefusedError, UnreachableError
+from mwapp.handlers import same_keys
 from mwapp.status.health import no_worker, schedulable
 from mwapp.status.overview import read_tasks, read_workers
 
@@ -64,7 +65,7 @@ _TYPED = {
 )
 @option(
     "--run-timeout",
-    type=click.FloatRange(min=0, min_open=True, max=MAX_TIMEOUT),
+    type=Number(min=0, min_open=True, max=MAX_TIMEOUT),
     metavar="SECONDS",
     help="Time limit of each run. A run that exceeds it gets SIGTERM, two seconds later SIGKILL, and fails.",
 )
@@ -77,7 +78,7 @@ _TYPED = {
 )
 @option(
     "--retry-delay",
-    type=click.FloatRange(0, MAX_RETRY_DELAY),
+    type=Number(0, MAX_RETRY_DELAY),
     default=RETRY_DELAY,
     metavar="SECONDS",
     help="Pause before a failed run is repeated, on another worker if one has room. The pause doubles with "
@@ -85,7 +86,7 @@ _TYPED = {
 )
 @option(
     "--delay",
-    type=click.FloatRange(0, MAX_DELAY),
+    type=Number(0, MAX_DELAY),
     metavar="SECONDS",
     help="Do not begin before this long after the submission.",
 )
@@ -97,7 +98,7 @@ _TYPED = {
 )
 @option(
     "--expires",
-    type=click.FloatRange(min=0, min_open=True, max=MAX_DELAY),
+    type=Number(min=0, min_open=True, max=MAX_DELAY),
     metavar="SECONDS",
     help="Fail the task if no worker has taken it this long after its submission.",
 )
@@ -189,7 +190,8 @@ def submit(
 
 
 def _show_accepted(tasks: Sequence[Task], accepted: Mapping[int, str]) -> None:
-    show_json([{"task": accepted[index], "command": tasks[index].title} for index in sorted(accepted)])
+    known = sorted(dict(accepted).items())  # at one moment: the session's thread may still add to it
+    show_json([{"task": name, "command": tasks[index].title} for index, name in known])
 
 
 def _say_that_it_existed(target: Target, name: str, *, secret: bool) -> None:
@@ -311,13 +313,17 @@ def _time(text: str) -> float:
 
 def _argument(text: str | None) -> Any:
     try:
-        return None if text is None else json.loads(text)
+        value = None if text is None else json.loads(text)
+        twice = None if text is None else same_keys(text)
     except RecursionError:
         raise BadInputError("--argument: it is nested too deeply") from None
     except ValueError as problem:
         raise BadInputError(
             f"--argument: not JSON ({problem}); quote it for the shell: '{{\"width\": 640}}'"
         ) from None
+    if twice is not None:
+        raise BadInputError(f"--argument: {twice}")
+    return value
 
 
 def _submit(
@@ -354,9 +360,9 @@ def _submit(
     try:
         converse(target, build)
     except MwappError as problem:
-        missing = len(tasks) - len(names)
-        if missing and names:
-            problem.args = (f"{problem}; {len(names)} tasks accepted; {missing} unknown",)
+        known = len(names)  # read once: the session's thread may still add to it
+        if 0 < known < len(tasks):
+            problem.args = (f"{problem}; {known} tasks accepted; {len(tasks) - known} unknown",)
         raise
     full = [refusal for refusal in refusals if refusal.full]
     if full:

@@ -57,6 +57,7 @@ class Ends:
     ended: list[End]
     missing: list[str]
     open: list[str]
+    asked: bool  # and the ensemble answers, so those that are open have not ended
 
 
 def wait_and_show(
@@ -68,6 +69,11 @@ def wait_and_show(
     if show_output and not json:
         for end in ends.ended:
             show(f"--- {end.task}\n{end.outcome.output}{_result(end.outcome)}", end="")
+    if ends.open and not ends.asked:
+        raise TimedOutError(
+            f"no end known of {len(ends.open)} of {len(set(names))} tasks: the ensemble has not answered in "
+            "time"
+        )
     if ends.open:
         raise TimedOutError(f"{len(ends.open)} of {len(set(names))} tasks have not ended in time")
     if ends.missing:
@@ -100,16 +106,17 @@ def wait_until_ended(
         with suppress(TimedOutError):  # the message counts those that have not ended
             converse(target, build, timeout)
     except BaseException:
-        show_ends(_ends(names, found), json=json, already=already)
+        show_ends(_ends(names, found, asked=False), json=json, already=already)
         raise
-    return _ends(names, found)
+    return _ends(names, found, asked=target.answers)
 
 
-def _ends(names: Sequence[str], found: Mapping[str, End | None]) -> Ends:
+def _ends(names: Sequence[str], found: Mapping[str, End | None], *, asked: bool) -> Ends:
+    found = dict(found)  # at one moment: the session's thread adds to it
     known = [found.get(name) for name in names]
     missing = [name for name in names if name in found and found[name] is None]
     still_open = [name for name in names if name not in found]
-    return Ends([end for end in known if end is not None], missing, still_open)
+    return Ends([end for end in known if end is not None], missing, still_open, asked)
 
 
 def show_ends(ends: Ends, *, json: bool, already: Collection[str] | None = None) -> None:
@@ -128,7 +135,8 @@ def show_ends(ends: Ends, *, json: bool, already: Collection[str] | None = None)
         it = end.outcome
         reason = "had ended already" if end.task in (already or ()) else it.reason
         rows.append((end.task, end.state, it.code, it.worker, it.attempt, it.seconds, reason))
-    rows += [(name, None, None, None, None, None, "has not ended") for name in ends.open]
+    why = "has not ended" if ends.asked else "no end known"
+    rows += [(name, None, None, None, None, None, why) for name in ends.open]
     show_table(("TASK", "STATE", "CODE", "WORKER", "ATTEMPT", "SECONDS", "REASON"), rows)
 
 

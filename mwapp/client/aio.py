@@ -165,10 +165,10 @@ class AsyncClient(Asking):
 
     async def wait(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> list[End]:
         """See :meth:`mwapp.Client.wait`."""
-        listed = handles_of(tasks, AsyncTask)
+        listed, limit = handles_of(tasks, AsyncTask), seconds(timeout)
         futures = self._await(listed)
         with cancelling(futures.values()):
-            await _all(futures.values(), seconds(timeout))
+            await _all(futures.values(), limit)
             return ends(listed, futures, timeout)
 
     def as_completed(
@@ -206,9 +206,10 @@ class AsyncClient(Asking):
         await self._of_ended(REMOVE, tasks, timeout)
 
     async def _of_ended(self, do: str, tasks: Iterable[AsyncTask[Any]], timeout: float | None) -> None:
+        limit = seconds(timeout)
         asked = self._ask_ended(handles_of(tasks, AsyncTask), do)
         with cancelling(asked.values()):
-            await _all(asked.values(), seconds(timeout))
+            await _all(asked.values(), limit)
             check_done(asked, timeout)
 
     async def status(self, tasks: Iterable[AsyncTask[Any]], timeout: float | None = None) -> list[TaskView]:

@@ -71,6 +71,11 @@ class Background:
         self._thread = threading.Thread(target=self._run, name="mwapp", daemon=True)
         self._thread.start()
 
+    @property
+    def usable(self) -> bool:
+        """Whether the session is there, so the ensemble answers."""
+        return self._process.usable
+
     # ------------------------------------------------------------ what can be asked for
 
     def converse(self, build: Callable[[Process, Callback], ClientPart]) -> Future[None]:

@@ -269,7 +269,7 @@ def check_answered(future: Future[End]) -> None:
 
 def check_answered_all(futures: Sequence[Future[Any]], timeout: float | None) -> None:
     """Raises why something is not known or not stored, or TimedOutError if that is not answered."""
-    late = [future for future in futures if not future.done()]
+    late = {future for future in futures if not future.done()}
     for future in futures:
         if future not in late:
             future.result()

@@ -217,10 +217,10 @@ class Client(Asking):
 
     def wait(self, tasks: Iterable[Task[Any]], timeout: float | None = None) -> list[End]:
         """Wait until all have ended, however they end. Raises TimedOutError, NotFoundError."""
-        listed = handles_of(tasks, Task)
+        listed, limit = handles_of(tasks, Task), seconds(timeout)
         futures = self._await(listed)
         with cancelling(futures.values()):
-            concurrent.futures.wait(futures.values(), seconds(timeout))
+            concurrent.futures.wait(futures.values(), limit)
             return ends(listed, futures, timeout)
 
     def as_completed(self, tasks: Iterable[Task[R]], timeout: float | None = None) -> Iterator[Task[R]]:
@@ -274,9 +274,10 @@ class Client(Asking):
         self._of_ended(REMOVE, tasks, timeout)
 
     def _of_ended(self, do: str, tasks: Iterable[Task[Any]], timeout: float | None) -> None:
+        limit = seconds(timeout)
         asked = self._ask_ended(handles_of(tasks, Task), do)
         with cancelling(asked.values()):
-            concurrent.futures.wait(asked.values(), seconds(timeout))
+            concurrent.futures.wait(asked.values(), limit)
             check_done(asked, timeout)
 
     def table(self, name: str) -> Table:

@@ -79,7 +79,7 @@ ANYBODY = stat.S_IWOTH | stat.S_IXOTH
 SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
-LEAST_CPU = 0.01
+LEAST_CPU, MOST_CPU = 0.01, 10000
 # Of tasks. Each takes a controller of the kernel, which has the name at the limit's end.
 LIMITS = tuple(f"mwapp_{whose}_{what}" for whose in ("task", "worker") for what in ("memory", "cpu", "pids"))
 LEAST_SILENCE = 0.6  # three beats of a master, seconds
@@ -393,8 +393,10 @@ def limit_problems(variables: Variables) -> list[str]:
         if value not in ("", "0") and not MEMORY[0] <= _bytes(value) < MEMORY[1]:
             problems.append(f'{name} is "{value}": use 1M or more, such as 500M or 2G; "" is no limit.')
     for name in ("mwapp_task_cpu", "mwapp_worker_cpu"):
-        if not (number(variables[name]) == 0 or number(variables[name]) >= LEAST_CPU):
-            problems.append(f"{name} is {variables[name]}: use {LEAST_CPU} CPUs or more; 0 is no limit.")
+        if not (number(variables[name]) == 0 or LEAST_CPU <= number(variables[name]) <= MOST_CPU):
+            problems.append(
+                f"{name} is {variables[name]}: use {LEAST_CPU} CPUs or more, up to {MOST_CPU}; 0 is no limit."
+            )
     return problems
 
 

@@ -4,34 +4,40 @@ import json
 import logging
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import click
 import pytest
 
+from mwapp import errors
 from mwapp.cli import MODULES, cli, run
 from mwapp.cli import daemons as daemons_module
 from mwapp.cli import names as names_module
 from mwapp.cli import options as options_module
+from mwapp.cli import rerun as rerun_module
+from mwapp.cli import wait as wait_module
 from mwapp.cli.completion import SHELLS
 from mwapp.cli.keys import Keys
 from mwapp.cli.output import age, plain, several, show_json, show_table, table
 from mwapp.cli.signals import ended_by_signals
 from mwapp.cli.submit import _say_that_it_existed as say_that_it_existed
 from mwapp.cli.submit import _secret as secret
+from mwapp.client.background import End
 from mwapp.core.master import Master
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from mwapp.core.worker import Worker
 from mwapp.daemon.service import Build, Settings
-from mwapp.errors import BadInputError, UnreachableError
+from mwapp.errors import BadInputError, TimedOutError, UnreachableError
 from mwapp.status.overview import TaskView
 from mwapp.zookeeper.connect_string import Servers
 from testbed.tls_files import Maker, write
@@ -247,13 +253,25 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
         (["wait", "7", "--timeout", "nan"], "--timeout"),
         (["tasks", "--connect-timeout", "nan"], "--connect-timeout"),
         (["status", "--watch", "nan"], "--watch"),
+        (["status", "--watch", "inf"], "--watch"),
+        (["worker", "--task-cpu", "inf"], "'--task-cpu'"),
+        (["worker", "--worker-cpu", "inf"], "'--worker-cpu'"),
+        *(
+            (["submit", "true", it, "nan"], f"'{it}'")
+            for it in ("--run-timeout", "--retry-delay", "--expires")
+        ),
+        (["shards", "create", "t", "--shards", "1", "--grace", "nan"], "'--grace'"),
+        (
+            ["submit", "--handler", "echo", "--argument", '{"a": {"b": 1, "b": 2}}'],
+            "--argument: two keys of a dict are 'b' there",
+        ),
         (["master", "--session-timeout", "nan"], "--session-timeout"),
         (["submit", "true", "--name", "task-7"], "--name"),
         (["submit", "true", "--name", "7"], "--name"),
         (["submit", "true", "false", "--name", "x"], "--name"),
         (["submit", "true", "--retry-delay", "-1"], "--retry-delay"),
         (["submit", "true", "--delay", "1h"], "--delay"),
-        (["submit", "true", "--delay", "nan"], "--delay"),
+        (["submit", "true", "--delay", "nan"], "'--delay'"),
         (["submit", "true", "--at", "noon"], "--at: 'noon' is not a time; write 2026-12-24T18:00, or"),
         (["submit", "true", "--at", "1969-12-31T00:00Z"], "--at"),
         (["submit", "true", "--at", ""], "--at"),
@@ -510,6 +528,25 @@ def test_output_that_cannot_be_written(into: str, status: int, told: str | None)
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("arguments", ["--help", "--version", "submit --help", "shards list --help"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_help_that_cannot_be_written(arguments: str, unbuffered: str) -> None:
+    shell = f'PYTHONUNBUFFERED={unbuffered} "$0" -m mwapp {arguments} >/dev/full'
+    done = subprocess.run(["sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (74, "mwapp: standard output: No space left on device\n")
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_a_screen_that_cannot_be_written(output: str) -> None:
+    options = f"--watch 1 --output {output} --connect 127.0.0.1:1 --connect-timeout 0.2"
+    shell = f'"$0" -m mwapp status {options} >/dev/full'
+    done = subprocess.run(["sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False)
+    assert done.returncode == 74
+    assert done.stderr.startswith("mwapp: standard output: No space left on device; what was for it:\n")
+
+
+@pytest.mark.processes
 def test_a_message_is_not_written_where_results_go() -> None:
     shell = '"$0" -m mwapp submit 2>&-'
     done = subprocess.run(["sh", "-c", shell, sys.executable], capture_output=True, text=True, check=False)
@@ -569,6 +606,83 @@ def test_names_that_were_chosen_are_told_when_interrupted(
     monkeypatch.setattr("mwapp.cli.wait.converse", interrupted)
     assert run([*command, "--match", "nightly-*", "--output", output]) == 130
     assert "nightly-7" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------- what the session's thread still adds to
+
+
+class Names(list[str]):
+    """Each time that somebody goes through them, one more has ended meanwhile."""
+
+    def __init__(self, names: list[str], found: dict[str, Any]) -> None:
+        super().__init__(names)
+        self._found, self._left = found, names[:]
+
+    def __iter__(self) -> Iterator[str]:
+        if self._left:
+            self._found[self._left[0]] = End(self._left.pop(0), "done", Outcome())
+        return super().__iter__()
+
+
+def test_whatever_ends_while_it_is_told_is_told_once() -> None:
+    found: dict[str, End | None] = {}
+    names = ["a", "b", "c", "d"]
+    told = wait_module._ends(Names(names, found), found, asked=True)
+    assert sorted([*(end.task for end in told.ended), *told.missing, *told.open]) == names
+
+
+def test_what_is_done_after_the_time_is_over_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message has counted it among those that are not done."""
+    part = Mock(requested=2)
+    monkeypatch.setattr(rerun_module, "AskEnded", part)
+    part.return_value.requested = 2
+
+    def converse(_target: Any, build: Any, _timeout: float) -> None:
+        build(None, None)
+        part.call_args.kwargs["told"]("a", None)
+        raise TimedOutError
+
+    monkeypatch.setattr(rerun_module, "converse", converse)
+    told: dict[str, str | None] = {}
+    with pytest.raises(TimedOutError, match=r"^timed out: 1 of 2 are not done"):
+        rerun_module._ask(Mock(), "run", ["a", "b"], (), 1.0, told)
+    part.call_args.kwargs["told"]("b", None)
+    assert told == {"a": None}
+
+
+@pytest.mark.parametrize(
+    ("answers", "row", "message"),
+    [
+        (True, "has not ended", "1 of 1 tasks have not ended in time"),
+        (False, "no end known", "no end known of 1 of 1 tasks: the ensemble has not answered in time"),
+    ],
+)
+def test_a_task_has_not_ended_only_if_the_ensemble_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answers: bool,
+    row: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr("mwapp.cli.wait.converse", Mock(side_effect=TimedOutError))
+    monkeypatch.setattr("mwapp.cli.session.Target.answers", answers)
+    assert run(["wait", "7"]) == 5
+    out, error = capsys.readouterr()
+    assert (out.splitlines()[1].endswith(row), error) == (True, f"mwapp: {message}\n")
+
+
+@pytest.mark.parametrize("problem", [TimedOutError, UnreachableError])
+def test_nobody_says_that_a_task_has_not_ended_who_has_not_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], problem: type[Exception]
+) -> None:
+    view = TaskView("task-0000000007", "queued", Task("true"), 0.0)
+    monkeypatch.setattr("mwapp.cli.cancel.look", lambda *_: ([view],))
+    monkeypatch.setattr("mwapp.cli.cancel.converse", Mock(side_effect=problem))
+    monkeypatch.setattr("mwapp.cli.wait.converse", Mock(side_effect=UnreachableError))
+    assert run(["wait", "7"]) == 3
+    assert capsys.readouterr().out.splitlines()[1].endswith("no end known")
+    assert run(["cancel", "7"]) in (3, 5)
+    assert capsys.readouterr().out.splitlines()[1].endswith("no end known")
 
 
 def test_who_ignores_a_signal_still_does() -> None:
@@ -635,6 +749,13 @@ def test_help_tells_everything(name: str, command: click.Command, capsys: pytest
             assert f"MWAPP_{param.name.upper()}" in text.replace("- ", "-"), param.name
     if name != "handlers":
         assert "Example" in text, "a command is learnt from its examples"
+
+
+def test_every_exit_status_is_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    text = capsys.readouterr().out.partition("Exit status:")[2].partition("Options:")[0]
+    numbers = re.findall(r"^(\d+) ", errors.__doc__ or "", re.MULTILINE)
+    assert [number for number in numbers if number not in re.findall(r"\d+", text)] == []
 
 
 def test_every_command_is_in_the_overview(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from mwapp import AsyncClient, AsyncTask, Call, Client, Task
 from mwapp.client.aio import _each
+from mwapp.client.handles import check_answered_all
 from mwapp.core.client import Submit
 from mwapp.errors import BadInputError, ClosedError, NotFoundError, TimedOutError, UnreachableError
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -288,6 +290,46 @@ def test_the_program_s_garbage_is_its_own_business() -> None:
 def test_bad_input_is_told_at_once(client: Client, call: Any, message: str) -> None:
     with pytest.raises(BadInputError, match=f"^{message}"):
         call(client)
+
+
+@pytest.mark.parametrize("call", ["rerun", "remove", "wait", "cancel", "status"])
+def test_a_bad_time_limit_is_told_before_anybody_is_asked(client: Client, call: str) -> None:
+    for name in ("_ask_ended", "_await", "_cancel", "_look"):
+        vars(client)[name] = Mock(side_effect=AssertionError)
+    with pytest.raises(BadInputError, match=r"^timeout: -1 is not"):
+        getattr(client, call)([client.task(7)], timeout=-1)
+
+
+@pytest.mark.parametrize("call", ["rerun", "remove", "wait", "cancel", "status"])
+def test_asyncio_is_told_so_too(server: Server, call: str) -> None:
+    async def main() -> None:
+        async with AsyncClient(server.connect, connect_timeout=LONGEST_WAIT) as client:
+            for name in ("_ask_ended", "_await", "_cancel", "_look"):
+                vars(client)[name] = Mock(side_effect=AssertionError)
+            with pytest.raises(BadInputError, match=r"^timeout: -1 is not"):
+                await getattr(client, call)([client.task(7)], timeout=-1)
+
+    asyncio.run(main())
+
+
+def test_a_question_is_looked_for_among_those_that_are_late_only_once() -> None:
+    compared = 0
+
+    class Counted(Future[None]):
+        def __eq__(self, other: object) -> bool:
+            nonlocal compared
+            compared += 1
+            return self is other
+
+        def __hash__(self) -> int:
+            return id(self) >> 4
+
+    futures = [Counted() for _ in range(200)]
+    for future in futures[:100]:
+        future.set_result(None)
+    with pytest.raises(TimedOutError, match="has not answered 100 of 200 questions"):
+        check_answered_all(futures, 1.0)
+    assert compared < 1000
 
 
 def test_nothing_is_asked_for_nothing(client: Client) -> None:

@@ -123,7 +123,10 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
         ({"mwapp_ready_timeout": "0"}, "mwapp_ready_timeout is 0: use 1 or more seconds."),
         ({"mwapp_task_pids": -1}, "mwapp_task_pids is -1: use 0 or more processes; 0 is no limit."),
         ({"mwapp_worker_pids": "x"}, "mwapp_worker_pids is x: use 0 or more processes"),
-        ({"mwapp_task_cpu": 0.001}, "mwapp_task_cpu is 0.001: use 0.01 CPUs or more; 0 is no limit."),
+        (
+            {"mwapp_task_cpu": 0.001},
+            "mwapp_task_cpu is 0.001: use 0.01 CPUs or more, up to 10000; 0 is no limit.",
+        ),
         ({"mwapp_worker_cpu": "x"}, "mwapp_worker_cpu is x: use 0.01 CPUs or more"),
         ({"mwapp_task_memory": "1.5G"}, 'mwapp_task_memory is "1.5G": use 1M or more'),
         ({"mwapp_worker_memory": "100K"}, 'mwapp_worker_memory is "100K": use 1M or'),
@@ -520,7 +523,7 @@ def test_an_amount_of_memory_is_what_mwapp_takes_for_one(value: str) -> None:
     assert (wrong == []) == (none or takes(worker, "task_memory", value)), value
 
 
-@given(st.floats(0.0001, 10))
+@given(st.sampled_from([1e4, 10_001.0, math.nan, math.inf]) | st.floats(0.0001, 10))
 def test_a_number_of_cpus_is_what_mwapp_takes_for_one(value: float) -> None:
     wrong = rules.limit_problems(GIVEN | {"mwapp_worker_cpu": value})
     assert (wrong == []) == takes(worker, "worker_cpu", value)

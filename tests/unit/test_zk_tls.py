@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from cryptography import x509
@@ -151,6 +152,18 @@ BAD: dict[str, tuple[Callable[[Files], tuple[Any, ...]], str]] = {
         "--tls-cert: .*/x: it is damaged",
     ),
 }
+
+
+@pytest.mark.parametrize("kind", ["another key", "backwards", "another key, and a chain"])
+def test_a_key_of_another_is_told_where_there_are_no_temporary_files(
+    files: Files, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, _ = BAD[kind]
+    none = Mock(side_effect=FileNotFoundError(2, "No usable temporary directory found"))
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", none)
+    with pytest.raises(BadInputError, match=r": the key is not that of the certificate$"):
+        Tls(*make(files))
+    assert none.called == (kind != "another key")
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -30,7 +30,9 @@ MUTANTS = [
     rules("user not in OTHERS", "True", "tasks are the master's user"),
     rules("        *limit_problems(variables),\n", "", "any limit passes"),
     rules("MEMORY[0] <= _bytes(value) < MEMORY[1]", "_bytes(value)", "a limit passes that mwapp refuses"),
-    rules("number(variables[name]) >= LEAST_CPU", "True", "a limit passes that the kernel refuses"),
+    rules(
+        "LEAST_CPU <= number(variables[name]) <= MOST_CPU", "True", "a limit passes that the kernel refuses"
+    ),
     rules(
         'if {*variables["mwapp_roles"]} - {"master"} else ()',
         "",
