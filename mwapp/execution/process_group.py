@@ -150,6 +150,11 @@ class Group:
             self._deadline.cancel()
         self._deadline = self._loop.call_later(grace, self._kill)
 
+    @property
+    def asked_to_end(self) -> bool:
+        """Whether it was, and still has time for that."""
+        return self._deadline is not None
+
     def _kill(self) -> None:
         self._killed = True
         self._no_deadline()

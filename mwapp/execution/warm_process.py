@@ -171,9 +171,13 @@ class WarmProcess:
             return
         self._group.read_all()
         exited = self._exited(reply)
-        if self._killed or reply.get("clean") is not True:
+        clean = reply.get("clean") is True
+        if self._killed or not clean:
             self._answer = exited
-            self.kill()
+            if self._group.asked_to_end and not clean:
+                self._close_channel()  # it ends by itself, and what it has started has the rest of the time
+            else:
+                self.kill()
             return
         self.run = None
         self._owner.over(exited)

@@ -508,7 +508,12 @@ MUTANTS = [
     ),
     pool('"until": run.until,', '"until": float("inf"),', "a handler is started whose session may be over"),
     warm(
-        'if self._killed or reply.get("clean") is not True:',
+        "if self._group.asked_to_end and not clean:",
+        "if False:",
+        "what a handler has started has no time to clean up once the handler has returned",
+    ),
+    warm(
+        "if self._killed or not clean:",
         "if self._killed:",
         "a process is used again that a handler has left in disorder",
     ),

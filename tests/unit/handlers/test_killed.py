@@ -49,6 +49,26 @@ def test_grace(harness: Harness, tmp_path: Path) -> None:
     assert not alive(process), "who was asked to end is not used again"
 
 
+def test_what_it_has_started_has_the_grace_too_though_it_returns_at_once(
+    harness: Harness, tmp_path: Path
+) -> None:
+    harness.start("obliging_with_child", [str(tmp_path / "child"), 0.3])
+    child = read_number(tmp_path / "child.pid")
+    harness.runner.kill(1, 60)
+    exited = harness.exited()
+    assert (exited.code, exited.result) == (0, '"ended"')
+    assert ((tmp_path / "child").read_text(), alive(child)) == ("cleaned\n", False)
+    assert harness.run("returns").code == 0
+
+
+def test_what_it_has_started_is_killed_when_the_grace_is_over(harness: Harness, tmp_path: Path) -> None:
+    harness.start("obliging_with_child", [str(tmp_path / "child"), 600])
+    child = read_number(tmp_path / "child.pid")
+    harness.runner.kill(1, 2)
+    assert (harness.exited().code, alive(child)) == (0, False)
+    assert not (tmp_path / "child").exists()
+
+
 def test_sigterm_ends_it_by_default(harness: Harness, tmp_path: Path) -> None:
     harness.start("sleeps", str(tmp_path / "pid"))
     read_number(tmp_path / "pid")

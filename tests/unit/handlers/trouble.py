@@ -89,6 +89,16 @@ def obliging(argument, run):
     except InterruptedError:
         return "cleaned up"
 
+def obliging_with_child(argument, run):
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.set())
+    file, seconds = argument
+    cleans = f"trap 'sleep {seconds}; echo cleaned >{file}; exit' TERM"
+    subprocess.Popen(["sh", "-c", f"{cleans}; echo $$ >{file}.pid; while :; do sleep 0.05; done"])
+    while not asked.wait(0.02):
+        pass
+    return "ended"
+
 def messes(argument, run):
     os.chdir("/")
     os.umask(0)
