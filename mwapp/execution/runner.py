@@ -24,7 +24,6 @@ from mwapp.execution.shards import Shards
 from mwapp.execution.shell import Commands
 
 if TYPE_CHECKING:
-    import socket
     from asyncio import AbstractEventLoop
 
 log = logging.getLogger(__name__)
@@ -55,21 +54,14 @@ class Runner:
         self._lease = 0.0  # as it was told last
         self._guard: Guard | None = None
 
+    def open(self) -> None:
+        """Have all that runs need, so that the first one need not wait for it."""
+        self._ensure_open()
+
     def start(self, run: Run) -> None:
         """Start a command or a handler; returns at once. Its Exited follows, even if it cannot be started."""
         self._ensure_open()
         self._call(self._start, run)
-
-    def follow(self, channel: "socket.socket", read: Callable[[], None]) -> None:
-        """Call ``read`` in the runner's thread whenever there is something to read."""
-        self._ensure_open()
-        if self._loop is not None:
-            self._call(self._loop.add_reader, channel, read)
-
-    def unfollow(self, channel: "socket.socket") -> None:
-        """Call it no more."""
-        if self._loop is not None:
-            self._call(self._loop.remove_reader, channel)
 
     def kill(self, run: int, grace: float = 0.0) -> None:
         """See :class:`~mwapp.core.messages.Kill`; does nothing if there is no such run."""

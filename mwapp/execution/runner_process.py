@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from contextlib import suppress
 
 from mwapp import logs
@@ -25,25 +24,20 @@ CHUNK = 1 << 18
 
 
 class Orders:
-    """Carries out what the worker orders. Use it only in the runner's thread."""
+    """Carries out what the worker orders. Read them in a thread that nothing holds up: the runner's own may
+    wait for a dead disk, and would not hear how long the session lives."""
 
     def __init__(self, channel: socket.socket, runner: Runner) -> None:
         self._channel = channel
         self._runner = runner
         self._received = bytearray()
-        self.over = threading.Event()
 
-    def read(self) -> None:
-        """Read what is there; the channel itself waits, for the sake of :meth:`answer`."""
+    def read(self) -> bool:
+        """Wait for some. Returns whether more may come."""
         try:
-            data = self._channel.recv(CHUNK, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
+            data = self._channel.recv(CHUNK)
         except OSError:  # the worker has died
             data = b""
-        if not data:
-            self._runner.unfollow(self._channel)
-            self.over.set()
         self._received += data
         for order in read_orders(self._received):
             match order:
@@ -55,6 +49,7 @@ class Orders:
                     self._runner.keep(lease)
                 case (str(what), command) if what == SHARD and isinstance(command, ShardCommand):
                     self._runner.tell_shard(command)
+        return bool(data)
 
 
 def leave_network(channel: socket.socket) -> None:
@@ -84,9 +79,10 @@ def main() -> None:
             leave_network(channel)
         groups = ControlGroups.borrowed(borrowed) if borrowed else None
         runner = Runner(answer, control_groups=groups, given=json.load(sys.stdin))
+        runner.open()
         orders = Orders(channel, runner)
-        runner.follow(channel, orders.read)
-        orders.over.wait()
+        while orders.read():
+            pass
         runner.kill_all()
 
 

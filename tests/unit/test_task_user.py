@@ -3,19 +3,23 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from mwapp import clock
 from mwapp.core.messages import Exited, OpenShard, Run, ShardSays
 from mwapp.core.task import Task
 from mwapp.errors import BadInputError
 from mwapp.execution.privileges import find_user
 from mwapp.execution.remote import (
     MOST_OUTPUT,
+    NETWORK,
     RemoteRunner,
     read_answer,
     read_orders,
@@ -23,7 +27,7 @@ from mwapp.execution.remote import (
     write_order,
 )
 from testbed.users import becomes_nobody
-from testbed.waiting import wait_for
+from testbed.waiting import alive, wait_for
 
 needs_nobody = pytest.mark.skipif(not becomes_nobody(), reason="root, and a checkout that others can read")
 
@@ -108,6 +112,50 @@ def test_what_another_user_runs_ends_with_the_session_of_a_worker_that_stands_st
             assert worker.poll() is None
         finally:
             worker.kill()
+
+
+# The thread that follows what runs is held up, once something runs.
+HELD_UP = """
+import threading
+from mwapp.execution import runner_process
+really = runner_process.Runner.start
+def start(runner, run):
+    really(runner, run)
+    runner._call(threading.Event().wait)
+runner_process.Runner.start = start
+runner_process.main()
+"""
+
+
+@pytest.mark.processes
+def test_a_process_that_is_held_up_hears_how_long_the_session_lives(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-c", HELD_UP, str(theirs.fileno()), "info", "text", NETWORK]
+    with (
+        ours,
+        theirs,
+        subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[theirs.fileno()]) as process,
+    ):
+        assert process.stdin is not None
+        process.stdin.write(b"{}")
+        process.stdin.close()
+        try:
+            lease = clock.now() + 3
+            ours.sendall(write_order("keep", lease))
+            ours.sendall(write_order("start", Run(1, Task(f"echo $$ >{tmp_path}/pid; exec sleep 600"))))
+
+            def runs() -> int:
+                ours.sendall(write_order("keep", clock.now() + 2))
+                file = tmp_path / "pid"
+                return int(file.read_text() or 0) if file.exists() else 0
+
+            command_pid = wait_for("it runs", runs)
+            while clock.now() < lease + 1:
+                runs()
+                time.sleep(0.1)
+            assert alive(command_pid)
+        finally:
+            process.kill()
 
 
 @pytest.mark.processes

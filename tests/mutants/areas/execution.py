@@ -50,6 +50,12 @@ MUTANTS = [
         "*log_as",
         "another user's runs do not have what they are given",
     ),
+    other(
+        "        orders = Orders(channel, runner)\n        while orders.read():\n            pass\n",
+        "        orders = Orders(channel, runner)\n        while runner._call(orders.read) is None:\n"
+        "            channel.recv(1, socket.MSG_PEEK)\n",
+        "while its thread is held up, the process that runs tasks does not hear how long the session lives",
+    ),
     other(", given=json.load(sys.stdin)", "", "another user's runs do not have what they are given"),
     remote(
         "env=of_runs() | own,", "env=of_runs() | own | dict(given or {}),", "they are for what runs alone"
