@@ -26,7 +26,7 @@ MOST_NAMED = 10
     multiple=True,
     metavar="NAME",
     key="acl_master",
-    help="With on: a master. May be given several times, as all of these.",
+    help="With on: a master. Repeat it for each master; the same holds for --node, --worker and --client.",
 )
 @option("--node", multiple=True, metavar="NAME", key="acl_node", help="With on: an equal peer.")
 @option("--worker", multiple=True, metavar="NAME", key="acl_worker", help="With on: a worker.")

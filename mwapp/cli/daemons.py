@@ -145,8 +145,7 @@ def _master_options(function: F) -> F:
                 type=click.IntRange(0, LIMITS.max_tasks),
                 default=0,
                 metavar="TASKS",
-                help="Refuse a task, which then fails, if this many of its submitter's have not ended. "
-                "0: no limit.",
+                help="Fail a new task if its submitter already has this many unfinished tasks. 0: no limit.",
             ),
             option(
                 "--adopt/--no-adopt",

@@ -106,8 +106,8 @@ def _wait(text: str) -> Callable[[Any], Any]:
     "--spread",
     key="shards_spread",
     metavar="LABEL",
-    help="The replicas of a shard differ in this label of their workers: zone, for workers with "
-    "--label zone=a.",
+    help="Place the replicas of a shard on workers with different values of this label, such as zone "
+    "(--label zone=a).",
 )
 @option(
     "--handler",
@@ -128,8 +128,8 @@ def _wait(text: str) -> Callable[[Any], Any]:
     "--shared/--own",
     key="shards_shared",
     default=None,
-    help="Whether the shards' data are where every worker reaches them, so that any worker may become the "
-    "primary at once. With --own only one that has a copy may. Default: shared, if there is one replica.",
+    help="--shared: every worker can reach the data, so any worker can become primary at once. --own: only a "
+    "worker with a copy can. Default: shared, if there is one replica.",
 )
 @option(
     "--grace",

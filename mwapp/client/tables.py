@@ -57,7 +57,7 @@ class TableOptions(TypedDict, total=False):
 
     shards: Required[int]  # how many it has
     replicas: int  # how many workers have each shard (1)
-    spread: str | None  # the replicas of a shard differ in this label of their workers
+    spread: str | None  # a label of which a shard's replicas are on workers with different values
     handler: str | None  # what runs for each shard: module:Class of a class that the workers know, or
     command: str | None  # a shell command, which runs while a worker is the primary
     shared: bool | None  # whether every worker reaches the data; None: it does if there is one replica

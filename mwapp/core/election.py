@@ -244,7 +244,7 @@ class Election:
                 log.warning("deposed %s: it was silent for %g s", winner.name, self._patience.silence)
             elif result == Failed(Error.BAD_VERSION, 0) and self._late_in != epoch:  # it has beaten meanwhile
                 self._late_in = epoch
-                log.info("%s is at work: what it does reaches us late", winner.name)
+                log.info("%s is alive, but its writes reach us late", winner.name)
 
         earliest = self._depositions.earliest(self._process.now)
         earliest = max(earliest, self._listens_from + self._patience.silence)

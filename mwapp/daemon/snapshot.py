@@ -45,7 +45,7 @@ class Snapshot:
         if clock.now() >= self.lease:
             return "the ensemble has not answered for nearly a session time-out"
         if not self.takes_writes:  # a server without a leader lets clients connect, again and again
-            return "the ensemble has carried out no write since the connection was made"
+            return "the ensemble has committed no write since we connected"
         if any(role == "worker" and part.get("state") == "waiting" for role, part in self.roles()):
             return f"the name {self.name} is taken: by another worker, or by a znode made by hand"
         return self.unhealthy()

@@ -46,7 +46,7 @@ class TableStatus:
     without_primary: int = 0  # no worker that lives owns them
     under_replicated: int = 0
     moving: int = 0
-    problem: str | None = None  # why what its znode says cannot be
+    problem: str | None = None  # what is wrong with its znodes
     failed: int = 0  # they have an owner, and its handler is not at work or a replica's has failed
     slow: int = 0  # a replica copies for long
     short: str | None = None  # what it asks for that its workers do not allow
@@ -55,7 +55,7 @@ class TableStatus:
         """What is wrong with it, and what to do."""
         look = f"(mwapp shards show {name})"
         if self.problem:
-            return f"table {name} cannot be: {self.problem}; {remedy(name, self.problem)}"
+            return f"table {name} is faulty: {self.problem}; {remedy(name, self.problem)}"
         if self.without_primary:
             lacking = f"{self.without_primary} of {self.shards} shards have no owner"
             return f"table {name}: {lacking}: start workers, or see what becomes of them {look}"
@@ -141,8 +141,8 @@ class System:
             )
         for name, seconds in sorted(self.master_status.resting.items()):
             yield (
-                f"{name} gets no task for {max(1, round(seconds))} s: its last runs all failed, those of "
-                "others do not. Look at its host, and at its failures (mwapp tasks --state failed)"
+                f"{name} gets no task for {max(1, round(seconds))} s: its last runs all failed, but other "
+                "workers' runs succeed. Check its host and its failures (mwapp tasks --state failed)"
             )
         yield from self._of_tables()
         if not ready and paused:

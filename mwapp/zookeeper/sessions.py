@@ -383,17 +383,17 @@ class Sessions:
                 policy = Policy.decode(data)
                 if policy is None:
                     (policy,) = self._read or (None,)
-                    keeps = "is open to all" if policy is None else "keeps the access control lists of before"
-                    log.error("%s is damaged: what is created %s; mwapp acl on repairs it", acl.PATH, keeps)
+                    keeps = "are open to all" if policy is None else "get the lists that it named before"
+                    log.error("%s is damaged: new znodes %s; mwapp acl on repairs it", acl.PATH, keeps)
             case None:
                 policy = None
             case _:  # which leaves no watch either
                 present.again = now + AGAIN
                 if self._read is None:  # it is not to be created open to all
-                    log.error("--connect: cannot read %s, so nothing is created; trying again", acl.PATH)
+                    log.error("--connect: cannot read %s, so we create nothing; trying again", acl.PATH)
                     return replies
                 log.error(
-                    "cannot read %s: what is created keeps the access control lists of before", acl.PATH
+                    "cannot read %s: new znodes get the access control lists that it named before", acl.PATH
                 )
                 (policy,) = self._read
         self._read = (policy,)

@@ -474,8 +474,8 @@ def path_problems(paths: Sequence[str]) -> list[str]:
             )
         elif taken:
             problems.append(
-                f"mwapp_writable_paths has {path}, but services do not write to {taken[0]}: others have it, "
-                "it does not stay, or a service does not see the host's. Use a directory of its own, such as "
+                f"mwapp_writable_paths has {path}, but services cannot write to {taken[0]}: the system uses "
+                "it, it is temporary, or services cannot see it. Use a directory of its own, such as "
                 "/srv/shared."
             )
         elif upper:
@@ -496,8 +496,8 @@ def owner_problems(variables: Variables) -> list[str]:
         return []
     name = "mwapp_data_directory" if is_true(variables["mwapp_data_directory"]) else "mwapp_writable_paths"
     return [
-        f"{name} is set, and mwapp_task_user is empty: what a user writes whom systemd makes up would belong "
-        "to nobody when the service ends. Set mwapp_task_user: mwapp-task."
+        f"{name} is set, and mwapp_task_user is empty: systemd then creates a temporary user, and its files "
+        "would belong to nobody after the service stops. Set mwapp_task_user: mwapp-task."
     ]
 
 

@@ -134,8 +134,8 @@ def zookeeper_tls_way(
     except TooFarApartError:
         return _stopped(
             plan,
-            f"Servers run that do not understand each other ({_told(phases)}): stop those that serve nobody "
-            "(systemctl stop zookeeper), and run again.",
+            "The running servers cannot talk to each other, because their TLS settings differ "
+            f"({_told(phases)}): stop those that serve nobody (systemctl stop zookeeper), and run again.",
         )
     done = steps == [target] and set(phases.values()) <= {target}
     if problem := None if done else _not_now(plan, phases, seen, play_hosts, target):
@@ -187,8 +187,8 @@ def _not_now(
     if _changes(plan) and set(phases.values()) in ({PLAIN}, {TLS}):
         back = "false" if target == TLS else "true"
         return (
-            "The members, their votes or their ports change, too: set zookeeper_tls back to "
-            f"{back}, run site.yml, and switch then."
+            "This run would also change members, votes or ports. Set zookeeper_tls back to "
+            f"{back}, run site.yml for these, then switch TLS."
         )
     left_out = sorted(name for name in seen if name not in play_hosts)
     if left_out:
@@ -249,7 +249,7 @@ def zookeeper_asks_tls(seen: Hostvars, tls: Any) -> bool:
 
 
 def zookeeper_reloads(found: Row, placed: list[str], home: str, cas: Mapping[str, str]) -> bool:
-    """Tell whether a running server takes up what changed without a restart.
+    """Tell whether a running server can reload what changed, without a restart.
 
     Args:
         found: what preflight found before it changed.

@@ -90,9 +90,9 @@ def _nobody(members: list[Member], seen: Mapping[str, Mapping[str, Any]], dead: 
         return ""
     where = joined([f"{number} on {address}" for number, address in sorted(listed.items())])
     return (
-        f"zookeeper_dead names {joined(sorted(unknown))}, and no server knows a member there: this declares "
-        f"nobody dead. The members are {where}. Correct it, unless that member is gone already: then nothing "
-        "is left to do about it."
+        f"zookeeper_dead names {joined(sorted(unknown))}, but no server knows a member at that address, so "
+        f"it has no effect. The members are {where}. Correct the address, or remove it if that member is "
+        "already out."
     )
 
 
@@ -189,8 +189,8 @@ def _require_all(unseen: list[str], left_out: list[str]) -> None:
     """A new ensemble is due only if nobody has data, and then all members start."""
     if unseen:
         raise RefusalError(
-            f"No host that could be looked at has data, and {joined(unseen)} could not: whether a new "
-            "ensemble is due cannot be told. Bring it back, or run without --limit."
+            f"No host that could be looked at has data, and {joined(unseen)} could not: the role cannot "
+            "tell whether to start a new ensemble. Bring it back, or run without --limit."
         )
     if left_out:
         raise RefusalError(
@@ -204,8 +204,9 @@ def _require_no_doubt(left_out: list[str], seen: Mapping[str, Mapping[str, Any]]
     for name in left_out:
         if seen.get(name, {}).get("doubts"):
             raise RefusalError(
-                f"--limit leaves out {name}, on whose data the plan depends, and whose they are, or whether "
-                "they are the newest there, is in doubt. Run without --limit: that tells why, and what to do."
+                f"--limit leaves out {name}, but the plan depends on its data, and the role cannot tell "
+                "whose data they are or whether they are the newest. Run without --limit to see why "
+                "and what to do."
             )
 
 

@@ -303,7 +303,7 @@ class Store:
         self._check_ways(path, key_path, certificates)
         if tls_x509.ends(certificates[0]) - self._now < self._renew:
             ends = _day(tls_x509.ends(certificates[0]))
-            self.warnings.append(f"{path} expires on {ends}, and its leaves with it.")
+            self.warnings.append(f"{path} expires on {ends}, and so do all certificates that it signed.")
         self._check_next(path, _next(key_path), certificates)
         if not key_path.exists():
             return Authority(certificates, None)
@@ -337,7 +337,7 @@ class Store:
             name, ends = tls_x509.name(certificate), tls_x509.ends(certificate)
             if ends <= self._now and certificate in needed:
                 raise RefusalError(
-                    f"{path}: {name} expired on {_day(ends)}, and all certificates with it. "
+                    f"{path}: {name} expired on {_day(ends)}, and so did all certificates that it signed. "
                     f"{_after_the_end(path, key_path)}"
                 )
             if ends <= self._now:  # the other one of a change that was not finished

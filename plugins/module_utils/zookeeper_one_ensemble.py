@@ -64,8 +64,8 @@ def require_one_ensemble(
     for (a, b), same in found.items():
         if same is False:
             raise DataAtStakeError(
-                f"The data of servers {a} and {b} have different transactions, so they must not meet. "
-                + _all_ends(holders),
+                f"The data of servers {a} and {b} have different transactions, so these servers must not "
+                "form one ensemble. " + _all_ends(holders),
                 *_remedy(a, b, holders, voters, alike, parted=True),
             )
         if holders[a]["configured"] and holders[b]["configured"]:
@@ -296,7 +296,8 @@ def require_known_ends(holders: Holders, concerned: Voters) -> None:
     damaged = {number: path for number, path in _damaged(holders).items() if number in concerned}
     if damaged and len(holders) > 1:
         raise DataAtStakeError(
-            "Whose data are the newest cannot be told, and they would have to lead. " + _all_ends(holders),
+            "The role cannot tell which server has the newest data, and that server must lead. "
+            + _all_ends(holders),
             _keep(damaged, holders),
         )
 

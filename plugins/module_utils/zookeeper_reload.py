@@ -1,4 +1,4 @@
-"""Whether a server takes up what is new of its certificates without a restart. Pure."""
+"""Whether a server can reload its new certificates, without a restart. Pure."""
 
 from __future__ import annotations
 

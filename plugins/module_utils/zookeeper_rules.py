@@ -422,7 +422,7 @@ def _newer_problems(has: str, own: str, other: Settings) -> list[str]:
     if other["damaged"]:
         return [
             f"{has}, and data of its own in {own} (last zxid {other['clash']}), but {other['damaged']} is "
-            "damaged: which are newer cannot be told. Discard neither. Repair a copy of that file "
+            "damaged: the role cannot tell which are newer. Discard neither. Repair a copy of that file "
             "(docs/operations.md, 'A damaged log'), keep the file itself elsewhere, put the copy in its "
             "place, and run again."
         ]

@@ -21,7 +21,7 @@ BOTH = (ACCEPTS, SPEAKS)
 
 
 class TooFarApartError(Exception):
-    """Servers that run do not understand each other."""
+    """The running servers cannot talk to each other."""
 
 
 def phase_of(config: Mapping[str, str], key_store: str) -> str:

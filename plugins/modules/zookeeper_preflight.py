@@ -142,7 +142,7 @@ trusts:
   type: dict
   returned: always
 reloads:
-  description: Whether the running server takes up renewed certificates without a restart.
+  description: Whether the running server can reload renewed certificates, without a restart.
   type: bool
   returned: always
 addresses:

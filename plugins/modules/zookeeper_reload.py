@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zookeeper_reload
-short_description: Wait until a ZooKeeper server has taken up its new certificates
+short_description: Wait until a ZooKeeper server has reloaded its certificates
 description:
   - Asks the server on this host for its certificates, at its client port and its election port, until they
     are those in the files, and the client port serves a client that has the new one.
@@ -76,7 +76,7 @@ PAUSE_SECONDS = 0.25
 
 
 class Server:
-    """The one on this host, by its ports and the files that it shall have taken up."""
+    """The one on this host, by its ports and the files that it has to reload."""
 
     def __init__(self, given: dict[str, Any]) -> None:
         self._host = given["host"]
@@ -91,7 +91,7 @@ class Server:
         self._texts = {path: Path(path).read_bytes() for one in self._files.values() for path in one.values()}
 
     def lacks(self) -> str:
-        """Why it has not taken them up, as far as can be seen; empty if it has."""
+        """Why it has not reloaded them, as far as can be seen; empty if it has."""
         for ca, port in self._ports.items():
             try:
                 context = tls_context(self._files[ca])

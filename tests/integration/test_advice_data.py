@@ -172,7 +172,7 @@ def test_a_copy_of_the_damaged_log_is_repaired_and_put_in_its_place(anew: Anew, 
     log = newest_log(damaged)
     damage(log, 0, bytes(8))  # its checksum
     said = anew.refused()
-    assert "Whose data are the newest cannot be told" in said
+    assert "The role cannot tell which server has the newest data" in said
     assert f"Keep the file {log} of server {damaged.number}: it may have writes that nobody else has" in said
     assert "newer than all other data, so do not send this server another's" in said
     assert "Repair a copy of it (docs/operations.md, 'A damaged log'), keep the file itself elsewhere" in said
@@ -221,7 +221,7 @@ def test_a_damaged_log_of_another_installation_is_repaired_before_anything_is_gi
     damage(log, 0, bytes(8))
     for wish in (True, False):
         [said] = host.look(server.number, zookeeper_adopt=wish)["problems"]
-        assert f"but {log} is damaged: which are newer cannot be told. Discard neither." in said
+        assert f"but {log} is damaged: the role cannot tell which are newer. Discard neither." in said
         assert (
             "Repair a copy of that file (docs/operations.md, 'A damaged log'), keep the file itself" in said
         )

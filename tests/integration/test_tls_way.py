@@ -91,7 +91,7 @@ def test_servers_that_do_not_understand_each_other_are_stopped_as_the_refusal_sa
 
             for part in ("open", "close"):
                 [said] = planned(part)["problems"]
-                assert "Servers run that do not understand each other" in said
+                assert "The running servers cannot talk to each other" in said
                 assert "stop those that serve nobody (systemctl stop zookeeper), and run again" in said
             for server in ensemble.servers:
                 if server.mode() is None:

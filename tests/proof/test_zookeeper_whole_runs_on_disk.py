@@ -35,7 +35,7 @@ REFUSALS = (
     "set zookeeper_adopt: true to take the data over",
     "older data of its own in",
     "which are as new or newer: set zookeeper_adopt: false",
-    "on whose data the plan depends",
+    "but the plan depends on its data",
     "they may be another ensemble's",
 )
 

@@ -83,7 +83,7 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
         ),
         (
             {"master_status": MasterStatus("active", resting={"w": 3.7})},
-            "w gets no task for 4 s: its last runs all failed, those of others do not. Look at its host, and",
+            "w gets no task for 4 s: its last runs all failed, but other workers' runs succeed. Check its",
         ),
         (
             {"master_status": MasterStatus("active", not_adopted=["hand"])},
@@ -103,7 +103,7 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
         ),
         (
             {"master_status": MasterStatus("active", tables={"t": TableStatus(8, 8, 8, 8, "page: no")})},
-            "table t cannot be: page: no; set the znode /shards/t right",
+            "table t is faulty: page: no; set the znode /shards/t right",
         ),
         (
             {
@@ -111,7 +111,7 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
                     "active", tables={"t": TableStatus(8, 8, problem="/shards/t/0 holds no records")}
                 )
             },
-            "table t cannot be: /shards/t/0 holds no records; set it right, or delete it: then its shards",
+            "table t is faulty: /shards/t/0 holds no records; set it right, or delete it: then its shards",
         ),
         (
             {

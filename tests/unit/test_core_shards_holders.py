@@ -288,7 +288,7 @@ def test_who_cannot_say_what_it_has_says_why(stage: Stage, caplog: pytest.LogCap
     a.break_(0)
     stage.settle(10.0)
     assert a.holder.status()["problem"] == "/holders/a cannot be written (refused)"
-    assert caplog.text.count("/holders/a cannot be written (refused): nobody hears all") == 1
+    assert caplog.text.count("/holders/a cannot be written (refused): the master does not hear") == 1
     stage.forbids = lambda _: False
     stage.settle(10.0)
     assert a.holder.status()["problem"] is None

@@ -214,7 +214,7 @@ def test_who_hears_late_tells_it_once_and_does_not_say_that_it_has_deposed(
         second.quick()
         stage.settle(SILENCE / 2)
     assert second.election.status()["depositions"] == {"made": 0, "refused": 3}
-    assert caplog.text.count("m1 is at work: what it does reaches us late") == 1
+    assert caplog.text.count("m1 is alive, but its writes reach us late") == 1
     assert "deposed" not in caplog.text
     first.freeze()
     stage.settle(SURELY)

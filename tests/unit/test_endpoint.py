@@ -90,7 +90,7 @@ def test_all_is_well(harness: Harness) -> None:
         ({"connection": "suspended"}, "suspended"),
         ({"connection": "expired", "lease": None}, "expired"),
         ({"lease": 1.0}, "has not answered"),
-        ({"takes_writes": False}, "no write since the connection was made"),
+        ({"takes_writes": False}, "no write since we connected"),
     ],
 )
 def test_without_a_sure_session_it_is_alive_but_not_ready(

@@ -197,11 +197,11 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
         ),
         (
             {"mwapp_writable_paths": ["/srv/a"]},
-            "mwapp_writable_paths is set, and mwapp_task_user is empty: what",
+            "mwapp_writable_paths is set, and mwapp_task_user is empty: systemd",
         ),
         (
             {"mwapp_data_directory": "yes"},
-            "mwapp_data_directory is set, and mwapp_task_user is empty: what a",
+            "mwapp_data_directory is set, and mwapp_task_user is empty: systemd",
         ),
         ({"mwapp_labels": ["gpu", "a b", "-"]}, 'mwapp_labels has "a b", "-": a label is up to 63 letters'),
     ],

@@ -593,8 +593,9 @@ def test_an_expired_ca_names_the_way_out_and_it_works(tmp_path: Path) -> None:
         lines = ensure(tmp_path, **options)["msg"].splitlines()[1:]
         assert len(lines) == 2
         assert re.search(
-            r"client-ca.pem: CN=client-ca expired on .*, and all certificates with it. Stop all servers "
-            rf"\(systemctl stop zookeeper\). Move client-ca.\* and client/ in {tmp_path} away, and run",
+            r"client-ca.pem: CN=client-ca expired on .*, and so did all certificates that it signed. Stop "
+            rf"all servers \(systemctl stop zookeeper\). Move client-ca.\* and client/ in {tmp_path} away, "
+            "and run",
             lines[0],
         )
     for name in ("client", "quorum"):
@@ -612,7 +613,7 @@ def test_an_expired_ca_whose_key_is_elsewhere_is_to_be_brought(tmp_path: Path) -
 def test_for_the_status_endpoints_no_server_is_stopped(tmp_path: Path) -> None:
     store_ca(tmp_path, "status", Maker(ends=-DAY / 2))
     message = ensure(tmp_path, certificates=[STATUS])["msg"]
-    assert f"and all certificates with it. Move status-ca.* and status/ in {tmp_path} away" in message
+    assert f"that it signed. Move status-ca.* and status/ in {tmp_path} away" in message
 
 
 def test_an_expired_ca_beside_the_one_that_signs_is_a_warning_and_can_be_dropped(tmp_path: Path) -> None:

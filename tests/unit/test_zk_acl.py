@@ -435,7 +435,7 @@ def test_a_damaged_policy_leaves_the_lists_of_before(life: Life, caplog: pytest.
     life.tell(Fired(PATH, EventType.CHANGED))
     life.policy(None, b"damaged")
     assert life.uses(MINE)
-    assert "/acl is damaged: what is created keeps the access control lists of before" in caplog.text
+    assert "/acl is damaged: new znodes get the lists that it named before" in caplog.text
 
 
 def test_one_that_may_not_be_read_leaves_the_lists_of_before(
@@ -476,7 +476,7 @@ def test_before_any_policy_could_be_read_there_is_no_session(
         life.now += AGAIN
         life.sessions.look_after(life.now)
         assert life.client.asked[asked:] == [(POLICY, Get(PATH, watch=True))]
-    assert "cannot read /acl, so nothing is created" in caplog.text
+    assert "cannot read /acl, so we create nothing" in caplog.text
     assert life.policy(MINE) == [CONNECTED]
     assert life.uses(MINE)
 

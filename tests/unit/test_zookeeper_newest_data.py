@@ -229,7 +229,7 @@ def test_who_has_a_damaged_log_is_not_waited_for() -> None:
     assert orders(plan(seen | {"4": seen["4"] | bad})) == ["235|235", "12345|12345"]
     assert orders(plan(seen | {n: seen[n] | bad for n in "234"})) == ["12345|12345"]
     text = refusal(plan(seen | {"5": seen["5"] | bad}))
-    assert text.startswith("Whose data are the newest cannot be told")
+    assert text.startswith("The role cannot tell which server has the newest data")
     assert "Keep the file" in text
 
 
@@ -256,20 +256,20 @@ def test_an_observer_is_not_restored_on_all_beside_a_damaged_log(bad: str) -> No
                 dead="zk3,zk4,zk5",
                 disaster=True,
             ),
-            "Whose data are the newest cannot be told",
+            "The role cannot tell which server has the newest data",
         ),
         (
             lambda bad: plan(
                 {"1": reinstalled(1, 2) | bad, "2": reinstalled(1, 2, 3), "3": reinstalled(1, 2, 3)}
             ),
-            "Whose data are the newest cannot be told",
+            "The role cannot tell which server has the newest data",
         ),
         (
             lambda bad: plan(
                 {"1": reinstalled(1, 2) | bad, "2": reinstalled(1, 2, 3)}
                 | {"3": holds("123", unit={"running": False}) | written(1, 2, 3)}
             ),
-            "Whose data are the newest cannot be told",
+            "The role cannot tell which server has the newest data",
         ),
         (
             lambda bad: plan(
@@ -288,7 +288,7 @@ def test_a_damaged_log_is_not_taken_for_a_short_one(
     assert f"server 1: at least 0x2, epoch 0, its log {BAD} is damaged; server 2: 0x3, epoch 0" in text
     assert f"Keep the file {BAD} of server 1" in text
     assert "take its host out of the group" in text
-    assert "cannot be told" not in str(answer({"damaged": ""})["problems"])
+    assert "role cannot tell" not in str(answer({"damaged": ""})["problems"])
 
 
 def test_a_damaged_log_that_reaches_farthest_is_not_given_up_for_older_data() -> None:
@@ -335,7 +335,10 @@ STRANGE = holds("123", **DOWN) | written(9 << 32, at=7)
     ("seen", "said"),
     [
         ({"1": holds("123") | written(1, 2), "2": None, "3": STRANGE}, "none of its last transactions is"),
-        ({"1": holds("123") | written(1), "2": None, "3": STRANGE | written(1, 2, at=7)}, "must not meet"),
+        (
+            {"1": holds("123") | written(1), "2": None, "3": STRANGE | written(1, 2, at=7)},
+            "must not form one ensemble",
+        ),
         ({"1": holds("1") | written(1, 2), "2": None, "3": holds("3", **DOWN)}, "not one ensemble's"),
         (
             {
@@ -349,7 +352,7 @@ STRANGE = holds("123", **DOWN) | written(9 << 32, at=7)
         ({"1": None, "2": empty(), "3": holds("123", **DOWN) | written(1), "4": OBSERVED}, "no vote"),
         ({"1": reinstalled(1, 2), "2": None, "3": reinstalled(1)}, "in the inventory it only observes"),
         ({n: empty() for n in "345"} | {"1": None, "2": holds("12345", **DOWN)}, "3, 4 and 5 have no data"),
-        ({"1": None, "2": reinstalled(1) | {"damaged": "/log"}, "3": reinstalled(1, 2)}, "cannot be told"),
+        ({"1": None, "2": reinstalled(1) | {"damaged": "/log"}, "3": reinstalled(1, 2)}, "role cannot tell"),
     ],
 )
 def test_nothing_is_moved_or_restored_beside_a_member_that_could_not_be_looked_at(
@@ -373,7 +376,7 @@ def test_nothing_is_moved_or_restored_beside_a_member_that_could_not_be_looked_a
         ({"1": holds("123", **DOWN) | written(1, 2), "2": STRANGE}, "none of its last transactions is"),
         (
             {"1": holds("1234", **DOWN) | written(1, 2) | {"damaged": "/log"}, "2": reinstalled(1, 2)},
-            "cannot be told",
+            "role cannot tell",
         ),
     ],
 )

@@ -169,7 +169,7 @@ def test_one_history_of_a_majority_is_given_up_for_nothing() -> None:
     """Whatever is newer: they have all that their ensemble acknowledged."""
     ours = {n: stopped("123", 1, 2, 3) for n in "12"}
     text = refusal(plan(ours | {"3": stopped("123", 2, 3, 4, at=7)}))
-    assert "The data of servers 1 and 3 have different transactions, so they must not meet." in text
+    assert "The data of servers 1 and 3 have different transactions, so these servers must not form" in text
     assert "Discard no data: server 3 has the newest" in text
     text = refusal(plan(ours | {"3": stopped("123", 2, 3, at=7)}))
     assert "server 1 has the newest data: keep those. Stop server 3" in text

@@ -164,8 +164,8 @@ def test_servers_that_do_not_understand_each_other_stop_it() -> None:
     made = way((PLAIN, TLS, TLS), True, "open")
     assert made["stages"] == []
     assert made["problems"] == [
-        "Servers run that do not understand each other (zk1: plain, zk2: tls, zk3: tls): stop those that "
-        "serve nobody (systemctl stop zookeeper), and run again."
+        "The running servers cannot talk to each other, because their TLS settings differ (zk1: plain, "
+        "zk2: tls, zk3: tls): stop those that serve nobody (systemctl stop zookeeper), and run again."
     ]
 
 

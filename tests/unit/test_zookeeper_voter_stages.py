@@ -229,7 +229,7 @@ def test_a_change_cut_short_is_not_left_in_another_direction() -> None:
     ("seen", "said"),
     [
         ({n: empty() for n in "123"}, "The ensemble is new, and --limit leaves out zk1 and zk3"),
-        ({"1": None, "2": empty(), "3": None}, "zk1 and zk3 could not: whether a new"),
+        ({"1": None, "2": empty(), "3": None}, "zk1 and zk3 could not: the role cannot"),
         (
             {n: holds("123") for n in "123"} | {"4": empty()},
             "The voters change from 1, 2 and 3 to 1, 2, 3 and 4",
@@ -245,8 +245,8 @@ def test_limit_does_not_hide_what_is_wrong_with_data() -> None:
     text = "zookeeper_id of zk3 is 3, but its data belongs to server 2: ..."
     seen = {"1": holds("123"), "2": holds("123"), "3": holds("123", doubts=[text])}
     said = refusal(plan(seen, limit="12"))
-    assert said.startswith("--limit leaves out zk3, on whose data the plan depends, and whose they are, or ")
-    assert "is in doubt. Run without --limit: that tells why" in said
+    assert said.startswith("--limit leaves out zk3, but the plan depends on its data, and the role cannot ")
+    assert "Run without --limit to see why and what to do." in said
     seen["3"]["doubts"] = []
     assert plan(seen, limit="12")["problems"] == []
 
@@ -323,8 +323,8 @@ def test_declared_twice_there_is_nothing_to_do() -> None:
 def test_who_is_declared_dead_and_is_nobody_is_told(dead: str) -> None:
     """A mistyped address; or that of a member that is gone already."""
     said = (
-        "zookeeper_dead names zk44, and no server knows a member there: this declares nobody dead. The "
-        "members are 1 on zk1, 2 on zk2, 3 on zk3, 4 on zk4 and 5 on zk5. Correct it, unless that member"
+        "zookeeper_dead names zk44, but no server knows a member at that address, so it has no effect. The "
+        "members are 1 on zk1, 2 on zk2, 3 on zk3, 4 on zk4 and 5 on zk5. Correct the address, or remove it"
     )
     text = refusal(plan({n: holds("12345") for n in "123"}, dead=dead))
     assert text.startswith("Servers 4 and 5 were taken out of the group at once")
@@ -338,7 +338,7 @@ def test_who_is_declared_dead_and_is_nobody_is_told(dead: str) -> None:
     assert text.startswith("zookeeper_dead names zk3, which is in the group")
     assert "no server knows" not in text
     young = plan({n: empty() for n in "12"}, dead="zk4")
-    assert "names zk4, and no server knows a member there" in young["nobody"]
+    assert "names zk4, but no server knows a member at that address" in young["nobody"]
     assert "The members are 1 on zk1 and 2 on zk2." in young["nobody"]
 
 

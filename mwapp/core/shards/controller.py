@@ -329,7 +329,7 @@ class Controller:
             has = Counter(who for _, record in known.records() for who in record.wanted)
             if others:
                 to = min(others, key=lambda who: (has[who], who))
-                log.warning("%s:%d fails on %s: %s is to have it", name, shard, *sorted(tired)[:1], to)
+                log.warning("%s:%d fails on %s: moving it to %s", name, shard, *sorted(tired)[:1], to)
                 page.records[shard] = settled(replace(page.records[shard], target=(to,)))
                 page.changed = True
 

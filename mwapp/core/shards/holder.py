@@ -319,7 +319,7 @@ class Holder:
             self._too_large = size
             self._unsaid += f": {size} bytes may be more than servers take: let it have fewer shards"
         if before is None:
-            log.error("%s: nobody hears all that our handlers say", self._unsaid)
+            log.error("%s: the master does not hear everything that our handlers report", self._unsaid)
 
     def _verify_later(self) -> None:
         def verify() -> None:

@@ -120,7 +120,7 @@ MUTANTS = [
         "a process that is started while nobody may read ends",
     ),
     sessions(
-        '                    log.error("--connect: cannot read %s, so nothing is created; trying again", acl.PATH)\n'
+        '                    log.error("--connect: cannot read %s, so we create nothing; trying again", acl.PATH)\n'
         "                    return replies\n",
         "                    self._read = (None,)\n",
         "a session that cannot read /acl creates everything open to all",

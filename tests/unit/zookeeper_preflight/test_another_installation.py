@@ -204,7 +204,7 @@ def test_which_data_are_newer_is_not_said_if_a_log_is_damaged(debians: Host, who
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(bytes(16) + entry())
     [said] = debians.look()["problems"]
-    assert f"but {log} is damaged: which are newer cannot be told." in said
+    assert f"but {log} is damaged: the role cannot tell which are newer." in said
 
 
 def test_where_links_lead_is_looked_at(host: Host) -> None:
