@@ -58,7 +58,8 @@ SETTINGS = ("--session-timeout", str(SESSION_SECONDS), "--log-level", "info")
 MASTERS, WORKERS = ("m1", "m2"), ("w1", "w2", "w3", "w4")
 SHARDS, PEOPLE = 4, 4
 BLOCK_SIZE = 40_000
-PATIENCE = 3 * LONGEST_WAIT  # of clients: a table has a dozen processes, which begin at once
+# A client that is not served gives up after so long: a table has a dozen processes, which begin at once.
+CLIENT_SECONDS = 3 * LONGEST_WAIT
 
 PROCESS, AND_MASTER = "process killed", "process and master killed"
 HOST, FROZEN, CUT = "worker killed", "worker frozen", "worker cut off"
@@ -113,7 +114,7 @@ class _Regions(_Store):
     table, replicas = "regions", 1
 
     def make(self) -> None:
-        self._regions = Regions(self.client, self.table, timeout=PATIENCE)
+        self._regions = Regions(self.client, self.table, timeout=CLIENT_SECONDS)
         self._regions.create()
         for district in range(1, SHARDS):
             self._regions.split(f"{district:02}")
@@ -133,7 +134,7 @@ class _Partitions(_Store):
     kinds = (PROCESS, HOST, FROZEN, CUT)
 
     def make(self) -> None:
-        topics = [Topic(self.client, self.table, timeout=PATIENCE) for _ in range(PEOPLE)]
+        topics = [Topic(self.client, self.table, timeout=CLIENT_SECONDS) for _ in range(PEOPLE)]
         self._topic = topics[0]
         self._topic.create(SHARDS)
         self.writers = self._producers = [Producer(topic, n, SHARDS) for n, topic in enumerate(topics)]
@@ -155,7 +156,7 @@ class _Blocks(_Store):
 
     def make(self) -> None:
         self._files = [
-            Files(self.connect, self.table, timeout=PATIENCE, block_size=BLOCK_SIZE)
+            Files(self.connect, self.table, timeout=CLIENT_SECONDS, block_size=BLOCK_SIZE)
             for _ in range(PEOPLE + 1)
         ]
         self._files[0].create(SHARDS)

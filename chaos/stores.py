@@ -38,7 +38,7 @@ CERTIFICATE, NAME = "/etc/mwapp-stores.pem", "stores"
 DATA, REGIONS = "/var/lib/mwapp", "/srv/shared/regions"
 WHOSE = f'"$(stat --format=%U {DATA})"'  # the user that runs the handlers, in a shell on a host
 WRITE_EVERY = 0.01  # pause of a client after each acknowledged write, seconds
-PATIENCE = 2 * LONGEST_WAIT  # of clients, seconds
+CLIENT_SECONDS = 2 * LONGEST_WAIT  # a client that is not served gives up after so long
 LONGEST_FILE = 40_000  # bytes
 
 
@@ -102,14 +102,14 @@ class Store(ABC):
         wait_for(
             f"all replicas of {self.table} are in sync",
             lambda: in_sync([self.state()], self.replicas),
-            PATIENCE,
+            CLIENT_SECONDS,
             every=0.1,
         )
 
     def _clear(self) -> None:
         """What an earlier story has left: its table, its files, what is on disks."""
         with suppress(NotFoundError):
-            self._table.delete(timeout=PATIENCE)
+            self._table.delete(timeout=CLIENT_SECONDS)
         with reader(self._cluster.hosts(), self._cluster.tls()) as superuser:
             for parent in ("/files", "/writing"):  # docs/stores.md: with lists nobody else may make them
                 superuser.ensure_path(parent)
@@ -129,7 +129,7 @@ class RegionStore(Store):
     writer: Person
 
     def _make(self, client: Client) -> None:
-        self._regions = Regions(client, self.table, timeout=PATIENCE)
+        self._regions = Regions(client, self.table, timeout=CLIENT_SECONDS)
         self._regions.create()
         self.writer = Person(self._regions, "person", districts=1, once=1)
 
@@ -144,7 +144,7 @@ class PartitionStore(Store):
     writer: Producer
 
     def _make(self, client: Client) -> None:
-        self._topic = Topic(client, self.table, timeout=PATIENCE)
+        self._topic = Topic(client, self.table, timeout=CLIENT_SECONDS)
         self._topic.create(1)
         self.writer = Producer(self._topic, 1, 1)
 
@@ -168,7 +168,7 @@ class BlockStore(Store):
             return [*wrong_in_files(files, [self.writer]), *self.writer.wrong]
 
     def _open(self) -> Files:
-        return Files(self._cluster.hosts(), self.table, PATIENCE)
+        return Files(self._cluster.hosts(), self.table, CLIENT_SECONDS)
 
 
 class Succession(NamedTuple):
@@ -191,7 +191,7 @@ def lose_owner(cluster: Cluster, store: Store, *, worker: bool) -> Succession:
     def look() -> float | None:
         return next((done.ended for done in list(store.writer.done) if done.began > dead), None)
 
-    first = wait_for(f"a write to {store.table} is acknowledged again", look, PATIENCE)
+    first = wait_for(f"a write to {store.table} is acknowledged again", look, CLIENT_SECONDS)
     after = wait_for(f"{store.table} has an owner", lambda: it if (it := store.owner()).worker else None)
     if after.worker == before.worker or after.generation <= before.generation:
         raise BrokenPromiseError(f"{store.table} had {before}, which was killed, and then {after}")

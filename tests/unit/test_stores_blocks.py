@@ -358,7 +358,7 @@ def test_what_is_stored_while_the_generation_changes_does_not_count(
 def test_nothing_is_acknowledged_without_one_that_is_silent(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.blocks.node.PATIENCE", 0.2)
+    monkeypatch.setattr("stores.blocks.node.STORE_EVERYWHERE_SECONDS", 0.2)
     first, second, third = three(start)
     third.close()
     with pytest.raises(RefusedError, match="w3 did not take it"):
@@ -561,7 +561,7 @@ def test_a_full_disk_ends_the_process_because_all_wait_for_it(
 ) -> None:
     first, second, _ = three(start)
     monkeypatch.setattr(second._disk, "store", full)
-    monkeypatch.setattr("stores.blocks.node.PATIENCE", 0.3)
+    monkeypatch.setattr("stores.blocks.node.STORE_EVERYWHERE_SECONDS", 0.3)
     with pytest.raises(RefusedError, match="w2"):
         first.write()
     assert set(ended) == {1}

@@ -151,7 +151,7 @@ def lost() -> None:
 def znodes(monkeypatch: pytest.MonkeyPatch) -> Znodes:
     znodes = Znodes()
     monkeypatch.setattr("stores.blocks.names.KazooClient", znodes.connect)
-    monkeypatch.setattr("stores.blocks.names.RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("stores.blocks.names.ASK_AGAIN_SECONDS", 0.001)
     return znodes
 
 

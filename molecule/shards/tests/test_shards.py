@@ -15,7 +15,7 @@ CONFIG, UNIT = "/etc/mwapp/mwapp.toml", "/etc/systemd/system/mwapp-worker.servic
 AS_PROVISIONED = ("--extra-vars", json.dumps({"mwapp_session_timeout": 10}))
 USER = "mwapp-task"
 PARTITIONS, GROUPS = 2, 2
-PATIENCE = ("--timeout", "120")  # each replica is a process, and hosts share one machine
+CLIENT_TIMEOUT = ("--timeout", "120")  # each replica is a process, and hosts share one machine
 NOTHING = {"mwapp_environment": {}, "mwapp_data_directory": False, "mwapp_writable_paths": []}
 WITHOUT = ("--extra-vars", json.dumps(NOTHING))
 
@@ -71,9 +71,13 @@ def _come_back(cluster: Hosts, owner: str, table: str) -> None:
 def test_partitions_lose_no_acknowledged_record_when_the_leaders_host_dies(
     cluster: Hosts, figures: list[str]
 ) -> None:
-    cluster.store("mw1", "stores.partitions", *PATIENCE, "create", "orders", "--partitions", str(PARTITIONS))
+    cluster.store(
+        "mw1", "stores.partitions", *CLIENT_TIMEOUT, "create", "orders", "--partitions", str(PARTITIONS)
+    )
     assert (
-        cluster.store("mw2", "stores.partitions", *PATIENCE, "produce", "orders", "--partition", "0", "0 0")
+        cluster.store(
+            "mw2", "stores.partitions", *CLIENT_TIMEOUT, "produce", "orders", "--partition", "0", "0 0"
+        )
         == "0 0\n"
     )
     topic = Topic(cluster.client, "orders", timeout=60)
@@ -103,7 +107,7 @@ def test_blocks_lose_no_acknowledged_file_when_the_primarys_host_dies(
     cluster.store(
         "mw1",
         "stores.blocks",
-        *PATIENCE,
+        *CLIENT_TIMEOUT,
         "create",
         "--groups",
         str(GROUPS),

@@ -41,7 +41,7 @@ _LOST = (
     *(ConnectionLoss, ConnectionClosedError, OperationTimeoutError, SessionExpiredError),
     *(KazooTimeoutError, RetryFailedError),
 )
-RETRY_SECONDS = 0.1
+ASK_AGAIN_SECONDS = 0.1
 
 
 class NoSuchFileError(Exception):
@@ -107,13 +107,13 @@ class Names:
         """``connect`` as everywhere in mwapp, by default MWAPP_CONNECT; with TLS the files that MWAPP_TLS_CA
         and its like name. Raises OSError."""
         ca, cert = os.environ.get("MWAPP_TLS_CA"), os.environ.get("MWAPP_TLS_CERT")
-        again = KazooRetry(max_tries=-1, delay=RETRY_SECONDS, backoff=1, max_delay=1.0, deadline=timeout)
+        again = KazooRetry(max_tries=-1, delay=ASK_AGAIN_SECONDS, backoff=1, max_delay=1.0, deadline=timeout)
         self._table, self._retry, self._owner = table, again, os.getpid()
         self._files, self._writing = f"{FILES}/{table}", f"{WRITING}/{table}"
         self._zookeeper = KazooClient(
             connect or os.environ.get("MWAPP_CONNECT", "127.0.0.1:2181"),
             timeout=timeout,
-            connection_retry=KazooRetry(max_tries=-1, delay=RETRY_SECONDS, max_delay=1.0),
+            connection_retry=KazooRetry(max_tries=-1, delay=ASK_AGAIN_SECONDS, max_delay=1.0),
             command_retry=again,
             use_ssl=bool(ca),
             ca=ca,

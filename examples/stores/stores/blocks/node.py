@@ -28,8 +28,8 @@ from stores.blocks.disk import BrokenError, DamagedError, DifferentError, Disk, 
 from stores.blocks.standing import Standing
 from stores.rpc import Message, RefusedError
 
-# How long a primary tries to have a block stored everywhere before it refuses it, seconds.
-PATIENCE = 2.0
+# So long a primary tries to have a block stored everywhere before it refuses it.
+STORE_EVERYWHERE_SECONDS = 2.0
 PAUSE = 0.05
 # A part of a list has so many blocks: it fits into a message.
 MOST_LISTED = 20_000
@@ -126,7 +126,7 @@ class Group(Shard):
         have: dict[str, int] = {}
         self._standing.missing(have)  # do not store what we may not acknowledge
         self._put(block, request)
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + STORE_EVERYWHERE_SECONDS
         while True:
             generation, missing = self._standing.missing(have)
             if not missing:
