@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mwapp.cli import options
+from mwapp.cli import config, options
 from mwapp.cli.options import F
 from mwapp.cli.session import Target, look
 from mwapp.errors import MwappError
@@ -53,8 +53,8 @@ def _offer(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 def _connect(ctx: click.Context) -> Servers:
     """During completion click does not read the config file."""
     settings = {}
-    if options.DEFAULT_CONFIG.is_file():
-        settings = options.read_config(options.DEFAULT_CONFIG, ctx)
+    if config.DEFAULT_CONFIG.is_file():
+        settings = config.read(config.DEFAULT_CONFIG, ctx)
     given = {name: _given(ctx, name, settings) for name in ("connect", *options.TLS_SETTINGS)}
     return options.servers_of(given | {"connect": Servers.parse(str(given["connect"] or DEFAULT))})
 

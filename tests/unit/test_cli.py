@@ -19,9 +19,9 @@ import pytest
 
 from mwapp import errors
 from mwapp.cli import MODULES, cli, run
+from mwapp.cli import config as config_module
 from mwapp.cli import daemons as daemons_module
 from mwapp.cli import names as names_module
-from mwapp.cli import options as options_module
 from mwapp.cli import rerun as rerun_module
 from mwapp.cli import wait as wait_module
 from mwapp.cli.completion import SHELLS
@@ -69,7 +69,7 @@ def mwapp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     """Run with these arguments; exit status and stderr."""
     for name in ("MWAPP_CONNECT", "MWAPP_CONFIG", "MWAPP_NAME", "RUNTIME_DIRECTORY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(options_module, "DEFAULT_CONFIG", tmp_path / "absent.toml")
+    monkeypatch.setattr(config_module, "DEFAULT_CONFIG", tmp_path / "absent.toml")
 
     def run_it(*arguments: str) -> tuple[int, str]:
         try:
@@ -99,9 +99,11 @@ def test_an_option_before_the_command_is_told_where_it_belongs(mwapp: Run) -> No
     assert "after the command" not in error
 
 
+@pytest.mark.parametrize("named", [True, False])
 def test_a_config_file_that_only_root_can_read(
-    mwapp: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mwapp: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: bool
 ) -> None:
+    """Whether it is named, or at its usual place, the remedy is told."""
     config = tmp_path / "mwapp.toml"
     config.touch()
 
@@ -109,9 +111,19 @@ def test_a_config_file_that_only_root_can_read(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_text", denied)
-    status, error = mwapp("submit", "--config", str(config), "true")
+    monkeypatch.setattr("os.access", lambda *_, **__: False)  # which root may always
+    monkeypatch.setattr(config_module, "DEFAULT_CONFIG", config)
+    status, error = mwapp("submit", *(["--config", str(config)] if named else []), "true")
     assert status == 2
-    assert f"--config: cannot read {config}: Permission denied; run mwapp as root (sudo mwapp ...)" in error
+    assert error.startswith(
+        f"mwapp: --config: cannot read {config}: Permission denied; run mwapp as root (sudo mwapp ...)"
+    )
+
+
+def test_a_config_file_that_is_not_there(mwapp: Run, tmp_path: Path) -> None:
+    path = tmp_path / "mwapp.toml"
+    status, error = mwapp("submit", "--config", str(path), "true")
+    assert (status, error) == (2, f"mwapp: --config: cannot read {path}: No such file or directory\n")
 
 
 @pytest.mark.parametrize(("typed", "seen"), [(b"q", True), (b"xq", True), (b"x", False)])
@@ -157,7 +169,7 @@ def test_default_config_file(
 ) -> None:
     config = tmp_path / "default.toml"
     config.write_text('connect = "there:1"\nslots = 3\n')
-    monkeypatch.setattr(options_module, "DEFAULT_CONFIG", config)
+    monkeypatch.setattr(config_module, "DEFAULT_CONFIG", config)
     assert mwapp("master") == (0, ""), "slots is a worker's key, and may stand at the top for all"
     assert started[0].servers == Servers.parse("there:1")
 

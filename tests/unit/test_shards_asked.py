@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mwapp.cli import options as options_module
+from mwapp.cli import config as config_module
 from mwapp.cli import run
 from mwapp.core.messages import Create, Error, Failed, Set, Transaction
 from mwapp.core.session import Process
@@ -316,7 +316,7 @@ def mwapp(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     """Run with these arguments, where nobody answers; exit status and stderr."""
     for name in ("MWAPP_CONNECT", "MWAPP_CONFIG"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(options_module, "DEFAULT_CONFIG", tmp_path / "mwapp.toml")
+    monkeypatch.setattr(config_module, "DEFAULT_CONFIG", tmp_path / "mwapp.toml")
 
     def run_it(*arguments: str) -> tuple[int, str]:
         status = run(["shards", *arguments])

@@ -15,7 +15,7 @@ requests = partial(Mutant, "mwapp/core/shards/requests.py")
 views = partial(Mutant, "mwapp/status/shards.py")
 health = partial(Mutant, "mwapp/status/health.py")
 endpoint = partial(Mutant, "mwapp/daemon/endpoint.py")
-options = partial(Mutant, "mwapp/cli/options.py")
+config = partial(Mutant, "mwapp/cli/config.py")
 tables = partial(Mutant, "mwapp/client/tables.py")
 aio = partial(Mutant, "mwapp/client/aio.py")
 
@@ -132,7 +132,7 @@ MUTANTS = [
         "():",
         "no alert can be made of shards without an owner",
     ),
-    options(
+    config(
         "    while ctx.parent is not None and ctx.parent.parent is not None:\n        ctx = ctx.parent\n",
         "",
         "a config file of a worker makes mwapp shards fail",
