@@ -8,14 +8,14 @@ import click
 from mwapp.cli.names import tasks_argument, timeout
 from mwapp.cli.options import client, option
 from mwapp.cli.selection import Selection, selection
-from mwapp.cli.session import converse, look, target_of
+from mwapp.cli.session import Target, converse, look, target_of
 from mwapp.cli.streams import tell
 from mwapp.cli.wait import Ends, show_ends, wait_until_ended
 from mwapp.client.calls import task_name
 from mwapp.core.client import Cancel, ClientPart
 from mwapp.core.session import Callback, Process
 from mwapp.errors import BadInputError, NotFoundError, TimedOutError
-from mwapp.status.overview import ASSIGNED, QUEUED, read_names, read_tasks
+from mwapp.status.overview import ASSIGNED, QUEUED, TaskView, read_names, read_tasks
 
 # How long it waits by default, seconds: a command may take two to end.
 CANCEL_SECONDS = 30.0
@@ -57,32 +57,16 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
     if bool(tasks) == bool(only or state):
         raise BadInputError("TASK: give either tasks, or one of --state, --match, --label and --submitter")
     names = list(dict.fromkeys(map(task_name, tasks)))
-    if not tasks:
-        names = only.named(look(target, read_names)[0])
-    (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
-    if not tasks:
-        views = [v for v in views if not v.ended and only.fits(v) and (not state or v.state in state)]
-        names = [view.task for view in views]
-        if not views:
-            tell("no unfinished task matches")
+    views = _named(target, names) if tasks else _matching(target, only, state)
     ended = {view.task for view in views if view.ended}
     requested = [view.task for view in views if not view.ended]
-
-    def build(process: Process, finished: Callback) -> ClientPart:
-        return Cancel(process, requested, asked=lambda *_: None, finished=finished)
-
     end = time.monotonic() + timeout
     if requested:
         try:
-            converse(target, build, timeout)
-        except BaseException as problem:
+            _ask(target, requested, timeout)
+        except BaseException:  # ^C, too
             show_ends(Ends([], [], requested, asked=False), json=json, already=ended)
-            if not isinstance(problem, TimedOutError):
-                raise
-            raise TimedOutError(
-                f"not all {len(requested)} cancel requests were stored in time; those that were remain. The "
-                "ensemble is slow, or refuses them (mwapp acl)"
-            ) from None
+            raise
     left = max(LEAST_SECONDS, end - time.monotonic())
     ends = wait_until_ended(target, [view.task for view in views], left, json=json, already=ended)
     show_ends(ends, json=json, already=ended)
@@ -96,3 +80,32 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
     missing = [name for name in names if name not in there]
     if missing or ends.missing:
         raise NotFoundError(f"no such task: {', '.join([*missing, *ends.missing])}")
+
+
+def _named(target: Target, names: list[str]) -> list[TaskView]:
+    """These tasks, without those that do not exist."""
+    return look(target, lambda scope, then: read_tasks(scope, names, then))[0]
+
+
+def _matching(target: Target, only: Selection, states: tuple[str, ...]) -> list[TaskView]:
+    """All unfinished tasks that match."""
+    views = _named(target, only.named(look(target, read_names)[0]))
+    found = [v for v in views if not v.ended and only.fits(v) and (not states or v.state in states)]
+    if not found:
+        tell("no unfinished task matches")
+    return found
+
+
+def _ask(target: Target, tasks: list[str], timeout: float) -> None:
+    """Store a cancel request for each."""
+
+    def build(process: Process, finished: Callback) -> ClientPart:
+        return Cancel(process, tasks, asked=lambda *_: None, finished=finished)
+
+    try:
+        converse(target, build, timeout)
+    except TimedOutError:
+        raise TimedOutError(
+            f"not all {len(tasks)} cancel requests were stored in time; those that were remain. The ensemble "
+            "is slow, or refuses them (mwapp acl)"
+        ) from None

@@ -128,6 +128,35 @@ def _read_says(
     return ShardSays(run, said, generation, why, address)
 
 
+def _start(
+    user: privileges.User, arguments: list[str], environment: dict[str, str], channel: int
+) -> subprocess.Popen[bytes]:
+    """A process of that user. Raises BadInputError if we may not become that one."""
+    try:
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=[channel],
+            env=environment,
+            cwd="/",
+            user=user.uid,
+            group=user.gid,
+            extra_groups=list(user.groups),
+        )
+    except PermissionError:
+        raise BadInputError(
+            f"--task-user: this process may not become {user.name}: start it as root, or in a unit with "
+            "AmbientCapabilities=CAP_SETUID CAP_SETGID, or leave --task-user out"
+        ) from None
+
+
+def _own(user: privileges.User) -> dict[str, str]:
+    """The user's variables, and what the log needs."""
+    own = {"HOME": user.home, "SHELL": user.shell, "USER": user.name, "LOGNAME": user.name}
+    return own | {name: os.environ[name] for name in ("JOURNAL_STREAM",) if name in os.environ}
+
+
 class RemoteRunner:
     """The process, as the worker sees it. It is used like a :class:`~mwapp.execution.runner.Runner`."""
 
@@ -159,28 +188,8 @@ class RemoteRunner:
             arguments += [log_level, log_format, NETWORK if network else NO_NETWORK]
             if control_groups is not None:
                 arguments += control_groups.lend()
-            own = {"HOME": user.home, "SHELL": user.shell, "USER": user.name, "LOGNAME": user.name}
-            own |= {
-                name: os.environ[name] for name in ("JOURNAL_STREAM",) if name in os.environ
-            }  # for our log
             privileges.keep_to_this_process()
-            try:
-                self._process = subprocess.Popen(
-                    arguments,
-                    stdin=subprocess.PIPE,
-                    start_new_session=True,
-                    pass_fds=[theirs.fileno()],
-                    env=of_runs() | own,
-                    cwd="/",
-                    user=user.uid,
-                    group=user.gid,
-                    extra_groups=list(user.groups),
-                )
-            except PermissionError:
-                raise BadInputError(
-                    f"--task-user: this process may not become {user.name}: start it as root, or in a unit "
-                    "with AmbientCapabilities=CAP_SETUID CAP_SETGID, or leave --task-user out"
-                ) from None
+            self._process = _start(user, arguments, of_runs() | _own(user), theirs.fileno())
         assert self._process.stdin is not None  # noqa: S101 - it was asked for; tells mypy
         with suppress(BrokenPipeError), self._process.stdin as pipe:  # if it has ended, we shall hear of it
             pipe.write(json.dumps(dict(given or {})).encode())

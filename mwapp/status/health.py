@@ -113,24 +113,30 @@ class System:
                 yield f"server {server.address} does not answer: {server.problem}"
         if self.master is None or self.tasks is None:
             return
-        ready = [worker for worker in self.workers if worker.state == "ready"]
-        paused = [worker for worker in self.workers if worker.state == "paused"]
-        if self.master.address is None:
+        yield from self._of_masters(self.master)
+        yield from self._of_workers()
+        yield from self._of_tables()
+        yield from self._of_tasks(self.tasks)
+
+    def _of_masters(self, master: MasterView) -> Iterator[str]:
+        if master.address is None:
             yield "no master is active, so no task is assigned: start two (mwapp master, or mwapp node)"
-        elif self.master.persistent:
+        elif master.persistent:
             yield "/master was created by hand and is not ephemeral, so nobody can be elected: delete it"
         elif self.master_status.problem:
-            yield f"the master's status endpoint {self.master.address}: {self.master_status.problem}"
+            yield f"the master's status endpoint {master.address}: {self.master_status.problem}"
         if self.master_status.deposed:
             yield (
                 "a standby took over from a master that stood still or was cut off "
                 f"({self.master_status.deposed} of late): look at the masters' hosts and logs"
             )
-        if self._no_standby and not (paused and not ready):
+        if self._no_standby and not (self._are("paused") and not self._are("ready")):
             yield (
                 "no master stands by: if the active one is lost, no task is assigned until it is back; "
                 "start another (mwapp master, or mwapp node)"
             )
+
+    def _of_workers(self) -> Iterator[str]:
         for worker in self.workers:
             if worker.state == "persistent":
                 yield f"/workers/{worker.worker} was created by hand and is not ephemeral: delete it"
@@ -144,25 +150,31 @@ class System:
                 f"{name} gets no task for {max(1, round(seconds))} s: its last runs all failed, but other "
                 "workers' runs succeed. Check its host and its failures (mwapp tasks --state failed)"
             )
-        yield from self._of_tables()
-        if not ready and paused:
-            yield (
-                f"{paused[0].worker} is the master, and there is no other node to run tasks: "
-                "start one (mwapp node)"
-            )
-        elif not ready:
-            yield "no worker accepts tasks: start one (mwapp worker)"
-        if self.tasks.total >= 0.9 * LIMITS.max_tasks:
-            yield (
-                f"there are {self.tasks.total} tasks; at {LIMITS.max_tasks} clients submit no more: "
-                "remove finished tasks sooner (mwapp master --retention, --keep)"
-            )
-        for labels, count in sorted(Counter(map(_labels, self._unschedulable())).items()):
-            yield f"{count} queued: {no_worker(labels)}"
 
     def _of_tables(self) -> Iterator[str]:
         warnings = (table.warning(name) for name, table in sorted(self.master_status.tables.items()))
         yield from (warning for warning in warnings if warning is not None)
+
+    def _of_tasks(self, tasks: TasksView) -> Iterator[str]:
+        """Why none is run, or some are not."""
+        paused = self._are("paused")
+        if not self._are("ready"):
+            yield (
+                f"{paused[0]} is the master, and there is no other node to run tasks: start one (mwapp node)"
+                if paused
+                else "no worker accepts tasks: start one (mwapp worker)"
+            )
+        if tasks.total >= 0.9 * LIMITS.max_tasks:
+            yield (
+                f"there are {tasks.total} tasks; at {LIMITS.max_tasks} clients submit no more: "
+                "remove finished tasks sooner (mwapp master --retention, --keep)"
+            )
+        for labels, count in sorted(Counter(map(_labels, self._unschedulable(tasks))).items()):
+            yield f"{count} queued: {no_worker(labels)}"
+
+    def _are(self, state: str) -> list[str]:
+        """The workers in this state."""
+        return [worker.worker for worker in self.workers if worker.state == state]
 
     @property
     def _no_standby(self) -> bool:
@@ -175,8 +187,8 @@ class System:
             and not master.standbys
         )
 
-    def _unschedulable(self) -> Iterator[TaskView]:
-        return (task for task in (self.tasks or TasksView()).waiting if unschedulable(task, self.workers))
+    def _unschedulable(self, tasks: TasksView) -> Iterator[TaskView]:
+        return (task for task in tasks.waiting if unschedulable(task, self.workers))
 
 
 def _labels(task: TaskView) -> tuple[str, ...]:

@@ -220,69 +220,79 @@ def table_state(view: ShardsView, table: TableView) -> TableState:
 
 def read_shards(scope: Scope, then: Callable[[ShardsView], None], only: str | None = None) -> None:
     """Read all tables, or ``only`` that one. Holders are read last: so who is not there then is gone."""
+    _Reading(scope, then, only).begin()
 
-    def listed(names: tuple[str, ...] | Failed) -> None:
-        known = () if isinstance(names, Failed) else names
-        chosen = sorted(name for name in known if only in (None, name))
-        get_many(scope, [table_path(name) for name in chosen], partial(tables_read, chosen))
 
-    def tables_read(names: list[str], nodes: list[Node | Failed]) -> None:
-        found = {name: _table(name, n) for name, n in zip(names, nodes, strict=True) if isinstance(n, Node)}
-        pages: dict[str, tuple[str, ...]] = {}
+class _Reading:
+    """Moves, tables, their pages, holders and drains, one after the other; a method for each answer.
 
-        def pages_listed(name: str, numbers: tuple[str, ...] | Failed) -> None:
-            pages[name] = () if isinstance(numbers, Failed) else numbers
-            if len(pages) == len(found):
-                read_pages(found, pages)
+    Moves are the first: the record of one that is gone by then is read later.
+    """
 
-        for name in found:
-            scope.children(table_path(name), partial(pages_listed, name))
-        if not found:
-            read_pages(found, pages)
+    def __init__(self, scope: Scope, then: Callable[[ShardsView], None], only: str | None) -> None:
+        self._scope, self._then, self._only = scope, then, only
+        self._moves: frozenset[str] = frozenset()
+        self._tables: dict[str, TableView] = {}
+        self._below: dict[str, tuple[str, ...]] = {}  # by table, its pages, and what else is there
+        self._reports: dict[str, Report] = {}
 
-    def read_pages(found: dict[str, TableView], pages: dict[str, tuple[str, ...]]) -> None:
-        at = [
-            (name, int(number)) for name, numbers in pages.items() for number in numbers if number.isdecimal()
-        ]
+    def begin(self) -> None:
+        self._scope.children(MOVES, self._moves_listed)
 
-        def read(nodes: list[Node | Failed]) -> None:
-            read: dict[str, dict[int, Node]] = {name: {} for name in found}
-            for (name, page), node in zip(at, nodes, strict=True):
-                if isinstance(node, Node):
-                    read[name][page] = node
-            odd = {name for name, numbers in pages.items() if any(not it.isdecimal() for it in numbers)}
-            tables = {name: _with_pages(view, read[name], name in odd) for name, view in found.items()}
-            scope.children(HOLDERS, partial(holders_listed, tables))
+    def _moves_listed(self, names: tuple[str, ...] | Failed) -> None:
+        self._moves = frozenset(_known(names))
+        self._scope.children(TABLES, self._tables_listed)
 
-        get_many(scope, [page_path(*one) for one in at], read)
+    def _tables_listed(self, names: tuple[str, ...] | Failed) -> None:
+        chosen = sorted(name for name in _known(names) if self._only in (None, name))
+        get_many(self._scope, [table_path(name) for name in chosen], partial(self._tables_read, chosen))
 
-    def holders_listed(tables: dict[str, TableView], names: tuple[str, ...] | Failed) -> None:
-        known = () if isinstance(names, Failed) else names
+    def _tables_read(self, names: list[str], nodes: list[Node | Failed]) -> None:
+        found = zip(names, nodes, strict=True)
+        self._tables = {name: _table(name, node) for name, node in found if isinstance(node, Node)}
+        for name in self._tables:
+            self._scope.children(table_path(name), partial(self._pages_listed, name))
+        if not self._tables:
+            self._read_pages()
 
-        def read(nodes: list[Node | Failed]) -> None:
-            reports = {
-                name: report
-                for name, node in zip(known, nodes, strict=True)
-                if isinstance(node, Node) and (report := Report.decode(node.data)) is not None
-            }
-            scope.children(DRAINS, partial(drains_listed, tables, reports))
+    def _pages_listed(self, name: str, numbers: tuple[str, ...] | Failed) -> None:
+        self._below[name] = _known(numbers)
+        if len(self._below) == len(self._tables):
+            self._read_pages()
 
-        get_many(scope, [holder_path(name) for name in known], read)
+    def _read_pages(self) -> None:
+        at = [(name, int(n)) for name, numbers in self._below.items() for n in numbers if n.isdecimal()]
+        get_many(self._scope, [page_path(*one) for one in at], partial(self._pages_read, at))
 
-    def drains_listed(
-        tables: dict[str, TableView], reports: dict[str, Report], names: tuple[str, ...] | Failed
-    ) -> None:
-        drained = frozenset(() if isinstance(names, Failed) else names)
-        then(ShardsView(tables, reports, drained, moves))
+    def _pages_read(self, at: list[tuple[str, int]], nodes: list[Node | Failed]) -> None:
+        read: dict[str, dict[int, Node]] = {name: {} for name in self._tables}
+        for (name, page), node in zip(at, nodes, strict=True):
+            if isinstance(node, Node):
+                read[name][page] = node
+        odd = {name for name, numbers in self._below.items() if any(not it.isdecimal() for it in numbers)}
+        self._tables = {
+            name: _with_pages(view, read[name], name in odd) for name, view in self._tables.items()
+        }
+        self._scope.children(HOLDERS, self._holders_listed)
 
-    moves: frozenset[str] = frozenset()
+    def _holders_listed(self, names: tuple[str, ...] | Failed) -> None:
+        known = _known(names)
+        get_many(self._scope, [holder_path(name) for name in known], partial(self._holders_read, known))
 
-    def moves_listed(names: tuple[str, ...] | Failed) -> None:
-        nonlocal moves
-        moves = frozenset(() if isinstance(names, Failed) else names)
-        scope.children(TABLES, listed)
+    def _holders_read(self, names: tuple[str, ...], nodes: list[Node | Failed]) -> None:
+        self._reports = {
+            name: report
+            for name, node in zip(names, nodes, strict=True)
+            if isinstance(node, Node) and (report := Report.decode(node.data)) is not None
+        }
+        self._scope.children(DRAINS, self._drains_listed)
 
-    scope.children(MOVES, moves_listed)  # first: the record of a move that is gone by then is read later
+    def _drains_listed(self, names: tuple[str, ...] | Failed) -> None:
+        self._then(ShardsView(self._tables, self._reports, frozenset(_known(names)), self._moves))
+
+
+def _known(names: tuple[str, ...] | Failed) -> tuple[str, ...]:
+    return () if isinstance(names, Failed) else names
 
 
 def _with_pages(view: TableView, nodes: Mapping[int, Node], odd: bool) -> TableView:

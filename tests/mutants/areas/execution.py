@@ -58,7 +58,9 @@ MUTANTS = [
     ),
     other(", given=json.load(sys.stdin)", "", "another user's runs do not have what they are given"),
     remote(
-        "env=of_runs() | own,", "env=of_runs() | own | dict(given or {}),", "they are for what runs alone"
+        "of_runs() | _own(user),",
+        "of_runs() | _own(user) | dict(given or {}),",
+        "they are for what runs alone",
     ),
     runner("os.environ | self._given", "os.environ", "runs do not have what they are given"),
     runner(

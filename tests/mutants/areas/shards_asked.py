@@ -108,7 +108,7 @@ MUTANTS = [
         "nobody sees that a shard has too few replicas",
     ),
     views(
-        "if only in (None, name))",
+        "if self._only in (None, name))",
         "if True)",
         "who asks for one table waits for all",
     ),
