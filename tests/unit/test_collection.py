@@ -183,12 +183,21 @@ def test_all_of_it_travels(travelling: set[str], top: str) -> None:
 
 
 def test_its_version_is_that_of_the_application_and_what_people_are_told_to_install() -> None:
-    galaxy = yaml.safe_load((PROJECT / "galaxy.yml").read_text())
-    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert galaxy["version"] == project["version"]
+    version = yaml.safe_load((PROJECT / "galaxy.yml").read_text())["version"]
+    for file in ("pyproject.toml", "lab/pyproject.toml"):
+        assert tomllib.loads((PROJECT / file).read_text())["project"]["version"] == version
     readme = (PROJECT / "README.md").read_text()
-    assert set(re.findall(r"(?:,v|: v|zookeeper-)(\d+\.\d+\.\d+)", readme)) == {project["version"]}
-    assert f"\n## {project['version']} - 20" in (PROJECT / "CHANGELOG.md").read_text()
+    assert set(re.findall(r"(?:zklab\S*[-,@]v?|version: v?)(\d+\.\d+\.\d+)", readme)) == {version}
+    (newest, *_) = re.findall(r"^## (\d\S*)", (PROJECT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert newest == version
+
+
+def test_what_people_are_told_to_install_needs_no_tag() -> None:
+    """A clone may have none, and ansible-galaxy fails for one that is not there."""
+    readme = (PROJECT / "README.md").read_text()
+    assert re.findall(r"git\+https://\S+", readme) == ["git+https://git.example.com/zklab.git"]
+    assert "    version: main #" in readme
+    assert "git checkout v" not in readme
 
 
 @pytest.mark.processes

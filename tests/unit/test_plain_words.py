@@ -6,7 +6,21 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
-READ = ("README.md", "docs", "roles", "plugins", "playbooks", "inventory", "mwapp", "demo", "lab", "examples")
+READ = (
+    *(
+        "README.md",
+        "CHANGELOG.md",
+        "docs",
+        "meta",
+        "roles",
+        "plugins",
+        "playbooks",
+        "inventory",
+        "mwapp",
+        "demo",
+    ),
+    *("lab", "examples"),
+)
 KINDS = {".md", ".py", ".yml", ".j2", ".cfg"}
 QUAINT = re.compile(r"\b(bears?|bore|whomever|amiss|wish(?:es)?|homeless|office)\b", re.IGNORECASE)
 
