@@ -42,9 +42,9 @@ MOST_NAMED = 10
     "--quick",
     key="acl_quick",
     is_flag=True,
-    help="With on: if nobody is added or taken away, do not look at each task.",
+    help="With on: if nobody is added or removed, do not look at each task.",
 )
-@option("--keep", key="acl_keep", is_flag=True, help="With on: add who is named, and strike nobody off.")
+@option("--keep", key="acl_keep", is_flag=True, help="With on: add those named, and remove nobody.")
 @option("--if-on", key="acl_if_on", is_flag=True, help="With on: only if access control lists are in force.")
 @client
 def acl(

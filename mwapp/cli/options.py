@@ -83,7 +83,7 @@ def common(function: F, level: str = "info") -> F:
         (
             option(
                 "--config",
-                type=click.Path(dir_okay=False, readable=False, path_type=Path),  # it is read soon enough
+                type=click.Path(dir_okay=False, readable=False, path_type=Path),  # load() says why not
                 is_eager=True,
                 callback=config.load,
                 help=f"TOML file with defaults for any option, as some_option = value. A table such as "

@@ -202,10 +202,10 @@ def _warn_of_shortfall(name: str, table: Table, workers: list[WorkerView]) -> No
 @timeout("With --wait: give up after this long; the table has the new shards all the same.")
 @client
 def resize(table: str, number: int, timeout: float | None, shards_wait: bool, **settings: Any) -> None:
-    """Give a table more shards: SHARDS is how many it has then.
+    """Give a table more shards: SHARDS is their new number.
 
-    What is there stays where it is. A table cannot have fewer shards: what is in those that go would belong
-    to nobody. Make another table, and delete this one when nothing in it is needed.
+    Existing shards stay where they are. A table cannot have fewer shards, because what is in the removed ones
+    would belong to nobody. Make another table, and delete this one when nothing in it is needed.
 
     Exit status: 0 it has so many; 4 no such table; 5 not all shards are at work in time; 7 refused.
 
@@ -247,8 +247,8 @@ def delete(table: str, timeout: float | None, shards_wait: bool, **settings: Any
 def list_(**settings: Any) -> None:
     """List the tables, with what each lacks, and workers that are drained.
 
-    VACANT counts shards without a primary that lives; FEWER, those with fewer replicas in sync than wanted;
-    MOVING, those that are to have other workers.
+    VACANT counts shards without a live primary; FEWER, those with fewer replicas in sync than wanted; MOVING,
+    those that move to other workers.
 
     \b
     Examples:
@@ -294,11 +294,11 @@ def list_(**settings: Any) -> None:
 def show_(table: str, shards_worker: str | None, shards_state: tuple[str, ...], **settings: Any) -> None:
     """Show the shards of a table: who has them.
 
-    STATE: serving (its primary is at work), opening (its primary lives, and is not at work yet), handover
-    (its primary is to release it for another), failed (its handler could not be opened, has ended or does not
-    answer; the worker's log says why), or vacant (no primary lives). REPLICAS are the others that have it,
-    with what they are: sync (it has everything), copy (it copies), back (it was in sync, and has come back),
-    failed (its handler has), or gone. TO: who is to have it, the primary first.
+    STATE: serving (its primary is at work), opening (its primary lives, but is not at work yet), handover
+    (its primary hands it over to another), failed (its handler could not be opened, has ended or does not
+    answer; the worker's log says why), or vacant (no live primary). REPLICAS are the others that have it,
+    with their states: sync (has everything), copy (copies), back (was in sync, and has come back), failed
+    (its handler has failed), or gone. TO: the workers it moves to, the primary first.
 
     \b
     Examples:
@@ -365,7 +365,7 @@ def move(
     shards_wait: bool,
     **settings: Any,
 ) -> None:
-    """Move a shard: the first WORKER is to be its primary, the others its replicas.
+    """Move a shard: the first WORKER becomes its primary, the others its replicas.
 
     Replicas that are not named stay where they are, as far as there is room. The master answers at once, and
     moves the shard when the new primary has everything.

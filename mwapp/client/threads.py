@@ -124,7 +124,7 @@ class Table(TableHandle):
         carry_out(self._tables.resize(self.name, shards, timeout))
 
     def move(self, shard: int, *workers: str, wait: bool = True, timeout: float | None = None) -> None:
-        """Move a shard: the first worker is to be its primary, the others its replicas.
+        """Move a shard: the first worker becomes its primary, the others its replicas.
 
         It waits until the first is the primary, and at work; with ``wait=False`` only until the master has
         begun.
