@@ -90,9 +90,8 @@ def _nobody(members: list[Member], seen: Mapping[str, Mapping[str, Any]], dead: 
         return ""
     where = joined([f"{number} on {address}" for number, address in sorted(listed.items())])
     return (
-        f"zookeeper_dead names {joined(sorted(unknown))}, but no server knows a member at that address, so "
-        f"it has no effect. The members are {where}. Correct the address, or remove it if that member is "
-        "already out."
+        f"zookeeper_dead names {joined(sorted(unknown))}, but no server knows a member there, so this has "
+        f"no effect. The members are {where}. Correct the address, or remove it if the member is already out."
     )
 
 

@@ -185,15 +185,15 @@ def test_lists_are_for_all_hosts_or_for_none() -> None:
         (MAY_WRITE | {"mwapp_writable_paths": ["/srv/a b"]}, 'has "/srv/a b": use a path from / on'),
         (
             MAY_WRITE | {"mwapp_writable_paths": ["/etc/mwapp"]},
-            "has /etc/mwapp, but services do not write to /etc:",
+            "has /etc/mwapp, but services cannot write to /etc:",
         ),
         (
             MAY_WRITE | {"mwapp_writable_paths": ["/home/a"]},
-            "has /home/a, but services do not write to /home:",
+            "has /home/a, but services cannot write to /home:",
         ),
         (
             MAY_WRITE | {"mwapp_writable_paths": ["/var"]},
-            "has /var, but services do not write to /var/lib/mwapp:",
+            "has /var, but services cannot write to /var/lib/mwapp:",
         ),
         (
             {"mwapp_writable_paths": ["/srv/a"]},

@@ -191,7 +191,7 @@ def test_members_change_at_another_time(more: dict[str, Any]) -> None:
         running = seen(*(PLAIN if tls else TLS,) * 3)
         made = filters.zookeeper_tls_way(more, running, NAMES, tls, "open")
         assert made["stages"] == []
-        assert f"set zookeeper_tls back to {back}, run site.yml" in made["problems"][0]
+        assert f"Set zookeeper_tls back to {back}, run site.yml" in made["problems"][0]
     assert filters.zookeeper_tls_way(more, seen(TLS, TLS, TLS), NAMES, True, "close") == more
 
 

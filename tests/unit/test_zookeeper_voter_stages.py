@@ -323,7 +323,7 @@ def test_declared_twice_there_is_nothing_to_do() -> None:
 def test_who_is_declared_dead_and_is_nobody_is_told(dead: str) -> None:
     """A mistyped address; or that of a member that is gone already."""
     said = (
-        "zookeeper_dead names zk44, but no server knows a member at that address, so it has no effect. The "
+        "zookeeper_dead names zk44, but no server knows a member there, so this has no effect. The "
         "members are 1 on zk1, 2 on zk2, 3 on zk3, 4 on zk4 and 5 on zk5. Correct the address, or remove it"
     )
     text = refusal(plan({n: holds("12345") for n in "123"}, dead=dead))
@@ -338,7 +338,7 @@ def test_who_is_declared_dead_and_is_nobody_is_told(dead: str) -> None:
     assert text.startswith("zookeeper_dead names zk3, which is in the group")
     assert "no server knows" not in text
     young = plan({n: empty() for n in "12"}, dead="zk4")
-    assert "names zk4, but no server knows a member at that address" in young["nobody"]
+    assert "names zk4, but no server knows a member there" in young["nobody"]
     assert "The members are 1 on zk1 and 2 on zk2." in young["nobody"]
 
 
