@@ -84,7 +84,9 @@ def cancel(tasks: tuple[str, ...], timeout: float, state: tuple[str, ...], **set
 
 def _named(target: Target, names: list[str]) -> list[TaskView]:
     """These tasks, without those that do not exist."""
-    return look(target, lambda scope, then: read_tasks(scope, names, then))[0]
+    views: list[TaskView]
+    (views,) = look(target, lambda scope, then: read_tasks(scope, names, then))
+    return views
 
 
 def _matching(target: Target, only: Selection, states: tuple[str, ...]) -> list[TaskView]:
