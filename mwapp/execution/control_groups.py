@@ -14,7 +14,7 @@ import json
 import logging
 import os
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from itertools import count
 from pathlib import Path
@@ -123,11 +123,17 @@ class ControlGroup:
         self._limits = limits
         self._free = free
         path.mkdir(exist_ok=True)
-        limits.write(path)
-        self._own, self._above = MemoryEvents(path, "oom", "oom_kill"), MemoryEvents(path.parent, "oom")
-        if self._own.known:  # end the whole run, and not its largest process alone
-            (path / "memory.oom.group").write_text("1")
-        self._events = os.open(path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+        with ExitStack() as files:  # what must not stay if the rest cannot be had, as for lack of files
+            files.callback(self._remove)
+            limits.write(path)
+            self._own = MemoryEvents(path, "oom", "oom_kill")
+            files.callback(self._own.close)
+            self._above = MemoryEvents(path.parent, "oom")
+            files.callback(self._above.close)
+            if self._own.known:  # end the whole run, and not its largest process alone
+                (path / "memory.oom.group").write_text("1")
+            self._events = os.open(path / "cgroup.events", os.O_RDONLY | os.O_CLOEXEC)
+            files.pop_all()
         # Whoever writes 0 to it joins.
         self.processes = str(path / "cgroup.procs")
         self._join = f"echo 0 >{quote(self.processes)} || exit 125; "
@@ -170,7 +176,10 @@ class ControlGroup:
         os.close(self._events)
         self._own.close()
         self._above.close()
-        with suppress(OSError):
+        self._remove()
+
+    def _remove(self) -> None:
+        with suppress(OSError):  # it is not empty
             self._path.rmdir()
 
 

@@ -1,5 +1,6 @@
 """Each run has a control group of its own, which takes all of it along when it ends; and limits."""
 
+import errno
 import os
 import queue
 import signal
@@ -222,6 +223,31 @@ def fake(
 def count(group: Path, **counters: int) -> None:
     counters = {"low": 0, "high": 0, "max": 0, "oom": 0, "oom_kill": 0} | counters
     (group / "memory.events.local").write_text("".join(f"{name} {n}\n" for name, n in counters.items()))
+
+
+def test_one_that_cannot_be_had_for_lack_of_files_keeps_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, really = tmp_path / "1", os.open
+
+    def open_(path: Path, *more: int) -> int:
+        if path.name == "cgroup.events":
+            raise OSError(errno.EMFILE, "Too many open files")
+        return really(path, *more)
+
+    count(tmp_path)
+    group.mkdir()
+    count(group)
+    before = sorted(file.name for file in Path("/proc/self/fd").iterdir())
+    with monkeypatch.context() as full:
+        full.setattr("os.open", open_)
+        with pytest.raises(OSError, match="Too many open files"):
+            ControlGroup(group, ResourceLimits(), print)
+    assert sorted(file.name for file in Path("/proc/self/fd").iterdir()) == before
+    group = tmp_path / "2"
+    with pytest.raises(FileNotFoundError):
+        ControlGroup(group, ResourceLimits(), print)
+    assert not group.exists()
 
 
 def test_limits_are_written(tmp_path: Path) -> None:

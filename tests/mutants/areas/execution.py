@@ -831,7 +831,12 @@ MUTANTS = [
     ),
     remote("        if self._closing:\n            return\n", "", "a worker that drains fails at its end"),
     other(
-        "            self.over.set()\n", "            pass\n", "what runs goes on when its worker has died"
+        "        return bool(data)\n", "        return True\n", "what runs goes on when its worker has died"
+    ),
+    groups(
+        "            files.callback(self._own.close)\n",
+        "",
+        "each run that cannot have a control group for lack of files costs one more",
     ),
     other(
         "        runner.kill_all()\n",
