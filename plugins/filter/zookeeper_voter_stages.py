@@ -71,7 +71,7 @@ def zookeeper_voter_stages(
     try:
         return {"problems": [], "nobody": nobody, **_plan(members, seen, play_hosts, addresses, disaster)}
     except DataAtStakeError as error:
-        problem = error.beside(_unseen(members, seen), _undeclared(members, seen, addresses))
+        problem = error.beside(_unseen(members, seen), _gone_from(members, seen), addresses)
     except RefusalError as error:
         problem = str(error)
     problems = [" ".join(filter(None, (problem, nobody)))]
@@ -95,13 +95,10 @@ def _nobody(members: list[Member], seen: Mapping[str, Mapping[str, Any]], dead: 
     )
 
 
-def _undeclared(
-    members: list[Member], seen: Mapping[str, Mapping[str, Any]], dead: set[str]
-) -> dict[int, str]:
-    """By id the addresses of those that left the group and may have newer data."""
+def _gone_from(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> dict[int, str]:
+    """By id the addresses of those that left the group."""
     ids = {str(m["name"]): int(str(m["id"])) for m in members}
-    gone = {int(n): server_address(where)[0] for n, where in _gone(_looked_at(members, seen), ids).items()}
-    return {number: where for number, where in gone.items() if where not in dead}
+    return {int(n): server_address(where)[0] for n, where in _gone(_looked_at(members, seen), ids).items()}
 
 
 def _looked_at(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> Holders:

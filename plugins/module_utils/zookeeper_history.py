@@ -49,6 +49,8 @@ class History(NamedTuple):
 
     ``times``: when transactions were made, in ms, those before the gap, too; if the trail is empty, also some
     of those of which a snapshot tells.
+    ``gap``: before which zxid the log may have another one. Who was sent all data before an epoch's first
+    write names its snapshot by the epoch's beginning, which is in no log; so does who wrote it by itself.
     ``damaged`` is the path of a log that cannot be read to its end, if ``last`` may be too low for that.
     """
 
@@ -56,6 +58,7 @@ class History(NamedTuple):
     trail: Trail
     damaged: str = ""
     times: Trail = MappingProxyType({})
+    gap: int = 0
 
 
 def read_history(directories: Iterable[str]) -> History:
@@ -74,7 +77,8 @@ def read_history(directories: Iterable[str]) -> History:
     times = {zxid: time for zxid, (_checksum, time) in latest.items()}
     if not checksums and snapshots and not damaged:
         times |= written(snapshots[max(snapshots)])
-    return History(last, _trail(checksums), str(next(iter(damaged.values()), "")), _trail(times))
+    gap = max((zxid for zxid in snapshots if not zxid & COUNTER), default=0)
+    return History(last, _trail(checksums), str(next(iter(damaged.values()), "")), _trail(times), gap)
 
 
 def _begin(logged: Collection[int], snapshots: Collection[int]) -> int:
@@ -83,16 +87,25 @@ def _begin(logged: Collection[int], snapshots: Collection[int]) -> int:
     return max((zxid for zxid in snapshots if zxid & COUNTER and zxid not in logged), default=0)
 
 
-def same_history(mine: Trail, other: Trail) -> bool | None:
-    """Whether two trails are of one history; None if they have nothing in common to tell by."""
-    older, newer = sorted((mine, other), key=lambda trail: max(trail, default=0))
+def same_history(mine: Trail, other: Trail, gaps: tuple[int, int] = (0, 0)) -> bool | None:
+    """Whether two trails are of one history; None if they have nothing in common to tell by, or too much is
+    missing in the newer one that may be in its gap."""
+    trails = zip((mine, other), gaps, strict=True)
+    (older, _gap), (newer, gap) = sorted(trails, key=lambda one: max(one[0], default=0))
     shared = older.keys() & newer.keys()
     if any(older[zxid] != newer[zxid] for zxid in shared):
         return False
     if not shared:
         return None
     missed = [zxid for zxid in older if zxid > max(shared) and _reaches(newer, zxid)]
-    return not missed or sum(zxid >= min(missed) for zxid in older) <= UNACKNOWLEDGED
+    if _too_many(older, [zxid for zxid in missed if zxid > gap]):
+        return False
+    return None if _too_many(older, missed) else True
+
+
+def _too_many(older: Trail, missed: list[int]) -> bool:
+    """Whether it has more from there on than a server that was left behind may end in."""
+    return bool(missed) and sum(zxid >= min(missed) for zxid in older) > UNACKNOWLEDGED
 
 
 def same_times(mine: Trail, other: Trail) -> bool | None:

@@ -34,22 +34,23 @@ class DataAtStakeError(RefusalError):
         super().__init__(" ".join(filter(None, (problem, harmless, advice))))
         self.problem, self.advice, self.harmless = problem, advice, harmless
 
-    def beside(self, unseen: list[str], left: Mapping[int, str]) -> str:
-        """The message where these members could not be looked at, or (``left``, by id at which address) were
-        taken out of the group and not declared dead."""
+    def beside(self, unseen: list[str], gone: Mapping[int, str], dead: set[str]) -> str:
+        """The message where these members could not be looked at, or (``gone``, by id at which address) were
+        taken out of the group, and not all of them are declared ``dead``."""
         if unseen:
             return (
                 f"{self.problem} Move and restore nothing: {joined(unseen)} could not be looked at, and may "
                 "have newer data, or be one of a quorum that serves. Make it reachable, and run without "
                 "--limit."
             )
+        left = {number: address for number, address in gone.items() if address not in dead}
         if not left or not self.advice:
             return str(self)
         where = joined([f"{number} on {address}" for number, address in sorted(left.items())])
         return " ".join(filter(None, (self.problem, self.harmless))) + (
             f" Move and restore nothing: the group lacks the members {where}, and their data may be newer. "
             "Put back into the group those of your ensemble, and run again. If they are dead and will never "
-            f"run again, declare that: -e zookeeper_dead={','.join(left[one] for one in sorted(left))}"
+            f"run again, declare that: -e zookeeper_dead={','.join(gone[one] for one in sorted(gone))}"
         )
 
 
@@ -78,7 +79,7 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
 
     A snapshot does not tell what was lost on the way to it. So it is no proof for data that would lead.
     """
-    same = same_history(_trail(one), _trail(other))
+    same = same_history(_trail(one), _trail(other), (_gap(one), _gap(other)))
     if same is None:
         same = same_times(_trail(one, "times"), _trail(other, "times"))
         older, newer = sorted((one, other), key=last_transaction)
@@ -89,6 +90,10 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
 
 def _trail(found: Mapping[str, Any], key: str = "trail") -> Trail:
     return {int(zxid, 16): number for zxid, number in found.get(key, {}).items()}
+
+
+def _gap(found: Mapping[str, Any]) -> int:
+    return int(found.get("gap") or "0x0", 16)
 
 
 def _require_one_list(

@@ -102,6 +102,10 @@ times:
     empty, also what the newest snapshot tells of some.
   type: dict
   returned: always
+gap:
+  description: Before which zxid (0x...) the log may have another gap, which nothing shows; 0x0 if nowhere.
+  type: str
+  returned: always
 configured: {description: Whether there is a zoo.cfg., type: bool, returned: always}
 marker: {description: Whether it may begin without data (file C(initialize))., type: bool, returned: always}
 servers:
@@ -643,6 +647,7 @@ def main() -> None:
         damaged=history.damaged,
         trail={f"{zxid:#x}": checksum for zxid, checksum in history.trail.items()},
         times={f"{zxid:#x}": time for zxid, time in history.times.items()},
+        gap=f"{history.gap:#x}",
         configured=bool(found["config"]),
         marker=(Path(found["txnlog_dir"]["path"]) / "initialize").exists(),
         servers=servers(found["config"]),

@@ -222,3 +222,31 @@ def test_a_log_with_a_gap_is_told_as_far_as_it_is_whole(tmp_path: Path) -> None:
     write(tmp_path / "purged", "snapshot.1400")
     write(tmp_path / "purged", "log.1401", log(*range(0x1401, 20000)))
     assert read("purged").trail == gap.trail
+
+
+def test_a_snapshot_of_an_epoch_that_began_may_hide_a_gap(tmp_path: Path) -> None:
+    """A server that joins before the epoch's first write is sent all data under that name; one that leads
+    again without a write names its own so. (ZooKeeper 3.8.0, by trial.)"""
+
+    def read(name: str) -> Any:
+        return history.read_history([str(tmp_path / name)])
+
+    new = range(EPOCH + 1, EPOCH + 600)
+    write(tmp_path / "sent", "log.1", log(*range(1, 100)))
+    write(tmp_path / "sent", "snapshot.100000000")
+    write(tmp_path / "sent", "log.100000001", log(*new))
+    write(tmp_path / "behind", "log.1", log(*range(1, 6000)))
+    write(tmp_path / "behind", "snapshot.0")
+    sent, behind = read("sent"), read("behind")
+    assert (sent.gap, behind.gap) == (EPOCH, 0)
+    for one, other, gaps in ((behind, sent, (0, EPOCH)), (sent, behind, (EPOCH, 0))):
+        assert same(one.trail, other.trail, gaps) is None, "nothing tells"
+    assert same(behind.trail, sent.trail) is False, "without that snapshot it has left them out"
+    write(tmp_path / "forked", "log.1", log(*range(1, 100), *range(EPOCH + 1, EPOCH + 5000)))
+    write(tmp_path / "sent", "log.200000001", log(*range(2 * EPOCH + 1, 2 * EPOCH + 100)))
+    newer = read("sent").trail
+    assert same(read("forked").trail, newer, (0, EPOCH)) is False, "what comes after the gap is all there"
+    write(tmp_path / "own", "log.1", log(*range(1, 6000)))
+    write(tmp_path / "own", "snapshot.100000000")
+    write(tmp_path / "own", "log.100000001", log(*new))
+    assert same(behind.trail, read("own").trail, (0, EPOCH)), "there was none"

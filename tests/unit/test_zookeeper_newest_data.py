@@ -397,6 +397,8 @@ def test_nothing_is_moved_or_restored_beside_a_member_that_left_the_group(
     assert not re.search("move the contents|Restore|Unset|restore a backup|take out", text)
     if "different" in said:
         assert "If they are two ensembles, take the hosts of one out of the group `zookeeper`. Move" in text
+    if len(gone) > 1:  # who follows this to the letter comes to an end
+        assert refusal(plan(seen, dead=f"zk{gone[0]}")).endswith(f"declare that: -e zookeeper_dead={dead}")
     declared = refusal(plan(seen, dead=dead, disaster=True))
     assert "Move and restore nothing" not in declared
 

@@ -217,6 +217,15 @@ def test_hosts_of_two_ensembles_in_one_inventory_are_told_apart(
         assert set(steps(plan(alone))) == {"".join(sorted(group))}
 
 
+def test_who_was_sent_all_data_before_an_epochs_first_write_is_no_stranger() -> None:
+    """What it lacks of a server that was down meanwhile may be in a gap of its log."""
+    sent = {n: stopped("123", *range(1, 100), *range(1 << 32 | 1, 1 << 32 | 300)) for n in "12"}
+    down = {"3": stopped("123", *range(1, 1000))}
+    assert "different transactions" in refusal(plan(sent | down))
+    gap = {"gap": "0x100000000"}
+    assert steps(plan({n: one | gap for n, one in sent.items()} | down))[-1] == "123"
+
+
 def test_transactions_connect_by_way_of_others() -> None:
     assert (
         steps(plan({"1": reinstalled(1, 2), "2": reinstalled(2, 3), "3": reinstalled(3, 4)})) == ["123"] * 2

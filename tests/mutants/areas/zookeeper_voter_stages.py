@@ -41,7 +41,10 @@ MUTANTS = [
         "if True:",
         "data are moved that a member may need who is not in the group",
     ),
-    stages("if where not in dead}", "}", "who was declared dead is waited for"),
+    ensemble("if address not in dead}", "}", "who was declared dead is waited for"),
+    ensemble(
+        "for one in sorted(gone))", "for one in sorted(left))", "who declares one dead forgets the other"
+    ),
     stages(
         '- {str(m[key]) for m in members for key in ("name", "host")}', "", "a member of the group is nobody"
     ),
@@ -496,7 +499,14 @@ MUTANTS = [
     history(
         "        return None\n    missed", "        return True\n    missed", "nothing in common will do"
     ),
-    history("return not missed or sum", "return True or sum", "a copy that went its own way is one of ours"),
+    history("bool(missed) and sum", "False and sum", "a copy that went its own way is one of ours"),
+    history(" if zxid > gap]", "]", "who was sent all data before an epoch's first write is a stranger"),
+    history(
+        "return None if _too_many", "return True if _too_many", "a copy hides behind an epoch's beginning"
+    ),
+    ensemble(
+        ", (_gap(one), _gap(other))", "", "who was sent all data before an epoch's first write is a stranger"
+    ),
     history("if zxid > max(shared) and", "if", "what was sent as a snapshot is missed"),
     history("and _reaches(newer, zxid)]", "]", "who is far behind is a stranger"),
     history(
