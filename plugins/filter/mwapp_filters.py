@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,9 @@ def mwapp_tls_dirs(groups: Mapping[str, list[str]], hostvars: Hostvars) -> list[
     others = [hostvars[host].get("mwapp_tls_dir") for host in _application(groups, hostvars)]
     default = next(filter(None, servers), TLS_DIR)
     every = [one or TLS_DIR for one in servers] + [one or default for one in others]
-    return list(dict.fromkeys(str(Path(one).expanduser().resolve()) for one in every))
+    # As the module tls_certificates reads it, which is given a path.
+    paths = [Path(os.path.expanduser(os.path.expandvars(one))) for one in every]  # noqa: PTH111 - as above
+    return list(dict.fromkeys(str(path.resolve()) for path in paths))
 
 
 def mwapp_clocks_apart(hosts: list[str], hostvars: Hostvars, here: float) -> list[str]:

@@ -26,4 +26,9 @@ class LookupModule(LookupBase):  # type: ignore[misc] # ansible-core has no type
                 "in this run? Run again: it is made, or missed."
             )
         read = [name for name in there if name not in options.get("but", ())]
-        return [{name: (directory / name).read_text() if name in read else "" for name in names}]
+        return [{name: _text(directory / name) if name in read else "" for name in names}]
+
+
+def _text(path: Path) -> str:
+    """What it says. What is around certificates may be of any kind."""
+    return path.read_text(encoding="utf-8", errors="replace")

@@ -7,24 +7,36 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_x509 import issued, public
+from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_x509 import ends, is_root, issued, public
 
 
 def way(certificate: Any, certificates: Sequence[Any]) -> list[Any]:
-    """What leads from a CA to its root, itself first, as far as it is among these."""
-    found = [certificate]
-    while not issued(found[-1], found[-1]):
+    """What leads from a CA to its root, itself first, as far as it is among these.
+
+    Of the same name and key there may be several, as when a CA was renewed: then the one that ends last.
+    """
+    found = [renewed(certificate, certificates)]
+    while not is_root(found[-1]):
         above = [one for one in certificates if one not in found and issued(found[-1], one)]
         if not above:
             break
-        found.append(next((one for one in above if issued(one, one)), above[0]))
+        found.append(max(above, key=lambda one: (is_root(one), ends(one))))
     return found
+
+
+def renewed(certificate: Any, certificates: Sequence[Any]) -> Any:
+    """Of a CA's certificates of one name and key that which ends last: whatever they signed is the same."""
+    twins = [one for one in certificates if _same_ca(one, certificate)]
+    return max((certificate, *twins), key=ends)
+
+
+def _same_ca(one: Any, other: Any) -> bool:
+    return bool(one.subject == other.subject and public(one) == public(other))
 
 
 def rooted(certificate: Any, certificates: Sequence[Any]) -> bool:
     """Whether its root is among these."""
-    end = way(certificate, certificates)[-1]
-    return issued(end, end)
+    return is_root(way(certificate, certificates)[-1])
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,11 @@ class Authority:
     certificates: list[Any]
     key: Any
 
+    @property
+    def signs(self) -> Any:
+        """The first, or its renewal, wherever in the file that is."""
+        return tls_authorities.renewed(self.certificates[0], self.certificates)
+
 
 class Store:
     """The directory, made complete; what is wrong is collected, so that it is told at once."""
@@ -174,7 +179,7 @@ class Store:
             )
         else:
             authority = self._make_authority(ca, path, key_path)
-        self.expires[path.name] = _day(tls_x509.ends(authority.certificates[0]))
+        self.expires[path.name] = _day(tls_x509.ends(authority.signs))
         return authority
 
     def _other_ca(self, ca: str, authority: Authority) -> list[str]:
@@ -261,6 +266,9 @@ class Store:
             self._make(key_path, tls_pem.pem(key), 0o600, "it is the key of the new CA")
             self._obsolete.append(next_path)
             return made
+        if self._step == "switch" and known[0] != stays[0]:
+            others = [one for one in known if one != stays[0]]
+            return self._rewritten(path, [stays[0], *others], authority.key, "the renewed CA comes first")
         if self._step == "drop" and changing and not waits:
             return self._rewritten(path, stays, authority.key, "the old CA is trusted no more")
         return authority
@@ -301,8 +309,9 @@ class Store:
                 )
         self._check_time_of_start(path, certificates)
         self._check_ways(path, key_path, certificates)
-        if tls_x509.ends(certificates[0]) - self._now < self._renew:
-            ends = _day(tls_x509.ends(certificates[0]))
+        its_end = tls_x509.ends(tls_authorities.renewed(certificates[0], certificates))
+        if its_end - self._now < self._renew:
+            ends = _day(its_end)
             self.warnings.append(f"{path} expires on {ends}, and so do all certificates that it signed.")
         self._check_next(path, _next(key_path), certificates)
         if not key_path.exists():
@@ -400,13 +409,13 @@ class Store:
             return f"it is not of the CA {tls_x509.name(authority.certificates[0])}"
         # A leaf that ends with its CA cannot be given more.
         if ends - self._now < self._renew and ends < min(
-            tls_x509.ends(authority.certificates[0]), self._now + self._days
+            tls_x509.ends(authority.signs), self._now + self._days
         ):
             return f"it expires on {_day(ends)}"
         return ""
 
     def _issue(self, wanted: Wanted, authority: Authority, why: str) -> None:
-        key, ca = ec.generate_private_key(ec.SECP256R1()), authority.certificates[0]
+        key, ca = ec.generate_private_key(ec.SECP256R1()), authority.signs
         try:
             names = [tls_x509.general_name(host) for host in wanted.hosts]
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, wanted.name)])
@@ -428,7 +437,7 @@ class Store:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         certificate = builder.sign(authority.key, hashes.SHA256())
         # A CA that is no root: what leads to the root goes along.
-        chain = [certificate] if tls_x509.issued(ca, ca) else [certificate, ca]
+        chain = [certificate] if tls_x509.is_root(ca) else [certificate, ca]
         content = tls_pem.pem(key) + b"".join(map(tls_pem.pem, chain))
         self._make(self.directory / wanted.file, content, 0o600, why)
         self.expires[wanted.file] = _day(ends)

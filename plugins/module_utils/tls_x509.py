@@ -92,6 +92,32 @@ def issued(certificate: Any, issuer: Any) -> bool:
     return True
 
 
+def is_root(certificate: Any) -> bool:
+    """Whether nobody is above it. Who trusts a root does not verify its signature, so it may be one that
+    nobody can any more (with SHA-1, say)."""
+    if certificate.subject != certificate.issuer:
+        return False
+    named = _key_identifier(certificate, x509.AuthorityKeyIdentifier, "key_identifier")
+    own = _key_identifier(certificate, x509.SubjectKeyIdentifier, "digest")
+    if named is not None and own is not None:
+        return named == own
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except InvalidSignature:  # of another key under the same name
+        return False
+    except (ValueError, TypeError):
+        pass
+    return True
+
+
+def _key_identifier(certificate: Any, kind: Any, name: str) -> bytes | None:
+    try:
+        found: bytes | None = getattr(certificate.extensions.get_extension_for_class(kind).value, name)
+    except x509.ExtensionNotFound:
+        return None
+    return found
+
+
 def ends(certificate: Any) -> datetime:
     """Until when it is valid."""
     ends: datetime = certificate.not_valid_after_utc

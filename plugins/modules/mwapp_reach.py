@@ -49,6 +49,8 @@ import ssl
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import CLIENT_PORT
 
+# What else is in the file may be in any language, and Python takes ASCII alone.
+CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 SERVER = re.compile(r"(?:\[(.+)\]|([^:]+))(?::([0-9]+))?")
 REMEDY = (
     "If it is new, run site.yml without --limit, so that the servers' packet filter (zookeeper_packet_filter)"
@@ -106,7 +108,7 @@ def trusting(ca: str) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.load_verify_locations(cadata=ca)
+    context.load_verify_locations(cadata="\n".join(CERTIFICATE.findall(ca)))
     return context
 
 

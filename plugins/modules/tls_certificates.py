@@ -202,7 +202,7 @@ def main() -> None:
         renew_days=given["renew_days"],
         now=now,
         deployed=given["deployed"],
-        make_ca=given["make_ca"] or module.check_mode,  # a check made none for the servers, either
+        make_ca=given["make_ca"],
         check=module.check_mode,
         rotate=given["rotate"],
         step=given["step"],

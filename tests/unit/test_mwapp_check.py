@@ -71,6 +71,9 @@ def test_nothing_is_missed_that_is_made_later_nor_a_host_that_is_away(tmp_path: 
     played = check(tmp_path, tmp_path / "new", "mwapp_status_tls=true")
     assert (played.status, played.changed) == (0, 0), played.text
     assert not (tmp_path / "new").exists()
+    played = check(tmp_path, tmp_path / "new", f"mwapp_tls_dir={tmp_path}/nowhere")
+    assert played.status != 0, "nobody makes a CA there"
+    assert "nowhere/client-ca.pem is missing: the ensemble's is needed. Set mwapp_tls_dir" in played.text
 
 
 NEXT = """

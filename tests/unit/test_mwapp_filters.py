@@ -450,12 +450,14 @@ def test_which_services_run_otherwise_than_the_inventory_wants(wanted: str, runs
         ({"zookeeper_tls_dir": "/srv/tls"}, {"mwapp_tls_dir": "/srv/tls/"}, False),
         ({"zookeeper_tls_dir": "/srv/tls"}, {"mwapp_tls_dir": "/srv/mwapp"}, True),
         ({}, {"mwapp_tls_dir": "/srv/mwapp"}, True),
+        ({"zookeeper_tls_dir": "/srv/tls"}, {"mwapp_tls_dir": "$PLACE/tls"}, False),
     ],
 )
 def test_servers_and_application_have_one_directory_or_two(
-    servers: dict[str, Any], application: dict[str, Any], apart: bool
+    servers: dict[str, Any], application: dict[str, Any], apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While a CA is changed both must get it."""
+    monkeypatch.setenv("PLACE", "/srv")
     groups = {"zookeeper": ["zk1"], "mwapp_masters": ["mw1"], "mwapp_workers": ["mw1", "mw2"]}
     hostvars = {"zk1": servers, "mw1": {}, "mw2": application}
     assert (len(filters.mwapp_tls_dirs(groups, hostvars)) > 1) is apart

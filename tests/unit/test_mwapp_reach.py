@@ -87,6 +87,13 @@ def test_a_server_of_the_ca_is_enough_and_its_name_and_end_do_not_matter(
         assert reach(f"{one},{other}", both)["server"] == one
 
 
+def test_what_is_written_beside_a_certificate_is_not_read(tmp_path: Path) -> None:
+    """Python takes ASCII alone."""
+    text = "# Stammzertifikat für Köln\n".encode()
+    with server(tmp_path, THEIRS.pair("zk1")) as one:
+        assert reach(one, text + CA + text)["msg"].startswith(OTHER)
+
+
 def test_who_speaks_no_tls_is_no_stranger_and_need_not_be_there_at_all() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         there = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -8,6 +8,7 @@ import os
 import re
 import ssl
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -475,7 +476,8 @@ def test_a_key_beside_a_cas_certificate_is_refused(tmp_path: Path, ca: str, form
 
 def test_who_joins_makes_no_ca(tmp_path: Path) -> None:
     assert "client-ca.pem is missing: the ensemble's is needed" in ensure(tmp_path, make_ca=False)["msg"]
-    assert ensure(tmp_path, make_ca=False, check=True)["changed"], "a check made none before"
+    assert "client-ca.pem is missing" in ensure(tmp_path, make_ca=False, check=True)["msg"]
+    assert ensure(tmp_path, check=True)["changed"]
     ensure(tmp_path)
     more = [*LEAVES, {"ca": "client", "name": "mwapp-cli-mw1"}]
     assert ensure(tmp_path, make_ca=False, certificates=more)["files"] == ["client/mwapp-cli-mw1.pem"]
@@ -630,6 +632,57 @@ def test_an_expired_ca_beside_the_one_that_signs_is_a_warning_and_can_be_dropped
     assert ensure(tmp_path, step="drop", **rotate)["made"] == ["client-ca.pem: the old CA is trusted no more"]
     assert (tmp_path / "client-ca.pem").read_bytes() == pem(new.certificate)
     assert "warnings" not in ensure(tmp_path)
+
+
+@pytest.mark.parametrize("middle", [False, True])
+def test_a_ca_that_was_renewed_with_its_key_has_not_expired(tmp_path: Path, middle: bool) -> None:
+    """Whatever the order, and however it is named: nobody is told to stop all servers."""
+    old = Maker("root", ends=-DAY / 2)
+    new = Maker("root", key=old.key, ends=40 * DAY)
+    below = [Maker("below", signed_by=new)] if middle else []
+    for number, roots in enumerate(([old, new], [new, old])):
+        place = tmp_path / str(number)
+        store_ca(place, "client", *below, *roots)
+        answer = ensure(place)
+        assert answer["changed"], answer
+        assert "client-ca.pem: CN=root expired on" in warning(answer)
+        leaf = certificate(place / "client/zk1.pem")
+        assert leaf.not_valid_after_utc > new.certificate.not_valid_before_utc + 20 * DAY
+        assert ensure(place)["changed"] is False
+        for step in ("add", "switch", "drop"):
+            there = {"zk1": {"client": fingerprints((place / "client-ca.pem").read_text())}}
+            assert "failed" not in ensure(place, rotate=["client"], step=step, deployed=there)
+        assert (place / "client-ca.pem").read_bytes() == b"".join(
+            pem(one.certificate) for one in [*below, new]
+        )
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("identifiers", ["none", "hash"])
+def test_a_root_signed_with_sha1_is_one(tmp_path: Path, identifiers: str) -> None:
+    """Nobody who trusts it verifies that. It was refused as signed by itself, which is not there."""
+    names = [f"subjectKeyIdentifier={identifiers}"]
+    names.append(f"authorityKeyIdentifier={'none' if identifiers == 'none' else 'keyid'}")
+    write(tmp_path / "client-ca.key", b"")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha1", "-days", "3650"),
+            *("-keyout", tmp_path / "client-ca.key", "-out", tmp_path / "client-ca.pem", "-subj", "/CN=old"),
+            *(part for name in names for part in ("-addext", name)),
+        ],
+        capture_output=True,
+        check=True,
+    )
+    assert ensure(tmp_path)["changed"]
+
+
+def test_a_ca_of_its_issuers_name_is_no_root(tmp_path: Path) -> None:
+    above = Maker("same")
+    below = Maker("same", signed_by=above)
+    store_ca(tmp_path, "client", below)
+    assert "CN=same is signed by CN=same, which is not there" in ensure(tmp_path)["msg"]
+    store_ca(tmp_path, "client", below, above)
+    assert ensure(tmp_path)["changed"]
 
 
 def test_a_new_ca_that_has_expired_is_not_switched_to(tmp_path: Path) -> None:

@@ -116,6 +116,9 @@ def test_texts_of_the_controller(tmp_path: Path) -> None:
     ]
     changed = lookup.run([str(tmp_path), "client/zk1.pem"], but=["client/zk1.pem"])
     assert changed == [{"client/zk1.pem": ""}], "what a check would renew differs"
+    write(tmp_path / "client-ca.pem", "# Stammzertifikat für Köln\nCA".encode("latin-1"))
+    (found,) = lookup.run([str(tmp_path), "client-ca.pem"])
+    assert found["client-ca.pem"].endswith("\nCA"), "what is around certificates may be of any kind"
 
 
 def test_a_text_that_must_be_there_is_missed(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ MUTANTS = [
     ),
     store("certificate.not_valid_before_utc > self._now", "False", "what is not valid yet is placed"),
     store(
-        "chain = [certificate] if tls_x509.issued(ca, ca) else [certificate, ca]",
+        "chain = [certificate] if tls_x509.is_root(ca) else [certificate, ca]",
         "chain = [certificate]",
         "what leads to the root is missing",
     ),
@@ -127,9 +127,16 @@ MUTANTS = [
         "if key_path.exists():", "if True:", "who brings the CA is told to run site.yml", at="_after_the_end"
     ),
     store('"" if ca == "status" else', "", "servers are stopped for the status endpoints"),
+    authorities("while not is_root(found[-1]):", "while False:", "a root is dropped with an old CA"),
     authorities(
-        "while not issued(found[-1], found[-1]):", "while False:", "a root is dropped with an old CA"
+        "max((certificate, *twins), key=ends)",
+        "certificate",
+        "a CA that was renewed has expired all the same",
     ),
+    authorities(
+        "(is_root(one), ends(one))", "is_root(one)", "a root that was renewed has expired all the same"
+    ),
+    authorities("(is_root(one), ends(one))", "ends(one)", "the way ends at a CA whose root is not there"),
     authorities("if len(alone[0]) < len(here):", "if False:", "a client's certificate joins the quorum"),
     authorities("public(certificate) == public(other) or ", "", "a CA of the same key passes for another"),
     authorities("issued(certificate, other) or ", "", "a client's certificate joins the quorum by its root"),
