@@ -556,7 +556,7 @@ PLANTED = {
     ),
     "data are moved beside a member that left": (
         PLAN,
-        "_undeclared",
+        "_gone_from",
         lambda *_: {},
         "data are moved, and",
         9,
