@@ -6,7 +6,7 @@ SEEDS ?= 40000
 FRESH ?= 200
 EDGE_SEEDS ?= 1000
 EDGE_FRESH ?= 20
-# No longer than so many minutes: a busy machine tries as many as it can, and says so.
+# Each process has the processor for so many minutes at most: a slow machine tries as many as it can, and says so.
 MINUTES ?= 5
 EDGE_MINUTES ?= 1
 SCENARIOS ?= default failover archive standalone peers operations collection
@@ -52,7 +52,7 @@ down: ## remove the hosts and every trace of them
 
 # What waits for servers and hosts leaves a third of the processors: there the proof runs.
 test: setup-tests lint unit processes ## all tests
-	@scripts/beside "$(MAKE) --no-print-directory model simulate MINUTES=20 EDGE_MINUTES=5" \
+	@scripts/beside "$(MAKE) --no-print-directory model simulate MINUTES=10 EDGE_MINUTES=3" \
 		"$(MAKE) --no-print-directory integration lab-test molecule"
 
 # Its parts beside each other, one on each core; what one of them says is shown whole when it ends.

@@ -94,9 +94,15 @@ def test_a_run_with_little_time_begins_anywhere_and_leaves_nothing_out(number: i
     assert [*first, *second] == [*range(100 + number % 10, 110), *range(100, 100 + number % 10)]
 
 
-def lasts(end: float, _seed: int) -> Counter[str]:
-    """As a schedule that takes longer than there is time."""
-    time.sleep(max(0.0, end + 0.1 - time.monotonic()))
+LIMIT = 0.2  # of processor time, seconds
+
+
+def lasts(waits: float, _seed: int) -> Counter[str]:
+    """As a schedule that alone needs all the time that there is; and waits, which costs none."""
+    time.sleep(waits)
+    until = time.process_time() + LIMIT
+    while time.process_time() < until:
+        pass
     return Counter()
 
 
@@ -104,12 +110,20 @@ def lasts(end: float, _seed: int) -> Counter[str]:
 def test_too_few_schedules_prove_nothing(
     least: int, status: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Time is up while the first two are under way."""
+    """The first two are begun at once; time is up after the first."""
     monkeypatch.setattr(many, "CHUNK", 1)
-    end = time.monotonic() + 3.0
-    kind = many.Kind(partial(lasts, end), str)
-    assert many.run(kind, [range(4)], end, jobs=1, least=least) == status
+    kind = many.Kind(partial(lasts, 0.0), str)
+    assert many.run(kind, [range(4)], LIMIT, jobs=1, least=least) == status
     told = capsys.readouterr().out
     assert "2 schedules in" in told
     assert "every invariant held until time was up" in told
     assert ("fewer than 3, too few to prove anything: give it more time" in told) == bool(status)
+
+
+def test_a_machine_that_is_busy_otherwise_tries_as_many(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "CHUNK", 1)
+    kind = many.Kind(partial(lasts, LIMIT), str)
+    assert many.run(kind, [range(4)], 3.5 * LIMIT, jobs=1, least=4) == 0
+    assert "4 schedules in" in capsys.readouterr().out

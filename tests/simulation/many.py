@@ -50,6 +50,13 @@ class Kind(NamedTuple):
     fixed: Seeds = ()
 
 
+class Clean(NamedTuple):
+    """A chunk without a violation: what its schedules met, and for how long they had a processor, seconds."""
+
+    met: Counter[str]
+    seconds: float
+
+
 def with_bug(bug: Bug) -> Kind:
     """The simulation's schedules, with that planted bug."""
     return Kind(partial(_met, bug), repeat, FAILED_ONCE)
@@ -64,7 +71,11 @@ def parser(prog: str, about: str | None) -> argparse.ArgumentParser:
         "--fresh", type=int, metavar="N", default=0, help="and so many new ones for each commit"
     )
     made.add_argument(
-        "--minutes", type=float, metavar="M", default=math.inf, help="run no longer: begin at any of them"
+        "--minutes",
+        type=float,
+        metavar="M",
+        default=math.inf,
+        help="begin at any of them, and end when each process has had the processor for so long",
     )
     made.add_argument("--first", type=int, metavar="SEED", help="begin with this seed")
     made.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="in so many processes")
@@ -84,7 +95,7 @@ def run_chosen(kind: Kind, options: argparse.Namespace) -> int:
     parts = turned(chosen, new) if options.minutes < math.inf and options.seeds else [chosen]
     seeds = [usual, range(new, new + options.fresh), *parts]  # new ones before time is up
     least = options.seeds // LEAST_PART if options.seeds else 0
-    return run(kind, seeds, time.monotonic() + 60 * options.minutes, options.jobs, least)
+    return run(kind, seeds, 60 * options.minutes, options.jobs, least)
 
 
 def commit() -> str:
@@ -113,8 +124,9 @@ def turned(seeds: range, number: int) -> list[range]:
     return [seeds[at:], seeds[:at]]
 
 
-def run(kind: Kind, seeds: Sequence[Seeds], end: float, jobs: int, least: int = 0) -> int:
-    """Run the schedules in this many processes, until ``end`` (monotonic seconds) at the latest.
+def run(kind: Kind, seeds: Sequence[Seeds], seconds: float, jobs: int, least: int = 0) -> int:
+    """Run the schedules in this many processes, until each has had the processor for ``seconds``: so a busy
+    machine needs longer, and tries as many.
 
     Prints what they met, and the first failure. Returns 1 if one failed, or if time was up before so many
     (``least``) were run, else 0.
@@ -124,11 +136,13 @@ def run(kind: Kind, seeds: Sequence[Seeds], end: float, jobs: int, least: int = 
     print(f"{wanted} schedules: seeds {', '.join(map(_show, seeds))}", flush=True)
     met: Counter[str] = Counter()
     began = told = time.monotonic()
-    for found in _in_processes(kind, _chunks(seeds, end), jobs):
+    left = [jobs * seconds]
+    for found in _in_processes(kind, _chunks(seeds, lambda: left[0] <= 0), jobs):
         if isinstance(found, str):
             print(f"{found}\n{_so_far(met['schedules'], time.monotonic() - began)}, and 1 failed")
             return 1
-        met.update(found)
+        met.update(found.met)
+        left[0] -= found.seconds
         if time.monotonic() >= told + PROGRESS:
             told = time.monotonic()
             print(_so_far(met["schedules"], told - began), file=sys.stderr, flush=True)
@@ -150,23 +164,22 @@ def _so_far(schedules: int, seconds: float) -> str:
     return f"{schedules} schedules in {seconds / 60:.1f} min, {rate:.0f} a minute"
 
 
-def _chunks(seeds: Sequence[Seeds], end: float) -> Iterator[Seeds]:
+def _chunks(seeds: Sequence[Seeds], time_is_up: Callable[[], bool]) -> Iterator[Seeds]:
     for part in seeds:
         for at in range(0, len(part), CHUNK):
-            if time.monotonic() >= end:
+            if time_is_up():
                 return
             yield part[at : at + CHUNK]
 
 
-def _in_processes(kind: Kind, chunks: Iterator[Seeds], jobs: int) -> Iterator[Counter[str] | str]:
+def _in_processes(kind: Kind, chunks: Iterator[Seeds], jobs: int) -> Iterator[Clean | str]:
     """What each chunk met, in order; or the violation of the first that fails, shortened."""
-    under_way: list[tuple[Seeds, Future[Counter[str] | str]]] = []
+    under_way: list[tuple[Seeds, Future[Clean | str]]] = []
     with ProcessPoolExecutor(jobs, initializer=quiet) as pool:
         try:
             while True:
-                # A few at a time: there may be more seeds than will ever be reached. They are drawn before a
-                # process is started for the first of them: by then time may be up for the next.
-                for chunk in list(islice(chunks, 2 * jobs - len(under_way))):
+                # A few at a time: there may be more seeds than will ever be reached.
+                for chunk in islice(chunks, 2 * jobs - len(under_way)):
                     under_way.append((chunk, pool.submit(_all, kind, chunk)))
                 if not under_way:
                     return
@@ -178,16 +191,17 @@ def _in_processes(kind: Kind, chunks: Iterator[Seeds], jobs: int) -> Iterator[Co
             pool.shutdown(cancel_futures=True)
 
 
-def _all(kind: Kind, seeds: Seeds) -> Counter[str] | str:
+def _all(kind: Kind, seeds: Seeds) -> Clean | str:
     """What the schedules met; or the violation of the first that fails, shortened."""
     met: Counter[str] = Counter()
+    began = time.process_time()
     for seed in seeds:
         try:
             met.update(kind.met(seed))
         except Violation as violation:
             return str(violation)
         met["schedules"] += 1
-    return met
+    return Clean(met, time.process_time() - began)
 
 
 def _met(bug: Bug, seed: int) -> Counter[str]:

@@ -38,6 +38,13 @@ def test_what_gives_way_is_shown_at_the_end() -> None:
     assert (done.returncode, done.stdout) == (0, "first\n19\n")
 
 
+def test_what_gives_way_takes_its_part_when_the_other_is_done(tmp_path: Path) -> None:
+    gives_way = tmp_path / "gives way"
+    behind = f"[ $(nice) = 19 ] && touch '{gives_way}'; while [ $(nice) != 0 ]; do sleep 0.05; done; nice"
+    done = beside(behind, f"while [ ! -e '{gives_way}' ]; do sleep 0.05; done")
+    assert (done.returncode, done.stdout) == (0, "0\n")
+
+
 def test_each_failure_counts(tmp_path: Path) -> None:
     assert beside("exit 3", "true").returncode == 3
     said = tmp_path / "said"
