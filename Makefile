@@ -52,7 +52,7 @@ down: ## remove the hosts and every trace of them
 
 # What waits for servers and hosts leaves a third of the processors: there the proof runs.
 test: setup-tests lint unit processes ## all tests
-	@scripts/beside "$(MAKE) --no-print-directory model simulate MINUTES=10 EDGE_MINUTES=3" \
+	@scripts/beside "$(MAKE) --no-print-directory model simulate MINUTES=15 EDGE_MINUTES=3" \
 		"$(MAKE) --no-print-directory integration lab-test molecule"
 
 # Its parts beside each other, one on each core; what one of them says is shown whole when it ends.

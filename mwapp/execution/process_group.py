@@ -126,7 +126,9 @@ class Group:
         try:
             self._signal(signal.SIGKILL)
         finally:
-            self._wait()
+            with suppress(subprocess.TimeoutExpired):  # it has become another user, whom we cannot kill
+                self._process.wait(GROUP_END)
+            waited_for(self._process.pid)
             self._release()
 
     def _wait(self) -> None:

@@ -77,8 +77,9 @@ class Runner:
         then, all that runs is killed. Tell it often: it costs nothing."""
         if lease >= self._lease + LAG:
             self._lease = lease
-            if self._guard is not None:  # at once: its own thread may be held up, as by a dead disk
-                self._guard.keep(lease)
+            guard = self._guard  # which its thread may take away at any time
+            if guard is not None:  # at once: that thread may be held up, as by a dead disk
+                guard.keep(lease)
 
     def kill_all(self) -> None:
         """Kill all that runs, at the end of the process, and wait until it is gone."""
@@ -119,6 +120,7 @@ class Runner:
             loop.run_forever()
             guard.close()
         finally:
+            self._guard = None  # who follows no runs keeps none alive
             loop.close()
             if self._control_groups is not None:
                 self._control_groups.close()

@@ -79,7 +79,8 @@ ANYBODY = stat.S_IWOTH | stat.S_IXOTH
 SIZE = re.compile(r"([0-9]+)([KMGTkmgt]?)")
 UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 MEMORY = (1 << 20, 1 << 60)  # from this to less than that, bytes
-LEAST_CPU, MOST_CPU = 0.01, 10000
+LEAST_CPU = 0.01
+MOST_CPU = 10000
 # Of tasks. Each takes a controller of the kernel, which has the name at the limit's end.
 LIMITS = tuple(f"mwapp_{whose}_{what}" for whose in ("task", "worker") for what in ("memory", "cpu", "pids"))
 LEAST_SILENCE = 0.6  # three beats of a master, seconds

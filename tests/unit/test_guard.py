@@ -225,18 +225,21 @@ def test_a_daemon_that_stands_still_while_it_starts_a_run_is_not_taken_for_one(
         assert stat.read_text().rpartition(")")[2].split()[0] == "T"
 
 
+LEASE = 4.0  # seconds; this process may stand still for a while where many tests run
+
+
 def test_a_lease_is_told_even_while_the_runners_thread_is_held_up(tmp_path: Path) -> None:
     runner, held = Runner(lambda _: None), threading.Event()
     runner.start(Run(1, Task(f"echo $$ >{tmp_path}/pid; exec sleep 600")))
     try:
         runs = read_number(tmp_path / "pid")
         wait_for("a guard", lambda: getattr(getattr(runner, "_guard", None), "_process", None))
-        runner.keep(clock.now() + 1)
+        runner.keep(clock.now() + LEASE)
         wait_for("it is told", lambda: runner._guard is not None and runner._guard._lease)
         runner._call(held.wait)
-        end = clock.now() + 2
+        end = clock.now() + 1.5 * LEASE
         while clock.now() < end:
-            runner.keep(clock.now() + 1)
+            runner.keep(clock.now() + LEASE)
             time.sleep(0.06)
         assert alive(runs)
     finally:

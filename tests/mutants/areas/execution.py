@@ -349,8 +349,8 @@ MUTANTS = [
         "an orphan with the number of an earlier guard is nobody's",
     ),
     runner(
-        "                self._guard.keep(lease)",
-        "                self._call(self._guard.keep, lease)",
+        "                guard.keep(lease)\n",
+        "                self._call(guard.keep, lease)\n",
         "while its runner's thread is held up, a worker's own guard kills its runs",
     ),
     guarding("                say(WHY", "                str(WHY", "nobody says why the guard has killed"),
@@ -363,8 +363,8 @@ MUTANTS = [
         "a run that has become another user's takes all others with it",
     ),
     group(
-        "        try:\n            self._signal(signal.SIGKILL)\n        finally:\n            self._wait()",
-        "        if True:\n            self._signal(signal.SIGKILL)\n            self._wait()",
+        "            self._signal(signal.SIGKILL)\n        finally:\n            with suppress(subprocess.T",
+        "            self._signal(signal.SIGKILL)\n        except ():\n            with suppress(subprocess.T",
         "what cannot be followed for lack of files keeps its control group, and stays as a zombie",
     ),
     guarding("    kill_all()\n\n\ndef silent", "\n\ndef silent", "nobody kills what a dead daemon ran"),
