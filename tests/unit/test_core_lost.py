@@ -187,6 +187,22 @@ def test_before_a_task_is_given_up_its_last_worker_has_time_to_come_back() -> No
     assert stage.data(f"/tasks/{TASK}/status") == "failed"
 
 
+def test_it_has_that_time_anew_when_the_master_was_cut_off_as_well() -> None:
+    stage = Stage()
+    master = stage.master("m1", max_attempts=1)
+    submitted(stage)
+    worker = stage.worker("w1")
+    worker.expire()
+    stage.settle(1.5)
+    master.cut()
+    stage.settle(4)
+    master.resume()
+    stage.settle(5)
+    assert stage.data(f"/tasks/{TASK}/status") is None
+    worker.connect()
+    assert worker.running() == [TASK]
+
+
 # ------------------------------------------------------------ who stops
 
 

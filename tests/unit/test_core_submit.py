@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from mwapp.core.client import Refusal, Submit
-from mwapp.core.messages import Check, Create, Request, Tick, Transaction
+from mwapp.core.messages import Check, Closed, Create, Request, Tick, Transaction
 from mwapp.core.session import Process
 from mwapp.core.task import Task
 from tests.unit.core_stage import Actor, Stage, creates
@@ -100,6 +100,21 @@ def test_a_search_reads_only_what_is_newer_than_the_last_acknowledged() -> None:
     submitter.client.resume()
     assert submitter.accepted == {0: "task-0000000300", 1: "task-0000000301"}
     assert stage.carried_out - before < 20
+
+
+def test_of_each_session_that_it_loses_a_client_hears_that_it_is_closed() -> None:
+    stage = Stage()
+    submitter = Submitter(stage)
+    for number in range(3):
+        submitter.client.loses = creates("/tasks/task-")
+        submitter.add(Task("date", key=str(number)))
+        submitter.client.loses = None
+        submitter.client.expire()
+        submitter.client.connect()
+        assert number not in submitter.accepted, "what it sent may still be under way"
+        submitter.client.event(Closed(submitter.client.sessions[-2]))
+        stage.settle()
+        assert submitter.accepted[number] == f"task-{number:010}"
 
 
 def test_what_was_sent_before_a_cut_counts_against_the_room_of_after_it() -> None:

@@ -22,7 +22,7 @@ from mwapp.core.messages import (
 from mwapp.core.protocol import Outcome
 from mwapp.core.session import Process
 from mwapp.core.wait import Wait
-from tests.unit.core_stage import Actor, Stage
+from tests.unit.core_stage import Actor, Stage, when_carried_out
 
 MANY = 1000
 WATCHED, MORE_A_SECOND = 10, 200  # of those waited for
@@ -234,6 +234,25 @@ def test_more_are_added_than_are_watched() -> None:
     stage.settle(0.0)
     assert waiter.watched == WATCHED
     waiter.end(*waiter.names)
+    assert sorted(waiter.told) == waiter.names
+
+
+def test_what_is_added_while_the_others_are_looked_through_is_waited_for() -> None:
+    stage = Stage()
+    stage.master("m1")
+    waiter = Waiter(stage, 1)
+
+    def add() -> None:
+        waiter.names.append(waiter.create())
+        waiter.wait.add(waiter.names[-1])
+
+    waiter.client.cut()
+    when_carried_out(
+        waiter.client, lambda asked: asked.operation == Get(f"/tasks/{waiter.names[0]}/status"), add
+    )
+    waiter.client.resume()
+    assert len(waiter.names) == 2
+    waiter.end(*reversed(waiter.names))
     assert sorted(waiter.told) == waiter.names
 
 
