@@ -1,6 +1,7 @@
 """Workers as holders of shards: what they send, when they leave, and when their handlers must end."""
 
 import re
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mwapp.core.messages import (
     Delete,
     DemoteShard,
     Exists,
+    Get,
     OpenShard,
     PromoteShard,
     Set,
@@ -31,7 +33,7 @@ from tests.unit.core_shards_stage import (
     records_of,
     report_of,
 )
-from tests.unit.core_stage import SESSION_SECONDS, Stage
+from tests.unit.core_stage import SESSION_SECONDS, Stage, when_carried_out
 
 _UNHEARD: dict[str, Any] = dict.fromkeys(("accepted", "refused", "finished"), lambda *_: None)
 
@@ -329,11 +331,15 @@ def test_of_what_does_not_fit_that_is_said_which_the_record_does_not_say() -> No
 
 
 @pytest.mark.parametrize("said", ["oops", '{"incarnation":7,"shards":{}}'])
-def test_what_a_worker_says_is_said_again_if_a_person_overwrites_it(stage: Stage, said: str) -> None:
+@pytest.mark.parametrize("before_the_table", [0.0, 12.0])
+def test_what_a_worker_says_is_said_again_if_a_person_overwrites_it(
+    stage: Stage, said: str, before_the_table: float
+) -> None:
     """Also if it has nothing new to say: nobody gives it anything before."""
     new_master(stage)
     workers = new_workers(stage, "a", "b")
     person = stage.person()
+    stage.settle(before_the_table)
     new_table(stage, person, Table(4))
     stage.settle(10.0)
     before = report_of(stage, "a")
@@ -347,3 +353,24 @@ def test_what_a_worker_says_is_said_again_if_a_person_overwrites_it(stage: Stage
     sent = len(workers[0].sent)
     stage.settle(60.0)
     assert not [op for op in workers[0].sent[sent:] if "Set(path='/holders" in str(op)], "it is said once"
+
+
+def test_a_holder_that_is_gone_when_it_is_read_and_back_when_the_list_is_read_again_is_heard(
+    stage: Stage,
+) -> None:
+    master, (first,), person = new_master(stage), new_workers(stage, "a"), stage.person()
+    new_table(stage, person, Table(2))
+
+    def leave() -> None:
+        said = stage.data("/holders/b") or ""
+        stage.soon(lambda: person.delete("/holders/b", settle=False))
+        read = Get("/holders/b", watch=True)
+        back = partial(person.create, "/holders/b", said, e=True, settle=False)
+        when_carried_out(master, lambda request: request.operation == read, back)
+
+    listed = Children("/holders", watch=True)
+    when_carried_out(master, lambda request: request.operation == listed, leave)
+    (second,) = new_workers(stage, "b")
+    assert master.meanwhile is None
+    stage.settle(10.0)
+    assert (len(first.primaries), len(second.primaries)) == (1, 1)
