@@ -89,10 +89,13 @@ OWN = [
 
 @pytest.mark.parametrize(("chroot", "told"), [("", OWN), ("/app", [])])
 @pytest.mark.parametrize("quick", [None, False, True])
+@pytest.mark.parametrize("at_once", [1, 2, 500])
 def test_quotas_are_for_masters_alone_but_not_those_of_others(
-    monkeypatch: pytest.MonkeyPatch, chroot: str, told: list[str], quick: bool | None
+    monkeypatch: pytest.MonkeyPatch, chroot: str, told: list[str], quick: bool | None, at_once: int
 ) -> None:
-    """Those of the top are none of ours below a chroot, and neither is what has the same name there."""
+    """Those of the top are none of ours below a chroot, and neither is what has the same name there; however
+    many are asked for at once."""
+    monkeypatch.setattr(apply_acl, "AT_ONCE", at_once)
     monkeypatch.setattr(apply_acl, "KazooClient", WithQuotas)
     monkeypatch.setattr(apply_acl, "TlsHandler", lambda _tls: SimpleNamespace(refused=None))
     monkeypatch.setattr(Ensemble, "policy", replace(POLICY, complete=True))

@@ -30,7 +30,7 @@ from mwapp.core.messages import (
 )
 from mwapp.core.request_size import LOSSES
 from mwapp.zookeeper import sessions as module
-from mwapp.zookeeper.client import Answered, Client, Down, Happening, Over, Up
+from mwapp.zookeeper.client import Answered, Client, Down, Happening, Over, Refused, Up
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.connection import Connection
 from mwapp.zookeeper.machine import REAL
@@ -201,13 +201,13 @@ def test_nothing_is_heard_of_an_abandoned_session(harness: Harness) -> None:
 
 
 def test_an_abandoned_session_is_ended_by_the_next(endings: Endings) -> None:
-    harness = Harness("zk2,zk1,zk3")
+    harness = Harness("zk3,zk1,zk2")
     harness.tell(up(1), Down())
     harness.sessions.abandon(harness.now)
     harness.look(1)
     harness.tell(up(2), Down(), up(2))
     harness.sessions.close(5.0)  # it is waited for
-    assert endings.seen == [([HOST, ("zk2", 2181), ("zk3", 2181)], 1, b"secret")], "once, here first"
+    assert endings.seen == [([HOST, ("zk3", 2181), ("zk2", 2181)], 1, b"secret")], "once, here first"
 
 
 def test_the_core_hears_that_a_session_that_was_given_up_is_closed(
@@ -268,6 +268,16 @@ def test_a_session_that_nobody_ends(
     harness.sessions.close(5.0)
     assert "session 0xffffffffffffffff is left to time out: zk1:2181: timed out" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_who_has_accepted_us_since_has_not_refused_us() -> None:
+    harness = Harness("zk1,zk2")
+    for address in (("zk1", 2181), ("zk2", 2181)):
+        harness.tell(Refused(address, "no TLS"))
+        assert harness.sessions.refused is None, "the other has not"
+        harness.tell(up(), Down())
+    harness.tell(Refused(("zk1", 2181), "its certificate"), Refused(("zk2", 2181), "no TLS"))
+    assert harness.sessions.refused == "zk1:2181: its certificate"
 
 
 def test_requests_without_a_session_go_nowhere(harness: Harness) -> None:
@@ -516,3 +526,19 @@ def test_a_client_that_closes_its_session_tells_that_it_is_closed_by_its_number(
         server.close()
     (session,) = server.closed
     assert [what for what in heard if isinstance(what, Closed)] == [Closed(session)]
+
+
+def test_a_server_that_takes_no_more_bytes_is_left_and_the_session_goes_on() -> None:
+    server, heard = Server(timeout=3.0, deaf=True), list[Happening]()
+    client = Client(Servers.parse(server.connect), SESSION_SECONDS, lambda _, what: heard.append(what), REAL)
+    try:
+        wait_for("a session", lambda: len(heard) == 1)
+        for number in range(20):  # more than the kernel holds for a server that does not read
+            client.ask(number, Transaction((Create("/a", bytes(1_000_000)),)), "")
+        client.flush()
+        wait_for("the next connection", lambda: len(heard) == 3)
+    finally:
+        server.die()
+        client.close(0.0)
+    assert [type(what) for what in heard[:3]] == [Up, Down, Up]
+    assert {what.session for what in heard if isinstance(what, Up)} == {1}

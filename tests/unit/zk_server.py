@@ -15,12 +15,17 @@ NO_NODE = -101
 
 class Server:
     """Gives every connection a session; takes one over only to have it closed. What is asked it refuses; or,
-    ``silent``, it says nothing and takes over none. Sessions last longer than a test waits, unless told."""
+    ``silent``, it says nothing and takes over none; ``deaf``, it takes no more than a greeting. Sessions last
+    longer than a test waits, unless told."""
 
-    def __init__(self, timeout: float = 3 * LONGEST_WAIT, *, silent: bool = False) -> None:
+    def __init__(
+        self, timeout: float = 3 * LONGEST_WAIT, *, silent: bool = False, deaf: bool = False
+    ) -> None:
         self.sessions = 0
         self.closed: list[int] = []  # sessions
         self._silent = silent
+        self._deaf = deaf
+        self._over = threading.Event()
         self.asked: list[int] = []  # types of requests, apart from pings
         self.closing: Callable[[], None] = lambda: None  # called when a session is to be closed
         self._timeout = timeout
@@ -38,6 +43,7 @@ class Server:
     def die(self) -> None:
         """And speak no more."""
         self.close()
+        self._over.set()
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -61,6 +67,9 @@ class Server:
                 self.sessions = number = self.sessions + 1
             granted = struct.pack("!iiqi16s?", 0, int(self._timeout * 1000), number, 16, b"p" * 16, False)
             connection.sendall(struct.pack("!i", len(granted)) + granted)
+            if self._deaf:
+                self._over.wait()
+                return
             while len(frame := _frame(stream.read)) >= 8:
                 xid, kind = struct.unpack("!ii", frame[:8])
                 if kind == CLOSE_SESSION:
