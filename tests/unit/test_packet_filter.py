@@ -121,6 +121,13 @@ def test_one_that_leaves_need_not_be_known() -> None:
     assert (len(resolved[0].networks), problems) == (1, [])
 
 
+@pytest.mark.parametrize("leaves_first", [False, True])
+def test_one_that_leaves_and_must_be_known_elsewhere_must_be_known(leaves_first: bool) -> None:
+    sources = [source("nobody", optional=True), source("nobody", "zookeeper_host of zk3")]
+    wanted = [{"ports": [1], "sources": sources if leaves_first else sources[::-1]}]
+    assert rules.resolve(wanted, lookup)[1] == ["zookeeper_host of zk3: 'nobody' does not resolve."]
+
+
 def lines(*networks: str, ports: tuple[int, ...] = (2181,)) -> list[str]:
     rule = rules.Rule(ports, tuple(ip_network(network) for network in networks))
     text: str = rules.ruleset("zookeeper", [rule])

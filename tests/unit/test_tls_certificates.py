@@ -28,6 +28,7 @@ from tests.unit.zookeeper_role import load, load_file
 
 module = load_file("modules/tls_certificates.py")
 fingerprints = load("tls_fingerprints").fingerprints
+tls_pem = load("tls_pem")
 
 P256 = bytes.fromhex("06082a8648ce3d030107")  # the number of that curve
 HOSTS = ("zk1", "10.0.0.1")
@@ -895,6 +896,45 @@ def test_a_switch_that_was_cut_short_is_finished(tmp_path: Path) -> None:
     assert answer["made"] == ["client-ca.key: it is the key of the new CA"]
     assert (ensemble.directory / "client-ca.key").read_bytes() == next_key
     assert not (ensemble.directory / "client-ca.next.key").exists()
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_switch_that_is_cut_short_wherever_that_is_leaves_what_the_next_run_finishes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: int
+) -> None:
+    ensemble = Ensemble(tmp_path / "tls")
+    ensemble.step("add", "client")
+    ensemble.placed("zk1", "zk2")
+    old, new = ensemble.trusted()
+    write_one, left = tls_pem.write, [written]
+
+    def cut_short(*what: Any) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        write_one(*what)
+
+    with monkeypatch.context() as once:
+        once.setattr(tls_pem, "write", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            ensemble.step("switch", "client")
+    answer = ensemble.step("switch", "client")
+    assert "msg" not in answer, answer["msg"]
+    assert ensemble.trusted() == [new, old]
+    assert ensemble.leaf_is_of() == new
+    assert not list(ensemble.directory.glob("*.next.key"))
+
+
+def test_a_key_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[tuple[bytes, bool]] = []
+
+    def sync(file: int) -> None:
+        there = Path(f"/proc/self/fd/{file}").read_bytes()
+        synced.append((there, (tmp_path / "key").exists()))
+
+    monkeypatch.setattr(tls_pem.os, "fsync", sync)
+    tls_pem.write(tmp_path / "key", b"secret", 0o600)
+    assert synced == [(b"secret", False)]
 
 
 def test_a_ca_whose_key_is_elsewhere_is_not_changed(tmp_path: Path) -> None:

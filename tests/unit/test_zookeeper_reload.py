@@ -148,6 +148,25 @@ def test_who_shows_them_is_noted_as_having_them(running: Running, monkeypatch: p
     ]
 
 
+def test_what_changes_while_it_is_asked_is_not_noted(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has not taken that up."""
+    shown = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in running.paths}
+    lacks = module.Server.lacks
+
+    def asked(server: Any) -> str:
+        why = str(lacks(server))
+        running.place("client")
+        return why
+
+    monkeypatch.setattr(module.Server, "lacks", asked)
+    for ca in ("client", "quorum"):
+        running.take_up(ca)
+    assert running.ask()["reloaded"]
+    assert running.record.read_text().splitlines()[:4] == [f"{sum_}  {path}" for path, sum_ in shown.items()]
+
+
 @pytest.mark.parametrize("ca", ["client", "quorum"])
 def test_who_goes_on_with_the_old_ones_is_to_be_restarted(ca: str, running: Running) -> None:
     running.take_up({"client": "quorum", "quorum": "client"}[ca])
