@@ -323,6 +323,34 @@ def test_who_is_killed_for_memory_says_so(
     assert outcome.output.startswith("out\n") == bool(reason)
 
 
+class OneForAll(ControlGroups):
+    """The same for each run; a child of the first needs too much."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.one = fake(path, ResourceLimits(memory=1 << 20))
+        count(path / "1", oom=1, oom_kill=1)
+
+    def take(self) -> ControlGroup:
+        return self.one
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.processes
+def test_who_is_killed_for_something_else_does_not_hear_what_the_run_before_has_lacked(
+    tmp_path: Path,
+) -> None:
+    told: queue.SimpleQueue[Exited] = queue.SimpleQueue()
+    runner = Runner(told.put, 1000, OneForAll(tmp_path))  # type: ignore[arg-type]  # it has no shards
+    for number, (command, code) in enumerate([("exit 3", 3), ("kill -KILL $$", -9)]):
+        runner.start(Run(number, Task(command)))
+        exited = told.get(timeout=LONGEST_WAIT)
+        assert (exited.code, exited.output) == (code, b"")
+    runner.kill_all()
+
+
 class Slow(ControlGroups):
     """It takes some time to make one."""
 

@@ -126,6 +126,7 @@ def test_cannot_be_started(shared: Harness, command: str) -> None:
     assert exited.code is None
     assert exited.reason
     assert not exited.output
+    assert resource.getrlimit(RLIMIT_LOCKS)[0] >> 32 != FAMILY, "the daemon is no run, and not killed as one"
 
 
 def test_kill_takes_the_whole_group(harness: Harness, tmp_path: Path) -> None:
