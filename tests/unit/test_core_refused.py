@@ -9,10 +9,10 @@ import pytest
 
 from mwapp.core.client import NO_NUMBERS, Cancel, Submit
 from mwapp.core.limits import LIMITS
-from mwapp.core.messages import Create, Tick
+from mwapp.core.messages import Children, Create, Tick
 from mwapp.core.retention import Retention
 from mwapp.core.task import Task, task_order
-from tests.unit.core_stage import Stage, peer
+from tests.unit.core_stage import Stage, peer, when_carried_out
 from tests.unit.test_core_client import submission
 
 TASK, NEXT = "task-0000000000", "task-0000000001"
@@ -69,6 +69,26 @@ def test_nothing_is_assigned_twice_while_what_was_returned_may_not_be_read() -> 
     stage.settle(5)
     assert stage.children("/assign/w1") == []
     stage.denials.allow("/returned")
+    stage.settle(5)
+    assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
+
+
+def test_nothing_is_assigned_twice_before_what_was_returned_is_read_as_well_as_listed() -> None:
+    stage = Stage()
+    master = stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage, '{"command": "false", "retries": 1, "retry_delay": 0}')
+    stage.denials.forbid("/returned", "r")
+    worker.finish(TASK, code=1)
+    stage.settle(5)
+    stage.denials.allow("/returned")
+    listed = Children("/returned", watch=True)
+    when_carried_out(master, lambda request: request.operation == listed, lambda: stage.soon(act))
+
+    def act() -> None:
+        master.master._act_soon()  # for whatever reason
+        master.event(Tick())
+
     stage.settle(5)
     assert [run.environment["MWAPP_ATTEMPT"] for run in worker.started] == ["1", "2"]
 
