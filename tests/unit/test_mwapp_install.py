@@ -98,11 +98,27 @@ def test_another_release_becomes_current_and_old_ones_go(tmp_path: Path, root: P
 
 
 @pytest.mark.parametrize("newer", ["1", "2"])
-def test_of_the_others_the_newest_stays(newer: str, tmp_path: Path, root: Path) -> None:
+@pytest.mark.parametrize("in_use", ["1", "2"])
+def test_of_the_others_that_stays_which_was_in_use(
+    in_use: str, newer: str, tmp_path: Path, root: Path
+) -> None:
+    """Also if somebody had gone back to it."""
+    for name in ("1", "2", in_use):
+        install.install(bundle(tmp_path, name), root)
+    for name in ("1", "2"):
+        os.utime(root / "releases" / name, (0, 2 if name == newer else 1))
+    for _ in range(2):
+        install.install(bundle(tmp_path, "3"), root)
+        assert releases(root) == {"3", in_use}
+
+
+@pytest.mark.parametrize("newer", ["1", "2"])
+def test_if_nobody_knows_which_was_in_use_the_newest_stays(newer: str, tmp_path: Path, root: Path) -> None:
     for name in ("1", "2"):
         install.install(bundle(tmp_path, name), root)
     for name in ("1", "2"):
         os.utime(root / "releases" / name, (0, 2 if name == newer else 1))
+    (root / "current").unlink()
     install.install(bundle(tmp_path, "3"), root)
     assert releases(root) == {"3", newer}
 
@@ -120,6 +136,10 @@ def test_a_release_that_could_not_be_installed_takes_nobodys_place(
         assert current(root) == "1"
     install.install(bundle(tmp_path, "3"), root)
     assert releases(root) == {"1", "3"}
+    with pytest.raises(install.InstallError):
+        install.install(broken, root)
+    install.install(bundle(tmp_path, "3"), root)
+    assert releases(root) == {"1", "3"}, "and not what could not be installed"
 
 
 def test_the_rest_of_a_broken_installation_is_replaced(tmp_path: Path, root: Path) -> None:

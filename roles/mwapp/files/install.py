@@ -43,10 +43,11 @@ def install(bundle: Path, root: Path) -> None:
                 _pip_install(home / "bin" / "python", Path(wheels))
             mark.symlink_to("bin/python")
     link, new = root / "current", root / "current.new"
+    before = link.resolve()
     new.unlink(missing_ok=True)
     new.symlink_to(home.relative_to(root))
     new.replace(link)
-    _remove_old(home)
+    _remove_old(home, before)
 
 
 def _mark(home: Path) -> Path:
@@ -75,11 +76,12 @@ def _run(command: Sequence[str | Path]) -> None:
         raise InstallError(f"{what} ended with exit status {done.returncode}: {done.stdout.strip()}")
 
 
-def _remove_old(current: Path) -> None:
-    """Keep the newest of the other releases, so that a process not yet restarted still finds its files."""
+def _remove_old(current: Path, before: Path) -> None:
+    """Keep the release that was in use ``before``, so that a process not yet restarted still finds its files;
+    if that is the current one, the newest of the others."""
     others = [release for release in current.parent.iterdir() if release != current]
     # What could not be installed has not served anybody, however new it is.
-    others.sort(key=lambda it: (_mark(it).exists(), it.stat().st_mtime), reverse=True)
+    others.sort(key=lambda it: (it.name == before.name, _mark(it).exists(), it.stat().st_mtime), reverse=True)
     for release in others[KEPT:]:
         shutil.rmtree(release, ignore_errors=True)
 
