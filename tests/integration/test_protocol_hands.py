@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kazoo.exceptions import NotEmptyError
+from kazoo.exceptions import NoNodeError
 
 from testbed.daemons import Daemon
 from testbed.ensemble import Ensemble
@@ -30,10 +30,14 @@ def created(attack: Attack, *tasks: bytes) -> list[str]:
 
 
 def deleted(attack: Attack, path: str) -> bool:
-    """Delete it with all that is below; whether it was gone for a moment. Others may be at work there."""
-    with suppress(NotEmptyError):
-        attack.person.delete(path, recursive=True)
-        return True
+    """Delete it with all that is below, at once; whether that was possible, as others are at work there."""
+    found, all_of_it = [path], attack.person.transaction()
+    with suppress(NoNodeError):
+        for each in found:
+            found += [f"{each}/{name}" for name in attack.person.get_children(each)]
+        for each in reversed(found):
+            all_of_it.delete(each)
+        return not any(isinstance(one, Exception) for one in all_of_it.commit())
     return False
 
 
