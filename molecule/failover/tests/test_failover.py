@@ -6,6 +6,7 @@ bench``, ``make demo``).
 """
 
 import time
+from typing import Any
 
 import pytest
 from conftest import Measured
@@ -28,7 +29,10 @@ WATCHDOG_SECONDS = 10  # mwapp_watchdog
 
 def depositions(cluster: Cluster, node: str) -> int:
     """How many the master there has made since it was started."""
-    told = lambda: cluster.endpoint(node, MASTER_PORT).get("depositions")  # noqa: E731 - for the next line only
+
+    def told() -> Any:
+        return cluster.endpoint(node, MASTER_PORT).get("depositions")
+
     return int(wait_for(f"{node} tells its depositions", told)["made"])
 
 
