@@ -163,6 +163,14 @@ def tree(zk: Any, path: str = "/") -> dict[str, Any]:
     return found
 
 
+def ephemerals(zk: Any, path: str = "/") -> list[str]:
+    """What goes with a session."""
+    found = [path] if zk.get(path)[1].ephemeralOwner else []
+    for name in zk.get_children(path):
+        found += ephemerals(zk, f"{path.rstrip('/')}/{name}")
+    return found
+
+
 def password(session: int) -> bytes:
     """That of a session: ZooKeeper computes it from the session's number alone, as java.util.Random does."""
     seed = ((session ^ 0xB3415C00) ^ 0x5DEECE66D) & (1 << 48) - 1

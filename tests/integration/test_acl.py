@@ -21,7 +21,7 @@ from mwapp.zookeeper.tls import Tls
 from testbed import ensemble as ensemble_module
 from testbed.daemons import Daemon, Site
 from testbed.ensemble import Ensemble
-from testbed.hostile import QUOTA, Scene, hand, outcome, tree
+from testbed.hostile import QUOTA, Scene, ephemerals, hand, outcome, tree
 from testbed.person import catch_up
 from testbed.tls_files import DAY, Maker, pem, pem_key, write
 from testbed.waiting import wait_for
@@ -168,6 +168,7 @@ def test_nobody_bounds_by_a_quota_what_masters_may_write(
             scene.prepare_at_the_top(zk)
             assert QUOTA in site.acl("on", *ON, "--quick")["changed"], "zkCli.sh leaves quotas open to all"
             assert site.acl()["changed"] == []
+            wait_for("no session of an earlier test is left", lambda: not ephemerals(zk))
             before = tree(zk)
             for name in ("mwapp-worker-v", "mwapp-cli-here", "zk1"):
                 with hand(site.connect, Tls(ca, str(store / f"client/{name}.pem"))) as theirs:
