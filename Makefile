@@ -14,7 +14,8 @@ OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .PHONY: help setup setup-python setup-podman setup-oldest setup-tests provision up demo ssh down lint lint-style \
-	lint-types lint-ansible lint-oldest lint-sanity docs unit processes model simulate coverage mutants integration lab-test molecule test bench collection sanity clean
+	lint-types lint-ansible lint-oldest lint-sanity docs unit processes model simulate coverage mutants integration \
+	lab-test molecule $(SCENARIOS:%=molecule-%) test bench collection sanity clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -50,10 +51,11 @@ ssh: ## a shell on a host: make ssh NODE=mw1
 down: ## remove the hosts and every trace of them
 	@lab --name "$${LAB:-lab}" down
 
-# What waits for servers and hosts leaves a third of the processors: there the proof runs.
+# What waits for servers and hosts is done two at a time; the lab's own tests begin, while there is no other lab. That
+# still leaves a part of the processors: there the proof runs.
 test: setup-tests lint unit processes ## all tests
 	@scripts/beside "$(MAKE) --no-print-directory model simulate MINUTES=15 EDGE_MINUTES=3" \
-		"$(MAKE) --no-print-directory integration lab-test molecule"
+		"$(MAKE) --no-print-directory --jobs=2 --output-sync=target lab-test integration molecule"
 
 # Its parts beside each other, one on each core; what one of them says is shown whole when it ends.
 lint: export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/playbooks/collections
@@ -86,10 +88,10 @@ lint-sanity:
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
-# More processes than there are cores, for some tests wait. What one of them has compiled the others need not.
+# More processes than there are cores, for tests wait. What one of them has compiled the others need not.
 unit processes: export PYTHONDONTWRITEBYTECODE :=
 unit: setup-python ## logic, without root and without processes
-	pytest -n $$(expr $$(nproc) + 2) --dist worksteal -m "not processes" tests/unit
+	pytest -n $$(expr $$(nproc) + 4) --dist worksteal -m "not processes" tests/unit
 
 processes: setup-python ## the unit tests that start processes: handlers, commands, modules, ansible-playbook
 	pytest -n $$(expr $$(nproc) + 2) --dist worksteal -m processes tests/unit
@@ -117,8 +119,10 @@ integration: setup-tests ## a real ensemble on loopback, attacked
 lab-test: setup-tests ## the lab's own verbs
 	pytest tests/lab
 
-molecule: setup-tests setup-oldest ## real hosts: SCENARIOS="default failover"
-	set -e; export LAB_PREFIX=$$(scripts/lab-prefix); for scenario in $(SCENARIOS); do molecule test -s $$scenario; done
+molecule: $(SCENARIOS:%=molecule-%) ## real hosts: SCENARIOS="default failover"
+
+$(SCENARIOS:%=molecule-%): molecule-%: setup-tests setup-oldest
+	LAB_PREFIX=$$(scripts/lab-prefix) molecule test -s $*
 
 bench: setup-tests ## what it costs, against the floor; figures in build/bench: make bench PART=tasks
 	python -m bench $(PART)

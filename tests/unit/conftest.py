@@ -3,6 +3,7 @@
 import gc
 import logging
 import socket
+import socketserver
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -61,6 +62,14 @@ def no_name_service() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", look_up)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers_end_at_once() -> Iterator[None]:
+    """A server of the standard library looks twice a second whether it is to end. Here hundreds do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socketserver.BaseServer.serve_forever, "__defaults__", (0.01,))
         yield
 
 
