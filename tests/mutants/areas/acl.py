@@ -211,4 +211,9 @@ MUTANTS = [
         "",
         "it stays so until somebody is added",
     ),
+    apply(
+        "range(0, len(paths), AT_ONCE)",
+        "range(0, len(paths) - 1, AT_ONCE)",
+        "the last of them keeps its list if a page ends just before it",
+    ),
 ]

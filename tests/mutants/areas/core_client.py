@@ -318,7 +318,7 @@ MUTANTS = [
     client(
         "        self._scope.cancel()\n        self._scope = self._process.scope()\n        self._start",
         "        self._scope = self._process.scope()\n        self._start",
-        equivalent="it was cancelled when the connection was cut, and a new one has nothing to cancel",
+        "who starts over on the same connection hears twice of what was asked before",
     ),
     client(
         "    def suspended(self) -> None:\n        self._scope.cancel()\n\n    def expired",
@@ -545,5 +545,15 @@ MUTANTS = [
         "self._scope.after(self._uncertain_until - self._process.now, self._begin)",
         "self._scope.after(self._uncertain_until, self._begin)",
         "after a lost session nothing is submitted for as long as the machine has run",
+    ),
+    client(
+        "            self._lost = lost\n",
+        "            self._lost = self._lost if self._lost is not None else lost\n",
+        "of the second session that it loses a client does not hear that it is closed",
+    ),
+    wait(
+        "        self._waiting[task] = None\n        if self._begun:\n",
+        "        if self._begun:\n            self._waiting[task] = None\n",
+        "what is added while the others are looked through is not waited for",
     ),
 ]

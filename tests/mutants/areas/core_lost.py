@@ -220,4 +220,9 @@ MUTANTS = [
         "and before:",
         "who had the name before seems to live on",
     ),
+    master(
+        "        self._doomed.clear()\n",
+        "",
+        "a worker that was cut off with the master has no time to say that it lives on",
+    ),
 ]

@@ -514,4 +514,9 @@ MUTANTS = [
         "return known.held",
         "which of two queues counts depends on which was read first",
     ),
+    mirror(
+        "        present = () if isinstance(names, Failed) else names\n",
+        "        self.blind.discard(queue)\n        present = () if isinstance(names, Failed) else names\n",
+        "a task is assigned twice while what was returned is listed and not read yet",
+    ),
 ]

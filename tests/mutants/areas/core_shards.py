@@ -508,4 +508,14 @@ MUTANTS = [
     session(
         "if self._runs or self._shards:", "if self._runs:", "the session is closed while handlers are dying"
     ),
+    holder(
+        "self._verify_incarnation)\n            self._verify_later()",
+        "self._verify_incarnation)\n                self._verify_later()",
+        "a worker that was there before the first table looks once",
+    ),
+    view(
+        "            self._held.discard(name)  # it may come again, and is new then\n",
+        "            pass\n",
+        "a holder that goes while it is read, and comes back, is not heard",
+    ),
 ]

@@ -423,4 +423,14 @@ MUTANTS = [
         '        _send(connection, struct.pack(">ii", 1, _CLOSE_SESSION))\n', "", "taken over, not closed"
     ),
     ending("connection.sendall(", "connection.send(", "half a request"),
+    sessions(
+        "servers = [up.address, *(a for a in self._servers.addresses if a != up.address)]",
+        "servers = list(self._servers.addresses)",
+        "a session that was given up is ended elsewhere first, where nobody may have heard of it",
+    ),
+    sessions(
+        "        self._refused.clear()\n",
+        "",
+        "who has accepted us since is said to refuse us",
+    ),
 ]

@@ -848,4 +848,9 @@ MUTANTS = [
     groups(
         'self._runs / "cgroup.kill"', 'self._runs / "cgroup.freeze"', "a stopped process keeps runs alive"
     ),
+    group(
+        "        why = self._control_group.lacked_memory()\n        if why is not None and self.code == -signal.SIGKILL:\n",
+        "        if self.code == -signal.SIGKILL and (why := self._control_group.lacked_memory()) is not None:\n",
+        "who is killed hears of the memory that a run before it has lacked",
+    ),
 ]

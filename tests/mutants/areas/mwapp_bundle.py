@@ -197,4 +197,5 @@ MUTANTS = [
     install("if sys.version_info < OLDEST_PYTHON:", "if False:", "an old Python fails somewhere"),
     install("len(sys.argv) != 2", "len(sys.argv) < 1", "a traceback"),
     install('"--symlinks"', '"--copies"', "a copy of the interpreter stays, without what it needs"),
+    install("it.name == before.name, ", "", "the release in use is removed after going back to an older one"),
 ]

@@ -124,4 +124,9 @@ MUTANTS = [
         'if is_true(settings["zookeeper_admin_server"]) else []', "", "a port that is not used is filtered"
     ),
     inventory('value.split(",") if isinstance(value, str) else value', "value", "-e shuts clients out"),
+    rules(
+        'for source in (source for rule in rules for source in rule["sources"]):',
+        'for source in {source["address"]: source for rule in rules for source in rule["sources"]}.values():',
+        "a misspelt name passes if a server that leaves has it, too",
+    ),
 ]

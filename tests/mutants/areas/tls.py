@@ -333,4 +333,14 @@ MUTANTS = [
         'found["stale"]',
         "it ends for another file",
     ),
+    store(
+        '            others = [one for one in known if one not in new]\n            made = self._rewritten(path, [*new, *others], key, "the new CA signs")\n            self._make(key_path, tls_pem.pem(key), 0o600, "it is the key of the new CA")\n',
+        '            others = [one for one in known if one not in new]\n            self._make(key_path, tls_pem.pem(key), 0o600, "it is the key of the new CA")\n            made = self._rewritten(path, [*new, *others], key, "the new CA signs")\n',
+        "a switch that is cut short between two files is refused from then on",
+    ),
+    pem(
+        "            os.fsync(new.fileno())\n            os.fchmod(new.fileno(), mode)\n            Path(new.name).replace(path)\n",
+        "            os.fchmod(new.fileno(), mode)\n            Path(new.name).replace(path)\n            os.fsync(new.fileno())\n",
+        "after a power cut a key is empty",
+    ),
 ]

@@ -117,4 +117,9 @@ MUTANTS = [
         "changed=True, reloaded=True",
         "nobody restarts one that needs it",
     ),
+    reload(
+        "        if not why:\n            server.note()\n",
+        "        if not why:\n            server = Server(module.params)\n            server.note()\n",
+        "what changes while it is asked is noted as taken up",
+    ),
 ]
