@@ -9,7 +9,7 @@ EDGE_FRESH ?= 20
 # Each process has the processor for so many minutes at most: a slow machine tries as many as it can, and says so.
 MINUTES ?= 5
 EDGE_MINUTES ?= 1
-SCENARIOS ?= default failover archive standalone peers operations collection
+SCENARIOS ?= default operations failover archive standalone peers collection
 OLDEST := $(CURDIR)/.venv/oldest/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

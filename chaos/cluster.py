@@ -100,13 +100,13 @@ class Cluster:
 
     def told(self, node: str, key: str) -> str:
         """One of these answers; waits for it."""
-        return wait_for(f"{node} tells its {key}", lambda: self.server(node).get(key), 30)
+        return wait_for(f"{node} tells its {key}", lambda: self.server(node).get(key), 60)
 
     def modes(self) -> dict[str, str]:
         """Each server's role: leader, follower, or down."""
         return {node: self.server(node).get("zk_server_state", "down") for node in self.servers}
 
-    def leader(self, followers: int = 2, seconds: float = 30) -> str:
+    def leader(self, followers: int = 2, seconds: float = 60) -> str:
         """The leader, once exactly one server leads and says that ``followers`` are in sync with it.
 
         A server that was just thawed still calls itself leader for a moment, so ask all of them.
@@ -129,13 +129,13 @@ class Cluster:
 
     def epoch(self, node: str, port: int = MASTER_PORT) -> int:
         """The epoch of the master there; waits for it."""
-        return int(wait_for(f"{node} tells its epoch", lambda: self.endpoint(node, port).get("epoch"), 30))
+        return int(wait_for(f"{node} tells its epoch", lambda: self.endpoint(node, port).get("epoch"), 60))
 
     def state(self, node: str, port: int) -> str | None:
         """A daemon's state by its status endpoint; None if it does not answer."""
         return self.endpoint(node, port).get("state")
 
-    def master(self, seconds: float = 30) -> str:
+    def master(self, seconds: float = 60) -> str:
         """The node of the active master, once there is one."""
 
         def look() -> str | None:

@@ -52,7 +52,9 @@ def _active(cluster: Cluster) -> tuple[str, int]:
 def about_to_fall_silent(cluster: Cluster) -> tuple[str, int]:
     """The active master and its epoch. Earlier depositions are forgotten first, or it would be left alone for
     longer each time; if there were any, that takes an election."""
-    if cluster.endpoint(cluster.master(), MASTER_PORT).get("deposed_of_late"):
+    master = cluster.master()
+    told = wait_for(f"{master} tells its state", lambda: cluster.endpoint(master, MASTER_PORT))
+    if told.get("deposed_of_late"):
         with reader(cluster.hosts(), cluster.tls()) as client:
             for path in (EPOCH, TASKS):
                 client.set(path, b"")
@@ -185,7 +187,7 @@ def kill_leader(cluster: Cluster, writers: list[Writer]) -> tuple[str, float]:
     began = time.monotonic()
     cluster.kill(old, SERVER_UNIT)
     new = cluster.leader(seconds=60)  # a JVM on a busy machine is slow
-    return new, _survived_since(began, writers, 20)
+    return new, _survived_since(began, writers, 60)
 
 
 def freeze_leader(cluster: Cluster, writers: list[Writer]) -> float:
@@ -241,7 +243,7 @@ def regain_quorum(cluster: Cluster, outage: Outage, writers: list[Writer]) -> fl
     cluster.mend()
     cluster.leader()
     healed = time.monotonic()
-    wait_for("every client writes again", lambda: all(w.writes_since(healed) for w in writers), 30)
+    wait_for("every client writes again", lambda: all(w.writes_since(healed) for w in writers), 60)
     return _longest_gap(outage.since, writers)
 
 

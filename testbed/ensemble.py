@@ -284,9 +284,12 @@ class Ensemble:
         return wait_for("a server leads", leading, seconds)
 
     def followers(self) -> list[Server]:
-        """The servers that follow."""
+        """Those that are awake and do not lead; waits until they follow."""
         leader = self.leader()
-        return [server for server in self.servers if server is not leader and server.mode() == "follower"]
+        awake = [server for server in self.servers if server.running and not server.paused]
+        others = [server for server in awake if server is not leader]
+        wait_for("the others follow", lambda: all(it.mode() == "follower" for it in others), START_SECONDS)
+        return others
 
     def heal(self) -> None:
         """Resume paused servers, start those that ended; then like :meth:`start`."""

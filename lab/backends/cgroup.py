@@ -77,13 +77,13 @@ class Cgroup:
 
     def freeze(self, frozen: bool) -> None:
         (self.path / "cgroup.freeze").write_text("1" if frozen else "0")
-        until(lambda: self.frozen == frozen, 5, f"{'freezing' if frozen else 'thawing'} {self.relative}")
+        until(lambda: self.frozen == frozen, 30, f"{'freezing' if frozen else 'thawing'} {self.relative}")
 
     def kill(self) -> None:
         """SIGKILL to all at once, frozen or not, and wait for the end of the last."""
         with contextlib.suppress(FileNotFoundError):
             (self.path / "cgroup.kill").write_text("1")
-        until(lambda: not self.populated, 10, f"the end of the killed processes in {self.relative}")
+        until(lambda: not self.populated, 60, f"the end of the killed processes in {self.relative}")
 
     def remove(self) -> None:
         """Remove it with all below. Nothing may be alive in there. It is no error if it is not there."""

@@ -71,7 +71,7 @@ class Containers(ABC):
         # The kernel unmounts a moment after the last process has ended, and two mounts would destroy the
         # disk.
         disk = self._disk(node)
-        until(lambda: not disk.in_use, 10, f"{node.name}: release of its disk by its last life")
+        until(lambda: not disk.in_use, 60, f"{node.name}: release of its disk by its last life")
         disk.make()
         self._make_shared()
         log = directory / "console.log"
@@ -162,7 +162,7 @@ class Containers(ABC):
         group.kill()
         group.remove()
         disks = [Disk(image) for image in self.disks.glob("*/disk.img")]
-        until(lambda: not any(disk.in_use for disk in disks), 10, f"release of the disks in {self.disks}")
+        until(lambda: not any(disk.in_use for disk in disks), 60, f"release of the disks in {self.disks}")
         remove(self.disks)
 
     def group(self, node: Node) -> Cgroup:

@@ -138,7 +138,7 @@ class Bundle:
                         archive.writestr(zipfile.ZipInfo(name, NO_DATE), content)
             new.chmod(0o644)
             new.replace(self.path)
-        bundles = sorted(self._dest.glob("mwapp-*.pyz"), key=lambda file: file.stat().st_mtime)
+        bundles = sorted(self._dest.glob("mwapp-*.pyz"), key=_built)
         for old in bundles[:-KEPT]:
             old.unlink(missing_ok=True)
 
@@ -278,6 +278,14 @@ def _pip(arguments: list[str], trouble: str) -> None:
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise BundleError(f"{trouble}. {sys.executable} -m pip said:\n{done.stderr.strip()}")
+
+
+def _built(bundle: Path) -> float:
+    """When it was; long ago if another run has just removed it."""
+    try:
+        return bundle.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def main() -> None:

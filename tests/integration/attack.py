@@ -71,7 +71,7 @@ class Attack:
         submitter = subprocess.Popen(
             [
                 *(sys.executable, "-m", "mwapp", "submit", "--connect", self.site.connect),
-                *("--connect-timeout", str(LONGEST_WAIT), "-"),
+                *("--connect-timeout", str(4 * LONGEST_WAIT), "-"),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

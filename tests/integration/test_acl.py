@@ -19,7 +19,7 @@ from mwapp import Client
 from mwapp.release import close_session, with_tls
 from mwapp.zookeeper.tls import Tls
 from testbed import ensemble as ensemble_module
-from testbed.daemons import Daemon, Site
+from testbed.daemons import LONG_SESSION, NO_DEPOSITIONS, Daemon, Site
 from testbed.ensemble import Ensemble
 from testbed.hostile import QUOTA, Scene, ephemerals, hand, outcome, tree
 from testbed.person import catch_up
@@ -89,10 +89,11 @@ def site(
 def test_stolen_keys_and_strangers_are_refused(
     site: Secured, ensemble: Ensemble, store: Path, tmp_path: Path
 ) -> None:
-    masters = [site.daemon("master", name) for name in MASTERS]
+    # What is compared stays as it is, if no session ends and nobody takes over.
+    masters = [site.daemon("master", name, *NO_DEPOSITIONS, *LONG_SESSION) for name in MASTERS]
     site.acl("on", *ON)
     for name in ("w", "v"):
-        site.daemon("worker", name, "--label", name).wait_for_state("ready")
+        site.daemon("worker", name, "--label", name, *LONG_SESSION).wait_for_state("ready")
     for master in masters:
         master.wait_for_state("active", "standby")
     site.mwapp("submit", "--wait", "--label", "w", "echo hello")
@@ -192,6 +193,15 @@ def _served(port: int, connect: Callable[..., Any]) -> bool:
 # ---------------------------------------------------------------- what must work
 
 
+def leads(master: Daemon) -> bool:
+    return master.status().get("state") == "active"
+
+
+def primaries(site: Secured) -> set[str]:
+    """Who has the table's shards. Who came first has all for a moment."""
+    return {shard["primary"] for shard in site.json("shards", "show", "t")}
+
+
 def test_a_running_application_gets_lists_works_on_and_loses_them_again(
     site: Secured, store: Path, tmp_path: Path
 ) -> None:
@@ -225,14 +235,13 @@ def test_a_running_application_gets_lists_works_on_and_loses_them_again(
     site.mwapp("cancel", cancelled, status=None)
     assert site.json("tasks", cancelled)[0]["state"] == "cancelled"
 
-    active = next(master for master in masters if master.status().get("state") == "active")
+    active = wait_for("one is active", lambda: next((m for m in masters if leads(m)), None))
     standby = next(master for master in masters if master is not active)
     active.kill()
-    wait_for("the other takes over", lambda: standby.status().get("state") == "active")
+    wait_for("the other takes over", lambda: leads(standby))
     site.mwapp("submit", "--wait", "echo after")
     long = site.submit(f"until [ -e {gate} ]; do sleep 0.1; done", "--name", "long")
-    wait_for("it runs", lambda: any(long in worker.running() for worker in workers))
-    its = next(worker for worker in workers if long in worker.running())
+    its = wait_for("it runs", lambda: next((w for w in workers if long in w.running()), None))
     its.signal(signal.SIGTERM)
     its.wait_for_state("draining")
     gate.touch()
@@ -270,11 +279,11 @@ def test_shards_under_lists(site: Secured) -> None:
         worker.wait_for_state("ready")
     wait = ("--wait", "--timeout", "60")
     site.mwapp("shards", "create", "t", "--shards", "2", "--command", "exec sleep 600", *wait)
-    assert {shard["primary"] for shard in site.json("shards", "show", "t")} == {"w", "v"}
+    wait_for("each has one", lambda: primaries(site) == {"w", "v"})
     site.mwapp("shards", "create", "t", "--shards", "2", status=7)
     site.mwapp("shards", "move", "t", "0", "w", *wait)
     site.mwapp("shards", "drain", "v", *wait)
-    assert {shard["primary"] for shard in site.json("shards", "show", "t")} == {"w"}
+    assert primaries(site) == {"w"}
     site.mwapp("shards", "drain", "v", "--undo")
     workers["v"].stop()
     site.mwapp("shards", "delete", "t", *wait)
@@ -295,7 +304,7 @@ def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secu
     stays = site.daemon("worker", "v", "--slots", "4")
     stays.wait_for_state("ready")
     site.mwapp("shards", "create", "t", "--shards", "2", "--command", "exec sleep 600", "--wait")
-    assert {shard["primary"] for shard in site.json("shards", "show", "t")} == {"w", "v"}
+    wait_for("each has one", lambda: primaries(site) == {"w", "v"})
     ca = str(store / "client-ca.pem")
     own = [ACL(31, Id("x509", "CN=mwapp-cli-here")), ACL(1, Id("world", "anyone"))]
     with hand(site.connect, Tls(ca, str(store / "client/mwapp-cli-here.pem"))) as zk:
@@ -310,10 +319,7 @@ def test_what_a_stolen_key_has_made_keeps_nobody_from_striking_it_off(site: Secu
     assert any(one.startswith("/tasks/mine: no permission") for one in done["foreign"])
     wait_for("the other has its task", lambda: taken in stays.running())
     wait_for("it runs no more here", lambda: struck.status().get("running") == [])
-    wait_for(
-        "the other has its shard",
-        lambda: {shard["primary"] for shard in site.json("shards", "show", "t")} == {"v"},
-    )
+    wait_for("the other has its shard", lambda: primaries(site) == {"v"})
     assert site.acl("off")["problems"] == []
     assert not site.acl()["in_force"]
     site.mwapp("submit", "--wait", "true")

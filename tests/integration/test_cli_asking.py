@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.daemons import Site
+from testbed.daemons import LONG_SESSION, NO_DEPOSITIONS, Site
 from testbed.ensemble import Ensemble
 from testbed.person import person_at
 from testbed.waiting import LONGEST_WAIT, wait_for
@@ -25,7 +25,8 @@ def nodes(shared_ensemble: Ensemble, tmp_path_factory: pytest.TempPathFactory) -
     """Two nodes for all tests here; one is the master, the other runs what is submitted."""
     with Site(f"{shared_ensemble.connect_string}/asking", tmp_path_factory.mktemp("asking")) as site:
         for name in ("a", "b"):
-            site.start("node", name, "--slots", "8", "--label", f"name={name}", "--label", "any")
+            labels = ("--label", f"name={name}", "--label", "any")
+            site.start("node", name, "--slots", "8", *labels, *NO_DEPOSITIONS, *LONG_SESSION)
         yield site
 
 
@@ -170,7 +171,7 @@ def test_what_has_not_ended_is_neither_run_again_nor_removed(site: Site) -> None
 def test_a_cancel_request_stands_without_a_master(ensemble: Ensemble, tmp_path: Path) -> None:
     with Site(f"{ensemble.connect_string}/cancel", tmp_path) as site:
         task = submit(site, "true")
-        assert site.json("cancel", task, "--timeout", "0.5", status=5) == [{"task": task, "state": None}]
+        assert site.json("cancel", task, "--timeout", "3", status=5) == [{"task": task, "state": None}]
         (seen,) = site.json("tasks", task)
         assert (seen["state"], seen["cancelling"]) == ("queued", True)
         assert "cancelling" in site.mwapp("tasks")

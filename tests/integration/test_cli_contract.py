@@ -74,6 +74,7 @@ def test_who_stops_waiting_is_told_the_names(running: Site, how: str | signal.Si
     else:
         with begun(running, *waits) as command:
             wait_for("one is done", lambda: states(running) == ["done", "assigned"])
+            states(running)  # once more: by then the command has heard of it, too
             command.send_signal(how)
             stdout, _ = command.communicate(timeout=LONGEST_WAIT)
         assert command.returncode == 128 + how

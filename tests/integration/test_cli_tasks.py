@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,8 +138,13 @@ def test_workers_and_status(running: Site, ensemble: Ensemble) -> None:
             "running": [task],
         }
     ]
-    status = running.json("status")
-    assert sorted(server["mode"] for server in status["servers"]) == ["follower", "follower", "leader"]
+
+    def all_answer() -> dict[str, Any] | None:
+        found = running.json("status")
+        modes = sorted(str(server["mode"]) for server in found["servers"])
+        return found if modes == ["follower", "follower", "leader"] and found["master"]["state"] else None
+
+    status = wait_for("all tell what they are", all_answer)
     master = running.daemons[0]
     assert master.said_at("") < status["master"].pop("since") <= master.status()["elected_at"]
     assert status["master"] == {

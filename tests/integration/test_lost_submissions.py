@@ -29,7 +29,10 @@ def test_a_search_that_is_cut_off_doubles_nothing(attack: Attack, cut_at: int) -
     """No answer arrives until all are created; then the connection is cut again, at a read of the search."""
     attack.network.mute_from(b"/tasks/task-")
     submitter = subprocess.Popen(
-        [sys.executable, "-m", "mwapp", "submit", "--connect", attack.site.connect, "-"],
+        [
+            *(sys.executable, "-m", "mwapp", "submit", "--connect", attack.site.connect),
+            *("--connect-timeout", str(LONGEST_WAIT), "-"),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

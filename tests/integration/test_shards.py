@@ -107,6 +107,16 @@ class Town(Site):
 
         return wait_for(f"all are owned, and none by {without or 'nobody'}", probe)
 
+    def settled(self) -> dict[int, tuple[str, int]]:
+        """Wait until each worker has some, and nothing moves: who came first has all for a moment."""
+
+        def probe() -> bool:
+            (table,) = self.json("shards", "list")["tables"]
+            return not table["moving"] and {who for who, _ in self.owners().values()} == set(WORKERS)
+
+        wait_for("each has some, and nothing moves", probe)
+        return self.owned()
+
 
 @pytest.fixture
 def town(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Town]:
@@ -131,9 +141,8 @@ def town(ensemble: Ensemble, request: pytest.FixtureRequest, tmp_path: Path) -> 
 def test_every_shard_is_owned_once_whoever_dies_and_whatever_is_asked(town: Town) -> None:
     town.mwapp("shards", "create", "t", "--shards", "4", "--command", COMMAND.format(at=town.at), *WAIT)
     town.mwapp("shards", "create", "t", "--shards", "4", status=7)
-    first = town.owned()
+    first = town.settled()
     assert sorted(first) == [0, 1, 2, 3]
-    assert {who for who, _ in first.values()} == set(WORKERS)
 
     # A worker is killed: what it ran is dead before anybody else begins, and its shards go elsewhere.
     before = town.running()
@@ -212,7 +221,7 @@ def test_a_worker_that_stands_still_is_followed_only_when_its_own_are_killed(tow
     """Its commands go on while it is frozen, for it cannot kill them. That is what the generation is for:
     what they write late has a smaller one than their successors'. When it goes on, it kills them at once."""
     town.mwapp("shards", "create", "t", "--shards", "4", "--command", COMMAND.format(at=town.at), *WAIT)
-    first = town.owned()
+    first = town.settled()
     town.worker("w1").signal(signal.SIGSTOP)
 
     def others() -> dict[int, tuple[str, int]]:
@@ -228,7 +237,7 @@ def test_a_worker_that_stands_still_is_followed_only_when_its_own_are_killed(tow
 
 def test_a_command_that_ends_is_started_again_under_another_generation(town: Town) -> None:
     town.mwapp("shards", "create", "t", "--shards", "3", "--command", COMMAND.format(at=town.at), *WAIT)
-    first = town.owned()
+    first = town.settled()
     shard, (_, generation) = next(iter(first.items()))
     (process,) = (pid for (its, _, _), pid in town.running().items() if its == shard)
 
@@ -329,7 +338,7 @@ async def _given_up(connect: str, worker: str) -> None:
 def test_a_handler_that_nobody_has_fails_and_is_told(town: Town) -> None:
     town.mwapp("shards", "create", "t", "--shards", "1", "--handler", "no_such:Thing")
     wait_for("it has failed", lambda: town.shards() and town.shards()[0]["state"] in ("failed", "vacant"))
-    assert any("no_such" in daemon.log.read_text() for daemon in town.daemons)
+    wait_for("it is told", lambda: any("no_such" in daemon.log.read_text() for daemon in town.daemons))
     late = ("--wait", "--timeout", "1")
     town.mwapp("shards", "create", "u", "--shards", "1", "--handler", "no_such:Thing", *late, status=5)
     for table in ("t", "u"):

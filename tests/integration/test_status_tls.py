@@ -53,6 +53,7 @@ def about_the_master(site: Site, *options: str) -> tuple[str, str | None, list[s
 def test_people_see_the_master_if_they_have_its_ca(site: Site, store: Path, master: Daemon) -> None:
     address = f"https://127.0.0.1:{master.port}"
     ca, other = store / "client-ca.pem", store / "quorum-ca.pem"
+    wait_for("it is seen", lambda: about_the_master(site, "--status-ca", str(ca))[1] == "active")
     assert about_the_master(site, "--status-ca", str(ca)) == (address, "active", [])
     said = f"the master's status endpoint {address}: "
     remedy = "give the CA of its certificate by --status-ca (status_ca in mwapp.toml)"

@@ -44,9 +44,12 @@ def test_what_was_acknowledged_is_there_whoever_dies_or_stands_still(town: Town)
             for key in person.last:
                 person.look(key, regions.get(key))
             assert person.wrong == []
-        shown = regions.show()
-        assert sum(state.keys or 0 for state in shown) == len(found)
-        assert len(shown) > 3
+
+        def all_tell() -> bool:
+            shown = regions.show()
+            return len(shown) > 3 and sum(state.keys or 0 for state in shown) == len(found)
+
+        wait_for("every region is served, and tells its keys", all_tell, every=0.1)
 
 
 def trouble(town: Town, regions: Regions, people: People) -> None:

@@ -63,10 +63,11 @@ def test_tasks_run_and_a_killed_master_is_released_at_once(
     many = "".join(f"echo {number} {'x' * 500}\n" for number in range(100))
     ended = json.loads(site.mwapp("submit", "--wait", "-", "--output", "json", text=many))
     assert {task["state"] for task in ended} == {"done"}
-    status = site.json("status")
-    assert {server["mode"] for server in status["servers"]} == {"leader", "follower"}, (
-        "they are asked with TLS"
-    )
+
+    def modes() -> set[str]:
+        return {server["mode"] for server in site.json("status")["servers"]}
+
+    wait_for("they are asked with TLS", lambda: modes() == {"leader", "follower"})
 
     session = active.session()
     active.kill()
@@ -87,7 +88,7 @@ def test_a_server_that_hangs_is_left_and_the_session_goes_on(
 
 
 def _hang(site: Site, ensemble: Ensemble) -> None:
-    worker = site.start("worker", "w")
+    worker = site.start("worker", "w", *LONG_SESSION)
     worker.wait_for_state("ready", "registering", "idle", "active", "paused")
     session = wait_for("it has a session", lambda: worker.session() if worker.session() != -1 else None)
 

@@ -68,11 +68,13 @@ def test_whether_certificates_are_taken_up_is_seen(
         for server in ensemble.servers:
             there = home(tls, server)
             record.write_text(f"{'0' * 64}  {there}/client.pem\n{'0' * 64}  /etc/zookeeper/zoo.cfg\n")
-            arguments: dict[str, Any] = {"host": "127.0.0.1", "home": str(there), "timeout": 10 if can else 1}
+            arguments: dict[str, Any] = {"host": "127.0.0.1", "home": str(there), "timeout": 30 if can else 1}
             arguments |= {"client_port": server.secure_port}
             arguments |= {"election_port": election_port(server) if size > 1 else 0}
             # 3.8.0 reads its certificate only when the first client comes.
-            assert run(reload, arguments)["reloaded"], "it has the certificates that it was started with"
+            assert run(reload, arguments | {"timeout": 30})["reloaded"], (
+                "it has the certificates that it was started with"
+            )
             record.write_text(f"{'0' * 64}  {there}/client.pem\n{'0' * 64}  /etc/zookeeper/zoo.cfg\n")
             for ca in ("client", "quorum"):
                 (tls / ca / f"zk{server.number}.pem").unlink()

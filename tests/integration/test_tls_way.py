@@ -12,6 +12,7 @@ from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates import Store, Wanted, utc_now
 
+from testbed import asking
 from testbed.ensemble import Ensemble, Server
 from testbed.waiting import wait_for
 from tests.integration import test_ports_change as members
@@ -93,8 +94,9 @@ def test_servers_that_do_not_understand_each_other_are_stopped_as_the_refusal_sa
                 [said] = planned(part)["problems"]
                 assert "The running servers cannot talk to each other" in said
                 assert "stop those that serve nobody (systemctl stop zookeeper), and run again" in said
+            wait_for("the others serve", lambda: all(it.mode() for it in ensemble.servers if it is not old))
             for server in ensemble.servers:
-                if server.mode() is None:
+                if not asking.fields(server.ask("srvr", 10.0), ": ").get("Mode"):
                     server.stop()
             assert [server for server in ensemble.servers if not server.running] == [old]
             made = [planned(part) for part in ("open", "close")]
@@ -115,7 +117,7 @@ def test_no_server_is_alone_on_the_way_though_one_dies_for_good(tmp_path: Path) 
     with Ensemble(4, tls=tmp_path) as ensemble:
         *living, dead = ensemble.servers
         with Writer(",".join(f"127.0.0.1:{server.port}" for server in living)) as writer:
-            first = next(server for server in living if server.mode() == "follower")
+            first = wait_for("one follows", lambda: next((s for s in living if s.mode() == "follower"), None))
             configure(first, "speaks")
             first.stop()
             first.start()

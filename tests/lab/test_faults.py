@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -39,7 +38,7 @@ def reaches(lab: Lab, a: str, b: str) -> bool:
 
 def reaches_soon(lab: Lab, a: str, b: str) -> bool:
     """The same after a cut: a kernel that has asked in vain for an address asks again after a second."""
-    return any(reaches(lab, a, b) for _ in range(6))
+    return any(reaches(lab, a, b) for _ in range(20))
 
 
 def received(lab: Lab, a: str, b: str) -> bool:
@@ -56,7 +55,7 @@ def received(lab: Lab, a: str, b: str) -> bool:
         assert listener.stdout is not None
         listener.stdout.readline()
         lab.exec(a, ["python3", "-c", send], check=True)
-        arrived, _, _ = select.select([listener.stdout], [], [], 3)
+        arrived, _, _ = select.select([listener.stdout], [], [], 10)
         listener.kill()
         return bool(arrived)
 
@@ -258,14 +257,11 @@ def test_a_node_boots_without_a_free_block(lab: Lab, tmp_path: Path) -> None:
     lab.fill_disk("a")
     lab.power_cut("a")
     image = DISKS / lab.name / "a" / "disk.img"
-    subprocess.run(["mount", "-o", "loop", image, tmp_path], check=True)
-    try:
-        # What was lost with the power has left some room, and it may be a directory that mounting needs.
-        shutil.rmtree(tmp_path / "work/work")
-        dd = ["dd", "if=/dev/zero", f"of={tmp_path}/rest", "bs=4k", "conv=fsync"]
-        assert subprocess.run(dd, capture_output=True, check=False).returncode != 0
-    finally:
-        subprocess.run(["umount", tmp_path], check=True)
+    # What was lost with the power has left some room, and it may be a directory that mounting needs.
+    fill = 'mount -o loop "$1" "$2"; rm -r "$2/work/work"; ! dd if=/dev/zero of="$2/rest" bs=4k conv=fsync'
+    # Only here: a node that boots meanwhile, of whatever lab, would keep a mount that it sees.
+    alone = ["unshare", "--mount", "--propagation=private", "sh", "-ec", fill, "-", str(image), str(tmp_path)]
+    subprocess.run(alone, check=True, capture_output=True)
     lab.boot("a")
     assert "No space left on device" in write(lab, "a", 8192)
     lab.free_disk("a")

@@ -12,6 +12,7 @@ from conftest import Play
 
 from chaos.cluster import Cluster
 from testbed.archive import Release
+from testbed.waiting import wait_for
 
 SERVERS = ("zk1", "zk2", "zk3")
 RELEASES = "/opt/zookeeper"
@@ -42,6 +43,12 @@ def process(cluster: Cluster, node: str) -> str:
     """Another value after a restart, with what the server was started with."""
     look = "systemctl show --property=MainPID zookeeper; cat /run/zookeeper/started-with"
     return run(cluster, node, look)
+
+
+def the_one_down(cluster: Cluster) -> str | None:
+    """Which does not answer, if it is one."""
+    down = [node for node, mode in cluster.modes().items() if mode == "down"]
+    return down[0] if len(down) == 1 else None
 
 
 def jars(cluster: Cluster, node: str) -> set[str]:
@@ -192,7 +199,7 @@ def test_a_release_that_does_not_start_costs_one_server_and_the_old_one_brings_i
     played = play("a release that does not start", zookeeper_gate_timeout=10, **archive(broken_release))
     assert played.status != 0
     assert "NoClassDefFoundError: org/apache/jute/" in played.text
-    (stopped,) = [node for node, mode in cluster.modes().items() if mode == "down"]
+    stopped = wait_for("all but one answer", lambda: the_one_down(cluster))
     others = [node for node in SERVERS if node != stopped]
     assert cluster.leader(followers=1) == leader
     assert {node: process(cluster, node) for node in others} == {node: before[node] for node in others}

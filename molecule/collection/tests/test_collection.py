@@ -3,6 +3,8 @@
 import pytest
 from conftest import Few, Play
 
+from testbed.waiting import wait_for
+
 PLAYERS = ("oldest", "newest")
 
 
@@ -45,7 +47,7 @@ def test_all_restart(play: Play, cluster: Few, player: str) -> None:
 
 def test_reset_asks_first_and_then_removes_all(play: Play, cluster: Few) -> None:
     assert "this was not confirmed" in play("reset", player="newest").text
-    assert cluster.modes() == {"zk1": "standalone"}
+    wait_for("it still serves", lambda: cluster.modes() == {"zk1": "standalone"})
     reset = play("reset", "--extra-vars=reset_confirm=zk1", player="newest")
     assert reset.status == 0, reset.output
     assert cluster.modes() == {"zk1": "down"}

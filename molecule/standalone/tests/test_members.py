@@ -95,7 +95,7 @@ def test_the_middle_one_is_taken_out(cluster: Cluster, play: Play) -> None:
         assert run(cluster, node, f"cat {DATA}/myid").strip() == node[-1]
         assert marked(cluster, node) == "from-the-beginning"
     run(cluster, "zk2", "systemctl disable --now zookeeper")
-    wait_for("the two go on", lambda: sorted(modes(cluster).values()) == ["follower", "leader"], 15)
+    wait_for("the two go on", lambda: sorted(modes(cluster).values()) == ["follower", "leader"], 60)
     again = play("without_middle")
     assert (again.status, again.changed) == (0, 0), again.output
     assert "still runs" not in again.text
@@ -116,6 +116,6 @@ def test_it_comes_back_as_an_observer(cluster: Cluster, play: Play) -> None:
 
 def test_an_observer_is_no_part_of_the_quorum(cluster: Cluster) -> None:
     run(cluster, "zk3", "systemctl stop zookeeper")
-    wait_for("one voter of two and an observer are no quorum", lambda: modes(cluster) == {}, 20)
+    wait_for("one voter of two and an observer are no quorum", lambda: modes(cluster) == {}, 60)
     run(cluster, "zk3", "systemctl start zookeeper")
-    wait_for("the quorum is back", lambda: len(modes(cluster)) == 3, 30)
+    wait_for("the quorum is back", lambda: len(modes(cluster)) == 3, 90)

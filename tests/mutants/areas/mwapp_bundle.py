@@ -57,7 +57,7 @@ MUTANTS = [
     bundle("new.replace(self.path)", 'new.rename(self._dest / "bundle.pyz")', "it is built by every run"),
     bundle("bundles[:-KEPT]", "bundles[KEPT:]", "the newest are removed"),
     bundle("bundles[:-KEPT]", "[]", "bundles pile up"),
-    bundle("key=lambda file: file.stat().st_mtime)", "key=lambda file: file.name)", "the newest are removed"),
+    bundle("key=_built)", "key=lambda file: file.name)", "the newest are removed"),
     bundle(
         '"\\n".join(self._pins).encode() + self._constraints)',
         '"\\n".join(self._pins).encode())',
