@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kazoo.client import KazooClient
-from kazoo.exceptions import NoAuthError
+from kazoo.exceptions import NoAuthError, NoNodeError
 from kazoo.security import ACL, OPEN_ACL_UNSAFE, Id
 
 from mwapp.core.protocol import Assignment, secret_path
@@ -164,10 +164,13 @@ def tree(zk: Any, path: str = "/") -> dict[str, Any]:
 
 
 def ephemerals(zk: Any, path: str = "/") -> list[str]:
-    """What goes with a session."""
-    found = [path] if zk.get(path)[1].ephemeralOwner else []
-    for name in zk.get_children(path):
-        found += ephemerals(zk, f"{path.rstrip('/')}/{name}")
+    """What goes with a session, or is going now."""
+    try:
+        found = [path] if zk.get(path)[1].ephemeralOwner else []
+        for name in zk.get_children(path):
+            found += ephemerals(zk, f"{path.rstrip('/')}/{name}")
+    except NoNodeError:
+        return [path]
     return found
 
 
