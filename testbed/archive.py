@@ -1,6 +1,8 @@
-"""ZooKeeper releases in the Apache project's layout, made from Debian's packages, which is enough for tests.
+"""ZooKeeper releases in the Apache project's layout, as far as tests need it, made from Debian's packages or
+from the release's own jars.
 
     release = build("bookworm")  # release.path, release.checksum; kept in the cache
+    release = of_jars("3.9.5")
 
 By hand: ``python -m testbed.archive bookworm`` prints the two.
 """
@@ -15,12 +17,15 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lab import image
 from lab.run import lock, run
 from lab.spec import CACHE
+from testbed import releases
 
 VERSIONS = {"bookworm": "3.8.0", "trixie": "3.9.3"}
 STORE = CACHE / "archives"
@@ -103,6 +108,30 @@ def build(suite: str) -> Release:
     return Release(version, path, hashlib.sha512(path.read_bytes()).hexdigest())
 
 
+def of_jars(version: str) -> Release:
+    """The release itself, from Maven Central: what a server and its shell need. Raises ReleaseError."""
+    jars = releases.lib(version)
+    path = STORE / "jars" / f"apache-zookeeper-{version}-bin.tar.gz"
+    with lock("archives"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _writing(path.with_suffix(".new")) as tar:
+            for jar in jars:
+                _add(tar, f"apache-zookeeper-{version}-bin/lib/{jar.name}", jar.read_bytes(), 0o644)
+        path.with_suffix(".new").replace(path)
+    return Release(version, path, hashlib.sha512(path.read_bytes()).hexdigest())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[tarfile.TarFile]:
+    """The same content gives the same bytes."""
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
+        yield tar
+
+
 def _download(suite: str, directory: Path) -> None:
     """Download another release's packages, with its image's apt lists and settings."""
     root = image.layers(suite, lambda _: None).split(":")[-1]
@@ -116,13 +145,9 @@ def _download(suite: str, directory: Path) -> None:
 
 
 def _pack(directory: Path, version: str, path: Path) -> None:
-    """Write the archive; the same packages give the same bytes."""
+    """Write the archive."""
     top, jars = f"apache-zookeeper-{version}-bin", directory / "root/usr/share/java"
-    with (
-        path.open("wb") as file,
-        gzip.GzipFile("", "wb", 6, file, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w") as tar,
-    ):
+    with _writing(path) as tar:
         for name in JARS:
             jar = jars / f"{name}.jar"
             versioned = next(jars.glob(f"{name}-[0-9]*.jar"), jar)

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab.run import lock
@@ -17,8 +18,12 @@ from lab.spec import CACHE
 
 STORE = CACHE / "releases"
 MAVEN_SECONDS = 300.0  # for one call of it: the first one fetches its plugins, too
-# Beside the release what its archive has and its description leaves to others.
+# Beside the release what its archive has and its description leaves to others: for the server, and its tools.
 PROVIDED = ("io.dropwizard.metrics:metrics-core:4.1.12.1", "org.xerial.snappy:snappy-java:1.1.10.5")
+TOOLS = ("commons-cli:commons-cli:1.5.0", "jline:jline:2.14.6")
+# The parents of these, which name the versions of what they need, are missing in some copies of Maven
+# Central. They need what the release before needs.
+NEEDS_AS = {"3.8.7": "3.8.6", "3.9.6": "3.9.5"}
 POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -39,15 +44,27 @@ class ReleaseError(Exception):
 
 def jars(version: str) -> tuple[Path, ...]:
     """The server's jars and their dependencies, with the testbed's logger. Raises ReleaseError."""
+    return _without("logback", _release(version))
+
+
+def lib(version: str) -> tuple[Path, ...]:
+    """What the release's archive has below lib/ that a server and its tools need. Raises ReleaseError."""
+    return _without("slf4j-simple", _release(version))
+
+
+def _release(version: str) -> tuple[Path, ...]:
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise ReleaseError(f"{version!r} is no release: a number such as 3.9.4")
-    return _fetched(version, f"ZooKeeper {version}", f"org.apache.zookeeper:zookeeper:{version}", *PROVIDED)
+    wanted = (f"org.apache.zookeeper:zookeeper:{NEEDS_AS.get(version, version)}", *PROVIDED, *TOOLS)
+    own = [f"org.apache.zookeeper:{jar}:{version}" for jar in ("zookeeper", "zookeeper-jute")]
+    instead = own if version in NEEDS_AS else []
+    return _fetched(f"zookeeper-{version}", f"ZooKeeper {version}", *wanted, instead=instead)
 
 
 def curator(version: str) -> tuple[Path, ...]:
     """The jars of Apache Curator, another client, and their dependencies. Raises ReleaseError."""
     wanted = f"org.apache.curator:curator-framework:{version}"
-    return _fetched(f"curator-{version}", f"Curator {version}", wanted)
+    return _without("logback", _fetched(f"curator-{version}", f"Curator {version}", wanted))
 
 
 def of_node(version: str) -> Path:
@@ -77,26 +94,32 @@ def _from_npm(place: Path, package: str) -> None:
         new.rename(place)
 
 
-def _fetched(place: str, what: str, *wanted: str) -> tuple[Path, ...]:
+def _without(logger: str, jars: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Of two loggers one too many."""
+    return tuple(jar for jar in jars if not jar.name.startswith(f"{logger}-"))
+
+
+def _fetched(place: str, what: str, *wanted: str, instead: Sequence[str] = ()) -> tuple[Path, ...]:
     with lock("releases"):
         if not (STORE / place).exists():
-            _fetch(STORE / place, what, wanted)
+            _fetch(STORE / place, what, wanted, instead)
     return tuple(sorted((STORE / place).glob("*.jar")))
 
 
-def _fetch(place: Path, what: str, wanted: tuple[str, ...]) -> None:
-    """All of it, or nothing."""
+def _fetch(place: Path, what: str, wanted: Sequence[str], instead: Sequence[str]) -> None:
+    """All of it, or nothing. Jars of ``instead`` take the places of those of the same names."""
     STORE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STORE) as temporary:
         new = Path(temporary) / "jars"
         dependencies = "".join(DEPENDENCY.format(*artifact.split(":")) for artifact in wanted)
         (Path(temporary) / "pom.xml").write_text(POM.format(dependencies=dependencies))
         _maven(what, Path(temporary), "copy-dependencies", "-DincludeScope=runtime")
-        for logger in new.glob("logback-*.jar"):
-            logger.unlink()
         (api,) = new.glob("slf4j-api-*.jar")
-        simple = f"org.slf4j:slf4j-simple:{api.stem.removeprefix('slf4j-api-')}"
-        _maven(what, Path(temporary), "copy", f"-Dartifact={simple}")
+        logger = f"org.slf4j:slf4j-simple:{api.stem.removeprefix('slf4j-api-')}"
+        for artifact in (logger, *instead):
+            for old in new.glob(f"{artifact.split(':')[1]}-[0-9]*.jar"):
+                old.unlink()
+            _maven(what, Path(temporary), "copy", f"-Dartifact={artifact}")
         new.rename(place)
 
 

@@ -23,7 +23,7 @@ def test_no_maven(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(releases.ReleaseError, match="apt-get install maven"):
         releases.jars("3.9.4")
-    assert not (store / "3.9.4").exists(), "half a release counts as one the next time"
+    assert not (store / "zookeeper-3.9.4").exists(), "half a release counts as one the next time"
 
 
 @pytest.mark.processes
@@ -35,7 +35,7 @@ def test_what_maven_says(tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
         releases.ReleaseError, match=r"ZooKeeper 3.9.99 cannot be fetched: .*no such artifact"
     ):
         releases.jars("3.9.99")
-    assert not (store / "3.9.99").exists()
+    assert not (store / "zookeeper-3.9.99").exists()
 
 
 @pytest.mark.processes
@@ -48,4 +48,36 @@ def test_maven_is_not_waited_for_without_end(
     monkeypatch.setattr(releases, "MAVEN_SECONDS", 0.2)
     with pytest.raises(releases.ReleaseError, match=r"ZooKeeper 3.9.99 cannot be fetched: .*timed out"):
         releases.jars("3.9.99")
-    assert not (store / "3.9.99").exists()
+    assert not (store / "zookeeper-3.9.99").exists()
+
+
+MAVEN = """#!/bin/sh
+for word; do
+    case $word in
+    -DoutputDirectory=*) to=${word#*=} ;;
+    -Dartifact=*) what=${word#*:} ;;
+    esac
+done
+mkdir -p "$to"
+cd "$to"
+if [ -n "$what" ]; then
+    touch "${what%:*}-${what#*:}.jar"
+else
+    touch zookeeper-3.9.5.jar zookeeper-jute-3.9.5.jar slf4j-api-2.0.1.jar logback-core-1.3.jar
+fi
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("store")
+def test_what_a_release_needs_may_be_told_by_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own jars are those that were asked for; a server of the testbed and one of an archive have a logger
+    each."""
+    (tmp_path / "mvn").write_text(MAVEN)
+    (tmp_path / "mvn").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    own = {"zookeeper-3.9.6.jar", "zookeeper-jute-3.9.6.jar", "slf4j-api-2.0.1.jar"}
+    assert {jar.name for jar in releases.jars("3.9.6")} == own | {"slf4j-simple-2.0.1.jar"}
+    assert {jar.name for jar in releases.lib("3.9.6")} == own | {"logback-core-1.3.jar"}
