@@ -115,8 +115,12 @@ def _fetch(place: Path, what: str, wanted: Sequence[str], instead: Sequence[str]
         (Path(temporary) / "pom.xml").write_text(POM.format(dependencies=dependencies))
         _maven(what, Path(temporary), "copy-dependencies", "-DincludeScope=runtime")
         (api,) = new.glob("slf4j-api-*.jar")
-        logger = f"org.slf4j:slf4j-simple:{api.stem.removeprefix('slf4j-api-')}"
-        for artifact in (logger, *instead):
+        version = api.stem.removeprefix("slf4j-api-")
+        loggers = [f"org.slf4j:slf4j-simple:{version}"]
+        if not any(new.glob("logback-*.jar")):  # it is in the archive, and 3.9 does not ask for it
+            suits = "1.2.13" if version.startswith("1.") else "1.3.15"
+            loggers += [f"ch.qos.logback:logback-{part}:{suits}" for part in ("classic", "core")]
+        for artifact in (*loggers, *instead):
             for old in new.glob(f"{artifact.split(':')[1]}-[0-9]*.jar"):
                 old.unlink()
             _maven(what, Path(temporary), "copy", f"-Dartifact={artifact}")

@@ -63,7 +63,7 @@ cd "$to"
 if [ -n "$what" ]; then
     touch "${what%:*}-${what#*:}.jar"
 else
-    touch zookeeper-3.9.5.jar zookeeper-jute-3.9.5.jar slf4j-api-2.0.1.jar logback-core-1.3.jar
+    touch zookeeper-3.9.5.jar zookeeper-jute-3.9.5.jar slf4j-api-2.0.1.jar
 fi
 """
 
@@ -80,4 +80,7 @@ def test_what_a_release_needs_may_be_told_by_the_one_before(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     own = {"zookeeper-3.9.6.jar", "zookeeper-jute-3.9.6.jar", "slf4j-api-2.0.1.jar"}
     assert {jar.name for jar in releases.jars("3.9.6")} == own | {"slf4j-simple-2.0.1.jar"}
-    assert {jar.name for jar in releases.lib("3.9.6")} == own | {"logback-core-1.3.jar"}
+    assert {jar.name for jar in releases.lib("3.9.6")} == own | {
+        "logback-classic-1.3.15.jar",
+        "logback-core-1.3.15.jar",
+    }
