@@ -258,7 +258,7 @@ def test_a_node_boots_without_a_free_block(lab: Lab, tmp_path: Path) -> None:
     lab.power_cut("a")
     image = DISKS / lab.name / "a" / "disk.img"
     # What was lost with the power has left some room, and it may be a directory that mounting needs.
-    fill = 'mount -o loop "$1" "$2"; rm -r "$2/work/work"; ! dd if=/dev/zero of="$2/rest" bs=4k conv=fsync'
+    fill = 'mount -o loop "$1" "$2"; cd "$2"; rm -r work/work; ! dd if=/dev/zero of=rest bs=4k conv=fsync'
     # Only here: a node that boots meanwhile, of whatever lab, would keep a mount that it sees.
     alone = ["unshare", "--mount", "--propagation=private", "sh", "-ec", fill, "-", str(image), str(tmp_path)]
     subprocess.run(alone, check=True, capture_output=True)

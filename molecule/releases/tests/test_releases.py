@@ -30,7 +30,8 @@ def test_it_rolls_and_a_leader_that_dies_amid_it_costs_nothing(
 ) -> None:
     """One server first, as if the run was broken off; then the leader is killed, and the same run ends it."""
     assert operator.versions() == [old] * 3
-    first = next(node for node, mode in cluster.modes().items() if mode == "follower")
+    leader = cluster.leader()
+    first = next(node for node in cluster.servers if node != leader)
     begun = operator.install(of_jars(new), f"--limit={first}")
     assert sorted(operator.versions()) == sorted([old, old, new])
     cluster.lab.exec(cluster.leader(), ["systemctl", "kill", "--signal=KILL", "zookeeper"], check=True)
