@@ -51,8 +51,8 @@ ssh: ## a shell on a host: make ssh NODE=mw1
 down: ## remove the hosts and every trace of them
 	@lab --name "$${LAB:-lab}" down
 
-# What waits for servers and hosts is done two at a time; the lab's own tests begin, while there is no other lab. That
-# still leaves a part of the processors: there the proof runs.
+# What waits for servers and hosts is done two at a time; the lab's own tests begin, and mostly there is no other lab
+# yet (two of them skip if there is). That still leaves a part of the processors: there the proof runs.
 test: setup-tests lint unit processes ## all tests
 	@scripts/beside "$(MAKE) --no-print-directory model simulate MINUTES=15 EDGE_MINUTES=3" \
 		"$(MAKE) --no-print-directory --jobs=2 --output-sync=target lab-test integration molecule"

@@ -102,6 +102,10 @@ class Cluster:
         """One of these answers; waits for it."""
         return wait_for(f"{node} tells its {key}", lambda: self.server(node).get(key), 60)
 
+    def versions(self) -> list[str]:
+        """ZooKeeper's of each server as it runs: ``3.8.0``. Waits for their answers."""
+        return [self.told(node, "zk_version").partition("-")[0] for node in self.servers]
+
     def modes(self) -> dict[str, str]:
         """Each server's role: leader, follower, or down."""
         return {node: self.server(node).get("zk_server_state", "down") for node in self.servers}

@@ -121,6 +121,11 @@ class Writer:
             raise BrokenPromiseError(f"{self._path}: {lost} acknowledged writes are not stored")
 
 
+def longest_gap(writers: list[Writer], since: float, until: float) -> float:
+    """The longest of any client, as ``Writer.longest_gap``: 0 without clients."""
+    return max((writer.longest_gap(since, until) for writer in writers), default=0.0)
+
+
 @contextmanager
 def reader(hosts: str, tls: TlsFiles | None = None) -> Iterator[KazooClient]:
     """A short-lived client. It sees every write acknowledged before its session was opened."""

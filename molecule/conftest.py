@@ -32,6 +32,15 @@ def writers(cluster: Cluster) -> Iterator[list[Writer]]:
         yield [stack.enter_context(Writer(cluster, node)) for node in cluster.servers]
 
 
+@pytest.fixture
+def nothing_is_lost(cluster: Cluster, writers: list[Writer]) -> Iterator[None]:
+    """Whatever a test does, all servers are well after it and have all that was acknowledged."""
+    yield
+    cluster.leader()
+    for writer in writers:
+        writer.verify()
+
+
 @pytest.fixture(scope="session")
 def figures() -> list[str]:
     """Lines to be told at the end, whether or not the tests pass."""

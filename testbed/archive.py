@@ -29,6 +29,9 @@ from testbed import releases
 
 VERSIONS = {"bookworm": "3.8.0", "trixie": "3.9.3"}
 STORE = CACHE / "archives"
+RECIPE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[
+    :12
+]  # what it builds is kept below that name
 PACKAGES = (
     "libcommons-cli-java",
     "libcommons-io-java",
@@ -94,8 +97,7 @@ class Release:
 def build(suite: str) -> Release:
     """The version of a Debian release, built now if the cache has none from this recipe."""
     version = VERSIONS[suite]
-    recipe = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
-    path = STORE / recipe / f"apache-zookeeper-{version}-bin.tar.gz"
+    path = STORE / RECIPE / f"apache-zookeeper-{version}-bin.tar.gz"
     with lock("archives"):
         if not path.exists():
             with tempfile.TemporaryDirectory() as temporary:
@@ -109,15 +111,19 @@ def build(suite: str) -> Release:
 
 
 def of_jars(version: str) -> Release:
-    """The release itself, from Maven Central: what a server and its shell need. Raises ReleaseError."""
-    jars = releases.lib(version)
-    path = STORE / "jars" / f"apache-zookeeper-{version}-bin.tar.gz"
+    """The release's own jars from Maven Central: what a server and its shell need, no Jetty and no scripts.
+
+    Raises ReleaseError.
+    """
+    path = STORE / f"{RECIPE}-{releases.RECIPE}" / f"apache-zookeeper-{version}-bin.tar.gz"
     with lock("archives"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _writing(path.with_suffix(".new")) as tar:
-            for jar in jars:
-                _add(tar, f"apache-zookeeper-{version}-bin/lib/{jar.name}", jar.read_bytes(), 0o644)
-        path.with_suffix(".new").replace(path)
+        if not path.exists():
+            jars = releases.lib(version)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _writing(path.with_suffix(".new")) as tar:
+                for jar in jars:
+                    _add(tar, f"apache-zookeeper-{version}-bin/lib/{jar.name}", jar.read_bytes(), 0o644)
+            path.with_suffix(".new").replace(path)
     return Release(version, path, hashlib.sha512(path.read_bytes()).hexdigest())
 
 

@@ -155,9 +155,9 @@ class Server:
         """The answer to a four-letter word, empty if there is none."""
         return asking.four_letter_word(self.address, self.port, word, seconds)
 
-    def mode(self) -> str | None:
+    def mode(self, seconds: float = 1.0) -> str | None:
         """``leader`` or ``follower`` (``standalone`` for a single one); None while it does not serve."""
-        return asking.fields(self.ask("srvr"), ": ").get("Mode")
+        return asking.fields(self.ask("srvr", seconds), ": ").get("Mode")
 
     def commits(self) -> bool:
         """Whether it opens and closes a session: then it is in sync with a quorum.

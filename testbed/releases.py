@@ -5,6 +5,7 @@
 fetches one into the cache and prints it. It needs Maven (``apt-get install maven``).
 """
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from lab.run import lock
 from lab.spec import CACHE
 
 STORE = CACHE / "releases"
+RECIPE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]  # the name of what it has fetched
 MAVEN_SECONDS = 300.0  # for one call of it: the first one fetches its plugins, too
 # Beside the release what its archive has and its description leaves to others: for the server, and its tools.
 PROVIDED = ("io.dropwizard.metrics:metrics-core:4.1.12.1", "org.xerial.snappy:snappy-java:1.1.10.5")
@@ -44,27 +46,27 @@ class ReleaseError(Exception):
 
 def jars(version: str) -> tuple[Path, ...]:
     """The server's jars and their dependencies, with the testbed's logger. Raises ReleaseError."""
-    return _without("logback", _release(version))
+    return _release(version, "slf4j-simple")
 
 
 def lib(version: str) -> tuple[Path, ...]:
     """What the release's archive has below lib/ that a server and its tools need. Raises ReleaseError."""
-    return _without("slf4j-simple", _release(version))
+    return _release(version, "logback")
 
 
-def _release(version: str) -> tuple[Path, ...]:
+def _release(version: str, logger: str) -> tuple[Path, ...]:
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise ReleaseError(f"{version!r} is no release: a number such as 3.9.4")
     wanted = (f"org.apache.zookeeper:zookeeper:{NEEDS_AS.get(version, version)}", *PROVIDED, *TOOLS)
     own = [f"org.apache.zookeeper:{jar}:{version}" for jar in ("zookeeper", "zookeeper-jute")]
     instead = own if version in NEEDS_AS else []
-    return _fetched(f"zookeeper-{version}", f"ZooKeeper {version}", *wanted, instead=instead)
+    return _fetched(f"zookeeper-{version}", f"ZooKeeper {version}", *wanted, logger=logger, instead=instead)
 
 
 def curator(version: str) -> tuple[Path, ...]:
     """The jars of Apache Curator, another client, and their dependencies. Raises ReleaseError."""
     wanted = f"org.apache.curator:curator-framework:{version}"
-    return _without("logback", _fetched(f"curator-{version}", f"Curator {version}", wanted))
+    return _fetched(f"curator-{version}", f"Curator {version}", wanted, logger="slf4j-simple")
 
 
 def of_node(version: str) -> Path:
@@ -94,37 +96,43 @@ def _from_npm(place: Path, package: str) -> None:
         new.rename(place)
 
 
-def _without(logger: str, jars: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Of two loggers one too many."""
-    return tuple(jar for jar in jars if not jar.name.startswith(f"{logger}-"))
-
-
-def _fetched(place: str, what: str, *wanted: str, instead: Sequence[str] = ()) -> tuple[Path, ...]:
+def _fetched(
+    name: str, what: str, *wanted: str, logger: str, instead: Sequence[str] = ()
+) -> tuple[Path, ...]:
+    place = STORE / RECIPE / f"{name}-{logger}"
     with lock("releases"):
-        if not (STORE / place).exists():
-            _fetch(STORE / place, what, wanted, instead)
-    return tuple(sorted((STORE / place).glob("*.jar")))
+        if not place.exists():
+            _fetch(place, what, wanted, logger, instead)
+    return tuple(sorted(place.glob("*.jar")))
 
 
-def _fetch(place: Path, what: str, wanted: Sequence[str], instead: Sequence[str]) -> None:
+def _fetch(place: Path, what: str, wanted: Sequence[str], logger: str, instead: Sequence[str]) -> None:
     """All of it, or nothing. Jars of ``instead`` take the places of those of the same names."""
-    STORE.mkdir(parents=True, exist_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=STORE) as temporary:
         new = Path(temporary) / "jars"
         dependencies = "".join(DEPENDENCY.format(*artifact.split(":")) for artifact in wanted)
         (Path(temporary) / "pom.xml").write_text(POM.format(dependencies=dependencies))
         _maven(what, Path(temporary), "copy-dependencies", "-DincludeScope=runtime")
-        (api,) = new.glob("slf4j-api-*.jar")
-        version = api.stem.removeprefix("slf4j-api-")
-        loggers = [f"org.slf4j:slf4j-simple:{version}"]
-        if not any(new.glob("logback-*.jar")):  # it is in the archive, and 3.9 does not ask for it
-            suits = "1.2.13" if version.startswith("1.") else "1.3.15"
-            loggers += [f"ch.qos.logback:logback-{part}:{suits}" for part in ("classic", "core")]
-        for artifact in (*loggers, *instead):
+        for artifact in (*_loggers(new, logger), *instead):
             for old in new.glob(f"{artifact.split(':')[1]}-[0-9]*.jar"):
                 old.unlink()
             _maven(what, Path(temporary), "copy", f"-Dartifact={artifact}")
         new.rename(place)
+
+
+def _loggers(jars: Path, logger: str) -> list[str]:
+    """The artifacts that make it the only one: the version that suits slf4j's API."""
+    (api,) = jars.glob("slf4j-api-*.jar")
+    version = api.stem.removeprefix("slf4j-api-")
+    if logger == "slf4j-simple":
+        for other in jars.glob("logback-*.jar"):
+            other.unlink()
+        return [f"org.slf4j:slf4j-simple:{version}"]
+    if any(jars.glob("logback-*.jar")):
+        return []
+    suits = "1.2.13" if version.startswith("1.") else "1.3.15"  # in 3.9's archive, not in its description
+    return [f"ch.qos.logback:logback-{part}:{suits}" for part in ("classic", "core")]
 
 
 def _maven(what: str, directory: Path, goal: str, option: str) -> None:

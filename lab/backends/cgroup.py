@@ -75,9 +75,11 @@ class Cgroup:
         except OSError:
             return []
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self, frozen: bool, seconds: float = 30) -> None:
         (self.path / "cgroup.freeze").write_text("1" if frozen else "0")
-        until(lambda: self.frozen == frozen, 30, f"{'freezing' if frozen else 'thawing'} {self.relative}")
+        until(
+            lambda: self.frozen == frozen, seconds, f"{'freezing' if frozen else 'thawing'} {self.relative}"
+        )
 
     def kill(self) -> None:
         """SIGKILL to all at once, frozen or not, and wait for the end of the last."""

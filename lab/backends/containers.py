@@ -109,8 +109,10 @@ class Containers(ABC):
         # Stop the processes before the disk: an fsync at that very instant can return success without having
         # written, and nobody may act on that.
         group = self.group(node)
-        with contextlib.suppress(LabError):  # if freezing fails, kill it anyway
-            group.freeze(True)
+        with contextlib.suppress(
+            LabError
+        ):  # if freezing fails, kill it anyway, and soon: the power is to go now
+            group.freeze(True, seconds=5)
         self._disk(node).shut_down()
         group.kill()
 

@@ -40,7 +40,7 @@ from mwapp.core.messages import (
 )
 from mwapp.zookeeper.connect_string import Servers
 from mwapp.zookeeper.sessions import SILENCE, Note, Sessions
-from testbed.ensemble import Ensemble, Server
+from testbed.ensemble import START_SECONDS, Ensemble, Server
 from testbed.waiting import LONGEST_WAIT
 from tests.integration import replay
 
@@ -74,9 +74,11 @@ class Driver:
         assert isinstance(reply, Reply)
         return reply.result
 
-    def wait(self, wanted: Callable[[Event], bool], since: int = 0) -> Event:
+    def wait(
+        self, wanted: Callable[[Event], bool], since: int = 0, *, seconds: float = LONGEST_WAIT
+    ) -> Event:
         """The first such event since so many."""
-        end = time.monotonic() + LONGEST_WAIT
+        end = time.monotonic() + seconds
         while True:
             for event in self.events[since:]:
                 if wanted(event):
@@ -84,8 +86,8 @@ class Driver:
             assert time.monotonic() < end, f"not among {self.events[since:]}"
             self.pump()
 
-    def wait_for(self, kind: type[Event], since: int = 0) -> Event:
-        return self.wait(lambda event: isinstance(event, kind), since)
+    def wait_for(self, kind: type[Event], since: int = 0, *, seconds: float = LONGEST_WAIT) -> Event:
+        return self.wait(lambda event: isinstance(event, kind), since, seconds=seconds)
 
     def send(self, operation: Operation) -> int:
         self._number += 1
@@ -348,7 +350,8 @@ def test_a_session_given_up_in_an_outage_does_not_outlast_it(ensemble: Ensemble,
     time.sleep(10.0 * SILENCE + 0.5)  # so long it can be closed as ever
     for server in ensemble.servers:
         server.start()
-    driver.wait_for(Connected, since)  # as soon as there is a quorum: the old session's time runs from then
+    # As soon as there is a quorum: the old session's time runs from then.
+    driver.wait_for(Connected, since, seconds=START_SECONDS)
     ensemble.start()
     end = time.monotonic() + LONGEST_WAIT
     while witness.ask_fresh(Exists("/e")) is not None:

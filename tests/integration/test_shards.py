@@ -281,12 +281,19 @@ def test_a_program_makes_a_table_finds_its_shards_and_gives_it_up(town: Town) ->
         with pytest.raises(RefusedError, match="name: t exists already"):
             table.create(shards=3)
         table.wait(LONGEST_WAIT)
-        assert {its.state for its in table.show()} <= {"serving", "handover"}
+
+        def under_way(shards: int) -> None:
+            states = table.show()
+            assert [its.shard for its in states] == [*range(shards)]
+            assert {its.state for its in states} <= {"serving", "handover"}
+
+        under_way(3)
 
         def serve(shards: int) -> bool:
-            """Now: whoever was in sync first serves first, and hands over to whom the plan names."""
+            """Whether each is where it is to be: whoever was in sync first serves first, and hands over."""
             states = table.show()
-            return len(states) == shards and all(its.state == "serving" and _reached(its) for its in states)
+            assert [its.shard for its in states] == [*range(shards)]
+            return all(its.state == "serving" and _reached(its) for its in states)
 
         def all_reached() -> bool:
             members = [member for its in table.show() for member in its.members.values()]
@@ -299,7 +306,7 @@ def test_a_program_makes_a_table_finds_its_shards_and_gives_it_up(town: Town) ->
 
         table.resize(5, timeout=LONGEST_WAIT)
         table.wait(LONGEST_WAIT)
-        assert {its.state for its in table.show()} <= {"serving", "handover"}
+        under_way(5)
         wait_for("all shards serve", lambda: serve(5))
         town.mwapp("shards", "resize", "t", "6", *WAIT)
         town.mwapp("shards", "resize", "t", "5", status=7)

@@ -12,7 +12,6 @@ from typing import Any
 
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_certificates import Store, Wanted, utc_now
 
-from testbed import asking
 from testbed.ensemble import Ensemble, Server
 from testbed.waiting import wait_for
 from tests.integration import test_ports_change as members
@@ -96,7 +95,7 @@ def test_servers_that_do_not_understand_each_other_are_stopped_as_the_refusal_sa
                 assert "stop those that serve nobody (systemctl stop zookeeper), and run again" in said
             wait_for("the others serve", lambda: all(it.mode() for it in ensemble.servers if it is not old))
             for server in ensemble.servers:
-                if not asking.fields(server.ask("srvr", 10.0), ": ").get("Mode"):
+                if not server.mode(10.0):
                     server.stop()
             assert [server for server in ensemble.servers if not server.running] == [old]
             made = [planned(part) for part in ("open", "close")]

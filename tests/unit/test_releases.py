@@ -1,4 +1,4 @@
-"""Releases from Maven Central: what is said if one cannot be had."""
+"""Releases from Maven Central: what belongs to one, and what is said if one cannot be had."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def test_no_maven(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(releases.ReleaseError, match="apt-get install maven"):
         releases.jars("3.9.4")
-    assert not (store / "zookeeper-3.9.4").exists(), "half a release counts as one the next time"
+    assert not any(store.rglob("zookeeper-*")), "half a release counts as one the next time"
 
 
 @pytest.mark.processes
@@ -35,7 +35,7 @@ def test_what_maven_says(tmp_path: Path, store: Path, monkeypatch: pytest.Monkey
         releases.ReleaseError, match=r"ZooKeeper 3.9.99 cannot be fetched: .*no such artifact"
     ):
         releases.jars("3.9.99")
-    assert not (store / "zookeeper-3.9.99").exists()
+    assert not any(store.rglob("zookeeper-*"))
 
 
 @pytest.mark.processes
@@ -48,7 +48,7 @@ def test_maven_is_not_waited_for_without_end(
     monkeypatch.setattr(releases, "MAVEN_SECONDS", 0.2)
     with pytest.raises(releases.ReleaseError, match=r"ZooKeeper 3.9.99 cannot be fetched: .*timed out"):
         releases.jars("3.9.99")
-    assert not (store / "zookeeper-3.9.99").exists()
+    assert not any(store.rglob("zookeeper-*"))
 
 
 MAVEN = """#!/bin/sh
@@ -63,9 +63,20 @@ cd "$to"
 if [ -n "$what" ]; then
     touch "${what%:*}-${what#*:}.jar"
 else
-    touch zookeeper-3.9.5.jar zookeeper-jute-3.9.5.jar slf4j-api-2.0.1.jar
+    touch @
 fi
 """
+
+
+def maven(directory: Path, monkeypatch: pytest.MonkeyPatch, *jars: str) -> None:
+    """One that copies these, and whatever artifact is asked for."""
+    (directory / "mvn").write_text(MAVEN.replace("@", " ".join(jars)))
+    (directory / "mvn").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+
+
+def names(jars: tuple[Path, ...]) -> set[str]:
+    return {jar.name for jar in jars}
 
 
 @pytest.mark.processes
@@ -75,12 +86,28 @@ def test_what_a_release_needs_may_be_told_by_the_one_before(
 ) -> None:
     """Its own jars are those that were asked for; a server of the testbed and one of an archive have a logger
     each."""
-    (tmp_path / "mvn").write_text(MAVEN)
-    (tmp_path / "mvn").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    maven(tmp_path, monkeypatch, "zookeeper-3.9.5.jar", "zookeeper-jute-3.9.5.jar", "slf4j-api-2.0.1.jar")
     own = {"zookeeper-3.9.6.jar", "zookeeper-jute-3.9.6.jar", "slf4j-api-2.0.1.jar"}
-    assert {jar.name for jar in releases.jars("3.9.6")} == own | {"slf4j-simple-2.0.1.jar"}
-    assert {jar.name for jar in releases.lib("3.9.6")} == own | {
-        "logback-classic-1.3.15.jar",
-        "logback-core-1.3.15.jar",
-    }
+    assert names(releases.jars("3.9.6")) == own | {"slf4j-simple-2.0.1.jar"}
+    logback = {"logback-classic-1.3.15.jar", "logback-core-1.3.15.jar"}
+    assert names(releases.lib("3.9.6")) == own | logback
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("store")
+def test_a_release_that_asks_for_a_logger_has_that_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = {"zookeeper-3.8.6.jar", "zookeeper-jute-3.8.6.jar", "slf4j-api-1.7.30.jar"}
+    logback = {"logback-classic-1.2.10.jar", "logback-core-1.2.10.jar"}
+    maven(tmp_path, monkeypatch, *sorted(own | logback))
+    assert names(releases.lib("3.8.6")) == own | logback
+    assert names(releases.jars("3.8.6")) == own | {"slf4j-simple-1.7.30.jar"}
+
+
+@pytest.mark.processes
+@pytest.mark.usefixtures("store")
+def test_the_logger_suits_the_interface(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"zookeeper-3.9.3.jar", "slf4j-api-1.7.30.jar"}
+    maven(tmp_path, monkeypatch, *sorted(own))
+    assert names(releases.lib("3.9.3")) == own | {"logback-classic-1.2.13.jar", "logback-core-1.2.13.jar"}

@@ -14,6 +14,8 @@ from chaos.cluster import Cluster
 from testbed.archive import Release
 from testbed.waiting import wait_for
 
+pytestmark = pytest.mark.usefixtures("nothing_is_lost")
+
 SERVERS = ("zk1", "zk2", "zk3")
 RELEASES = "/opt/zookeeper"
 OLD, NEW = "3.8.0", "3.9.3"
@@ -22,11 +24,6 @@ OLD, NEW = "3.8.0", "3.9.3"
 def run(cluster: Cluster, node: str, command: str) -> str:
     """What a shell command says on a node."""
     return cluster.lab.exec(node, ["sh", "-c", command], check=True).stdout
-
-
-def versions(cluster: Cluster) -> list[str]:
-    """Of the servers as they run, in the order of SERVERS."""
-    return [cluster.told(node, "zk_version").partition("-")[0] for node in SERVERS]
 
 
 def state(cluster: Cluster) -> dict[str, str]:
@@ -46,7 +43,7 @@ def process(cluster: Cluster, node: str) -> str:
 
 
 def the_one_down(cluster: Cluster) -> str | None:
-    """Which does not answer, if it is one."""
+    """The server that does not answer, if exactly one does not."""
     down = [node for node, mode in cluster.modes().items() if mode == "down"]
     return down[0] if len(down) == 1 else None
 
@@ -82,7 +79,7 @@ def check_tools(cluster: Cluster, version: str, node: str) -> None:
 
 
 def test_each_host_has_its_own_releases_packages(cluster: Cluster) -> None:
-    assert versions(cluster) == [OLD, NEW, NEW]
+    assert cluster.versions() == [OLD, NEW, NEW]
     java = [run(cluster, node, "cat /usr/lib/jvm/default-java/release") for node in SERVERS]
     assert ['JAVA_VERSION="17' in java[0], 'JAVA_VERSION="21' in java[1]] == [True, True]
     check_tools(cluster, OLD, "zk1")
@@ -128,7 +125,7 @@ def test_an_archive_takes_the_place_of_packages(
 ) -> None:
     played = play(f"packages to the archive of {OLD}", **archive(releases[OLD]))
     assert played.status == 0, played.output
-    assert versions(cluster) == [OLD] * 3
+    assert cluster.versions() == [OLD] * 3
     for node in SERVERS:
         assert jars(cluster, node) == {f"{home(releases[OLD])}/lib"}
         assert run(cluster, node, f"readlink --canonicalize {RELEASES}/current").strip() == home(
@@ -153,7 +150,7 @@ def test_an_upgrade_goes_from_host_to_host(
     run(cluster, "zk1", f"mkdir -p {RELEASES}/.unpacking/new/lib && echo half >{RELEASES}/.unpacking/archive")
     played = play(f"the archive of {OLD} to that of {NEW}, by URL", **archive(releases[NEW], url))
     assert played.status == 0, played.output
-    assert versions(cluster) == [NEW] * 3
+    assert cluster.versions() == [NEW] * 3
     for node in SERVERS:
         assert jars(cluster, node) == {f"{home(releases[NEW])}/lib"}
         assert run(cluster, node, f"ls -A {RELEASES}").split() == [
@@ -206,14 +203,14 @@ def test_a_release_that_does_not_start_costs_one_server_and_the_old_one_brings_i
 
     played = play("back to the release before", **archive(releases[NEW]))
     assert played.status == 0, played.output
-    assert versions(cluster) == [NEW] * 3
+    assert cluster.versions() == [NEW] * 3
     assert {node: process(cluster, node) for node in others} == {node: before[node] for node in others}
 
 
 def test_packages_take_the_place_of_an_archive(cluster: Cluster, play: Play) -> None:
     played = play("the archive to packages")
     assert played.status == 0, played.output
-    assert versions(cluster) == [OLD, NEW, NEW]
+    assert cluster.versions() == [OLD, NEW, NEW]
     for node in SERVERS:
         assert jars(cluster, node) == {"/usr/share/java"}
         run(cluster, node, f"test ! -e {RELEASES}/current")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from chaos.cluster import Cluster
-from chaos.load import Writer
+from chaos.load import Writer, longest_gap
 from lab.spec import RUN
 from testbed import playbook
 from testbed.waiting import wait_for
@@ -127,7 +127,7 @@ class Operator:
     def play(self, what: str, *options: str, name: str = "zookeeper") -> playbook.Played:
         """One run, and its row of the table."""
         played = playbook.play(name, *options)
-        gap = max((w.longest_gap(played.began, played.ended) for w in self.writers), default=0)
+        gap = longest_gap(self.writers, played.began, played.ended)
         self.rows.append(Row(what, played, gap))
         return played
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from chaos.cluster import Cluster
-from chaos.load import Submitter, Writer
+from chaos.load import Submitter, Writer, longest_gap
 from testbed import playbook
 from testbed.waiting import wait_for
 
@@ -95,7 +95,7 @@ class Operator:
     def under(self, clients: Clients, what: str, name: str, *options: str, tls: bool) -> playbook.Played:
         """One run, and its row of the table."""
         played = self.play(name, *options, tls=tls)
-        gap = max(writer.longest_gap(played.began, played.ended) for writer in clients.writers)
+        gap = longest_gap(clients.writers, played.began, played.ended)
         self.rows.append(Row(what, played, gap, clients.lost()))
         assert self.rows[-1].lost == 0
         return played
