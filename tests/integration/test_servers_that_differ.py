@@ -119,9 +119,9 @@ def test_they_are_noticed_and_made_the_same_again(ensemble: Ensemble, tmp_path: 
 
     there_are_all(ensemble)
     write(ensemble.servers[0], "new", 2 * EACH)
+    # If no snapshot came after it, they have read in their logs again what the wrong leader made of it.
     told = problems(ensemble)
-    assert not any("differ." in text for text in told), told
-    assert len(told) == 3, "they have read in their logs again what the wrong leader made of it"
+    assert all("its data differed from the leader's" in text for text in told), told
 
     # A follower that gets its data anew has no such log, and a leader has written a snapshot.
     leader = ensemble.leader()
