@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 
-from bench import history, kills, owners, provisioning, secured, takeovers, tasks, upgrades
+from bench import history, kills, owners, provisioning, secured, shards, takeovers, tasks, upgrades
 from bench.report import Report
 from mwapp.cli import GARBAGE
 from testbed.releases import ReleaseError
@@ -29,6 +29,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "takeovers": lambda options: takeovers.measure("takeovers", options.runs),
     "gaps": lambda options: takeovers.measure("gaps", options.runs),
     "owners": lambda options: owners.measure(options.runs),
+    "shards": lambda options: shards.measure(options.shards, options.workers),
     "kills": lambda options: kills.measure(options.runs, options.releases),
     "upgrades": lambda options: upgrades.measure(options.releases or upgrades.RELEASES),
     "provisioning": lambda options: provisioning.measure(options.rounds),
@@ -65,6 +66,11 @@ def main() -> int:
         metavar="N",
         help="history: finished tasks that are there (default 10000)",
     )
+    many = parser.add_argument_group("shards")
+    many.add_argument(
+        "--shards", type=int, default=10_000, metavar="N", help="shards of the table (default 10000)"
+    )
+    many.add_argument("--workers", type=int, default=10, metavar="N", help="workers (default 10)")
     broken = parser.add_argument_group("takeovers, gaps, owners, kills, upgrades")
     broken.add_argument(
         "--runs",
