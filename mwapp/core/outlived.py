@@ -1,5 +1,5 @@
-"""The incarnations that a worker has outlived. Its registration names them: no task is to blame for their
-end."""
+"""The incarnations that a worker has outlived, or that were told to stop. Its registration names them: no
+task is to blame for their end."""
 
 from mwapp.core.messages import Failed, Node
 from mwapp.core.protocol import Registration
@@ -11,10 +11,12 @@ OUTLIVED = 20
 class Outlived:
     """Those of this process, and in a registration those of the processes before it, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, ended: tuple[int, ...] = ()) -> None:
+        """``ended``: sessions of those before it that were told to stop, and may have handed nothing back."""
         self.last = -1  # what started under it or earlier must not start again
         self._numbers: list[int] = []
-        self._sessions: list[int] = []  # the last ones in which we asked for an incarnation
+        # The last ones in which we, or who ended before us, asked for an incarnation.
+        self._sessions: list[int] = [*ended]
 
     def add(self, incarnation: int) -> None:
         """This one is over, and we live."""

@@ -191,8 +191,10 @@ class Process:
     edge calls :meth:`handle` with a ``Tick`` at :attr:`deadline`, or as soon after it as it can.
     """
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Limits = LIMITS, ended: tuple[int, ...] = ()) -> None:
+        """``ended``: sessions of the processes before this one that ended because they were told to."""
         self.limits = limits
+        self.ended = ended
         self.now = 0.0
         self.session: int | None = None
         self.timeout = 0.0

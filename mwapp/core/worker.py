@@ -98,7 +98,7 @@ class Worker:
         self._incarnation: int | None = None
         # Asked for an incarnation, and not told what became of it. A cut does not settle that: so no state.
         self._may_be_registered = False
-        self._outlived = Outlived()  # of the incarnations before
+        self._outlived = Outlived(process.ended)  # of the incarnations before
         self._jobs: dict[str, Job] = {}
         self._running = Running(process, name, slots)  # of them
         self._next: list[tuple[int, str]] = []  # a heap of those that wait, and some that no longer do
@@ -559,7 +559,7 @@ class Worker:
 
     def _interrupt(self) -> None:
         """What still runs is killed and handed back. What we cannot hand back in time, the master moves once
-        our session is closed; then it cannot know that the task is not to blame."""
+        our session is closed; that the task is not to blame it learns from the process that comes next."""
         for job in self._jobs.values():
             self.counters["killed"] += self._running.interrupt(job)
         if self.state in SERVING:

@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -64,8 +65,16 @@ class Build(Protocol):
         """``address`` is what the role's znode shows: host:port, or https://host:port."""
 
 
+# The file in a state directory with the sessions of processes that were told to stop, and how many of them.
+ENDED_FILE = "ended"
+ENDED = 20
+
+
 class StateDirectory:
-    """Stores the session for :mod:`mwapp.release`, and keeps other processes out while this one lives."""
+    """Stores the session for :mod:`mwapp.release`, and keeps other processes out while this one lives.
+
+    ``ended`` are the sessions of processes before this one that were told to stop.
+    """
 
     def __init__(self, path: Path, servers: Servers) -> None:
         """Create it if it is missing; end the session that a killed process left there.
@@ -85,6 +94,14 @@ class StateDirectory:
         except OSError as problem:
             raise BadInputError(f"--state-dir: cannot use {path}: {problem.strerror}") from None
         release.release(self._path, self._connect)
+        self.ended = self._read_ended(path / ENDED_FILE)
+
+    @staticmethod
+    def _read_ended(path: Path) -> tuple[int, ...]:
+        try:
+            return tuple(int(session) for session in path.read_text().split())
+        except (OSError, ValueError):  # none, or half of it: then they count as deaths
+            return ()
 
     def note(self, servers: Servers, up: Up) -> None:
         """Store a new session, with its current server first."""
@@ -93,6 +110,15 @@ class StateDirectory:
             release.note(self._path, [up.address, *others], up.session, up.password)
         except OSError as problem:
             log.error("cannot store the session in %s: %s; a take-over will be slow", self._path, problem)
+
+    def note_end(self, sessions: Sequence[int]) -> None:
+        """The process ends because it was told to: what it could not hand back is not to blame."""
+        new = Path(self._path, f"{ENDED_FILE}.new")
+        try:
+            new.write_text(" ".join(map(str, [*self.ended, *sessions][-ENDED:])))
+            new.replace(Path(self._path, ENDED_FILE))
+        except OSError as problem:
+            log.error("cannot note in %s that we end as we were told: %s", self._path, problem)
 
     def end(self, closed: bool) -> None:
         """The process ends: make sure that its session has ended."""
@@ -103,14 +129,17 @@ class StateDirectory:
 
 
 class _Observed(Process):
-    """A core process that records what becomes of its session."""
+    """A core process that records what becomes of its sessions."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, ended: tuple[int, ...]) -> None:
+        super().__init__(ended=ended)
+        self.sessions: deque[int] = deque(maxlen=ENDED)
         self.connection = "connecting"
         self.session_events: Counter[str] = Counter()
 
     def handle(self, now: float, event: Event) -> list[Command]:
+        if isinstance(event, Connected):
+            self.sessions.append(event.session)
         if type(event) in _CONNECTION:
             self.connection = _CONNECTION[type(event)]
             self.session_events[type(event).__name__.lower()] += 1
@@ -136,7 +165,7 @@ class Daemon:
         self._settings = settings
         self._state = StateDirectory(settings.state_dir, settings.servers) if settings.state_dir else None
         self._started_at = time.time()
-        self._process = _Observed()
+        self._process = _Observed(self._state.ended if self._state else ())
         starting = {"state": "starting"}
         self._snapshot = Snapshot(settings.role, settings.name, "", time.monotonic(), part=starting)
         self._endpoint = Endpoint(settings.listen, lambda: self._snapshot, settings.listen_tls)
@@ -172,6 +201,8 @@ class Daemon:
             signal.signal(number, self._signalled)
         try:
             self._loop.run()
+            if self._state is not None:
+                self._state.note_end(self._process.sessions)
         finally:
             if self._state is not None:
                 self._state.end(self._loop.closed_cleanly)

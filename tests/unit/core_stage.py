@@ -108,9 +108,10 @@ class Stage:
         prefetch: int = 0,
         labels: tuple[str, ...] = (),
         limits: Limits = ALL_AT_HAND,
+        ended: tuple[int, ...] = (),
     ) -> "Actor":
-        """A worker of ours."""
-        actor = Actor(self, limits)
+        """A worker of ours. ``ended``: sessions of processes before it that were told to stop."""
+        actor = Actor(self, limits, ended)
         actor.worker = Worker(
             actor.process, name, f"{name}:2224", slots=slots, prefetch=prefetch, labels=labels
         )
@@ -233,8 +234,8 @@ class Stage:
 class Actor:
     """A process of ours and its edge."""
 
-    def __init__(self, stage: Stage, limits: Limits = LIMITS) -> None:
-        self.process = Process(limits)
+    def __init__(self, stage: Stage, limits: Limits = LIMITS, ended: tuple[int, ...] = ()) -> None:
+        self.process = Process(limits, ended)
         self.session: int | None = None
         self.sessions: list[int] = []  # the same, and those before
         self.connection = 0

@@ -145,6 +145,32 @@ def test_who_had_the_name_before_is_not_outlived() -> None:
     assert registration.outlived == ()
 
 
+def test_who_was_told_to_stop_and_could_hand_nothing_back_is_no_death() -> None:
+    """Without an ensemble, say. Each is followed by a process that knows its session."""
+    stage = Stage()
+    stage.master("m1")
+    submitted(stage)
+    ended: tuple[int, ...] = ()
+    for _ in range(7):
+        worker = stage.worker("w1", ended=ended)
+        assert (worker.running(), lost(stage, "w1")) == ([TASK], [])
+        ended = (*ended, *worker.sessions)
+        worker.die()
+    stage.settle(6.5)
+    assert stage.data(f"/tasks/{TASK}/status") is None
+
+
+def test_a_death_after_that_is_one() -> None:
+    stage = Stage()
+    stage.master("m1")
+    submitted(stage)
+    stopped = stage.worker("w1")
+    stopped.die()
+    stage.worker("w1", ended=tuple(stopped.sessions)).die()
+    stage.worker("w1", ended=tuple(stopped.sessions))
+    assert lost(stage, "w1") == ["w1/1"]
+
+
 def test_it_tells_of_the_last_ones_only() -> None:
     stage = Stage()
     worker = stage.worker("w1")

@@ -35,6 +35,19 @@ def test_session_is_kept_while_it_lives(tmp_path: Path) -> None:
     assert not (tmp_path / "new/session").exists()
 
 
+def test_it_remembers_the_sessions_of_processes_that_were_told_to_stop(tmp_path: Path) -> None:
+    for number in range(3):
+        state = StateDirectory(tmp_path, SERVERS)
+        assert state.ended == tuple(range(2 * number))
+        state.note_end([2 * number, 2 * number + 1])
+        os.close(state._lock)
+    state.note_end(range(100, 130))
+    os.close((state := StateDirectory(tmp_path, SERVERS))._lock)
+    assert state.ended == tuple(range(110, 130)), "the last ones"
+    (tmp_path / "ended").write_text("1 2 thr")
+    assert StateDirectory(tmp_path, SERVERS).ended == ()
+
+
 def test_two_processes_cannot_share_it(tmp_path: Path) -> None:
     first = StateDirectory(tmp_path, SERVERS)
     with pytest.raises(BadInputError, match=r"--state-dir: another process uses"):
@@ -55,7 +68,9 @@ def test_a_full_disk_does_not_stop_the_daemon(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.ERROR, logger="mwapp.daemon.service"):
         logging.getLogger("mwapp").propagate = True
         state.note(Servers.parse("zk1"), UP)
+        state.note_end([5])
     assert "take-over will be slow" in caplog.text
+    assert "cannot note in" in caplog.text
 
 
 # ---------------------------------------------------------------- systemd

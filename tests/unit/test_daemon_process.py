@@ -62,7 +62,7 @@ class Role:
             self._process.part_stopped(self)
 
     def status(self) -> dict[str, Any]:
-        return {"state": "running" if self._runs else "idle"}
+        return {"state": "running" if self._runs else "idle", "ended": self._process.ended}
 
 
 def run_daemon() -> int:
@@ -186,6 +186,20 @@ def test_the_session_of_a_killed_process_is_ended_by_the_next(harness: Harness, 
     harness.start(server.connect)
     harness.told("READY=1")
     assert server.closed == [1]
+
+
+def test_a_process_that_is_told_to_stop_leaves_its_sessions_to_the_next_and_one_that_is_killed_does_not(
+    harness: Harness, server: Server
+) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
+        daemon = harness.start(server.connect)
+        harness.told("READY=1")
+        daemon.send_signal(number)
+        daemon.wait(LONGEST_WAIT)
+    assert (harness.home / "state/ended").read_text() == "1 3"
+    harness.start(server.connect)
+    harness.told("READY=1")
+    assert harness.status()["role"]["ended"] == [1, 3]
 
 
 def test_a_session_that_was_closed_is_kept_no_longer(harness: Harness, server: Server) -> None:

@@ -60,6 +60,11 @@ MUTANTS = [
         "the next process does not remember who lived on",
     ),
     outlived(
+        "self._sessions: list[int] = [*ended]",
+        "self._sessions: list[int] = []",
+        "five deployments without an ensemble end a task",
+    ),
+    outlived(
         "return tuple(sorted(known)[-OUTLIVED:])",
         "return tuple(sorted(known))",
         "a registration grows with every outage",

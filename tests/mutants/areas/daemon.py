@@ -25,6 +25,22 @@ systemd = partial(Mutant, "mwapp/daemon/systemd.py")
 servers = partial(Mutant, "mwapp/zookeeper/connect_string.py")
 
 MUTANTS = [
+    # ---------------------------------------------------------------- told to stop
+    daemon(
+        "            if self._state is not None:\n                self._state.note_end(self._process.sessions)\n",
+        "",
+        "a stop without an ensemble counts as a death",
+    ),
+    daemon(
+        "[*self.ended, *sessions][-ENDED:]",
+        "[*sessions]",
+        "the second stop in one outage makes the first one a death",
+    ),
+    daemon(
+        "_Observed(self._state.ended if self._state else ())",
+        "_Observed(())",
+        "the next process does not tell who was told to stop",
+    ),
     # ---------------------------------------------------------------- the main loop
     loop(
         '            if "_runner" in vars(self):\n                self._runner.kill_all()\n            self.closed_cleanly = self._sessions.close(CLOSE_SECONDS)',
@@ -135,8 +151,8 @@ MUTANTS = [
         "two processes note their sessions in one directory",
     ),
     daemon(
-        "        release.release(self._path, self._connect)\n\n    def note",
-        "\n    def note",
+        "        release.release(self._path, self._connect)\n        self.ended",
+        "        self.ended",
         "the session of a killed process holds its tasks until its time-out",
     ),
     daemon(
