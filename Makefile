@@ -88,13 +88,14 @@ lint-sanity:
 docs: setup-python ## the roles' tables of variables, from their specifications
 	python scripts/role_docs.py
 
-# More processes than there are cores, for tests wait. What one of them has compiled the others need not.
+# What one of their processes has compiled the others need not.
 unit processes: export PYTHONDONTWRITEBYTECODE :=
-unit: setup-python ## logic, without root and without processes
-	pytest -n $$(expr $$(nproc) + 4) --dist worksteal -m "not processes" tests/unit
+unit: setup-python ## logic, without root, processes and servers
+	pytest -n $$(nproc) --dist worksteal -m "not processes and not servers" tests/unit
 
-processes: setup-python ## the unit tests that start processes: handlers, commands, modules, ansible-playbook
-	pytest -n $$(expr $$(nproc) + 2) --dist worksteal -m processes tests/unit
+# They wait: more processes than there are cores.
+processes: setup-python ## the unit tests that start processes or servers: handlers, commands, modules, endpoints
+	pytest -n $$(expr $$(nproc) + 3) --dist worksteal -m "processes or servers" tests/unit
 
 # First whether it notices planted bugs. Compiled if it can be.
 simulate: setup-python ## the protocol under seeded faults: make simulate FRESH=100000

@@ -19,14 +19,17 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-# What Python says of itself when it starts a process.
+# What Python says of itself when it starts a process, or may be about to listen at a port.
 _STARTS = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
-_may_start = True
+_SERVES = "socket.bind"
+_logic_alone = False
 
 
-def _look_out(event: str, _: tuple[Any, ...]) -> None:
-    if not _may_start and event in _STARTS:
+def _look_out(event: str, arguments: tuple[Any, ...]) -> None:
+    if _logic_alone and event in _STARTS:
         raise AssertionError("a test that starts a process is marked with @pytest.mark.processes")
+    if _logic_alone and event == _SERVES and arguments[0].family != socket.AF_UNIX:
+        raise AssertionError("a test that has a server of its own is marked with @pytest.mark.servers")
 
 
 sys.addaudithook(_look_out)
@@ -34,13 +37,14 @@ sys.addaudithook(_look_out)
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """`make unit` runs none that starts a process, so that it stays quick."""
-    global _may_start  # an audit hook cannot be taken back
-    _may_start = item.get_closest_marker("processes") is not None
+    """`make unit` runs none that starts a process or a server, so that it stays quick."""
+    global _logic_alone  # an audit hook cannot be taken back
+    marks = {mark.name for mark in item.iter_markers()}
+    _logic_alone = not marks & {"processes", "servers"}
     try:
         return (yield)
     finally:
-        _may_start = True
+        _logic_alone = False
 
 
 def pytest_collection_finish() -> None:

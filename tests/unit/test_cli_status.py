@@ -154,6 +154,7 @@ def master_that_says(*parts: Any) -> list[MasterStatus]:
         endpoint.close()
 
 
+@pytest.mark.servers
 def test_what_the_master_says() -> None:
     part = {"state": "active", "resting": {"w1": 2.5}, "deposed_of_late": 3, "not_adopted": ["hand"]}
     active = MasterStatus("active", resting={"w1": 2.5}, deposed=3, not_adopted=("hand",))
@@ -163,6 +164,7 @@ def test_what_the_master_says() -> None:
     ) == [MasterStatus("active"), active, active, wrong]
 
 
+@pytest.mark.servers
 def test_what_the_master_says_of_shards() -> None:
     counts = {"shards": 8, "without_primary": 1, "under_replicated": 2, "moving": 3}
     more = {"failed": 4, "slow": 5, "short": "too few"}

@@ -23,6 +23,8 @@ from mwapp.errors import BadInputError, ClosedError, NotFoundError, TimedOutErro
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.zk_server import Server
 
+pytestmark = pytest.mark.servers
+
 NOBODY = "127.0.0.1:1"  # no server listens there
 UNKNOWN = "Whether a task was stored is unknown; only with a name can it be submitted again safely"
 

@@ -30,6 +30,8 @@ from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.core_stage import Actor, Person, Stage
 from tests.unit.zk_server import Server
 
+pytestmark = pytest.mark.servers
+
 NOBODY = "127.0.0.1:1"  # no server listens there
 
 

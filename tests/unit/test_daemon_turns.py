@@ -25,6 +25,8 @@ from mwapp.daemon.service import Daemon, Settings, _advertised
 from mwapp.zookeeper.connect_string import Servers
 from testbed.waiting import LONGEST_WAIT
 
+pytestmark = pytest.mark.servers
+
 NOBODY = Servers.parse("127.0.0.1:1")  # no server listens there
 
 

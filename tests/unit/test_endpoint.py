@@ -20,6 +20,8 @@ from mwapp.daemon.snapshot import Snapshot
 from mwapp.errors import BadInputError
 from testbed.waiting import LONGEST_WAIT
 
+pytestmark = pytest.mark.servers
+
 
 def picture() -> Snapshot:
     return Snapshot(

@@ -24,6 +24,8 @@ from testbed.tls_files import Maker, pem, write
 from testbed.waiting import LONGEST_WAIT
 from tests.unit.test_endpoint import MANY, many_files, picture
 
+pytestmark = pytest.mark.servers
+
 __all__ = ["many_files"]
 HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # how a ClientHello of 512 bytes begins
 

@@ -23,6 +23,8 @@ from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.patience import patient
 from tests.unit.zk_server import Server
 
+pytestmark = pytest.mark.servers
+
 __all__ = ["patient"]
 NOBODY = "127.0.0.1:1"  # no server listens there
 

@@ -16,6 +16,8 @@ import pytest
 from testbed.tls_files import DAY, Maker, pem, pem_key, write
 from tests.unit.ansible_module import load, run
 
+pytestmark = pytest.mark.servers
+
 module = load(Path(__file__).parents[2] / "plugins/modules/mwapp_reach.py")
 
 

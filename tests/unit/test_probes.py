@@ -17,6 +17,8 @@ from testbed.tls_files import DAY, Maker, pem, write
 from testbed.waiting import LONGEST_WAIT
 from tests.unit.four_letters import SRVR, dripping, in_turn, serving
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture(autouse=True)
 def _slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from mwapp import release
 from testbed.tls_files import Maker, pem, write
 from testbed.waiting import LONGEST_WAIT
 
+pytestmark = pytest.mark.servers
+
 SESSION, PASSWORD = -0x1234567890, bytes(range(16))
 
 

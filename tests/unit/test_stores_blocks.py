@@ -17,6 +17,8 @@ from stores.rpc import Message, RefusedError
 from mwapp.handlers import Term
 from testbed.waiting import wait_for
 
+pytestmark = pytest.mark.servers
+
 DATA = b"some\n\0data"
 
 

@@ -24,6 +24,8 @@ from stores.blocks.files import ChangedError, Collected, Files, LateError, colle
 from stores.blocks.names import Block, ConflictError, EndedError, File, Names, NoSuchFileError, znode
 from stores.rpc import Message, RefusedError
 
+pytestmark = pytest.mark.servers
+
 DATA = b"some\n\0data"
 
 

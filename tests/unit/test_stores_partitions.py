@@ -21,6 +21,8 @@ from stores.rpc import Connection, Message, RefusedError
 from testbed.waiting import LONGEST_WAIT, wait_for
 from tests.unit.partition_cluster import NAMES, Cluster, Producer, World, term
 
+pytestmark = pytest.mark.servers
+
 # ---------------------------------------------------------------- who is in sync
 
 

@@ -20,6 +20,8 @@ from mwapp.errors import TimedOutError, UnreachableError
 from mwapp.handlers import Term
 from testbed.waiting import wait_for
 
+pytestmark = pytest.mark.servers
+
 LONG = 15.0  # seconds for what takes none on a quiet machine
 
 

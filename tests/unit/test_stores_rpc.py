@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from stores.rpc import LONGEST_LINE, MOST_BYTES, Connection, Message, RefusedError, Server, call
 
+pytestmark = pytest.mark.servers
+
 
 def _handle(request: Message) -> Message:
     if request.fields["do"] == "refuse":

@@ -38,6 +38,7 @@ NONE = ("zookeeper_config.forceSnapshotSync", "__mwapp_tls_texts['client-ca.pem'
 ON_THE_CONTROLLER = ("assert", "debug", "fail", "include_tasks", "set_fact")
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("name", GIVEN)
 def test_the_journal_has_that_it_ran_and_not_what_it_was_given(
     name: str, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,7 @@ def test_which_sockets_are_ready() -> None:
         assert REAL.select([other], [], [], 10.0) == ([other], [], []), "it waits"
 
 
+@pytest.mark.servers
 def test_a_connection_waits_for_no_more_to_be_sent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         with REAL.connect(server.getsockname(), 1.0) as connection:

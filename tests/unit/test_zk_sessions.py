@@ -516,6 +516,7 @@ def test_a_session_is_closed_for_us_only_if_the_close_has_no_error(code: int, to
     assert len(heard) == told
 
 
+@pytest.mark.servers
 def test_a_client_that_closes_its_session_tells_that_it_is_closed_by_its_number() -> None:
     server, heard = Server(), list[Happening]()
     client = Client(Servers.parse(server.connect), SESSION_SECONDS, lambda _, what: heard.append(what), REAL)
@@ -528,6 +529,7 @@ def test_a_client_that_closes_its_session_tells_that_it_is_closed_by_its_number(
     assert [what for what in heard if isinstance(what, Closed)] == [Closed(session)]
 
 
+@pytest.mark.servers
 def test_a_server_that_takes_no_more_bytes_is_left_and_the_session_goes_on() -> None:
     server, heard = Server(timeout=3.0, deaf=True), list[Happening]()
     client = Client(Servers.parse(server.connect), SESSION_SECONDS, lambda _, what: heard.append(what), REAL)

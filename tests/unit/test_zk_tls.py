@@ -26,6 +26,8 @@ from mwapp.zookeeper.machine import REAL, Machine
 from mwapp.zookeeper.tls import MOST_HANG_UPS, Tls, TlsRefusedError
 from testbed.tls_files import DAY, Maker, pem, pem_key, without_version, write
 
+pytestmark = pytest.mark.servers
+
 RECORD = 16384  # the most that a record of TLS has
 
 

@@ -278,12 +278,14 @@ def server(archive: Path) -> Iterator[str]:
         httpd.shutdown()
 
 
+@pytest.mark.servers
 def test_a_download(archive: Path, server: str, home: Path) -> None:
     checksum = hashlib.sha512(archive.read_bytes()).hexdigest()
     assert run(f"{server}/{archive.name}", home, f"{checksum.upper()}  {archive.name}")["changed"]
     assert content(home) == RELEASE
 
 
+@pytest.mark.servers
 def test_a_download_that_is_not_there(server: str, home: Path) -> None:
     said = refused(run(f"{server}/none.tar.gz", home), home)
     assert f"zookeeper_archive {server}/none.tar.gz: the server answers 404" in said
@@ -295,6 +297,7 @@ def test_a_server_that_is_not_there(home: Path) -> None:
     assert "on the controller" in said
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -323,6 +326,7 @@ def test_a_server_that_answers_oddly(
     assert "on the controller" in message
 
 
+@pytest.mark.servers
 def test_who_sends_a_byte_now_and_then(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "DOWNLOAD_SECONDS", 1.0)
     with dripping("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n") as port:
@@ -331,6 +335,7 @@ def test_who_sends_a_byte_now_and_then(home: Path, monkeypatch: pytest.MonkeyPat
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL, "nothing is left of it"
 
 
+@pytest.mark.servers
 def test_an_archive_that_is_too_large(
     archive: Path, server: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from tests.unit.ansible_module import run
 from tests.unit.four_letters import Serve, Server, closed_port, in_turn, serving
 from tests.unit.zookeeper_role import load_file
 
+pytestmark = pytest.mark.servers
+
 gate = load_file("modules/zookeeper_gate.py")
 
 

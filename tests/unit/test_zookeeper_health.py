@@ -176,24 +176,28 @@ def test_of_two_voters_the_first_with_the_new_list_waits_for_the_second() -> Non
     assert changing({"zk2"}, idle(), idle(), size=2) == "", "none can lead until both have it"
 
 
+@pytest.mark.servers
 def test_looking_at_a_leader_asks_both_words() -> None:
     with serving() as serve:
         state = health.look(Member("zk1", "127.0.0.1", serve(in_turn("leader")).port), 5.0)
     assert (state.mode, state.synced_followers) == ("leader", 2)
 
 
+@pytest.mark.servers
 def test_a_frozen_server_does_not_hang_the_gate() -> None:
     with serving() as serve:
         state = health.look(Member("zk1", "127.0.0.1", serve(in_turn(None)).port), 0.02)
     assert (state.reachable, state.error) == (False, "no answer within 0.02 s")
 
 
+@pytest.mark.servers
 def test_who_sends_a_byte_now_and_then_does_not_hang_the_gate() -> None:
     with dripping(SRVR.format(mode="leader")) as port:
         state = health.look(Member("zk1", "127.0.0.1", port), 0.2)
     assert (state.reachable, state.error) == (False, "no answer within 0.2 s")
 
 
+@pytest.mark.servers
 def test_what_never_ends_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "MAX_ANSWER", 1000)
     with serving() as serve:
@@ -201,6 +205,7 @@ def test_what_never_ends_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch)
     assert len(answer) == 1000
 
 
+@pytest.mark.servers
 def test_a_closed_port_is_told() -> None:
     assert "refused" in health.look(Member("zk1", "127.0.0.1", closed_port()), 1.0).error
 

@@ -16,6 +16,8 @@ from tests.unit.ansible_module import run
 from tests.unit.four_letters import Serve, Server, closed_port, in_turn, serving
 from tests.unit.zookeeper_role import load, load_file
 
+pytestmark = pytest.mark.servers
+
 rules, module = load("zookeeper_reload"), load_file("modules/zookeeper_reload.py")
 reloads = load_file("filter/zookeeper_tls.py").zookeeper_reloads
 

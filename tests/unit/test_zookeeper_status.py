@@ -131,6 +131,7 @@ def look(root: Path, port: int = 0, *, check: bool = False, **arguments: Any) ->
     return run(status, {"host": "127.0.0.1", "port": port or closed_port()} | wanted | arguments, check=check)
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("check", [False, True])
 def test_what_a_server_tells(check: bool, root: Path, serve: Serve) -> None:
     words = {"srvr": SRVR.format(mode="leader"), "mntr": MNTR.format(synced=2), "hash": HASH}
@@ -141,11 +142,13 @@ def test_what_a_server_tells(check: bool, root: Path, serve: Serve) -> None:
     assert answer["digests"] == status.digests(HASH)
 
 
+@pytest.mark.servers
 def test_one_that_serves_nobody_tells_nothing(root: Path, serve: Serve) -> None:
     answer = look(root, serve(lambda _: IDLE).port)
     assert (answer["server"], answer.get("error")) == ({}, None)
 
 
+@pytest.mark.servers
 def test_one_that_tells_no_zxid(root: Path, serve: Serve) -> None:
     refused = "hash is not executed because it is not in the whitelist.\n"
     told = {"srvr": "Mode: leader\n", "mntr": MNTR.format(synced=2), "hash": refused}
@@ -153,12 +156,14 @@ def test_one_that_tells_no_zxid(root: Path, serve: Serve) -> None:
     assert (answer["server"]["role"], answer["server"]["zxid"]) == ("leader", None)
 
 
+@pytest.mark.servers
 def test_one_that_says_nothing(root: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "ANSWER_SECONDS", 0.02)
     answer = look(root, serve(lambda _: None).port)
     assert (answer["server"], answer["error"]) == ({}, "timed out")
 
 
+@pytest.mark.servers
 def test_one_that_is_not_there(root: Path) -> None:
     answer = look(root)
     assert (answer["server"], answer["error"]) == ({}, "Connection refused")
@@ -176,6 +181,7 @@ def places(answer: dict[str, Any]) -> tuple[str, str]:
     return Path(answer["disk"]["data_dir"]["path"]).name, Path(answer["disk"]["txnlog_dir"]["path"]).name
 
 
+@pytest.mark.servers
 def test_where_the_data_are(root: Path) -> None:
     """Where the server that runs has them, or had them when it ran, or will have them."""
     assert places(look(root)) == ("wanted", "logs")
@@ -187,11 +193,13 @@ def test_where_the_data_are(root: Path) -> None:
     assert places(look(root)) == ("disk", "disk")
 
 
+@pytest.mark.servers
 def test_a_configuration_broken_by_hand_is_looked_at_too(root: Path) -> None:
     write(root / "etc/zookeeper/zoo.cfg", "clientPort=none\n")
     assert places(look(root)) == ("wanted", "wanted")
 
 
+@pytest.mark.servers
 def test_how_the_configurations_differ(root: Path) -> None:
     write(root / "etc/zookeeper/zoo.cfg", "a=1\nb=2\n")
     write(root / "run/zookeeper/zoo.cfg", "a=1\nb=3\n")

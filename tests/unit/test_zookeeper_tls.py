@@ -201,6 +201,7 @@ def ask(port: int, files: Files, **changed: str) -> dict[str, Any]:
     return run(gate, {"members": [member], "timeout": 0, "tls": files.tls | changed})
 
 
+@pytest.mark.servers
 def test_the_gate_asks_with_tls(serve: Serve, files: Files) -> None:
     server = serve(in_turn("standalone"), files.server())
     answer = ask(server.port, files)
@@ -216,6 +217,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize("kind", REFUSED)
 def test_a_server_that_is_not_what_it_should_be_is_unreachable(serve: Serve, files: Files, kind: str) -> None:
     made, words = REFUSED[kind]
@@ -225,6 +227,7 @@ def test_a_server_that_is_not_what_it_should_be_is_unreachable(serve: Serve, fil
     assert f"zk1 does not answer at 127.0.0.1:{server.port}: {words}" in problem
 
 
+@pytest.mark.servers
 def test_a_server_that_refuses_the_host_is_unreachable(serve: Serve, files: Files) -> None:
     server = serve(in_turn("standalone"), files.server())
     other = write(files.top / "other.pem", Maker("other").pair("me"))
@@ -232,6 +235,7 @@ def test_a_server_that_refuses_the_host_is_unreachable(serve: Serve, files: File
     assert "no TLS is possible with it: " in problem
 
 
+@pytest.mark.servers
 def test_a_server_without_tls_is_unreachable(serve: Serve, files: Files) -> None:
     (problem,) = ask(serve(in_turn("standalone")).port, files)["problems"]
     assert "no TLS is possible with it: " in problem
