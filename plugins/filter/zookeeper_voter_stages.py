@@ -59,7 +59,8 @@ def zookeeper_voter_stages(
         problems: reasons to refuse; if there are any, stages is empty.
         nobody: what to say of addresses in ``dead`` that nobody has; empty if there are none.
         new: whether this is the first start of an ensemble.
-        gone: by id (as text) where servers are that belonged to the ensemble and are not in the group.
+        gone: by id (as text) where servers are that belonged to the ensemble and are not in the group, but
+        for addresses that members have now.
         stages: what to bring about, one after the other, the last being what the inventory says. Each has
         members (with ``observer`` and ports as they are in that stage), hosts (names of those to change),
         asked (those members that must be healthy then), changing (whether servers with different lists of
@@ -142,8 +143,10 @@ def _plan(
         return {"new": True, "gone": {}, "stages": [_stage(members, target, list(ids), False)]}
     voters = _lists(holders, target)
     gone = _gone(holders, ids)
+    places = _places(members, seen)
+    outside = _outside(gone, places)
     lost = _lost(members, gone, dead)
-    require_one_ensemble(holders, voters, lost, _places(members, seen))
+    require_one_ensemble(holders, voters, lost, places)
     now = _nearest(voters.values(), target)
     whole = all(one == now for one in voters.values())
     done = whole and now == target
@@ -157,7 +160,7 @@ def _plan(
         _require_all_declared(_Left(gone, lost))
         _require_disaster(holders, old, target, _Left(_known(holders), lost), disaster)
         _require_newest_vote(target, holders)
-        return {"new": False, "gone": gone, "stages": _from_what_lives(members, ids, holders, target)}
+        return {"new": False, "gone": outside, "stages": _from_what_lives(members, ids, holders, target)}
     trusted = {ids[name] for name in ids if name in unseen or seen[name]["data"] or seen[name]["marker"]}
     if not any(found["configured"] for found in holders.values()):
         _require_newest_vote(now, holders)
@@ -169,11 +172,11 @@ def _plan(
     if done:
         return {
             "new": False,
-            "gone": gone,
+            "gone": outside,
             "stages": [*ports.as_they_are(first), *ports.stages(_stage(members, target, list(ids), False))],
         }
     steps = _stages(everybody, ids, seen, now, whole, target, _Left(gone, lost))
-    return {"new": False, "gone": gone, "stages": first + steps}
+    return {"new": False, "gone": outside, "stages": first + steps}
 
 
 def _unseen(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -272,6 +275,12 @@ def _require_one_change(moved: list[str], voters: str, left_out: list[str]) -> N
 def _gone(holders: Holders, ids: Mapping[str, int]) -> dict[str, str]:
     """Where the members are that the servers know and the group does not have."""
     return {number: where for number, where in _known(holders).items() if int(number) not in ids.values()}
+
+
+def _outside(gone: Mapping[str, str], places: Places) -> dict[str, str]:
+    """Those at an address that no member has now: what runs at a member's is the member's own server."""
+    taken = {address for some in places.values() for address in some}
+    return {number: where for number, where in gone.items() if server_address(where)[0] not in taken}
 
 
 def _known(holders: Holders) -> dict[str, str]:

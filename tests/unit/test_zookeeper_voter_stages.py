@@ -78,6 +78,16 @@ def test_one_may_be_taken_out(before: str, out: str, after: str) -> None:
     assert answer["stages"][0]["changing"]
 
 
+def test_one_that_left_is_not_looked_for_where_a_member_is_now() -> None:
+    """Its address would be a voter's, which the warning would tell people to stop."""
+    seen = {n: holds("1234") for n in "12"} | {"3": holds("1234", addresses=["zk4"])}
+    answer = plan(seen)
+    assert steps(answer) == ["123"]
+    assert answer["gone"] == {}
+    seen["3"] = holds("1234", addresses=["10.0.0.4"])
+    assert plan(seen)["gone"] == {"4": "zk4:2888:3888"}
+
+
 def test_two_are_not_taken_out_at_once() -> None:
     text = refusal(plan({"1": holds("123")}))
     assert text.startswith("Servers 2 and 3 were taken out of the group at once: put all but one back, run,")

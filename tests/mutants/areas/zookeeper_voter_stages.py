@@ -94,7 +94,7 @@ MUTANTS = [
         "an ensemble begins without some of its members",
     ),
     stages(
-        "    require_one_ensemble(holders, voters, lost, _places(members, seen))\n",
+        "    require_one_ensemble(holders, voters, lost, places)\n",
         "",
         "data of two ensembles are mixed",
     ),
@@ -409,6 +409,11 @@ MUTANTS = [
         "a declaration for another inventory buries members of this one",
     ),
     stages("if int(number) not in ids.values()}", "}", "members are called gone", at="_gone"),
+    stages(
+        "if server_address(where)[0] not in taken}",
+        "}",
+        "people are told to stop a voter, at whose address another one was that left",
+    ),
     ensemble("(voters[a] ^ voters[b]) - lost", "voters[a] ^ voters[b]", "a recovery cut short is refused"),
     stages(
         "if lost & old and len(old & holders.keys()) < majority(old) and",
