@@ -72,7 +72,9 @@ def zookeeper_voter_stages(
     try:
         return {"problems": [], "nobody": nobody, **_plan(members, seen, play_hosts, addresses, disaster)}
     except DataAtStakeError as error:
-        problem = error.beside(_unseen(members, seen), _gone_from(members, seen), addresses)
+        gone = _gone_from(members, seen)
+        way_out = _left(members, seen).if_dead(frozenset(gone))
+        problem = error.beside(_unseen(members, seen), gone, addresses, way_out)
     except RefusalError as error:
         problem = str(error)
     problems = [" ".join(filter(None, (problem, nobody)))]
@@ -142,7 +144,8 @@ def _plan(
         _require_all(unseen, left_out)
         return {"new": True, "gone": {}, "stages": [_stage(members, target, list(ids), False)]}
     voters = _lists(holders, target)
-    gone = _gone(holders, ids)
+    left = _left(members, seen)
+    gone = left.gone
     places = _places(members, seen)
     outside = _outside(gone, places)
     lost = _lost(members, gone, dead)
@@ -154,10 +157,11 @@ def _plan(
     ports = _Ports(members, holders, whole=not idle)
     change = "" if done else f"The voters change from {numbers(now)} to {numbers(target)}"
     _require_one_change(ports.moved, change, left_out)
+    left = left._replace(lost=lost)
     everybody = [*members, *_placeholders(gone)]
     old = max(voters.values(), key=len)
     if lost & old and len(old & holders.keys()) < majority(old) and len(old - frozenset(ids.values())) > 1:
-        _require_all_declared(_Left(gone, lost))
+        _require_all_declared(left)
         _require_disaster(holders, old, target, _Left(_known(holders), lost), disaster)
         _require_newest_vote(target, holders)
         return {"new": False, "gone": outside, "stages": _from_what_lives(members, ids, holders, target)}
@@ -175,7 +179,7 @@ def _plan(
             "gone": outside,
             "stages": [*ports.as_they_are(first), *ports.stages(_stage(members, target, list(ids), False))],
         }
-    steps = _stages(everybody, ids, seen, now, whole, target, _Left(gone, lost))
+    steps = _stages(everybody, ids, seen, now, whole, target, left)
     return {"new": False, "gone": outside, "stages": first + steps}
 
 
@@ -466,16 +470,51 @@ def _serves(found: Mapping[str, Any]) -> bool:
 
 
 class _Left(NamedTuple):
-    """Members that left the group: where they are, and which of them were declared dead."""
+    """Members that left the group: where they are, and which of them were declared dead.
+
+    ``heirs``: by id, the name of the member that has its address now; ``filled``: names of those with data.
+    """
 
     gone: Mapping[str, str]
-    lost: Voters
+    lost: Voters = frozenset()
+    heirs: Mapping[int, str] = {}
+    filled: frozenset[str] = frozenset()
 
     def declaration(self, numbers: Voters) -> str:
         """What declares these dead."""
         return "-e zookeeper_dead=" + ",".join(
             server_address(self.gone[str(one)])[0] for one in sorted(numbers)
         )
+
+    def if_dead(self, numbers: Voters) -> str:
+        """What to do about these, if they are dead. Nobody is declared dead by the address of a member."""
+        heirs = {one: self.heirs[one] for one in sorted(numbers & self.heirs.keys())}
+        new = [f"{name} zookeeper_id {one}" for one, name in heirs.items() if name not in self.filled]
+        if new:
+            return (
+                f"give {joined(new)}, with empty directories, and run again: a new host at the address of a "
+                "dead server takes its number, too, and is then sent the data."
+            )
+        if heirs:
+            return (
+                f"give {joined(list(heirs.values()))} another zookeeper_host until the dead are out, and run "
+                "again: nobody can be declared dead by the address of a member."
+            )
+        return f"declare that: {self.declaration(numbers)}"
+
+
+def _left(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> _Left:
+    """Whoever left; nobody is declared dead yet."""
+    holders, places = _looked_at(members, seen), _places(members, seen)
+    names = {int(str(m["id"])): str(m["name"]) for m in members}
+    gone = _gone(holders, {name: number for number, name in names.items()})
+    heirs = {
+        int(number): names[one]
+        for number, where in gone.items()
+        for one, addresses in places.items()
+        if server_address(where)[0] in addresses
+    }
+    return _Left(gone, heirs=heirs, filled=frozenset(names[one] for one in holders))
 
 
 def _require_all_declared(left: _Left) -> None:
@@ -486,7 +525,7 @@ def _require_all_declared(left: _Left) -> None:
         raise RefusalError(
             f"Servers {numbers(leaving)} were taken out of the group at once, and "
             f"zookeeper_dead does not name {numbers(missed)}: their data may be the newest. Put them back. "
-            f"If they are dead, or have lost their data for good, declare that: {left.declaration(leaving)}"
+            f"If they are dead, or have lost their data for good, {left.if_dead(leaving)}"
         )
 
 
@@ -507,13 +546,13 @@ def _require_may_leave(
         raise RefusalError(
             f"Servers {numbers(leaving)} were taken out of the group at once: put all but one back, run, and "
             "go on with the next. Together they could still be a majority of those they know. If they are "
-            f"dead and will never run again, declare that: {left.declaration(leaving)}"
+            f"dead and will never run again, {left.if_dead(leaving)}"
         )
     if missed and not whole:
         raise RefusalError(
             f"An earlier run was cut short while the voters changed, and server {numbers(leaving)} still was "
             "one of them: put it back into the group, run, and take it out then. If it is dead and will "
-            f"never run again, declare that: {left.declaration(leaving)}"
+            f"never run again, {left.if_dead(leaving)}"
         )
     if leaving and others:
         raise RefusalError(
@@ -524,7 +563,7 @@ def _require_may_leave(
         raise RefusalError(
             f"Server {numbers(leaving)} was taken out of the group while {joined(idle)} does not serve. It "
             "may have what that lacks: put it back, run, and take it out when all are well. If it is dead "
-            f"and will never run again, declare that: {left.declaration(leaving)}"
+            f"and will never run again, {left.if_dead(leaving)}"
         )
 
 

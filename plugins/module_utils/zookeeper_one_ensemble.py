@@ -34,9 +34,10 @@ class DataAtStakeError(RefusalError):
         super().__init__(" ".join(filter(None, (problem, harmless, advice))))
         self.problem, self.advice, self.harmless = problem, advice, harmless
 
-    def beside(self, unseen: list[str], gone: Mapping[int, str], dead: set[str]) -> str:
+    def beside(self, unseen: list[str], gone: Mapping[int, str], dead: set[str], if_dead: str) -> str:
         """The message where these members could not be looked at, or (``gone``, by id at which address) were
-        taken out of the group, and not all of them are declared ``dead``."""
+        taken out of the group, and not all of them are declared ``dead``. ``if_dead``: what to do then.
+        """
         if unseen:
             return (
                 f"{self.problem} Move and restore nothing: {joined(unseen)} could not be looked at, and may "
@@ -50,7 +51,7 @@ class DataAtStakeError(RefusalError):
         return " ".join(filter(None, (self.problem, self.harmless))) + (
             f" Move and restore nothing: the group lacks the members {where}, and their data may be newer. "
             "Put back into the group those of your ensemble, and run again. If they are dead and will never "
-            f"run again, declare that: -e zookeeper_dead={','.join(gone[one] for one in sorted(gone))}"
+            f"run again, {if_dead}"
         )
 
 

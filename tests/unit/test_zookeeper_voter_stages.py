@@ -21,6 +21,7 @@ from tests.unit.zookeeper_plans import (
     replaced,
     servers,
     steps,
+    stopped,
     written,
 )
 
@@ -312,6 +313,36 @@ def test_two_of_five_that_are_dead_go_one_after_the_other() -> None:
 def test_the_refusal_tells_how_to_declare_them_dead() -> None:
     text = refusal(plan({n: holds("12345") for n in "123"}))
     assert "If they are dead and will never run again, declare that: -e zookeeper_dead=zk4,zk5" in text
+
+
+def test_new_hosts_at_the_addresses_of_dead_ones_take_their_numbers() -> None:
+    """Nobody may declare a member dead: neither message may lead to the other for ever."""
+    five = {n: holds("12345") for n in "123"}
+    reused = five | {"6": empty(addresses=["zk4"]), "7": empty(addresses=["zk5"])}
+    declared = refusal(plan(reused, dead="zk6"))
+    assert declared.startswith("zookeeper_dead names zk6, which is in the group")
+    text = refusal(plan(reused))
+    assert "give zk6 zookeeper_id 4 and zk7 zookeeper_id 5, with empty directories, and run again" in text
+    assert "declare" not in text
+    assert steps(plan(five | {"4": empty(), "5": empty()})) == ["12345"]
+    one = refusal(plan(five | {"6": empty(addresses=["zk4"])}))
+    assert "give zk6 zookeeper_id 4, with" in one
+    assert refusal(plan(five | {"4": empty()})).endswith("declare that: -e zookeeper_dead=zk5")
+    assert steps(plan(five | {"4": empty()}, dead="zk5"))[-1] == "1234"
+
+
+def test_a_member_with_data_at_the_address_of_a_dead_one_keeps_its_number() -> None:
+    seen = {"1": holds("12345"), "2": holds("12345"), "3": holds("12345", addresses=["zk4"])}
+    text = refusal(plan(seen))
+    assert "give zk3 another zookeeper_host until the dead are out, and run again" in text
+    seen["3"] = holds("12345")
+    assert "declare that: -e zookeeper_dead=zk4,zk5" in refusal(plan(seen))
+
+
+def test_whoever_may_have_newer_data_is_not_declared_dead_by_the_address_of_a_member() -> None:
+    seen = {n: stopped("123", 0x100000002, at=int(n)) for n in "12"}
+    assert "declare that: -e zookeeper_dead=zk3" in refusal(plan(seen))
+    assert "give zk6 zookeeper_id 3" in refusal(plan(seen | {"6": empty(addresses=["zk3"])}))
 
 
 @pytest.mark.parametrize("dead", ["zk4", "zk4,zk4", "zk5,zk6", "10.0.0.4,10.0.0.5"])

@@ -42,8 +42,10 @@ MUTANTS = [
         "data are moved that a member may need who is not in the group",
     ),
     ensemble("if address not in dead}", "}", "who was declared dead is waited for"),
-    ensemble(
-        "for one in sorted(gone))", "for one in sorted(left))", "who declares one dead forgets the other"
+    stages(
+        "if_dead(frozenset(gone))",
+        "if_dead(frozenset(one for one in gone if gone[one] not in addresses))",
+        "who declares one dead forgets the other",
     ),
     stages(
         '- {str(m[key]) for m in members for key in ("name", "host")}', "", "a member of the group is nobody"
@@ -410,6 +412,13 @@ MUTANTS = [
     ),
     stages("if int(number) not in ids.values()}", "}", "members are called gone", at="_gone"),
     stages(
+        "        if new:\n",
+        "        if False:\n",
+        "a new host at the address of a dead one stays in the way of its declaration",
+    ),
+    stages("if name not in self.filled]", "]", "a server with data is given another number"),
+    stages("        if heirs:\n", "        if False:\n", "a member is to be declared dead, and may not be"),
+    stages(
         "if server_address(where)[0] not in taken}",
         "}",
         "people are told to stop a voter, at whose address another one was that left",
@@ -432,7 +441,7 @@ MUTANTS = [
     ),
     stages("    if not disaster:\n", "    if False:\n", "acknowledged writes are lost unasked"),
     stages(
-        "        _require_all_declared(_Left(gone, lost))\n",
+        "        _require_all_declared(left)\n",
         "",
         "a disaster recovery takes out members that nobody declared dead",
     ),
