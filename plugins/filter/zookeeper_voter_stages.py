@@ -141,7 +141,7 @@ def _plan(
     _require_no_doubt(left_out, seen)
     holders = _looked_at(members, seen)
     if not holders:
-        _require_all(unseen, left_out)
+        _require_all(unseen, left_out, _set_up(members, seen))
         return {"new": True, "gone": {}, "stages": [_stage(members, target, list(ids), False)]}
     voters = _lists(holders, target)
     left = _left(members, seen)
@@ -188,12 +188,28 @@ def _unseen(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> lis
     return [str(m["name"]) for m in members if "servers" not in seen.get(str(m["name"]), {})]
 
 
-def _require_all(unseen: list[str], left_out: list[str]) -> None:
-    """A new ensemble is due only if nobody has data, and then all members start."""
+def _set_up(members: list[Member], seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Members whose server had data or the marker when it was enabled, the last step before its first start.
+
+    If any still has the marker, that first start was cut short."""
+    found = {str(m["name"]): seen.get(str(m["name"]), {}) for m in members}
+    if any(one.get("marker") for one in found.values()):
+        return []
+    return [name for name, one in found.items() if one.get("configured") and one["unit"].get("enabled")]
+
+
+def _require_all(unseen: list[str], left_out: list[str], set_up: list[str]) -> None:
+    """A new ensemble is due only if nobody has data, or had any, and then all members start."""
     if unseen:
         raise RefusalError(
             f"No host that could be looked at has data, and {joined(unseen)} could not: the role cannot "
             "tell whether to start a new ensemble. Bring it back, or run without --limit."
+        )
+    if set_up:
+        raise RefusalError(
+            "No host has data in zookeeper_data_dir and zookeeper_txnlog_dir, but the servers of "
+            f"{joined(set_up)} had some, and a new ensemble would begin empty. Are the disks mounted? Mount "
+            "them, and run again. (If there is nothing to keep, run playbooks/reset.yml first.)"
         )
     if left_out:
         raise RefusalError(

@@ -257,7 +257,8 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     ``found``: os {id, version, name}, memory_mb, account {uid, gid, uid_owner, gid_owner} (of the service
     user and group), listeners {port: process}, config {key: value}
     (the zoo.cfg in force), data_dir and txnlog_dir ({path, myid, owner, filled, logs} of those in force),
-    targets {variable: path} (of the wanted directories, where their links lead), lacking {key: class} (of
+    targets {variable: path} (of the wanted directories, where their links lead), nowhere {variable: {link,
+    target}} (those whose links lead to what is not there), lacking {key: class} (of
     zookeeper_config, what the installed jars do not have), address {text, own} (what zookeeper_host is
     there), buffer (the least with which the data can be read, or 0), other (data of another installation, or
     None; if they are to be adopted, config, data_dir and txnlog_dir are that one's).
@@ -289,6 +290,7 @@ def host_problems(me: Settings, members: list[Settings], settings: Settings, fou
     problems += _class_problems(me["name"], found["lacking"])
     problems += _account_problems(me["name"], settings, found["account"])
     problems += _link_problems(me["name"], settings, found["targets"])
+    problems += _nowhere_problems(me["name"], settings, found["nowhere"])
     problems += doubts(me, settings, found)
     least = found["buffer"]
     if least > settings["zookeeper_max_buffer"]:
@@ -367,6 +369,16 @@ def _link_problems(name: str, settings: Settings, targets: dict[str, str]) -> li
             "give the transaction log a directory of its own."
         )
     return problems
+
+
+def _nowhere_problems(name: str, settings: Settings, nowhere: dict[str, Settings]) -> list[str]:
+    """Of directories that are links, or are below one, to what is not there: a disk that is not mounted."""
+    return [
+        f"{variable} is {settings[variable]}, but on {name} the link {where['link']} leads to "
+        f"{where['target']}, which is not there. Mount it, and run again. (If there is nothing to keep, "
+        "remove the link.)"
+        for variable, where in nowhere.items()
+    ]
 
 
 def adopts(other: Settings, settings: Settings) -> bool:

@@ -135,7 +135,12 @@ class Placer:
 
     def directory(self, entry: dict[str, Any]) -> None:
         path = Path(entry["path"])
-        if (path.exists() or path.is_symlink()) and not path.is_dir():
+        if path.is_symlink() and not path.exists():
+            self.module.fail_json(
+                msg=f"{path} leads to {path.resolve()}, which is not there. Mount it, and run again. "
+                "(If there is nothing to keep, remove the link.)"
+            )
+        if path.exists() and not path.is_dir():
             self.module.fail_json(msg=f"{path} is in the way: a directory is needed there. Move it away.")
         if not path.exists():
             self._note(path, "", "a directory\n")

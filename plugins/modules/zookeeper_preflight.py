@@ -378,6 +378,14 @@ def other(config: dict[str, str], settings: dict[str, Any]) -> dict[str, Any] | 
     }
 
 
+def nowhere(path: str) -> dict[str, str]:
+    """The link by which a path leads to what is not there, and where that is; empty if there is none."""
+    for one in (Path(path), *Path(path).parents):
+        if one.is_symlink() and not one.exists():
+            return {"link": str(one), "target": os.path.realpath(one)}
+    return {}
+
+
 def files(paths: Iterable[str], *names: str) -> set[Path]:
     """The files with transactions or snapshots in directories of these names."""
     found = (Path(path, name).glob(pattern) for path in paths for name in names for pattern in PATTERNS)
@@ -557,6 +565,7 @@ def look(module: AnsibleModule, settings: dict[str, Any]) -> dict[str, Any]:
         "other": left,
         **places,
         "targets": {name: os.path.realpath(settings[name]) for name in DIRECTORIES},
+        "nowhere": {name: where for name in DIRECTORIES if (where := nowhere(settings[name]))},
         "unit": server | {"running": server["active"] and bool({port, secure} & own)},
         "deployed_port": port,
         "deployed_ports": {"plain": port, "tls": secure},

@@ -57,7 +57,11 @@ class Scene:
         self._mistake()
         self._hide()
         self._purge()
+        self._reuse()
+        unmounted = self._all_go_down()
         self._promise()
+        for host in unmounted:
+            host.unmounted, host.log = host.log, None
 
     def _running(self, members: list[dict[str, Any]], **how: Any) -> Run:
         return Run(self.ensemble, members, **how)
@@ -228,6 +232,32 @@ class Scene:
                 host.snapshot = host.last
                 self.ensemble.tell(f"{host.name} has no log")
 
+    def _reuse(self) -> None:
+        """Now and then new hosts have the addresses of dead ones."""
+        hosts, ids = self.ensemble.hosts, {m["id"] for m in self.members}
+        dead = [host for host in hosts.values() if host.dead and host.number not in ids]
+        if not dead or self.luck.random() > 0.3:
+            return
+        for one in self.luck.sample(dead, self.luck.randint(1, len(dead))):
+            number = max(hosts) + 1
+            hosts[number] = Host(number, one.address)
+            self.members.append(self._member(hosts[number]))
+            self.ensemble.tell(f"--- {hosts[number].name} has the address of {one.name}")
+
+    def _all_go_down(self) -> list[Host]:
+        """Now and then all machines start again without their disks, which nobody has mounted."""
+        there = [host for host in self.ensemble.hosts.values() if not host.dead]
+        known = [self.ensemble.hosts[m["id"]] for m in self.members]
+        spoilt = self.stranger or self.dead or any(host.hidden for host in there)
+        if spoilt or not any(host.config is not None and host.log for host in known):
+            return []
+        if self.luck.random() > 0.15:
+            return []
+        self.ensemble.tell("--- no disk is mounted")
+        for host in there:
+            self.ensemble.stop(host)
+        return there
+
     def _promise(self) -> None:
         """What can still be had: what the newest of those that are to be members has."""
         ids = {m["id"] for m in self.members} | self.forgotten
@@ -313,7 +343,12 @@ class Scene:
         """Whether there was something to do."""
         self.ensemble.tell(f"--- as the refusal says{' (in between)' if self.nested else ''}:")
         hosts = self.ensemble.hosts
-        if self._corrects(advice) or self._goes_in_steps(advice):
+        if (
+            self._corrects(advice)
+            or self._mounts(advice)
+            or self._renumbers(advice)
+            or self._goes_in_steps(advice)
+        ):
             return True
         if found := re.search(r"Stop server (\d+), move the contents of its", advice):
             host = hosts[int(found[1])]
@@ -413,6 +448,36 @@ class Scene:
         else:
             return False
         return True
+
+    def _mounts(self, advice: str) -> bool:
+        """The disks that are not. If there are none, the servers are removed."""
+        if "Are the disks mounted? Mount them, and run again" not in advice:
+            return False
+        there = [host for host in self.ensemble.hosts.values() if not host.dead]
+        if any(host.unmounted for host in there):
+            for host in there:
+                host.log, host.unmounted = host.unmounted, None
+            self.ensemble.tell("all disks are mounted")
+            return True
+        assert "run playbooks/reset.yml first" in advice
+        for host in (self.ensemble.hosts[m["id"]] for m in self.members):
+            self.ensemble.stop(host)
+            host.config, host.enabled, host.marker = None, False, False
+        self.ensemble.tell("the servers are removed")
+        return True
+
+    def _renumbers(self, advice: str) -> bool:
+        """New hosts take the numbers of the dead whose addresses they have."""
+        found = re.search(r"give (zk\d+ zookeeper_id [^.]*), with empty directories, and run again", advice)
+        for old, number in re.findall(r"zk(\d+) zookeeper_id (\d+)", found[1] if found else ""):
+            host = self.ensemble.hosts.pop(int(old))
+            assert host.log is None, "a server with data is given another number"
+            assert host.address == self.ensemble.hosts[int(number)].address
+            self.ensemble.stop(host)
+            self.ensemble.hosts[int(number)] = new = Host(int(number), host.address)
+            self.members = [self._member(new) if m["id"] == host.number else m for m in self.members]
+            self.ensemble.tell(f"{host.name} is {new.name} now")
+        return bool(found)
 
     def _goes_in_steps(self, advice: str) -> bool:
         """What was to be done at once."""
@@ -530,6 +595,10 @@ def _said(error: Any, *_: object) -> str:
     return str(error)
 
 
+def _declared(left: Any, numbers: Any) -> str:
+    return f"declare that: {left.declaration(numbers)}"
+
+
 # What is planted where, what goes wrong, and a seed that shows it.
 PLANTED = {
     "the newest data are not the first to run": (PLAN, "_newest_first", lambda *_: [], "leads without", 39),
@@ -538,6 +607,7 @@ PLANTED = {
     "voters change all at once": (PLAN, "_stages", _one_step, "leads without", 173),
     "advice keeps the oldest data": (ONE, "_zxids", _oldest, "leads without", 13),
     "all is well": (vars(zookeeper_hosts.health), "judge", _healthy, "is restarted, though", 460),
+    "a new ensemble begins while no disk is mounted": (PLAN, "_set_up", _healthy, "leads without", 13),
     "ports change all at once": (PLAN["_Ports"], "stages", lambda _, last: [last], "not healthy", 19),
     "a disk of another ensemble leads": (ONE, "_apart", lambda *_: set(), "leads without", 235),
     "an observer loses the newest data": (
@@ -561,12 +631,19 @@ PLANTED = {
         "data are moved, and",
         9,
     ),
+    "a dead server is declared by the address of a member": (
+        PLAN["_Left"],
+        "if_dead",
+        _declared,
+        "does not help",
+        12,
+    ),
     "a disaster buries who was not declared dead": (
         PLAN,
         "_require_all_declared",
         _healthy,
         "leads without",
-        12,
+        653,
     ),
 }
 

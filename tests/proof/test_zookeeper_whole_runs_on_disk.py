@@ -128,6 +128,11 @@ class Disks(Scene):
                 disk.left = dict(sorted(host.log.items())[: self.luck.randint(0, len(host.log) - 1)])
             self.ensemble.tell(f"{host.name} is {kind or 'as it was'}: {disk}")
 
+    def _all_go_down(self) -> list[Host]:
+        if any(disk.elsewhere or disk.theirs or disk.older or disk.left for disk in self.disks.values()):
+            return []
+        return super()._all_go_down()
+
     def _mistake(self) -> None:
         super()._mistake()
         for host in self.ensemble.hosts.values():

@@ -208,16 +208,22 @@ def test_of_a_link_to_a_directory_the_directory_is_put_right(tmp_path: Path) -> 
     assert not only(directories=[entry])["changed"]
 
 
-@pytest.mark.parametrize("kind", ["file", "link to nothing"])
-def test_what_is_in_the_way_of_a_directory_stays(kind: str, tmp_path: Path) -> None:
+def test_what_is_in_the_way_of_a_directory_stays(tmp_path: Path) -> None:
     path = tmp_path / "data"
-    if kind == "file":
-        path.write_text("mine")
-    else:
-        path.symlink_to("not-mounted")
+    path.write_text("mine")
     answer = only(directories=[{"path": str(path), "owner": "root", "group": "root", "mode": "0750"}])
     assert answer["failed"]
     assert answer["msg"] == f"{path} is in the way: a directory is needed there. Move it away."
+
+
+def test_a_link_to_a_disk_that_is_not_mounted_stays(tmp_path: Path) -> None:
+    """Whoever moves it away begins with an empty directory."""
+    path = tmp_path / "data"
+    path.symlink_to("not-mounted")
+    answer = only(directories=[{"path": str(path), "owner": "root", "group": "root", "mode": "0750"}])
+    assert answer["failed"]
+    assert answer["msg"].startswith(f"{path} leads to {tmp_path}/not-mounted, which is not there. Mount it, ")
+    assert path.is_symlink()
 
 
 def test_what_is_in_the_way_of_a_link_stays(tmp_path: Path) -> None:

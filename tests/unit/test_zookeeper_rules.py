@@ -50,6 +50,7 @@ def found(**changed: object) -> dict[str, Any]:
         "data_dir": directory("/var/lib/zookeeper/zkData", filled=False),
         "txnlog_dir": directory("/var/lib/zookeeper/txnlog", filled=False),
         "targets": {name: DEFAULTS[name] for name in ("zookeeper_data_dir", "zookeeper_txnlog_dir")},
+        "nowhere": {},
         "lacking": {},
         "unit": {"active": True},
         "other": None,
@@ -97,6 +98,17 @@ def test_a_link_leads_where_the_server_can_see_it() -> None:
     said = host(seen=targets(zookeeper_data_dir="/home/zk"))
     assert said.startswith(
         "zookeeper_data_dir is /var/lib/zookeeper/zkData, which on zk1 leads to /home/zk: "
+    )
+
+
+def test_a_link_to_a_disk_that_is_not_mounted() -> None:
+    """To remove it is the last resort: an empty server would begin there."""
+    where = {"link": "/var/lib/zookeeper", "target": "/mnt/zk"}
+    said = host(seen=found(nowhere={"zookeeper_data_dir": where}))
+    assert said == (
+        "zookeeper_data_dir is /var/lib/zookeeper/zkData, but on zk1 the link /var/lib/zookeeper leads to "
+        "/mnt/zk, which is not there. Mount it, and run again. (If there is nothing to keep, remove the "
+        "link.)"
     )
 
 

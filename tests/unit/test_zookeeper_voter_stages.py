@@ -39,6 +39,53 @@ def test_a_first_start_that_was_cut_short_goes_on() -> None:
     assert (steps(answer), answer["new"]) == (["123"], False)
 
 
+def had_data(voters: str = "123", **other: Any) -> Found:
+    """A host whose server was set up to the end, and whose data are not to be seen now."""
+    known = servers(voters) if len(voters) > 1 else {}
+    return empty(configured=True, servers=known, unit={"running": False, "enabled": True}) | other
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {n: had_data() for n in "123"},
+        {"1": had_data("1")},
+        {"1": had_data(), "2": empty(), "3": empty()},
+        {n: had_data(unit={"running": True, "enabled": True}) for n in "123"},
+    ],
+)
+def test_disks_that_are_not_mounted_make_no_new_ensemble(seen: dict[str, Found]) -> None:
+    text = refusal(plan(seen))
+    assert text.startswith(
+        "No host has data in zookeeper_data_dir and zookeeper_txnlog_dir, but the servers of"
+    )
+    assert "Are the disks mounted? Mount them, and run again." in text
+    assert text.endswith("(If there is nothing to keep, run playbooks/reset.yml first.)")
+    if len(seen) > 1:
+        assert "Are the disks mounted?" in refusal(plan(seen, limit="1")), "the ensemble is not new"
+        hidden = refusal(plan(seen | {"3": None}, limit="1"))
+        assert "zk3 could not: the role cannot tell" in hidden, "it may have the data"
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        {
+            "1": had_data(unit={"running": False, "enabled": False})
+        },  # zoo.cfg is placed, or reset was cut short
+        {"1": had_data(marker=True)},  # about to start
+        {"1": had_data(), "2": had_data(marker=True)},  # one took its marker away, and had no time to write
+        {"1": empty(unit={"running": False, "enabled": True})},  # reset has removed zoo.cfg
+    ],
+)
+def test_a_first_start_that_was_cut_short_is_no_disk_that_is_not_mounted(begun: dict[str, Found]) -> None:
+    assert plan({n: empty() for n in "123"} | begun)["new"]
+
+
+def test_one_disk_that_is_not_mounted_is_an_empty_one() -> None:
+    assert steps(plan({n: holds("123") for n in "12"} | {"3": had_data()})) == ["123"]
+
+
 def test_members_that_stay_take_one_step() -> None:
     answer = plan({n: holds("123") for n in "123"})
     assert steps(answer) == ["123"]

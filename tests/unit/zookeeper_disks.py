@@ -71,7 +71,7 @@ class Disk:
         shutil.rmtree(self.root, ignore_errors=True)
         self._write(host)
         running = host.running is not None
-        unit = {"present": True, "active": running, "enabled": True, "pid": 1 if running else 0}
+        unit = {"present": True, "active": running, "enabled": host.enabled, "pid": 1 if running else 0}
         about = {name: self.root / path.relative_to("/") for name, path in PATHS.items()} | {
             "ROOT": os.geteuid(),
             "unit": lambda _: unit,

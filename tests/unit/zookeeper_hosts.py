@@ -59,6 +59,8 @@ class Host:
     hidden: bool = False  # it does what it did, but nobody can log in
     snapshot: int = -1  # up to here it has no log
     damaged: str = ""  # a log of which ``log`` has only what can be read: the server does not start
+    enabled: bool = False  # its unit is
+    unmounted: Log | None = None  # what is on its disk while that is not mounted
     names: set[str] = field(default_factory=set)  # under which it is found besides the address
 
     @property
@@ -92,7 +94,7 @@ class Host:
             "data": self.log is not None,
             "marker": self.marker,
             "servers": {str(n): where for n, where in (config or {}).items()},
-            "unit": {"running": self.running is not None},
+            "unit": {"running": self.running is not None, "enabled": self.enabled},
             "last_zxid": f"{self.last:#x}" if self.log is not None else None,
             "damaged": self.damaged,
             "trail": {f"{zxid:#x}": c for zxid, c in (self.log or {}).items() if zxid > self.snapshot},
@@ -250,7 +252,7 @@ class Ensemble:
             self.acknowledged[zxid] = checksum
 
     def start(self, host: Host) -> None:
-        host.running = dict(host.config or {})
+        host.running, host.enabled = dict(host.config or {}), True
         self.tell(f"{host.name} starts with {host.running}")
 
     def stop(self, host: Host) -> None:
@@ -325,8 +327,7 @@ class Run:
         if self.disaster:  # what only the dead have is given up
             named = {*self.dead.split(",")}
             left = [h for h in self.ensemble.hosts.values() if not (h.dead or h.addresses & named)]
-            newest = max(left, key=lambda host: host.last)
-            kept = newest.log or {}
+            kept = max((h.log or {} for h in left), key=lambda log: max(log, default=0), default={})
             lost = {z for z, c in self.ensemble.acknowledged.items() if kept.get(z) != c}
             for zxid in lost:
                 del self.ensemble.acknowledged[zxid]

@@ -348,6 +348,16 @@ MUTANTS = [
     ),
     preflight("client_port(config) or", "", "the port that is to come is asked"),
     preflight(
+        "if one.is_symlink() and not one.exists():",
+        "if one.is_symlink():",
+        "a link to a disk that is mounted is refused",
+    ),
+    rules(
+        '    problems += _nowhere_problems(me["name"], settings, found["nowhere"])\n',
+        "",
+        "the disk that a link leads to is not mounted, and the server begins empty",
+    ),
+    preflight(
         'problems += alive_problems(still_running(declared_dead(settings, found["config"])))',
         "",
         "a member that answers is declared dead",

@@ -91,6 +91,15 @@ MUTANTS = [
         at="_require_all",
     ),
     stages(
+        "    if set_up:\n", "    if False:\n", "a new ensemble begins empty while the disks are not mounted"
+    ),
+    stages(' and one["unit"].get("enabled")]', "]", "a first start that was cut short is not finished"),
+    stages(
+        'if any(one.get("marker") for one in found.values()):',
+        "if False:",
+        "a first start that was cut short is not finished",
+    ),
+    stages(
         '    if left_out:\n        raise RefusalError(\n            f"The ensemble is new',
         '    if False:\n        raise RefusalError(\n            f"The ensemble is new',
         "an ensemble begins without some of its members",

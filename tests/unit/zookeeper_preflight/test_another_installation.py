@@ -213,6 +213,19 @@ def test_where_links_lead_is_looked_at(host: Host) -> None:
     assert "lead to the same directory on zk1" in host.look()["problems"][0]
 
 
+@pytest.mark.parametrize("below", ["", "zk/data"])
+def test_where_a_disk_is_not_mounted_is_seen(below: str, host: Host) -> None:
+    link, disk = host.root / "disk", host.root / "mnt"
+    link.symlink_to(disk)
+    [said] = host.look(zookeeper_data_dir=str(link / below))["problems"]
+    assert said.startswith(
+        f"zookeeper_data_dir is {link / below}, but on zk1 the link {link} leads to {disk}, "
+    )
+    assert "which is not there. Mount it, and run again." in said
+    disk.mkdir()
+    assert host.look(zookeeper_data_dir=str(link / below))["problems"] == []
+
+
 @pytest.mark.parametrize(
     ("name", "text", "own"),
     [
