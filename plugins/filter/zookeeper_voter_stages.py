@@ -148,6 +148,7 @@ def _plan(
     gone = left.gone
     places = _places(members, seen)
     outside = _outside(gone, places)
+    _require_one_of_each(members, seen, play_hosts, places)
     lost = _lost(members, gone, dead)
     require_one_ensemble(holders, voters, lost, places)
     now = _nearest(voters.values(), target)
@@ -299,8 +300,35 @@ def _gone(holders: Holders, ids: Mapping[str, int]) -> dict[str, str]:
 
 def _outside(gone: Mapping[str, str], places: Places) -> dict[str, str]:
     """Those at an address that no member has now: what runs at a member's is the member's own server."""
-    taken = {address for some in places.values() for address in some}
+    taken = _all(places)
     return {number: where for number, where in gone.items() if server_address(where)[0] not in taken}
+
+
+def _all(places: Places) -> set[str]:
+    return {address for some in places.values() for address in some}
+
+
+def _require_one_of_each(
+    members: list[Member],
+    seen: Mapping[str, Mapping[str, Any]],
+    play_hosts: list[str],
+    places: Places,
+) -> None:
+    """Whoever begins here without data, as a new machine does, must not run on the old one, too.
+
+    With data it may be a copy of a machine of another ensemble, which must not be stopped.
+    """
+    for name, number in {str(m["name"]): str(int(str(m["id"]))) for m in members}.items():
+        begins = name in play_hosts and not (seen[name]["data"] or seen[name]["unit"]["running"])
+        found = {one.get("elsewhere", {}).get(number, "") for one in seen.values()} - {""}
+        old = sorted(found - _all(places))
+        if begins and old:
+            raise RefusalError(
+                f"zookeeper_id of {name}, which has no data, is {number}, but a server {number} still runs "
+                f"on {joined(old)}, and two servers with one id can lose a write. If {name} takes its place, "
+                "stop it there first (systemctl disable --now zookeeper), and run again. If it is another "
+                f"ensemble's, take server {number} out of the group, run, and put it back."
+            )
 
 
 def _known(holders: Holders) -> dict[str, str]:

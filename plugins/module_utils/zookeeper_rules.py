@@ -526,6 +526,16 @@ def forgotten(settings: Settings, config: dict[str, str]) -> dict[str, str]:
     return {address: f"[{address}]:0:{port}" for address in sorted(addresses)}
 
 
+def readdressed(members: list[Settings], config: dict[str, str]) -> dict[str, str]:
+    """Those of a zoo.cfg that have another address there than in the inventory."""
+    now = {str(as_id(member["id"])): member["host"] for member in members}
+    return {
+        number: line
+        for number, line in servers(config).items()
+        if now.get(number, server_address(line)[0]) != server_address(line)[0]
+    }
+
+
 def returned_problems(addresses: list[str]) -> list[str]:
     """Of servers that were declared dead, are no members any more, and run again."""
     return [

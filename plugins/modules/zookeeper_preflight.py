@@ -122,6 +122,12 @@ returned:
   description: Addresses in C(zookeeper_dead) of which no server knows, and where one runs all the same.
   type: list
   returned: always
+elsewhere:
+  description: >-
+    By id, where members still run at an address that the zoo.cfg here names, and that no member has in the
+    inventory.
+  type: dict
+  returned: always
 deployed_ports:
   description: Client ports of the running server, without TLS (plain) and with it (tls).
   type: dict
@@ -171,6 +177,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from filecmp import cmp
 from pathlib import Path
 from typing import Any
@@ -198,6 +205,7 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules im
     forgotten,
     host_problems,
     member_problems,
+    readdressed,
     returned_problems,
     servers,
     setting_problems,
@@ -433,6 +441,24 @@ def address(host: str) -> dict[str, Any]:
     return {"text": where[0], "own": True}
 
 
+def resolved(host: str) -> set[str]:
+    """The addresses of a name; none if it has none."""
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)}
+    except (OSError, UnicodeError):
+        return set()
+
+
+def elsewhere(members: list[dict[str, Any]], config: dict[str, str]) -> dict[str, str]:
+    """By id the old addresses of members at which one still runs, and which are no other name of a member."""
+    lines = readdressed(members, config)
+    here = {address for member in members for address in resolved(member["host"])} if lines else set()
+    lines = {n: line for n, line in lines.items() if not resolved(server_address(line)[0]) & here}
+    with ThreadPoolExecutor(max_workers=len(lines) or 1) as pool:  # each may take its time to say nothing
+        answers = pool.map(lambda one: still_running(dict([one])), lines.items())
+        return {n: server_address(lines[n])[0] for n, runs in zip(lines, answers, strict=True) if runs}
+
+
 def speaks(config: dict[str, str], *, active: bool) -> str:
     """How far the server that runs has come on the way to TLS."""
     return phase_of(config, str(TLS_HOME / "client.pem")) if active and config else ""
@@ -633,6 +659,7 @@ def main() -> None:
         unit=found["unit"],
         stale=stale() if found["unit"]["active"] else [],
         returned=returned,
+        elsewhere=elsewhere(members, found["config"]),
         links=links(found["unit"]["pid"], _quorum_ports(found["config"])) if found["unit"]["running"] else [],
         deployed_ports=found["deployed_ports"],
         speaks=found["speaks"],

@@ -47,6 +47,7 @@ class OnDisk(Run):
     disks: dict[int, Disk] = field(default_factory=dict)
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
     found: tuple[int, int] = (0, 0)  # the newest zxid, and how many had it
+    old: dict[int, str] = field(default_factory=dict)  # by id where a machine runs that another one replaces
 
     def look(self, names: list[str], play: list[str]) -> dict[str, dict[str, Any]]:
         """What the module says, and its refusals as preflight of the role joins them."""
@@ -61,7 +62,7 @@ class OnDisk(Run):
 
     def _seen(self, host: Host) -> dict[str, Any]:
         runs = [h for h in self.ensemble.hosts.values() if h.running is not None and not h.dead]
-        alive = {address for h in runs for address in h.addresses}
+        alive = {address for h in runs for address in h.addresses} | {*self.old.values()}
         if host.dead:
             return host.seen()
         answers: Callable[[str], bool] = alive.__contains__
@@ -72,9 +73,18 @@ class OnDisk(Run):
         for host in map(self._host, play):
             disk = self.disks[host.number]
             assert not host.log or disk.myid == host.number, "it goes on with the data of another server"
+            self._require_one(host)
             if self.seen[host.name]["adopt"]:
                 host.log = disk.left if disk.theirs is None else host.log
                 disk.theirs = disk.older = disk.left = None  # what is there are copies
+
+    def _require_one(self, host: Host) -> None:
+        """Nobody begins while a server with its number runs where others know it."""
+        if host.running is not None or host.log is not None:
+            return
+        found = [where for seen in self.seen.values() for where in seen["servers"].values()]
+        known = {where.partition(":")[0] for where in found} - {m["host"] for m in self.members}
+        assert self.old.get(host.number) not in known, "two servers have one id"
 
     def _newest(self) -> tuple[int, int]:
         """How far the newest data of the members go, and how many have them."""
@@ -98,13 +108,14 @@ class Disks(Scene):
 
     root: Path = Path()
     disks: dict[int, Disk] = field(default_factory=dict)
+    old: dict[int, str] = field(default_factory=dict)
 
     def _running(self, members: list[dict[str, Any]], **how: Any) -> Run:
         for number in self.ensemble.hosts:
             self.disks.setdefault(number, Disk(self.root / f"zk{number}", number))
         if not hasattr(self, "members"):  # their first start, on hosts that have nothing
             return Run(self.ensemble, members, **how)
-        return OnDisk(self.ensemble, members, disks=self.disks, **how)
+        return OnDisk(self.ensemble, members, disks=self.disks, old=self.old, **how)
 
     def _damage(self) -> None:
         super()._damage()
@@ -132,6 +143,14 @@ class Disks(Scene):
         if any(disk.elsewhere or disk.theirs or disk.older or disk.left for disk in self.disks.values()):
             return []
         return super()._all_go_down()
+
+    def _promise(self) -> None:
+        """And, now and then, the machine that another one replaces still runs."""
+        super()._promise()
+        for host in (self.ensemble.hosts[m["id"]] for m in self.members):
+            if host.address.startswith("10.0.1.") and self.luck.random() < 0.5:
+                self.old[host.number] = f"10.0.0.{host.number}"
+                self.ensemble.tell(f"the old {host.name} runs")
 
     def _mistake(self) -> None:
         super()._mistake()
@@ -179,6 +198,14 @@ class Disks(Scene):
     def _obeys_preflight(self, advice: str) -> bool:
         hosts = self.ensemble.hosts
         obeyed = False
+        running = (
+            r"(?:a server (\d+) still runs on|zookeeper_dead names server (\d+) on) "
+            r"([^\s,]+), (?:and two servers|but it answers)"
+        )
+        for moved, left, where in re.findall(running, advice):
+            if self.old.get(int(moved or left)) == where:  # it is stopped, as it should have been
+                del self.old[int(moved or left)]
+                obeyed = True
         for name, number in re.findall(r"zk(\d+) is \d+, but its data belongs to server (\d+): ", advice):
             other = next(n for n, disk in self.disks.items() if disk.myid == int(name))
             assert (
@@ -263,6 +290,13 @@ PLANTED = {
     "newer data of another installation are passed by": (RULES, "_newer_problems", _nothing, NOT_TOLD, 25),
     "logs are not read": (PREFLIGHT, "read_history", _snapshots_alone, NOT_TOLD, 0),
     "newer data of its own are written over": (PREFLIGHT, "are_copies", lambda *_: True, NOT_TOLD, 9),
+    "a new machine begins while the old one runs": (
+        PLAN,
+        "_require_one_of_each",
+        _nothing,
+        "two servers have one id",
+        35,
+    ),
     "which to keep is not told": (FILTERS, "_farthest", _nothing, "it is not told which to keep", 12),
 }
 

@@ -152,6 +152,27 @@ def test_one_of_two_voters_is_not_taken_out_with_an_observer_that_may_have_a_vot
     assert steps(plan({n: holds("123", "4") for n in "12"})) == ["12"], "the others are more than those two"
 
 
+def test_a_new_machine_waits_until_the_old_one_is_stopped() -> None:
+    """Others know where it was, and it still answers there: two servers would have one id."""
+    old = {n: holds("123", servers=servers("123") | {"3": "old3:2888:3888"}) for n in "12"}
+    runs = {n: old[n] | {"elsewhere": {"3": "old3"}} for n in "12"}
+    text = refusal(plan(runs | {"3": empty()}))
+    assert text.startswith(
+        "zookeeper_id of zk3, which has no data, is 3, but a server 3 still runs on old3, "
+    )
+    assert "stop it there first (systemctl disable --now zookeeper), and run again." in text
+    assert "take server 3 out of the group, run, and put it back" in text
+    assert steps(plan(old | {"3": empty()})) == ["123"], "it is stopped"
+    assert steps(plan(runs | {"3": holds("123")})) == ["123"], "it has moved with its data"
+    begun = empty(servers=servers("123"), configured=True, unit={"running": True})
+    assert steps(plan(runs | {"3": begun})) == ["123"], "it may be the one that answers there"
+    assert steps(plan(runs | {"3": empty(addresses=["old3"])})) == ["123"], "it is one of its own addresses"
+    assert steps(plan({**runs, "2": runs["2"] | {"addresses": ["old3"]}, "3": empty()})) == ["123"], (
+        "server 2's"
+    )
+    assert steps(plan(runs | {"3": empty()}, limit="12")) == ["123"], "it is not to start"
+
+
 def test_addresses_change_before_the_voters_do() -> None:
     """Who looks for a leader elsewhere could wait in vain, and then nobody would restart it."""
     seen = {n: holds("123", servers=servers("123") | {"1": "old1:2888:3888"}) for n in "123"}

@@ -57,7 +57,8 @@ class Disk:
         self, host: Host, members: list[dict[str, Any]], dead: str, answers: Callable[[str], bool]
     ) -> dict[str, Any]:
         """What the module says. ``answers``: whether a server runs at an address."""
-        state = repr((host, members, dead, self, [answers(address) for address in dead.split(",")]))
+        known = [line.partition(":")[0] for line in (host.running or host.config or {}).values()]
+        state = repr((host, members, dead, self, [answers(one) for one in (*dead.split(","), *known)]))
         if state not in self._known:
             self._known = {state: self._look(host, members, dead, answers)}
         return self._known[state]

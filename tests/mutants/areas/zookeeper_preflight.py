@@ -352,6 +352,16 @@ MUTANTS = [
         "if one.is_symlink():",
         "a link to a disk that is mounted is refused",
     ),
+    preflight(
+        "if not resolved(server_address(line)[0]) & here}",
+        "}",
+        "a member whose name changed still runs elsewhere",
+    ),
+    preflight(
+        'elsewhere=elsewhere(members, found["config"]),',
+        "elsewhere={},",
+        "a machine that still runs, whose place another one takes, is not looked for",
+    ),
     rules(
         '    problems += _nowhere_problems(me["name"], settings, found["nowhere"])\n',
         "",

@@ -428,6 +428,21 @@ MUTANTS = [
     stages("if name not in self.filled]", "]", "a server with data is given another number"),
     stages("        if heirs:\n", "        if False:\n", "a member is to be declared dead, and may not be"),
     stages(
+        "        if begins and old:\n",
+        "        if False:\n",
+        "a new machine and the old one run with one id",
+    ),
+    stages(
+        "old = sorted(found - _all(places))",
+        "old = sorted(found)",
+        "a server is to be stopped at an address that a member has now",
+    ),
+    stages(
+        "begins = name in play_hosts and not (",
+        "begins = not (",
+        "a run is refused for a host that it does not start",
+    ),
+    stages(
         "if server_address(where)[0] not in taken}",
         "}",
         "people are told to stop a voter, at whose address another one was that left",

@@ -8,12 +8,14 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.unit.zookeeper_preflight.host import (
     VARS,
     Host,
+    own_address,
     preflight,
 )
 from tests.unit.zookeeper_role import ROLE
@@ -65,6 +67,34 @@ def test_a_port_that_another_process_has(host: Host) -> None:
         assert host.look(zookeeper_admin_port=port)["problems"] == []
         [said] = host.look(zookeeper_admin_port=port, zookeeper_admin_server=True)["problems"]
         assert said.startswith(f"zookeeper_admin_port {port} is taken")
+
+
+def test_a_member_that_still_runs_at_its_old_address_is_seen(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {"zk2": "192.0.2.2", "old2": "192.0.2.12", "alias2": "192.0.2.2", own_address(): own_address()}
+
+    def known(name: str, *_: object, **__: object) -> list[Any]:
+        if name not in names:
+            raise OSError
+        return [(socket.AF_INET, socket.SOCK_DGRAM, 0, "", (names[name], 0))]
+
+    def answer(lines: dict[str, str]) -> list[str]:
+        asked.extend(lines.values())
+        return [f"{n} on {line}" for n, line in lines.items() if "alone" not in line]
+
+    asked: list[str] = []
+    monkeypatch.setattr(preflight.socket, "getaddrinfo", known)
+    monkeypatch.setattr(preflight, "still_running", answer)
+    members = [{"id": "2", "host": "zk2"}, {"id": 1, "host": own_address()}]
+    for there in ("old2:2888:3888", "192.0.2.12:2888:3888:observer"):
+        assert preflight.elsewhere(members, {"server.2": there}) == {"2": there.partition(":")[0]}
+    asked.clear()
+    for same in ("zk2:2888:3888", "alias2:2888:3888", "alone:2888:3888"):
+        assert preflight.elsewhere(members, {"server.2": same, "server.9": "old2:2888:3888"}) == {}
+    assert asked == ["alone:2888:3888"]
+    host.configured()  # with names
+    assert host.look()["elsewhere"] == {"1": "zk1"}
 
 
 def test_by_which_connections_followers_are_sent_data(host: Host) -> None:
