@@ -85,11 +85,23 @@ def _farthest(
     unknown = [name for name in looked if name not in ends]
     if sum(map(bool, ends.values())) < 2 and not unknown:
         return []
-    told = [f"{name}: {last:#x}, epoch {last >> 32}" for name, last in ends.items()]
+    damaged = {name: text for name in ends if (text := _damaged(looked[name]))}
+    told = [_end(name, last, damaged.get(name, "")) for name, last in ends.items()]
     told += [f"{name}: unknown" for name in unknown]
     newest = max(ends, key=lambda name: ends[name])
-    keep = "Put none of them away" if unknown else f"Those of {newest} must not be put away"
+    keep = "Put none of them away" if unknown or damaged else f"Those of {newest} must not be put away"
     return [f"The last zxid of all data on each host is {'; '.join(told)}. {keep}."]
+
+
+def _damaged(found: Mapping[str, Any]) -> str:
+    """A log there that cannot be read to its end, of whichever data."""
+    return str(found.get("damaged") or found.get("theirs_damaged") or "")
+
+
+def _end(name: str, last: int, damaged: str) -> str:
+    """How far data go. Those with a damaged log may go farther."""
+    text = f"{last:#x}, epoch {last >> 32}"
+    return f"{name}: at least {text}, its log {damaged} is damaged" if damaged else f"{name}: {text}"
 
 
 def _missing(message: str) -> str:

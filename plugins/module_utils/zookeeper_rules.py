@@ -390,7 +390,7 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
     """Of data that another installation left, such as Debian's zookeeperd: nobody may pass them by unseen."""
     other = found["other"]
     places = " and ".join(dict.fromkeys(other[key]["path"] for key in ("data_dir", "txnlog_dir")))
-    has = f"{name} has data of another installation in {places} (last zxid {other['last']})"
+    has = f"{name} has data of another installation in {places} (last zxid {_end(other)})"
     own = f"{settings['zookeeper_data_dir']} and {settings['zookeeper_txnlog_dir']}"
     if not settings["zookeeper_adopt"]:
         if other["clash"]:  # data of its own, which is what the server goes on with, unless it would go back
@@ -398,8 +398,7 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
         return [
             f"{has}, such as Debian's zookeeperd: without them the server would begin empty. Stop the old "
             "servers of all hosts (systemctl disable --now zookeeper), and set zookeeper_adopt: true to take "
-            "the data over. (If nobody needs them any more, move version-2 there to another place, and do "
-            "not delete it.)"
+            f"the data over. {_put_away(other)}"
         ]
     if other["shared"]:
         return [
@@ -425,6 +424,20 @@ def _other_problems(name: str, settings: Settings, found: Settings) -> list[str]
             f"{places}: make room for {settings['zookeeper_data_dir']}."
         )
     return problems
+
+
+def _end(other: Settings) -> str:
+    """How far data of another installation go. Where there are others, it is told later what is damaged."""
+    if not other["damaged"] or other["clash"]:
+        return str(other["last"])
+    return f"at least {other['last']}, its log {other['damaged']} is damaged"
+
+
+def _put_away(other: Settings) -> str:
+    """Whether such data may be left out. All hosts' last zxids are told beside it."""
+    if other["damaged"]:
+        return "Do not put them away: that log may have the newest writes."
+    return "(If nobody needs them any more, move version-2 there to another place, and do not delete it.)"
 
 
 def _newer_problems(has: str, own: str, other: Settings) -> list[str]:

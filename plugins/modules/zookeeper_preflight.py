@@ -78,6 +78,10 @@ theirs:
   description: The last transaction (0x...) in the data of another installation; empty if there are none.
   type: str
   returned: always
+theirs_damaged:
+  description: The same as C(damaged), of the data of another installation.
+  type: str
+  returned: always
 last_zxid: {description: The last transaction in these data (0x...)., type: str, returned: if there are any}
 damaged:
   description: >-
@@ -646,6 +650,7 @@ def main() -> None:
         problems=problems,
         doubts=doubts(me, settings, found),
         theirs=found["other"]["last"] if found["other"] else "",
+        theirs_damaged=found["other"]["damaged"] if found["other"] else "",
         heap_mb=heap_mb(settings["zookeeper_heap_mb"], found["memory_mb"], in_unit("-Xmx(\\d+)m")),
         account={
             "user": found["account"]["uid"] is not None,

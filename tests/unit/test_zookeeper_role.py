@@ -520,3 +520,20 @@ def test_where_others_left_data_all_ends_are_told() -> None:
     assert unseen[1].endswith("b: 0x200000003, epoch 2; a: unknown. Put none of them away.")
     adopted = found("0x200000003", "0x200000003")
     assert filters.zookeeper_refusals(["a", "b"], {"a": one, "b": adopted}) == []
+
+
+@pytest.mark.parametrize("key", ["damaged", "theirs_damaged"])
+@pytest.mark.parametrize("bad", ["a", "b"])
+def test_where_a_log_is_damaged_no_data_may_be_put_away(bad: str, key: str) -> None:
+    """What cannot be read of it may be the newest."""
+    both: dict[str, dict[str, Any]] = {
+        "a": {"problems": ["..."], "doubts": ["..."], "last_zxid": None, "theirs": "0x100000001"},
+        "b": {"problems": ["..."], "doubts": ["..."], "last_zxid": None, "theirs": "0x200000003"},
+    }
+    both[bad][key] = "/log.1"
+    told = filters.zookeeper_refusals(["a", "b"], {it: {"__zookeeper_found": both[it]} for it in both})[1]
+    last = both[bad]["theirs"]
+    assert f"{bad}: at least {last}, epoch {last[2]}, its log /log.1 is damaged" in told
+    assert told.count("at least") == 1
+    assert told.endswith(". Put none of them away.")
+    assert "Those of" not in told

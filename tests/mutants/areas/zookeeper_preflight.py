@@ -153,6 +153,7 @@ MUTANTS = [
     rules("return _newer_problems(has, own, other) or", "return", "newer data are to be put away"),
     preflight("doubts=doubts(me, settings, found)", "doubts=[]", "who is left out may have newer data"),
     preflight('theirs=found["other"]["last"] if', 'theirs="" if', "which data to keep is not told"),
+    preflight('theirs_damaged=found["other"]["damaged"] if', 'theirs_damaged="" if', "it passes for whole"),
     rules(
         'if int(other["last"], 16) <= int(other["clash"], 16) and',
         'if other["last"] != other["clash"] and',

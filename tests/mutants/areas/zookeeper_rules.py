@@ -28,8 +28,13 @@ MUTANTS = [
         "--limit hides data that are newer",
     ),
     filters(
-        '"Put none of them away" if unknown else', '"" if False else', "what may be the only copy is put away"
+        '"Put none of them away" if unknown or damaged else',
+        '"" if False else',
+        "what may be the only copy is put away",
     ),
+    filters("if unknown or damaged else", "if unknown else", "what a damaged log has is put away"),
+    filters('found.get("damaged") or found', "found", "a damaged log of its own passes for a short one"),
+    rules('    if other["damaged"]:\n', "    if False:\n", "a damaged log is put away", at="_put_away"),
     filters(
         "    reasons += _farthest(names, hostvars, left_out)\n", "", "which data must be kept is not told"
     ),

@@ -26,6 +26,7 @@ def test_data_of_another_installation_are_not_passed_by(debians: Host) -> None:
     assert "set zookeeper_adopt: true" in said
     assert (answer["data"], answer["adopt"]) == (False, {})
     assert (answer["doubts"], answer["theirs"]) == ([said], "0x100000002")
+    assert answer["theirs_damaged"] == ""
 
 
 def test_data_of_another_installation_are_adopted(debians: Host) -> None:
@@ -205,6 +206,21 @@ def test_which_data_are_newer_is_not_said_if_a_log_is_damaged(debians: Host, who
     log.write_bytes(bytes(16) + entry())
     [said] = debians.look()["problems"]
     assert f"but {log} is damaged: the role cannot tell which are newer." in said
+
+
+def test_data_with_a_damaged_log_are_not_to_be_put_away(debians: Host) -> None:
+    """It may go farther than what can be read of it."""
+    log = Path(debians.theirs) / "version-2/log.100000001"
+    log.write_bytes(bytes(16) + entry())
+    answer = debians.look()
+    [said] = answer["problems"]
+    assert f"(last zxid at least 0x100000001, its log {log} is damaged), such as Debian's" in said
+    assert (
+        "zookeeper_adopt: true to take the data over. Do not put them away: that log may have the ne" in said
+    )
+    assert "move version-2" not in said
+    assert (answer["theirs"], answer["theirs_damaged"], answer["damaged"]) == ("0x100000001", str(log), "")
+    assert debians.look(zookeeper_adopt=True)["damaged"] == str(log), "then they are its own"
 
 
 def test_where_links_lead_is_looked_at(host: Host) -> None:
