@@ -211,6 +211,7 @@ class Placer:
     def _contents(self, top: Path, entry: dict[str, Any]) -> None:
         # a disk that comes from another host has the numbers of the users there
         user, group = pwd.getpwnam(entry["owner"]).pw_uid, grp.getgrnam(entry["group"]).gr_gid
+        top = Path(os.path.realpath(top))  # of a link it is what it points to that the server must enter
         strange = [path for path in (top, *top.rglob("*")) if _owner(path) not in (None, user)]
         if not strange:
             return

@@ -63,9 +63,15 @@ def test_files_are_placed_once(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_a_disk_from_another_host_is_given_to_the_user_of_this_one(tmp_path: Path) -> None:
-    (tmp_path / "data/version-2/more").mkdir(parents=True)
-    for path in (tmp_path / "data", *(tmp_path / "data").rglob("*")):
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_disk_from_another_host_is_given_to_the_user_of_this_one(linked: bool, tmp_path: Path) -> None:
+    """Also where the directory that holds the data is a link: the server must be able to enter its target."""
+    there = tmp_path / ("elsewhere" if linked else "data/version-2")
+    (there / "more").mkdir(parents=True)
+    if linked:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data/version-2").symlink_to(there)
+    for path in (tmp_path / "data", there, there / "more"):
         os.chown(path, 12345, 12345)
     data = {"path": str(tmp_path / "data"), "owner": "root", "group": "root", "mode": "0750"}
     assert not only(directories=[data | {"owner": "nobody-knows", "contents": "version-2"}], check=True)[
@@ -73,11 +79,11 @@ def test_a_disk_from_another_host_is_given_to_the_user_of_this_one(tmp_path: Pat
     ]
     assert only(directories=[data | {"contents": "version-2"}], check=True)["changed"]
     only(directories=[data])
-    strange = tmp_path / "data/version-2/more"
-    assert strange.stat().st_uid == 12345
+    strange = (there, there / "more")
+    assert {path.stat().st_uid for path in strange} == {12345}
     answer = only(directories=[data | {"contents": "version-2"}])
     assert answer["diff"][0]["before"] == "2 files of another user\n"
-    assert (strange.stat().st_uid, strange.stat().st_gid) == (0, 0)
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in strange} == {(0, 0)}
     assert not only(directories=[data | {"contents": "version-2"}])["changed"]
     assert not only(directories=[data | {"contents": "nothing"}])["changed"]
 

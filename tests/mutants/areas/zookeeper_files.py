@@ -175,6 +175,7 @@ MUTANTS = [
         '"restart": {"type": "bool", "default": True}',
         "tools wait, too",
     ),
+    files("Path(os.path.realpath(top))", "top", "the link is the server's, and where its data are is not"),
     files("not in (None, user)]", "not in (None,)]", "every run changes the owner of the data"),
     files('(top, *top.rglob("*"))', '(top, *top.glob("*"))', "not all the data are given to their server"),
     files(
