@@ -138,7 +138,7 @@ class Bundle:
                         archive.writestr(zipfile.ZipInfo(name, NO_DATE), content)
             new.chmod(0o644)
             new.replace(self.path)
-        bundles = sorted(self._dest.glob("mwapp-*.pyz"), key=_built)
+        bundles = sorted(self._dest.glob("mwapp-*.pyz"), key=_build_time)
         for old in bundles[:-KEPT]:
             old.unlink(missing_ok=True)
 
@@ -280,8 +280,8 @@ def _pip(arguments: list[str], trouble: str) -> None:
         raise BundleError(f"{trouble}. {sys.executable} -m pip said:\n{done.stderr.strip()}")
 
 
-def _built(bundle: Path) -> float:
-    """When it was; long ago if another run has just removed it."""
+def _build_time(bundle: Path) -> float:
+    """When the bundle was built; 0 if another run has just removed it."""
     try:
         return bundle.stat().st_mtime
     except FileNotFoundError:

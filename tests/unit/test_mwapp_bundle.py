@@ -233,6 +233,22 @@ def test_a_bundle_is_built_once(checkout: Path, index: Path) -> None:
     assert sorted(built.iterdir()) == sorted([*others, *built.glob("*.pyz")])
 
 
+def test_a_bundle_that_another_run_removes_just_then_is_gone(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was listed a moment before, as a link to nothing is."""
+    monkeypatch.setattr(bundle.Bundle, "_download", lambda _: checkout / "mwapp")
+    monkeypatch.setattr(bundle.Bundle, "_build_wheels", lambda *_: [])
+    built = checkout / "build"
+    built.mkdir()
+    (built / "mwapp-x.pyz").symlink_to("removed")
+    for age in range(4):
+        (built / f"mwapp-{age}.pyz").touch()
+    made = bundle.Bundle(checkout, INSTALLER, built)
+    made.build()
+    assert set(built.glob("*.pyz")) == {made.path, *(built / f"mwapp-{age}.pyz" for age in range(4))}
+
+
 @pytest.mark.processes
 @pytest.mark.usefixtures("index")
 def test_where_bundles_are_kept_there_need_be_nothing_yet(checkout: Path) -> None:

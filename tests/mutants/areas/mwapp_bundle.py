@@ -57,7 +57,13 @@ MUTANTS = [
     bundle("new.replace(self.path)", 'new.rename(self._dest / "bundle.pyz")', "it is built by every run"),
     bundle("bundles[:-KEPT]", "bundles[KEPT:]", "the newest are removed"),
     bundle("bundles[:-KEPT]", "[]", "bundles pile up"),
-    bundle("key=_built)", "key=lambda file: file.name)", "the newest are removed"),
+    bundle("key=_build_time)", "key=lambda file: file.name)", "the newest are removed"),
+    bundle(
+        "except FileNotFoundError:",
+        "except NotADirectoryError:",
+        "a bundle that another run removes ends this one",
+        at="_build_time",
+    ),
     bundle(
         '"\\n".join(self._pins).encode() + self._constraints)',
         '"\\n".join(self._pins).encode())',
