@@ -66,8 +66,7 @@ class Endpoint:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.port = self.server.server_port
-        serve = {"poll_interval": 0.01}
-        threading.Thread(target=self.server.serve_forever, kwargs=serve, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def secure(self, cert: Path) -> None:
         """From now on it speaks TLS."""
