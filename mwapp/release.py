@@ -92,7 +92,8 @@ def end_session(
         try:
             closed = close_session(host, port, session, password, connect, now)
         except (OSError, EOFError) as problem:
-            reasons.append(f"{host}:{port}: {problem}")
+            where = f"[{host}]" if ":" in host else host
+            reasons.append(f"{where}:{port}: {problem}")
         else:
             return closed
         if now() >= end:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_port import host_port
 from ansible_collections.zklab.zookeeper.plugins.module_utils.mwapp_roles import DATA, ROLES, written
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import fingerprints
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_health import clocks_apart
@@ -40,10 +41,10 @@ def mwapp_connect(servers: list[str], hostvars: Hostvars) -> str:
 
 
 def _client_address(name: str, its: Variables) -> str:
-    host = its.get("zookeeper_host") or its.get("ansible_host") or name
+    host = str(its.get("zookeeper_host") or its.get("ansible_host") or name)
     if is_true(its.get("zookeeper_tls")):
-        return _address(host, its.get("zookeeper_tls_port") or TLS_PORT)
-    return _address(host, its.get("zookeeper_client_port") or CLIENT_PORT)
+        return host_port(host, its.get("zookeeper_tls_port") or TLS_PORT)
+    return host_port(host, its.get("zookeeper_client_port") or CLIENT_PORT)
 
 
 def mwapp_clocks(hosts: list[str], hostvars: Hostvars) -> dict[str, float]:
@@ -299,12 +300,6 @@ def mwapp_tls_days(servers: list[str], hostvars: Hostvars) -> list[Any]:
     return [next((hostvars[it][name] for it in servers if name in hostvars[it]), None) for name in names]
 
 
-def _address(host: Any, port: Any) -> str:
-    """As mwapp reads it: an IPv6 address in brackets."""
-    host = str(host)
-    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
-
-
 def mwapp_services(host: str, variables: Variables, shared: Row) -> list[Row]:
     """Describe every service that a host may have.
 
@@ -370,8 +365,8 @@ def _settings(role: str, its: Variables) -> Row:
         **({"env": given} if (given := _environment(its)) else {}),
     }
     return {
-        "listen": _address(its["mwapp_listen"], port),
-        "advertise": _address(its["mwapp_host"], port),
+        "listen": host_port(str(its["mwapp_listen"]), port),
+        "advertise": host_port(str(its["mwapp_host"]), port),
         **(master if role != "worker" else {}),
         **(worker if role != "master" else {}),
         **({"tls_cert": _copy(role, "tls")} if is_true(its["mwapp_tls"]) else {}),

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_port import host_port
 from ansible_collections.zklab.zookeeper.plugins.module_utils.within import Within
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import server_address
 
@@ -169,7 +170,7 @@ def _leader_problems(leaders: list[str]) -> list[Problem]:
 
 def _member_problem(member: Member, state: State, size: int, *, what_it_was: bool = False) -> Problem | None:
     name = member.name
-    where = f"{member.host}:{member.port}"
+    where = host_port(member.host, member.port)
     if not state.reachable:
         return Problem(f"{name} does not answer at {where}: {state.error}", name)
     if state.mode is None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_port import host_port
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_heap import heap_mb
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import SETTINGS
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_zoo_cfg import (
@@ -64,7 +65,7 @@ def member_problems(members: list[Settings], settings: Settings) -> list[str]:
             problems.append(f"zookeeper_id of {member['name']} is {member['id']!r}: {remedy}.")
     for number, names in _twice({m["name"]: as_id(m["id"]) for m in members}).items():
         problems.append(f"zookeeper_id {number} is given to {' and '.join(names)}: {remedy}.")
-    addresses = {m["name"]: f"{m['host']}:{m['quorum_port']}" for m in members}
+    addresses = {m["name"]: host_port(m["host"], m["quorum_port"]) for m in members}
     for address, names in _twice(addresses).items():
         problems.append(
             f"{' and '.join(names)} both have the address {address}: set zookeeper_host of each to the "

@@ -70,6 +70,7 @@ from json import loads
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_port import host_port
 from ansible_collections.zklab.zookeeper.plugins.module_utils.within import page
 
 ANSWER_SECONDS = 2.0  # for one answer of the status endpoint, seconds
@@ -150,7 +151,7 @@ class Service:
             state = str(status[status["role"]].get("state", ""))
             return "" if status["ready"] else f"it says: {status['reason']}", state
         except (OSError, HTTPException, ValueError, LookupError, TypeError) as problem:
-            at = f"{self._host}:{self._port}"
+            at = host_port(self._host, self._port)
             return f"its status endpoint at {at} gives no status: {type(problem).__name__}: {problem}", ""
 
     def _tls(self) -> ssl.SSLContext | None:

@@ -57,6 +57,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.host_port import host_port
 from ansible_collections.zklab.zookeeper.plugins.module_utils.tls_fingerprints import (
     fingerprint,
     fingerprints,
@@ -97,13 +98,14 @@ class Server:
                 context = tls_context(self._files[ca])
                 shown = self._shown(port, context)
             except OSError as error:
-                return f"{self._host}:{port}: {reason(error)}"
+                return f"{host_port(self._host, port)}: {reason(error)}"
             if shown != fingerprints(self._texts[self._files[ca]["certificate"]].decode()):
-                return f"{self._host}:{port} still shows the old certificate, or others of CAs with it"
+                where = host_port(self._host, port)
+                return f"{where} still shows the old certificate, or others of CAs with it"
             if ca == "client":  # it may show a new one, and yet refuse such clients
                 state = look(Member("", self._host, port), ANSWER_SECONDS, context)
                 if state.mode is None:
-                    return f"{self._host}:{port}: {state.error or 'it serves nobody'}"
+                    return f"{host_port(self._host, port)}: {state.error or 'it serves nobody'}"
         return ""
 
     def _shown(self, port: int, context: Any) -> list[str]:

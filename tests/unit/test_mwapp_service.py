@@ -215,6 +215,16 @@ def test_a_port_where_something_else_is(
     assert f"at 127.0.0.1:{host.port} gives no status: {problem}: " in seen["problem"]
 
 
+def test_an_ipv6_address_is_told_in_brackets(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> str:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(service, "page", refuse)
+    host.state(MainPID=host.process("new"))
+    seen = host.run(check=True, host="fd00::11", port=2224)["observed"]
+    assert "at [fd00::11]:2224 gives no status: ConnectionRefusedError: " in seen["problem"]
+
+
 @pytest.mark.parametrize("start", ["", "HTTP/1.0 200 OK\r\n\r\n{"])
 def test_who_sends_a_byte_now_and_then_does_not_hold_the_run_up(
     start: str, host: Host, monkeypatch: pytest.MonkeyPatch

@@ -277,6 +277,14 @@ def test_not_every_server_is_waited_for() -> None:
     assert now[0] == 4.0
 
 
+def test_an_ipv6_address_is_told_in_brackets() -> None:
+    def connect(*_: object) -> socket.socket:
+        raise TimeoutError("timed out")
+
+    with pytest.raises(OSError, match=r"^\[fd00::11\]:2181: timed out; zk2:2181: timed out$"):
+        release.end_session([("fd00::11", 2181), ("zk2", 2181)], SESSION, PASSWORD, connect, lambda: 0.0)
+
+
 def test_nobody_to_ask(tmp_path: Path) -> None:
     file = note(tmp_path)
     assert release.release(str(tmp_path)) == 3

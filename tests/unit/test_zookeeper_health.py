@@ -74,6 +74,13 @@ def test_every_member_must_answer() -> None:
     assert "the leader zk2 has 1 followers in sync, not 2" in said
 
 
+def test_an_ipv6_address_is_told_in_brackets() -> None:
+    members = [Member(f"zk{n}", f"fd00::1{n}", 2181) for n in (1, 2)]
+    said = "\n".join(problem.text for problem in health.judge(members, {"zk1": gone(), "zk2": idle()}))
+    assert "zk1 does not answer at [fd00::11]:2181: " in said
+    assert "zk2 runs at [fd00::12]:2181 but" in said
+
+
 def test_every_member_must_serve() -> None:
     assert "zk3 runs at 10.0.0.3:2181 but serves no clients" in texts(leader(), follower(), idle())
 

@@ -183,6 +183,24 @@ def test_who_goes_on_with_the_old_ones_is_to_be_restarted(ca: str, running: Runn
     assert running.record.read_text() == running.before
 
 
+@pytest.mark.parametrize("fault", ["silent", "old", "serves nobody"])
+def test_an_ipv6_address_is_told_in_brackets(
+    fault: str, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown(*_: object) -> list[str]:
+        if fault == "silent":
+            raise OSError("no route to it")
+        new = module.fingerprints((running.home / "client.pem").read_text())
+        return ["old"] if fault == "old" else list(new)
+
+    monkeypatch.setattr(module.Server, "_shown", shown)
+    monkeypatch.setattr(module, "look", lambda *_: load("zookeeper_health").State(reachable=True))
+    [said] = running.ask(host="fd00::11", timeout=0)["warnings"]
+    port = running.servers["client"].port
+    told = {"silent": ": no route", "old": " still shows", "serves nobody": ": it serves nobody"}
+    assert f"certificates: [fd00::11]:{port}{told[fault]}" in str(said)
+
+
 @pytest.mark.parametrize("ca", ["client", "quorum"])
 def test_another_ca_between_is_a_new_certificate(ca: str, running: Running) -> None:
     """The certificate of the server itself is the same, and was signed by the same key."""

@@ -173,9 +173,12 @@ def test_extended_types_take_the_highest_id(changed: dict[str, object]) -> None:
     assert "from 1 to 254" in said
 
 
-def test_two_servers_at_one_address() -> None:
-    [said] = rules.member_problems([member(1, host="10.0.0.1"), member(2, host="10.0.0.1")], settings())
-    assert "zk1 and zk2 both have the address 10.0.0.1:2888: set zookeeper_host" in said
+@pytest.mark.parametrize(
+    ("host", "address"), [("10.0.0.1", "10.0.0.1:2888"), ("fd00::11", "[fd00::11]:2888")]
+)
+def test_two_servers_at_one_address(host: str, address: str) -> None:
+    [said] = rules.member_problems([member(1, host=host), member(2, host=host)], settings())
+    assert f"zk1 and zk2 both have the address {address}: set zookeeper_host" in said
 
 
 @pytest.mark.parametrize(("size", "losses"), [(2, 0), (4, 1), (6, 2)])

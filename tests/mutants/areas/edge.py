@@ -406,6 +406,7 @@ MUTANTS = [
         "        if now() >= end:",
         "closed, and said to live on",
     ),
+    ending('f"[{host}]" if ":" in host else host', "host", "an address ends where its port begins"),
     ending("            break\n    raise", "            pass\n    raise", "every server is waited for"),
     ending("    while len(data) < size:", "    if len(data) < size:", "half an answer"),
     ending("        if not chunk:\n", "        if False:\n", "who hangs up is waited for"),

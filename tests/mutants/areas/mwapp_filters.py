@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 
 KILLERS = (pytest("tests/unit/test_mwapp_filters.py"),)
 
+addresses = partial(Mutant, "plugins/module_utils/host_port.py")
 filters = partial(Mutant, "plugins/filter/mwapp_filters.py")
 roles = partial(Mutant, "plugins/module_utils/mwapp_roles.py")
 order = partial(Mutant, "plugins/filter/mwapp_restart_order.py")
@@ -21,8 +22,8 @@ MUTANTS = [
         'or its.get("ansible_host") or name', "or name", "a name that nobody resolves", at="_client_address"
     ),
     filters('its.get("zookeeper_client_port") or CLIENT_PORT', "CLIENT_PORT", "a server on another port"),
-    filters('if ":" in host and', "if False and", "IPv6 cannot be told from its port"),
-    filters(' and not host.startswith("[")', "", "what has brackets is given others"),
+    addresses('if ":" in host and', "if False and", "IPv6 cannot be told from its port"),
+    addresses(' and not host.startswith("[")', "", "what has brackets is given others"),
     # ------------------------------------------------------------ status endpoints with TLS
     filters('"ca": "status"', '"ca": "client"', "who has one can pass for the ZooKeeper server there"),
     filters(
@@ -94,9 +95,7 @@ MUTANTS = [
     filters(
         'do_float(its["mwapp_retention"])', 'its["mwapp_retention"]', "-e restarts what it does not change"
     ),
-    filters(
-        '_address(its["mwapp_host"], port)', '_address(its["mwapp_listen"], port)', "nobody reaches it there"
-    ),
+    filters('str(its["mwapp_host"]), port)', 'str(its["mwapp_listen"]), port)', "nobody reaches it there"),
     filters('written(its) if role != "master" else []', "[]", "handlers cannot write", at="_service"),
     filters('written(its) if role != "master" else []', "written(its)", "a master can write", at="_service"),
     roles('[DATA] if is_true(its["mwapp_data_directory"]) else []', "[]", "handlers have no directory"),

@@ -41,6 +41,7 @@ MUTANTS = [
         "changed = not before.ready or before.revision != wanted",
         "what waits for its ensemble changes with every run",
     ),
+    service("at = host_port(self._host, self._port)", 'at = f"{self._host}:{self._port}"', "fd00::11:2224"),
     service("changed = before.exists", "changed = True", "what is gone is removed by every run"),
     service("changed = before.exists", "changed = before.running", "a unit that is stopped stays"),
     service("if changed and not module.check_mode:", "if changed:", "check mode removes services"),

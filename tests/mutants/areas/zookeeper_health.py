@@ -125,6 +125,7 @@ MUTANTS = [
         "except ZeroDivisionError as error:",
         "a name that is none ends the run",
     ),
+    health("host_port(member.host, member.port)", 'f"{member.host}:{member.port}"', "fd00::11:2181"),
     # ------------------------------------------------------------ the order
     order(
         ' or (member.observer and mode == "leader")',

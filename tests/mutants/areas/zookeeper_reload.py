@@ -91,6 +91,7 @@ MUTANTS = [
     ),
     # ------------------------------------------------------------ whether it did
     reload('        return ""\n', '        return "never"\n', "every server restarts", at="Server.lacks"),
+    reload("where = host_port(self._host, port)", 'where = f"{self._host}:{port}"', "fd00::11:2182"),
     reload("if shown != ", "if not ", "the certificate before passes for the new one"),
     reload(
         'self._ports["quorum"] =',

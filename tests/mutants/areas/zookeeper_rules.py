@@ -145,7 +145,7 @@ MUTANTS = [
     rules("not 1 <= number <= highest", "not 0 <= number <= highest", "id 0"),
     rules('as_id(m["id"]) for m in members}', 'm["id"] for m in members}', "2 and '2' are two"),
     rules("if value is not None)", ")", "two without an id have the same"),
-    rules("f\"{m['host']}:{m['quorum_port']}\"", "m['host']", "two servers on one host are refused"),
+    rules('host_port(m["host"], m["quorum_port"])', 'm["host"]', "two servers on one host are refused"),
     rules('str(value).lower() == "true"', 'value == "true"', "True is not true"),
     rules('sum(not member["observer"] for member in members)', "len(members)", "observers make it even"),
     rules("size // 2 - 1}", "size // 2}", "one loss too many"),
