@@ -55,7 +55,7 @@ def mwapp_clocks(hosts: list[str], hostvars: Hostvars) -> dict[str, float]:
         hostvars: variables of every host, in which the role has registered what it found.
     """
     found = {host: (hostvars[host].get("__mwapp_clock") or {}).get("stdout") for host in hosts}
-    return {host: float(text) for host, text in found.items() if text}
+    return {host: float(text.split()[0]) for host, text in found.items() if text}
 
 
 def mwapp_status_deployed(hosts: list[str], hostvars: Hostvars) -> dict[str, dict[str, list[str]]]:

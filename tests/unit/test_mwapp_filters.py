@@ -571,7 +571,7 @@ def test_the_active_one_restarts_after_those_that_stand_by_and_workers_last() ->
 
 def test_clocks_that_are_apart_are_told() -> None:
     """This machine's is one of them. Who was not looked at has none."""
-    clocks = {"w1": "1000000", "w2": "1086400", "w3": ""}
+    clocks = {"w1": "1000000\nroot", "w2": "1086400", "w3": ""}
     hostvars: dict[str, Any] = {host: {"__mwapp_clock": {"stdout": text}} for host, text in clocks.items()}
     hostvars["w4"] = {}
     assert filters.mwapp_clocks(list(hostvars), hostvars) == {"w1": 1000000.0, "w2": 1086400.0}

@@ -95,6 +95,23 @@ mwapp_masters: {hosts: {mw1: }}
     )
 
 
+@pytest.mark.parametrize(
+    ("user", "looks", "stops"), [("me", False, True), ("me", True, False), ("root", False, False)]
+)
+def test_who_is_not_root_is_told_what_is_missing(user: str, looks: bool, stops: bool, tmp_path: Path) -> None:
+    """Whoever only looks, for another play, need not be root."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/id").write_text(f"#!/bin/sh\necho {user}\n")
+    (tmp_path / "bin/id").chmod(0o755)
+    first = tasks_of("_preflight.yml", "Read the clock, and who reads it", "Ensure the role works as root")
+    tells = {"ansible.builtin.debug": {"msg": "{{ ['localhost'] | zklab.zookeeper.mwapp_clocks(hostvars) }}"}}
+    within = f'PATH={tmp_path}/bin:$PATH "$@"'
+    code, said = play_here(tmp_path, [*first, tells], {"__mwapp_looks": looks}, within=within)
+    text = "localhost: the role works as user me, not as root: set become: true for its play."
+    assert (code != 0, text in " ".join(said.split())) == (stops, stops), said
+    assert stops or re.search(r"localhost: 1\d{9}\.0", said), "the time can still be read"
+
+
 # ------------------------------------------------------------ TLS
 
 

@@ -13,6 +13,7 @@ roles = partial(Mutant, "plugins/module_utils/mwapp_roles.py")
 order = partial(Mutant, "plugins/filter/mwapp_restart_order.py")
 
 MUTANTS = [
+    filters("float(text.split()[0])", "float(text)", "who reads the clock is part of the time"),
     filters(', "this machine": here})', "})", "a single host whose clock is off passes"),
     filters(
         "for host, text in found.items() if text}", "for host, text in found.items()}", "one is not there"
