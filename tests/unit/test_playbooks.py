@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml
+
+from tests.unit.zookeeper_role import load_file
+
+filters = load_file("filter/zookeeper_filters.py")
 
 PROJECT = Path(__file__).parents[2]
 PLAYBOOKS = [*PROJECT.glob("playbooks/*.yml")]
@@ -108,6 +113,29 @@ def test_a_host_that_no_server_lets_in_or_that_would_get_another_ca_is_refused_f
     }
     assert task["when"] == "mwapp_tls | bool or __mwapp_let_in"
     assert "not ansible_check_mode" in task["vars"]["__mwapp_let_in"]
+
+
+def test_what_confirms_a_reset_of_one_system_does_not_fit_another_whose_hosts_have_the_same_names() -> None:
+    """As all copies of the example have. Of hosts that are reached by name it is the names."""
+    reset = yaml.safe_load((PROJECT / "playbooks/reset.yml").read_text())
+    environment = jinja2.Environment()  # noqa: S701 - no HTML
+    environment.filters |= {
+        f"zklab.zookeeper.{name}": one for name, one in filters.FilterModule().filters().items()
+    }
+    asked = environment.from_string(reset[0]["vars"]["__reset_servers"])
+    names = ["vm2", "vm1"]
+
+    def words(**variables: dict[str, Any]) -> str:
+        its = {name: {"zookeeper_id": int(name[2])} | variables.get(name, {}) for name in names}
+        return asked.render(groups={"zookeeper": names}, hostvars=its)
+
+    assert words() == "vm1,vm2"
+    assert (
+        words(vm1={"ansible_host": "192.0.2.11"}, vm2={"ansible_host": "fd00::12"}) == "192.0.2.11,fd00::12"
+    )
+    assert words(vm1={"ansible_host": "192.0.2.11", "zookeeper_host": "vm1.test"}) == "vm1.test,vm2"
+    (confirm,) = (task for task in tasks(reset) if task.get("name") == "Refuse without confirmation")
+    assert confirm["ansible.builtin.assert"]["that"].endswith("| trim == __reset_servers")
 
 
 @pytest.mark.processes
