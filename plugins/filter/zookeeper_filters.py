@@ -11,6 +11,10 @@ from ansible_collections.zklab.zookeeper.plugins.module_utils.unreachable_hosts 
     may_be_gone,
     unreachable,
 )
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_one_ensemble import (
+    joined,
+    last_transaction,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_settings import is_true, lines
 
 
@@ -139,6 +143,52 @@ def zookeeper_seen(
     return seen | {result["item"]: result for result in left_out}
 
 
+def zookeeper_replaceable(gate: Mapping[str, Any], seen: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Tell of each server that serves nobody whether the others may send it their data.
+
+    Args:
+        gate: what the module zookeeper_gate returned.
+        seen: what preflight found on each host, before the run.
+
+    Returns:
+        A line for each such server that has data.
+    """
+    modes = {name: state["mode"] for name, state in gate.get("members", {}).items()}
+    ill = [name for name in gate.get("blamed", []) if not modes[name]]
+    return [f"{name}: {_fate(name, modes, seen)}" for name in ill if seen.get(name, {}).get("last_zxid")]
+
+
+def _fate(name: str, modes: Mapping[str, str | None], seen: Mapping[str, Mapping[str, Any]]) -> str:
+    """What is to become of its data: what may be the newest is kept."""
+    unknown = [one for one in modes if "data" not in seen.get(one, {})]
+    if unknown:
+        return f"keep its data, for how far the data of {joined(unknown)} go is not known."
+    if "leader" not in modes.values():
+        return "keep its data, for the others have no quorum without it."
+    serving = [one for one, mode in modes.items() if mode in ("leader", "follower")]
+    newest = max(serving, key=lambda one: last_transaction(seen[one]))
+    end, its_end = last_transaction(seen[newest]), last_transaction(seen[name])
+    if end < its_end:
+        return (
+            f"keep its data, for the last transaction of {newest}, the newest of those that serve, is "
+            f"{end:#x}, older than {its_end:#x}."
+        )
+    may = (
+        f"its data may be replaced: {newest} serves, and its last transaction, {end:#x}, is not older than "
+        f"{its_end:#x}, the last of {name}. docs/operations.md says how, below reset.yml."
+    )
+    return _unless_repaired(seen[name]["damaged"], its_end, may) if seen[name].get("damaged") else may
+
+
+def _unless_repaired(log: str, end: int, may: str) -> str:
+    """What is to be tried before what else may be done."""
+    return (
+        f"its log {log} is damaged, and may have writes that nobody else has: repair a copy of it "
+        f"(docs/operations.md, 'A damaged log'). If none can be repaired, what only this log has after "
+        f"{end:#x} is lost. Then {may}"
+    )
+
+
 def zookeeper_pending(names: list[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Tell which running servers must be restarted.
 
@@ -183,5 +233,6 @@ class FilterModule:
             "zookeeper_pending": zookeeper_pending,
             "zookeeper_refusals": zookeeper_refusals,
             "zookeeper_ports": zookeeper_ports,
+            "zookeeper_replaceable": zookeeper_replaceable,
             "zookeeper_seen": zookeeper_seen,
         }

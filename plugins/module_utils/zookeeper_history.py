@@ -67,7 +67,12 @@ def read_history(directories: Iterable[str]) -> History:
     A log that ends in the middle of an entry, as after a power failure, ends before it for ZooKeeper, too.
     Nothing that was acknowledged is lost with it. A log that is damaged may have more than can be read.
     """
-    files = [path for directory in directories for path in Path(directory, "version-2").glob("*.*")]
+    return history_of(Path(directory, "version-2") for directory in directories)
+
+
+def history_of(places: Iterable[Path]) -> History:
+    """The same, of directories whose name is not ``version-2`` any more, too."""
+    files = [path for place in places for path in place.glob("*.*")]
     latest, damaged = _latest(dict(_named("log", files)))
     snapshots = dict(_named("snapshot", files))
     # A log's name is its first transaction.

@@ -24,9 +24,8 @@ _USUAL = re.compile(
     r"|Connection broken for id|SendWorker|Interrupted while waiting|Send worker leaving"
 )
 _DATA = (
-    "If the other servers have a quorum without this one (status.yml), and one of them has a zxid that is at "
-    "least as great (below), let them send it their data: docs/operations.md says how, below reset.yml. If "
-    "not, keep all files, and restore a backup ('Back up and restore' there)."
+    "Whether the others' data may replace its own is said below, beside the last zxid of each server. If "
+    "they may not, keep all files, and restore a backup (docs/operations.md, 'Back up and restore')."
 )
 # What the log says, and what helps. Groups of the pattern are at hand as {0}, {1}; ``torn`` see `explain`.
 _REMEDIES = (

@@ -50,8 +50,13 @@ import os
 import shutil
 from filecmp import cmp
 from pathlib import Path
+from typing import NamedTuple
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_history import (
+    history_of,
+    read_history,
+)
 from ansible_collections.zklab.zookeeper.plugins.module_utils.zookeeper_rules import ADOPTED
 
 DATA = ("snapshot.*", "acceptedEpoch", "currentEpoch")
@@ -76,13 +81,46 @@ def sync(path: Path) -> None:
 
 
 def found(top: Path, patterns: tuple[str, ...]) -> list[Path]:
-    """Such files there; also if the old directory has its new name already."""
+    """Such files there."""
+    return sorted(file for pattern in patterns for file in place(top).glob(pattern))
+
+
+def place(top: Path) -> Path:
+    """Where the data of an old directory are; also if it has its new name already."""
     places = (top / "version-2", top / f"version-2{ADOPTED}")
-    place = next((one for one in places if one.is_dir()), places[0])
-    return sorted(file for pattern in patterns for file in place.glob(pattern))
+    return next((one for one in places if one.is_dir()), places[0])
 
 
-def clash(files: list[Path], old: Path, directory: Path) -> str:
+class Tops(NamedTuple):
+    """The directories of both installations."""
+
+    old: tuple[Path, Path]
+    new: tuple[Path, Path]
+
+
+def advice(directory: Path, tops: Tops) -> str:
+    """What to do about data in a directory where the old ones are to be: the newer stay. Raises OSError."""
+    theirs, own = history_of(dict.fromkeys(map(place, tops.old))), read_history(map(str, tops.new))
+    end, own_end = theirs.last or 0, own.last or 0
+    told = (
+        f"The last zxid of the old data is {end:#x}, epoch {end >> 32}; that of the data in "
+        f"{tops.new[0]} and {tops.new[1]} is {own_end:#x}, epoch {own_end >> 32}"
+    )
+    if damaged := theirs.damaged or own.damaged:
+        return (
+            f"{told}, but {damaged} is damaged, so nobody can tell which are newer: discard neither. Repair "
+            "a copy of that file (docs/operations.md, 'A damaged log'), keep the file itself elsewhere, put "
+            "the copy in its place, and run again."
+        )
+    if own_end > end:
+        return f"{told}, which are newer: set zookeeper_adopt: false to go on with these."
+    return (
+        f"{told}, which are not newer: to take over the old ones, move what is in {directory} to another "
+        "place, do not delete it, and run again."
+    )
+
+
+def clash(files: list[Path], old: Path, directory: Path, tops: Tops) -> str:
     """What else is where these files are to be, and what to do; empty if nothing is.
 
     The copies that a run made before it was cut short are no clash. Raises OSError; RuntimeError of a link to
@@ -95,10 +133,7 @@ def clash(files: list[Path], old: Path, directory: Path) -> str:
         file = theirs.get(mine.name)
         if file is None or not cmp(file, mine, shallow=False):
             what = f"differs from {file}" if file else f"is not a copy from {old}"
-            return (
-                f"{mine} {what}. Find out which data are newer. To take over the old ones, move what is in "
-                f"{directory} to another place, do not delete it, and run again."
-            )
+            return f"{mine} {what}. {advice(directory, tops)}"
     return ""
 
 
@@ -108,9 +143,10 @@ def main() -> None:
         argument_spec={name: {"type": "str", "required": True} for name in names}, supports_check_mode=True
     )
     old_data, old_logs, data, logs = (Path(module.params[name]) for name in names)
+    tops = Tops((old_data, old_logs), (data, logs))
     ways = [
-        (found(old_data, DATA), old_data / "version-2", data / "version-2"),
-        (found(old_logs, LOGS), old_logs / "version-2", logs / "version-2"),
+        (found(old_data, DATA), old_data / "version-2", data / "version-2", tops),
+        (found(old_logs, LOGS), old_logs / "version-2", logs / "version-2", tops),
     ]
     old = [top / "version-2" for top in dict.fromkeys((old_data, old_logs)) if (top / "version-2").is_dir()]
     for path in old:
@@ -125,7 +161,7 @@ def main() -> None:
         problem = f"cannot compare old and new data: {error}: mend it, and run again."
     if problem:
         module.fail_json(msg=f"{problem} Nothing was copied.")
-    todo = [(file, to) for files, _there, to in ways for file in files]
+    todo = [(file, to) for files, _there, to, _tops in ways for file in files]
     if not module.check_mode:
         try:
             for file, directory in todo:

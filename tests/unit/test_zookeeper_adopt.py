@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 
 from tests.unit.ansible_module import run
+from tests.unit.test_zookeeper_history import entry
 from tests.unit.zookeeper_role import load_file
 
 adopt = load_file("modules/zookeeper_adopt.py")
 
 SNAPSHOTS = {"snapshot.0", "snapshot.100000007", "currentEpoch", "acceptedEpoch"}
 LOGS = {"log.1", "log.100000001"}
+
+
+def content(name: str) -> str:
+    """A log ends with it as after a crash: no transaction is in it, and it is not damaged."""
+    return ("ZKLG" + "\0" * 12 if name.startswith("log.") else "") + f"this is {name}"
 
 
 class Disk:
@@ -24,7 +30,7 @@ class Disk:
         self.data, self.txnlog = top / "zkData", top / "txnlog"
         (self.old / "version-2").mkdir(parents=True)
         for name in SNAPSHOTS | LOGS:
-            (self.old / "version-2" / name).write_text(f"this is {name}")
+            (self.old / "version-2" / name).write_text(content(name))
 
     def adopt(self, *, check: bool = False, **changed: Path) -> dict[str, Any]:
         paths = {"old_data_dir": self.old, "old_txnlog_dir": self.old}
@@ -34,7 +40,7 @@ class Disk:
     def has(self, path: Path) -> set[str]:
         """The files there, each with what belongs into it."""
         files = {file.name: file.read_text() for file in path.iterdir()}
-        assert all(text == f"this is {name}" for name, text in files.items())
+        assert all(text == content(name) for name, text in files.items())
         return set(files)
 
     def is_adopted(self) -> bool:
@@ -126,13 +132,17 @@ def test_a_file_of_the_same_name_is_not_written_over(disk: Disk) -> None:
     for place, name in ((disk.data, "snapshot.0"), (disk.data, "currentEpoch"), (disk.txnlog, "log.1")):
         own = place / "version-2" / name
         own.parent.mkdir(parents=True, exist_ok=True)
-        own.write_text(f"this is mine: {name}"[: len(f"this is {name}")])
+        own.write_text(content(name).replace("this", "that"))
         before = own.read_text()
         for check in (True, False):
             answer = disk.adopt(check=check)
             assert answer["failed"]
             assert f"{own} differs from {disk.old}/version-2/{name}." in answer["msg"]
-            assert f"move what is in {own.parent} to another place, do not delete it" in answer["msg"]
+            assert (
+                "The last zxid of the old data is 0x100000007, epoch 1; that of the data in " in answer["msg"]
+            )
+            assert "which are not newer: to take over the old ones, move what is in" in answer["msg"]
+            assert f" in {own.parent} to another place, do not delete it, and run again." in answer["msg"]
         assert own.read_text() == before
         assert disk.has(disk.old / "version-2") == SNAPSHOTS | LOGS
         assert [file for top in (disk.data, disk.txnlog) for file in top.glob("version-2/*")] == [own]
@@ -145,13 +155,50 @@ def test_a_file_of_the_same_name_is_not_written_over(disk: Disk) -> None:
 def test_other_data_there_are_not_mixed_with_them(disk: Disk, name: str) -> None:
     place = disk.data if name.startswith("snapshot") else disk.txnlog
     (place / "version-2").mkdir(parents=True)
-    (place / "version-2" / name).write_text(f"this is {name}")
+    (place / "version-2" / name).write_text(content(name))
     for log in (disk.old / "version-2").glob("log.*"):
         log.unlink()
     answer = disk.adopt()
     assert f"{place}/version-2/{name} is not a copy from {disk.old}/version-2." in answer["msg"]
     assert (disk.old / "version-2").is_dir()
     assert disk.has(place / "version-2") == {name}
+
+
+def test_newer_data_there_are_not_to_be_moved_away(disk: Disk) -> None:
+    disk.adopt()
+    (disk.old / "version-2.adopted").rename(disk.old / "version-2")
+    (disk.data / "version-2/snapshot.200000005").touch()
+    said = disk.adopt()["msg"]
+    tops = f"{disk.data} and {disk.txnlog}"
+    assert f"old data is 0x100000007, epoch 1; that of the data in {tops} is 0x200000005, epoch 2" in said
+    assert "which are newer: set zookeeper_adopt: false to go on with these. Nothing was copied." in said
+    assert "move" not in said
+
+
+def test_data_that_were_renamed_already_count_as_the_old_ones(disk: Disk) -> None:
+    disk.adopt()
+    (disk.data / "version-2/currentEpoch").write_text("2")
+    (disk.old / "version-2").mkdir()
+    (disk.old / "version-2.adopted/currentEpoch").rename(disk.old / "version-2/currentEpoch")
+    logs = disk.old.parent / "logs"
+    logs.mkdir()
+    (disk.old / "version-2.adopted").rename(logs / "version-2.adopted")
+    (logs / "version-2.adopted/log.300000001").write_bytes(b"ZKLG" + bytes(12) + entry(0x300000001))
+    said = disk.adopt(old_txnlog_dir=logs)["msg"]
+    assert "The last zxid of the old data is 0x300000001, epoch 3; " in said
+
+
+@pytest.mark.parametrize("whose", ["old", "txnlog"])
+def test_with_a_damaged_log_neither_are_to_be_moved_away(disk: Disk, whose: str) -> None:
+    (disk.data / "version-2").mkdir(parents=True)
+    (disk.data / "version-2/currentEpoch").write_text("2")
+    log = disk.old.parent / whose / "version-2/log.100000009"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("damaged, and no log at all")
+    said = disk.adopt()["msg"]
+    assert f"but {log} is damaged, so nobody can tell which are newer: discard neither. Repair a copy" in said
+    assert "move" not in said
+    assert "set zookeeper_adopt" not in said
 
 
 def test_one_directory_is_not_both(disk: Disk) -> None:

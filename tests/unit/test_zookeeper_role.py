@@ -80,8 +80,10 @@ def render(name: str, **variables: object) -> str:
     environment = jinja2.Environment(  # noqa: S701 - configuration files, no HTML
         trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
-    environment.filters |= {"bool": bool, "zklab.zookeeper.zookeeper_lines": filters.zookeeper_lines}
+    ours = filters.FilterModule().filters()
+    environment.filters |= {"bool": bool} | {f"zklab.zookeeper.{name}": ours[name] for name in ours}
     environment.filters["combine"] = lambda one, other: one | other
+    environment.filters["extract"] = lambda key, container: container[key]
     constants = {key: value for key, value in read("vars/main.yml").items() if "{{" not in str(value)}
     inputs = {
         "__zookeeper_inputs": ["/etc/zookeeper/zoo.cfg"],
@@ -421,6 +423,84 @@ def test_whoever_gives_up_data_of_an_ill_server_knows_how_far_all_others_go() ->
         in text
     )
     assert "Not known, as --limit leaves them out and they could not be looked at: zk4.\n" in text
+
+
+OLD, NEW = "0x200000010", "0x200000032"
+KEEP = "zk3: keep its data, for "
+
+
+@pytest.mark.parametrize(
+    ("ill", "zk1", "modes", "told"),
+    [
+        (
+            {"last_zxid": OLD},
+            {},
+            {},
+            f"zk3: its data may be replaced: zk1 serves, and its last transaction, {NEW}, is not older than "
+            f"{OLD}, the last of zk3. docs/operations.md says how, below reset.yml.",
+        ),
+        ({"last_zxid": NEW}, {}, {}, "zk3: its data may be replaced: zk1 serves"),
+        (
+            {"last_zxid": "0x200000033"},
+            {},
+            {},
+            f"{KEEP}the last transaction of zk1, the newest of those that serve, is {NEW}, older than "
+            "0x200000033.",
+        ),
+        # Restored from an early day, and an epoch that just began: its zxid is no transaction.
+        (
+            {"last_zxid": OLD},
+            {"last_zxid": "0x300000000", "trail": {"0x100000005": 1}},
+            {"zk1": "leader", "zk2": None},
+            f"{KEEP}the last transaction of zk1, the newest of those that serve, is 0x100000005, older than "
+            f"{OLD}.",
+        ),
+        (
+            {"last_zxid": OLD},
+            {"last_zxid": "0x300000000", "trail": {"0x100000005": 1}},
+            {},
+            f"zk3: its data may be replaced: zk2 serves, and its last transaction, {OLD}, is not older",
+        ),
+        (
+            {"last_zxid": OLD, "damaged": "/log.1"},
+            {},
+            {},
+            "zk3: its log /log.1 is damaged, and may have writes that nobody else has: repair a copy of it "
+            "(docs/operations.md, 'A damaged log'). If none can be repaired, what only this log has after "
+            f"{OLD} is lost. Then its data may be replaced: zk1 serves",
+        ),
+        ({"last_zxid": OLD}, {}, {"zk1": None, "zk2": None}, f"{KEEP}the others have no quorum without it."),
+        ({"last_zxid": OLD}, {"data": None}, {}, f"{KEEP}how far the data of zk1 go is not known."),
+        ({"last_zxid": None}, {}, {}, None),
+        ({"last_zxid": OLD}, {}, {"zk3": "follower"}, None),  # its data are not why
+    ],
+)
+def test_whether_the_data_of_an_ill_server_may_be_replaced_is_said(
+    ill: dict[str, Any], zk1: dict[str, Any], modes: dict[str, str | None], told: str | None
+) -> None:
+    """By name and zxid: nobody puts away what may be the newest."""
+    zxids = {"zk1": {"last_zxid": NEW} | zk1, "zk2": {"last_zxid": OLD}, "zk3": ill}
+    found = {name: {"data": True, "trail": {}, **its} for name, its in zxids.items()}
+    if found["zk1"]["data"] is None:
+        found["zk1"] = {"unreachable": True}
+    modes = {"zk1": "follower", "zk2": "leader", "zk3": None} | modes
+    gate = {
+        "waited": 10,
+        "problems": [],
+        "blamed": ["zk3"],
+        "members": {name: {"mode": mode} for name, mode in modes.items()},
+    }
+    text = render(
+        "unhealthy.txt.j2",
+        __zookeeper_gate=gate,
+        __zookeeper_logs={"results": []},
+        __zookeeper_left_out={"results": [{"item": name, **found[name]} for name in ("zk1", "zk2")]},
+        ansible_play_hosts=["zk3"],
+        hostvars={"zk3": {"inventory_hostname": "zk3", "__zookeeper_found": found["zk3"]}},
+    )
+    lines = [line for line in text.splitlines() if line.startswith("zk3: ")]
+    assert len(lines) == (told is not None)
+    assert told is None or lines[0].startswith(told)
 
 
 def test_who_is_held_back_until_the_newest_data_serve_is_told_when_they_do_not() -> None:

@@ -203,6 +203,11 @@ MUTANTS = [
     adopt("(*DATA, *LOGS) for mine", "DATA for mine", "a newer log is written over"),
     adopt("if directory.resolve() == old.resolve():", "if False:", "data are moved away from under it"),
     adopt("directory.resolve() == old.resolve()", "directory == old", "a link hides that it is one place"),
+    adopt("    if own_end > end:\n", "    if False:\n", "the newest data are to be moved away"),
+    adopt(
+        "theirs.damaged or own.damaged", "theirs.damaged", "what a damaged log of its own has is moved away"
+    ),
+    adopt("dict.fromkeys(map(place, tops.old))", "tops.old", "the old data count for nothing"),
     adopt("if not old:", "if False:", "what was written since the adoption is written over"),
     adopt('("snapshot.*", "acceptedEpoch", "currentEpoch")', '("snapshot.*",)', "promises are forgotten"),
     adopt("path.rename(path.with_name(path.name + ADOPTED))", "pass", "it is adopted again, much later"),

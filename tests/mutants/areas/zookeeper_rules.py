@@ -62,6 +62,28 @@ MUTANTS = [
     ),
     rules(", re.IGNORECASE)\nPORTS", ")\nPORTS", "what is spelt another way is in the process list"),
     zoo_cfg('masked(f"{key}={value!r}")', 'f"{key}={value!r}"', "a digest that is no text is in the output"),
+    # ------------------------------------------------------------ whose data may be replaced
+    filters(
+        "    if unknown:\n        return", "    if False:\n        return", "who was not seen has no data"
+    ),
+    filters(
+        'if "leader" not in modes.values():', "if False:", "the data of one that a quorum needs are given up"
+    ),
+    filters("if end < its_end:", "if end > its_end:", "the newest data are put away"),
+    filters(
+        "key=lambda one: last_transaction(seen[one])",
+        'key=lambda one: int(seen[one]["last_zxid"], 16)',
+        "who just began an epoch has the newest",
+    ),
+    filters(
+        "end, its_end = last_transaction(seen[newest]), last",
+        'end, its_end = int(seen[newest]["last_zxid"], 16), last',
+        "an epoch that just began is newer than all data",
+    ),
+    filters('if seen[name].get("damaged") else may', "if False else may", "a damaged log is put away"),
+    filters(
+        'for name in gate.get("blamed", []) if not modes[name]]', "for name in modes]", "who serves is ill"
+    ),
     # ------------------------------------------------------------ filters
     filters(
         'hostvars[name].get("zookeeper_host") or hostvars[name].get("ansible_host")',
