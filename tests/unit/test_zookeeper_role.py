@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 import pytest
 import yaml
+from ansible.plugins.filter import mathstuff
 from kazoo.client import KazooClient
 
 from chaos.cluster import SUPERUSER
@@ -501,6 +502,26 @@ def test_whether_the_data_of_an_ill_server_may_be_replaced_is_said(
     lines = [line for line in text.splitlines() if line.startswith("zk3: ")]
     assert len(lines) == (told is not None)
     assert told is None or lines[0].startswith(told)
+
+
+def test_logs_are_shown_of_all_hosts_that_could_be_looked_at() -> None:
+    """Those outside --limit, too: one of them may be why the ensemble is ill."""
+    (task,) = (task for task in read("tasks/_health.yml") if "zklab.zookeeper.zookeeper_log" in task)
+    environment = jinja2.Environment()  # noqa: S701 - no HTML
+    environment.filters |= {"intersect": mathstuff.intersect, "union": mathstuff.union}
+
+    def hosts(**known: Any) -> Any:
+        known |= {
+            "__zookeeper_gate": {"blamed": ["zk1", "zk2", "zk3", "zk4"]},
+            "ansible_play_hosts": ["zk3", "zk5"],
+        }
+        looked = environment.from_string(task["vars"]["__zookeeper_looked_at"]).render(known)
+        known["__zookeeper_looked_at"] = yaml.safe_load(looked)
+        return sorted(yaml.safe_load(environment.from_string(task["loop"]).render(known)))
+
+    left_out = [{"item": "zk1", "data": True}, {"item": "zk2", "unreachable": True}]
+    assert hosts(__zookeeper_left_out={"results": left_out}) == ["zk1", "zk3"]
+    assert hosts(__zookeeper_left_out={"results": []}) == hosts() == ["zk3"]
 
 
 def test_who_is_held_back_until_the_newest_data_serve_is_told_when_they_do_not() -> None:
