@@ -210,6 +210,31 @@ def test_who_comes_second_hears_what_the_first_has_had_done(stage: Stage, worker
     assert late.told == {"other": NOT_ENDED}
 
 
+def test_what_a_person_has_assigned_meanwhile_is_never_in_two_places(stage: Stage) -> None:
+    """The assignment of an ended task is cleared away, and only then the task runs again."""
+    master, worker = stage.master("m1"), stage.worker("w1")
+    ended(stage, worker)
+    person = stage.person()
+    person.create("/assign/w9")
+    places: list[list[str]] = []
+
+    def look(_: Request) -> None:
+        places.append(
+            [name for name in ("/assign/w1", "/assign/w9", "/returned") if "t" in stage.children(name)]
+        )
+
+    master.meanwhile = look
+    master.freeze()
+    person.create("/tasks/other", "date")  # while the master assigns this, it hears of the rest
+    person.create("/assign/w9/t")
+    person.create("/requests/t", "run")
+    master.thaw()
+    stage.settle(2)
+    assert ["/assign/w9"] in places
+    assert max(map(len, places)) == 1
+    assert len(attempts(worker)) == 2
+
+
 def test_who_meets_the_request_of_another_asks_once_more(stage: Stage, worker: Actor) -> None:
     ended(stage, worker)
     withheld(stage, "/requests/t")
