@@ -65,6 +65,7 @@ class Background:
         self._closed: str | None = None  # why nothing can be asked for any more
         # The rest is the loop's thread's.
         self._heard = time.monotonic()  # of the ensemble
+        self._telling = threading.Thread()  # tells who waits that nobody answers, and why
         self._process = Process()
         self._loop = Loop(self._process, servers, CLIENT_SESSION_SECONDS, on_turn=self._look_after)
         self._loop.longest_turn = min(LONGEST_TURN, connect_timeout / LOOKS)
@@ -247,11 +248,20 @@ class Background:
         elif refused := self._loop.refused:
             for future in list(self._open):
                 _fail(future, UnreachableError(f"{self._setting} {refused}"))
-        elif now - self._heard >= self._connect_timeout:
-            for future, asked in list(self._open.items()):
-                if now - asked >= self._connect_timeout:
-                    why = silent(self._setting, self._servers, self._connect_timeout)
-                    _fail(future, UnreachableError(why))
+        elif now - self._heard >= self._connect_timeout and not self._telling.is_alive():
+            late = [
+                future for future, asked in list(self._open.items()) if now - asked >= self._connect_timeout
+            ]
+            if late:
+                self._telling = threading.Thread(target=self._tell, args=(late,), daemon=True)
+                self._telling.start()
+
+    def _tell(self, late: list[Future[Any]]) -> None:
+        """Why nobody has answered. To find that out takes seconds, so it has a thread of its own: neither the
+        loop nor close() waits for it."""
+        why = silent(self._setting, self._servers, self._connect_timeout)
+        for future in late:
+            _fail(future, UnreachableError(why))
 
 
 def no_such_task(name: str) -> NotFoundError:

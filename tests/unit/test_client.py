@@ -134,6 +134,35 @@ def test_while_it_is_connected_nothing_is_silent(server: Server, monkeypatch: py
             longer.result(LONGEST_WAIT)
 
 
+def test_why_nobody_answers_is_found_out_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes seconds: names are looked up and servers tried."""
+    why = Mock(return_value="nobody answers")
+    monkeypatch.setattr("mwapp.client.background.silent", why)
+    few = pytest.raises(UnreachableError, match="3 of 3 tasks: nobody answers")
+    with Client(NOBODY, connect_timeout=0.3) as client, few:
+        client.submit_many(["true"] * 3)
+    assert why.call_count == 1
+
+
+def test_who_closes_does_not_wait_for_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def why(*_: object) -> str:
+        begun.set()
+        over.wait(2 * LONGEST_WAIT)
+        return ""
+
+    monkeypatch.setattr("mwapp.client.background.silent", why)
+    client = Client(NOBODY, connect_timeout=0.1)
+    waiting = thread(client.submit, "true")
+    try:
+        assert begun.wait(LONGEST_WAIT)
+        thread(client.close).result(LONGEST_WAIT)
+        assert isinstance(waiting.exception(LONGEST_WAIT), ClosedError)
+    finally:
+        over.set()
+
+
 def test_an_answer_arrives() -> None:
     """The server knows no znode."""
     server = Server()

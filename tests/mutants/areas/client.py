@@ -59,9 +59,21 @@ MUTANTS = [
         "a closed client is waited for for ever",
     ),
     background(
-        "                    _fail(future, UnreachableError(why))",
-        "                    pass",
+        "            _fail(future, UnreachableError(why))",
+        "            pass",
         "without an ensemble a program waits for ever",
+    ),
+    background(
+        "                self._telling.start()",
+        "                self._telling.run()",
+        "who closes a client waits until every dead server has been tried",
+    ),
+    background(
+        "            late = [\n"
+        "                future for future, asked in list(self._open.items()) if now - asked >= self._connect_timeout\n"
+        "            ]\n",
+        "            late = list(self._open)[:1]\n",
+        "without an ensemble every task of a thousand costs a look at every server",
     ),
     background(
         "            if futures:\n", "            if True:\n", "nothing that is submitted leaves work behind"
