@@ -22,6 +22,7 @@ from mwapp.core.task import (
 )
 from mwapp.errors import BadInputError
 from mwapp.handlers import Handler, same_keys
+from mwapp.zookeeper.connect_string import NO_NAME
 
 R = TypeVar("R")
 
@@ -47,9 +48,7 @@ Fits = Callable[[Any], bool]
 # How long the name of a task that a person made may be; clients choose 100 characters at most. Servers drop
 # the connection of whoever asks for a much longer one, again and again.
 MOST_NAME = 1000
-# What no znode's name has: servers refuse it each time they are asked. (What takes two characters in Java,
-# too.)
-_NO_NAME = re.compile("[/\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\U0010ffff]")
+_NO_NAME = re.compile(f"[{NO_NAME}]")
 # How much of what was given a message shows, characters.
 MOST_SHOWN = 200
 

@@ -16,7 +16,10 @@ DEFAULT = f"127.0.0.1:{CLIENT_PORT}"
 HTTPS = "https://"
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(?P<port>[0-9]{1,5}))?")
-_CHROOT = re.compile(r"(/[^/\x00-\x1f]+)+")
+# What no znode's name has: servers refuse it each time they are asked. (What takes two characters in Java,
+# too.)
+NO_NAME = "/\0-\x1f\x7f-\x9f\ud800-\uf8ff\ufff0-\U0010ffff"
+_CHROOT = re.compile(f"(/[^{NO_NAME}]+)+")
 
 
 @dataclass(frozen=True, slots=True)

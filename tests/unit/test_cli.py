@@ -238,6 +238,7 @@ def test_config_file_of_the_wrong_type(mwapp: Run, tmp_path: Path) -> None:
     ("arguments", "named"),
     [
         (["master", "--connect", "zk1:x"], "--connect"),
+        (["tasks", "--connect", "127.0.0.1:2181/\udcff"], "--connect"),
         (["master", "--listen", "2223"], "--listen"),
         (["master", "--advertise", "mw1"], "--advertise"),
         (["master", "--advertise", "https://mw1:2223"], "--advertise"),

@@ -440,6 +440,7 @@ def test_a_failed_task_says_why(state: str, outcome: Outcome, message: str) -> N
     [
         ({"connect": "zk1:x"}, "connect: 'zk1:x' is not HOST[:PORT]"),
         ({"connect": "zk1/a//b"}, "connect: '/a//b' is not a znode's path"),
+        ({"connect": "zk1/\udcff"}, "connect: '/\\udcff' is not a znode's path"),
         ({"connect": ["zk1"]}, "connect: ['zk1'] is not text such as 'zk1:2181,zk2:2181'"),
         ({"connect_timeout": 0}, "connect_timeout: 0 is not seconds above 0"),
         ({"connect_timeout": "9"}, "connect_timeout: '9' is not seconds above 0"),

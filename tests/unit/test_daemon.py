@@ -183,6 +183,8 @@ def test_connect_string() -> None:
     assert str(servers) == "zk1:2181,zk2:3181,[::1]:2182/app/one"
     assert Servers.parse("zk1/").chroot == ""
     assert Servers.parse("zk1").parents == ()
+    for odd in ("/café", "/a b", "/\xa0x", "/\ud7ff", "/\uf900", "/\uffef"):
+        assert Servers.parse(f"zk1{odd}").chroot == odd
 
 
 @pytest.mark.parametrize(
@@ -201,6 +203,17 @@ def test_connect_string() -> None:
         "/app",
         "zk1/a/..",
         "zk1/./",
+        # Servers refuse to look for these each time, or they cannot be sent: a command would ask for ever.
+        "zk1/\udcff",
+        "zk1/a\udc80b/c",
+        "zk1/a\0b",
+        "zk1/a\x1fb",
+        "zk1/a\x7fb",
+        "zk1/a\x9fb",
+        "zk1/\ue000",
+        "zk1/\ufff0",
+        "zk1/\uffff",
+        "zk1/\U0001f600",
     ],
 )
 def test_bad_connect_string(text: str) -> None:

@@ -470,4 +470,9 @@ MUTANTS = [
         "names[:i]) for i in range(len(names))",
         "a chroot in a chroot is never made",
     ),
+    servers(
+        'f"(/[^{NO_NAME}]+)+"',
+        '"(/[^/\\0-\\x1f]+)+"',
+        "a command with half a character in --connect asks for ever",
+    ),
 ]
