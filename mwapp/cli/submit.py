@@ -216,7 +216,7 @@ def _warn_if_unschedulable(target: Target, tasks: Sequence[Task]) -> None:
     if labels:
         (workers,) = look(target, read_workers)
         if not schedulable(labels, workers):
-            tell(f"waiting: {no_worker(labels)}")
+            tell(f"waiting: {no_worker(labels, workers)}")
 
 
 def _calls(commands: list[str], name: str | None, settings: dict[str, Any]) -> list[Call[Any]]:

@@ -81,7 +81,7 @@ def tasks(tasks: tuple[str, ...], limit: int, state: tuple[str, ...], **settings
         )
         for labels in sorted({view.labels for view in views if unschedulable(view, workers)}):
             count = sum(view.labels == labels for view in views if unschedulable(view, workers))
-            note(f"{count} queued: {no_worker(labels)}")
+            note(f"{count} queued: {no_worker(labels, workers)}")
         if len(chosen) < len(names):
             note(f"the newest {len(chosen)} of {len(names)} tasks; --limit 0 shows all")
     missing = [name for name in wanted if name not in found]
@@ -113,7 +113,7 @@ def _document(view: TaskView, workers: Sequence[WorkerView], now: float, *, whol
         "submitter": view.submitter,
         "begins": None if view.begins is None else round(view.begins, 3),
         "labels": list(view.labels),
-        "hint": no_worker(view.labels) if unschedulable(view, workers) else None,
+        "hint": no_worker(view.labels, workers) if unschedulable(view, workers) else None,
         "command": view.command,
     }
     if not whole:

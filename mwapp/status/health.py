@@ -9,8 +9,10 @@ from mwapp.core.limits import LIMITS
 from mwapp.core.shards.protocol import remedy
 from mwapp.status.overview import QUEUED, MasterView, TaskView, WorkerView
 
-# States of workers that can have no task.
-ABSENT = ("gone", "persistent", "unregistered")
+# The states of workers that have registered and take no task, and what they say.
+BUSY = {"paused": "the master", "draining": "draining"}
+# So many of them are named.
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,7 @@ class System:
                 "remove finished tasks sooner (mwapp master --retention, --keep)"
             )
         for labels, count in sorted(Counter(map(_labels, self._unschedulable(tasks))).items()):
-            yield f"{count} queued: {no_worker(labels)}"
+            yield f"{count} queued: {no_worker(labels, self.workers)}"
 
     def _are(self, state: str) -> list[str]:
         """The workers in this state."""
@@ -196,20 +198,32 @@ def _labels(task: TaskView) -> tuple[str, ...]:
 
 
 def unschedulable(task: TaskView, workers: Sequence[WorkerView]) -> bool:
-    """Whether it waits for labels that no worker has."""
+    """Whether it waits for labels that no worker has which takes tasks."""
     return task.state == QUEUED and bool(task.labels) and not schedulable(task.labels, workers)
 
 
 def schedulable(labels: Sequence[str], workers: Sequence[WorkerView]) -> bool:
-    """Whether a worker has all of these labels."""
-    return any(set(labels) <= set(worker.labels) for worker in workers if worker.state not in ABSENT)
+    """Whether a worker that takes tasks has all of these labels."""
+    return any(worker.state == "ready" for worker in _with(labels, workers))
 
 
-def no_worker(labels: Sequence[str]) -> str:
+def no_worker(labels: Sequence[str], workers: Sequence[WorkerView]) -> str:
     """What to do for a task that is unschedulable."""
-    label = "label" if len(labels) == 1 else "labels"
+    which = f"the {'label' if len(labels) == 1 else 'labels'} {' '.join(labels)}"
     start = f"mwapp worker --label {' --label '.join(labels)}"
-    return f"no worker has the {label} {' '.join(labels)}; start one ({start})"
+    busy = [f"{w.worker} ({BUSY[w.state]})" for w in _with(labels, workers) if w.state in BUSY]
+    if not busy:
+        return f"no worker has {which}; start one ({start})"
+    named = ", ".join(busy[:MOST_NAMED])
+    if len(busy) > MOST_NAMED:
+        named += f" and {len(busy) - MOST_NAMED} more"
+    has, takes = ("has", "takes") if len(busy) == 1 else ("have", "take")
+    return f"only {named} {has} {which}, and {takes} no tasks; start another ({start})"
+
+
+def _with(labels: Sequence[str], workers: Sequence[WorkerView]) -> list[WorkerView]:
+    """Those that have all of these labels."""
+    return [worker for worker in workers if set(labels) <= set(worker.labels)]
 
 
 def since(moment: float | None) -> float | None:

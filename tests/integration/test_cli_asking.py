@@ -220,6 +220,11 @@ def test_labels(site: Site) -> None:
     hint = "1 queued: no worker has the labels any gpu; start one (mwapp worker --label any --label gpu)"
     assert hint in site.json("status")["warnings"]
     site.mwapp("cancel", task)
+    own = f"name={master}"  # which only the master has: it takes no tasks
+    task = submit(site, "--label", own, "true")
+    hint = f"only {master} (the master) has the label {own}, and takes no tasks; start another"
+    assert hint in site.json("tasks", task)[0]["hint"]
+    site.mwapp("cancel", task)
 
 
 # ---------------------------------------------------------------- names and bounds

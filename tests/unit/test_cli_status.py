@@ -55,7 +55,14 @@ def test_tables_of_shards_are_on_the_screen_those_with_problems_first() -> None:
     assert not any(line.startswith("SHARD TABLE") for line in _screen(WELL, CONNECT))
 
 
-WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0.0)
+ALL = ("gpu", "zone=a")
+WAITING = TaskView("task-1", "queued", Task("true", labels=ALL), 0.0)
+GPU = TaskView("task-2", "queued", Task("true", labels=("gpu",)), 0.0)
+
+
+def test_a_task_waits_for_nobody_if_a_worker_can_take_it() -> None:
+    both = [worker("n", "paused", labels=ALL), worker(labels=ALL)]
+    assert replace(WELL, tasks=TasksView(1, waiting=[WAITING]), workers=both).warnings() == []
 
 
 @pytest.mark.parametrize(
@@ -80,6 +87,24 @@ WAITING = TaskView("task-1", "queued", Task("true", labels=("gpu", "zone=a")), 0
             {"tasks": TasksView(2, waiting=[WAITING, WAITING]), "workers": [worker(labels=("gpu",))]},
             "2 queued: no worker has the labels gpu zone=a; "
             "start one (mwapp worker --label gpu --label zone=a)",
+        ),
+        (
+            {"tasks": TasksView(1, waiting=[GPU]), "workers": [worker(), worker("n", "paused", labels=ALL)]},
+            "1 queued: only n (the master) has the label gpu, and takes no tasks; "
+            "start another (mwapp worker --label gpu)",
+        ),
+        (
+            {
+                "tasks": TasksView(1, waiting=[WAITING]),
+                "workers": [
+                    worker(labels=("gpu",)),
+                    worker("gone", "gone", labels=ALL),
+                    worker("n", "paused", labels=ALL),
+                    *(worker(f"v{number}", "draining", labels=ALL) for number in range(4)),
+                ],
+            },
+            "1 queued: only n (the master), v0 (draining), v1 (draining) and 2 more have the labels "
+            "gpu zone=a, and take no tasks; start another (mwapp worker --label gpu --label zone=a)",
         ),
         (
             {"master_status": MasterStatus("active", resting={"w": 3.7})},

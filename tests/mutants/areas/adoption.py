@@ -56,7 +56,9 @@ MUTANTS = [
         "under a name that was used before it is shown as ready",
     ),
     health(
-        '("gone", "persistent", "unregistered")', '("gone", "persistent")', "it counts as one that runs tasks"
+        'worker.state == "ready" for',
+        'worker.state in ("ready", "unregistered") for',
+        "it counts as one that runs tasks",
     ),
     health("for name in self.master_status.not_adopted:", "for name in ():", "nobody is warned"),
     probes('master.get("not_adopted", ())', "()", "nobody is warned"),

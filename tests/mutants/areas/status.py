@@ -5,7 +5,10 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_overview.py", "tests/unit/test_ending.py", "tests/unit/test_probes.py"),)
+KILLERS = (
+    pytest("tests/unit/test_overview.py", "tests/unit/test_ending.py", "tests/unit/test_probes.py"),
+    pytest("tests/unit/test_cli_status.py"),
+)
 
 overview = partial(Mutant, "mwapp/status/overview.py")
 pairs = partial(Mutant, "mwapp/core/pairs.py")
@@ -13,8 +16,19 @@ probes = partial(Mutant, "mwapp/status/probes.py")
 within = partial(Mutant, "mwapp/within.py")
 certificates = partial(Mutant, "mwapp/certificates.py")
 ending = partial(Mutant, "mwapp/status/ending.py")
+health = partial(Mutant, "mwapp/status/health.py")
 
 MUTANTS = [
+    health(
+        'any(worker.state == "ready" for worker in',
+        "any(worker.state != 'gone' for worker in",
+        "nobody is told of a task whose label only the master has",
+    ),
+    health(
+        "set(labels) <= set(worker.labels)]",
+        "set(labels) & set(worker.labels)]",
+        "nobody is told of a task whose labels no worker has together",
+    ),
     probes(
         "if name in found and found[name].state == state]",
         "if name in found]",
