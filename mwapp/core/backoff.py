@@ -7,6 +7,8 @@ LONGEST = 600.0
 # By how large a part of itself a pause is prolonged at most, so that what failed together is not repeated
 # together.
 JITTER = 0.25
+# How long a failed run waits for another worker at least, seconds: a broken one is idle most of the time.
+ELSEWHERE = 1.0
 
 
 def pause(task: str, failures: int, first: float) -> float:
@@ -17,3 +19,8 @@ def pause(task: str, failures: int, first: float) -> float:
     doubled = first * 2.0 ** min(failures - 1, 30)
     part = crc32(f"{task} {failures}".encode()) / (1 << 32)
     return round(min(doubled, max(first, LONGEST)) * (1 + JITTER * part), 3)
+
+
+def elsewhere(paused: float) -> float:
+    """Seconds from the end of its pause for which it goes to no worker but others, if there are any."""
+    return max(paused, ELSEWHERE)

@@ -23,6 +23,7 @@ from functools import partial
 from heapq import heappop, heappush
 from itertools import islice
 
+from mwapp.core.backoff import elsewhere
 from mwapp.core.held import Held, LiveWorker
 from mwapp.core.known_tasks import SOONEST_SECONDS, KnownTasks, Waiting
 from mwapp.core.listing import list_again
@@ -370,14 +371,15 @@ class Mirror:
         self._scope.get_all(paths, read)
 
     def _after_pause(self, task: str, returned: Assignment, *, arrived: bool) -> float:
-        """When it may begin. It may begin on the worker on which it failed after a second such pause."""
+        """When it may begin. On the worker on which it failed it may begin some time after that."""
         attempt, begins = self._pauses.get(task, (0, 0.0))
         if attempt != returned.attempt:
             begins = self._scope.now + returned.pause
             self._pauses[task] = returned.attempt, begins
             if returned.failed_on and arrived:
                 self._ran(returned.failed_on, task, False)
-        for end in (begins, begins + returned.pause):
+        anywhere = begins + elsewhere(returned.pause) if returned.failed_on else begins
+        for end in {begins, anywhere}:
             if end > self._scope.now:
                 heappush(self._pause_ends, end)
         self._time_passed()

@@ -11,6 +11,7 @@ one whose queue is closed  -> nothing
 import math
 from collections.abc import Container, Iterator
 
+from mwapp.core.backoff import elsewhere
 from mwapp.core.held import Held
 from mwapp.core.mirror import Mirror
 from mwapp.core.protocol import Assignment
@@ -115,10 +116,10 @@ class Placement:
     def _next(self, held: Held, last: Assignment, labels: frozenset[str], others: set[str]) -> str | None:
         if self._is_suspect(last):
             return self._choose_idle(labels, others)
-        elsewhere = self._choose(labels, {*others, last.failed_on})
-        if elsewhere is None and self._may_fail_again(held):
+        other = self._choose(labels, {*others, last.failed_on})
+        if other is None and self._may_fail_again(held):
             return self._choose(labels, others)
-        return elsewhere
+        return other
 
     def _choose(self, labels: frozenset[str], others: Container[str] = ()) -> str | None:
         load, workers, given = self._load, self._workers, self._experience.given
@@ -172,7 +173,7 @@ class Placement:
         """Whether it may go to the worker on which it failed: there is no other, or none had room for long
         enough."""
         last = held.assignment
-        if not last.failed_on or self._now >= held.begins + last.pause:
+        if not last.failed_on or self._now >= held.begins + elsewhere(last.pause):
             return True
         return not any(
             name != last.failed_on and not worker.draining and worker.labels.issuperset(last.labels)

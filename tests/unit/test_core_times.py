@@ -156,6 +156,37 @@ def test_it_waits_for_another_worker_as_long_as_it_has_paused() -> None:
     assert where.running() == [TASK]
 
 
+@pytest.mark.parametrize("pause", [0, 0.25])
+def test_it_waits_for_another_worker_at_least_a_second(pause: float) -> None:
+    """Otherwise a worker on which every run fails is given all attempts at once."""
+    stage = Stage()
+    stage.master("m1")
+    first, second = stage.worker("w1"), stage.worker("w2")
+    submitted(stage, retries=2, retry_delay=pause)
+    submitted(stage)
+    where, other = (first, second) if first.running() == [TASK] else (second, first)
+    where.finish(TASK, code=1)
+    stage.settle(pause + 0.3)
+    assert (where.running(), len(other.running())) == ([], 1)
+    stage.settle(1)
+    assert where.running() == [TASK], "nothing else has happened"
+    where.finish(TASK, code=1)
+    (busy,) = other.running()
+    other.finish(busy)
+    stage.settle(0.7)
+    assert (where.running(), other.running()) == ([], [TASK])
+
+
+def test_where_there_is_no_other_worker_it_does_not_wait_that_second() -> None:
+    stage = Stage()
+    stage.master("m1")
+    worker = stage.worker("w1")
+    submitted(stage, retries=1, retry_delay=0)
+    worker.finish(TASK, code=1)
+    stage.settle(0.1)
+    assert worker.running() == [TASK]
+
+
 def test_it_waits_for_nobody_who_could_not_run_it() -> None:
     stage = Stage()
     stage.master("m1")

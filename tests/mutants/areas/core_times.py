@@ -31,6 +31,16 @@ MUTANTS = [
         "pauses do not grow",
     ),
     job("pause=wait, ", "", "what failed is repeated at once"),
+    backoff(
+        "return max(paused, ELSEWHERE)",
+        "return paused",
+        "without a pause a broken worker that is idle is given all attempts at once",
+    ),
+    mirror(
+        "anywhere = begins + elsewhere(returned.pause) if",
+        "anywhere = begins + returned.pause if",
+        "what could begin where it failed waits until something else happens",
+    ),
     # ---------------------------------------------------------------- the master keeps it
     mirror(
         "            begins = self._scope.now + returned.pause\n",
@@ -48,13 +58,13 @@ MUTANTS = [
         "a pause begins again whenever all is read again",
     ),
     mirror(
-        "for end in (begins, begins + returned.pause):",
-        "for end in (begins + returned.pause,):",
+        "for end in {begins, anywhere}:",
+        "for end in {anywhere}:",
         "when a pause is over, nothing happens until something else does",
     ),
     mirror(
-        "for end in (begins, begins + returned.pause):",
-        "for end in (begins,):",
+        "for end in {begins, anywhere}:",
+        "for end in {begins}:",
         "what could begin where it failed waits until something else happens",
     ),
     mirror(
@@ -75,17 +85,17 @@ MUTANTS = [
         "what failed is repeated where it failed, though others have room",
     ),
     placement(
-        "if elsewhere is None and self._may_fail_again(held):",
-        "if elsewhere is None:",
+        "if other is None and self._may_fail_again(held):",
+        "if other is None:",
         "what failed does not wait for another worker",
     ),
     placement(
-        "if elsewhere is None and self._may_fail_again(held):",
+        "if other is None and self._may_fail_again(held):",
         "if False:",
         "what failed on the only worker is never repeated",
     ),
     placement(
-        "now >= held.begins + last.pause:",
+        "now >= held.begins + elsewhere(last.pause):",
         "now >= held.begins:",
         "what failed does not wait for another worker",
     ),
