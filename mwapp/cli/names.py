@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -51,12 +52,13 @@ def _offer(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
 
 
 def _connect(ctx: click.Context) -> Servers:
-    """During completion click does not read the config file."""
+    """During completion click does not read the config file. A TAB leaves no trace of what is mistyped."""
     settings = {}
     if config.DEFAULT_CONFIG.is_file():
         settings = config.read(config.DEFAULT_CONFIG, ctx)
     given = {name: _given(ctx, name, settings) for name in ("connect", *options.TLS_SETTINGS)}
-    return options.servers_of(given | {"connect": Servers.parse(str(given["connect"] or DEFAULT))})
+    servers = options.servers_of(given | {"connect": Servers.parse(str(given["connect"] or DEFAULT))})
+    return replace(servers, creates_chroot=False)
 
 
 def _given(ctx: click.Context, name: str, settings: dict[str, Any]) -> Any:

@@ -41,6 +41,8 @@ from mwapp.errors import BadInputError, TimedOutError, UnreachableError
 from mwapp.status.overview import TaskView
 from mwapp.zookeeper.connect_string import Servers
 from testbed.tls_files import Maker, write
+from testbed.waiting import LONGEST_WAIT
+from tests.unit.zk_server import Server
 
 Run = Callable[..., tuple[int, str]]
 
@@ -828,6 +830,24 @@ def test_without_an_ensemble_no_names_are_offered(
     monkeypatch.setattr(names_module, "COMPLETION_SECONDS", 0.2)
     monkeypatch.setattr(logging, "disable", lambda: None)  # it would outlive this test
     assert completed(monkeypatch, capsys, "mwapp cancel ") == []
+
+
+EXISTS, CHILDREN = 3, 8  # types of requests
+
+
+def test_a_tab_makes_nothing_not_even_the_chroot(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = Server()  # it knows no znode
+    monkeypatch.setattr("mwapp.loop.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(names_module, "COMPLETION_SECONDS", LONGEST_WAIT)
+    monkeypatch.setattr(logging, "disable", lambda: None)  # it would outlive this test
+    try:
+        assert completed(monkeypatch, capsys, f"mwapp cancel --connect {server.connect}/mistyped ") == []
+    finally:
+        server.close()
+    assert CHILDREN in server.asked
+    assert EXISTS not in server.asked, "it looked whether it is to make the chroot"
 
 
 # ---------------------------------------------------------------- tables

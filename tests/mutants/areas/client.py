@@ -5,15 +5,25 @@ from functools import partial
 from tests.mutants.killers import pytest
 from tests.mutants.mutant import Mutant
 
-KILLERS = (pytest("tests/unit/test_client_calls.py"), pytest("tests/unit/test_client.py"))
+KILLERS = (
+    pytest("tests/unit/test_client_calls.py"),
+    pytest("tests/unit/test_client.py"),
+    pytest("tests/unit/test_cli.py"),
+)
 
 background = partial(Mutant, "mwapp/client/background.py")
 calls = partial(Mutant, "mwapp/client/calls.py")
 handles = partial(Mutant, "mwapp/client/handles.py")
 aio = partial(Mutant, "mwapp/client/aio.py")
 handlers = partial(Mutant, "mwapp/handlers.py")
+typed_names = partial(Mutant, "mwapp/cli/names.py")
 
 MUTANTS = [
+    typed_names(
+        "replace(servers, creates_chroot=False)",
+        "replace(servers, creates_chroot=True)",
+        "a TAB makes the znode of a mistyped --connect",
+    ),
     calls(
         "json.dumps(argument, allow_nan=False)", "json.dumps(argument)", "what only Python reads is stored"
     ),
